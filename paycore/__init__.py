@@ -1,0 +1,1 @@
+"""paycore: payments through any provider, with nothing lost and nothing doubled."""

@@ -1,0 +1,1 @@
+"""Alipay through QFPay, a provider plugin for paycore."""
