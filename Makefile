@@ -1,0 +1,77 @@
+# Needs Python >= 3.11, make and git; everything else goes into .venv. `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+BIN := .venv/bin
+PROJECTS := pyproject.toml plugins/qfpay_alipay/pyproject.toml
+RUN := .venv/.stamp-run
+DEV := .venv/.stamp-dev
+# Workers of the test run; `make test WORKERS=0` runs everything in one process.
+WORKERS ?= 2
+# More arguments for pytest: `make test ARGS="-k money -x"`.
+ARGS ?=
+
+.PHONY: help demo setup test check format lint types imports docs docs-serve bench proof coverage lock clean
+
+help:  ## print this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(RUN)  ## set up what a user needs, then pay, query and refund at a local gateway
+	@$(BIN)/paycore demo
+
+setup: $(DEV)  ## make .venv with everything for development
+
+test: $(DEV)  ## run every test (browser tests need Chromium, which is looked for or installed)
+	@scripts/chromium
+	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+check: lint types imports docs  ## format, lint, types, import layers, documentation
+
+format: $(DEV)  ## rewrite the code in the one format, and fix what ruff can fix safely
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(DEV)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(DEV)
+	$(BIN)/mypy
+
+imports: $(DEV)
+	$(BIN)/lint-imports --no-cache
+
+docs: $(DEV)  ## build the documentation into build/site; every warning is an error
+	$(BIN)/mkdocs build --quiet --strict
+
+docs-serve: $(DEV)  ## serve the documentation on a local port and rebuild on change
+	$(BIN)/mkdocs serve
+
+bench: $(DEV)  ## measure, and print each figure beside its bar
+	@$(BIN)/python -m benchmarks
+
+proof: $(DEV)  ## kill matrix, simulation, races and planted bugs, in one table
+	@$(BIN)/python -m tests.proof
+
+coverage: $(DEV)  ## run the tests and print what they do not reach
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term-missing:skip-covered $(ARGS)
+
+lock:  ## choose the newest versions that fit, and write requirements/*.txt
+	@test -x $(BIN)/uv || $(MAKE) --no-print-directory setup
+	scripts/lock
+
+clean:  ## remove .venv and everything built
+	rm -rf .venv build dist site htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUN): scripts/setup requirements/run.txt $(PROJECTS)
+	@scripts/setup requirements/run.txt
+	@touch $@
+
+# The development set holds the run set at the same versions, so one install stamps both.
+$(DEV): scripts/setup requirements/run.txt requirements/dev.txt $(PROJECTS)
+	@scripts/setup requirements/dev.txt
+	@touch $(RUN) $@
