@@ -1,0 +1,375 @@
+"""
+The values a payment is made of: statuses, actions, operations, refunds and observations.
+
+All are frozen. Rules that change them are in `lifecycle`; nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+from paycore.domain.money import Money
+
+
+class Status(StrEnum):
+    """Where a payment stands. Only evidence moves it; time passing never does."""
+
+    CREATED = "created"
+    """The intent is recorded, nothing is confirmed."""
+    UNKNOWN = "unknown"
+    """Sent, and no definite answer came: the order may or may not exist at the provider."""
+    PENDING = "pending"
+    """The provider has it; the payer must act."""
+    PAID = "paid"
+    """The provider says the money was taken. Never goes back; refunds are counted beside it."""
+    FAILED = "failed"
+    """Definitely refused or declined; no money was taken."""
+    CLOSED = "closed"
+    """Cancelled or expired, and the provider confirmed it."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more is expected: paid, failed or closed."""
+        return self in (Status.PAID, Status.FAILED, Status.CLOSED)
+
+
+class RefundStatus(StrEnum):
+    """Where a refund stands; the same words as a payment's, and `succeeded` for money returned."""
+
+    CREATED = "created"
+    UNKNOWN = "unknown"
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class ReviewReason(StrEnum):
+    """Why a person must look: the facts contradict each other."""
+
+    AMOUNT_DIFFERS = "amount_differs"
+    PAID_TWICE = "paid_twice"
+    PAID_AFTER_CLOSING = "paid_after_closing"
+    REFUND_AMOUNT_DIFFERS = "refund_amount_differs"
+    REFUNDED_AFTER_FAILING = "refunded_after_failing"
+    REFUNDED_TOO_MUCH = "refunded_too_much"
+
+
+class _Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of the frozen values below."""
+
+
+# --- what the payer must do next ---------------------------------------------------------------------
+
+
+class Redirect(_Value, tag="redirect"):
+    """
+    Send the payer to `url`.
+
+    `show_as` says how: `page` opens it (navigate or link); `qr` means the wallet has no page of its own
+    there, so show it as a QR code or in an iframe.
+    """
+
+    url: str
+    show_as: Literal["page", "qr"] = "page"
+
+
+class QRCode(_Value, tag="qr_code"):
+    """Draw `content` as a QR code for the payer to scan."""
+
+    content: str
+
+
+class WalletCall(_Value, tag="wallet_call"):
+    """Hand `params` to the wallet's bridge function `call` on a page inside the wallet: `tradePay`."""
+
+    call: str
+    params: Mapping[str, object]
+
+
+class AppCall(_Value, tag="app_call"):
+    """Hand `order` (the SDK's order string) to the wallet's SDK; `params` are the fields it was made of."""
+
+    order: str
+    params: Mapping[str, object]
+
+
+Action = Redirect | QRCode | WalletCall | AppCall
+
+
+# --- what a provider says ----------------------------------------------------------------------------
+
+
+class Failure(_Value):
+    """
+    Why something was refused, in the provider's own code and words.
+
+    `retryable`: the same thing may be tried again later (under a new reference). `who_acts`: the payer,
+    the caller, the operator (credentials, settings) or the provider. `advice` is one sentence.
+    """
+
+    code: str
+    message: str
+    retryable: bool = False
+    who_acts: Literal["payer", "caller", "operator", "provider"] = "payer"
+    advice: str = ""
+
+
+class PaymentObservation(_Value, tag="payment"):
+    """
+    What the provider says of one order. Totals, never deltas.
+
+    `number` is our order number. `status` is pending, paid, failed or closed. `provider_id` is the
+    provider's own id of the order: needed, and stable, once paid. `amount` is what the provider says the
+    order is for, None when it does not say. `refunded_minor` is the total refunded as the provider
+    tells it, None when it does not. `words` keeps the provider's own codes as evidence; never secrets.
+    """
+
+    number: str
+    status: Literal[Status.PENDING, Status.PAID, Status.FAILED, Status.CLOSED]
+    provider_id: str | None = None
+    amount: Money | None = None
+    refunded_minor: int | None = None
+    failure: Failure | None = None
+    occurred_at: datetime | None = None
+    words: Mapping[str, str] = {}
+
+    def __post_init__(self) -> None:
+        if self.status is Status.PAID and not self.provider_id:
+            raise ValueError("a paid observation names the provider's id of the order")
+        if self.status in (Status.CREATED, Status.UNKNOWN):
+            raise ValueError("a provider observes pending, paid, failed or closed")
+
+
+class RefundObservation(_Value, tag="refund"):
+    """
+    What the provider says of one refund.
+
+    `number` is our refund number; `status` is pending, succeeded or failed; `amount` None when the
+    provider does not say.
+    """
+
+    number: str
+    status: Literal[RefundStatus.PENDING, RefundStatus.SUCCEEDED, RefundStatus.FAILED]
+    provider_id: str | None = None
+    amount: Money | None = None
+    failure: Failure | None = None
+    occurred_at: datetime | None = None
+    words: Mapping[str, str] = {}
+
+
+Observation = PaymentObservation | RefundObservation
+
+
+# --- what we did -------------------------------------------------------------------------------------
+
+
+class OperationKind(StrEnum):
+    """The three commands that move money or stop it from moving."""
+
+    CREATE = "create"
+    REFUND = "refund"
+    CLOSE = "close"
+
+
+class OperationState(StrEnum):
+    """How far an operation got."""
+
+    INTENT = "intent"
+    """Recorded, and certainly not sent."""
+    SENT = "sent"
+    """On its way: the request may be out, its answer is not in. Past its deadline this means unknown."""
+    DONE = "done"
+    """The provider accepted it."""
+    REJECTED = "rejected"
+    """The provider refused it, definitely; nothing moved."""
+    UNKNOWN = "unknown"
+    """The attempt ended without a definite answer; only asking the provider settles it."""
+
+
+class Operation(_Value):
+    """
+    The durable record of one money-moving command.
+
+    `number` is the provider-side number, fixed before the first send (a close names the order it
+    closes). `sent_at` is the last send, `quiet_at` the moment from which no request of ours can still be
+    under way. `absent_at` is set once the provider has proven that it does not know the number.
+    `observed` is the furthest unpaid state the provider told of this number.
+    """
+
+    id: str
+    kind: OperationKind
+    number: str
+    state: OperationState
+    begun_at: datetime
+    sends: int = 1
+    sent_at: datetime
+    quiet_at: datetime
+    refund_reference: str | None = None
+    provider_id: str | None = None
+    observed: Status | None = None
+    refund_observed: RefundStatus | None = None
+    absent_at: datetime | None = None
+    is_duplicate: bool = False
+    needs_action: bool = False
+    failure: Failure | None = None
+    problem: str = ""
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether the provider's answer is outstanding."""
+        return self.state in (OperationState.SENT, OperationState.UNKNOWN)
+
+
+class Charge(_Value):
+    """Money the provider says it took: one per provider-side order."""
+
+    number: str
+    provider_id: str
+    amount_minor: int
+
+
+class Refund(_Value):
+    """
+    Money asked back, keyed by the caller's own `reference` within the payment's account.
+
+    `status` follows from its operation and what the provider said; `failure` when it was refused.
+    """
+
+    reference: str
+    amount: Money
+    status: RefundStatus
+    number: str
+    created_at: datetime
+    reason: str | None = None
+    provider_id: str | None = None
+    failure: Failure | None = None
+
+
+class Order(_Value):
+    """
+    What the caller wants paid: the content that must be the same for the same reference.
+
+    `expires_in_s` is the time the payer has, in seconds. `auth_code_hash` stands for a scanned code,
+    which itself is never stored. `extra` holds the provider's own fields.
+    """
+
+    reference: str
+    amount: Money
+    method: str
+    channel: str
+    subject: str | None = None
+    return_url: str | None = None
+    notify_url: str | None = None
+    expires_in_s: int | None = None
+    payer_id: str | None = None
+    device_id: str | None = None
+    auth_code_hash: str | None = None
+    extra: Mapping[str, str] = {}
+
+
+class Payment(_Value):
+    """
+    What the caller wants paid once, and everything known of it. A value: read it, compare it, keep it.
+
+    `version` grows by one with every change. `charges` are the provider-side orders that took money.
+    """
+
+    id: str
+    account: str
+    provider: str
+    order: Order
+    status: Status
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime | None = None
+    next_step: Action | None = None
+    charges: tuple[Charge, ...] = ()
+    refunded_seen_minor: int = 0
+    review_reasons: tuple[ReviewReason, ...] = ()
+    failure: Failure | None = None
+    operations: tuple[Operation, ...] = ()
+    refunds: tuple[Refund, ...] = ()
+
+    @property
+    def reference(self) -> str:
+        """The caller's key for this payment."""
+        return self.order.reference
+
+    @property
+    def amount(self) -> Money:
+        """What is to be paid."""
+        return self.order.amount
+
+    @property
+    def method(self) -> str:
+        """What the payer pays with."""
+        return self.order.method
+
+    @property
+    def channel(self) -> str:
+        """Where the payer stands."""
+        return self.order.channel
+
+    @property
+    def action(self) -> Action | None:
+        """What the payer must do next; None when there is nothing to do or it is not known."""
+        return self.next_step if self.status is Status.PENDING else None
+
+    @property
+    def creation(self) -> Operation:
+        """The create operation now in force."""
+        return next(op for op in reversed(self.operations) if op.kind is OperationKind.CREATE)
+
+    @property
+    def order_number(self) -> str:
+        """Our number for the order at the provider."""
+        return self.creation.number
+
+    @property
+    def provider_id(self) -> str | None:
+        """The provider's own id of the order, once it told one."""
+        return self.charges[0].provider_id if self.charges else self.creation.provider_id
+
+    @property
+    def paid_minor(self) -> int:
+        """Everything the provider says was taken, in minor units."""
+        return sum(charge.amount_minor for charge in self.charges)
+
+    @property
+    def refunded_minor(self) -> int:
+        """Everything the provider says was returned, in minor units."""
+        ours = sum(r.amount.minor for r in self.refunds if r.status is RefundStatus.SUCCEEDED)
+        return max(ours, self.refunded_seen_minor)
+
+    @property
+    def refundable_minor(self) -> int:
+        """What can still be asked back: paid, less every refund that is not definitely refused."""
+        asked = sum(r.amount.minor for r in self.refunds if r.status is not RefundStatus.FAILED)
+        return max(0, self.paid_minor - max(asked, self.refunded_seen_minor))
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether the answer to some operation is outstanding, so that money may have moved unseen."""
+        return any(op.is_uncertain for op in self.operations)
+
+    @property
+    def review(self) -> bool:
+        """Whether a person must look: the facts contradict each other (`review_reasons`)."""
+        return bool(self.review_reasons)
+
+    def operation(self, operation_id: str) -> Operation:
+        """The operation with this id; KeyError when there is none."""
+        for operation in self.operations:
+            if operation.id == operation_id:
+                return operation
+        raise KeyError(operation_id)
+
+    def refund(self, reference: str) -> Refund | None:
+        """The refund with this reference, None when there is none."""
+        return next((refund for refund in self.refunds if refund.reference == reference), None)

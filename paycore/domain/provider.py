@@ -1,0 +1,308 @@
+"""
+The contract between the core and a provider.
+
+A provider describes: it builds requests, reads responses, verifies notifications. It opens no socket,
+reads no clock, draws no randomness, sleeps never, logs nothing and does not touch the ledger. That makes
+one implementation serve sync and async callers, and testable without a network.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+
+import msgspec
+
+from paycore.domain.money import Money
+from paycore.domain.payment import (
+    Action,
+    Failure,
+    Observation,
+    PaymentObservation,
+    RefundObservation,
+)
+from paycore.domain.wire import Flow, Notification, Reply
+
+T = TypeVar("T")
+
+Mode = Literal["sandbox", "test", "live"]
+
+
+class Secret:
+    """
+    A value that shows itself only to `reveal()`: masked in repr and str, refused by every encoder.
+
+    Open it where a signature is made and nowhere else.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself. Never put it into a message, a log or a URL."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    def __hash__(self) -> int:
+        return hash(Secret)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a Secret is never serialised")
+
+
+# --- what a provider can do --------------------------------------------------------------------------
+
+
+class CreateResend(StrEnum):
+    """What happens when a create is sent again with the same number."""
+
+    SAME_RESULT = "same_result"
+    """The provider answers with the order it has."""
+    REFUSED_AS_DUPLICATE = "refused_as_duplicate"
+    """The provider refuses: the flow returns `Rejected(..., is_duplicate=True)`."""
+    UNSAFE = "unsafe"
+    """A second order would be made; the core never sends again unless absence is proven."""
+
+
+class Product(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One (method, channel) pair an account offers, with its bounds.
+
+    Amounts are inclusive minor units per currency. `required` and `optional` name fields of `create()`
+    beyond reference, amount, method and channel; any other that is given is refused. `extra` names the
+    provider's own fields that are allowed. `expires_in_s` is the inclusive range of the payer's time,
+    None where it can't be set. `needs_action` says that a reply without an action leaves the payer stuck.
+    """
+
+    method: str
+    channel: str
+    currencies: Mapping[str, tuple[int, int]]
+    required: frozenset[str] = frozenset()
+    optional: frozenset[str] = frozenset()
+    extra: frozenset[str] = frozenset()
+    expires_in_s: tuple[int, int] | None = None
+    needs_action: bool = True
+    close: bool = True
+    refund: Literal["none", "full", "partial"] = "partial"
+
+
+class NumberFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """Order and refund numbers the provider takes: which characters, how many at most."""
+
+    characters: str
+    length_max: int
+
+
+class RequestBudget(msgspec.Struct, frozen=True, kw_only=True):
+    """How many requests an account may make, over all processes."""
+
+    per_second: int
+    per_minute: int
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What one account can do; the core refuses everything else before any I/O.
+
+    `query_proves_absence_after_s`: seconds after our last request can have arrived from which "not
+    found" proves that the order does not exist; None means it never does. `query_batch_max`: orders one
+    query flow takes. `notifications_trusted`: an authentic notification alone is evidence; otherwise it
+    only makes the payment due, and the confirming query moves it.
+    """
+
+    products: tuple[Product, ...]
+    number: NumberFormat
+    create_resend: CreateResend
+    query_proves_absence_after_s: float | None
+    query_batch_max: int
+    budget: RequestBudget
+    notifications_trusted: bool
+
+    def product(self, method: str, channel: str) -> Product | None:
+        """The product for this pair, None when the account does not offer it."""
+        return next((p for p in self.products if (p.method, p.channel) == (method, channel)), None)
+
+
+class ProviderInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Who a provider is, before any account exists.
+
+    `name` is what config says; `settings` the msgspec struct an account's keys are decoded into (strict,
+    secrets typed `Secret` or `tuple[Secret, ...]`); `base_urls` the default host per mode, without one
+    for sandbox; `live_hosts` every host that moves real money of settled accounts.
+    """
+
+    name: str
+    title: str
+    settings: type[msgspec.Struct]
+    base_urls: Mapping[Mode, str]
+    live_hosts: frozenset[str]
+
+
+# --- what the core hands to a provider ---------------------------------------------------------------
+
+
+class CreateOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One order to be made. `number` was committed before; `begun_at` (aware UTC) stays the same on resend.
+
+    The other fields are what the caller gave to `create()`, None where not given.
+    """
+
+    number: str
+    begun_at: datetime
+    reference: str
+    amount: Money
+    method: str
+    channel: str
+    subject: str | None = None
+    return_url: str | None = None
+    notify_url: str | None = None
+    expires_in_s: int | None = None
+    payer_id: str | None = None
+    device_id: str | None = None
+    auth_code: Secret | None = None
+    extra: Mapping[str, str] = {}
+
+
+class OrderRef(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    An order or refund the provider is asked about.
+
+    `kind` says which; `provider_id` when known; `begun_at` (aware UTC) when its number was fixed.
+    `amount`, `method` and `channel` are the payment's (a refund's own amount).
+    """
+
+    kind: Literal["payment", "refund"]
+    number: str
+    provider_id: str | None
+    begun_at: datetime
+    asked_at: datetime
+    amount: Money
+    method: str
+    channel: str
+
+
+class RefundOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """One refund to be made of `order`; `number` was committed before. `amount` is what goes back."""
+
+    number: str
+    begun_at: datetime
+    amount: Money
+    order: OrderRef
+    reason: str | None = None
+
+
+# --- what a provider hands back ----------------------------------------------------------------------
+
+
+class Done(msgspec.Struct, Generic[T], frozen=True):
+    """The provider accepted; `value` says what it told."""
+
+    value: T
+
+
+class Rejected(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Definite: nothing moved. `is_duplicate` means the number is already in use at the provider, so an
+    earlier send of ours may have arrived.
+    """
+
+    failure: Failure
+    is_duplicate: bool = False
+
+
+class Unknown(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Money may have moved. `problem` says what was wrong with the answer, in words safe to log.
+
+    `observation` is what the answer told all the same, for instance an order accepted without a URL.
+    """
+
+    problem: str
+    observation: Observation | None = None
+
+
+class Created(msgspec.Struct, frozen=True, kw_only=True):
+    """An accepted order: what it is now, and what the payer must do; `expires_at` when the provider says."""
+
+    observation: PaymentObservation
+    action: Action | None = None
+    expires_at: datetime | None = None
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The answer to a query: what was found, and which numbers the provider says it does not know.
+
+    A number in neither was not answered. Observations of numbers nobody asked about are ignored.
+    """
+
+    observations: tuple[Observation, ...] = ()
+    absent: frozenset[str] = frozenset()
+
+
+CreateReply = Done[Created] | Rejected | Unknown
+QueryReply = Done[Found] | Rejected | Unknown
+RefundReply = Done[RefundObservation] | Rejected | Unknown
+CloseReply = Done[PaymentObservation] | Rejected | Unknown
+
+
+class Provider(Protocol):
+    """
+    How to talk to one payment company, for one account: made from that account's settings.
+
+    Flows return outcomes; anything a flow raises counts as `Unknown` once it has sent a request. Only
+    `verify` raises: `NotAuthentic` or `MalformedNotification`.
+    """
+
+    info: ClassVar[ProviderInfo]
+
+    def __init__(self, settings: Any) -> None: ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this account can do; the same for the lifetime of the object."""
+        ...
+
+    def check(self, order: CreateOrder) -> None:
+        """Raise `InvalidField` where `order` is outside a documented bound. Called before any I/O."""
+        ...
+
+    def create(self, order: CreateOrder) -> Flow[CreateReply]:
+        """Make the order. Sent again with the same `order` after a lost reply."""
+        ...
+
+    def query(self, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
+        """Ask about at most `query_batch_max` orders and refunds, in as few requests as the API takes."""
+        ...
+
+    def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
+        """Give money back."""
+        ...
+
+    def close(self, order: OrderRef) -> Flow[CloseReply]:
+        """Cancel an unpaid order; `Done` says what it is now, which may still be pending."""
+        ...
+
+    def verify(self, notification: Notification) -> Sequence[Observation]:
+        """What an authentic notification says; empty when it is of a kind that says nothing of money."""
+        ...
+
+    def acknowledge(self) -> Reply:
+        """What to answer once a notification is durable."""
+        ...

@@ -1,0 +1,212 @@
+"""
+Every error paycore raises on purpose, in one tree.
+
+```
+PaycoreError
+├── ConfigError                the configuration can't be used
+│   └── AccountRefused         the provider refuses this account's credentials or settings
+├── PluginError                a plugin failed to load or broke its contract
+├── RequestError               what was asked for can't be done as asked
+│   ├── InvalidMoney           an amount that is not exact money
+│   ├── InvalidField           a field outside its documented bounds
+│   ├── NotSupported           a capability the account's provider does not declare
+│   ├── NotFound               no such payment
+│   ├── ReferenceConflict      same reference, different content
+│   ├── RefundTooLarge         more than what is left of the payment
+│   └── WrongState             the payment's status does not allow it
+├── LedgerError                the durable record can't be used
+│   ├── LedgerUnavailable      it can't be reached or opened now
+│   ├── LedgerReadOnly         it can't be written
+│   ├── LedgerFull             no room left to write
+│   ├── LedgerCorrupt          what is stored contradicts itself
+│   └── LedgerTooNew           a newer paycore has upgraded it
+├── ProviderError              the conversation with the provider failed
+│   ├── NotSent                nothing left this machine
+│   ├── MaybeSent              the request may have arrived; no usable answer came
+│   └── IncompleteReply        accepted, but the reply lacks what the payer needs
+└── NotificationError          bytes that arrived can't be taken as a notification
+    ├── NotAuthentic           the signature does not hold
+    └── MalformedNotification  authentic or not, they can't be read
+```
+
+Declined, pending and unknown are *outcomes* and are returned, never raised. Each class answers three
+questions: what happened (its docstring), who acts (`who_acts`) and whether money may have moved
+(`money_moved`). Messages name accounts, fields and ids; never keys, bodies or signed URLs.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+Actor = Literal["caller", "operator", "author", "provider"]
+MoneyMoved = Literal["no", "maybe"]
+
+
+class PaycoreError(Exception):
+    """
+    Base of everything paycore raises on purpose.
+
+    `payment_id` is set once a payment is in the ledger: it can be found again there.
+    """
+
+    who_acts: ClassVar[Actor] = "caller"
+    money_moved: ClassVar[MoneyMoved] = "no"
+
+    def __init__(self, message: str, *, payment_id: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.payment_id = payment_id
+
+
+class ConfigError(PaycoreError):
+    """The configuration can't be used; the message gives the path inside the file and a suggestion."""
+
+    who_acts = "operator"
+
+
+class AccountRefused(ConfigError):
+    """
+    The provider refuses this account's credentials or settings; nothing moved.
+
+    The payment stays `created`: mend the account and call again with the same reference.
+    """
+
+    def __init__(self, message: str, *, code: str, payment_id: str | None = None) -> None:
+        super().__init__(message, payment_id=payment_id)
+        self.code = code
+
+
+class PluginError(PaycoreError):
+    """A plugin failed to load, or broke the provider contract."""
+
+    who_acts = "author"
+    money_moved = "maybe"
+
+    def __init__(self, message: str, *, plugin: str, stage: str, payment_id: str | None = None) -> None:
+        super().__init__(message, payment_id=payment_id)
+        self.plugin = plugin
+        self.stage = stage
+
+
+class RequestError(PaycoreError):
+    """What was asked for can't be done as asked; nothing was sent."""
+
+
+class InvalidField(RequestError):
+    """A field is outside its bounds; `field` names it. Nothing was sent."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+
+
+class InvalidMoney(InvalidField):
+    """An amount that is not exact money in its currency. Nothing was sent."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__("amount", problem)
+
+
+class NotSupported(RequestError):
+    """The account's provider does not declare this capability. Nothing was sent."""
+
+
+class NotFound(RequestError):
+    """No payment with this id or reference is in the ledger."""
+
+
+class ReferenceConflict(RequestError):
+    """Same reference, different content; `field` names the first difference. Nothing was sent."""
+
+    def __init__(self, reference: str, field: str, *, payment_id: str | None = None) -> None:
+        super().__init__(
+            f"reference {reference!r} already names a payment or refund whose {field} differs; "
+            "use a new reference for new content",
+            payment_id=payment_id,
+        )
+        self.reference = reference
+        self.field = field
+
+
+class RefundTooLarge(RequestError):
+    """The refunds of a payment would exceed what was paid. Nothing was sent."""
+
+
+class WrongState(RequestError):
+    """The payment's status does not allow the command. Nothing was sent."""
+
+
+class LedgerError(PaycoreError):
+    """The durable record can't be used. What was committed before is kept."""
+
+    who_acts = "operator"
+
+
+class LedgerUnavailable(LedgerError):
+    """The ledger can't be reached or opened now. A command that had already been sent is recovered from its intent."""
+
+    money_moved = "maybe"
+
+
+class LedgerReadOnly(LedgerError):
+    """The ledger can't be written, so nothing new is sent."""
+
+
+class LedgerFull(LedgerError):
+    """No room is left to write, so nothing new is sent; what was in flight is recovered from its intent."""
+
+    money_moved = "maybe"
+
+
+class LedgerCorrupt(LedgerError):
+    """What is stored contradicts itself; restore a backup, then `paycore ledger verify`."""
+
+    money_moved = "maybe"
+
+
+class LedgerTooNew(LedgerError):
+    """A newer paycore has upgraded this ledger; upgrade this one too. Nothing was sent."""
+
+
+class ProviderError(PaycoreError):
+    """The conversation with the provider failed."""
+
+    who_acts = "provider"
+    money_moved = "maybe"
+
+
+class NotSent(ProviderError):
+    """
+    Nothing left this machine, for certain: no connection to the provider could be made.
+
+    The payment stays as it was; call again with the same reference.
+    """
+
+    who_acts = "operator"
+    money_moved = "no"
+
+
+class MaybeSent(ProviderError):
+    """The request may have arrived, but no usable answer came; `query` settles it."""
+
+
+class IncompleteReply(ProviderError):
+    """
+    The provider accepted the order, but its reply lacks what the payer needs to go on.
+
+    The order is known and recorded; calling again with the same reference recovers the missing part.
+    """
+
+
+class NotificationError(PaycoreError):
+    """Bytes that arrived can't be taken as a notification; nothing changed."""
+
+    who_acts = "provider"
+
+
+class NotAuthentic(NotificationError):
+    """The notification's signature does not hold; nothing changed."""
+
+
+class MalformedNotification(NotificationError):
+    """The notification can't be read; nothing changed."""

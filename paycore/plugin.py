@@ -1,0 +1,97 @@
+"""
+Everything a provider plugin imports from paycore, and nothing else.
+
+A plugin is a module with hook implementations, named by an entry point of the group `paycore`:
+
+```python
+from paycore.plugin import hookimpl
+
+@hookimpl
+def paycore_register_providers():
+    return [MyProvider]
+```
+"""
+
+from paycore.domain.money import Money
+from paycore.domain.payment import (
+    Action,
+    AppCall,
+    Failure,
+    Observation,
+    PaymentObservation,
+    QRCode,
+    Redirect,
+    RefundObservation,
+    RefundStatus,
+    Status,
+    WalletCall,
+)
+from paycore.domain.provider import (
+    Capabilities,
+    CloseReply,
+    Created,
+    CreateOrder,
+    CreateReply,
+    CreateResend,
+    Done,
+    Found,
+    NumberFormat,
+    OrderRef,
+    Product,
+    Provider,
+    ProviderInfo,
+    QueryReply,
+    RefundOrder,
+    RefundReply,
+    Rejected,
+    RequestBudget,
+    Secret,
+    Unknown,
+)
+from paycore.domain.wire import Flow, Notification, Reply, Request, Response
+from paycore.errors import InvalidField, MalformedNotification, NotAuthentic
+from paycore.hookspecs import hookimpl
+
+__all__ = [
+    "Action",
+    "AppCall",
+    "Capabilities",
+    "CloseReply",
+    "CreateOrder",
+    "CreateReply",
+    "CreateResend",
+    "Created",
+    "Done",
+    "Failure",
+    "Flow",
+    "Found",
+    "InvalidField",
+    "MalformedNotification",
+    "Money",
+    "NotAuthentic",
+    "Notification",
+    "NumberFormat",
+    "Observation",
+    "OrderRef",
+    "PaymentObservation",
+    "Product",
+    "Provider",
+    "ProviderInfo",
+    "QRCode",
+    "QueryReply",
+    "Redirect",
+    "RefundObservation",
+    "RefundOrder",
+    "RefundReply",
+    "RefundStatus",
+    "Rejected",
+    "Reply",
+    "Request",
+    "RequestBudget",
+    "Response",
+    "Secret",
+    "Status",
+    "Unknown",
+    "WalletCall",
+    "hookimpl",
+]

@@ -1,0 +1,84 @@
+"""One clock for everything a sandbox times, with a speed, a way to jump ahead, and things to do at a time."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+_log = logging.getLogger("paycore.sandbox")
+
+
+class SandboxClock:
+    """
+    Milliseconds since the Unix epoch, running `speed` times as fast as the real clock. Never goes back.
+
+    `not_before_ms` is where a clock from an earlier run had got to: the new one starts there when that lies in the
+    real future, so that orders do not become younger by a restart.
+    """
+
+    def __init__(self, *, speed: float = 1.0, not_before_ms: int = 0) -> None:
+        self.speed = speed
+        self._start_ms = max(time.time_ns() // 1_000_000, not_before_ms)
+        self._start_real = time.monotonic()
+        self._changed = threading.Condition()
+        self._due: list[tuple[int, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self._thread: threading.Thread | None = None
+        self._is_closed = False
+
+    def now_ms(self) -> int:
+        return self._start_ms + int((time.monotonic() - self._start_real) * self.speed * 1000)
+
+    def advance(self, seconds: float) -> int:
+        """Jump ahead and do, in the calling thread, what has become due. Returns the new time in ms."""
+        if seconds < 0:
+            raise ValueError("the clock only goes forward")
+        with self._changed:
+            self._start_ms += round(seconds * 1000)
+            self._changed.notify()
+        self._do_what_is_due()
+        return self.now_ms()
+
+    def call_at(self, due_ms: int, action: Callable[[], None]) -> None:
+        """Call `action` once when `due_ms` has come, from the clock's own thread; it must not block."""
+        with self._changed:
+            heapq.heappush(self._due, (due_ms, next(self._order), action))
+            if self._thread is None and not self._is_closed:
+                self._thread = threading.Thread(target=self._run, name="sandbox-clock", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def close(self) -> None:
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                wait_s = self._real_seconds_to_next()
+                if not self._is_closed and (wait_s is None or wait_s > 0):
+                    self._changed.wait(wait_s)
+                if self._is_closed:
+                    return
+            self._do_what_is_due()
+
+    def _real_seconds_to_next(self) -> float | None:
+        if not self._due:
+            return None
+        return max(0.0, (self._due[0][0] - self.now_ms()) / 1000 / self.speed)
+
+    def _do_what_is_due(self) -> None:
+        while True:
+            with self._changed:
+                if self._is_closed or not self._due or self._due[0][0] > self.now_ms():
+                    return
+                _, _, action = heapq.heappop(self._due)
+            try:
+                action()
+            except Exception:
+                _log.exception("something planned on the sandbox clock failed")
