@@ -45,10 +45,10 @@ imports: $(DEV)
 	$(BIN)/lint-imports --no-cache
 
 docs: $(DEV)  ## build the documentation into build/site; every warning is an error
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 docs-serve: $(DEV)  ## serve the documentation on a local port and rebuild on change
-	$(BIN)/mkdocs serve
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
 bench: $(DEV)  ## measure, and print each figure beside its bar
 	@$(BIN)/python -m benchmarks

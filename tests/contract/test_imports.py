@@ -1,0 +1,108 @@
+"""Who may import whom: the contracts of pyproject.toml bite, and the rules they cannot express are checked here."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PLUGIN = Path("plugins/qfpay_alipay")
+
+# For each contract, by the start of its name: a module and an import that breaks it.
+VIOLATIONS = {
+    "Imports go down only": ("paycore/ledger", "import paycore.engine.runner"),
+    "What a plugin sees": ("paycore/plugin.py", "import paycore.ledger.api"),
+    "httpx has one home": ("paycore/engine/runner.py", "import httpx"),
+    "SQL has one home": ("paycore/engine/client.py", "import sqlite3"),
+    "pluggy has one home": ("paycore/engine/runner.py", "import pluggy"),
+    "typer has one home": ("paycore/engine/config.py", "import typer"),
+    "Serving has two homes": ("paycore/testing", "import starlette.applications"),
+    "A plugin knows paycore by": (f"{PLUGIN}/qfpay_alipay/mapping.py", "from paycore.domain import money"),
+    "QFPay's sandbox signs": (f"{PLUGIN}/qfpay_alipay/sandbox", "from qfpay_alipay import signing"),
+    "QFPay's client does not": (f"{PLUGIN}/qfpay_alipay/provider.py", "import qfpay_alipay.sandbox"),
+}
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Yield the dotted names a module imports, wherever in the module; `from a import b` yields `a.b`."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: write the full name of the module"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_imports_planted_violations_are_found(tmp_path: Path) -> None:
+    """One forbidden import planted for each contract of pyproject.toml breaks that contract."""
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for folder in (Path("paycore"), PLUGIN / "qfpay_alipay"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for module, statement in VIOLATIONS.values():
+        path = tmp_path / module
+        with (path / "__init__.py" if path.is_dir() else path).open("a") as file:
+            file.write(f"\n{statement}\n")
+    done = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports", "--no-cache", "--config", "pyproject.toml"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{tmp_path / PLUGIN}", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    broken = {
+        line.rpartition(" BROKEN")[0] for line in done.stdout.splitlines() if line.rstrip().endswith("BROKEN")
+    }
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    assert broken == {contract["name"] for contract in contracts}, done.stdout + done.stderr
+    assert len(contracts) == len(VIOLATIONS)
+    assert all(any(name.startswith(start) for name in broken) for start in VIOLATIONS)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "paycore/domain").glob("**/*.py")), ids=lambda path: path.stem
+)
+def test_imports_of_domain_are_pure(path: Path) -> None:
+    """The domain stands on the standard library, msgspec and paycore.errors; not on I/O, clocks or other packages."""
+    allowed = re.compile(r"paycore\.(domain|errors)(\.|$)|msgspec(\.|$)")
+    effects = {"asyncio", "os", "pathlib", "random", "socket", "sqlite3", "subprocess", "threading", "time"}
+    for name in imports_of(path):
+        top = name.partition(".")[0]
+        assert allowed.match(name) or (top in sys.stdlib_module_names and top not in effects), name
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / PLUGIN / "qfpay_alipay").rglob("*.py")), ids=lambda path: path.stem
+)
+def test_imports_of_plugin_go_through_its_door(path: Path) -> None:
+    """A plugin imports from paycore what `paycore.plugin` offers; its sandbox also `paycore.sandbox.api`."""
+    doors = ["paycore.plugin"]
+    if "sandbox" in path.relative_to(ROOT / PLUGIN).with_suffix("").parts:
+        doors.append("paycore.sandbox.api")
+    for name in imports_of(path):
+        assert not re.match(r"paycore(\.|$)", name) or any(
+            name.startswith(f"{door}.") or name == door for door in doors
+        )
+
+
+def test_imports_inside_paycore_do_not_use_its_front_door() -> None:
+    """Only what an application writes imports `paycore` itself; inside, names come from where they are defined."""
+    inside = {"paycore.__version__"}  # the version has one home, and it is there
+    for path in (ROOT / "paycore").rglob("*.py"):
+        if path.relative_to(ROOT / "paycore").parts[0] == "cli" or path == ROOT / "paycore/__init__.py":
+            continue
+        for name in imports_of(path):
+            is_front_door = name == "paycore" or (
+                name.count(".") == 1
+                and name.startswith("paycore.")
+                and not (ROOT / name.replace(".", "/")).is_dir()
+                and not (ROOT / name.replace(".", "/")).with_suffix(".py").is_file()
+            )
+            assert not is_front_door or name in inside, f"{path.relative_to(ROOT)}: {name}"
