@@ -52,14 +52,17 @@ def test_imports_planted_violations_are_found(tmp_path: Path) -> None:
     done = subprocess.run(
         [Path(sys.executable).parent / "lint-imports", "--no-cache", "--config", "pyproject.toml"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{tmp_path / PLUGIN}", "NO_COLOR": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{tmp_path}{os.pathsep}{tmp_path / PLUGIN}",
+            "NO_COLOR": "1",
+            "COLUMNS": "200",
+        },
         capture_output=True,
         text=True,
         check=False,
     )
-    broken = {
-        line.rpartition(" BROKEN")[0] for line in done.stdout.splitlines() if line.rstrip().endswith("BROKEN")
-    }
+    broken = set(re.findall(r"^(.+) BROKEN", done.stdout, re.MULTILINE))
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     assert broken == {contract["name"] for contract in contracts}, done.stdout + done.stderr
     assert len(contracts) == len(VIOLATIONS)
