@@ -61,7 +61,7 @@ class PaycoreError(Exception):
 class ConfigError(PaycoreError):
     """The configuration can't be used; the message gives the path inside the file and a suggestion."""
 
-    who_acts = "operator"
+    who_acts: ClassVar[Actor] = "operator"
 
 
 class AccountRefused(ConfigError):
@@ -79,8 +79,8 @@ class AccountRefused(ConfigError):
 class PluginError(PaycoreError):
     """A plugin failed to load, or broke the provider contract."""
 
-    who_acts = "author"
-    money_moved = "maybe"
+    who_acts: ClassVar[Actor] = "author"
+    money_moved: ClassVar[MoneyMoved] = "maybe"
 
     def __init__(self, message: str, *, plugin: str, stage: str, payment_id: str | None = None) -> None:
         super().__init__(message, payment_id=payment_id)
@@ -139,13 +139,13 @@ class WrongState(RequestError):
 class LedgerError(PaycoreError):
     """The durable record can't be used. What was committed before is kept."""
 
-    who_acts = "operator"
+    who_acts: ClassVar[Actor] = "operator"
 
 
 class LedgerUnavailable(LedgerError):
     """The ledger can't be reached or opened now. A command that had already been sent is recovered from its intent."""
 
-    money_moved = "maybe"
+    money_moved: ClassVar[MoneyMoved] = "maybe"
 
 
 class LedgerReadOnly(LedgerError):
@@ -155,13 +155,13 @@ class LedgerReadOnly(LedgerError):
 class LedgerFull(LedgerError):
     """No room is left to write, so nothing new is sent; what was in flight is recovered from its intent."""
 
-    money_moved = "maybe"
+    money_moved: ClassVar[MoneyMoved] = "maybe"
 
 
 class LedgerCorrupt(LedgerError):
     """What is stored contradicts itself; restore a backup, then `paycore ledger verify`."""
 
-    money_moved = "maybe"
+    money_moved: ClassVar[MoneyMoved] = "maybe"
 
 
 class LedgerTooNew(LedgerError):
@@ -171,8 +171,8 @@ class LedgerTooNew(LedgerError):
 class ProviderError(PaycoreError):
     """The conversation with the provider failed."""
 
-    who_acts = "provider"
-    money_moved = "maybe"
+    who_acts: ClassVar[Actor] = "provider"
+    money_moved: ClassVar[MoneyMoved] = "maybe"
 
 
 class NotSent(ProviderError):
@@ -182,8 +182,8 @@ class NotSent(ProviderError):
     The payment stays as it was; call again with the same reference.
     """
 
-    who_acts = "operator"
-    money_moved = "no"
+    who_acts: ClassVar[Actor] = "operator"
+    money_moved: ClassVar[MoneyMoved] = "no"
 
 
 class MaybeSent(ProviderError):
@@ -201,7 +201,7 @@ class IncompleteReply(ProviderError):
 class NotificationError(PaycoreError):
     """Bytes that arrived can't be taken as a notification; nothing changed."""
 
-    who_acts = "provider"
+    who_acts: ClassVar[Actor] = "provider"
 
 
 class NotAuthentic(NotificationError):

@@ -59,14 +59,10 @@ class ReviewReason(StrEnum):
     REFUNDED_TOO_MUCH = "refunded_too_much"
 
 
-class _Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Base of the frozen values below."""
-
-
 # --- what the payer must do next ---------------------------------------------------------------------
 
 
-class Redirect(_Value, tag="redirect"):
+class Redirect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="redirect"):
     """
     Send the payer to `url`.
 
@@ -78,20 +74,20 @@ class Redirect(_Value, tag="redirect"):
     show_as: Literal["page", "qr"] = "page"
 
 
-class QRCode(_Value, tag="qr_code"):
+class QRCode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="qr_code"):
     """Draw `content` as a QR code for the payer to scan."""
 
     content: str
 
 
-class WalletCall(_Value, tag="wallet_call"):
+class WalletCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="wallet_call"):
     """Hand `params` to the wallet's bridge function `call` on a page inside the wallet: `tradePay`."""
 
     call: str
     params: Mapping[str, object]
 
 
-class AppCall(_Value, tag="app_call"):
+class AppCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="app_call"):
     """Hand `order` (the SDK's order string) to the wallet's SDK; `params` are the fields it was made of."""
 
     order: str
@@ -104,7 +100,7 @@ Action = Redirect | QRCode | WalletCall | AppCall
 # --- what a provider says ----------------------------------------------------------------------------
 
 
-class Failure(_Value):
+class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
     Why something was refused, in the provider's own code and words.
 
@@ -119,7 +115,7 @@ class Failure(_Value):
     advice: str = ""
 
 
-class PaymentObservation(_Value, tag="payment"):
+class PaymentObservation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="payment"):
     """
     What the provider says of one order. Totals, never deltas.
 
@@ -145,7 +141,7 @@ class PaymentObservation(_Value, tag="payment"):
             raise ValueError("a provider observes pending, paid, failed or closed")
 
 
-class RefundObservation(_Value, tag="refund"):
+class RefundObservation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="refund"):
     """
     What the provider says of one refund.
 
@@ -191,14 +187,16 @@ class OperationState(StrEnum):
     """The attempt ended without a definite answer; only asking the provider settles it."""
 
 
-class Operation(_Value):
+class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
     The durable record of one money-moving command.
 
     `number` is the provider-side number, fixed before the first send (a close names the order it
     closes). `sent_at` is the last send, `quiet_at` the moment from which no request of ours can still be
     under way. `absent_at` is set once the provider has proven that it does not know the number.
-    `observed` is the furthest unpaid state the provider told of this number.
+    `observed` (a refund's: `refund_observed`) is every status the provider told of this number.
+    `needs_action`: without an action the payer can't go on. `is_duplicate`: a resend was refused because
+    the provider has the number. `replaces`: this close makes room for the same payment's next number.
     """
 
     id: str
@@ -211,11 +209,12 @@ class Operation(_Value):
     quiet_at: datetime
     refund_reference: str | None = None
     provider_id: str | None = None
-    observed: Status | None = None
-    refund_observed: RefundStatus | None = None
+    observed: tuple[Status, ...] = ()
+    refund_observed: tuple[RefundStatus, ...] = ()
     absent_at: datetime | None = None
     is_duplicate: bool = False
     needs_action: bool = False
+    replaces: bool = False
     failure: Failure | None = None
     problem: str = ""
 
@@ -225,7 +224,7 @@ class Operation(_Value):
         return self.state in (OperationState.SENT, OperationState.UNKNOWN)
 
 
-class Charge(_Value):
+class Charge(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Money the provider says it took: one per provider-side order."""
 
     number: str
@@ -233,7 +232,7 @@ class Charge(_Value):
     amount_minor: int
 
 
-class Refund(_Value):
+class Refund(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
     Money asked back, keyed by the caller's own `reference` within the payment's account.
 
@@ -249,8 +248,13 @@ class Refund(_Value):
     provider_id: str | None = None
     failure: Failure | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the provider's last word on it is still to come."""
+        return self.status in (RefundStatus.UNKNOWN, RefundStatus.PENDING)
 
-class Order(_Value):
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
     What the caller wants paid: the content that must be the same for the same reference.
 
@@ -272,11 +276,13 @@ class Order(_Value):
     extra: Mapping[str, str] = {}
 
 
-class Payment(_Value):
+class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
     What the caller wants paid once, and everything known of it. A value: read it, compare it, keep it.
 
     `version` grows by one with every change. `charges` are the provider-side orders that took money.
+    `mismatches` are contradictions found in single observations; `review_reasons` all that stand.
+    `evidence` holds a digest of every distinct observation, so that one brought twice changes nothing.
     """
 
     id: str
@@ -291,10 +297,12 @@ class Payment(_Value):
     next_step: Action | None = None
     charges: tuple[Charge, ...] = ()
     refunded_seen_minor: int = 0
+    mismatches: tuple[ReviewReason, ...] = ()
     review_reasons: tuple[ReviewReason, ...] = ()
     failure: Failure | None = None
     operations: tuple[Operation, ...] = ()
     refunds: tuple[Refund, ...] = ()
+    evidence: tuple[str, ...] = ()
 
     @property
     def reference(self) -> str:

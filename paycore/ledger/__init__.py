@@ -1,0 +1,1 @@
+"""The durable record: what was intended, sent and observed. The only SQL in paycore."""

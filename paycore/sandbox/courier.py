@@ -8,7 +8,6 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import msgspec
 
@@ -41,7 +40,9 @@ class Courier:
     """
 
     def __init__(self) -> None:
-        self._waiting: queue.SimpleQueue[tuple[Parcel, Callable[[Receipt], None]] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[tuple[Parcel, Callable[[Receipt], None]] | None] = (
+            queue.SimpleQueue()
+        )
         self._opener = _plain_opener()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -79,20 +80,14 @@ class Courier:
             return Receipt(status=None, error=f"{type(error).__name__}: {error}")
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_args: Any, **_kwargs: Any) -> None:
-        return None
-
-
 def _plain_opener() -> urllib.request.OpenerDirector:
-    # build_opener would add file:, ftp:, data: and the proxies of the environment.
+    # build_opener would add redirects, file:, ftp:, data: and the proxies of the environment.
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.HTTPHandler(),
         urllib.request.HTTPSHandler(),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
-        _NoRedirect(),
         urllib.request.UnknownHandler(),
     ):
         opener.add_handler(handler)

@@ -1,0 +1,316 @@
+"""
+What a command may do to a payment as it stands: decides the changes, or refuses with a typed error.
+
+Each decision is made inside the ledger transaction that writes its changes, on the state it has there.
+So two commands at once can't both be right: the second one decides on what the first one wrote.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import msgspec
+from msgspec.structs import replace
+
+from paycore.domain.events import Change, OperationBegun, OperationEnded, OperationSent, ProvenAbsent
+from paycore.domain.lifecycle import numbered, refund_operation
+from paycore.domain.money import Money
+from paycore.domain.payment import (
+    Failure,
+    Operation,
+    OperationKind,
+    OperationState,
+    Order,
+    Payment,
+    PaymentObservation,
+    Refund,
+    RefundObservation,
+    RefundStatus,
+    Status,
+)
+from paycore.domain.provider import Created, Done, Product, Rejected, Unknown
+from paycore.errors import NotSupported, ReferenceConflict, RefundTooLarge, WrongState
+
+Outcome = Done[Created] | Done[PaymentObservation] | Done[RefundObservation] | Rejected | Unknown
+
+
+class Numbering(msgspec.Struct, frozen=True, kw_only=True):
+    """Ids drawn before the transaction: an operation's own id and its provider-side number."""
+
+    operation_id: str
+    number: str
+
+
+def first_difference(known: Order, given: Order) -> str | None:
+    """The first field in which two orders with one reference differ; None when they are the same."""
+    for field in known.__struct_fields__:
+        if getattr(known, field) != getattr(given, field):
+            return "auth_code" if field == "auth_code_hash" else field
+    return None
+
+
+def new_operation(
+    kind: OperationKind,
+    numbering: Numbering,
+    now: datetime,
+    deadline: timedelta,
+    *,
+    needs_action: bool = False,
+) -> Operation:
+    """An operation that is about to be sent for the first time; it must be answered within `deadline`."""
+    return Operation(
+        id=numbering.operation_id,
+        kind=kind,
+        number=numbering.number,
+        state=OperationState.SENT,
+        begun_at=now,
+        sent_at=now,
+        quiet_at=now + deadline,
+        needs_action=needs_action,
+    )
+
+
+def may_send(operation: Operation, now: datetime) -> bool:
+    """
+    Whether an operation may be sent (again) without racing an earlier send.
+
+    Certainly unsent ones may; uncertain ones once no request of ours can be under way.
+    """
+    if operation.state is OperationState.INTENT:
+        return True
+    return operation.is_uncertain and now >= operation.quiet_at
+
+
+def send_again(payment: Payment, operation_id: str, now: datetime, deadline: timedelta) -> list[Change]:
+    """The same operation with the same number once more; nothing when it is settled or still under way."""
+    operation = payment.operation(operation_id)
+    if not may_send(operation, now):
+        return []
+    return [OperationSent(operation_id=operation_id, sent_at=now, quiet_at=now + deadline)]
+
+
+def renumber(payment: Payment, numbering: Numbering, now: datetime, deadline: timedelta) -> list[Change]:
+    """
+    A new order number for the same payment, when the present one can't be paid any more.
+
+    That is: refused because of the account (since mended), or closed by us with confirmation.
+    """
+    creation = payment.creation
+    refused = creation.state is OperationState.REJECTED and Status.FAILED not in creation.observed
+    replaced = payment.status is Status.PENDING and Status.CLOSED in creation.observed
+    if not (refused or replaced):
+        return []
+    operation = new_operation(
+        OperationKind.CREATE, numbering, now, deadline, needs_action=creation.needs_action
+    )
+    return [OperationBegun(operation=operation)]
+
+
+def begin_refund(
+    payment: Payment,
+    *,
+    reference: str,
+    amount: Money | None,
+    reason: str | None,
+    product: Product,
+    numbering: Numbering,
+    now: datetime,
+    deadline: timedelta,
+) -> list[Change]:
+    """
+    A refund of `amount` (None: all that is left), or nothing when this reference already has one running.
+
+    Raises `WrongState`, `NotSupported`, `RefundTooLarge` or `ReferenceConflict`; nothing was sent then.
+    """
+    known = payment.refund(reference)
+    if known is not None:
+        _same_refund(payment, known, amount, reason)
+        return _retry_refund(payment, known, numbering, now, deadline)
+    asked = amount or _all_that_is_left(payment)
+    _refundable(payment, asked, product)
+    operation = replace(
+        new_operation(OperationKind.REFUND, numbering, now, deadline), refund_reference=reference
+    )
+    refund = Refund(
+        reference=reference,
+        amount=asked,
+        status=RefundStatus.CREATED,
+        number=numbering.number,
+        created_at=now,
+        reason=reason,
+    )
+    return [OperationBegun(operation=operation, refund=refund)]
+
+
+def _same_refund(payment: Payment, known: Refund, amount: Money | None, reason: str | None) -> None:
+    if amount is not None and amount != known.amount:
+        raise ReferenceConflict(known.reference, "amount", payment_id=payment.id)
+    if reason != known.reason:
+        raise ReferenceConflict(known.reference, "reason", payment_id=payment.id)
+
+
+def _retry_refund(
+    payment: Payment, known: Refund, numbering: Numbering, now: datetime, deadline: timedelta
+) -> list[Change]:
+    """A refund refused because of the account gets a new number; one certainly unsent keeps its own."""
+    operation = refund_operation(payment, known.reference)
+    if operation.state is OperationState.INTENT:
+        return send_again(payment, operation.id, now, deadline)
+    if operation.state is OperationState.REJECTED and known.status is RefundStatus.CREATED:
+        again = replace(
+            new_operation(OperationKind.REFUND, numbering, now, deadline), refund_reference=known.reference
+        )
+        return [OperationBegun(operation=again)]
+    return []
+
+
+def _all_that_is_left(payment: Payment) -> Money:
+    return Money.from_minor(
+        payment.refundable_minor, payment.amount.currency, exponent=payment.amount.exponent
+    )
+
+
+def _refundable(payment: Payment, asked: Money, product: Product) -> None:
+    if payment.status is not Status.PAID:
+        raise WrongState(
+            f"the payment is {payment.status}; only a paid one can be refunded", payment_id=payment.id
+        )
+    if product.refund == "none":
+        raise NotSupported(f"{payment.method}/{payment.channel} can't be refunded", payment_id=payment.id)
+    if asked.currency != payment.amount.currency:
+        raise RefundTooLarge(f"a refund is in the payment's currency, {payment.amount.currency}")
+    if asked.minor <= 0 or asked.minor > payment.refundable_minor:
+        left = _all_that_is_left(payment)
+        raise RefundTooLarge(
+            f"{asked} can't be refunded; {left} is left of {payment.amount}", payment_id=payment.id
+        )
+    if product.refund == "full" and asked.minor != payment.paid_minor:
+        raise NotSupported(
+            f"{payment.method}/{payment.channel} can only be refunded whole", payment_id=payment.id
+        )
+
+
+def begin_close(
+    payment: Payment,
+    *,
+    product: Product,
+    numbering: Numbering,
+    now: datetime,
+    deadline: timedelta,
+    replaces: bool = False,
+) -> list[Change]:
+    """
+    Cancel the unpaid order now in force, or nothing when it is closed, failed or being closed.
+
+    Raises `WrongState` when it is paid or was never sent, `NotSupported` when the product can't close.
+    """
+    if payment.status is Status.PAID:
+        raise WrongState("the payment is paid; refund it instead", payment_id=payment.id)
+    if payment.status in (Status.CLOSED, Status.FAILED):
+        return []
+    if payment.creation.state in (OperationState.INTENT, OperationState.REJECTED):
+        raise WrongState("nothing was sent for this payment, so nothing can be closed", payment_id=payment.id)
+    if not product.close:
+        raise NotSupported(
+            f"the provider can't close {payment.method}/{payment.channel}; it expires by itself",
+            payment_id=payment.id,
+        )
+    running = closing(payment, payment.order_number)
+    if running is not None and running.is_uncertain:
+        return send_again(payment, running.id, now, deadline)
+    operation = new_operation(OperationKind.CLOSE, numbering, now, deadline)
+    return [OperationBegun(operation=replace(operation, replaces=replaces))]
+
+
+def closing(payment: Payment, number: str) -> Operation | None:
+    """The last close of this order number, None when there was none."""
+    for operation in reversed(payment.operations):
+        if operation.kind is OperationKind.CLOSE and operation.number == number:
+            return operation
+    return None
+
+
+def end_attempt(operation_id: str, outcome: Outcome, now: datetime) -> list[Change]:
+    """
+    What an answer makes of the operation it belongs to.
+
+    Whatever came back, this attempt's request is not under way any more. A number refused as duplicate
+    means an earlier send may have arrived: not a refusal.
+    """
+    ended = OperationEnded(operation_id=operation_id, state=OperationState.DONE, quiet_at=now)
+    match outcome:
+        case Done(Created(observation=observation, action=action, expires_at=expires_at)):
+            ended = replace(ended, observation=observation, action=action, expires_at=expires_at)
+        case Done(observation):
+            ended = replace(ended, observation=observation)
+        case Rejected(is_duplicate=True):
+            problem = "the provider already has this number"
+            ended = replace(ended, state=OperationState.UNKNOWN, is_duplicate=True, problem=problem)
+        case Rejected(failure=failure):
+            ended = replace(ended, state=OperationState.REJECTED, failure=failure)
+        case Unknown(problem=problem, observation=observation):
+            ended = replace(ended, state=OperationState.UNKNOWN, observation=observation, problem=problem)
+    return [ended]
+
+
+def end_unsent(payment: Payment, operation_id: str, now: datetime) -> list[Change]:
+    """Nothing left this machine: back to intent, unless an earlier send may have arrived."""
+    operation = payment.operation(operation_id)
+    first = operation.sends == 1
+    return [
+        OperationEnded(
+            operation_id=operation_id,
+            state=OperationState.INTENT if first else OperationState.UNKNOWN,
+            quiet_at=now,
+            problem="the provider could not be reached",
+        )
+    ]
+
+
+def end_unanswered(operation_id: str, quiet_at: datetime, problem: str) -> list[Change]:
+    """The request may have arrived, and no usable answer came; it may be under way until `quiet_at`."""
+    return [
+        OperationEnded(
+            operation_id=operation_id, state=OperationState.UNKNOWN, quiet_at=quiet_at, problem=problem
+        )
+    ]
+
+
+def take_absence(
+    payment: Payment, number: str, asked_at: datetime, proves_absence_after: timedelta | None
+) -> list[Change]:
+    """Proof that a number never arrived, if it was asked about late enough; else nothing."""
+    operation = numbered(payment, number)
+    if operation is None or proves_absence_after is None or not operation.is_uncertain:
+        return []
+    if operation.absent_at is not None or asked_at < operation.quiet_at + proves_absence_after:
+        return []
+    return [ProvenAbsent(number=number)]
+
+
+def give_up_absent(operation: Operation, now: datetime) -> list[Change]:
+    """The order never arrived and must not be sent any more: definitely failed, nothing moved."""
+    return [
+        OperationEnded(
+            operation_id=operation.id,
+            state=OperationState.REJECTED,
+            quiet_at=now,
+            failure=Failure(
+                code="never_arrived",
+                message="the order never reached the provider, and its time has passed",
+                retryable=True,
+                who_acts="caller",
+                advice="Create it again under a new reference.",
+            ),
+        )
+    ]
+
+
+def settle_close(payment: Payment, operation: Operation, asked_at: datetime) -> list[Change]:
+    """What asking about the order, after the close can't be under way any more, says of the close."""
+    order = numbered(payment, operation.number)
+    if order is None or asked_at < operation.quiet_at or not operation.is_uncertain:
+        return []
+    if not any(status.is_final for status in order.observed):
+        return []
+    return [OperationEnded(operation_id=operation.id, state=OperationState.DONE, quiet_at=asked_at)]

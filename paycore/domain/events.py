@@ -1,0 +1,130 @@
+"""
+What can happen to a payment, as values: the append-only history from which its state follows.
+
+A `Change` is one fact; an `Event` is a change as it stands in the ledger, chained to the one before by
+hash. `lifecycle.evolve` folds changes into a `Payment`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from paycore.domain.payment import (
+    Action,
+    Failure,
+    Observation,
+    Operation,
+    OperationState,
+    Order,
+    Refund,
+    Status,
+)
+
+
+class Source(StrEnum):
+    """Who brought the fact."""
+
+    CALLER = "caller"
+    REPLY = "reply"
+    QUERY = "query"
+    POLL = "poll"
+    NOTIFICATION = "notification"
+    RECOVERY = "recovery"
+    OPERATOR = "operator"
+
+
+class PaymentBegun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="payment_begun"):
+    """The caller's intent and the first create operation, committed before anything is sent."""
+
+    payment_id: str
+    account: str
+    provider: str
+    order: Order
+    operation: Operation
+    expires_at: datetime | None = None
+
+
+class OperationBegun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="operation_begun"):
+    """A further operation, committed before it is sent; `refund` when it is a refund's first one."""
+
+    operation: Operation
+    refund: Refund | None = None
+
+
+class OperationSent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="operation_sent"):
+    """An operation is about to be sent again, with the same number."""
+
+    operation_id: str
+    sent_at: datetime
+    quiet_at: datetime
+
+
+class OperationEnded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="operation_ended"):
+    """
+    How an attempt ended.
+
+    `quiet_at` is the moment from which no request of this attempt can be under way. `is_duplicate`: the
+    provider refused the number as already used, so an earlier send may have arrived.
+    """
+
+    operation_id: str
+    state: OperationState
+    quiet_at: datetime
+    observation: Observation | None = None
+    action: Action | None = None
+    expires_at: datetime | None = None
+    failure: Failure | None = None
+    problem: str = ""
+    is_duplicate: bool = False
+
+
+class Observed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="observed"):
+    """The provider said something of an order or a refund."""
+
+    observation: Observation
+
+
+class ProvenAbsent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="proven_absent"):
+    """The provider does not know this number, asked at a time when that proves it never arrived."""
+
+    number: str
+
+
+Change = PaymentBegun | OperationBegun | OperationSent | OperationEnded | Observed | ProvenAbsent
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One change as it stands in the ledger: append-only, numbered from 1 within its payment.
+
+    `hash` is `chain_hash` of this event and the one before, so that tampering shows.
+    """
+
+    payment_id: str
+    seq: int
+    at: datetime
+    source: Source
+    status_from: Status | None
+    status_to: Status
+    change: Change
+    prev_hash: bytes
+    hash: bytes
+
+    @property
+    def kind(self) -> str:
+        """The change's kind, for instance `observed`."""
+        return str(self.change.__struct_config__.tag)
+
+
+GENESIS = b"\x00" * 32
+"""What the first event of a payment is chained to."""
+
+
+def chain_hash(prev_hash: bytes, payment_id: str, seq: int, at_ms: int, source: str, change: bytes) -> bytes:
+    """SHA-256 over the previous hash and everything stored of this event; `change` is its stored JSON."""
+    head = f"{payment_id}\n{seq}\n{at_ms}\n{source}\n".encode()
+    return hashlib.sha256(prev_hash + head + change).digest()

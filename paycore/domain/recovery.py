@@ -1,0 +1,103 @@
+"""
+What to do next about an operation whose outcome is not known, after the provider was asked.
+
+Query first. Found: the observation settled it. Proven absent: send the *same* number again. Found but
+its link was in the lost reply: send the same number again; refused as duplicate: close the old order,
+and only when that is confirmed give the payment a new number. Never two payable orders for one payment.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from paycore.domain.decisions import closing, may_send
+from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, Status
+from paycore.domain.provider import Capabilities, CreateResend
+
+
+class SendAgain(msgspec.Struct, frozen=True):
+    """Send this operation once more, with the same number."""
+
+    operation: Operation
+
+
+class GiveUp(msgspec.Struct, frozen=True):
+    """The order never arrived, and sending it now would be wrong."""
+
+    operation: Operation
+
+
+class Replace(msgspec.Struct, frozen=True):
+    """Close the order now in force, so that the payment can have a new number."""
+
+
+class Renumber(msgspec.Struct, frozen=True):
+    """The old order is closed and confirmed: make the order anew under a new number."""
+
+
+Move = SendAgain | GiveUp | Replace | Renumber
+
+
+def next_move(
+    payment: Payment, capabilities: Capabilities, now: datetime, *, has_auth_code: bool
+) -> Move | None:
+    """
+    The next move for `payment`, None when there is none to make now.
+
+    `has_auth_code`: the caller is here with the scanned code, so a barcode order can be sent again.
+    """
+    if payment.charges:
+        return _next_for_others(payment, now)
+    creation = payment.creation
+    if payment.status is Status.PENDING and Status.CLOSED in creation.observed:
+        return Renumber()
+    if creation.is_uncertain and may_send(creation, now):
+        move = _next_for_creation(payment, creation, capabilities, now, has_auth_code=has_auth_code)
+        if move is not None:
+            return move
+    return _next_for_others(payment, now)
+
+
+def _next_for_creation(
+    payment: Payment,
+    creation: Operation,
+    capabilities: Capabilities,
+    now: datetime,
+    *,
+    has_auth_code: bool,
+) -> Move | None:
+    if Status.PENDING in creation.observed:
+        return _recover_action(payment, creation, capabilities)
+    if creation.absent_at is None:
+        return None
+    needs_code = payment.order.auth_code_hash is not None
+    is_late = payment.expires_at is not None and now >= payment.expires_at
+    if is_late or (needs_code and not has_auth_code):
+        return GiveUp(creation)
+    return SendAgain(creation)
+
+
+def _recover_action(payment: Payment, creation: Operation, capabilities: Capabilities) -> Move | None:
+    """The order is there, the link to it is not."""
+    can_resend = capabilities.create_resend is not CreateResend.UNSAFE and not creation.is_duplicate
+    if can_resend:
+        return SendAgain(creation)
+    product = capabilities.product(payment.method, payment.channel)
+    closed_before = closing(payment, creation.number)
+    if product is None or not product.close or closed_before is not None:
+        return None
+    return Replace()
+
+
+def _next_for_others(payment: Payment, now: datetime) -> Move | None:
+    """Refunds proven absent and closes without an answer are sent again with the same number."""
+    for operation in payment.operations:
+        if not operation.is_uncertain or not may_send(operation, now):
+            continue
+        if operation.kind is OperationKind.REFUND and operation.absent_at is not None:
+            return SendAgain(operation)
+        if operation.kind is OperationKind.CLOSE and operation.state is OperationState.UNKNOWN:
+            return SendAgain(operation)
+    return None

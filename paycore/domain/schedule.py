@@ -1,0 +1,65 @@
+"""
+When a payment is looked at next: a pure function of what is known and how old it is.
+
+A waiting payment is a row with a due time, not a coroutine. Young ones are asked about every 2 seconds,
+the interval grows by half each time and stops at 60 seconds.
+"""
+
+from __future__ import annotations
+
+import zlib
+from datetime import datetime, timedelta
+
+from paycore.domain.payment import OperationState, Payment, Status
+
+INTERVAL_MIN_S = 2.0
+INTERVAL_MAX_S = 60.0
+LATE_CHECKS = (timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
+"""Closed orders do get paid: they are asked about this long after closing."""
+
+
+def interval_s(age_s: float) -> float:
+    """
+    Seconds until the next look at a payment `age_s` seconds after it last changed.
+
+    An interval that starts at 2 s and grows by half each time has, after `age` seconds, the length
+    `2 + age / 2`; capped at 60 s.
+    """
+    return min(INTERVAL_MAX_S, INTERVAL_MIN_S + max(0.0, age_s) / 2)
+
+
+def jitter(seed: str, now: datetime) -> float:
+    """A factor from 0.8 to 1.2, spread evenly over payments and times, the same for the same input."""
+    return 0.8 + zlib.crc32(f"{seed}{now.timestamp()}".encode()) % 4001 / 10_000
+
+
+def due_at(payment: Payment, now: datetime) -> datetime | None:
+    """
+    When to look at `payment` next, None when there is nothing to look for.
+
+    Under way: once no answer can come any more. Uncertain or pending: by age. Expiring: at its expiry at
+    the latest. Closed: a few late checks. Paid or failed: only while an operation is uncertain or a
+    refund is pending.
+    """
+    under_way = [op.quiet_at for op in payment.operations if op.state is OperationState.SENT]
+    if under_way:
+        return max(now, min(under_way))
+    if _is_open(payment):
+        return _by_age(payment, now)
+    if payment.status is Status.CLOSED:
+        checks = (payment.updated_at + after for after in LATE_CHECKS)
+        return next((check for check in checks if check > now), None)
+    return None
+
+
+def _is_open(payment: Payment) -> bool:
+    waits = payment.status in (Status.PENDING, Status.UNKNOWN)
+    return waits or payment.uncertain or any(refund.is_open for refund in payment.refunds)
+
+
+def _by_age(payment: Payment, now: datetime) -> datetime:
+    age_s = (now - payment.updated_at).total_seconds()
+    due = now + timedelta(seconds=interval_s(age_s) * jitter(payment.id, now))
+    if payment.expires_at is not None and now < payment.expires_at < due:
+        return payment.expires_at
+    return due

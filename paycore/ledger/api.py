@@ -1,0 +1,137 @@
+"""
+What a ledger offers: a dozen verbs, each one transaction, on whichever database.
+
+Every verb returns a `concurrent.futures.Future`, resolved once the transaction is durable. A sync caller
+takes `.result()`, an async one `asyncio.wrap_future`; neither can hold a transaction open across I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from paycore.domain.events import Change, Event, PaymentBegun, Source
+from paycore.domain.payment import Observation, Payment, Status
+from paycore.domain.wire import Notification
+
+Decide = Callable[[Payment, datetime], Sequence[Change]]
+"""Decides the changes of a payment as it stands now; raises a `RequestError` to refuse. Pure."""
+
+
+class Committed(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A payment as it stands, and the events this transaction added: none when it told nothing new.
+
+    `now` is the ledger's clock inside the transaction.
+    """
+
+    payment: Payment
+    events: tuple[Event, ...]
+    now: datetime
+
+    @property
+    def changed(self) -> bool:
+        """Whether this transaction changed anything."""
+        return bool(self.events)
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which payments to list, newest first; None means any. `limit` 1 to 1000."""
+
+    account: str | None = None
+    status: Status | None = None
+    review: bool | None = None
+    uncertain: bool | None = None
+    created_before: datetime | None = None
+    limit: int = 50
+
+
+class Ledger(Protocol):
+    """The durable record. Raises `LedgerError`s; what they say about the money is in their classes."""
+
+    def begin(self, begun: Callable[[datetime], PaymentBegun]) -> Future[Committed]:
+        """
+        Record a new payment with its first operation, unless its (account, reference) is taken.
+
+        Then the payment that has it comes back, with no events. `begun` is given the ledger's time.
+        """
+        ...
+
+    def change(self, payment_id: str, decide: Decide, source: Source) -> Future[Committed]:
+        """Decide on the payment as it stands and record what follows. `NotFound` when there is none."""
+        ...
+
+    def observe(
+        self, account: str, observations: Sequence[Observation], source: Source
+    ) -> Future[tuple[Committed, ...]]:
+        """Merge what the provider said into the payments its numbers belong to; other numbers are left out."""
+        ...
+
+    def record_notification(
+        self,
+        account: str,
+        notification: Notification,
+        observations: Sequence[Observation],
+        *,
+        is_evidence: bool,
+    ) -> Future[tuple[Committed, ...]]:
+        """
+        Keep a verified notification, and in the same transaction merge it or make its payments due now.
+
+        `is_evidence` False: it only makes them due. A repeated one changes nothing.
+        """
+        ...
+
+    def claim(
+        self, *, limit: int, lease_s: float, ids: Collection[str] | None = None
+    ) -> Future[tuple[datetime, tuple[Payment, ...]]]:
+        """
+        Take up to `limit` due payments (of `ids`, when given), most overdue first, and the ledger's time.
+
+        Their due time moves to the end of the lease: a claimer that dies gives them back by itself.
+        """
+        ...
+
+    def reschedule(self, due: Sequence[tuple[str, int, datetime | None]]) -> Future[None]:
+        """Set when to look next, by (payment id, version, due); a payment that changed since is left."""
+        ...
+
+    def get(self, payment_id: str) -> Future[Payment]:
+        """The payment with this id; `NotFound` when there is none."""
+        ...
+
+    def find(self, account: str | None, reference: str) -> Future[tuple[Payment, ...]]:
+        """The payments with this reference: at most one per account."""
+        ...
+
+    def list(self, which: Filter) -> Future[tuple[Payment, ...]]:
+        """Payments, newest first."""
+        ...
+
+    def events(self, payment_id: str) -> Future[tuple[Event, ...]]:
+        """The whole history of a payment, oldest first."""
+        ...
+
+    def next_due(self, ids: Collection[str] | None = None) -> Future[datetime | None]:
+        """When the first of these payments (None: of all) is due."""
+        ...
+
+    def watch(self, on_change: Callable[[Collection[str]], None]) -> Callable[[], None]:
+        """
+        Call `on_change` with the ids of payments that changed, whoever changed them; returns how to stop.
+
+        Called from a thread of the ledger, after the commit. May name payments that did not change.
+        """
+        ...
+
+    def now(self) -> datetime:
+        """The clock all processes on this ledger share: aware UTC, whole milliseconds."""
+        ...
+
+    def close(self) -> None:
+        """Finish what was submitted and let go of the database."""
+        ...

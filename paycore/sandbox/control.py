@@ -1,0 +1,187 @@
+"""
+The control endpoints, the same for every provider: JSON in and out under `/_sandbox/`, for this machine only.
+
+```
+GET    /_sandbox/orders[?limit=100]        the newest orders
+GET    /_sandbox/orders/{number}           one order
+POST   /_sandbox/orders/{number}/pay       the payer pays          (also /decline, /expire)
+GET    /_sandbox/faults                    the board and every kind with its options
+POST   /_sandbox/faults                    {"kind", "times"?, "path"?, ...options}
+DELETE /_sandbox/faults                    clear the board
+POST   /_sandbox/notify                    {"number", "kind"?: repeat|late|forged, "seconds"?}
+GET    /_sandbox/stats                     counts since the start
+GET    /_sandbox/clock                     {"now_ms", "now", "speed"}
+POST   /_sandbox/clock                     {"advance_s"}
+```
+
+Errors are `{"error", "hint"}`: 400 for a body that makes no sense, 404 for an unknown order, 409 for what the order's
+state does not allow, 403 for a stranger.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from paycore.sandbox.api import Controls, NotPossible, UnknownOrder
+from paycore.sandbox.clock import SandboxClock
+from paycore.sandbox.faults import Fault, FaultBoard, Option
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+_encode = msgspec.json.Encoder().encode
+
+
+def control_routes(
+    controls: Controls, *, faults: FaultBoard, clock: SandboxClock, public_url: str
+) -> list[Route]:
+    """The routes above, for any gateway."""
+    desk = _Desk(controls, faults, clock)
+    table: list[tuple[str, str, Handler]] = [
+        ("GET", "/_sandbox/orders", desk.list_orders),
+        ("GET", "/_sandbox/orders/{number}", desk.show_order),
+        ("POST", "/_sandbox/orders/{number}/{verb}", desk.act),
+        ("GET", "/_sandbox/faults", desk.list_faults),
+        ("POST", "/_sandbox/faults", desk.add_fault),
+        ("DELETE", "/_sandbox/faults", desk.clear_faults),
+        ("POST", "/_sandbox/notify", desk.notify),
+        ("GET", "/_sandbox/stats", desk.stats),
+        ("GET", "/_sandbox/clock", desk.show_clock),
+        ("POST", "/_sandbox/clock", desk.advance_clock),
+    ]
+    host = urlsplit(public_url).hostname or ""
+    return [Route(path, _guarded(handler, host), methods=[method]) for method, path, handler in table]
+
+
+class _AddFault(msgspec.Struct, frozen=True, kw_only=True):
+    kind: str
+    times: int = 1
+    path: str | None = None
+
+
+class _Notify(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    number: str
+    kind: str = "repeat"
+    seconds: float = 0.0
+
+
+class _Advance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    advance_s: float
+
+
+class _Desk:
+    def __init__(self, controls: Controls, faults: FaultBoard, clock: SandboxClock) -> None:
+        self._controls = controls
+        self._faults = faults
+        self._clock = clock
+
+    async def list_orders(self, request: Request) -> Response:
+        limit = request.query_params.get("limit", "100")
+        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= 10_000):
+            raise ValueError("limit is a number from 1 to 10000")
+        return _json({"orders": self._controls.list_orders(int(limit))})
+
+    async def show_order(self, request: Request) -> Response:
+        return _json(self._controls.show_order(request.path_params["number"]))
+
+    async def act(self, request: Request) -> Response:
+        verbs = {
+            "pay": self._controls.pay,
+            "decline": self._controls.decline,
+            "expire": self._controls.expire,
+        }
+        verb = verbs.get(request.path_params["verb"])
+        if verb is None:
+            return _error(404, "no such verb", f"there are: {', '.join(sorted(verbs))}")
+        return _json(verb(request.path_params["number"]))
+
+    async def list_faults(self, _request: Request) -> Response:
+        kinds = {
+            kind.name: {"help": kind.help, "options": kind.options} for kind in self._faults.kinds.values()
+        }
+        return _json({"faults": [_render_fault(fault) for fault in self._faults.active()], "kinds": kinds})
+
+    async def add_fault(self, request: Request) -> Response:
+        body = await request.body()
+        asked = msgspec.json.decode(body, type=_AddFault)
+        options: dict[str, Option] = msgspec.json.decode(body, type=dict[str, Any])
+        for name in ("kind", "times", "path"):
+            options.pop(name, None)
+        fault = self._faults.add(asked.kind, times=asked.times, path=asked.path, **options)
+        return _json(_render_fault(fault), status=201)
+
+    async def clear_faults(self, _request: Request) -> Response:
+        self._faults.clear()
+        return _json({"faults": []})
+
+    async def notify(self, request: Request) -> Response:
+        asked = msgspec.json.decode(await request.body(), type=_Notify)
+        return _json(self._controls.notify(asked.number, kind=asked.kind, seconds=asked.seconds))
+
+    async def stats(self, _request: Request) -> Response:
+        return _json(self._controls.stats())
+
+    async def show_clock(self, _request: Request) -> Response:
+        return _json(self._render_clock(self._clock.now_ms()))
+
+    async def advance_clock(self, request: Request) -> Response:
+        asked = msgspec.json.decode(await request.body(), type=_Advance)
+        return _json(self._render_clock(self._clock.advance(asked.advance_s)))
+
+    def _render_clock(self, now_ms: int) -> dict[str, Any]:
+        now = datetime.datetime.fromtimestamp(now_ms / 1000, tz=datetime.UTC)
+        return {"now_ms": now_ms, "now": now.isoformat(timespec="milliseconds"), "speed": self._clock.speed}
+
+
+def _render_fault(fault: Fault) -> dict[str, Any]:
+    return {"id": fault.id, "kind": fault.kind, "times": fault.times, "path": fault.path, **fault.options}
+
+
+def _guarded(handler: Handler, public_host: str) -> Handler:
+    async def guarded(request: Request) -> Response:
+        if not _is_local(request, public_host):
+            return _error(403, "the control endpoints are for this machine only", "use http://127.0.0.1")
+        try:
+            return await handler(request)
+        except UnknownOrder as error:
+            return _error(404, "unknown order", str(error.args[0]))
+        except NotPossible as error:
+            return _error(409, "not possible", str(error))
+        except (msgspec.MsgspecError, ValueError) as error:
+            return _error(400, "bad request", str(error))
+
+    return guarded
+
+
+def _is_local(request: Request, public_host: str) -> bool:
+    """
+    A loopback peer that also asked for this machine by name.
+
+    The second half keeps a web page out that has its own host name resolve to 127.0.0.1.
+    """
+    peer = request.client.host if request.client else ""
+    asked = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    return _is_loopback(peer) and (_is_loopback(asked) or asked in ("localhost", public_host))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _json(value: Any, *, status: int = 200) -> Response:
+    return Response(_encode(value), status_code=status, media_type="application/json")
+
+
+def _error(status: int, error: str, hint: str) -> Response:
+    return _json({"error": error, "hint": hint}, status=status)
