@@ -1,6 +1,4 @@
-"""
-How domain values are written as JSON and read back: strict, exact, unable to write a secret.
-"""
+"""How domain values are written as JSON and read back: strict, exact, unable to write a secret."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """
 Exact money: an integer of minor units beside an ISO 4217 currency.
 
-Exponents come from `currencies`, generated from the `iso4217` package. Text is parsed strictly and in constant time: ASCII digits
-and one point, at most 15 digits before it.
+Exponents come from `currencies`, generated from the `iso4217` package. Text is parsed strictly and in
+bounded time: ASCII digits and one point, at most 15 digits before it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Money:
         if not isinstance(currency, str):
             raise InvalidMoney("the currency is an ISO 4217 code such as 'HKD'")
         exponent = currency_exponent(currency)
-        self._set(parse_minor(amount, currency, exponent), currency, exponent)
+        _fill(self, parse_minor(amount, currency, exponent), currency, exponent)
 
     @classmethod
     def from_minor(cls, minor: int, currency: str, *, exponent: int | None = None) -> Money:
@@ -70,13 +70,8 @@ class Money:
         if not 0 <= minor <= MINOR_MAX:
             raise InvalidMoney(f"minor units go from 0 to {MINOR_MAX}")
         money = cls.__new__(cls)
-        money._set(minor, currency, currency_exponent(currency) if exponent is None else exponent)
+        _fill(money, minor, currency, currency_exponent(currency) if exponent is None else exponent)
         return money
-
-    def _set(self, minor: int, currency: str, exponent: int) -> None:
-        object.__setattr__(self, "minor", minor)
-        object.__setattr__(self, "currency", currency)
-        object.__setattr__(self, "exponent", exponent)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("Money is immutable")
@@ -110,6 +105,13 @@ class Money:
         if (self.currency, self.exponent) != (other.currency, other.exponent):
             raise InvalidMoney(f"{self.currency} and {other.currency} can't be compared")
         return self.minor < other.minor
+
+
+def _fill(money: Money, minor: int, currency: str, exponent: int) -> None:
+    """Set the fields of a new `Money`, which nobody may set afterwards."""
+    object.__setattr__(money, "minor", minor)
+    object.__setattr__(money, "currency", currency)
+    object.__setattr__(money, "exponent", exponent)
 
 
 def _restore(minor: int, currency: str, exponent: int) -> Money:

@@ -126,7 +126,7 @@ class PaymentObservation(msgspec.Struct, frozen=True, kw_only=True, omit_default
     """
 
     number: str
-    status: Literal[Status.PENDING, Status.PAID, Status.FAILED, Status.CLOSED]
+    status: Status
     provider_id: str | None = None
     amount: Money | None = None
     refunded_minor: int | None = None
@@ -150,12 +150,16 @@ class RefundObservation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     """
 
     number: str
-    status: Literal[RefundStatus.PENDING, RefundStatus.SUCCEEDED, RefundStatus.FAILED]
+    status: RefundStatus
     provider_id: str | None = None
     amount: Money | None = None
     failure: Failure | None = None
     occurred_at: datetime | None = None
     words: Mapping[str, str] = {}
+
+    def __post_init__(self) -> None:
+        if self.status in (RefundStatus.CREATED, RefundStatus.UNKNOWN):
+            raise ValueError("a provider observes a refund pending, succeeded or failed")
 
 
 Observation = PaymentObservation | RefundObservation

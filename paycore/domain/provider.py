@@ -218,8 +218,9 @@ class Done(msgspec.Struct, Generic[T], frozen=True):
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
     """
-    Definite: nothing moved. `is_duplicate` means the number is already in use at the provider, so an
-    earlier send of ours may have arrived.
+    Definite: nothing moved.
+
+    `is_duplicate`: the number is already in use at the provider, so an earlier send of ours may have arrived.
     """
 
     failure: Failure

@@ -6,11 +6,10 @@ SQL here is what SQLite and PostgreSQL share; `?` marks a parameter. The two dif
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
-
-import hashlib
 
 from paycore.domain.codec import decode, encode
 from paycore.domain.events import GENESIS, Change, Event, Observed, PaymentBegun, Source, chain_hash
@@ -385,7 +384,7 @@ def _by_payment(
         f"SELECT number, payment_id FROM operations WHERE account = ? AND kind <> 'close' AND number {sql}",  # noqa: S608
         (account, parameter),
     )
-    owner = dict((number, payment_id) for number, payment_id in rows)
+    owner: dict[str, str] = dict(rows)
     grouped: dict[str, list[Observation]] = {}
     for observation in observations:
         if observation.number in owner:

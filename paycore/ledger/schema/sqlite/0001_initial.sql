@@ -19,10 +19,11 @@ CREATE TABLE payments (
     updated_at     INTEGER NOT NULL,
     body           TEXT NOT NULL,
     UNIQUE (account, reference)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE INDEX payments_due ON payments (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX payments_created ON payments (created_at);
+CREATE INDEX payments_reference ON payments (reference);
 
 -- Every number the provider knows us by leads back to its payment.
 CREATE TABLE operations (

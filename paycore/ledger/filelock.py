@@ -1,0 +1,45 @@
+"""A lock file that makes processes take turns: held by the kernel, gone when its holder dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from pathlib import Path
+from types import TracebackType
+
+from paycore.errors import LedgerUnavailable
+
+WAIT_MAX_S = 15.0
+"""Longer than any healthy holder needs; then somebody holds it who is stopped or stuck."""
+
+_PAUSE_S = 0.0005
+
+
+class FileLock:
+    """`with lock:` holds an exclusive `flock` on the file at `path`. Not reentrant; one per ledger."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def __enter__(self) -> None:
+        give_up_at = time.monotonic() + WAIT_MAX_S
+        while True:
+            try:
+                return fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > give_up_at:
+                    raise LedgerUnavailable(
+                        f"another process has held {self._path} for {WAIT_MAX_S:.0f} s; find it and end it"
+                    ) from None
+                time.sleep(_PAUSE_S)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Let go of the file; it stays on disk."""
+        os.close(self._descriptor)

@@ -1,0 +1,52 @@
+"""Which schema files a database needs: numbered, checksummed, forward only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+
+import msgspec
+
+from paycore.errors import LedgerCorrupt, LedgerTooNew
+
+
+class Migration(msgspec.Struct, frozen=True, kw_only=True):
+    """One schema file: its number, its SQL, and the SHA-256 (hex) of that SQL."""
+
+    number: int
+    sql: str
+    sha256: str
+
+
+@cache
+def load_migrations(dialect: str) -> tuple[Migration, ...]:
+    """All migrations of `dialect` ("sqlite" or "postgres"), in order."""
+    folder = resources.files("paycore.ledger") / "schema" / dialect
+    migrations = []
+    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if file.name.endswith(".sql"):
+            sql = file.read_text(encoding="utf-8")
+            digest = hashlib.sha256(sql.encode()).hexdigest()
+            migrations.append(Migration(number=int(file.name[:4]), sql=sql, sha256=digest))
+    return tuple(migrations)
+
+
+def pending(dialect: str, applied: Mapping[int, str]) -> tuple[Migration, ...]:
+    """
+    The migrations still to run, given the checksum of each one applied.
+
+    Raises `LedgerTooNew` when the database is ahead of this paycore, `LedgerCorrupt` when an applied
+    migration is not the one shipped.
+    """
+    known = {migration.number: migration for migration in load_migrations(dialect)}
+    newest = max(known)
+    if applied and max(applied) > newest:
+        raise LedgerTooNew(
+            f"the ledger has schema {max(applied)}, this paycore knows {newest}: upgrade paycore here too"
+        )
+    for number, sha256 in applied.items():
+        if known[number].sha256 != sha256:
+            raise LedgerCorrupt(f"schema {number} in the ledger is not the one this paycore ships")
+    return tuple(migration for number, migration in known.items() if number not in applied)

@@ -1,0 +1,334 @@
+"""
+The ledger in one SQLite file: WAL, every commit flushed to disk, one writer thread, group commit.
+
+A lock file beside the database is held round open, write, checkpoint and close. It makes writers of
+several processes take turns fairly, and keeps SQLite 3.7.0 to 3.51.2 from the WAL-reset bug
+(https://sqlite.org/wal.html#walresetbug), which needs two connections at it at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from paycore.domain.events import Event, PaymentBegun, Source
+from paycore.domain.payment import Observation, Payment
+from paycore.domain.wire import Notification
+from paycore.errors import (
+    LedgerCorrupt,
+    LedgerError,
+    LedgerFull,
+    LedgerReadOnly,
+    LedgerUnavailable,
+)
+from paycore.ledger import verbs
+from paycore.ledger.api import Committed, Decide, Filter
+from paycore.ledger.filelock import FileLock
+from paycore.ledger.groupcommit import GroupCommit, Unit
+from paycore.ledger.migrations import pending
+from paycore.ledger.verbs import Row
+
+T = TypeVar("T")
+
+WATCH_EVERY_S = 0.05
+"""How often a watcher looks for commits of other processes; one look costs some microseconds."""
+
+
+def utc_now() -> datetime:
+    """The system clock: aware UTC, whole milliseconds."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+class SqliteTransaction:
+    """One open transaction on a connection."""
+
+    for_update = ""
+    skip_locked = ""
+
+    def __init__(self, connection: sqlite3.Connection, now: datetime) -> None:
+        self.now = now
+        self.writes = 0
+        self._execute = connection.execute
+
+    def all(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """Run a statement and return all its rows."""
+        self.writes += not sql.startswith("SELECT")
+        return self._execute(sql, parameters).fetchall()
+
+    def run(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        """Run a statement that writes; returns how many rows it touched."""
+        self.writes += 1
+        return self._execute(sql, parameters).rowcount
+
+    def in_list(self, values: Collection[str]) -> tuple[str, object]:
+        """One JSON parameter, so that any number of values is one cached statement."""
+        return "IN (SELECT value FROM json_each(?))", json.dumps(list(values))
+
+
+class SqliteLedger:
+    """
+    A `Ledger` in the file at `path`, made and migrated when it is opened.
+
+    `clock` is shared by all processes of one machine; `inline` commits in the caller's thread.
+    Raises `LedgerError`s that say what is wrong with the file.
+    """
+
+    def __init__(
+        self, path: str | Path, *, clock: Callable[[], datetime] = utc_now, inline: bool = False
+    ) -> None:
+        self.path = Path(path)
+        self.now = clock
+        with _typed(self.path):
+            self._lock = FileLock(self.path.with_name(self.path.name + "-lock"))
+            with self._lock:
+                self._writer = self._open(read_only=False)
+                self._migrate()
+            self._reader = self._open(read_only=True)
+        self._reading = threading.Lock()
+        self._watchers: list[Callable[[Collection[str]], None]] = []
+        self._watching: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._commits = GroupCommit(self._commit, name="paycore-ledger", inline=inline)
+
+    # --- verbs ---------------------------------------------------------------------------------------
+
+    def begin(self, begun: Callable[[datetime], PaymentBegun]) -> Future[Committed]:
+        """See `Ledger.begin`."""
+        return self._commits.submit(lambda tx: verbs.begin(tx, begun))
+
+    def change(self, payment_id: str, decide: Decide, source: Source) -> Future[Committed]:
+        """See `Ledger.change`."""
+        return self._commits.submit(lambda tx: verbs.change(tx, payment_id, decide, source))
+
+    def observe(
+        self, account: str, observations: Sequence[Observation], source: Source
+    ) -> Future[tuple[Committed, ...]]:
+        """See `Ledger.observe`."""
+        return self._commits.submit(lambda tx: verbs.observe(tx, account, observations, source))
+
+    def record_notification(
+        self,
+        account: str,
+        notification: Notification,
+        observations: Sequence[Observation],
+        *,
+        is_evidence: bool,
+    ) -> Future[tuple[Committed, ...]]:
+        """See `Ledger.record_notification`."""
+        return self._commits.submit(
+            lambda tx: verbs.record_notification(
+                tx, account, notification, observations, is_evidence=is_evidence
+            )
+        )
+
+    def claim(
+        self, *, limit: int, lease_s: float, ids: Collection[str] | None = None
+    ) -> Future[tuple[datetime, tuple[Payment, ...]]]:
+        """See `Ledger.claim`."""
+        return self._commits.submit(lambda tx: verbs.claim(tx, limit=limit, lease_s=lease_s, ids=ids))
+
+    def reschedule(self, due: Sequence[tuple[str, int, datetime | None]]) -> Future[None]:
+        """See `Ledger.reschedule`."""
+        return self._commits.submit(lambda tx: verbs.reschedule(tx, due))
+
+    def get(self, payment_id: str) -> Future[Payment]:
+        """See `Ledger.get`."""
+        return self._read(lambda tx: verbs.get(tx, payment_id))
+
+    def find(self, account: str | None, reference: str) -> Future[tuple[Payment, ...]]:
+        """See `Ledger.find`."""
+        return self._read(lambda tx: verbs.find(tx, account, reference))
+
+    def list(self, which: Filter) -> Future[tuple[Payment, ...]]:
+        """See `Ledger.list`."""
+        return self._read(lambda tx: verbs.list_payments(tx, which))
+
+    def events(self, payment_id: str) -> Future[tuple[Event, ...]]:
+        """See `Ledger.events`."""
+        return self._read(lambda tx: verbs.events(tx, payment_id))
+
+    def next_due(self, ids: Collection[str] | None = None) -> Future[datetime | None]:
+        """See `Ledger.next_due`."""
+        return self._read(lambda tx: verbs.next_due(tx, ids))
+
+    # --- writing -------------------------------------------------------------------------------------
+
+    def _commit(self, units: Sequence[Unit[SqliteTransaction]]) -> None:
+        """One transaction for the whole group; one at a time when a unit fails after it wrote."""
+        if not self._commit_together(units):
+            for unit in units:
+                self._commit_together([unit])
+        for unit in units:
+            unit.resolve()
+        self._tell(units)
+
+    def _commit_together(self, units: Sequence[Unit[SqliteTransaction]]) -> bool:
+        """False when a group was rolled back because one of its units failed after it had written."""
+        try:
+            with _typed(self.path), self._lock, self._transaction() as tx:
+                for unit in units:
+                    self._run(unit, tx)
+        except _SpoiltError:
+            return len(units) == 1
+        except LedgerError as error:
+            for unit in units:
+                unit.error = error
+        return True
+
+    def _run(self, unit: Unit[SqliteTransaction], tx: SqliteTransaction) -> None:
+        writes_before, unit.error = tx.writes, None
+        try:
+            unit.result = unit.work(tx)
+        except Exception as error:  # noqa: BLE001 - it is the caller's own, and handed to the caller
+            unit.error = _ledger_error(self.path, error) if isinstance(error, sqlite3.Error) else error
+            if tx.writes > writes_before:
+                raise _SpoiltError from None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[SqliteTransaction]:
+        self._writer.execute("BEGIN IMMEDIATE")
+        try:
+            yield SqliteTransaction(self._writer, self.now())
+            self._writer.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._writer.execute("ROLLBACK")
+            raise
+
+    # --- reading and watching ------------------------------------------------------------------------
+
+    def _read(self, work: Callable[[SqliteTransaction], T]) -> Future[T]:
+        future: Future[T] = Future()
+        try:
+            with _typed(self.path), self._reading:
+                future.set_result(work(SqliteTransaction(self._reader, self.now())))
+        except Exception as error:  # noqa: BLE001 - the caller takes it out of the future
+            future.set_exception(error)
+        return future
+
+    def watch(self, on_change: Callable[[Collection[str]], None]) -> Callable[[], None]:
+        """See `Ledger.watch`."""
+        self._watchers.append(on_change)
+        if self._watching is None:
+            self._watching = threading.Thread(target=self._watch_others, name="paycore-watch", daemon=True)
+            self._watching.start()
+
+        def stop() -> None:
+            with suppress(ValueError):
+                self._watchers.remove(on_change)
+
+        return stop
+
+    def _tell(self, units: Sequence[Unit[SqliteTransaction]]) -> None:
+        if self._watchers:
+            changed = {payment_id for unit in units for payment_id in _changed_ids(unit.result)}
+            self._call_watchers(changed)
+
+    def _call_watchers(self, changed: Collection[str]) -> None:
+        if changed:
+            for on_change in tuple(self._watchers):
+                on_change(changed)
+
+    def _watch_others(self) -> None:
+        """Look for commits of any process; `data_version` changes with each."""
+        connection = self._open(read_only=True)
+        (position,) = connection.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()
+        version = None
+        while not self._stopping.wait(WATCH_EVERY_S):
+            with suppress(sqlite3.Error):
+                (now_version,) = connection.execute("PRAGMA data_version").fetchone()
+                if now_version != version and self._watchers:
+                    rows = connection.execute(
+                        "SELECT position, payment_id FROM events WHERE position > ? ORDER BY position",
+                        (position,),
+                    ).fetchall()
+                    position = rows[-1][0] if rows else position
+                    self._call_watchers({payment_id for _, payment_id in rows})
+                version = now_version
+        connection.close()
+
+    # --- opening and closing -------------------------------------------------------------------------
+
+    def _open(self, *, read_only: bool) -> sqlite3.Connection:
+        mode = "ro" if read_only else "rwc"
+        connection = sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=5.0,
+            cached_statements=256,
+        )
+        if not read_only:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    def _migrate(self) -> None:
+        self._writer.execute(
+            "CREATE TABLE IF NOT EXISTS meta (schema INTEGER PRIMARY KEY, sha256 TEXT NOT NULL, at INTEGER NOT NULL)"
+        )
+        applied = dict(self._writer.execute("SELECT schema, sha256 FROM meta").fetchall())
+        for migration in pending("sqlite", applied):
+            at = verbs.to_ms(self.now())
+            self._writer.executescript(
+                f"BEGIN IMMEDIATE;\n{migration.sql}\n"
+                f"INSERT INTO meta VALUES ({migration.number}, '{migration.sha256}', {at});\nCOMMIT;"
+            )
+
+    def close(self) -> None:
+        """See `Ledger.close`."""
+        self._commits.close()
+        self._stopping.set()
+        if self._watching is not None and self._watching is not threading.current_thread():
+            self._watching.join()
+        with self._reading:
+            self._reader.close()
+        with _typed(self.path), self._lock:
+            self._writer.close()
+        self._lock.close()
+
+
+class _SpoiltError(Exception):
+    """A unit failed after it had written, so its group can't be committed as it is."""
+
+
+def _changed_ids(result: object) -> Iterator[str]:
+    for committed in result if isinstance(result, tuple) else (result,):
+        if isinstance(committed, Committed) and committed.changed:
+            yield committed.payment.id
+
+
+@contextmanager
+def _typed(path: Path) -> Iterator[None]:
+    """Turn SQLite's and the file system's errors into typed ones that say what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _ledger_error(path, error) from error
+    except OSError as error:
+        raise LedgerUnavailable(
+            f"the ledger {path} can't be opened: {error.strerror}; check the path and its permissions"
+        ) from error
+
+
+def _ledger_error(path: Path, error: sqlite3.Error) -> LedgerError:
+    name = getattr(error, "sqlite_errorname", "") or ""
+    if name.startswith("SQLITE_FULL"):
+        return LedgerFull(f"no room left to write the ledger {path}; free some disk space")
+    if name.startswith(("SQLITE_READONLY", "SQLITE_PERM")):
+        return LedgerReadOnly(f"the ledger {path} can't be written; check its permissions and its folder's")
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return LedgerCorrupt(f"the ledger {path} is damaged or is not a ledger; restore a backup")
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return LedgerUnavailable(f"another program has kept the ledger {path} locked; find it and end it")
+    return LedgerUnavailable(f"the ledger {path} can't be used: {error}")
