@@ -17,11 +17,18 @@ class SandboxClock:
     Milliseconds since the Unix epoch, running `speed` times as fast as the real clock. Never goes back.
 
     `not_before_ms` is where a clock from an earlier run had got to: the new one starts there when that lies in the
-    real future, so that orders do not become younger by a restart.
+    real future, so that orders do not become younger by a restart. `on_jump` is told the new time after each `advance`.
     """
 
-    def __init__(self, *, speed: float = 1.0, not_before_ms: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        speed: float = 1.0,
+        not_before_ms: int = 0,
+        on_jump: Callable[[int], None] = lambda _now_ms: None,
+    ) -> None:
         self.speed = speed
+        self._on_jump = on_jump
         self._start_ms = max(time.time_ns() // 1_000_000, not_before_ms)
         self._start_real = time.monotonic()
         self._changed = threading.Condition()
@@ -40,6 +47,7 @@ class SandboxClock:
         with self._changed:
             self._start_ms += round(seconds * 1000)
             self._changed.notify()
+        self._on_jump(self.now_ms())
         self._do_what_is_due()
         return self.now_ms()
 

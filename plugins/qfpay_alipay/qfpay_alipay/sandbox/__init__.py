@@ -1,0 +1,28 @@
+"""
+A faithful offline gateway for QFPay Alipay: real HTTP, real signatures, wallet pages to tap, faults on demand.
+
+Written from QFPay's documentation alone; it shares no code with the plugin's client side, so that each checks the
+other. Settings are in `settings.py`, magic barcodes in `barcodes.py`, faults in `faults.py` and `paycore.sandbox.wire`,
+pages in `wallet.py` and `bridge.py`, control endpoints in `paycore.sandbox.control`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from paycore.sandbox.api import SandboxOptions
+    from qfpay_alipay.sandbox.gateway import QFPayGateway
+
+__all__ = ["QFPaySandbox"]
+
+
+class QFPaySandbox:
+    """The sandbox of provider `qfpay-alipay`. The web parts are loaded by `open`, not before."""
+
+    name = "qfpay-alipay"
+
+    def open(self, options: SandboxOptions) -> QFPayGateway:
+        from qfpay_alipay.sandbox.gateway import QFPayGateway
+
+        return QFPayGateway(options)

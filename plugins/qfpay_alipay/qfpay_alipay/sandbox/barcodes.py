@@ -1,0 +1,47 @@
+"""
+What a scanned barcode leads to, so that every outcome of 800108 and 800008 can be had on purpose.
+
+| `auth_code` ends in | result |
+|---|---|
+| 1143 | 1143, the payer is typing the password; pays on the wallet page, by `pay`, or by auto-pay |
+| 1145 | 1145, processing; paid by itself after 5 s |
+| 1201 | 1201, balance too low |
+| 1202 | 1202, code expired or wrong |
+| 1205 | 1205, failed |
+| anything else | 0000, paid at once |
+
+A code works once; the second time it is 1202 (that a code is used once is G4/G5 "Payment Methods", the code is chosen
+here).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from qfpay_alipay.sandbox import codes
+
+_PROCESSING_MS = 5_000
+
+
+class Scan(msgspec.Struct, frozen=True, kw_only=True):
+    """`pays_after_ms` is when the payer pays an open order without further ado, `None` for not by itself."""
+
+    respcd: str
+    is_open: bool = False
+    pays_after_ms: int | None = None
+
+
+_BY_ENDING = {
+    "1143": Scan(respcd=codes.UNPAID, is_open=True),
+    "1145": Scan(respcd=codes.PROCESSING, is_open=True, pays_after_ms=_PROCESSING_MS),
+    "1201": Scan(respcd=codes.PAYER_BALANCE),
+    "1202": Scan(respcd=codes.BAD_PAY_CODE),
+    "1205": Scan(respcd=codes.FAILED),
+}
+_PAID = Scan(respcd=codes.OK)
+
+
+def read_barcode(auth_code: str, *, is_used: bool) -> Scan:
+    if is_used:
+        return _BY_ENDING["1202"]
+    return _BY_ENDING.get(auth_code[-4:], _PAID)

@@ -1,0 +1,126 @@
+"""
+The order book's shelves: payments and refunds by every number and by time, each change in the state file.
+
+Thread-safe: the server, the sandbox clock and a test may call at once. `lock` is for those who read and then change.
+"""
+
+from __future__ import annotations
+
+import bisect
+import threading
+from typing import Any
+
+import msgspec
+
+from paycore.sandbox.api import UnknownOrder
+from paycore.sandbox.clock import SandboxClock
+from paycore.sandbox.state import StateFile, records
+from qfpay_alipay.sandbox.records import Order, Refund
+
+Entry = Order | Refund
+
+
+class Book:
+    """Orders come out as they are at this moment on the sandbox clock: expired when their time is up."""
+
+    def __init__(self, clock: SandboxClock, state: StateFile) -> None:
+        self.lock = threading.RLock()
+        self._clock = clock
+        self._state = state
+        self._entries: dict[str, Entry] = {}
+        self._timeline: list[tuple[int, str]] = []
+        self._by_number: dict[str, list[str]] = {}
+        self._by_trade_no: dict[str, str] = {}
+        self._refunds: dict[str, list[str]] = {}
+        self._load()
+
+    def add(self, entry: Entry) -> None:
+        with self.lock:
+            self._index(entry)
+            self._write(entry)
+
+    def change(self, order: Order, **changes: Any) -> Order:
+        with self.lock:
+            changed = msgspec.structs.replace(order, **changes)
+            self._entries[order.syssn] = changed
+            self._write(changed)
+            return changed
+
+    def entry(self, syssn: str) -> Entry | None:
+        with self.lock:
+            entry = self._entries.get(syssn)
+            return entry.at(self._clock.now_ms()) if isinstance(entry, Order) else entry
+
+    def numbered(self, out_trade_no: str) -> list[Entry]:
+        """Everything under this out_trade_no, oldest first; more than one only when the gateway charges blindly."""
+        with self.lock:
+            entries = [self.entry(syssn) for syssn in self._by_number.get(out_trade_no, ())]
+            return [entry for entry in entries if entry is not None]
+
+    def find(self, number: str) -> Order:
+        """The newest payment with this syssn, out_trade_no or wallet number. `UnknownOrder` when there is none."""
+        with self.lock:
+            entries = self.numbered(number) or [self.entry(self._by_trade_no.get(number, number))]
+            entry = entries[-1]
+        if isinstance(entry, Refund):
+            raise UnknownOrder(f"{number} is a refund; its payment is {entry.orig_syssn}")
+        if entry is None:
+            raise UnknownOrder(
+                f"no order {number!r}; GET /_sandbox/orders lists them, by out_trade_no and syssn"
+            )
+        return entry
+
+    def search(self, start_ms: int, end_ms: int) -> list[Entry]:
+        """All payments and refunds begun in this time, both ends included, newest first."""
+        with self.lock:
+            low = bisect.bisect_left(self._timeline, (start_ms, ""))
+            high = bisect.bisect_left(self._timeline, (end_ms + 1, ""))
+            found = [self.entry(syssn) for _, syssn in reversed(self._timeline[low:high])]
+            return [entry for entry in found if entry is not None]
+
+    def with_numbers(self, syssns: frozenset[str], out_trade_nos: frozenset[str]) -> list[Entry]:
+        """Payments and refunds with one of the syssns and one of the numbers (an empty set is any), newest first."""
+        with self.lock:
+            if syssns:
+                found = [entry for entry in map(self.entry, syssns) if entry is not None]
+                found = [entry for entry in found if not out_trade_nos or entry.out_trade_no in out_trade_nos]
+            else:
+                found = [entry for number in out_trade_nos for entry in self.numbered(number)]
+        return sorted(found, key=lambda entry: (entry.created_at, entry.syssn), reverse=True)
+
+    def orders(self) -> list[Order]:
+        """Every payment, newest first."""
+        with self.lock:
+            found = [self.entry(syssn) for _, syssn in reversed(self._timeline)]
+            return [entry for entry in found if isinstance(entry, Order)]
+
+    def refunds(self) -> list[Refund]:
+        with self.lock:
+            return [entry for entry in self._entries.values() if isinstance(entry, Refund)]
+
+    def refunds_of(self, order: Order) -> list[Refund]:
+        """Oldest first."""
+        with self.lock:
+            entries = [self._entries[syssn] for syssn in self._refunds.get(order.syssn, ())]
+            return [entry for entry in entries if isinstance(entry, Refund)]
+
+    def _load(self) -> None:
+        values = self._state.values()
+        entries: list[Entry] = [msgspec.json.decode(raw, type=Order) for raw in records(values, "order:")]
+        entries += [msgspec.json.decode(raw, type=Refund) for raw in records(values, "refund:")]
+        for entry in sorted(entries, key=lambda entry: (entry.created_at, entry.syssn)):
+            self._index(entry)
+
+    def _index(self, entry: Entry) -> None:
+        self._entries[entry.syssn] = entry
+        # Two may share a millisecond; their counters decide.
+        bisect.insort(self._timeline, (entry.created_at, entry.syssn))
+        self._by_number.setdefault(entry.out_trade_no, []).append(entry.syssn)
+        if isinstance(entry, Order):
+            self._by_trade_no[entry.trade_no] = entry.syssn
+        else:
+            self._refunds.setdefault(entry.orig_syssn, []).append(entry.syssn)
+
+    def _write(self, entry: Entry) -> None:
+        kind = "order" if isinstance(entry, Order) else "refund"
+        self._state.put(f"{kind}:{entry.syssn}", entry)

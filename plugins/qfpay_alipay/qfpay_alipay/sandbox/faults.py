@@ -1,0 +1,105 @@
+"""What can go wrong inside QFPay, beside what can go wrong on any wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from paycore.sandbox.faults import Fault, FaultBoard, FaultKind
+from paycore.sandbox.wire import WIRE_FAULTS
+from qfpay_alipay.sandbox import codes
+
+NOTIFICATION = "notification"
+"""The "path" of outgoing notifications, for `wrong_amount` and `wrong_currency`."""
+
+QFPAY_FAULTS = (
+    FaultKind(
+        name="answer_pending",
+        help="the request is carried out and answered 1145, or `code`",
+        options={"code": "1145"},
+    ),
+    FaultKind(
+        name="respcd",
+        help="the request is answered with `code` and `message`, carried out first if `recorded`",
+        options={"code": "1298", "message": "", "recorded": False},
+    ),
+    FaultKind(name="no_pay_url", help="a payment is accepted, its reply lacks pay_url, qrcode or pay_params"),
+    FaultKind(
+        name="wrong_amount",
+        help="txamt is `by` too high in the next reply or notification",
+        options={"by": 1},
+    ),
+    FaultKind(
+        name="wrong_currency",
+        help="txcurrcd is `currency` in the next reply or notification",
+        options={"currency": "USD"},
+    ),
+    FaultKind(name="numbers_instead_of_strings", help="amounts in the reply are JSON numbers"),
+    FaultKind(name="wrong_signature", help="X-QF-SIGN of the reply does not fit its body"),
+    FaultKind(
+        name="pending_refund",
+        help="a refund is answered 1143 and gets `code` after `seconds`",
+        options={"seconds": 2.0, "code": codes.OK},
+    ),
+    FaultKind(name="balance_empty", help="a refund is refused with 1269"),
+    FaultKind(name="late_pay", help="a closed, expired or declined order can be paid all the same"),
+    FaultKind(name="drop_notification", help="the next notification is never sent"),
+    FaultKind(
+        name="late_notification",
+        help="the next notification is first sent after `seconds`",
+        options={"seconds": 60.0},
+    ),
+    FaultKind(
+        name="duplicate_notification",
+        help="the next notification is sent `copies` times",
+        options={"copies": 2},
+    ),
+    FaultKind(
+        name="forged_notification", help="before the next notification comes one signed with another key"
+    ),
+)
+
+
+def open_board() -> FaultBoard:
+    return FaultBoard([*WIRE_FAULTS, *QFPAY_FAULTS])
+
+
+def distort(fields: dict[str, Any], faults: FaultBoard, path: str) -> dict[str, Any]:
+    """The reply (or notification) as the faults on the board want it."""
+    pending = None if path == NOTIFICATION else faults.take("answer_pending", path=path)
+    if pending is not None:
+        fields = _pending(fields, pending)
+    amount = faults.take("wrong_amount", path=path)
+    if amount is not None:
+        by = int(amount.number("by"))
+        fields = _each(fields, lambda record: _changed(record, "txamt", lambda text: str(int(text) + by)))
+    currency = faults.take("wrong_currency", path=path)
+    if currency is not None:
+        name = currency.text("currency")
+        fields = _each(fields, lambda record: _changed(record, "txcurrcd", lambda _: name))
+    return fields
+
+
+def _pending(fields: dict[str, Any], fault: Fault) -> dict[str, Any]:
+    code = fault.text("code")
+    change = {"respcd": code, "resperr": codes.text(code)}
+    if "data" in fields:
+        # The query itself succeeded; each record says that it is still being worked on.
+        blank = {"respcd": code, "errmsg": codes.text(code), "paydtm": "", "chnlsn": "", "cancel": "0"}
+        return {**fields, "data": [{**record, **blank} for record in fields["data"]]}
+    return {
+        name: value
+        for name, value in {**fields, **change}.items()
+        if name not in ("pay_url", "qrcode", "pay_params")
+    }
+
+
+def _each(fields: dict[str, Any], change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """The fields changed, or each record of a query's answer."""
+    if "data" in fields:
+        return {**fields, "data": [change(record) for record in fields["data"]]}
+    return change(fields)
+
+
+def _changed(record: dict[str, Any], name: str, value: Callable[[str], str]) -> dict[str, Any]:
+    return {**record, name: value(record[name])} if name in record else record

@@ -1,0 +1,108 @@
+"""The gateway, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from paycore.sandbox.api import SandboxOptions
+from paycore.sandbox.clock import SandboxClock
+from paycore.sandbox.control import control_routes
+from paycore.sandbox.courier import Courier
+from paycore.sandbox.limits import RequestLimit
+from paycore.sandbox.state import StateFile, records
+from paycore.sandbox.wire import FaultyWire
+from qfpay_alipay.sandbox.book import Book
+from qfpay_alipay.sandbox.bridge import Bridge
+from qfpay_alipay.sandbox.controls import QFPayControls
+from qfpay_alipay.sandbox.faults import open_board
+from qfpay_alipay.sandbox.links import Links
+from qfpay_alipay.sandbox.notifications import Notifier
+from qfpay_alipay.sandbox.orders import Orders
+from qfpay_alipay.sandbox.records import Order, Refund
+from qfpay_alipay.sandbox.routes import TradeApi
+from qfpay_alipay.sandbox.settings import read_settings
+from qfpay_alipay.sandbox.trade import Trade
+from qfpay_alipay.sandbox.wallet import Pages, Wallet
+
+NAME = "qfpay-alipay"
+_MOMENT = "clock"
+
+
+class QFPayGateway:
+    """
+    One QFPay merchant account over HTTP. `orders`, `faults`, `clock` and `controls` may be used from any thread.
+
+    Opening raises `ValueError` for an unknown setting or a state file that is not this gateway's.
+    """
+
+    def __init__(self, options: SandboxOptions) -> None:
+        settings = read_settings(options.settings)
+        self._state = StateFile(options.state, name=NAME)
+        self.faults = open_board()
+        self.clock = SandboxClock(
+            speed=options.speed, not_before_ms=_last_moment(self._state), on_jump=self._remember_moment
+        )
+        self._courier = Courier()
+        self._notifier = Notifier(self.clock, self._courier, self._state, self.faults, settings)
+        links = Links(options.public_url, secret=settings.client_key)
+        self.orders = Orders(
+            self.clock,
+            Book(self.clock, self._state),
+            duplicate_policy=settings.duplicate_policy,
+            auto_pay_s=options.auto_pay_s,
+            takes_late_money=lambda: self.faults.take("late_pay") is not None,
+            on_paid=self._announce_payment,
+            on_refunded=self._announce_refund,
+        )
+        trade = Trade(self.clock, self.orders, links, self.faults, settings)
+        limit = RequestLimit(self.clock, [(settings.rate_per_s, 1), (settings.rate_per_min, 60)])
+        api = TradeApi(trade, self.faults, limit, settings)
+        self.controls = QFPayControls(self.orders, self._notifier, links, api, self.clock.now_ms)
+        pages = Pages()
+        self.app: ASGIApp = FaultyWire(
+            Starlette(
+                routes=[
+                    *api.routes(),
+                    *Wallet(self.clock, self.orders, links, pages, settings).routes(),
+                    *Bridge(self.orders, links, pages).routes(),
+                    *control_routes(
+                        self.controls, faults=self.faults, clock=self.clock, public_url=options.public_url
+                    ),
+                ]
+            ),
+            self.faults,
+            covers="/trade/",
+        )
+        self.settings: Mapping[str, str] = {
+            "app_code": settings.app_code,
+            "client_key": settings.client_key,
+            **({"mchid": settings.mchid} if settings.mchid else {}),
+        }
+
+    async def aclose(self) -> None:
+        self._remember_moment(self.clock.now_ms())
+        self.clock.close()
+        self._courier.close()
+        self._state.close()
+
+    def _announce_payment(self, order: Order) -> None:
+        self._notifier.announce(order, order, self.orders.cancel_mark(order))
+
+    def _announce_refund(self, order: Order, refund: Refund) -> None:
+        self._notifier.announce(refund, order, "0")
+
+    def _remember_moment(self, now_ms: int) -> None:
+        self._state.put(_MOMENT, now_ms)
+
+
+def _last_moment(state: StateFile) -> int:
+    """How far the clock of the last run is known to have got, 0 without one."""
+    values = state.values()
+    moments = [msgspec.json.decode(raw, type=Order).created_at for raw in records(values, "order:")]
+    if _MOMENT in values:
+        moments.append(msgspec.json.decode(values[_MOMENT], type=int))
+    return max(moments, default=0)

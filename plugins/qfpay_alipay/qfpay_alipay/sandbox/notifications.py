@@ -1,0 +1,151 @@
+"""
+Notifications: what QFPay posts to the merchant after a payment or refund, and how long it tries.
+
+Source: G4/G5 "Asynchronous Notifications". The figures are read as gaps between attempts (the page leaves that open).
+"""
+
+from __future__ import annotations
+
+import uuid
+
+import msgspec
+
+from paycore.sandbox.api import NotPossible
+from paycore.sandbox.clock import SandboxClock
+from paycore.sandbox.courier import Courier, Parcel, Receipt
+from paycore.sandbox.faults import FaultBoard
+from paycore.sandbox.state import StateFile, records
+from qfpay_alipay.sandbox.faults import NOTIFICATION, distort
+from qfpay_alipay.sandbox.records import Attempt, Notice, Order, Refund
+from qfpay_alipay.sandbox.replies import encode, notification
+from qfpay_alipay.sandbox.settings import Settings
+from qfpay_alipay.sandbox.signing import body_signature
+
+GAPS_S = (120, 600, 600, 3600, 7200, 21600, 54000)
+"""2 m, 10 m, 10 m, 60 m, 2 h, 6 h, 15 h."""
+
+_FORGER_KEY = "0000000000000000NOTTHEKEY0000000"
+
+
+class Notifier:
+    """Sends on the sandbox clock and keeps every attempt; undelivered notifications go on after a restart."""
+
+    def __init__(
+        self, clock: SandboxClock, courier: Courier, state: StateFile, faults: FaultBoard, settings: Settings
+    ) -> None:
+        self._clock = clock
+        self._courier = courier
+        self._state = state
+        self._faults = faults
+        self._settings = settings
+        self._notices: dict[str, Notice] = {}
+        for raw in records(state.values(), "notice:"):
+            self._plan(msgspec.json.decode(raw, type=Notice))
+
+    def announce(self, entry: Order | Refund, order: Order, cancel: str) -> None:
+        """Tell the merchant that a payment or refund succeeded, if anybody is to be told."""
+        url = self._url(order)
+        if not url or self._faults.take("drop_notification") is not None:
+            return
+        fields = notification(entry, order, cancel=cancel, mchid=self._settings.mchid)
+        body = encode(distort(fields, self._faults, NOTIFICATION)).decode()
+        notice = self._new(entry, order, url, body)
+        if self._faults.take("forged_notification") is not None:
+            self._plan(msgspec.structs.replace(notice, id=self._id(), is_forged=True))
+        late = self._faults.take("late_notification")
+        if late is not None:
+            due = self._clock.now_ms() + round(late.number("seconds") * 1000)
+            notice = msgspec.structs.replace(notice, next_at=due)
+        copies = self._faults.take("duplicate_notification")
+        for _ in range(1 if copies is None else int(copies.number("copies"))):
+            self._plan(msgspec.structs.replace(notice, id=self._id()))
+
+    def send_again(
+        self,
+        entry: Order | Refund,
+        order: Order,
+        *,
+        cancel: str,
+        after_s: float = 0.0,
+        is_forged: bool = False,
+    ) -> Notice:
+        """One more notification on request. `NotPossible` when no URL is known."""
+        url = self._url(order)
+        if not url:
+            raise NotPossible("no notify_url: neither the payment nor the account has one")
+        fields = notification(entry, order, cancel=cancel, mchid=self._settings.mchid)
+        notice = self._new(entry, order, url, encode(fields).decode())
+        due = self._clock.now_ms() + round(after_s * 1000)
+        notice = msgspec.structs.replace(notice, next_at=due, is_forged=is_forged)
+        self._plan(notice)
+        return notice
+
+    def notices_of(self, order: Order) -> list[Notice]:
+        """Oldest first."""
+        return [notice for notice in list(self._notices.values()) if notice.order == order.syssn]
+
+    def totals(self) -> dict[str, int]:
+        notices = list(self._notices.values())
+        return {
+            "notifications": len(notices),
+            "attempts": sum(len(notice.attempts) for notice in notices),
+            "accepted": sum(notice.is_accepted for notice in notices),
+        }
+
+    def _url(self, order: Order) -> str:
+        return order.notify_url or self._settings.notify_url
+
+    def _new(self, entry: Order | Refund, order: Order, url: str, body: str) -> Notice:
+        return Notice(
+            id=self._id(),
+            order=order.syssn,
+            about=entry.syssn,
+            notify_type="refund" if isinstance(entry, Refund) else "payment",
+            url=url,
+            body=body,
+            next_at=self._clock.now_ms(),
+        )
+
+    def _id(self) -> str:
+        return uuid.uuid4().hex
+
+    def _plan(self, notice: Notice) -> None:
+        self._keep(notice)
+        if notice.next_at is None:
+            return
+        if notice.next_at <= self._clock.now_ms():
+            self._send(notice.id)
+        else:
+            self._clock.call_at(notice.next_at, lambda: self._send(notice.id))
+
+    def _keep(self, notice: Notice) -> None:
+        self._notices[notice.id] = notice
+        self._state.put(f"notice:{notice.id}", notice)
+
+    def _send(self, notice_id: str) -> None:
+        notice = self._notices[notice_id]
+        body = notice.body.encode("ascii")
+        key = _FORGER_KEY if notice.is_forged else self._settings.client_key
+        headers = {"Content-Type": "application/json", "X-QF-SIGN": body_signature(body, key=key)}
+        parcel = Parcel(url=notice.url, headers=headers, body=body)
+        self._courier.send(parcel, lambda receipt: self._sent(notice_id, receipt))
+
+    def _sent(self, notice_id: str, receipt: Receipt) -> None:
+        """
+        Accepted by HTTP 200 with the body SUCCESS, else planned again after the next gap. Forgers try once.
+
+        White space round SUCCESS is let pass; how exactly the real one compares is undocumented.
+        """
+        notice = self._notices[notice_id]
+        now = self._clock.now_ms()
+        attempts = (*notice.attempts, Attempt(at=now, status=receipt.status, error=receipt.error))
+        is_accepted = receipt.status == 200 and receipt.body.strip() == b"SUCCESS"
+        gap = None if is_accepted or notice.is_forged else dict(enumerate(GAPS_S, start=1)).get(len(attempts))
+        self._plan(
+            msgspec.structs.replace(
+                notice,
+                attempts=attempts,
+                is_accepted=is_accepted,
+                next_at=None if gap is None else now + gap * 1000,
+            )
+        )

@@ -1,0 +1,105 @@
+"""What the sandbox knows of orders, refunds and notifications. Times are ms since the epoch on the sandbox clock."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from qfpay_alipay.sandbox import codes
+
+
+class State(enum.Enum):
+    UNPAID = "unpaid"
+    PAID = "paid"
+    FAILED = "declined"
+    CLOSED = "closed"
+    EXPIRED = "expired"
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One payment order, in QFPay's words.
+
+    `respcd` is what a query says of it. `pays_at` is when a simulated payer pays, `None` for never. `trade_no` is the
+    wallet's number, shown to the merchant once paid. `charges` is how often money was taken.
+    """
+
+    syssn: str
+    out_trade_no: str
+    pay_type: str
+    txamt: int
+    txcurrcd: str
+    txdtm: str
+    trade_no: str
+    created_at: int
+    expires_at: int
+    state: State = State.UNPAID
+    respcd: str = codes.UNPAID
+    cancel: str = "0"
+    pays_at: int | None = None
+    paid_at: int | None = None
+    charges: int = 0
+    warning: str = ""
+    auth_code: str = ""
+    goods_name: str = ""
+    goods_info: str = ""
+    limit_pay: str = ""
+    notify_url: str = ""
+    openid: str = ""
+    pay_tag: str = ""
+    return_url: str = ""
+    seller_id: str = ""
+    udid: str = ""
+
+    def at(self, now_ms: int) -> Order:
+        """The order as it is at `now_ms`: unpaid ones expire by themselves."""
+        if self.state is State.UNPAID and now_ms >= self.expires_at:
+            return msgspec.structs.replace(self, state=State.EXPIRED, respcd=codes.EXPIRED)
+        return self
+
+
+class Refund(msgspec.Struct, frozen=True, kw_only=True):
+    """One accepted refund: `respcd` holds from `done_at` on, before it is 1143."""
+
+    syssn: str
+    out_trade_no: str
+    orig_syssn: str
+    txamt: int
+    txcurrcd: str
+    txdtm: str
+    trade_no: str
+    created_at: int
+    done_at: int
+    respcd: str = codes.OK
+    udid: str = ""
+
+    def respcd_at(self, now_ms: int) -> str:
+        return self.respcd if now_ms >= self.done_at else codes.UNPAID
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One delivery of a notification: the receiver's HTTP status, or `error` when it gave none."""
+
+    at: int
+    status: int | None
+    error: str = ""
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One notification and what came of it. `next_at` is when it is sent next, `None` when it will not be again.
+
+    `order` is the payment's syssn, `about` the record it tells of (the payment's or a refund's syssn).
+    """
+
+    id: str
+    order: str
+    about: str
+    notify_type: str
+    url: str
+    body: str
+    is_forged: bool = False
+    is_accepted: bool = False
+    attempts: tuple[Attempt, ...] = ()
+    next_at: int | None = None

@@ -1,0 +1,120 @@
+"""The operations of `/trade/v1/`: parameters in, the fields of a reply out, a `Refusal` when there is none."""
+
+from __future__ import annotations
+
+from paycore.sandbox.clock import SandboxClock
+from paycore.sandbox.faults import FaultBoard
+from qfpay_alipay.sandbox import codes, replies
+from qfpay_alipay.sandbox.book import Entry
+from qfpay_alipay.sandbox.codes import Refusal
+from qfpay_alipay.sandbox.faults import distort
+from qfpay_alipay.sandbox.links import Links
+from qfpay_alipay.sandbox.orders import Orders
+from qfpay_alipay.sandbox.records import Order, Refund
+from qfpay_alipay.sandbox.rules import (
+    Params,
+    QueryRequest,
+    check_mchid,
+    read_cancel,
+    read_payment,
+    read_query,
+    read_refund,
+)
+from qfpay_alipay.sandbox.settings import Settings
+
+PAYMENT = "/trade/v1/payment"
+QUERY = "/trade/v1/query"
+REFUND = "/trade/v1/refund"
+CLOSE = "/trade/v1/close"
+REVERSAL = "/trade/v1/reversal"
+
+
+class Trade:
+    def __init__(
+        self, clock: SandboxClock, orders: Orders, links: Links, faults: FaultBoard, settings: Settings
+    ) -> None:
+        self._clock = clock
+        self._orders = orders
+        self._links = links
+        self._faults = faults
+        self._settings = settings
+        self._operations = {
+            PAYMENT: self._payment,
+            QUERY: self._query,
+            REFUND: self._refund,
+            # Which pay types take which of the two is told differently by every generation of the documentation
+            # (reference section 5.2), so either works for all.
+            CLOSE: self._cancel,
+            REVERSAL: self._cancel,
+        }
+
+    def answer(self, path: str, params: Params) -> replies.Fields:
+        """The reply to an authentic request, refusals included."""
+        try:
+            check_mchid(params, self._settings)
+            forced = self._faults.take("respcd", path=path)
+            if forced is not None and not forced.flag("recorded"):
+                raise Refusal(forced.text("code"), forced.text("message"))
+            fields = self._operations[path](params)
+            if forced is not None:
+                raise Refusal(forced.text("code"), forced.text("message"))
+        except Refusal as error:
+            return self._refused(path, params, error)
+        return distort(fields, self._faults, path)
+
+    def _refused(self, path: str, params: Params, error: Refusal) -> replies.Fields:
+        if path != REFUND:
+            return replies.refusal(error)
+        order = self._orders.book.entry(params.get("syssn", ""))
+        return replies.refused_refund(error, params, order.txcurrcd if isinstance(order, Order) else "")
+
+    def _payment(self, params: Params) -> replies.Fields:
+        order = self._orders.create(read_payment(params, self._settings))
+        is_bare = self._faults.take("no_pay_url", path=PAYMENT) is not None
+        return replies.payment(order, {} if is_bare else self._links.reply_fields(order))
+
+    def _query(self, params: Params) -> replies.Fields:
+        asked = read_query(params, now_ms=self._clock.now_ms())
+        book = self._orders.book
+        if asked.start_ms is None or asked.end_ms is None:
+            entries = book.with_numbers(asked.syssns, asked.out_trade_nos)
+        else:
+            entries = book.search(asked.start_ms, asked.end_ms)
+        matching = [entry for entry in entries if self._matches(entry, asked)]
+        first = (asked.page - 1) * asked.page_size
+        page = [self._record(entry) for entry in matching[first : first + asked.page_size]]
+        return replies.query(page, page=asked.page, page_size=asked.page_size)
+
+    def _refund(self, params: Params) -> replies.Fields:
+        asked = read_refund(params)
+        if self._faults.take("balance_empty", path=REFUND) is not None:
+            raise Refusal(codes.BALANCE_EMPTY, "balance is not enough")
+        pending = self._faults.take("pending_refund", path=REFUND)
+        if pending is None:
+            order, refund = self._orders.refund(asked)
+        else:
+            after_ms = max(1, round(pending.number("seconds") * 1000))
+            order, refund = self._orders.refund(asked, after_ms=after_ms, respcd=pending.text("code"))
+        return replies.refund(refund, order, codes.OK if pending is None else codes.UNPAID)
+
+    def _cancel(self, params: Params) -> replies.Fields:
+        asked = read_cancel(params)
+        order, syssn = self._orders.cancel(asked)
+        return replies.cancellation(order, syssn=syssn, txdtm=asked.txdtm, now_ms=self._clock.now_ms())
+
+    def _matches(self, entry: Entry, asked: QueryRequest) -> bool:
+        if asked.respcd and asked.respcd != self._respcd(entry):
+            return False
+        return not asked.pay_types or self._order_of(entry).pay_type in asked.pay_types
+
+    def _respcd(self, entry: Entry) -> str:
+        return entry.respcd_at(self._clock.now_ms()) if isinstance(entry, Refund) else entry.respcd
+
+    def _order_of(self, entry: Entry) -> Order:
+        return self._orders.book.find(entry.orig_syssn) if isinstance(entry, Refund) else entry
+
+    def _record(self, entry: Entry) -> replies.Fields:
+        order = self._order_of(entry)
+        if isinstance(entry, Refund):
+            return replies.refund_record(entry, order, self._respcd(entry))
+        return replies.payment_record(order, cancel=self._orders.cancel_mark(order))
