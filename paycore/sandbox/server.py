@@ -159,7 +159,7 @@ class _Protocol(H11Protocol):
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             scope["extensions"] = {**scope.get("extensions", {}), HANG_UP: transport.abort}
             try:
-                await inner(scope, receive, send)  # type: ignore[arg-type]
+                await inner(scope, receive, send)
             except asyncio.CancelledError:
                 # The server stops. Two turns of the loop later the connection is known to be lost, and uvicorn
                 # does not try to answer on it.
@@ -167,7 +167,7 @@ class _Protocol(H11Protocol):
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
 
-        self.app = app  # type: ignore[assignment]
+        self.app = app
 
 
 class _Server(uvicorn.Server):

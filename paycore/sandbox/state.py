@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows has no flock; two sandboxes on one file are then not noticed.
-    fcntl = None  # type: ignore[assignment]
 
 _VERSION = 1
 
@@ -45,6 +45,7 @@ class StateFile:
 
     def __init__(self, path: Path | None, *, name: str) -> None:
         self._name = name
+        self._guard = threading.Lock()
         self._file: int | None = None
         self._lock: int | None = None
         self._values: dict[str, msgspec.Raw] = {}
@@ -67,15 +68,20 @@ class StateFile:
 
     def put(self, key: str, value: Any) -> None:
         """Remember `value`, anything msgspec encodes, in one write."""
-        if self._file is not None:
-            line = msgspec.json.encode(_Line(key=key, value=msgspec.Raw(msgspec.json.encode(value)))) + b"\n"
-            os.write(self._file, line)
+        if self._file is None:
+            return
+        line = msgspec.json.encode(_Line(key=key, value=msgspec.Raw(msgspec.json.encode(value)))) + b"\n"
+        with self._guard:
+            if self._file is not None:
+                os.write(self._file, line)
 
     def close(self) -> None:
-        for handle in (self._file, self._lock):
-            if handle is not None:
-                os.close(handle)
-        self._file = self._lock = None
+        """Let the file go; what is put after this is forgotten."""
+        with self._guard:
+            for handle in (self._file, self._lock):
+                if handle is not None:
+                    os.close(handle)
+            self._file = self._lock = None
 
     def _load(self, path: Path) -> dict[str, msgspec.Raw]:
         lines = path.read_bytes().split(b"\n")
@@ -105,16 +111,16 @@ class StateFile:
                 file.write(msgspec.json.encode(_Head(paycore_sandbox=self._name, version=_VERSION)) + b"\n")
                 for key, value in self._values.items():
                     file.write(msgspec.json.encode(_Line(key=key, value=value)) + b"\n")
-            os.replace(temporary, path)
+            Path(temporary).replace(path)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
+                Path(temporary).unlink()
             raise
 
 
 def _lock(path: Path) -> int | None:
-    if fcntl is None:
-        return None
+    if sys.platform == "win32":
+        return None  # no flock there: two sandboxes on one file go unnoticed
     handle = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -60,8 +60,8 @@ class Book:
     def find(self, number: str) -> Order:
         """The newest payment with this syssn, out_trade_no or wallet number. `UnknownOrder` when there is none."""
         with self.lock:
-            entries = self.numbered(number) or [self.entry(self._by_trade_no.get(number, number))]
-            entry = entries[-1]
+            numbered = self.numbered(number)
+            entry = numbered[-1] if numbered else self.entry(self._by_trade_no.get(number, number))
         if isinstance(entry, Refund):
             raise UnknownOrder(f"{number} is a refund; its payment is {entry.orig_syssn}")
         if entry is None:

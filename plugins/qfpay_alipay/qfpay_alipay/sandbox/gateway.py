@@ -77,6 +77,8 @@ class QFPayGateway:
             self.faults,
             covers="/trade/",
         )
+        self.orders.resume()
+        self._notifier.resume()
         self.settings: Mapping[str, str] = {
             "app_code": settings.app_code,
             "client_key": settings.client_key,

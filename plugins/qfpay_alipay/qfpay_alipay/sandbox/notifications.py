@@ -39,7 +39,10 @@ class Notifier:
         self._faults = faults
         self._settings = settings
         self._notices: dict[str, Notice] = {}
-        for raw in records(state.values(), "notice:"):
+
+    def resume(self) -> None:
+        """Take up the notifications the last process had not delivered."""
+        for raw in records(self._state.values(), "notice:"):
             self._plan(msgspec.json.decode(raw, type=Notice))
 
     def announce(self, entry: Order | Refund, order: Order, cancel: str) -> None:

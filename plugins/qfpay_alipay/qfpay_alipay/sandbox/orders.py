@@ -62,7 +62,6 @@ class Orders:
         self._numbers = Numbers(clock)
         self._requests: Counter[str] = Counter()
         self._used_barcodes = {order.auth_code for order in book.orders()}
-        self._resume()
 
     def create(self, asked: PaymentRequest) -> Order:
         """Open an order, or give the one there is when the policy says so. `Refusal` 1251 for a used number."""
@@ -163,13 +162,14 @@ class Orders:
         """How often a payment with this number was asked for since the start, refused repeats included."""
         return self._requests[out_trade_no]
 
-    def _resume(self) -> None:
+    def resume(self) -> None:
         """Plan again what was still to come when the last process ended."""
         now = self._clock.now_ms()
         for order in self.book.orders():
             if order.pays_at is None and self._auto_pay_ms is not None and order.state is State.UNPAID:
-                order = self.book.change(order, pays_at=now + self._auto_pay_ms)
-            self._plan_payer(order)
+                self._plan_payer(self.book.change(order, pays_at=now + self._auto_pay_ms))
+            else:
+                self._plan_payer(order)
         for refund in self.book.refunds():
             if refund.done_at > now:
                 self._clock.call_at(refund.done_at, lambda late=refund: self._settle(late))  # type: ignore[misc]

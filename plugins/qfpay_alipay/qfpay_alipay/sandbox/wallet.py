@@ -170,7 +170,7 @@ class Wallet:
     def _seconds_left(self, order: Order) -> int:
         return max(0, order.expires_at - self._clock.now_ms()) // 1000
 
-    def _words(self, order: Order) -> dict[str, str]:
+    def _words(self, order: Order) -> dict[str, Any]:
         return {
             "merchant": "Sandbox Shop",
             "subject": order.goods_name or "Payment",

@@ -2,7 +2,7 @@
 (function () {
   "use strict";
   var base = {{ url | tojson }};
-  var style = "dialog{border:0;border-radius:1rem 1rem 0 0;padding:1.25rem;width:min(26rem,100%);max-width:100%;margin:auto auto 0;" +
+  var style = "*{box-sizing:border-box}dialog{border:0;border-radius:1rem 1rem 0 0;padding:1.25rem;width:min(26rem,100%);max-width:100%;margin:auto auto 0;" +
     "font:16px/1.5 system-ui,sans-serif;color:#16202e;background:#fff;text-align:center}dialog::backdrop{background:rgba(0,0,0,.45)}" +
     "p{margin:.25rem 0}.amount{font-size:2rem;font-weight:650}button{display:block;width:100%;padding:.8rem;margin-top:.75rem;font:inherit;" +
     "font-weight:600;border-radius:.7rem;border:1px solid #dde3ec;background:#fff;color:#0b5fd6;cursor:pointer}" +
