@@ -1,1 +1,98 @@
-"""paycore: payments through any provider, with nothing lost and nothing doubled."""
+"""
+Payments through any provider, with nothing lost and nothing doubled.
+
+```python
+import paycore
+
+with paycore.Client() as pay:
+    payment = pay.create(
+        reference="order-1001",
+        amount=paycore.Money("88.00", "HKD"),
+        method="alipay",
+        channel="web",
+    )
+    payment = pay.wait(payment.id, timeout_s=300)
+```
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from paycore.domain.events import Event
+    from paycore.domain.money import Money
+    from paycore.domain.payment import (
+        Action,
+        AppCall,
+        Failure,
+        Payment,
+        QRCode,
+        Redirect,
+        Refund,
+        RefundStatus,
+        ReviewReason,
+        Status,
+        WalletCall,
+    )
+    from paycore.engine.client import AsyncClient, Client
+    from paycore.engine.config import Config, load_config
+    from paycore.errors import PaycoreError
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Action": "paycore.domain.payment",
+    "AppCall": "paycore.domain.payment",
+    "AsyncClient": "paycore.engine.client",
+    "Client": "paycore.engine.client",
+    "Config": "paycore.engine.config",
+    "Event": "paycore.domain.events",
+    "Failure": "paycore.domain.payment",
+    "Money": "paycore.domain.money",
+    "PaycoreError": "paycore.errors",
+    "Payment": "paycore.domain.payment",
+    "QRCode": "paycore.domain.payment",
+    "Redirect": "paycore.domain.payment",
+    "Refund": "paycore.domain.payment",
+    "RefundStatus": "paycore.domain.payment",
+    "ReviewReason": "paycore.domain.payment",
+    "Status": "paycore.domain.payment",
+    "WalletCall": "paycore.domain.payment",
+    "load_config": "paycore.engine.config",
+}
+
+__all__ = [
+    "Action",
+    "AppCall",
+    "AsyncClient",
+    "Client",
+    "Config",
+    "Event",
+    "Failure",
+    "Money",
+    "PaycoreError",
+    "Payment",
+    "QRCode",
+    "Redirect",
+    "Refund",
+    "RefundStatus",
+    "ReviewReason",
+    "Status",
+    "WalletCall",
+    "load_config",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used, so that importing paycore costs next to nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'paycore' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""Effects: runs providers' flows against the ledger and the wire."""

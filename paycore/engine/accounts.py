@@ -1,0 +1,73 @@
+"""Accounts as commands need them: a provider made from the account's settings, its base URL and its deadline."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from datetime import timedelta
+
+import msgspec
+
+from paycore.domain.provider import Capabilities, Provider
+from paycore.engine.config import Config, resolve_base_url, resolve_settings
+from paycore.engine.plugins import Plugins
+from paycore.errors import ConfigError
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """One configured account, ready to use."""
+
+    name: str
+    provider: Provider
+    provider_name: str
+    capabilities: Capabilities
+    base_url: str
+    timeout_s: float
+
+    @property
+    def deadline(self) -> timedelta:
+        """How long one call may take in all."""
+        return timedelta(seconds=self.timeout_s)
+
+    def __repr__(self) -> str:
+        return f"Account({self.name!r}, {self.provider_name!r})"
+
+
+class Accounts:
+    """The accounts of one configuration; each is made when it is first asked for."""
+
+    def __init__(self, config: Config, plugins: Plugins, environment: Mapping[str, str] = os.environ) -> None:
+        self.config = config
+        self.plugins = plugins
+        self._environment = environment
+        self._ready: dict[str, Account] = {}
+        self._making = threading.Lock()
+
+    def get(self, name: str | None = None) -> Account:
+        """The account called `name` (None: the default one); `ConfigError` when it can't be used."""
+        wanted = self.config.account(name).name
+        with self._making:
+            if wanted not in self._ready:
+                self._ready[wanted] = self._make(wanted)
+            return self._ready[wanted]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.config.accounts
+
+    def _make(self, name: str) -> Account:
+        account = self.config.accounts[name]
+        kind = self.plugins.provider(account.provider)
+        settings = resolve_settings(account, kind.info, self.config.path, self._environment)
+        try:
+            provider = kind(settings)
+        except ValueError as error:
+            raise ConfigError(f"{self.config.path}: accounts.{name}: {error}") from None
+        return Account(
+            name=name,
+            provider=provider,
+            provider_name=kind.info.name,
+            capabilities=provider.capabilities,
+            base_url=resolve_base_url(account, kind.info, self.config.path),
+            timeout_s=account.timeout_s,
+        )

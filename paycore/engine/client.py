@@ -1,0 +1,341 @@
+"""The application's door: `Client` and `AsyncClient`, the same verbs in sync and async."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from paycore.domain.events import Event
+from paycore.domain.money import Money
+from paycore.domain.payment import Payment, Status
+from paycore.domain.provider import Secret
+from paycore.engine.accounts import Accounts
+from paycore.engine.commands import Commands
+from paycore.engine.config import Config, load_config
+from paycore.engine.ids import new_id
+from paycore.engine.plugins import Plugins
+from paycore.engine.requests import CreateRequest
+from paycore.engine.runner import AsyncRunner, Runner
+from paycore.engine.waiter import AsyncWaiter, Waiter
+from paycore.engine.worker import Worker
+from paycore.errors import NotFound
+from paycore.ledger import open_ledger
+from paycore.ledger.api import Filter
+
+WAIT_S = 300.0
+
+
+class _Core:
+    """What both clients are wired from: configuration, accounts, ledger, commands, worker."""
+
+    def __init__(self, config: str | Path | Config | None, plugins: Plugins | None) -> None:
+        self.config = config if isinstance(config, Config) else load_config(config)
+        self.plugins = plugins or Plugins(blocked=self.config.blocked_plugins)
+        self.accounts = Accounts(self.config, self.plugins)
+        self.ledger = open_ledger(self.config.ledger)
+        self.commands = Commands(self.accounts, now=self.ledger.now, new_id=new_id)
+        self.worker = Worker(self.commands, self.accounts, now=self.ledger.now)
+
+
+def _request(auth_code: str | None, extra: Mapping[str, str] | None, fields: dict[str, Any]) -> CreateRequest:
+    code = None if auth_code is None else Secret(auth_code)
+    return CreateRequest(auth_code=code, extra=dict(extra or {}), **fields)
+
+
+def _only(found: tuple[Payment, ...], reference: str) -> Payment:
+    if not found:
+        raise NotFound(f"no payment has the reference {reference!r}")
+    if len(found) > 1:
+        raise NotFound(
+            f"{len(found)} accounts have a payment with the reference {reference!r}; name the account"
+        )
+    return found[0]
+
+
+class Client:
+    """
+    Payments from sync code; share one between threads.
+
+    `config` is a path, a `Config`, or None to find `paycore.toml`. Use it in a `with` block: leaving it
+    ends the connections and the worker thread that looks after the payments somebody waits for.
+    """
+
+    def __init__(self, config: str | Path | Config | None = None, *, plugins: Plugins | None = None) -> None:
+        self._core = _Core(config, plugins)
+        self._waiter = Waiter(self._core.ledger)
+        self._runner = Runner(self._core.ledger, self._waiter)
+        self._working: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def create(
+        self,
+        *,
+        reference: str,
+        amount: Money,
+        method: str,
+        channel: str,
+        account: str | None = None,
+        subject: str | None = None,
+        return_url: str | None = None,
+        notify_url: str | None = None,
+        expires_in_s: int | None = None,
+        payer_id: str | None = None,
+        auth_code: str | None = None,
+        device_id: str | None = None,
+        extra: Mapping[str, str] | None = None,
+    ) -> Payment:
+        """
+        Make a payment, or get the one this `reference` already names on this account.
+
+        - `reference`: your key, 1 to 128 characters; the same reference is the same payment, for ever.
+        - `amount`: exact money, above 0. `method`, `channel`: what the payer pays with, and where.
+        - `account`: a name from the configuration; None takes the default one.
+        - `subject`: what is bought. `return_url`: where the payer's browser goes afterwards; it proves
+          nothing. `notify_url`: where the provider sends notifications.
+        - `expires_in_s`: how long the payer has, in seconds. `payer_id`: the wallet's id of the payer.
+        - `auth_code`: the code scanned from the payer. `device_id`: the till. `extra`: the provider's own
+          fields.
+
+        Returns the payment: pending with an `action`, already paid (scanned codes), failed, or `unknown`
+        when no definite answer came; then `query` or `wait` settles it.
+
+        Raises `RequestError`s and `ReferenceConflict` (nothing was sent), `NotSent` (nothing was sent; the
+        payment is `created`, call again), `AccountRefused` (nothing moved), `IncompleteReply` (the order
+        is known, its link is not; call again), `LedgerError`s.
+        """
+        fields = {
+            "reference": reference,
+            "amount": amount,
+            "method": method,
+            "channel": channel,
+            "account": account,
+            "subject": subject,
+            "return_url": return_url,
+            "notify_url": notify_url,
+            "expires_in_s": expires_in_s,
+            "payer_id": payer_id,
+            "device_id": device_id,
+        }
+        return self._runner.run(self._core.commands.create(_request(auth_code, extra, fields)))
+
+    def wait(self, payment_id: str, timeout_s: float = WAIT_S) -> Payment:
+        """
+        The payment once it is paid, failed, closed or needs review; else as it is after `timeout_s` seconds.
+
+        Nothing is lost when the caller goes away: call again, from any process.
+        """
+        self._look_after()
+        with self._waiter.wanted.holding(payment_id):
+            return self._runner.run(self._core.commands.wait(payment_id, timeout_s))
+
+    def query(self, payment_id: str) -> Payment:
+        """
+        Ask the provider now, and settle what is not known.
+
+        Raises `NotSent` or `MaybeSent` when no answer came: the payment is then as it was.
+        """
+        return self._runner.run(self._core.commands.query(payment_id))
+
+    def refund(
+        self, payment_id: str, *, reference: str, amount: Money | None = None, reason: str | None = None
+    ) -> Payment:
+        """
+        Give back `amount` (None: all that is left), once per `reference`; `payment.refunds` tells how it went.
+
+        Raises `WrongState`, `RefundTooLarge`, `NotSupported`, `ReferenceConflict` (nothing was sent), and
+        `NotSent`, `AccountRefused` (nothing moved; call again with the same reference).
+        """
+        return self._runner.run(
+            self._core.commands.refund(payment_id, reference=reference, amount=amount, reason=reason)
+        )
+
+    def close(self, payment_id: str) -> Payment:
+        """
+        Cancel an unpaid payment; only the provider's answer closes it, so look at the status.
+
+        Raises `WrongState` when it is paid or was never sent, `NotSupported` when it can't be closed.
+        """
+        return self._runner.run(self._core.commands.close(payment_id))
+
+    def get(self, payment_id: str) -> Payment:
+        """The payment as it is recorded; `NotFound` when there is none."""
+        return self._core.ledger.get(payment_id).result()
+
+    def find(self, reference: str, *, account: str | None = None) -> Payment:
+        """The payment with this reference, on `account` or on whichever has it; `NotFound` otherwise."""
+        return _only(self._core.ledger.find(account, reference).result(), reference)
+
+    def list(
+        self,
+        *,
+        account: str | None = None,
+        status: Status | None = None,
+        review: bool | None = None,
+        uncertain: bool | None = None,
+        created_before: datetime | None = None,
+        limit: int = 50,
+    ) -> tuple[Payment, ...]:
+        """Payments, newest first; None means any. `limit` 1 to 1000."""
+        which = Filter(
+            account=account,
+            status=status,
+            review=review,
+            uncertain=uncertain,
+            created_before=created_before,
+            limit=limit,
+        )
+        return self._core.ledger.list(which).result()
+
+    def events(self, payment_id: str) -> tuple[Event, ...]:
+        """The payment's history, oldest first."""
+        return self._core.ledger.events(payment_id).result()
+
+    def _look_after(self) -> None:
+        with self._starting:
+            if self._working is None:
+                program = self._core.worker.run(lambda: self._waiter.wanted.ids)
+                self._working = threading.Thread(
+                    target=self._runner.run, args=(program,), name="paycore-worker", daemon=True
+                )
+                self._working.start()
+
+    def shutdown(self) -> None:
+        """End the worker, the connections and the ledger; what `with` does at its end."""
+        self._waiter.close()
+        if self._working is not None:
+            self._working.join()
+        self._runner.close()
+        self._core.ledger.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.shutdown()
+
+
+class AsyncClient:
+    """
+    Payments from async code: the verbs of `Client`, awaited. One per event loop.
+
+    Use it in an `async with` block.
+    """
+
+    def __init__(self, config: str | Path | Config | None = None, *, plugins: Plugins | None = None) -> None:
+        self._core = _Core(config, plugins)
+        self._waiter = AsyncWaiter(self._core.ledger)
+        self._runner = AsyncRunner(self._core.ledger, self._waiter)
+        self._working: asyncio.Task[None] | None = None
+
+    async def create(
+        self,
+        *,
+        reference: str,
+        amount: Money,
+        method: str,
+        channel: str,
+        account: str | None = None,
+        subject: str | None = None,
+        return_url: str | None = None,
+        notify_url: str | None = None,
+        expires_in_s: int | None = None,
+        payer_id: str | None = None,
+        auth_code: str | None = None,
+        device_id: str | None = None,
+        extra: Mapping[str, str] | None = None,
+    ) -> Payment:
+        """See `Client.create`."""
+        fields = {
+            "reference": reference,
+            "amount": amount,
+            "method": method,
+            "channel": channel,
+            "account": account,
+            "subject": subject,
+            "return_url": return_url,
+            "notify_url": notify_url,
+            "expires_in_s": expires_in_s,
+            "payer_id": payer_id,
+            "device_id": device_id,
+        }
+        return await self._runner.run(self._core.commands.create(_request(auth_code, extra, fields)))
+
+    async def wait(self, payment_id: str, timeout_s: float = WAIT_S) -> Payment:
+        """See `Client.wait`."""
+        if self._working is None:
+            program = self._core.worker.run(lambda: self._waiter.wanted.ids)
+            self._working = asyncio.create_task(self._runner.run(program), name="paycore-worker")
+        with self._waiter.wanted.holding(payment_id):
+            return await self._runner.run(self._core.commands.wait(payment_id, timeout_s))
+
+    async def query(self, payment_id: str) -> Payment:
+        """See `Client.query`."""
+        return await self._runner.run(self._core.commands.query(payment_id))
+
+    async def refund(
+        self, payment_id: str, *, reference: str, amount: Money | None = None, reason: str | None = None
+    ) -> Payment:
+        """See `Client.refund`."""
+        return await self._runner.run(
+            self._core.commands.refund(payment_id, reference=reference, amount=amount, reason=reason)
+        )
+
+    async def close(self, payment_id: str) -> Payment:
+        """See `Client.close`."""
+        return await self._runner.run(self._core.commands.close(payment_id))
+
+    async def get(self, payment_id: str) -> Payment:
+        """See `Client.get`."""
+        return await asyncio.wrap_future(self._core.ledger.get(payment_id))
+
+    async def find(self, reference: str, *, account: str | None = None) -> Payment:
+        """See `Client.find`."""
+        return _only(await asyncio.wrap_future(self._core.ledger.find(account, reference)), reference)
+
+    async def list(
+        self,
+        *,
+        account: str | None = None,
+        status: Status | None = None,
+        review: bool | None = None,
+        uncertain: bool | None = None,
+        created_before: datetime | None = None,
+        limit: int = 50,
+    ) -> tuple[Payment, ...]:
+        """See `Client.list`."""
+        which = Filter(
+            account=account,
+            status=status,
+            review=review,
+            uncertain=uncertain,
+            created_before=created_before,
+            limit=limit,
+        )
+        return await asyncio.wrap_future(self._core.ledger.list(which))
+
+    async def events(self, payment_id: str) -> tuple[Event, ...]:
+        """See `Client.events`."""
+        return await asyncio.wrap_future(self._core.ledger.events(payment_id))
+
+    async def shutdown(self) -> None:
+        """End the worker, the connections and the ledger; what `async with` does at its end."""
+        self._waiter.close()
+        if self._working is not None:
+            await self._working
+        await self._runner.aclose()
+        await asyncio.to_thread(self._core.ledger.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.shutdown()

@@ -1,0 +1,337 @@
+"""
+paycore.toml and the environment, read once into frozen values; anything wrong is one clear error.
+
+Found by an explicit path, `PAYCORE_CONFIG`, `./paycore.toml`, then the user's config folder.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
+
+import msgspec
+
+from paycore.domain.provider import Mode, ProviderInfo, Secret
+from paycore.errors import ConfigError
+
+FILE_NAME = "paycore.toml"
+TIMEOUT_S = 10.0
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_COMMON_KEYS = ("provider", "mode", "base_url", "timeout_s")
+
+
+class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One account as the file has it: what every account has, and the provider's own settings unread.
+
+    `timeout_s` is the total deadline of one call, above 0 and at most 300 seconds.
+    """
+
+    name: str
+    provider: str
+    mode: Mode
+    base_url: str | None
+    timeout_s: float
+    settings: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"AccountConfig({self.name!r}, {self.provider!r}, {self.mode!r})"
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole configuration. `path` is the file it came from; `ledger` a `sqlite:///` or `postgresql://` DSN."""
+
+    path: Path
+    ledger: str
+    default_account: str | None
+    accounts: Mapping[str, AccountConfig]
+    blocked_plugins: frozenset[str] = frozenset()
+
+    def account(self, name: str | None) -> AccountConfig:
+        """The account called `name`, or the default one; `ConfigError` naming those there are."""
+        chosen = name or self.default_account
+        if chosen is None:
+            raise ConfigError(
+                f"{self.path}: say which account: {_one_of(self.accounts)}, or set default_account"
+            )
+        if chosen not in self.accounts:
+            raise ConfigError(
+                f"{self.path}: no account is called {chosen!r}{_suggest(chosen, self.accounts)}"
+            )
+        return self.accounts[chosen]
+
+
+# --- finding and reading the file --------------------------------------------------------------------
+
+
+def find_config(path: str | Path | None = None, environment: Mapping[str, str] = os.environ) -> Path:
+    """Where the configuration is; `ConfigError` naming every place that was looked at."""
+    if path is not None:
+        return _existing(Path(path), "--config")
+    if environment.get("PAYCORE_CONFIG"):
+        return _existing(Path(environment["PAYCORE_CONFIG"]), "PAYCORE_CONFIG")
+    places = (Path(FILE_NAME), user_config_folder(environment) / FILE_NAME)
+    for place in places:
+        if place.is_file():
+            return place
+    looked = " and ".join(str(place) for place in places)
+    raise ConfigError(f"no configuration found; looked at {looked}. `paycore init` writes one")
+
+
+def user_config_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """The user's own config folder for paycore (XDG)."""
+    base = environment.get("XDG_CONFIG_HOME") or Path(environment.get("HOME", "~")).expanduser() / ".config"
+    return Path(base) / "paycore"
+
+
+def _existing(path: Path, origin: str) -> Path:
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file ({origin}); `paycore init` writes one")
+    return path
+
+
+def load_config(path: str | Path | None = None, environment: Mapping[str, str] = os.environ) -> Config:
+    """Read and check the configuration; `ConfigError` with the path inside the file and a suggestion."""
+    found = find_config(path, environment)
+    try:
+        document = tomllib.loads(found.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{found}: can't be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{found}: is not TOML: {error}") from None
+    return parse_config(document, found)
+
+
+def parse_config(document: Mapping[str, Any], path: Path) -> Config:
+    """The configuration in a parsed TOML document; relative files in it are beside `path`."""
+    where = str(path)
+    _only(document, ("default_account", "ledger", "accounts", "blocked_plugins"), where)
+    tables = _typed(document, "accounts", dict, where, default={})
+    config = Config(
+        path=path,
+        ledger=_ledger(_typed(document, "ledger", str, where, default="sqlite:///paycore.db"), path),
+        default_account=_typed(document, "default_account", str, where, default=None),
+        accounts={name: _account(name, table, f"{where}: accounts.{name}") for name, table in tables.items()},
+        blocked_plugins=frozenset(_typed(document, "blocked_plugins", list, where, default=[])),
+    )
+    if config.default_account is not None:
+        config.account(None)
+    elif len(config.accounts) == 1:
+        return msgspec.structs.replace(config, default_account=next(iter(config.accounts)))
+    return config
+
+
+def _account(name: str, table: object, where: str) -> AccountConfig:
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"{where}: an account's name is 1 to 64 letters, digits, '_', '.' or '-'")
+    if not isinstance(table, dict):
+        raise ConfigError(f"{where}: must be a table: [accounts.{name}]")
+    mode = _typed(table, "mode", str, where)
+    if mode not in get_args(Mode):
+        raise ConfigError(f"{where}.mode: {mode!r} is not one of {_one_of(get_args(Mode))}")
+    timeout_s = table.get("timeout_s", TIMEOUT_S)
+    if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or not 0 < timeout_s <= 300:
+        raise ConfigError(f"{where}.timeout_s: must be a number of seconds above 0 and at most 300")
+    return AccountConfig(
+        name=name,
+        provider=_typed(table, "provider", str, where),
+        mode=mode,
+        base_url=_typed(table, "base_url", str, where, default=None),
+        timeout_s=float(timeout_s),
+        settings={key: value for key, value in table.items() if key not in _COMMON_KEYS},
+    )
+
+
+def _ledger(dsn: str, path: Path) -> str:
+    if dsn.startswith(("postgresql://", "postgres://")):
+        return dsn
+    if not dsn.startswith("sqlite:///") or dsn == "sqlite:///":
+        raise ConfigError(f"{path}: ledger: write sqlite:///file.db or postgresql://user@host/database")
+    # A relative file belongs to the configuration, not to whichever folder a command is run in.
+    return f"sqlite:///{(path.parent / dsn.removeprefix('sqlite:///')).absolute()}"
+
+
+# --- the provider's own settings ---------------------------------------------------------------------
+
+
+def resolve_settings(
+    account: AccountConfig, info: ProviderInfo, path: Path, environment: Mapping[str, str] = os.environ
+) -> msgspec.Struct:
+    """The account's settings as the struct its provider declares, secrets fetched."""
+    where = f"{path}: accounts.{account.name}"
+    hints = get_type_hints(info.settings)
+    _only(account.settings, (*hints, *_COMMON_KEYS), where)
+    values = {
+        key: _value(value, hints[key], account, path, f"{where}.{key}", environment)
+        for key, value in account.settings.items()
+    }
+    try:
+        return msgspec.convert(values, info.settings, dec_hook=_keep_secret, str_keys=True)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {_readable(error)}") from None
+
+
+def _value(
+    value: object,
+    hint: Any,
+    account: AccountConfig,
+    path: Path,
+    where: str,
+    environment: Mapping[str, str],
+) -> object:
+    """A setting as the provider's struct wants it; wherever it says, from the environment or a file."""
+    is_secret = hint is Secret or Secret in get_args(hint)
+    if is_secret and get_origin(hint) is tuple:
+        given = value if isinstance(value, list) else [value]
+        if not given:
+            raise ConfigError(f"{where}: at least one secret is needed")
+        return tuple(Secret(_fetch_secret(item, account, path, where, environment)) for item in given)
+    if is_secret:
+        return Secret(_fetch_secret(value, account, path, where, environment))
+    return (
+        _fetch(value, path, where, environment) if isinstance(value, dict) and _is_pointer(value) else value
+    )
+
+
+def _fetch_secret(
+    value: object, account: AccountConfig, path: Path, where: str, environment: Mapping[str, str]
+) -> str:
+    if isinstance(value, dict):
+        return _fetch(value, path, where, environment)
+    if not isinstance(value, str):
+        raise ConfigError(f'{where}: write {{ env = "NAME" }}, {{ file = "PATH" }} or {{ keyring = "NAME" }}')
+    if account.mode == "live":
+        raise ConfigError(f'{where}: a live secret never stands in the file; write {{ env = "NAME" }}')
+    return value
+
+
+def _is_pointer(value: Mapping[str, object]) -> bool:
+    return len(value) == 1 and next(iter(value)) in ("env", "file", "keyring")
+
+
+def _fetch(value: Mapping[str, object], path: Path, where: str, environment: Mapping[str, str]) -> str:
+    if not _is_pointer(value) or not isinstance(next(iter(value.values())), str):
+        raise ConfigError(
+            f'{where}: write one of {{ env = "NAME" }}, {{ file = "PATH" }}, {{ keyring = "NAME" }}'
+        )
+    ((kind, name),) = value.items()
+    match kind:
+        case "env":
+            text = environment.get(str(name), "")
+            problem = f"the environment variable {name} is not set"
+        case "file":
+            text, problem = _read_secret_file(path.parent / str(name), where), f"the file {name} is empty"
+        case _:
+            text, problem = _read_keyring(str(name), where), f"the keyring has nothing called paycore/{name}"
+    if not text:
+        raise ConfigError(f"{where}: {problem}")
+    return text
+
+
+def _read_secret_file(path: Path, where: str) -> str:
+    try:
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            raise ConfigError(f"{where}: others can read {path}; chmod 600 it")
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(f"{where}: {path} can't be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{where}: {path} is not text") from None
+
+
+def _read_keyring(name: str, where: str) -> str:
+    try:
+        import keyring
+    except ImportError:
+        raise ConfigError(f"{where}: keyring needs the extra: pip install 'paycore[keyring]'") from None
+    try:
+        return keyring.get_password("paycore", name) or ""
+    except keyring.errors.KeyringError:
+        raise ConfigError(f"{where}: no keyring can be used here; use env or file") from None
+
+
+def _keep_secret(kind: type, value: object) -> object:
+    if isinstance(value, kind):
+        return value
+    raise ConfigError(f"a {kind.__name__} can't be made of {type(value).__name__}")
+
+
+# --- where requests go -------------------------------------------------------------------------------
+
+
+def resolve_base_url(account: AccountConfig, info: ProviderInfo, path: Path) -> str:
+    """
+    The account's base URL, without a slash at its end.
+
+    Live demands https and one of the provider's live hosts; sandbox and test refuse those. Plain http is
+    for loopback and sandboxes.
+    """
+    where = f"{path}: accounts.{account.name}.base_url"
+    url = account.base_url or info.base_urls.get(account.mode)
+    if url is None:
+        raise ConfigError(
+            f"{where}: missing; a {account.mode} account needs one, for instance http://127.0.0.1:8700"
+        )
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        host, parts = "", urlsplit("")
+    has_more = parts.username is not None or parts.query or parts.fragment or "\\" in url
+    if parts.scheme not in ("http", "https") or not host or has_more:
+        raise ConfigError(f"{where}: must be a plain http(s) URL such as https://gateway.example")
+    is_live_host = host.lower() in info.live_hosts
+    if account.mode == "live" and (parts.scheme != "https" or not is_live_host):
+        raise ConfigError(f"{where}: a live account uses https and one of: {_one_of(info.live_hosts)}")
+    if account.mode != "live" and is_live_host:
+        raise ConfigError(f'{where}: {host} moves real money; set mode = "live" or use another host')
+    if account.mode == "test" and parts.scheme != "https" and host not in LOOPBACK_HOSTS:
+        raise ConfigError(f"{where}: a test account talks https")
+    return url.rstrip("/")
+
+
+# --- small checks ------------------------------------------------------------------------------------
+
+
+_MISSING: Any = object()
+_TOML_WORDS: Mapping[type, str] = {str: "text in quotes", dict: "a table", list: "a list"}
+
+
+def _typed(table: Mapping[str, Any], key: str, kind: type, where: str, *, default: Any = _MISSING) -> Any:
+    value = table.get(key, default)
+    if value is _MISSING:
+        raise ConfigError(f"{where}: {key} is missing")
+    if value is not default and not isinstance(value, kind):
+        raise ConfigError(f"{where}.{key}: must be {_TOML_WORDS[kind]}, not {type(value).__name__}")
+    return value
+
+
+def _only(table: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    for key in table:
+        if key not in known:
+            raise ConfigError(f"{where}: unknown key {key!r}{_suggest(key, known)}")
+
+
+def _suggest(word: str, known: Sequence[str] | Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {_one_of(known)}"
+
+
+def _one_of(words: Any) -> str:
+    return ", ".join(sorted(words)) or "none"
+
+
+def _readable(error: msgspec.ValidationError) -> str:
+    """Msgspec's words with the key first: `region: Invalid enum value 'h'`."""
+    text = str(error)
+    problem, _, place = text.partition(" - at `$.")
+    return f"{place.rstrip('`')}: {problem}" if place else text

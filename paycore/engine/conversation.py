@@ -1,0 +1,123 @@
+"""
+One provider conversation as a program: requests out, responses in, within one deadline.
+
+The only loop between core and provider. What a flow raises, and what goes wrong on the wire, becomes a
+typed error that says whether the money may have moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TypeVar
+
+from msgspec import structs
+
+from paycore.domain.lifecycle import refund_operation
+from paycore.domain.money import Money
+from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, RefundStatus
+from paycore.domain.provider import OrderRef, RefundOrder
+from paycore.domain.wire import FLOW_REQUESTS_MAX, Flow, Request
+from paycore.engine.accounts import Account
+from paycore.engine.effects import OnWire, Program
+from paycore.engine.transport import Deadline
+from paycore.errors import MaybeSent, NotSent, PluginError
+
+T = TypeVar("T")
+
+
+def converse(account: Account, flow: Flow[T]) -> Program[T]:
+    """
+    What the flow returns.
+
+    Raises `NotSent` when nothing left this machine, `MaybeSent` when no usable answer came, `PluginError`
+    when the flow itself failed. Only the first request can be not sent: after that everything is maybe.
+    """
+    deadline = Deadline(account.timeout_s)
+    request, result = _advance(account, flow, None)
+    for sent in range(FLOW_REQUESTS_MAX):
+        if request is None:
+            return result
+        try:
+            response = yield OnWire(account.name, account.base_url, request, deadline)
+        except NotSent as error:
+            flow.close()
+            message = f"account {account.name}: {error.message}"
+            raise (MaybeSent(message) if sent else NotSent(message)) from None
+        except MaybeSent as error:
+            flow.close()
+            raise MaybeSent(f"account {account.name}: {error.message}") from None
+        request, result = _advance(account, flow, response)
+    if request is None:
+        return result
+    flow.close()
+    raise MaybeSent(f"account {account.name}: the provider asked for more than {FLOW_REQUESTS_MAX} requests")
+
+
+def _advance(account: Account, flow: Flow[T], response: object) -> tuple[Request | None, T]:
+    """The flow's next request, or None and what it returned."""
+    try:
+        return flow.send(response), None  # type: ignore[arg-type, return-value]
+    except StopIteration as stop:
+        return None, stop.value
+    except Exception as error:
+        raise PluginError(
+            f"account {account.name}: provider {account.provider_name} failed: {type(error).__name__}",
+            plugin=account.provider_name,
+            stage="flow",
+        ) from error
+
+
+def order_ref(payment: Payment, operation: Operation, asked_at: datetime) -> OrderRef:
+    """The order this create operation made, as its provider is asked about it."""
+    return OrderRef(
+        kind="payment",
+        number=operation.number,
+        provider_id=operation.provider_id,
+        begun_at=operation.begun_at,
+        asked_at=asked_at,
+        amount=payment.amount,
+        method=payment.method,
+        channel=payment.channel,
+    )
+
+
+def refs_to_ask(payment: Payment, asked_at: datetime) -> Iterator[OrderRef]:
+    """Every number whose state can still tell something: all orders sent, and open refunds."""
+    for operation in payment.operations:
+        if operation.kind is OperationKind.CREATE and operation.state is not OperationState.INTENT:
+            yield order_ref(payment, operation, asked_at)
+    for refund in payment.refunds:
+        operation = refund_operation(payment, refund.reference)
+        if refund.is_open or (operation.is_uncertain and refund.status is RefundStatus.CREATED):
+            yield _refund_ref(payment, operation, refund.amount, asked_at)
+
+
+def _refund_ref(payment: Payment, operation: Operation, amount: Money, asked_at: datetime) -> OrderRef:
+    return OrderRef(
+        kind="refund",
+        number=operation.number,
+        provider_id=operation.provider_id,
+        begun_at=operation.begun_at,
+        asked_at=asked_at,
+        amount=amount,
+        method=payment.method,
+        channel=payment.channel,
+    )
+
+
+def refund_order(payment: Payment, operation: Operation, now: datetime) -> RefundOrder:
+    """The refund this operation makes, as its provider is given it: of the order that took the money."""
+    refund = payment.refund(operation.refund_reference or "")
+    if refund is None:
+        raise LookupError(f"operation {operation.id} has no refund")
+    charge = payment.charges[0]
+    order = next(op for op in payment.operations if op.number == charge.number)
+    paid = structs.replace(order_ref(payment, order, now), provider_id=charge.provider_id)
+    return RefundOrder(
+        number=operation.number,
+        begun_at=operation.begun_at,
+        amount=refund.amount,
+        order=paid,
+        reason=refund.reason,
+    )

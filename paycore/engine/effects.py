@@ -1,0 +1,57 @@
+"""
+What a command asks of the outside, as values: so that one command serves sync and async callers.
+
+A command is a `Program`: a generator that yields effects, is sent what came of them, and returns its
+result. The runner performs the effects; it comes in a sync and an async twin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+import msgspec
+
+from paycore.domain.wire import Request
+from paycore.engine.transport import Deadline
+from paycore.ledger.api import Ledger
+
+T = TypeVar("T")
+
+
+class InLedger(msgspec.Struct, frozen=True):
+    """One ledger transaction; comes back with its result."""
+
+    verb: Callable[[Ledger], Future[Any]]
+
+
+class OnWire(msgspec.Struct, frozen=True):
+    """One request to an account's provider; comes back with the `Response`, or raises what became of it."""
+
+    account: str
+    base_url: str
+    request: Request
+    deadline: Deadline
+
+
+class UntilChanged(msgspec.Struct, frozen=True):
+    """Until this payment is no longer at `version`, at most `timeout_s`; comes back with nothing."""
+
+    payment_id: str
+    version: int
+    timeout_s: float
+
+
+class UntilWanted(msgspec.Struct, frozen=True):
+    """
+    Until somebody begins to wait for a payment, at most `timeout_s` (None: for ever).
+
+    Comes back with False once the client is closing.
+    """
+
+    timeout_s: float | None
+
+
+Effect = InLedger | OnWire | UntilChanged | UntilWanted
+Program = Generator[Effect, Any, T]

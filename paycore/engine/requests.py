@@ -1,0 +1,169 @@
+"""What callers ask for, checked against what the account can do before any I/O."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+from paycore.domain.money import Money
+from paycore.domain.payment import Order
+from paycore.domain.provider import CreateOrder, Product, Secret
+from paycore.engine.accounts import Account
+from paycore.errors import InvalidField, NotSupported
+
+REFERENCE_MAX = 128
+REFUND_REASON_MAX = 256
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_OPTIONAL_FIELDS = (
+    "subject",
+    "return_url",
+    "notify_url",
+    "expires_in_s",
+    "payer_id",
+    "auth_code",
+    "device_id",
+)
+
+
+class CreateRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything `create()` takes, as given; `auth_code` is masked from here on."""
+
+    reference: str
+    amount: Money
+    method: str
+    channel: str
+    account: str | None = None
+    subject: str | None = None
+    return_url: str | None = None
+    notify_url: str | None = None
+    expires_in_s: int | None = None
+    payer_id: str | None = None
+    auth_code: Secret | None = None
+    device_id: str | None = None
+    extra: Mapping[str, str] = {}
+
+
+def check_request(request: CreateRequest, account: Account) -> Product:
+    """The product that serves `request`; `InvalidField` or `NotSupported` before anything is recorded."""
+    check_reference(request.reference)
+    if not isinstance(request.amount, Money):
+        raise InvalidField("amount", "give it as paycore.Money('88.00', 'HKD')")
+    product = account.capabilities.product(request.method, request.channel)
+    if product is None:
+        offered = ", ".join(f"{p.method}/{p.channel}" for p in account.capabilities.products)
+        raise NotSupported(
+            f"account {account.name} has no {request.method}/{request.channel}; it has: {offered}"
+        )
+    _check_amount(request.amount, product)
+    _check_fields(request, product)
+    _check_expiry(request.expires_in_s, product)
+    return product
+
+
+def check_reference(reference: str) -> None:
+    """A reference is 1 to 128 characters, none of them a control character."""
+    check_text("reference", reference)
+    if not 1 <= len(reference) <= REFERENCE_MAX:
+        raise InvalidField("reference", f"must be text of 1 to {REFERENCE_MAX} characters")
+
+
+def check_text(field: str, value: object) -> None:
+    """No control characters, and nothing that is not UTF-8."""
+    if not isinstance(value, str):
+        raise InvalidField(field, f"must be text, not {type(value).__name__}")
+    if _CONTROL.search(value):
+        raise InvalidField(field, "must not have control characters")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidField(field, "is not valid Unicode text") from None
+
+
+def _check_amount(amount: Money, product: Product) -> None:
+    bounds = product.currencies.get(amount.currency)
+    if bounds is None:
+        raise NotSupported(
+            f"{product.method}/{product.channel} takes {', '.join(sorted(product.currencies))},"
+            f" not {amount.currency}"
+        )
+    low, high = bounds
+    if not low <= amount.minor <= high:
+        least, most = (Money.from_minor(m, amount.currency, exponent=amount.exponent).text for m in bounds)
+        raise InvalidField(
+            "amount", f"{amount} is out of bounds: {product.method}/{product.channel} takes {least} to {most}"
+        )
+
+
+def _check_fields(request: CreateRequest, product: Product) -> None:
+    known = product.required | product.optional
+    for field in _OPTIONAL_FIELDS:
+        value = getattr(request, field)
+        if value is None and field in product.required:
+            raise InvalidField(field, f"is needed for {product.method}/{product.channel}")
+        if value is not None and field not in known:
+            raise NotSupported(f"{product.method}/{product.channel} takes no {field}")
+        if isinstance(value, str):
+            check_text(field, value)
+    for name, value in request.extra.items():
+        if name not in product.extra:
+            raise NotSupported(
+                f"{product.method}/{product.channel} takes no extra {name!r};"
+                f" it takes: {', '.join(sorted(product.extra)) or 'none'}"
+            )
+        check_text(f"extra.{name}", value)
+
+
+def _check_expiry(expires_in_s: int | None, product: Product) -> None:
+    if expires_in_s is None or product.expires_in_s is None:
+        return
+    low, high = product.expires_in_s
+    if type(expires_in_s) is not int or not low <= expires_in_s <= high:
+        raise InvalidField("expires_in_s", f"must be a whole number of seconds from {low} to {high}")
+
+
+def content_of(request: CreateRequest, account: str) -> Order:
+    """The content that must be the same for the same reference; a scanned code enters as a hash only."""
+    code = request.auth_code
+    return Order(
+        reference=request.reference,
+        amount=request.amount,
+        method=request.method,
+        channel=request.channel,
+        subject=request.subject,
+        return_url=request.return_url,
+        notify_url=request.notify_url,
+        expires_in_s=request.expires_in_s,
+        payer_id=request.payer_id,
+        device_id=request.device_id,
+        auth_code_hash=None if code is None else _hash_code(account, request.reference, code),
+        extra=dict(sorted(request.extra.items())),
+    )
+
+
+def _hash_code(account: str, reference: str, code: Secret) -> str:
+    return hashlib.sha256(f"{account}\0{reference}\0{code.reveal()}".encode()).hexdigest()
+
+
+def provider_order(order: Order, number: str, begun_at: datetime, auth_code: Secret | None) -> CreateOrder:
+    """The order as its provider is given it."""
+    return CreateOrder(
+        number=number,
+        begun_at=begun_at,
+        reference=order.reference,
+        amount=order.amount,
+        method=order.method,
+        channel=order.channel,
+        subject=order.subject,
+        return_url=order.return_url,
+        notify_url=order.notify_url,
+        expires_in_s=order.expires_in_s,
+        payer_id=order.payer_id,
+        device_id=order.device_id,
+        auth_code=auth_code,
+        extra=order.extra,
+    )

@@ -1,0 +1,97 @@
+"""The twins that perform a program's effects, sync and async: the thinnest layer there is."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TypeVar
+
+from paycore.engine.effects import Effect, InLedger, OnWire, Program, UntilChanged, UntilWanted
+from paycore.engine.transport import AsyncSender, Sender
+from paycore.engine.waiter import AsyncWaiter, Waiter
+from paycore.ledger.api import Ledger
+
+T = TypeVar("T")
+
+
+class Runner:
+    """Runs programs in the calling thread."""
+
+    def __init__(self, ledger: Ledger, waiter: Waiter) -> None:
+        self._ledger = ledger
+        self._waiter = waiter
+        self._senders: dict[str, Sender] = {}
+
+    def run(self, program: Program[T]) -> T:
+        """What the program returns; raises what it raises."""
+        resume, value = program.send, None
+        while True:
+            try:
+                effect = resume(value)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            try:
+                resume, value = program.send, self._perform(effect)
+            except Exception as error:  # noqa: BLE001 - the program decides what an error means
+                resume, value = program.throw, error
+
+    def _perform(self, effect: Effect) -> object:
+        match effect:
+            case InLedger(verb):
+                return verb(self._ledger).result()
+            case OnWire(account, base_url, request, deadline):
+                sender = self._senders.get(account) or self._senders.setdefault(account, Sender(base_url))
+                return sender.send(request, deadline)
+            case UntilChanged(payment_id, version, timeout_s):
+                self._waiter.until_changed(payment_id, version, timeout_s)
+                return None
+            case UntilWanted(timeout_s):
+                return self._waiter.until_wanted(timeout_s)
+
+    def close(self) -> None:
+        """Close the connections."""
+        for sender in self._senders.values():
+            sender.close()
+
+
+class AsyncRunner:
+    """Runs programs on one event loop."""
+
+    def __init__(self, ledger: Ledger, waiter: AsyncWaiter) -> None:
+        self._ledger = ledger
+        self._waiter = waiter
+        self._senders: dict[str, AsyncSender] = {}
+
+    async def run(self, program: Program[T]) -> T:
+        """What the program returns; raises what it raises."""
+        resume, value = program.send, None
+        while True:
+            try:
+                effect = resume(value)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            try:
+                resume, value = program.send, await self._perform(effect)
+            except Exception as error:  # noqa: BLE001 - the program decides what an error means
+                resume, value = program.throw, error
+
+    async def _perform(self, effect: Effect) -> object:
+        match effect:
+            case InLedger(verb):
+                return await asyncio.wrap_future(verb(self._ledger))
+            case OnWire(account, base_url, request, deadline):
+                sender = self._senders.get(account) or self._senders.setdefault(
+                    account, AsyncSender(base_url)
+                )
+                return await sender.send(request, deadline)
+            case UntilChanged(payment_id, version, timeout_s):
+                await self._waiter.until_changed(payment_id, version, timeout_s)
+                return None
+            case UntilWanted(timeout_s):
+                return await self._waiter.until_wanted(timeout_s)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        for sender in self._senders.values():
+            await sender.aclose()

@@ -1,0 +1,281 @@
+"""
+The only place that sends: httpx, a total deadline, a size cap, and the table of what was certainly not sent.
+
+Redirects are not followed, proxies and .netrc from the environment are not used, TLS is always verified,
+and only identity encoding is asked for and taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, NoReturn
+
+import httpcore
+import httpx
+
+from paycore.domain.wire import Request, Response
+from paycore.errors import MaybeSent, NotSent
+
+BODY_MAX = 1024 * 1024
+"""Bytes of a reply that are read; a longer one counts as no usable answer."""
+
+CONNECT_MAX_S = 5.0
+CONNECTIONS_MAX = 100
+
+CERTAINLY_NOT_SENT: Mapping[type[Exception], bool] = {
+    httpx.ConnectError: True,
+    httpx.ConnectTimeout: True,
+    httpx.PoolTimeout: True,
+    httpx.UnsupportedProtocol: True,
+    httpx.InvalidURL: True,
+    httpx.HTTPError: False,
+    httpx.RequestError: False,
+    httpx.TransportError: False,
+    httpx.TimeoutException: False,
+    httpx.ReadTimeout: False,
+    httpx.WriteTimeout: False,
+    httpx.NetworkError: False,
+    httpx.ReadError: False,
+    httpx.WriteError: False,
+    httpx.CloseError: False,
+    httpx.ProxyError: False,
+    httpx.ProtocolError: False,
+    httpx.LocalProtocolError: False,
+    httpx.RemoteProtocolError: False,
+    httpx.DecodingError: False,
+    httpx.TooManyRedirects: False,
+    httpx.HTTPStatusError: False,
+    httpx.StreamError: False,
+    httpx.StreamConsumed: False,
+    httpx.StreamClosed: False,
+    httpx.ResponseNotRead: False,
+    httpx.RequestNotRead: False,
+    httpx.CookieConflict: False,
+}
+"""Every exception httpx can raise: True only where no byte of the request can have left. A test fails when
+httpx gains one that is missing."""
+
+
+class Deadline:
+    """The moment by which a whole conversation must be over, on the monotonic clock."""
+
+    __slots__ = ("at",)
+
+    def __init__(self, timeout_s: float) -> None:
+        self.at = time.monotonic() + timeout_s
+
+    @property
+    def left_s(self) -> float:
+        """Seconds left; 0 or less once it has passed."""
+        return self.at - time.monotonic()
+
+
+def _fail(error: Exception) -> NoReturn:
+    """Raise what `error` says about the request; without it as cause, for it carries URL and body."""
+    problem = type(error).__name__
+    if CERTAINLY_NOT_SENT[type(error)]:
+        raise NotSent(f"the provider could not be reached ({problem})") from None
+    raise MaybeSent(f"the request may have arrived, but no answer came ({problem})") from None
+
+
+def _fail_late() -> NoReturn:
+    raise MaybeSent("the request may have arrived, but no answer came in time") from None
+
+
+class _Reader:
+    """Collects a reply's body up to `BODY_MAX`."""
+
+    def __init__(self, reply: httpx.Response) -> None:
+        if reply.headers.get("content-encoding", "identity").lower() != "identity":
+            raise MaybeSent("the reply came in an encoding that was not asked for")
+        self._reply = reply
+        self._chunks: list[bytes] = []
+        self._size = 0
+
+    def add(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        if self._size > BODY_MAX:
+            raise MaybeSent(f"the reply is longer than {BODY_MAX} bytes")
+        self._chunks.append(chunk)
+
+    def response(self) -> Response:
+        headers = {name.lower(): value for name, value in self._reply.headers.items()}
+        return Response(status=self._reply.status_code, headers=headers, body=b"".join(self._chunks))
+
+
+def _timeout(deadline: Deadline) -> httpx.Timeout:
+    left_s = max(deadline.left_s, 0.001)
+    return httpx.Timeout(left_s, connect=min(CONNECT_MAX_S, left_s / 2))
+
+
+def _client_options() -> dict[str, Any]:
+    return {
+        "trust_env": False,
+        "follow_redirects": False,
+        "headers": {"accept-encoding": "identity", "user-agent": "paycore"},
+    }
+
+
+_LIMITS = httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX)
+
+
+class Sender:
+    """Sends requests to one account's base URL from sync code; safe to share between threads."""
+
+    def __init__(self, base_url: str) -> None:
+        self._base_url = base_url
+        transport = httpx.HTTPTransport(trust_env=False, limits=_LIMITS)
+        # httpx has timeouts per read only; a reply dripped byte by byte would outlive any of them.
+        transport._pool._network_backend = _DeadlineBackend(transport._pool._network_backend)  # noqa: SLF001
+        self._client = httpx.Client(transport=transport, **_client_options())
+
+    def send(self, request: Request, deadline: Deadline) -> Response:
+        """The reply to `request`; `NotSent` or `MaybeSent` when there is none by `deadline`."""
+        with _quiet_logs(), _until(deadline):
+            try:
+                with self._client.stream(
+                    request.method,
+                    self._base_url + request.path,
+                    content=request.body,
+                    headers=dict(request.headers),
+                    timeout=_timeout(deadline),
+                ) as reply:
+                    reader = _Reader(reply)
+                    for chunk in reply.iter_raw():
+                        reader.add(chunk)
+                    return reader.response()
+            except tuple(CERTAINLY_NOT_SENT) as error:
+                _fail(error)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+
+class AsyncSender:
+    """Sends requests to one account's base URL from one event loop."""
+
+    def __init__(self, base_url: str) -> None:
+        self._base_url = base_url
+        transport = httpx.AsyncHTTPTransport(trust_env=False, limits=_LIMITS)
+        self._client = httpx.AsyncClient(transport=transport, **_client_options())
+
+    async def send(self, request: Request, deadline: Deadline) -> Response:
+        """The reply to `request`; `NotSent` or `MaybeSent` when there is none by `deadline`."""
+        with _quiet_logs():
+            try:
+                async with asyncio.timeout(max(deadline.left_s, 0.001)):
+                    return await self._send(request, deadline)
+            except TimeoutError:
+                _fail_late()
+            except tuple(CERTAINLY_NOT_SENT) as error:
+                _fail(error)
+
+    async def _send(self, request: Request, deadline: Deadline) -> Response:
+        async with self._client.stream(
+            request.method,
+            self._base_url + request.path,
+            content=request.body,
+            headers=dict(request.headers),
+            timeout=_timeout(deadline),
+        ) as reply:
+            reader = _Reader(reply)
+            async for chunk in reply.aiter_raw():
+                reader.add(chunk)
+            return reader.response()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+
+# --- a total deadline for sync sockets ---------------------------------------------------------------
+
+_deadline = threading.local()
+
+
+@contextmanager
+def _until(deadline: Deadline) -> Iterator[None]:
+    _deadline.now = deadline
+    try:
+        yield
+    finally:
+        _deadline.now = None
+
+
+def _at_most(timeout: float | None) -> float | None:
+    deadline: Deadline | None = getattr(_deadline, "now", None)
+    if deadline is None:
+        return timeout
+    return max(0.001, deadline.left_s if timeout is None else min(timeout, deadline.left_s))
+
+
+class _DeadlineStream(httpcore.NetworkStream):
+    """A stream whose every read and write ends at the thread's deadline."""
+
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _at_most(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, _at_most(timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, _at_most(timeout)))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _DeadlineBackend(httpcore.NetworkBackend):
+    """Opens `_DeadlineStream`s; keeps the pool's own way of connecting."""
+
+    def __init__(self, backend: httpcore.NetworkBackend) -> None:
+        self._backend = backend
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Any = None,
+    ) -> httpcore.NetworkStream:
+        stream = self._backend.connect_tcp(host, port, _at_most(timeout), local_address, socket_options)
+        return _DeadlineStream(stream)
+
+
+# --- quiet logs --------------------------------------------------------------------------------------
+
+_sending: ContextVar[bool] = ContextVar("paycore_sending", default=False)
+
+
+def _is_not_ours(_record: logging.LogRecord) -> bool:
+    """Httpx logs URLs and httpcore headers; both may hold what must not be logged."""
+    return not _sending.get()
+
+
+for _name in ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy"):
+    logging.getLogger(_name).addFilter(_is_not_ours)
+
+
+@contextmanager
+def _quiet_logs() -> Iterator[None]:
+    token = _sending.set(True)
+    try:
+        yield
+    finally:
+        _sending.reset(token)

@@ -1,0 +1,160 @@
+"""
+Who is waiting for what: woken by any change of a payment, whoever made it.
+
+A waiter registers first and reads the row afterwards, so no change falls in between. It holds nothing but
+its wake-up: the caller may vanish and nothing is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+
+from paycore.ledger.api import Ledger
+
+
+class Hub:
+    """Wake-ups by payment id; called from the ledger's threads, subscribed to from any."""
+
+    def __init__(self) -> None:
+        self._calls: dict[str, list[Callable[[], None]]] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def subscribed(self, payment_id: str, wake: Callable[[], None]) -> Iterator[None]:
+        """Call `wake` at every change of this payment, inside the block."""
+        with self._lock:
+            self._calls.setdefault(payment_id, []).append(wake)
+        try:
+            yield
+        finally:
+            with self._lock:
+                calls = self._calls[payment_id]
+                calls.remove(wake)
+                if not calls:
+                    del self._calls[payment_id]
+
+    def wake(self, changed: Collection[str]) -> None:
+        """Wake whoever waits for one of these payments."""
+        with self._lock:
+            calls = [call for payment_id in changed for call in self._calls.get(payment_id, ())]
+        for call in calls:
+            call()
+
+
+class Wanted:
+    """The payments somebody waits for until they are settled: what the embedded worker looks after."""
+
+    def __init__(self, on_wanted: Callable[[], None]) -> None:
+        self._on_wanted = on_wanted
+        self._counts: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Their ids now."""
+        with self._lock:
+            return tuple(self._counts)
+
+    @contextmanager
+    def holding(self, payment_id: str) -> Iterator[None]:
+        """Want this payment looked after, inside the block."""
+        with self._lock:
+            self._counts[payment_id] = self._counts.get(payment_id, 0) + 1
+        self._on_wanted()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._counts[payment_id] -= 1
+                if not self._counts[payment_id]:
+                    del self._counts[payment_id]
+
+
+class Waiter:
+    """Waiting in threads. Starts to watch the ledger with the first wait."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._hub = Hub()
+        self._stop_watching: Callable[[], None] | None = None
+        self._starting = threading.Lock()
+        self._begun = threading.Event()
+        self._closed = False
+        self.wanted = Wanted(self._begun.set)
+
+    def until_changed(self, payment_id: str, version: int, timeout_s: float) -> None:
+        """Until this payment is no longer at `version`, at most `timeout_s`."""
+        self._watch()
+        woken = threading.Event()
+        with self._hub.subscribed(payment_id, woken.set):
+            if self._ledger.get(payment_id).result().version == version:
+                woken.wait(timeout_s)
+
+    def until_wanted(self, timeout_s: float | None) -> bool:
+        """Until somebody begins to wait, at most `timeout_s`; False once there will be no more."""
+        self._begun.wait(timeout_s)
+        self._begun.clear()
+        return not self._closed
+
+    def _watch(self) -> None:
+        with self._starting:
+            if self._stop_watching is None:
+                self._stop_watching = self._ledger.watch(self._hub.wake)
+
+    def close(self) -> None:
+        """Stop watching, and let `until_wanted` say that it is over."""
+        self._closed = True
+        self._begun.set()
+        if self._stop_watching is not None:
+            self._stop_watching()
+
+
+class AsyncWaiter:
+    """Waiting on one event loop. Starts to watch the ledger with the first wait."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._hub = Hub()
+        self._stop_watching: Callable[[], None] | None = None
+        self._begun = asyncio.Event()
+        self._closed = False
+        self.wanted = Wanted(self._begun.set)
+
+    async def until_changed(self, payment_id: str, version: int, timeout_s: float) -> None:
+        """Until this payment is no longer at `version`, at most `timeout_s`."""
+        if self._stop_watching is None:
+            self._stop_watching = self._ledger.watch(self._hub.wake)
+        loop = asyncio.get_running_loop()
+        woken = loop.create_future()
+        with self._hub.subscribed(payment_id, lambda: _call_soon(loop, woken)):
+            payment = await asyncio.wrap_future(self._ledger.get(payment_id))
+            if payment.version == version:
+                await asyncio.wait((woken,), timeout=timeout_s)
+
+    async def until_wanted(self, timeout_s: float | None) -> bool:
+        """Until somebody begins to wait, at most `timeout_s`; False once there will be no more."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._begun.wait(), timeout_s)
+        self._begun.clear()
+        return not self._closed
+
+    def close(self) -> None:
+        """Stop watching, and let `until_wanted` say that it is over."""
+        self._closed = True
+        self._begun.set()
+        if self._stop_watching is not None:
+            self._stop_watching()
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, woken: asyncio.Future[None]) -> None:
+    """Resolve the future on its own loop; a loop that is gone has nobody waiting."""
+
+    def resolve() -> None:
+        if not woken.done():
+            woken.set_result(None)
+
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(resolve)

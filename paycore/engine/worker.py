@@ -1,0 +1,110 @@
+"""
+Looks after due payments: claims them, asks their providers in batches, recovers what is not known.
+
+Embedded in a client it looks after the payments somebody waits for. A payment whose worker dies comes due
+again when its lease ends.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+from itertools import batched, groupby
+
+from paycore.domain.events import Source
+from paycore.domain.payment import Payment, Status
+from paycore.domain.schedule import due_at
+from paycore.engine.accounts import Account, Accounts
+from paycore.engine.commands import Commands
+from paycore.engine.effects import InLedger, Program, UntilWanted
+from paycore.errors import PaycoreError, RequestError
+
+CLAIM_MAX = 200
+LEASE_S = 30.0
+PAUSE_MAX_S = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Programs that look after payments; the clock is the ledger's."""
+
+    def __init__(self, commands: Commands, accounts: Accounts, *, now: Callable[[], datetime]) -> None:
+        self._commands = commands
+        self._accounts = accounts
+        self._now = now
+
+    def run(self, wanted: Callable[[], Collection[str]]) -> Program[None]:
+        """Look after the wanted payments until the client closes."""
+        going_on = True
+        while going_on:
+            pause_s = yield from self._turn(wanted())
+            going_on = yield UntilWanted(pause_s)
+
+    def _turn(self, ids: Collection[str]) -> Program[float | None]:
+        """One round over these payments; seconds until the next one is due, None when none is wanted."""
+        if not ids:
+            return None
+        try:
+            while (yield from self.look_once(ids)):
+                pass
+            due: datetime | None = yield InLedger(lambda ledger: ledger.next_due(ids))
+        except PaycoreError as error:
+            _log.warning("could not look after the payments waited for: %s", error)
+            return 1.0
+        if due is None:
+            return PAUSE_MAX_S
+        return min(PAUSE_MAX_S, max(0.0, (due - self._now()).total_seconds()))
+
+    def look_once(self, ids: Collection[str] | None = None) -> Program[int]:
+        """Claim what is due (of `ids`; None: of all) and look after it; how many payments that was."""
+        _, claimed = yield InLedger(lambda ledger: ledger.claim(limit=CLAIM_MAX, lease_s=LEASE_S, ids=ids))
+        known = [payment for payment in claimed if payment.account in self._accounts]
+        for name, group in groupby(sorted(known, key=_account_name), key=_account_name):
+            yield from self._look_after(self._accounts.get(name), list(group))
+        return len(claimed)
+
+    def _look_after(self, account: Account, payments: Sequence[Payment]) -> Program[None]:
+        for batch in batched(payments, account.capabilities.query_batch_max):
+            try:
+                asked = yield from self._commands.ask(account, batch, Source.POLL)
+            except PaycoreError as error:
+                _log.warning(
+                    "account %s: could not ask about %d payments: %s", account.name, len(batch), error
+                )
+                asked = batch
+            else:
+                asked = yield from self._recover(account, asked)
+            now = self._now()
+            due = [(payment.id, payment.version, due_at(payment, now)) for payment in asked]
+            yield InLedger(lambda ledger, due=due: ledger.reschedule(due))
+
+    def _recover(self, account: Account, payments: Sequence[Payment]) -> Program[Sequence[Payment]]:
+        recovered = []
+        for payment in payments:
+            try:
+                recovered.append((yield from self._recover_one(account, payment)))
+            except PaycoreError as error:
+                _log.warning("payment %s: recovery goes on later: %s", payment.id, error)
+                recovered.append(payment)
+        return recovered
+
+    def _recover_one(self, account: Account, payment: Payment) -> Program[Payment]:
+        payment = yield from self._commands.recover(account, payment)
+        if payment.status is not Status.PENDING or not self._has_expired(payment):
+            return payment
+        try:
+            payment = yield from self._commands.close_order(account, payment, Source.RECOVERY)
+        except RequestError:
+            return payment  # this product can't be closed: it expires at the provider, which will say so
+        if payment.status.is_final:
+            return payment
+        return (yield from self._commands.settle(account, payment, source=Source.POLL))
+
+    def _has_expired(self, payment: Payment) -> bool:
+        return payment.expires_at is not None and self._now() >= payment.expires_at
+
+
+def _account_name(payment: Payment) -> str:
+    return payment.account
