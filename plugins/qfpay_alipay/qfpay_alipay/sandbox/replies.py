@@ -162,6 +162,7 @@ def refund_record(refund: Refund, order: Order, respcd: str) -> Fields:
         "paydtm": render_time(refund.done_at) if is_done else "",
         "cancel": "0",
         "cash_fee": "0",
+        "cash_fee_type": "",
         "cash_refund_fee": str(refund.txamt) if is_done else "0",
         "cash_refund_fee_type": refund.txcurrcd if is_done else "",
         "cardcd": _payer(order),
