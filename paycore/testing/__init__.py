@@ -1,0 +1,1 @@
+"""What plugin authors and applications test with: doubles, conformance checks, pytest fixtures."""

@@ -1,0 +1,377 @@
+"""
+A provider small enough to read in a minute, and the gateway it talks to: a double for tests and simulations.
+
+The provider is real (flows, capabilities, signed notifications); the gateway is a plain object that turns
+a `Request` into a `Response` and counts every charge. Amounts travel as minor units in JSON.
+
+    POST /orders   {number, minor, currency, channel}  ->  {id, status, url}
+    POST /query    {numbers}                           ->  {records: [{number, id, status, minor, ...}]}
+    POST /refunds  {number, order, minor}              ->  {id, status}
+    POST /close    {number}                            ->  {id, status}
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+from paycore.plugin import (
+    Capabilities,
+    CloseReply,
+    Created,
+    CreateOrder,
+    CreateReply,
+    CreateResend,
+    Done,
+    Failure,
+    Flow,
+    Found,
+    InvalidField,
+    MalformedNotification,
+    Money,
+    NotAuthentic,
+    Notification,
+    NumberFormat,
+    Observation,
+    OrderRef,
+    PaymentObservation,
+    Product,
+    ProviderInfo,
+    QueryReply,
+    Redirect,
+    RefundObservation,
+    RefundOrder,
+    RefundReply,
+    RefundStatus,
+    Rejected,
+    Reply,
+    Request,
+    RequestBudget,
+    Response,
+    Secret,
+    Status,
+    Unknown,
+)
+
+SIGNATURE_HEADER = "x-toy-signature"
+LETTERS_AND_DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+
+class ToySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An account's settings: a key, and what this toy is to declare of itself."""
+
+    key: tuple[Secret, ...]
+    create_resend: CreateResend = CreateResend.REFUSED_AS_DUPLICATE
+    proof_s: float | None = 1.0
+    batch: int = 50
+    notifications_trusted: bool = True
+
+
+class _Answer(msgspec.Struct, kw_only=True):
+    error: str | None = None
+    id: str = ""
+    status: str = ""
+    url: str | None = None
+    minor: int | None = None
+    currency: str | None = None
+
+
+class _Record(msgspec.Struct, kw_only=True):
+    number: str
+    kind: Literal["payment", "refund"]
+    id: str
+    status: str
+    minor: int
+    currency: str
+    refunded: int = 0
+
+
+class _Records(msgspec.Struct, kw_only=True):
+    records: list[_Record]
+
+
+class ToyProvider:
+    """The toy's plugin side. Channels: `web` gives a link; `card` is charged at once; `lane` can't be closed."""
+
+    info: ClassVar[ProviderInfo] = ProviderInfo(
+        name="toy",
+        title="Toy",
+        settings=ToySettings,
+        base_urls={},
+        live_hosts=frozenset({"live.toy.example"}),
+    )
+
+    def __init__(self, settings: ToySettings) -> None:
+        self._settings = settings
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the settings declare, over three products."""
+        currencies = {"HKD": (1, 10_000_000), "JPY": (1, 10_000_000)}
+        shared = frozenset({"subject", "return_url", "notify_url", "expires_in_s"})
+        expiry = (1, 86_400)
+        return Capabilities(
+            products=(
+                Product(
+                    method="toy", channel="web", currencies=currencies, optional=shared, expires_in_s=expiry
+                ),
+                Product(
+                    method="toy", channel="card", currencies=currencies, optional=shared, needs_action=False
+                ),
+                Product(method="toy", channel="lane", currencies=currencies, optional=shared, close=False),
+            ),
+            number=NumberFormat(characters=LETTERS_AND_DIGITS, length_max=32),
+            create_resend=self._settings.create_resend,
+            query_proves_absence_after_s=self._settings.proof_s,
+            query_batch_max=self._settings.batch,
+            budget=RequestBudget(per_second=100, per_minute=6000),
+            notifications_trusted=self._settings.notifications_trusted,
+        )
+
+    def check(self, order: CreateOrder) -> None:
+        """One bound, so that refusals before any I/O can be tested."""
+        if order.subject is not None and len(order.subject) > 20:
+            raise InvalidField("subject", f"{len(order.subject)} characters; at most 20")
+
+    def create(self, order: CreateOrder) -> Flow[CreateReply]:
+        """Make the order."""
+        answer = yield from _call(
+            "/orders",
+            {
+                "number": order.number,
+                "minor": order.amount.minor,
+                "currency": order.amount.currency,
+                "channel": order.channel,
+            },
+        )
+        if isinstance(answer, Unknown):
+            return answer
+        if answer.error is not None:
+            return _refusal(answer.error)
+        seen = PaymentObservation(
+            number=order.number,
+            status=Status(answer.status),
+            provider_id=answer.id,
+            amount=_money(answer.minor, answer.currency),
+        )
+        if order.channel != "card" and answer.url is None:
+            return Unknown(problem="accepted without a url", observation=seen)
+        return Done(Created(observation=seen, action=Redirect(url=answer.url) if answer.url else None))
+
+    def query(self, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
+        """Ask about all of them in one request."""
+        numbers = [order.number for order in orders]
+        response = yield _post("/query", {"numbers": numbers})
+        try:
+            records = msgspec.json.decode(response.body, type=_Records).records
+        except msgspec.MsgspecError:
+            return Unknown(problem=f"HTTP {response.status} without records")
+        known = {record.number for record in records}
+        return Done(Found(observations=tuple(map(_observation, records)), absent=frozenset(numbers) - known))
+
+    def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
+        """Give money back."""
+        answer = yield from _call(
+            "/refunds",
+            {"number": refund.number, "order": refund.order.number, "minor": refund.amount.minor},
+        )
+        if isinstance(answer, Unknown):
+            return answer
+        if answer.error is not None:
+            return _refusal(answer.error)
+        return Done(
+            RefundObservation(number=refund.number, status=RefundStatus(answer.status), provider_id=answer.id)
+        )
+
+    def close(self, order: OrderRef) -> Flow[CloseReply]:
+        """Cancel an unpaid order."""
+        answer = yield from _call("/close", {"number": order.number})
+        if isinstance(answer, Unknown):
+            return answer
+        if answer.error is not None:
+            return _refusal(answer.error)
+        return Done(
+            PaymentObservation(number=order.number, status=Status(answer.status), provider_id=answer.id)
+        )
+
+    def verify(self, notification: Notification) -> Sequence[Observation]:
+        """A record, signed with HMAC-SHA256 over the raw body."""
+        given = notification.headers.get(SIGNATURE_HEADER, "").encode()
+        if not any(
+            hmac.compare_digest(given, sign(notification.body, key.reveal()).encode())
+            for key in self._settings.key
+        ):
+            raise NotAuthentic("the toy's signature does not hold")
+        try:
+            record = msgspec.json.decode(notification.body, type=_Record)
+        except msgspec.MsgspecError:
+            raise MalformedNotification("the toy's notification is not a record") from None
+        return [_observation(record)]
+
+    def acknowledge(self) -> Reply:
+        """`ok`."""
+        return Reply(body=b"ok")
+
+
+def sign(body: bytes, key: str) -> str:
+    """The signature of a notification: HMAC-SHA256 over its raw body, lower-case hex."""
+    return hmac.new(key.encode(), body, hashlib.sha256).hexdigest()
+
+
+def _post(path: str, fields: dict[str, Any]) -> Request:
+    headers = {"content-type": "application/json"}
+    return Request(method="POST", path=path, headers=headers, body=msgspec.json.encode(fields))
+
+
+def _call(path: str, fields: dict[str, Any]) -> Flow[_Answer | Unknown]:
+    response: Response = yield _post(path, fields)
+    try:
+        return msgspec.json.decode(response.body, type=_Answer)
+    except msgspec.MsgspecError:
+        return Unknown(problem=f"HTTP {response.status} without an answer")
+
+
+def _refusal(error: str) -> Rejected:
+    if error == "duplicate":
+        return Rejected(failure=Failure(code=error, message="number in use"), is_duplicate=True)
+    who = "operator" if error == "bad_key" else "payer"
+    return Rejected(failure=Failure(code=error, message=error.replace("_", " "), who_acts=who))  # type: ignore[arg-type]
+
+
+def _money(minor: int | None, currency: str | None) -> Money | None:
+    return None if minor is None or currency is None else Money.from_minor(minor, currency)
+
+
+def _observation(record: _Record) -> Observation:
+    amount = _money(record.minor, record.currency)
+    if record.kind == "refund":
+        status = RefundStatus(record.status)
+        return RefundObservation(number=record.number, status=status, provider_id=record.id, amount=amount)
+    return PaymentObservation(
+        number=record.number,
+        status=Status(record.status),
+        provider_id=record.id,
+        amount=amount,
+        refunded_minor=record.refunded,
+    )
+
+
+# --- the gateway -------------------------------------------------------------------------------------
+
+
+class ToyOrder:
+    """One order or refund the gateway holds."""
+
+    def __init__(self, number: str, kind: Literal["payment", "refund"], minor: int, currency: str) -> None:
+        self.number = number
+        self.kind = kind
+        self.minor = minor
+        self.currency = currency
+        self.status = "pending"
+        self.refunded = 0
+        self.id = ""
+
+    def record(self) -> dict[str, Any]:
+        """As a query and a notification show it."""
+        fields = ("number", "kind", "id", "status", "minor", "currency", "refunded")
+        return {name: getattr(self, name) for name in fields}
+
+
+class ToyGateway:
+    """
+    The other side: takes requests, holds orders, counts what it charged.
+
+    `duplicates`: a second create with one number is refused, answered with the same order, or makes a
+    second order ("charge_blindly"). `reject` names an error for the next creates.
+    """
+
+    def __init__(
+        self, *, duplicates: Literal["refuse", "same_result", "charge_blindly"] = "refuse", key: str = "toy"
+    ) -> None:
+        self.orders: list[ToyOrder] = []
+        self.requests: list[tuple[str, dict[str, Any]]] = []
+        self.duplicates = duplicates
+        self.key = key
+        self.reject: str | None = None
+
+    def handle(self, request: Request) -> Response:
+        """Answer one request."""
+        fields = msgspec.json.decode(request.body)
+        self.requests.append((request.path, fields))
+        handler = {
+            "/orders": self._create,
+            "/query": self._query,
+            "/refunds": self._refund,
+            "/close": self._close,
+        }[request.path]
+        return Response(status=200, body=msgspec.json.encode(handler(fields)))
+
+    def pay(self, number: str) -> None:
+        """The payer pays the newest open order with this number; RuntimeError when there is none."""
+        for order in reversed(self.orders):
+            if order.number == number and order.status == "pending" and order.kind == "payment":
+                order.status = "paid"
+                return
+        raise RuntimeError("nothing to pay under this number")
+
+    def charged(self, number: str) -> int:
+        """How many orders with this number took money."""
+        return sum(o.number == number and o.kind == "payment" and o.status == "paid" for o in self.orders)
+
+    def notification(self, number: str) -> tuple[bytes, dict[str, str]]:
+        """Body and headers of a genuine notification of the newest order with this number."""
+        order = self._newest(number)
+        if order is None:
+            raise RuntimeError("no such order")
+        body = msgspec.json.encode(order.record())
+        return body, {SIGNATURE_HEADER: sign(body, self.key)}
+
+    def _newest(self, number: str) -> ToyOrder | None:
+        return next((order for order in reversed(self.orders) if order.number == number), None)
+
+    def _create(self, fields: dict[str, Any]) -> dict[str, Any]:
+        if self.reject is not None:
+            return {"error": self.reject}
+        known = self._newest(fields["number"])
+        if known is not None and self.duplicates == "refuse":
+            return {"error": "duplicate"}
+        if known is None or self.duplicates == "charge_blindly":
+            known = self._add(ToyOrder(fields["number"], "payment", fields["minor"], fields["currency"]))
+            if fields["channel"] == "card":
+                known.status = "paid"
+        url = None if fields["channel"] == "card" else f"https://toy.example/pay/{known.id}"
+        return {**known.record(), "url": url}
+
+    def _query(self, fields: dict[str, Any]) -> dict[str, Any]:
+        wanted = set(fields["numbers"])
+        return {"records": [order.record() for order in self.orders if order.number in wanted]}
+
+    def _refund(self, fields: dict[str, Any]) -> dict[str, Any]:
+        known = self._newest(fields["number"])
+        if known is not None:
+            return {"error": "duplicate"} if self.duplicates == "refuse" else known.record()
+        paid = next((o for o in self.orders if o.number == fields["order"] and o.status == "paid"), None)
+        if paid is None or paid.refunded + fields["minor"] > paid.minor:
+            return {"error": "too_much"}
+        paid.refunded += fields["minor"]
+        refund = self._add(ToyOrder(fields["number"], "refund", fields["minor"], paid.currency))
+        refund.status = "succeeded"
+        return refund.record()
+
+    def _close(self, fields: dict[str, Any]) -> dict[str, Any]:
+        own = [order for order in self.orders if order.number == fields["number"]]
+        if not own:
+            return {"error": "no_such_order"}
+        for order in own:
+            if order.status == "pending":
+                order.status = "closed"
+        return own[-1].record() if own[-1].status == "closed" else {"error": "already_paid"}
+
+    def _add(self, order: ToyOrder) -> ToyOrder:
+        order.id = f"T{len(self.orders) + 1:06d}"
+        self.orders.append(order)
+        return order
