@@ -48,11 +48,12 @@ from paycore.domain.provider import (
     Secret,
     Unknown,
 )
-from paycore.domain.wire import Flow, Notification, Reply, Request, Response
+from paycore.domain.wire import FLOW_REQUESTS_MAX, Flow, Notification, Reply, Request, Response
 from paycore.errors import InvalidField, MalformedNotification, NotAuthentic
 from paycore.hookspecs import hookimpl
 
 __all__ = [
+    "FLOW_REQUESTS_MAX",
     "Action",
     "AppCall",
     "Capabilities",

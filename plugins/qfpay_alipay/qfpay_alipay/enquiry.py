@@ -1,0 +1,305 @@
+"""
+The query flow: what many orders and refunds have come to, in as few requests as QFPay's API takes.
+
+Two ways to ask. By number: as many as fit into 128 characters, four of the core's. By time: all records
+of a range, a hundred a page. Orders begun close together are read by time; the rest, and those a range did
+not show, are asked for by number. Only an answer to the number itself proves that an order is absent.
+
+Source: sdk.qfapi.com "Transaction Enquiry"; reference §4. Undocumented and therefore not relied on: the
+order of records, the reply past the last page, whether a range restricts a query by number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterable, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from paycore.plugin import (
+    FLOW_REQUESTS_MAX,
+    Done,
+    Flow,
+    Found,
+    Observation,
+    OrderRef,
+    PaymentObservation,
+    QueryReply,
+    Rejected,
+    Request,
+    Response,
+    Unknown,
+)
+from qfpay_alipay import wire
+from qfpay_alipay.exchange import Exchange
+from qfpay_alipay.reading import failure_of, judge, problem_of, read_payment, read_refund, settle_payment
+from qfpay_alipay.respcodes import Verdict
+
+PAGE_SIZE = 100
+NUMBERS_LENGTH_MAX = 128
+"""`syssn` and `out_trade_no` are String(128), commas included."""
+
+BY_NUMBER_REQUESTS_MAX = 2
+"""Up to this many requests are made by number at once; beyond, reading by time may need fewer."""
+
+GAP_MAX = timedelta(minutes=15)
+"""Orders further apart are not read as one range: it would hold more of other orders than of ours."""
+
+EARLY, LATE = timedelta(seconds=5), timedelta(seconds=10)
+"""How far `sysdtm`, QFPay's clock, may be from ours in a range. A worse clock costs requests, not answers."""
+
+MONTH_MARGIN = timedelta(minutes=1)
+"""The same at the turn of a month, where a number is asked for in both."""
+
+Month = tuple[int, int]
+_SYSSN_MONTH = re.compile(r"(20[0-9]{2})(0[1-9]|1[0-2])", re.ASCII)
+
+
+class _Page(msgspec.Struct, frozen=True):
+    """One reply's records; `is_whole` when they are all there is, and all could be read."""
+
+    records: tuple[wire.Record, ...]
+    words: dict[str, str]
+    is_full: bool
+    is_whole: bool
+
+
+class _Ended(Exception):
+    """The provider's answer leaves nothing to go on with."""
+
+    def __init__(self, outcome: Rejected | Unknown) -> None:
+        super().__init__()
+        self.outcome = outcome
+
+
+def query(exchange: Exchange, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
+    """
+    Ask about `orders`, in at most `FLOW_REQUESTS_MAX` requests.
+
+    Those that did not fit, or of which nothing definite was said, are in no part of the answer; who is left
+    out moves on with `asked_at`, so that a later query reaches them. An answer that breaks off still tells
+    what it had found; only one that found nothing is `Unknown`, or `Rejected` for the account's sake.
+    """
+    enquiry = _Enquiry(exchange, orders)
+    try:
+        yield from enquiry.ask()
+    except _Ended as ended:
+        if not enquiry.is_answered:
+            return ended.outcome
+    return Done(enquiry.found())
+
+
+class _Enquiry:
+    """One run of the query flow: what is sought, what was told, and how many requests are left."""
+
+    def __init__(self, exchange: Exchange, orders: Sequence[OrderRef]) -> None:
+        self._exchange = exchange
+        self._orders = {order.number: order for order in orders}
+        self._told: dict[str, list[tuple[wire.Record, dict[str, str]]]] = {}
+        self._absent: set[str] = set()
+        self._requests_left = FLOW_REQUESTS_MAX
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether anything was told yet."""
+        return bool(self._told or self._absent)
+
+    def ask(self) -> Generator[Request, Response, None]:
+        """All requests, those that answer most first. Raises `_Ended`."""
+        for cluster in sorted(_clusters(self._orders.values()), key=len, reverse=True):
+            if len(_packed([order.number for order in cluster])) > BY_NUMBER_REQUESTS_MAX:
+                yield from self._ask_by_time(cluster)
+        yield from self._ask_by_number()
+
+    def found(self) -> Found:
+        """What all replies together come to."""
+        observations = (seen for number in self._told for seen in self._observe(number))
+        return Found(observations=tuple(observations), absent=frozenset(self._absent))
+
+    def _observe(self, number: str) -> Sequence[Observation]:
+        """A number's observations: none when a record of it can't be read, for it might be the one that counts."""
+        try:
+            if self._orders[number].kind == "refund":
+                refunds = (read_refund(r, w) for r, w in self._told[number] if _kind(r) == "refund")
+                return [seen for seen in refunds if seen is not None]
+            payments = (read_payment(r, w) for r, w in self._told[number] if _kind(r) == "payment")
+            return settle_payment([seen for seen in payments if isinstance(seen, PaymentObservation)])
+        except wire.Malformed:
+            return ()
+
+    def _ask_by_time(self, cluster: Sequence[OrderRef]) -> Generator[Request, Response, None]:
+        """Read the cluster's range page by page, as long as a page tells of more orders than numbers would."""
+        start, end = _range(cluster)
+        sought = {order.number for order in cluster}
+        by_number_at_once = len(cluster) / len(_packed(sorted(sought)))
+        page_number = 1
+        while self._requests_left:
+            before = len(sought - self._told.keys())
+            page = yield from self._request(
+                start_time=_text(start), end_time=_text(end), page=str(page_number)
+            )
+            missing = len(sought - self._told.keys())
+            if not missing or not page.is_full or before - missing <= by_number_at_once:
+                return
+            page_number += 1
+
+    def _ask_by_number(self) -> Generator[Request, Response, None]:
+        """Ask for what is still missing, each in every month it may have been made in."""
+        missing = [order for order in self._orders.values() if order.number not in self._told]
+        waiting = [_Sought.of(order) for order in _in_turn(missing)]
+        while waiting and self._requests_left:
+            first = waiting[0]
+            alike = [one for one in waiting if (one.field, one.months[0]) == (first.field, first.months[0])]
+            batch = _packed([one.key for one in alike])[0]
+            asked = [one for one in alike if one.key in batch]
+            start, end = _bounds(first.months[0])
+            page = yield from self._request(
+                start_time=_text(start), end_time=_text(end), **{first.field: ",".join(batch)}
+            )
+            waiting = [one for one in waiting if one not in asked]
+            waiting += self._next_months(asked, page)
+
+    def _next_months(self, asked: Iterable[_Sought], page: _Page) -> list[_Sought]:
+        """What must be asked again in a later month; what no month knows is absent."""
+        again = []
+        for one in asked:
+            if one.number in self._told or not page.is_whole:
+                continue
+            if len(one.months) > 1:
+                again.append(msgspec.structs.replace(one, months=one.months[1:]))
+            elif one.field == "out_trade_no":
+                self._absent.add(one.number)
+        return again
+
+    def _request(self, **fields: str) -> Generator[Request, Response, _Page]:
+        """One request; keeps the records of the numbers sought. Raises `_Ended` when it tells nothing."""
+        self._requests_left -= 1
+        response = yield self._exchange.request("query", wire.QueryRequest(**fields))
+        try:
+            page = self._read(response)
+        except wire.Malformed as malformed:
+            raise _Ended(Unknown(problem=str(malformed))) from None
+        for record in page.records:
+            if record.number in self._orders:
+                self._told.setdefault(record.number, []).append((record, page.words))
+        return page
+
+    def _read(self, response: Response) -> _Page:
+        reply, words = self._exchange.read(response, wire.QueryReply)
+        verdict, code = judge("query", reply)
+        if verdict is Verdict.REJECTED:
+            raise _Ended(Rejected(failure=failure_of(reply, code)))
+        if verdict is not Verdict.ACCEPTED:
+            raise _Ended(Unknown(problem=problem_of(reply, code)))
+        if reply.data is None:
+            raise wire.Malformed("data is missing")
+        records = tuple(record for raw in reply.data if (record := _record(raw)) is not None)
+        is_full = len(reply.data) >= PAGE_SIZE
+        return _Page(records, words, is_full, not is_full and len(records) == len(reply.data))
+
+
+class _Sought(msgspec.Struct, frozen=True):
+    """One number to ask for: by which field, and in which months."""
+
+    number: str
+    field: str
+    key: str
+    months: tuple[Month, ...]
+
+    @classmethod
+    def of(cls, order: OrderRef) -> _Sought:
+        """
+        By our own number, which also finds an order paid twice; by `syssn` where that is known and shorter.
+
+        A `syssn` begins with its date; a number is sought from the month it was fixed in to the present one.
+        """
+        syssn = order.provider_id or ""
+        dated = _SYSSN_MONTH.match(syssn)
+        if dated and len(syssn) < len(order.number):
+            return cls(order.number, "syssn", syssn, ((int(dated[1]), int(dated[2])),))
+        return cls(order.number, "out_trade_no", order.number, tuple(_months(order)))
+
+
+def _record(raw: msgspec.Raw) -> wire.Record | None:
+    """One record, None when it can't be read: the others still count."""
+    try:
+        return wire.decode(raw, wire.Record)
+    except wire.Malformed:
+        return None
+
+
+def _kind(record: wire.Record) -> str:
+    """What kind of trade a record is; old ones do not say and are payments."""
+    return wire.clean(record.order_type) or "payment"
+
+
+def _packed(keys: Sequence[str]) -> list[list[str]]:
+    """`keys` in as few groups as fit, comma separated, into one field."""
+    groups: list[list[str]] = []
+    length = NUMBERS_LENGTH_MAX
+    for key in keys:
+        length += 1 + len(key)
+        if length > NUMBERS_LENGTH_MAX:
+            groups.append([])
+            length = len(key)
+        groups[-1].append(key)
+    return groups
+
+
+def _clusters(orders: Iterable[OrderRef]) -> list[list[OrderRef]]:
+    """Orders begun close together, within one month of QFPay's clock."""
+    clusters: list[list[OrderRef]] = []
+    for order in sorted(orders, key=lambda order: order.begun_at):
+        last = clusters[-1][-1] if clusters else None
+        if (
+            last
+            and order.begun_at - last.begun_at <= GAP_MAX
+            and _month(order.begun_at) == _month(last.begun_at)
+        ):
+            clusters[-1].append(order)
+        else:
+            clusters.append([order])
+    return clusters
+
+
+def _in_turn(orders: Sequence[OrderRef]) -> list[OrderRef]:
+    """`orders`, beginning at another one at every time of asking, so that no one is left out for good."""
+    if not orders:
+        return []
+    start = int(orders[0].asked_at.timestamp() * 1000) % len(orders)
+    return [*orders[start:], *orders[:start]]
+
+
+def _range(cluster: Sequence[OrderRef]) -> tuple[datetime, datetime]:
+    """The range a cluster is read in: a little wider than it, and within its month."""
+    first, last = _bounds(_month(cluster[0].begun_at))
+    return max(first, cluster[0].begun_at - EARLY), min(last, cluster[-1].begun_at + LATE)
+
+
+def _months(order: OrderRef) -> list[Month]:
+    """The months an order may have been made in: from when its number was fixed until it is asked about."""
+    year, month = _month(order.begun_at - MONTH_MARGIN)
+    last = max(_month(order.begun_at), _month(order.asked_at))
+    months = [(year, month)]
+    while months[-1] < last:
+        year, month = (year, month + 1) if month < 12 else (year + 1, 1)
+        months.append((year, month))
+    return months
+
+
+def _month(at: datetime) -> Month:
+    local = at.astimezone(wire.QFPAY_ZONE)
+    return local.year, local.month
+
+
+def _bounds(month: Month) -> tuple[datetime, datetime]:
+    """The first and the last second of a month on QFPay's clock."""
+    year, number = month
+    first = datetime(year, number, 1, tzinfo=wire.QFPAY_ZONE)
+    following = datetime(year + number // 12, number % 12 + 1, 1, tzinfo=wire.QFPAY_ZONE)
+    return first, following - timedelta(seconds=1)
+
+
+def _text(at: datetime) -> str:
+    return wire.render_time(at, wire.QFPAY_ZONE)

@@ -1,0 +1,71 @@
+"""Between a flow and the wire: signed requests out, verified and decoded replies in."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeVar
+
+import msgspec
+
+from paycore.plugin import Request, Response
+from qfpay_alipay import wire
+from qfpay_alipay.settings import QFPaySettings
+from qfpay_alipay.signing import SignType, is_signed, sign_request
+
+AnswerT = TypeVar("AnswerT", bound=wire.Answer)
+
+SIGNATURE_MISMATCH = {"signature": "mismatch"}
+"""Added to an observation's words when the reply it came from carried a signature that does not hold."""
+
+
+class Exchange:
+    """How one account asks QFPay and reads the reply. No state beyond the settings."""
+
+    def __init__(self, settings: QFPaySettings) -> None:
+        self._settings = settings
+
+    def request(
+        self, endpoint: str, message: msgspec.Struct, *, method: Literal["GET", "POST"] = "POST"
+    ) -> Request:
+        """
+        `message` to `/trade/v1/{endpoint}`, with `mchid` exactly when the account has one, and signed.
+
+        A GET carries the same fields in its query string (assumed: no page says how).
+        Source: sdk.qfapi.com "Request Format"; reference §1, §5.2.
+        """
+        settings = self._settings
+        fields = wire.fields_of(msgspec.structs.replace(message, mchid=settings.mchid))
+        form = wire.render_form(fields)
+        headers = {
+            "X-QF-APPCODE": settings.app_code,
+            "X-QF-SIGN": sign_request(fields, key=settings.client_key[0], sign_type=settings.sign_type),
+        }
+        if settings.sign_type != "MD5":
+            headers["X-QF-SIGNTYPE"] = settings.sign_type
+        path = f"/trade/v1/{endpoint}"
+        if method == "GET":
+            return Request(method="GET", path=f"{path}?{form}", headers=headers)
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+        return Request(method="POST", path=path, headers=headers, body=form.encode())
+
+    def read(self, response: Response, shape: type[AnswerT]) -> tuple[AnswerT, dict[str, str]]:
+        """
+        The reply as `shape`, and words to keep with what it tells (`SIGNATURE_MISMATCH` or none).
+
+        Raises `wire.Malformed` for any other HTTP status than 200, for what is not such a reply, and
+        for a signature that is missing or wrong where the account requires one. None of these says that
+        nothing moved: QFPay documents no HTTP status but 429, and not what was done before it.
+        """
+        if response.status != 200:
+            raise wire.Malformed(f"HTTP status {response.status}")
+        signature = response.headers.get("x-qf-sign")
+        holds = signature is not None and self._is_signed(response, signature)
+        if self._settings.require_signed_replies and not holds:
+            raise wire.Malformed("the reply is not signed as this account requires")
+        words = {} if holds or signature is None else dict(SIGNATURE_MISMATCH)
+        return wire.decode(response.body, shape), words
+
+    def _is_signed(self, response: Response, signature: str) -> bool:
+        """Body and key, MD5 unless the reply names SHA256. Source: reference §2.2, vectors V3, V11."""
+        is_sha256 = response.headers.get("x-qf-signtype", "").upper() == "SHA256"
+        sign_type: SignType = "SHA256" if is_sha256 else "MD5"
+        return is_signed(response.body, signature, keys=self._settings.client_key, sign_type=sign_type)

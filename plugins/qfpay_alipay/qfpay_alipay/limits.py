@@ -1,0 +1,121 @@
+"""
+QFPay's documented bounds on the fields of an order, checked before anything is sent.
+
+Which fields a pay type takes, its currencies and its amounts are declared in `mapping` and checked by the
+core; here is what a field may hold. Every error names the caller's field, what is wrong and the bound.
+Source: sdk.qfapi.com "Request Format", "Payment Methods" and the Alipay pages; reference §3.1, §3.2.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from paycore.plugin import CreateOrder, InvalidField
+from qfpay_alipay.mapping import EXPIRES_IN_S
+from qfpay_alipay.settings import UDID_LENGTH_MAX
+from qfpay_alipay.urls import is_loopback, url_problem
+
+GOODS_NAME_LENGTH_MAX = 20
+"""Characters; declared String(64), with "no more than 20 characters" in the text."""
+
+RETURN_URL_LENGTH_MAX = 512
+WAP_RETURN_URL_LENGTH_MAX = 200
+"""QFPay declares 512 in general and 255 for WAP; Alipay's own WAP page takes 200."""
+
+NOTIFY_URL_LENGTH_MAX = 256
+OPENID_LENGTH_MAX = 64
+AUTH_CODE_LENGTH_MAX = 128
+EXTRA_LENGTH_MAX = 128
+"""`goods_info` and `seller_id` have no documented width; QFPay's widest texts have 128."""
+
+CHOICES: Mapping[str, frozenset[str]] = {
+    "limit_pay": frozenset({"no_credit"}),
+    "pay_tag": frozenset({"ALIPAYHK", "ALIPAYCN"}),
+}
+"""Provider fields that take one of few values."""
+
+_MARKS = "-_."
+"""Taken beside letters, digits and spaces of any script; QFPay says "no special characters" and no more."""
+
+
+def check_order(order: CreateOrder) -> None:
+    """Raise `InvalidField` for the first field of `order` that is outside its documented bound."""
+    if order.subject is not None:
+        _check_length("subject", order.subject, GOODS_NAME_LENGTH_MAX)
+        _check_plain("subject", order.subject)
+    if order.expires_in_s is not None:
+        _check_expiry(order.expires_in_s)
+    if order.return_url is not None:
+        is_wap = order.channel == "wap"
+        _check_url(
+            "return_url", order.return_url, WAP_RETURN_URL_LENGTH_MAX if is_wap else RETURN_URL_LENGTH_MAX
+        )
+    if order.notify_url is not None:
+        _check_url("notify_url", order.notify_url, NOTIFY_URL_LENGTH_MAX)
+        _check_port("notify_url", order.notify_url)
+    if order.payer_id is not None:
+        _check_word("payer_id", order.payer_id, OPENID_LENGTH_MAX)
+    if order.device_id is not None:
+        _check_word("device_id", order.device_id, UDID_LENGTH_MAX)
+    if order.auth_code is not None:
+        _check_word("auth_code", order.auth_code.reveal(), AUTH_CODE_LENGTH_MAX)
+    for name, value in order.extra.items():
+        _check_extra(name, value)
+
+
+def _check_expiry(seconds: int) -> None:
+    least, most = EXPIRES_IN_S
+    if seconds % 60 or not least <= seconds <= most:
+        raise InvalidField(
+            "expires_in_s",
+            f"{seconds}; QFPay takes whole minutes from {least} to {most} seconds (5 to 120 min)",
+        )
+
+
+def _check_length(field: str, text: str, length_max: int) -> None:
+    if not 1 <= len(text) <= length_max:
+        raise InvalidField(field, f"{len(text)} characters; QFPay takes 1 to {length_max}")
+
+
+def _check_plain(field: str, text: str) -> None:
+    special = next((char for char in text if not _is_plain(char)), None)
+    if special is not None:
+        raise InvalidField(
+            field, f"{special!a} is a special character; QFPay takes letters, digits, spaces and {_MARKS}"
+        )
+
+
+def _is_plain(char: str) -> bool:
+    return char == " " or char in _MARKS or unicodedata.category(char)[0] in "LMN"
+
+
+def _check_word(field: str, text: str, length_max: int) -> None:
+    """One word of printable ASCII. The error never shows it: it may be a payer's code."""
+    _check_length(field, text, length_max)
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise InvalidField(field, "holds a space, a control character or one outside ASCII")
+
+
+def _check_url(field: str, url: str, length_max: int) -> None:
+    _check_length(field, url, length_max)
+    problem = url_problem(url)
+    if problem is not None:
+        raise InvalidField(field, f"has {problem}; give a plain https URL")
+
+
+def _check_port(field: str, url: str) -> None:
+    """QFPay calls ports 80 and 443 only; 80 would be plain http. The sandbox calls any port of this machine."""
+    port = urlsplit(url).port
+    if port not in (None, 443) and not is_loopback(url):
+        raise InvalidField(field, f"port {port}; QFPay calls https on port 443 only")
+
+
+def _check_extra(name: str, value: str) -> None:
+    choices = CHOICES.get(name)
+    if choices is None:
+        _check_length(name, value, EXTRA_LENGTH_MAX)
+        _check_plain(name, value)
+    elif value not in choices:
+        raise InvalidField(name, f"{value[:32]!a}; QFPay takes {' or '.join(sorted(choices))}")

@@ -1,0 +1,332 @@
+"""
+Alipay through QFPay: the provider.
+
+Can: web, WAP, service window (`jsapi`), merchant and consumer presented codes (`qr`, `barcode`) and in-app
+payments for Hong Kong and overseas accounts; query in batches; partial and repeated refunds; closing;
+notifications. Cannot: pre-authorisation, hosted checkout, customs, statements.
+
+Accepting a request is not payment: only a scanned code is settled by its own reply, everything else by a
+query or a notification. Undocumented at QFPay, and our choice: when a query proves absence (5 s), the
+decimals of JPY, IDR and MMK (ISO 4217), which currencies a pay type takes (all listed ones are offered).
+
+Sources are named beside each fact; "reference" is the project's reading of QFPay's pages of 2017 to 2026.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import ClassVar, Literal, cast
+
+from paycore.plugin import (
+    Capabilities,
+    CloseReply,
+    Created,
+    CreateOrder,
+    CreateReply,
+    CreateResend,
+    Done,
+    Failure,
+    Flow,
+    MalformedNotification,
+    NotAuthentic,
+    Notification,
+    NumberFormat,
+    Observation,
+    OrderRef,
+    PaymentObservation,
+    ProviderInfo,
+    QueryReply,
+    RefundObservation,
+    RefundOrder,
+    RefundReply,
+    RefundStatus,
+    Rejected,
+    Reply,
+    Request,
+    RequestBudget,
+    Status,
+    Unknown,
+)
+from qfpay_alipay import enquiry, wire
+from qfpay_alipay.actions import action_of
+from qfpay_alipay.exchange import Exchange
+from qfpay_alipay.limits import check_order
+from qfpay_alipay.mapping import EXPIRES_IN_DEFAULT_S, PayType, pay_types_of
+from qfpay_alipay.reading import (
+    failure_of,
+    judge,
+    payment_observation,
+    problem_of,
+    read_payment,
+    read_refund,
+    refund_observation,
+)
+from qfpay_alipay.respcodes import Verdict
+from qfpay_alipay.settings import QFPaySettings
+from qfpay_alipay.signing import is_signed
+
+LIVE_HOST = "openapi-hk.qfapi.com"
+QUERY_BATCH_MAX = 300
+"""Orders of one query flow: three or four pages when they were begun together, and requests to spare."""
+
+ABSENCE_PROVEN_AFTER_S = 5.0
+"""QFPay does not say how soon a new order shows in a query; it advises to repeat one every 3 to 5 s."""
+
+REFUND_WINDOW = timedelta(days=365)
+"""How long Alipay payments could be refunded, as a merchant saw it (reference §5.1); QFPay publishes none."""
+
+
+class QFPayAlipay:
+    """The provider of one account; see the module for what it can do."""
+
+    info: ClassVar[ProviderInfo] = ProviderInfo(
+        name="qfpay-alipay",
+        title="Alipay through QFPay",
+        settings=QFPaySettings,
+        base_urls={"test": "https://test-openapi-hk.qfapi.com", "live": f"https://{LIVE_HOST}"},
+        live_hosts=frozenset({LIVE_HOST}),
+    )
+
+    def __init__(self, settings: QFPaySettings) -> None:
+        self._settings = settings
+        self._zone = settings.zone
+        self._exchange = Exchange(settings)
+        self._pay_types = pay_types_of(settings.region)
+        self._capabilities = Capabilities(
+            products=tuple(row.product for row in self._pay_types.values()),
+            # QFPay takes `_`, `|` and `*` as well; the core needs no more than these.
+            number=NumberFormat(characters=string.ascii_letters + string.digits, length_max=128),
+            create_resend=CreateResend.REFUSED_AS_DUPLICATE,
+            query_proves_absence_after_s=ABSENCE_PROVEN_AFTER_S,
+            query_batch_max=QUERY_BATCH_MAX,
+            budget=RequestBudget(per_second=100, per_minute=400),
+            notifications_trusted=settings.trust_notifications,
+        )
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """
+        What the account's region offers.
+
+        Source: number format reference §3.1 (String(128); characters from the 2018 issue), budget §1 ("API
+        Usage Guidelines"), resend §5.1 and §9 (refused, by one of three codes).
+        """
+        return self._capabilities
+
+    def check(self, order: CreateOrder) -> None:
+        """Raise `InvalidField` where `order` is outside a documented bound (`limits`)."""
+        check_order(order)
+
+    # --- create ---------------------------------------------------------------------------------------
+
+    def create(self, order: CreateOrder) -> Flow[CreateReply]:
+        """
+        Make the order: one request, the same bytes for the same `order`.
+
+        `txdtm` is when the order was begun, in the account's zone, so that a resend is the same request.
+        Source: reference §3.
+        """
+        row = self._pay_types[order.method, order.channel]
+        response = yield self._exchange.request("payment", self._payment_request(order, row))
+        try:
+            reply, words = self._exchange.read(response, wire.PaymentReply)
+            _check_same("out_trade_no", reply.number, order.number)
+            return _created(order, row, reply, words)
+        except wire.Malformed as malformed:
+            return Unknown(problem=str(malformed))
+
+    def _payment_request(self, order: CreateOrder, row: PayType) -> wire.PaymentRequest:
+        minutes = None if order.expires_in_s is None else str(order.expires_in_s // 60)
+        return wire.PaymentRequest(
+            txamt=str(order.amount.minor),
+            txcurrcd=order.amount.currency,
+            pay_type=row.pay_type,
+            out_trade_no=order.number,
+            txdtm=self._txdtm(order.begun_at),
+            goods_name=order.subject,
+            expired_time=minutes,
+            return_url=order.return_url,
+            notify_url=order.notify_url,
+            openid=order.payer_id,
+            auth_code=order.auth_code.reveal() if order.auth_code else None,
+            udid=order.device_id or self._settings.udid,
+            **order.extra,
+        )
+
+    def _txdtm(self, at: datetime) -> str:
+        return wire.render_time(at, self._zone)
+
+    # --- query ----------------------------------------------------------------------------------------
+
+    def query(self, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
+        """Ask about orders and refunds; how they share requests is `enquiry`'s to say."""
+        return enquiry.query(self._exchange, orders)
+
+    # --- refund ---------------------------------------------------------------------------------------
+
+    def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
+        """
+        Give money back: one request, naming the payment by its `syssn` and the refund by our number.
+
+        Without a `syssn` nothing is sent. Source: sdk.qfapi.com "Refund API Guide"; reference §5.1.
+        """
+        syssn = refund.order.provider_id
+        if syssn is None:
+            return Rejected(failure=_NO_SYSSN)
+        request = wire.RefundRequest(
+            syssn=syssn,
+            out_trade_no=refund.number,
+            txamt=str(refund.amount.minor),
+            txdtm=self._txdtm(refund.begun_at),
+            udid=self._settings.udid,
+        )
+        response = yield self._exchange.request("refund", request)
+        try:
+            reply, words = self._exchange.read(response, wire.RefundReply)
+            _check_same("out_trade_no", reply.number, refund.number)
+            _check_same("orig_syssn", wire.clean(reply.orig_syssn), syssn)
+            return _refunded(refund, reply, words)
+        except wire.Malformed as malformed:
+            return Unknown(problem=str(malformed))
+
+    # --- close ----------------------------------------------------------------------------------------
+
+    def close(self, order: OrderRef) -> Flow[CloseReply]:
+        """
+        Cancel an unpaid order, then ask what it is now, for an accepted cancelling does not say.
+
+        `Rejected` when QFPay refused and the order still waits. Which endpoint and method: the pay type's
+        row, or the setting `close_requests`. `txdtm` is the order's own.
+        Source: reference §5.2 (QFPay: "does not guarantee the payer was not charged, query afterwards").
+        """
+        response = yield self._close_request(order)
+        try:
+            reply, _ = self._exchange.read(response, wire.Trade)
+        except wire.Malformed as malformed:
+            return Unknown(problem=str(malformed))
+        verdict, code = judge("close", reply)
+        failure = failure_of(reply, code)
+        if verdict is Verdict.REJECTED:
+            return Rejected(failure=failure)
+        answer = yield from self.query([order])
+        if not isinstance(answer, Done):
+            return answer
+        now = next((o for o in answer.value.observations if isinstance(o, PaymentObservation)), None)
+        if now is None:
+            return Unknown(problem=f"closing: {problem_of(reply, code)} The query after it told nothing")
+        is_refused = verdict not in (Verdict.ACCEPTED, Verdict.PENDING)
+        return Rejected(failure=failure) if is_refused and now.status is Status.PENDING else Done(now)
+
+    def _close_request(self, order: OrderRef) -> Request:
+        row = self._pay_types[order.method, order.channel]
+        how = self._settings.close_requests.get(row.pay_type, row.close_request)
+        method, endpoint = how.split()
+        request = wire.CancelRequest(
+            syssn=order.provider_id,
+            out_trade_no=None if order.provider_id else order.number,
+            txamt=str(order.amount.minor),
+            txdtm=self._txdtm(order.begun_at),
+            udid=self._settings.udid,
+        )
+        return self._exchange.request(endpoint, request, method=cast("Literal['GET', 'POST']", method))
+
+    # --- notifications --------------------------------------------------------------------------------
+
+    def verify(self, notification: Notification) -> Sequence[Observation]:
+        """
+        What an authentic notification says of a payment or a refund; empty for every other kind.
+
+        The signature is MD5 over the raw body and a key, whatever requests use; only then is it read.
+        `NotAuthentic`: signature missing or wrong, or another merchant's. `MalformedNotification`: ours,
+        but unreadable. Source: "Asynchronous Notifications"; reference §2.3, §7, vector V10.
+        """
+        signature = notification.headers.get("x-qf-sign", "")
+        if not is_signed(notification.body, signature, keys=self._settings.client_key):
+            raise NotAuthentic("the notification carries no valid X-QF-SIGN of this account")
+        try:
+            return self._read_notice(notification.body)
+        except wire.Malformed as malformed:
+            raise MalformedNotification(f"the notification is {malformed}") from None
+
+    def _read_notice(self, body: bytes) -> Sequence[Observation]:
+        head = wire.decode(body, wire.NoticeHead)
+        mchid = wire.clean(head.mchid)
+        if mchid and self._settings.mchid and mchid != self._settings.mchid:
+            raise NotAuthentic("the notification is for another merchant of this key")
+        if head.notify_type not in ("payment", "refund"):
+            return ()
+        notice = wire.decode(body, wire.Notice)
+        if not notice.number:
+            raise wire.Malformed("without out_trade_no")
+        if wire.clean(notice.status) not in ("", "1"):
+            return ()
+        seen = read_payment(notice, {}) if head.notify_type == "payment" else read_refund(notice, {})
+        return () if seen is None else (seen,)
+
+    def acknowledge(self) -> Reply:
+        """Exactly what stops QFPay from sending again. Source: reference §7."""
+        return Reply(body=b"SUCCESS")
+
+
+_NO_SYSSN = Failure(
+    code="no_syssn",
+    message="the payment's syssn is not known",
+    who_acts="caller",
+    retryable=True,
+    advice="Query the payment first: QFPay refunds by its own id.",
+)
+
+
+def _check_same(field: str, told: str, expected: str) -> None:
+    """`Malformed` when a reply is for something else; replies may leave the field out."""
+    if told and told != expected:
+        raise wire.Malformed(f"the reply's {field} is not that of the request")
+
+
+def _created(
+    order: CreateOrder, row: PayType, reply: wire.PaymentReply, words: dict[str, str]
+) -> CreateReply:
+    verdict, code = judge("create", reply)
+    if verdict in (Verdict.REJECTED, Verdict.DUPLICATE):
+        return Rejected(failure=failure_of(reply, code), is_duplicate=verdict is Verdict.DUPLICATE)
+    if verdict is Verdict.OPEN:
+        return Unknown(problem=problem_of(reply, code))
+    if verdict is Verdict.CLOSED:
+        closed = payment_observation(
+            reply, Status.CLOSED, number=order.number, failure=failure_of(reply, code), words=words
+        )
+        return Done(Created(observation=closed))
+    is_paid = verdict is Verdict.ACCEPTED and row.reply == "final"
+    seen = payment_observation(
+        reply, Status.PAID if is_paid else Status.PENDING, number=order.number, words=words
+    )
+    try:
+        action = action_of(reply, row)
+    except wire.Malformed as malformed:
+        return Unknown(problem=f"accepted, but {malformed}", observation=seen)
+    return Done(Created(observation=seen, action=action, expires_at=_expires_at(order, row, reply)))
+
+
+def _expires_at(order: CreateOrder, row: PayType, reply: wire.PaymentReply) -> datetime | None:
+    """When QFPay ends the order, on its clock; None where it does not say how long it lasts."""
+    if not row.takes_expiry:
+        return None
+    lasts_s = order.expires_in_s or EXPIRES_IN_DEFAULT_S
+    return (wire.parse_time(reply.sysdtm) or order.begun_at) + timedelta(seconds=lasts_s)
+
+
+def _refunded(refund: RefundOrder, reply: wire.RefundReply, words: dict[str, str]) -> RefundReply:
+    is_late = refund.begun_at - refund.order.begun_at > REFUND_WINDOW
+    verdict, code = judge("refund", reply, is_late_refund=is_late)
+    if verdict in (Verdict.REJECTED, Verdict.DUPLICATE):
+        return Rejected(failure=failure_of(reply, code), is_duplicate=verdict is Verdict.DUPLICATE)
+    if verdict is Verdict.OPEN:
+        return Unknown(problem=problem_of(reply, code))
+    is_done = verdict is Verdict.ACCEPTED
+    status: Literal[RefundStatus.SUCCEEDED, RefundStatus.PENDING] = (
+        RefundStatus.SUCCEEDED if is_done else RefundStatus.PENDING
+    )
+    seen: RefundObservation = refund_observation(reply, status, number=refund.number, words=words)
+    return Done(seen)

@@ -1,0 +1,302 @@
+"""
+The result-code table: QFPay's `respcd` -> what it means for us, who acts, and what to do.
+
+The same code means different things by operation and even by text; `resolve` is the one place that knows.
+A code that is not in the table says nothing: it never becomes success or failure.
+
+Sources: sdk.qfapi.com "Transaction Status Codes" (2026) for the list in force; codes marked "old list" stand
+only in QFPay/QFPAY_Global `appendix.md` (2017) and "QFPay API in Japanese Business" §1.2.4 (2018).
+Classes and live meanings: reference §6 and §5.1, read 2026.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+Actor = Literal["payer", "caller", "operator", "provider"]
+Asked = Literal["create", "refund", "close", "query", "payment record", "refund record"]
+"""What a code answers: a command of ours, a query as a whole, or how one record found by it stands."""
+
+
+class Meaning(StrEnum):
+    """What a result code says; the flows turn it into an outcome per operation."""
+
+    ACCEPTED = "accepted"
+    """The request was accepted. Only a scanned code, a refund or a record is thereby settled."""
+    PENDING = "pending"
+    """QFPay has it and does not know the end yet: ask again."""
+    LATER = "later"
+    """Something failed on the way; whether money moved is open: ask first."""
+    DECLINED = "declined"
+    """This attempt took no money; the payer may try anew with another order."""
+    CLOSED = "closed"
+    """The order is closed or has expired, for good."""
+    STATE = "state"
+    """The order is not in the state this needs: ask and compare."""
+    DUPLICATE = "duplicate"
+    """The number is in use at QFPay already."""
+    REFUSED = "refused"
+    """Credentials, settings or format: refused until someone mends them."""
+    LIMITED = "limited"
+    """A rule forbids it; nothing moved."""
+    UNKNOWN = "unknown"
+    """No meaning is documented."""
+
+
+class Code(msgspec.Struct, frozen=True, kw_only=True):
+    """One row: the code's meaning, who acts, whether the same may be tried again later, and advice."""
+
+    respcd: str
+    meaning: Meaning
+    who_acts: Actor
+    retryable: bool
+    advice: str
+
+
+_ASK = "Query the order before anything else; whether money moved is open."
+_INTERNAL = "A fault inside QFPay; query the order, and tell QFPay if it lasts."
+_NEW = "Ask the payer to try again, with a new order."
+_SETTINGS = "Ask QFPay which store or device setting of this account is wrong."
+_REPEATED = "The number was used before; query it, and never send it again blindly."
+_COMPARE = "Query the order and compare it with your records."
+_NO_PARTIAL = "Refund the whole amount in one piece."
+
+_A, _P, _L, _D = Meaning.ACCEPTED, Meaning.PENDING, Meaning.LATER, Meaning.DECLINED
+_C, _S, _R, _X = Meaning.CLOSED, Meaning.STATE, Meaning.REFUSED, Meaning.LIMITED
+
+_ROWS: tuple[tuple[str, Meaning, Actor, bool, str], ...] = (
+    ("0000", _A, "payer", False, "Accepted; only a query or a notification says whether it was paid."),
+    ("1100", _L, "provider", True, "QFPay is under maintenance; query, then try again later."),
+    ("1101", _L, "provider", True, "The reversal went wrong; query the order before another try."),
+    ("1102", Meaning.DUPLICATE, "caller", False, _REPEATED),
+    ("1103", _R, "operator", False, "A request was malformed; report it with respmsg."),
+    ("1104", _R, "operator", False, "A parameter is wrong, or this pay type is not enabled for the account."),
+    ("1105", _R, "operator", False, "Ask QFPay to activate the device."),
+    ("1106", _R, "operator", False, "The device is not valid; check udid and mchid."),
+    ("1107", _R, "operator", False, "The device is not allowed; ask QFPay."),
+    ("1108", _R, "operator", False, "Check app_code, client_key, mchid and that they belong to this host."),
+    ("1109", _R, "operator", False, "An encryption fault (old list); check the credentials."),
+    ("1110", _L, "provider", True, _INTERNAL),
+    ("1111", _L, "provider", True, "A service behind QFPay is down (old list); query, then try again."),
+    ("1112", _L, "provider", True, _INTERNAL),
+    ("1113", _D, "payer", False, "The payer's account is refused (old list); use another."),
+    ("1114", _D, "payer", False, "The payer's account is refused (old list); use another."),
+    ("1115", _D, "payer", False, "The payer's account is refused (old list); use another."),
+    ("1116", _D, "payer", False, "The payer's account is refused (old list); use another."),
+    ("1117", _D, "payer", False, "The payer's account is refused (old list); use another."),
+    ("1118", _D, "payer", False, "Blocked by risk control (old list); use another way to pay."),
+    ("1119", _X, "caller", False, "This kind of transaction is not allowed (old list)."),
+    ("1120", _X, "caller", True, "Not allowed at this time (old list)."),
+    ("1121", _X, "payer", False, "This card is not allowed (old list)."),
+    ("1122", _X, "caller", False, "This currency is not allowed (old list)."),
+    ("1123", _X, "caller", False, "This amount is not allowed (old list)."),
+    ("1124", _X, "caller", False, "Invalid transaction; seen on same-day partial refunds: refund it whole."),
+    ("1125", _S, "caller", False, "Refunded already; query the payment before another refund."),
+    ("1126", _S, "caller", False, "It does not match the original (old list); query and compare."),
+    *((str(code), _L, "provider", True, _INTERNAL) for code in range(1127, 1136)),
+    ("1136", _L, "provider", True, "Not found or not operable; query, then perhaps try again."),
+    *((str(code), _L, "provider", True, _INTERNAL) for code in range(1137, 1142)),
+    ("1142", _C, "caller", False, "The order is closed; make a new one."),
+    ("1143", _P, "payer", False, "Not paid yet; query until it settles."),
+    ("1144", _D, "payer", False, "The code belongs to another wallet (old list); ask for the right one."),
+    ("1145", _P, "provider", False, "Being processed; query until it settles."),
+    ("1146", _L, "provider", True, "A business error without details (old list); query the order."),
+    ("1147", _D, "payer", False, "A WeChat Pay error; ask the payer to try again or pay otherwise."),
+    ("1150", _X, "caller", False, "Settled the same day (T0), so it cannot be cancelled; refund it."),
+    ("1151", _L, "provider", True, _INTERNAL),
+    ("1152", _L, "provider", True, _INTERNAL),
+    ("1153", _L, "provider", True, _INTERNAL),
+    ("1154", _L, "provider", True, _INTERNAL),
+    ("1155", _X, "caller", False, "The refund is refused; ask QFPay why."),
+    ("1161", _L, "provider", False, "The result is not known (old list); query until it is."),
+    ("1170", _L, "provider", True, "QFPay could not route it (old list); query, then try again."),
+    ("1180", _L, "provider", True, "QFPay could not route it (old list); query, then try again."),
+    ("1181", _C, "caller", False, "The order has expired; make a new one."),
+    ("1201", _D, "payer", False, "The payer's balance is too low; ask for another way to pay."),
+    ("1202", _D, "payer", False, "The pay code is wrong or has expired; scan a fresh one."),
+    ("1203", _D, "payer", False, "An account error, the payer's or the store's; if it repeats, ask QFPay."),
+    ("1204", _D, "payer", False, "The payer's bank refused; try again or pay otherwise."),
+    ("1205", _D, "payer", True, "The payment failed; ask the payer to try again later."),
+    ("1212", _D, "payer", False, "Ask the payer for the UnionPay code meant for overseas."),
+    ("1241", _R, "operator", False, "The store does not exist; check mchid."),
+    ("1242", _R, "operator", False, "The store is not set up properly; ask QFPay."),
+    ("1243", _R, "operator", False, "The store is disabled; ask QFPay."),
+    ("1250", _R, "operator", False, "The transaction is forbidden for this account; ask QFPay."),
+    ("1251", _R, "operator", True, _SETTINGS),
+    ("1252", _L, "provider", True, "QFPay had a system error on this order; query it."),
+    ("1254", _L, "provider", True, "QFPay is resolving a problem; query, then try again."),
+    ("1260", _S, "caller", False, "The order is paid already; query it."),
+    ("1261", _S, "caller", False, "The order is not paid; query it."),
+    ("1262", _S, "caller", False, "The order is refunded already; query it."),
+    ("1263", _C, "caller", False, "The order is cancelled; make a new one."),
+    ("1264", _C, "caller", False, "The order is closed; after a full refund nothing is left to give back."),
+    (
+        "1265",
+        _X,
+        "caller",
+        True,
+        "Refunds are barred 23:30 to 00:30 Hong Kong time and in promotions; try later.",
+    ),
+    ("1266", _S, "caller", False, "The amount is wrong; query and compare."),
+    ("1267", _S, "caller", False, "The order's details do not match; query and compare."),
+    ("1268", _S, "caller", False, "QFPay knows no such order; check the number and the account."),
+    (
+        "1269",
+        _X,
+        "caller",
+        True,
+        "Today's unsettled takings are too small; refund later, after 11:00 Hong Kong time.",
+    ),
+    ("1270", _X, "caller", False, f"This currency has no partial refunds. {_NO_PARTIAL}"),
+    ("1271", _X, "caller", False, f"This transaction has no partial refunds. {_NO_PARTIAL}"),
+    ("1272", _X, "caller", False, "More than is left of the payment; refund less."),
+    (
+        "1294",
+        _X,
+        "provider",
+        False,
+        "Barred by the bank, perhaps as not compliant; do not repeat, ask QFPay.",
+    ),
+    ("1295", _L, "provider", True, f"The network is slow. {_ASK}"),
+    ("1296", _L, "provider", True, f"The network is slow. {_ASK}"),
+    (
+        "1297",
+        _L,
+        "provider",
+        True,
+        "The bank is busy, or the amount is over its limit; query, then retry rarely.",
+    ),
+    (
+        "1298",
+        _P,
+        "provider",
+        False,
+        "Slow, and the payer may have paid: never repeat, query until it settles.",
+    ),
+    (
+        "2001",
+        Meaning.UNKNOWN,
+        "provider",
+        False,
+        "Undocumented beyond its number (old list); query the order.",
+    ),
+    (
+        "2002",
+        Meaning.UNKNOWN,
+        "provider",
+        False,
+        "Undocumented beyond its number (old list); query the order.",
+    ),
+    (
+        "2003",
+        Meaning.UNKNOWN,
+        "provider",
+        False,
+        "Undocumented beyond its number (old list); query the order.",
+    ),
+    ("2004", _D, "payer", False, "The payer's balance is too low (old list); ask for another way to pay."),
+    ("2005", _D, "payer", False, "The pay code is wrong or has expired; scan a fresh one."),
+    ("2006", _D, "payer", False, "The pay code is wrong (old list); scan a fresh one."),
+    ("2007", _D, "payer", False, f"The payer closed the payment (old list). {_NEW}"),
+    ("2008", _L, "provider", True, f"The wallet had a fault (old list). {_ASK}"),
+    ("2009", _L, "provider", True, f"The wallet had a fault (old list). {_ASK}"),
+    ("2010", _L, "provider", True, f"The wallet had a fault (old list). {_ASK}"),
+    ("2011", Meaning.DUPLICATE, "caller", False, _REPEATED),
+    ("2012", _R, "operator", False, "A certificate is wrong (old list); ask QFPay."),
+    ("2999", _P, "provider", False, "The wallet is still working (old list); query after 3 to 5 seconds."),
+)
+
+CODES: Mapping[str, Code] = {
+    respcd: Code(respcd=respcd, meaning=meaning, who_acts=who_acts, retryable=retryable, advice=advice)
+    for respcd, meaning, who_acts, retryable, advice in _ROWS
+}
+"""Every code the sources name, by `respcd`."""
+
+
+class Verdict(StrEnum):
+    """What a code comes to for one question."""
+
+    ACCEPTED = "accepted"
+    PENDING = "pending"
+    CLOSED = "closed"
+    REJECTED = "rejected"
+    DUPLICATE = "duplicate"
+    OPEN = "open"
+    """Nothing definite: neither success nor failure may be read from it."""
+
+
+def _verdicts(**by_meaning: Verdict) -> Mapping[Meaning, Verdict]:
+    """A total row: accepted and pending are what they say, and what is not named stays open."""
+    usual = {Meaning.ACCEPTED: Verdict.ACCEPTED, Meaning.PENDING: Verdict.PENDING}
+    named = {Meaning(meaning): verdict for meaning, verdict in by_meaning.items()}
+    return dict.fromkeys(Meaning, Verdict.OPEN) | usual | named
+
+
+_REJECTED, _CLOSED = Verdict.REJECTED, Verdict.CLOSED
+
+VERDICTS: Mapping[Asked, Mapping[Meaning, Verdict]] = {
+    "create": _verdicts(
+        declined=_REJECTED,
+        closed=_CLOSED,
+        duplicate=Verdict.DUPLICATE,
+        refused=_REJECTED,
+        limited=_REJECTED,
+    ),
+    "refund": _verdicts(
+        declined=_REJECTED,
+        closed=_REJECTED,
+        state=_REJECTED,
+        duplicate=Verdict.DUPLICATE,
+        refused=_REJECTED,
+        limited=_REJECTED,
+    ),
+    "close": _verdicts(declined=_REJECTED, closed=_CLOSED, refused=_REJECTED, limited=_REJECTED),
+    # A query's own code is of the call, not of any order: it never says how an order stands.
+    "query": _verdicts(pending=Verdict.OPEN, refused=_REJECTED),
+    # A record is known to QFPay, so a passing fault in it leaves the order waiting.
+    "payment record": _verdicts(
+        later=Verdict.PENDING, declined=_REJECTED, closed=_CLOSED, refused=_REJECTED, limited=_REJECTED
+    ),
+    "refund record": _verdicts(
+        later=Verdict.PENDING, declined=_REJECTED, closed=_REJECTED, refused=_REJECTED, limited=_REJECTED
+    ),
+}
+"""What each meaning comes to, by what was asked; total."""
+
+_OUTSIDE_WINDOW = "The time for refunds has passed; pay the payer back in another way."
+
+
+def resolve(asked: Asked, respcd: str, *, text: str = "", is_late_refund: bool = False) -> Code:
+    """
+    The row for `respcd` as an answer to what was asked; an unlisted code has the meaning `UNKNOWN`.
+
+    `text` is resperr and respmsg. `is_late_refund` says that the payment is older than the refund window
+    seen in practice. Four codes depend on these, as seen live (reference §5.1, a merchant's notes, 2024-26):
+
+    | code | documented | also |
+    |---|---|---|
+    | 1250 | transaction forbidden | on a refund: its window has passed |
+    | 1251 | store misconfigured | with "out_trade_no is used": the number is in use |
+    | 1265 | refunds barred at night | with "over the refundable time limit": its window has passed |
+    | 1297 | bank busy | on a refund of an old payment: its window has passed |
+    """
+    code = CODES.get(respcd)
+    if code is None:
+        return Code(respcd=respcd, meaning=Meaning.UNKNOWN, who_acts="provider", retryable=False, advice=_ASK)
+    said = text.casefold()
+    if respcd == "1251" and "out_trade_no is used" in said:
+        return _amended(code, Meaning.DUPLICATE, _REPEATED)
+    is_too_late = (
+        (respcd == "1250" and asked == "refund")
+        or (respcd == "1265" and "time limit" in said)
+        or (respcd == "1297" and asked == "refund" and is_late_refund)
+    )
+    return _amended(code, Meaning.LIMITED, _OUTSIDE_WINDOW) if is_too_late else code
+
+
+def _amended(code: Code, meaning: Meaning, advice: str) -> Code:
+    return Code(respcd=code.respcd, meaning=meaning, who_acts="caller", retryable=False, advice=advice)

@@ -1,0 +1,263 @@
+"""
+QFPay's messages in QFPay's own spelling, and the one place where their bytes become values.
+
+Requests are form bodies, replies and notifications JSON. Decoding is tolerant where the samples differ
+(strings or numbers, missing or extra fields, empty currency) and raises `Malformed` for the rest. A
+JSON object that names a field twice counts with its last value, as every common parser has it: replies may
+be unsigned, so nothing stands on which of the two was meant.
+
+Source: sdk.qfapi.com "Request Format", "Payment Methods", "Transaction Enquiry", "Refunds", "Asynchronous
+Notifications"; reference §1, §3, §4, §5, §7, read 2026.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from paycore.plugin import InvalidField, Money
+
+T = TypeVar("T")
+
+Text = str | int | None
+"""A field that arrives as text or as a whole number, or not at all."""
+
+QFPAY_ZONE = timezone(timedelta(hours=8))
+"""`sysdtm`, `paydtm` and the ranges of a query are QFPay's clock, UTC+8 (inferred from samples, §1)."""
+
+_TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
+_DIGITS = re.compile(r"[0-9]{1,15}", re.ASCII)
+_WORDS_LENGTH_MAX = 256
+
+
+class Malformed(Exception):
+    """What arrived is not what QFPay documents; the message is safe to log and shows nothing of it."""
+
+
+# --- requests ----------------------------------------------------------------------------------------
+
+
+class PaymentRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """`POST /trade/v1/payment`. `auth_code` is good for one payment: never log a body."""
+
+    txamt: str
+    txcurrcd: str
+    pay_type: str
+    out_trade_no: str
+    txdtm: str
+    goods_name: str | None = None
+    expired_time: str | None = None
+    return_url: str | None = None
+    notify_url: str | None = None
+    openid: str | None = None
+    auth_code: str | None = None
+    limit_pay: str | None = None
+    pay_tag: str | None = None
+    goods_info: str | None = None
+    seller_id: str | None = None
+    udid: str | None = None
+    mchid: str | None = None
+
+
+class QueryRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """`POST /trade/v1/query`: by `syssn`, by `out_trade_no` (both comma separated), or by range alone."""
+
+    syssn: str | None = None
+    out_trade_no: str | None = None
+    start_time: str | None = None
+    end_time: str | None = None
+    page: str = "1"
+    page_size: str = "100"
+    mchid: str | None = None
+
+
+class RefundRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """`POST /trade/v1/refund`: `syssn` is the payment's, `out_trade_no` the refund's own."""
+
+    syssn: str
+    out_trade_no: str
+    txamt: str
+    txdtm: str
+    udid: str | None = None
+    mchid: str | None = None
+
+
+class CancelRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """`/trade/v1/close` and `/trade/v1/reversal`: either `syssn` or `out_trade_no`, of the order."""
+
+    syssn: str | None = None
+    out_trade_no: str | None = None
+    txamt: str
+    txdtm: str
+    udid: str | None = None
+    mchid: str | None = None
+
+
+def fields_of(request: msgspec.Struct) -> dict[str, str]:
+    """What is signed and sent of `request`: raw values, and nothing that is empty or not set."""
+    return {name: value for name, value in msgspec.structs.asdict(request).items() if value}
+
+
+def render_form(fields: Mapping[str, str]) -> str:
+    """The fields as a form body or query string: percent-encoded UTF-8, in the order given."""
+    return urlencode(fields, quote_via=quote, safe="")
+
+
+def render_time(at: datetime, zone: tzinfo) -> str:
+    """`YYYY-MM-DD hh:mm:ss`, 24 hours, in `zone`. `at` is aware."""
+    return at.astimezone(zone).strftime(_TIME_FORMAT)
+
+
+# --- replies and notifications -----------------------------------------------------------------------
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What every reply and every record has; `respcd` decides, the texts are for people."""
+
+    respcd: str | int
+    resperr: Text = None
+    respmsg: Text = None
+    errmsg: Text = None
+
+    @property
+    def code(self) -> str:
+        """`respcd` as four digits; a number lost its leading zeros on the way."""
+        return str(self.respcd).zfill(4) if isinstance(self.respcd, int) else clean(self.respcd)
+
+    @property
+    def text(self) -> str:
+        """All that QFPay says in words, on one line, at most 256 characters."""
+        said = [clean(text) for text in (self.resperr, self.respmsg, self.errmsg)]
+        return "; ".join(dict.fromkeys(text for text in said if text))[:_WORDS_LENGTH_MAX]
+
+
+class Trade(Answer, frozen=True, kw_only=True):
+    """One trade: in the reply to a creation, a refund or a closing, in a record, in a notification."""
+
+    syssn: Text = None
+    out_trade_no: Text = None
+    txamt: Text = None
+    txcurrcd: str | None = None
+    sysdtm: str | None = None
+    paydtm: str | None = None
+    pay_type: Text = None
+    cancel: Text = None
+
+    @property
+    def provider_id(self) -> str | None:
+        """`syssn`: 26 digits since 2018, 24 before, width not checked; None when there is none."""
+        return clean(self.syssn) or None
+
+    @property
+    def number(self) -> str:
+        """`out_trade_no`: our number for it; empty when there is none."""
+        return clean(self.out_trade_no)
+
+    @property
+    def minor(self) -> int | None:
+        """`txamt` in minor units, None when it is not told. `Malformed` when it is no whole number."""
+        if self.txamt is None or self.txamt == "":
+            return None
+        if not _DIGITS.fullmatch(str(self.txamt)):
+            raise Malformed("txamt is not a whole number of minor units")
+        return int(self.txamt)
+
+    @property
+    def amount(self) -> Money | None:
+        """`txamt` in `txcurrcd`; None when either is not told, as in old records. May raise as `minor`."""
+        minor = self.minor
+        if minor is None or not self.txcurrcd:
+            return None
+        try:
+            return Money.from_minor(minor, self.txcurrcd)
+        except InvalidField:
+            raise Malformed("txcurrcd is no currency") from None
+
+
+class PaymentReply(Trade, frozen=True, kw_only=True):
+    """The reply to a creation. `pay_params` is kept as it came: its numbers keep their printing."""
+
+    pay_url: str | None = None
+    qrcode: str | None = None
+    pay_params: msgspec.Raw | None = None
+
+
+class RefundReply(Trade, frozen=True, kw_only=True):
+    """The reply to a refund; a refused one has no `syssn` of its own."""
+
+    orig_syssn: Text = None
+
+
+class QueryReply(Answer, frozen=True, kw_only=True):
+    """The reply to a query. `respcd` is of the call; `data` is a list, empty when nothing was found."""
+
+    data: list[msgspec.Raw] | None = None
+
+
+class Record(Trade, frozen=True, kw_only=True):
+    """One record of a query: its `respcd` is of the trade."""
+
+    order_type: Text = None
+
+
+class NoticeHead(msgspec.Struct, frozen=True, kw_only=True):
+    """What tells the kind of a notification, and whose it is; other kinds share nothing more."""
+
+    notify_type: Text = None
+    mchid: Text = None
+
+
+class Notice(Trade, frozen=True, kw_only=True):
+    """A notification of a payment or a refund. `status` is documented as always "1"."""
+
+    status: Text = None
+
+
+def decode(body: bytes | msgspec.Raw, shape: type[T]) -> T:
+    """`body`, one JSON value, as `shape`; unknown fields are left. `Malformed` for anything else."""
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        # Without the cause: its message can quote what arrived.
+        raise Malformed(f"not a {shape.__name__} in JSON") from None
+
+
+def decode_params(raw: msgspec.Raw) -> tuple[dict[str, str | int | float], dict[str, str]]:
+    """
+    `pay_params` as values, and each as QFPay printed it: text without quotes, numbers digit for digit.
+
+    `Malformed` when it is no object of texts and numbers.
+    """
+    values = _decode_as(raw, dict[str, str | int | float])
+    tokens = _decode_as(raw, dict[str, msgspec.Raw])
+    printed = {
+        name: value if isinstance(value, str) else bytes(tokens[name]).decode()
+        for name, value in values.items()
+    }
+    return values, printed
+
+
+def _decode_as(raw: msgspec.Raw, shape: Any) -> Any:
+    try:
+        return msgspec.json.decode(raw, type=shape)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise Malformed("pay_params is not an object of texts and numbers") from None
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """`sysdtm` or `paydtm`, UTC+8, as aware UTC; None when empty, missing or unreadable."""
+    try:
+        return datetime.strptime(text or "", _TIME_FORMAT).replace(tzinfo=QFPAY_ZONE).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def clean(value: Text) -> str:
+    """`value` as one printable line of at most 256 characters; empty for None."""
+    text = "" if value is None else str(value)[:_WORDS_LENGTH_MAX]
+    return "".join(char if char.isprintable() else " " for char in text).strip()
