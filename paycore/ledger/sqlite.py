@@ -33,7 +33,7 @@ from paycore.ledger.api import Committed, Decide, Filter
 from paycore.ledger.filelock import FileLock
 from paycore.ledger.groupcommit import GroupCommit, Unit
 from paycore.ledger.migrations import pending
-from paycore.ledger.verbs import Row
+from paycore.ledger.verbs import Row, changed_ids
 
 T = TypeVar("T")
 
@@ -96,7 +96,13 @@ class SqliteLedger:
         self._watchers: list[Callable[[Collection[str]], None]] = []
         self._watching: threading.Thread | None = None
         self._stopping = threading.Event()
-        self._commits = GroupCommit(self._commit, name="paycore-ledger", inline=inline)
+        self._commits = GroupCommit(
+            self._transaction,
+            typed=self._typed_error,
+            committed=self._tell,
+            name="paycore-ledger",
+            inline=inline,
+        )
 
     # --- verbs ---------------------------------------------------------------------------------------
 
@@ -161,47 +167,20 @@ class SqliteLedger:
 
     # --- writing -------------------------------------------------------------------------------------
 
-    def _commit(self, units: Sequence[Unit[SqliteTransaction]]) -> None:
-        """One transaction for the whole group; one at a time when a unit fails after it wrote."""
-        if not self._commit_together(units):
-            for unit in units:
-                self._commit_together([unit])
-        for unit in units:
-            unit.resolve()
-        self._tell(units)
-
-    def _commit_together(self, units: Sequence[Unit[SqliteTransaction]]) -> bool:
-        """False when a group was rolled back because one of its units failed after it had written."""
-        try:
-            with _typed(self.path), self._lock, self._transaction() as tx:
-                for unit in units:
-                    self._run(unit, tx)
-        except _SpoiltError:
-            return len(units) == 1
-        except LedgerError as error:
-            for unit in units:
-                unit.error = error
-        return True
-
-    def _run(self, unit: Unit[SqliteTransaction], tx: SqliteTransaction) -> None:
-        writes_before, unit.error = tx.writes, None
-        try:
-            unit.result = unit.work(tx)
-        except Exception as error:  # noqa: BLE001 - it is the caller's own, and handed to the caller
-            unit.error = _ledger_error(self.path, error) if isinstance(error, sqlite3.Error) else error
-            if tx.writes > writes_before:
-                raise _SpoiltError from None
-
     @contextmanager
     def _transaction(self) -> Iterator[SqliteTransaction]:
-        self._writer.execute("BEGIN IMMEDIATE")
-        try:
-            yield SqliteTransaction(self._writer, self.now())
-            self._writer.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):
-                self._writer.execute("ROLLBACK")
-            raise
+        with _typed(self.path), self._lock:
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield SqliteTransaction(self._writer, self.now())
+                self._writer.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    self._writer.execute("ROLLBACK")
+                raise
+
+    def _typed_error(self, error: Exception) -> Exception:
+        return _ledger_error(self.path, error) if isinstance(error, sqlite3.Error) else error
 
     # --- reading and watching ------------------------------------------------------------------------
 
@@ -229,7 +208,7 @@ class SqliteLedger:
 
     def _tell(self, units: Sequence[Unit[SqliteTransaction]]) -> None:
         if self._watchers:
-            changed = {payment_id for unit in units for payment_id in _changed_ids(unit.result)}
+            changed = {payment_id for unit in units for payment_id in changed_ids(unit.result)}
             self._call_watchers(changed)
 
     def _call_watchers(self, changed: Collection[str]) -> None:
@@ -296,16 +275,6 @@ class SqliteLedger:
         with _typed(self.path), self._lock:
             self._writer.close()
         self._lock.close()
-
-
-class _SpoiltError(Exception):
-    """A unit failed after it had written, so its group can't be committed as it is."""
-
-
-def _changed_ids(result: object) -> Iterator[str]:
-    for committed in result if isinstance(result, tuple) else (result,):
-        if isinstance(committed, Committed) and committed.changed:
-            yield committed.payment.id
 
 
 @contextmanager

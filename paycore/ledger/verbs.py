@@ -7,7 +7,7 @@ SQL here is what SQLite and PostgreSQL share; `?` marks a parameter. The two dif
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -51,6 +51,13 @@ def to_ms(at: datetime) -> int:
 def from_ms(ms: int) -> datetime:
     """Aware UTC from milliseconds since 1970."""
     return datetime.fromtimestamp(ms // 1000, UTC) + timedelta(milliseconds=ms % 1000)
+
+
+def changed_ids(result: object) -> Iterator[str]:
+    """The ids of the payments that a verb with this result changed."""
+    for committed in result if isinstance(result, tuple) else (result,):
+        if isinstance(committed, Committed) and committed.changed:
+            yield committed.payment.id
 
 
 # --- writing -----------------------------------------------------------------------------------------
