@@ -73,7 +73,7 @@ def test_repository_run_set_is_part_of_development_set() -> None:
 
 def test_repository_versions_agree() -> None:
     """Both distributions, the installed package and the newest entry of the changelog have one version."""
-    import paycore  # noqa: PLC0415
+    import paycore
 
     projects = [ROOT / "pyproject.toml", ROOT / "plugins/qfpay_alipay/pyproject.toml"]
     versions = {tomllib.loads(path.read_text())["project"]["version"] for path in projects}

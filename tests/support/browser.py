@@ -41,7 +41,7 @@ def _running_chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tupl
     program = find_chromium()
     if program is None:
         pytest.skip(NO_BROWSER)
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 -- only for those who use it
+    from playwright.sync_api import sync_playwright
 
     environment: dict[str, str | float | bool] = {
         **os.environ,
