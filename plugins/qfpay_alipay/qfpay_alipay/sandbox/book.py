@@ -104,6 +104,11 @@ class Book:
             entries = [self._entries[syssn] for syssn in self._refunds.get(order.syssn, ())]
             return [entry for entry in entries if isinstance(entry, Refund)]
 
+    def given_numbers(self) -> list[str]:
+        """Every syssn and wallet number there is."""
+        with self.lock:
+            return [*self._entries, *self._by_trade_no]
+
     def _load(self) -> None:
         values = self._state.values()
         entries: list[Entry] = [msgspec.json.decode(raw, type=Order) for raw in records(values, "order:")]

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Iterable
 
 from paycore.sandbox.clock import SandboxClock
-from qfpay_alipay.sandbox.times import date_digits, second_of_day
+from qfpay_alipay.sandbox.times import date_digits, ms_of_day
 
 _NODE = "0003"
+_DIGITS = 10
 
 
 class Numbers:
     """
-    Counts on from the time of day, so that a sandbox started anew does not give out the numbers of the last one.
+    Counts on from the time of day and past every number `known`, so that a sandbox started anew does not give out a
+    number again, whether it kept its state or not.
 
     Source: shape of `syssn` inferred from the samples (reference section 1): date, 4-digit node, `0002`, 10-digit
     counter. The shape of `tradeNO` is not published by QFPay; 28 digits beginning with the date is how Alipay's trade
     numbers commonly look.
     """
 
-    def __init__(self, clock: SandboxClock) -> None:
+    def __init__(self, clock: SandboxClock, *, known: Iterable[str]) -> None:
         self._clock = clock
-        self._count = itertools.count(second_of_day(clock.now_ms()) * 100_000)
+        last = max((int(number[-_DIGITS:]) for number in known), default=0)
+        self._count = itertools.count(max(last + 1, ms_of_day(clock.now_ms()) * 100))
         self._lock = threading.Lock()
 
     def syssn(self) -> str:
-        return f"{date_digits(self._clock.now_ms())}{_NODE}0002{self._next():010d}"
+        return f"{date_digits(self._clock.now_ms())}{_NODE}0002{self._next():0{_DIGITS}d}"
 
     def trade_no(self) -> str:
         return f"{date_digits(self._clock.now_ms())}22001{self._next():015d}"

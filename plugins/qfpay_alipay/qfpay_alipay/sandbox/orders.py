@@ -59,7 +59,7 @@ class Orders:
         self._takes_late_money = takes_late_money
         self._on_paid = on_paid
         self._on_refunded = on_refunded
-        self._numbers = Numbers(clock)
+        self._numbers = Numbers(clock, known=book.given_numbers())
         self._requests: Counter[str] = Counter()
         self._used_barcodes = {order.auth_code for order in book.orders()}
 

@@ -44,5 +44,5 @@ def date_digits(at_ms: int) -> str:
     return render_time(at_ms)[:10].replace("-", "")
 
 
-def second_of_day(at_ms: int) -> int:
-    return (at_ms // 1000 + 8 * 3600) % 86400
+def ms_of_day(at_ms: int) -> int:
+    return (at_ms + 8 * 3_600_000) % 86_400_000

@@ -1,0 +1,120 @@
+"""The wallet in a real browser, the way a payer meets it."""
+
+import http.server
+import re
+import threading
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from plugins.qfpay_alipay.tests.sandbox.merchant import Merchant
+
+SHOP = b"""<!doctype html><title>Shop</title><p id=result>waiting</p><button id=buy>Buy</button><script>
+function ready(callback) {
+  if (window.AlipayJSBridge) { callback && callback(); }
+  else { document.addEventListener('AlipayJSBridgeReady', callback, false); }
+}
+ready(function () { document.getElementById('result').textContent = 'ready'; });
+document.getElementById('buy').onclick = function () {
+  AlipayJSBridge.call('tradePay', { tradeNO: location.hash.slice(1) || window.TRADE }, function (result) {
+    document.getElementById('result').textContent = result.resultCode;
+  });
+};
+</script>"""
+"""A merchant's page as Alipay's documentation writes it; it knows nothing of a sandbox."""
+
+
+@pytest.fixture
+def shop() -> Iterator[str]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            number = self.path.partition("?")[2].encode()
+            body = SHOP.replace(b"window.TRADE", b"'" + number + b"'")
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Keep quiet."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_payer_pays_on_a_phone_and_is_taken_back(merchant: Merchant, page: Page, shop: str) -> None:
+    """Opens the pay URL, sees the countdown run, taps Pay, sees the verdict, returns to the shop."""
+    page.set_viewport_size({"width": 360, "height": 740})
+    order = merchant.payment("801107", goods_name="測試商品", return_url=shop)
+    page.goto(order["pay_url"])
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    expect(page.get_by_text("測試商品")).to_be_visible()
+    expect(page.get_by_role("timer")).to_have_text(re.compile(r"^29:5\d$"))
+    page.get_by_role("button", name="Pay").click()
+    expect(page.get_by_role("status")).to_contain_text("Payment successful")
+    page.get_by_role("link", name="Return to merchant").click()
+    page.wait_for_url(shop)
+    assert merchant.record(order["out_trade_no"])["respcd"] == "0000"
+
+
+def test_payer_declines(merchant: Merchant, page: Page) -> None:
+    """Decline ends the order and says so."""
+    order = merchant.payment("801101")
+    page.goto(order["pay_url"])
+    page.get_by_role("button", name="Decline").click()
+    expect(page.get_by_role("status")).to_contain_text("Payment declined")
+    assert merchant.record(order["out_trade_no"])["respcd"] == "1205"
+
+
+def test_desktop_page_follows_the_phone(merchant: Merchant, page: Page) -> None:
+    """AlipayHK web: the page shows a QR code, the payment happens elsewhere, the page sees it."""
+    order = merchant.payment("801514")
+    page.goto(order["pay_url"])
+    expect(page.get_by_role("img", name="QR code of this order")).to_be_visible()
+    merchant.gateway.orders.pay(order["syssn"])
+    expect(page.get_by_role("status")).to_contain_text("Payment successful")
+
+
+def test_page_for_alipay_runs_unchanged_in_the_sandbox(merchant: Merchant, page: Page, shop: str) -> None:
+    """A shop's page opened in the "Alipay app": the bridge is ready, Cancel is 6001, Pay is 9000, once more 4000."""
+    order = merchant.payment("800107")
+    number = order["pay_params"]["tradeNO"]
+    page.goto(f"{merchant.url}/wallet/jsapi?url={shop}?{number}")
+    result = page.locator("#result")
+    expect(result).to_have_text("ready")
+    page.get_by_role("button", name="Buy").click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(result).to_have_text("6001")
+    assert merchant.record(order["out_trade_no"])["respcd"] == "1143"
+    page.get_by_role("button", name="Buy").click()
+    expect(page.get_by_role("dialog")).to_contain_text("88.00")
+    page.get_by_role("button", name="Pay", exact=True).click()
+    expect(result).to_have_text("9000")
+    assert merchant.record(order["out_trade_no"])["respcd"] == "0000"
+    page.get_by_role("button", name="Buy").click()
+    expect(result).to_have_text("4000")
+
+
+def test_page_of_another_origin_gets_the_bridge_by_a_script(merchant: Merchant, page: Page, shop: str) -> None:
+    """Injected before the page's own scripts, as the wallet does it; `my.tradePay` answers the same codes."""
+    order = merchant.payment("800107")
+    page.add_init_script(merchant.http.get(merchant.url + "/_sandbox/bridge.js").text)
+    page.goto(shop + "#" + order["pay_params"]["tradeNO"])
+    expect(page.locator("#result")).to_have_text("ready")
+    page.evaluate(
+        "number => { window.codes = []; my.tradePay({ tradeNO: number, success: r => codes.push(r.resultCode), "
+        "complete: r => codes.push(r.resultCode) }); }",
+        order["pay_params"]["tradeNO"],
+    )
+    page.get_by_role("button", name="Pay", exact=True).click()
+    page.wait_for_function("window.codes.length === 2")
+    assert page.evaluate("window.codes") == ["9000", "9000"]
+    page.evaluate("AlipayJSBridge.call('closeWebview', function (answer) { window.answer = answer; })")
+    assert page.evaluate("window.answer.error") == 1
