@@ -70,6 +70,11 @@ def new_operation(
     )
 
 
+def is_unfinished(operation: Operation) -> bool:
+    """Whether an operation still has to be sent, or still lacks an answer."""
+    return operation.state is OperationState.INTENT or operation.is_uncertain
+
+
 def may_send(operation: Operation, now: datetime) -> bool:
     """
     Whether an operation may be sent (again) without racing an earlier send.
@@ -216,7 +221,7 @@ def begin_close(
             payment_id=payment.id,
         )
     running = closing(payment, payment.order_number)
-    if running is not None and running.is_uncertain:
+    if running is not None and running.replaces is replaces and is_unfinished(running):
         return send_again(payment, running.id, now, deadline)
     operation = new_operation(OperationKind.CLOSE, numbering, now, deadline)
     return [OperationBegun(operation=replace(operation, replaces=replaces))]
@@ -230,14 +235,18 @@ def closing(payment: Payment, number: str) -> Operation | None:
     return None
 
 
-def end_attempt(operation_id: str, outcome: Outcome, now: datetime) -> list[Change]:
+def end_attempt(payment: Payment, sent: Operation, outcome: Outcome, now: datetime) -> list[Change]:
     """
-    What an answer makes of the operation it belongs to.
+    What an answer makes of the operation it belongs to, `sent` being the operation when it was sent.
 
     Whatever came back, this attempt's request is not under way any more. A number refused as duplicate
-    means an earlier send may have arrived: not a refusal.
+    means an earlier send may have arrived: not a refusal. An answer that comes after somebody else has
+    sent again says nothing of that newer send, unless it shows that the order is there.
     """
-    ended = OperationEnded(operation_id=operation_id, state=OperationState.DONE, quiet_at=now)
+    is_late = payment.operation(sent.id).sends != sent.sends
+    if is_late and not isinstance(outcome, Done):
+        return []
+    ended = OperationEnded(operation_id=sent.id, state=OperationState.DONE, quiet_at=now)
     match outcome:
         case Done(Created(observation=observation, action=action, expires_at=expires_at)):
             ended = replace(ended, observation=observation, action=action, expires_at=expires_at)
@@ -253,25 +262,16 @@ def end_attempt(operation_id: str, outcome: Outcome, now: datetime) -> list[Chan
     return [ended]
 
 
-def end_unsent(payment: Payment, operation_id: str, now: datetime) -> list[Change]:
-    """Nothing left this machine: back to intent, unless an earlier send may have arrived."""
-    operation = payment.operation(operation_id)
-    first = operation.sends == 1
+def end_unsent(payment: Payment, sent: Operation, now: datetime) -> list[Change]:
+    """Nothing left this machine: back to intent, unless another send may have arrived."""
+    if payment.operation(sent.id).sends != sent.sends:
+        return []
     return [
         OperationEnded(
-            operation_id=operation_id,
-            state=OperationState.INTENT if first else OperationState.UNKNOWN,
+            operation_id=sent.id,
+            state=OperationState.INTENT if sent.sends == 1 else OperationState.UNKNOWN,
             quiet_at=now,
             problem="the provider could not be reached",
-        )
-    ]
-
-
-def end_unanswered(operation_id: str, quiet_at: datetime, problem: str) -> list[Change]:
-    """The request may have arrived, and no usable answer came; it may be under way until `quiet_at`."""
-    return [
-        OperationEnded(
-            operation_id=operation_id, state=OperationState.UNKNOWN, quiet_at=quiet_at, problem=problem
         )
     ]
 

@@ -306,7 +306,10 @@ def _has_earlier_number(payment: Payment) -> bool:
 def is_being_replaced(payment: Payment, creation: Operation) -> bool:
     """Whether this order was closed by us so that the same payment can have a new number."""
     return any(
-        op.kind is OperationKind.CLOSE and op.replaces and op.number == creation.number
+        op.kind is OperationKind.CLOSE
+        and op.replaces
+        and op.number == creation.number
+        and op.state is not OperationState.REJECTED
         for op in payment.operations
     )
 

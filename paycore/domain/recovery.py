@@ -86,7 +86,8 @@ def _recover_action(payment: Payment, creation: Operation, capabilities: Capabil
         return SendAgain(creation)
     product = capabilities.product(payment.method, payment.channel)
     closed_before = closing(payment, creation.number)
-    if product is None or not product.close or closed_before is not None:
+    was_tried = closed_before is not None and closed_before.state is not OperationState.INTENT
+    if product is None or not product.close or was_tried:
         return None
     return Replace()
 

@@ -41,9 +41,11 @@ def due_at(payment: Payment, now: datetime) -> datetime | None:
     the latest. Closed: a few late checks. Paid or failed: only while an operation is uncertain or a
     refund is pending.
     """
-    under_way = [op.quiet_at for op in payment.operations if op.state is OperationState.SENT]
+    under_way = [
+        op.quiet_at for op in payment.operations if op.state is OperationState.SENT and op.quiet_at > now
+    ]
     if under_way:
-        return max(now, min(under_way))
+        return min(under_way)
     if _is_open(payment):
         return _by_age(payment, now)
     if payment.status is Status.CLOSED:

@@ -18,7 +18,7 @@ import msgspec
 from paycore.domain import decisions, recovery
 from paycore.domain.decisions import Numbering
 from paycore.domain.events import Change, PaymentBegun, Source
-from paycore.domain.lifecycle import numbered
+from paycore.domain.lifecycle import numbered, refund_operation
 from paycore.domain.money import Money
 from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, Status
 from paycore.domain.provider import Done, Found, Product, Rejected, Secret, Unknown
@@ -120,12 +120,14 @@ class Commands:
             )
 
         committed = yield from self._change(payment_id, decide, Source.CALLER)
+        operation = refund_operation(committed.payment, reference)
         if committed.changed:
-            return (yield from self._attempt(account, committed))
-        refund = committed.payment.refund(reference)
-        if refund is not None and refund.is_open:
-            return (yield from self.settle(account, committed.payment, source=Source.QUERY))
-        return committed.payment
+            return (yield from self._attempt(account, committed, operation_id=operation.id))
+        payment = yield from self._until_answered(committed.payment, operation.id)
+        refund = payment.refund(reference)
+        if refund is not None and (refund.is_open or payment.operation(operation.id).is_uncertain):
+            return (yield from self.settle(account, payment, source=Source.QUERY))
+        return payment
 
     def close(self, payment_id: str) -> Program[Payment]:
         """Cancel the unpaid order; only the provider's answer closes the payment."""
@@ -285,7 +287,7 @@ class Commands:
         field = decisions.first_difference(payment.order, order)
         if field is not None:
             raise ReferenceConflict(payment.reference, field, payment_id=payment.id)
-        payment = yield from self._until_answered(payment)
+        payment = yield from self._until_answered(payment, payment.creation.id)
         creation = payment.creation
         if creation.state is OperationState.INTENT:
             return (yield from self._send_again(account, payment, creation.id, auth_code))
@@ -295,10 +297,10 @@ class Commands:
             return (yield from self.settle(account, payment, source=Source.QUERY, auth_code=auth_code))
         return payment
 
-    def _until_answered(self, payment: Payment) -> Program[Payment]:
+    def _until_answered(self, payment: Payment, operation_id: str) -> Program[Payment]:
         """Somebody is sending right now: there is one provider call, and this caller joins it."""
-        while payment.creation.state is OperationState.SENT:
-            left_s = (payment.creation.quiet_at - self._now()).total_seconds()
+        while (operation := payment.operation(operation_id)).state is OperationState.SENT:
+            left_s = (operation.quiet_at - self._now()).total_seconds()
             if left_s <= 0:
                 break
             payment = yield from self._after_change(payment, left_s)
@@ -337,7 +339,7 @@ class Commands:
             decide = _ending(operation, outcome)
         except NotSent as error:
             outcome, raised = None, error
-            decide = lambda payment, now: decisions.end_unsent(payment, operation.id, now)  # noqa: E731
+            decide = lambda payment, now: decisions.end_unsent(payment, operation, now)  # noqa: E731
         except PaycoreError as error:
             outcome = Unknown(problem=error.message)
             raised = None if isinstance(error, MaybeSent) else error
@@ -384,7 +386,7 @@ class Commands:
 
 
 def _ending(operation: Operation, outcome: decisions.Outcome) -> Decide:
-    return lambda _payment, now: decisions.end_attempt(operation.id, outcome, now)
+    return lambda payment, now: decisions.end_attempt(payment, operation, outcome, now)
 
 
 def _to_raise(account: Account, operation: Operation, outcome: object) -> PaycoreError | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
-from itertools import batched, groupby
+from itertools import groupby
 
 from paycore.domain.events import Source
 from paycore.domain.payment import Payment, Status
@@ -66,19 +66,25 @@ class Worker:
         return len(claimed)
 
     def _look_after(self, account: Account, payments: Sequence[Payment]) -> Program[None]:
-        for batch in batched(payments, account.capabilities.query_batch_max):
-            try:
-                asked = yield from self._commands.ask(account, batch, Source.POLL)
-            except PaycoreError as error:
-                _log.warning(
-                    "account %s: could not ask about %d payments: %s", account.name, len(batch), error
-                )
-                asked = batch
-            else:
-                asked = yield from self._recover(account, asked)
-            now = self._now()
-            due = [(payment.id, payment.version, due_at(payment, now)) for payment in asked]
-            yield InLedger(lambda ledger, due=due: ledger.reschedule(due))
+        size = account.capabilities.query_batch_max
+        for start in range(0, len(payments), size):
+            asked = yield from self._ask(account, payments[start : start + size])
+            yield from self._reschedule(asked)
+
+    def _ask(self, account: Account, payments: Sequence[Payment]) -> Program[Sequence[Payment]]:
+        try:
+            asked = yield from self._commands.ask(account, payments, Source.POLL)
+        except PaycoreError as error:
+            _log.warning(
+                "account %s: could not ask about %d payments: %s", account.name, len(payments), error
+            )
+            return payments
+        return (yield from self._recover(account, asked))
+
+    def _reschedule(self, payments: Sequence[Payment]) -> Program[None]:
+        now = self._now()
+        due = [(payment.id, payment.version, due_at(payment, now)) for payment in payments]
+        yield InLedger(lambda ledger: ledger.reschedule(due))
 
     def _recover(self, account: Account, payments: Sequence[Payment]) -> Program[Sequence[Payment]]:
         recovered = []
