@@ -73,15 +73,17 @@ class _Ended(Exception):
         self.outcome = outcome
 
 
-def query(exchange: Exchange, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
+def query(
+    exchange: Exchange, orders: Sequence[OrderRef], *, requests_max: int = FLOW_REQUESTS_MAX
+) -> Flow[QueryReply]:
     """
-    Ask about `orders`, in at most `FLOW_REQUESTS_MAX` requests.
+    Ask about `orders`, in at most `requests_max` requests.
 
     Those that did not fit, or of which nothing definite was said, are in no part of the answer; who is left
     out moves on with `asked_at`, so that a later query reaches them. An answer that breaks off still tells
     what it had found; only one that found nothing is `Unknown`, or `Rejected` for the account's sake.
     """
-    enquiry = _Enquiry(exchange, orders)
+    enquiry = _Enquiry(exchange, orders, requests_max)
     try:
         yield from enquiry.ask()
     except _Ended as ended:
@@ -93,12 +95,12 @@ def query(exchange: Exchange, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
 class _Enquiry:
     """One run of the query flow: what is sought, what was told, and how many requests are left."""
 
-    def __init__(self, exchange: Exchange, orders: Sequence[OrderRef]) -> None:
+    def __init__(self, exchange: Exchange, orders: Sequence[OrderRef], requests_max: int) -> None:
         self._exchange = exchange
         self._orders = {order.number: order for order in orders}
         self._told: dict[str, list[tuple[wire.Record, dict[str, str]]]] = {}
         self._absent: set[str] = set()
-        self._requests_left = FLOW_REQUESTS_MAX
+        self._requests_left = requests_max
 
     @property
     def is_answered(self) -> bool:

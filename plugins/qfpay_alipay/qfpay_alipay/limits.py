@@ -114,8 +114,11 @@ def _check_port(field: str, url: str) -> None:
 
 def _check_extra(name: str, value: str) -> None:
     choices = CHOICES.get(name)
-    if choices is None:
+    if choices is not None:
+        if value not in choices:
+            raise InvalidField(name, f"{value[:32]!a}; QFPay takes {' or '.join(sorted(choices))}")
+    elif name == "goods_info":
         _check_length(name, value, EXTRA_LENGTH_MAX)
         _check_plain(name, value)
-    elif value not in choices:
-        raise InvalidField(name, f"{value[:32]!a}; QFPay takes {' or '.join(sorted(choices))}")
+    else:
+        _check_word(name, value, EXTRA_LENGTH_MAX)

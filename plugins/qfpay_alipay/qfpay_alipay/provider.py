@@ -20,6 +20,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar, Literal, cast
 
 from paycore.plugin import (
+    FLOW_REQUESTS_MAX,
     Capabilities,
     CloseReply,
     Created,
@@ -210,7 +211,7 @@ class QFPayAlipay:
         failure = failure_of(reply, code)
         if verdict is Verdict.REJECTED:
             return Rejected(failure=failure)
-        answer = yield from self.query([order])
+        answer = yield from enquiry.query(self._exchange, [order], requests_max=FLOW_REQUESTS_MAX - 1)
         if not isinstance(answer, Done):
             return answer
         now = next((o for o in answer.value.observations if isinstance(o, PaymentObservation)), None)

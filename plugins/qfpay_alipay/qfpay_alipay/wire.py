@@ -43,7 +43,7 @@ class Malformed(Exception):
 
 
 class PaymentRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """`POST /trade/v1/payment`. `auth_code` is good for one payment: never log a body."""
+    """`POST /trade/v1/payment`. Its repr shows nothing: `auth_code` is as good as money."""
 
     txamt: str
     txcurrcd: str
@@ -62,6 +62,9 @@ class PaymentRequest(msgspec.Struct, frozen=True, kw_only=True):
     seller_id: str | None = None
     udid: str | None = None
     mchid: str | None = None
+
+    def __repr__(self) -> str:
+        return "PaymentRequest(***)"
 
 
 class QueryRequest(msgspec.Struct, frozen=True, kw_only=True):
