@@ -167,7 +167,7 @@ def _mark_failed(operation: Operation) -> Operation:
 
 def _proven_absent(payment: Payment, number: str, at: datetime) -> Payment:
     operation = numbered(payment, number)
-    if operation is None or not operation.is_uncertain or operation.observed or operation.refund_observed:
+    if operation is None or not operation.is_uncertain or operation.is_observed:
         return payment
     return _edit(payment, operation.id, lambda op: replace(op, state=OperationState.UNKNOWN, absent_at=at))
 

@@ -227,6 +227,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Whether the provider's answer is outstanding."""
         return self.state in (OperationState.SENT, OperationState.UNKNOWN)
 
+    @property
+    def is_observed(self) -> bool:
+        """Whether the provider has told anything of this number."""
+        return bool(self.observed or self.refund_observed)
+
 
 class Charge(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Money the provider says it took: one per provider-side order."""

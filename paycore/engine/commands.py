@@ -94,7 +94,7 @@ class Commands:
         """Ask the provider about the payment, and settle what is not known of it."""
         payment = yield InLedger(lambda ledger: ledger.get(payment_id))
         account = self._accounts.get(payment.account)
-        return (yield from self.settle(account, payment, source=Source.QUERY))
+        return (yield from self._settle_in_time(account, payment))
 
     def refund(
         self, payment_id: str, *, reference: str, amount: Money | None, reason: str | None
@@ -126,7 +126,7 @@ class Commands:
         payment = yield from self._until_answered(committed.payment, operation.id)
         refund = payment.refund(reference)
         if refund is not None and (refund.is_open or payment.operation(operation.id).is_uncertain):
-            return (yield from self.settle(account, payment, source=Source.QUERY))
+            return (yield from self._settle_in_time(account, payment))
         return payment
 
     def close(self, payment_id: str) -> Program[Payment]:
@@ -157,6 +157,30 @@ class Commands:
             error.payment_id = payment.id
             raise
         return (yield from self.recover(account, payment, auth_code=auth_code))
+
+    def _settle_in_time(
+        self, account: Account, payment: Payment, auth_code: Secret | None = None
+    ) -> Program[Payment]:
+        """
+        Settle; and where the provider does not know a number, but that is no proof yet, once more when it is.
+
+        Takes at most one call's deadline and the provider's proof window longer.
+        """
+        payment = yield from self.settle(account, payment, source=Source.QUERY, auth_code=auth_code)
+        wait_s = self._proof_in_s(account, payment)
+        if wait_s is None:
+            return payment
+        payment = yield from self._after_change(payment, wait_s)
+        return (yield from self.settle(account, payment, source=Source.QUERY, auth_code=auth_code))
+
+    def _proof_in_s(self, account: Account, payment: Payment) -> float | None:
+        """Seconds until "not found" is proof for every number that lacks an answer; None when none does."""
+        window_s = account.capabilities.query_proves_absence_after_s
+        silent = [op.quiet_at for op in payment.operations if op.is_uncertain and not op.is_observed]
+        if window_s is None or not silent:
+            return None
+        wait_s = (max(silent) - self._now()).total_seconds() + window_s
+        return wait_s if 0 < wait_s <= account.timeout_s + window_s else None
 
     def ask(
         self, account: Account, payments: Sequence[Payment], source: Source
@@ -294,7 +318,7 @@ class Commands:
         if payment.status is Status.CREATED and creation.state is OperationState.REJECTED:
             return (yield from self._renumber(account, payment, auth_code))
         if creation.is_uncertain:
-            return (yield from self.settle(account, payment, source=Source.QUERY, auth_code=auth_code))
+            return (yield from self._settle_in_time(account, payment, auth_code))
         return payment
 
     def _until_answered(self, payment: Payment, operation_id: str) -> Program[Payment]:

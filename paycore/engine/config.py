@@ -56,6 +56,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     accounts: Mapping[str, AccountConfig]
     blocked_plugins: frozenset[str] = frozenset()
 
+    def __repr__(self) -> str:
+        return f"Config({str(self.path)!r}, accounts={sorted(self.accounts)})"
+
     def account(self, name: str | None) -> AccountConfig:
         """The account called `name`, or the default one; `ConfigError` naming those there are."""
         chosen = name or self.default_account

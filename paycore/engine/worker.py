@@ -23,6 +23,7 @@ from paycore.errors import PaycoreError, RequestError
 CLAIM_MAX = 200
 LEASE_S = 30.0
 PAUSE_MAX_S = 60.0
+RETRY_S = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -50,9 +51,9 @@ class Worker:
             while (yield from self.look_once(ids)):
                 pass
             due: datetime | None = yield InLedger(lambda ledger: ledger.next_due(ids))
-        except PaycoreError as error:
-            _log.warning("could not look after the payments waited for: %s", error)
-            return 1.0
+        except Exception:  # whoever waits still wants to be looked after
+            _log.exception("could not look after the payments waited for")
+            return RETRY_S
         if due is None:
             return PAUSE_MAX_S
         return min(PAUSE_MAX_S, max(0.0, (due - self._now()).total_seconds()))
