@@ -176,7 +176,11 @@ class Commands:
     def _proof_in_s(self, account: Account, payment: Payment) -> float | None:
         """Seconds until "not found" is proof for every number that lacks an answer; None when none does."""
         window_s = account.capabilities.query_proves_absence_after_s
-        silent = [op.quiet_at for op in payment.operations if op.is_uncertain and not op.is_observed]
+        silent = [
+            op.quiet_at
+            for op in payment.operations
+            if op.is_uncertain and not op.is_observed and op.kind is not OperationKind.CLOSE
+        ]
         if window_s is None or not silent:
             return None
         wait_s = (max(silent) - self._now()).total_seconds() + window_s

@@ -86,7 +86,7 @@ class Plugins:
         for implementation in self._manager.hook.paycore_after_commit.get_hookimpls():
             try:
                 implementation.function(event)
-            except Exception:
+            except Exception:  # noqa: BLE001 - an observer never harms the others
                 _log.exception("plugin %s failed in paycore_after_commit", implementation.plugin_name)
 
     # --- loading -------------------------------------------------------------------------------------

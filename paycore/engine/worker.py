@@ -51,7 +51,7 @@ class Worker:
             while (yield from self.look_once(ids)):
                 pass
             due: datetime | None = yield InLedger(lambda ledger: ledger.next_due(ids))
-        except Exception:  # whoever waits still wants to be looked after
+        except Exception:  # noqa: BLE001 - whoever waits still wants to be looked after
             _log.exception("could not look after the payments waited for")
             return RETRY_S
         if due is None:
