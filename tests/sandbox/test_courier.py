@@ -1,0 +1,76 @@
+"""The courier: one POST, no detours."""
+
+import http.server
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from paycore.sandbox.courier import Courier, Parcel, Receipt
+
+
+@pytest.fixture
+def target() -> Iterator[str]:
+    """Answers 204 to /none, a redirect to /moved, a big body to /big, else 200 with what it got."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            answers = {"/none": (204, b""), "/moved": (302, b""), "/big": (200, b"x" * 100_000)}
+            status, answer = answers.get(self.path, (200, body + self.headers["X-Mark"].encode()))
+            self.send_response(status)
+            self.send_header("Location", "/else")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Keep quiet."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def deliver(url: str) -> Receipt:
+    courier, done, receipts = Courier(), threading.Event(), list[Receipt]()
+
+    def keep(receipt: Receipt) -> None:
+        receipts.append(receipt)
+        done.set()
+
+    courier.send(Parcel(url=url, headers={"X-Mark": "!"}, body=b"hi"), keep)
+    assert done.wait(1.5)
+    courier.close()
+    return receipts[0]
+
+
+def test_parcel_arrives_with_body_and_headers(target: str) -> None:
+    """The answer's status and the beginning of its body come back."""
+    assert deliver(target + "/x") == Receipt(status=200, body=b"hi!")
+    assert deliver(target + "/none") == Receipt(status=204)
+    assert len(deliver(target + "/big").body) == 4096
+
+
+def test_redirect_is_not_followed(target: str) -> None:
+    """A 302 is the answer."""
+    assert deliver(target + "/moved").status == 302
+
+
+def test_proxy_of_the_environment_is_not_asked(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Notifications go straight."""
+    monkeypatch.setitem(os.environ, "http_proxy", "http://127.0.0.1:9")
+    assert deliver(target + "/x").status == 200
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/", "file:///etc/passwd", "ftp://127.0.0.1/x", "nonsense", "http://[x/"])
+def test_failure_is_a_receipt(url: str) -> None:
+    """Nobody there, not http, not a URL: no status, and words why. The worker goes on."""
+    receipt = deliver(url)
+    assert receipt.status is None
+    assert receipt.error
