@@ -7,6 +7,7 @@ So two commands at once can't both be right: the second one decides on what the 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 import msgspec
@@ -276,16 +277,37 @@ def end_unsent(payment: Payment, sent: Operation, now: datetime) -> list[Change]
     ]
 
 
-def take_absence(
-    payment: Payment, number: str, asked_at: datetime, proves_absence_after: timedelta | None
+def take_silence(
+    payment: Payment, absent: Collection[str], asked_at: datetime, proves_absence_after: timedelta | None
 ) -> list[Change]:
-    """Proof that a number never arrived, if it was asked about late enough; else nothing."""
-    operation = numbered(payment, number)
-    if operation is None or proves_absence_after is None or not operation.is_uncertain:
+    """
+    What a query says by not showing something: numbers that never arrived, closes that took effect.
+
+    `absent`: the numbers the provider says it does not know. `proves_absence_after`: how long after our
+    last request may have arrived this is proof; None means never.
+    """
+    changes: list[Change] = []
+    for operation in payment.operations:
+        if operation.kind is OperationKind.CLOSE:
+            changes += _take_effect(payment, operation, asked_at)
+        elif operation.number in absent and proves_absence_after is not None:
+            changes += _take_absence(operation, asked_at, operation.quiet_at + proves_absence_after)
+    return changes
+
+
+def _take_absence(operation: Operation, asked_at: datetime, proven_from: datetime) -> list[Change]:
+    is_open = operation.is_uncertain and not operation.is_observed and operation.absent_at is None
+    return [ProvenAbsent(number=operation.number)] if is_open and asked_at >= proven_from else []
+
+
+def _take_effect(payment: Payment, closing: Operation, asked_at: datetime) -> list[Change]:
+    """A close without an answer took effect when, asked after it can be under way, its order is final."""
+    order = numbered(payment, closing.number)
+    if order is None or asked_at < closing.quiet_at or not closing.is_uncertain:
         return []
-    if operation.absent_at is not None or asked_at < operation.quiet_at + proves_absence_after:
+    if not any(status.is_final for status in order.observed):
         return []
-    return [ProvenAbsent(number=number)]
+    return [OperationEnded(operation_id=closing.id, state=OperationState.DONE, quiet_at=asked_at)]
 
 
 def give_up_absent(operation: Operation, now: datetime) -> list[Change]:
@@ -304,13 +326,3 @@ def give_up_absent(operation: Operation, now: datetime) -> list[Change]:
             ),
         )
     ]
-
-
-def settle_close(payment: Payment, operation: Operation, asked_at: datetime) -> list[Change]:
-    """What asking about the order, after the close can't be under way any more, says of the close."""
-    order = numbered(payment, operation.number)
-    if order is None or asked_at < operation.quiet_at or not operation.is_uncertain:
-        return []
-    if not any(status.is_final for status in order.observed):
-        return []
-    return [OperationEnded(operation_id=operation.id, state=OperationState.DONE, quiet_at=asked_at)]

@@ -15,12 +15,14 @@ from paycore.domain.money import Money
 from paycore.domain.payment import Payment, Status
 from paycore.domain.provider import Secret
 from paycore.engine.accounts import Accounts
+from paycore.engine.attempts import Attempts
 from paycore.engine.commands import Commands
 from paycore.engine.config import Config, load_config
 from paycore.engine.ids import new_id
 from paycore.engine.plugins import Plugins
 from paycore.engine.requests import CreateRequest
 from paycore.engine.runner import AsyncRunner, Runner
+from paycore.engine.settling import Settling
 from paycore.engine.waiter import AsyncWaiter, Waiter
 from paycore.engine.worker import Worker
 from paycore.errors import NotFound
@@ -38,8 +40,10 @@ class _Core:
         self.plugins = plugins or Plugins(blocked=self.config.blocked_plugins)
         self.accounts = Accounts(self.config, self.plugins)
         self.ledger = open_ledger(self.config.ledger)
-        self.commands = Commands(self.accounts, now=self.ledger.now, new_id=new_id)
-        self.worker = Worker(self.commands, self.accounts, now=self.ledger.now)
+        attempts = Attempts(self.plugins, now=self.ledger.now, new_id=new_id)
+        settling = Settling(attempts)
+        self.commands = Commands(self.accounts, attempts, settling)
+        self.worker = Worker(settling, self.accounts, now=self.ledger.now)
 
 
 def _request(auth_code: str | None, extra: Mapping[str, str] | None, fields: dict[str, Any]) -> CreateRequest:

@@ -16,8 +16,8 @@ from paycore.domain.events import Source
 from paycore.domain.payment import Payment, Status
 from paycore.domain.schedule import due_at
 from paycore.engine.accounts import Account, Accounts
-from paycore.engine.commands import Commands
 from paycore.engine.effects import InLedger, Program, UntilWanted
+from paycore.engine.settling import Settling
 from paycore.errors import PaycoreError, RequestError
 
 CLAIM_MAX = 200
@@ -31,8 +31,8 @@ _log = logging.getLogger(__name__)
 class Worker:
     """Programs that look after payments; the clock is the ledger's."""
 
-    def __init__(self, commands: Commands, accounts: Accounts, *, now: Callable[[], datetime]) -> None:
-        self._commands = commands
+    def __init__(self, settling: Settling, accounts: Accounts, *, now: Callable[[], datetime]) -> None:
+        self._settling = settling
         self._accounts = accounts
         self._now = now
 
@@ -74,7 +74,7 @@ class Worker:
 
     def _ask(self, account: Account, payments: Sequence[Payment]) -> Program[Sequence[Payment]]:
         try:
-            asked = yield from self._commands.ask(account, payments, Source.POLL)
+            asked = yield from self._settling.ask(account, payments, Source.POLL)
         except PaycoreError as error:
             _log.warning(
                 "account %s: could not ask about %d payments: %s", account.name, len(payments), error
@@ -98,16 +98,16 @@ class Worker:
         return recovered
 
     def _recover_one(self, account: Account, payment: Payment) -> Program[Payment]:
-        payment = yield from self._commands.recover(account, payment)
+        payment = yield from self._settling.recover(account, payment)
         if payment.status is not Status.PENDING or not self._has_expired(payment):
             return payment
         try:
-            payment = yield from self._commands.close_order(account, payment, Source.RECOVERY)
+            payment = yield from self._settling.close_order(account, payment, Source.RECOVERY)
         except RequestError:
             return payment  # this product can't be closed: it expires at the provider, which will say so
         if payment.status.is_final:
             return payment
-        return (yield from self._commands.settle(account, payment, source=Source.POLL))
+        return (yield from self._settling.settle(account, payment, source=Source.POLL))
 
     def _has_expired(self, payment: Payment) -> bool:
         return payment.expires_at is not None and self._now() >= payment.expires_at

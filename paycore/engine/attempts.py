@@ -1,0 +1,155 @@
+"""
+One attempt: send an operation that is recorded as sent, and record what came of it.
+
+    recorded as sent (transaction 1)  ->  the provider's flow  ->  its outcome (transaction 2)
+
+No transaction is open while a request is under way. Whoever dies in between leaves an operation that
+`settling` can settle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from paycore.domain import decisions
+from paycore.domain.decisions import Numbering
+from paycore.domain.events import Change, OperationBegun, OperationSent, PaymentBegun, Source
+from paycore.domain.lifecycle import numbered
+from paycore.domain.payment import Failure, Operation, OperationKind, Payment
+from paycore.domain.provider import Rejected, Secret, Unknown
+from paycore.engine.accounts import Account
+from paycore.engine.conversation import converse, order_ref, refund_order
+from paycore.engine.effects import InLedger, Program, UntilChanged
+from paycore.engine.plugins import Plugins
+from paycore.engine.requests import provider_order
+from paycore.errors import AccountRefused, IncompleteReply, MaybeSent, NotSent, PaycoreError
+from paycore.ledger.api import Committed, Decide
+
+
+class Attempts:
+    """
+    What every command is made of: ledger transactions with their hooks, and attempts.
+
+    `now` is the ledger's clock, `new_id` draws ids and numbers.
+    """
+
+    def __init__(self, plugins: Plugins, *, now: Callable[[], datetime], new_id: Callable[[], str]) -> None:
+        self._plugins = plugins
+        self._new_id = new_id
+        self.now = now
+
+    def change(self, payment_id: str, decide: Decide, source: Source) -> Program[Committed]:
+        """Decide on the payment as it stands, in one transaction."""
+        committed: Committed = yield from self.commit(
+            InLedger(lambda ledger: ledger.change(payment_id, decide, source))
+        )
+        return committed
+
+    def commit(self, effect: InLedger) -> Program[Any]:
+        """One transaction, then its events to the observers."""
+        result = yield effect
+        for committed in result if isinstance(result, tuple) else (result,):
+            for event in committed.events:
+                self._plugins.after_commit(event)
+        return result
+
+    def numbering(self) -> Numbering:
+        """A new operation's id and its number at the provider."""
+        return Numbering(operation_id=self._new_id(), number=self._new_id())
+
+    def payment_id(self) -> str:
+        """A new payment's id."""
+        return self._new_id()
+
+    def after_change(self, payment: Payment, timeout_s: float) -> Program[Payment]:
+        """The payment once it has changed, or as it is after `timeout_s`."""
+        yield UntilChanged(payment.id, payment.version, timeout_s)
+        changed: Payment = yield InLedger(lambda ledger: ledger.get(payment.id))
+        return changed
+
+    def change_and_send(
+        self,
+        account: Account,
+        payment_id: str,
+        decide: Decide,
+        source: Source,
+        auth_code: Secret | None = None,
+    ) -> Program[Payment]:
+        """Decide; and when that put an operation on its way, send it."""
+        committed = yield from self.change(payment_id, decide, source)
+        if not committed.changed:
+            return committed.payment
+        return (yield from self.send(account, committed, auth_code))
+
+    def send(self, account: Account, begun: Committed, auth_code: Secret | None = None) -> Program[Payment]:
+        """Send the operation this transaction put on its way; record what came of it."""
+        payment = begun.payment
+        operation = payment.operation(_put_on_its_way(begun.events[-1].change))
+        flow = self._flow(account, payment, operation, auth_code)
+        raised: PaycoreError | None = None
+        try:
+            outcome = yield from converse(account, flow)
+            decide = _ending(operation, outcome)
+        except NotSent as error:
+            outcome, raised = None, error
+            decide = lambda payment, now: decisions.end_unsent(payment, operation, now)  # noqa: E731
+        except PaycoreError as error:
+            outcome = Unknown(problem=error.message)
+            raised = None if isinstance(error, MaybeSent) else error
+            decide = _ending(operation, outcome)
+        payment = (yield from self.change(payment.id, decide, Source.REPLY)).payment
+        raised = raised or _to_raise(account, operation, outcome)
+        if raised is not None:
+            raised.payment_id = payment.id
+            raise raised
+        return payment
+
+    def _flow(
+        self, account: Account, payment: Payment, operation: Operation, auth_code: Secret | None
+    ) -> Any:
+        match operation.kind:
+            case OperationKind.CREATE:
+                return account.provider.create(
+                    provider_order(payment.order, operation.number, operation.begun_at, auth_code)
+                )
+            case OperationKind.REFUND:
+                return account.provider.refund(refund_order(payment, operation, self.now()))
+            case OperationKind.CLOSE:
+                order = numbered(payment, operation.number) or payment.creation
+                return account.provider.close(order_ref(payment, order, self.now()))
+
+
+def _put_on_its_way(change: Change) -> str:
+    """The id of the operation that is to be sent after this change."""
+    match change:
+        case PaymentBegun(operation=operation) | OperationBegun(operation=operation):
+            return operation.id
+        case OperationSent(operation_id=operation_id):
+            return operation_id
+        case _:
+            raise TypeError(f"{type(change).__name__} puts nothing on its way")
+
+
+def _ending(operation: Operation, outcome: decisions.Outcome) -> Decide:
+    return lambda payment, now: decisions.end_attempt(payment, operation, outcome, now)
+
+
+def _to_raise(account: Account, operation: Operation, outcome: object) -> PaycoreError | None:
+    """The error an outcome means for the caller: refusals and unknowns about the payment are none."""
+    match outcome:
+        case Rejected(failure=failure, is_duplicate=False) if failure.who_acts == "operator":
+            return refused(account, failure)
+        case Unknown(observation=observation, problem=problem) if observation is not None:
+            if operation.kind is OperationKind.CREATE:
+                return IncompleteReply(f"account {account.name}: {problem}")
+    return None
+
+
+def refused(account: Account, failure: Failure) -> AccountRefused:
+    """The error for a refusal that is about the account, in the provider's words."""
+    message = f"account {account.name}: the provider refused with {failure.code}: {failure.message}"
+    if failure.advice:
+        message += f". {failure.advice}"
+    return AccountRefused(message, code=failure.code)

@@ -1,0 +1,204 @@
+"""Settling what is not known: ask the provider, merge what it says, then make the moves recovery asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from paycore.domain import decisions, recovery
+from paycore.domain.events import Change, Source
+from paycore.domain.payment import OperationKind, OperationState, Payment
+from paycore.domain.provider import Done, Found, OrderRef, Product, Rejected, Secret, Unknown
+from paycore.engine.accounts import Account
+from paycore.engine.attempts import Attempts, refused
+from paycore.engine.conversation import converse, refs_to_ask
+from paycore.engine.effects import InLedger, Program
+from paycore.errors import MaybeSent, NotSupported, PaycoreError
+
+MOVES_MAX = 4
+"""Moves one recovery makes at most: send again, close, number anew, and once more after a race."""
+
+
+class Settling:
+    """Programs that find out what became of operations without an answer, and finish them."""
+
+    def __init__(self, attempts: Attempts) -> None:
+        self._attempts = attempts
+
+    def settle(
+        self, account: Account, payment: Payment, *, source: Source, auth_code: Secret | None = None
+    ) -> Program[Payment]:
+        """
+        Ask the provider, then do what recovery says until nothing is left to do now.
+
+        Raises what became of the asking; the payment is then as it was.
+        """
+        if payment.creation.state is OperationState.INTENT:
+            return payment
+        try:
+            (payment,) = yield from self.ask(account, [payment], source)
+        except PaycoreError as error:
+            error.payment_id = payment.id
+            raise
+        return (yield from self.recover(account, payment, auth_code=auth_code))
+
+    def settle_in_time(
+        self, account: Account, payment: Payment, auth_code: Secret | None = None
+    ) -> Program[Payment]:
+        """
+        Settle; and where the provider does not know a number, but that is no proof yet, once more when it is.
+
+        Takes at most one call's deadline and the provider's proof window longer.
+        """
+        payment = yield from self.settle(account, payment, source=Source.QUERY, auth_code=auth_code)
+        wait_s = self._proof_in_s(account, payment)
+        if wait_s is None:
+            return payment
+        payment = yield from self._attempts.after_change(payment, wait_s)
+        return (yield from self.settle(account, payment, source=Source.QUERY, auth_code=auth_code))
+
+    def _proof_in_s(self, account: Account, payment: Payment) -> float | None:
+        """Seconds until "not found" is proof for every number that lacks an answer; None when none does."""
+        window_s = account.capabilities.query_proves_absence_after_s
+        silent = [
+            op.quiet_at
+            for op in payment.operations
+            if op.is_uncertain and not op.is_observed and op.kind is not OperationKind.CLOSE
+        ]
+        if window_s is None or not silent:
+            return None
+        wait_s = (max(silent) - self._attempts.now()).total_seconds() + window_s
+        return wait_s if 0 < wait_s <= account.timeout_s + window_s else None
+
+    def ask(
+        self, account: Account, payments: Sequence[Payment], source: Source
+    ) -> Program[tuple[Payment, ...]]:
+        """What the provider says of these payments and their open refunds, merged into the ledger."""
+        asked_at = self._attempts.now()
+        refs = [ref for payment in payments for ref in refs_to_ask(payment, asked_at)]
+        found = yield from self._query(account, refs)
+        seen = yield from self._observe(account, found, source)
+        asked = []
+        for payment in payments:
+            noted = yield from self._note(account, seen.get(payment.id, payment), found, asked_at)
+            asked.append(noted)
+        return tuple(asked)
+
+    def _observe(self, account: Account, found: Found, source: Source) -> Program[dict[str, Payment]]:
+        if not found.observations:
+            return {}
+        observed = yield from self._attempts.commit(
+            InLedger(lambda ledger: ledger.observe(account.name, found.observations, source))
+        )
+        return {committed.payment.id: committed.payment for committed in observed}
+
+    def recover(
+        self, account: Account, payment: Payment, *, auth_code: Secret | None = None
+    ) -> Program[Payment]:
+        """Make the moves recovery asks for, given what is known now."""
+        for _ in range(MOVES_MAX):
+            move = recovery.next_move(
+                payment, account.capabilities, self._attempts.now(), has_auth_code=auth_code is not None
+            )
+            if move is None:
+                break
+            before = payment.version
+            payment = yield from self._make(move, account, payment, auth_code)
+            if payment.version == before:
+                break
+        return payment
+
+    def _query(self, account: Account, refs: Sequence[OrderRef]) -> Program[Found]:
+        outcome = yield from converse(account, account.provider.query(refs))
+        match outcome:
+            case Done(found):
+                return found
+            case Rejected(failure=failure):
+                raise refused(account, failure)
+            case Unknown(problem=problem):
+                raise MaybeSent(f"account {account.name}: the provider gave no usable answer: {problem}")
+        raise TypeError(f"a query's outcome is Done, Rejected or Unknown, not {type(outcome).__name__}")
+
+    def _note(self, account: Account, payment: Payment, found: Found, asked_at: datetime) -> Program[Payment]:
+        """What the answer says without an observation: numbers proven absent, closes that took effect."""
+        window_s = account.capabilities.query_proves_absence_after_s
+        proof = None if window_s is None else timedelta(seconds=window_s)
+
+        def decide(payment: Payment, _now: datetime) -> list[Change]:
+            return decisions.take_silence(payment, found.absent, asked_at, proof)
+
+        if not decide(payment, asked_at):
+            return payment
+        committed = yield from self._attempts.change(payment.id, decide, Source.RECOVERY)
+        return committed.payment
+
+    # --- moves ---------------------------------------------------------------------------------------
+
+    def _make(
+        self, move: recovery.Move, account: Account, payment: Payment, auth_code: Secret | None
+    ) -> Program[Payment]:
+        match move:
+            case recovery.SendAgain(operation):
+                return (yield from self.send_again(account, payment, operation.id, auth_code))
+            case recovery.GiveUp(operation):
+                give_up = lambda _payment, now: decisions.give_up_absent(operation, now)  # noqa: E731
+                committed = yield from self._attempts.change(payment.id, give_up, Source.RECOVERY)
+                return committed.payment
+            case recovery.Replace():
+                return (yield from self.close_order(account, payment, Source.RECOVERY, replaces=True))
+            case recovery.Renumber():
+                return (yield from self.renumber(account, payment, auth_code))
+
+    def send_again(
+        self, account: Account, payment: Payment, operation_id: str, auth_code: Secret | None
+    ) -> Program[Payment]:
+        """The same operation once more, with the same number, unless it is settled or under way."""
+
+        def decide(payment: Payment, now: datetime) -> Sequence[Change]:
+            return decisions.send_again(payment, operation_id, now, account.deadline)
+
+        return (
+            yield from self._attempts.change_and_send(account, payment.id, decide, Source.RECOVERY, auth_code)
+        )
+
+    def renumber(self, account: Account, payment: Payment, auth_code: Secret | None) -> Program[Payment]:
+        """The same payment under a new number, when the present one can't be paid any more."""
+        numbering = self._attempts.numbering()
+
+        def decide(payment: Payment, now: datetime) -> Sequence[Change]:
+            return decisions.renumber(payment, numbering, now, account.deadline)
+
+        return (
+            yield from self._attempts.change_and_send(account, payment.id, decide, Source.RECOVERY, auth_code)
+        )
+
+    def close_order(
+        self, account: Account, payment: Payment, source: Source, *, replaces: bool = False
+    ) -> Program[Payment]:
+        """One close of the order now in force; `replaces` when the payment is to have a new number."""
+        product, numbering = product_of(account, payment), self._attempts.numbering()
+
+        def decide(payment: Payment, now: datetime) -> Sequence[Change]:
+            return decisions.begin_close(
+                payment,
+                product=product,
+                numbering=msgspec.structs.replace(numbering, number=payment.order_number),
+                now=now,
+                deadline=account.deadline,
+                replaces=replaces,
+            )
+
+        return (yield from self._attempts.change_and_send(account, payment.id, decide, source))
+
+
+def product_of(account: Account, payment: Payment) -> Product:
+    """What the account offers for this payment; `NotSupported` when it no longer does."""
+    product = account.capabilities.product(payment.method, payment.channel)
+    if product is None:
+        raise NotSupported(
+            f"account {account.name} no longer offers {payment.method}/{payment.channel}",
+            payment_id=payment.id,
+        )
+    return product
