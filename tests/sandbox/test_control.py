@@ -38,7 +38,9 @@ def test_payer_acts(http: httpx.Client, gateway: EchoGateway, verb: str, state: 
 def test_notify_passes_its_options(http: httpx.Client, gateway: EchoGateway) -> None:
     """kind and seconds have defaults; unknown options are 400."""
     assert http.post("/_sandbox/notify", json={"number": "A1"}).status_code == 200
-    assert http.post("/_sandbox/notify", json={"number": "A1", "kind": "late", "seconds": 3}).status_code == 200
+    assert (
+        http.post("/_sandbox/notify", json={"number": "A1", "kind": "late", "seconds": 3}).status_code == 200
+    )
     assert gateway.controls.notified[-2:] == [("A1", "repeat", 0.0), ("A1", "late", 3.0)]
     assert http.post("/_sandbox/notify", json={"number": "A1", "second": 3}).status_code == 400
     assert http.post("/_sandbox/notify", content=b"not json").status_code == 400
@@ -85,7 +87,13 @@ def test_clock_is_shown_and_advanced(http: httpx.Client) -> None:
 
 @pytest.mark.parametrize(
     ("host", "status"),
-    [("127.0.0.1", 200), ("localhost:80", 200), ("[::1]:80", 200), ("rebound.example", 403), ("10.0.0.1", 403)],
+    [
+        ("127.0.0.1", 200),
+        ("localhost:80", 200),
+        ("[::1]:80", 200),
+        ("rebound.example", 403),
+        ("10.0.0.1", 403),
+    ],
 )
 def test_control_is_for_this_machine(http: httpx.Client, host: str, status: int) -> None:
     """Asked for by a name of this machine; a foreign name that resolves to it (DNS rebinding) is refused."""

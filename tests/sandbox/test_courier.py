@@ -68,7 +68,9 @@ def test_proxy_of_the_environment_is_not_asked(target: str, monkeypatch: pytest.
     assert deliver(target + "/x").status == 200
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9/", "file:///etc/passwd", "ftp://127.0.0.1/x", "nonsense", "http://[x/"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9/", "file:///etc/passwd", "ftp://127.0.0.1/x", "nonsense", "http://[x/"]
+)
 def test_failure_is_a_receipt(url: str) -> None:
     """Nobody there, not http, not a URL: no status, and words why. The worker goes on."""
     receipt = deliver(url)

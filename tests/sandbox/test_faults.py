@@ -66,7 +66,9 @@ def test_options_have_defaults_and_types(board: FaultBoard) -> None:
         ("stall", {"times": 0}, "times must be 1 or more"),
     ],
 )
-def test_fault_that_makes_no_sense_is_refused(board: FaultBoard, kind: str, options: dict[str, object], words: str) -> None:
+def test_fault_that_makes_no_sense_is_refused(
+    board: FaultBoard, kind: str, options: dict[str, object], words: str
+) -> None:
     """Unknown kinds and options are answered with the nearest name, wrong values with the default."""
     with pytest.raises(ValueError, match=words):
         board.add(kind, **options)  # type: ignore[arg-type]
@@ -77,7 +79,10 @@ def test_fault_is_taken_once_by_many_threads(board: FaultBoard) -> None:
     """A hundred threads, fifty faults: fifty get one."""
     board.add("lose_reply", times=50)
     taken: list[bool] = []
-    threads = [threading.Thread(target=lambda: taken.append(board.take("lose_reply") is not None)) for _ in range(100)]
+    threads = [
+        threading.Thread(target=lambda: taken.append(board.take("lose_reply") is not None))
+        for _ in range(100)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

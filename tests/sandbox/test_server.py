@@ -61,7 +61,10 @@ def test_server_on_a_taken_port_is_an_error() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(OSError, match="in use"), SandboxServer(EchoSandbox(), port=taken.getsockname()[1]):
+        with (
+            pytest.raises(OSError, match="in use"),
+            SandboxServer(EchoSandbox(), port=taken.getsockname()[1]),
+        ):
             pass
 
 
@@ -124,7 +127,9 @@ def test_foreground_serves_until_a_signal(tmp_path: Path, number: signal.Signals
     state = tmp_path / "state.jsonl"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     command = [sys.executable, "-c", CHILD, "0", str(state)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as child:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as child:
         assert child.stdout is not None
         assert child.stderr is not None
         ready = json.loads(child.stdout.readline())

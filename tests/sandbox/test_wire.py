@@ -72,7 +72,9 @@ def test_redirect_has_its_location(http: httpx.Client, gateway: EchoGateway) -> 
 
 
 @pytest.mark.parametrize("recorded", [True, False])
-def test_stall_lasts_until_the_client_leaves(http: httpx.Client, gateway: EchoGateway, recorded: bool) -> None:
+def test_stall_lasts_until_the_client_leaves(
+    http: httpx.Client, gateway: EchoGateway, recorded: bool
+) -> None:
     """Nothing comes, the client's deadline ends it; others are served meanwhile."""
     gateway.faults.add("stall", recorded=recorded)
     with pytest.raises(httpx.ReadTimeout):

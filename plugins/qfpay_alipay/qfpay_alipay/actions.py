@@ -25,7 +25,7 @@ def action_of(reply: PaymentReply, row: PayType) -> Action | None:
         return Redirect(url=_shown("pay_url", reply.pay_url), show_as=row.show_as)
     if row.reply == "qrcode":
         return QRCode(content=_shown("qrcode", reply.qrcode))
-    if reply.pay_params is None:
+    if not bytes(reply.pay_params):
         raise Malformed("pay_params is missing")
     values, printed = decode_params(reply.pay_params)
     if row.reply == "sdk_params":

@@ -183,11 +183,11 @@ class Trade(Answer, frozen=True, kw_only=True):
 
 
 class PaymentReply(Trade, frozen=True, kw_only=True):
-    """The reply to a creation. `pay_params` is kept as it came: its numbers keep their printing."""
+    """The reply to a creation. `pay_params` is kept as it came, for its numbers' printing; empty if missing."""
 
     pay_url: str | None = None
     qrcode: str | None = None
-    pay_params: msgspec.Raw | None = None
+    pay_params: msgspec.Raw = msgspec.Raw()
 
 
 class RefundReply(Trade, frozen=True, kw_only=True):

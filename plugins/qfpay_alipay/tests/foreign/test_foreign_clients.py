@@ -101,7 +101,10 @@ def test_node_sample_of_web_payments_is_served(
 
 def has_php() -> bool:
     php = shutil.which("php")
-    return php is not None and "curl" in subprocess.run([php, "-m"], capture_output=True, text=True, check=False).stdout
+    return (
+        php is not None
+        and "curl" in subprocess.run([php, "-m"], capture_output=True, text=True, check=False).stdout
+    )
 
 
 @pytest.mark.skipif(not has_php(), reason="no PHP with curl on this machine")
@@ -118,7 +121,9 @@ def test_php_sample_of_web_payments_is_served(
 
 def test_body_of_the_php_sample_is_served(server: SandboxServer) -> None:
     """What the PHP tab puts on the wire, for machines without PHP: raw, sorted, with a bare space in txdtm."""
-    body = "out_trade_no=PhpRawBody0000000001&pay_type=801101&txamt=2200&txcurrcd=HKD&txdtm=2026-01-01 12:00:00"
+    body = (
+        "out_trade_no=PhpRawBody0000000001&pay_type=801101&txamt=2200&txcurrcd=HKD&txdtm=2026-01-01 12:00:00"
+    )
     signature = hashlib.md5((body + server.settings["client_key"]).encode()).hexdigest().upper()
     headers = {
         "X-QF-APPCODE": server.settings["app_code"],

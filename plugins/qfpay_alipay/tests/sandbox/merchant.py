@@ -119,7 +119,9 @@ class Merchant:
         }
         return self.ask(REFUND, {name: value for name, value in full.items() if value != ""})
 
-    def close(self, order: dict[str, Any], path: str = CLOSE, method: str = "POST", **fields: str) -> dict[str, Any]:
+    def close(
+        self, order: dict[str, Any], path: str = CLOSE, method: str = "POST", **fields: str
+    ) -> dict[str, Any]:
         full = {"syssn": order["syssn"], "txamt": order["txamt"], "txdtm": now(), **fields}
         full = {name: value for name, value in full.items() if value != ""}
         answer: dict[str, Any] = self.send(path, full, method=method).json()

@@ -6,7 +6,15 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from plugins.qfpay_alipay.tests.sandbox.merchant import CLOSE, PAYMENT, QUERY, REFUND, REVERSAL, Merchant, sign
+from plugins.qfpay_alipay.tests.sandbox.merchant import (
+    CLOSE,
+    PAYMENT,
+    QUERY,
+    REFUND,
+    REVERSAL,
+    Merchant,
+    sign,
+)
 
 FIELDS = {"out_trade_no": "nothing-there"}
 

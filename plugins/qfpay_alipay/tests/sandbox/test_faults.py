@@ -5,7 +5,15 @@ import hashlib
 import httpx
 import pytest
 
-from plugins.qfpay_alipay.tests.sandbox.merchant import CLOSE, PAYMENT, QUERY, REFUND, Merchant, new_number, now
+from plugins.qfpay_alipay.tests.sandbox.merchant import (
+    CLOSE,
+    PAYMENT,
+    QUERY,
+    REFUND,
+    Merchant,
+    new_number,
+    now,
+)
 
 
 def fields(number: str) -> dict[str, str]:
@@ -57,7 +65,9 @@ def test_any_code_can_be_answered(merchant: Merchant) -> None:
     assert len(merchant.query(out_trade_no=number)) == 1
 
 
-@pytest.mark.parametrize(("pay_type", "name"), [("801101", "pay_url"), ("800107", "pay_params"), ("800101", "qrcode")])
+@pytest.mark.parametrize(
+    ("pay_type", "name"), [("801101", "pay_url"), ("800107", "pay_params"), ("800101", "qrcode")]
+)
 def test_accepted_without_what_the_payer_needs(merchant: Merchant, pay_type: str, name: str) -> None:
     """no_pay_url: 0000, and the one field is missing; the next reply has it."""
     merchant.gateway.faults.add("no_pay_url")

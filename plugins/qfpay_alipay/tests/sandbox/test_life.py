@@ -54,7 +54,9 @@ def test_order_is_found_by_every_number(merchant: Merchant) -> None:
         book.find("nobody")
 
 
-@pytest.mark.parametrize(("fields", "minutes"), [({}, 30), ({"expired_time": "5"}, 5), ({"expired_time": "120"}, 120)])
+@pytest.mark.parametrize(
+    ("fields", "minutes"), [({}, 30), ({"expired_time": "5"}, 5), ({"expired_time": "120"}, 120)]
+)
 def test_order_expires_when_its_time_is_up(
     open_merchant: Callable[..., Merchant], fields: dict[str, str], minutes: int
 ) -> None:
@@ -69,7 +71,9 @@ def test_order_expires_when_its_time_is_up(
         merchant.gateway.orders.pay(number)
 
 
-def test_expired_time_has_no_effect_where_it_is_not_documented(open_merchant: Callable[..., Merchant]) -> None:
+def test_expired_time_has_no_effect_where_it_is_not_documented(
+    open_merchant: Callable[..., Merchant],
+) -> None:
     """800107 is not in the list of pay types with expired_time: it keeps 30 minutes."""
     merchant = open_merchant()
     number = merchant.payment("800107", expired_time="5")["out_trade_no"]

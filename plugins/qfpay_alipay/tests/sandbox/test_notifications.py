@@ -114,7 +114,9 @@ def test_failures_are_not_notified(merchant: Merchant, receiver: Receiver) -> No
     assert [fields["goods_name"] for fields in receiver.got(1)] == ["last"]
 
 
-def test_pending_refund_is_notified_when_done(open_merchant: Callable[..., Merchant], receiver: Receiver) -> None:
+def test_pending_refund_is_notified_when_done(
+    open_merchant: Callable[..., Merchant], receiver: Receiver
+) -> None:
     """Not at 1143; when it is 0000."""
     merchant = open_merchant()
     merchant.gateway.faults.add("pending_refund", seconds=60.0)

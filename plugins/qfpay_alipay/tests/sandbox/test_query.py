@@ -138,7 +138,8 @@ def test_query_pages(open_merchant: Callable[..., Merchant]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "good", "bad"), [("page_size", "100", "101"), ("page_size", "1", "0"), ("page", "1", "0"), ("page", "2", "x")]
+    ("name", "good", "bad"),
+    [("page_size", "100", "101"), ("page_size", "1", "0"), ("page", "1", "0"), ("page", "2", "x")],
 )
 def test_query_paging_bounds(merchant: Merchant, name: str, good: str, bad: str) -> None:
     """page from 1, page_size from 1 to 100."""

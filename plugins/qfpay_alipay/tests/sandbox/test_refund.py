@@ -44,7 +44,8 @@ def test_refund_of_a_barcode_payment_reads_cancel_1(merchant: Merchant) -> None:
 
 
 @pytest.mark.parametrize(
-    ("end", "respcd"), [("", "1261"), ("decline", "1261"), ("expire", "1261"), ("close", "1264"), ("pay", "0000")]
+    ("end", "respcd"),
+    [("", "1261"), ("decline", "1261"), ("expire", "1261"), ("close", "1264"), ("pay", "0000")],
 )
 def test_refund_only_what_is_paid(merchant: Merchant, end: str, respcd: str) -> None:
     """Unpaid, declined and expired orders are 1261, closed ones 1264, paid ones are refunded."""

@@ -64,7 +64,11 @@ V4 = fields_of("mchid=ZaMVg12345&txamt=100&txcurrcd=HKD")
 REQUESTS = [
     pytest.param(V1, "789012", "MD5", "E019253E135863C335333C983DF05359", id="V1 official, G1-zh 0.1"),
     pytest.param(
-        V2, "c49ce1d444994b419934286eb07b40f2", "MD5", "3A7A3BBA647FB6FBC28F6687D78212E2", id="V2 official, G1"
+        V2,
+        "c49ce1d444994b419934286eb07b40f2",
+        "MD5",
+        "3A7A3BBA647FB6FBC28F6687D78212E2",
+        id="V2 official, G1",
     ),
     pytest.param(
         V4,

@@ -100,7 +100,13 @@ def test_killed_sandbox_keeps_what_it_answered(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as child:
         assert child.stdout is not None
         ready = json.loads(child.stdout.readline())
-        fields = {"txamt": "8800", "txcurrcd": "HKD", "pay_type": "801107", "out_trade_no": "K1", "txdtm": now()}
+        fields = {
+            "txamt": "8800",
+            "txcurrcd": "HKD",
+            "pay_type": "801107",
+            "out_trade_no": "K1",
+            "txdtm": now(),
+        }
         headers = {"X-QF-APPCODE": ready["app_code"], "X-QF-SIGN": sign(fields, ready["client_key"])}
         reply = httpx.post(ready["url"] + "/trade/v1/payment", data=fields, headers=headers).json()
         child.send_signal(signal.SIGKILL)

@@ -17,7 +17,16 @@ def test_pay_url_shows_the_order(merchant: Merchant, pay_type: str) -> None:
     """Amount, currency, subject, numbers, time left, Pay and Decline; nothing from elsewhere."""
     order = merchant.payment(pay_type, txamt="123456", goods_name="tea <b>")
     page = merchant.http.get(order["pay_url"])
-    for words in ("1,234.56", "HKD", "tea &lt;b&gt;", order["out_trade_no"], order["syssn"], ">Pay<", ">Decline<", "29:5"):
+    for words in (
+        "1,234.56",
+        "HKD",
+        "tea &lt;b&gt;",
+        order["out_trade_no"],
+        order["syssn"],
+        ">Pay<",
+        ">Decline<",
+        "29:5",
+    ):
         assert words in page.text
     assert "<b>" not in page.text
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
@@ -42,7 +51,10 @@ def test_qr_code_leads_to_the_wallet(merchant: Merchant, pay_type: str) -> None:
 
 def test_buttons_pay_and_decline(merchant: Merchant) -> None:
     """Each leads back to the page, which shows the new state without buttons; a second tap changes nothing."""
-    for verb, words, respcd in (("pay", "Payment successful", "0000"), ("decline", "Payment declined", "1205")):
+    for verb, words, respcd in (
+        ("pay", "Payment successful", "0000"),
+        ("decline", "Payment declined", "1205"),
+    ):
         order = merchant.payment()
         for _ in range(2):
             answer = merchant.http.post(f"{wallet_of(merchant, order)}/{verb}", follow_redirects=True)
@@ -148,9 +160,17 @@ def test_bridge_is_a_script_for_any_page(merchant: Merchant) -> None:
 def test_alipay_app_opens_pages_of_this_machine_only(merchant: Merchant) -> None:
     """`/wallet/jsapi?url=` puts the bridge before a local page, and fetches nothing from elsewhere."""
     page = merchant.http.get(merchant.url + "/wallet/jsapi", params={"url": merchant.url + "/"})
-    assert page.text.startswith(f'<base href="{merchant.url}/"><script src="{merchant.url}/_sandbox/bridge.js">')
+    assert page.text.startswith(
+        f'<base href="{merchant.url}/"><script src="{merchant.url}/_sandbox/bridge.js">'
+    )
     assert "QFPay Alipay sandbox" in page.text
-    for url in ("https://shop.example/", "file:///etc/passwd", "http://u@127.0.0.1/", "http://169.254.169.254/", "x"):
+    for url in (
+        "https://shop.example/",
+        "file:///etc/passwd",
+        "http://u@127.0.0.1/",
+        "http://169.254.169.254/",
+        "x",
+    ):
         assert merchant.http.get(merchant.url + "/wallet/jsapi", params={"url": url}).status_code == 403
     gone = merchant.http.get(merchant.url + "/wallet/jsapi", params={"url": "http://127.0.0.1:9/"})
     assert gone.status_code == 502

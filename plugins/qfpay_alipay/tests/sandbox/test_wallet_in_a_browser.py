@@ -102,7 +102,9 @@ def test_page_for_alipay_runs_unchanged_in_the_sandbox(merchant: Merchant, page:
     expect(result).to_have_text("4000")
 
 
-def test_page_of_another_origin_gets_the_bridge_by_a_script(merchant: Merchant, page: Page, shop: str) -> None:
+def test_page_of_another_origin_gets_the_bridge_by_a_script(
+    merchant: Merchant, page: Page, shop: str
+) -> None:
     """Injected before the page's own scripts, as the wallet does it; `my.tradePay` answers the same codes."""
     order = merchant.payment("800107")
     page.add_init_script(merchant.http.get(merchant.url + "/_sandbox/bridge.js").text)

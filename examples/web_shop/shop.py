@@ -1,0 +1,217 @@
+"""
+A small shop: a click makes a payment, the page shows what the payer must do, and follows the status.
+
+    python examples/web_shop/shop.py                       # with a sandbox of its own
+    python examples/web_shop/shop.py --config paycore.toml
+
+What it shows of paycore:
+
+- The reference is drawn with the form, so a double click or a reload is one payment, not two.
+- The price is the shop's, never the form's.
+- The browser only ever learns a status. What it says (a return URL, a script) moves nothing.
+- Somebody waits for every open payment, also for those an earlier run of this shop has left.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import io
+import logging
+import secrets
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import segno
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.templating import Jinja2Templates
+
+import paycore
+from paycore.sandbox.server import SandboxServer
+from qfpay_alipay.sandbox import QFPaySandbox
+
+PRICE = paycore.Money("88.00", "HKD")
+SUBJECT = "Two tickets"
+CHANNELS = {
+    "web": "Alipay on this computer",
+    "qr": "Scan a QR code",
+    "wap": "Alipay on this phone",
+}
+OPEN = (paycore.Status.CREATED, paycore.Status.PENDING, paycore.Status.UNKNOWN)
+WORDS = {
+    paycore.Status.CREATED: "We are placing your order.",
+    paycore.Status.UNKNOWN: "We are asking the payment company whether your order arrived.",
+    paycore.Status.PENDING: "Waiting for your payment.",
+    paycore.Status.PAID: "Paid. Thank you!",
+    paycore.Status.FAILED: "The payment was declined. You have not been charged.",
+    paycore.Status.CLOSED: "This order has ended. You have not been charged.",
+}
+
+templates = Jinja2Templates(Path(__file__).parent / "templates")
+log = logging.getLogger("shop")
+
+
+def make_app(config: str | Path | None = None) -> Starlette:
+    """The shop, with the payments of this configuration; None finds `paycore.toml`."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with paycore.AsyncClient(config) as pay:
+            app.state.pay, app.state.waits = pay, set()
+            for status in OPEN:
+                for payment in await pay.list(status=status, limit=1000):
+                    look_after(app, payment)
+            yield
+            for wait in app.state.waits:
+                wait.cancel()
+            await asyncio.gather(*app.state.waits, return_exceptions=True)
+
+    routes = [
+        Route("/", front),
+        Route("/buy", buy, methods=["POST"]),
+        Route("/orders/{reference}", order),
+        Route("/orders/{reference}/status", status),
+    ]
+    return Starlette(routes=routes, lifespan=lifespan)
+
+
+# --- pages -------------------------------------------------------------------------------------------
+
+
+async def front(request: Request) -> Response:
+    """The shop window."""
+    values = {
+        "price": PRICE,
+        "subject": SUBJECT,
+        "channels": CHANNELS,
+        "reference": f"web-{secrets.token_hex(8)}",
+    }
+    return templates.TemplateResponse(request, "front.html", values)
+
+
+async def buy(request: Request) -> Response:
+    """Make the payment, or come back to the one this form has made already."""
+    form = await request.form()
+    reference, channel = str(form.get("reference", "")), str(form.get("channel", ""))
+    try:
+        payment = await request.app.state.pay.create(
+            reference=reference, amount=PRICE, method="alipay", channel=channel, subject=SUBJECT
+        )
+    except paycore.PaycoreError as error:
+        # Nothing is lost: whatever was recorded is found again under the same reference.
+        log.warning("order %s: %s", reference, error.message)
+        if error.payment_id is None:
+            return problem(request, error)
+    else:
+        look_after(request.app, payment)
+    return RedirectResponse(f"/orders/{reference}", status_code=303)
+
+
+async def order(request: Request) -> Response:
+    """One order: what the payer must do, and how it stands."""
+    try:
+        payment = await request.app.state.pay.find(request.path_params["reference"])
+    except paycore.PaycoreError as error:
+        return problem(request, error, status=404)
+    link, code = shown(payment.action)
+    values = {"payment": payment, "words": WORDS[payment.status], "link": link, "qr": code and draw(code)}
+    return templates.TemplateResponse(request, "order.html", values)
+
+
+async def status(request: Request) -> Response:
+    """How an order stands, for the page's script: read from the ledger, the provider is not asked here."""
+    try:
+        payment = await request.app.state.pay.find(request.path_params["reference"])
+    except paycore.PaycoreError:
+        return JSONResponse({"status": "not_found"}, status_code=404)
+    return JSONResponse({"status": payment.status, "words": WORDS[payment.status]})
+
+
+def problem(request: Request, error: paycore.PaycoreError, *, status: int = 400) -> Response:
+    """A page for what can't be done; the details are in the shop's log."""
+    values = {"words": type(error).__doc__ and str(type(error).__doc__).strip().splitlines()[0]}
+    return templates.TemplateResponse(request, "problem.html", values, status_code=status)
+
+
+def shown(action: paycore.Action | None) -> tuple[str, str]:
+    """What the page shows of an action: a link to follow, and what to draw as a QR code."""
+    match action:
+        case paycore.Redirect(url=url, show_as="page"):
+            return url, ""
+        case paycore.Redirect(url=url):
+            return url, url
+        case paycore.QRCode(content=content):
+            return content if content.startswith(("https://", "http://127.0.0.1")) else "", content
+    return "", ""
+
+
+def draw(content: str) -> str:
+    """The content as an SVG element that scales with the page."""
+    out = io.BytesIO()
+    segno.make(content, error="m").save(
+        out, kind="svg", xmldecl=False, svgns=True, omitsize=True, border=2, title="QR code to pay with"
+    )
+    return out.getvalue().decode()
+
+
+# --- behind the pages --------------------------------------------------------------------------------
+
+
+def look_after(app: Starlette, payment: paycore.Payment) -> None:
+    """Wait for the payment in the background: while somebody waits, paycore asks the provider."""
+    wait = asyncio.create_task(deliver_when_paid(app.state.pay, payment.id))
+    app.state.waits.add(wait)
+    wait.add_done_callback(app.state.waits.discard)
+
+
+async def deliver_when_paid(pay: paycore.AsyncClient, payment_id: str) -> None:
+    """Hand out the goods on evidence only: paid, and nothing for a person to look at."""
+    payment = await pay.wait(payment_id, timeout_s=3600)
+    if payment.status is paycore.Status.PAID and not payment.review:
+        log.info("order %s: paid, deliver %s", payment.reference, SUBJECT)
+    else:
+        log.info("order %s: %s, deliver nothing", payment.reference, payment.status)
+
+
+# --- serving -----------------------------------------------------------------------------------------
+
+CONFIG = """
+ledger = "sqlite:///shop.db"
+
+[accounts.hk]
+provider = "qfpay-alipay"
+mode = "sandbox"
+base_url = "{url}"
+region = "hk"
+app_code = "{app_code}"
+client_key = "{client_key}"
+"""
+
+
+@contextlib.contextmanager
+def own_sandbox() -> Iterator[Path]:
+    """A configuration that points at a sandbox of this process, with a ledger that ends with it."""
+    with tempfile.TemporaryDirectory() as folder, SandboxServer(QFPaySandbox()) as sandbox:
+        config = Path(folder) / "paycore.toml"
+        config.write_text(CONFIG.format(url=sandbox.url, **sandbox.settings), encoding="utf-8")
+        yield config
+
+
+def main() -> None:
+    """Serve the shop until Ctrl-C."""
+    parser = argparse.ArgumentParser(description="A small shop on paycore.")
+    parser.add_argument("--config", type=Path, help="your paycore.toml; without it, a sandbox of its own")
+    parser.add_argument("--port", type=int, default=8000)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    with contextlib.nullcontext(options.config) if options.config else own_sandbox() as config:
+        print(f"The shop is open: http://127.0.0.1:{options.port}", flush=True)
+        uvicorn.run(make_app(config), port=options.port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()

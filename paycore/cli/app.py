@@ -1,0 +1,232 @@
+"""
+The typer side: one lazy table of commands, the global options on every level, and the words plugins add.
+
+A command's module is imported when its word is met (or when `--help` lists them all).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from importlib import import_module
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from paycore.cli import exits
+from paycore.cli.main import print_version
+from paycore.cli.options import NAMES, GlobalOptions, Interrupted, UsageProblem
+
+_PACKAGE = "paycore.cli.commands"
+
+COMMANDS = {
+    "init": "setup:init",
+    "create": "payments:create",
+    "await": "payments:await_payment",
+    "query": "payments:query",
+    "refund": "payments:refund",
+    "close": "payments:close",
+    "list": "records:list_payments",
+    "show": "records:show",
+    "accounts": "setup:accounts",
+    "plugins": {"list": "plugins:list_plugins"},
+    "sandbox": {
+        "serve": "sandbox:serve",
+        "pay": "sandbox:pay",
+        "decline": "sandbox:decline",
+        "fault": "sandbox:fault",
+    },
+    "demo": "demo:demo",
+}
+"""Each word's function, or the table of a group of words."""
+
+_GROUP_HELP = {
+    "plugins": "What is installed beside paycore.",
+    "sandbox": "A provider's gateway on this machine: serve it, and be its payer.",
+}
+
+_HELP = """
+Payments through any provider, with nothing lost and nothing paid twice.
+
+ID is a payment's id; with --reference R it is found by your own reference instead.
+"""
+
+_UsageError: type[Any] = typer.BadParameter.__bases__[0]
+"""Typer's own error for arguments that can't be read, whether typer brings click along or needs it."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code."""
+    try:
+        code = root().main(args=list(arguments) or ["--help"], prog_name="paycore", standalone_mode=False)
+    except _UsageError as error:
+        where = error.ctx.command_path if error.ctx is not None else "paycore"
+        raise UsageProblem(f"{error.format_message().rstrip('.')}; see `{where} --help`") from None
+    return int(code or 0)
+
+
+def root() -> TyperGroup:
+    """The whole command tree; nothing below it is imported yet."""
+    group = _Root(
+        name="paycore",
+        commands=_Lazy(COMMANDS),
+        params=[*_parameters(_version_option), *_parameters(_global_options)],
+        help=_HELP.strip(),
+        epilog=f"Exit codes:\n\n\b\n{exits.table()}",
+        rich_markup_mode=None,
+    )
+    return group
+
+
+# --- global options ----------------------------------------------------------------------------------
+
+
+def options_of(context: typer.Context) -> GlobalOptions:
+    """The global options as they stand for this command."""
+    options = context.obj
+    return options if isinstance(options, GlobalOptions) else GlobalOptions()
+
+
+def _global_options(
+    *,
+    config: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Configuration; else PAYCORE_CONFIG, ./paycore.toml, user folder."),
+    ] = None,
+    account: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Account to use, or to look a reference up on.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON; lists as JSON Lines.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but the data and errors.")] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours; so does NO_COLOR.")] = False,
+) -> None:
+    """Hold the declarations every command shares."""
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print_version()
+        raise typer.Exit
+
+
+def _version_option(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Hold the declaration."""
+
+
+def _parameters(function: Callable[..., object]) -> list[Any]:
+    return list(_built("", function, TyperCommand).params)
+
+
+class _TakesGlobals:
+    """Takes the global options out of a command's parameters and keeps them for whoever is below."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Merge what was given on this level over what was given before the word."""
+        given = {name: ctx.params.pop(name) for name in NAMES if name in ctx.params}
+        given = {name: value for name, value in given.items() if value not in (None, False)}
+        ctx.params.pop("version", None)
+        ctx.obj = msgspec.structs.replace(options_of(ctx), **given)
+        try:
+            return super().invoke(ctx)  # type: ignore[misc]
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted; `paycore list` shows what was recorded") from None
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """A command's own options first, the global ones in a section of their own."""
+        own, shared = [], []
+        for param in self.get_params(ctx):  # type: ignore[attr-defined]
+            record = param.get_help_record(ctx)
+            if record is not None:
+                (shared if param.name in NAMES or param.name in ("version", "help") else own).append(record)
+        for title, records in (("Options", own), ("Global options", shared)):
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+        if isinstance(self, TyperGroup):
+            self.format_commands(ctx, formatter)
+
+
+class _Command(_TakesGlobals, TyperCommand):
+    pass
+
+
+class _Group(_TakesGlobals, TyperGroup):
+    pass
+
+
+class _Root(_Group):
+    """The root also knows the words that plugins add, and asks for them only when a word is unknown."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return super().get_command(ctx, cmd_name) or _plugin_command(options_of(ctx), cmd_name)
+
+
+# --- the tree ----------------------------------------------------------------------------------------
+
+
+class _Lazy(MutableMapping[str, Any]):
+    """Commands by their word, each made when it is first looked at."""
+
+    def __init__(self, table: dict[str, Any]) -> None:
+        self._table = table
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, word: str) -> Any:
+        if word not in self._made:
+            self._made[word] = _make(word, self._table[word])
+        return self._made[word]
+
+    def __setitem__(self, word: str, command: Any) -> None:
+        self._table = {**self._table, word: ""}
+        self._made[word] = command
+
+    def __delitem__(self, word: str) -> None:
+        self._table = {name: entry for name, entry in self._table.items() if name != word}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+
+def _make(word: str, entry: str | dict[str, str]) -> Any:
+    if isinstance(entry, dict):
+        return _Group(
+            name=word,
+            commands=_Lazy(entry),
+            params=_parameters(_global_options),
+            help=_GROUP_HELP[word],
+            rich_markup_mode=None,
+        )
+    module, _, function = entry.partition(":")
+    command = _built(word, getattr(import_module(f"{_PACKAGE}.{module}"), function), _Command)
+    command.params.extend(_parameters(_global_options))
+    return command
+
+
+def _built(word: str, function: Callable[..., object], kind: type[TyperCommand]) -> Any:
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(word, cls=kind)(function)
+    return get_command(app)
+
+
+def _plugin_command(options: GlobalOptions, word: str) -> Any:
+    """The command a plugin registers under this word, None when there is none."""
+    from paycore.engine.config import load_config
+    from paycore.engine.plugins import Plugins
+    from paycore.errors import ConfigError
+
+    try:
+        blocked = load_config(options.config).blocked_plugins
+    except ConfigError:
+        blocked = frozenset()  # a word may well be asked for before there is a configuration
+    apps = {app.info.name: app for app in Plugins(blocked=blocked).commands()}
+    return get_command(apps[word]) if word in apps else None

@@ -1,0 +1,184 @@
+"""Payments for people: a block for one, a table for many, a timeline for what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from paycore.cli.text import Style, align, clean, duration, moment, shorten, width
+from paycore.cli.timeline import Entry
+from paycore.domain.money import Money
+from paycore.domain.payment import Action, AppCall, Payment, QRCode, Redirect, Status, WalletCall
+
+REFERENCE_COLUMNS = 32
+
+_MEANINGS = {
+    Status.CREATED: "recorded, nothing confirmed: create it again with the same reference",
+    Status.UNKNOWN: "it may or may not have arrived at the provider; `paycore query` settles it",
+    Status.PENDING: "the payer must act",
+    Status.PAID: "",
+    Status.FAILED: "nothing was taken",
+    Status.CLOSED: "nobody can pay it any more",
+}
+
+
+def payment_block(payment: Payment, style: Style) -> list[str]:
+    """What there is to say of one payment, one fact a line."""
+    rows = [
+        ("payment", style(payment.id, "bold")),
+        ("reference", clean(payment.reference)),
+        ("amount", _amount(payment)),
+        ("status", _status(payment, style)),
+        *_warnings(payment, style),
+        *_action_rows(payment.action),
+        ("account", f"{payment.account} ({payment.provider}, {payment.method}/{payment.channel})"),
+        ("number", _numbers(payment)),
+        ("created", moment(payment.created_at)),
+        *_expiry(payment),
+        *_refund_rows(payment, style),
+    ]
+    return align([(style(label, "dim"), value) for label, value in rows])
+
+
+def _amount(payment: Payment) -> str:
+    text = str(payment.amount)
+    if payment.refunded_minor:
+        text += f", of which {_minor(payment, payment.refunded_minor)} went back"
+    if payment.paid_minor not in (0, payment.amount.minor):
+        text += f", paid {_minor(payment, payment.paid_minor)}"
+    return text
+
+
+def _minor(payment: Payment, minor: int) -> str:
+    amount = payment.amount
+    return Money.from_minor(minor, amount.currency, exponent=amount.exponent).text
+
+
+def _status(payment: Payment, style: Style) -> str:
+    text = style.status(payment.status)
+    meaning = _MEANINGS[payment.status]
+    if meaning:
+        text += style(f"  {meaning}", "dim")
+    return text
+
+
+def _warnings(payment: Payment, style: Style) -> list[tuple[str, str]]:
+    rows = []
+    if payment.review:
+        reasons = ", ".join(reason.replace("_", " ") for reason in payment.review_reasons)
+        rows.append(("review", style(f"{reasons}: a person must look", "red", "bold")))
+    if payment.uncertain and payment.status is not Status.UNKNOWN:
+        rows.append(("uncertain", style("an answer of the provider is outstanding", "magenta")))
+    if payment.failure is not None:
+        rows.append(("failure", clean(f"{payment.failure.code} {payment.failure.message}")))
+    return rows
+
+
+def _action_rows(action: Action | None) -> list[tuple[str, str]]:
+    match action:
+        case None:
+            return []
+        case Redirect(url=url, show_as="page"):
+            return [("open", clean(url))]
+        case Redirect(url=url):
+            return [("show QR", clean(url))]
+        case QRCode(content=content):
+            return [("show QR", clean(content))]
+        case WalletCall(call=call, params=params):
+            return [("call", clean(f"{call}({_pairs(params)}) on a page inside the wallet"))]
+        case AppCall(order=order):
+            return [("app order", clean(order))]
+
+
+def _pairs(params: object) -> str:
+    items = dict(params).items() if isinstance(params, dict) else ()
+    return ", ".join(f"{name}={value}" for name, value in items)
+
+
+def _numbers(payment: Payment) -> str:
+    return payment.order_number + (f", the provider's {payment.provider_id}" if payment.provider_id else "")
+
+
+def _expiry(payment: Payment) -> list[tuple[str, str]]:
+    if payment.expires_at is None or payment.status.is_final:
+        return []
+    left_s = (payment.expires_at - datetime.now(UTC)).total_seconds()
+    when = f"in {duration(left_s)}" if left_s > 0 else "over"
+    return [("expires", f"{moment(payment.expires_at)} ({when})")]
+
+
+def _refund_rows(payment: Payment, style: Style) -> list[tuple[str, str]]:
+    rows = []
+    for refund in payment.refunds:
+        text = f"{clean(refund.reference)}  {refund.amount}  {style.status(refund.status)}"
+        if refund.failure is not None:
+            text += clean(f"  {refund.failure.code} {refund.failure.message}")
+        rows.append(("refund", text))
+    return rows
+
+
+def payment_table(payments: Sequence[Payment], style: Style) -> list[str]:
+    """One payment a line."""
+    rows = [("ID", "REFERENCE", "ACCOUNT", "AMOUNT", "STATUS", "", "CREATED")]
+    rows += [
+        (
+            payment.id,
+            shorten(clean(payment.reference), REFERENCE_COLUMNS),
+            payment.account,
+            str(payment.amount),
+            style.status(payment.status),
+            _flags(payment, style),
+            moment(payment.created_at),
+        )
+        for payment in payments
+    ]
+    return _headed(rows, style, right=frozenset({3}))
+
+
+def _flags(payment: Payment, style: Style) -> str:
+    flags = []
+    if payment.review:
+        flags.append(style("review", "red", "bold"))
+    if payment.uncertain and payment.status is not Status.UNKNOWN:
+        flags.append(style("uncertain", "magenta"))
+    if payment.refunded_minor:
+        flags.append("refunded" if payment.refunded_minor >= payment.paid_minor else "partly refunded")
+    return " ".join(flags)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], style: Style) -> list[str]:
+    """Any other table."""
+    return _headed([header, *([clean(cell) for cell in row] for row in rows)], style)
+
+
+def _headed(rows: Sequence[Sequence[str]], style: Style, *, right: frozenset[int] = frozenset()) -> list[str]:
+    head, *lines = align(rows, right=right)
+    return [style(head, "dim"), *lines]
+
+
+def timeline_block(entries: Sequence[Entry], style: Style, columns: int) -> list[str]:
+    """What happened, oldest first: when, who brought it, what it was, and what it made of the payment."""
+    lines, day = [], ""
+    source_width = max((width(entry.source) for entry in entries), default=0)
+    for entry in entries:
+        at = entry.at.astimezone(UTC)
+        if f"{at:%Y-%m-%d}" != day:
+            day = f"{at:%Y-%m-%d}"
+            lines.append(style(f"{day} UTC", "dim"))
+        head = f"  {at:%H:%M:%S}.{at.microsecond // 1000:03d}  {entry.source.ljust(source_width)}  "
+        lines += _wrapped(head, clean(entry.what), columns)
+        if entry.status_from != entry.status_to:
+            lines[-1] += f"  {style('->', 'dim')} {style.status(entry.status_to)}"
+    return lines
+
+
+def _wrapped(head: str, words: str, columns: int) -> list[str]:
+    """`words` after `head`, further lines indented as far; what has no spaces is not broken."""
+    room = max(24, columns - width(head) - 14)
+    lines = [""]
+    for word in words.split(" "):
+        if lines[-1] and width(lines[-1]) + 1 + width(word) > room:
+            lines.append("")
+        lines[-1] += f" {word}" if lines[-1] else word
+    indent = " " * width(head)
+    return [(head if index == 0 else indent) + line for index, line in enumerate(lines)]

@@ -1,0 +1,1 @@
+"""The commands as typer sees them: options and help; each loaded when its word is met."""

@@ -1,0 +1,157 @@
+"""`demo`: a payment from order to refund, at a real HTTP gateway on this machine, by the commands themselves."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from paycore.cli.app import options_of
+from paycore.cli.commands.sandbox import snippet
+from paycore.cli.exits import Exit
+from paycore.cli.options import GlobalOptions
+from paycore.cli.output import Output
+from paycore.cli.sandboxes import explain_import, find_sandbox, order_path, post
+from paycore.cli.session import open_records
+from paycore.domain.money import render_minor
+from paycore.errors import PaycoreError
+
+if TYPE_CHECKING:
+    from paycore.domain.events import Event
+    from paycore.domain.payment import Payment
+
+PROVIDER = "qfpay-alipay"
+REFERENCE = "order-1001"
+PAYER_TAKES_S = 2.0
+STEP_MAX_S = 60.0
+
+_CREATE = (
+    "create --reference order-1001 --amount 88.00 --currency HKD --method alipay --channel web --subject Tea"
+)
+
+
+class DemoFailed(PaycoreError):
+    """A step did not come out as it should; the message names it."""
+
+    who_acts = "author"
+
+
+def demo(
+    context: typer.Context,
+    *,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Work here and leave the files to look at.")
+    ] = None,
+) -> int:
+    """
+    Pay, query and refund at a gateway on this machine.
+
+    Every step prints the command it is, and is checked in the ledger.
+    """
+    options = options_of(context)
+    output = Output(options)
+    sandbox = find_sandbox(GlobalOptions(), PROVIDER, output)
+    try:
+        from paycore.sandbox.server import SandboxServer
+    except ImportError as error:
+        explain_import(error)
+    with tempfile.TemporaryDirectory(prefix="paycore-demo-") as temporary, SandboxServer(sandbox) as server:
+        folder = keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        config = _write_config(folder, {"url": server.url, **server.settings})
+        steps = _Demo(config, server.url, output)
+        steps.tell(f"A {PROVIDER} gateway serves {server.url}, and {config} points at it.")
+        steps.run()
+    return Exit.DONE
+
+
+def _write_config(folder: Path, ready: Mapping[str, str]) -> Path:
+    config = (folder / "paycore.toml").absolute()
+    lines = ['ledger = "sqlite:///demo.db"', "", *snippet("demo", PROVIDER, ready)]
+    config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return config
+
+
+class _Demo:
+    """The steps. What is printed comes from the commands, what is checked from the ledger they wrote."""
+
+    def __init__(self, config: Path, url: str, output: Output) -> None:
+        self._config = config
+        self._url = url
+        self._output = output
+        self._events: Sequence[Event] = ()
+
+    def run(self) -> None:
+        """All steps, in order; the first that goes wrong ends them."""
+        self._step("A shop asks for 88.00 HKD.", shlex.split(_CREATE))
+        payment = self._expect("pending", refunded_minor=0)
+        self._step("Nobody has paid yet, says the provider.", ["query", payment.id])
+        self._expect("pending", refunded_minor=0)
+        payer = threading.Timer(PAYER_TAKES_S, post, [self._url, order_path(payment.order_number, "pay")])
+        payer.start()
+        self._step(
+            "The shop waits. The payer takes a moment, then taps Pay; to be the payer yourself:",
+            ["await", payment.id, "--timeout", "30"],
+            meanwhile=["sandbox", "pay", payment.id],
+        )
+        payer.join()
+        self._expect("paid", refunded_minor=0)
+        self._step(
+            "A part goes back.", ["refund", payment.id, "--amount", "20.00", "--reference", "refund-1"]
+        )
+        self._expect("paid", refunded_minor=2000)
+        self._step("What happened, and how we know.", ["show", payment.id])
+        self.tell("", f"In short: {self._path()}.")
+
+    def tell(self, *lines: str) -> None:
+        """Words between the steps: what this command is for, so they are data unless JSON is wanted."""
+        if self._output.has_words:
+            self._output.data(*lines)
+
+    def _step(self, words: str, command: Sequence[str], *, meanwhile: Sequence[str] = ()) -> None:
+        style = self._output.style
+        self.tell("", f"{style('#', 'dim')} {words}")
+        if meanwhile:
+            self.tell(style(f"# $ paycore {shlex.join(meanwhile)}", "dim"))
+        self.tell(style(f"$ paycore {shlex.join(command)}", "bold"))
+        given = self._output.options
+        flags = [("--json", given.json), ("--quiet", given.quiet), ("--no-color", given.no_color)]
+        code = subprocess.run(  # noqa: S603 - our own command, with our own words
+            # -P: a file of the demo's folder must not pass for a module.
+            [sys.executable, "-P", "-m", "paycore.cli", *command, *(flag for flag, is_on in flags if is_on)],
+            env={**os.environ, "PAYCORE_CONFIG": str(self._config)},
+            timeout=STEP_MAX_S,
+            check=False,
+        ).returncode
+        if code != Exit.DONE:
+            raise DemoFailed(f"`paycore {command[0]}` ended with exit code {code}")
+
+    def _expect(self, status: str, *, refunded_minor: int) -> Payment:
+        payment = self._recorded()
+        facts = (str(payment.status), payment.refunded_minor, payment.review, payment.uncertain)
+        if facts != (status, refunded_minor, False, False):
+            found = f"{payment.status}, refunded {payment.refunded_minor}, review {payment.review}"
+            raise DemoFailed(f"the ledger says {found}; expected {status}, refunded {refunded_minor}")
+        return payment
+
+    def _path(self) -> str:
+        """The states the ledger's events went through, in its own words."""
+        payment = self._recorded()
+        states = [str(event.status_to) for event in self._events if event.status_to != event.status_from]
+        if payment.refunded_minor:
+            states.append(f"refunded {render_minor(payment.refunded_minor, payment.amount.exponent)}")
+        return " -> ".join(states)
+
+    def _recorded(self) -> Payment:
+        with open_records(GlobalOptions(config=str(self._config))) as ledger:
+            (payment,) = ledger.find(None, REFERENCE).result()
+            self._events = ledger.events(payment.id).result()
+        return payment

@@ -1,0 +1,200 @@
+"""`create`, `await`, `query`, `refund`, `close`: the commands that talk to a provider. Each prints the payment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from paycore.cli import exits
+from paycore.cli.app import options_of
+from paycore.cli.commands.records import PaymentId, Reference
+from paycore.cli.exits import Exit
+from paycore.cli.options import GlobalOptions, Interrupted, UsageProblem
+from paycore.cli.output import Output
+from paycore.cli.session import check_identity, identify, open_client
+from paycore.domain.money import Money
+from paycore.errors import AccountRefused, PaycoreError, ProviderError
+
+if TYPE_CHECKING:
+    from paycore.domain.payment import Payment
+    from paycore.engine.client import Client
+
+WAIT_S = 300.0
+
+
+def create(
+    context: typer.Context,
+    *,
+    reference: Annotated[
+        str, typer.Option(metavar="R", help="Your key: the same reference, the same payment.")
+    ],
+    amount: Annotated[str, typer.Option(metavar="88.00", help="What is to be paid, in major units.")],
+    currency: Annotated[str, typer.Option(metavar="HKD", help="Its ISO 4217 code.")],
+    method: Annotated[str, typer.Option(metavar="alipay", help="What the payer pays with.")],
+    channel: Annotated[
+        str, typer.Option(metavar="web", help="Where the payer stands: web, wap, jsapi, qr, barcode, app.")
+    ],
+    subject: Annotated[str | None, typer.Option(metavar="TEXT", help="What is bought.")] = None,
+    return_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where the payer's browser goes afterwards.")
+    ] = None,
+    notify_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where the provider sends notifications.")
+    ] = None,
+    expires_in_s: Annotated[
+        int | None, typer.Option(metavar="SECONDS", help="How long the payer has.")
+    ] = None,
+    payer_id: Annotated[str | None, typer.Option(metavar="ID", help="The wallet's id of the payer.")] = None,
+    auth_code: Annotated[
+        str | None, typer.Option(metavar="CODE", help="The code scanned from the payer.")
+    ] = None,
+    device_id: Annotated[str | None, typer.Option(metavar="ID", help="The till or terminal.")] = None,
+    extra: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="A field of the provider's own; may be repeated."),
+    ] = None,
+) -> int:
+    """Make a payment, or come back to the one this reference already names."""
+    fields = pairs("--extra", extra or ())
+    money = Money(amount, currency)
+    options = options_of(context)
+    how_to_go_on = "interrupted; run the same command again: the same reference is the same payment"
+
+    def work(pay: Client) -> Payment:
+        return pay.create(
+            reference=reference,
+            amount=money,
+            method=method,
+            channel=channel,
+            account=options.account,
+            subject=subject,
+            return_url=return_url,
+            notify_url=notify_url,
+            expires_in_s=expires_in_s,
+            payer_id=payer_id,
+            auth_code=auth_code,
+            device_id=device_id,
+            extra=fields,
+        )
+
+    return _perform(options, work, exits.after_asking, how_to_go_on)
+
+
+def await_payment(
+    context: typer.Context,
+    payment_id: PaymentId = None,
+    *,
+    reference: Reference = None,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait at most.")] = WAIT_S,
+) -> int:
+    """Wait until a payment is paid, failed, closed or needs review, and exit by what it came to."""
+    from paycore.cli.waiting import wait
+
+    if not 0 <= timeout < float("inf"):
+        raise UsageProblem("--timeout: must be a number of seconds, 0 or more")
+    check_identity(payment_id, reference)
+    options = options_of(context)
+    output = Output(options)
+    with open_client(options, output) as pay:
+        payment = wait(pay, identify(pay, options, payment_id, reference), timeout, output)
+        output.payment(payment)
+    return exits.after_waiting(payment)
+
+
+def query(context: typer.Context, payment_id: PaymentId = None, *, reference: Reference = None) -> int:
+    """Ask the provider about a payment now, and settle what is not known of it."""
+    check_identity(payment_id, reference)
+    options = options_of(context)
+
+    def work(pay: Client) -> Payment:
+        return pay.query(identify(pay, options, payment_id, reference).id)
+
+    return _perform(
+        options, work, exits.after_asking, "interrupted; the payment is as it was: query it again"
+    )
+
+
+def refund(
+    context: typer.Context,
+    payment_id: PaymentId = None,
+    *,
+    reference: Annotated[
+        str, typer.Option(metavar="R2", help="The refund's own reference: the same one, the same refund.")
+    ],
+    payment_reference: Annotated[
+        str | None,
+        typer.Option(metavar="R", help="Find the payment by your own reference instead of its ID."),
+    ] = None,
+    amount: Annotated[
+        str | None, typer.Option(metavar="20.00", help="What goes back; all that is left without it.")
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Why, where the provider takes it.")
+    ] = None,
+) -> int:
+    """Give money back, once per refund reference, and exit by how that refund went."""
+    if (payment_id is None) == (payment_reference is None):
+        raise UsageProblem(
+            "name the payment by its ID or by --payment-reference; --reference is the refund's own"
+        )
+    options = options_of(context)
+
+    def work(pay: Client) -> Payment:
+        payment = identify(pay, options, payment_id, payment_reference)
+        money = None if amount is None else Money(amount, payment.amount.currency)
+        return pay.refund(payment.id, reference=reference, amount=money, reason=reason)
+
+    how_to_go_on = "interrupted; run the same command again: the same reference is the same refund"
+    return _perform(options, work, lambda payment: exits.after_refund(payment, reference), how_to_go_on)
+
+
+def close(context: typer.Context, payment_id: PaymentId = None, *, reference: Reference = None) -> int:
+    """Cancel an unpaid payment; done once the provider has confirmed it."""
+    check_identity(payment_id, reference)
+    options = options_of(context)
+
+    def work(pay: Client) -> Payment:
+        return pay.close(identify(pay, options, payment_id, reference).id)
+
+    return _perform(options, work, exits.after_closing, "interrupted; run the same command again")
+
+
+def _perform(
+    options: GlobalOptions,
+    work: Callable[[Client], Payment],
+    code_of: Callable[[Payment], Exit],
+    how_to_go_on: str,
+) -> int:
+    """Do `work`, print the payment it comes to, and exit by it."""
+    output = Output(options)
+    with open_client(options, output) as pay:
+        try:
+            payment = work(pay)
+        except (ProviderError, AccountRefused) as error:
+            _print_recorded(pay, error, output)
+            raise
+        except KeyboardInterrupt:
+            raise Interrupted(how_to_go_on) from None
+        output.payment(payment)
+    return code_of(payment)
+
+
+def _print_recorded(pay: Client, error: PaycoreError, output: Output) -> None:
+    """A command that failed on the way has left a payment: print it as it is now recorded."""
+    if error.payment_id is not None:
+        output.payment(pay.get(error.payment_id))
+
+
+def pairs(option: str, words: Sequence[str]) -> dict[str, str]:
+    """`KEY=VALUE` words as a mapping."""
+    found: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not key or not equals:
+            raise UsageProblem(f"{option}: {word!r} is not KEY=VALUE")
+        if key in found:
+            raise UsageProblem(f"{option}: {key} is given twice")
+        found[key] = value
+    return found

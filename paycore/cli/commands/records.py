@@ -1,0 +1,48 @@
+"""`list` and `show`, as typer sees them; what they do is in `paycore.cli.records`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from paycore.cli import records
+from paycore.cli.app import options_of
+from paycore.domain.payment import Status
+
+PaymentId = Annotated[
+    str | None, typer.Argument(metavar="[ID]", help="The payment's id.", show_default=False)
+]
+Reference = Annotated[str | None, typer.Option(metavar="R", help="Find it by your own reference instead.")]
+
+
+def show(context: typer.Context, payment_id: PaymentId = None, *, reference: Reference = None) -> int:
+    """Show a payment and what happened to it, as the ledger has it."""
+    return records.show(options_of(context), payment_id=payment_id, reference=reference)
+
+
+def list_payments(
+    context: typer.Context,
+    *,
+    status: Annotated[str | None, typer.Option(metavar="STATUS", help=f"One of {', '.join(Status)}.")] = None,
+    review: Annotated[bool, typer.Option("--review", help="Those a person must look at.")] = False,
+    uncertain: Annotated[
+        bool, typer.Option("--uncertain", help="Those with an answer of the provider outstanding.")
+    ] = False,
+    created_before: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Those older than this, in ISO 8601; UTC without a zone."),
+    ] = None,
+    limit: Annotated[
+        str, typer.Option(metavar="N", help=f"At most so many, 1 to {records.LIMIT_MAX}.")
+    ] = str(records.LIMIT),
+) -> int:
+    """List payments, newest first, as the ledger has them."""
+    return records.list_payments(
+        options_of(context),
+        status=status,
+        review=review,
+        uncertain=uncertain,
+        created_before=created_before,
+        limit=limit,
+    )

@@ -1,0 +1,199 @@
+"""`sandbox serve|pay|decline|fault`: a provider's gateway on this machine, and its payer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from paycore.cli.app import options_of
+from paycore.cli.commands.payments import pairs
+from paycore.cli.exits import Exit
+from paycore.cli.options import GlobalOptions, UsageProblem
+from paycore.cli.output import Output
+from paycore.cli.sandboxes import URL, explain_import, find_sandbox, order_path, post
+from paycore.cli.session import open_records
+
+if TYPE_CHECKING:
+    from paycore.domain.payment import Payment
+
+Url = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help=f"The running gateway; else the payment's account, or {URL}."),
+]
+Number = Annotated[
+    str, typer.Argument(metavar="NUMBER", help="A number the provider knows the order by, or a payment's id.")
+]
+
+
+def serve(
+    context: typer.Context,
+    provider: Annotated[str, typer.Argument(metavar="PROVIDER", help="Whose gateway: qfpay-alipay.")],
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="On 127.0.0.1; 0 takes a free one.")] = 8700,
+    state: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keep the orders here, to be there after a restart.")
+    ] = None,
+    auto_pay: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="A simulated payer pays so long after an order.")
+    ] = None,
+    speed: Annotated[
+        float, typer.Option(metavar="N", help="Seconds that pass in the sandbox in one real one.")
+    ] = 1.0,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of this sandbox; may be repeated."),
+    ] = None,
+) -> int:
+    """Serve a provider's gateway until Ctrl-C: its API, wallet pages to tap, faults on demand."""
+    from paycore.errors import ConfigError
+
+    options = options_of(context)
+    output = Output(options)
+    sandbox = find_sandbox(options, provider, output)
+    given = pairs("--set", settings or ())
+    try:
+        from paycore.sandbox.server import serve_forever
+
+        serve_forever(
+            sandbox,
+            port=port,
+            state=state,
+            auto_pay_s=auto_pay,
+            speed=speed,
+            settings=given,
+            on_ready=lambda ready: _announce(output, provider, ready),
+        )
+    except ImportError as error:
+        explain_import(error)
+    except OSError as error:
+        raise ConfigError(
+            f"the sandbox can't be served on port {port}: {error.strerror or error}; --port 0 takes a free one"
+        ) from None
+    except ValueError as error:
+        raise UsageProblem(str(error)) from None
+    output.say("sandbox stopped")
+    return Exit.DONE
+
+
+def _announce(output: Output, provider: str, ready: Mapping[str, str]) -> None:
+    if output.options.json:
+        output.json(dict(ready))
+        return
+    output.data(*(f"{name}: {value}" for name, value in ready.items()), "", "# paycore.toml")
+    output.data(*snippet("sandbox", provider, ready), "")
+    output.say(f"{provider} sandbox at {ready['url']}: open it to see orders; Ctrl-C ends it")
+
+
+def snippet(name: str, provider: str, ready: Mapping[str, str]) -> list[str]:
+    """The account that reaches this sandbox, as it stands in paycore.toml."""
+    settings = {key: value for key, value in ready.items() if key != "url"}
+    return [
+        f"[accounts.{name}]",
+        f"provider = {_toml(provider)}",
+        'mode = "sandbox"',
+        f"base_url = {_toml(ready['url'])}",
+        'region = "hk"',
+        *(f"{key} = {_toml(value)}" for key, value in settings.items() if key != "region"),
+    ]
+
+
+def _toml(text: str) -> str:
+    """A basic TOML string; JSON's escapes are among TOML's."""
+    import json
+
+    return json.dumps(text)
+
+
+def pay(context: typer.Context, number: Number, *, url: Url = None) -> int:
+    """Let the payer of an order pay."""
+    return _act(options_of(context), number, url, "pay")
+
+
+def decline(context: typer.Context, number: Number, *, url: Url = None) -> int:
+    """Let the payer of an order refuse for good."""
+    return _act(options_of(context), number, url, "decline")
+
+
+def _act(options: GlobalOptions, number: str, url: str | None, verb: str) -> int:
+    payment = _payment(options, number)
+    if payment is not None:
+        number = payment.order_number
+        url = url or _gateway_of(options, payment)
+    _show(Output(options), post(url or URL, order_path(number, verb)))
+    return Exit.DONE
+
+
+def _payment(options: GlobalOptions, payment_id: str) -> Payment | None:
+    """The payment with this id, where there is a configuration and its ledger knows it."""
+    from paycore.engine.config import find_config
+    from paycore.errors import ConfigError, NotFound
+
+    try:
+        find_config(options.config)
+    except ConfigError:
+        if options.config is not None:
+            raise
+        return None
+    with open_records(options) as ledger:
+        try:
+            return ledger.get(payment_id).result()
+        except NotFound:
+            return None
+
+
+def _gateway_of(options: GlobalOptions, payment: Payment) -> str | None:
+    """The base URL of the payment's account, if that is a sandbox."""
+    from paycore.engine.config import load_config
+
+    account = load_config(options.config).account(payment.account)
+    return account.base_url if account.mode == "sandbox" else None
+
+
+def fault(
+    context: typer.Context,
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIND", help="For instance lose_reply, http_500, stall; GET /_sandbox/faults."
+        ),
+    ],
+    *,
+    times: Annotated[int, typer.Option(min=1, help="How often it happens.")] = 1,
+    path: Annotated[str | None, typer.Option(metavar="PATH", help="Only for requests to this path.")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="An option of this kind of fault; may be repeated."),
+    ] = None,
+    url: Url = None,
+) -> int:
+    """Let something go wrong with the next requests to a running gateway."""
+    extras = {key: _value(text) for key, text in pairs("--option", option or ()).items()}
+    document: dict[str, object] = {**extras, "kind": kind, "times": times}
+    if path is not None:
+        document["path"] = path
+    _show(Output(options_of(context)), post(url or URL, "/_sandbox/faults", document))
+    return Exit.DONE
+
+
+def _value(text: str) -> object:
+    """`true`, `false` and numbers as what they are, everything else as text."""
+    if text in ("true", "false"):
+        return text == "true"
+    try:
+        return int(text) if text.isdigit() else float(text)
+    except ValueError:
+        return text
+
+
+def _show(output: Output, answer: Any) -> None:
+    """The gateway's own document: as it came, or its plain facts one a line."""
+    if output.options.json or not isinstance(answer, dict):
+        output.json(answer)
+        return
+    facts = {
+        key: value for key, value in answer.items() if isinstance(value, str | int | float) and value != ""
+    }
+    output.rows(("", ""), [[key, str(value)] for key, value in facts.items()], [answer])

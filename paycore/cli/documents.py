@@ -1,0 +1,94 @@
+"""The JSON that `--json` prints: stable field names, amounts as text and minor units, times in ISO 8601 UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from paycore.cli.timeline import Entry
+from paycore.domain.payment import Action, Failure, Payment, Refund
+
+Document = dict[str, Any]
+
+encode = msgspec.json.Encoder().encode
+
+
+def payment_document(payment: Payment) -> Document:
+    """One payment."""
+    return {
+        "id": payment.id,
+        "account": payment.account,
+        "provider": payment.provider,
+        "reference": payment.reference,
+        "method": payment.method,
+        "channel": payment.channel,
+        "status": payment.status,
+        "uncertain": payment.uncertain,
+        "review": payment.review,
+        "review_reasons": payment.review_reasons,
+        "amount": payment.amount.text,
+        "amount_minor": payment.amount.minor,
+        "currency": payment.amount.currency,
+        "paid_minor": payment.paid_minor,
+        "refunded_minor": payment.refunded_minor,
+        "action": _action(payment.action),
+        "order_number": payment.order_number,
+        "provider_id": payment.provider_id,
+        "created_at": render_time(payment.created_at),
+        "updated_at": render_time(payment.updated_at),
+        "expires_at": payment.expires_at and render_time(payment.expires_at),
+        "failure": _failure(payment.failure),
+        "refunds": [_refund(refund) for refund in payment.refunds],
+    }
+
+
+def event_document(entry: Entry) -> Document:
+    """One line of a timeline."""
+    return {
+        "seq": entry.seq,
+        "at": render_time(entry.at),
+        "source": entry.source,
+        "kind": entry.kind,
+        "status_from": entry.status_from,
+        "status_to": entry.status_to,
+        "what": entry.what,
+    }
+
+
+def timeline_document(payment: Payment, entries: Sequence[Entry]) -> Document:
+    """One payment with its `events`."""
+    return {**payment_document(payment), "events": [event_document(entry) for entry in entries]}
+
+
+def render_time(moment: datetime) -> str:
+    """Always with milliseconds and `Z`, so that texts compare as the times do."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _action(action: Action | None) -> Document | None:
+    """Every field of the action, those at their defaults too: a reader should not have to know them."""
+    if action is None:
+        return None
+    fields = {name: getattr(action, name) for name in action.__struct_fields__}
+    return {"type": action.__struct_config__.tag, **fields}
+
+
+def _failure(failure: Failure | None) -> Document | None:
+    if failure is None:
+        return None
+    return {"code": failure.code, "message": failure.message, "retryable": failure.retryable}
+
+
+def _refund(refund: Refund) -> Document:
+    return {
+        "reference": refund.reference,
+        "amount": refund.amount.text,
+        "amount_minor": refund.amount.minor,
+        "status": refund.status,
+        "number": refund.number,
+        "provider_id": refund.provider_id,
+        "failure": _failure(refund.failure),
+    }

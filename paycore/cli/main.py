@@ -1,0 +1,61 @@
+"""The entry point of the command `paycore`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; `argv` None takes the process's own arguments."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments == ["--version"]:
+        return print_version()
+    return _reporting(arguments)
+
+
+def print_version() -> int:
+    """Print which paycore this is."""
+    from paycore import __version__
+
+    print(f"paycore {__version__}")
+    return 0
+
+
+def _reporting(arguments: list[str]) -> int:
+    from paycore.cli import failures
+    from paycore.cli.options import Interrupted, UsageProblem, guess
+    from paycore.cli.output import Output
+    from paycore.errors import PaycoreError
+
+    try:
+        _check_text(arguments)
+        return _command(arguments)()
+    except PaycoreError as error:
+        return failures.report(error, Output(guess(arguments)))
+    except UsageProblem as problem:
+        return failures.report_usage(problem, Output(guess(arguments)))
+    except (Interrupted, KeyboardInterrupt) as interrupt:
+        told = interrupt if isinstance(interrupt, Interrupted) else Interrupted("interrupted")
+        return failures.report_interrupted(told, Output(guess(arguments)))
+
+
+def _check_text(arguments: Sequence[str]) -> None:
+    from paycore.cli.options import UsageProblem
+
+    for position, word in enumerate(arguments, start=1):
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise UsageProblem(f"argument {position} is not valid text: {word!a}") from None
+
+
+def _command(arguments: list[str]) -> Callable[[], int]:
+    from paycore.cli import quick
+
+    command = quick.parse(arguments)
+    if command is not None:
+        return command
+    from paycore.cli import app
+
+    return lambda: app.run(arguments)

@@ -1,0 +1,36 @@
+"""The options every command takes, before or after its word, and the exception for what is asked wrongly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+
+class GlobalOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What `--config --account --json --quiet --no-color` said; the defaults are those of silence."""
+
+    config: str | None = None
+    account: str | None = None
+    json: bool = False
+    quiet: bool = False
+    no_color: bool = False
+
+
+NAMES: tuple[str, ...] = GlobalOptions.__struct_fields__
+FLAGS = frozenset({"json", "quiet", "no_color"})
+
+
+def guess(arguments: Sequence[str]) -> GlobalOptions:
+    """How to report an error in arguments that could not be read: as they seem to ask for it."""
+    return GlobalOptions(
+        json="--json" in arguments, quiet="--quiet" in arguments, no_color="--no-color" in arguments
+    )
+
+
+class UsageProblem(Exception):
+    """What was asked on the command line makes no sense; the message is one line that says why."""
+
+
+class Interrupted(Exception):
+    """Ctrl-C; the message says how to go on."""

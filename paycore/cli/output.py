@@ -1,0 +1,154 @@
+"""
+Everything the command line prints, in one place: data on stdout, words on stderr.
+
+With `--json` stdout carries JSON alone and stderr at most one object, an error. `--quiet` keeps to the data.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+from paycore.cli.options import GlobalOptions
+from paycore.cli.text import Style, clean
+
+if TYPE_CHECKING:
+    from paycore.domain.events import Event
+    from paycore.domain.payment import Payment
+
+
+class Output:
+    """Where a command prints, as its global options want it."""
+
+    def __init__(self, options: GlobalOptions) -> None:
+        self.options = options
+        may_colour = not (options.no_color or os.environ.get("NO_COLOR"))
+        self.style = Style(enabled=may_colour and _is_terminal(sys.stdout))
+        self.words_style = Style(enabled=may_colour and _is_terminal(sys.stderr))
+        self.has_words = not (options.quiet or options.json)
+        self.has_live_line = self.has_words and _is_terminal(sys.stderr)
+        self._live = ""
+
+    # --- data ----------------------------------------------------------------------------------------
+
+    def payment(self, payment: Payment) -> None:
+        """One payment, with the QR code its payer is to scan where that can be drawn."""
+        from paycore.cli import documents
+        from paycore.cli.blocks import payment_block
+
+        if self.options.json:
+            self.json(documents.payment_document(payment))
+            return
+        self.data(*payment_block(payment, self.style))
+        self._qr(payment)
+
+    def payment_with_events(self, payment: Payment, events: Sequence[Event]) -> None:
+        """One payment and its timeline."""
+        from paycore.cli import documents
+        from paycore.cli.blocks import payment_block, timeline_block
+        from paycore.cli.timeline import tell
+
+        entries = tell(events)
+        if self.options.json:
+            self.json(documents.timeline_document(payment, entries))
+            return
+        columns = shutil.get_terminal_size((100, 24)).columns
+        self.data(*payment_block(payment, self.style), "", *timeline_block(entries, self.style, columns))
+
+    def payments(self, payments: Sequence[Payment]) -> None:
+        """Many payments."""
+        from paycore.cli import documents
+        from paycore.cli.blocks import payment_table
+
+        if self.options.json:
+            self.json(*(documents.payment_document(payment) for payment in payments))
+        elif payments:
+            self.data(*payment_table(payments, self.style))
+        else:
+            self.say("no payments")
+
+    def rows(self, header: Sequence[str], rows: Sequence[Sequence[str]], documents: Sequence[Any]) -> None:
+        """A table, or the same as JSON Lines."""
+        from paycore.cli.blocks import table
+
+        if self.options.json:
+            self.json(*documents)
+        elif rows:
+            self.data(*table(header, rows, self.style))
+
+    def json(self, *documents: Any) -> None:
+        """JSON, one object a line."""
+        from paycore.cli.documents import encode
+
+        self.data(*(encode(document).decode() for document in documents))
+
+    def data(self, *lines: str) -> None:
+        """Lines on stdout, at once."""
+        self._erase()
+        if lines:
+            _write(sys.stdout, "\n".join(lines) + "\n")
+
+    def _qr(self, payment: Payment) -> None:
+        from paycore.domain.payment import QRCode, Redirect
+
+        action = payment.action
+        if self.options.quiet or not _is_terminal(sys.stdout) or not isinstance(action, QRCode | Redirect):
+            return
+        from paycore.cli.qr import draw
+
+        content = action.content if isinstance(action, QRCode) else action.url
+        lines = draw(content, colours=self.style.enabled, columns=shutil.get_terminal_size().columns)
+        if lines is None:
+            self.say("this terminal is too narrow for the QR code")
+        else:
+            self.data("", *lines, "")
+
+    # --- words ---------------------------------------------------------------------------------------
+
+    def say(self, words: str) -> None:
+        """A line for the person at the terminal."""
+        if self.has_words:
+            self._erase()
+            _write(sys.stderr, words + "\n")
+
+    def warn(self, words: str) -> None:
+        """Something that went wrong on the way, though the command goes on."""
+        self.say(f"{self.words_style('warning:', 'yellow')} {clean(words)}")
+
+    def fail(self, words: str, document: Any) -> None:
+        """Why the command ends: one line, or one JSON object; not even `--quiet` keeps it back."""
+        self._erase()
+        if self.options.json:
+            from paycore.cli.documents import encode
+
+            _write(sys.stderr, encode({"error": document}).decode() + "\n")
+        else:
+            _write(sys.stderr, f"{self.words_style('error:', 'red', 'bold')} {clean(words)}\n")
+
+    def live(self, line: str) -> None:
+        """Replace the line that moves; empty takes it away. Only where there is a terminal to move it on."""
+        if self.has_live_line and line != self._live:
+            self._erase()
+            _write(sys.stderr, line)
+            self._live = line
+
+    def _erase(self) -> None:
+        if self._live:
+            self._live = ""
+            _write(sys.stderr, "\r\x1b[K")
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Print; whoever closed the other end of the pipe wants no more, and changes nothing about the exit code."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

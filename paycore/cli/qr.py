@@ -1,0 +1,31 @@
+"""A QR code in a terminal, two rows of modules to a line."""
+
+from __future__ import annotations
+
+BORDER = 2
+"""Modules of quiet zone. The standard asks for 4; wallets read 2, and the code then fits a terminal."""
+
+# Black on white whatever the terminal's own colours are.
+_COLOURS = "\x1b[38;5;16;48;5;231m"
+_RESET = "\x1b[0m"
+_DARK_CELLS = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
+# Without colours light modules are drawn: right on a dark terminal, and most scanners read the reverse too.
+_LIGHT_CELLS = {(top, bottom): _DARK_CELLS[not top, not bottom] for top, bottom in _DARK_CELLS}
+
+
+def draw(content: str, *, colours: bool, columns: int) -> list[str] | None:
+    """The lines of the QR code of `content`, None when it is too wide for so many columns."""
+    import segno
+
+    code = segno.make(content, error="l", boost_error=False, micro=False)
+    rows = [[bool(module) for module in row] for row in code.matrix_iter(border=BORDER)]
+    if len(rows[0]) > columns:
+        return None
+    if len(rows) % 2:
+        rows.append([False] * len(rows[0]))
+    cells = _DARK_CELLS if colours else _LIGHT_CELLS
+    lines = [
+        "".join(cells[pair] for pair in zip(top, bottom, strict=True))
+        for top, bottom in zip(rows[::2], rows[1::2], strict=True)
+    ]
+    return [f"{_COLOURS}{line}{_RESET}" for line in lines] if colours else lines

@@ -1,0 +1,84 @@
+"""`show` and `list`: what the ledger says, read without plugins, httpx or typer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from paycore.cli.exits import Exit
+from paycore.cli.options import GlobalOptions, UsageProblem
+from paycore.cli.output import Output
+from paycore.cli.session import check_identity, look_up, open_records
+from paycore.domain.payment import Status
+
+if TYPE_CHECKING:
+    from paycore.ledger.api import Filter
+
+LIMIT = 50
+LIMIT_MAX = 1000
+
+
+def show(options: GlobalOptions, *, payment_id: str | None = None, reference: str | None = None) -> int:
+    """One payment with its timeline."""
+    check_identity(payment_id, reference)
+    output = Output(options)
+    with open_records(options) as ledger:
+        payment = look_up(ledger, options, payment_id, reference)
+        output.payment_with_events(payment, ledger.events(payment.id).result())
+    return Exit.DONE
+
+
+def list_payments(
+    options: GlobalOptions,
+    *,
+    status: str | None = None,
+    review: bool = False,
+    uncertain: bool = False,
+    created_before: str | None = None,
+    limit: str = str(LIMIT),
+) -> int:
+    """Payments, newest first."""
+    from paycore.ledger.api import Filter
+
+    which = Filter(
+        account=options.account,
+        status=None if status is None else _status(status),
+        review=review or None,
+        uncertain=uncertain or None,
+        created_before=None if created_before is None else _moment(created_before),
+        limit=_limit(limit),
+    )
+    return _list(options, which)
+
+
+def _list(options: GlobalOptions, which: Filter) -> int:
+    output = Output(options)
+    with open_records(options) as ledger:
+        payments = ledger.list(which).result()
+    output.payments(payments)
+    if len(payments) == which.limit:
+        output.say(f"there may be more: these are the newest {which.limit}; see --limit and --created-before")
+    return Exit.DONE
+
+
+def _status(text: str) -> Status:
+    try:
+        return Status(text)
+    except ValueError:
+        raise UsageProblem(f"--status: {text!r} is not one of {', '.join(Status)}") from None
+
+
+def _limit(text: str) -> int:
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(LIMIT_MAX))
+    if not is_number or not 1 <= int(text) <= LIMIT_MAX:
+        raise UsageProblem(f"--limit: {text!r} is not a number from 1 to {LIMIT_MAX}")
+    return int(text)
+
+
+def _moment(text: str) -> datetime:
+    """A moment in ISO 8601; without a zone it is UTC, as everything paycore prints."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UsageProblem(f"--created-before: {text!r} is not a time such as 2025-01-31T12:00:00Z") from None

@@ -1,0 +1,94 @@
+"""Opens what a command works on: the ledger alone for reading, a client for everything that talks to a provider."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+from paycore.cli.options import GlobalOptions, UsageProblem
+from paycore.cli.output import Output
+
+if TYPE_CHECKING:
+    from paycore.domain.payment import Payment
+    from paycore.engine.client import Client
+    from paycore.ledger.api import Ledger
+
+
+@contextmanager
+def open_records(options: GlobalOptions) -> Iterator[Ledger]:
+    """The ledger the configuration names; loads no plugin and nothing that could reach a network."""
+    from paycore.engine.config import load_config
+    from paycore.ledger import open_ledger
+
+    with closing(open_ledger(load_config(options.config).ledger)) as ledger:
+        yield ledger
+
+
+@contextmanager
+def open_client(options: GlobalOptions, output: Output) -> Iterator[Client]:
+    """A client on the configuration; what paycore logs meanwhile becomes words on stderr."""
+    from paycore.engine.client import Client
+
+    hear_warnings(output)
+    with Client(options.config) as pay:
+        yield pay
+
+
+def look_up(ledger: Ledger, options: GlobalOptions, payment_id: str | None, reference: str | None) -> Payment:
+    """The payment a command is about, by its id or by the caller's reference."""
+    check_identity(payment_id, reference)
+    if payment_id is not None:
+        return ledger.get(payment_id).result()
+    return _only(ledger.find(options.account, str(reference)).result(), str(reference))
+
+
+def identify(pay: Client, options: GlobalOptions, payment_id: str | None, reference: str | None) -> Payment:
+    """The same, through a client."""
+    check_identity(payment_id, reference)
+    if payment_id is not None:
+        return pay.get(payment_id)
+    return pay.find(str(reference), account=options.account)
+
+
+def check_identity(payment_id: str | None, reference: str | None) -> None:
+    """Exactly one of the two names a payment."""
+    if (payment_id is None) == (reference is None):
+        raise UsageProblem("name the payment by its ID or by --reference, not by both or neither")
+
+
+def _only(found: tuple[Payment, ...], reference: str) -> Payment:
+    from paycore.errors import NotFound
+
+    if not found:
+        raise NotFound(f"no payment has the reference {reference!r}")
+    if len(found) > 1:
+        accounts = ", ".join(sorted(payment.account for payment in found))
+        raise NotFound(f"reference {reference!r} names a payment on each of {accounts}; add --account")
+    return found[0]
+
+
+class _Words(logging.Handler):
+    """Passes warnings on to the person at the terminal, each one once in a row."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__(logging.WARNING)
+        self._output = output
+        self._last = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        words = record.getMessage()
+        if record.exc_info and record.exc_info[1] is not None:
+            words += f": {type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
+        if words != self._last:
+            self._last = words
+            self._output.warn(words)
+
+
+def hear_warnings(output: Output) -> None:
+    """Let what paycore logs be heard on `output`, in place of an earlier one."""
+    logger = logging.getLogger("paycore")
+    for handler in [handler for handler in logger.handlers if isinstance(handler, _Words)]:
+        logger.removeHandler(handler)
+    logger.addHandler(_Words(output))

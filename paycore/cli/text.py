@@ -1,0 +1,97 @@
+"""Text for a terminal: colours, columns, and other people's words made harmless."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "magenta": "35", "cyan": "36"}
+
+STATUS_COLOURS = {
+    "created": "yellow",
+    "unknown": "magenta",
+    "pending": "yellow",
+    "paid": "green",
+    "succeeded": "green",
+    "failed": "red",
+    "closed": "dim",
+}
+
+
+class Style:
+    """Colours, or none."""
+
+    def __init__(self, *, enabled: bool) -> None:
+        self.enabled = enabled
+
+    def __call__(self, text: str, *names: str) -> str:
+        if not self.enabled or not text:
+            return text
+        codes = ";".join(_CODES[name] for name in names)
+        return f"\x1b[{codes}m{text}\x1b[0m"
+
+    def status(self, status: str) -> str:
+        """A status in its colour."""
+        return self(status, STATUS_COLOURS[status])
+
+
+def clean(text: str) -> str:
+    """On one line, without anything that moves a cursor or turns the reading direction."""
+    return _UNSAFE.sub("\ufffd", " ".join(text.split()))
+
+
+def width(text: str) -> int:
+    """Terminal columns `text` takes, colours not counted."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    return sum(_columns(character) for character in plain)
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def shorten(text: str, columns: int) -> str:
+    """`text` cut to so many columns, with an ellipsis where something is missing."""
+    if width(text) <= columns:
+        return text
+    kept, used = "", 0
+    for character in text:
+        used += _columns(character)
+        if used > columns - 1:
+            break
+        kept += character
+    return kept + "…"
+
+
+def align(
+    rows: Sequence[Sequence[str]], *, gap: str = "  ", right: frozenset[int] = frozenset()
+) -> list[str]:
+    """Lines with the cells of each column under each other; `right` are the columns that end together."""
+    widths = [max(width(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = []
+        for index, cell in enumerate(row):
+            filler = " " * (widths[index] - width(cell))
+            cells.append(filler + cell if index in right else cell + filler)
+        lines.append(gap.join(cells).rstrip())
+    return lines
+
+
+def moment(at: datetime) -> str:
+    """A time of day with its date: `2025-01-31 12:00:00 UTC`."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def duration(seconds: float) -> str:
+    """About how long: `45 s`, `12 min`, `3 h`, `2 d`."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size or (seconds >= size and unit == "min"):
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"

@@ -1,0 +1,91 @@
+"""Waiting where somebody watches: a line that moves on a terminal, a plain one now and then elsewhere."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from paycore.cli.options import GlobalOptions, Interrupted
+from paycore.cli.output import Output
+from paycore.cli.text import duration
+
+if TYPE_CHECKING:
+    from paycore.domain.payment import Payment
+    from paycore.engine.client import Client
+
+FRAME_S = 0.1
+LOOK_EVERY_S = 1.0
+PLAIN_LINE_EVERY_S = 30.0
+
+_FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+
+
+def wait(pay: Client, payment: Payment, timeout_s: float, output: Output) -> Payment:
+    """`pay.wait`, watched. Ctrl-C leaves the payment alone and says how to wait for it again."""
+    if payment.status.is_final or payment.review:
+        return payment
+    watcher = _Watcher(pay, payment, timeout_s, output)
+    try:
+        with watcher:
+            return pay.wait(payment.id, timeout_s=timeout_s)
+    except KeyboardInterrupt:
+        resume = resume_command(payment, output.options)
+        raise Interrupted(f"interrupted; the payment goes on without you, come back with: {resume}") from None
+
+
+def resume_command(payment: Payment, options: GlobalOptions) -> str:
+    """What to type to wait for this payment again."""
+    config = "" if options.config is None else f" --config {_quoted(options.config)}"
+    return f"paycore await {payment.id}{config}"
+
+
+def _quoted(text: str) -> str:
+    import shlex
+
+    return shlex.quote(text)
+
+
+class _Watcher:
+    """Tells how long it has taken and what the ledger says, from a thread of its own."""
+
+    def __init__(self, pay: Client, payment: Payment, timeout_s: float, output: Output) -> None:
+        self._pay = pay
+        self._payment = payment
+        self._timeout_s = timeout_s
+        self._output = output
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="paycore-watch-line", daemon=True)
+
+    def __enter__(self) -> None:
+        if self._output.has_words:
+            self._thread.start()
+
+    def __exit__(self, *_exception: object) -> None:
+        self._done.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._output.live("")
+
+    def _run(self) -> None:
+        started = looked = time.monotonic()
+        told_at, told = -PLAIN_LINE_EVERY_S, ""
+        frame = 0
+        while not self._done.wait(FRAME_S if frame else 0):
+            now = time.monotonic()
+            if now - looked >= LOOK_EVERY_S:
+                looked, self._payment = now, self._pay.get(self._payment.id)
+            elapsed_s, status = now - started, self._payment.status
+            if self._output.has_live_line:
+                self._output.live(self._line(frame, elapsed_s))
+            elif status != told or elapsed_s - told_at >= PLAIN_LINE_EVERY_S:
+                told_at, told = elapsed_s, status
+                self._output.say(f"waiting, {duration(elapsed_s)} of {duration(self._timeout_s)}: {status}")
+            frame += 1
+
+    def _line(self, frame: int, elapsed_s: float) -> str:
+        style, payment = self._output.words_style, self._payment
+        spinner = style(_FRAMES[frame % len(_FRAMES)], "cyan")
+        clock = f"{int(elapsed_s) // 60}:{int(elapsed_s) % 60:02d}"
+        hint = style("Ctrl-C leaves it as it is", "dim")
+        return f"{spinner} {clock} of {duration(self._timeout_s)}  {style.status(payment.status)}  {hint}"

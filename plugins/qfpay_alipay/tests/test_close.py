@@ -1,0 +1,116 @@
+"""The close flow: cancel, then ask what the order is now. Source: reference section 5.2."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from paycore.plugin import CloseReply, Done, Rejected, Status, Unknown
+from plugins.qfpay_alipay.tests.support import (
+    BEGUN_AT,
+    NUMBER,
+    SYSSN,
+    Recorder,
+    answer,
+    make_provider,
+    make_ref,
+    run,
+)
+
+
+def found(respcd: str, **fields: str) -> dict[str, Any]:
+    """A query's reply with one record of the order."""
+    record = {"respcd": respcd, "out_trade_no": NUMBER, "syssn": SYSSN, "order_type": "payment", **fields}
+    return {"respcd": "0000", "data": [record]}
+
+
+def close(*replies: object, **fields: Any) -> tuple[CloseReply, Recorder]:
+    """Run the close flow against prepared replies."""
+    gateway = Recorder(replies)
+    return run(make_provider(udid="shop").close(make_ref(**fields)), gateway), gateway
+
+
+def test_close_request_names_the_order_with_its_own_amount_and_time() -> None:
+    """By syssn where known, else by number; txamt required, txdtm of the original."""
+    _, gateway = close({"respcd": "1104"})
+    assert gateway.requests[0].path == "/trade/v1/close"
+    expected = {"txamt": "1099", "txdtm": "2026-01-01 12:00:00", "udid": "shop"}
+    assert gateway.forms[0] == {"out_trade_no": NUMBER, **expected}
+    _, gateway = close({"respcd": "1104"}, provider_id=SYSSN)
+    assert gateway.forms[0] == {"syssn": SYSSN, **expected}
+
+
+@pytest.mark.parametrize("respcd", ["0000", "1143", "1145", "1142", "1263", "1260", "1297", "9999"])
+@pytest.mark.parametrize(
+    ("record", "status"),
+    [
+        (found("1142", cancel="2"), Status.CLOSED),
+        (found("1181"), Status.CLOSED),
+        (found("0000"), Status.PAID),
+        (found("1201"), Status.FAILED),
+    ],
+)
+def test_close_tells_what_the_order_is_now(respcd: str, record: dict[str, Any], status: Status) -> None:
+    """Whatever the cancelling said, the query decides: closed, or paid in between."""
+    outcome, gateway = close({"respcd": respcd}, record)
+    assert isinstance(outcome, Done)
+    assert outcome.value.status is status
+    assert [request.path for request in gateway.requests] == ["/trade/v1/close", "/trade/v1/query"]
+
+
+@pytest.mark.parametrize("respcd", ["0000", "1143", "1145"])
+def test_close_accepted_and_not_done_yet_is_pending(respcd: str) -> None:
+    """The record still waits: nothing is closed before QFPay says so."""
+    outcome, _ = close({"respcd": respcd}, found("1143"))
+    assert isinstance(outcome, Done)
+    assert outcome.value.status is Status.PENDING
+
+
+@pytest.mark.parametrize("respcd", ["1261", "1297", "1101", "9999"])
+def test_close_refused_and_still_waiting_is_rejected(respcd: str) -> None:
+    """The reason is that of the cancelling (1297: closing unsupported, in G2)."""
+    outcome, _ = close({"respcd": respcd, "resperr": "said"}, found("1143"))
+    assert isinstance(outcome, Rejected)
+    assert (outcome.failure.code, outcome.failure.message) == (respcd, "said")
+
+
+@pytest.mark.parametrize("respcd", ["1108", "1150", "1294", "1104"])
+def test_close_refused_outright_needs_no_query(respcd: str) -> None:
+    """Credentials, or a rule that forbids it."""
+    outcome, gateway = close({"respcd": respcd})
+    assert isinstance(outcome, Rejected)
+    assert outcome.failure.code == respcd
+    assert len(gateway.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("replies", "problem"),
+    [
+        ([answer(b"<html>")], "not a Trade in JSON"),
+        ([answer({"respcd": "0000"}, status=500)], "HTTP status 500"),
+        ([{"respcd": "0000"}, answer(b"<html>")], "not a QueryReply in JSON"),
+        ([{"respcd": "0000"}, {"respcd": "0000", "data": []}], "closing: respcd 0000"),
+        ([{"respcd": "0000"}, found("9999")], "closing: respcd 0000"),
+    ],
+)
+def test_close_without_a_definite_end_is_unknown(replies: list[object], problem: str) -> None:
+    """Nothing usable came, or the order can't be found."""
+    outcome, _ = close(*replies)
+    assert isinstance(outcome, Unknown)
+    assert outcome.problem.startswith(problem)
+
+
+def test_close_query_refused_is_told() -> None:
+    """The query's own refusal is an answer about the account."""
+    outcome, _ = close({"respcd": "0000"}, {"respcd": "1108"})
+    assert isinstance(outcome, Rejected)
+
+
+def test_close_of_a_very_old_order_stays_within_ten_requests() -> None:
+    """One to cancel, and at most nine months to look through."""
+    empty = {"respcd": "0000", "data": []}
+    outcome, gateway = close({"respcd": "0000"}, *[empty] * 9, begun_at=BEGUN_AT - timedelta(days=500))
+    assert isinstance(outcome, Unknown)
+    assert len(gateway.requests) == 10

@@ -1,0 +1,383 @@
+"""The create flow: what is sent, and what each reply comes to."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from paycore.plugin import (
+    Created,
+    CreateReply,
+    Done,
+    Money,
+    PaymentObservation,
+    Redirect,
+    Rejected,
+    Response,
+    Secret,
+    Status,
+    Unknown,
+    WalletCall,
+)
+from plugins.qfpay_alipay.tests.support import (
+    APP_CODE,
+    KEY,
+    NUMBER,
+    SYSSN,
+    Gateway,
+    always,
+    answer,
+    fields_in,
+    make_order,
+    make_provider,
+    run,
+)
+from plugins.qfpay_alipay.tests.test_signing import V3, V3_KEY
+from qfpay_alipay.signing import sign_body, sign_request
+
+AUTH_CODE = Secret("283854702356157409")
+ACCEPTED = {
+    "respcd": "0000",
+    "resperr": "success",
+    "respmsg": "",
+    "syssn": SYSSN,
+    "out_trade_no": NUMBER,
+    "txamt": "1099",
+    "txcurrcd": "HKD",
+    "sysdtm": "2026-01-01 12:00:01",
+    "paydtm": "2026-01-01 12:00:01",
+    "pay_url": "https://pay.example/x",
+}
+
+
+def create(gateway: Gateway, *, settings: dict[str, Any] | None = None, **fields: Any) -> CreateReply:
+    """Run the create flow of one order against `gateway`."""
+    return run(make_provider(**(settings or {})).create(make_order(**fields)), gateway)
+
+
+def created(outcome: CreateReply) -> Created:
+    """What a `Done` holds."""
+    assert isinstance(outcome, Done)
+    assert isinstance(outcome.value, Created)
+    return outcome.value
+
+
+# --- what is sent --------------------------------------------------------------------------------------
+
+
+def test_create_request_is_the_documented_one() -> None:
+    """A form to /trade/v1/payment, signed over its raw values, without what was not given."""
+    order = make_order(
+        channel="qr",
+        subject="測試商品",
+        expires_in_s=600,
+        notify_url="https://shop.example/n?a=1&b=2",
+        extra={"pay_tag": "ALIPAYHK"},
+    )
+    request = next(make_provider().create(order))
+    assert (request.method, request.path) == ("POST", "/trade/v1/payment")
+    sent = fields_in(request)
+    assert sent == {
+        "txamt": "1099",
+        "txcurrcd": "HKD",
+        "pay_type": "801501",
+        "out_trade_no": NUMBER,
+        "txdtm": "2026-01-01 12:00:00",
+        "goods_name": "測試商品",
+        "expired_time": "10",
+        "notify_url": "https://shop.example/n?a=1&b=2",
+        "pay_tag": "ALIPAYHK",
+    }
+    assert request.headers == {
+        "X-QF-APPCODE": APP_CODE,
+        "X-QF-SIGN": sign_request(sent, key=Secret(KEY)),
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+
+
+def test_create_request_with_sha256_names_it() -> None:
+    """X-QF-SIGNTYPE goes with SHA256 only; absent means MD5."""
+    request = next(make_provider(sign_type="SHA256").create(make_order()))
+    assert request.headers["X-QF-SIGNTYPE"] == "SHA256"
+    expected = sign_request(fields_in(request), key=Secret(KEY), sign_type="SHA256")
+    assert request.headers["X-QF-SIGN"] == expected
+
+
+def test_create_request_has_mchid_exactly_when_configured() -> None:
+    """If one was issued it goes in every request, signed; if not, the field is absent."""
+    assert "mchid" not in fields_in(next(make_provider().create(make_order())))
+    request = next(make_provider(mchid="ZaMVg12345").create(make_order()))
+    sent = fields_in(request)
+    assert sent["mchid"] == "ZaMVg12345"
+    assert request.headers["X-QF-SIGN"] == sign_request(sent, key=Secret(KEY))
+
+
+def test_create_request_is_signed_with_the_first_key() -> None:
+    """In a rotation the first key signs."""
+    request = next(make_provider(client_key=(Secret("new"), Secret("old"))).create(make_order()))
+    assert request.headers["X-QF-SIGN"] == sign_request(fields_in(request), key=Secret("new"))
+
+
+def test_create_request_device_of_the_order_before_the_accounts() -> None:
+    """`udid` is the order's device, else the account's."""
+    provider = make_provider(udid="shop")
+    assert fields_in(next(provider.create(make_order())))["udid"] == "shop"
+    assert fields_in(next(provider.create(make_order(device_id="till-1"))))["udid"] == "till-1"
+
+
+def test_create_request_time_is_in_the_accounts_zone() -> None:
+    """txdtm is the merchant's own clock; the same order is the same bytes whenever it is sent again."""
+    provider = make_provider(timezone="Asia/Tokyo")
+    first, again = next(provider.create(make_order())), next(provider.create(make_order()))
+    assert fields_in(first)["txdtm"] == "2026-01-01 13:00:00"
+    assert (first.body, first.headers) == (again.body, again.headers)
+
+
+# --- accepted ------------------------------------------------------------------------------------------
+
+
+def test_create_accepted_is_pending_never_paid() -> None:
+    """0000 on a pay_url order means accepted; its paydtm proves nothing (reference 8.1, 8.2)."""
+    value = created(create(always(ACCEPTED)))
+    assert value.action == Redirect(url="https://pay.example/x", show_as="qr")
+    assert value.observation == PaymentObservation(
+        number=NUMBER,
+        status=Status.PENDING,
+        provider_id=SYSSN,
+        amount=Money("10.99", "HKD"),
+        occurred_at=datetime(2026, 1, 1, 4, 0, 1, tzinfo=UTC),
+        words={"respcd": "0000", "resperr": "success"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("region", "channel", "expires_in_s", "sysdtm", "expires_at"),
+    [
+        ("overseas", "web", None, "2026-01-01 12:00:01", datetime(2026, 1, 1, 4, 30, 1, tzinfo=UTC)),
+        ("overseas", "web", 300, "2026-01-01 12:00:01", datetime(2026, 1, 1, 4, 5, 1, tzinfo=UTC)),
+        ("overseas", "wap", 7200, "", datetime(2026, 1, 1, 6, 0, 0, tzinfo=UTC)),
+        ("hk", "web", None, "2026-01-01 12:00:01", None),
+    ],
+)
+def test_create_expiry_is_told_where_it_is_documented(
+    region: str, channel: str, expires_in_s: int | None, sysdtm: str, expires_at: datetime | None
+) -> None:
+    """`expired_time` from QFPay's own time, 30 minutes by default; 801514 has no documented end."""
+    reply = {**ACCEPTED, "sysdtm": sysdtm}
+    outcome = create(
+        always(reply), settings={"region": region}, channel=channel, expires_in_s=expires_in_s
+    )
+    assert created(outcome).expires_at == expires_at
+
+
+def test_create_amount_of_the_reply_is_passed_on_as_it_is() -> None:
+    """Another amount or currency than ours is for the core to see, as text or as number."""
+    value = created(create(always({**ACCEPTED, "txamt": 999, "txcurrcd": "CNY"})))
+    assert value.observation.amount == Money("9.99", "CNY")
+
+
+def test_create_seed_a_sample_reply_decodes() -> None:
+    """
+    Seed A's sample, an overseas WAP reply without out_trade_no and with a blank pay_url.
+
+    Source: seed "Alipay Service Window H5"; the blank URL is a lost reply part, so the order stays known.
+    """
+    sample = {
+        "sysdtm": "2020-04-13 11:32:03", "paydtm": "2020-04-13 11:32:03", "txcurrcd": "HKD", "respmsg": "",
+        "pay_type": "801107", "cardcd": "", "udid": "qiantai2", "txdtm": "2020-04-13 11:32:03", "txamt": "300",
+        "resperr": "success", "syssn": "20200413000200020087171988", "respcd": "0000", "pay_url": "", "chnlsn": "",
+    }  # fmt: skip
+    outcome = create(always(sample), settings={"region": "overseas"}, channel="wap", amount=Money("3.00", "HKD"))
+    assert isinstance(outcome, Unknown)
+    assert outcome.problem == "accepted, but pay_url is missing"
+    assert isinstance(outcome.observation, PaymentObservation)
+    assert outcome.observation.status is Status.PENDING
+    assert outcome.observation.provider_id == "20200413000200020087171988"
+    assert outcome.observation.amount == Money("3.00", "HKD")
+
+
+def test_create_seed_b_sample_reply_decodes() -> None:
+    """Seed B's sample: 801101 accepted, with a pay_url. Source: seed "Alipay Web Payments"."""
+    sample = {
+        "sysdtm": "2020-04-13 10:30:34", "paydtm": "2020-04-13 10:30:34", "txcurrcd": "HKD", "respmsg": "",
+        "pay_type": "801101", "udid": "qiantai2", "txdtm": "2020-04-13 10:30:34", "txamt": "300",
+        "resperr": "success", "out_trade_no": "4K35N374II7UJJ8RGIAE45O2CVHGHFF0",
+        "syssn": "20200413000300020087033882", "respcd": "0000",
+        "pay_url": "https://globalmapi.alipay.com/gateway.do?...", "chnlsn": "",
+    }  # fmt: skip
+    value = created(
+        create(always(sample), settings={"region": "overseas"}, number="4K35N374II7UJJ8RGIAE45O2CVHGHFF0")
+    )
+    assert value.action == Redirect(url="https://globalmapi.alipay.com/gateway.do?...")
+    assert value.observation.status is Status.PENDING
+    assert value.observation.occurred_at == datetime(2020, 4, 13, 2, 30, 34, tzinfo=UTC)
+
+
+def test_create_service_window_reply_decodes() -> None:
+    """800107: pay_params.tradeNO and txcurrcd (seed A's field table; no official sample exists)."""
+    reply = {"respcd": "0000", "syssn": SYSSN, "txcurrcd": "HKD", "pay_params": {"tradeNO": "2026010122001"}}
+    value = created(create(always(reply), channel="jsapi", payer_id="2088802811715388"))
+    assert value.action == WalletCall(call="tradePay", params={"tradeNO": "2026010122001"})
+    assert value.observation.amount is None
+
+
+def test_create_scanned_code_official_reply_is_paid_and_signed() -> None:
+    """V3, the official signed CPM reply of G2: paid at once."""
+    gateway = always(V3, headers={"x-qf-sign": "1E2CE7C2A7F8F581C354A857182B7A31"})
+    outcome = create(
+        gateway,
+        settings={"client_key": (Secret(V3_KEY),), "require_signed_replies": True},
+        channel="barcode",
+        auth_code=AUTH_CODE,
+        number="130145934788787530052",
+        amount=Money("0.01", "CNY"),
+    )
+    value = created(outcome)
+    assert value.action is None
+    assert value.expires_at is None
+    assert value.observation.status is Status.PAID
+    assert value.observation.provider_id == "20180112000100020001662134"
+    assert value.observation.amount == Money("0.01", "CNY")
+    assert value.observation.words == {"respcd": "0000", "resperr": "交易成功", "pay_type": "800108"}
+    # The reply has no paydtm; sysdtm is QFPay's time of the trade.
+    assert value.observation.occurred_at == datetime(2018, 1, 12, 11, 31, 16, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("respcd", ["1143", "1145", "1298", "2999"])
+def test_create_scanned_code_in_progress_is_pending(respcd: str) -> None:
+    """The payer is typing a password: ask again."""
+    value = created(
+        create(always({**ACCEPTED, "respcd": respcd}), channel="barcode", auth_code=AUTH_CODE)
+    )
+    assert value.observation.status is Status.PENDING
+    assert value.observation.words["respcd"] == respcd
+
+
+def test_create_scanned_code_paid_without_syssn_is_unknown() -> None:
+    """Paid needs QFPay's id; the query will tell it."""
+    outcome = create(always({"respcd": "0000"}), channel="barcode", auth_code=AUTH_CODE)
+    assert outcome == Unknown(problem="paid, but without syssn")
+
+
+@pytest.mark.parametrize("respcd", ["1143", "1145"])
+def test_create_in_progress_with_a_url_can_be_paid(respcd: str) -> None:
+    """1143 on a URL order is an order all the same; without its URL it stays known."""
+    value = created(create(always({**ACCEPTED, "respcd": respcd})))
+    assert value.action is not None
+    outcome = create(always({"respcd": respcd, "syssn": SYSSN}))
+    assert isinstance(outcome, Unknown)
+    assert outcome.observation is not None
+
+
+@pytest.mark.parametrize("respcd", ["1142", "1181", "1263"])
+def test_create_of_a_closed_order_is_closed(respcd: str) -> None:
+    """A resend may meet an order that has ended meanwhile."""
+    observation = created(create(always({"respcd": respcd, "resperr": "closed"}))).observation
+    assert observation.status is Status.CLOSED
+    assert observation.failure is not None
+    assert observation.failure.code == respcd
+
+
+# --- refused or unclear --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reply", [{"respcd": "1102"}, {"respcd": "2011"}, {"respcd": "1251", "respmsg": "out_trade_no is used"}])
+def test_create_number_in_use_is_a_duplicate(reply: dict[str, str]) -> None:
+    """Two documented codes and the one seen live."""
+    outcome = create(always(reply))
+    assert isinstance(outcome, Rejected)
+    assert outcome.is_duplicate
+
+
+@pytest.mark.parametrize("respcd", ["1104", "1105", "1108", "1243", "1251"])
+def test_create_refused_account_is_the_operators(respcd: str) -> None:
+    """Credentials and settings: nothing moved, and someone must mend them."""
+    outcome = create(always({"respcd": respcd, "resperr": "signature error", "respmsg": "filter error"}))
+    assert isinstance(outcome, Rejected)
+    assert not outcome.is_duplicate
+    assert outcome.failure.who_acts == "operator"
+    assert outcome.failure.message == "signature error; filter error"
+
+
+@pytest.mark.parametrize(
+    ("response", "problem"),
+    [
+        (answer(ACCEPTED, status=500), "HTTP status 500"),
+        (answer(ACCEPTED, status=429), "HTTP status 429"),
+        (answer(ACCEPTED, status=201), "HTTP status 201"),
+        (answer({"respcd": "1108"}, status=401), "HTTP status 401"),
+        (answer(b"<html>"), "not a PaymentReply in JSON"),
+        (answer(b'{"respcd": "0000", "sys'), "not a PaymentReply in JSON"),
+        (answer(b""), "not a PaymentReply in JSON"),
+        (answer({**ACCEPTED, "out_trade_no": "ANOTHER"}), "the reply's out_trade_no is not that of the request"),
+        (answer({"respcd": "1201", "out_trade_no": "ANOTHER"}), "the reply's out_trade_no is not that of the request"),
+        (answer({**ACCEPTED, "txamt": "10.99"}), "txamt is not a whole number of minor units"),
+        (answer({**ACCEPTED, "txcurrcd": "XXX"}), "txcurrcd is no currency"),
+        (answer({"respcd": "1298x"}), "respcd 1298x: no text. Query the order before anything else"),
+    ],
+)
+def test_create_unusable_answer_is_unknown(response: Response, problem: str) -> None:
+    """Nothing definite: money may have moved, whatever the status says."""
+    outcome = create(lambda request: response)
+    assert isinstance(outcome, Unknown)
+    assert outcome.problem.startswith(problem)
+    assert outcome.observation is None
+
+
+def test_create_unsafe_url_is_not_shown_and_the_order_stays_known() -> None:
+    """A URL in a reply is refused when its form is unsafe; QFPay has the order all the same."""
+    outcome = create(always({**ACCEPTED, "pay_url": "http://evil.example/"}))
+    assert isinstance(outcome, Unknown)
+    assert outcome.problem == "accepted, but pay_url has a scheme other than https"
+    assert isinstance(outcome.observation, PaymentObservation)
+    assert outcome.observation.provider_id == SYSSN
+
+
+# --- signatures of replies -----------------------------------------------------------------------------
+
+BODY = answer(ACCEPTED).body
+GOOD = sign_body(BODY, key=Secret(KEY))
+GOOD_SHA256 = sign_body(BODY, key=Secret(KEY), sign_type="SHA256")
+
+
+@pytest.mark.parametrize(
+    ("headers", "holds"),
+    [
+        ({"x-qf-sign": GOOD}, True),
+        ({"x-qf-sign": GOOD.lower()}, True),
+        ({"x-qf-sign": GOOD_SHA256, "x-qf-signtype": "sha256"}, True),
+        ({"x-qf-sign": GOOD, "x-qf-signtype": "MD5"}, True),
+        ({"x-qf-sign": GOOD_SHA256}, False),
+        ({"x-qf-sign": "0" * 32}, False),
+        ({"x-qf-sign": ""}, False),
+        ({}, None),
+    ],
+)
+def test_create_reply_signature_is_checked_when_present(headers: dict[str, str], holds: bool | None) -> None:
+    """Body and key. By default a mismatch is noted beside the answer; where required, it is no answer."""
+    noted = created(create(always(BODY, headers=headers))).observation.words.get("signature")
+    assert noted == ("mismatch" if holds is False else None)
+    strict = create(always(BODY, headers=headers), settings={"require_signed_replies": True})
+    if holds:
+        assert isinstance(strict, Done)
+    else:
+        assert strict == Unknown(problem="the reply is not signed as this account requires")
+
+
+def test_create_reply_signed_with_the_old_key_holds() -> None:
+    """In a rotation every key verifies."""
+    settings = {"client_key": (Secret("new"), Secret(KEY)), "require_signed_replies": True}
+    assert isinstance(create(always(BODY, headers={"x-qf-sign": GOOD}), settings=settings), Done)
+
+
+def test_create_never_shows_a_secret() -> None:
+    """Keys and scanned codes are in no repr of a request, and in no outcome."""
+    order = make_order(channel="barcode", auth_code=AUTH_CODE)
+    provider = make_provider()
+    flow = provider.create(order)
+    shown = [repr(next(flow)), repr(provider._settings), repr(order)]
+    for reply in ({"respcd": "1202"}, {"respcd": "9999"}, ACCEPTED):
+        shown.append(repr(create(always(reply), channel="barcode", auth_code=AUTH_CODE)))
+    assert not [text for text in shown if KEY in text or AUTH_CODE.reveal() in text]

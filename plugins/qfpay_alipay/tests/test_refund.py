@@ -1,0 +1,152 @@
+"""The refund flow. Source: G5 "Refund API Guide", 91APP's notes (reference section 5.1)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from paycore.plugin import Done, Money, RefundObservation, RefundReply, RefundStatus, Rejected, Secret, Unknown
+from plugins.qfpay_alipay.tests.support import (
+    BEGUN_AT,
+    KEY,
+    SYSSN,
+    Gateway,
+    Recorder,
+    always,
+    answer,
+    fields_in,
+    make_provider,
+    make_ref,
+    make_refund,
+    run,
+)
+from qfpay_alipay.signing import sign_request
+
+REFUNDED = {
+    "respcd": "0000",
+    "resperr": "success",
+    "syssn": "20260101000300020012345699",
+    "orig_syssn": SYSSN,
+    "out_trade_no": "01JGFJJZ00QFPAYREFUND00001",
+    "txamt": "200",
+    "txcurrcd": "HKD",
+    "sysdtm": "2026-01-01 12:10:01",
+    "paydtm": "2026-01-01 12:10:02",
+}
+
+
+def refund(gateway: Gateway, **fields: Any) -> RefundReply:
+    """Run the refund flow against `gateway`."""
+    return run(make_provider(udid="shop").refund(make_refund(**fields)), gateway)
+
+
+def test_refund_request_names_both_and_has_no_currency() -> None:
+    """The payment by syssn, the refund by its own number, txamt always, txdtm of the refund."""
+    request = next(make_provider(mchid="M1").refund(make_refund()))
+    assert (request.method, request.path) == ("POST", "/trade/v1/refund")
+    sent = fields_in(request)
+    assert sent == {
+        "syssn": SYSSN,
+        "out_trade_no": "01JGFJJZ00QFPAYREFUND00001",
+        "txamt": "200",
+        "txdtm": "2026-01-01 12:10:00",
+        "mchid": "M1",
+    }
+    assert request.headers["X-QF-SIGN"] == sign_request(sent, key=Secret(KEY))
+
+
+def test_refund_accepted_has_succeeded() -> None:
+    """0000: the money goes back; the refund has a syssn of its own."""
+    outcome = refund(always(REFUNDED))
+    assert outcome == Done(
+        RefundObservation(
+            number="01JGFJJZ00QFPAYREFUND00001",
+            status=RefundStatus.SUCCEEDED,
+            provider_id="20260101000300020012345699",
+            amount=Money("2.00", "HKD"),
+            occurred_at=datetime(2026, 1, 1, 4, 10, 2, tzinfo=UTC),
+            words={"respcd": "0000", "resperr": "success"},
+        )
+    )
+
+
+@pytest.mark.parametrize("respcd", ["1143", "1145", "2999"])
+def test_refund_in_progress_is_pending(respcd: str) -> None:
+    """The record appears later as 0000."""
+    outcome = refund(always({**REFUNDED, "respcd": respcd, "paydtm": ""}))
+    assert isinstance(outcome, Done)
+    assert outcome.value.status is RefundStatus.PENDING
+    assert outcome.value.occurred_at == datetime(2026, 1, 1, 4, 10, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("reply", "retryable", "who_acts"),
+    [
+        ({"respcd": "1269", "resperr": "balance is 0"}, True, "caller"),
+        ({"respcd": "1270"}, False, "caller"),
+        ({"respcd": "1271"}, False, "caller"),
+        ({"respcd": "1272"}, False, "caller"),
+        ({"respcd": "1264", "respmsg": "wrong cancel"}, False, "caller"),
+        ({"respcd": "1124"}, False, "caller"),
+        ({"respcd": "1125"}, False, "caller"),
+        ({"respcd": "1268"}, False, "caller"),
+        ({"respcd": "1155"}, False, "caller"),
+        ({"respcd": "1250"}, False, "caller"),
+        ({"respcd": "1265", "resperr": "over the refundable time limit"}, False, "caller"),
+        ({"respcd": "1265", "resperr": "try after 00:30"}, True, "caller"),
+        ({"respcd": "1108"}, False, "operator"),
+    ],
+)
+def test_refund_refused_moved_nothing(reply: dict[str, str], retryable: bool, who_acts: str) -> None:
+    """A refused refund carries no syssn, and says whether it may be tried again."""
+    outcome = refund(always({**reply, "orig_syssn": SYSSN, "out_trade_no": "01JGFJJZ00QFPAYREFUND00001"}))
+    assert isinstance(outcome, Rejected)
+    assert not outcome.is_duplicate
+    assert (outcome.failure.retryable, outcome.failure.who_acts) == (retryable, who_acts)
+
+
+def test_refund_number_in_use_is_a_duplicate() -> None:
+    """Seen live as 1251, even if the earlier try is still 1143: an earlier send may have arrived."""
+    outcome = refund(always({"respcd": "1251", "respmsg": "out_trade_no is used"}))
+    assert isinstance(outcome, Rejected)
+    assert outcome.is_duplicate
+
+
+@pytest.mark.parametrize(("days", "is_known"), [(365, False), (366, True)])
+def test_refund_bank_busy_is_the_window_for_an_old_payment(days: int, is_known: bool) -> None:
+    """1297: late refunds of Alipay payments are answered so; before, the bank may just be busy."""
+    order = make_ref(provider_id=SYSSN, begun_at=BEGUN_AT - timedelta(days=days))
+    outcome = refund(always({"respcd": "1297"}), order=order, begun_at=BEGUN_AT)
+    assert isinstance(outcome, Rejected if is_known else Unknown)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {**REFUNDED, "out_trade_no": "ANOTHER"},
+        {**REFUNDED, "orig_syssn": "ANOTHER"},
+        {**REFUNDED, "txamt": "-200"},
+        {"respcd": "1295"},
+        {"respcd": "7777"},
+        [],
+    ],
+)
+def test_refund_unusable_answer_is_unknown(reply: object) -> None:
+    """For another order, unreadable, transient or unlisted: ask with the same number."""
+    assert isinstance(refund(always(reply)), Unknown)
+
+
+def test_refund_without_status_200_is_unknown() -> None:
+    """No HTTP status proves that nothing moved."""
+    assert refund(lambda request: answer(REFUNDED, status=502)) == Unknown(problem="HTTP status 502")
+
+
+def test_refund_without_the_payments_syssn_sends_nothing() -> None:
+    """QFPay refunds by its own id only."""
+    gateway = Recorder([])
+    outcome = refund(gateway, order=make_ref())
+    assert isinstance(outcome, Rejected)
+    assert (outcome.failure.code, outcome.failure.who_acts) == ("no_syssn", "caller")
+    assert gateway.requests == []

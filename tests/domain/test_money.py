@@ -1,0 +1,201 @@
+"""Money is exact or refused, and refusing costs next to nothing."""
+
+import pickle
+import re
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paycore.domain import money as money_module
+from paycore.domain.currencies import EXPONENTS
+from paycore.domain.money import MINOR_MAX, Money, currency_exponent
+from paycore.errors import InvalidMoney
+
+MEGABYTE = "9" * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("text", "currency", "minor"),
+    [
+        ("88.00", "HKD", 8800),
+        ("88", "HKD", 8800),
+        ("88.5", "HKD", 8850),
+        ("0", "HKD", 0),
+        ("0.01", "HKD", 1),
+        ("007", "HKD", 700),
+        ("1", "JPY", 1),
+        ("1.234", "BHD", 1234),
+        ("1.2", "BHD", 1200),
+        ("9999999999999.99", "HKD", MINOR_MAX),
+        ("999999999999999", "JPY", MINOR_MAX),
+    ],
+)
+def test_money_exact_text_is_taken(text: str, currency: str, minor: int) -> None:
+    """Digits, and at most as many decimals as the currency has, are minor units exactly."""
+    money = Money(text, currency)
+    assert (money.minor, money.currency, money.exponent) == (minor, currency, EXPONENTS[currency])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ".",
+        ".5",
+        "5.",
+        "1,000.00",
+        "1_000",
+        " 1",
+        "1 ",
+        "1\n",
+        "+1",
+        "-1",
+        "-0",
+        "1e3",
+        "1E3",
+        "1E+3000000",
+        "0x10",
+        "NaN",
+        "Infinity",
+        "\uff11\uff12.\uff13\uff14",  # full-width digits
+        "\u0661\u0662",  # Arabic-Indic digits
+        "\u00b2",  # superscript two
+        "12\u066b34",  # Arabic decimal separator
+        "1.00\x00",
+        "1.2.3",
+        "1.00000",
+        "1" * 16,
+        pytest.param(MEGABYTE, id="1 MB"),
+        pytest.param(f"1.{MEGABYTE}", id="1 MB of decimals"),
+    ],
+)
+def test_money_anything_else_is_refused(text: str) -> None:
+    """What is not plain ASCII digits with one point is refused in short words that show the beginning of it."""
+    with pytest.raises(InvalidMoney, match="is not an amount") as caught:
+        Money(text, "HKD")
+    assert len(str(caught.value)) < 200
+    assert caught.value.field == "amount"
+
+
+def test_money_refusal_looks_at_a_bounded_piece_of_the_text() -> None:
+    """The only thing text meets before it is known to be short is an expression without unbounded repetition."""
+    pattern = money_module._TEXT.pattern
+    assert not re.search(r"[*+]|\{\d*,\}", pattern)
+    assert [int(bound) for bound in re.findall(r"\{1,(\d+)\}", pattern)] == [15, 4]
+
+
+@pytest.mark.parametrize(
+    ("text", "currency", "allowed"),
+    [
+        ("88.001", "HKD", "at most 2 decimals"),
+        ("88.000", "HKD", "at most 2 decimals"),
+        ("1.5", "JPY", "no decimals"),
+        ("1.0", "JPY", "no decimals"),
+        ("1.2345", "BHD", "at most 3 decimals"),
+    ],
+)
+def test_money_more_decimals_than_the_currency_has_is_refused(text: str, currency: str, allowed: str) -> None:
+    """A finer amount than the currency has, even by zeros, is refused with the number it may have."""
+    with pytest.raises(InvalidMoney, match=allowed):
+        Money(text, currency)
+
+
+@pytest.mark.parametrize(("text", "currency"), [("10000000000000.00", "HKD"), ("1000000000000.000", "BHD")])
+def test_money_above_the_upper_bound_is_refused(text: str, currency: str) -> None:
+    """One minor unit above `MINOR_MAX` is refused with the largest amount there is."""
+    with pytest.raises(InvalidMoney, match="more than paycore can hold"):
+        Money(text, currency)
+
+
+@pytest.mark.parametrize("amount", [88, 88.0, Decimal(88), b"88", None, True])
+def test_money_other_types_are_refused(amount: Any) -> None:
+    """Floats, integers and Decimals are refused by name: only text says what is meant."""
+    with pytest.raises(InvalidMoney, match=type(amount).__name__):
+        Money(amount, "HKD")
+
+
+@pytest.mark.parametrize("currency", ["hkd", "HK", "XAU", "XXX", "XTS", "", "HKD ", "€", pytest.param("A" * 100_000, id="long")])
+def test_money_unknown_currency_is_refused(currency: str) -> None:
+    """A code that is not ISO 4217, or has no minor units, is refused, and a long one is not repeated whole."""
+    with pytest.raises(InvalidMoney, match="ISO 4217") as caught:
+        Money("1", currency)
+    assert len(str(caught.value)) < 120
+
+
+def test_money_currency_of_another_type_is_refused() -> None:
+    """A currency that is not text is a typed error, not a crash."""
+    with pytest.raises(InvalidMoney, match="ISO 4217 code"):
+        Money("1", 344)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("minor", [-1, MINOR_MAX + 1, 10**100])
+def test_money_minor_units_out_of_bounds_are_refused(minor: int) -> None:
+    """Minor units go from 0 to `MINOR_MAX`."""
+    with pytest.raises(InvalidMoney, match="minor units go from 0"):
+        Money.from_minor(minor, "HKD")
+
+
+@pytest.mark.parametrize("minor", [1.0, "1", True, None])
+def test_money_minor_units_of_another_type_are_refused(minor: Any) -> None:
+    """Minor units are an integer and nothing that looks like one."""
+    with pytest.raises(InvalidMoney, match="integer"):
+        Money.from_minor(minor, "HKD")
+
+
+@pytest.mark.parametrize("exponent", [-1, 5, 10**9, 2.0, True])
+def test_money_exponent_out_of_bounds_is_refused(exponent: Any) -> None:
+    """A stored amount's exponent is 0 to 4, so that rendering it is bounded work."""
+    with pytest.raises(InvalidMoney, match="exponent"):
+        Money.from_minor(1, "HKD", exponent=exponent)
+
+
+def test_money_stored_exponent_is_kept() -> None:
+    """An amount stored when its currency had another exponent still means what it meant."""
+    assert Money.from_minor(150, "JPY", exponent=2).text == "1.50"
+
+
+@given(st.integers(0, MINOR_MAX), st.sampled_from(sorted(EXPONENTS)))
+def test_money_text_reads_back_exactly(minor: int, currency: str) -> None:
+    """What is written is read back as the same money, for every currency."""
+    money = Money.from_minor(minor, currency)
+    assert Money(money.text, currency) == money
+    assert pickle.loads(pickle.dumps(money)) == money
+    assert len(money.text.partition(".")[2]) == currency_exponent(currency)
+
+
+def test_money_is_a_value() -> None:
+    """Equal by content, hashable, immutable, readable."""
+    money = Money("88.00", "HKD")
+    assert money == Money("88", "HKD") != Money("88", "USD")
+    assert hash(money) == hash(Money("88", "HKD"))
+    assert (str(money), repr(money)) == ("88.00 HKD", "Money('88.00', 'HKD')")
+    assert money != 8800
+    with pytest.raises(AttributeError, match="immutable"):
+        money.minor = 1
+
+
+def test_money_is_ordered_within_one_currency() -> None:
+    """All four comparisons within one currency; between two they are refused rather than guessed."""
+    less, more = Money("1", "HKD"), Money("2", "HKD")
+    assert less < more
+    assert less <= more
+    assert less <= Money("1", "HKD")
+    assert more > less
+    assert more >= less
+    assert sorted([more, less]) == [less, more]
+    with pytest.raises(InvalidMoney, match="can't be compared"):
+        _ = less < Money("2", "USD")
+    with pytest.raises(TypeError):
+        _ = less < 2  # type: ignore[operator]
+
+
+def test_currencies_are_those_of_the_iso4217_package() -> None:
+    """The generated table is what the package says, currency by currency."""
+    iso4217 = pytest.importorskip("iso4217")
+    from_package = {
+        currency.code: int(currency.exponent) for currency in iso4217.Currency if currency.exponent is not None
+    }
+    assert dict(EXPONENTS) == from_package
