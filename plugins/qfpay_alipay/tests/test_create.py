@@ -166,9 +166,7 @@ def test_create_expiry_is_told_where_it_is_documented(
 ) -> None:
     """`expired_time` from QFPay's own time, 30 minutes by default; 801514 has no documented end."""
     reply = {**ACCEPTED, "sysdtm": sysdtm}
-    outcome = create(
-        always(reply), settings={"region": region}, channel=channel, expires_in_s=expires_in_s
-    )
+    outcome = create(always(reply), settings={"region": region}, channel=channel, expires_in_s=expires_in_s)
     assert created(outcome).expires_at == expires_at
 
 
@@ -189,7 +187,9 @@ def test_create_seed_a_sample_reply_decodes() -> None:
         "pay_type": "801107", "cardcd": "", "udid": "qiantai2", "txdtm": "2020-04-13 11:32:03", "txamt": "300",
         "resperr": "success", "syssn": "20200413000200020087171988", "respcd": "0000", "pay_url": "", "chnlsn": "",
     }  # fmt: skip
-    outcome = create(always(sample), settings={"region": "overseas"}, channel="wap", amount=Money("3.00", "HKD"))
+    outcome = create(
+        always(sample), settings={"region": "overseas"}, channel="wap", amount=Money("3.00", "HKD")
+    )
     assert isinstance(outcome, Unknown)
     assert outcome.problem == "accepted, but pay_url is missing"
     assert isinstance(outcome.observation, PaymentObservation)
@@ -248,9 +248,7 @@ def test_create_scanned_code_official_reply_is_paid_and_signed() -> None:
 @pytest.mark.parametrize("respcd", ["1143", "1145", "1298", "2999"])
 def test_create_scanned_code_in_progress_is_pending(respcd: str) -> None:
     """The payer is typing a password: ask again."""
-    value = created(
-        create(always({**ACCEPTED, "respcd": respcd}), channel="barcode", auth_code=AUTH_CODE)
-    )
+    value = created(create(always({**ACCEPTED, "respcd": respcd}), channel="barcode", auth_code=AUTH_CODE))
     assert value.observation.status is Status.PENDING
     assert value.observation.words["respcd"] == respcd
 
@@ -283,7 +281,9 @@ def test_create_of_a_closed_order_is_closed(respcd: str) -> None:
 # --- refused or unclear --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("reply", [{"respcd": "1102"}, {"respcd": "2011"}, {"respcd": "1251", "respmsg": "out_trade_no is used"}])
+@pytest.mark.parametrize(
+    "reply", [{"respcd": "1102"}, {"respcd": "2011"}, {"respcd": "1251", "respmsg": "out_trade_no is used"}]
+)
 def test_create_number_in_use_is_a_duplicate(reply: dict[str, str]) -> None:
     """Two documented codes and the one seen live."""
     outcome = create(always(reply))
@@ -311,8 +311,14 @@ def test_create_refused_account_is_the_operators(respcd: str) -> None:
         (answer(b"<html>"), "not a PaymentReply in JSON"),
         (answer(b'{"respcd": "0000", "sys'), "not a PaymentReply in JSON"),
         (answer(b""), "not a PaymentReply in JSON"),
-        (answer({**ACCEPTED, "out_trade_no": "ANOTHER"}), "the reply's out_trade_no is not that of the request"),
-        (answer({"respcd": "1201", "out_trade_no": "ANOTHER"}), "the reply's out_trade_no is not that of the request"),
+        (
+            answer({**ACCEPTED, "out_trade_no": "ANOTHER"}),
+            "the reply's out_trade_no is not that of the request",
+        ),
+        (
+            answer({"respcd": "1201", "out_trade_no": "ANOTHER"}),
+            "the reply's out_trade_no is not that of the request",
+        ),
         (answer({**ACCEPTED, "txamt": "10.99"}), "txamt is not a whole number of minor units"),
         (answer({**ACCEPTED, "txcurrcd": "XXX"}), "txcurrcd is no currency"),
         (answer({"respcd": "1298x"}), "respcd 1298x: no text. Query the order before anything else"),

@@ -30,7 +30,19 @@ TABLE = [
     ),
     ("alipay", "qr", "overseas", "800101", "qrcode", set(), set(), MPM, True, 1, "POST reversal"),
     ("alipay", "qr", "hk", "801501", "qrcode", set(), set(), MPM, True, 1, "POST reversal"),
-    ("alipay", "barcode", "overseas", "800108", "final", {"auth_code"}, set(), set(), False, 1, "POST reversal"),
+    (
+        "alipay",
+        "barcode",
+        "overseas",
+        "800108",
+        "final",
+        {"auth_code"},
+        set(),
+        set(),
+        False,
+        1,
+        "POST reversal",
+    ),
     ("alipay", "barcode", "hk", "800108", "final", {"auth_code"}, set(), set(), False, 1, "POST reversal"),
     ("wallet", "barcode", "overseas", "800008", "final", {"auth_code"}, set(), set(), False, 1, "POST close"),
     ("wallet", "barcode", "hk", "800008", "final", {"auth_code"}, set(), set(), False, 1, "POST close"),
@@ -97,7 +109,12 @@ def test_create_sends_the_pay_type_of_its_row(
     provider = make_provider(region=region)
     provider.check(order)
     sent = fields_in(next(provider.create(order)))
-    spelling = {"payer_id": "openid", "subject": "goods_name", "return_url": "return_url", "auth_code": "auth_code"}
+    spelling = {
+        "payer_id": "openid",
+        "subject": "goods_name",
+        "return_url": "return_url",
+        "auth_code": "auth_code",
+    }
     given = {
         spelling[name]: value if isinstance(value, str) else value.reveal() for name, value in fields.items()
     }
@@ -126,4 +143,3 @@ def test_close_asks_the_endpoint_of_its_row_unless_overridden(
     assert (request.method, request.path.partition("?")[0]) == ("GET", "/trade/v1/reversal")
     assert request.body == b""
     assert fields_in(request)["out_trade_no"] == ref.number
-

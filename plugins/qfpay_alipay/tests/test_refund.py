@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from paycore.plugin import Done, Money, RefundObservation, RefundReply, RefundStatus, Rejected, Secret, Unknown
+from paycore.plugin import (
+    Done,
+    Money,
+    RefundObservation,
+    RefundReply,
+    RefundStatus,
+    Rejected,
+    Secret,
+    Unknown,
+)
 from plugins.qfpay_alipay.tests.support import (
     BEGUN_AT,
     KEY,

@@ -6,8 +6,16 @@ from typing import get_args
 
 import pytest
 
-from plugins.qfpay_alipay.tests.support import SYSSN, always, make_order, make_provider, make_ref, make_refund, run
 from paycore.plugin import Done, Rejected, Secret, Status, Unknown
+from plugins.qfpay_alipay.tests.support import (
+    SYSSN,
+    always,
+    make_order,
+    make_provider,
+    make_ref,
+    make_refund,
+    run,
+)
 from qfpay_alipay.respcodes import CODES, VERDICTS, Asked, Meaning, Verdict, resolve
 
 CLASSES = {
@@ -17,9 +25,7 @@ CLASSES = {
         "1100 1101 1110 1111 1112 1127 1128 1129 1130 1131 1132 1133 1134 1135 1136 1137 1138 1139 1140 1141 1146 "
         "1151 1152 1153 1154 1161 1170 1180 1252 1254 1295 1296 1297 2008 2009 2010"
     ),
-    "declined": (
-        "1113 1114 1115 1116 1117 1118 1144 1147 1201 1202 1203 1204 1205 1212 2004 2005 2006 2007"
-    ),
+    "declined": ("1113 1114 1115 1116 1117 1118 1144 1147 1201 1202 1203 1204 1205 1212 2004 2005 2006 2007"),
     "closed": "1142 1181 1263 1264",
     "state": "1125 1126 1260 1261 1262 1266 1267 1268",
     "duplicate": "1102 2011",
@@ -145,7 +151,13 @@ def test_create_reply_with_code_comes_to_its_outcome(respcd: str) -> None:
 @pytest.mark.parametrize("respcd", CODES)
 def test_refund_reply_with_code_comes_to_its_outcome(respcd: str) -> None:
     """A refund ends as the table says."""
-    expected = {"rejected": Rejected, "duplicate": Rejected, "open": Unknown, "accepted": Done, "pending": Done}
+    expected = {
+        "rejected": Rejected,
+        "duplicate": Rejected,
+        "open": Unknown,
+        "accepted": Done,
+        "pending": Done,
+    }
     outcome = run(make_provider().refund(make_refund()), always({"respcd": respcd, "syssn": "R1"}))
     verdict = VERDICTS["refund"][resolve("refund", respcd).meaning]
     assert isinstance(outcome, expected[verdict])

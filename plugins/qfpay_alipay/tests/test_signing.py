@@ -91,10 +91,22 @@ REQUESTS: list[tuple[str, dict[str, str], str, SignType, str]] = [
     ("V1", fields_of(V1), "789012", "MD5", "E019253E135863C335333C983DF05359"),
     # V4: G4/G5 "Signature" page; it prints no digest, computed from its text.
     ("V4", fields_of(V4), "abcd1234", "MD5", "3CB3AA9C21D818AB4CAFAA8FA3FEACF4"),
-    ("V4", fields_of(V4), "abcd1234", "SHA256", "99D9F7174823928B74C74B1C7A7E1538DF733774DD21C9606A202CB8BB3D74E8"),
+    (
+        "V4",
+        fields_of(V4),
+        "abcd1234",
+        "SHA256",
+        "99D9F7174823928B74C74B1C7A7E1538DF733774DD21C9606A202CB8BB3D74E8",
+    ),
     # V5: G2 "QFPay API in Japanese Business" 3.2 (2018), whose key is literally "Key"; computed.
     ("V5", fields_of(V5), "Key", "MD5", "FE90E1859AF37371A06415CF19F6614F"),
-    ("V5", fields_of(V5), "Key", "SHA256", "55BED8288586B02E3836BF0C4BAEC24C002B1C87E1C355F356A3547AB97A64B4"),
+    (
+        "V5",
+        fields_of(V5),
+        "Key",
+        "SHA256",
+        "55BED8288586B02E3836BF0C4BAEC24C002B1C87E1C355F356A3547AB97A64B4",
+    ),
     # V6 to V9: synthetic key, computed by the reference from the rules of G5-live "Authentication & Signature".
     ("V6", fields_of(V6), KEY, "MD5", "C224383BB68E38E9BCA13630B899BC11"),
     ("V6", fields_of(V6), KEY, "SHA256", "AA79AE9378064B7C4B4A9D9B4533D7CF6316562906325ADD9E425443D853880E"),
@@ -182,7 +194,9 @@ def test_render_canonical_sorts_names_not_pairs() -> None:
     assert render_canonical(fields) == "Z=5&a=4&page=3&page_size=2&pay_type=1"
 
 
-@given(st.dictionaries(st.text(st.characters(codec="utf-8"), min_size=1), st.text(st.characters(codec="utf-8"))))
+@given(
+    st.dictionaries(st.text(st.characters(codec="utf-8"), min_size=1), st.text(st.characters(codec="utf-8")))
+)
 def test_sign_request_does_not_depend_on_order_or_empty_values(fields: dict[str, str]) -> None:
     """Any order of the same fields, with or without empty ones, has one signature; the input stays as it was."""
     before = dict(fields)
@@ -193,7 +207,9 @@ def test_sign_request_does_not_depend_on_order_or_empty_values(fields: dict[str,
     assert fields == before
 
 
-@pytest.mark.parametrize(("key", "usable"), [(KEY, True), ("k", True), ("", False), ("a b", False), ("é", False)])
+@pytest.mark.parametrize(
+    ("key", "usable"), [(KEY, True), ("k", True), ("", False), ("a b", False), ("é", False)]
+)
 def test_is_usable_key_takes_printable_ascii(key: str, usable: bool) -> None:
     """A key is printable ASCII without spaces, and not empty."""
     assert is_usable_key(Secret(key)) is usable

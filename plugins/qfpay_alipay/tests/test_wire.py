@@ -22,7 +22,16 @@ def trade(**fields: Any) -> wire.Trade:
 
 @pytest.mark.parametrize(
     ("respcd", "code"),
-    [("0000", "0000"), (0, "0000"), (1143, "1143"), ("0", "0"), ("", ""), ("é\n", "é"), (-1, "-001"), (10**6, "1000000")],
+    [
+        ("0000", "0000"),
+        (0, "0000"),
+        (1143, "1143"),
+        ("0", "0"),
+        ("", ""),
+        ("é\n", "é"),
+        (-1, "-001"),
+        (10**6, "1000000"),
+    ],
 )
 def test_code_number_gets_its_zeros_back_and_text_stays(respcd: object, code: str) -> None:
     """A serialiser that made a number of 0000 left 0; text is taken as it stands."""
