@@ -60,8 +60,10 @@ class Controls(Protocol):
 
     def show_order(self, number: str) -> Document:
         """
-        One order with at least `state`, `charges` (how often money was taken under this number, 2 means a payer paid
-        twice) and `requests` (how often a payment with this number was asked for, refused repeats included).
+        One order.
+
+        At least with `state`, `charges` (how often money was taken under this number, 2 means a payer paid twice) and
+        `requests` (how often a payment with this number was asked for, refused repeats included).
         """
 
     def pay(self, number: str) -> Document:
@@ -115,4 +117,4 @@ class Sandbox(Protocol):
         """The provider's name, for instance `qfpay-alipay`."""
 
     def open(self, options: SandboxOptions) -> Gateway:
-        """Open the gateway. `ValueError` for a setting that is unknown or out of range, and for a foreign state file."""
+        """Open the gateway. `ValueError` for a setting unknown or out of range, and for a foreign state file."""

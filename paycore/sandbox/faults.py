@@ -21,8 +21,10 @@ class FaultKind(msgspec.Struct, frozen=True, kw_only=True):
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """
-    A fault on the board. `times` is how often it still applies. `path` limits it to one request path; `None` is every
-    path the fault makes sense for.
+    A fault on the board.
+
+    `times` is how often it still applies. `path` limits it to one request path; `None` is every path the fault makes
+    sense for.
     """
 
     id: int
@@ -52,8 +54,10 @@ class FaultBoard:
 
     def add(self, kind: str, *, times: int = 1, path: str | None = None, **options: Option) -> Fault:
         """
-        Let `kind` happen the next `times` times. `ValueError`, with the nearest name there is, for a kind or option
-        that does not exist or a value of the wrong type.
+        Let `kind` happen the next `times` times.
+
+        `ValueError`, with the nearest name there is, for a kind or option that does not exist or a value of the wrong
+        type.
         """
         known = self.kinds.get(kind)
         if known is None:

@@ -47,7 +47,7 @@ def test_connection_breaks(http: httpx.Client, gateway: EchoGateway, kind: str, 
     ],
 )
 def test_answer_is_another_one(
-    http: httpx.Client, gateway: EchoGateway, kind: str, status: int, kind_of_body: str, recorded: bool
+    http: httpx.Client, gateway: EchoGateway, kind: str, status: int, kind_of_body: str, *, recorded: bool
 ) -> None:
     """Another status or body, with the request carried out or not, as asked; once."""
     gateway.faults.add(kind, recorded=recorded)
@@ -73,7 +73,7 @@ def test_redirect_has_its_location(http: httpx.Client, gateway: EchoGateway) -> 
 
 @pytest.mark.parametrize("recorded", [True, False])
 def test_stall_lasts_until_the_client_leaves(
-    http: httpx.Client, gateway: EchoGateway, recorded: bool
+    http: httpx.Client, gateway: EchoGateway, *, recorded: bool
 ) -> None:
     """Nothing comes, the client's deadline ends it; others are served meanwhile."""
     gateway.faults.add("stall", recorded=recorded)

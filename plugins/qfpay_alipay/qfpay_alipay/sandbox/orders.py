@@ -36,6 +36,8 @@ _NOT_REFUNDABLE = {
 
 class Orders:
     """
+    The rules over the book.
+
     `auto_pay_s` lets a simulated payer pay each order after so many sandbox seconds. `takes_late_money` is asked when
     somebody pays an order that is closed, expired or declined. `on_paid` and `on_refunded` are called after the change
     is written.

@@ -19,6 +19,8 @@ class Shape(enum.Enum):
 
 class PayType(msgspec.Struct, frozen=True, kw_only=True):
     """
+    One pay type.
+
     `service` and `product` are Alipay's names in the pay URL. `has_expired_time` says whether `expired_time` has an
     effect. `return_url_max` is the product page's own width. `cancel` is the mark a cancelled order gets.
     """

@@ -21,8 +21,8 @@ _NUMBERS = ("txamt", "cash_fee", "cash_refund_fee")
 
 
 def encode(fields: Mapping[str, Any]) -> bytes:
-    """
-    JSON as Python writes it by default: `", "`, `": "` and `\\uXXXX`.
+    r"""
+    JSON as Python writes it by default: `", "`, `": "` and `\uXXXX`.
 
     The bytes matter, they are what is signed. Source: G2's raw reply (vector V3).
     """

@@ -34,7 +34,9 @@ from qfpay_alipay.sandbox.pay_types import PAY_TYPES, shown_amount
 from qfpay_alipay.sandbox.records import Order, State
 from qfpay_alipay.sandbox.settings import Settings
 
-_CONTENT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:"
+_CONTENT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
+)
 _SHOWN_AS_QR = "801514"
 _SDK_NUMBER = re.compile(r'(?:^|&)out_trade_no="([0-9]+)"')
 

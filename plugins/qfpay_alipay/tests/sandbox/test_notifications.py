@@ -41,7 +41,7 @@ class Receiver:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, format: str, *args: Any) -> None:
+            def log_message(self, *args: Any) -> None:
                 """Keep quiet."""
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -82,7 +82,7 @@ def test_payment_is_notified_when_paid(merchant: Merchant, receiver: Receiver) -
     assert receiver.bodies == []
     merchant.gateway.orders.pay(order["syssn"])
     (fields,) = receiver.got(1)
-    assert ALWAYS <= fields.keys()
+    assert fields.keys() >= ALWAYS
     assert all(isinstance(value, str) for value in fields.values())
     assert (fields["status"], fields["notify_type"], fields["respcd"]) == ("1", "payment", "0000")
     assert (fields["syssn"], fields["out_trade_no"]) == (order["syssn"], order["out_trade_no"])
