@@ -8,12 +8,16 @@ bounded time: ASCII digits and one point, at most 15 digits before it.
 from __future__ import annotations
 
 import re
+from functools import total_ordering
 
 from paycore.domain.currencies import EXPONENTS
 from paycore.errors import InvalidMoney
 
 MINOR_MAX = 10**15 - 1
 """Largest amount in minor units; fits a 64-bit column and a JSON number exactly."""
+
+EXPONENT_MAX = 4
+"""Most digits after the point of any currency in ISO 4217."""
 
 _TEXT = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,4}))?", re.ASCII)
 
@@ -31,6 +35,7 @@ def currency_exponent(currency: str) -> int:
     return exponent
 
 
+@total_ordering
 class Money:
     """
     An exact, non-negative amount: `Money("88.00", "HKD")` or `Money.from_minor(8800, "HKD")`.
@@ -69,8 +74,11 @@ class Money:
             raise InvalidMoney(f"minor units are an integer, not {type(minor).__name__}")
         if not 0 <= minor <= MINOR_MAX:
             raise InvalidMoney(f"minor units go from 0 to {MINOR_MAX}")
+        exponent = currency_exponent(currency) if exponent is None else exponent
+        if type(exponent) is not int or not 0 <= exponent <= EXPONENT_MAX:
+            raise InvalidMoney(f"a currency's exponent goes from 0 to {EXPONENT_MAX}")
         money = cls.__new__(cls)
-        _fill(money, minor, currency, currency_exponent(currency) if exponent is None else exponent)
+        _fill(money, minor, currency, exponent)
         return money
 
     def __setattr__(self, name: str, value: object) -> None:

@@ -117,7 +117,9 @@ def test_money_other_types_are_refused(amount: Any) -> None:
         Money(amount, "HKD")
 
 
-@pytest.mark.parametrize("currency", ["hkd", "HK", "XAU", "XXX", "XTS", "", "HKD ", "€", pytest.param("A" * 100_000, id="long")])
+@pytest.mark.parametrize(
+    "currency", ["hkd", "HK", "XAU", "XXX", "XTS", "", "HKD ", "€", pytest.param("A" * 100_000, id="long")]
+)
 def test_money_unknown_currency_is_refused(currency: str) -> None:
     """A code that is not ISO 4217, or has no minor units, is refused, and a long one is not repeated whole."""
     with pytest.raises(InvalidMoney, match="ISO 4217") as caught:
@@ -196,6 +198,8 @@ def test_currencies_are_those_of_the_iso4217_package() -> None:
     """The generated table is what the package says, currency by currency."""
     iso4217 = pytest.importorskip("iso4217")
     from_package = {
-        currency.code: int(currency.exponent) for currency in iso4217.Currency if currency.exponent is not None
+        currency.code: int(currency.exponent)
+        for currency in iso4217.Currency
+        if currency.exponent is not None
     }
     assert dict(EXPONENTS) == from_package
