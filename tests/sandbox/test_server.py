@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -21,6 +22,7 @@ from tests.sandbox.echo import EchoGateway, EchoSandbox
 CHILD = """
 import json, sys
 from pathlib import Path
+from typing import Any
 from paycore.sandbox.server import serve_forever
 from tests.sandbox.echo import EchoSandbox
 serve_forever(EchoSandbox(), port=int(sys.argv[1]), state=Path(sys.argv[2]), auto_pay_s=None, speed=1.0,
@@ -81,7 +83,7 @@ def test_server_with_bad_settings_leaves_nothing_open() -> None:
 
 
 @pytest.mark.parametrize("options", [{"speed": 0}, {"speed": -1}, {"auto_pay_s": -0.1}])
-def test_options_out_of_range_are_refused(options: dict[str, float]) -> None:
+def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
     """A speed above 0, an auto-pay not negative."""
     with pytest.raises(ValueError, match=next(iter(options))):
         SandboxOptions(public_url="http://x", **options)

@@ -8,11 +8,9 @@ language, so that a client must not read them (reference section 3.4).
 from __future__ import annotations
 
 OK = "0000"
-DUPLICATE_REQUEST = "1102"
 FORMAT = "1103"
 PARAMETER = "1104"
 SIGNATURE = "1108"
-NOT_OPERABLE = "1136"
 CLOSED = "1142"
 UNPAID = "1143"
 PROCESSING = "1145"
@@ -33,11 +31,9 @@ TOO_MUCH = "1272"
 
 TEXTS = {
     OK: "success",
-    DUPLICATE_REQUEST: "duplicate request",
     FORMAT: "request format error",
     PARAMETER: "parameter error",
     SIGNATURE: "signature error",
-    NOT_OPERABLE: "transaction not found or not operable",
     CLOSED: "order closed",
     UNPAID: "order not paid yet or payer is entering the password",
     PROCESSING: "transaction is being processed",
