@@ -113,6 +113,8 @@ def _checked(kind: FaultKind, name: str, value: Option) -> Option:
     if isinstance(default, bool) or isinstance(value, bool):
         fits = isinstance(default, bool) and isinstance(value, bool)
     elif isinstance(default, str):
+        # A command line cannot tell the code 1265 from the number.
+        value = str(value) if isinstance(value, int) else value
         fits = isinstance(value, str)
     else:
         fits = isinstance(value, (int, float)) and value >= 0
