@@ -361,7 +361,9 @@ GOOD_SHA256 = sign_body(BODY, key=Secret(KEY), sign_type="SHA256")
         ({}, None),
     ],
 )
-def test_create_reply_signature_is_checked_when_present(headers: dict[str, str], holds: bool | None) -> None:
+def test_create_reply_signature_is_checked_when_present(
+    headers: dict[str, str], *, holds: bool | None
+) -> None:
     """Body and key. By default a mismatch is noted beside the answer; where required, it is no answer."""
     noted = created(create(always(BODY, headers=headers))).observation.words.get("signature")
     assert noted == ("mismatch" if holds is False else None)
@@ -384,6 +386,6 @@ def test_create_never_shows_a_secret() -> None:
     provider = make_provider()
     flow = provider.create(order)
     shown = [repr(next(flow)), repr(provider._settings), repr(order)]
-    for reply in ({"respcd": "1202"}, {"respcd": "9999"}, ACCEPTED):
-        shown.append(repr(create(always(reply), channel="barcode", auth_code=AUTH_CODE)))
+    replies = ({"respcd": "1202"}, {"respcd": "9999"}, ACCEPTED)
+    shown += [repr(create(always(reply), channel="barcode", auth_code=AUTH_CODE)) for reply in replies]
     assert not [text for text in shown if KEY in text or AUTH_CODE.reveal() in text]

@@ -101,24 +101,26 @@ def test_check_field_outside_its_bound_is_refused(fields: dict[str, Any], field:
     assert problem in str(refused.value)
 
 
+def problem_with(**fields: Any) -> InvalidField | None:
+    """What the check says of an order with these fields."""
+    try:
+        make_provider().check(make_order(**fields))
+    except InvalidField as refused:
+        return refused
+    return None
+
+
 @given(st.text(min_size=1, max_size=130))
 def test_check_auth_code_never_shows_it(code: str) -> None:
     """Whatever is wrong with a scanned code, the error does not repeat it."""
-    marked = f"CANARY{code}"
-    try:
-        make_provider().check(make_order(auth_code=Secret(marked)))
-    except InvalidField as refused:
-        assert "CANARY" not in str(refused)
+    assert "CANARY" not in str(problem_with(auth_code=Secret(f"CANARY{code}")))
 
 
 @given(st.text(max_size=30), st.text(max_size=80))
-def test_check_any_text_is_refused_by_name_or_taken(subject: str, return_url: str) -> None:
+def test_check_any_text_is_refused_by_name_or_can_be_sent(subject: str, return_url: str) -> None:
     """No text makes the check raise anything else, and what passes can be signed and sent."""
-    order = make_order(subject=subject, return_url=return_url)
-    provider = make_provider()
-    try:
-        provider.check(order)
-    except InvalidField as refused:
-        assert refused.field in ("subject", "return_url")
+    refused = problem_with(subject=subject, return_url=return_url)
+    if refused is None:
+        next(make_provider().create(make_order(subject=subject, return_url=return_url)))
     else:
-        next(provider.create(order))
+        assert refused.field in ("subject", "return_url")

@@ -108,7 +108,7 @@ def test_refund_in_progress_is_pending(respcd: str) -> None:
         ({"respcd": "1108"}, False, "operator"),
     ],
 )
-def test_refund_refused_moved_nothing(reply: dict[str, str], retryable: bool, who_acts: str) -> None:
+def test_refund_refused_moved_nothing(reply: dict[str, str], *, retryable: bool, who_acts: str) -> None:
     """A refused refund carries no syssn, and says whether it may be tried again."""
     outcome = refund(always({**reply, "orig_syssn": SYSSN, "out_trade_no": "01JGFJJZ00QFPAYREFUND00001"}))
     assert isinstance(outcome, Rejected)
@@ -124,7 +124,7 @@ def test_refund_number_in_use_is_a_duplicate() -> None:
 
 
 @pytest.mark.parametrize(("days", "is_known"), [(365, False), (366, True)])
-def test_refund_bank_busy_is_the_window_for_an_old_payment(days: int, is_known: bool) -> None:
+def test_refund_bank_busy_is_the_window_for_an_old_payment(days: int, *, is_known: bool) -> None:
     """1297: late refunds of Alipay payments are answered so; before, the bank may just be busy."""
     order = make_ref(provider_id=SYSSN, begun_at=BEGUN_AT - timedelta(days=days))
     outcome = refund(always({"respcd": "1297"}), order=order, begun_at=BEGUN_AT)

@@ -119,7 +119,7 @@ RESOLVED = [
 
 @pytest.mark.parametrize(("asked", "respcd", "text", "late", "meaning", "retryable"), RESOLVED)
 def test_resolve_ambiguous_code_is_told_apart(
-    asked: Asked, respcd: str, text: str, late: bool, meaning: str, retryable: bool
+    asked: Asked, respcd: str, text: str, *, late: bool, meaning: str, retryable: bool
 ) -> None:
     """1250, 1251, 1265 and 1297 mean different things by operation, text and age (reference 5.1, 91APP)."""
     code = resolve(asked, respcd, text=text, is_late_refund=late)

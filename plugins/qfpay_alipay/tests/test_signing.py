@@ -210,6 +210,6 @@ def test_sign_request_does_not_depend_on_order_or_empty_values(fields: dict[str,
 @pytest.mark.parametrize(
     ("key", "usable"), [(KEY, True), ("k", True), ("", False), ("a b", False), ("é", False)]
 )
-def test_is_usable_key_takes_printable_ascii(key: str, usable: bool) -> None:
+def test_is_usable_key_takes_printable_ascii(key: str, *, usable: bool) -> None:
     """A key is printable ASCII without spaces, and not empty."""
     assert is_usable_key(Secret(key)) is usable

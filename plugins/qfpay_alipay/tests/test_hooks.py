@@ -1,0 +1,63 @@
+"""What the plugin registers, and what the account declares to the core."""
+
+from __future__ import annotations
+
+import string
+import subprocess
+import sys
+from importlib.metadata import entry_points
+
+from paycore.plugin import CreateResend, RequestBudget
+from plugins.qfpay_alipay.tests.support import make_provider
+from qfpay_alipay import hooks
+from qfpay_alipay.provider import QFPayAlipay
+from qfpay_alipay.settings import QFPaySettings
+
+
+def test_hook_register_providers_is_the_one_provider() -> None:
+    """`qfpay-alipay`, found by the entry point group `paycore`."""
+    assert list(hooks.paycore_register_providers()) == [QFPayAlipay]
+    (entry,) = entry_points(group="paycore", name="qfpay-alipay")
+    assert entry.load() is hooks
+
+
+def test_hook_register_sandboxes_is_the_providers_sandbox() -> None:
+    """Named like its provider."""
+    (sandbox,) = hooks.paycore_register_sandboxes()
+    assert sandbox.name == QFPayAlipay.info.name
+
+
+def test_hooks_import_neither_the_sandbox_nor_a_web_server() -> None:
+    """The sandbox needs an extra; the provider works without it."""
+    code = (
+        "import sys, qfpay_alipay.hooks; "
+        "print([m for m in sys.modules if m.startswith(('qfpay_alipay.sandbox', 'starlette', 'httpx'))])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
+def test_info_names_the_documented_hosts() -> None:
+    """G5 "Environments": test moves real wallets' money but is not settled; live settles."""
+    info = QFPayAlipay.info
+    assert (info.name, info.settings) == ("qfpay-alipay", QFPaySettings)
+    assert info.base_urls == {
+        "test": "https://test-openapi-hk.qfapi.com",
+        "live": "https://openapi-hk.qfapi.com",
+    }
+    assert info.live_hosts == {"openapi-hk.qfapi.com"}
+
+
+def test_capabilities_are_the_documented_ones() -> None:
+    """Budget of "API Usage Guidelines", String(128) numbers, a repeated number is refused."""
+    capabilities = make_provider().capabilities
+    assert capabilities.budget == RequestBudget(per_second=100, per_minute=400)
+    assert set(capabilities.number.characters) == set(string.ascii_letters + string.digits)
+    assert capabilities.number.length_max == 128
+    assert capabilities.create_resend is CreateResend.REFUSED_AS_DUPLICATE
+    assert capabilities.query_proves_absence_after_s == 5
+    assert not capabilities.notifications_trusted
+    product = capabilities.product("alipay", "web")
+    assert product is not None
+    assert (product.close, product.refund) == (True, "partial")
+    assert capabilities.product("alipay", "kiosk") is None

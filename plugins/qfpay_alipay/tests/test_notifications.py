@@ -1,0 +1,186 @@
+"""Notifications: authentic first, read afterwards. Source: "Asynchronous Notifications" (reference 2.3, 7)."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paycore.plugin import (
+    MalformedNotification,
+    Money,
+    NotAuthentic,
+    Notification,
+    Observation,
+    PaymentObservation,
+    RefundObservation,
+    RefundStatus,
+    Reply,
+    Secret,
+    Status,
+)
+from plugins.qfpay_alipay.tests.support import KEY, SYSSN, make_provider
+from plugins.qfpay_alipay.tests.test_signing import V10
+from qfpay_alipay.signing import sign_body
+
+NOTICE = {
+    "status": "1", "notify_type": "payment", "pay_type": "801514", "syssn": SYSSN, "out_trade_no": "A1",
+    "txamt": "1099", "txcurrcd": "HKD", "txdtm": "2026-01-01 12:00:00", "sysdtm": "2026-01-01 12:00:01",
+    "paydtm": "2026-01-01 12:00:20", "cancel": "0", "respcd": "0000",
+}  # fmt: skip
+
+
+def arrived(body: bytes, **headers: str) -> Notification:
+    """A notification with these headers."""
+    return Notification(body=body, headers=headers, received_at=datetime(2026, 1, 1, 4, 1, tzinfo=UTC))
+
+
+def verify(body: object, *, settings: dict[str, Any] | None = None) -> list[Observation]:
+    """Verify a notification that is signed with K."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    signature = sign_body(content, key=Secret(KEY))
+    return list(make_provider(**(settings or {})).verify(arrived(content, **{"x-qf-sign": signature})))
+
+
+@pytest.mark.parametrize("sign_type", ["MD5", "SHA256"])
+def test_verify_vector_10_is_a_payment(sign_type: str) -> None:
+    """V10: MD5 over the raw body, even for an account whose requests use SHA256."""
+    assert verify(V10, settings={"sign_type": sign_type}) == [
+        PaymentObservation(
+            number="ORD-20260101-0002",
+            status=Status.PAID,
+            provider_id="20260101000300020012345680",
+            amount=Money("10.99", "HKD"),
+            occurred_at=datetime(2026, 1, 1, 4, 0, 20, tzinfo=UTC),
+            words={"respcd": "0000", "cancel": "0", "pay_type": "800101"},
+        )
+    ]
+
+
+@pytest.mark.parametrize("header", ["5BE5F26AF4231825063E13B2FB90C3D3", "5be5f26af4231825063e13b2fb90c3d3"])
+def test_verify_signature_in_either_case_and_under_any_key_holds(header: str) -> None:
+    """In a rotation every key verifies."""
+    provider = make_provider(client_key=(Secret("new"), Secret(KEY)))
+    assert provider.verify(arrived(V10, **{"x-qf-sign": header}))
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (V10, {}),
+        (V10, {"x-qf-sign": ""}),
+        (V10, {"x-qf-sign": "0" * 32}),
+        (V10, {"x-qf-sign": " 5BE5F26AF4231825063E13B2FB90C3D3"}),
+        (V10 + b"\n", {"x-qf-sign": "5BE5F26AF4231825063E13B2FB90C3D3"}),
+        (V10.replace(b"1099", b"9999"), {"x-qf-sign": "5BE5F26AF4231825063E13B2FB90C3D3"}),
+        (V10, {"x-qf-sign": sign_body(V10, key=Secret("another"))}),
+        (V10, {"x-qf-sign": sign_body(V10, key=Secret(KEY), sign_type="SHA256"), "x-qf-signtype": "SHA256"}),
+        (b"not json", {"x-qf-sign": "0" * 32}),
+    ],
+)
+def test_verify_without_a_valid_signature_is_not_authentic(body: bytes, headers: dict[str, str]) -> None:
+    """Missing, wrong, of another key, over other bytes, by another hash: nothing is read."""
+    with pytest.raises(NotAuthentic) as refused:
+        make_provider().verify(arrived(body, **headers))
+    assert KEY not in str(refused.value)
+
+
+def test_verify_refund_is_a_refund_by_its_own_number() -> None:
+    """In a refund's notice syssn and out_trade_no are the refund's own (G5-zh-live)."""
+    assert verify({**NOTICE, "notify_type": "refund", "txamt": "200"}) == [
+        RefundObservation(
+            number="A1",
+            status=RefundStatus.SUCCEEDED,
+            provider_id=SYSSN,
+            amount=Money("2.00", "HKD"),
+            occurred_at=datetime(2026, 1, 1, 4, 0, 20, tzinfo=UTC),
+            words={"respcd": "0000", "cancel": "0", "pay_type": "801514"},
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {**NOTICE, "notify_type": "close"},
+        {**NOTICE, "notify_type": "unfreeze"},
+        {"notify_type": "subscription_payment", "state": "FAILED"},
+        {"notify_type": "payment_token"},
+        {**NOTICE, "notify_type": None},
+        {name: value for name, value in NOTICE.items() if name != "notify_type"},
+        {**NOTICE, "notify_type": "PAYMENT"},
+        {**NOTICE, "status": "0"},
+        {**NOTICE, "respcd": "9999"},
+        {**NOTICE, "respcd": "9999", "notify_type": "refund"},
+        {},
+    ],
+)
+def test_verify_other_kind_says_nothing(body: dict[str, Any]) -> None:
+    """Foreign and unknown kinds are acknowledged and kept, never read as a payment."""
+    assert verify(body) == []
+
+
+@pytest.mark.parametrize("status", ["1", 1, "", None])
+def test_verify_status_one_or_left_out_is_a_success(status: object) -> None:
+    """Documented as always "1"."""
+    assert len(verify({**NOTICE, "status": status})) == 1
+
+
+def test_verify_unsuccessful_code_is_never_paid() -> None:
+    """Notices are sent for successes only; one that says otherwise is read as its code."""
+    (observation,) = verify({**NOTICE, "respcd": "1143"})
+    assert observation.status is Status.PENDING
+
+
+@pytest.mark.parametrize(
+    ("told", "own", "is_ours"),
+    [("M1", "M1", True), ("M2", "M1", False), ("", "M1", True), (None, "M1", True), ("M2", None, True)],
+)
+def test_verify_another_merchant_is_not_authentic(
+    told: str | None, own: str | None, *, is_ours: bool
+) -> None:
+    """Agents share one key: a notice that names another merchant is not this account's."""
+    body = {**NOTICE, "mchid": told}
+    if is_ours:
+        assert len(verify(body, settings={"mchid": own})) == 1
+    else:
+        with pytest.raises(NotAuthentic):
+            verify(body, settings={"mchid": own})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"not json",
+        b"[]",
+        b'{"notify_type": "payment"}',
+        {**NOTICE, "out_trade_no": ""},
+        {**NOTICE, "syssn": ""},
+        {**NOTICE, "txamt": "10.99"},
+        {**NOTICE, "txcurrcd": "XXX"},
+        {**NOTICE, "notify_type": {}},
+    ],
+)
+def test_verify_authentic_but_unreadable_is_malformed(body: object) -> None:
+    """Signed, and not what QFPay documents."""
+    with pytest.raises(MalformedNotification):
+        verify(body)
+
+
+@given(st.binary(max_size=200))
+def test_verify_any_signed_bytes_raise_nothing_else(body: bytes) -> None:
+    """Whatever arrives under our own key."""
+    try:
+        verify(body)
+    except (MalformedNotification, NotAuthentic):
+        return
+
+
+def test_acknowledge_is_exactly_success() -> None:
+    """HTTP 200 with body SUCCESS; anything else is sent again."""
+    assert make_provider().acknowledge() == Reply(status=200, content_type="text/plain", body=b"SUCCESS")
