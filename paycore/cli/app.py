@@ -6,7 +6,7 @@ A command's module is imported when its word is met (or when `--help` lists them
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -21,7 +21,7 @@ from paycore.cli.options import NAMES, GlobalOptions, Interrupted, UsageProblem
 
 _PACKAGE = "paycore.cli.commands"
 
-COMMANDS = {
+COMMANDS: dict[str, Any] = {
     "init": "setup:init",
     "create": "payments:create",
     "await": "payments:await_payment",
@@ -44,7 +44,7 @@ COMMANDS = {
 
 _GROUP_HELP = {
     "plugins": "What is installed beside paycore.",
-    "sandbox": "A provider's gateway on this machine: serve it, and be its payer.",
+    "sandbox": "A gateway on this machine: serve it, be its payer.",
 }
 
 _HELP = """
@@ -140,7 +140,8 @@ class _TakesGlobals:
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """A command's own options first, the global ones in a section of their own."""
-        own, shared = [], []
+        own: list[Any] = []
+        shared: list[Any] = []
         for param in self.get_params(ctx):  # type: ignore[attr-defined]
             record = param.get_help_record(ctx)
             if record is not None:
@@ -171,30 +172,20 @@ class _Root(_Group):
 # --- the tree ----------------------------------------------------------------------------------------
 
 
-class _Lazy(MutableMapping[str, Any]):
-    """Commands by their word, each made when it is first looked at."""
-
-    def __init__(self, table: dict[str, Any]) -> None:
-        self._table = table
-        self._made: dict[str, Any] = {}
+class _Lazy(dict[str, Any]):
+    """Commands by their word, each made when it is first looked at; until then its entry of the table stands in."""
 
     def __getitem__(self, word: str) -> Any:
-        if word not in self._made:
-            self._made[word] = _make(word, self._table[word])
-        return self._made[word]
+        entry = super().__getitem__(word)
+        if isinstance(entry, str | dict):
+            entry = self[word] = _make(word, entry)
+        return entry
 
-    def __setitem__(self, word: str, command: Any) -> None:
-        self._table = {**self._table, word: ""}
-        self._made[word] = command
+    def get(self, word: str, default: Any = None) -> Any:
+        return self[word] if word in self else default  # noqa: SIM401 - this is `get`
 
-    def __delitem__(self, word: str) -> None:
-        self._table = {name: entry for name, entry in self._table.items() if name != word}
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._table)
-
-    def __len__(self) -> int:
-        return len(self._table)
+    def items(self) -> Any:
+        return [(word, self[word]) for word in self]
 
 
 def _make(word: str, entry: str | dict[str, str]) -> Any:

@@ -56,7 +56,11 @@ def create(
         typer.Option(metavar="KEY=VALUE", help="A field of the provider's own; may be repeated."),
     ] = None,
 ) -> int:
-    """Make a payment, or come back to the one this reference already names."""
+    """
+    Make a payment, or get the one the reference names.
+
+    Run it again whenever in doubt: the same reference is the same payment.
+    """
     fields = pairs("--extra", extra or ())
     money = Money(amount, currency)
     options = options_of(context)
@@ -89,7 +93,11 @@ def await_payment(
     reference: Reference = None,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait at most.")] = WAIT_S,
 ) -> int:
-    """Wait until a payment is paid, failed, closed or needs review, and exit by what it came to."""
+    """
+    Wait for a payment, and exit by what it comes to.
+
+    Waiting ends when it is paid, failed, closed or needs review, or at the timeout. Nothing is lost by ending it.
+    """
     from paycore.cli.waiting import wait
 
     if not 0 <= timeout < float("inf"):
@@ -104,7 +112,7 @@ def await_payment(
 
 
 def query(context: typer.Context, payment_id: PaymentId = None, *, reference: Reference = None) -> int:
-    """Ask the provider about a payment now, and settle what is not known of it."""
+    """Ask the provider now, and settle what is not known."""
     check_identity(payment_id, reference)
     options = options_of(context)
 
@@ -134,7 +142,11 @@ def refund(
         str | None, typer.Option(metavar="TEXT", help="Why, where the provider takes it.")
     ] = None,
 ) -> int:
-    """Give money back, once per refund reference, and exit by how that refund went."""
+    """
+    Give money back, once per refund reference.
+
+    Exits by how that refund went.
+    """
     if (payment_id is None) == (payment_reference is None):
         raise UsageProblem(
             "name the payment by its ID or by --payment-reference; --reference is the refund's own"
@@ -151,7 +163,11 @@ def refund(
 
 
 def close(context: typer.Context, payment_id: PaymentId = None, *, reference: Reference = None) -> int:
-    """Cancel an unpaid payment; done once the provider has confirmed it."""
+    """
+    Cancel an unpaid payment.
+
+    Only the provider's answer closes it.
+    """
     check_identity(payment_id, reference)
     options = options_of(context)
 

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 def list_plugins(context: typer.Context) -> int:
-    """List plugins, the providers and sandboxes they offer, and what failed to load."""
+    """
+    List plugins, what they offer and what failed.
+
+    Ends with exit code 6 when one of them could not be loaded.
+    """
     from paycore.cli.sandboxes import blocked_plugins
     from paycore.engine.plugins import Plugins
 

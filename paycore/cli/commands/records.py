@@ -17,7 +17,7 @@ Reference = Annotated[str | None, typer.Option(metavar="R", help="Find it by you
 
 
 def show(context: typer.Context, payment_id: PaymentId = None, *, reference: Reference = None) -> int:
-    """Show a payment and what happened to it, as the ledger has it."""
+    """Show a payment and what happened to it."""
     return records.show(options_of(context), payment_id=payment_id, reference=reference)
 
 
@@ -37,7 +37,7 @@ def list_payments(
         str, typer.Option(metavar="N", help=f"At most so many, 1 to {records.LIMIT_MAX}.")
     ] = str(records.LIMIT),
 ) -> int:
-    """List payments, newest first, as the ledger has them."""
+    """List payments, newest first."""
     return records.list_payments(
         options_of(context),
         status=status,

@@ -47,7 +47,11 @@ def serve(
         typer.Option("--set", metavar="KEY=VALUE", help="A setting of this sandbox; may be repeated."),
     ] = None,
 ) -> int:
-    """Serve a provider's gateway until Ctrl-C: its API, wallet pages to tap, faults on demand."""
+    """
+    Serve a provider's gateway until Ctrl-C.
+
+    Its API with real signatures, wallet pages to tap, faults on demand. What a client needs is printed first.
+    """
     from paycore.errors import ConfigError
 
     options = options_of(context)
@@ -169,7 +173,7 @@ def fault(
     ] = None,
     url: Url = None,
 ) -> int:
-    """Let something go wrong with the next requests to a running gateway."""
+    """Let something go wrong with the next requests."""
     extras = {key: _value(text) for key, text in pairs("--option", option or ()).items()}
     document: dict[str, object] = {**extras, "kind": kind, "times": times}
     if path is not None:

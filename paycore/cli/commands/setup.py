@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -48,7 +48,11 @@ client_key = { env = "QFPAY_CLIENT_KEY" }   # or { file = "client.key" } (chmod 
 
 
 def init(context: typer.Context) -> int:
-    """Write a commented paycore.toml for a sandbox account (to --config, or here). Never overwrites one."""
+    """
+    Write a commented paycore.toml, set up for a sandbox.
+
+    It goes to --config FILE, or here. One that is there is never overwritten.
+    """
     from paycore.engine.config import FILE_NAME
     from paycore.errors import ConfigError
 
@@ -75,7 +79,11 @@ def init(context: typer.Context) -> int:
 
 
 def accounts(context: typer.Context) -> int:
-    """List the configured accounts, and what is wrong with those that can't be used."""
+    """
+    List the configured accounts and what they offer.
+
+    Ends with exit code 6 when one of them can't be used, and says why.
+    """
     from paycore.engine.accounts import Accounts
     from paycore.engine.config import load_config
     from paycore.engine.plugins import Plugins
@@ -92,7 +100,7 @@ def accounts(context: typer.Context) -> int:
             str(one["account"]) + (" *" if one["default"] else ""),
             str(one["provider"]),
             str(one["mode"]),
-            str(one["problem"] or ", ".join(one["products"])),
+            str(one["problem"] or ", ".join(map(str, one["products"]))),
         ]
         for one in found
     ]
@@ -102,16 +110,16 @@ def accounts(context: typer.Context) -> int:
     return Exit.CONFIG if any(one["problem"] for one in found) else Exit.DONE
 
 
-def _account(known: Accounts, name: str) -> dict[str, object]:
+def _account(known: Accounts, name: str) -> dict[str, Any]:
     from paycore.errors import PaycoreError
 
     config = known.config.accounts[name]
-    document: dict[str, object] = {
+    document: dict[str, Any] = {
         "account": name,
         "provider": config.provider,
         "mode": config.mode,
         "default": name == known.config.default_account,
-        "base_url": config.base_url,
+        "base_url": None,
         "products": [],
         "problem": None,
     }
