@@ -120,7 +120,8 @@ def _sent(operation: Operation, change: OperationSent) -> Operation:
     return replace(
         operation,
         state=OperationState.SENT,
-        sends=operation.sends + 1,
+        # What went back to intent never left, so the next send is its first.
+        sends=1 if operation.state is OperationState.INTENT else operation.sends + 1,
         sent_at=change.sent_at,
         quiet_at=change.quiet_at,
         absent_at=None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import total_ordering
+from functools import total_ordering
 
 from paycore.domain.currencies import EXPONENTS
 from paycore.errors import InvalidMoney
@@ -18,6 +19,8 @@ MINOR_MAX = 10**15 - 1
 
 EXPONENT_MAX = 4
 """Most digits after the point of any currency in ISO 4217."""
+
+EXPONENT_MAX = 4
 
 _TEXT = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,4}))?", re.ASCII)
 
@@ -35,6 +38,7 @@ def currency_exponent(currency: str) -> int:
     return exponent
 
 
+@total_ordering
 @total_ordering
 class Money:
     """
@@ -68,7 +72,7 @@ class Money:
         """
         Money from an integer of minor units, 0 to `MINOR_MAX`.
 
-        `exponent` None takes the ISO 4217 one; a stored amount brings its own.
+        `exponent` None takes the ISO 4217 one; a stored amount brings its own, 0 to 4.
         """
         if isinstance(minor, bool) or not isinstance(minor, int):
             raise InvalidMoney(f"minor units are an integer, not {type(minor).__name__}")
@@ -77,6 +81,8 @@ class Money:
         exponent = currency_exponent(currency) if exponent is None else exponent
         if type(exponent) is not int or not 0 <= exponent <= EXPONENT_MAX:
             raise InvalidMoney(f"a currency's exponent goes from 0 to {EXPONENT_MAX}")
+        if exponent is not None and (type(exponent) is not int or not 0 <= exponent <= EXPONENT_MAX):
+            raise InvalidMoney(f"an exponent is an integer from 0 to {EXPONENT_MAX}")
         money = cls.__new__(cls)
         _fill(money, minor, currency, exponent)
         return money

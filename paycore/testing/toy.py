@@ -4,10 +4,10 @@ A provider small enough to read in a minute, and the gateway it talks to: a doub
 The provider is real (flows, capabilities, signed notifications); the gateway is a plain object that turns
 a `Request` into a `Response` and counts every charge. Amounts travel as minor units in JSON.
 
-    POST /orders   {number, minor, currency, channel}  ->  {id, status, url}
-    POST /query    {numbers}                           ->  {records: [{number, id, status, minor, ...}]}
-    POST /refunds  {number, order, minor}              ->  {id, status}
-    POST /close    {number}                            ->  {id, status}
+    POST /orders   {number, reference, minor, currency, channel}  ->  {id, status, url}
+    POST /query    {numbers}                                      ->  {records: [{number, id, status, minor, ...}]}
+    POST /refunds  {number, order, minor, reason}                 ->  {id, status}
+    POST /close    {number}                                       ->  {id, status}
 """
 
 from __future__ import annotations
@@ -143,6 +143,7 @@ class ToyProvider:
             "/orders",
             {
                 "number": order.number,
+                "reference": order.reference,
                 "minor": order.amount.minor,
                 "currency": order.amount.currency,
                 "channel": order.channel,
@@ -177,7 +178,12 @@ class ToyProvider:
         """Give money back."""
         answer = yield from _call(
             "/refunds",
-            {"number": refund.number, "order": refund.order.number, "minor": refund.amount.minor},
+            {
+                "number": refund.number,
+                "order": refund.order.number,
+                "minor": refund.amount.minor,
+                "reason": refund.reason,
+            },
         )
         if isinstance(answer, Unknown):
             return answer

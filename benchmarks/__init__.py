@@ -1,0 +1,1 @@
+"""Measurements, printed as ratios against raw baselines taken in the same run."""

@@ -1,0 +1,15 @@
+"""`python -m benchmarks`: every figure beside its bar."""
+
+from __future__ import annotations
+
+from benchmarks import creating, ledger
+from benchmarks.table import render
+
+
+def main() -> None:
+    """Measure and print; the verdict stands in the last column."""
+    print(render([*ledger.measure(), *creating.measure()]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""The rules: observations merge in any order, paid never goes back, contradictions are flagged."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paycore import Money, Payment, RefundStatus, ReviewReason, Status
+from paycore.domain.codec import decode, encode
+from paycore.domain.decisions import Numbering, begin_refund, new_operation
+from paycore.domain.events import Observed, PaymentBegun
+from paycore.domain.lifecycle import evolve
+from paycore.domain.payment import (
+    Failure,
+    Observation,
+    OperationKind,
+    Order,
+    PaymentObservation,
+    RefundObservation,
+)
+from paycore.domain.provider import Product
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+DEADLINE = timedelta(seconds=10)
+AMOUNT = Money("88.00", "HKD")
+
+
+def begun() -> Payment:
+    operation = new_operation(
+        OperationKind.CREATE, Numbering(operation_id="op1", number="N1"), NOW, DEADLINE, needs_action=False
+    )
+    order = Order(reference="order-1", amount=AMOUNT, method="toy", channel="web")
+    change = PaymentBegun(payment_id="P1", account="hk", provider="toy", order=order, operation=operation)
+    return evolve(None, change, NOW)
+
+
+def seen(status: Status, provider_id: str = "S1", **fields: object) -> PaymentObservation:
+    return PaymentObservation(number="N1", status=status, provider_id=provider_id, amount=AMOUNT, **fields)  # type: ignore[arg-type]
+
+
+def after(payment: Payment, *observations: Observation) -> Payment:
+    for observation in observations:
+        payment = evolve(payment, Observed(observation=observation), NOW)
+    return payment
+
+
+def with_refund(payment: Payment) -> Payment:
+    product = Product(method="toy", channel="web", currencies={"HKD": (1, 10**9)})
+    (change,) = begin_refund(
+        payment,
+        reference="r1",
+        amount=Money("20.00", "HKD"),
+        reason=None,
+        product=product,
+        numbering=Numbering(operation_id="op2", number="R1"),
+        now=NOW,
+        deadline=DEADLINE,
+    )
+    return evolve(payment, change, NOW)
+
+
+def test_paid_never_goes_back() -> None:
+    """Whatever is observed after paid, the payment stays paid."""
+    payment = after(begun(), seen(Status.PAID), seen(Status.PENDING), seen(Status.CLOSED))
+    assert payment.status is Status.PAID
+
+
+@pytest.mark.parametrize("earlier", [Status.CLOSED, Status.FAILED])
+def test_late_money_is_recognised_and_flagged(earlier: Status) -> None:
+    """Money after closing or failing is legal, and a person must look."""
+    payment = after(begun(), seen(earlier), seen(Status.PAID))
+    assert (payment.status, payment.review_reasons) == (Status.PAID, (ReviewReason.PAID_AFTER_CLOSING,))
+
+
+@pytest.mark.parametrize("amount", [Money("87.99", "HKD"), Money("88.00", "USD"), Money("8800", "JPY")])
+def test_another_amount_or_currency_is_never_paid(amount: Money) -> None:
+    """An authentic observation of another amount or currency never pays; it is flagged."""
+    wrong = PaymentObservation(number="N1", status=Status.PAID, provider_id="S1", amount=amount)
+    payment = after(begun(), wrong)
+    assert (payment.status, payment.paid_minor) == (Status.CREATED, 0)
+    assert payment.review_reasons == (ReviewReason.AMOUNT_DIFFERS,)
+
+
+def test_two_orders_paid_is_paid_twice() -> None:
+    """Two provider orders that both took money: everything taken is counted, and flagged."""
+    payment = after(begun(), seen(Status.PAID, "S1"), seen(Status.PAID, "S2"))
+    assert (payment.paid_minor, payment.review_reasons) == (17600, (ReviewReason.PAID_TWICE,))
+
+
+def test_an_observation_brought_twice_changes_nothing() -> None:
+    """The very same payment comes back: no new version, no new event."""
+    payment = after(begun(), seen(Status.PENDING))
+    later = PaymentObservation(
+        number="N1",
+        status=Status.PENDING,
+        provider_id="S1",
+        amount=AMOUNT,
+        occurred_at=NOW + timedelta(days=1),
+        words={"respcd": "1145"},
+    )
+    assert evolve(payment, Observed(observation=later), NOW + timedelta(days=1)) is payment
+
+
+def test_a_number_of_somebody_else_changes_nothing() -> None:
+    """An observation of an order that is not this payment's is left out."""
+    payment = begun()
+    other = PaymentObservation(number="N9", status=Status.PAID, provider_id="S9", amount=AMOUNT)
+    assert evolve(payment, Observed(observation=other), NOW) is payment
+
+
+def test_refund_of_another_amount_is_flagged() -> None:
+    """A refund that came out differently is not counted as ours; a person must look."""
+    payment = with_refund(after(begun(), seen(Status.PAID)))
+    wrong = RefundObservation(number="R1", status=RefundStatus.SUCCEEDED, amount=Money("21.00", "HKD"))
+    payment = after(payment, wrong)
+    assert (payment.refunded_minor, payment.review_reasons) == (0, (ReviewReason.REFUND_AMOUNT_DIFFERS,))
+
+
+_observations = st.lists(
+    st.one_of(
+        st.builds(
+            seen,
+            st.sampled_from([Status.PENDING, Status.PAID, Status.FAILED, Status.CLOSED]),
+            st.sampled_from(["S1", "S2"]),
+            refunded_minor=st.sampled_from([None, 2000, 8800, 9000]),
+            failure=st.sampled_from(
+                [None, Failure(code="1205", message="no"), Failure(code="1201", message="")]
+            ),
+        ),
+        st.builds(
+            RefundObservation,
+            number=st.just("R1"),
+            status=st.sampled_from([RefundStatus.PENDING, RefundStatus.SUCCEEDED, RefundStatus.FAILED]),
+            provider_id=st.sampled_from(["F1", "F2"]),
+            amount=st.sampled_from([None, Money("20.00", "HKD"), Money("1.00", "HKD")]),
+        ),
+    ),
+    max_size=6,
+)
+
+
+@given(_observations, st.randoms())
+def test_any_order_with_repeats_ends_in_one_state_and_one_set_of_events(
+    observations: list[Observation], random: object
+) -> None:
+    """Poll, notification and another process converge, whatever the order and however often."""
+    start = with_refund(after(begun(), seen(Status.PAID)))
+    shuffled = [*observations, *observations]
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    one, other = after(start, *observations), after(start, *shuffled)
+    assert one == other
+    assert one.version - start.version == len({*one.evidence} - {*start.evidence})
+
+
+@given(_observations)
+def test_what_is_stored_reads_back_equal(observations: list[Observation]) -> None:
+    """A payment survives its way through the ledger's JSON exactly."""
+    payment = after(with_refund(after(begun(), seen(Status.PAID))), *observations)
+    assert decode(encode(payment), Payment) == payment

@@ -1,0 +1,59 @@
+"""A counting gateway over real HTTP, and tills of both kinds that talk to it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from paycore.engine.plugins import Plugins
+from paycore.testing.toy import ToyGateway
+from tests.engine.tills import Kind, Till
+from tests.support.toy_http import KEY, ToyServer, toy_config, toy_plugins, toy_server
+
+TIMEOUT_S = 0.4
+PROOF_S = 0.1
+
+
+class OpenTill(Protocol):
+    """Opens a till on the test's ledger; settings are `ToySettings` and what `toy_config` takes."""
+
+    def __call__(
+        self, *, plugins: Plugins | None = None, url: str | None = None, **settings: Any
+    ) -> Till: ...
+
+
+@pytest.fixture
+def gateway() -> Iterator[ToyServer]:
+    """A toy gateway on a port of its own."""
+    with toy_server(ToyGateway(key=KEY)) as server:
+        yield server
+
+
+@pytest.fixture(params=["sync", "async"])
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """Every test that opens a till holds for both clients."""
+    kind: Kind = request.param
+    return kind
+
+
+@pytest.fixture
+def open_till(kind: Kind, gateway: ToyServer, tmp_path: Path) -> Iterator[OpenTill]:
+    """Opens tills on one ledger, each as if in a process of its own; all are closed after the test."""
+    tills: list[Till] = []
+
+    def open_till(*, plugins: Plugins | None = None, url: str | None = None, **settings: Any) -> Till:
+        settings = {"timeout_s": TIMEOUT_S, "proof_s": PROOF_S, **settings}
+        config = toy_config(url or gateway.url, f"sqlite:///{tmp_path / 'paycore.db'}", **settings)
+        tills.append(Till(kind, config, plugins or toy_plugins()))
+        return tills[-1]
+
+    yield open_till
+    for till in tills:
+        till.shutdown()
+
+
+@pytest.fixture
+def till(open_till: OpenTill) -> Till:
+    """One till."""
+    return open_till()

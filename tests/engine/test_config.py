@@ -1,0 +1,140 @@
+"""paycore.toml: everything wrong is one clear error with a path and what to do."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from paycore.engine.accounts import Accounts
+from paycore.engine.config import find_config, load_config
+from paycore.engine.plugins import Plugins
+from paycore.errors import ConfigError
+
+GOOD = """
+default_account = "hk"
+ledger = "sqlite:///pay.db"
+
+[accounts.hk]
+provider = "qfpay-alipay"
+mode = "sandbox"
+region = "hk"
+app_code = { env = "QFPAY_APP_CODE" }
+client_key = { env = "QFPAY_CLIENT_KEY" }
+base_url = "http://127.0.0.1:8700"
+"""
+ENVIRONMENT = {"QFPAY_APP_CODE": "APPCODE", "QFPAY_CLIENT_KEY": "CANARY-KEY"}
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "paycore.toml"
+    path.write_text(text)
+    return path
+
+
+def account(path: Path, environment: dict[str, str] = ENVIRONMENT) -> Any:
+    return Accounts(load_config(path), Plugins(), environment).get()
+
+
+def test_a_good_file_is_an_account_ready_to_use(tmp_path: Path) -> None:
+    """The sample of the documentation works; the ledger is beside the file."""
+    path = write(tmp_path, GOOD)
+    assert load_config(path).ledger == f"sqlite:///{tmp_path}/pay.db"
+    ready = account(path)
+    assert (ready.provider_name, ready.base_url) == ("qfpay-alipay", "http://127.0.0.1:8700")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('default_account = "hk"', 'default_account = "kh"', "no account is called 'kh'; did you mean 'hk'"),
+        ('ledger = "sqlite:///pay.db"', 'ledger = "mysql://x"', "ledger: write sqlite:///"),
+        ('ledger = "sqlite:///pay.db"', "ledger = 7", "ledger: must be text in quotes, not int"),
+        ('ledger = "sqlite:///pay.db"', 'leger = "x"', "unknown key 'leger'; did you mean 'ledger'"),
+        ('provider = "qfpay-alipay"', "", "accounts.hk: provider is missing"),
+        ('provider = "qfpay-alipay"', 'provider = "qfpay"', "no plugin offers the provider 'qfpay'"),
+        ('mode = "sandbox"', 'mode = "prod"', "accounts.hk.mode: 'prod' is not one of live, sandbox, test"),
+        ('region = "hk"', 'region = "sg"', "accounts.hk: region: Invalid enum value 'sg'"),
+        ('region = "hk"', 'regoin = "hk"', "unknown key 'regoin'; did you mean 'region'"),
+        ('region = "hk"', 'region = "hk"\ntimeout_s = 0', "timeout_s: must be a number of seconds above 0"),
+        ('{ env = "QFPAY_CLIENT_KEY" }', '{ env = "NOT_SET" }', "environment variable NOT_SET is not set"),
+        ('{ env = "QFPAY_CLIENT_KEY" }', '{ file = "key" }', "key can't be read"),
+        ('{ env = "QFPAY_CLIENT_KEY" }', '{ vault = "key" }', "write one of"),
+        ('{ env = "QFPAY_CLIENT_KEY" }', "7", 'write { env = "NAME" }'),
+        ('{ env = "QFPAY_CLIENT_KEY" }', "[]", "at least one secret"),
+        ('base_url = "http://127.0.0.1:8700"', "", "base_url: missing"),
+        ("http://127.0.0.1:8700", "ftp://127.0.0.1", "must be a plain http"),
+        ("http://127.0.0.1:8700", "https://u@gateway.example", "must be a plain http"),
+        ("http://127.0.0.1:8700", "https://openapi-hk.qfapi.com", "moves real money"),
+        ('mode = "sandbox"', 'mode = "live"', "a live account uses https"),
+        ('mode = "sandbox"', "mode = ", "is|not TOML"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, words: str) -> None:
+    """Each mistake is a `ConfigError` that names the file, the place and what to write instead."""
+    path = write(tmp_path, GOOD.replace(old, new))
+    with pytest.raises(ConfigError) as error:
+        account(path)
+    assert str(path) in str(error.value) or "no plugin" in str(error.value)
+    assert words in str(error.value) or "not TOML" in str(error.value)
+    assert "CANARY" not in str(error.value)
+
+
+def test_a_live_secret_never_stands_in_the_file(tmp_path: Path) -> None:
+    """In live mode a literal key is refused; in sandbox mode it is allowed."""
+    literal = GOOD.replace('{ env = "QFPAY_CLIENT_KEY" }', '"CANARY-KEY"')
+    assert account(write(tmp_path, literal)).name == "hk"
+    live = literal.replace('mode = "sandbox"', 'mode = "live"').replace(
+        "http://127.0.0.1:8700", "https://openapi-hk.qfapi.com"
+    )
+    with pytest.raises(ConfigError, match="never stands in the file") as error:
+        account(write(tmp_path, live))
+    assert "CANARY" not in str(error.value)
+
+
+def test_a_secret_file_others_can_read_is_refused(tmp_path: Path) -> None:
+    """A secret file is for its owner alone."""
+    secret = tmp_path / "key"
+    secret.write_text("CANARY-KEY\n")
+    path = write(tmp_path, GOOD.replace('{ env = "QFPAY_CLIENT_KEY" }', '{ file = "key" }'))
+    secret.chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        account(path)
+    secret.chmod(0o600)
+    assert account(path).name == "hk"
+
+
+def test_keys_rotate(tmp_path: Path) -> None:
+    """A list of keys is taken: the first signs, all verify."""
+    path = write(
+        tmp_path, GOOD.replace('{ env = "QFPAY_CLIENT_KEY" }', '[{ env = "QFPAY_CLIENT_KEY" }, "old"]')
+    )
+    keys = account(path).provider._settings.client_key
+    assert [key.reveal() for key in keys] == ["CANARY-KEY", "old"]
+    assert "CANARY" not in repr(account(path).provider._settings)
+
+
+def test_the_file_is_found_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--config`, PAYCORE_CONFIG, the working folder, the user's folder; else an error naming the places."""
+    monkeypatch.chdir(tmp_path)
+    user = tmp_path / "xdg" / "paycore"
+    user.mkdir(parents=True)
+    environment = {"XDG_CONFIG_HOME": str(tmp_path / "xdg")}
+    with pytest.raises(ConfigError, match="no configuration found; looked at paycore.toml and .*xdg"):
+        find_config(None, environment)
+    (user / "paycore.toml").write_text(GOOD)
+    assert find_config(None, environment) == user / "paycore.toml"
+    here = write(tmp_path, GOOD)
+    assert find_config(None, environment).absolute() == here
+    other = tmp_path / "other.toml"
+    other.write_text(GOOD)
+    assert find_config(None, {**environment, "PAYCORE_CONFIG": str(other)}) == other
+    assert find_config(here, {**environment, "PAYCORE_CONFIG": str(other)}) == here
+    with pytest.raises(ConfigError, match="no such file"):
+        find_config(tmp_path / "none.toml", environment)
+
+
+def test_reprs_show_no_setting(tmp_path: Path) -> None:
+    """Neither a literal secret nor a DSN's password shows in a repr."""
+    text = GOOD.replace('{ env = "QFPAY_CLIENT_KEY" }', '"CANARY-KEY"')
+    config = load_config(write(tmp_path, text.replace("sqlite:///pay.db", "postgresql://u:CANARY@h/db")))
+    assert "CANARY" not in repr(config) + repr(config.accounts)
