@@ -203,7 +203,7 @@ def test_create_account_refused_stays_created_and_gets_a_new_number(
     """A refusal about the account raises, names the code, and leaves the payment to be retried."""
     client = open_client(gateway.url)
     gateway.gateway.reject = "bad_key"
-    with pytest.raises(AccountRefused, match="toy.*bad_key") as refused:
+    with pytest.raises(AccountRefused, match=r"toy.*bad_key") as refused:
         client.create(**order())
     payment = client.get(refused.value.payment_id)
     assert (payment.status, payment.uncertain) == (Status.CREATED, False)
@@ -310,7 +310,7 @@ def test_refund_in_parts_until_nothing_is_left(gateway: ToyServer, open_client: 
         2000,
         RefundStatus.SUCCEEDED,
     )
-    with pytest.raises(RefundTooLarge, match="68.00 HKD is left"):
+    with pytest.raises(RefundTooLarge, match=r"68\.00 HKD is left"):
         client.refund(payment.id, reference="r2", amount=Money("68.01", "HKD"))
     assert client.refund(payment.id, reference="r2").refunded_minor == 8800
     with pytest.raises(RefundTooLarge):

@@ -46,7 +46,7 @@ def test_a_good_file_is_an_account_ready_to_use(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ('default_account = "hk"', 'default_account = "kh"', "no account is called 'kh'; did you mean 'hk'"),
+        ('default_account = "hk"', 'default_account = "kh"', "no account is called 'kh'; known: hk"),
         ('ledger = "sqlite:///pay.db"', 'ledger = "mysql://x"', "ledger: write sqlite:///"),
         ('ledger = "sqlite:///pay.db"', "ledger = 7", "ledger: must be text in quotes, not int"),
         ('ledger = "sqlite:///pay.db"', 'leger = "x"', "unknown key 'leger'; did you mean 'ledger'"),
@@ -119,7 +119,7 @@ def test_the_file_is_found_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     user = tmp_path / "xdg" / "paycore"
     user.mkdir(parents=True)
     environment = {"XDG_CONFIG_HOME": str(tmp_path / "xdg")}
-    with pytest.raises(ConfigError, match="no configuration found; looked at paycore.toml and .*xdg"):
+    with pytest.raises(ConfigError, match=r"no configuration found; looked at paycore.toml and .*xdg"):
         find_config(None, environment)
     (user / "paycore.toml").write_text(GOOD)
     assert find_config(None, environment) == user / "paycore.toml"

@@ -55,7 +55,9 @@ def serving(serve: Serve) -> Iterator[str]:
         except OSError:
             return
         with closing(connection):
-            connection.recv(65536)
+            read = b""
+            while not read.endswith(REQUEST.body):
+                read += connection.recv(65536)
             try:
                 serve(connection)
             except OSError:
