@@ -48,6 +48,8 @@ def check_out(config: Path) -> None:
         match payment.action:
             case paycore.Redirect(url=url) | paycore.QRCode(content=url):
                 print(f"{payment.status}: the payer goes to {url.partition('?')[0]}")
+            case other:
+                print(f"{payment.status}: {other}")
 
         payment = pay.wait(payment.id, timeout_s=30)
         print(f"{payment.status}: {payment.amount}")

@@ -21,6 +21,7 @@ import secrets
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import segno
 import uvicorn
@@ -31,6 +32,7 @@ from starlette.routing import Route
 from starlette.templating import Jinja2Templates
 
 import paycore
+from paycore.errors import NotFound
 from paycore.sandbox.server import SandboxServer
 from qfpay_alipay.sandbox import QFPaySandbox
 
@@ -43,7 +45,7 @@ CHANNELS = {
 }
 OPEN = (paycore.Status.CREATED, paycore.Status.PENDING, paycore.Status.UNKNOWN)
 WORDS = {
-    paycore.Status.CREATED: "We are placing your order.",
+    paycore.Status.CREATED: "Your order is not placed yet. You have not been charged.",
     paycore.Status.UNKNOWN: "We are asking the payment company whether your order arrived.",
     paycore.Status.PENDING: "Waiting for your payment.",
     paycore.Status.PAID: "Paid. Thank you!",
@@ -95,19 +97,19 @@ async def front(request: Request) -> Response:
 
 async def buy(request: Request) -> Response:
     """Make the payment, or come back to the one this form has made already."""
-    form = await request.form()
-    reference, channel = str(form.get("reference", "")), str(form.get("channel", ""))
+    form = dict(parse_qsl((await request.body()).decode(errors="replace"), max_num_fields=8))
+    reference, channel = form.get("reference", ""), form.get("channel", "")
+    pay = request.app.state.pay
     try:
-        payment = await request.app.state.pay.create(
+        payment = await pay.create(
             reference=reference, amount=PRICE, method="alipay", channel=channel, subject=SUBJECT
         )
     except paycore.PaycoreError as error:
-        # Nothing is lost: whatever was recorded is found again under the same reference.
         log.warning("order %s: %s", reference, error.message)
         if error.payment_id is None:
-            return problem(request, error)
-    else:
-        look_after(request.app, payment)
+            return problem(request, "Nothing was ordered, and you have not been charged.")
+        payment = await pay.get(error.payment_id)  # recorded all the same: its page tells how it stands
+    look_after(request.app, payment)
     return RedirectResponse(f"/orders/{reference}", status_code=303)
 
 
@@ -115,8 +117,8 @@ async def order(request: Request) -> Response:
     """One order: what the payer must do, and how it stands."""
     try:
         payment = await request.app.state.pay.find(request.path_params["reference"])
-    except paycore.PaycoreError as error:
-        return problem(request, error, status=404)
+    except NotFound:
+        return problem(request, "There is no such order.", status=404)
     link, code = shown(payment.action)
     values = {"payment": payment, "words": WORDS[payment.status], "link": link, "qr": code and draw(code)}
     return templates.TemplateResponse(request, "order.html", values)
@@ -126,15 +128,14 @@ async def status(request: Request) -> Response:
     """How an order stands, for the page's script: read from the ledger, the provider is not asked here."""
     try:
         payment = await request.app.state.pay.find(request.path_params["reference"])
-    except paycore.PaycoreError:
+    except NotFound:
         return JSONResponse({"status": "not_found"}, status_code=404)
     return JSONResponse({"status": payment.status, "words": WORDS[payment.status]})
 
 
-def problem(request: Request, error: paycore.PaycoreError, *, status: int = 400) -> Response:
+def problem(request: Request, words: str, *, status: int = 400) -> Response:
     """A page for what can't be done; the details are in the shop's log."""
-    values = {"words": type(error).__doc__ and str(type(error).__doc__).strip().splitlines()[0]}
-    return templates.TemplateResponse(request, "problem.html", values, status_code=status)
+    return templates.TemplateResponse(request, "problem.html", {"words": words}, status_code=status)
 
 
 def shown(action: paycore.Action | None) -> tuple[str, str]:
@@ -146,13 +147,14 @@ def shown(action: paycore.Action | None) -> tuple[str, str]:
             return url, url
         case paycore.QRCode(content=content):
             return content if content.startswith(("https://", "http://127.0.0.1")) else "", content
-    return "", ""
+        case paycore.WalletCall() | paycore.AppCall() | None:
+            return "", ""
 
 
 def draw(content: str) -> str:
     """The content as an SVG element that scales with the page."""
     out = io.BytesIO()
-    segno.make(content, error="m").save(
+    segno.make(content, error="l").save(
         out, kind="svg", xmldecl=False, svgns=True, omitsize=True, border=2, title="QR code to pay with"
     )
     return out.getvalue().decode()
@@ -207,7 +209,8 @@ def main() -> None:
     parser.add_argument("--config", type=Path, help="your paycore.toml; without it, a sandbox of its own")
     parser.add_argument("--port", type=int, default=8000)
     options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(format="%(message)s")
+    log.setLevel(logging.INFO)
     with contextlib.nullcontext(options.config) if options.config else own_sandbox() as config:
         print(f"The shop is open: http://127.0.0.1:{options.port}", flush=True)
         uvicorn.run(make_app(config), port=options.port, log_level="warning")
