@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Sequence
 
@@ -11,7 +12,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments == ["--version"]:
         return print_version()
-    return _reporting(arguments)
+    if arguments[:1] not in (["show"], ["list"]):
+        return _reporting(arguments)
+    # Loading modules and reading a few rows leaves little to collect: looking for it takes 5 of 100 ms.
+    gc.disable()
+    try:
+        return _reporting(arguments)
+    finally:
+        gc.enable()
 
 
 def print_version() -> int:

@@ -34,8 +34,8 @@ class Output:
 
     # --- data ----------------------------------------------------------------------------------------
 
-    def payment(self, payment: Payment) -> None:
-        """One payment, with the QR code its payer is to scan where that can be drawn."""
+    def payment(self, payment: Payment, *, with_qr: bool = False) -> None:
+        """One payment; `with_qr` draws the code its payer is to scan, on a terminal."""
         from paycore.cli import documents
         from paycore.cli.blocks import payment_block
 
@@ -43,7 +43,8 @@ class Output:
             self.json(documents.payment_document(payment))
             return
         self.data(*payment_block(payment, self.style))
-        self._qr(payment)
+        if with_qr:
+            self._qr(payment)
 
     def payment_with_events(self, payment: Payment, events: Sequence[Event]) -> None:
         """One payment and its timeline."""

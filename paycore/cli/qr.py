@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-BORDER = 2
-"""Modules of quiet zone. The standard asks for 4; wallets read 2, and the code then fits a terminal."""
+BORDERS = (2, 1)
+"""Modules of quiet zone, the widest that fits. The standard asks for 4; wallets read less, and terminals are narrow."""
 
 # Black on white whatever the terminal's own colours are.
 _COLOURS = "\x1b[38;5;16;48;5;231m"
@@ -18,9 +18,10 @@ def draw(content: str, *, colours: bool, columns: int) -> list[str] | None:
     import segno
 
     code = segno.make(content, error="l", boost_error=False, micro=False)
-    rows = [[bool(module) for module in row] for row in code.matrix_iter(border=BORDER)]
-    if len(rows[0]) > columns:
+    border = next((border for border in BORDERS if code.symbol_size(border=border)[0] <= columns), None)
+    if border is None:
         return None
+    rows = [[bool(module) for module in row] for row in code.matrix_iter(border=border)]
     if len(rows) % 2:
         rows.append([False] * len(rows[0]))
     cells = _DARK_CELLS if colours else _LIGHT_CELLS

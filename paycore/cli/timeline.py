@@ -110,7 +110,7 @@ def _begun(change: OperationBegun) -> str:
 def _ended(change: OperationEnded, thing: str) -> str:
     match change.state:
         case OperationState.DONE:
-            said = f": {_says(change.observation)}" if change.observation is not None else ""
+            said = f": {_facts(change.observation)}" if change.observation is not None else ""
             return f"the provider accepted {thing}{said}"
         case OperationState.REJECTED:
             return f"the provider refused {thing}{_because(change.failure)}"
@@ -130,13 +130,17 @@ def _unanswered(change: OperationEnded, thing: str) -> str:
 
 
 def _says(observation: Observation) -> str:
+    about = f"of refund {observation.number}: " if isinstance(observation, RefundObservation) else ""
+    return about + _facts(observation)
+
+
+def _facts(observation: Observation) -> str:
     parts = [str(observation.status.value)]
     if observation.amount is not None:
         parts.append(str(observation.amount))
     if observation.provider_id:
         parts.append(f"its id {observation.provider_id}")
-    about = f"of refund {observation.number}: " if isinstance(observation, RefundObservation) else ""
-    return about + ", ".join(parts) + _because(observation.failure)
+    return ", ".join(parts) + _because(observation.failure)
 
 
 def _because(failure: Failure | None) -> str:

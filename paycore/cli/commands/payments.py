@@ -83,7 +83,7 @@ def create(
             extra=fields,
         )
 
-    return _perform(options, work, exits.after_asking, how_to_go_on)
+    return _perform(options, work, exits.after_asking, how_to_go_on, with_qr=True)
 
 
 def await_payment(
@@ -182,6 +182,8 @@ def _perform(
     work: Callable[[Client], Payment],
     code_of: Callable[[Payment], Exit],
     how_to_go_on: str,
+    *,
+    with_qr: bool = False,
 ) -> int:
     """Do `work`, print the payment it comes to, and exit by it."""
     output = Output(options)
@@ -193,7 +195,7 @@ def _perform(
             raise
         except KeyboardInterrupt:
             raise Interrupted(how_to_go_on) from None
-        output.payment(payment)
+        output.payment(payment, with_qr=with_qr)
     return code_of(payment)
 
 
