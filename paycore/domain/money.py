@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from functools import total_ordering
-from functools import total_ordering
 
 from paycore.domain.currencies import EXPONENTS
 from paycore.errors import InvalidMoney
@@ -19,8 +18,6 @@ MINOR_MAX = 10**15 - 1
 
 EXPONENT_MAX = 4
 """Most digits after the point of any currency in ISO 4217."""
-
-EXPONENT_MAX = 4
 
 _TEXT = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,4}))?", re.ASCII)
 
@@ -38,7 +35,6 @@ def currency_exponent(currency: str) -> int:
     return exponent
 
 
-@total_ordering
 @total_ordering
 class Money:
     """
@@ -81,8 +77,6 @@ class Money:
         exponent = currency_exponent(currency) if exponent is None else exponent
         if type(exponent) is not int or not 0 <= exponent <= EXPONENT_MAX:
             raise InvalidMoney(f"a currency's exponent goes from 0 to {EXPONENT_MAX}")
-        if exponent is not None and (type(exponent) is not int or not 0 <= exponent <= EXPONENT_MAX):
-            raise InvalidMoney(f"an exponent is an integer from 0 to {EXPONENT_MAX}")
         money = cls.__new__(cls)
         _fill(money, minor, currency, exponent)
         return money

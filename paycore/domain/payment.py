@@ -196,9 +196,10 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     The durable record of one money-moving command.
 
     `number` is the provider-side number, fixed before the first send (a close names the order it
-    closes). `sends` counts the sends that may have left; `sent_at` is the last one, `quiet_at` the moment from which no request of ours can still be
-    under way. `absent_at` is set once the provider has proven that it does not know the number.
-    `observed` (a refund's: `refund_observed`) is every status the provider told of this number.
+    closes). `sends` counts the sends that may have left; `sent_at` is the last one, `quiet_at` the moment
+    from which no request of ours can still be under way. `absent_at` is set once the provider has proven
+    that it does not know the number. `observed` (a refund's: `refund_observed`) is every status the
+    provider told of this number.
     `needs_action`: without an action the payer can't go on. `is_duplicate`: a resend was refused because
     the provider has the number. `replaces`: this close makes room for the same payment's next number.
     """

@@ -22,6 +22,10 @@ FLOW_REQUESTS_MAX = 10
 """A flow that asks for more requests than this is ended as if no answer had come."""
 
 
+NOTIFICATION_MAX = 64 * 1024
+"""Bytes of a notification that are taken; a longer one is refused."""
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """
     One HTTP request, relative to the account's base URL.

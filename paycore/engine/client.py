@@ -14,6 +14,7 @@ from paycore.domain.events import Event
 from paycore.domain.money import Money
 from paycore.domain.payment import Payment, Status
 from paycore.domain.provider import Secret
+from paycore.domain.wire import Notification, Reply
 from paycore.engine.accounts import Accounts
 from paycore.engine.attempts import Attempts
 from paycore.engine.commands import Commands
@@ -49,6 +50,11 @@ class _Core:
 def _request(auth_code: str | None, extra: Mapping[str, str] | None, fields: dict[str, Any]) -> CreateRequest:
     code = None if auth_code is None else Secret(auth_code)
     return CreateRequest(auth_code=code, extra=dict(extra or {}), **fields)
+
+
+def _notification(now: datetime, body: bytes, headers: Mapping[str, str], query: str) -> Notification:
+    lower = {name.lower(): value for name, value in headers.items()}
+    return Notification(body=body, headers=lower, query=query, received_at=now)
 
 
 def _only(found: tuple[Payment, ...], reference: str) -> Payment:
@@ -165,6 +171,20 @@ class Client:
         Raises `WrongState` when it is paid or was never sent, `NotSupported` when it can't be closed.
         """
         return self._runner.run(self._core.commands.close(payment_id))
+
+    def receive(self, account: str, *, body: bytes, headers: Mapping[str, str], query: str = "") -> Reply:
+        """
+        Take a notification that arrived for `account`, as raw bytes; answer with the `Reply` returned.
+
+        `headers` in any case; `query` is the raw query string. It is verified first. Where the provider's
+        notifications are evidence it moves the payment; elsewhere it makes the payment due, and the
+        confirming query moves it. Raises `NotAuthentic` or `MalformedNotification`: nothing changed, answer
+        with an error.
+        """
+        notification = _notification(self._core.ledger.now(), body, headers, query)
+        reply = self._runner.run(self._core.commands.receive(account, notification))
+        self._waiter.wanted.look_now()
+        return reply
 
     def get(self, payment_id: str) -> Payment:
         """The payment as it is recorded; `NotFound` when there is none."""
@@ -294,6 +314,15 @@ class AsyncClient:
     async def close(self, payment_id: str) -> Payment:
         """See `Client.close`."""
         return await self._runner.run(self._core.commands.close(payment_id))
+
+    async def receive(
+        self, account: str, *, body: bytes, headers: Mapping[str, str], query: str = ""
+    ) -> Reply:
+        """See `Client.receive`."""
+        notification = _notification(self._core.ledger.now(), body, headers, query)
+        reply = await self._runner.run(self._core.commands.receive(account, notification))
+        self._waiter.wanted.look_now()
+        return reply
 
     async def get(self, payment_id: str) -> Payment:
         """See `Client.get`."""

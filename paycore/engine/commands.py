@@ -16,6 +16,7 @@ from paycore.domain.lifecycle import refund_operation
 from paycore.domain.money import Money
 from paycore.domain.payment import OperationKind, OperationState, Order, Payment, Status
 from paycore.domain.provider import Secret
+from paycore.domain.wire import NOTIFICATION_MAX, Notification, Reply
 from paycore.engine.accounts import Account, Accounts
 from paycore.engine.attempts import Attempts
 from paycore.engine.effects import InLedger, Program
@@ -29,7 +30,7 @@ from paycore.engine.requests import (
 )
 from paycore.engine.settling import Settling, product_of
 from paycore.engine.transport import Deadline
-from paycore.errors import ReferenceConflict
+from paycore.errors import MalformedNotification, ReferenceConflict
 
 
 class Commands:
@@ -125,6 +126,29 @@ class Commands:
         while not (payment.status.is_final or payment.review) and deadline.left_s > 0:
             payment = yield from self._attempts.after_change(payment, deadline.left_s)
         return payment
+
+    def receive(self, account_name: str, notification: Notification) -> Program[Reply]:
+        """
+        Keep a notification, once it is verified, and merge what it says or make its payments due now.
+
+        Returns what to answer; nothing is answered before the commit. Raises `NotAuthentic` or
+        `MalformedNotification`: nothing changed, and nothing is to be acknowledged.
+        """
+        account = self._accounts.get(account_name)
+        if len(notification.body) > NOTIFICATION_MAX:
+            raise MalformedNotification(f"longer than {NOTIFICATION_MAX} bytes")
+        observations = account.provider.verify(notification)
+        yield from self._attempts.commit(
+            InLedger(
+                lambda ledger: ledger.record_notification(
+                    account.name,
+                    notification,
+                    observations,
+                    is_evidence=account.capabilities.notifications_trusted,
+                )
+            )
+        )
+        return account.provider.acknowledge()
 
     # --- joining what others do ----------------------------------------------------------------------
 

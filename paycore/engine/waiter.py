@@ -58,6 +58,10 @@ class Wanted:
         with self._lock:
             return tuple(self._counts)
 
+    def look_now(self) -> None:
+        """Something may have come due earlier than planned."""
+        self._on_wanted()
+
     @contextmanager
     def holding(self, payment_id: str) -> Iterator[None]:
         """Want this payment looked after, inside the block."""

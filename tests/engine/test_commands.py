@@ -15,6 +15,8 @@ from paycore.errors import (
     AccountRefused,
     IncompleteReply,
     InvalidField,
+    MalformedNotification,
+    NotAuthentic,
     NotFound,
     NotSent,
     NotSupported,
@@ -423,3 +425,51 @@ def test_find_and_list_show_what_is_recorded(gateway: ToyServer, open_client: Op
     assert client.list(status=Status.PAID) == (new,)
     with pytest.raises(NotFound):
         client.find("nobody")
+
+
+# --- notifications -----------------------------------------------------------------------------------
+
+
+def test_receive_trusted_notification_moves_the_payment(gateway: ToyServer, open_client: Open) -> None:
+    """Where notifications are evidence, an authentic one pays; brought again it changes nothing."""
+    client = open_client(gateway.url)
+    payment = client.create(**order())
+    gateway.pay(payment.order_number)
+    body, headers = gateway.notification(payment.order_number)
+    assert client.receive("toy", body=body, headers=headers).body == b"ok"
+    paid_once = client.get(payment.id)
+    assert paid_once.status is Status.PAID
+    client.receive("toy", body=body, headers={name.upper(): value for name, value in headers.items()})
+    assert client.get(payment.id) == paid_once
+
+
+def test_receive_untrusted_notification_only_makes_the_payment_due(
+    gateway: ToyServer, open_client: Open
+) -> None:
+    """Elsewhere the confirming query moves the payment, and a waiter is served by it at once."""
+    client = open_client(gateway.url, notifications_trusted=False)
+    payment = client.create(**order())
+    gateway.pay(payment.order_number)
+    body, headers = gateway.notification(payment.order_number)
+    client.receive("toy", body=body, headers=headers)
+    assert client.get(payment.id).status is Status.PENDING
+    assert client.wait(payment.id, timeout_s=10).status is Status.PAID
+
+
+def test_receive_forged_or_unreadable_notification_changes_nothing(
+    gateway: ToyServer, open_client: Open
+) -> None:
+    """A wrong signature, another body under a good one, an oversized body: refused, nothing kept."""
+    client = open_client(gateway.url)
+    payment = client.create(**order())
+    body, headers = gateway.notification(payment.order_number)
+    for forged, with_headers in (
+        (body, {}),
+        (body + b" ", headers),
+        (body.replace(b"pending", b"paid"), headers),
+    ):
+        with pytest.raises(NotAuthentic):
+            client.receive("toy", body=forged, headers=with_headers)
+    with pytest.raises(MalformedNotification, match="65536"):
+        client.receive("toy", body=b"x" * 65537, headers=headers)
+    assert client.get(payment.id) == payment
