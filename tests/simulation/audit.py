@@ -1,0 +1,133 @@
+"""What must hold at the end of a run, when all faults are over and nothing is left to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from paycore.domain.codec import encode
+from paycore.domain.events import GENESIS, Event, chain_hash
+from paycore.domain.lifecycle import evolve
+from paycore.domain.payment import Payment, RefundStatus, ReviewReason, Status
+from paycore.ledger.api import Filter
+from paycore.ledger.verbs import to_ms
+
+if TYPE_CHECKING:
+    from tests.simulation.gateway import SimOrder
+    from tests.simulation.world import World
+
+
+def audit(world: World) -> None:
+    """Compare the ledger with the gateway, and the ledger with its own history."""
+    payments = {payment.reference: payment for payment in world.ledger.list(Filter(limit=1000)).result()}
+    for purchase in world.plan.purchases:
+        orders = world.gateway.orders_of(purchase.reference)
+        payment = payments.get(purchase.reference)
+        if payment is not None:
+            _audit_payment(world, payment, orders)
+        elif orders:
+            world.witness.violated("nothing lost", f"{purchase.reference} is at the gateway only")
+    for payment in payments.values():
+        _audit_history(world, payment)
+    _audit_events(world)
+    if world.witness.forged & world.witness.inbox():
+        world.witness.violated("forgeries change nothing", "a forged notification is in the inbox")
+
+
+def _audit_payment(world: World, payment: Payment, orders: list[SimOrder]) -> None:
+    """Money first, then the rest."""
+    _audit_charges(world, payment, orders)
+    _audit_refunds(world, payment, orders)
+    _audit_end(world, payment, orders)
+
+
+def _audit_charges(world: World, payment: Payment, orders: list[SimOrder]) -> None:
+    paid = [order for order in orders if order.status == "paid"]
+    taken = {(order.number, order.id, order.minor) for order in paid}
+    known = {(charge.number, charge.provider_id, charge.amount_minor) for charge in payment.charges}
+    if taken != known:
+        world.witness.violated("every charge is known", f"{payment.id}: taken {taken}, known {known}")
+    if (payment.status is Status.PAID) != bool(paid):
+        world.witness.violated(
+            "the ledger agrees", f"{payment.id} is {payment.status}; {len(paid)} orders are paid"
+        )
+    if sum(not order.is_late_money for order in paid) > 1:
+        world.witness.violated("charged once", f"{payment.id} was charged {len(paid)} times")
+    if len(paid) > 1 and ReviewReason.PAID_TWICE not in payment.review_reasons:
+        world.witness.violated("contradictions are reviewed", f"{payment.id} was paid twice")
+    is_late = any(order.was_closed for order in paid)
+    if is_late and ReviewReason.PAID_AFTER_CLOSING not in payment.review_reasons:
+        world.witness.violated("contradictions are reviewed", f"{payment.id} was paid after closing")
+
+
+def _audit_refunds(world: World, payment: Payment, orders: list[SimOrder]) -> None:
+    refunds = [refund for order in orders for refund in world.gateway.refunds_of(order.number)]
+    returned = [refund for refund in refunds if refund.status == "succeeded"]
+    references = [refund.reference for refund in refunds if refund.status != "failed"]
+    for reference in sorted(set(references)):
+        if references.count(reference) > 1:
+            world.witness.violated("refunded once", f"{payment.id} refunded {reference} more than once")
+    total = sum(refund.minor for refund in returned)
+    if total != payment.refunded_minor:
+        world.witness.violated(
+            "every refund is known", f"{payment.id}: returned {total}, known {payment.refunded_minor}"
+        )
+    if total > payment.paid_minor:
+        world.witness.violated("never refunded more than paid", f"{payment.id} refunded {total}")
+    succeeded = {refund.reference for refund in payment.refunds if refund.status is RefundStatus.SUCCEEDED}
+    if succeeded != {refund.reference for refund in returned}:
+        world.witness.violated("every refund is known", f"{payment.id}: {sorted(succeeded)} succeeded")
+
+
+def _audit_end(world: World, payment: Payment, orders: list[SimOrder]) -> None:
+    """Everything has come to an end, at the gateway as in the ledger."""
+    if payment.uncertain or payment.status in (Status.UNKNOWN, Status.PENDING):
+        world.witness.violated("nothing stuck", f"{payment.id} is {payment.status}, {_open(payment)}")
+    if any(refund.is_open for refund in payment.refunds):
+        world.witness.violated("nothing stuck", f"{payment.id} has an open refund")
+    still_open = [order.id for order in orders if order.status == "pending"]
+    if still_open and payment.status is not Status.PAID:
+        world.witness.violated(
+            "the ledger agrees", f"{payment.id} is {payment.status}; {still_open} are open"
+        )
+    closed = any(order.status == "closed" for order in orders)
+    if payment.status is Status.CLOSED and not closed:
+        world.witness.violated("only the provider closes", f"{payment.id} is closed, its order is not")
+
+
+def _open(payment: Payment) -> str:
+    return ", ".join(f"{op.kind} {op.number} {op.state}" for op in payment.operations if op.is_uncertain)
+
+
+def _audit_history(world: World, payment: Payment) -> None:
+    """The events alone give the payment, and nobody has changed them."""
+    folded: Payment | None = None
+    prev_hash, was_paid = GENESIS, False
+    events = world.ledger.events(payment.id).result()
+    for seq, event in enumerate(events, 1):
+        folded = evolve(folded, event.change, event.at)
+        if event.seq != seq or folded.version != seq or not _is_chained(event, prev_hash):
+            world.witness.violated("the history holds", f"{payment.id} at event {seq}")
+            return
+        if was_paid and event.status_to is not Status.PAID:
+            world.witness.violated("paid never goes back", f"{payment.id} at event {seq}")
+        prev_hash, was_paid = event.hash, event.status_to is Status.PAID
+    if folded != payment:
+        world.witness.violated("the history holds", f"{payment.id} is not what its events say")
+
+
+def _is_chained(event: Event, prev_hash: bytes) -> bool:
+    own = chain_hash(
+        prev_hash, event.payment_id, event.seq, to_ms(event.at), event.source, encode(event.change)
+    )
+    return event.prev_hash == prev_hash and event.hash == own
+
+
+def _audit_events(world: World) -> None:
+    """Observers were told of every event, unless the process that committed it was killed."""
+    for (payment_id, seq), (process, life) in world.witness.owed_events.items():
+        if process.life == life:
+            world.witness.violated("events are told once committed", f"{payment_id} #{seq} was never told")
+    for (payment_id, seq), event in world.witness.heard_events.items():
+        stored = world.ledger.events(payment_id).result()
+        if len(stored) < seq or stored[seq - 1].hash != event.hash:
+            world.witness.violated("events are told once committed", f"{payment_id} #{seq} is not stored")

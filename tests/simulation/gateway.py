@@ -1,0 +1,197 @@
+"""The provider's side: the toy gateway, with refunds that take their time, declines, and late money."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from paycore.plugin import (
+    Created,
+    CreateOrder,
+    CreateReply,
+    Done,
+    Flow,
+    Redirect,
+    Request,
+    Response,
+    Unknown,
+)
+from paycore.testing import toy
+from paycore.testing.toy import ToyGateway, ToyOrder, ToyProvider
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+LOOKS_MAX = 60
+"""Queries about one number within a minute; more means that somebody asks in a tight loop."""
+
+
+class TwoStepProvider(ToyProvider):
+    """Gets the link with a second request: a conversation that can fail half-way."""
+
+    def create(self, order: CreateOrder) -> Flow[CreateReply]:
+        """Make the order, then fetch its link."""
+        reply = yield from super().create(order)
+        if not isinstance(reply, Unknown) or reply.observation is None:
+            return reply
+        response = yield toy._post("/link", {"number": order.number})
+        try:
+            url = msgspec.json.decode(response.body, type=dict[str, str])["url"]
+        except (msgspec.MsgspecError, KeyError):
+            return reply
+        return Done(Created(observation=reply.observation, action=Redirect(url=url)))  # type: ignore[arg-type]
+
+
+class SimOrder(ToyOrder):
+    """An order or refund, with what only the simulation knows of it."""
+
+    reference = ""
+    """The payment's reference, or the refund's."""
+    of_number = ""
+    """A refund's order."""
+    found_from_s = 0.0
+    was_closed = False
+    is_late_money = False
+
+
+class SimGateway(ToyGateway):
+    """
+    Holds the truth about every order and refund, and tells payers, notifications and the witness.
+
+    Orders and refunds are found by a query only a while after they were made.
+    """
+
+    def __init__(self, world: World) -> None:
+        super().__init__(duplicates=world.plan.duplicates)
+        self._world = world
+        self._rng = world.rng("gateway")
+        self._looks: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=LOOKS_MAX))
+
+    def orders_of(self, reference: str) -> list[SimOrder]:
+        """The orders made for the payment with this reference."""
+        return [order for order in self._all() if order.kind == "payment" and order.reference == reference]
+
+    def refunds_of(self, number: str) -> list[SimOrder]:
+        """The refunds made of the order with this number."""
+        return [order for order in self._all() if order.kind == "refund" and order.of_number == number]
+
+    def _all(self) -> list[SimOrder]:
+        return cast("list[SimOrder]", self.orders)  # `_add` makes every one of them
+
+    def handle(self, request: Request) -> Response:
+        """Answer one request; while the account is refused, refuse it."""
+        refused_s = self._world.plan.account_refused_s
+        if refused_s is not None and refused_s[0] <= self._world.scheduler.monotonic() < refused_s[1]:
+            return Response(status=200, body=b'{"error": "bad_key"}')
+        if request.path == "/link":
+            order = self._newest(msgspec.json.decode(request.body)["number"])
+            url = "" if order is None else link(order)
+            return Response(status=200, body=msgspec.json.encode({"url": url}))
+        return super().handle(request)
+
+    def pay(self, order_id: str) -> None:
+        """The payer follows the link to this order, and pays if it is still open."""
+        order = next(order for order in self._all() if order.id == order_id)
+        if order.status == "pending":
+            self._set(order, "paid")
+
+    # --- requests ------------------------------------------------------------------------------------
+
+    def _create(self, fields: dict[str, Any]) -> dict[str, Any]:
+        others = self.orders_of(fields["reference"])
+        payable = [o for o in others if o.status in ("pending", "paid") and not o.is_late_money]
+        known = self._newest(fields["number"])
+        if known is None and self._happens(self._world.weather.declined):
+            return {"error": "declined"}
+        count = len(self.orders)
+        answer = super()._create(fields)
+        for order in self._all()[count:]:
+            order.reference = fields["reference"]
+            self._world.witness.made(order, payable)
+            if order.status == "paid":
+                self._announce(order)
+        return answer if not self._world.plan.two_steps or "error" in answer else {**answer, "url": None}
+
+    def _query(self, fields: dict[str, Any]) -> dict[str, Any]:
+        now_s = self._world.scheduler.monotonic()
+        for number in fields["numbers"]:
+            looks = self._looks[number]
+            looks.append(now_s)
+            if len(looks) == LOOKS_MAX and now_s - looks[0] < 60:
+                self._world.witness.violated(
+                    "no tight loops", f"{LOOKS_MAX} queries about {number} in a minute"
+                )
+        wanted = set(fields["numbers"])
+        found = [o for o in self._all() if o.number in wanted and o.found_from_s <= now_s]
+        return {"records": [order.record() for order in found]}
+
+    def _refund(self, fields: dict[str, Any]) -> dict[str, Any]:
+        known = self._newest(fields["number"])
+        if known is not None and self.duplicates != "charge_blindly":
+            return {"error": "duplicate"} if self.duplicates == "refuse" else known.record()
+        paid = next((o for o in self._all() if o.number == fields["order"] and o.status == "paid"), None)
+        asked = sum(o.minor for o in self.refunds_of(fields["order"]) if o.status != "failed")
+        if paid is None or asked + fields["minor"] > paid.minor:
+            return {"error": "too_much"}
+        refund = self._add(SimOrder(fields["number"], "refund", fields["minor"], paid.currency))
+        refund.of_number, refund.reference = paid.number, fields["reason"]
+        if self._happens(self._world.weather.refund_waits):
+            self._world.scheduler.after(self._rng.uniform(1, 300), self._settle_refund, refund)
+        else:
+            self._settle_refund(refund)
+        return refund.record()
+
+    def _settle_refund(self, refund: SimOrder) -> None:
+        if self._happens(self._world.weather.refund_fails):
+            self._set(refund, "failed")
+            return
+        paid = self._newest(refund.of_number)
+        if paid is not None:
+            paid.refunded += refund.minor
+        self._set(refund, "succeeded")
+
+    def _close(self, fields: dict[str, Any]) -> dict[str, Any]:
+        is_open = [o for o in self._all() if o.number == fields["number"] and o.status == "pending"]
+        answer = super()._close(fields)
+        for order in is_open:
+            order.was_closed = True
+            self._announce(order)
+            if self._happens(self._world.weather.late_money):
+                self._world.scheduler.after(self._rng.uniform(1, 3000), self._take_late_money, order)
+        return answer
+
+    def _take_late_money(self, order: SimOrder) -> None:
+        """The payer had confirmed in the wallet when the order was closed; the provider took the money."""
+        if order.status == "closed":
+            order.is_late_money = True
+            self._set(order, "paid")
+
+    # --- helpers -------------------------------------------------------------------------------------
+
+    def _add(self, order: ToyOrder) -> SimOrder:
+        own = SimOrder(order.number, order.kind, order.minor, order.currency)
+        super()._add(own)
+        own.found_from_s = self._world.scheduler.monotonic()
+        if self._world.weather.late:
+            own.found_from_s += self._rng.uniform(0, self._world.plan.proof_s * 0.45)
+        return own
+
+    def _set(self, order: SimOrder, status: str) -> None:
+        order.status = status
+        self._world.scheduler.log("gateway", f"{order.kind} {order.number} {order.id} is {status}")
+        self._announce(order)
+
+    def _announce(self, order: SimOrder) -> None:
+        body = msgspec.json.encode(order.record())
+        headers = {toy.SIGNATURE_HEADER: toy.sign(body, self.key)}
+        self._world.outside.announce(body, headers, is_certain=order.is_late_money)
+
+    def _happens(self, likelihood: float) -> bool:
+        return self._rng.random() < likelihood
+
+
+def link(order: ToyOrder) -> str:
+    """Where a payer pays this order."""
+    return f"https://toy.example/pay/{order.id}"

@@ -1,0 +1,90 @@
+"""Everybody else: payers, notifications on their way, and those who forge them."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from paycore.domain.wire import Notification, Reply
+from paycore.testing import toy
+from tests.simulation.applications import receive
+from tests.simulation.plan import FAULTS_END_S
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+RETRY_S = 15.0
+TRIES_MAX = 5
+FORGED_EVERY_S = 45.0
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """A notification as it is sent: signed, or pretending to be."""
+
+    body: bytes
+    headers: dict[str, str]
+
+    @property
+    def digest(self) -> bytes:
+        """What the ledger knows it by."""
+        return hashlib.sha256(self.body).digest()
+
+
+class Outside:
+    """Brings notifications to the receiver: late, twice, out of order, not at all, or false ones."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._rng = world.rng("outside")
+        self._shown: set[str] = set()
+
+    def start(self) -> None:
+        """Begin to forge."""
+        self._world.scheduler.after(self._rng.uniform(1, FORGED_EVERY_S), self._forge)
+
+    def show(self, url: str, pays_in_s: float | None) -> None:
+        """The payer gets this link, and pays by it after a while, or never."""
+        if pays_in_s is not None and url not in self._shown:
+            self._shown.add(url)
+            self._world.scheduler.after(pays_in_s, self._world.gateway.pay, url.rpartition("/")[2])
+
+    def announce(self, body: bytes, headers: dict[str, str], *, is_certain: bool) -> None:
+        """The gateway has something to tell; it tries until it is answered, unless it loses its way."""
+        letter, weather = Letter(body, headers), self._world.weather
+        if is_certain or self._rng.random() >= weather.notification_lost:
+            tries = 1000 if is_certain else TRIES_MAX
+            self._world.scheduler.after(self._rng.uniform(0.05, 8), self._deliver, letter, tries)
+        if self._rng.random() < weather.notification_repeated:
+            self._world.scheduler.after(self._rng.uniform(0.05, 120), self._deliver, letter, 1)
+
+    def _deliver(self, letter: Letter, tries_left: int) -> None:
+        if self._world.witness.has_acknowledged(letter.digest) and tries_left > 1:
+            return
+        if tries_left > 1:
+            self._world.scheduler.after(RETRY_S, self._deliver, letter, tries_left - 1)
+        web = self._world.web
+        if web.is_alive:
+            notification = Notification(body=letter.body, headers=letter.headers, received_at=web.own_now())
+            web.spawn("notified", receive(web, notification), lambda reply: self._answered(letter, reply))
+
+    def _answered(self, letter: Letter, reply: Reply | None) -> None:
+        self._world.scheduler.log("web", "refuses" if reply is None else reply.body.decode())
+        if reply is not None:
+            self._world.witness.acknowledged(letter.digest)
+
+    def _forge(self) -> None:
+        """Somebody claims that an open order is paid, without the key."""
+        open_orders = [order for order in self._world.gateway.orders if order.status == "pending"]
+        if open_orders:
+            order = self._rng.choice(open_orders)
+            claim = {**order.record(), "status": "succeeded" if order.kind == "refund" else "paid"}
+            body = msgspec.json.encode({**claim, "id": "FORGED"})
+            signature = self._rng.choice(("", "0" * 64, toy.sign(body, "guess"), toy.sign(b"", "toy")))
+            letter = Letter(body, {toy.SIGNATURE_HEADER: signature})
+            self._world.witness.forged.add(letter.digest)
+            self._world.scheduler.log("forger", body.decode())
+            self._deliver(letter, 1)
+        if self._world.scheduler.monotonic() < FAULTS_END_S:
+            self._world.scheduler.after(self._rng.uniform(1, FORGED_EVERY_S), self._forge)

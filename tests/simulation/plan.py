@@ -1,0 +1,185 @@
+"""What a seed means: the weather, how the gateway behaves, who buys what."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Literal
+
+import msgspec
+
+from paycore.plugin import CreateResend
+
+Duplicates = Literal["refuse", "same_result", "charge_blindly"]
+Step = Literal["wait", "query", "close", "refund", "create"]
+
+DECLARED: dict[Duplicates, CreateResend] = {
+    "refuse": CreateResend.REFUSED_AS_DUPLICATE,
+    "same_result": CreateResend.SAME_RESULT,
+    "charge_blindly": CreateResend.UNSAFE,
+}
+
+FAULTS_END_S = 600.0
+"""From here on nothing fails any more; whatever was left open must now come to an end by itself."""
+
+
+class Weather(msgspec.Struct, frozen=True, kw_only=True):
+    """How likely each fault is: of a request, an effect or a notification; all from 0 to 1."""
+
+    refused: float
+    lost_request: float
+    lost_reply: float
+    late: float
+    failed_before: float
+    failed_after: float
+    failed_first: float
+    garbage: float
+    slow: float
+    crash: float
+    pause: float
+    ledger_down: float
+    notification_lost: float
+    notification_repeated: float
+    late_money: float
+    declined: float
+    refund_waits: float
+    refund_fails: float
+
+
+CALM = Weather(**dict.fromkeys(Weather.__struct_fields__, 0.0))
+
+
+class RefundPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A refund a caller asks for; None is all that is left."""
+
+    reference: str
+    amount_minor: int | None
+
+
+class CallerPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """One caller: in which application, what it gives, and what it does after creating."""
+
+    application: int
+    starts_in_s: float
+    amount_minor: int
+    steps: tuple[Step, ...]
+    refunds: tuple[RefundPlan, ...]
+
+
+class Purchase(msgspec.Struct, frozen=True, kw_only=True):
+    """One payment, and all who ask for it by the same reference."""
+
+    reference: str
+    channel: Literal["web", "card"]
+    expires_in_s: int | None
+    payer_pays_in_s: float | None
+    callers: tuple[CallerPlan, ...]
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that is settled before the first moment of a run."""
+
+    weather: Weather
+    duplicates: Duplicates
+    two_steps: bool
+    notifications_trusted: bool
+    timeout_s: float
+    proof_s: float
+    workers: int
+    applications: int
+    account_refused_s: tuple[float, float] | None
+    purchases: tuple[Purchase, ...]
+
+
+def draw_plan(seed: int) -> Plan:
+    """The plan of this seed."""
+    rng = Random(f"plan {seed}")
+    applications = rng.randint(1, 3)
+    refused_from = rng.uniform(0, 120)
+    return Plan(
+        weather=_draw_weather(rng),
+        duplicates=rng.choice(tuple(DECLARED)),
+        two_steps=rng.random() < 0.3,
+        notifications_trusted=rng.random() < 0.6,
+        timeout_s=rng.choice((4.0, 8.0, 15.0)),
+        proof_s=rng.choice((5.0, 10.0, 20.0)),
+        workers=rng.randint(1, 3),
+        applications=applications,
+        account_refused_s=(refused_from, refused_from + rng.uniform(5, 60)) if rng.random() < 0.3 else None,
+        purchases=tuple(_draw_purchase(rng, f"order-{n}", applications) for n in range(rng.randint(3, 5))),
+    )
+
+
+def _draw_weather(rng: Random) -> Weather:
+    """From nearly calm to a storm; each fault with its own strength."""
+    storm = rng.uniform(0.1, 1.0)
+
+    def upto(most: float) -> float:
+        return storm * rng.uniform(0.2, 1.0) * most
+
+    return Weather(
+        refused=upto(0.15),
+        lost_request=upto(0.12),
+        lost_reply=upto(0.2),
+        late=upto(0.12),
+        failed_before=upto(0.1),
+        failed_after=upto(0.06),
+        failed_first=upto(0.06),
+        garbage=upto(0.1),
+        slow=upto(0.15),
+        crash=upto(0.03),
+        pause=upto(0.02),
+        ledger_down=upto(0.02),
+        notification_lost=upto(0.5),
+        notification_repeated=upto(0.5),
+        late_money=upto(0.25),
+        declined=upto(0.15),
+        refund_waits=upto(0.6),
+        refund_fails=upto(0.4),
+    )
+
+
+def _draw_purchase(rng: Random, reference: str, applications: int) -> Purchase:
+    channel: Literal["web", "card"] = rng.choice(("web", "web", "card"))
+    amount = rng.randint(100, 9_999)
+    refunds = _draw_refunds(rng, reference, amount)
+    expires_in_s = rng.randint(20, 300) if channel == "web" else None
+    pays = None if rng.random() < 0.2 else rng.uniform(1, 1.1 * (expires_in_s or 60))
+    callers = [_draw_caller(rng, amount, applications, refunds) for _ in range(rng.randint(1, 3))]
+    if rng.random() < 0.2:
+        callers.append(
+            msgspec.structs.replace(_draw_caller(rng, amount, applications, ()), amount_minor=amount + 1)
+        )
+    return Purchase(
+        reference=reference,
+        channel=channel,
+        expires_in_s=expires_in_s,
+        payer_pays_in_s=pays,
+        callers=tuple(callers),
+    )
+
+
+def _draw_refunds(rng: Random, reference: str, amount: int) -> tuple[RefundPlan, ...]:
+    """Sometimes more than was paid in all: then some of them must be refused."""
+    return tuple(
+        RefundPlan(
+            reference=f"{reference}-refund-{n}",
+            amount_minor=None if rng.random() < 0.2 else rng.randint(1, amount * 2 // 3),
+        )
+        for n in range(rng.choice((0, 1, 2, 3)))
+    )
+
+
+def _draw_caller(rng: Random, amount: int, applications: int, refunds: tuple[RefundPlan, ...]) -> CallerPlan:
+    steps: list[Step] = ["wait"] if rng.random() < 0.8 else []
+    if rng.random() < 0.25:
+        steps.insert(0, "close")
+    if rng.random() < 0.3:
+        steps.append(rng.choice(("query", "create")))
+    own = tuple(rng.sample(refunds, rng.randint(0, len(refunds))))
+    return CallerPlan(
+        application=rng.randrange(applications),
+        starts_in_s=rng.choice((0.0, rng.uniform(0, 0.5), rng.uniform(0, 90))),
+        amount_minor=amount,
+        steps=(*steps, *(("refund",) if own else ())),
+        refunds=own,
+    )
