@@ -1,0 +1,300 @@
+"""A payer's whole way through the public API, sync and async, against the sandbox over real HTTP."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Page, expect
+from tests.engine.twins import TWINS
+
+from paycore import AppCall, Money, QRCode, Redirect, RefundStatus, Status, WalletCall, load_config
+from paycore.errors import AccountRefused, InvalidField, MaybeSent, NotSupported
+from paycore.sandbox.server import SandboxServer
+from qfpay_alipay.sandbox import QFPaySandbox
+
+AMOUNT = Money("88.00", "HKD")
+Open = Callable[..., Any]
+
+CHANNELS: dict[str, dict[str, Any]] = {
+    "web": {"return_url": "https://shop.example/thanks"},
+    "wap": {"return_url": "https://shop.example/thanks"},
+    "jsapi": {"payer_id": "2088802811715388", "extra": {"limit_pay": "no_credit"}},
+    "qr": {},
+    "barcode": {"auth_code": "283854702356157409"},
+    "app": {
+        "subject": "tea",
+        "return_url": "https://shop.example/thanks",
+        "extra": {"goods_info": "green tea", "seller_id": "2088000000000001"},
+    },
+}
+
+
+@pytest.fixture
+def gateway() -> Iterator[SandboxServer]:
+    with SandboxServer(QFPaySandbox(), settings={"rate_per_s": "0", "rate_per_min": "0"}) as server:
+        yield server
+
+
+@pytest.fixture(params=sorted(TWINS))
+def open_client(request: pytest.FixtureRequest, tmp_path: Path, gateway: SandboxServer) -> Iterator[Open]:
+    """Open a client on one ledger for an account of this gateway; `settings` go into its paycore.toml."""
+    opened = []
+
+    def open_one(region: str = "hk", **settings: object) -> Any:
+        keys = {"app_code": gateway.settings["app_code"], "client_key": gateway.settings["client_key"]}
+        values = {**keys, "region": region, **settings}
+        lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+        path = tmp_path / f"paycore-{len(opened)}.toml"
+        path.write_text(
+            f'ledger = "sqlite:///pay.db"\n[accounts.shop]\nprovider = "qfpay-alipay"\nmode = "sandbox"\n'
+            f'base_url = "{gateway.url}"\ntimeout_s = 1.5\n' + "\n".join(lines)
+        )
+        opened.append(TWINS[request.param](load_config(path), None))
+        return opened[-1]
+
+    yield open_one
+    for client in opened:
+        client.shutdown()
+
+
+def order(channel: str, reference: str = "order-1") -> dict[str, Any]:
+    fields = {"reference": reference, "amount": AMOUNT, "method": "alipay", "channel": channel}
+    return {**fields, **CHANNELS[channel]}
+
+
+@pytest.mark.parametrize("region", ["hk", "overseas"])
+@pytest.mark.parametrize(
+    ("channel", "action"),
+    [("web", Redirect), ("wap", Redirect), ("jsapi", WalletCall), ("qr", QRCode), ("app", AppCall)],
+)
+def test_created_then_pending_then_paid_then_refunded(
+    gateway: SandboxServer, open_client: Open, channel: str, region: str, action: type
+) -> None:
+    """Accepted is pending with the channel's action; paying makes it paid; a part and the rest go back."""
+    client = open_client(region)
+    payment = client.create(**order(channel))
+    assert (payment.status, payment.review) == (Status.PENDING, False)
+    assert isinstance(payment.action, action)
+    gateway.gateway.controls.pay(payment.order_number)
+    payment = client.wait(payment.id, timeout_s=20)
+    assert (payment.status, payment.paid_minor, payment.review) == (Status.PAID, 8800, False)
+    payment = client.refund(payment.id, reference="r1", amount=Money("20.00", "HKD"))
+    payment = client.refund(payment.id, reference="r2")
+    assert [refund.status for refund in payment.refunds] == [RefundStatus.SUCCEEDED] * 2
+    assert (client.query(payment.id).refunded_minor, payment.review) == (8800, False)
+
+
+@pytest.mark.parametrize("region", ["hk", "overseas"])
+def test_scanned_code_is_paid_by_its_own_reply(open_client: Open, region: str) -> None:
+    """A barcode payment is settled at once."""
+    payment = open_client(region).create(**order("barcode"))
+    assert (payment.status, payment.action, payment.paid_minor) == (Status.PAID, None, 8800)
+
+
+def test_scanned_code_that_needs_a_password_is_pending(gateway: SandboxServer, open_client: Open) -> None:
+    """1143 means ask again: pending until the payer has typed the password."""
+    client = open_client()
+    payment = client.create(**{**order("barcode"), "auth_code": "283854702356151143"})
+    assert payment.status is Status.PENDING
+    gateway.gateway.controls.pay(payment.order_number)
+    assert client.wait(payment.id, timeout_s=20).status is Status.PAID
+
+
+def test_scanned_code_without_money_has_failed(open_client: Open) -> None:
+    """A definite refusal is an outcome, in QFPay's own code."""
+    payment = open_client().create(**{**order("barcode"), "auth_code": "283854702356151201"})
+    assert (payment.status, payment.failure.code) == (Status.FAILED, "1201")
+
+
+def test_hong_kong_web_is_shown_as_a_qr_code(open_client: Open) -> None:
+    """AlipayHK has no checkout page of its own: same field, another way to show it."""
+    assert open_client("hk").create(**order("web")).action.show_as == "qr"
+    assert open_client("overseas").create(**order("web", "order-2")).action.show_as == "page"
+
+
+def test_declined_is_failed(gateway: SandboxServer, open_client: Open) -> None:
+    """The payer says no: failed, nothing was taken."""
+    client = open_client()
+    payment = client.create(**order("web"))
+    gateway.gateway.controls.decline(payment.order_number)
+    assert client.wait(payment.id, timeout_s=20).status is Status.FAILED
+
+
+def test_expired_is_closed_by_the_provider(gateway: SandboxServer, open_client: Open) -> None:
+    """Only QFPay's answer closes an order whose time is over."""
+    client = open_client()
+    payment = client.create(**order("web"))
+    gateway.gateway.controls.expire(payment.order_number)
+    assert client.query(payment.id).status is Status.CLOSED
+
+
+def test_close_is_confirmed(open_client: Open) -> None:
+    """An unpaid order is closed and QFPay says so."""
+    client = open_client("overseas")
+    assert client.close(client.create(**order("qr")).id).status is Status.CLOSED
+
+
+@pytest.mark.parametrize(
+    "fault", ["lose_request", "lose_reply", "html", "truncated_json", "http_500", "http_429", "stall"]
+)
+def test_without_an_answer_it_is_unknown_and_a_query_settles_it(
+    gateway: SandboxServer, open_client: Open, fault: str
+) -> None:
+    """HTML, half a JSON, 5xx, 429, silence: unknown, and a later query settles it to one payable order."""
+    client = open_client()
+    gateway.gateway.faults.add(fault, path="/trade/v1/payment")
+    payment = client.create(**order("web"))
+    assert (payment.status, payment.uncertain) == (Status.UNKNOWN, True)
+    settled = client.query(payment.id)
+    assert (settled.status, settled.uncertain) == (Status.PENDING, False)
+    assert settled.action.url
+    payable = [entry for entry in gateway.gateway.controls.list_orders(100) if entry["state"] == "unpaid"]
+    assert [entry["out_trade_no"] for entry in payable] == [settled.order_number]
+
+
+def test_query_without_an_answer_leaves_the_payment_as_it_is(
+    gateway: SandboxServer, open_client: Open
+) -> None:
+    """A query that gets no usable answer raises, and nothing moved."""
+    client = open_client()
+    payment = client.create(**order("web"))
+    gateway.gateway.faults.add("html", path="/trade/v1/query")
+    with pytest.raises(MaybeSent, match="account shop"):
+        client.query(payment.id)
+    assert client.get(payment.id) == payment
+
+
+def test_wrong_key_names_account_and_code(open_client: Open) -> None:
+    """1108 is the account's fault: one line, nothing moved, and no key in it."""
+    with pytest.raises(AccountRefused, match=r"account shop.*1108") as refused:
+        open_client(client_key="CANARY-KEY").create(**order("web"))
+    assert (refused.value.code, "CANARY" in str(refused.value)) == ("1108", False)
+
+
+def test_right_key_after_the_wrong_one_makes_the_same_payment(open_client: Open) -> None:
+    """The payment stays `created` and the mended account makes it."""
+    with pytest.raises(AccountRefused) as refused:
+        open_client(client_key="CANARY-KEY").create(**order("web"))
+    payment = open_client().create(**order("web"))
+    assert (payment.id, payment.status) == (refused.value.payment_id, Status.PENDING)
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "words"),
+    [
+        ({"expires_in_s": 299}, InvalidField, "300"),
+        ({"expires_in_s": 7201}, InvalidField, "7200"),
+        ({"subject": "x" * 21}, InvalidField, "20"),
+        ({"return_url": "http://shop.example/"}, InvalidField, "https"),
+        ({"return_url": "https://u@shop.example/"}, InvalidField, "return_url"),
+        ({"return_url": "https://shop.example\\@evil.example/"}, InvalidField, "return_url"),
+        ({"payer_id": "2088802811715388"}, NotSupported, "payer_id"),
+        ({"channel": "jsapi", "return_url": None}, InvalidField, "payer_id: is needed"),
+        ({"channel": "barcode", "return_url": None}, InvalidField, "auth_code: is needed"),
+        ({"channel": "kiosk"}, NotSupported, "alipay/web"),
+    ],
+)
+def test_out_of_bounds_is_refused_before_any_io(
+    gateway: SandboxServer, open_client: Open, fields: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    """Documented bounds are checked before anything is sent, naming field and bound."""
+    with pytest.raises(error, match=words):
+        open_client().create(**{**order("web"), **fields})
+    assert gateway.gateway.controls.list_orders(10) == []
+
+
+def test_notification_makes_due_and_the_query_moves(gateway: SandboxServer, open_client: Open) -> None:
+    """MD5 over body and key is a hint: the confirming query moves the payment, and SUCCESS is answered."""
+    client = open_client()
+    payment = client.create(**order("web"))
+    gateway.gateway.controls.pay(payment.order_number)
+    body, headers = _notice(gateway, payment.order_number)
+    assert client.receive("shop", body=body, headers=headers).body == b"SUCCESS"
+    assert client.get(payment.id).status is Status.PENDING
+    assert client.wait(payment.id, timeout_s=10).status is Status.PAID
+
+
+def test_notification_is_evidence_where_the_account_says_so(
+    gateway: SandboxServer, open_client: Open
+) -> None:
+    """`trust_notifications = true`: the notification alone pays."""
+    client = open_client(trust_notifications=True)
+    payment = client.create(**order("web"))
+    gateway.gateway.controls.pay(payment.order_number)
+    body, headers = _notice(gateway, payment.order_number)
+    client.receive("shop", body=body, headers=headers)
+    assert client.get(payment.id).status is Status.PAID
+
+
+def _notice(gateway: SandboxServer, number: str) -> tuple[bytes, dict[str, str]]:
+    """A payment notice signed the way QFPay documents it, with the standard library alone."""
+    record = gateway.gateway.controls.show_order(number)
+    fields = {
+        "status": "1",
+        "pay_type": record["pay_type"],
+        "sysdtm": record["created"],
+        "paydtm": record["paid"],
+        "txcurrcd": record["txcurrcd"],
+        "txdtm": record["txdtm"],
+        "txamt": str(record["txamt"]),
+        "out_trade_no": record["out_trade_no"],
+        "syssn": record["syssn"],
+        "cancel": "0",
+        "respcd": "0000",
+        "notify_type": "payment",
+    }
+    body = json.dumps(fields).encode()
+    sign = hashlib.md5(body + gateway.settings["client_key"].encode()).hexdigest().upper()
+    return body, {"X-QF-SIGN": sign}
+
+
+# --- pages, in a real browser ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("region", "channel"), [("overseas", "web"), ("overseas", "wap"), ("hk", "wap")])
+def test_payer_pays_on_the_wallet_page(
+    gateway: SandboxServer, open_client: Open, page: Page, region: str, channel: str
+) -> None:
+    """The action's link opens the wallet, Pay is tapped, and the payment becomes paid."""
+    client = open_client(region)
+    payment = client.create(**order(channel))
+    page.goto(payment.action.url)
+    page.get_by_role("button", name="Pay").click()
+    expect(page.get_by_role("status")).to_contain_text("Payment successful")
+    assert client.wait(payment.id, timeout_s=20).status is Status.PAID
+
+
+def test_payer_scans_the_code(gateway: SandboxServer, open_client: Open, page: Page) -> None:
+    """What the QR code holds opens the same order in the wallet."""
+    client = open_client()
+    payment = client.create(**order("qr"))
+    page.goto(payment.action.content)
+    page.get_by_role("button", name="Pay").click()
+    expect(page.get_by_role("status")).to_contain_text("Payment successful")
+    assert client.wait(payment.id, timeout_s=20).status is Status.PAID
+
+
+def test_payer_pays_inside_the_wallet(gateway: SandboxServer, open_client: Open, page: Page) -> None:
+    """The WalletCall's parameters go to the bridge as they are, and the payer pays in the cashier."""
+    client = open_client()
+    payment = client.create(**order("jsapi"))
+    assert payment.action.call == "tradePay"
+    trade_number = payment.action.params["tradeNO"]
+    page.goto(f"{gateway.url}/wallet/trade/{quote(str(trade_number))}")
+    page.get_by_role("button", name="Pay").click()
+    expect(page.get_by_role("status")).to_contain_text("Payment successful")
+    assert client.wait(payment.id, timeout_s=20).status is Status.PAID
+
+
+def test_payer_pays_in_the_app(gateway: SandboxServer, open_client: Open, page: Page) -> None:
+    """The AppCall's order string is accepted to the letter by the SDK's page."""
+    client = open_client()
+    payment = client.create(**order("app"))
+    page.goto(f"{gateway.url}/wallet/sdk?order={quote(payment.action.order, safe='')}")
+    page.get_by_role("button", name="Pay").click()
+    expect(page.get_by_role("status")).to_contain_text("Payment successful")
+    assert client.wait(payment.id, timeout_s=20).status is Status.PAID
