@@ -7,8 +7,8 @@ PaycoreError
 │   └── AccountRefused         the provider refuses this account's credentials or settings
 ├── PluginError                a plugin failed to load or broke its contract
 ├── RequestError               what was asked for can't be done as asked
-│   ├── InvalidMoney           an amount that is not exact money
 │   ├── InvalidField           a field outside its documented bounds
+│   │   └── InvalidMoney       an amount that is not exact money
 │   ├── NotSupported           a capability the account's provider does not declare
 │   ├── NotFound               no such payment
 │   ├── ReferenceConflict      same reference, different content
