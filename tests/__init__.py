@@ -1,1 +1,1 @@
-"""paycore's tests: a package, so that `python -m tests.proof` and `tests.support` can be imported from the root."""
+"""paycore's tests: a package, so that `python -m tests.simulation` and `tests.support` can be imported from the root."""
