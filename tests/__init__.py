@@ -1,1 +1,1 @@
-"""paycore's tests: a package, so that `python -m tests.simulation` and `tests.support` can be imported from the root."""
+"""A package, so that `python -m tests.simulation` and `tests.support` can be imported from the root."""
