@@ -1,0 +1,145 @@
+"""Whatever is wrong outside paycore ends in one line that says what to do, and leaves no secret behind."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from paycore.sandbox.server import SandboxServer
+from tests.cli.conftest import Cli, order, write_config
+
+CANARY = "CANARY0123456789CANARY0123456789"
+
+
+def test_wrong_key_names_account_and_1108(cli: Cli, shop: SandboxServer) -> None:
+    """A key the provider refuses: one line naming the account and code 1108, exit 6, and the payment is kept."""
+    write_config(shop.url, key=CANARY)
+    ran = cli(*order())
+    assert (ran.code, ran.err.count("\n")) == (6, 1), ran
+    assert "account shop" in ran.err
+    assert "1108" in ran.err
+    assert "created" in ran.out
+    assert CANARY not in ran.out + ran.err
+    write_config(shop.url)
+    assert cli.create()["status"] == "pending"
+
+
+@pytest.mark.parametrize(
+    "fault", ["html", "truncated_json", "http_500", "http_502", "http_429", "redirect", "stall", "drip", "huge_body"]
+)
+def test_useless_answer_unknown_then_settled(cli: Cli, shop: SandboxServer, fault: str) -> None:
+    """HTML, half a JSON, HTTP errors or no end of it: unknown, exit 5, and a later query settles it."""
+    write_config(shop.url, more="timeout_s = 0.5")
+    shop.gateway.faults.add(fault)
+    ran = cli(*order(), "--json")
+    assert (ran.code, ran.json["status"]) == (5, "unknown"), ran
+    write_config(shop.url, more="timeout_s = 5")
+    settled = cli("query", ran.json["id"], "--json")
+    assert (settled.code, settled.json["status"], settled.json["uncertain"]) == (0, "pending", False), settled
+
+
+def test_useless_answer_to_a_query_says_so(cli: Cli, shop: SandboxServer) -> None:
+    """A query without a usable answer changes nothing, prints the payment and exits 5."""
+    payment = cli.create()
+    shop.gateway.faults.add("http_500", path="/trade/v1/query")
+    ran = cli("query", payment["id"])
+    assert (ran.code, ran.err.count("\n")) == (5, 1), ran
+    assert "account shop" in ran.err
+    assert "pending" in ran.out
+
+
+CONFIGS = {
+    "missing": (None, ("no configuration found", "paycore init")),
+    "not TOML": ("accounts = [", ("paycore.toml", "is not TOML")),
+    "wrong type": ('ledger = 5\n[accounts.shop]\nmode = "sandbox"', ("ledger", "text in quotes")),
+    "unknown key": ('legder = "sqlite:///p.db"', ("legder", "did you mean 'ledger'")),
+    "unknown key of the account": (
+        '[accounts.shop]\nprovider = "qfpay-alipay"\nmode = "sandbox"\nbase_url = "http://127.0.0.1:9"\n'
+        'region = "hk"\napp_code = "A"\nclient_key = "B"\nregoin = "hk"',
+        ("accounts.shop", "regoin", "did you mean 'region'"),
+    ),
+    "unset variable": (
+        '[accounts.shop]\nprovider = "qfpay-alipay"\nmode = "sandbox"\nbase_url = "http://127.0.0.1:9"\n'
+        'region = "hk"\napp_code = "A"\nclient_key = { env = "QFPAY_NOT_SET" }',
+        ("accounts.shop.client_key", "QFPAY_NOT_SET is not set"),
+    ),
+    "unknown provider": (
+        '[accounts.shop]\nprovider = "qfpay-alipya"\nmode = "sandbox"\nbase_url = "http://127.0.0.1:9"',
+        ("qfpay-alipya", "installed: qfpay-alipay"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CONFIGS)
+def test_configuration_wrong_path_and_suggestion(cli: Cli, case: str) -> None:
+    """A configuration that can't be used: exit 6 and one line with the path inside the file and a suggestion."""
+    text, expected = CONFIGS[case]
+    if text is not None:
+        Path("paycore.toml").write_text(text, encoding="utf-8")
+    ran = cli(*order())
+    assert (ran.code, ran.out, ran.err.count("\n")) == (6, "", 1), ran
+    for words in expected:
+        assert words in ran.err
+
+
+def test_configuration_named_but_absent(cli: Cli) -> None:
+    """`--config` names a file that is not there: its path is in the line."""
+    ran = cli("list", "--config", "nowhere.toml")
+    assert (ran.code, "nowhere.toml" in ran.err) == (6, True), ran
+
+
+@pytest.mark.parametrize("amount", ["88.001", "1E3", "８８", "-1", "0x10", " 1", "1_000", "NaN", "9" * 40])  # noqa: RUF001
+def test_amount_not_exact_refused(cli: Cli, shop: SandboxServer, amount: str) -> None:
+    """An amount that is not exact money is refused with the reason, and nothing is recorded."""
+    ran = cli("create", "--amount", amount, *order()[5:], "--reference", "r")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1), ran
+    assert "amount" in ran.err
+    assert cli("list", "--json").out == ""
+
+
+def test_ledger_not_a_ledger(cli: Cli, shop: SandboxServer) -> None:
+    """A file that is no ledger: exit 6 and its path."""
+    Path("paycore.db").write_bytes(b"this is no database" * 100)
+    ran = cli("list")
+    assert (ran.code, ran.err.count("\n"), "paycore.db" in ran.err) == (6, 1, True), ran
+
+
+def test_arguments_that_are_not_text(cli: Cli, shop: SandboxServer) -> None:
+    """Bytes that are no text are refused, not stored and not crashed on."""
+    ran = cli("show", "--reference", os.fsdecode(b"\xff"))
+    assert (ran.code, ran.err.count("\n")) == (2, 1), ran
+
+
+def test_reference_with_control_characters(cli: Cli, shop: SandboxServer) -> None:
+    """A reference that could move the cursor of whoever lists it is refused."""
+    ran = cli(*order("a\x1b[2Jb"))
+    assert (ran.code, "\x1b" in ran.err) == (2, False), ran
+
+
+def test_provider_words_can_not_move_the_cursor(cli: Cli, shop: SandboxServer) -> None:
+    """What the provider says is shown, harmless and on one line."""
+    shop.gateway.faults.add("respcd", code="1297", message="no\x1b[31m\nway")
+    ran = cli(*order())
+    assert "\x1b" not in ran.out + ran.err, ran
+
+
+def test_error_as_json(cli: Cli, shop: SandboxServer) -> None:
+    """With --json an error is one JSON object on stderr, with who acts and whether money may have moved."""
+    write_config("http://127.0.0.1:1")
+    ran = cli(*order(), "--json")
+    assert ran.error == {
+        "kind": "NotSent",
+        "message": ran.error["message"],
+        "who_acts": "operator",
+        "money_moved": "no",
+        "payment_id": ran.json["id"],
+    }
+    assert ran.json["status"] == "created"
+    assert cli("creat", "--json").error["kind"] == "Usage"
+    assert cli("--json", "show", "none").error["kind"] == "NotFound"
+
+
+def test_region_lacks_the_pair(cli: Cli, shop: SandboxServer) -> None:
+    """A (method, channel) the account lacks is refused with the list of what it has."""
+    ran = cli("create", "--channel", "till", *order()[1:9])
+    assert (ran.code, "alipay/web" in ran.err) == (2, True), ran

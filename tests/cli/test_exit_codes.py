@@ -1,0 +1,203 @@
+"""Each exit code is reached by the state or error it stands for."""
+
+import inspect
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from paycore import errors
+from paycore.cli import exits
+from paycore.cli.exits import Exit
+from paycore.sandbox.server import SandboxServer
+from tests.cli.conftest import Cli, order, write_config
+
+
+def test_exit_codes_have_one_meaning_each() -> None:
+    """Every exit code is in the table, under the numbers the design gives."""
+    assert list(exits.MEANINGS) == list(Exit)
+    assert [int(code) for code in Exit] == [*range(10), 130]
+
+
+def test_exit_codes_every_typed_error_has_one() -> None:
+    """No typed error counts as a bug."""
+    for name, kind in inspect.getmembers(errors, inspect.isclass):
+        if issubclass(kind, errors.PaycoreError) and kind is not errors.PaycoreError:
+            assert exits.of_error(_any(kind)) is not Exit.BUG, name
+
+
+def _any(kind: type[Any]) -> errors.PaycoreError:
+    error: errors.PaycoreError = kind.__new__(kind)
+    errors.PaycoreError.__init__(error, "words")
+    return error
+
+
+def test_exit_codes_ledger_breaks_under_way_unknown() -> None:
+    """A ledger that breaks before anything began is a matter of configuration, after that the outcome is unknown."""
+    assert exits.of_error(errors.LedgerFull("full")) is Exit.CONFIG
+    assert exits.of_error(errors.LedgerFull("full", payment_id="P")) is Exit.UNKNOWN
+    assert exits.of_error(errors.LedgerReadOnly("read-only", payment_id="P")) is Exit.CONFIG
+
+
+def test_create_pending_0(cli: Cli, shop: SandboxServer) -> None:
+    """A pending payment is a definite answer."""
+    ran = cli(*order())
+    assert (ran.code, "pending" in ran.out) == (0, True), ran
+
+
+def test_await_paid_0(cli: Cli, shop: SandboxServer) -> None:
+    """`await` exits 0 once the payment is paid."""
+    payment = cli.create()
+    shop.gateway.controls.pay(payment["order_number"])
+    ran = cli("await", payment["id"], "--timeout", 20, "--json")
+    assert (ran.code, ran.json["status"], ran.json["paid_minor"]) == (0, "paid", 8800), ran
+
+
+def test_unforeseen_error_1_with_traceback() -> None:
+    """What nobody foresaw keeps its traceback and exits 1."""
+    code = (
+        "import sys; from paycore.cli import exits, main, records, output\n"
+        "output.Output = None\n"
+        "sys.exit(main.main(['plugins', 'list']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == Exit.BUG
+    assert "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "creat",
+        "create --reference r",
+        "show",
+        "show a --reference b",
+        "show a b",
+        "list --status shipped",
+        "list --limit 0",
+        "list --limit 1001",
+        "list --limit 1e3",
+        "list --created-before yesterday",
+        "await a --timeout -1",
+        "await a --timeout nan",
+        "await a --timeout soon",
+        "refund a",
+        "refund --reference r",
+        "sandbox",
+        "sandbox serve qfpay-alipay --port 70000",
+        "sandbox serve nobody",
+        "create --reference r --amount 1.00 --currency HKD --method alipay --channel web --extra limit_pay",
+        "create --reference r --amount 1.00 --currency HKD --method alipay --channel web --extra a=1 --extra a=2",
+        "show nobody-has-this-id",
+        "show --reference nobody-has-this-reference",
+    ],
+)
+def test_usage_2_with_one_line(cli: Cli, shop: SandboxServer, words: str) -> None:
+    """What makes no sense is refused in one line, before anything is sent."""
+    ran = cli(*words.split())
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1), ran
+    assert ran.err.startswith("error: ")
+    assert shop.gateway.controls.stats()["requests"] == {}
+
+
+def test_await_declined_3(cli: Cli, shop: SandboxServer) -> None:
+    """A declined payment exits 3 from `await`, and from `query`."""
+    payment = cli.create()
+    shop.gateway.controls.decline(payment["order_number"])
+    ran = cli("await", payment["id"], "--timeout", 20, "--json")
+    assert (ran.code, ran.json["status"]) == (3, "failed"), ran
+    assert cli("query", payment["id"]).code == 3
+
+
+def test_close_0_then_query_3(cli: Cli, shop: SandboxServer) -> None:
+    """`close` is done once the provider confirmed it; a closed payment is no success for who asks later."""
+    payment = cli.create()
+    closed = cli("close", payment["id"], "--json")
+    assert (closed.code, closed.json["status"]) == (0, "closed"), closed
+    assert cli("close", payment["id"]).code == 0
+    assert cli("query", payment["id"]).code == 3
+
+
+def test_close_paid_2(cli: Cli, shop: SandboxServer) -> None:
+    """A paid payment can't be closed: that is what `refund` is for."""
+    payment = cli.create()
+    shop.gateway.controls.pay(payment["order_number"])
+    cli("query", payment["id"])
+    ran = cli("close", payment["id"])
+    assert (ran.code, "refund" in ran.err) == (2, True), ran
+
+
+def test_await_timeout_4(cli: Cli, shop: SandboxServer) -> None:
+    """Nobody pays: `await` gives the payment back as it is."""
+    payment = cli.create()
+    ran = cli("await", payment["id"], "--timeout", "0.2", "--json")
+    assert (ran.code, ran.json["status"]) == (4, "pending"), ran
+
+
+def test_create_reply_lost_5_then_query_settles(cli: Cli, shop: SandboxServer) -> None:
+    """A lost reply leaves the outcome unknown; a later query settles it."""
+    shop.gateway.faults.add("lose_reply")
+    ran = cli(*order(), "--json")
+    assert (ran.code, ran.json["status"], ran.json["uncertain"]) == (5, "unknown", True), ran
+    shop.gateway.controls.pay(ran.json["order_number"])
+    settled = cli("query", ran.json["id"], "--json")
+    assert (settled.code, settled.json["status"], settled.json["uncertain"]) == (0, "paid", False), settled
+
+
+def test_refund_reply_lost_5(cli: Cli, shop: SandboxServer) -> None:
+    """A refund exits by its own status: unknown here, though the payment is paid."""
+    payment = cli.create()
+    shop.gateway.controls.pay(payment["order_number"])
+    cli("query", payment["id"])
+    shop.gateway.faults.add("lose_reply", path="/trade/v1/refund")
+    ran = cli("refund", payment["id"], "--reference", "back-1", "--json")
+    assert (ran.code, ran.json["status"], ran.json["refunds"][0]["status"]) == (5, "paid", "unknown"), ran
+
+
+def test_refund_succeeded_0_and_refused_3(cli: Cli, shop: SandboxServer) -> None:
+    """A refund that succeeded exits 0, one the provider refused 3."""
+    payment = cli.create()
+    shop.gateway.controls.pay(payment["order_number"])
+    cli("query", payment["id"])
+    done = cli("refund", payment["id"], "--reference", "back-1", "--amount", "20.00", "--json")
+    assert (done.code, done.json["refunded_minor"]) == (0, 2000), done
+    shop.gateway.faults.add("balance_empty")
+    refused = cli("refund", "--payment-reference", "order-1", "--reference", "back-2", "--json")
+    assert (refused.code, refused.json["refunds"][-1]["failure"]["code"]) == (3, "1269"), refused
+
+
+def test_gateway_down_7_and_the_same_command_goes_on(cli: Cli, shop: SandboxServer) -> None:
+    """Nothing was sent: the payment is `created`, and the same command makes it once the gateway is back."""
+    url = shop.url
+    write_config("http://127.0.0.1:1")
+    ran = cli(*order())
+    assert (ran.code, ran.err.count("\n")) == (7, 1), ran
+    assert "account shop" in ran.err
+    assert "run the same command again" in ran.err
+    assert "created" in ran.out
+    write_config(url)
+    again = cli.create()
+    assert again["status"] == "pending"
+    assert again["id"] in ran.out
+
+
+def test_reference_conflict_8(cli: Cli, shop: SandboxServer) -> None:
+    """The same reference for another amount is refused, naming the field."""
+    payment = cli.create(amount="88.00")
+    ran = cli(*order(amount="99.00"))
+    assert (ran.code, ran.out, ran.err.count("\n")) == (8, "", 1), ran
+    assert "amount" in ran.err
+    assert cli.create(amount="88.00")["id"] == payment["id"]
+
+
+def test_amount_differs_9(cli: Cli, shop: SandboxServer) -> None:
+    """Facts that contradict each other exit 9 from every command that looks, and say why."""
+    payment = cli.create()
+    shop.gateway.controls.pay(payment["order_number"])
+    shop.gateway.faults.add("wrong_amount")
+    ran = cli("query", payment["id"], "--json")
+    assert (ran.code, ran.json["review"], ran.json["review_reasons"]) == (9, True, ["amount_differs"]), ran
+    assert cli("await", payment["id"], "--timeout", "0.1").code == 9
+    assert "a person must look" in cli("show", payment["id"]).out
+    assert [line for line in cli("list", "--review", "--json").out.splitlines() if payment["id"] in line]
