@@ -56,7 +56,13 @@ class Settling:
         wait_s = self._proof_in_s(account, payment)
         if wait_s is None:
             return payment
-        payment = yield from self._attempts.after_change(payment, wait_s)
+        proven_at = self._attempts.now() + timedelta(seconds=wait_s)
+        # What wakes a waiter may be a change that is known already.
+        while self._proof_in_s(account, payment) is not None:
+            left_s = (proven_at - self._attempts.now()).total_seconds()
+            if left_s <= 0:
+                break
+            payment = yield from self._attempts.after_change(payment, left_s)
         return (yield from self.settle(account, payment, source=Source.QUERY, auth_code=auth_code))
 
     def _proof_in_s(self, account: Account, payment: Payment) -> float | None:
