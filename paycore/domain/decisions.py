@@ -242,10 +242,9 @@ def end_attempt(payment: Payment, sent: Operation, outcome: Outcome, now: dateti
 
     Whatever came back, this attempt's request is not under way any more. A number refused as duplicate
     means an earlier send may have arrived: not a refusal. An answer that comes after somebody else has
-    sent again says nothing of that newer send, unless it shows that the order is there.
+    gone on says nothing of what they did, unless it shows that the order is there.
     """
-    is_late = payment.operation(sent.id).sends != sent.sends
-    if is_late and not isinstance(outcome, Done):
+    if _was_overtaken(payment, sent) and not isinstance(outcome, Done):
         return []
     ended = OperationEnded(operation_id=sent.id, state=OperationState.DONE, quiet_at=now)
     match outcome:
@@ -264,8 +263,8 @@ def end_attempt(payment: Payment, sent: Operation, outcome: Outcome, now: dateti
 
 
 def end_unsent(payment: Payment, sent: Operation, now: datetime) -> list[Change]:
-    """Nothing left this machine: back to intent, unless another send may have arrived."""
-    if payment.operation(sent.id).sends != sent.sends:
+    """Nothing left this machine: back to intent, unless another send may have arrived, or it was given up."""
+    if _was_overtaken(payment, sent):
         return []
     return [
         OperationEnded(
@@ -275,6 +274,13 @@ def end_unsent(payment: Payment, sent: Operation, now: datetime) -> list[Change]
             problem="the provider could not be reached",
         )
     ]
+
+
+def _was_overtaken(payment: Payment, sent: Operation) -> bool:
+    """Whether somebody else has sent this operation again, proven it absent or given it up since."""
+    operation = payment.operation(sent.id)
+    was_given_up = operation.state is OperationState.REJECTED
+    return operation.sends != sent.sends or operation.absent_at is not None or was_given_up
 
 
 def take_silence(

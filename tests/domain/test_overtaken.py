@@ -1,0 +1,79 @@
+"""A process that stood still goes on where others have gone further: what it brings must undo nothing."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from paycore import Money, Payment, Status
+from paycore.domain.decisions import (
+    Numbering,
+    end_attempt,
+    end_unsent,
+    give_up_absent,
+    new_operation,
+    send_again,
+    take_silence,
+)
+from paycore.domain.events import Change, PaymentBegun
+from paycore.domain.lifecycle import evolve
+from paycore.domain.payment import Failure, OperationKind, OperationState, Order
+from paycore.domain.provider import Rejected, Unknown
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+DEADLINE = timedelta(seconds=10)
+PROOF = timedelta(seconds=5)
+LATER = NOW + DEADLINE + PROOF
+
+
+def sent() -> Payment:
+    """A payment whose create is on its way."""
+    operation = new_operation(
+        OperationKind.CREATE, Numbering(operation_id="op1", number="N1"), NOW, DEADLINE, needs_action=True
+    )
+    order = Order(reference="order-1", amount=Money("88.00", "HKD"), method="toy", channel="web")
+    change = PaymentBegun(payment_id="P1", account="hk", provider="toy", order=order, operation=operation)
+    return evolve(None, change, NOW)
+
+
+def after(payment: Payment, *changes: Change) -> Payment:
+    for change in changes:
+        payment = evolve(payment, change, LATER)
+    return payment
+
+
+def proven_absent() -> Payment:
+    return after(sent(), *take_silence(sent(), {"N1"}, LATER, PROOF))
+
+
+def given_up() -> Payment:
+    absent = proven_absent()
+    return after(absent, *give_up_absent(absent.creation, LATER))
+
+
+def sent_anew() -> Payment:
+    absent = proven_absent()
+    return after(absent, *send_again(absent, "op1", LATER, DEADLINE))
+
+
+@pytest.mark.parametrize("gone_further", [proven_absent(), given_up(), sent_anew()])
+def test_late_attempt_undoes_nothing(gone_further: Payment) -> None:
+    """Not sent, no answer, refused: none of it says anything of what others did meanwhile."""
+    first = sent().creation
+    refusal = Rejected(failure=Failure(code="no", message="no"))
+    assert end_unsent(gone_further, first, LATER) == []
+    assert end_attempt(gone_further, first, Unknown(problem="no answer"), LATER) == []
+    assert end_attempt(gone_further, first, refusal, LATER) == []
+
+
+def test_given_up_stays_given_up() -> None:
+    """An order that was given up as never arrived is not made sendable again by a process that had not sent it."""
+    payment = given_up()
+    assert payment.status is Status.FAILED
+    payment = after(payment, *end_unsent(payment, sent().creation, LATER))
+    assert payment.creation.state is OperationState.REJECTED
+
+
+def test_attempt_in_time_counts() -> None:
+    """The attempt that is under way goes back to intent when it was not sent."""
+    payment = after(sent(), *end_unsent(sent(), sent().creation, NOW))
+    assert payment.creation.state is OperationState.INTENT
