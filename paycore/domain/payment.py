@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -84,14 +84,14 @@ class WalletCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     """Hand `params` to the wallet's bridge function `call` on a page inside the wallet: `tradePay`."""
 
     call: str
-    params: Mapping[str, object]
+    params: Mapping[str, Any]
 
 
 class AppCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="app_call"):
     """Hand `order` (the SDK's order string) to the wallet's SDK; `params` are the fields it was made of."""
 
     order: str
-    params: Mapping[str, object]
+    params: Mapping[str, Any]
 
 
 Action = Redirect | QRCode | WalletCall | AppCall

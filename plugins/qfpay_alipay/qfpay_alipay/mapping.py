@@ -107,6 +107,8 @@ PAY_TYPES: tuple[PayType, ...] = (
         reply="pay_url",
         close_request="POST close",
         optional=_RETURN_URL,
+        # The table of public parameters leaves 801514 out of `expired_time`; the product's own page, newer, has it.
+        takes_expiry=True,
         # AlipayHK has no checkout page of its own: the URL is drawn as a QR code or put into an iframe.
         show_as="qr",
     ),

@@ -158,13 +158,14 @@ def test_create_accepted_is_pending_never_paid() -> None:
         ("overseas", "web", None, "2026-01-01 12:00:01", datetime(2026, 1, 1, 4, 30, 1, tzinfo=UTC)),
         ("overseas", "web", 300, "2026-01-01 12:00:01", datetime(2026, 1, 1, 4, 5, 1, tzinfo=UTC)),
         ("overseas", "wap", 7200, "", datetime(2026, 1, 1, 6, 0, 0, tzinfo=UTC)),
-        ("hk", "web", None, "2026-01-01 12:00:01", None),
+        ("hk", "web", None, "2026-01-01 12:00:01", datetime(2026, 1, 1, 4, 30, 1, tzinfo=UTC)),
+        ("hk", "jsapi", None, "2026-01-01 12:00:01", None),
     ],
 )
 def test_create_expiry_is_told_where_it_is_documented(
     region: str, channel: str, expires_in_s: int | None, sysdtm: str, expires_at: datetime | None
 ) -> None:
-    """`expired_time` from QFPay's own time, 30 minutes by default; 801514 has no documented end."""
+    """`expired_time` from QFPay's own time, 30 minutes by default; 800107 has no documented end."""
     reply = {**ACCEPTED, "sysdtm": sysdtm}
     outcome = create(always(reply), settings={"region": region}, channel=channel, expires_in_s=expires_in_s)
     assert created(outcome).expires_at == expires_at

@@ -17,7 +17,7 @@ APP = {"pay_tag", "goods_info", "seller_id"}
 TABLE = [
     # method, channel, region -> pay type, reply, required, optional beyond EVERY, extra, expiry, least HKD, close
     ("alipay", "web", "overseas", "801101", "pay_url", set(), {"return_url"}, set(), True, 101, "POST close"),
-    ("alipay", "web", "hk", "801514", "pay_url", set(), {"return_url"}, set(), False, 1, "POST close"),
+    ("alipay", "web", "hk", "801514", "pay_url", set(), {"return_url"}, set(), True, 1, "POST close"),
     ("alipay", "wap", "overseas", "801107", "pay_url", set(), {"return_url"}, set(), True, 1, "POST close"),
     ("alipay", "wap", "hk", "801512", "pay_url", set(), {"return_url"}, set(), True, 1, "POST close"),
     (

@@ -1,0 +1,40 @@
+"""One way to drive `Client` and `AsyncClient`, so that both run the same tests."""
+
+import asyncio
+from typing import Any
+
+from paycore import AsyncClient, Client
+from paycore.engine.config import Config
+from paycore.engine.plugins import Plugins
+
+
+class SyncTwin:
+    """A `Client` as it is."""
+
+    def __init__(self, config: Config, plugins: Plugins | None) -> None:
+        self._client = Client(config, plugins=plugins)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+
+class AsyncTwin:
+    """An `AsyncClient` whose verbs run to their end on a loop of its own."""
+
+    def __init__(self, config: Config, plugins: Plugins | None) -> None:
+        self._loop = asyncio.Runner()
+        self._client = self._loop.run(self._open(config, plugins))
+
+    async def _open(self, config: Config, plugins: Plugins | None) -> AsyncClient:
+        return AsyncClient(config, plugins=plugins)
+
+    def __getattr__(self, name: str) -> Any:
+        verb = getattr(self._client, name)
+        return lambda *args, **kwargs: self._loop.run(verb(*args, **kwargs))
+
+    def shutdown(self) -> None:
+        self._loop.run(self._client.shutdown())
+        self._loop.close()
+
+
+TWINS = {"sync": SyncTwin, "async": AsyncTwin}
