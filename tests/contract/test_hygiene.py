@@ -54,10 +54,14 @@ def test_postgres_crash_keeps_what_was_committed(postgres_server: PostgresServer
         assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
 
 
-def test_browser_leaves_async_code_working(page: Page) -> None:
-    """The browser drives a page; what runs after it may use asyncio (the next test does)."""
+def test_browser_and_async_code_take_turns(page: Page) -> None:
+    """A test may drive a page, run async code, and drive the page again."""
     page.set_content("<h1>hello</h1>")
+    assert asyncio.run(asyncio.sleep(0, "between")) == "between"
     assert page.inner_text("h1") == "hello"
+    with asyncio.Runner() as runner:
+        runner.run(asyncio.sleep(0))
+        assert page.title() == ""
 
 
 def test_async_code_works_after_the_browser() -> None:

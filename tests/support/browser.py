@@ -1,10 +1,11 @@
 """The fixtures `chromium` and `page`: one headless Chromium for the run, and a loud word when there is none."""
 
 import asyncio
+import functools
 import os
 import shutil
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -57,17 +58,37 @@ def _running_chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tupl
 
 
 @pytest.fixture
-def chromium(_running_chromium: tuple["Browser", Loop]) -> Iterator["Browser"]:
+def chromium(
+    _running_chromium: tuple["Browser", Loop], monkeypatch: pytest.MonkeyPatch
+) -> Iterator["Browser"]:
     """
     A running browser. Skips the test, and says so at the end of the run, where no Chromium is installed.
 
-    Playwright's synchronous interface leaves its event loop marked as running in this thread. That is undone between
-    tests, or every later `asyncio.run` would be refused; a test that uses the browser runs async code in a thread.
+    Playwright's synchronous interface leaves its event loop marked as running in this thread, so that asyncio would
+    refuse to run another. The mark is taken away between tests and while a test runs something by `asyncio.run`.
     """
     browser, loop = _running_chromium
+    for name in ("run", "close"):
+        monkeypatch.setattr(asyncio.Runner, name, _unmarked(getattr(asyncio.Runner, name), loop))
     asyncio._set_running_loop(loop)
     yield browser
     asyncio._set_running_loop(None)
+
+
+def _unmarked(method: Callable[..., Any], loop: Loop) -> Callable[..., Any]:
+    """Wrap a method of `asyncio.Runner` to run as if `loop` were not running in this thread."""
+
+    @functools.wraps(method)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if asyncio._get_running_loop() is not loop:
+            return method(*args, **kwargs)
+        asyncio._set_running_loop(None)
+        try:
+            return method(*args, **kwargs)
+        finally:
+            asyncio._set_running_loop(loop)
+
+    return wrapper
 
 
 @pytest.fixture
