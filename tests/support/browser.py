@@ -68,23 +68,23 @@ def chromium(
     refuse to run another. The mark is taken away between tests and while a test runs something by `asyncio.run`.
     """
     browser, loop = _running_chromium
-    for name in ("run", "close"):
-        monkeypatch.setattr(asyncio.Runner, name, _unmarked(getattr(asyncio.Runner, name), loop))
+    for owner, name in ((asyncio, "run"), (asyncio.Runner, "run"), (asyncio.Runner, "close")):
+        monkeypatch.setattr(owner, name, _unmarked(getattr(owner, name), loop))
     asyncio._set_running_loop(loop)
     yield browser
     asyncio._set_running_loop(None)
 
 
-def _unmarked(method: Callable[..., Any], loop: Loop) -> Callable[..., Any]:
-    """Wrap a method of `asyncio.Runner` to run as if `loop` were not running in this thread."""
+def _unmarked(function: Callable[..., Any], loop: Loop) -> Callable[..., Any]:
+    """Wrap what starts event loops to run as if `loop` were not running in this thread."""
 
-    @functools.wraps(method)
+    @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         if asyncio._get_running_loop() is not loop:
-            return method(*args, **kwargs)
+            return function(*args, **kwargs)
         asyncio._set_running_loop(None)
         try:
-            return method(*args, **kwargs)
+            return function(*args, **kwargs)
         finally:
             asyncio._set_running_loop(loop)
 
