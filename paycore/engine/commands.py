@@ -14,7 +14,7 @@ from paycore.domain import decisions
 from paycore.domain.events import Change, PaymentBegun, Source
 from paycore.domain.lifecycle import refund_operation
 from paycore.domain.money import Money
-from paycore.domain.payment import OperationKind, OperationState, Order, Payment, Status
+from paycore.domain.payment import Observation, OperationKind, OperationState, Order, Payment, Status
 from paycore.domain.provider import Secret
 from paycore.domain.wire import NOTIFICATION_MAX, Notification, Reply
 from paycore.engine.accounts import Account, Accounts
@@ -30,7 +30,7 @@ from paycore.engine.requests import (
 )
 from paycore.engine.settling import Settling, product_of
 from paycore.engine.transport import Deadline
-from paycore.errors import MalformedNotification, ReferenceConflict
+from paycore.errors import MalformedNotification, NotificationError, PluginError, ReferenceConflict
 
 
 class Commands:
@@ -137,7 +137,7 @@ class Commands:
         account = self._accounts.get(account_name)
         if len(notification.body) > NOTIFICATION_MAX:
             raise MalformedNotification(f"longer than {NOTIFICATION_MAX} bytes")
-        observations = account.provider.verify(notification)
+        observations = _verified(account, notification)
         yield from self._attempts.commit(
             InLedger(
                 lambda ledger: ledger.record_notification(
@@ -177,3 +177,16 @@ class Commands:
                 break
             payment = yield from self._attempts.after_change(payment, left_s)
         return payment
+
+
+def _verified(account: Account, notification: Notification) -> Sequence[Observation]:
+    try:
+        return account.provider.verify(notification)
+    except NotificationError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"account {account.name}: provider {account.provider_name} failed: {type(error).__name__}",
+            plugin=account.provider_name,
+            stage="verify",
+        ) from error

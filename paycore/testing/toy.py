@@ -58,6 +58,8 @@ from paycore.plugin import (
 )
 
 SIGNATURE_HEADER = "x-toy-signature"
+UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+"""What msgspec raises for bytes that are not the JSON it was told to expect."""
 LETTERS_AND_DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
@@ -169,7 +171,7 @@ class ToyProvider:
         response = yield _post("/query", {"numbers": numbers})
         try:
             records = msgspec.json.decode(response.body, type=_Records).records
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             return Unknown(problem=f"HTTP {response.status} without records")
         known = {record.number for record in records}
         return Done(Found(observations=tuple(map(_observation, records)), absent=frozenset(numbers) - known))
@@ -214,7 +216,7 @@ class ToyProvider:
             raise NotAuthentic("the toy's signature does not hold")
         try:
             record = msgspec.json.decode(notification.body, type=_Record)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             raise MalformedNotification("the toy's notification is not a record") from None
         return [_observation(record)]
 
@@ -237,7 +239,7 @@ def _call(path: str, fields: dict[str, Any]) -> Flow[_Answer | Unknown]:
     response: Response = yield _post(path, fields)
     try:
         return msgspec.json.decode(response.body, type=_Answer)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return Unknown(problem=f"HTTP {response.status} without an answer")
 
 

@@ -2,13 +2,16 @@
 
 import asyncio
 import inspect
+from collections.abc import Callable
 from typing import Any, Literal
 
 from paycore import AsyncClient, Client, Config, Event, Money, Payment
+from paycore.domain.wire import Reply
 from paycore.engine.plugins import Plugins
 
 Kind = Literal["sync", "async"]
 
+CLIENTS: dict[Kind, Any] = {"sync": Client, "async": AsyncClient}
 HKD_88 = Money("88.00", "HKD")
 
 
@@ -20,10 +23,15 @@ class Till:
     """
 
     def __init__(self, kind: Kind, config: Config, plugins: Plugins) -> None:
+        self.kind = kind
         self._loop = asyncio.Runner() if kind == "async" else None
-        self.client: Any = self._do(lambda: (AsyncClient if self._loop else Client)(config, plugins=plugins))
+        self._client: Any = self._on_the_loop(lambda: CLIENTS[kind](config, plugins=plugins))
 
-    def _do(self, call: Any) -> Any:
+    def do(self, verb: str, *args: Any, **kwargs: Any) -> Any:
+        """What the client's `verb` returns, awaited if need be."""
+        return self._on_the_loop(lambda: getattr(self._client, verb)(*args, **kwargs))
+
+    def _on_the_loop(self, call: Callable[[], Any]) -> Any:
         if self._loop is None:
             return call()
 
@@ -35,34 +43,53 @@ class Till:
 
     def create(self, reference: str = "order-1", amount: Money = HKD_88, **fields: Any) -> Payment:
         """A payment by link, unless `fields` say otherwise."""
-        fields = {"method": "toy", "channel": "web", **fields}
-        return self._do(lambda: self.client.create(reference=reference, amount=amount, **fields))
+        fields = {"reference": reference, "amount": amount, "method": "toy", "channel": "web", **fields}
+        payment: Payment = self.do("create", **fields)
+        return payment
 
     def wait(self, payment: Payment, timeout_s: float) -> Payment:
-        return self._do(lambda: self.client.wait(payment.id, timeout_s))
+        found: Payment = self.do("wait", payment.id, timeout_s)
+        return found
 
     def query(self, payment: Payment) -> Payment:
-        return self._do(lambda: self.client.query(payment.id))
+        found: Payment = self.do("query", payment.id)
+        return found
 
     def refund(self, payment: Payment, reference: str = "back-1", **fields: Any) -> Payment:
-        return self._do(lambda: self.client.refund(payment.id, reference=reference, **fields))
+        found: Payment = self.do("refund", payment.id, reference=reference, **fields)
+        return found
 
     def close(self, payment: Payment) -> Payment:
-        return self._do(lambda: self.client.close(payment.id))
+        found: Payment = self.do("close", payment.id)
+        return found
+
+    def receive(self, body: bytes, headers: dict[str, str], account: str = "toy") -> Reply:
+        reply: Reply = self.do("receive", account, body=body, headers=headers)
+        return reply
 
     def get(self, payment_id: str) -> Payment:
-        return self._do(lambda: self.client.get(payment_id))
+        found: Payment = self.do("get", payment_id)
+        return found
 
     def find(self, reference: str, **fields: Any) -> Payment:
-        return self._do(lambda: self.client.find(reference, **fields))
+        found: Payment = self.do("find", reference, **fields)
+        return found
 
     def list(self, **which: Any) -> tuple[Payment, ...]:
-        return self._do(lambda: self.client.list(**which))
+        found: tuple[Payment, ...] = self.do("list", **which)
+        return found
 
     def events(self, payment: Payment) -> tuple[Event, ...]:
-        return self._do(lambda: self.client.events(payment.id))
+        found: tuple[Event, ...] = self.do("events", payment.id)
+        return found
+
+    @property
+    def ledger_dsn(self) -> str:
+        """Where its ledger is, for whoever looks at it from outside."""
+        dsn: str = self._client._core.config.ledger
+        return dsn
 
     def shutdown(self) -> None:
-        self._do(self.client.shutdown)
+        self.do("shutdown")
         if self._loop is not None:
             self._loop.close()

@@ -1,0 +1,235 @@
+"""Close: only the provider's answer closes. Wait: woken by whatever happens first, and nothing is lost."""
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from paycore import Payment, Status
+from paycore.domain.payment import OperationKind, OperationState
+from paycore.errors import NotFound, NotSent, NotSupported, WrongState
+from paycore.ledger import open_ledger
+from paycore.ledger.api import Ledger
+from tests.engine.conftest import OpenTill
+from tests.engine.tills import Till
+from tests.support.toy_http import ToyServer
+
+
+def closes(payment: Payment) -> list[OperationState]:
+    """The states of the payment's close operations."""
+    return [op.state for op in payment.operations if op.kind is OperationKind.CLOSE]
+
+
+# --- close -------------------------------------------------------------------------------------------
+
+
+def test_close_unpaid_is_closed_by_the_provider(till: Till, gateway: ToyServer) -> None:
+    """The provider confirms, the payment is closed, its action is gone; closing again asks for nothing."""
+    payment = till.close(till.create())
+    assert (payment.status, payment.action, closes(payment)) == (Status.CLOSED, None, [OperationState.DONE])
+    assert till.close(payment) == payment
+    assert gateway.counts().requests["/close"] == 1
+
+
+def test_close_too_late_finds_the_payment_paid(till: Till, gateway: ToyServer) -> None:
+    """A payer who was quicker wins: the close is refused, and the payment comes back paid."""
+    payment = till.create()
+    gateway.pay(payment.order_number)
+    assert till.close(payment).status is Status.PAID
+    with pytest.raises(WrongState, match="refund it instead"):
+        till.close(payment)
+
+
+def test_close_of_a_failed_payment_is_nothing(till: Till, gateway: ToyServer) -> None:
+    """What failed needs no closing."""
+    gateway.gateway.reject = "insufficient_funds"
+    payment = till.create()
+    assert till.close(payment) == payment
+    assert "/close" not in gateway.counts().requests
+
+
+def test_close_of_what_was_never_sent_is_refused(open_till: OpenTill) -> None:
+    """An order that never left this machine can't be closed at the provider."""
+    nowhere = open_till(url="http://127.0.0.1:1")
+    with pytest.raises(NotSent) as caught:
+        nowhere.create()
+    with pytest.raises(WrongState, match="nothing was sent"):
+        nowhere.close(nowhere.get(caught.value.payment_id or ""))
+
+
+def test_close_where_the_product_cannot_is_refused(till: Till, gateway: ToyServer) -> None:
+    """A product that can't be closed says so before any I/O."""
+    with pytest.raises(NotSupported, match="expires by itself"):
+        till.close(till.create(channel="lane"))
+    assert "/close" not in gateway.counts().requests
+
+
+def test_close_reply_lost_is_settled_by_what_the_provider_says(till: Till, gateway: ToyServer) -> None:
+    """A close without an answer took effect when the order is closed."""
+    payment = till.create()
+    gateway.set_faults(lose_reply=1, path="/close")
+    closed = till.close(payment)
+    assert (closed.status, closed.uncertain) == (Status.CLOSED, False)
+    assert gateway.counts().requests["/close"] == 1
+
+
+def test_close_request_lost_is_sent_again(till: Till, gateway: ToyServer) -> None:
+    """A close that did not arrive is made again, for the same order."""
+    payment = till.create()
+    gateway.set_faults(lose_request=1, path="/close")
+    closed = till.close(payment)
+    assert (closed.status, closes(closed)) == (Status.CLOSED, [OperationState.DONE])
+    assert len(gateway.counts().records) == 1
+
+
+def test_close_gateway_down_is_not_sent_and_can_be_called_again(open_till: OpenTill) -> None:
+    """Nothing left this machine: the payment is as it was, and the same call closes it later."""
+    till, nowhere = open_till(), open_till(url="http://127.0.0.1:1")
+    payment = till.create()
+    with pytest.raises(NotSent):
+        nowhere.close(payment)
+    assert (till.get(payment.id).status, till.get(payment.id).uncertain) == (Status.PENDING, False)
+    assert till.close(payment).status is Status.CLOSED
+
+
+def test_money_after_closing_is_paid_and_needs_review(till: Till, gateway: ToyServer) -> None:
+    """Closed at the provider and paid all the same: paid, and a person must look."""
+    payment = till.close(till.create())
+    gateway.gateway.orders[0].status = "paid"
+    late = till.query(payment)
+    assert (late.status, late.review, late.review_reasons) == (Status.PAID, True, ("paid_after_closing",))
+
+
+# --- wait --------------------------------------------------------------------------------------------
+
+
+def test_wait_for_a_settled_payment_is_over_at_once(till: Till, gateway: ToyServer) -> None:
+    """Nothing is asked about a payment that is paid."""
+    payment = till.create(channel="card")
+    assert till.wait(payment, timeout_s=60) == payment
+    assert "/query" not in gateway.counts().requests
+
+
+def test_wait_is_woken_by_what_its_own_poll_finds(till: Till, gateway: ToyServer) -> None:
+    """Waiting asks the provider by itself and returns as soon as the payment is paid."""
+    payment = till.create()
+    gateway.pay(payment.order_number)
+    assert till.wait(payment, timeout_s=20).status is Status.PAID
+
+
+@pytest.mark.parametrize("status", ["failed", "closed"])
+def test_wait_is_over_when_the_provider_ends_the_order(till: Till, gateway: ToyServer, status: str) -> None:
+    """A decline or an expiry at the provider ends the wait too."""
+    payment = till.create()
+    gateway.gateway.orders[0].status = status
+    assert till.wait(payment, timeout_s=20).status == status
+
+
+def test_wait_is_over_when_a_person_must_look(till: Till, gateway: ToyServer) -> None:
+    """Another amount is never paid: the wait ends with a review, still pending."""
+    payment = till.create()
+    gateway.gateway.orders[0].minor = 1
+    gateway.pay(payment.order_number)
+    found = till.wait(payment, timeout_s=20)
+    assert (found.status, found.review_reasons, found.paid_minor) == (Status.PENDING, ("amount_differs",), 0)
+
+
+def test_wait_is_woken_by_another_process(open_till: OpenTill, gateway: ToyServer) -> None:
+    """What somebody else records on the same ledger wakes a waiter here, sooner than its own poll would."""
+    here, there = open_till(), open_till()
+    payment = here.create()
+    gateway.pay(payment.order_number)
+    threading.Timer(0.1, lambda: there.query(payment)).start()
+    begun = time.monotonic()
+    assert here.wait(payment, timeout_s=20).status is Status.PAID
+    assert time.monotonic() - begun < 1.5, "the first poll comes after 1.6 s at the earliest"
+
+
+def test_wait_gives_the_state_at_the_timeout(till: Till) -> None:
+    """At the timeout the payment comes back as it is; nothing moved."""
+    payment = till.create()
+    assert till.wait(payment, timeout_s=0.1) == payment
+    assert till.wait(payment, timeout_s=0) == payment
+
+
+def test_wait_for_nobody_is_not_found(till: Till) -> None:
+    """An id that names no payment is an error at once."""
+    with pytest.raises(NotFound, match="nobody"):
+        till.do("wait", "nobody", 20)
+
+
+def test_wait_at_expiry_closes_and_only_the_provider_closes(
+    till: Till, gateway: ToyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Past its time the order is closed at the provider; the provider's answer ends the wait."""
+    payment = till.create(expires_in_s=1)
+    assert till.wait(payment, timeout_s=20).status is Status.CLOSED
+    assert gateway.counts().requests["/close"] == 1
+
+
+def test_wait_survives_a_gateway_that_is_away(open_till: OpenTill, gateway: ToyServer) -> None:
+    """A poll that fails changes nothing and is made again: the wait goes on."""
+    till = open_till()
+    payment = till.create()
+    gateway.pay(payment.order_number)
+    gateway.set_faults(lose_request=1, path="/query")
+    assert till.wait(payment, timeout_s=30).status is Status.PAID
+
+
+def test_wait_for_a_payment_whose_sender_died_does_not_hammer_the_gateway(
+    open_till: OpenTill, gateway: ToyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Past its deadline an unanswered operation is asked about by age, not in a loop without a pause."""
+    till = open_till(proof_s=30.0)
+    with monkeypatch.context() as dying:
+        dying.setattr("paycore.engine.attempts.converse", _die)
+        with pytest.raises(KeyboardInterrupt):
+            till.create()
+    (payment,) = till.list()
+    till.wait(payment, timeout_s=2.0)
+    assert 1 <= gateway.counts().requests["/query"] <= 3
+
+
+def _die(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_list_filters(till: Till) -> None:
+    """Payments come newest first, filtered by what is asked."""
+    old, new = till.create("old"), till.create("new", channel="card")
+    assert till.list() == (new, old)
+    assert till.list(status=Status.PAID) == (new,)
+    assert till.list(limit=1) == (new,)
+    assert till.list(review=True) == till.list(uncertain=True) == till.list(account="nobody") == ()
+    assert till.list(created_before=old.created_at) == ()
+
+
+def test_events_tell_the_story_in_order(till: Till) -> None:
+    """Each change is an event with its source, from intent to the provider's answer."""
+    payment = till.close(till.create())
+    assert [(event.seq, event.kind, event.source.value) for event in till.events(payment)] == [
+        (1, "payment_begun", "caller"),
+        (2, "operation_ended", "reply"),
+        (3, "operation_begun", "caller"),
+        (4, "operation_ended", "reply"),
+    ]
+
+
+def test_intent_is_durable_before_the_request_leaves(
+    open_till: OpenTill, gateway: ToyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the gateway sees a number, any other process finds it in the ledger already."""
+    till = open_till()
+    seen: list[Payment] = []
+    handle = gateway.gateway.handle
+
+    def look_first(request: object) -> object:
+        other: Ledger = open_ledger(till.ledger_dsn)
+        seen.extend(other.find(None, "order-1").result())
+        other.close()
+        return handle(request)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(gateway.gateway, "handle", look_first)
+    payment = till.create()
+    assert [(found.id, found.order_number) for found in seen] == [(payment.id, payment.order_number)]

@@ -1,0 +1,120 @@
+"""Receive: verified first, durable before it is acknowledged, and brought twice it changes nothing."""
+
+import threading
+import time
+
+import pytest
+
+from paycore import Payment, Status
+from paycore.errors import ConfigError, MalformedNotification, NotAuthentic, PluginError
+from paycore.testing.toy import ToyProvider, sign
+from tests.engine.conftest import OpenTill
+from tests.engine.tills import Till
+from tests.support.toy_http import KEY, ToyServer
+
+
+def paid_order(till: Till, gateway: ToyServer) -> tuple[Payment, bytes, dict[str, str]]:
+    """A pending payment that its payer has paid, and the genuine notification of it."""
+    payment = till.create()
+    gateway.pay(payment.order_number)
+    return payment, *gateway.notification(payment.order_number)
+
+
+def test_receive_trusted_notification_moves_the_payment_once(till: Till, gateway: ToyServer) -> None:
+    """Where notifications are evidence, an authentic one pays; brought again it changes nothing."""
+    payment, body, headers = paid_order(till, gateway)
+    assert till.receive(body, headers).body == b"ok"
+    paid = till.get(payment.id)
+    assert paid.status is Status.PAID
+    assert till.receive(body, {name.upper(): value for name, value in headers.items()}).body == b"ok"
+    assert till.get(payment.id) == paid
+    assert gateway.counts().requests == {"/orders": 1}
+
+
+def test_receive_untrusted_notification_only_makes_the_payment_due(
+    open_till: OpenTill, gateway: ToyServer
+) -> None:
+    """Elsewhere it moves nothing by itself; the confirming query does."""
+    till = open_till(notifications_trusted=False)
+    payment, body, headers = paid_order(till, gateway)
+    till.receive(body, headers)
+    assert till.get(payment.id) == payment
+    assert till.wait(payment, timeout_s=10).status is Status.PAID
+
+
+def test_receive_untrusted_notification_wakes_a_waiter_at_once(
+    open_till: OpenTill, gateway: ToyServer
+) -> None:
+    """Whoever waits is served by a query right after the notification, not by the next planned poll."""
+    till = open_till(notifications_trusted=False)
+    payment = till.create()
+    found: list[Payment] = []
+    waiting = threading.Thread(target=lambda: found.append(till.wait(payment, timeout_s=20)))
+    if till.kind == "async":
+        pytest.skip("one loop runs one verb at a time here")
+    begun = time.monotonic()
+    waiting.start()
+    gateway.pay(payment.order_number)
+    till.receive(*gateway.notification(payment.order_number))
+    waiting.join()
+    assert found[0].status is Status.PAID
+    assert time.monotonic() - begun < 1.5, "the first poll comes after 1.6 s at the earliest"
+
+
+def test_receive_notification_of_a_wrong_amount_is_never_paid(till: Till, gateway: ToyServer) -> None:
+    """A good signature over another amount raises a review, and the payment does not move."""
+    payment = till.create()
+    gateway.gateway.orders[0].minor = 1
+    gateway.pay(payment.order_number)
+    till.receive(*gateway.notification(payment.order_number))
+    found = till.get(payment.id)
+    assert (found.status, found.review_reasons) == (Status.PENDING, ("amount_differs",))
+
+
+def test_receive_notification_of_an_unknown_number_is_acknowledged(till: Till) -> None:
+    """An order of another system on the same merchant account changes nothing and is not sent for ever."""
+    body = b'{"number":"NOTOURS","kind":"payment","id":"T9","status":"paid","minor":1,"currency":"HKD","refunded":0}'
+    assert till.receive(body, {"x-toy-signature": sign(body, KEY)}).body == b"ok"
+    assert till.list() == ()
+
+
+def test_receive_forged_notification_changes_nothing(till: Till, gateway: ToyServer) -> None:
+    """No signature, another body under a good one, another merchant's key: refused, nothing kept."""
+    payment, body, headers = paid_order(till, gateway)
+    forgeries = [
+        (body, {}),
+        (body, {"x-toy-signature": ""}),
+        (body, {"x-toy-signature": sign(body, "another")}),
+        (body, {"x-toy-signature": "\u00e9" * 64}),
+        (body + b" ", headers),
+        (body.replace(b"8800", b"1"), headers),
+    ]
+    for forged, with_headers in forgeries:
+        with pytest.raises(NotAuthentic):
+            till.receive(forged, with_headers)
+    assert till.get(payment.id) == payment
+
+
+def test_receive_unreadable_notification_changes_nothing(till: Till) -> None:
+    """Authentic bytes that are no record, and more bytes than are kept, are refused as malformed."""
+    for body in (b"", b"[]", b"[" * 60_000, b'{"number": "\xff"}', b"x" * 65_537):
+        with pytest.raises(MalformedNotification):
+            till.receive(body, {"x-toy-signature": sign(body, KEY)})
+
+
+def test_receive_at_an_unknown_account_names_those_there_are(till: Till) -> None:
+    """A URL of an account that is gone is a configuration error."""
+    with pytest.raises(ConfigError, match="no account is called 'gone'"):
+        till.receive(b"", {}, account="gone")
+
+
+def test_receive_plugin_that_fails_is_named(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `verify` that breaks its contract is a `PluginError`; nothing changed, nothing is acknowledged."""
+
+    def broken(*_: object) -> None:
+        raise KeyError("sign")
+
+    monkeypatch.setattr(ToyProvider, "verify", broken)
+    with pytest.raises(PluginError, match="account toy: provider toy failed: KeyError") as caught:
+        till.receive(b"{}", {})
+    assert (caught.value.plugin, caught.value.stage) == ("toy", "verify")
