@@ -166,7 +166,7 @@ def test_create_expiry_is_told_where_it_is_documented(
     region: str, channel: str, expires_in_s: int | None, sysdtm: str, expires_at: datetime | None
 ) -> None:
     """`expired_time` from QFPay's own time, 30 minutes by default; 800107 has no documented end."""
-    reply = {**ACCEPTED, "sysdtm": sysdtm}
+    reply = {**ACCEPTED, "sysdtm": sysdtm, "pay_params": {"tradeNO": "2026010122001"}}
     outcome = create(always(reply), settings={"region": region}, channel=channel, expires_in_s=expires_in_s)
     assert created(outcome).expires_at == expires_at
 
