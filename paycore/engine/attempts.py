@@ -24,6 +24,7 @@ from paycore.engine.conversation import converse, order_ref, refund_order
 from paycore.engine.effects import InLedger, Program, UntilChanged
 from paycore.engine.plugins import Plugins
 from paycore.engine.requests import provider_order
+from paycore.engine.transport import Deadline
 from paycore.errors import AccountRefused, IncompleteReply, MaybeSent, NotSent, PaycoreError
 from paycore.ledger.api import Committed, Decide
 
@@ -90,7 +91,7 @@ class Attempts:
         flow = self._flow(account, payment, operation, auth_code)
         raised: PaycoreError | None = None
         try:
-            outcome = yield from converse(account, flow)
+            outcome = yield from converse(account, flow, self._deadline(account, operation))
             decide = _ending(operation, outcome)
         except NotSent as error:
             outcome, raised = None, error
@@ -105,6 +106,15 @@ class Attempts:
             raised.payment_id = payment.id
             raise raised
         return payment
+
+    def _deadline(self, account: Account, operation: Operation) -> Deadline:
+        """
+        Never later than the operation's `quiet_at`, from which others count it as not under way any more.
+
+        A process that stood still since it recorded the operation has less time left, or none.
+        """
+        left_s = (operation.quiet_at - self.now()).total_seconds()
+        return Deadline(min(left_s, account.timeout_s))
 
     def _flow(
         self, account: Account, payment: Payment, operation: Operation, auth_code: Secret | None

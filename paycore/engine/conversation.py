@@ -26,14 +26,14 @@ from paycore.errors import MaybeSent, NotSent, PluginError
 T = TypeVar("T")
 
 
-def converse(account: Account, flow: Flow[T]) -> Program[T]:
+def converse(account: Account, flow: Flow[T], deadline: Deadline | None = None) -> Program[T]:
     """
-    What the flow returns.
+    What the flow returns, by `deadline` (None: the account's whole time from now).
 
     Raises `NotSent` when nothing left this machine, `MaybeSent` when no usable answer came, `PluginError`
     when the flow itself failed. Only the first request can be not sent: after that everything is maybe.
     """
-    deadline = Deadline(account.timeout_s)
+    deadline = deadline or Deadline(account.timeout_s)
     request, result = _advance(account, flow, None)
     for sent in range(FLOW_REQUESTS_MAX):
         if request is None:

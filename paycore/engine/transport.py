@@ -109,6 +109,12 @@ class _Reader:
         return Response(status=self._reply.status_code, headers=headers, body=b"".join(self._chunks))
 
 
+def _check_time(deadline: Deadline) -> None:
+    """Past its deadline a request must not leave: others may have found it missing, and sent it again."""
+    if deadline.left_s <= 0:
+        raise NotSent("its time had passed before anything was sent")
+
+
 def _timeout(deadline: Deadline) -> httpx.Timeout:
     left_s = max(deadline.left_s, 0.001)
     return httpx.Timeout(left_s, connect=min(CONNECT_MAX_S, left_s / 2))
@@ -137,6 +143,7 @@ class Sender:
 
     def send(self, request: Request, deadline: Deadline) -> Response:
         """The reply to `request`; `NotSent` or `MaybeSent` when there is none by `deadline`."""
+        _check_time(deadline)
         with _quiet_logs(), _until(deadline):
             try:
                 with self._client.stream(
@@ -168,6 +175,7 @@ class AsyncSender:
 
     async def send(self, request: Request, deadline: Deadline) -> Response:
         """The reply to `request`; `NotSent` or `MaybeSent` when there is none by `deadline`."""
+        _check_time(deadline)
         with _quiet_logs():
             try:
                 async with asyncio.timeout(max(deadline.left_s, 0.001)):

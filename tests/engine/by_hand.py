@@ -1,0 +1,151 @@
+"""Programs performed effect by effect, on a clock set by hand: to stop one process in the middle of something."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from paycore import Event, Money, Payment
+from paycore.domain.provider import Secret
+from paycore.domain.wire import Request, Response
+from paycore.engine.accounts import Account, Accounts
+from paycore.engine.attempts import Attempts
+from paycore.engine.commands import Commands
+from paycore.engine.effects import InLedger, OnWire, Program
+from paycore.engine.plugins import Plugins
+from paycore.engine.requests import CreateRequest
+from paycore.engine.settling import Settling
+from paycore.engine.worker import Worker
+from paycore.errors import MaybeSent
+from paycore.ledger.sqlite import SqliteLedger
+from paycore.testing.toy import ToyGateway, ToyProvider, ToySettings
+
+T = TypeVar("T")
+
+TIMEOUT_S = 10.0
+PROOF_S = 5.0
+
+
+class Held:
+    """A program that stopped before its next request; `effect` is that request."""
+
+    def __init__(self, bench: "Bench", program: Program[Any], effect: OnWire) -> None:
+        self.effect = effect
+        self._bench = bench
+        self._program = program
+
+    def fail(self, error: Exception) -> Any:
+        """What the program returns once its request has failed like this."""
+        return self._bench.run(self._program, self._program.throw(error))
+
+
+class Bench:
+    """One account, one ledger, one gateway and as many programs as a test holds in its hands."""
+
+    def __init__(self, folder: Path, gateway: ToyGateway | None = None, **settings: Any) -> None:
+        self.at = datetime(2026, 1, 1, 12, tzinfo=UTC)
+        self.ledger = SqliteLedger(folder / "ledger.db", clock=lambda: self.at, inline=True)
+        self.gateway = gateway or ToyGateway()
+        self.answer: Callable[[Request], Response] = self.gateway.handle
+        provider = ToyProvider(ToySettings(key=(Secret("toy"),), proof_s=PROOF_S, **settings))
+        self.account = Account(
+            name="toy",
+            provider=provider,
+            provider_name="toy",
+            capabilities=provider.capabilities,
+            base_url="http://toy.example",
+            timeout_s=TIMEOUT_S,
+        )
+        accounts, self._ids = cast("Accounts", _Accounts(self.account)), 0
+        attempts = Attempts(cast("Plugins", _NoPlugins()), now=self.ledger.now, new_id=self._new_id)
+        settling = Settling(attempts)
+        self.commands = Commands(accounts, attempts, settling)
+        self.worker = Worker(settling, accounts, now=self.ledger.now)
+
+    def _new_id(self) -> str:
+        self._ids += 1
+        return f"ID{self._ids:024d}"
+
+    def pass_time(self, seconds: float) -> None:
+        """Nothing happens for so long."""
+        self.at += timedelta(seconds=seconds)
+
+    def create(self, channel: str = "web", expires_in_s: int | None = None) -> Program[Payment]:
+        """The program that makes the payment `order-1`."""
+        request = CreateRequest(
+            reference="order-1",
+            amount=Money("88.00", "HKD"),
+            method="toy",
+            channel=channel,
+            expires_in_s=expires_in_s,
+        )
+        return self.commands.create(request)
+
+    def payment(self) -> Payment:
+        """`order-1` as it is recorded."""
+        (payment,) = self.ledger.find("toy", "order-1").result()
+        return payment
+
+    def work(self, seconds: float) -> None:
+        """A worker looks every second, for so long."""
+        for _ in range(round(seconds)):
+            self.run(self.worker.look_once())
+            self.pass_time(1)
+
+    def run(self, program: Program[T], effect: Any = None) -> T:
+        """What the program returns; its waits pass at once, and no time with them."""
+        try:
+            effect = effect or program.send(None)
+            while True:
+                effect = self._perform(program, effect)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+
+    def hold(self, program: Program[Any]) -> Held:
+        """Run the program up to its first request, and leave it there."""
+        effect = program.send(None)
+        while not isinstance(effect, OnWire):
+            effect = self._perform(program, effect)
+        return Held(self, program, effect)
+
+    def _perform(self, program: Program[Any], effect: Any) -> Any:
+        try:
+            if isinstance(effect, InLedger):
+                value: Any = effect.verb(self.ledger).result()
+            else:
+                value = self.answer(effect.request) if isinstance(effect, OnWire) else None
+        except Exception as error:
+            return program.throw(error)
+        return program.send(value)
+
+
+def lose_replies(gateway: ToyGateway) -> Callable[[Request], Response]:
+    """Requests arrive, no reply comes back."""
+
+    def answer(request: Request) -> Response:
+        gateway.handle(request)
+        raise MaybeSent("no answer came")
+
+    return answer
+
+
+def lose_requests(_request: Request) -> Response:
+    """Nothing arrives."""
+    raise MaybeSent("no answer came")
+
+
+class _Accounts:
+    def __init__(self, account: Account) -> None:
+        self._account = account
+
+    def get(self, _name: str | None = None) -> Account:
+        return self._account
+
+    def __contains__(self, name: str) -> bool:
+        return name == self._account.name
+
+
+class _NoPlugins:
+    def after_commit(self, event: Event) -> None:
+        """Nobody observes."""
