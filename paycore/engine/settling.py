@@ -16,6 +16,7 @@ from paycore.engine.attempts import Attempts, refused
 from paycore.engine.conversation import converse, refs_to_ask
 from paycore.engine.effects import InLedger, Program
 from paycore.errors import MaybeSent, NotSupported, PaycoreError
+from paycore.ledger.api import Decide
 
 MOVES_MAX = 4
 """Moves one recovery makes at most: send again, close, number anew, and once more after a race."""
@@ -149,7 +150,7 @@ class Settling:
             case recovery.SendAgain(operation):
                 return (yield from self.send_again(account, payment, operation.id, auth_code))
             case recovery.GiveUp(operation):
-                give_up = lambda _payment, now: decisions.give_up_absent(operation, now)  # noqa: E731
+                give_up = as_seen(payment, lambda _, now: decisions.give_up_absent(operation, now))
                 committed = yield from self._attempts.change(payment.id, give_up, Source.RECOVERY)
                 return committed.payment
             case recovery.Replace():
@@ -165,8 +166,9 @@ class Settling:
         def decide(payment: Payment, now: datetime) -> Sequence[Change]:
             return decisions.send_again(payment, operation_id, now, account.deadline)
 
+        again = as_seen(payment, decide)
         return (
-            yield from self._attempts.change_and_send(account, payment.id, decide, Source.RECOVERY, auth_code)
+            yield from self._attempts.change_and_send(account, payment.id, again, Source.RECOVERY, auth_code)
         )
 
     def renumber(self, account: Account, payment: Payment, auth_code: Secret | None) -> Program[Payment]:
@@ -176,14 +178,19 @@ class Settling:
         def decide(payment: Payment, now: datetime) -> Sequence[Change]:
             return decisions.renumber(payment, numbering, now, account.deadline)
 
+        anew = as_seen(payment, decide)
         return (
-            yield from self._attempts.change_and_send(account, payment.id, decide, Source.RECOVERY, auth_code)
+            yield from self._attempts.change_and_send(account, payment.id, anew, Source.RECOVERY, auth_code)
         )
 
     def close_order(
         self, account: Account, payment: Payment, source: Source, *, replaces: bool = False
     ) -> Program[Payment]:
-        """One close of the order now in force; `replaces` when the payment is to have a new number."""
+        """
+        One close of the order now in force; `replaces` when the payment is to have a new number.
+
+        A caller's close holds for the payment as it is by then, any other only for the one that was seen.
+        """
         product, numbering = product_of(account, payment), self._attempts.numbering()
 
         def decide(payment: Payment, now: datetime) -> Sequence[Change]:
@@ -196,7 +203,17 @@ class Settling:
                 replaces=replaces,
             )
 
-        return (yield from self._attempts.change_and_send(account, payment.id, decide, source))
+        close = decide if source is Source.CALLER else as_seen(payment, decide)
+        return (yield from self._attempts.change_and_send(account, payment.id, close, source))
+
+
+def as_seen(seen: Payment, decide: Decide) -> Decide:
+    """
+    A move holds only for the payment it was thought out for.
+
+    Once somebody else has changed it, for instance sent the same order, it decides nothing.
+    """
+    return lambda payment, now: decide(payment, now) if payment.version == seen.version else ()
 
 
 def product_of(account: Account, payment: Payment) -> Product:

@@ -34,6 +34,10 @@ class Held:
         self._bench = bench
         self._program = program
 
+    def succeed(self, response: Response) -> Any:
+        """What the program returns once its request is answered like this."""
+        return self._bench.run(self._program, self._program.send(response))
+
     def fail(self, error: Exception) -> Any:
         """What the program returns once its request has failed like this."""
         return self._bench.run(self._program, self._program.throw(error))
@@ -58,9 +62,9 @@ class Bench:
         )
         accounts, self._ids = cast("Accounts", _Accounts(self.account)), 0
         attempts = Attempts(cast("Plugins", _NoPlugins()), now=self.ledger.now, new_id=self._new_id)
-        settling = Settling(attempts)
-        self.commands = Commands(accounts, attempts, settling)
-        self.worker = Worker(settling, accounts, now=self.ledger.now)
+        self.settling = Settling(attempts)
+        self.commands = Commands(accounts, attempts, self.settling)
+        self.worker = Worker(self.settling, accounts, now=self.ledger.now)
 
     def _new_id(self) -> str:
         self._ids += 1
@@ -118,16 +122,6 @@ class Bench:
         except Exception as error:
             return program.throw(error)
         return program.send(value)
-
-
-def lose_replies(gateway: ToyGateway) -> Callable[[Request], Response]:
-    """Requests arrive, no reply comes back."""
-
-    def answer(request: Request) -> Response:
-        gateway.handle(request)
-        raise MaybeSent("no answer came")
-
-    return answer
 
 
 def lose_requests(_request: Request) -> Response:

@@ -1,0 +1,67 @@
+"""A move thought out for a payment that somebody else has changed since must not be made."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from paycore import Payment
+from paycore.domain.events import Source
+from paycore.domain.payment import OperationKind, OperationState
+from paycore.domain.wire import Request, Response
+from tests.engine.by_hand import PROOF_S, TIMEOUT_S, Bench, lose_requests
+
+
+def counting(answer: Callable[[Request], Response], paths: list[str]) -> Callable[[Request], Response]:
+    def counted(request: Request) -> Response:
+        paths.append(request.path)
+        return answer(request)
+
+    return counted
+
+
+def proven_absent(bench: Bench) -> Payment:
+    """`order-1`, whose create was lost and is proven absent."""
+    bench.answer = lose_requests
+    bench.run(bench.create())
+    bench.pass_time(TIMEOUT_S + PROOF_S)
+    bench.answer = bench.gateway.handle
+    (payment,) = bench.run(bench.settling.ask(bench.account, [bench.payment()], Source.POLL))
+    assert payment.creation.absent_at is not None
+    return payment
+
+
+def test_absence_proven_twice_is_sent_again_once(tmp_path: Path) -> None:
+    """Two workers know that an order is absent; after one has sent it again, without an answer, the other does not."""
+    bench, sent = Bench(tmp_path), list[str]()
+    payment = proven_absent(bench)
+    bench.answer = counting(lose_requests, sent)
+    bench.run(bench.settling.recover(bench.account, payment))
+    bench.run(bench.settling.recover(bench.account, payment))
+    assert sent == ["/orders"]
+
+
+def test_absent_order_that_is_sent_again_is_not_given_up(tmp_path: Path) -> None:
+    """A worker that finds the payer's time over gives up only what nobody has sent meanwhile."""
+    bench = Bench(tmp_path)
+    bench.answer = lose_requests
+    bench.run(bench.create(expires_in_s=20))
+    bench.pass_time(TIMEOUT_S + PROOF_S)
+    bench.answer = bench.gateway.handle
+    (payment,) = bench.run(bench.settling.ask(bench.account, [bench.payment()], Source.POLL))
+    bench.hold(bench.settling.recover(bench.account, payment))
+    bench.pass_time(10)
+    bench.run(bench.settling.recover(bench.account, payment))
+    assert bench.payment().creation.state is OperationState.SENT
+
+
+def test_order_whose_link_was_recovered_is_not_replaced(tmp_path: Path) -> None:
+    """A worker that wants to close an order for its lost link leaves it alone once the payer has the link."""
+    bench = Bench(tmp_path)
+    held = bench.hold(bench.create())
+    bench.gateway.handle(held.effect.request)
+    bench.pass_time(TIMEOUT_S)
+    (payment,) = bench.run(bench.settling.ask(bench.account, [bench.payment()], Source.POLL))
+    bench.gateway.duplicates = "same_result"
+    held.succeed(bench.gateway.handle(held.effect.request))
+    assert bench.payment().action is not None
+    bench.run(bench.settling.close_order(bench.account, payment, Source.RECOVERY, replaces=True))
+    assert all(op.kind is not OperationKind.CLOSE for op in bench.payment().operations)
