@@ -68,8 +68,10 @@ class Worker:
 
     def _look_after(self, account: Account, payments: Sequence[Payment]) -> Program[None]:
         size = account.capabilities.query_batch_max
-        for start in range(0, len(payments), size):
-            asked = yield from self._ask(account, payments[start : start + size])
+        # Orders begun close together can share a request where a provider is asked by time.
+        by_age = sorted(payments, key=lambda payment: payment.created_at)
+        for start in range(0, len(by_age), size):
+            asked = yield from self._ask(account, by_age[start : start + size])
             yield from self._reschedule(asked)
 
     def _ask(self, account: Account, payments: Sequence[Payment]) -> Program[Sequence[Payment]]:
