@@ -1,0 +1,156 @@
+"""
+Write the tables of the documentation that follow from the code, between their markers.
+
+    .venv/bin/python scripts/docs_tables.py            # rewrite docs/*.md
+    .venv/bin/python scripts/docs_tables.py --check    # exit 1 when one is out of date
+
+A table stands between `<!-- table: NAME -->` and `<!-- /table -->`; what is between them is ours.
+"""
+
+import argparse
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+from paycore import errors
+from paycore.errors import PaycoreError
+from paycore.sandbox import control
+from paycore.sandbox.faults import FaultKind
+from paycore.sandbox.wire import WIRE_FAULTS
+from qfpay_alipay.sandbox.faults import QFPAY_FAULTS
+
+DOCS = Path(__file__).parents[1] / "docs"
+MARKED = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
+FENCED = re.compile(r"^```\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+WHAT_TO_DO: Mapping[str, str] = {
+    "PaycoreError": "Catch it last, at the edge of your program.",
+    "ConfigError": "Mend what the message names: it gives the path inside the file and a suggestion.",
+    "AccountRefused": "Mend the account's credentials or settings, then call again with the same reference.",
+    "PluginError": "Tell the plugin's author. When `payment_id` is set, `query` settles that payment.",
+    "RequestError": "Change what you ask for.",
+    "InvalidMoney": "Give exact text: `Money('88.00', 'HKD')`.",
+    "InvalidField": "Mend the field the error names.",
+    "NotSupported": "Ask for something the account offers; the message lists what there is.",
+    "NotFound": "Check the id, the reference and the account.",
+    "ReferenceConflict": "Use a new reference for new content; `field` names the first difference.",
+    "RefundTooLarge": "Refund at most what is left; the message says how much that is.",
+    "WrongState": "Look at `payment.status` first.",
+    "LedgerError": "Mend the database; calls go on where they stopped.",
+    "LedgerUnavailable": "Bring the database back, then call again with the same reference, or `query`.",
+    "LedgerReadOnly": "Make the file and its folder writable.",
+    "LedgerFull": "Make room, then call again with the same reference, or `query`.",
+    "LedgerCorrupt": "Stop, restore a backup, and compare it with the provider's records.",
+    "LedgerTooNew": "Run the paycore that upgraded it, or a newer one.",
+    "ProviderError": "`query` the payment: the provider is asked what became of it.",
+    "NotSent": "Check network and `base_url`, then call again with the same reference.",
+    "MaybeSent": "`query` or `wait`; never make a new reference for the same purchase.",
+    "IncompleteReply": "Call again with the same reference: the missing part is recovered.",
+    "NotificationError": "Answer the sender with an HTTP error.",
+    "NotAuthentic": "Answer with an HTTP error; check the key when it is a real notification.",
+    "MalformedNotification": "Answer with an HTTP error.",
+}
+"""What whoever catches the error does next. Keep in sync with paycore/errors.py; a test finds a missing one."""
+
+
+# --- tables ------------------------------------------------------------------------------------------
+
+
+def error_tree() -> str:
+    """The tree as errors.py draws it."""
+    return f"```text\n{fenced(errors)}```\n"
+
+
+def error_table() -> str:
+    """Every class: what happened, who acts, may money have moved, what to do."""
+    head = ("Error", "What happened", "Who acts", "May money have moved?", "What to do")
+    return table(head, [error_row(kind) for kind in error_classes(PaycoreError)])
+
+
+def error_classes(kind: type[PaycoreError]) -> Iterator[type[PaycoreError]]:
+    """The classes of errors.py, parents before children, in the order of the file."""
+    yield kind
+    for child in kind.__subclasses__():
+        if child.__module__ == errors.__name__:
+            yield from error_classes(child)
+
+
+def error_row(kind: type[PaycoreError]) -> tuple[str, ...]:
+    """One class."""
+    name = kind.__name__
+    what = re.sub(r"\s+", " ", inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0])
+    return (f"`{name}`", what, kind.who_acts, kind.money_moved, WHAT_TO_DO[name])
+
+
+def endpoint_table() -> str:
+    """The sandbox's control endpoints, from the module that serves them."""
+    rows = []
+    for line in fenced(control).splitlines():
+        method, path, words = re.split(r"\s+", line, maxsplit=2)
+        words = re.sub(r"\s+", " ", words).replace("|", "\\|")
+        rows.append((f"`{method} {path}`", f"`{words}`" if words.startswith("{") else words))
+    return table(("Endpoint", "What it is"), rows)
+
+
+def fault_table(kinds: Iterable[FaultKind]) -> str:
+    """Faults with their options and defaults."""
+    rows = [
+        (f"`{kind.name}`", kind.help, ", ".join(f"`{name}={option(v)}`" for name, v in kind.options.items()))
+        for kind in kinds
+    ]
+    return table(("Fault", "What happens", "Options and their defaults"), rows)
+
+
+def option(value: object) -> str:
+    """A default as `--option` takes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "error-tree": error_tree,
+    "errors": error_table,
+    "endpoints": endpoint_table,
+    "wire-faults": lambda: fault_table(WIRE_FAULTS),
+    "qfpay-faults": lambda: fault_table(QFPAY_FAULTS),
+}
+
+
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """A Markdown table."""
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def fenced(module: object) -> str:
+    """The first fenced block of a module's docstring."""
+    found = FENCED.search(module.__doc__ or "")
+    if found is None:
+        raise LookupError(f"{module} has no fenced block in its docstring")
+    return found[1]
+
+
+# --- files -------------------------------------------------------------------------------------------
+
+
+def filled(text: str) -> str:
+    """The text of a page, with what is between its markers as it should be."""
+    return MARKED.sub(lambda found: f"{found[1]}\n{TABLES[found[2]]()}\n{found[3]}", text)
+
+
+def main() -> int:
+    """Rewrite or check every page."""
+    parser = argparse.ArgumentParser(description="Write the tables that follow from the code.")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when one is out of date")
+    check = parser.parse_args().check
+    stale = [path for path in sorted(DOCS.glob("*.md")) if filled(path.read_text()) != path.read_text()]
+    for path in stale:
+        if not check:
+            path.write_text(filled(path.read_text()))
+        print(f"{'out of date' if check else 'written'}: docs/{path.name}")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""A sandbox on a socket, and the paycore.toml that points at it in the test's own folder."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from paycore import Client
+from paycore.sandbox.server import SandboxServer
+from qfpay_alipay.sandbox import QFPaySandbox
+
+CONFIG = """
+ledger = "sqlite:///paycore.db"
+
+[accounts.sandbox]
+provider = "qfpay-alipay"
+mode = "sandbox"
+base_url = "{url}"
+region = "hk"
+app_code = "{app_code}"
+client_key = "{client_key}"
+"""
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[SandboxServer]:
+    """A QFPay sandbox whose payer pays half a second after the order, and a ledger somebody else has open too."""
+    with SandboxServer(QFPaySandbox(), auto_pay_s=0.5) as server:
+        config = CONFIG.format(url=server.url, **server.settings)
+        (tmp_path / "paycore.toml").write_text(config, encoding="utf-8")
+        with Client(tmp_path / "paycore.toml"):
+            yield server

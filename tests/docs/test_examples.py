@@ -1,0 +1,46 @@
+"""The examples run by themselves, as a reader starts them."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(name: str) -> str:
+    """What an example prints."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / name)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_example_sync_pays_and_refunds() -> None:
+    """One checkout ends paid, a part goes back, and the ledger has each step."""
+    started = time.monotonic()
+    told = run("checkout_sync.py")
+    assert "paid: 88.00 HKD" in told
+    assert "refund succeeded: 2000 of 8800" in told
+    assert [line.split()[0] for line in told.partition("ledger says:\n")[2].splitlines()] == list("12345")
+    assert time.monotonic() - started < 10
+
+
+def test_example_async_pays_ten() -> None:
+    """Ten checkouts at once all end paid."""
+    told = run("checkout_async.py")
+    assert told.count("paid  88.00 HKD") == 10
+
+
+@pytest.mark.parametrize("name", ["checkout_sync.py", "checkout_async.py", "web_shop/shop.py"])
+def test_example_says_how_to_run_it(name: str) -> None:
+    """Each example names its own command."""
+    assert f"python examples/{name}" in (ROOT / "examples" / name).read_text()

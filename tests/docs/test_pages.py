@@ -1,0 +1,72 @@
+"""What a reader copies out of the pages works."""
+
+import sys
+import tomllib
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from paycore.engine.accounts import Accounts
+from paycore.engine.config import load_config
+from paycore.engine.plugins import ENTRY_POINTS, Plugins
+from paycore.sandbox.server import SandboxServer
+from tests.docs.pages import PAGES, blocks, compiled, name_of, with_blocks
+
+SETTINGS = (
+    "QFPAY_APP_CODE",
+    "QFPAY_CLIENT_KEY",
+    "QFPAY_NEW_KEY",
+    "QFPAY_LIVE_APP_CODE",
+    "QFPAY_LIVE_CLIENT_KEY",
+)
+
+
+def run(path: Path) -> dict[str, Any]:
+    """Run the page's Python blocks one after the other, in one module."""
+    module = types.ModuleType("a_page")
+    sys.modules[module.__name__] = module
+    try:
+        for _, code in compiled(path):
+            exec(code, module.__dict__)  # type: ignore[arg-type]
+    finally:
+        del sys.modules[module.__name__]
+    return module.__dict__
+
+
+@pytest.mark.parametrize("path", with_blocks("python"), ids=name_of)
+def test_pages_python_runs(path: Path, sandbox: SandboxServer) -> None:
+    """The Python blocks of a page run in order, where paycore.toml points at a sandbox whose payers pay."""
+    run(path)
+
+
+def test_pages_readme_pays(sandbox: SandboxServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """The five lines of the README end with a paid payment, sync and async."""
+    readme = next(path for path in PAGES if path.name == "README.md")
+    run(readme)
+    assert capsys.readouterr().out.splitlines()[-2:] == ["paid", "paid"]
+    orders = sandbox.gateway.controls.list_orders(10)
+    assert [order["charges"] for order in orders] == [1, 1]
+
+
+@pytest.mark.parametrize("path", with_blocks("toml"), ids=name_of)
+def test_pages_configuration_is_read(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each configuration a page shows is read by paycore's own loader, down to accounts that could be used."""
+    for name in SETTINGS:
+        monkeypatch.setenv(name, f"{name}-value")
+    key = tmp_path / "client.key"
+    key.write_text("a-key")
+    key.chmod(0o600)
+    for line, source in blocks(path, "toml"):
+        document = tomllib.loads(source)
+        if "project" in document:
+            assert list(document["project"]["entry-points"]) == [ENTRY_POINTS]
+            continue
+        file = tmp_path / "paycore.toml"
+        file.write_text("\n" * (line - 1) + source)
+        config = load_config(file)
+        accounts = Accounts(config, Plugins())
+        for name, account in config.accounts.items():
+            if account.provider != "acme":  # the page on plugins makes it; its own test uses it
+                accounts.get(name)
