@@ -8,52 +8,63 @@ waiting, runs it in one transaction and flushes once.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
+from datetime import datetime
 from queue import Empty, SimpleQueue
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from paycore.errors import LedgerError, LedgerUnavailable
+from paycore.errors import LedgerFull, LedgerReadOnly, LedgerUnavailable, PaycoreError
+from paycore.ledger.session import AgainError, Session, Wants
 
 T = TypeVar("T")
 
 GROUP_MAX = 256
 """Units in one commit at most: bounds how long the first waits for the last."""
 
-
-class Writable(Protocol):
-    """A transaction that counts the statements that wrote."""
-
-    writes: int
+AGAIN_MAX_S = 15.0
+"""How long a group is run again and again before its callers are told why it can't be."""
 
 
-Tx = TypeVar("Tx", bound=Writable)
-
-
-class Unit(Generic[Tx]):
+class Unit:
     """
-    One caller's work and where its result goes.
+    One caller's work, what it is going to ask for, and where its result goes.
 
     `work` may run more than once before it commits: it is a function of what the database holds.
     """
 
-    __slots__ = ("error", "future", "result", "work")
+    __slots__ = ("error", "future", "result", "wants", "work")
 
-    def __init__(self, work: Callable[[Tx], Any]) -> None:
+    def __init__(self, work: Callable[[Session], Any], wants: Callable[[datetime], Wants]) -> None:
         self.work = work
+        self.wants = wants
         self.future: Future[Any] = Future()
         self.result: Any = None
         self.error: Exception | None = None
 
-    def run(self, tx: Tx) -> None:
-        """Run in `tx`; `_SpoiltError` when it failed after it had written."""
-        writes_before, self.error = tx.writes, None
+    def ahead(self, now: datetime) -> Wants:
+        """What to read before it runs; nothing when the caller's own part in that fails, as its run will tell."""
         try:
-            self.result = self.work(tx)
-        except Exception as error:  # noqa: BLE001 - it is the caller's own, and handed to the caller
+            return self.wants(now)
+        except Exception:  # noqa: BLE001 - the caller's own, and raised again when the unit runs
+            return Wants()
+
+    def run(self, session: Session) -> None:
+        """
+        Run in `session`, and keep what the caller's own part in it raises.
+
+        Raises what the database does, and `_SpoiltError` when it failed after something was written.
+        """
+        writes_before, self.error = session.writes, None
+        try:
+            self.result = self.work(session)
+        except Exception as error:
+            if isinstance(error, AgainError | session.database_error):
+                raise
             self.error = error
-            if tx.writes > writes_before:
+            if session.writes > writes_before:
                 raise _SpoiltError from None
 
     def resolve(self) -> None:
@@ -65,40 +76,38 @@ class Unit(Generic[Tx]):
 
 
 class _SpoiltError(Exception):
-    """A unit failed after it had written, so its group can't be committed as it is."""
+    """A unit failed in a way that its group can't be committed as it is."""
 
 
-class GroupCommit(Generic[Tx]):
+class GroupCommit:
     """
     Runs submitted units in groups, each group inside one `transaction()`.
 
-    `transaction` commits when its block ends and rolls back when it raises; it raises `LedgerError`s only.
-    `typed` turns a database error that a unit met into one. `committed` is told every group's units, after
-    the commit and after their callers. With `inline` there is no thread: each unit is committed in its
-    caller's.
+    `transaction` commits when its block ends and rolls back when it raises; it raises `LedgerError`s, and
+    `AgainError` when nothing was committed and the group may be run once more. `committed` is told every
+    group's units, after the commit and after their callers. With `inline` there is no thread: each unit is
+    committed in its caller's.
     """
 
     def __init__(
         self,
-        transaction: Callable[[], AbstractContextManager[Tx]],
+        transaction: Callable[[], AbstractContextManager[Session]],
         *,
-        typed: Callable[[Exception], Exception],
-        committed: Callable[[Sequence[Unit[Tx]]], None],
+        committed: Callable[[Sequence[Unit]], None],
         name: str,
         inline: bool = False,
     ) -> None:
         self._transaction = transaction
-        self._typed = typed
         self._committed = committed
-        self._queue: SimpleQueue[Unit[Tx] | None] = SimpleQueue()
+        self._queue: SimpleQueue[Unit | None] = SimpleQueue()
         self._closed = False
         self._thread = None if inline else threading.Thread(target=self._run, name=name, daemon=True)
         if self._thread is not None:
             self._thread.start()
 
-    def submit(self, work: Callable[[Tx], T]) -> Future[T]:
+    def submit(self, work: Callable[[Session], T], wants: Callable[[datetime], Wants]) -> Future[T]:
         """Run `work` in a transaction; the future resolves once it is durable, or with its error."""
-        unit = Unit(work)
+        unit = Unit(work, wants)
         if self._closed:
             unit.future.set_exception(LedgerUnavailable("the ledger is closed"))
         elif self._thread is None:
@@ -125,7 +134,7 @@ class GroupCommit(Generic[Tx]):
             if units:
                 self._commit(units)
 
-    def _take(self) -> list[Unit[Tx] | None]:
+    def _take(self) -> list[Unit | None]:
         group = [self._queue.get()]
         while len(group) < GROUP_MAX and group[-1] is not None:
             try:
@@ -134,29 +143,45 @@ class GroupCommit(Generic[Tx]):
                 break
         return group
 
-    def _commit(self, units: Sequence[Unit[Tx]]) -> None:
-        """One transaction for the whole group; one each when a unit fails after it wrote."""
+    def _commit(self, units: Sequence[Unit]) -> None:
+        """One transaction for the whole group; one each when a unit spoils it."""
         if not self._commit_together(units):
             for unit in units:
                 self._commit_together([unit])
         for unit in units:
-            if unit.error is not None:
-                unit.error = self._typed(unit.error)
             unit.resolve()
         self._committed(units)
 
-    def _commit_together(self, units: Sequence[Unit[Tx]]) -> bool:
+    def _commit_together(self, units: Sequence[Unit]) -> bool:
         """False when a group was rolled back because of one of several units."""
-        try:
-            with self._transaction() as tx:
-                for unit in units:
-                    unit.run(tx)
-        except _SpoiltError:
-            return len(units) == 1
-        except LedgerError as error:
+        give_up_at = time.monotonic() + AGAIN_MAX_S
+        while True:
+            try:
+                self._run_group(units)
+            except AgainError as again:
+                if time.monotonic() < give_up_at:
+                    continue
+                _fail(units, again.error)
+            except _SpoiltError:
+                return len(units) == 1
+            except Exception as error:  # noqa: BLE001 - every caller must hear of it, and the thread live on
+                if len(units) > 1 and not isinstance(error, LedgerUnavailable | LedgerFull | LedgerReadOnly):
+                    return (
+                        False  # perhaps one payment's rows or values only, which is no business of the others
+                    )
+                _fail(units, error)
+            return True
+
+    def _run_group(self, units: Sequence[Unit]) -> None:
+        with self._transaction() as session:
+            session.read_ahead([unit.ahead(session.now) for unit in units])
             for unit in units:
-                unit.error = error
-        except Exception as error:  # noqa: BLE001 - every caller must hear of it, and the thread live on
-            for unit in units:
-                unit.error = LedgerUnavailable(f"the ledger failed: {type(error).__name__}: {error}")
-        return True
+                unit.run(session)
+            session.flush()
+
+
+def _fail(units: Sequence[Unit], error: Exception) -> None:
+    if not isinstance(error, PaycoreError):
+        error = LedgerUnavailable(f"the ledger failed: {type(error).__name__}: {error}")
+    for unit in units:
+        unit.error = error

@@ -14,13 +14,10 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from paycore.domain.events import Event, PaymentBegun, Source
-from paycore.domain.payment import Observation, Payment
-from paycore.domain.wire import Notification
 from paycore.errors import (
     LedgerCorrupt,
     LedgerError,
@@ -28,12 +25,12 @@ from paycore.errors import (
     LedgerReadOnly,
     LedgerUnavailable,
 )
-from paycore.ledger import verbs
-from paycore.ledger.api import Committed, Decide, Filter
+from paycore.ledger.base import SqlLedger
+from paycore.ledger.clock import LedgerClock, from_ms, to_ms, utc_now
 from paycore.ledger.filelock import FileLock
-from paycore.ledger.groupcommit import GroupCommit, Unit
+from paycore.ledger.groupcommit import GroupCommit
 from paycore.ledger.migrations import pending
-from paycore.ledger.verbs import Row, changed_ids
+from paycore.ledger.session import Row, Session, Transaction
 
 T = TypeVar("T")
 
@@ -41,39 +38,31 @@ WATCH_EVERY_S = 0.05
 """How often a watcher looks for commits of other processes; one look costs some microseconds."""
 
 
-def utc_now() -> datetime:
-    """The system clock: aware UTC, whole milliseconds."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
-
-
 class SqliteTransaction:
     """One open transaction on a connection."""
 
     for_update = ""
     skip_locked = ""
+    error = sqlite3.Error
 
     def __init__(self, connection: sqlite3.Connection, now: datetime) -> None:
         self.now = now
-        self.writes = 0
-        self._execute = connection.execute
+        self._connection = connection
 
     def all(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         """Run a statement and return all its rows."""
-        self.writes += not sql.startswith("SELECT")
-        return self._execute(sql, parameters).fetchall()
+        return self._connection.execute(sql, parameters).fetchall()
 
-    def run(self, sql: str, parameters: Sequence[object] = ()) -> int:
-        """Run a statement that writes; returns how many rows it touched."""
-        self.writes += 1
-        return self._execute(sql, parameters).rowcount
+    def many(self, sql: str, rows: Collection[Row]) -> int:
+        """Run a statement that writes, once for each row of parameters; returns how many rows it touched."""
+        return self._connection.executemany(sql, rows).rowcount
 
     def in_list(self, values: Collection[str]) -> tuple[str, object]:
         """One JSON parameter, so that any number of values is one cached statement."""
         return "IN (SELECT value FROM json_each(?))", json.dumps(list(values))
 
 
-class SqliteLedger:
+class SqliteLedger(SqlLedger):
     """
     A `Ledger` in the file at `path`, made and migrated when it is opened.
 
@@ -84,8 +73,9 @@ class SqliteLedger:
     def __init__(
         self, path: str | Path, *, clock: Callable[[], datetime] = utc_now, inline: bool = False
     ) -> None:
+        super().__init__()
         self.path = Path(path)
-        self.now = clock
+        self._clock = LedgerClock(clock)
         with _typed(self.path):
             self._lock = FileLock(self.path.with_name(self.path.name + "-lock"))
             with self._lock:
@@ -93,98 +83,41 @@ class SqliteLedger:
                 self._migrate()
             self._reader = self._open(read_only=True)
         self._reading = threading.Lock()
-        self._watchers: list[Callable[[Collection[str]], None]] = []
         self._watching: threading.Thread | None = None
         self._stopping = threading.Event()
         self._commits = GroupCommit(
             self._transaction,
-            typed=self._typed_error,
             committed=self._tell,
             name="paycore-ledger",
             inline=inline,
         )
 
-    # --- verbs ---------------------------------------------------------------------------------------
-
-    def begin(self, begun: Callable[[datetime], PaymentBegun]) -> Future[Committed]:
-        """See `Ledger.begin`."""
-        return self._commits.submit(lambda tx: verbs.begin(tx, begun))
-
-    def change(self, payment_id: str, decide: Decide, source: Source) -> Future[Committed]:
-        """See `Ledger.change`."""
-        return self._commits.submit(lambda tx: verbs.change(tx, payment_id, decide, source))
-
-    def observe(
-        self, account: str, observations: Sequence[Observation], source: Source
-    ) -> Future[tuple[Committed, ...]]:
-        """See `Ledger.observe`."""
-        return self._commits.submit(lambda tx: verbs.observe(tx, account, observations, source))
-
-    def record_notification(
-        self,
-        account: str,
-        notification: Notification,
-        observations: Sequence[Observation],
-        *,
-        is_evidence: bool,
-    ) -> Future[tuple[Committed, ...]]:
-        """See `Ledger.record_notification`."""
-        return self._commits.submit(
-            lambda tx: verbs.record_notification(
-                tx, account, notification, observations, is_evidence=is_evidence
-            )
-        )
-
-    def claim(
-        self, *, limit: int, lease_s: float, ids: Collection[str] | None = None
-    ) -> Future[tuple[datetime, tuple[Payment, ...]]]:
-        """See `Ledger.claim`."""
-        return self._commits.submit(lambda tx: verbs.claim(tx, limit=limit, lease_s=lease_s, ids=ids))
-
-    def reschedule(self, due: Sequence[tuple[str, int, datetime | None]]) -> Future[None]:
-        """See `Ledger.reschedule`."""
-        return self._commits.submit(lambda tx: verbs.reschedule(tx, due))
-
-    def get(self, payment_id: str) -> Future[Payment]:
-        """See `Ledger.get`."""
-        return self._read(lambda tx: verbs.get(tx, payment_id))
-
-    def find(self, account: str | None, reference: str) -> Future[tuple[Payment, ...]]:
-        """See `Ledger.find`."""
-        return self._read(lambda tx: verbs.find(tx, account, reference))
-
-    def list(self, which: Filter) -> Future[tuple[Payment, ...]]:
-        """See `Ledger.list`."""
-        return self._read(lambda tx: verbs.list_payments(tx, which))
-
-    def events(self, payment_id: str) -> Future[tuple[Event, ...]]:
-        """See `Ledger.events`."""
-        return self._read(lambda tx: verbs.events(tx, payment_id))
-
-    def next_due(self, ids: Collection[str] | None = None) -> Future[datetime | None]:
-        """See `Ledger.next_due`."""
-        return self._read(lambda tx: verbs.next_due(tx, ids))
-
     # --- writing -------------------------------------------------------------------------------------
 
     @contextmanager
-    def _transaction(self) -> Iterator[SqliteTransaction]:
+    def _transaction(self) -> Iterator[Session]:
         with _typed(self.path), self._lock:
             self._writer.execute("BEGIN IMMEDIATE")
             try:
-                yield SqliteTransaction(self._writer, self.now())
+                yield Session(SqliteTransaction(self._writer, self._catch_up()))
                 self._writer.execute("COMMIT")
             except BaseException:
                 with suppress(sqlite3.Error):
                     self._writer.execute("ROLLBACK")
                 raise
 
-    def _typed_error(self, error: Exception) -> Exception:
-        return _ledger_error(self.path, error) if isinstance(error, sqlite3.Error) else error
+    def _catch_up(self) -> datetime:
+        """The time, not before the newest event's."""
+        rows = self._writer.execute("SELECT at FROM events ORDER BY position DESC LIMIT 1").fetchall()
+        return self._clock.catch_up(from_ms(rows[0][0]) if rows else None)
+
+    def now(self) -> datetime:
+        """See `Ledger.now`: the system's clock, which one machine shares, but never behind the ledger."""
+        return self._clock.now()
 
     # --- reading and watching ------------------------------------------------------------------------
 
-    def _read(self, work: Callable[[SqliteTransaction], T]) -> Future[T]:
+    def _read(self, work: Callable[[Transaction], T]) -> Future[T]:
         future: Future[T] = Future()
         try:
             with _typed(self.path), self._reading:
@@ -193,33 +126,20 @@ class SqliteLedger:
             future.set_exception(error)
         return future
 
-    def watch(self, on_change: Callable[[Collection[str]], None]) -> Callable[[], None]:
-        """See `Ledger.watch`."""
-        self._watchers.append(on_change)
-        if self._watching is None:
-            self._watching = threading.Thread(target=self._watch_others, name="paycore-watch", daemon=True)
-            self._watching.start()
+    def _start_watching(self) -> None:
+        if self._watching is not None:
+            return
+        # Where the ledger stands is read here, so that no change falls between `watch` and the first look.
+        with _typed(self.path):
+            connection = self._open(read_only=True)
+            (position,) = connection.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()
+        self._watching = threading.Thread(
+            target=self._watch_others, args=(connection, position), name="paycore-watch", daemon=True
+        )
+        self._watching.start()
 
-        def stop() -> None:
-            with suppress(ValueError):
-                self._watchers.remove(on_change)
-
-        return stop
-
-    def _tell(self, units: Sequence[Unit[SqliteTransaction]]) -> None:
-        if self._watchers:
-            changed = {payment_id for unit in units for payment_id in changed_ids(unit.result)}
-            self._call_watchers(changed)
-
-    def _call_watchers(self, changed: Collection[str]) -> None:
-        if changed:
-            for on_change in tuple(self._watchers):
-                on_change(changed)
-
-    def _watch_others(self) -> None:
+    def _watch_others(self, connection: sqlite3.Connection, position: int) -> None:
         """Look for commits of any process; `data_version` changes with each."""
-        connection = self._open(read_only=True)
-        (position,) = connection.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()
         version = None
         while not self._stopping.wait(WATCH_EVERY_S):
             with suppress(sqlite3.Error):
@@ -258,7 +178,7 @@ class SqliteLedger:
         )
         applied = dict(self._writer.execute("SELECT schema, sha256 FROM meta").fetchall())
         for migration in pending("sqlite", applied):
-            at = verbs.to_ms(self.now())
+            at = to_ms(self.now())
             self._writer.executescript(
                 f"BEGIN IMMEDIATE;\n{migration.sql}\n"
                 f"INSERT INTO meta VALUES ({migration.number}, '{migration.sha256}', {at});\nCOMMIT;"

@@ -9,7 +9,7 @@ from paycore.domain.events import GENESIS, Event, chain_hash
 from paycore.domain.lifecycle import evolve
 from paycore.domain.payment import Payment, RefundStatus, ReviewReason, Status
 from paycore.ledger.api import Filter
-from paycore.ledger.verbs import to_ms
+from paycore.ledger.clock import to_ms
 
 if TYPE_CHECKING:
     from tests.simulation.gateway import SimOrder

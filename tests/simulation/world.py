@@ -19,7 +19,7 @@ from paycore.engine import transport
 from paycore.engine.accounts import Account
 from paycore.errors import PaycoreError
 from paycore.ledger.groupcommit import Unit
-from paycore.ledger.sqlite import SqliteLedger, SqliteTransaction
+from paycore.ledger.sqlite import SqliteLedger
 from paycore.ledger.verbs import changed_ids
 from paycore.testing.toy import ToyProvider, ToySettings
 from tests.simulation.applications import Caller, tend
@@ -60,7 +60,7 @@ class SimLedger(SqliteLedger):
         self._watchers.append(on_change)
         return lambda: self._watchers.remove(on_change)
 
-    def _tell(self, units: Sequence[Unit[SqliteTransaction]]) -> None:
+    def _tell(self, units: Sequence[Unit]) -> None:
         changed = {payment_id for unit in units for payment_id in changed_ids(unit.result)}
         self._call_watchers(sorted(changed))
 

@@ -1,5 +1,6 @@
 -- Times are UTC milliseconds, amounts integers in minor units beside currency and exponent.
 
+-- `body` is the payment as a whole, `head` the hash of its last event; columns repeat what is looked for.
 CREATE TABLE payments (
     id             TEXT PRIMARY KEY,
     account        TEXT NOT NULL,
@@ -17,36 +18,31 @@ CREATE TABLE payments (
     due_at         INTEGER,
     created_at     INTEGER NOT NULL,
     updated_at     INTEGER NOT NULL,
+    head           BLOB NOT NULL,
     body           TEXT NOT NULL,
-    UNIQUE (account, reference)
+    UNIQUE (reference, account)
 ) STRICT;
 
 CREATE INDEX payments_due ON payments (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX payments_created ON payments (created_at);
-CREATE INDEX payments_reference ON payments (reference);
 
--- Every number the provider knows us by leads back to its payment.
+-- Every number the provider knows us by leads back to its payment, which says how far the operation got.
 CREATE TABLE operations (
     id         TEXT PRIMARY KEY,
     payment_id TEXT NOT NULL REFERENCES payments (id),
     account    TEXT NOT NULL,
     kind       TEXT NOT NULL,
     number     TEXT NOT NULL,
-    state      TEXT NOT NULL,
-    sends      INTEGER NOT NULL,
-    begun_at   INTEGER NOT NULL,
-    sent_at    INTEGER NOT NULL,
-    quiet_at   INTEGER NOT NULL
+    begun_at   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE UNIQUE INDEX operations_number ON operations (account, number) WHERE kind <> 'close';
+CREATE UNIQUE INDEX operations_number ON operations (number, account) WHERE kind <> 'close';
 
+-- A refund's reference is unique in its account; its amount and how far it got stand in its payment.
 CREATE TABLE refunds (
-    account      TEXT NOT NULL,
-    reference    TEXT NOT NULL,
-    payment_id   TEXT NOT NULL REFERENCES payments (id),
-    status       TEXT NOT NULL,
-    amount_minor INTEGER NOT NULL CHECK (amount_minor > 0),
+    account    TEXT NOT NULL,
+    reference  TEXT NOT NULL,
+    payment_id TEXT NOT NULL REFERENCES payments (id),
     PRIMARY KEY (account, reference)
 ) STRICT, WITHOUT ROWID;
 
@@ -73,7 +69,7 @@ BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 
 CREATE TABLE inbox (
     account     TEXT NOT NULL,
-    digest      BLOB NOT NULL,
+    digest      TEXT NOT NULL,
     received_at INTEGER NOT NULL,
     headers     TEXT NOT NULL,
     body        BLOB NOT NULL CHECK (length(body) <= 65536),

@@ -1,0 +1,153 @@
+"""What both ledgers share: the verbs as units of a group or as reads, and who is told of a change."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from datetime import datetime
+from typing import TypeVar
+
+from paycore.domain.events import Event, PaymentBegun, Source
+from paycore.domain.payment import Observation, Payment
+from paycore.domain.wire import Notification
+from paycore.ledger import verbs
+from paycore.ledger.api import Committed, Decide, Filter
+from paycore.ledger.groupcommit import GroupCommit, Unit
+from paycore.ledger.session import Transaction, Wants
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class SqlLedger(ABC):
+    """A `Ledger` over SQL; each database says how it commits, reads and listens."""
+
+    _commits: GroupCommit
+
+    def __init__(self) -> None:
+        self._watchers: list[Callable[[Collection[str]], None]] = []
+
+    # --- verbs that write ----------------------------------------------------------------------------
+
+    def begin(self, begun: Callable[[datetime], PaymentBegun]) -> Future[Committed]:
+        """See `Ledger.begin`."""
+
+        def wants(now: datetime) -> Wants:
+            change = begun(now)
+            return Wants(references=[(change.account, change.order.reference)])
+
+        return self._commits.submit(lambda session: verbs.begin(session, begun), wants)
+
+    def change(self, payment_id: str, decide: Decide, source: Source) -> Future[Committed]:
+        """See `Ledger.change`."""
+        return self._commits.submit(
+            lambda session: verbs.change(session, payment_id, decide, source),
+            lambda _: Wants(payments=(payment_id,)),
+        )
+
+    def observe(
+        self, account: str, observations: Sequence[Observation], source: Source
+    ) -> Future[tuple[Committed, ...]]:
+        """See `Ledger.observe`."""
+        return self._commits.submit(
+            lambda session: verbs.observe(session, account, observations, source),
+            lambda _: _numbers(account, observations),
+        )
+
+    def record_notification(
+        self,
+        account: str,
+        notification: Notification,
+        observations: Sequence[Observation],
+        *,
+        is_evidence: bool,
+    ) -> Future[tuple[Committed, ...]]:
+        """See `Ledger.record_notification`."""
+        return self._commits.submit(
+            lambda session: verbs.record_notification(
+                session, account, notification, observations, is_evidence=is_evidence
+            ),
+            lambda _: _numbers(account, observations),
+        )
+
+    def claim(
+        self, *, limit: int, lease_s: float, ids: Collection[str] | None = None
+    ) -> Future[tuple[datetime, tuple[Payment, ...]]]:
+        """See `Ledger.claim`."""
+        return self._commits.submit(
+            lambda session: verbs.claim(session, limit=limit, lease_s=lease_s, ids=ids), _nothing
+        )
+
+    def reschedule(self, due: Sequence[tuple[str, int, datetime | None]]) -> Future[None]:
+        """See `Ledger.reschedule`."""
+        return self._commits.submit(lambda session: verbs.reschedule(session, due), _nothing)
+
+    # --- verbs that read -----------------------------------------------------------------------------
+
+    def get(self, payment_id: str) -> Future[Payment]:
+        """See `Ledger.get`."""
+        return self._read(lambda tx: verbs.get(tx, payment_id))
+
+    def find(self, account: str | None, reference: str) -> Future[tuple[Payment, ...]]:
+        """See `Ledger.find`."""
+        return self._read(lambda tx: verbs.find(tx, account, reference))
+
+    def list(self, which: Filter) -> Future[tuple[Payment, ...]]:
+        """See `Ledger.list`."""
+        return self._read(lambda tx: verbs.list_payments(tx, which))
+
+    def events(self, payment_id: str) -> Future[tuple[Event, ...]]:
+        """See `Ledger.events`."""
+        return self._read(lambda tx: verbs.events(tx, payment_id))
+
+    def next_due(self, ids: Collection[str] | None = None) -> Future[datetime | None]:
+        """See `Ledger.next_due`."""
+        return self._read(lambda tx: verbs.next_due(tx, ids))
+
+    @abstractmethod
+    def _read(self, work: Callable[[Transaction], T]) -> Future[T]:
+        """Run a read on a connection that never writes."""
+
+    # --- watching ------------------------------------------------------------------------------------
+
+    def watch(self, on_change: Callable[[Collection[str]], None]) -> Callable[[], None]:
+        """See `Ledger.watch`."""
+        self._watchers.append(on_change)
+        self._start_watching()
+
+        def stop() -> None:
+            with suppress(ValueError):
+                self._watchers.remove(on_change)
+
+        return stop
+
+    @abstractmethod
+    def _start_watching(self) -> None:
+        """Begin to look for commits of other processes, unless that has begun."""
+
+    def _tell(self, units: Sequence[Unit]) -> None:
+        """Tell the watchers of a group that was committed here."""
+        if self._watchers:
+            self._call_watchers(
+                {payment_id for unit in units for payment_id in verbs.changed_ids(unit.result)}
+            )
+
+    def _call_watchers(self, changed: Collection[str]) -> None:
+        if changed:
+            for on_change in tuple(self._watchers):
+                try:
+                    on_change(changed)
+                except Exception:  # noqa: BLE001, RUF100 - the caller's own code, in a thread that must live on
+                    _log.exception("a watcher of the ledger failed")
+
+
+def _numbers(account: str, observations: Sequence[Observation]) -> Wants:
+    return Wants(numbers=[(account, observation.number) for observation in observations])
+
+
+def _nothing(_: datetime) -> Wants:
+    return Wants()

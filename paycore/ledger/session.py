@@ -1,0 +1,359 @@
+"""
+What one group of units reads and writes: read ahead at once, decided in memory, written at once.
+
+A unit sees what the units before it in its group have done. It keeps what it did only once nothing in it
+can fail any more, so that its neighbours never notice one that fails. SQL here is what SQLite and
+PostgreSQL share; `?` marks a parameter, and the two differ in `Transaction` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from paycore.domain.codec import decode, encode
+from paycore.domain.payment import Payment
+from paycore.domain.schedule import due_at
+from paycore.errors import LedgerCorrupt, NotFound
+from paycore.ledger.clock import to_ms
+
+Row = tuple[Any, ...]
+Key = tuple[str, str]
+
+
+class AgainError(Exception):
+    """Nothing was committed, and the same units can be run once more; `error` is for when that never ends."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Transaction(Protocol):
+    """One open transaction: its clock, its statements, and how its database locks and lists."""
+
+    now: datetime
+    for_update: str
+    skip_locked: str
+
+    @property
+    def error(self) -> type[Exception]:
+        """The base of what its database raises."""
+        ...
+
+    def all(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """Run a statement and return all its rows."""
+        ...
+
+    def many(self, sql: str, rows: Collection[Row]) -> int:
+        """Run a statement that writes, once for each row of parameters; returns how many rows it touched."""
+        ...
+
+    def in_list(self, values: Collection[str]) -> tuple[str, object]:
+        """SQL for `IN <values>` with one parameter, however many values there are."""
+        ...
+
+
+class Wants(NamedTuple):
+    """What a unit will ask for: payments by id, (account, reference)s, (account, number)s."""
+
+    payments: Sequence[str] = ()
+    references: Sequence[Key] = ()
+    numbers: Sequence[Key] = ()
+
+
+class Known(NamedTuple):
+    """A payment and the hash of its last event."""
+
+    payment: Payment
+    head: bytes
+
+
+class Stage:
+    """What was done and is not written yet."""
+
+    __slots__ = ("due", "events", "inbox", "numbers", "operations", "payments", "references", "refunds")
+
+    def __init__(self) -> None:
+        self.payments: dict[str, Known] = {}
+        self.references: dict[Key, str] = {}
+        self.numbers: dict[Key, str] = {}
+        self.refunds: dict[Key, str] = {}
+        self.inbox: dict[Key, Row] = {}
+        self.events: list[Row] = []
+        self.operations: list[Row] = []
+        self.due: list[tuple[int | None, str, int]] = []
+
+
+class Session:
+    """One transaction, as its units see it."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self.now = tx.now
+        self.writes = 0
+        self.database_error = tx.error
+        self._tx = tx
+        self._stage = Stage()
+        self._stored: dict[str, Known | None] = {}
+        self._by_reference: dict[Key, Payment | None] = {}
+        self._owners: dict[Key, str | None] = {}
+
+    # --- reading -------------------------------------------------------------------------------------
+
+    def read_ahead(self, wants: Sequence[Wants]) -> None:
+        """Read what the units will ask for, one statement for each kind; payments locked in one order."""
+        self._find({key for want in wants for key in want.references})
+        owners = self._find_owners({key for want in wants for key in want.numbers})
+        ids = {payment_id for want in wants for payment_id in want.payments}
+        self._lock(ids.union(owner for owner in owners if owner is not None))
+
+    def payment(self, payment_id: str) -> Payment:
+        """The payment, locked against every other writer; `NotFound` when there is none."""
+        return self._known(payment_id).payment
+
+    def head(self, payment_id: str) -> bytes:
+        """The hash of the payment's last event."""
+        return self._known(payment_id).head
+
+    def with_reference(self, account: str, reference: str) -> Payment | None:
+        """The payment that has this reference on this account."""
+        key = (account, reference)
+        staged = self._stage.references.get(key)
+        if staged is not None:
+            return self.payment(staged)
+        if key not in self._by_reference:
+            self._find({key})
+        found = self._by_reference[key]
+        if found is None or found.id not in self._stage.payments:
+            return found
+        return self.payment(found.id)
+
+    def with_number(self, account: str, number: str) -> str | None:
+        """The id of the payment that this order or refund number belongs to."""
+        key = (account, number)
+        staged = self._stage.numbers.get(key)
+        if staged is None and key not in self._owners:
+            self._find_owners({key})
+        return staged or self._owners[key]
+
+    def with_refund(self, account: str, reference: str) -> str | None:
+        """The id of the payment that has a refund with this reference on this account."""
+        key = (account, reference)
+        staged = self._stage.refunds.get(key)
+        if staged is not None:
+            return staged
+        rows = self._tx.all("SELECT payment_id FROM refunds WHERE account = ? AND reference = ?", key)
+        return rows[0][0] if rows else None
+
+    def has_notification(self, account: str, digest: str) -> bool:
+        """Whether this notification was recorded before."""
+        key = (account, digest)
+        if key in self._stage.inbox:
+            return True
+        return bool(self._tx.all("SELECT 1 FROM inbox WHERE account = ? AND digest = ?", key))
+
+    def _known(self, payment_id: str) -> Known:
+        known = self._stage.payments.get(payment_id)
+        if known is None:
+            if payment_id not in self._stored:
+                self._lock({payment_id})
+            known = self._stored[payment_id]
+        if known is None:
+            raise NotFound(f"no payment has the id {payment_id!r}")
+        return known
+
+    def _lock(self, ids: Collection[str]) -> None:
+        unread = sorted(payment_id for payment_id in ids if payment_id not in self._stored)
+        if not unread:
+            return
+        sql, parameter = self._tx.in_list(list(filter(is_storable, unread)))
+        rows = self._tx.all(
+            f"SELECT id, body, head FROM payments WHERE id {sql} ORDER BY id{self._tx.for_update}",  # noqa: S608
+            (parameter,),
+        )
+        self._stored.update(dict.fromkeys(unread))
+        for payment_id, body, head in rows:
+            self._stored[payment_id] = Known(read_payment(payment_id, body), bytes(head))
+
+    def _find(self, keys: Collection[Key]) -> None:
+        if not keys:
+            return
+        references = {reference for _, reference in keys if is_storable(reference)}
+        sql, parameter = self._tx.in_list(references)
+        rows = self._tx.all(
+            f"SELECT account, reference, id, body FROM payments WHERE reference {sql}",  # noqa: S608
+            (parameter,),
+        )
+        self._by_reference.update(dict.fromkeys(keys))
+        for account, reference, payment_id, body in rows:
+            self._by_reference[account, reference] = read_payment(payment_id, body)
+
+    def _find_owners(self, keys: Collection[Key]) -> Iterable[str | None]:
+        if not keys:
+            return ()
+        sql, parameter = self._tx.in_list({number for _, number in keys if is_storable(number)})
+        rows = self._tx.all(
+            f"SELECT account, number, payment_id FROM operations WHERE number {sql} AND kind <> 'close'",  # noqa: S608
+            (parameter,),
+        )
+        self._owners.update(dict.fromkeys(keys))
+        self._owners.update({(account, number): owner for account, number, owner in rows})
+        return (self._owners[key] for key in keys)
+
+    # --- writing -------------------------------------------------------------------------------------
+
+    def keep(self, before: Payment | None, payment: Payment, head: bytes, events: Sequence[Row]) -> None:
+        """Keep what became of `before` (None: a new payment), with the rows of the events that led there."""
+        stage, account = self._stage, payment.account
+        stage.payments[payment.id] = Known(payment, head)
+        stage.events.extend(events)
+        if before is None:
+            stage.references[account, payment.reference] = payment.id
+        for operation in payment.operations[len(before.operations) if before else 0 :]:
+            stage.operations.append(
+                (
+                    operation.id,
+                    payment.id,
+                    account,
+                    operation.kind.value,
+                    operation.number,
+                    to_ms(operation.begun_at),
+                )
+            )
+            if operation.kind != "close":
+                stage.numbers[account, operation.number] = payment.id
+        known = {refund.reference for refund in before.refunds} if before else ()
+        for refund in payment.refunds:
+            if refund.reference not in known:
+                stage.refunds[account, refund.reference] = payment.id
+
+    def keep_notification(self, account: str, digest: str, row: Row) -> None:
+        """Keep a notification: when it was received, headers, body, verdict, payment id."""
+        self._stage.inbox[account, digest] = row
+
+    def keep_due(self, at: datetime | None, payment_id: str, version: int) -> None:
+        """Keep when to look at a payment next, unless it has another version by then."""
+        self._stage.due.append((None if at is None else to_ms(at), payment_id, version))
+
+    def direct(self) -> Transaction:
+        """The transaction itself, for a statement that picks its own rows; what was done before it is written."""
+        self.flush()
+        self.writes += 1
+        return self._tx
+
+    def flush(self) -> None:
+        """Write what the units have done."""
+        stage, self._stage = self._stage, Stage()
+        new = [known for known in stage.payments.values() if self._stored.get(known.payment.id) is None]
+        old = [known for known in stage.payments.values() if self._stored.get(known.payment.id) is not None]
+        inbox = [(*key, *row) for key, row in stage.inbox.items()]
+        refunds = [(*key, payment_id) for key, payment_id in stage.refunds.items()]
+        self._write(INSERT_PAYMENT, [(*_moving(known), *_fixed(known.payment)) for known in new])
+        self._write(UPDATE_PAYMENT, [(*_moving(known), *self._cas(known.payment.id)) for known in old])
+        self._write(INSERT_OPERATION, stage.operations)
+        self._write(INSERT_REFUND, refunds)
+        self._write(INSERT_EVENT, stage.events)
+        self._write(INSERT_NOTIFICATION, inbox)
+        if stage.due:
+            self._tx.many(UPDATE_DUE, stage.due)
+        self._stored.update(stage.payments)
+
+    def _cas(self, payment_id: str) -> tuple[str, int]:
+        stored = self._stored[payment_id]
+        return payment_id, stored.payment.version if stored else 0
+
+    def _write(self, sql: str, rows: Collection[Row]) -> None:
+        """Write rows that are not there yet; another process may have been faster with a name all share."""
+        if not rows:
+            return
+        self.writes += 1
+        if self._tx.many(sql, rows) != len(rows):
+            raise AgainError(
+                LedgerCorrupt("what was to be new is in the ledger, or what was locked has changed")
+            )
+
+
+# --- rows --------------------------------------------------------------------------------------------
+
+
+INSERT_PAYMENT = (
+    "INSERT INTO payments (status, version, paid_minor, refunded_minor, uncertain, review, due_at,"
+    " updated_at, head, body, id, account, provider, reference, amount_minor, currency, exponent, created_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+)
+UPDATE_PAYMENT = (
+    "UPDATE payments SET status = ?, version = ?, paid_minor = ?, refunded_minor = ?, uncertain = ?,"
+    " review = ?, due_at = ?, updated_at = ?, head = ?, body = ? WHERE id = ? AND version = ?"
+)
+INSERT_OPERATION = (
+    "INSERT INTO operations (id, payment_id, account, kind, number, begun_at)"
+    " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+)
+INSERT_REFUND = "INSERT INTO refunds (account, reference, payment_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+INSERT_EVENT = (
+    "INSERT INTO events (payment_id, seq, at, source, kind, status_from, status_to, change, prev_hash, hash)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+INSERT_NOTIFICATION = (
+    "INSERT INTO inbox (account, digest, received_at, headers, body, verdict, payment_id)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+)
+UPDATE_DUE = "UPDATE payments SET due_at = ? WHERE id = ? AND version = ?"
+
+
+def is_storable(text: str) -> bool:
+    """Whether every database can hold it: no NUL characters, nothing that can't be written as UTF-8."""
+    if "\x00" in text:
+        return False
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def read_payment(payment_id: str, body: str) -> Payment:
+    """The payment in a row; `LedgerCorrupt` when the row holds none."""
+    try:
+        return decode(body, Payment)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise LedgerCorrupt(
+            f"the row of payment {payment_id} can't be read; restore a backup, then run `paycore ledger verify`",
+            payment_id=payment_id,
+        ) from error
+
+
+def columns(payment: Payment) -> dict[str, object]:
+    """The columns that repeat what a payment's body says, so that the database can look for it."""
+    due = due_at(payment, payment.updated_at)
+    return {
+        "status": payment.status.value,
+        "version": payment.version,
+        "paid_minor": payment.paid_minor,
+        "refunded_minor": payment.refunded_minor,
+        "uncertain": int(payment.uncertain),
+        "review": int(payment.review),
+        "due_at": None if due is None else to_ms(due),
+        "updated_at": to_ms(payment.updated_at),
+    }
+
+
+def _moving(known: Known) -> Row:
+    """The columns that change, in the order both statements name them."""
+    return (*columns(known.payment).values(), known.head, encode(known.payment).decode())
+
+
+def _fixed(payment: Payment) -> Row:
+    """The columns that never change, in the order of their statement."""
+    return (
+        payment.id,
+        payment.account,
+        payment.provider,
+        payment.reference,
+        payment.amount.minor,
+        payment.amount.currency,
+        payment.amount.exponent,
+        to_ms(payment.created_at),
+    )
