@@ -106,4 +106,4 @@ class Witness:
     def inbox(self) -> set[bytes]:
         """The notifications that are in the ledger."""
         rows = self._world.ledger._reader.execute("SELECT digest FROM inbox").fetchall()
-        return {bytes(digest) for (digest,) in rows}
+        return {bytes.fromhex(digest) for (digest,) in rows}
