@@ -25,7 +25,7 @@ class _Quick(msgspec.Struct, frozen=True):
     flags: frozenset[str]
 
 
-_COMMANDS = {
+COMMANDS = {
     "show": _Quick(records.show, has_id=True, values=frozenset({"reference"}), flags=frozenset()),
     "list": _Quick(
         records.list_payments,
@@ -38,9 +38,9 @@ _COMMANDS = {
 
 def parse(arguments: Sequence[str]) -> Callable[[], int] | None:
     """The command to run, or None when typer must look at these arguments."""
-    if not arguments or arguments[0] not in _COMMANDS:
+    if not arguments or arguments[0] not in COMMANDS:
         return None
-    command = _COMMANDS[arguments[0]]
+    command = COMMANDS[arguments[0]]
     given: dict[str, Any] = {}
     rest = iter(arguments[1:])
     for word in rest:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import quote
 
 from paycore.cli.options import GlobalOptions, UsageProblem
 from paycore.cli.output import Output
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 URL = "http://127.0.0.1:8700"
 TIMEOUT_S = 10.0
+
+_NUMBER = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 _OF_THE_EXTRA = frozenset({"starlette", "uvicorn", "jinja2", "h11"})
 
@@ -96,4 +98,6 @@ def _refusal(answer: Any, url: str) -> str:
 
 def order_path(number: str, verb: str) -> str:
     """The control endpoint that lets an order's payer do something."""
-    return f"/_sandbox/orders/{quote(number, safe='')}/{verb}"
+    if not _NUMBER.fullmatch(number):
+        raise UsageProblem(f"NUMBER: {number!r} is neither an order's number nor a payment's id")
+    return f"/_sandbox/orders/{number}/{verb}"

@@ -77,12 +77,14 @@ def order(reference: str = "order-1", amount: str = "88.00") -> list[str]:
     return words.split()
 
 
-def write_config(url: str, *, more: str = "", key: str = "", region: str = "hk", path: str = "paycore.toml") -> None:
+def write_config(
+    url: str, *, more: str = "", key: str = "", region: str = "hk", path: str = "paycore.toml"
+) -> None:
     """A paycore.toml in the working folder, for the account `shop`."""
     from qfpay_alipay.sandbox.settings import APP_CODE, CLIENT_KEY
 
     Path(path).write_text(
-        f'''
+        f"""
 ledger = "sqlite:///paycore.db"
 
 [accounts.shop]
@@ -93,7 +95,7 @@ region = "{region}"
 app_code = "{APP_CODE}"
 client_key = "{key or CLIENT_KEY}"
 {more}
-''',
+""",
         encoding="utf-8",
     )
 

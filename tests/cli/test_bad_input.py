@@ -25,7 +25,8 @@ def test_wrong_key_names_account_and_1108(cli: Cli, shop: SandboxServer) -> None
 
 
 @pytest.mark.parametrize(
-    "fault", ["html", "truncated_json", "http_500", "http_502", "http_429", "redirect", "stall", "drip", "huge_body"]
+    "fault",
+    ["html", "truncated_json", "http_500", "http_502", "http_429", "redirect", "stall", "drip", "huge_body"],
 )
 def test_useless_answer_unknown_then_settled(cli: Cli, shop: SandboxServer, fault: str) -> None:
     """HTML, half a JSON, HTTP errors or no end of it: unknown, exit 5, and a later query settles it."""
@@ -54,13 +55,17 @@ CONFIGS = {
     "wrong type": ('ledger = 5\n[accounts.shop]\nmode = "sandbox"', ("ledger", "text in quotes")),
     "unknown key": ('legder = "sqlite:///p.db"', ("legder", "did you mean 'ledger'")),
     "unknown key of the account": (
-        '[accounts.shop]\nprovider = "qfpay-alipay"\nmode = "sandbox"\nbase_url = "http://127.0.0.1:9"\n'
-        'region = "hk"\napp_code = "A"\nclient_key = "B"\nregoin = "hk"',
+        (
+            '[accounts.shop]\nprovider = "qfpay-alipay"\nmode = "sandbox"\nbase_url = "http://127.0.0.1:9"\n'
+            'region = "hk"\napp_code = "A"\nclient_key = "B"\nregoin = "hk"'
+        ),
         ("accounts.shop", "regoin", "did you mean 'region'"),
     ),
     "unset variable": (
-        '[accounts.shop]\nprovider = "qfpay-alipay"\nmode = "sandbox"\nbase_url = "http://127.0.0.1:9"\n'
-        'region = "hk"\napp_code = "A"\nclient_key = { env = "QFPAY_NOT_SET" }',
+        (
+            '[accounts.shop]\nprovider = "qfpay-alipay"\nmode = "sandbox"\nbase_url = "http://127.0.0.1:9"\n'
+            'region = "hk"\napp_code = "A"\nclient_key = { env = "QFPAY_NOT_SET" }'
+        ),
         ("accounts.shop.client_key", "QFPAY_NOT_SET is not set"),
     ),
     "unknown provider": (
@@ -88,7 +93,7 @@ def test_configuration_named_but_absent(cli: Cli) -> None:
     assert (ran.code, "nowhere.toml" in ran.err) == (6, True), ran
 
 
-@pytest.mark.parametrize("amount", ["88.001", "1E3", "８８", "-1", "0x10", " 1", "1_000", "NaN", "9" * 40])  # noqa: RUF001
+@pytest.mark.parametrize("amount", ["88.001", "1E3", "８８", "-1", "0x10", " 1", "1_000", "NaN", "9" * 40])
 def test_amount_not_exact_refused(cli: Cli, shop: SandboxServer, amount: str) -> None:
     """An amount that is not exact money is refused with the reason, and nothing is recorded."""
     ran = cli("create", "--amount", amount, *order()[5:], "--reference", "r")

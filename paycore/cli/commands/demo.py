@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 PROVIDER = "qfpay-alipay"
 REFERENCE = "order-1001"
-PAYER_TAKES_S = 2.0
+PAYER_TAKES_S = 0.7
 STEP_MAX_S = 60.0
 
 _CREATE = (

@@ -37,7 +37,8 @@ def serve(
         Path | None, typer.Option(metavar="FILE", help="Keep the orders here, to be there after a restart.")
     ] = None,
     auto_pay: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="A simulated payer pays so long after an order.")
+        float | None,
+        typer.Option(min=0, metavar="SECONDS", help="A simulated payer pays so long after an order."),
     ] = None,
     speed: Annotated[
         float, typer.Option(metavar="N", help="Seconds that pass in the sandbox in one real one.")
@@ -58,6 +59,8 @@ def serve(
     output = Output(options)
     sandbox = find_sandbox(options, provider, output)
     given = pairs("--set", settings or ())
+    if not 0 < speed < float("inf"):
+        raise UsageProblem(f"--speed: must be above 0, not {speed}")
     try:
         from paycore.sandbox.server import serve_forever
 

@@ -1,0 +1,167 @@
+"""What is printed where: data on stdout, words on stderr, stable names in JSON."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from paycore.sandbox.server import SandboxServer
+from tests.cli.conftest import PAYCORE, Cli, order
+
+FIELDS = """
+    id account provider reference method channel status uncertain review review_reasons amount amount_minor
+    currency paid_minor refunded_minor action order_number provider_id created_at updated_at expires_at failure
+    refunds
+""".split()
+
+REFUND_FIELDS = "reference amount amount_minor status number provider_id failure".split()
+
+
+def test_json_payment_has_the_stable_names(cli: Cli, shop: SandboxServer) -> None:
+    """A payment's JSON has every field, in one order, with amounts as text and in minor units."""
+    payment = cli.create()
+    assert list(payment) == FIELDS
+    assert (payment["amount"], payment["amount_minor"], payment["currency"]) == ("88.00", 8800, "HKD")
+    assert (payment["account"], payment["provider"], payment["channel"]) == ("shop", "qfpay-alipay", "web")
+    assert payment["action"] == {"type": "redirect", "url": payment["action"]["url"], "show_as": "qr"}
+    assert payment["action"]["url"].startswith(shop.url)
+    assert (payment["failure"], payment["refunds"], payment["review"]) == (None, [], False)
+    for name in ("created_at", "updated_at", "expires_at"):
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", payment[name]), name
+
+
+def test_json_action_of_a_wallet_call(cli: Cli, shop: SandboxServer) -> None:
+    """A page inside the wallet gets the call and its parameters."""
+    words = "create --reference j --amount 1.00 --currency HKD --method alipay --channel jsapi"
+    ran = cli(
+        *words.split(),
+        "--payer-id",
+        "2088000000000001",
+        "--return-url",
+        "https://shop.example/thanks",
+        "--extra",
+        "limit_pay=no_credit",
+        "--json",
+    )
+    assert ran.code == 0, ran
+    assert (ran.json["action"]["type"], ran.json["action"]["call"]) == ("wallet_call", "tradePay")
+    assert ran.json["action"]["params"]["tradeNO"]
+    assert "tradePay(" in cli("show", ran.json["id"]).out
+
+
+def test_json_refund_and_failure(cli: Cli, shop: SandboxServer) -> None:
+    """Refunds and failures are objects with stable names."""
+    payment = cli.create()
+    shop.gateway.controls.pay(payment["order_number"])
+    cli("query", payment["id"])
+    ran = cli("refund", payment["id"], "--reference", "back-1", "--amount", "20.00", "--json")
+    (refund,) = ran.json["refunds"]
+    assert list(refund) == REFUND_FIELDS
+    assert (refund["reference"], refund["amount"], refund["amount_minor"]) == ("back-1", "20.00", 2000)
+    declined = cli.create("order-2")
+    shop.gateway.controls.decline(declined["order_number"])
+    failure = cli("query", declined["id"], "--json").json["failure"]
+    assert list(failure) == ["code", "message", "retryable"]
+
+
+def test_json_show_adds_the_events(cli: Cli, shop: SandboxServer) -> None:
+    """`show --json` is the payment and its events, oldest first."""
+    payment = cli.create()
+    shown = cli("show", payment["id"], "--json").json
+    assert list(shown) == [*FIELDS, "events"]
+    assert [event["status_to"] for event in shown["events"]] == ["created", "pending"]
+    assert list(shown["events"][0]) == ["seq", "at", "source", "kind", "status_from", "status_to", "what"]
+
+
+def test_json_lists_are_lines(cli: Cli, shop: SandboxServer) -> None:
+    """A list is one object a line, newest first; filters narrow it."""
+    for reference in ("a", "b", "c"):
+        cli.create(reference)
+    lines = cli("list", "--json").out.splitlines()
+    assert [json.loads(line)["reference"] for line in lines] == ["c", "b", "a"]
+    assert len(cli("list", "--json", "--limit", "2").out.splitlines()) == 2
+    assert cli("list", "--json", "--status", "paid").out == ""
+    assert cli("list", "--json", "--account", "other").out == ""
+    oldest = json.loads(lines[-1])["created_at"]
+    assert cli("list", "--json", "--created-before", oldest).out == ""
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_global_options_before_and_after_the_word(cli: Cli, shop: SandboxServer, *, before: bool) -> None:
+    """Global options stand before or after the command's word."""
+    Path("paycore.toml").rename("other.toml")
+    options = ["--config", "other.toml", "--account", "shop", "--json", "--quiet", "--no-color"]
+    words = order()
+    ran = cli(*options, *words) if before else cli(words[0], *options, *words[1:])
+    assert (ran.code, ran.json["account"], ran.err) == (0, "shop", ""), ran
+
+
+def test_global_options_are_in_every_help(cli: Cli) -> None:
+    """Every command's help shows the global options and describes what it does."""
+    words = [
+        *("init", "create", "await", "query", "refund", "close", "list", "show", "accounts", "demo"),
+        *("plugins list", "sandbox serve", "sandbox pay", "sandbox decline", "sandbox fault"),
+    ]
+    for word in words:
+        ran = cli(*word.split(), "--help")
+        assert (ran.code, ran.err) == (0, ""), word
+        for option in ("--config", "--account", "--json", "--quiet", "--no-color"):
+            assert option in ran.out, (word, option)
+    assert "Exit codes" in cli("--help").out
+    assert cli().out == cli("--help").out
+
+
+def test_words_go_to_stderr_and_quiet_ends_them(cli: Cli, shop: SandboxServer) -> None:
+    """Words never mix with data; --quiet and --json leave the data alone."""
+    payment = cli.create()
+    spoken = cli("await", payment["id"], "--timeout", "0.2")
+    assert "waiting" in spoken.err
+    assert "waiting" not in spoken.out
+    for option in ("--quiet", "--json"):
+        assert cli("await", payment["id"], "--timeout", "0.2", option).err == ""
+
+
+def test_reader_who_leaves_changes_nothing(cli: Cli, shop: SandboxServer) -> None:
+    """`paycore ... | true` keeps its exit code and prints no traceback."""
+    cli.create()
+    words = f"{PAYCORE} list; echo $? >&2"
+    done = subprocess.run(
+        ["bash", "-c", f"({words}) | true"], capture_output=True, text=True, check=False, env={**os.environ}
+    )
+    assert done.stderr.strip() == "0", done
+
+
+def test_reference_on_two_accounts_needs_the_account(cli: Cli, shop: SandboxServer) -> None:
+    """A reference that two accounts know is looked up on the one that is named."""
+    text = Path("paycore.toml").read_text(encoding="utf-8")
+    second = text[text.index("[accounts.shop]") :].replace("accounts.shop", "accounts.till")
+    Path("paycore.toml").write_text('default_account = "shop"\n' + text + second, encoding="utf-8")
+    first, other = cli.create("same"), cli.create("same", "--account", "till")
+    assert first["id"] != other["id"]
+    assert cli("show", "--reference", "same").code == 2
+    assert cli("show", "--reference", "same", "--account", "till", "--json").json["id"] == other["id"]
+    assert cli("query", "--reference", "same", "--account", "shop", "--json").json["id"] == first["id"]
+
+
+def test_timeline_tells_what_happened(cli: Cli, shop: SandboxServer) -> None:
+    """`show` tells the loss of a reply, how it was settled, the payment and the refund in plain words."""
+    shop.gateway.faults.add("lose_reply")
+    unknown = cli(*order(), "--json").json
+    cli("query", unknown["id"])
+    shop.gateway.controls.pay(cli("show", unknown["id"], "--json").json["order_number"])
+    cli("query", unknown["id"])
+    cli("refund", unknown["id"], "--reference", "back-1")
+    out = " ".join(cli("show", unknown["id"]).out.split())
+    for words in (
+        "recorded the intent: 88.00 HKD by alipay/web",
+        "no definite answer to the order",
+        "-> unknown",
+        "the provider says paid",
+        "recorded the refund back-1 of 88.00 HKD",
+        "the provider accepted the refund",
+    ):
+        assert words in out
+    assert "of which 88.00 went back" in out

@@ -1,0 +1,152 @@
+"""`paycore sandbox`: a gateway any client can be pointed at, and its payer."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from paycore.sandbox.server import SandboxServer
+from tests.cli.conftest import PAYCORE, Cli, order, write_config
+
+
+class Served:
+    """`paycore sandbox serve`, running."""
+
+    def __init__(self, *options: str) -> None:
+        words = [PAYCORE, "sandbox", "serve", "qfpay-alipay", "--json", *options]
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.ready: Any = json.loads(self.process.stdout.readline())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop(signal.SIGTERM)
+
+    def stop(self, number: signal.Signals) -> int:
+        """End it; its exit code."""
+        self.process.send_signal(number)
+        code = self.process.wait(timeout=20)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return code
+
+
+def test_serve_first_line_is_all_a_client_needs(cli: Cli) -> None:
+    """The first line on stdout is JSON with url and credentials; Ctrl-C ends it with exit code 0."""
+    with Served("--port", "0", "--set", "app_code=APP1", "--set", "client_key=KEY1") as served:
+        assert (served.ready["app_code"], served.ready["client_key"]) == ("APP1", "KEY1")
+        assert served.ready["url"].startswith("http://127.0.0.1:")
+    again = Served("--port", "0")
+    assert again.stop(signal.SIGINT) == 0
+
+
+def test_serve_restarted_with_its_state_the_payment_is_paid(cli: Cli) -> None:
+    """Create, kill the gateway, restart it with its state, await: paid."""
+    served = Served("--port", "0", "--state", "gateway.state", "--auto-pay", "1")
+    write_config(served.ready["url"], more="timeout_s = 2")
+    payment = cli.installed(*order(), "--json").json
+    assert served.stop(signal.SIGKILL) < 0
+    port = served.ready["url"].rpartition(":")[2]
+    with Served("--port", port, "--state", "gateway.state", "--auto-pay", "1"):
+        ran = cli.installed("await", payment["id"], "--timeout", "30", "--json")
+    assert (ran.code, ran.json["status"]) == (0, "paid"), ran
+
+
+def test_serve_without_json_prints_the_configuration(cli: Cli) -> None:
+    """For people: readable lines, and the account as it stands in paycore.toml, which works."""
+    words = [PAYCORE, "sandbox", "serve", "qfpay-alipay", "--port", "0", "--no-color"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            text = "".join(iter(process.stdout.readline, "\n"))
+            text += "".join(iter(process.stdout.readline, "\n"))
+            Path("paycore.toml").write_text(text[text.index("[accounts") :], encoding="utf-8")
+            payment = cli.create()
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=20)
+    assert (payment["status"], payment["account"]) == ("pending", "sandbox")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("--set colour=red", "no sandbox setting 'colour'"),
+        ("--set colour", "not KEY=VALUE"),
+        ("--speed 0", "--speed: must be above 0"),
+        ("--auto-pay -1", "--auto-pay"),
+    ],
+)
+def test_serve_wrong_setting_2(cli: Cli, words: str, expected: str) -> None:
+    """A setting that makes no sense is refused in one line."""
+    ran = cli("sandbox", "serve", "qfpay-alipay", "--port", "0", *words.split())
+    assert (ran.code, ran.err.count("\n"), expected in ran.err) == (2, 1, True), ran
+
+
+def test_serve_port_taken_6(cli: Cli, gateway: SandboxServer) -> None:
+    """A port in use is named, with what to do."""
+    port = gateway.url.rpartition(":")[2]
+    ran = cli("sandbox", "serve", "qfpay-alipay", "--port", port)
+    assert (ran.code, port in ran.err, "--port 0" in ran.err) == (6, True, True), ran
+
+
+def test_serve_without_the_extra_says_how_to_get_it() -> None:
+    """Where the extra is missing, one line says what to install."""
+    code = (
+        "import sys; sys.modules['uvicorn'] = None\n"
+        "from paycore.cli.main import main\n"
+        "sys.exit(main(['sandbox', 'serve', 'qfpay-alipay', '--port', '0']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (6, 1), done
+    assert "pip install 'paycore[sandbox]'" in done.stderr
+
+
+@pytest.mark.parametrize("by", ["id", "order_number"])
+def test_pay_by_our_id_or_the_number(cli: Cli, shop: SandboxServer, by: str) -> None:
+    """The payer pays, named by our payment id (the ledger knows number and gateway) or by the order's number."""
+    payment = cli.create()
+    words = [payment[by]] if by == "id" else [payment[by], "--url", shop.url]
+    ran = cli("sandbox", "pay", *words, "--json")
+    assert (ran.code, ran.json["state"], ran.json["charges"]) == (0, "paid", 1), ran
+    assert cli("query", payment["id"], "--json").json["status"] == "paid"
+    again = cli("sandbox", "pay", *words)
+    assert (again.code, again.err.count("\n")) == (2, 1), again
+
+
+def test_decline(cli: Cli, shop: SandboxServer) -> None:
+    """The payer refuses."""
+    payment = cli.create()
+    assert cli("sandbox", "decline", payment["id"]).code == 0
+    assert cli("query", payment["id"]).code == 3
+
+
+def test_pay_unknown_number_2(cli: Cli, shop: SandboxServer) -> None:
+    """A number nobody knows is refused in the gateway's own words."""
+    ran = cli("sandbox", "pay", "NOBODY", "--url", shop.url)
+    assert (ran.code, ran.err.count("\n"), "unknown order" in ran.err) == (2, 1, True), ran
+    assert cli("sandbox", "pay", "../stats", "--url", shop.url).code == 2
+
+
+def test_pay_no_sandbox_there_7(cli: Cli) -> None:
+    """Without a gateway nothing is sent, and the line says how to start one."""
+    ran = cli("sandbox", "pay", "X", "--url", "http://127.0.0.1:1")
+    assert (ran.code, "paycore sandbox serve" in ran.err) == (7, True), ran
+
+
+def test_fault_happens_as_often_as_asked(cli: Cli, shop: SandboxServer) -> None:
+    """A fault with its options reaches the gateway's board."""
+    words = "sandbox fault html --times 2 --path /trade/v1/query --option recorded=false --json"
+    ran = cli(*words.split(), "--url", shop.url)
+    assert (ran.code, ran.json["kind"], ran.json["times"]) == (0, "html", 2), ran
+    (fault,) = shop.gateway.faults.active()
+    assert (fault.path, fault.flag("recorded")) == ("/trade/v1/query", False)
+    assert cli("sandbox", "fault", "delay", "--option", "seconds=0.5", "--url", shop.url).code == 0
+    wrong = cli("sandbox", "fault", "htlm", "--url", shop.url)
+    assert (wrong.code, "did you mean html" in wrong.err) == (2, True), wrong

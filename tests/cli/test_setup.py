@@ -1,0 +1,105 @@
+"""`init`, `accounts`, `plugins list`, and the words that plugins add."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from paycore.engine.config import load_config
+from paycore.sandbox.server import SandboxServer
+from tests.cli.conftest import Cli, write_config
+
+
+def test_init_writes_a_configuration_that_loads(cli: Cli) -> None:
+    """`init` writes paycore.toml, commented, without a secret in it, and it loads as it stands."""
+    ran = cli("init")
+    assert (ran.code, ran.out) == (0, "paycore.toml\n"), ran
+    config = load_config()
+    assert (config.default_account, list(config.accounts)) == ("sandbox", ["sandbox"])
+    assert config.accounts["sandbox"].base_url == "http://127.0.0.1:8700"
+    settings = config.accounts["sandbox"].settings
+    assert settings["client_key"] == {"env": "QFPAY_CLIENT_KEY"}
+
+
+def test_init_serves_a_sandbox_payment(cli: Cli, gateway: SandboxServer) -> None:
+    """The configuration `init` writes works against the sandbox, once the credentials are in the environment."""
+    cli("init", "--config", "shop.toml")
+    text = Path("shop.toml").read_text(encoding="utf-8").replace("http://127.0.0.1:8700", gateway.url)
+    Path("shop.toml").write_text(text, encoding="utf-8")
+    words = "create --reference r --amount 1.00 --currency HKD --method alipay --channel web --config shop.toml --json"
+    credentials = {f"QFPAY_{name.upper()}": gateway.settings[name] for name in ("app_code", "client_key")}
+    assert cli.installed(*words.split(), **credentials).json["status"] == "pending"
+    unset = cli.installed(*words.split())
+    assert (unset.code, "QFPAY_APP_CODE is not set" in unset.err) == (6, True), unset
+
+
+def test_init_never_overwrites(cli: Cli) -> None:
+    """A configuration that is there stays as it is."""
+    Path("paycore.toml").write_text("# mine\n", encoding="utf-8")
+    ran = cli("init")
+    assert (ran.code, ran.err.count("\n"), "--config" in ran.err) == (6, 1, True), ran
+    assert Path("paycore.toml").read_text(encoding="utf-8") == "# mine\n"
+    assert cli("init", "--config", "no/such/folder/paycore.toml").code == 6
+
+
+def test_accounts_say_what_they_offer(cli: Cli, shop: SandboxServer) -> None:
+    """Each account with its provider, mode and what it offers; never a key."""
+    ran = cli("accounts", "--json")
+    assert (ran.code, ran.json["account"], ran.json["default"]) == (0, "shop", True), ran
+    assert "alipay/web" in ran.json["products"]
+    assert shop.settings["client_key"] not in ran.out
+    assert "qfpay-alipay" in cli("accounts").out
+
+
+def test_accounts_one_unusable_6(cli: Cli, shop: SandboxServer) -> None:
+    """An account that can't be used is listed with the reason, and the exit code says so."""
+    write_config(shop.url, more='[accounts.broken]\nprovider = "qfpay-alipay"\nmode = "sandbox"')
+    ran = cli("accounts", "--json")
+    found = {row["account"]: row["problem"] for row in map(json.loads, ran.out.splitlines())}
+    assert (ran.code, found["shop"]) == (6, None), ran
+    assert "accounts.broken" in found["broken"]
+    assert cli("accounts", "--account", "shop").code == 0
+
+
+def test_plugins_list(cli: Cli) -> None:
+    """What is installed, with its providers and sandboxes; no configuration is needed."""
+    rows = [json.loads(line) for line in cli("plugins", "list", "--json").out.splitlines()]
+    assert {"kind": "sandbox", "name": "qfpay-alipay", "detail": ""} in rows
+    assert {row["kind"] for row in rows} == {"plugin", "provider", "sandbox"}
+
+
+_PLUGIN = """
+import sys, typer
+from paycore.engine import plugins
+from paycore.plugin import hookimpl
+
+class Stocks:
+    @hookimpl
+    def paycore_register_commands(self):
+        app = typer.Typer(name="stocks")
+        @app.command()
+        def stocks(count: int) -> int:
+            print("stocks", count)
+            return 3
+        return [app]
+
+original = plugins.Plugins.__init__
+plugins.Plugins.__init__ = lambda self, **more: original(self, **{**more, "extra": [("stocks", Stocks())]})
+from paycore.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_hook_paycore_register_commands_adds_a_word() -> None:
+    """A word paycore does not know is looked for among those of plugins, with its options and exit code."""
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", _PLUGIN, *words], capture_output=True, text=True, check=False
+        )
+
+    done = run("stocks", "7")
+    assert (done.returncode, done.stdout) == (3, "stocks 7\n"), done
+    wrong = run("stocks", "seven")
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1), wrong
+    assert run("socks").returncode == 2

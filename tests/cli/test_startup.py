@@ -1,0 +1,141 @@
+"""What each command loads: time is noisy, modules are not."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from paycore.cli import quick
+from paycore.cli.options import GlobalOptions
+from paycore.sandbox.server import SandboxServer
+from tests.cli.conftest import Cli, order
+
+_PROBE = """
+import json, sys
+from paycore.cli.main import main
+code = main(sys.argv[1:])
+print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)
+"""
+
+HEAVY = {
+    "aiohttp",
+    "asyncio",
+    "click",
+    "dataclasses",
+    "httpcore",
+    "httpx",
+    "importlib.metadata",
+    "jinja2",
+    "pluggy",
+    "qfpay_alipay",
+    "rich",
+    "segno",
+    "ssl",
+    "starlette",
+    "typer",
+    "uvicorn",
+}
+
+
+def loaded(*words: str) -> set[str]:
+    """The modules a command has loaded when it is done."""
+    done = subprocess.run(
+        [sys.executable, "-c", _PROBE, *words], capture_output=True, text=True, check=True, timeout=60
+    )
+    code, modules = json.loads(done.stderr.splitlines()[-1])
+    assert code == 0, done
+    return set(modules)
+
+
+def test_version_loads_nothing() -> None:
+    """`--version` loads neither typer nor the domain."""
+    modules = loaded("--version")
+    assert {name for name in modules if name.startswith("paycore")} == {
+        "paycore",
+        "paycore.cli",
+        "paycore.cli.main",
+    }
+    assert not modules & (HEAVY | {"msgspec", "sqlite3"})
+
+
+@pytest.mark.parametrize(
+    "words", ["show --reference order-1", "show --reference order-1 --json", "list", "list --json"]
+)
+def test_reading_loads_only_the_ledger(cli: Cli, shop: SandboxServer, words: str) -> None:
+    """`show` and `list` load no plugin, nothing that could reach a network, and not even typer."""
+    cli.create()
+    assert not loaded(*words.split()) & HEAVY
+
+
+def test_help_loads_no_provider() -> None:
+    """The help of every command is there without plugins, httpx or rich."""
+    assert not loaded("--help") & (HEAVY - {"typer", "dataclasses"})
+
+
+def test_creating_loads_no_renderer_it_does_not_need(shop: SandboxServer) -> None:
+    """`create` into a pipe draws no QR code and serves nothing."""
+    assert not loaded(*order()) & {"segno", "starlette", "uvicorn", "jinja2"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "show abc",
+        "show abc --json --quiet",
+        "show --reference r --account a --config c.toml --no-color",
+        "list",
+        "list --status paid --review --uncertain --limit 3 --created-before 2025-01-01",
+    ],
+)
+def test_both_parsers_agree(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is parsed without typer comes out the same as with it."""
+    seen: list[tuple[GlobalOptions, dict[str, object]]] = []
+
+    def note(options: GlobalOptions, **given: object) -> int:
+        defaults = {
+            "payment_id": None,
+            "reference": None,
+            "status": None,
+            "review": False,
+            "uncertain": False,
+        }
+        defaults |= {"created_before": None, "limit": "50"}
+        seen.append((options, {**defaults, **given}))
+        return 0
+
+    from paycore.cli import app, records
+
+    monkeypatch.setattr(records, "show", note)
+    monkeypatch.setattr(records, "list_payments", note)
+    for name, command in quick.COMMANDS.items():
+        monkeypatch.setitem(
+            quick.COMMANDS, name, type(command)(note, command.has_id, command.values, command.flags)
+        )
+    direct = quick.parse(words.split())
+    assert direct is not None
+    direct()
+    app.run(words.split())
+    assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "show --help",
+        "show -h",
+        "show a b",
+        "show --refer r",
+        "show --reference",
+        "show --reference --json",
+        "show --reference=r",
+        "show a --json --json",
+        "show --",
+        "create a",
+        "--json show a",
+        "",
+    ],
+)
+def test_odd_words_go_to_typer(words: str) -> None:
+    """Anything not plainly right is left to typer, which knows what to say."""
+    assert quick.parse(words.split()) is None
