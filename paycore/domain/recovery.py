@@ -2,8 +2,9 @@
 What to do next about an operation whose outcome is not known, after the provider was asked.
 
 Query first. Found: the observation settled it. Proven absent: send the *same* number again. Found but
-its link was in the lost reply: send the same number again; refused as duplicate: close the old order,
-and only when that is confirmed give the payment a new number. Never two payable orders for one payment.
+its link was in the lost reply: send the same number again where that gives the same order; elsewhere, or
+refused as duplicate: close the old order, and only when that is confirmed give the payment a new number.
+Never two payable orders for one payment.
 """
 
 from __future__ import annotations
@@ -81,8 +82,8 @@ def _next_for_creation(
 
 def _recover_action(payment: Payment, creation: Operation, capabilities: Capabilities) -> Move | None:
     """The order is there, the link to it is not."""
-    can_resend = capabilities.create_resend is not CreateResend.UNSAFE and not creation.is_duplicate
-    if can_resend:
+    # Where a number that is there would be refused, sending it again can only do harm.
+    if capabilities.create_resend is CreateResend.SAME_RESULT and not creation.is_duplicate:
         return SendAgain(creation)
     product = capabilities.product(payment.method, payment.channel)
     closed_before = closing(payment, creation.number)
@@ -99,6 +100,6 @@ def _next_for_others(payment: Payment, now: datetime) -> Move | None:
             continue
         if operation.kind is OperationKind.REFUND and operation.absent_at is not None:
             return SendAgain(operation)
-        if operation.kind is OperationKind.CLOSE and operation.state is OperationState.UNKNOWN:
+        if operation.kind is OperationKind.CLOSE:
             return SendAgain(operation)
     return None

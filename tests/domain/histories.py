@@ -1,0 +1,146 @@
+"""Payments with a past: built by the same changes the ledger records, one after the other."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+from msgspec.structs import replace
+
+from paycore import Money, Payment, RefundStatus, Status
+from paycore.domain.decisions import Numbering, begin_refund, new_operation
+from paycore.domain.events import (
+    Change,
+    Observed,
+    OperationBegun,
+    OperationEnded,
+    OperationSent,
+    PaymentBegun,
+    ProvenAbsent,
+)
+from paycore.domain.lifecycle import evolve
+from paycore.domain.payment import (
+    Operation,
+    OperationKind,
+    OperationState,
+    Order,
+    PaymentObservation,
+    Redirect,
+    RefundObservation,
+)
+from paycore.domain.provider import Capabilities, CreateResend, NumberFormat, Product, RequestBudget
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+DEADLINE = timedelta(seconds=10)
+QUIET = NOW + DEADLINE
+AMOUNT = Money("88.00", "HKD")
+LINK = Redirect(url="https://toy.example/pay/1")
+
+
+def product(**fields: Any) -> Product:
+    """What the account offers for toy/web."""
+    return Product(method="toy", channel="web", currencies={"HKD": (1, 10**9)}, **fields)
+
+
+def capabilities(
+    resend: CreateResend = CreateResend.REFUSED_AS_DUPLICATE, *offered: Product, proof_s: float | None = 5.0
+) -> Capabilities:
+    """An account with one product, unless others are given."""
+    return Capabilities(
+        products=offered or (product(),),
+        number=NumberFormat(characters="ABC", length_max=32),
+        create_resend=resend,
+        query_proves_absence_after_s=proof_s,
+        query_batch_max=50,
+        budget=RequestBudget(per_second=10, per_minute=100),
+        notifications_trusted=True,
+    )
+
+
+class History:
+    """A payment and what happens to it: N1 is its first number, R1 its first refund's."""
+
+    def __init__(
+        self, *, needs_action: bool = True, expires_at: datetime | None = None, **order: Any
+    ) -> None:
+        operation = self._operation(OperationKind.CREATE, "N1", needs_action=needs_action)
+        content = Order(
+            **{"reference": "order-1", "amount": AMOUNT, "method": "toy", "channel": "web", **order}
+        )
+        begun = PaymentBegun(
+            payment_id="P1",
+            account="hk",
+            provider="toy",
+            order=content,
+            operation=operation,
+            expires_at=expires_at,
+        )
+        self.payment: Payment = evolve(None, begun, NOW)
+
+    def _operation(self, kind: OperationKind, number: str, *, needs_action: bool = False) -> Operation:
+        numbering = Numbering(operation_id=f"{kind}-{number}", number=number)
+        return new_operation(kind, numbering, NOW, DEADLINE, needs_action=needs_action)
+
+    def change(self, *changes: Change) -> Self:
+        """Let these changes happen."""
+        for change in changes:
+            self.payment = evolve(self.payment, change, NOW)
+        return self
+
+    def ended(self, state: OperationState, operation_id: str = "create-N1", **fields: Any) -> Self:
+        """An attempt ended."""
+        return self.change(OperationEnded(operation_id=operation_id, state=state, quiet_at=QUIET, **fields))
+
+    def accepted(self) -> Self:
+        """The order was accepted, with a link."""
+        return self.ended(OperationState.DONE, observation=self.order_is(Status.PENDING), action=LINK)
+
+    def unknown(self) -> Self:
+        """No answer came."""
+        return self.ended(OperationState.UNKNOWN, problem="no answer")
+
+    def sent_again(self, operation_id: str = "create-N1", at: datetime = NOW) -> Self:
+        """The same operation is sent once more."""
+        return self.change(OperationSent(operation_id=operation_id, sent_at=at, quiet_at=at + DEADLINE))
+
+    def absent(self, number: str = "N1") -> Self:
+        """The provider has proven that it does not know the number."""
+        return self.change(ProvenAbsent(number=number))
+
+    def closing(self, state: OperationState = OperationState.SENT, *, replaces: bool = False) -> Self:
+        """A close of the order in force is on its way, or ended in `state`."""
+        number = self.payment.order_number
+        operation = self._operation(OperationKind.CLOSE, number)
+        self.change(OperationBegun(operation=replace(operation, replaces=replaces)))
+        return self if state is OperationState.SENT else self.ended(state, operation.id)
+
+    def renumbered(self, number: str) -> Self:
+        """The payment has a new number."""
+        return self.change(
+            OperationBegun(operation=self._operation(OperationKind.CREATE, number, needs_action=True))
+        )
+
+    def refunding(self, minor: int = 2000, reference: str = "back-1", number: str = "R1") -> Self:
+        """A refund is on its way."""
+        changes = begin_refund(
+            self.payment,
+            reference=reference,
+            amount=Money.from_minor(minor, "HKD"),
+            reason=None,
+            product=product(),
+            numbering=Numbering(operation_id=f"refund-{number}", number=number),
+            now=NOW,
+            deadline=DEADLINE,
+        )
+        return self.change(*changes)
+
+    def order_is(self, status: Status, number: str = "N1", **fields: Any) -> PaymentObservation:
+        """What the provider may say of an order of this payment."""
+        fields = {"provider_id": f"S-{number}", "amount": self.payment.amount, **fields}
+        return PaymentObservation(number=number, status=status, **fields)
+
+    def sees(self, status: Status, number: str = "N1", **fields: Any) -> Self:
+        """The provider says so of an order."""
+        return self.change(Observed(observation=self.order_is(status, number, **fields)))
+
+    def refund_is(self, status: RefundStatus, number: str = "R1", **fields: Any) -> Self:
+        """The provider says so of a refund."""
+        return self.change(Observed(observation=RefundObservation(number=number, status=status, **fields)))

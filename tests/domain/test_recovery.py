@@ -1,0 +1,148 @@
+"""What is done next about an operation without an answer: a table from what is known to the one move."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from paycore import Status
+from paycore.domain.payment import OperationState
+from paycore.domain.provider import CreateResend
+from paycore.domain.recovery import GiveUp, Move, Renumber, Replace, SendAgain, next_move
+from tests.domain.histories import NOW, QUIET, History, capabilities, product
+
+SAME, REFUSED, UNSAFE = CreateResend.SAME_RESULT, CreateResend.REFUSED_AS_DUPLICATE, CreateResend.UNSAFE
+
+
+def move(
+    history: History,
+    resend: CreateResend = REFUSED,
+    *,
+    now: datetime = QUIET,
+    close: bool = True,
+    has_auth_code: bool = False,
+) -> Move | None:
+    """The next move for this history, once nothing can be under way any more."""
+    able = capabilities(resend, product(close=close))
+    return next_move(history.payment, able, now, has_auth_code=has_auth_code)
+
+
+@pytest.mark.parametrize("resend", list(CreateResend))
+def test_absent_order_is_sent_again_with_the_same_number(resend: CreateResend) -> None:
+    """Proven absent: sending the same number again is safe at every provider, even at one where resending is not."""
+    history = History().unknown().absent()
+    assert move(history, resend) == SendAgain(history.payment.creation)
+
+
+@pytest.mark.parametrize("resend", list(CreateResend))
+def test_unknown_order_is_not_touched_before_absence_is_proven(resend: CreateResend) -> None:
+    """Neither found nor proven absent: nothing is sent, whatever the provider declares."""
+    assert move(History(), resend) is None
+    assert move(History().unknown(), resend) is None
+
+
+def test_absent_order_is_not_sent_while_a_request_may_be_under_way() -> None:
+    """Before the last send's deadline has passed another one would race it."""
+    history = History().unknown().absent()
+    assert move(history, now=QUIET - timedelta(milliseconds=1)) is None
+    assert move(history, now=QUIET) is not None
+
+
+def test_absent_order_past_its_time_is_given_up() -> None:
+    """Its payer's time is over: sending it now would make an order nobody wants."""
+    history = History(expires_at=QUIET).unknown().absent()
+    assert move(history) == GiveUp(history.payment.creation)
+    history = History(expires_at=QUIET + timedelta(seconds=1)).unknown().absent()
+    assert move(history) == SendAgain(history.payment.creation)
+
+
+def test_absent_scanned_code_order_needs_the_code_again() -> None:
+    """A scanned code is never stored: without the caller who has it the order is given up."""
+    history = History(auth_code_hash="0" * 64).unknown().absent()
+    assert move(history) == GiveUp(history.payment.creation)
+    assert move(history, has_auth_code=True) == SendAgain(history.payment.creation)
+
+
+def test_lost_link_is_fetched_by_the_same_number_where_that_gives_the_same_order() -> None:
+    """Found, its link lost: the provider that answers a resend with its order is asked that way."""
+    history = History().unknown().sees(Status.PENDING)
+    assert move(history, SAME) == SendAgain(history.payment.creation)
+
+
+@pytest.mark.parametrize("resend", [REFUSED, UNSAFE])
+def test_lost_link_elsewhere_makes_room_for_a_new_number(resend: CreateResend) -> None:
+    """
+    Found, its link lost, and resending gives a refusal at best: the old order is closed first.
+
+    Sending a number that is known to be there could only make a second order, at a gateway that does not keep
+    its word.
+    """
+    history = History().unknown().sees(Status.PENDING)
+    assert move(history, resend) == Replace()
+    assert move(history, resend, close=False) is None, "what can't be closed is not replaced"
+
+
+def test_lost_link_refused_as_duplicate_makes_room_for_a_new_number() -> None:
+    """A provider that refused the resend all the same is not asked a second time."""
+    history = History().unknown().sees(Status.PENDING).sent_again()
+    history.ended(OperationState.UNKNOWN, is_duplicate=True)
+    assert move(history, SAME) == Replace()
+
+
+def test_replacing_close_without_an_answer_is_sent_again() -> None:
+    """Whoever closed the old order died: the close is repeated, whether or not its end was recorded."""
+    for history in (
+        History().unknown().sees(Status.PENDING).closing(replaces=True),
+        History().unknown().sees(Status.PENDING).closing(OperationState.UNKNOWN, replaces=True),
+    ):
+        assert move(history) == SendAgain(history.payment.operation("close-N1"))
+
+
+def test_replaced_order_closed_and_confirmed_gets_a_new_number() -> None:
+    """Only the confirmed close makes room."""
+    history = History().unknown().sees(Status.PENDING).closing(replaces=True)
+    assert move(history) != Renumber()
+    assert move(history.sees(Status.CLOSED)) == Renumber()
+
+
+def test_order_closed_for_good_is_not_made_anew() -> None:
+    """The caller's own close ends the payment; nothing is sent for it any more."""
+    history = History().accepted().closing(OperationState.DONE).sees(Status.CLOSED)
+    assert history.payment.status is Status.CLOSED
+    assert move(history) is None
+
+
+def test_refused_close_of_a_lost_link_is_not_repeated_for_ever() -> None:
+    """A close the provider refused is not tried a second time by recovery."""
+    history = History().unknown().sees(Status.PENDING).closing(OperationState.REJECTED, replaces=True)
+    assert move(history) is None
+
+
+@pytest.mark.parametrize("state", [OperationState.SENT, OperationState.UNKNOWN])
+def test_close_without_an_answer_is_sent_again(state: OperationState) -> None:
+    """A close is for one order and safe to repeat; it waits for its predecessor's deadline."""
+    history = History().accepted().closing(state)
+    assert move(history, now=QUIET - timedelta(milliseconds=1)) is None
+    assert move(history) == SendAgain(history.payment.operation("close-N1"))
+
+
+def test_refund_is_sent_again_only_once_proven_absent() -> None:
+    """An unknown refund is asked about; the same number is sent again when it never arrived."""
+    history = History().accepted().sees(Status.PAID).refunding()
+    assert move(history) is None
+    history.ended(OperationState.UNKNOWN, "refund-R1")
+    assert move(history) is None
+    history.absent("R1")
+    assert move(history) == SendAgain(history.payment.operation("refund-R1"))
+    assert move(history, now=NOW) is None
+
+
+def test_paid_order_is_left_alone() -> None:
+    """Once there is a charge nothing is sent for the order any more."""
+    assert move(History().unknown().sees(Status.PAID)) is None
+
+
+def test_settled_payments_need_no_move() -> None:
+    """Accepted, failed, or certainly unsent: nothing is outstanding."""
+    assert move(History().accepted()) is None
+    assert move(History().ended(OperationState.REJECTED)) is None
+    assert move(History().ended(OperationState.INTENT)) is None
