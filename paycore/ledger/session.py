@@ -89,11 +89,12 @@ class Stage:
 
 
 class Session:
-    """One transaction, as its units see it."""
+    """One transaction, as its units see it. `writes` counts statements, `changed` holds ids of payments."""
 
     def __init__(self, tx: Transaction) -> None:
         self.now = tx.now
         self.writes = 0
+        self.changed: set[str] = set()
         self.database_error = tx.error
         self._tx = tx
         self._stage = Stage()
@@ -260,6 +261,7 @@ class Session:
         if stage.due:
             self._tx.many(UPDATE_DUE, stage.due)
         self._stored.update(stage.payments)
+        self.changed.update(stage.payments)
 
     def _cas(self, payment_id: str) -> tuple[str, int]:
         stored = self._stored[payment_id]

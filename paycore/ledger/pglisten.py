@@ -1,0 +1,100 @@
+"""Hearing of other processes' commits through LISTEN, also of those made while the connection was lost."""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import threading
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from paycore.errors import LedgerUnavailable
+from paycore.ledger.clock import to_ms
+from paycore.ledger.pgserver import PgServer
+
+CHANNEL = "paycore_changes"
+LISTEN = b"LISTEN paycore_changes"
+
+OVERLAP = timedelta(minutes=1)
+"""How far before the last notice to look for missed ones: transactions commit a while after their time."""
+
+_log = logging.getLogger(__name__)
+
+
+class Listener:
+    """
+    A thread that calls `on_change` with the ids of payments in committed transactions, whoever made them.
+
+    `now` is the ledger's clock.
+    """
+
+    def __init__(
+        self,
+        server: PgServer,
+        on_change: Callable[[Collection[str]], None],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._server = server
+        self._on_change = on_change
+        self._now = now
+        self._is_stopping = False
+        self._wake_read, self._wake_write = os.pipe()
+        connection = server.connect(read_only=True)
+        connection.execute(LISTEN)
+        self._heard_at = now()
+        self._thread = threading.Thread(
+            target=self._run, args=(connection,), name="paycore-listen", daemon=True
+        )
+        self._thread.start()
+
+    def _run(self, connection: psycopg.Connection[Any]) -> None:
+        while not self._is_stopping:
+            try:
+                self._hear(connection)
+            except psycopg.Error:
+                connection.close()
+                connection = self._return() or connection
+        connection.close()
+
+    def _hear(self, connection: psycopg.Connection[Any]) -> None:
+        """Pass on what arrives, until it is time to stop."""
+        while True:
+            for notice in connection.notifies(timeout=0):
+                self._heard_at = self._now()
+                self._on_change(notice.payload.split())
+            select.select([connection.fileno(), self._wake_read], [], [])
+            if self._is_stopping:
+                return
+
+    def _return(self) -> psycopg.Connection[Any] | None:
+        """Listen on a new connection, and pass on what changed since the old one was lost."""
+        try:
+            connection: psycopg.Connection[Any] = self._server.reconnect(
+                read_only=True, until=lambda: self._is_stopping
+            )
+        except LedgerUnavailable as error:
+            _log.warning("not hearing of other processes' changes: %s", error)
+            return None
+        with suppress(psycopg.Error):  # lost again: the next turn finds out
+            connection.execute(LISTEN)
+            since_ms = to_ms(self._heard_at - OVERLAP)
+            rows = connection.execute(
+                "SELECT DISTINCT payment_id FROM events WHERE at >= %s", (since_ms,)
+            ).fetchall()
+            self._heard_at = self._now()
+            self._on_change([payment_id for (payment_id,) in rows])
+        return connection
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._is_stopping = True
+        os.write(self._wake_write, b".")
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+        os.close(self._wake_read)
+        os.close(self._wake_write)

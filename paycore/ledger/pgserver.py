@@ -1,0 +1,147 @@
+"""
+Reaching one PostgreSQL database: connecting, waiting for it to come back, and what its errors mean.
+
+The password stands in the connection's parameters and nowhere else: no message or repr here holds it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from paycore.errors import (
+    ConfigError,
+    LedgerCorrupt,
+    LedgerFull,
+    LedgerReadOnly,
+    LedgerUnavailable,
+    PaycoreError,
+    RequestError,
+)
+
+PATIENCE_S = 10.0
+"""How long a lost connection is looked for: longer than a restart or a failover of a healthy server."""
+
+PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5)
+"""Between attempts to connect; the last one again and again."""
+
+_DEFAULTS = {
+    "connect_timeout": "5",
+    "application_name": "paycore",
+    "client_encoding": "utf8",
+    # Notice within seconds that the other side is gone without a word.
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "15000",
+}
+
+# A transaction of ours takes milliseconds. One that is left open by a lost client must not hold its locks for
+# long, and nobody waits for a lock longer than that. A commit that is not on disk is none.
+_SETTINGS = """
+SELECT set_config('lock_timeout', '10s', false),
+       set_config('idle_in_transaction_session_timeout', '5s', false),
+       set_config('synchronous_commit',
+                  CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
+                  ELSE current_setting('synchronous_commit') END, false)
+"""
+
+
+# What an SQLSTATE that starts so means (PostgreSQL manual, appendix A).
+_MEANINGS: tuple[tuple[tuple[str, ...], type[PaycoreError], str], ...] = (
+    (("53100",), LedgerFull, "no room left to write the ledger {name}; free some disk space there"),
+    (
+        ("25006", "42501"),
+        LedgerReadOnly,
+        "the ledger {name} can't be written ({said}); grant this user its tables, or name the primary server",
+    ),
+    (("XX",), LedgerCorrupt, "the ledger {name} is damaged ({said}); restore a backup"),
+    (("23",), LedgerCorrupt, "the ledger {name} contradicts itself ({said}); run `paycore ledger verify`"),
+    (("22",), RequestError, "the ledger {name} can't store this: {said}"),
+    (
+        ("42",),
+        LedgerCorrupt,
+        "the tables in {name} are not paycore's ({said}); give it a database of its own",
+    ),
+)
+
+
+class PgServer:
+    """The database at `dsn`. `patience_s`: how long to wait for one that went away."""
+
+    def __init__(self, dsn: str, *, patience_s: float = PATIENCE_S) -> None:
+        self._parameters = _parameters(dsn)
+        self.name = _public_name(self._parameters)
+        self.patience_s = patience_s
+
+    def __repr__(self) -> str:
+        return f"PgServer({self.name!r})"
+
+    def connect(self, *, read_only: bool = False) -> psycopg.Connection[Any]:
+        """A new connection; `LedgerUnavailable` at once when there is none to be had."""
+        try:
+            connection = psycopg.connect(**self._parameters, autocommit=True)
+            connection.execute(_SETTINGS)
+            if read_only:
+                connection.execute("SET default_transaction_read_only = on")
+        except psycopg.Error as error:
+            raise self.unavailable(error) from None
+        return connection
+
+    def reconnect(self, *, read_only: bool = False, until: Callable[[], bool] = lambda: False) -> Any:
+        """A new connection, waiting for the database to come back; gives up after `patience_s`, or on `until`."""
+        give_up_at = time.monotonic() + self.patience_s
+        attempt = 0
+        while True:
+            try:
+                return self.connect(read_only=read_only)
+            except LedgerUnavailable:
+                if until() or time.monotonic() >= give_up_at:
+                    raise
+            time.sleep(PAUSES_S[min(attempt, len(PAUSES_S) - 1)])
+            attempt += 1
+
+    def unavailable(self, error: psycopg.Error) -> LedgerUnavailable:
+        """The database can't be reached, in one line."""
+        lines = self._without_password(str(error)).strip().splitlines() or ["no reason given"]
+        return LedgerUnavailable(
+            f"the ledger {self.name} can't be reached: {lines[-1].strip()}; "
+            "check that PostgreSQL runs there and takes this user, then call again with the same reference"
+        )
+
+    def typed(self, error: psycopg.Error) -> PaycoreError:
+        """What an error of a database that can be reached means, and what to do about it."""
+        said = self._without_password(error.diag.message_primary or type(error).__name__)
+        for states, kind, meaning in _MEANINGS:
+            if (error.sqlstate or "").startswith(states):
+                return kind(meaning.format(name=self.name, said=said))
+        return LedgerUnavailable(f"the ledger {self.name} can't be used: {said}")
+
+    def _without_password(self, text: str) -> str:
+        password = self._parameters.get("password")
+        return text.replace(password, "***") if password else text
+
+
+def is_lost(error: psycopg.Error, connection: psycopg.Connection[Any]) -> bool:
+    """Whether the connection is gone: closed, shut down by the server, or never answered."""
+    state = error.sqlstate or ""
+    return connection.closed or state.startswith(("08", "57P"))
+
+
+def _parameters(dsn: str) -> dict[str, Any]:
+    try:
+        given = conninfo_to_dict(dsn)
+    except psycopg.Error:
+        # Its own words quote the DSN, and with it the password.
+        raise ConfigError("ledger: write postgresql://user:password@host:5432/database") from None
+    return {**_DEFAULTS, **given}
+
+
+def _public_name(parameters: dict[str, Any]) -> str:
+    user = f"{parameters['user']}@" if parameters.get("user") else ""
+    port = f":{parameters['port']}" if parameters.get("port") else ""
+    return f"postgresql://{user}{parameters.get('host') or ''}{port}/{parameters.get('dbname') or ''}"

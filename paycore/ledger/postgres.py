@@ -1,0 +1,308 @@
+"""
+The ledger in a PostgreSQL database: for when one machine is outgrown. Any number of hosts share it.
+
+Writes go through one thread and one connection with group commit, reads through a few threads with a
+connection each, changes of other processes arrive by LISTEN. A transaction holds row locks and nothing
+else; two processes whose locks cross are told so by PostgreSQL, and the loser runs its group again.
+
+A connection that is lost while committing leaves the question whether it did. Each commit carries a
+number, written in its own transaction to the ledger's row in `writers`; afterwards that row is asked. It
+is asked with a lock, so that a server process that is still at it is waited for.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import psycopg
+
+from paycore.errors import LedgerUnavailable
+from paycore.ledger.base import SqlLedger
+from paycore.ledger.clock import LedgerClock, from_ms, whole_ms
+from paycore.ledger.groupcommit import GroupCommit
+from paycore.ledger.migrations import pending
+from paycore.ledger.pglisten import CHANNEL, Listener
+from paycore.ledger.pgserver import PATIENCE_S, PgServer, is_lost
+from paycore.ledger.session import AgainError, Row, Session, Transaction
+
+T = TypeVar("T")
+
+READERS_MAX = 4
+"""Threads and connections for reads; more only queue in the server (measured)."""
+
+NOTIFY_MAX = 250
+"""Payment ids in one notification: 26 characters each, and PostgreSQL takes less than 8000 bytes."""
+
+_MIGRATION_LOCK = 0x70617963  # "payc"
+_DEADLOCK = ("40P01", "40001", "55P03")
+
+_REGISTER = "INSERT INTO writers (id, commits) VALUES (%s, 0) ON CONFLICT DO NOTHING"
+_FORGET_DEAD = "DELETE FROM writers WHERE seen_at < clock_timestamp() - interval '30 days'"
+_MARK = "UPDATE writers SET commits = %s, seen_at = clock_timestamp() WHERE id = %s"
+_COMMITTED = "SELECT commits FROM writers WHERE id = %s FOR UPDATE"
+_TIME = (
+    "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint,"
+    " (SELECT at FROM events ORDER BY position DESC LIMIT 1)"
+)
+
+
+@lru_cache(maxsize=256)
+def _sql(shared: str) -> bytes:
+    """SQL as the verbs write it, with psycopg's parameter marks."""
+    return shared.replace("?", "%s").encode()
+
+
+class PostgresTransaction:
+    """One open transaction on a connection."""
+
+    for_update = " FOR UPDATE"
+    skip_locked = " FOR UPDATE SKIP LOCKED"
+    error = psycopg.Error
+
+    def __init__(self, connection: psycopg.Connection[Any], now: datetime) -> None:
+        self.now = now
+        self._connection = connection
+
+    def all(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """Run a statement and return all its rows."""
+        return self._connection.execute(_sql(sql), parameters).fetchall()
+
+    def many(self, sql: str, rows: Collection[Row]) -> int:
+        """Run a statement that writes, once for each row of parameters; returns how many rows it touched."""
+        with self._connection.cursor() as cursor:
+            cursor.executemany(_sql(sql), rows)
+            return cursor.rowcount
+
+    def in_list(self, values: Collection[str]) -> tuple[str, object]:
+        """One array parameter, so that any number of values is one prepared statement."""
+        return "= ANY(?)", list(values)
+
+
+class PostgresLedger(SqlLedger):
+    """
+    A `Ledger` in the database at `dsn`, made and migrated when it is opened.
+
+    `patience_s` is how long a call waits for a database that went away. Raises `LedgerError`s that say what
+    to do; the DSN's password is in none of them.
+    """
+
+    def __init__(self, dsn: str, *, patience_s: float = PATIENCE_S) -> None:
+        super().__init__()
+        self._server = PgServer(dsn, patience_s=patience_s)
+        self._writer: psycopg.Connection[Any] | None = self._server.connect()
+        self._id, self._commit_number, self._is_registered = secrets.token_hex(16), 0, False
+        self._read_at, self._database_time = 0.0, from_ms(0)
+        self._clock = LedgerClock(self._database_now)
+        self._typed(self._migrate)
+        self._typed(self._catch_up)
+        self._readers = ThreadPoolExecutor(READERS_MAX, thread_name_prefix="paycore-read")
+        self._reading = threading.local()
+        self._open_readers: list[psycopg.Connection[Any]] = []
+        self._listener: Listener | None = None
+        self._commits = GroupCommit(self._transaction, committed=self._tell, name="paycore-ledger")
+
+    def __repr__(self) -> str:
+        return f"PostgresLedger({self._server.name!r})"
+
+    # --- writing -------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Session]:
+        self._commit_number += 1
+        connection = self._registered()
+        try:
+            session = Session(PostgresTransaction(connection, self._begin(connection)))
+            yield session
+            _notify(connection, sorted(session.changed))
+            connection.execute("COMMIT")
+        except psycopg.Error as error:
+            self._settle(error, connection)
+        except BaseException:
+            with suppress(psycopg.Error):
+                connection.execute("ROLLBACK")
+            raise
+
+    def _begin(self, connection: psycopg.Connection[Any]) -> datetime:
+        """Open the transaction, number it, and take its time: three statements on one way there and back."""
+        with connection.pipeline():
+            connection.execute("BEGIN")
+            marked = connection.execute(_MARK, (self._commit_number, self._id))
+            times = connection.execute(_TIME)
+        if marked.rowcount != 1:  # a month without a write: somebody took us for dead
+            self._is_registered = False
+            raise AgainError(LedgerUnavailable(f"the ledger {self._server.name} forgets its writers"))
+        return self._set_clock(times.fetchone())
+
+    def _settle(self, error: psycopg.Error, connection: psycopg.Connection[Any]) -> None:
+        """After an error: return when all was committed nevertheless, raise what it means otherwise."""
+        if is_lost(error, connection):
+            self._drop_writer()
+            if self._was_committed(self._commit_number):
+                return
+            raise AgainError(self._server.unavailable(error)) from None
+        with suppress(psycopg.Error):
+            connection.execute("ROLLBACK")
+        typed = self._server.typed(error)
+        if error.sqlstate in _DEADLOCK:
+            raise AgainError(typed) from None
+        raise typed from error
+
+    def _was_committed(self, number: int) -> bool:
+        """What became of a commit whose answer was lost; `LedgerUnavailable` when nobody can be asked."""
+        give_up_at = time.monotonic() + self._server.patience_s
+        while True:
+            connection = self._connected()
+            try:
+                rows = connection.execute(_COMMITTED, (self._id,)).fetchall()
+                return bool(rows) and rows[0][0] == number
+            except psycopg.Error as error:
+                self._drop_writer()
+                if time.monotonic() > give_up_at:
+                    raise self._server.unavailable(error) from None
+
+    def _registered(self) -> psycopg.Connection[Any]:
+        """The writer's connection, once this ledger has a row among the writers."""
+        connection = self._connected()
+        if not self._is_registered:
+            try:
+                connection.execute(_FORGET_DEAD)
+                connection.execute(_REGISTER, (self._id,))
+            except psycopg.Error as error:
+                self._drop_writer()
+                raise AgainError(self._server.typed(error)) from None
+            self._is_registered = True
+        return connection
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        if self._writer is None or self._writer.closed:
+            self._writer = self._server.reconnect()
+        return self._writer
+
+    def _drop_writer(self) -> None:
+        if self._writer is not None:
+            with suppress(psycopg.Error):
+                self._writer.close()
+        self._writer = None
+
+    # --- time ----------------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        """See `Ledger.now`: the database's clock as of the last transaction, and what has passed since."""
+        return self._clock.now()
+
+    def _database_now(self) -> datetime:
+        return whole_ms(self._database_time + timedelta(seconds=time.monotonic() - self._read_at))
+
+    def _set_clock(self, row: Row | None) -> datetime:
+        now_ms, newest_ms = row or (0, None)
+        self._database_time, self._read_at = from_ms(now_ms), time.monotonic()
+        return self._clock.catch_up(None if newest_ms is None else from_ms(newest_ms))
+
+    def _catch_up(self) -> None:
+        self._set_clock(self._connected().execute(_TIME).fetchone())
+
+    # --- reading and watching ------------------------------------------------------------------------
+
+    def _read(self, work: Callable[[Transaction], T]) -> Future[T]:
+        try:
+            return self._readers.submit(self._read_here, work)
+        except RuntimeError:
+            closed: Future[T] = Future()
+            closed.set_exception(LedgerUnavailable("the ledger is closed"))
+            return closed
+
+    def _read_here(self, work: Callable[[Transaction], T]) -> T:
+        """Run a read on this thread's connection; again on a new one when it is lost."""
+        give_up_at = time.monotonic() + self._server.patience_s
+        while True:
+            connection = self._reader()
+            try:
+                return work(PostgresTransaction(connection, self.now()))
+            except psycopg.Error as error:
+                if not is_lost(error, connection):
+                    raise self._server.typed(error) from error
+                connection.close()
+                if time.monotonic() > give_up_at:
+                    raise self._server.unavailable(error) from None
+
+    def _reader(self) -> psycopg.Connection[Any]:
+        connection: psycopg.Connection[Any] | None = getattr(self._reading, "connection", None)
+        if connection is None or connection.closed:
+            connection = self._server.reconnect(read_only=True)
+            self._reading.connection = connection
+            self._open_readers = [reader for reader in self._open_readers if not reader.closed] + [connection]
+        return connection
+
+    def _start_watching(self) -> None:
+        if self._listener is None:
+            self._listener = Listener(self._server, self._call_watchers, self.now)
+
+    # --- opening and closing -------------------------------------------------------------------------
+
+    def _migrate(self) -> None:
+        """Bring the schema up to date; only one process at a time finds that there is something to do."""
+        connection = self._connected()
+        if not pending("postgres", _applied(connection)):
+            return
+        connection.execute("SELECT pg_advisory_lock(%s)", (_MIGRATION_LOCK,))
+        try:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS meta"
+                " (schema integer PRIMARY KEY, sha256 text NOT NULL, at bigint NOT NULL)"
+            )
+            for migration in pending("postgres", _applied(connection)):
+                with connection.transaction():
+                    connection.execute(migration.sql.encode())
+                    connection.execute(
+                        "INSERT INTO meta VALUES (%s, %s, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)",
+                        (migration.number, migration.sha256),
+                    )
+        finally:
+            with suppress(psycopg.Error):
+                connection.execute("SELECT pg_advisory_unlock(%s)", (_MIGRATION_LOCK,))
+
+    def _typed(self, work: Callable[[], None]) -> None:
+        """Run a part of opening; whatever goes wrong, nothing stays open."""
+        try:
+            work()
+        except psycopg.Error as error:
+            typed = self._server.typed(error)
+            self._drop_writer()
+            raise typed from error
+        except BaseException:
+            self._drop_writer()
+            raise
+
+    def close(self) -> None:
+        """See `Ledger.close`."""
+        self._commits.close()
+        if self._listener is not None:
+            self._listener.close()
+        self._readers.shutdown()
+        for reader in self._open_readers:
+            reader.close()
+        if self._writer is not None and self._is_registered:
+            with suppress(psycopg.Error):
+                self._writer.execute("DELETE FROM writers WHERE id = %s", (self._id,))
+        self._drop_writer()
+
+
+def _applied(connection: psycopg.Connection[Any]) -> dict[int, str]:
+    """The checksum of each migration in the database, by number."""
+    (meta,) = connection.execute("SELECT to_regclass('meta')").fetchone() or (None,)
+    return dict(connection.execute("SELECT schema, sha256 FROM meta").fetchall()) if meta else {}
+
+
+def _notify(connection: psycopg.Connection[Any], changed: Sequence[str]) -> None:
+    """Tell whoever listens, when this transaction commits."""
+    for start in range(0, len(changed), NOTIFY_MAX):
+        payload = " ".join(changed[start : start + NOTIFY_MAX])
+        connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, payload))
