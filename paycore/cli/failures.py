@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from paycore.cli import exits
 from paycore.cli.exits import Exit
-from paycore.cli.options import Interrupted, UsageProblem
-from paycore.errors import NotSent, PaycoreError, ProviderError
-
-if TYPE_CHECKING:
-    from paycore.cli.output import Output
+from paycore.cli.options import Interrupted, UsageProblem, guess
+from paycore.cli.output import Output
+from paycore.errors import IncompleteReply, NotSent, PaycoreError, ProviderError
 
 
-def report(error: PaycoreError, output: Output) -> Exit:
-    """Say what happened and what to do about it; the exit code."""
-    words = error.message + _advice(error)
-    output.fail(words, _document(type(error).__name__, words, error))
-    return exits.of_error(error)
-
-
-def report_usage(problem: UsageProblem, output: Output) -> Exit:
-    """What was asked on the command line makes no sense."""
-    output.fail(str(problem), _document("Usage", str(problem)))
-    return Exit.USAGE
-
-
-def report_interrupted(interrupted: Interrupted, output: Output) -> Exit:
-    """Ctrl-C."""
-    output.fail(str(interrupted), _document("Interrupted", str(interrupted)))
-    return Exit.INTERRUPTED
+def report(error: PaycoreError | UsageProblem | Interrupted, arguments: Sequence[str]) -> Exit:
+    """Say what happened and what to do about it, as these arguments want it said; the exit code."""
+    output = Output(guess(arguments))
+    match error:
+        case PaycoreError():
+            words = error.message + _advice(error)
+            output.fail(words, _document(type(error).__name__, words, error))
+            return exits.of_error(error)
+        case UsageProblem():
+            output.fail(str(error), _document("Usage", str(error)))
+            return Exit.USAGE
+        case Interrupted():
+            output.fail(str(error), _document("Interrupted", str(error)))
+            return Exit.INTERRUPTED
 
 
 def _advice(error: PaycoreError) -> str:
@@ -37,6 +32,8 @@ def _advice(error: PaycoreError) -> str:
         return ""
     if isinstance(error, NotSent):
         return f"; nothing was sent for payment {error.payment_id}: run the same command again"
+    if isinstance(error, IncompleteReply):
+        return f"; payment {error.payment_id} is known: run the same command again to recover it"
     if isinstance(error, ProviderError):
         return f"; `paycore query {error.payment_id}` settles it"
     return ""

@@ -31,21 +31,20 @@ def print_version() -> int:
 
 
 def _reporting(arguments: list[str]) -> int:
-    from paycore.cli import failures
-    from paycore.cli.options import Interrupted, UsageProblem, guess
-    from paycore.cli.output import Output
+    from paycore.cli.options import Interrupted, UsageProblem
     from paycore.errors import PaycoreError
 
     try:
         _check_text(arguments)
         return _command(arguments)()
-    except PaycoreError as error:
-        return failures.report(error, Output(guess(arguments)))
-    except UsageProblem as problem:
-        return failures.report_usage(problem, Output(guess(arguments)))
-    except (Interrupted, KeyboardInterrupt) as interrupt:
-        told = interrupt if isinstance(interrupt, Interrupted) else Interrupted("interrupted")
-        return failures.report_interrupted(told, Output(guess(arguments)))
+    except (PaycoreError, UsageProblem, Interrupted) as error:
+        from paycore.cli.failures import report
+
+        return report(error, arguments)
+    except KeyboardInterrupt:
+        from paycore.cli.failures import report
+
+        return report(Interrupted("interrupted"), arguments)
 
 
 def _check_text(arguments: Sequence[str]) -> None:

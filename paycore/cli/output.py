@@ -36,37 +36,41 @@ class Output:
 
     def payment(self, payment: Payment, *, with_qr: bool = False) -> None:
         """One payment; `with_qr` draws the code its payer is to scan, on a terminal."""
-        from paycore.cli import documents
+        if self.options.json:
+            from paycore.cli.documents import payment_document
+
+            self.json(payment_document(payment))
+            return
         from paycore.cli.blocks import payment_block
 
-        if self.options.json:
-            self.json(documents.payment_document(payment))
-            return
         self.data(*payment_block(payment, self.style))
         if with_qr:
             self._qr(payment)
 
     def payment_with_events(self, payment: Payment, events: Sequence[Event]) -> None:
         """One payment and its timeline."""
-        from paycore.cli import documents
-        from paycore.cli.blocks import payment_block, timeline_block
         from paycore.cli.timeline import tell
 
         entries = tell(events)
         if self.options.json:
-            self.json(documents.timeline_document(payment, entries))
+            from paycore.cli.documents import timeline_document
+
+            self.json(timeline_document(payment, entries))
             return
+        from paycore.cli.blocks import payment_block, timeline_block
+
         columns = shutil.get_terminal_size((100, 24)).columns
         self.data(*payment_block(payment, self.style), "", *timeline_block(entries, self.style, columns))
 
     def payments(self, payments: Sequence[Payment]) -> None:
         """Many payments."""
-        from paycore.cli import documents
-        from paycore.cli.blocks import payment_table
-
         if self.options.json:
-            self.json(*(documents.payment_document(payment) for payment in payments))
+            from paycore.cli.documents import payment_document
+
+            self.json(*(payment_document(payment) for payment in payments))
         elif payments:
+            from paycore.cli.blocks import payment_table
+
             self.data(*payment_table(payments, self.style))
         else:
             self.say("no payments")

@@ -49,6 +49,18 @@ def test_useless_answer_to_a_query_says_so(cli: Cli, shop: SandboxServer) -> Non
     assert "pending" in ran.out
 
 
+def test_reply_without_its_link_the_same_command_recovers_it(cli: Cli, shop: SandboxServer) -> None:
+    """Accepted without the link the payer needs: exit 5 and the order is known; the same command recovers it."""
+    shop.gateway.faults.add("no_pay_url")
+    ran = cli(*order(), "--json")
+    assert (ran.code, ran.error["kind"], ran.error["payment_id"]) == (5, "IncompleteReply", ran.json["id"]), (
+        ran
+    )
+    assert "run the same command again" in ran.error["message"]
+    again = cli.create()
+    assert (again["id"], again["status"], again["action"]["type"]) == (ran.json["id"], "pending", "redirect")
+
+
 CONFIGS = {
     "missing": (None, ("no configuration found", "paycore init")),
     "not TOML": ("accounts = [", ("paycore.toml", "is not TOML")),

@@ -10,9 +10,7 @@ from paycore.cli import records
 from paycore.cli.app import options_of
 from paycore.domain.payment import Status
 
-PaymentId = Annotated[
-    str | None, typer.Argument(metavar="[ID]", help="The payment's id.", show_default=False)
-]
+PaymentId = Annotated[str | None, typer.Argument(metavar="ID", help="The payment's id.", show_default=False)]
 Reference = Annotated[str | None, typer.Option(metavar="R", help="Find it by your own reference instead.")]
 
 
