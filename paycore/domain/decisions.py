@@ -255,6 +255,10 @@ def end_attempt(payment: Payment, sent: Operation, outcome: Outcome, now: dateti
         case Rejected(is_duplicate=True):
             problem = "the provider already has this number"
             ended = replace(ended, state=OperationState.UNKNOWN, is_duplicate=True, problem=problem)
+        case Rejected(failure=failure) if sent.sends > 1 and payment.operation(sent.id).is_observed:
+            # An earlier send has arrived: only this one was refused, for instance for the account's key.
+            problem = f"sending it again was refused: {failure.code}"
+            ended = replace(ended, state=OperationState.UNKNOWN, problem=problem)
         case Rejected(failure=failure):
             ended = replace(ended, state=OperationState.REJECTED, failure=failure)
         case Unknown(problem=problem, observation=observation):

@@ -278,6 +278,8 @@ def _settle(payment: Payment, operation: Operation) -> Operation:
 
 
 def _lacks_action(payment: Payment, operation: Operation) -> bool:
+    if payment.charges:
+        return False  # it is paid, by an earlier order: nobody needs this one's link any more
     return operation.needs_action and (payment.next_step is None or operation.id != payment.creation.id)
 
 

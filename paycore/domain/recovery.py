@@ -49,9 +49,11 @@ def next_move(
 
     `has_auth_code`: the caller is here with the scanned code, so a barcode order can be sent again.
     """
-    if payment.charges:
-        return _next_for_others(payment, now)
     creation = payment.creation
+    if payment.charges:
+        # Paid by an earlier order: one that never arrived must not be sent any more.
+        is_absent = creation.is_uncertain and creation.absent_at is not None
+        return GiveUp(creation) if is_absent else _next_for_others(payment, now)
     if payment.status is Status.PENDING and Status.CLOSED in creation.observed:
         return Renumber()
     if creation.is_uncertain and may_send(creation, now):
