@@ -71,22 +71,26 @@ class Worker:
         # Orders begun close together can share a request where a provider is asked by time.
         by_age = sorted(payments, key=lambda payment: payment.created_at)
         for start in range(0, len(by_age), size):
-            asked = yield from self._ask(account, by_age[start : start + size])
-            yield from self._reschedule(asked)
+            batch = by_age[start : start + size]
+            try:
+                asked = yield from self._settling.ask(account, batch, Source.POLL)
+            except PaycoreError as error:
+                _log.warning(
+                    "account %s: could not ask about %d payments: %s", account.name, len(batch), error
+                )
+                yield from self._try_later(batch)
+            else:
+                recovered = yield from self._recover(account, asked)
+                now = self._now()
+                yield from self._reschedule([(p.id, p.version, due_at(p, now)) for p in recovered])
 
-    def _ask(self, account: Account, payments: Sequence[Payment]) -> Program[Sequence[Payment]]:
-        try:
-            asked = yield from self._settling.ask(account, payments, Source.POLL)
-        except PaycoreError as error:
-            _log.warning(
-                "account %s: could not ask about %d payments: %s", account.name, len(payments), error
-            )
-            return payments
-        return (yield from self._recover(account, asked))
-
-    def _reschedule(self, payments: Sequence[Payment]) -> Program[None]:
+    def _try_later(self, payments: Sequence[Payment]) -> Program[None]:
+        """Nothing was asked: what is due for a notification only stays claimed, and comes back after the lease."""
         now = self._now()
         due = [(payment.id, payment.version, due_at(payment, now)) for payment in payments]
+        yield from self._reschedule([next_look for next_look in due if next_look[2] is not None])
+
+    def _reschedule(self, due: Sequence[tuple[str, int, datetime | None]]) -> Program[None]:
         yield InLedger(lambda ledger: ledger.reschedule(due))
 
     def _recover(self, account: Account, payments: Sequence[Payment]) -> Program[Sequence[Payment]]:

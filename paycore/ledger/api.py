@@ -97,7 +97,11 @@ class Ledger(Protocol):
         ...
 
     def reschedule(self, due: Sequence[tuple[str, int, datetime | None]]) -> Future[None]:
-        """Set when to look next, by (payment id, version, due); a payment that changed since is left."""
+        """
+        Set when to look next, by (payment id, version, due).
+
+        A payment that changed since is left, and so is one that is due by now: a notification came meanwhile.
+        """
         ...
 
     def get(self, payment_id: str) -> Future[Payment]:

@@ -75,7 +75,17 @@ class Known(NamedTuple):
 class Stage:
     """What was done and is not written yet."""
 
-    __slots__ = ("due", "events", "inbox", "numbers", "operations", "payments", "references", "refunds")
+    __slots__ = (
+        "due",
+        "events",
+        "inbox",
+        "numbers",
+        "operations",
+        "payments",
+        "postponed",
+        "references",
+        "refunds",
+    )
 
     def __init__(self) -> None:
         self.payments: dict[str, Known] = {}
@@ -85,7 +95,8 @@ class Stage:
         self.inbox: dict[Key, Row] = {}
         self.events: list[Row] = []
         self.operations: list[Row] = []
-        self.due: list[tuple[int | None, str, int]] = []
+        self.due: list[tuple[int, str, int]] = []
+        self.postponed: list[tuple[int | None, str, int, int]] = []
 
 
 class Session:
@@ -235,9 +246,14 @@ class Session:
         """Keep a notification: when it was received, headers, body, verdict, payment id."""
         self._stage.inbox[account, digest] = row
 
-    def keep_due(self, at: datetime | None, payment_id: str, version: int) -> None:
-        """Keep when to look at a payment next, unless it has another version by then."""
-        self._stage.due.append((None if at is None else to_ms(at), payment_id, version))
+    def keep_due(self, payment_id: str, version: int) -> None:
+        """Keep that a payment is to be looked at now, unless it has another version by then."""
+        self._stage.due.append((to_ms(self.now), payment_id, version))
+
+    def postpone(self, at: datetime | None, payment_id: str, version: int) -> None:
+        """Keep when to look at a payment next, unless it has another version by then, or is due already."""
+        until = None if at is None else to_ms(at)
+        self._stage.postponed.append((until, payment_id, version, to_ms(self.now)))
 
     def direct(self) -> Transaction:
         """The transaction itself, for a statement that picks its own rows; what was done before it is written."""
@@ -260,6 +276,8 @@ class Session:
         self._write(INSERT_NOTIFICATION, inbox)
         if stage.due:
             self._tx.many(UPDATE_DUE, stage.due)
+        if stage.postponed:
+            self._tx.many(POSTPONE, stage.postponed)
         self._stored.update(stage.payments)
         self.changed.update(stage.payments)
 
@@ -304,6 +322,7 @@ INSERT_NOTIFICATION = (
     " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 UPDATE_DUE = "UPDATE payments SET due_at = ? WHERE id = ? AND version = ?"
+POSTPONE = "UPDATE payments SET due_at = ? WHERE id = ? AND version = ? AND due_at > ?"
 
 
 def is_storable(text: str) -> bool:

@@ -102,7 +102,7 @@ def record_notification(
     if is_evidence:
         return _keep(session, folded)
     for payment in payments:
-        session.keep_due(session.now, payment.id, payment.version)
+        session.keep_due(payment.id, payment.version)
     return unchanged
 
 
@@ -124,7 +124,7 @@ def claim(
 def reschedule(session: Session, due: Sequence[tuple[str, int, datetime | None]]) -> None:
     """See `Ledger.reschedule`."""
     for payment_id, version, at in due:
-        session.keep_due(at, payment_id, version)
+        session.postpone(at, payment_id, version)
 
 
 class _Folded(NamedTuple):

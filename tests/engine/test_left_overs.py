@@ -1,0 +1,121 @@
+"""What a crash, a refusal or a failed question leaves behind is not forgotten, and does not stay for ever."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from paycore import Payment, Status
+from paycore.domain.events import Source
+from paycore.domain.payment import OperationState
+from paycore.domain.wire import Notification, Request, Response
+from paycore.errors import AccountRefused
+from tests.engine.by_hand import PROOF_S, TIMEOUT_S, Bench, lose_requests
+
+LEASE_S = 30
+
+
+def notify(bench: Bench) -> None:
+    """The gateway tells of `order-1`, and is answered."""
+    body, headers = bench.gateway.notification(bench.payment().order_number)
+    bench.run(bench.commands.receive("toy", Notification(body=body, headers=headers, received_at=bench.at)))
+
+
+def closed(bench: Bench) -> Payment:
+    """`order-1`, closed, with all its late checks made."""
+    bench.run(bench.create())
+    bench.run(bench.commands.close(bench.payment().id))
+    while (due := bench.ledger.next_due().result()) is not None:
+        bench.at = due
+        bench.run(bench.worker.look_once())
+    return bench.payment()
+
+
+def test_hint_outlives_a_question_without_answer(tmp_path: Path) -> None:
+    """A notification that only makes a payment due is not used up by a query that fails."""
+    bench = Bench(tmp_path, notifications_trusted=False)
+    closed(bench)
+    bench.gateway.orders[0].status = "paid"
+    notify(bench)
+    bench.answer = lose_requests
+    bench.run(bench.worker.look_once())
+    bench.answer = bench.gateway.handle
+    bench.work(LEASE_S + 1)
+    assert bench.payment().status is Status.PAID
+
+
+def test_hint_during_a_question_is_not_overwritten(tmp_path: Path) -> None:
+    """A notification that comes while a worker has already been answered makes the payment due again."""
+    bench = Bench(tmp_path, notifications_trusted=False)
+    closed(bench)
+    notify(bench)
+
+    def answer(request: Request) -> Response:
+        response = bench.gateway.handle(request)
+        bench.gateway.orders[0].status = "paid"
+        notify(bench)
+        bench.answer = bench.gateway.handle
+        return response
+
+    bench.answer = answer
+    bench.run(bench.worker.look_once())
+    bench.work(1)
+    assert bench.payment().status is Status.PAID
+
+
+def test_order_that_is_there_survives_a_refused_resend(tmp_path: Path) -> None:
+    """The account's key is refused when the lost link is asked for again: the order is still there, and open."""
+    bench = Bench(tmp_path)
+    held = bench.hold(bench.create(expires_in_s=600))
+    bench.gateway.handle(held.effect.request)
+    bench.pass_time(TIMEOUT_S)
+    (payment,) = bench.run(bench.settling.ask(bench.account, [bench.payment()], Source.POLL))
+    bench.gateway.reject = "bad_key"
+    with pytest.raises(AccountRefused):
+        bench.run(bench.settling.recover(bench.account, payment))
+    assert bench.payment().creation.state is OperationState.UNKNOWN
+    bench.gateway.reject = None
+    bench.work(30)
+    assert bench.payment().action is not None
+
+
+def test_close_of_a_killed_process_is_sent_again(tmp_path: Path) -> None:
+    """A close whose sender died counts as unanswered once its time is over, and is sent again."""
+    bench = Bench(tmp_path)
+    bench.run(bench.create())
+    bench.hold(bench.commands.close(bench.payment().id))
+    bench.work(TIMEOUT_S + 5)
+    assert bench.payment().status is Status.CLOSED
+
+
+@pytest.mark.parametrize("arrived", [False, True])
+def test_paid_by_an_earlier_order_leaves_nothing_open(tmp_path: Path, arrived: bool) -> None:
+    """Late money for a replaced order settles the payment, also when the new order's reply was lost."""
+    bench = Bench(tmp_path)
+    held = bench.hold(bench.create())
+    bench.gateway.handle(held.effect.request)
+    bench.pass_time(TIMEOUT_S)
+    first = bench.gateway.orders[0]
+    (payment,) = bench.run(bench.settling.ask(bench.account, [bench.payment()], Source.POLL))
+    recovery = bench.settling.recover(bench.account, payment)
+    held = bench.hold(recovery)  # the link is asked for again, and refused as duplicate
+    bench.answer = _without_new_orders(bench, arrived=arrived)
+    held.succeed(bench.gateway.handle(held.effect.request))
+    assert bench.payment().order_number != first.number
+    first.status = "paid"
+    bench.answer = bench.gateway.handle
+    bench.work(TIMEOUT_S + PROOF_S + 60)
+    payment = bench.payment()
+    assert (payment.status, payment.review, payment.uncertain) == (Status.PAID, True, False)
+    assert [charge.number for charge in payment.charges] == [first.number]
+
+
+def _without_new_orders(bench: Bench, *, arrived: bool) -> Callable[[Request], Response]:
+    def answer(request: Request) -> Response:
+        if request.path != "/orders":
+            return bench.gateway.handle(request)
+        if arrived:
+            bench.gateway.handle(request)
+        return lose_requests(request)
+
+    return answer
