@@ -35,23 +35,12 @@ Script = Generator[Any, Any, Any]
 
 
 def receive(process: Process, notification: Notification) -> Generator[Any, Any, Reply | None]:
-    """Take a notification as a web receiver does: verify, record, and only then acknowledge."""
-    account = process.accounts.get()
+    """Take a notification as a web receiver does; None when it is refused, or can't be kept now."""
     try:
-        observations = account.provider.verify(notification)
-    except NotificationError:
+        reply: Reply = yield from process.commands.receive("main", notification)
+    except (NotificationError, LedgerError):
         return None
-    is_evidence = account.capabilities.notifications_trusted
-    record = InLedger(
-        lambda ledger: ledger.record_notification(
-            account.name, notification, observations, is_evidence=is_evidence
-        )
-    )
-    try:
-        yield from process.attempts.commit(record)
-    except LedgerError:
-        return None
-    return account.provider.acknowledge()
+    return reply
 
 
 def tend(process: Process) -> Script:

@@ -27,9 +27,9 @@ class Letter(msgspec.Struct, frozen=True):
     headers: dict[str, str]
 
     @property
-    def digest(self) -> bytes:
+    def digest(self) -> str:
         """What the ledger knows it by."""
-        return hashlib.sha256(self.body).digest()
+        return hashlib.sha256(self.body).hexdigest()
 
 
 class Outside:

@@ -27,8 +27,8 @@ class Witness:
 
     def __init__(self, world: World) -> None:
         self.violations: list[str] = []
-        self.forged: set[bytes] = set()
-        self.acknowledgements: set[bytes] = set()
+        self.forged: set[str] = set()
+        self.acknowledgements: set[str] = set()
         self.heard_events: dict[EventKey, Event] = {}
         self.owed_events: dict[EventKey, tuple[Process, int]] = {}
         self._world = world
@@ -91,19 +91,17 @@ class Witness:
 
     # --- notifications -------------------------------------------------------------------------------
 
-    def acknowledged(self, digest: bytes) -> None:
+    def acknowledged(self, digest: str) -> None:
         """A notification was answered; it must be durable by now."""
         self.acknowledgements.add(digest)
         if digest not in self.inbox():
-            self.violated(
-                "acknowledged is durable", f"{digest.hex()[:12]} was answered and is not in the inbox"
-            )
+            self.violated("acknowledged is durable", f"{digest[:12]} was answered and is not in the inbox")
 
-    def has_acknowledged(self, digest: bytes) -> bool:
+    def has_acknowledged(self, digest: str) -> bool:
         """Whether the gateway has had its answer."""
         return digest in self.acknowledgements
 
-    def inbox(self) -> set[bytes]:
+    def inbox(self) -> set[str]:
         """The notifications that are in the ledger."""
         rows = self._world.ledger._reader.execute("SELECT digest FROM inbox").fetchall()
-        return {bytes.fromhex(digest) for (digest,) in rows}
+        return {digest for (digest,) in rows}
