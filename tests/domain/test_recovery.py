@@ -141,6 +141,28 @@ def test_paid_order_is_left_alone() -> None:
     assert move(History().unknown().sees(Status.PAID)) is None
 
 
+def late_money_on_the_old_number() -> History:
+    """The first order was replaced, and is paid all the same; the second one's creation has no answer."""
+    history = History().unknown().sees(Status.PENDING).closing(OperationState.DONE, replaces=True)
+    history.sees(Status.CLOSED).renumbered("N2").ended(OperationState.UNKNOWN, "create-N2")
+    return history.sees(Status.PAID)
+
+
+def test_newer_number_that_never_arrived_is_given_up_once_the_old_one_is_paid() -> None:
+    """Sending it would make a second payable order; leaving it would be asked about for ever."""
+    history = late_money_on_the_old_number()
+    assert move(history) is None
+    history.absent("N2")
+    assert move(history) == GiveUp(history.payment.operation("create-N2"))
+
+
+def test_newer_number_that_arrived_needs_no_link_once_the_old_one_is_paid() -> None:
+    """The order is known to be there, and nobody is to be sent to it: nothing is outstanding."""
+    history = late_money_on_the_old_number().sees(Status.PENDING, "N2")
+    assert (history.payment.status, history.payment.uncertain) == (Status.PAID, False)
+    assert move(history) is None
+
+
 def test_settled_payments_need_no_move() -> None:
     """Accepted, failed, or certainly unsent: nothing is outstanding."""
     assert move(History().accepted()) is None
