@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from paycore.errors import ConfigError
-from paycore.ledger.api import Ledger
+from paycore.ledger.base import SqlLedger
 
 
-def open_ledger(dsn: str) -> Ledger:
+def open_ledger(dsn: str) -> SqlLedger:
     """
     The ledger at `dsn`: `sqlite:////absolute/file.db` or `postgresql://user:password@host:5432/database`.
 

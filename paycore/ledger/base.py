@@ -90,27 +90,35 @@ class SqlLedger(ABC):
 
     def get(self, payment_id: str) -> Future[Payment]:
         """See `Ledger.get`."""
-        return self._read(lambda tx: verbs.get(tx, payment_id))
+        return self.read(lambda tx: verbs.get(tx, payment_id))
 
     def find(self, account: str | None, reference: str) -> Future[tuple[Payment, ...]]:
         """See `Ledger.find`."""
-        return self._read(lambda tx: verbs.find(tx, account, reference))
+        return self.read(lambda tx: verbs.find(tx, account, reference))
 
     def list(self, which: Filter) -> Future[tuple[Payment, ...]]:
         """See `Ledger.list`."""
-        return self._read(lambda tx: verbs.list_payments(tx, which))
+        return self.read(lambda tx: verbs.list_payments(tx, which))
 
     def events(self, payment_id: str) -> Future[tuple[Event, ...]]:
         """See `Ledger.events`."""
-        return self._read(lambda tx: verbs.events(tx, payment_id))
+        return self.read(lambda tx: verbs.events(tx, payment_id))
 
     def next_due(self, ids: Collection[str] | None = None) -> Future[datetime | None]:
         """See `Ledger.next_due`."""
-        return self._read(lambda tx: verbs.next_due(tx, ids))
+        return self.read(lambda tx: verbs.next_due(tx, ids))
 
     @abstractmethod
-    def _read(self, work: Callable[[Transaction], T]) -> Future[T]:
+    def read(self, work: Callable[[Transaction], T]) -> Future[T]:
         """Run a read on a connection that never writes."""
+
+    @abstractmethod
+    def now(self) -> datetime:
+        """See `Ledger.now`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """See `Ledger.close`."""
 
     # --- watching ------------------------------------------------------------------------------------
 

@@ -211,7 +211,8 @@ class PostgresLedger(SqlLedger):
 
     # --- reading and watching ------------------------------------------------------------------------
 
-    def _read(self, work: Callable[[Transaction], T]) -> Future[T]:
+    def read(self, work: Callable[[Transaction], T]) -> Future[T]:
+        """Run a read in one of a few threads, so that no event loop waits for the database."""
         try:
             return self._readers.submit(self._read_here, work)
         except RuntimeError:

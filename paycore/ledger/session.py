@@ -268,8 +268,14 @@ class Session:
         old = [known for known in stage.payments.values() if self._stored.get(known.payment.id) is not None]
         inbox = [(*key, *row) for key, row in stage.inbox.items()]
         refunds = [(*key, payment_id) for key, payment_id in stage.refunds.items()]
-        self._write(INSERT_PAYMENT, [(*_moving(known), *_fixed(known.payment)) for known in new])
-        self._write(UPDATE_PAYMENT, [(*_moving(known), *self._cas(known.payment.id)) for known in old])
+        self._write(
+            INSERT_PAYMENT,
+            [(*_moving(p := known.payment), *_fixed(p), *_whole(known), p.id) for known in new],
+        )
+        self._write(
+            UPDATE_PAYMENT,
+            [(*_moving(p := known.payment), *_whole(known), *self._cas(p.id)) for known in old],
+        )
         self._write(INSERT_OPERATION, stage.operations)
         self._write(INSERT_REFUND, refunds)
         self._write(INSERT_EVENT, stage.events)
@@ -300,8 +306,8 @@ class Session:
 
 
 INSERT_PAYMENT = (
-    "INSERT INTO payments (status, version, paid_minor, refunded_minor, uncertain, review, due_at,"
-    " updated_at, head, body, id, account, provider, reference, amount_minor, currency, exponent, created_at)"
+    "INSERT INTO payments (status, version, paid_minor, refunded_minor, uncertain, review, due_at, updated_at,"
+    " account, provider, reference, amount_minor, currency, exponent, created_at, head, body, id)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 UPDATE_PAYMENT = (
@@ -346,30 +352,49 @@ def read_payment(payment_id: str, body: str) -> Payment:
         ) from error
 
 
+COLUMNS = (
+    "status",
+    "version",
+    "paid_minor",
+    "refunded_minor",
+    "uncertain",
+    "review",
+    "due_at",
+    "updated_at",
+    "account",
+    "provider",
+    "reference",
+    "amount_minor",
+    "currency",
+    "exponent",
+    "created_at",
+)
+"""The columns that repeat what a payment's body says, so that the database can look for it."""
+
+
 def columns(payment: Payment) -> dict[str, object]:
-    """The columns that repeat what a payment's body says, so that the database can look for it."""
+    """What `COLUMNS` are for this payment."""
+    return dict(zip(COLUMNS, (*_moving(payment), *_fixed(payment)), strict=True))
+
+
+def _moving(payment: Payment) -> Row:
+    """The columns that change, in their order."""
     due = due_at(payment, payment.updated_at)
-    return {
-        "status": payment.status.value,
-        "version": payment.version,
-        "paid_minor": payment.paid_minor,
-        "refunded_minor": payment.refunded_minor,
-        "uncertain": int(payment.uncertain),
-        "review": int(payment.review),
-        "due_at": None if due is None else to_ms(due),
-        "updated_at": to_ms(payment.updated_at),
-    }
-
-
-def _moving(known: Known) -> Row:
-    """The columns that change, in the order both statements name them."""
-    return (*columns(known.payment).values(), known.head, encode(known.payment).decode())
+    return (
+        payment.status.value,
+        payment.version,
+        payment.paid_minor,
+        payment.refunded_minor,
+        int(payment.uncertain),
+        int(payment.review),
+        None if due is None else to_ms(due),
+        to_ms(payment.updated_at),
+    )
 
 
 def _fixed(payment: Payment) -> Row:
-    """The columns that never change, in the order of their statement."""
+    """The columns that never change, in their order."""
     return (
-        payment.id,
         payment.account,
         payment.provider,
         payment.reference,
@@ -378,3 +403,7 @@ def _fixed(payment: Payment) -> Row:
         payment.amount.exponent,
         to_ms(payment.created_at),
     )
+
+
+def _whole(known: Known) -> tuple[bytes, str]:
+    return known.head, encode(known.payment).decode()
