@@ -248,12 +248,9 @@ def _names(ledger: SqlLedger, page: list[_Stored]) -> _Names:
     def rows(tx: Transaction) -> _Names:
         by_id, ids = tx.in_list(operations)
         by_reference, given = tx.in_list(references)
-        return _Names(
-            set(tx.all(f"SELECT payment_id, id, number FROM operations WHERE id {by_id}", (ids,))),  # noqa: S608
-            set(
-                tx.all(f"SELECT payment_id, reference FROM refunds WHERE reference {by_reference}", (given,))
-            ),  # noqa: S608
-        )
+        numbers = f"SELECT payment_id, id, number FROM operations WHERE id {by_id}"  # noqa: S608
+        names = f"SELECT payment_id, reference FROM refunds WHERE reference {by_reference}"  # noqa: S608
+        return _Names(set(tx.all(numbers, (ids,))), set(tx.all(names, (given,))))
 
     return ledger.read(rows).result()
 

@@ -17,21 +17,27 @@ _PAUSE_S = 0.0005
 
 
 class FileLock:
-    """`with lock:` holds an exclusive `flock` on the file at `path`. Not reentrant; one per ledger."""
+    """
+    `with lock:` holds an exclusive `flock` on the file at `path`. Not reentrant; one per ledger.
 
-    def __init__(self, path: Path) -> None:
+    Raises `LedgerUnavailable` when somebody else has held it for `wait_max_s` seconds.
+    """
+
+    def __init__(self, path: Path, *, wait_max_s: float = WAIT_MAX_S) -> None:
         self._path = path
+        self._wait_max_s = wait_max_s
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def __enter__(self) -> None:
-        give_up_at = time.monotonic() + WAIT_MAX_S
+        give_up_at = time.monotonic() + self._wait_max_s
         while True:
             try:
                 return fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() > give_up_at:
                     raise LedgerUnavailable(
-                        f"another process has held {self._path} for {WAIT_MAX_S:.0f} s; find it and end it"
+                        f"another process has held {self._path} for {self._wait_max_s:g} s;"
+                        f" find it (`fuser {self._path}`) and let it go on, or end it"
                     ) from None
                 time.sleep(_PAUSE_S)
 

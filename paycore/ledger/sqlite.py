@@ -8,6 +8,7 @@ several processes take turns fairly, and keeps SQLite 3.7.0 to 3.51.2 from the W
 
 from __future__ import annotations
 
+import errno
 import json
 import sqlite3
 import threading
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from paycore.errors import (
+    ConfigError,
     LedgerCorrupt,
     LedgerError,
     LedgerFull,
@@ -27,9 +29,10 @@ from paycore.errors import (
 )
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import LedgerClock, from_ms, to_ms, utc_now
-from paycore.ledger.filelock import FileLock
+from paycore.ledger.filelock import WAIT_MAX_S, FileLock
 from paycore.ledger.groupcommit import GroupCommit
 from paycore.ledger.migrations import pending
+from paycore.ledger.mounts import network_file_system
 from paycore.ledger.session import Row, Session, Transaction
 
 T = TypeVar("T")
@@ -66,22 +69,33 @@ class SqliteLedger(SqlLedger):
     """
     A `Ledger` in the file at `path`, made and migrated when it is opened.
 
-    `clock` is shared by all processes of one machine; `inline` commits in the caller's thread.
-    Raises `LedgerError`s that say what is wrong with the file.
+    `clock` is shared by all processes of one machine; `inline` commits in the caller's thread;
+    `wait_max_s` is how long other processes may hold the file. Raises `LedgerError`s that say what is wrong
+    with the file, and `ConfigError` when it is on a network file system.
     """
 
     def __init__(
-        self, path: str | Path, *, clock: Callable[[], datetime] = utc_now, inline: bool = False
+        self,
+        path: str | Path,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        inline: bool = False,
+        wait_max_s: float = WAIT_MAX_S,
     ) -> None:
         super().__init__()
         self.path = Path(path)
         self._clock = LedgerClock(clock)
+        _refuse_network(self.path)
         with _typed(self.path):
-            self._lock = FileLock(self.path.with_name(self.path.name + "-lock"))
-            with self._lock:
-                self._writer = self._open(read_only=False)
-                self._migrate()
-            self._reader = self._open(read_only=True)
+            self._lock = FileLock(self.path.with_name(self.path.name + "-lock"), wait_max_s=wait_max_s)
+            try:
+                with self._lock:
+                    self._writer = self._open(read_only=False)
+                    self._migrate()
+                self._reader = self._open(read_only=True)
+            except BaseException:
+                self._let_go()
+                raise
         self._reading = threading.Lock()
         self._watching: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -174,6 +188,11 @@ class SqliteLedger(SqlLedger):
         return connection
 
     def _migrate(self) -> None:
+        tables = {
+            name for (name,) in self._writer.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        }
+        if tables and "meta" not in tables:
+            raise LedgerCorrupt(f"{self.path} is a database, but not a ledger; name a file of its own")
         self._writer.execute(
             "CREATE TABLE IF NOT EXISTS meta (schema INTEGER PRIMARY KEY, sha256 TEXT NOT NULL, at INTEGER NOT NULL)"
         )
@@ -197,6 +216,21 @@ class SqliteLedger(SqlLedger):
             self._writer.close()
         self._lock.close()
 
+    def _let_go(self) -> None:
+        """Close what a failed opening has opened."""
+        for name in ("_reader", "_writer", "_lock"):
+            if name in vars(self):
+                vars(self)[name].close()
+
+
+def _refuse_network(path: Path) -> None:
+    kind = network_file_system(path.parent)
+    if kind is not None:
+        raise ConfigError(
+            f"the ledger {path} is on a network file system ({kind}), where locks do not hold;"
+            " put it on a local disk, or use postgresql://"
+        )
+
 
 @contextmanager
 def _typed(path: Path) -> Iterator[None]:
@@ -206,17 +240,29 @@ def _typed(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         raise _ledger_error(path, error) from error
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _full(path) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise _read_only(path) from error
         raise LedgerUnavailable(
-            f"the ledger {path} can't be opened: {error.strerror}; check the path and its permissions"
+            f"the ledger {path} can't be opened: {error.strerror}; check that its folder exists"
         ) from error
+
+
+def _full(path: Path) -> LedgerFull:
+    return LedgerFull(f"no room left to write the ledger {path}; free some disk space")
+
+
+def _read_only(path: Path) -> LedgerReadOnly:
+    return LedgerReadOnly(f"the ledger {path} can't be written; check its permissions and its folder's")
 
 
 def _ledger_error(path: Path, error: sqlite3.Error) -> LedgerError:
     name = getattr(error, "sqlite_errorname", "") or ""
     if name.startswith("SQLITE_FULL"):
-        return LedgerFull(f"no room left to write the ledger {path}; free some disk space")
+        return _full(path)
     if name.startswith(("SQLITE_READONLY", "SQLITE_PERM")):
-        return LedgerReadOnly(f"the ledger {path} can't be written; check its permissions and its folder's")
+        return _read_only(path)
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return LedgerCorrupt(f"the ledger {path} is damaged or is not a ledger; restore a backup")
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
