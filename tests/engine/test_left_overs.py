@@ -8,8 +8,10 @@ import pytest
 from paycore import Payment, Status
 from paycore.domain.events import Source
 from paycore.domain.payment import OperationState
+from paycore.domain.provider import CreateResend
 from paycore.domain.wire import Notification, Request, Response
 from paycore.errors import AccountRefused
+from paycore.testing.toy import ToyGateway
 from tests.engine.by_hand import PROOF_S, TIMEOUT_S, Bench, lose_requests
 
 LEASE_S = 30
@@ -65,7 +67,7 @@ def test_hint_during_a_question_is_not_overwritten(tmp_path: Path) -> None:
 
 def test_order_that_is_there_survives_a_refused_resend(tmp_path: Path) -> None:
     """The account's key is refused when the lost link is asked for again: the order is still there, and open."""
-    bench = Bench(tmp_path)
+    bench = Bench(tmp_path, ToyGateway(duplicates="same_result"), create_resend=CreateResend.SAME_RESULT)
     held = bench.hold(bench.create(expires_in_s=600))
     bench.gateway.handle(held.effect.request)
     bench.pass_time(TIMEOUT_S)
