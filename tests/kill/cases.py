@@ -1,0 +1,131 @@
+"""What is killed where: operations, steps, gateways."""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import msgspec
+
+from paycore.domain.provider import CreateResend
+from tests.support.toy_http import Duplicates
+
+Operation = Literal["create by link", "create at once", "refund", "close", "notification", "recovery"]
+Database = Literal["sqlite", "postgres"]
+
+TIMEOUT_S = 0.8
+"""Total deadline of one call: after it no request of a dead process can be under way."""
+
+PATIENCE_S = 30.0
+"""Total deadline of a call of whoever is not to be killed."""
+
+PROOF_S = 0.1
+"""How much later "not found" is proof."""
+
+STEPS: dict[str, str] = {
+    "before the intent": "write 1 before",
+    "inside the intent's transaction": "write 1 inside",
+    "after the intent's commit": "write 1 after",
+    "in the intent's hook": "hook 1",
+    "before sending": "send before",
+    "half of the request sent": "send half",
+    "request sent, reply not there": "send written",
+    "reply there, unread": "send answered",
+    "reply read": "send after",
+    "before the result": "write 2 before",
+    "inside the result's transaction": "write 2 inside",
+    "after the result's commit": "write 2 after",
+    "in the result's hook": "hook 2",
+    "before the caller hears of it": "end",
+    "nowhere": "",
+}
+"""The steps of a command in words, and the place in the code where the process dies."""
+
+NOTIFICATION_STEPS: dict[str, str] = {
+    "before it is verified": "verify before",
+    "after it is verified": "verify after",
+    "before the transaction": "write 1 before",
+    "inside the transaction": "write 1 inside",
+    "after the commit": "write 1 after",
+    "in the hook": "hook 1",
+    "before the acknowledgement": "end",
+    "nowhere": "",
+}
+
+RECOVERY_EFFECTS = 12
+"""The longest recovery: claim, ask, merge, resend, refusal, close, its answer, new number, its answer, reschedule."""
+
+RECOVERY_STEPS: dict[str, str] = {
+    f"{when} effect {number}": f"effect {number} {when}"
+    for number in range(1, RECOVERY_EFFECTS + 1)
+    for when in ("before", "after")
+}
+
+
+class Manner(msgspec.Struct, frozen=True):
+    """How the gateway treats a number it has, and what the provider declares of it."""
+
+    name: str
+    duplicates: Duplicates
+    declares: CreateResend
+
+
+REFUSES = Manner("refuses duplicates", "refuse", CreateResend.REFUSED_AS_DUPLICATE)
+NASTY = Manner("charges blindly, declared as refusing", "charge_blindly", CreateResend.REFUSED_AS_DUPLICATE)
+
+MANNERS = (
+    REFUSES,
+    NASTY,
+    Manner("charges blindly", "charge_blindly", CreateResend.UNSAFE),
+    Manner("answers with the order it has", "same_result", CreateResend.SAME_RESULT),
+)
+
+
+class Case(msgspec.Struct, frozen=True):
+    """One process to kill; `mutant` names the planted bug, if any."""
+
+    operation: Operation
+    step: str
+    manner: Manner
+    database: Database
+    round: int = 0
+    mutant: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where in the code the process dies; empty when it is to live."""
+        return steps_of(self.operation)[self.step]
+
+    def __str__(self) -> str:
+        return f"{self.operation}: {self.step} ({self.manner.name}, {self.database}, round {self.round})"
+
+
+def steps_of(operation: Operation) -> dict[str, str]:
+    """The steps of an operation, and the places they stand for."""
+    match operation:
+        case "notification":
+            return NOTIFICATION_STEPS
+        case "recovery":
+            return RECOVERY_STEPS
+        case _:
+            return STEPS
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    "create by link",
+    "create at once",
+    "refund",
+    "close",
+    "notification",
+    "recovery",
+)
+
+
+def all_cases(
+    databases: Sequence[Database], rounds: int = 1, manners: Sequence[Manner] = MANNERS
+) -> Iterator[Case]:
+    """Every operation at every step, at every gateway, on every database, this many times."""
+    for number in range(rounds):
+        for database in databases:
+            for manner in manners:
+                for operation in OPERATIONS:
+                    for step in steps_of(operation):
+                        yield Case(operation, step, manner, database, number)

@@ -1,0 +1,127 @@
+"""What the ledger says against what the gateway did: doubled, lost, stuck, or a history that does not add up."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from paycore import Payment, RefundStatus, Status
+from paycore.domain.events import GENESIS, Event
+from paycore.domain.lifecycle import evolve
+from paycore.ledger.api import Filter, Ledger
+from paycore.testing.toy import ToyGateway, ToyOrder
+from tests.kill.victim import PART
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What was found wrong, in words, by its kind; empty when nothing is."""
+
+    doubled: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    stuck: tuple[str, ...] = ()
+    violations: tuple[str, ...] = ()
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is wrong."""
+        return not (self.doubled or self.lost or self.stuck or self.violations)
+
+
+def judge(gateway: ToyGateway, ledger: Ledger, *, is_repeated: bool = False) -> Verdict:
+    """
+    Compare everything one ledger knows with everything its gateway did.
+
+    What is certainly unsent may wait for its caller; once the command `is_repeated`, nothing may.
+    """
+    payments = ledger.list(Filter()).result()
+    return Verdict(
+        doubled=tuple(_doubled(gateway, payments)),
+        lost=tuple(_lost(gateway, payments)),
+        stuck=(*_stuck(gateway, payments), *(_unsent(payments) if is_repeated else ())),
+        violations=tuple(
+            problem
+            for payment in payments
+            for problem in _history(payment, ledger.events(payment.id).result())
+        ),
+    )
+
+
+def _doubled(gateway: ToyGateway, payments: tuple[Payment, ...]) -> Iterator[str]:
+    """More than one order that takes, or can take, money for one payment; more than one refund for one."""
+    orders = [order for order in gateway.orders if order.kind == "payment"]
+    alive = [order for order in orders if order.status in ("pending", "paid")]
+    if len(alive) > 1:
+        yield f"{len(alive)} orders can take money: {[(order.number, order.status) for order in alive]}"
+    given_back = sum(order.refunded for order in orders)
+    if given_back > PART.minor:
+        yield f"{given_back} was given back instead of {PART.minor}"
+    if len(payments) > 1:
+        yield f"{len(payments)} payments for one reference"
+
+
+def _lost(gateway: ToyGateway, payments: tuple[Payment, ...]) -> Iterator[str]:
+    """Orders, charges or refunds at the gateway that the ledger does not know of."""
+    known = {operation.number for payment in payments for operation in payment.operations}
+    for order in gateway.orders:
+        if order.number not in known:
+            yield f"{order.kind} {order.number} is not in the ledger"
+    charged = sum(
+        order.minor for order in gateway.orders if order.kind == "payment" and order.status == "paid"
+    )
+    recorded = sum(payment.paid_minor for payment in payments)
+    if charged > recorded:
+        yield f"{charged} was taken, {recorded} is recorded"
+
+
+def _stuck(gateway: ToyGateway, payments: tuple[Payment, ...]) -> Iterator[str]:
+    """Operations without an answer, and payments that are not what the gateway says."""
+    for payment in payments:
+        if payment.uncertain:
+            states = [(op.kind.value, op.state.value) for op in payment.operations if op.is_uncertain]
+            yield f"uncertain: {states}"
+        if payment.review:
+            yield f"review: {payment.review_reasons}"
+        expected = _status_at(gateway, payment)
+        if payment.status is not expected:
+            yield f"{payment.status} in the ledger, {expected} at the gateway"
+        if payment.status is Status.PENDING and payment.action is None:
+            yield "pending without a link for the payer"
+        given_back = sum(order.refunded for order in gateway.orders)
+        if payment.refunded_minor != given_back:
+            yield f"{payment.refunded_minor} given back in the ledger, {given_back} at the gateway"
+
+
+def _unsent(payments: tuple[Payment, ...]) -> Iterator[str]:
+    """Payments and refunds that nobody has sent."""
+    for payment in payments:
+        if payment.status is Status.CREATED:
+            yield "the payment is still to be sent"
+        for refund in payment.refunds:
+            if refund.status not in (RefundStatus.SUCCEEDED, RefundStatus.FAILED):
+                yield f"refund {refund.reference} is {refund.status}"
+
+
+def _status_at(gateway: ToyGateway, payment: Payment) -> Status:
+    """What the payment should be, going by its orders at the gateway."""
+    statuses = {order.status for order in _orders_of(gateway, payment)}
+    for status in (Status.PAID, Status.PENDING, Status.CLOSED):
+        if status.value in statuses:
+            return status
+    return Status.CREATED
+
+
+def _orders_of(gateway: ToyGateway, payment: Payment) -> list[ToyOrder]:
+    numbers = {operation.number for operation in payment.operations}
+    return [order for order in gateway.orders if order.kind == "payment" and order.number in numbers]
+
+
+def _history(payment: Payment, events: tuple[Event, ...]) -> Iterator[str]:
+    """The events must be a chain, and folding them must give the payment as it is stored."""
+    state: Payment | None = None
+    previous = GENESIS
+    for number, event in enumerate(events, start=1):
+        if event.seq != number or event.prev_hash != previous:
+            yield f"event {event.seq} does not follow the one before"
+        previous = event.hash
+        state = evolve(state, event.change, event.at)
+    if state != payment:
+        yield "the events do not give the payment that is stored"

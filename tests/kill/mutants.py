@@ -1,0 +1,139 @@
+"""
+Planted bugs: the mistakes a kill matrix is there to find, each caught by some of its cases.
+
+They are put into the process that is killed and into the one that recovers.
+"""
+
+import itertools
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+import msgspec
+import pytest
+
+from paycore.domain import decisions, recovery
+from paycore.domain.events import OperationBegun
+from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, Status
+from paycore.engine.settling import Settling
+from paycore.ledger.groupcommit import GroupCommit
+from tests.kill.cases import Operation as Operations
+
+
+class Mutant(msgspec.Struct, frozen=True):
+    """How a bug is planted, and where it shows: steps of an operation at a gateway that charges blindly."""
+
+    plant: Callable[[pytest.MonkeyPatch], None]
+    operation: Operations
+    steps: tuple[str, ...]
+    shows: str
+
+
+class _RolledBackError(Exception):
+    """Ends a transaction that the mutant makes after all."""
+
+
+def _intent_after_sending(patch: pytest.MonkeyPatch) -> None:
+    """The first write of a process is kept back until its second one."""
+    submit = GroupCommit.submit
+    kept: list[tuple[Any, Any]] = []
+    numbers = itertools.count(1)
+
+    def late_submit(self: GroupCommit, work: Any, wants: Any) -> Any:
+        if next(numbers) == 1:
+            kept.append((work, wants))
+            return _as_if(submit, self, work, wants)
+        if kept:
+            submit(self, *kept.pop()).result()
+        return submit(self, work, wants)
+
+    patch.setattr(GroupCommit, "submit", late_submit)
+
+
+def _as_if(submit: Any, commits: GroupCommit, work: Any, wants: Any) -> Future[Any]:
+    result: Future[Any] = Future()
+
+    def roll_back(session: Any) -> None:
+        result.set_result(work(session))
+        session.writes += 1
+        raise _RolledBackError
+
+    submit(commits, roll_back, wants).exception()
+    return result
+
+
+def _resend_without_asking(patch: pytest.MonkeyPatch) -> None:
+    """Whatever lacks an answer is sent again at once."""
+
+    def hasty(payment: Payment, *_: object, **__: object) -> object:
+        creation = payment.creation
+        return recovery.SendAgain(creation) if creation.is_uncertain else None
+
+    def asks_nobody(_self: object, _account: object, payments: Any, _source: object) -> Any:
+        yield from ()
+        return tuple(payments)
+
+    patch.setattr(recovery, "next_move", hasty)
+    patch.setattr(Settling, "ask", asks_nobody)
+
+
+def _forget_dead_closes(patch: pytest.MonkeyPatch) -> None:
+    """A close whose sender died is not made again."""
+    next_move = recovery.next_move
+
+    def forgetful(payment: Payment, *args: Any, **kwargs: Any) -> Any:
+        match next_move(payment, *args, **kwargs):
+            case recovery.SendAgain(Operation(kind=OperationKind.CLOSE, state=OperationState.SENT)):
+                return None
+            case move:
+                return move
+
+    patch.setattr(recovery, "next_move", forgetful)
+
+
+def _resend_what_is_there(patch: pytest.MonkeyPatch) -> None:
+    """A number the provider has is sent again, trusting that it will be refused."""
+    next_move = recovery.next_move
+
+    def trusting(payment: Payment, *args: Any, **kwargs: Any) -> Any:
+        move = next_move(payment, *args, **kwargs)
+        is_there = Status.PENDING in payment.creation.observed and not payment.creation.is_duplicate
+        return (
+            recovery.SendAgain(payment.creation) if isinstance(move, recovery.Replace) and is_there else move
+        )
+
+    patch.setattr(recovery, "next_move", trusting)
+
+
+def _new_refund_number(patch: pytest.MonkeyPatch) -> None:
+    """A refund without an answer is made anew under another number."""
+
+    def anew(payment: Payment, known: Any, numbering: Any, now: Any, deadline: Any) -> list[Any]:
+        operation = decisions.new_operation(OperationKind.REFUND, numbering, now, deadline)
+        return [
+            OperationBegun(operation=msgspec.structs.replace(operation, refund_reference=known.reference))
+        ]
+
+    patch.setattr(decisions, "_retry_refund", anew)
+
+
+MUTANTS: dict[str, Mutant] = {
+    "intent committed after sending": Mutant(
+        _intent_after_sending, "create at once", ("request sent, reply not there", "reply read"), "lost"
+    ),
+    "sent again without asking": Mutant(
+        _resend_without_asking,
+        "create at once",
+        ("request sent, reply not there", "before the result"),
+        "doubled",
+    ),
+    "a dead close is forgotten": Mutant(
+        _forget_dead_closes, "close", ("after the intent's commit", "before sending"), "stuck"
+    ),
+    "a number that is there is sent again": Mutant(
+        _resend_what_is_there, "create by link", ("reply read", "inside the result's transaction"), "doubled"
+    ),
+    "new refund number on retry": Mutant(
+        _new_refund_number, "refund", ("after the result's commit", "nowhere"), "doubled"
+    ),
+}

@@ -1,0 +1,136 @@
+"""The process that is killed: one command through the public client, or one pass of a worker."""
+
+import itertools
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from typing import NoReturn
+
+import msgspec
+import pytest
+
+from paycore import Client, Config, Event, Money, Payment
+from paycore.domain.provider import CreateResend
+from paycore.engine.plugins import Plugins
+from paycore.errors import ProviderError
+from paycore.plugin import hookimpl
+from tests.kill.cases import PATIENCE_S, PROOF_S, TIMEOUT_S, Operation
+from tests.kill.dying import Death, lie_in_wait
+from tests.kill.mutants import MUTANTS
+from tests.support.toy_http import ToyPlugin, toy_config, toy_plugins
+
+AMOUNT = Money("88.00", "HKD")
+PART = Money("20.00", "HKD")
+REFERENCE = "order-1"
+REFUND_REFERENCE = "back-1"
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What to do, where to die, what the gateway has sent in case of a notification, which bug is planted."""
+
+    operation: Operation
+    place: str
+    url: str
+    ledger: str
+    declares: CreateResend
+    body: bytes = b""
+    headers: Mapping[str, str] = {}
+    mutant: str = ""
+
+    def config(self, timeout_s: float) -> Config:
+        """One account at the gateway, on the ledger."""
+        return toy_config(
+            self.url,
+            self.ledger,
+            timeout_s=timeout_s,
+            proof_s=PROOF_S,
+            create_resend=self.declares.value,
+        )
+
+
+class _Observer:
+    """A plugin in whose hook the process may die."""
+
+    def __init__(self, death: Death) -> None:
+        self._death = death
+        self._numbers = itertools.count(1)
+
+    @hookimpl
+    def paycore_after_commit(self, event: Event) -> None:
+        self._death(f"hook {next(self._numbers)}")
+
+
+def do(client: Client, job: Job) -> Payment | None:
+    """The command, as an application gives it."""
+    match job.operation:
+        case "create by link" | "recovery":
+            return client.create(reference=REFERENCE, amount=AMOUNT, method="toy", channel="web")
+        case "create at once":
+            return client.create(reference=REFERENCE, amount=AMOUNT, method="toy", channel="card")
+        case "refund":
+            return client.refund(client.find(REFERENCE).id, reference=REFUND_REFERENCE, amount=PART)
+        case "close":
+            return client.close(client.find(REFERENCE).id)
+        case "notification":
+            client.receive("toy", body=job.body, headers=job.headers)
+            return None
+
+
+def look_after(client: Client) -> None:
+    """One pass of a worker over everything that is due."""
+    client._runner.run(client._core.worker.look_once())
+
+
+def run(job: Job) -> None:
+    """Do the job; die on the way if it says where."""
+    death = Death(job.place)
+    plugins = Plugins(extra=[("toy", ToyPlugin()), ("observer", _Observer(death))])
+    client = Client(job.config(TIMEOUT_S), plugins=plugins)
+    with pytest.MonkeyPatch.context() as patch:
+        if job.mutant:
+            MUTANTS[job.mutant].plant(patch)
+        lie_in_wait(death, patch)
+        if job.operation == "recovery":
+            look_after(client)
+        else:
+            do(client, job)
+        death("end")
+    client.shutdown()
+
+
+def survivor(job: Job) -> Client:
+    """A client that nobody kills and that has time, on the same ledger."""
+    return Client(job.config(PATIENCE_S), plugins=toy_plugins())
+
+
+def main() -> None:
+    """
+    Fork a process for every job that comes in as a line of JSON; answer with how it ended.
+
+    Importing once and forking makes a real process cost milliseconds. Nothing runs here before the fork but
+    the reading of lines, so what is forked is as new as a process can be.
+    """
+    for line in sys.stdin.buffer:
+        sys.stdout.flush()
+        pid = os.fork()
+        if not pid:
+            _run_and_exit(msgspec.json.decode(line, type=Job))
+        _, status = os.waitpid(pid, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def _run_and_exit(job: Job) -> NoReturn:
+    """What a process does: the job, and an exit code that tells a failure from a death."""
+    try:
+        run(job)
+    except ProviderError:
+        os._exit(0)  # on a busy machine even this command can miss its deadline: nobody was killed
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
