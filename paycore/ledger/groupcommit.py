@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from datetime import datetime
+from itertools import count
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -155,12 +156,14 @@ class GroupCommit:
     def _commit_together(self, units: Sequence[Unit]) -> bool:
         """False when a group was rolled back because of one of several units."""
         give_up_at = time.monotonic() + AGAIN_MAX_S
-        while True:
+        for times in count(1):
             try:
                 self._run_group(units)
             except AgainError as again:
-                if time.monotonic() < give_up_at:
+                if time.monotonic() < give_up_at and times != again.times_max:
                     continue
+                if again.times_max is not None and len(units) > 1:
+                    return False
                 _fail(units, again.error)
             except _SpoiltError:
                 return len(units) == 1
@@ -170,7 +173,8 @@ class GroupCommit:
                         False  # perhaps one payment's rows or values only, which is no business of the others
                     )
                 _fail(units, error)
-            return True
+            break
+        return True
 
     def _run_group(self, units: Sequence[Unit]) -> None:
         with self._transaction() as session:

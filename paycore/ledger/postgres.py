@@ -107,6 +107,7 @@ class PostgresLedger(SqlLedger):
         self._reading = threading.local()
         self._open_readers: list[psycopg.Connection[Any]] = []
         self._listener: Listener | None = None
+        self._is_closed = False
         self._commits = GroupCommit(self._transaction, committed=self._tell, name="paycore-ledger")
 
     def __repr__(self) -> str:
@@ -284,6 +285,9 @@ class PostgresLedger(SqlLedger):
 
     def close(self) -> None:
         """See `Ledger.close`."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         self._commits.close()
         if self._listener is not None:
             self._listener.close()

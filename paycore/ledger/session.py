@@ -25,11 +25,16 @@ Key = tuple[str, str]
 
 
 class AgainError(Exception):
-    """Nothing was committed, and the same units can be run once more; `error` is for when that never ends."""
+    """
+    Nothing was committed, and the same units can be run once more, `times_max` times at most.
 
-    def __init__(self, error: Exception) -> None:
+    `error` is what callers are told when that does not end.
+    """
+
+    def __init__(self, error: Exception, *, times_max: int | None = None) -> None:
         super().__init__(str(error))
         self.error = error
+        self.times_max = times_max
 
 
 class Transaction(Protocol):
@@ -297,9 +302,8 @@ class Session:
             return
         self.writes += 1
         if self._tx.many(sql, rows) != len(rows):
-            raise AgainError(
-                LedgerCorrupt("what was to be new is in the ledger, or what was locked has changed")
-            )
+            taken = LedgerCorrupt("an id or number that was to be new is taken in the ledger")
+            raise AgainError(taken, times_max=3)
 
 
 # --- rows --------------------------------------------------------------------------------------------

@@ -99,6 +99,7 @@ class SqliteLedger(SqlLedger):
         self._reading = threading.Lock()
         self._watching: threading.Thread | None = None
         self._stopping = threading.Event()
+        self._is_closed = False
         self._commits = GroupCommit(
             self._transaction,
             committed=self._tell,
@@ -206,6 +207,9 @@ class SqliteLedger(SqlLedger):
 
     def close(self) -> None:
         """See `Ledger.close`."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         self._commits.close()
         self._stopping.set()
         if self._watching is not None and self._watching is not threading.current_thread():

@@ -1,0 +1,55 @@
+"""One suite for both databases: a test that takes `database` runs on SQLite and on PostgreSQL."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from paycore.ledger import open_ledger
+from paycore.ledger.base import SqlLedger
+
+
+class Database:
+    """An empty database, and the ledgers opened on it; each `open` is what another process would have."""
+
+    def __init__(self, dsn: str, stack: ExitStack) -> None:
+        self.dsn = dsn
+        self._stack = stack
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is a file."""
+        return self.dsn.startswith("sqlite")
+
+    def open(self) -> SqlLedger:
+        """One more ledger on it, closed after the test."""
+        return self._stack.enter_context(closing(open_ledger(self.dsn)))
+
+    def run(self, *statements: str) -> None:
+        """Run statements as somebody with a database shell would."""
+        if self.is_sqlite:
+            with closing(sqlite3.connect(self.dsn.removeprefix("sqlite:///"), isolation_level=None)) as shell:
+                for statement in statements:
+                    shell.execute(statement)
+        else:
+            with psycopg.connect(self.dsn, autocommit=True) as session:
+                for statement in statements:
+                    session.execute(statement.encode())
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An empty database of each kind."""
+    is_sqlite = request.param == "sqlite"
+    dsn = f"sqlite:///{tmp_path}/ledger.db" if is_sqlite else request.getfixturevalue("postgres_dsn")
+    with ExitStack() as stack:
+        yield Database(dsn, stack)
+
+
+@pytest.fixture
+def ledger(database: Database) -> SqlLedger:
+    """A ledger on an empty database of each kind."""
+    return database.open()

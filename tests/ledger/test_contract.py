@@ -1,0 +1,387 @@
+"""Every verb of the ledger, the same on both databases."""
+
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from paycore import Money, Payment, Status
+from paycore.domain.events import GENESIS, Change, Source, chain_hash
+from paycore.domain.payment import RefundStatus
+from paycore.errors import (
+    InvalidField,
+    LedgerCorrupt,
+    LedgerUnavailable,
+    NotFound,
+    ReferenceConflict,
+    RefundTooLarge,
+    RequestError,
+)
+from paycore.ledger.api import Filter
+from paycore.ledger.audit import verify
+from paycore.ledger.base import SqlLedger
+from paycore.ledger.clock import to_ms
+from tests.ledger.conftest import Database
+from tests.ledger.workload import (
+    ACCOUNT,
+    AMOUNT,
+    accepted,
+    answered,
+    begun,
+    notice,
+    numbering,
+    observe,
+    paid_payment,
+    pending_payment,
+    refund_seen,
+    refunding,
+    seen,
+)
+
+
+def test_begin_new_reference_is_recorded_with_its_event(ledger: SqlLedger) -> None:
+    """A new payment stands in the ledger, and its history begins with it."""
+    committed = ledger.begin(begun("order-1")).result()
+    assert committed.changed
+    assert ledger.get(committed.payment.id).result() == committed.payment
+    (event,) = ledger.events(committed.payment.id).result()
+    assert event == committed.events[0]
+    assert (event.seq, event.kind, event.status_from, event.prev_hash) == (1, "payment_begun", None, GENESIS)
+
+
+def test_begin_known_reference_returns_the_payment_that_has_it(database: Database) -> None:
+    """The second to begin gets the first one's payment and no events, in this process and in another."""
+    first = database.open().begin(begun("order-1")).result()
+    again = database.open().begin(begun("order-1")).result()
+    assert again.payment == first.payment
+    assert not again.changed
+
+
+def test_begin_same_reference_on_another_account_is_another_payment(ledger: SqlLedger) -> None:
+    """A reference names one payment of its account."""
+    one = ledger.begin(begun("order-1", account="a")).result().payment
+    other = ledger.begin(begun("order-1", account="b")).result().payment
+    assert one.id != other.id
+    assert {payment.id for payment in ledger.find(None, "order-1").result()} == {one.id, other.id}
+    assert ledger.find("a", "order-1").result() == (one,)
+    assert ledger.find("c", "order-1").result() == ()
+
+
+def test_begin_by_many_at_once_makes_one_payment(database: Database) -> None:
+    """Of many callers over two ledgers, one begins; the others get its payment."""
+    ledgers = [database.open(), database.open()]
+    futures = [ledgers[n % 2].begin(begun("order-1")) for n in range(40)]
+    results = [future.result() for future in futures]
+    assert len({committed.payment.id for committed in results}) == 1
+    assert sum(committed.changed for committed in results) == 1
+
+
+def test_change_decides_on_what_is_stored(database: Database) -> None:
+    """Two processes that change one payment both count: each decides on what the other wrote."""
+    ledgers = [database.open(), database.open()]
+    payment = paid_payment(ledgers[0], "order-1")
+    part = Money("1.00", "HKD")
+    futures = [ledgers[n % 2].change(payment.id, refunding(f"r{n}", part), Source.CALLER) for n in range(30)]
+    versions = {future.result().payment.version for future in futures}
+    assert versions == set(range(payment.version + 1, payment.version + 31))
+    assert len(ledgers[0].get(payment.id).result().refunds) == 30
+
+
+def test_change_that_changes_nothing_writes_nothing(ledger: SqlLedger) -> None:
+    """The same answer twice is one event."""
+    payment = ledger.begin(begun("order-1")).result().payment
+    at = payment.created_at
+
+    def decide(payment: Payment, _: datetime) -> Sequence[Change]:
+        return answered(accepted(payment.order_number))(payment, at)
+
+    first = ledger.change(payment.id, decide, Source.REPLY).result()
+    again = ledger.change(payment.id, decide, Source.REPLY).result()
+    assert (first.changed, again.changed) == (True, False)
+    assert again.payment.version == first.payment.version
+
+
+def test_change_refused_leaves_the_payment_alone(ledger: SqlLedger) -> None:
+    """What a decision raises reaches its caller, and nothing is written."""
+    payment = paid_payment(ledger, "order-1")
+    with pytest.raises(RefundTooLarge):
+        ledger.change(payment.id, refunding("r1", Money("88.01", "HKD")), Source.CALLER).result()
+    assert ledger.get(payment.id).result() == payment
+
+
+def test_change_unknown_payment_is_not_found(ledger: SqlLedger) -> None:
+    """No payment, no change."""
+    with pytest.raises(NotFound):
+        ledger.change("nobody", refunding("r1"), Source.CALLER).result()
+    with pytest.raises(NotFound):
+        ledger.get("nobody").result()
+
+
+def test_refunds_over_what_was_paid_are_refused_also_at_once(database: Database) -> None:
+    """Of two refunds of everything at the same time, by two processes, one is refused."""
+    ledgers = [database.open(), database.open()]
+    payment = paid_payment(ledgers[0], "order-1")
+    futures = [ledgers[n].change(payment.id, refunding(f"r{n}"), Source.CALLER) for n in range(2)]
+    errors = [future.exception() for future in futures]
+    assert sorted(type(error) for error in errors if error) == [RefundTooLarge]
+
+
+def test_refund_reference_of_another_payment_conflicts(database: Database) -> None:
+    """A refund's reference is unique in its account, across payments and processes; on another account it is free."""
+    here, there = database.open(), database.open()
+    one, two = paid_payment(here, "order-1"), paid_payment(here, "order-2")
+    elsewhere = paid_payment(here, "order-1", account="other")
+    here.change(one.id, refunding("r1"), Source.CALLER).result()
+    with pytest.raises(ReferenceConflict):
+        there.change(two.id, refunding("r1"), Source.CALLER).result()
+    assert there.get(two.id).result().refunds == ()
+    assert there.change(elsewhere.id, refunding("r1"), Source.CALLER).result().changed
+
+
+def test_refund_reference_raced_for_by_two_payments_is_given_once(database: Database) -> None:
+    """Both processes find the reference free; one of them gets it, the other hears of the conflict."""
+    ledgers = [database.open(), database.open()]
+    for turn in range(10):
+        payments = [paid_payment(ledgers[0], f"order-{turn}-{n}") for n in range(2)]
+        barrier = threading.Barrier(2)
+        errors: list[BaseException | None] = [None, None]
+
+        def refund(n: int, payments: list = payments, barrier: threading.Barrier = barrier) -> None:
+            barrier.wait()
+            decide = refunding(f"r{turn}")  # noqa: B023 - the threads end within the turn
+            errors[n] = ledgers[n].change(payments[n].id, decide, Source.CALLER).exception()  # noqa: B023
+
+        threads = [threading.Thread(target=refund, args=(n,)) for n in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [type(error) for error in errors if error] == [ReferenceConflict]
+
+
+def test_observe_finds_the_payment_by_its_number(ledger: SqlLedger) -> None:
+    """Observations reach the payments their numbers belong to; other numbers and accounts are left out."""
+    one, two = pending_payment(ledger, "order-1"), pending_payment(ledger, "order-2")
+    paid = seen(one.order_number, Status.PAID)
+    committed = observe(ledger, paid, seen("nobody", Status.PAID), seen(two.order_number))
+    assert {c.payment.id: c.changed for c in committed} == {one.id: True, two.id: False}
+    assert ledger.get(one.id).result().status is Status.PAID
+    assert observe(ledger, paid, account="other") == ()
+
+
+def test_observe_same_again_changes_nothing(database: Database) -> None:
+    """Poll and notification bring the same fact to two processes: one event."""
+    ledgers = [database.open(), database.open()]
+    payment = pending_payment(ledgers[0], "order-1")
+    paid = seen(payment.order_number, Status.PAID)
+    futures = [ledgers[n % 2].observe(ACCOUNT, [paid], Source.POLL) for n in range(10)]
+    assert sum(future.result()[0].changed for future in futures) == 1
+    assert len(ledgers[0].events(payment.id).result()) == 3
+
+
+def test_observe_refund_by_its_own_number(ledger: SqlLedger) -> None:
+    """What the provider says of a refund's number reaches the payment."""
+    payment = paid_payment(ledger, "order-1")
+    refund = ledger.change(payment.id, refunding("r1"), Source.CALLER).result().payment.refunds[0]
+    (committed,) = observe(ledger, refund_seen(refund.number))
+    assert committed.payment.refunds[0].status is RefundStatus.SUCCEEDED
+    assert committed.payment.refunded_minor == AMOUNT.minor
+
+
+def test_notification_is_kept_once(database: Database) -> None:
+    """A notification that comes again, to whichever process, changes nothing; the same bytes elsewhere are new."""
+    here, there = database.open(), database.open()
+    payment = pending_payment(here, "order-1")
+    paid = [seen(payment.order_number, Status.PAID)]
+    notification = notice(b"paid", here.now())
+
+    def record(ledger: SqlLedger, account: str = ACCOUNT) -> list[bool]:
+        future = ledger.record_notification(account, notification, paid, is_evidence=True)
+        return [committed.changed for committed in future.result()]
+
+    assert record(here) == [True]
+    assert record(here) == [False]
+    assert record(there) == [False]
+    assert record(there, "other") == []
+    rows = here.read(lambda tx: tx.all("SELECT account, body, verdict FROM inbox ORDER BY account")).result()
+    assert [(a, bytes(b), v) for a, b, v in rows] == [
+        (ACCOUNT, b"paid", "evidence"),
+        ("other", b"paid", "evidence"),
+    ]
+
+
+def test_notification_as_hint_makes_its_payment_due_now(ledger: SqlLedger) -> None:
+    """What is no evidence moves no money; it makes somebody ask."""
+    payment = pending_payment(ledger, "order-1")
+    paid = [seen(payment.order_number, Status.PAID)]
+    assert ledger.claim(limit=10, lease_s=30).result()[1] == ()
+    (committed,) = ledger.record_notification(
+        ACCOUNT, notice(b"x", ledger.now()), paid, is_evidence=False
+    ).result()
+    assert not committed.changed
+    assert ledger.get(payment.id).result().status is Status.PENDING
+    _, (claimed,) = ledger.claim(limit=10, lease_s=30).result()
+    assert claimed == payment
+
+
+def test_claim_leases_each_payment_to_one(database: Database) -> None:
+    """Two processes that claim at once share the due payments; nobody gets one twice within the lease."""
+    ledgers = [database.open(), database.open()]
+    payments = [pending_payment(ledgers[0], f"order-{n}") for n in range(30)]
+    now = ledgers[0].now()
+    ledgers[0].reschedule([(p.id, p.version, now - timedelta(seconds=1)) for p in payments]).result()
+    futures = [ledgers[n % 2].claim(limit=5, lease_s=60) for n in range(8)]
+    claimed = [payment.id for future in futures for payment in future.result()[1]]
+    assert sorted(claimed) == sorted(payment.id for payment in payments)
+
+
+def test_claim_takes_the_most_overdue_first_and_only_of_ids(ledger: SqlLedger) -> None:
+    """`limit` and `ids` bound what is taken; the lease's end is the next due time."""
+    payments = [pending_payment(ledger, f"order-{n}") for n in range(3)]
+    now = ledger.now()
+    ledger.reschedule(
+        [(p.id, p.version, now - timedelta(seconds=n)) for n, p in enumerate(payments)]
+    ).result()
+    at, first = ledger.claim(limit=1, lease_s=30).result()
+    assert first == (payments[2],)
+    assert ledger.next_due([payments[2].id]).result() == at + timedelta(seconds=30)
+    _, second = ledger.claim(limit=10, lease_s=30, ids=[payments[0].id, payments[2].id]).result()
+    assert second == (payments[0],)
+    assert ledger.claim(limit=10, lease_s=30, ids=[]).result()[1] == ()
+
+
+def test_claim_after_the_lease_comes_back(ledger: SqlLedger) -> None:
+    """A claimer that dies gives its payments back by itself."""
+    payment = pending_payment(ledger, "order-1")
+    ledger.reschedule([(payment.id, payment.version, ledger.now())]).result()
+    assert ledger.claim(limit=1, lease_s=0).result()[1] == (payment,)
+    assert ledger.claim(limit=1, lease_s=30).result()[1] == (payment,)
+
+
+def test_reschedule_leaves_a_payment_that_changed(ledger: SqlLedger) -> None:
+    """Whoever looked at an older version does not move the newer one's due time."""
+    payment = pending_payment(ledger, "order-1")
+    due = ledger.next_due().result()
+    ledger.reschedule([(payment.id, payment.version - 1, None)]).result()
+    assert ledger.next_due().result() == due
+    ledger.reschedule([(payment.id, payment.version, None)]).result()
+    assert ledger.next_due().result() is None
+
+
+def test_times_are_exact_to_the_millisecond(ledger: SqlLedger) -> None:
+    """A due time comes back as it went in, and events carry the transaction's time."""
+    payment = pending_payment(ledger, "order-1")
+    for due in (datetime(2140, 1, 2, 3, 4, 5, 678000, UTC), datetime(2262, 4, 11, 23, 47, 16, 854000, UTC)):
+        ledger.reschedule([(payment.id, payment.version, due)]).result()
+        assert ledger.next_due([payment.id]).result() == due
+    assert [event.at for event in ledger.events(payment.id).result()] == [
+        payment.created_at,
+        payment.updated_at,
+    ]
+    assert payment.updated_at.microsecond % 1000 == 0
+
+
+def test_now_is_the_clock_of_transactions(ledger: SqlLedger) -> None:
+    """`now` and a transaction's time are one clock, in whole milliseconds."""
+    before = ledger.now()
+    at = ledger.begin(begun("order-1")).result().now
+    after = ledger.now()
+    assert before <= at <= after
+    assert {before.microsecond % 1000, after.microsecond % 1000, at.microsecond % 1000} == {0}
+
+
+def test_events_are_chained_over_everything_stored(ledger: SqlLedger) -> None:
+    """Each event's hash covers its number, time, source and content, and the event before."""
+    payment = paid_payment(ledger, "order-1")
+    bodies = ledger.read(
+        lambda tx: tx.all("SELECT change FROM events WHERE payment_id = ? ORDER BY seq", (payment.id,))
+    ).result()
+    head = GENESIS
+    for event, (body,) in zip(ledger.events(payment.id).result(), bodies, strict=True):
+        assert event.prev_hash == head
+        head = chain_hash(head, payment.id, event.seq, to_ms(event.at), event.source, body.encode())
+        assert event.hash == head
+
+
+def test_list_filters_and_orders(ledger: SqlLedger) -> None:
+    """Newest first; every given condition holds."""
+    paid, pending = paid_payment(ledger, "order-1"), pending_payment(ledger, "order-2", account="other")
+    uncertain = ledger.begin(begun("order-3")).result().payment
+    mismatch = observe(ledger, seen(paid.order_number, Status.PAID, charge="C2"))[0].payment
+
+    def listed(**fields: object) -> list[str]:
+        return [payment.id for payment in ledger.list(Filter(**fields)).result()]  # type: ignore[arg-type]
+
+    assert listed() == sorted([paid.id, pending.id, uncertain.id], reverse=True)
+    assert listed(limit=1) == [uncertain.id]
+    assert listed(account="other") == [pending.id]
+    assert listed(status=Status.PAID) == [paid.id]
+    assert listed(review=True) == [mismatch.id]
+    assert listed(uncertain=True) == [uncertain.id]
+    assert listed(uncertain=False, review=False) == [pending.id]
+    assert listed(created_before=paid.created_at) == []
+
+
+@pytest.mark.parametrize("statement", ["UPDATE events SET at = 0", "DELETE FROM events"])
+def test_events_are_append_only(database: Database, statement: str) -> None:
+    """The database itself refuses to change or remove an event, whoever asks."""
+    ledger = database.open()
+    payment = pending_payment(ledger, "order-1")
+    before = ledger.events(payment.id).result()
+    with pytest.raises(Exception, match="append-only"):
+        database.run(statement)
+    assert ledger.events(payment.id).result() == before
+
+
+def test_text_no_database_can_hold_is_refused(ledger: SqlLedger) -> None:
+    """NUL characters and broken Unicode are refused as a request, on both databases, before anything is written."""
+    for text in ("nul\x00", "\ud800"):
+        with pytest.raises(InvalidField):
+            ledger.begin(begun(text)).result()
+        for read in (ledger.get, ledger.events, lambda text: ledger.find(None, text)):
+            with pytest.raises(RequestError):
+                read(text).result()
+        with pytest.raises(RequestError):
+            ledger.change(text, refunding("r1"), Source.CALLER).result()
+        assert observe(ledger, seen(text, Status.PAID)) == ()
+    payment = paid_payment(ledger, "order-1")
+    with pytest.raises(InvalidField):
+        ledger.change(payment.id, refunding("r\x00"), Source.CALLER).result()
+    words = replace(seen(payment.order_number, Status.PAID, charge="C9"), words={"memo": "a\x00b\U0001f600"})
+    assert observe(ledger, words)[0].changed
+    assert all(verdict.difference is None for verdict in verify(ledger))
+
+
+def test_closed_ledger_refuses(ledger: SqlLedger) -> None:
+    """After `close` verbs say so; what was submitted before is done."""
+    last = ledger.begin(begun("order-1"))
+    ledger.close()
+    assert last.result().changed
+    with pytest.raises(LedgerUnavailable):
+        ledger.begin(begun("order-2")).result()
+    with pytest.raises(LedgerUnavailable):
+        ledger.get("P1").result()
+    ledger.close()
+
+
+def test_number_that_is_taken_is_refused(ledger: SqlLedger) -> None:
+    """Two payments never have one number: the second is refused, and leaves nothing behind."""
+    names = numbering()
+
+    def same(payment_id: str, reference: str) -> object:
+        base = begun(reference, payment_id=payment_id)
+
+        def at(now: datetime) -> object:
+            change = base(now)
+            return replace(
+                change, operation=replace(change.operation, id=f"{payment_id}-op", number=names.number)
+            )
+
+        return at
+
+    ledger.begin(same("P1", "order-1")).result()  # type: ignore[arg-type]
+    with pytest.raises(LedgerCorrupt, match="taken"):
+        ledger.begin(same("P2", "order-2")).result()  # type: ignore[arg-type]
+    assert ledger.find(None, "order-2").result() == ()

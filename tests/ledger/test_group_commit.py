@@ -1,0 +1,135 @@
+"""Many callers share a commit, and nothing else: each gets its own result or its own error."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from datetime import datetime
+
+import pytest
+from msgspec.structs import replace
+
+from paycore import Payment, Status
+from paycore.domain.events import Change, Source
+from paycore.errors import LedgerCorrupt, NotFound, RefundTooLarge
+from paycore.ledger.base import SqlLedger
+from paycore.ledger.clock import to_ms
+from tests.ledger.conftest import Database
+from tests.ledger.workload import ACCOUNT, begun, notice, paid_payment, pending_payment, refunding, seen
+
+
+@contextmanager
+def one_group(ledger: SqlLedger) -> Iterator[None]:
+    """What is submitted inside is committed as one group: the writer is kept busy until the block ends."""
+    waiting, go_on = threading.Event(), threading.Event()
+
+    def hold(payment: Payment, now: datetime) -> Sequence[Change]:
+        waiting.set()
+        go_on.wait(30)
+        return []
+
+    payment = ledger.begin(begun(f"held-{id(go_on)}")).result().payment
+    held = ledger.change(payment.id, hold, Source.CALLER)
+    waiting.wait(30)
+    try:
+        yield
+    finally:
+        go_on.set()
+        held.result()
+
+
+def _positions(ledger: SqlLedger, payment_ids: Sequence[str]) -> int:
+    """In how many different milliseconds these payments began: those of one group share theirs."""
+    return len({ledger.get(payment_id).result().created_at for payment_id in payment_ids})
+
+
+def test_group_of_many_is_one_transaction(ledger: SqlLedger) -> None:
+    """Units that wait together commit together, at one time."""
+    with one_group(ledger):
+        futures = [ledger.begin(begun(f"order-{n}")) for n in range(50)]
+    assert _positions(ledger, [future.result().payment.id for future in futures]) == 1
+
+
+def test_units_of_a_group_see_what_those_before_them_did(ledger: SqlLedger) -> None:
+    """One group begins, answers, pays and refunds a payment; the reference, the number and the cap hold within it."""
+    begin = begun("order-1", payment_id="P1")
+    number = begin(ledger.now()).operation.number
+    with one_group(ledger):
+        first, again = ledger.begin(begin), ledger.begin(begun("order-1"))
+        observed = ledger.observe(ACCOUNT, [seen(number, Status.PAID)], Source.POLL)
+        refunds = [ledger.change("P1", refunding(reference), Source.CALLER) for reference in ("r1", "r2")]
+    assert (first.result().changed, again.result().changed) == (True, False)
+    assert observed.result()[0].payment.status == "paid"
+    assert refunds[0].result().changed
+    assert isinstance(refunds[1].exception(), RefundTooLarge)
+    assert [event.seq for event in ledger.events("P1").result()] == [1, 2, 3]
+
+
+def test_failing_unit_does_not_harm_its_neighbours(ledger: SqlLedger) -> None:
+    """A refusal, a bug and a missing payment in one group: each caller gets its own error, the rest commits."""
+    paid = paid_payment(ledger, "order-0")
+
+    def bug(payment: Payment, now: datetime) -> Sequence[Change]:
+        raise ZeroDivisionError
+
+    with one_group(ledger):
+        good = [ledger.begin(begun(f"order-{n}")) for n in range(1, 10)]
+        broken = ledger.change(paid.id, bug, Source.CALLER)
+        missing = ledger.change("nobody", bug, Source.CALLER)
+        refund = ledger.change(paid.id, refunding("r1"), Source.CALLER)
+        too_much = ledger.change(paid.id, refunding("r2"), Source.CALLER)
+        more = [ledger.begin(begun(f"order-{n}")) for n in range(10, 20)]
+    assert isinstance(broken.exception(), ZeroDivisionError)
+    assert isinstance(missing.exception(), NotFound)
+    assert isinstance(too_much.exception(), RefundTooLarge)
+    assert refund.result().changed
+    assert _positions(ledger, [future.result().payment.id for future in good + more]) == 1
+
+
+def test_unit_that_the_database_refuses_is_alone_with_it(ledger: SqlLedger) -> None:
+    """A number that is taken spoils the group; its other units are then committed one by one."""
+    taken = begun("order-0", payment_id="P0")
+    ledger.begin(taken).result()
+
+    def same_operation(now: datetime) -> object:
+        return replace(begun("order-2", payment_id="P2")(now), operation=taken(now).operation)
+
+    with one_group(ledger):
+        one = ledger.begin(begun("order-1"))
+        bad: Future[object] = ledger.begin(same_operation)  # type: ignore[arg-type, assignment]
+        two = ledger.begin(begun("order-3"))
+    assert isinstance(bad.exception(), LedgerCorrupt)
+    assert one.result().changed
+    assert two.result().changed
+    assert ledger.find(None, "order-2").result() == ()
+
+
+def test_row_that_is_damaged_harms_nobody_else(database: Database) -> None:
+    """A payment whose row can't be read fails by itself, with its id, also among others."""
+    ledger = database.open()
+    bad, good = pending_payment(ledger, "order-1"), pending_payment(ledger, "order-2")
+    database.run(f"UPDATE payments SET body = '{{}}' WHERE id = '{bad.id}'")
+    with one_group(ledger):
+        futures = [
+            ledger.observe(ACCOUNT, [seen(p.order_number, Status.PAID)], Source.POLL) for p in (bad, good)
+        ]
+    with pytest.raises(LedgerCorrupt) as caught:
+        futures[0].result()
+    assert caught.value.payment_id == bad.id
+    assert futures[1].result()[0].changed
+
+
+def test_claim_within_a_group_sees_what_was_done_before(ledger: SqlLedger) -> None:
+    """A claim takes payments that became due in its own group."""
+    payment = pending_payment(ledger, "order-1")
+    with one_group(ledger):
+        ledger.record_notification(
+            ACCOUNT,
+            notice(b"hint", ledger.now()),
+            [seen(payment.order_number, Status.PAID)],
+            is_evidence=False,
+        )
+        claim = ledger.claim(limit=10, lease_s=30, ids=[payment.id])
+    now, claimed = claim.result()
+    assert claimed == (payment,)
+    assert to_ms(ledger.next_due([payment.id]).result() or now) == to_ms(now) + 30_000

@@ -1,0 +1,116 @@
+"""Payments made straight in the ledger: what tests, races and benchmarks of it do."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from paycore import Money, Payment
+from paycore.domain.decisions import Numbering, Outcome, begin_refund, end_attempt, new_operation
+from paycore.domain.events import Change, PaymentBegun, Source
+from paycore.domain.payment import (
+    Observation,
+    OperationKind,
+    Order,
+    PaymentObservation,
+    Redirect,
+    RefundObservation,
+    RefundStatus,
+    Status,
+)
+from paycore.domain.provider import Created, Done, Product
+from paycore.domain.wire import Notification
+from paycore.engine.ids import new_id
+from paycore.ledger.api import Committed, Decide, Ledger
+
+ACCOUNT = "hk"
+AMOUNT = Money("88.00", "HKD")
+PRODUCT = Product(method="toy", channel="web", currencies={"HKD": (1, 10**9)})
+DEADLINE = timedelta(seconds=10)
+
+
+def numbering() -> Numbering:
+    """Ids nobody has."""
+    return Numbering(operation_id=new_id(), number=new_id())
+
+
+def begun(
+    reference: str, *, account: str = ACCOUNT, deadline: timedelta = DEADLINE, payment_id: str | None = None
+) -> Callable[[datetime], PaymentBegun]:
+    """For `Ledger.begin`: a payment of 88 dollars with its first operation."""
+    own_id, names = payment_id or new_id(), numbering()
+
+    def at(now: datetime) -> PaymentBegun:
+        return PaymentBegun(
+            payment_id=own_id,
+            account=account,
+            provider="toy",
+            order=Order(reference=reference, amount=AMOUNT, method="toy", channel="web"),
+            operation=new_operation(OperationKind.CREATE, names, now, deadline, needs_action=True),
+        )
+
+    return at
+
+
+def answered(outcome: Outcome) -> Decide:
+    """For `Ledger.change`: the provider's answer to the operation that makes the order."""
+    return lambda payment, now: end_attempt(payment, payment.creation, outcome, now)
+
+
+def accepted(number: str) -> Outcome:
+    """The order is there, and this is the link to it."""
+    return Done(Created(observation=seen(number), action=Redirect(url="https://wallet.example/pay")))
+
+
+def seen(
+    number: str, status: Status = Status.PENDING, *, charge: str = "C1", amount: Money = AMOUNT
+) -> PaymentObservation:
+    """What the provider says of an order; `charge` is its own id of it."""
+    return PaymentObservation(number=number, status=status, provider_id=charge, amount=amount)
+
+
+def refund_seen(number: str, status: RefundStatus = RefundStatus.SUCCEEDED) -> RefundObservation:
+    """What the provider says of a refund."""
+    return RefundObservation(number=number, status=status, provider_id="F1")
+
+
+def refunding(reference: str, amount: Money | None = None) -> Decide:
+    """For `Ledger.change`: a refund of `amount`, or of all that is left."""
+    names = numbering()
+
+    def decide(payment: Payment, now: datetime) -> Sequence[Change]:
+        return begin_refund(
+            payment,
+            reference=reference,
+            amount=amount,
+            reason=None,
+            product=PRODUCT,
+            numbering=names,
+            now=now,
+            deadline=DEADLINE,
+        )
+
+    return decide
+
+
+def notice(body: bytes, at: datetime) -> Notification:
+    """A notification as it arrived."""
+    return Notification(body=body, headers={"x-toy-signature": "s"}, received_at=at)
+
+
+def pending_payment(ledger: Ledger, reference: str, *, account: str = ACCOUNT) -> Payment:
+    """A payment the provider has accepted, in two transactions as `create` makes them."""
+    payment = ledger.begin(begun(reference, account=account)).result().payment
+    outcome = accepted(payment.order_number)
+    return ledger.change(payment.id, answered(outcome), Source.REPLY).result().payment
+
+
+def paid_payment(ledger: Ledger, reference: str, *, account: str = ACCOUNT) -> Payment:
+    """A payment the provider says was paid."""
+    payment = pending_payment(ledger, reference, account=account)
+    return observe(ledger, seen(payment.order_number, Status.PAID), account=account)[0].payment
+
+
+def observe(
+    ledger: Ledger, *observations: Observation, account: str = ACCOUNT, source: Source = Source.POLL
+) -> tuple[Committed, ...]:
+    """Merge observations into the ledger."""
+    return ledger.observe(account, observations, source).result()
