@@ -1,0 +1,103 @@
+"""The ledger's clock: a step back of the system's clock doubles nothing and leaves nothing stuck."""
+
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from paycore.domain.decisions import may_send, send_again
+from paycore.domain.events import Source
+from paycore.ledger.api import Filter
+from paycore.ledger.clock import AHEAD_MAX, PAYBACK, LedgerClock
+from paycore.ledger.sqlite import SqliteLedger
+from tests.ledger.workload import DEADLINE, begun, pending_payment
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+SECOND = timedelta(seconds=1)
+
+
+class Hand:
+    """A system clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.at = NOON
+
+    def __call__(self) -> datetime:
+        return self.at
+
+
+@pytest.fixture
+def hand() -> Hand:
+    """The machine's clock, at noon."""
+    return Hand()
+
+
+def _open(path: Path, hand: Hand) -> SqliteLedger:
+    return SqliteLedger(path / "ledger.db", clock=hand, inline=True)
+
+
+@pytest.mark.parametrize("is_new_process", [False, True])
+def test_step_back_leaves_nothing_stuck(tmp_path: Path, hand: Hand, is_new_process: bool) -> None:
+    """After an hour's step back, what is under way comes due when its time is up, and not an hour later."""
+    with closing(_open(tmp_path, hand)) as first:
+        payment = first.begin(begun("order-1")).result().payment
+        hand.at -= HOUR
+        with closing(_open(tmp_path, hand)) as second:
+            ledger = second if is_new_process else first
+            assert ledger.claim(limit=10, lease_s=30).result()[1] == ()
+            hand.at += DEADLINE * 1.2
+            now, claimed = ledger.claim(limit=10, lease_s=30).result()
+            assert [p.id for p in claimed] == [payment.id]
+            assert may_send(claimed[0].creation, now)
+
+
+def test_step_back_sends_nothing_twice(tmp_path: Path, hand: Hand) -> None:
+    """Right after a step back, an operation that is under way may not be sent again, by nobody."""
+    with closing(_open(tmp_path, hand)) as ledger:
+        payment = ledger.begin(begun("order-1")).result().payment
+        hand.at -= HOUR
+        hand.at += DEADLINE / 2
+        committed = ledger.change(
+            payment.id, lambda p, now: send_again(p, p.creation.id, now, DEADLINE), Source.RECOVERY
+        ).result()
+        assert not committed.changed
+        assert not may_send(payment.creation, ledger.now())
+
+
+def test_step_back_keeps_events_in_order(tmp_path: Path, hand: Hand) -> None:
+    """The history's times never run backwards, also over processes that start after the step."""
+    with closing(_open(tmp_path, hand)) as ledger:
+        payment = pending_payment(ledger, "order-1")
+        hand.at -= HOUR
+        pending_payment(ledger, "order-2")
+    with closing(_open(tmp_path, hand)) as ledger:
+        other = pending_payment(ledger, "order-3")
+        assert other.created_at >= payment.updated_at
+        assert [p.reference for p in ledger.list(Filter()).result()] == ["order-3", "order-2", "order-1"]
+
+
+def test_step_back_is_made_up_for_slowly() -> None:
+    """A step that was a correction: the ledger's clock goes slower until it agrees, and never stands still."""
+    hand = Hand()
+    clock = LedgerClock(hand)
+    newest = clock.catch_up(None)
+    hand.at -= HOUR
+    ahead = [clock.catch_up(newest) - hand.at]
+    for _ in range(12):
+        before = clock.now()
+        hand.at += HOUR
+        now = clock.catch_up(before)
+        assert now - before >= HOUR - HOUR / PAYBACK
+        ahead.append(now - hand.at)
+    assert ahead[0] == HOUR
+    assert ahead == sorted(ahead, reverse=True)
+    assert ahead[-1] == timedelta()
+
+
+def test_wild_time_in_the_ledger_is_not_followed() -> None:
+    """One event from a machine whose clock was years ahead does not take everybody along."""
+    clock = LedgerClock(Hand())
+    assert clock.catch_up(NOON + AHEAD_MAX + SECOND) == NOON
+    assert clock.catch_up(NOON + AHEAD_MAX) == NOON + AHEAD_MAX
