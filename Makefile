@@ -56,8 +56,8 @@ docs-serve: $(DEV)  ## serve the documentation on a local port and rebuild on ch
 bench: $(DEV)  ## measure, and print each figure beside its bar
 	@$(BIN)/python -m benchmarks
 
-proof: $(DEV)  ## simulate 300 seeds of callers, workers, crashes and a faulty wire
-	@$(BIN)/python -m tests.simulation
+proof: $(DEV)  ## kill matrix, simulation, races and planted bugs, in one table
+	@$(BIN)/python -m tests.proof
 
 coverage: $(DEV)  ## run the tests and print what they do not reach
 	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term-missing:skip-covered $(ARGS)

@@ -1,0 +1,103 @@
+"""The rows of the table, each made by the package that knows how."""
+
+import importlib
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+
+import msgspec
+
+from tests.kill.cases import Database, all_cases
+from tests.kill.matrix import Crew, run_mutant, tally
+from tests.kill.mutants import MUTANTS
+from tests.support.postgres import embedded_postgres
+
+
+class Row(msgspec.Struct, kw_only=True):
+    """
+    One line: counts, None where a count makes no sense; or why it was not run.
+
+    `mutants`: planted bugs caught, of how many.
+    """
+
+    scenario: str
+    cases: int | None = None
+    doubled: int | None = None
+    lost: int | None = None
+    stuck: int | None = None
+    violations: int | None = None
+    mutants: tuple[int, int] | None = None
+    not_run: str = ""
+    problems: list[str] = msgspec.field(default_factory=list)
+
+    @property
+    def holds(self) -> bool:
+        """Whether it was run, found nothing wrong, and caught every planted bug."""
+        wrong = (self.doubled, self.lost, self.stuck, self.violations)
+        caught = self.mutants is None or self.mutants[0] == self.mutants[1]
+        return not (self.not_run or self.problems or any(wrong)) and caught
+
+
+class Size(msgspec.Struct, frozen=True):
+    """How much is tried."""
+
+    rounds: int
+    seeds: int
+
+
+CI = Size(rounds=1, seeds=300)
+FULL = Size(rounds=10, seeds=10_000)
+
+
+def killed(database: Database, size: Size) -> Row:
+    """Every step of every operation, at every gateway, on one database."""
+    with Crew() as crew:
+        cases = all_cases([database], size.rounds)
+        if database == "postgres":
+            with embedded_postgres() as server:
+                counted = tally(crew.run(cases, server))
+        else:
+            counted = tally(crew.run(cases))
+    if counted.not_reached:
+        counted.problems.append(f"{counted.not_reached} processes never came to their place")
+    return Row(
+        scenario=f"killed at every step, {database}",
+        cases=counted.cases,
+        doubled=counted.doubled,
+        lost=counted.lost,
+        stuck=counted.stuck,
+        violations=counted.violations,
+        problems=counted.problems,
+    )
+
+
+def kill_mutants(_size: Size) -> Row:
+    """Planted bugs that the kill matrix must find."""
+    with Crew() as crew:
+        found = [getattr(run_mutant(crew, name), mutant.shows) > 0 for name, mutant in MUTANTS.items()]
+    return Row(scenario="kill matrix, planted bugs", mutants=(sum(found), len(found)))
+
+
+def simulated(size: Size) -> Row:
+    """Seeded runs of callers, workers, crashes and a faulty wire, on every core."""
+    world = importlib.import_module("tests.simulation.world")
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        runs = list(pool.map(world.run_seed, range(size.seeds), chunksize=5))
+    problems = [f"seed {run.seed}: {violation}" for run in runs for violation in run.violations]
+    return Row(scenario="simulated seeds", cases=len(runs), violations=len(problems), problems=problems)
+
+
+def row_of(scenario: str, make: Callable[[Size], Row], size: Size) -> Row:
+    """The row, or why there is none."""
+    try:
+        return make(size)
+    except (ImportError, AttributeError) as missing:
+        return Row(scenario=scenario, not_run=f"{type(missing).__name__}: {missing}")
+
+
+def rows(size: Size) -> Iterator[Row]:
+    """Every row, as it is done."""
+    yield row_of("killed at every step, sqlite", lambda size: killed("sqlite", size), size)
+    yield row_of("killed at every step, postgres", lambda size: killed("postgres", size), size)
+    yield row_of("kill matrix, planted bugs", kill_mutants, size)
+    yield row_of("simulated seeds", simulated, size)
