@@ -14,10 +14,10 @@ NETWORK = frozenset(
 """File system types as the kernel names them; a virtual machine's shared folder is `9p`."""
 
 
-def network_file_system(path: Path, mounts: Path = MOUNTS) -> str | None:
+def network_file_system(path: Path) -> str | None:
     """The type of the network file system `path` is on; None when it is local, or the system does not tell."""
     try:
-        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return None
     real = os.path.realpath(path)

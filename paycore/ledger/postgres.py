@@ -177,8 +177,10 @@ class PostgresLedger(SqlLedger):
                 connection.execute(_FORGET_DEAD)
                 connection.execute(_REGISTER, (self._id,))
             except psycopg.Error as error:
+                if not is_lost(error, connection):
+                    raise self._server.typed(error) from error
                 self._drop_writer()
-                raise AgainError(self._server.typed(error)) from None
+                raise AgainError(self._server.unavailable(error)) from None
             self._is_registered = True
         return connection
 
@@ -254,22 +256,18 @@ class PostgresLedger(SqlLedger):
         connection = self._connected()
         if not pending("postgres", _applied(connection)):
             return
-        connection.execute("SELECT pg_advisory_lock(%s)", (_MIGRATION_LOCK,))
-        try:
+        with connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS meta"
                 " (schema integer PRIMARY KEY, sha256 text NOT NULL, at bigint NOT NULL)"
             )
             for migration in pending("postgres", _applied(connection)):
-                with connection.transaction():
-                    connection.execute(migration.sql.encode())
-                    connection.execute(
-                        "INSERT INTO meta VALUES (%s, %s, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)",
-                        (migration.number, migration.sha256),
-                    )
-        finally:
-            with suppress(psycopg.Error):
-                connection.execute("SELECT pg_advisory_unlock(%s)", (_MIGRATION_LOCK,))
+                connection.execute(migration.sql.encode())
+                connection.execute(
+                    "INSERT INTO meta VALUES (%s, %s, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)",
+                    (migration.number, migration.sha256),
+                )
 
     def _typed(self, work: Callable[[], None]) -> None:
         """Run a part of opening; whatever goes wrong, nothing stays open."""

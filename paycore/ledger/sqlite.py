@@ -41,6 +41,10 @@ WATCH_EVERY_S = 0.05
 """How often a watcher looks for commits of other processes; one look costs some microseconds."""
 
 
+BUSY_MAX_S = 5.0
+"""How long to wait for a program that locks the file without taking turns at the lock file."""
+
+
 class SqliteTransaction:
     """One open transaction on a connection."""
 
@@ -84,6 +88,7 @@ class SqliteLedger(SqlLedger):
     ) -> None:
         super().__init__()
         self.path = Path(path)
+        self._wait_max_s = wait_max_s
         self._clock = LedgerClock(clock)
         _refuse_network(self.path)
         with _typed(self.path):
@@ -179,7 +184,7 @@ class SqliteLedger(SqlLedger):
             uri=True,
             isolation_level=None,
             check_same_thread=False,
-            timeout=5.0,
+            timeout=min(BUSY_MAX_S, self._wait_max_s),
             cached_statements=256,
         )
         if not read_only:

@@ -1,0 +1,116 @@
+"""`verify` finds what does not follow from the history, and `export` writes everything down."""
+
+import hashlib
+import json
+
+import pytest
+
+from paycore import Status
+from paycore.domain.events import GENESIS, Source
+from paycore.ledger.audit import PAGE, Verdict, export, verify
+from paycore.ledger.base import SqlLedger
+from tests.ledger.conftest import Database
+from tests.ledger.workload import begun, observe, paid_payment, pending_payment, refund_seen, refunding, seen
+
+FREE_EVENTS = {
+    True: ("DROP TRIGGER events_are_never_updated", "DROP TRIGGER events_are_never_deleted"),
+    False: ("ALTER TABLE events DISABLE TRIGGER USER",),
+}
+
+
+def _whole_life(ledger: SqlLedger, reference: str) -> str:
+    payment = paid_payment(ledger, reference)
+    refunded = ledger.change(payment.id, refunding(f"refund of {reference}"), Source.CALLER).result().payment
+    observe(ledger, refund_seen(refunded.refunds[0].number))
+    return payment.id
+
+
+def _wrong(ledger: SqlLedger) -> list[Verdict]:
+    return [verdict for verdict in verify(ledger) if verdict.difference is not None]
+
+
+def test_verify_untouched_ledger_holds(ledger: SqlLedger) -> None:
+    """Every payment, whatever it went through, follows from its events; one verdict for each."""
+    ids = [_whole_life(ledger, f"order-{n}") for n in range(3)]
+    ids += [pending_payment(ledger, "pending").id, ledger.begin(begun("begun")).result().payment.id]
+    contradicted = paid_payment(ledger, "contradicted")
+    observe(ledger, seen(contradicted.order_number, Status.PAID, charge="C2"))
+    verdicts = list(verify(ledger))
+    assert [verdict.payment_id for verdict in verdicts] == sorted([*ids, contradicted.id])
+    assert [verdict for verdict in verdicts if verdict.difference] == []
+    assert {verdict.events for verdict in verdicts} == {1, 2, 4, 5}
+
+
+def test_verify_goes_page_by_page(ledger: SqlLedger) -> None:
+    """More payments than a page are all looked at, once."""
+    count = PAGE * 2 + 1
+    for future in [ledger.begin(begun(f"order-{n}")) for n in range(count)]:
+        future.result()
+    assert len({verdict.payment_id for verdict in verify(ledger)}) == count
+
+
+@pytest.mark.parametrize(
+    ("tampering", "where"),
+    [
+        ("UPDATE payments SET status = 'failed' WHERE id = '{id}'", "status"),
+        ("UPDATE payments SET paid_minor = 1 WHERE id = '{id}'", "paid_minor"),
+        ("UPDATE payments SET amount_minor = 1 WHERE id = '{id}'", "amount_minor"),
+        ("UPDATE payments SET head = prev_hash FROM events WHERE id = payment_id AND id = '{id}'", "head"),
+        ("UPDATE payments SET body = replace(body, 'HKD', 'JPY') WHERE id = '{id}'", "body order"),
+        ("UPDATE payments SET body = replace(body, '\"C1\"', '\"C2\"') WHERE id = '{id}'", "body charges"),
+        ("UPDATE payments SET body = 'nonsense' WHERE id = '{id}'", "body"),
+        ("UPDATE events SET at = at + 1 WHERE seq = 2 AND payment_id = '{id}'", "event 2 hash"),
+        ("UPDATE events SET source = 'operator' WHERE seq = 3 AND payment_id = '{id}'", "event 3 hash"),
+        ("UPDATE events SET change = replace(change, 'C1', 'C9') WHERE payment_id = '{id}'", "event 2 hash"),
+        ("UPDATE events SET status_to = 'failed' WHERE seq = 2 AND payment_id = '{id}'", "event 2 status_to"),
+        ("UPDATE events SET prev_hash = hash WHERE seq = 3 AND payment_id = '{id}'", "event 3 prev_hash"),
+        ("DELETE FROM events WHERE seq = 2 AND payment_id = '{id}'", "event 2"),
+        ("DELETE FROM events WHERE seq = 5 AND payment_id = '{id}'", "head"),
+        ("DELETE FROM operations WHERE kind = 'refund' AND payment_id = '{id}'", "operations"),
+        ("DELETE FROM refunds WHERE payment_id = '{id}'", "refunds"),
+    ],
+)
+def test_verify_tampered_reports_the_first_difference(database: Database, tampering: str, where: str) -> None:
+    """Whoever changes a row behind paycore's back is found out, with the payment and the place."""
+    ledger = database.open()
+    ids = [_whole_life(ledger, f"order-{n}") for n in range(3)]
+    database.run(*FREE_EVENTS[database.is_sqlite], tampering.format(id=ids[1]))
+    (verdict,) = _wrong(ledger)
+    assert verdict.payment_id == ids[1]
+    assert verdict.difference is not None
+    assert verdict.difference.where == where
+    assert verdict.difference.stored != verdict.difference.derived
+
+
+def test_verify_history_rewritten_with_fitting_hashes_contradicts_the_row(database: Database) -> None:
+    """Forging the last event and its hash is not enough: the payment's head, and what follows, differ."""
+    ledger = database.open()
+    payment = paid_payment(ledger, "order-1")
+    last = ledger.events(payment.id).result()[-1]
+    body = json.dumps({"type": "observed"})
+    forged = hashlib.sha256(last.prev_hash + body.encode()).hexdigest()
+    quote = f"x'{forged}'" if database.is_sqlite else f"'\\x{forged}'::bytea"
+    database.run(
+        *FREE_EVENTS[database.is_sqlite],
+        f"UPDATE events SET change = '{body}', hash = {quote} WHERE seq = {last.seq} AND payment_id = '{payment.id}'",
+    )
+    (verdict,) = _wrong(ledger)
+    assert verdict.difference is not None
+    assert verdict.difference.where == "event 3 hash"
+
+
+def test_export_is_the_whole_ledger_and_its_hashes_hold(ledger: SqlLedger) -> None:
+    """One JSON object a line: each payment, then its events; the chain can be checked from the lines alone."""
+    ids = sorted(_whole_life(ledger, f"order-{n}") for n in range(2))
+    lines = list(export(ledger))
+    records = [json.loads(line) for line in lines]
+    assert [r["id"] for r in records if r["type"] == "payment"] == ids
+    assert not any("\n" in line for line in lines)
+    for payment_id in ids:
+        head = GENESIS.hex()
+        events = [r for r in records if r["type"] == "event" and r["payment_id"] == payment_id]
+        assert [event["seq"] for event in events] == [1, 2, 3, 4, 5]
+        for event in events:
+            assert event["prev_hash"] == head
+            head = event["hash"]
+    assert records[0]["payment"]["order"]["amount"] == [8800, "HKD", 2]

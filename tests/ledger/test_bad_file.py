@@ -1,0 +1,229 @@
+"""SQLite files that can't be used: each a typed error that says what to do, and nothing half-written."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from paycore.errors import (
+    ConfigError,
+    LedgerCorrupt,
+    LedgerError,
+    LedgerFull,
+    LedgerReadOnly,
+    LedgerUnavailable,
+)
+from paycore.ledger import mounts, open_ledger
+from paycore.ledger.audit import verify
+from paycore.ledger.sqlite import SqliteLedger
+from tests.ledger.workload import begun, paid_payment, pending_payment
+
+NOBODY = 65534
+
+HOLD_THE_LOCK = """
+import fcntl, sys, time
+file = open(sys.argv[1], "w")
+fcntl.flock(file, fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the ledger is to be."""
+    return tmp_path / "ledger.db"
+
+
+def _make(path: Path, payments: int = 1) -> None:
+    with closing(SqliteLedger(path)) as ledger:
+        for n in range(payments):
+            paid_payment(ledger, f"order-{n}")
+
+
+def test_disk_full_says_so_and_goes_on_once_there_is_room(path: Path) -> None:
+    """Without room nothing is written, by halves either; with room again the same ledger works."""
+    with closing(SqliteLedger(path, inline=True)) as ledger:
+        payment = pending_payment(ledger, "order-1")
+        (pages,) = ledger._writer.execute("PRAGMA page_count").fetchone()
+        ledger._writer.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(LedgerFull, match="free some disk space") as caught:
+            _begin_many(ledger, 200)
+        assert caught.value.money_moved == "maybe"
+        assert caught.value.who_acts == "operator"
+        ledger._writer.execute("PRAGMA max_page_count = 1000000")
+        assert ledger.begin(begun("order-2")).result().changed
+        assert ledger.get(payment.id).result() == payment
+        assert all(verdict.difference is None for verdict in verify(ledger))
+
+
+def _begin_many(ledger: SqliteLedger, count: int) -> None:
+    for n in range(count):
+        ledger.begin(begun(f"more-{n}")).result()
+
+
+@contextmanager
+def unprivileged(folder: Path) -> Iterator[None]:
+    """Without the right to write in `folder`: as another user when we are root, who may write everywhere."""
+    if os.geteuid() == 0:
+        os.seteuid(NOBODY)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+        return
+    modes = {entry: entry.stat().st_mode for entry in (*folder.iterdir(), folder)}
+    for entry, mode in modes.items():
+        entry.chmod(mode & ~0o222)
+    try:
+        yield
+    finally:
+        for entry, mode in modes.items():
+            entry.chmod(mode)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users can look into."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_read_only_file_and_folder(open_folder: Path) -> None:
+    """A ledger that may be read and not written is refused when it is opened, and so is a new one there."""
+    _make(open_folder / "ledger.db")
+    for name in ("ledger.db", "new.db"):
+        with unprivileged(open_folder), pytest.raises(LedgerReadOnly, match="permissions") as caught:
+            SqliteLedger(open_folder / name)
+        assert caught.value.money_moved == "no"
+    with closing(SqliteLedger(open_folder / "ledger.db")) as ledger:
+        assert all(verdict.difference is None for verdict in verify(ledger))
+
+
+def test_file_that_becomes_read_only(path: Path) -> None:
+    """A ledger that loses its right to write while it is open sends nothing more, and says why."""
+    with closing(SqliteLedger(path, inline=True)) as ledger:
+        ledger._writer.execute("PRAGMA query_only = ON")
+        with pytest.raises(LedgerReadOnly):
+            ledger.begin(begun("order-1")).result()
+
+
+def test_not_a_database(path: Path) -> None:
+    """A file of something else is left as it is."""
+    path.write_text("dear diary, " * 1000)
+    with pytest.raises(LedgerCorrupt, match="is not a ledger"):
+        SqliteLedger(path)
+    assert path.read_text().startswith("dear diary")
+
+
+def test_database_of_something_else(path: Path) -> None:
+    """A database of another application is left as it is."""
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE payments (id)")
+    with pytest.raises(LedgerCorrupt, match="not a ledger"):
+        SqliteLedger(path)
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("payments",)]
+
+
+def test_damaged_file(path: Path) -> None:
+    """Damage is told from other trouble, when it is met: on opening, reading or writing."""
+    _make(path, payments=30)
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(os.urandom(size - 4096))
+    with (
+        pytest.raises(LedgerCorrupt, match="restore a backup") as caught,
+        closing(SqliteLedger(path)) as ledger,
+    ):
+        list(verify(ledger))
+    assert caught.value.money_moved == "maybe"
+
+
+def test_folder_that_does_not_exist(tmp_path: Path) -> None:
+    """A path into nowhere names the path."""
+    with pytest.raises(LedgerUnavailable, match=r"nowhere.*check that its folder exists"):
+        open_ledger(f"sqlite:///{tmp_path}/nowhere/ledger.db")
+
+
+def test_folder_in_the_file_s_place(path: Path) -> None:
+    """A folder is no ledger."""
+    path.mkdir()
+    with pytest.raises(LedgerError):
+        SqliteLedger(path)
+
+
+def test_lock_held_by_a_stopped_process(path: Path) -> None:
+    """Somebody who holds the lock and does not move is waited for, then named; afterwards all goes on."""
+    with closing(SqliteLedger(path, wait_max_s=0.2)) as ledger:
+        holder = subprocess.Popen(
+            [sys.executable, "-c", HOLD_THE_LOCK, f"{path}-lock"], stdout=subprocess.PIPE
+        )
+        with holder:
+            assert holder.stdout is not None
+            holder.stdout.readline()
+            holder.send_signal(signal.SIGSTOP)
+            with pytest.raises(LedgerUnavailable, match=r"another process has held .*-lock"):
+                ledger.begin(begun("order-1")).result()
+            with pytest.raises(LedgerUnavailable):
+                SqliteLedger(path, wait_max_s=0.1)
+            holder.kill()
+        assert ledger.begin(begun("order-1")).result().changed
+
+
+def test_file_locked_by_another_program(path: Path) -> None:
+    """A database shell in the middle of a transaction is waited for, then complained about."""
+    with closing(SqliteLedger(path, wait_max_s=0.2)) as ledger, closing(sqlite3.connect(path)) as shell:
+        shell.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LedgerUnavailable, match=r"kept the ledger .* locked"):
+            ledger.begin(begun("order-1")).result()
+        shell.rollback()
+        assert ledger.begin(begun("order-1")).result().changed
+
+
+MOUNTINFO = """\
+22 27 0:21 / /proc rw,relatime - proc proc rw
+27 1 254:0 / / rw,relatime - ext4 /dev/vda rw
+90 27 0:50 / {point} rw - {kind} server:/share rw
+"""
+
+
+@pytest.mark.parametrize("kind", ["nfs4", "cifs", "smb3", "fuse.sshfs", "9p"])
+def test_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Where locks do not hold no ledger is opened, and no file made."""
+    share = tmp_path / "share with a space"
+    (share / "below").mkdir(parents=True)
+    table = tmp_path / "mountinfo"
+    table.write_text(MOUNTINFO.format(point=str(share).replace(" ", "\\040"), kind=kind))
+    monkeypatch.setattr(mounts, "MOUNTS", table)
+    with pytest.raises(ConfigError, match=rf"network file system \({kind}\).*local disk"):
+        SqliteLedger(share / "below" / "ledger.db")
+    assert list((share / "below").iterdir()) == []
+    with closing(SqliteLedger(tmp_path / "ledger.db")) as ledger:
+        assert ledger.begin(begun("order-1")).result().changed
+
+
+def test_local_mount_below_a_network_one_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What counts is the file system the folder is on, not one above it."""
+    table = tmp_path / "mountinfo"
+    table.write_text(
+        MOUNTINFO.format(point=tmp_path.parent, kind="nfs")
+        + f"91 90 0:51 / {tmp_path} rw - ext4 /dev/vdb rw\n"
+    )
+    monkeypatch.setattr(mounts, "MOUNTS", table)
+    SqliteLedger(tmp_path / "ledger.db").close()
+
+
+def test_unknown_dsn() -> None:
+    """A DSN of another kind is refused with the kinds there are."""
+    with pytest.raises(ConfigError, match=r"sqlite:///file.db or postgresql://"):
+        open_ledger("mysql://root:secret@localhost/pay")

@@ -1,0 +1,215 @@
+"""PostgreSQL that can't be reached, or goes away: typed errors without the password, and exactly one change each."""
+
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import closing
+from typing import Any
+
+import psycopg
+import pytest
+from msgspec.structs import replace
+
+from paycore import Status
+from paycore.domain.events import Source
+from paycore.errors import ConfigError, LedgerCorrupt, LedgerReadOnly, LedgerUnavailable, PaycoreError
+from paycore.ledger import open_ledger
+from paycore.ledger.api import Filter
+from paycore.ledger.audit import verify
+from paycore.ledger.postgres import PostgresLedger
+from tests.ledger.workload import begun, paid_payment, pending_payment, refunding, seen
+from tests.support.postgres import PostgresServer
+
+CANARY = "c4n4ry-p4ssw0rd"
+
+
+@pytest.fixture
+def ledger(postgres_dsn: str) -> Iterator[PostgresLedger]:
+    """A ledger on an empty database."""
+    with closing(PostgresLedger(postgres_dsn)) as opened:
+        yield opened
+
+
+def _everything_said(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error)) + repr(error)
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        f"postgresql://u:{CANARY}@127.0.0.1:1/pay",
+        f"postgresql://u:{CANARY}@no-such-host.invalid/pay",
+        f"postgresql://u:{CANARY}@127.0.0.1:port/pay",
+        f"postgresql://u:{CANARY}%@127.0.0.1/pay",
+        f"postgresql://u:{CANARY}@127.0.0.1/pay?no_such_option=1",
+        f"postgresql://u:{CANARY}@/pay?host=/nowhere",
+    ],
+)
+def test_wrong_dsn_is_one_clear_line_without_the_password(dsn: str) -> None:
+    """Whatever is wrong with the DSN, the error is typed, short, and does not hold the password."""
+    with pytest.raises((ConfigError, LedgerUnavailable)) as caught:
+        open_ledger(dsn)
+    assert "\n" not in caught.value.message
+    assert CANARY not in _everything_said(caught.value)
+
+
+def test_password_is_in_no_repr(postgres_dsn: str) -> None:
+    """Neither the ledger nor its server shows the password."""
+    dsn = postgres_dsn.replace("postgres@", f"postgres:{CANARY}@")
+    with closing(PostgresLedger(dsn)) as ledger:
+        assert CANARY not in repr(ledger) + repr(ledger._server) + ledger._server.name
+
+
+def test_database_that_does_not_exist(postgres_server: PostgresServer) -> None:
+    """PostgreSQL's own words say which one it looked for."""
+    with pytest.raises(LedgerUnavailable, match="nowhere"):
+        open_ledger(postgres_server.dsn("nowhere"))
+
+
+def test_extra_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without psycopg the error says what to install."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.delitem(sys.modules, "paycore.ledger.postgres")
+    monkeypatch.delitem(sys.modules, "paycore.ledger.pgserver")
+    with pytest.raises(ConfigError, match=r"pip install 'paycore\[postgres\]'"):
+        open_ledger("postgresql://localhost/pay")
+
+
+def test_database_of_something_else(postgres_dsn: str) -> None:
+    """Tables of another application are left alone, and nothing is left between them."""
+    with psycopg.connect(postgres_dsn, autocommit=True) as shell:
+        shell.execute("CREATE TABLE payments (id int)")
+        with pytest.raises(LedgerCorrupt, match="not paycore's"):
+            open_ledger(postgres_dsn)
+        tables = shell.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+    assert tables == [("payments",)]
+
+
+def test_read_only_database(ledger: PostgresLedger, postgres_dsn: str) -> None:
+    """A standby, or a user without rights: nothing is written, and the error says so."""
+    name = psycopg.conninfo.conninfo_to_dict(postgres_dsn)["dbname"]
+    with psycopg.connect(postgres_dsn, autocommit=True) as shell:
+        shell.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
+    with closing(PostgresLedger(postgres_dsn)) as other:
+        with pytest.raises(LedgerReadOnly) as caught:
+            other.begin(begun("order-1")).result()
+        assert caught.value.money_moved == "no"
+        assert other.find(None, "order-1").result() == ()
+
+
+def test_server_down_and_back(postgres_server: PostgresServer, postgres_dsn: str) -> None:
+    """While the server is down every verb says so after the patience; once it is back the same ledger works."""
+    with closing(PostgresLedger(postgres_dsn, patience_s=0.2)) as ledger:
+        payment = paid_payment(ledger, "order-1")
+        postgres_server.stop("immediate")
+        try:
+            calls: list[Future[Any]] = [
+                ledger.begin(begun("order-2")),
+                ledger.change(payment.id, refunding("r1"), Source.CALLER),
+                ledger.get(payment.id),
+            ]
+            for call in calls:
+                with pytest.raises(LedgerUnavailable, match="check that PostgreSQL runs") as caught:
+                    call.result()
+                assert caught.value.money_moved == "maybe"
+                assert "\n" not in caught.value.message
+            with pytest.raises(LedgerUnavailable):
+                open_ledger(postgres_dsn)
+        finally:
+            postgres_server.start()
+        assert ledger.begin(begun("order-2")).result().changed
+        assert ledger.get(payment.id).result() == payment
+
+
+def test_restart_within_the_patience_is_not_noticed(
+    ledger: PostgresLedger, postgres_server: PostgresServer
+) -> None:
+    """A call that is made while the server restarts simply takes longer."""
+    payment = pending_payment(ledger, "order-1")
+    postgres_server.stop("immediate")
+    calls: list[Future[Any]] = [ledger.begin(begun("order-2")), ledger.get(payment.id)]
+    postgres_server.start()
+    assert calls[0].result().changed
+    assert calls[1].result() == payment
+
+
+class _Unreliable:
+    """The writer's connection, whose next COMMIT goes wrong: just before the server does it, or just after."""
+
+    def __init__(self, connection: psycopg.Connection[Any], error: psycopg.Error, *, is_heard: bool) -> None:
+        self._connection = connection
+        self._error = error
+        self._is_heard = is_heard
+
+    def execute(self, statement: Any, *parameters: Any) -> Any:
+        if statement != "COMMIT" or self._error is None:
+            return self._connection.execute(statement, *parameters)
+        error, self._error = self._error, None
+        if self._is_heard:
+            self._connection.execute("COMMIT")
+        if error.sqlstate is None:
+            self._connection.close()
+        raise error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
+LOST = psycopg.OperationalError("server closed the connection unexpectedly")
+
+
+@pytest.mark.parametrize("is_heard", [True, False])
+def test_commit_without_an_answer_is_looked_up(ledger: PostgresLedger, is_heard: bool) -> None:
+    """Whether the lost commit took place or not: every caller gets the result of its own change, made once."""
+    payment = paid_payment(ledger, "order-1")
+    ledger._writer = _Unreliable(ledger._writer, LOST, is_heard=is_heard)  # type: ignore[arg-type, assignment]
+    futures = [ledger.begin(begun(f"more-{n}")) for n in range(20)]
+    refund = ledger.change(payment.id, refunding("r1"), Source.CALLER)
+    assert all(future.result().changed for future in futures)
+    assert refund.result().changed
+    assert refund.result().payment == ledger.get(payment.id).result()
+    assert len(ledger.events(payment.id).result()) == 4
+    assert all(verdict.difference is None for verdict in verify(ledger))
+
+
+def test_lost_commit_that_is_still_under_way_is_waited_for(ledger: PostgresLedger, postgres_dsn: str) -> None:
+    """The server may still be at it when the ledger asks: the answer comes when that has ended."""
+    assert ledger.begin(begun("order-1")).result().changed
+    number = ledger._commit_number
+    with psycopg.connect(postgres_dsn) as zombie:
+        zombie.execute("UPDATE writers SET commits = %s WHERE id = %s", (number + 1, ledger._id))
+        timer = threading.Timer(0.3, zombie.commit)
+        timer.start()
+        assert ledger._was_committed(number + 1)
+        timer.join()
+
+
+def test_loser_of_a_deadlock_is_run_again(ledger: PostgresLedger) -> None:
+    """PostgreSQL ends one of two transactions that wait for each other; nobody hears of it."""
+    deadlock = psycopg.errors.DeadlockDetected("deadlock detected")
+    ledger.begin(begun("order-1")).result()
+    ledger._writer = _Unreliable(ledger._writer, deadlock, is_heard=False)  # type: ignore[arg-type, assignment]
+    assert ledger.begin(begun("order-2")).result().changed
+    assert all(verdict.difference is None for verdict in verify(ledger))
+
+
+def test_two_processes_that_want_the_same_payments_both_get_through(postgres_dsn: str) -> None:
+    """In opposite orders, group against group: every change arrives, and nobody waits for ever."""
+    with closing(PostgresLedger(postgres_dsn)) as here, closing(PostgresLedger(postgres_dsn)) as there:
+        payments = [paid_payment(here, f"order-{n}") for n in range(6)]
+        futures: list[Future[Any]] = []
+        for turn in range(30):
+            for ledger, order in ((here, payments), (there, payments[::-1])):
+                futures += [
+                    ledger.observe("hk", [_total(payment.order_number, turn)], Source.POLL)
+                    for payment in order
+                ]
+        errors = [future.exception() for future in futures]
+        assert [error for error in errors if isinstance(error, PaycoreError)] == []
+        assert {payment.refunded_minor for payment in here.list(Filter()).result()} == {30}
+
+
+def _total(number: str, turn: int) -> Any:
+    return replace(seen(number, Status.PAID), refunded_minor=turn + 1)
