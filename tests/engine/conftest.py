@@ -11,7 +11,7 @@ from paycore.testing.toy import ToyGateway
 from tests.engine.tills import Kind, Till
 from tests.support.toy_http import KEY, ToyServer, toy_config, toy_plugins, toy_server
 
-TIMEOUT_S = 2.0
+TIMEOUT_S = 1.0
 PROOF_S = 0.1
 
 

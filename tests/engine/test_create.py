@@ -153,7 +153,7 @@ def test_create_absence_that_is_never_proof_is_not_acted_on(open_till: OpenTill,
 
 def test_create_reply_too_late_is_unknown(till: Till, gateway: ToyServer) -> None:
     """A reply after the deadline is no reply; what it would have said is learned by asking."""
-    gateway.set_faults(delay_s=3.5, path="/orders")
+    gateway.set_faults(delay_s=2.0, path="/orders")
     payment = till.create(channel="card")
     assert payment.status is Status.UNKNOWN
     assert till.query(payment).status is Status.PAID
