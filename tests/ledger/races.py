@@ -1,0 +1,257 @@
+"""
+The races: many processes that want the same payments, and a database that dies under load.
+
+    python -m tests.ledger.races --references 200 --changes 8000
+
+runs them at full size, on both databases, and prints what came of it; the test run does the same at a smaller one.
+"""
+
+import argparse
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+import psycopg
+
+from paycore import Client, Money, Payment
+from paycore.domain.events import Change, OperationSent, Source
+from paycore.ledger import open_ledger
+from paycore.ledger.audit import verify
+from paycore.ledger.base import SqlLedger
+from tests.ledger.workload import DEADLINE, begun
+from tests.support.postgres import PostgresServer, embedded_postgres
+from tests.support.toy_http import toy_config, toy_plugins, toy_process
+
+PROCESSES = 8
+CUT_EVERY_S = 0.03
+ROOT = Path(__file__).parents[2]
+
+
+# --- many processes, the same references -------------------------------------------------------------
+
+
+class CreateRace(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the same references, created by many processes at once."""
+
+    references: int
+    provider_calls: int
+    numbers: int
+    payments: int
+    answers: int
+    answers_without_link: int
+    taken_s: float
+
+    @property
+    def holds(self) -> bool:
+        """One payment, one number and one provider call for each reference, and everybody got the link."""
+        each_once = {self.provider_calls, self.numbers, self.payments} == {self.references}
+        return each_once and self.answers == PROCESSES * self.references and self.answers_without_link == 0
+
+
+def race_to_create(dsn: str, references: int) -> CreateRace:
+    """Let each process create every reference through a client of its own, all at the same time, over real HTTP."""
+    with toy_process(duplicates="charge_blindly") as gateway, contextlib.ExitStack() as stack:
+        arguments = ["--child", gateway.url, dsn, "--references", str(references)]
+        children = [stack.enter_context(_Child(arguments)) for _ in range(PROCESSES)]
+        for child in children:
+            child.read()  # it is ready
+        started = time.monotonic()
+        for child in children:
+            child.write("go")
+        answers = [answer for child in children for answer in child.read()]
+        taken_s = time.monotonic() - started
+        counts = gateway.counts()
+    return CreateRace(
+        references=references,
+        provider_calls=counts.requests.get("/orders", 0),
+        numbers=len(counts.orders),
+        payments=len({payment_id for payment_id, _ in answers}),
+        answers=len(answers),
+        answers_without_link=sum(not has_link for _, has_link in answers),
+        taken_s=taken_s,
+    )
+
+
+class _Child(contextlib.AbstractContextManager["_Child"]):
+    """Another process that runs this module, talked to in lines of JSON."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        command = [sys.executable, "-m", "tests.ledger.races", *arguments]
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def write(self, line: str) -> None:
+        """Say something to it."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+
+    def read(self) -> list[tuple[str, bool]]:
+        """Its next line; a child that died fails the race."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"a racer died with {self._process.wait(10)}")
+        answers: list[tuple[str, bool]] = json.loads(line)
+        return answers
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+
+def _race(url: str, dsn: str, references: int) -> None:
+    """One racer: says that it is ready, waits for the start, creates everything, and prints what it got."""
+    with Client(toy_config(url, dsn), plugins=toy_plugins()) as client:
+        print("[]", flush=True)
+        sys.stdin.readline()
+        answers = []
+        for n in range(references):
+            payment = client.create(
+                reference=f"order-{n}", amount=Money("88.00", "HKD"), method="toy", channel="web"
+            )
+            answers.append((payment.id, payment.action is not None))
+        print(json.dumps(answers), flush=True)
+
+
+# --- a database that dies under load -----------------------------------------------------------------
+
+
+class Storm(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of changes that were made while connections were cut and the server crashed."""
+
+    changes: int
+    applied: int
+    not_as_often_as_told: int
+    errors: tuple[str, ...]
+    connections_cut: int
+    restarts: int
+    differences: int
+    taken_s: float
+
+    @property
+    def holds(self) -> bool:
+        """Every change was applied exactly once, and every payment follows from its events."""
+        return self.applied == self.changes and not (
+            self.not_as_often_as_told or self.errors or self.differences
+        )
+
+
+def _send_once_more(payment: Payment, now: datetime) -> Sequence[Change]:
+    """A change that counts: applied twice, it shows."""
+    return [OperationSent(operation_id=payment.creation.id, sent_at=now, quiet_at=now + DEADLINE)]
+
+
+class _Lightning:
+    """Cuts the connections to a database every 30 ms, and once crashes the server."""
+
+    def __init__(self, server: PostgresServer, dsn: str) -> None:
+        self._server = server
+        self._dsn = dsn
+        self._over = threading.Event()
+        self._crash = threading.Event()
+        self.cut = 0
+        self.restarts = 0
+        self._thread = threading.Thread(target=self._strike, name="lightning")
+        self._thread.start()
+
+    def _strike(self) -> None:
+        while not self._over.wait(CUT_EVERY_S):
+            with contextlib.suppress(psycopg.Error):
+                self.cut += self._server.terminate_backends(self._dsn)
+            if self._crash.is_set() and not self.restarts:
+                self._server.restart("immediate")
+                self.restarts += 1
+
+    def crash(self) -> None:
+        """Let the server crash with the next stroke."""
+        self._crash.set()
+
+    def end(self) -> None:
+        """Let the weather clear up."""
+        self._over.set()
+        self._thread.join()
+
+
+def change_in_a_storm(server: PostgresServer, changes: int, *, callers: int = 8, payments: int = 50) -> Storm:
+    """Let callers on two ledgers change payments while the server is cut off and crashes in the middle."""
+    dsn = server.create_database()
+    ledgers = [open_ledger(dsn), open_ledger(dsn)]
+    ids = [ledgers[0].begin(begun(f"order-{n}")).result().payment.id for n in range(payments)]
+    told: Counter[str] = Counter()
+    errors: list[str] = []
+    left = iter(range(changes))
+    drawing = threading.Lock()
+    lightning = _Lightning(server, dsn)
+
+    def call(ledger: SqlLedger) -> None:
+        while True:
+            with drawing:
+                turn = next(left, None)
+            if turn is None:
+                return
+            if turn == changes // 2:
+                lightning.crash()
+            try:
+                committed = ledger.change(ids[turn % payments], _send_once_more, Source.RECOVERY).result()
+            except Exception as error:
+                errors.append(f"{type(error).__name__}: {error}")
+            else:
+                with drawing:
+                    told[committed.payment.id] += len(committed.events)
+
+    started = time.monotonic()
+    threads = [threading.Thread(target=call, args=(ledgers[n % 2],)) for n in range(callers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    taken_s = time.monotonic() - started
+    lightning.end()
+    found = {payment_id: ledgers[0].get(payment_id).result().creation.sends - 1 for payment_id in ids}
+    storm = Storm(
+        changes=changes,
+        applied=sum(found.values()),
+        not_as_often_as_told=sum(found[payment_id] != told[payment_id] for payment_id in ids),
+        errors=tuple(errors),
+        connections_cut=lightning.cut,
+        restarts=lightning.restarts,
+        differences=sum(verdict.difference is not None for verdict in verify(ledgers[0])),
+        taken_s=taken_s,
+    )
+    for ledger in ledgers:
+        ledger.close()
+    return storm
+
+
+def main() -> int:
+    """Run all races and print one line of JSON for each; 1 when one of them does not hold."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--references", type=int, default=200)
+    parser.add_argument("--changes", type=int, default=8000)
+    parser.add_argument("--child", nargs=2, metavar=("URL", "DSN"))
+    options = parser.parse_args()
+    if options.child:
+        _race(*options.child, options.references)
+        return 0
+    results: list[CreateRace | Storm] = []
+    with tempfile.TemporaryDirectory() as folder, embedded_postgres() as server:
+        results.append(race_to_create(f"sqlite:///{folder}/ledger.db", options.references))
+        results.append(race_to_create(server.create_database(), options.references))
+        results.append(change_in_a_storm(server, options.changes))
+    for result in results:
+        print(type(result).__name__, "holds:" if result.holds else "FAILS:", result)
+    return 0 if all(result.holds for result in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

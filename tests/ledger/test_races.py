@@ -1,0 +1,25 @@
+"""Many processes at once, and a database that dies under load: one provider call, one change, each."""
+
+import os
+
+from tests.ledger.conftest import Database
+from tests.ledger.races import change_in_a_storm, race_to_create
+from tests.support.postgres import PostgresServer
+
+REFERENCES = int(os.environ.get("RACE_REFERENCES", "25"))
+CHANGES = int(os.environ.get("RACE_CHANGES", "1500"))
+
+
+def test_eight_processes_with_the_same_references_call_the_provider_once_each(database: Database) -> None:
+    """Every reference is one payment, one number and one call to the provider, and all eight get its link."""
+    database.open().close()
+    race = race_to_create(database.dsn, REFERENCES)
+    assert race.holds, race
+
+
+def test_changes_while_the_server_dies_are_applied_once_each(postgres_server: PostgresServer) -> None:
+    """Connections cut every 30 ms and a crash in between: each change is applied once, as its caller was told."""
+    storm = change_in_a_storm(postgres_server, CHANGES)
+    assert storm.holds, storm
+    assert storm.restarts == 1
+    assert storm.connections_cut > 10
