@@ -12,7 +12,7 @@ from paycore import Money, Payment, Status
 from paycore.domain.codec import encode
 from paycore.domain.events import Event, Observed, OperationBegun, PaymentBegun, Source
 from paycore.domain.lifecycle import digest, evolve
-from paycore.domain.payment import Observation, RefundStatus
+from paycore.domain.payment import Failure, Observation, RefundStatus
 from paycore.ledger.audit import verify
 from paycore.ledger.base import SqlLedger
 from tests.ledger.workload import begun, refund_seen, refunding, seen
@@ -31,6 +31,11 @@ OBSERVATIONS: tuple[Observation, ...] = (
     refund_seen("R1", RefundStatus.PENDING),
     refund_seen("R1", RefundStatus.SUCCEEDED),
     refund_seen("R1", RefundStatus.FAILED),
+    *(
+        replace(fact, failure=Failure(code=code, message="no"))
+        for code in ("expired", "no_money")
+        for fact in (seen("N1", Status.FAILED), refund_seen("R1", RefundStatus.FAILED))
+    ),
 )
 
 Orders = tuple[list[Observation], list[Observation]]
