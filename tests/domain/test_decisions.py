@@ -1,0 +1,362 @@
+"""What a command may do to a payment as it stands: both sides of every rule."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from paycore import Money, RefundStatus, Status
+from paycore.domain.decisions import (
+    Numbering,
+    Outcome,
+    begin_close,
+    begin_refund,
+    end_attempt,
+    end_unsent,
+    first_difference,
+    give_up_absent,
+    may_send,
+    renumber,
+    send_again,
+    take_silence,
+)
+from paycore.domain.events import Change, OperationBegun, OperationEnded, OperationSent, ProvenAbsent
+from paycore.domain.payment import Failure, OperationKind, OperationState, Order
+from paycore.domain.provider import Created, Done, Rejected, Unknown
+from paycore.errors import NotSupported, ReferenceConflict, RefundTooLarge, WrongState
+from tests.domain.histories import AMOUNT, DEADLINE, LINK, NOW, QUIET, History, product
+
+NUMBERING = Numbering(operation_id="new", number="NEW")
+PROOF = timedelta(seconds=5)
+DECLINED = Failure(code="1205", message="declined")
+BAD_KEY = Failure(code="1108", message="bad signature", who_acts="operator")
+
+
+def paid() -> History:
+    """A payment of 88.00 HKD that is paid."""
+    return History().accepted().sees(Status.PAID)
+
+
+# --- the same reference ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "named"),
+    [
+        ("amount", Money("88.01", "HKD"), "amount"),
+        ("channel", "wap", "channel"),
+        ("extra", {"limit_pay": "no_credit"}, "extra"),
+        ("auth_code_hash", "0" * 64, "auth_code"),
+    ],
+)
+def test_first_difference_names_the_callers_field(field: str, value: object, named: str) -> None:
+    """The field as the caller knows it; a scanned code by its name, not by its hash's."""
+    order = {"reference": "r", "amount": AMOUNT, "method": "toy", "channel": "web"}
+    assert first_difference(Order(**order), Order(**{**order, field: value})) == named  # type: ignore[arg-type]
+    assert first_difference(Order(**order), Order(**order)) is None  # type: ignore[arg-type]
+
+
+# --- sending -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("history", "now", "expected"),
+    [
+        (History().ended(OperationState.INTENT), NOW, True),
+        (History(), QUIET - timedelta(milliseconds=1), False),
+        (History(), QUIET, True),
+        (History().unknown(), QUIET - timedelta(milliseconds=1), False),
+        (History().unknown(), QUIET, True),
+        (History().accepted(), QUIET, False),
+        (History().ended(OperationState.REJECTED, failure=DECLINED), QUIET, False),
+    ],
+)
+def test_sending_never_races_an_earlier_send(history: History, now: datetime, expected: bool) -> None:
+    """Certainly unsent: at once. Without an answer: after its deadline. Settled: never."""
+    assert may_send(history.payment.creation, now) is expected
+    assert bool(send_again(history.payment, "create-N1", now, DEADLINE)) is expected
+
+
+def test_sending_again_keeps_the_number_and_moves_the_deadline() -> None:
+    """It is the same operation: only when it was sent, and until when it may be under way, are new."""
+    (change,) = send_again(History().unknown().payment, "create-N1", QUIET, DEADLINE)
+    assert change == OperationSent(operation_id="create-N1", sent_at=QUIET, quiet_at=QUIET + DEADLINE)
+    again = History().unknown().change(change).payment.creation
+    assert (again.number, again.state, again.sends) == ("N1", OperationState.SENT, 2)
+
+
+def test_sending_what_never_left_is_a_first_send() -> None:
+    """However often the provider could not be reached, the payment is `created` and not `unknown`."""
+    history = History()
+    for _ in range(3):
+        history.change(*end_unsent(history.payment, history.payment.creation, NOW))
+        assert (history.payment.status, history.payment.uncertain) == (Status.CREATED, False)
+        history.sent_again()
+        assert history.payment.creation.sends == 1
+
+
+def test_not_sent_after_a_send_that_may_have_arrived_is_still_unknown() -> None:
+    """The last send did not leave, but an earlier one may have: only asking settles it."""
+    history = History().unknown().sent_again(at=QUIET)
+    history.change(*end_unsent(history.payment, history.payment.creation, QUIET))
+    assert (history.payment.status, history.payment.creation.state) == (
+        Status.UNKNOWN,
+        OperationState.UNKNOWN,
+    )
+
+
+# --- how an attempt ends -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "state"),
+    [
+        ("created", Status.PENDING, OperationState.DONE),
+        (Rejected(failure=DECLINED), Status.FAILED, OperationState.REJECTED),
+        (Rejected(failure=BAD_KEY), Status.CREATED, OperationState.REJECTED),
+        (Rejected(failure=DECLINED, is_duplicate=True), Status.UNKNOWN, OperationState.UNKNOWN),
+        (Unknown(problem="HTTP 500"), Status.UNKNOWN, OperationState.UNKNOWN),
+        ("incomplete", Status.PENDING, OperationState.UNKNOWN),
+    ],
+)
+def test_answer_ends_the_attempt(outcome: Any, status: Status, state: OperationState) -> None:
+    """Definite answers settle; refusals of the account or of a number in use are no failure of the payment."""
+    history = History()
+    seen = history.order_is(Status.PENDING)
+    outcomes: dict[str, Outcome] = {
+        "created": Done(Created(observation=seen, action=LINK)),
+        "incomplete": Unknown(problem="no url", observation=seen),
+    }
+    outcome = outcomes.get(outcome, outcome) if isinstance(outcome, str) else outcome
+    history.change(*end_attempt(history.payment, history.payment.creation, outcome, NOW))
+    assert (history.payment.status, history.payment.creation.state) == (status, state)
+    assert history.payment.creation.quiet_at == NOW, "this attempt's request is not under way any more"
+
+
+# --- a new number ------------------------------------------------------------------------------------
+
+
+def test_renumber_after_a_refused_account_and_after_a_confirmed_close() -> None:
+    """Only when the present number can't be paid any more is there a new one, in the same payment."""
+    refused = History().ended(OperationState.REJECTED, failure=BAD_KEY)
+    replaced = History().unknown().sees(Status.PENDING).closing(replaces=True).sees(Status.CLOSED)
+    for history in (refused, replaced):
+        (change,) = renumber(history.payment, NUMBERING, NOW, DEADLINE)
+        assert isinstance(change, OperationBegun)
+        assert (change.operation.number, change.operation.needs_action) == ("NEW", True)
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        History(),
+        History().unknown(),
+        History().accepted(),
+        History().ended(OperationState.REJECTED, failure=DECLINED),
+        History().unknown().sees(Status.PENDING).closing(replaces=True),
+        History().accepted().closing().sees(Status.CLOSED),
+        paid(),
+    ],
+)
+def test_renumber_never_beside_a_payable_or_settled_order(history: History) -> None:
+    """Unknown, payable, declined, closed for good or paid: no second number."""
+    assert renumber(history.payment, NUMBERING, QUIET, DEADLINE) == []
+
+
+# --- refunds -----------------------------------------------------------------------------------------
+
+
+def refund(
+    history: History, reference: str = "back-1", amount: Money | None = None, **fields: Any
+) -> list[Change]:
+    """What a refund of `amount` would change."""
+    fields = {
+        "reason": None,
+        "product": product(),
+        "numbering": NUMBERING,
+        "now": QUIET,
+        "deadline": DEADLINE,
+        **fields,
+    }
+    return begin_refund(history.payment, reference=reference, amount=amount, **fields)
+
+
+def test_refund_of_what_is_left_up_to_the_last_cent() -> None:
+    """88.00 paid, 20.00 being refunded: 68.00 can be asked, 68.01 can't, and None means 68.00."""
+    history = paid().refunding(2000)
+    for amount in (Money("68.00", "HKD"), None):
+        (change,) = refund(history, "other", amount)
+        assert isinstance(change, OperationBegun)
+        assert change.refund is not None
+        assert change.refund.amount == Money("68.00", "HKD")
+    with pytest.raises(RefundTooLarge, match=r"68\.00 HKD is left"):
+        refund(history, "other", Money("68.01", "HKD"))
+
+
+@pytest.mark.parametrize("minor", [0])
+def test_refund_of_nothing_is_refused(minor: int) -> None:
+    """Zero is not a refund; nor is all that is left when nothing is."""
+    with pytest.raises(RefundTooLarge):
+        refund(paid(), amount=Money.from_minor(minor, "HKD"))
+    with pytest.raises(RefundTooLarge):
+        refund(paid().refunding(8800), "other")
+
+
+def test_refund_in_another_currency_is_refused() -> None:
+    """Money goes back in the currency it came in."""
+    with pytest.raises(RefundTooLarge, match="HKD"):
+        refund(paid(), amount=Money("1.00", "USD"))
+
+
+@pytest.mark.parametrize("history", [History(), History().unknown(), History().accepted()])
+def test_refund_of_what_is_not_paid_is_refused(history: History) -> None:
+    """Only paid payments are refunded; the error says what it is."""
+    with pytest.raises(WrongState, match=history.payment.status.value):
+        refund(history)
+
+
+def test_refund_a_product_does_not_offer_is_refused() -> None:
+    """None at all, or only the whole."""
+    with pytest.raises(NotSupported, match="can't be refunded"):
+        refund(paid(), product=product(refund="none"))
+    with pytest.raises(NotSupported, match="only be refunded whole"):
+        refund(paid(), amount=Money("1.00", "HKD"), product=product(refund="full"))
+    assert refund(paid(), amount=AMOUNT, product=product(refund="full"))
+
+
+def test_refund_that_failed_frees_its_share_and_one_that_may_not_have_does_not() -> None:
+    """Only a definite refusal gives the amount back to be asked again."""
+    history = paid().refunding(8800)
+    for blocked in (history, history.ended(OperationState.UNKNOWN, "refund-R1")):
+        with pytest.raises(RefundTooLarge):
+            refund(blocked, "other", Money("0.01", "HKD"))
+    assert refund(history.refund_is(RefundStatus.FAILED), "other", AMOUNT)
+
+
+def test_refund_seen_at_the_provider_counts_whoever_made_it() -> None:
+    """Money returned by hand at the provider's desk can't be returned again."""
+    history = paid().sees(Status.PAID, refunded_minor=8000)
+    with pytest.raises(RefundTooLarge, match=r"8\.00 HKD is left"):
+        refund(history, amount=Money("8.01", "HKD"))
+
+
+def test_refund_same_reference_is_one_refund() -> None:
+    """Running or done: nothing new. Other amount or reason: a conflict that names it."""
+    history = paid().refunding(2000)
+    twenty = Money("20.00", "HKD")
+    assert refund(history, amount=twenty) == refund(history) == []
+    with pytest.raises(ReferenceConflict, match="amount differs"):
+        refund(history, amount=Money("21.00", "HKD"))
+    with pytest.raises(ReferenceConflict, match="reason differs"):
+        refund(history, amount=twenty, reason="broken")
+    assert refund(history.refund_is(RefundStatus.SUCCEEDED), amount=twenty) == []
+
+
+def test_refund_certainly_unsent_keeps_its_number_and_one_refused_for_the_account_gets_a_new_one() -> None:
+    """What never left is sent as it is; a number the provider has seen is not used twice."""
+    unsent = paid().refunding(2000).ended(OperationState.INTENT, "refund-R1")
+    (change,) = refund(unsent)
+    assert isinstance(change, OperationSent)
+    refused = paid().refunding(2000).ended(OperationState.REJECTED, "refund-R1", failure=BAD_KEY)
+    (change,) = refund(refused)
+    assert isinstance(change, OperationBegun)
+    assert change.operation.number == "NEW"
+    declined = paid().refunding(2000).ended(OperationState.REJECTED, "refund-R1", failure=DECLINED)
+    assert refund(declined) == []
+
+
+# --- closing -----------------------------------------------------------------------------------------
+
+
+def close(history: History, **fields: Any) -> list[Change]:
+    """What closing would change."""
+    fields = {
+        "product": product(),
+        "numbering": NUMBERING,
+        "now": QUIET,
+        "deadline": DEADLINE,
+        **fields,
+    }
+    return begin_close(history.payment, **fields)
+
+
+def test_close_of_what_may_be_payable() -> None:
+    """Pending or unknown, an order is closed."""
+    for history in (History().accepted(), History().unknown(), History()):
+        (change,) = close(history)
+        assert isinstance(change, OperationBegun)
+        assert change.operation.kind is OperationKind.CLOSE
+
+
+def test_close_of_what_is_over_is_nothing_and_of_what_is_paid_is_refused() -> None:
+    """Closed and failed need nothing; paid is for refunds; what was never sent is not there to close."""
+    assert close(History().accepted().sees(Status.CLOSED)) == []
+    assert close(History().accepted().sees(Status.FAILED)) == []
+    with pytest.raises(WrongState, match="refund it instead"):
+        close(paid())
+    for history in (
+        History().ended(OperationState.INTENT),
+        History().ended(OperationState.REJECTED, failure=BAD_KEY),
+    ):
+        with pytest.raises(WrongState, match="nothing was sent"):
+            close(history)
+    with pytest.raises(NotSupported, match="expires by itself"):
+        close(History().accepted(), product=product(close=False))
+
+
+def test_close_under_way_is_joined_and_one_without_an_answer_repeated() -> None:
+    """One close of one order at a time: before its deadline nothing, afterwards the same once more."""
+    history = History().accepted().closing()
+    assert close(history, now=QUIET - timedelta(milliseconds=1)) == []
+    (change,) = close(history)
+    assert isinstance(change, OperationSent)
+    (change,) = close(History().accepted().closing(OperationState.REJECTED))
+    assert isinstance(change, OperationBegun)
+
+
+# --- what silence says -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked_at", "proof", "expected"),
+    [
+        (QUIET + PROOF, PROOF, [ProvenAbsent(number="N1")]),
+        (QUIET + PROOF - timedelta(milliseconds=1), PROOF, []),
+        (QUIET, timedelta(0), [ProvenAbsent(number="N1")]),
+        (QUIET + timedelta(days=365), None, []),
+    ],
+)
+def test_absence_is_proof_only_late_enough(
+    asked_at: datetime, proof: timedelta | None, expected: list[Change]
+) -> None:
+    """Asked before the last send's deadline and the provider's window, "not found" proves nothing."""
+    assert take_silence(History().unknown().payment, {"N1"}, asked_at, proof) == expected
+    assert take_silence(History().unknown().payment, set(), asked_at, proof) == []
+
+
+def test_absence_of_what_was_seen_or_is_settled_proves_nothing() -> None:
+    """A provider that forgets an order it has told of does not make it absent."""
+    for history in (
+        History().unknown().sees(Status.PENDING),
+        History().accepted(),
+        History().unknown().absent(),
+    ):
+        assert take_silence(history.payment, {"N1"}, QUIET + PROOF, PROOF) == []
+
+
+def test_close_took_effect_when_its_order_is_final() -> None:
+    """Asked once the close can't be under way, a final order answers for it; a pending one does not."""
+    closed = History().accepted().closing().sees(Status.CLOSED)
+    (change,) = take_silence(closed.payment, set(), QUIET, PROOF)
+    assert change == OperationEnded(operation_id="close-N1", state=OperationState.DONE, quiet_at=QUIET)
+    assert take_silence(closed.payment, set(), QUIET - timedelta(milliseconds=1), PROOF) == []
+    assert take_silence(History().accepted().closing().payment, set(), QUIET, PROOF) == []
+
+
+def test_given_up_order_failed_and_nothing_moved() -> None:
+    """The payment fails with a reason the caller can act on."""
+    history = History().unknown().absent()
+    history.change(*give_up_absent(history.payment.creation, QUIET))
+    assert history.payment.status is Status.FAILED
+    assert history.payment.failure is not None
+    assert (history.payment.failure.code, history.payment.failure.retryable) == ("never_arrived", True)

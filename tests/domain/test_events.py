@@ -1,0 +1,136 @@
+"""The history: each event is chained to the one before, and reads back as it was written."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from paycore import Money, Status
+from paycore.domain.codec import decode, encode
+from paycore.domain.events import (
+    GENESIS,
+    Change,
+    Event,
+    Observed,
+    OperationBegun,
+    OperationEnded,
+    OperationSent,
+    PaymentBegun,
+    ProvenAbsent,
+    Source,
+    chain_hash,
+)
+from paycore.domain.payment import (
+    AppCall,
+    Failure,
+    OperationState,
+    Payment,
+    QRCode,
+    RefundObservation,
+    RefundStatus,
+    WalletCall,
+)
+from tests.domain.histories import AMOUNT, LINK, NOW, QUIET, History
+
+CHAINED: dict[str, Any] = {
+    "prev_hash": GENESIS,
+    "payment_id": "P1",
+    "seq": 1,
+    "at_ms": 1_767_225_600_000,
+    "source": "caller",
+    "change": b'{"type":"observed"}',
+}
+
+
+def test_chain_hash_is_what_it_always_was() -> None:
+    """Ledgers in use are verified with it: the function never changes."""
+    assert chain_hash(**CHAINED).hex() == "26979a224035451339b3a12424ac8f49a14ba87e4eb2c61ed4588d472e8e5dfb"
+
+
+@pytest.mark.parametrize(
+    ("field", "other"),
+    [
+        ("prev_hash", b"\x01" * 32),
+        ("payment_id", "P2"),
+        ("seq", 2),
+        ("at_ms", 1_767_225_600_001),
+        ("source", "operator"),
+        ("change", b'{"type":"observed" }'),
+    ],
+)
+def test_chain_hash_depends_on_everything_stored(field: str, other: object) -> None:
+    """Whatever of an event is tampered with, its hash no longer fits."""
+    assert chain_hash(**{**CHAINED, field: other}) != chain_hash(**CHAINED)
+
+
+def changes() -> list[Change]:
+    """One of each kind, with everything in it that can be."""
+    history = History().accepted().sees(Status.PAID)
+    operation = history.payment.creation
+    refund = History().accepted().sees(Status.PAID).refunding().payment.refunds[0]
+    failure = Failure(code="1108", message="bad signature", who_acts="operator", advice="Mend it.")
+    begun = PaymentBegun(
+        payment_id="P1", account="hk", provider="toy", order=history.payment.order, operation=operation
+    )
+    ended = OperationEnded(operation_id="op", state=OperationState.DONE, quiet_at=QUIET, failure=failure)
+    seen = RefundObservation(number="R1", status=RefundStatus.SUCCEEDED, amount=AMOUNT, words={"respcd": "0"})
+    actions = [
+        LINK,
+        QRCode(content="x"),
+        WalletCall(call="tradePay", params={"a": [1, None]}),
+        AppCall(order="o", params={}),
+    ]
+    return [
+        begun,
+        OperationBegun(operation=operation, refund=refund),
+        OperationSent(operation_id="op", sent_at=NOW, quiet_at=QUIET),
+        *(msgspec.structs.replace(ended, action=action) for action in actions),
+        Observed(observation=seen),
+        Observed(observation=history.order_is(Status.PAID)),
+        ProvenAbsent(number="N1"),
+    ]
+
+
+@pytest.mark.parametrize("change", changes(), ids=lambda change: type(change).__name__)
+def test_change_reads_back_as_it_was_written(change: Change) -> None:
+    """Stored JSON gives the very same change, money and all."""
+    assert decode(encode(change), Change) == change  # type: ignore[arg-type]
+
+
+def test_payment_reads_back_as_it_was_written() -> None:
+    """So does the payment they make."""
+    payment = History().accepted().sees(Status.PAID).refunding().refund_is(RefundStatus.PENDING).payment
+    assert decode(encode(payment), Payment) == payment
+
+
+@pytest.mark.parametrize(
+    "stored", [b"", b"{}", b'{"type":"no_such_change"}', b'{"type":"proven_absent"}', b"[[[["]
+)
+def test_change_that_can_not_be_read_is_an_error(stored: bytes) -> None:
+    """What is not a change is refused, never guessed."""
+    with pytest.raises(msgspec.MsgspecError):
+        decode(stored, Change)  # type: ignore[arg-type]
+
+
+def test_codec_writes_money_exactly_and_nothing_unknown() -> None:
+    """Money is its three parts; a value without a rule for it is refused."""
+    assert encode(Money("88.00", "HKD")) == b'[8800,"HKD",2]'
+    assert decode(b'[8800,"HKD",2]', Money) == Money("88.00", "HKD")
+    with pytest.raises(TypeError, match="complex is never written down"):
+        encode(1j)
+
+
+def test_event_names_its_kind() -> None:
+    """The kind is the change's tag, as it is stored and shown."""
+    event = Event(
+        payment_id="P1",
+        seq=1,
+        at=NOW,
+        source=Source.POLL,
+        status_from=Status.PENDING,
+        status_to=Status.PAID,
+        change=ProvenAbsent(number="N1"),
+        prev_hash=GENESIS,
+        hash=b"",
+    )
+    assert event.kind == "proven_absent"

@@ -1,0 +1,108 @@
+"""What the core and a provider exchange shows no secret, and can't name a host."""
+
+import copy
+import json
+import pickle
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from paycore import Money
+from paycore.domain.codec import encode
+from paycore.domain.provider import CreateOrder, Secret
+from paycore.domain.wire import Notification, Request, Response
+from tests.domain.histories import capabilities, product
+
+CANARY = "hunter2-canary"
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """An account's settings, as a plugin declares them."""
+
+    key: tuple[Secret, ...]
+
+
+def test_secret_shows_itself_only_when_asked() -> None:
+    """`reveal` gives the value; no way of printing does, nested or not."""
+    secret = Secret(CANARY)
+    assert secret.reveal() == CANARY
+    shown = [repr(secret), str(secret), f"{secret}", f"{secret!r:>20}", repr(Settings((secret,)))]
+    shown += [repr({"key": secret}), "%s" % secret, repr(CreateOrder(**ORDER, auth_code=secret))]  # noqa: UP031
+    assert not [text for text in shown if CANARY in text]
+
+
+ORDER: dict[str, Any] = {
+    "number": "N1",
+    "begun_at": datetime(2026, 1, 1, tzinfo=UTC),
+    "reference": "order-1",
+    "amount": Money("88.00", "HKD"),
+    "method": "toy",
+    "channel": "web",
+}
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        pickle.dumps,
+        copy.copy,
+        copy.deepcopy,
+        json.dumps,
+        msgspec.json.encode,
+        msgspec.msgpack.encode,
+        msgspec.to_builtins,
+        encode,
+    ],
+)
+def test_secret_is_refused_by_every_encoder(encoded: Any) -> None:
+    """A secret can't be stored or sent by accident, alone or inside settings; the refusal does not tell it."""
+    for value in (Secret(CANARY), Settings((Secret(CANARY),)), [Secret(CANARY)]):
+        if encoded is copy.copy and not isinstance(value, Secret):
+            continue  # a shallow copy of what holds it makes no copy of the secret
+        with pytest.raises(TypeError) as caught:
+            encoded(value)
+        assert CANARY not in str(caught.value)
+
+
+def test_secret_has_nothing_to_look_at() -> None:
+    """No attribute dictionary; its hash is that of every other secret, so it tells nothing either."""
+    assert not hasattr(Secret(CANARY), "__dict__")
+    assert hash(Secret(CANARY)) == hash(Secret("other"))
+
+
+def test_secrets_are_compared_by_value() -> None:
+    """Equal secrets are equal, in constant time; nothing else equals one."""
+    assert Secret(CANARY) == Secret(CANARY) != Secret("other")
+    assert Secret("\u00e9") == Secret("\u00e9")
+    assert Secret(CANARY) != CANARY
+
+
+@pytest.mark.parametrize(
+    "path", ["", "orders", "//evil.example/", "http://evil.example/", "?a=1", "\\\\evil"]
+)
+def test_request_can_not_name_a_host(path: str) -> None:
+    """A path starts with exactly one slash, so the host is the account's whatever a plugin is told."""
+    with pytest.raises(ValueError, match="never names a host"):
+        Request(method="POST", path=path)
+
+
+def test_request_repr_shows_neither_query_headers_nor_body() -> None:
+    """What is logged of a request can't hold a key: some gateways have it in the query."""
+    request = Request(
+        method="GET", path=f"/pay?key={CANARY}", headers={"x-sign": CANARY}, body=CANARY.encode()
+    )
+    assert repr(request) == f"Request(GET /pay, {len(CANARY)} bytes)"
+    response = Response(status=200, headers={"x-sign": CANARY}, body=CANARY.encode())
+    assert repr(response) == f"Response(200, {len(CANARY)} bytes)"
+    notification = Notification(body=CANARY.encode(), query=CANARY, received_at=ORDER["begun_at"])
+    assert repr(notification) == f"Notification({len(CANARY)} bytes)"
+
+
+def test_capabilities_find_the_product_by_method_and_channel() -> None:
+    """Both must be offered together; nothing is guessed."""
+    able = capabilities()
+    assert able.product("toy", "web") == product()
+    assert able.product("toy", "app") is None
+    assert able.product("alipay", "web") is None

@@ -1,0 +1,97 @@
+"""When a payment is looked at next: by what is known and how old it is."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paycore import RefundStatus, Status
+from paycore.domain.payment import OperationState
+from paycore.domain.schedule import (
+    INTERVAL_MAX_S,
+    INTERVAL_MIN_S,
+    LATE_CHECKS,
+    due_at,
+    interval_s,
+    jitter,
+)
+from tests.domain.histories import NOW, QUIET, History
+
+
+def in_s(history: History, now: datetime = NOW) -> float:
+    """Seconds until this payment is looked at."""
+    due = due_at(history.payment, now)
+    assert due is not None
+    return (due - now).total_seconds()
+
+
+@pytest.mark.parametrize(("age_s", "interval"), [(0, 2), (-5, 2), (2, 3), (10, 7), (116, 60), (10**9, 60)])
+def test_interval_grows_by_half_of_the_age(age_s: float, interval: float) -> None:
+    """2 s at first, 60 s at most, whatever a clock says."""
+    assert interval_s(age_s) == interval
+
+
+@given(st.text(max_size=30), st.datetimes())
+def test_jitter_spreads_by_a_fifth_and_is_no_accident(seed: str, now: datetime) -> None:
+    """Between 0.8 and 1.2, the same for the same payment at the same time."""
+    assert 0.8 <= jitter(seed, now) <= 1.2
+    assert jitter(seed, now) == jitter(seed, now)
+
+
+def test_under_way_is_looked_at_once_no_answer_can_come_any_more() -> None:
+    """Not sooner: somebody is still waiting for the answer."""
+    assert due_at(History().payment, NOW) == QUIET
+
+
+def test_unanswered_past_its_deadline_is_asked_about_by_age_not_at_once_again() -> None:
+    """A sender that died leaves no endless loop behind."""
+    assert in_s(History(), QUIET) >= 0.8 * INTERVAL_MIN_S
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        History().accepted(),
+        History().unknown(),
+        History().accepted().sees(Status.PAID).refunding().refund_is(RefundStatus.PENDING),
+        History().accepted().sees(Status.PAID).refunding().ended(OperationState.UNKNOWN, "refund-R1"),
+        History().accepted().closing(OperationState.UNKNOWN),
+    ],
+)
+def test_open_is_looked_at_by_age(history: History) -> None:
+    """Whatever still waits for the provider is asked about, the older the more seldom."""
+    assert 0.8 * INTERVAL_MIN_S <= in_s(history) <= 1.2 * INTERVAL_MIN_S
+    assert in_s(history, NOW + timedelta(days=1)) <= 1.2 * INTERVAL_MAX_S
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        History().accepted().sees(Status.PAID),
+        History().accepted().sees(Status.FAILED),
+        History().ended(OperationState.INTENT),
+        History().accepted().sees(Status.PAID).refunding().refund_is(RefundStatus.SUCCEEDED),
+    ],
+)
+def test_settled_is_not_looked_at(history: History) -> None:
+    """Paid, failed or certainly unsent: there is nothing to ask."""
+    assert due_at(history.payment, NOW) is None
+
+
+def test_closed_is_looked_at_a_few_times_late() -> None:
+    """Closed orders do get paid: an hour, six hours and a day later they are asked about, then no more."""
+    history = History().accepted().sees(Status.CLOSED)
+    now, checks = NOW, []
+    while (due := due_at(history.payment, now)) is not None:
+        checks.append(due - NOW)
+        now = due
+    assert tuple(checks) == LATE_CHECKS
+
+
+def test_expiry_is_not_slept_through() -> None:
+    """At its expiry at the latest; past it by age again."""
+    soon = NOW + timedelta(seconds=1)
+    history = History(expires_at=soon).accepted()
+    assert due_at(history.payment, NOW) == soon
+    assert in_s(history, soon) > 0

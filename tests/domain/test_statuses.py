@@ -1,0 +1,173 @@
+"""Which status follows from which facts, over one number or several."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paycore import Money, RefundStatus, ReviewReason, Status
+from paycore.domain.events import Observed
+from paycore.domain.lifecycle import evolve
+from paycore.domain.payment import Failure, Observation, OperationState, PaymentObservation, RefundObservation
+from tests.domain.histories import AMOUNT, LINK, NOW, History
+
+OBSERVED = (Status.PENDING, Status.PAID, Status.FAILED, Status.CLOSED)
+RANKS = {
+    status: rank
+    for rank, status in enumerate(
+        (Status.CREATED, Status.UNKNOWN, Status.PENDING, Status.FAILED, Status.CLOSED, Status.PAID)
+    )
+}
+
+
+@pytest.mark.parametrize(
+    ("history", "status", "uncertain"),
+    [
+        (History(), Status.CREATED, True),
+        (History().ended(OperationState.INTENT), Status.CREATED, False),
+        (History().unknown(), Status.UNKNOWN, True),
+        (History().unknown().sent_again(), Status.UNKNOWN, True),
+        (History().accepted(), Status.PENDING, False),
+        (History().unknown().sees(Status.PENDING), Status.PENDING, True),
+        (History(needs_action=False).unknown().sees(Status.PENDING), Status.PENDING, False),
+        (History().unknown().sees(Status.FAILED), Status.FAILED, False),
+        (History().unknown().sees(Status.CLOSED), Status.CLOSED, False),
+        (History().sees(Status.PAID), Status.PAID, False),
+        (History().unknown().absent(), Status.UNKNOWN, True),
+        (History().unknown().sees(Status.PENDING).closing(replaces=True), Status.PENDING, True),
+        (
+            History().unknown().sees(Status.PENDING).closing(replaces=True).sees(Status.CLOSED),
+            Status.PENDING,
+            True,
+        ),
+        (
+            History().accepted().closing(OperationState.REJECTED, replaces=True).sees(Status.CLOSED),
+            Status.CLOSED,
+            False,
+        ),
+    ],
+)
+def test_status_follows_from_the_facts(history: History, status: Status, *, uncertain: bool) -> None:
+    """Each fact, or set of facts, and the one status it means."""
+    assert (history.payment.status, history.payment.uncertain) == (status, uncertain)
+
+
+@pytest.mark.parametrize("observed", list(itertools.permutations(OBSERVED, 2)))
+def test_status_only_moves_to_the_right(observed: tuple[Status, Status]) -> None:
+    """Of two observations in either order the one further on decides; paid is furthest."""
+    first, second = observed
+    history = History().accepted().sees(first)
+    before = history.payment.status
+    history.sees(second)
+    assert RANKS[history.payment.status] >= RANKS[before]
+    assert RANKS[history.payment.status] == max(RANKS[first], RANKS[second])
+
+
+def test_action_is_there_while_pending_and_only_for_the_number_in_force() -> None:
+    """A link that leads to an old order is not handed out, nor one of a payment that is paid."""
+    renumbered = History().accepted().renumbered("N2")
+    late = History().accepted().renumbered("N2").ended(OperationState.DONE, action=LINK)
+    paid = History().accepted().sees(Status.PAID)
+    links = [history.payment.action for history in (History().accepted(), renumbered, late, paid)]
+    assert links == [LINK, None, None, None]
+
+
+def test_failure_is_shown_while_failed() -> None:
+    """Why it failed, and nothing once it is paid all the same."""
+    declined = Failure(code="1205", message="declined")
+    history = History().accepted().sees(Status.FAILED, failure=declined)
+    assert history.payment.failure == declined
+    assert history.sees(Status.PAID).payment.failure is None
+
+
+def test_paid_on_an_old_number_is_paid() -> None:
+    """Money is money, whichever of the payment's orders took it; both together are one too many."""
+    history = History().unknown().sees(Status.PENDING).closing(OperationState.DONE, replaces=True)
+    history.sees(Status.CLOSED).renumbered("N2").sees(Status.PENDING, "N2").sees(Status.PAID)
+    assert (history.payment.status, history.payment.paid_minor) == (Status.PAID, 8800)
+    assert history.payment.review_reasons == (ReviewReason.PAID_AFTER_CLOSING,)
+    history.sees(Status.PAID, "N2")
+    assert history.payment.paid_minor == 17600
+    assert ReviewReason.PAID_TWICE in history.payment.review_reasons
+
+
+def test_refund_statuses_follow_from_the_facts() -> None:
+    """Created, unknown, pending, then the provider's last word."""
+    history = History().accepted().sees(Status.PAID).refunding()
+    statuses = [
+        history.payment.refunds[0].status,
+        history.ended(OperationState.UNKNOWN, "refund-R1").payment.refunds[0].status,
+        history.refund_is(RefundStatus.PENDING).payment.refunds[0].status,
+        history.refund_is(RefundStatus.SUCCEEDED).payment.refunds[0].status,
+    ]
+    assert statuses == ["created", "unknown", "pending", "succeeded"]
+    assert not history.payment.uncertain
+    assert history.payment.status is Status.PAID
+
+
+def test_refund_failed_and_succeeded_needs_review() -> None:
+    """The provider contradicts itself: the money counts as returned, and a person must look."""
+    history = History().accepted().sees(Status.PAID).refunding()
+    history.refund_is(RefundStatus.FAILED).refund_is(RefundStatus.SUCCEEDED)
+    assert history.payment.refunded_minor == 2000
+    assert history.payment.review_reasons == (ReviewReason.REFUNDED_AFTER_FAILING,)
+
+
+def test_refunded_more_than_paid_needs_review() -> None:
+    """The provider tells of more money returned than was taken."""
+    history = History().accepted().sees(Status.PAID, refunded_minor=8801)
+    assert history.payment.review_reasons == (ReviewReason.REFUNDED_TOO_MUCH,)
+    assert history.payment.refundable_minor == 0
+
+
+def test_paid_without_the_providers_id_is_no_observation() -> None:
+    """What can't be told apart from another charge is refused where it is made; so is a status nobody observes."""
+    with pytest.raises(ValueError, match="provider's id"):
+        PaymentObservation(number="N1", status=Status.PAID)
+    with pytest.raises(ValueError, match="observes pending"):
+        PaymentObservation(number="N1", status=Status.UNKNOWN)
+    with pytest.raises(ValueError, match="pending, succeeded or failed"):
+        RefundObservation(number="R1", status=RefundStatus.UNKNOWN)
+
+
+def test_change_before_the_beginning_is_refused() -> None:
+    """A history starts with the payment's beginning, and has one."""
+    with pytest.raises(ValueError, match="starts with payment_begun"):
+        evolve(None, Observed(observation=History().order_is(Status.PAID)), NOW)
+
+
+def replaced_and_refunded() -> History:
+    """Two numbers and a refund: as much as one payment can have going on."""
+    history = History().unknown().sees(Status.PENDING).closing(OperationState.DONE, replaces=True)
+    return history.sees(Status.CLOSED).renumbered("N2").sees(Status.PAID, "N2").refunding()
+
+
+_seen = st.builds(
+    PaymentObservation,
+    number=st.sampled_from(["N1", "N2", "R1", "N9"]),
+    status=st.sampled_from(OBSERVED),
+    provider_id=st.sampled_from(["S1", "S2"]),
+    amount=st.sampled_from([None, AMOUNT, Money("1.00", "HKD")]),
+    refunded_minor=st.sampled_from([None, 0, 2000, 99_999]),
+)
+_refund_seen = st.builds(
+    RefundObservation,
+    number=st.sampled_from(["R1", "N2"]),
+    status=st.sampled_from([RefundStatus.PENDING, RefundStatus.SUCCEEDED, RefundStatus.FAILED]),
+)
+
+
+@given(st.lists(st.one_of(_seen, _refund_seen), max_size=6), st.randoms(use_true_random=False))
+def test_observations_of_all_numbers_merge_in_any_order(
+    observations: list[Observation], random: object
+) -> None:
+    """Commutative, associative, idempotent: over several numbers and refunds as over one."""
+    shuffled = observations * 2
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    one, other = replaced_and_refunded(), replaced_and_refunded()
+    one.change(*(Observed(observation=seen) for seen in observations))
+    other.change(*(Observed(observation=seen) for seen in shuffled))
+    assert one.payment == other.payment
+    assert one.payment.status is Status.PAID
+    assert one.payment.paid_minor >= 8800
