@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import aclosing, closing, contextmanager
 from contextvars import ContextVar
 from typing import Any, NoReturn
 
@@ -79,7 +79,7 @@ class Deadline:
 def _fail(error: Exception) -> NoReturn:
     """Raise what `error` says about the request; without it as cause, for it carries URL and body."""
     problem = type(error).__name__
-    if CERTAINLY_NOT_SENT[type(error)]:
+    if CERTAINLY_NOT_SENT.get(type(error), False):
         raise NotSent(f"the provider could not be reached ({problem})") from None
     raise MaybeSent(f"the request may have arrived, but no answer came ({problem})") from None
 
@@ -115,6 +115,24 @@ def _check_time(deadline: Deadline) -> None:
         raise NotSent("its time had passed before anything was sent")
 
 
+def _build(
+    client: httpx.Client | httpx.AsyncClient, url: str, request: Request, deadline: Deadline
+) -> httpx.Request:
+    """The request as httpx sends it; `NotSent` when the plugin made one that can't be written."""
+    try:
+        return client.build_request(
+            request.method,
+            url,
+            content=request.body,
+            headers=dict(request.headers),
+            timeout=_timeout(deadline),
+        )
+    except (TypeError, ValueError, httpx.InvalidURL) as error:
+        raise NotSent(
+            f"the request the plugin made can't be written as HTTP ({type(error).__name__})"
+        ) from None
+
+
 def _timeout(deadline: Deadline) -> httpx.Timeout:
     left_s = max(deadline.left_s, 0.001)
     return httpx.Timeout(left_s, connect=min(CONNECT_MAX_S, left_s / 2))
@@ -145,14 +163,9 @@ class Sender:
         """The reply to `request`; `NotSent` or `MaybeSent` when there is none by `deadline`."""
         _check_time(deadline)
         with _quiet_logs(), _until(deadline):
+            built = _build(self._client, self._base_url + request.path, request, deadline)
             try:
-                with self._client.stream(
-                    request.method,
-                    self._base_url + request.path,
-                    content=request.body,
-                    headers=dict(request.headers),
-                    timeout=_timeout(deadline),
-                ) as reply:
+                with closing(self._client.send(built, stream=True)) as reply:
                     reader = _Reader(reply)
                     for chunk in reply.iter_raw():
                         reader.add(chunk)
@@ -186,13 +199,8 @@ class AsyncSender:
                 _fail(error)
 
     async def _send(self, request: Request, deadline: Deadline) -> Response:
-        async with self._client.stream(
-            request.method,
-            self._base_url + request.path,
-            content=request.body,
-            headers=dict(request.headers),
-            timeout=_timeout(deadline),
-        ) as reply:
+        built = _build(self._client, self._base_url + request.path, request, deadline)
+        async with aclosing(await self._client.send(built, stream=True)) as reply:
             reader = _Reader(reply)
             async for chunk in reply.aiter_raw():
                 reader.add(chunk)
@@ -217,11 +225,15 @@ def _until(deadline: Deadline) -> Iterator[None]:
         _deadline.now = None
 
 
-def _at_most(timeout: float | None) -> float | None:
+def _at_most(timeout: float | None, too_late: type[Exception]) -> float | None:
+    """`timeout`, or what is left when that is less; raises `too_late` when nothing is."""
     deadline: Deadline | None = getattr(_deadline, "now", None)
     if deadline is None:
         return timeout
-    return max(0.001, deadline.left_s if timeout is None else min(timeout, deadline.left_s))
+    left_s = deadline.left_s
+    if left_s <= 0:
+        raise too_late("the call's time has passed")
+    return left_s if timeout is None else min(timeout, left_s)
 
 
 class _DeadlineStream(httpcore.NetworkStream):
@@ -231,10 +243,10 @@ class _DeadlineStream(httpcore.NetworkStream):
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _at_most(timeout))
+        return self._stream.read(max_bytes, _at_most(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, _at_most(timeout))
+        self._stream.write(buffer, _at_most(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
         self._stream.close()
@@ -242,7 +254,8 @@ class _DeadlineStream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        return _DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, _at_most(timeout)))
+        left_s = _at_most(timeout, httpcore.ConnectTimeout)
+        return _DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, left_s))
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -262,7 +275,13 @@ class _DeadlineBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Any = None,
     ) -> httpcore.NetworkStream:
-        stream = self._backend.connect_tcp(host, port, _at_most(timeout), local_address, socket_options)
+        left_s = _at_most(timeout, httpcore.ConnectTimeout)
+        stream = self._backend.connect_tcp(host, port, left_s, local_address, socket_options)
+        try:
+            _at_most(None, httpcore.ConnectTimeout)  # looking up the name has no timeout of its own
+        except httpcore.ConnectTimeout:
+            stream.close()
+            raise
         return _DeadlineStream(stream)
 
 

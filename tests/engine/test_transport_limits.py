@@ -1,0 +1,206 @@
+"""The wire at its worst: whatever a server does, a call ends in time, in bounds, and says whether it was sent."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import httpcore
+import httpx
+import pytest
+
+from paycore.domain.wire import Request, Response
+from paycore.engine import transport
+from paycore.engine.transport import Deadline, Sender
+from paycore.errors import MaybeSent, NotSent
+from tests.engine.test_transport import REQUEST, Serve, both, serving
+
+Send = Callable[[str, float], Response]
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+
+
+def quick_drip_body(connection: socket.socket) -> None:
+    """More bytes than a check now and then would notice: one at a time, never a pause worth a timeout."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")
+    until = time.monotonic() + 3.0
+    while time.monotonic() < until:
+        connection.sendall(b"x")
+
+
+def quick_drip_head(connection: socket.socket) -> None:
+    """The same with header lines."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\n")
+    until = time.monotonic() + 3.0
+    while time.monotonic() < until:
+        connection.sendall(b"a: b\r\n")
+        time.sleep(0.0005)
+
+
+@both
+@pytest.mark.parametrize("drip", [quick_drip_body, quick_drip_head])
+def test_a_quickly_dripped_reply_ends_at_the_deadline(send: Send, drip: Serve) -> None:
+    """Bytes that are always there when they are looked for do not carry a call past its deadline."""
+    with serving(drip) as url:
+        begun = time.monotonic()
+        with pytest.raises(MaybeSent):
+            send(url, 0.4)
+        assert time.monotonic() - begun < 1.5
+
+
+class Endless(httpcore.NetworkStream):
+    """A stream that always has one more byte, and takes whatever is written."""
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return b"x"
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Taken."""
+
+
+def test_no_read_or_write_begins_after_the_deadline() -> None:
+    """However quickly a server answers: past the deadline nothing is read, and nothing more is written."""
+    stream = transport._DeadlineStream(Endless())
+    with transport._until(Deadline(10)):
+        assert stream.read(1) == b"x"
+    with transport._until(Deadline(0)):
+        with pytest.raises(httpcore.ReadTimeout):
+            stream.read(1)
+        with pytest.raises(httpcore.WriteTimeout):
+            stream.write(b"x")
+
+
+@both
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nshort",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"x-header: " + b"y" * 200_000 + b"\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"HTTP/1.1 abc\r\n\r\n",
+        b"\x16\x03\x01",
+        b"",
+    ],
+    ids=["truncated", "bad chunk", "huge header", "not HTTP", "bad status", "TLS", "nothing"],
+)
+def test_a_reply_that_is_none_is_maybe_sent(send: Send, reply: bytes) -> None:
+    """The request was read: whatever came instead of an answer, it may have been acted on."""
+    with serving(lambda connection: connection.sendall(reply)) as url, pytest.raises(MaybeSent):
+        send(url, 2.0)
+
+
+@both
+def test_an_early_answer_is_not_the_reply(send: Send) -> None:
+    """A 100 Continue is followed by the reply; it is not the reply itself."""
+    with serving(lambda connection: connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" + OK)) as url:
+        reply = send(url, 2.0)
+    assert (reply.status, reply.body) == (200, b"ok")
+
+
+@both
+def test_a_connection_that_is_not_accepted_is_not_sent(send: Send) -> None:
+    """A full backlog: connecting takes at most half of the time, and nothing left this machine."""
+    with (
+        closing(socket.create_server(("127.0.0.1", 0), backlog=0)) as full,
+        closing(socket.socket()) as first,
+    ):
+        first.connect(full.getsockname())
+        with closing(socket.socket()) as second:
+            second.setblocking(False)
+            second.connect_ex(full.getsockname())
+            begun = time.monotonic()
+            with pytest.raises(NotSent, match="ConnectTimeout"):
+                send(f"http://127.0.0.1:{full.getsockname()[1]}", 1.0)
+            assert time.monotonic() - begun < 0.95
+
+
+@both
+def test_past_its_deadline_nothing_is_sent(send: Send) -> None:
+    """A call whose time is over before it begins never reaches the server."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        with pytest.raises(NotSent, match="time had passed"):
+            send(f"http://127.0.0.1:{listener.getsockname()[1]}", 0.0)
+        listener.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            listener.accept()
+
+
+def test_a_connection_made_too_late_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking up a name has no timeout: when it took all the time there was, nothing is sent any more."""
+    create = socket.create_connection
+
+    def slow(*args: object, **kwargs: object) -> socket.socket:
+        time.sleep(0.3)
+        return create(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "create_connection", slow)
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        sender = Sender(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        with closing(sender), pytest.raises(NotSent):
+            sender.send(REQUEST, Deadline(0.2))
+        connection, _ = listener.accept()
+        with closing(connection):
+            connection.settimeout(1.0)
+            assert connection.recv(1) == b""
+
+
+@both
+def test_tls_that_does_not_hold_is_not_sent(send: Send) -> None:
+    """The handshake fails before a byte of the request is written."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener, pytest.raises(NotSent):
+        send(f"https://127.0.0.1:{listener.getsockname()[1]}", 0.5)
+
+
+@both
+def test_request_leaves_as_it_was_made(send: Send, tmp_path: Path) -> None:
+    """Path, header and body as given; identity only; no credentials from .netrc."""
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login user password hunter2\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    seen: list[bytes] = []
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with closing(connection):
+                while not b"".join(seen).endswith(REQUEST.body):
+                    seen.append(connection.recv(65536))
+                connection.sendall(OK)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        send(url, 2.0)
+        thread.join()
+    head, _, body = b"".join(seen).partition(b"\r\n\r\n")
+    lines = head.lower().split(b"\r\n")
+    assert lines[0] == b"post /x?token=canary-url http/1.1"
+    assert b"accept-encoding: identity" in lines
+    assert b"x-sign: canary-header" in lines
+    assert not [line for line in lines if line.startswith((b"authorization", b"cookie"))]
+    assert body == b"a=1"
+
+
+@both
+@pytest.mark.parametrize(
+    "request_", [{"headers": {"x-sign": "sch\u00f6n"}}, {"headers": {"a b": "c"}}, {"path": "/\x00"}]
+)
+def test_a_request_that_can_not_be_written_is_not_sent(
+    send: Send, request_: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a plugin got wrong about its request never leaves this machine, and is said as a typed error."""
+    broken = Request(**{"method": "POST", "path": "/", **request_})  # type: ignore[arg-type]
+    monkeypatch.setattr("tests.engine.test_transport.REQUEST", broken)
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener, pytest.raises((NotSent, MaybeSent)):
+        send(f"http://127.0.0.1:{listener.getsockname()[1]}", 1.0)
+
+
+def test_an_exception_nobody_has_judged_yet_is_maybe_sent() -> None:
+    """A kind of error that httpx makes of one it has (or a transport of its own) never counts as not sent."""
+
+    class NewError(httpx.ConnectError):
+        """Not in the table."""
+
+    with pytest.raises(MaybeSent, match="NewError"):
+        transport._fail(NewError("later"))
