@@ -54,8 +54,12 @@ def _audit_charges(world: World, payment: Payment, orders: list[SimOrder]) -> No
         world.witness.violated("charged once", f"{payment.id} was charged {len(paid)} times")
     if len(paid) > 1 and ReviewReason.PAID_TWICE not in payment.review_reasons:
         world.witness.violated("contradictions are reviewed", f"{payment.id} was paid twice")
-    is_late = any(order.was_closed for order in paid)
-    if is_late and ReviewReason.PAID_AFTER_CLOSING not in payment.review_reasons:
+    # What was closed and paid before the ledger heard of the closing is no contradiction to it.
+    closed = {op.number for op in payment.operations if Status.CLOSED in op.observed}
+    if (
+        any(order.number in closed for order in paid)
+        and ReviewReason.PAID_AFTER_CLOSING not in payment.review_reasons
+    ):
         world.witness.violated("contradictions are reviewed", f"{payment.id} was paid after closing")
 
 

@@ -104,7 +104,7 @@ class Process:
         self._idle: list[Once] = []
         self._was_wanted = False
         self.accounts = cast("Accounts", _Accounts(self.world.account))
-        now = self.world.ledger.now
+        now = self.engine_now
         self.attempts = Attempts(cast("Plugins", _Observer(self)), now=now, new_id=self.new_id)
         self.settling = Settling(self.attempts)
         self.commands = Commands(self.accounts, self.attempts, self.settling)
@@ -123,6 +123,10 @@ class Process:
         """Start, unless it is up already."""
         if not self.is_alive:
             self.start()
+
+    def engine_now(self) -> datetime:
+        """What the engine goes by: the clock of the ledger, which all processes share."""
+        return self.world.ledger.now()
 
     def own_now(self) -> datetime:
         """What this machine's clock shows."""

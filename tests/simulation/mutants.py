@@ -1,0 +1,33 @@
+"""Planted bugs: each a small change of the real code, such as somebody might make, that a run must catch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
+
+from tests.simulation.mutations import domain, engine, store
+from tests.simulation.world import Run, run_seed
+
+Mutant = Callable[[], AbstractContextManager[Any]]
+
+MUTANTS: dict[str, Mutant] = {**domain.MUTANTS, **engine.MUTANTS, **store.MUTANTS}
+"""By name; the docstring of each says what is wrong with it."""
+
+SEEDS_MAX = 20
+"""A bug that needs more seeds than this to show is not caught."""
+
+
+@contextmanager
+def planted(name: str | None) -> Iterator[None]:
+    """The code with this bug in it; None is the code as it is."""
+    with ExitStack() as stack:
+        if name is not None:
+            stack.enter_context(MUTANTS[name]())
+        yield
+
+
+def catch(name: str) -> Run | None:
+    """The first run, of `SEEDS_MAX`, that catches this bug."""
+    with planted(name):
+        return next((run for run in map(run_seed, range(SEEDS_MAX)) if run.violations), None)

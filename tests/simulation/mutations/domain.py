@@ -1,0 +1,160 @@
+"""Bugs in the rules: what follows from an answer, from silence, from the state of a payment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from typing import Any
+from unittest import mock
+
+from msgspec.structs import replace
+
+from paycore.domain import decisions, lifecycle, recovery, schedule
+from paycore.domain.events import Change, OperationBegun, ProvenAbsent
+from paycore.domain.payment import Failure, Operation, OperationKind, OperationState, Payment, Status
+from paycore.domain.provider import Rejected, Unknown
+from tests.simulation.mutations import Patch, patched
+
+
+def timeout_is_failure() -> Patch:
+    """No answer is taken for a refusal."""
+
+    def make(end_attempt: Any) -> Any:
+        def end(payment: Payment, sent: Operation, outcome: Any, now: datetime) -> list[Change]:
+            if isinstance(outcome, Unknown):
+                outcome = Rejected(failure=Failure(code="timeout", message=outcome.problem))
+            return end_attempt(payment, sent, outcome, now)  # type: ignore[no-any-return]
+
+        return end
+
+    return patched(decisions, "end_attempt", make)
+
+
+def duplicate_is_failure() -> Patch:
+    """A number refused as duplicate is taken for a refusal of the order."""
+
+    def make(end_attempt: Any) -> Any:
+        def end(payment: Payment, sent: Operation, outcome: Any, now: datetime) -> list[Change]:
+            if isinstance(outcome, Rejected):
+                outcome = replace(outcome, is_duplicate=False)
+            return end_attempt(payment, sent, outcome, now)  # type: ignore[no-any-return]
+
+        return end
+
+    return patched(decisions, "end_attempt", make)
+
+
+def absence_trusted_early() -> Patch:
+    """Not found is taken for proof at once, while the request may still be under way."""
+
+    def take(operation: Operation, _asked_at: datetime, _proven_from: datetime) -> list[Change]:
+        is_open = operation.is_uncertain and not operation.is_observed and operation.absent_at is None
+        return [ProvenAbsent(number=operation.number)] if is_open else []
+
+    return mock.patch.object(decisions, "_take_absence", take)
+
+
+def sent_again_without_asking() -> Patch:
+    """An order without an answer is sent again at once, whatever became of the first."""
+
+    def make(next_move: Any) -> Any:
+        def move(payment: Payment, *arguments: Any, **options: Any) -> Any:
+            if payment.creation.state is OperationState.UNKNOWN and not payment.charges:
+                return recovery.SendAgain(payment.creation)
+            return next_move(payment, *arguments, **options)
+
+        return move
+
+    return patched(recovery, "next_move", make)
+
+
+def sent_again_while_under_way() -> Patch:
+    """An operation is sent again although its last request may still arrive."""
+
+    def may_send(operation: Operation, _now: datetime) -> bool:
+        return operation.state is OperationState.INTENT or operation.is_uncertain
+
+    stack = ExitStack()
+    stack.enter_context(mock.patch.object(decisions, "may_send", may_send))
+    stack.enter_context(mock.patch.object(recovery, "may_send", may_send))
+    return stack
+
+
+def late_failure_undoes_paid() -> Patch:
+    """A failure or closing that comes late overwrites a payment that is paid."""
+
+    def make(status: Callable[[Payment], Status]) -> Any:
+        def worst(payment: Payment) -> Status:
+            observed = payment.creation.observed
+            return next((s for s in (Status.CLOSED, Status.FAILED) if s in observed), status(payment))
+
+        return worst
+
+    return patched(lifecycle, "_status", make)
+
+
+def contradictions_pass() -> Patch:
+    """Money after closing, or twice, is taken without a word."""
+    return mock.patch.object(lifecycle, "_review_reasons", lambda _: ())
+
+
+def renumbered_without_closing() -> Patch:
+    """An order whose link is lost gets a successor while it is still open."""
+
+    def renumber(
+        payment: Payment, numbering: decisions.Numbering, now: datetime, deadline: timedelta
+    ) -> list[Change]:
+        needs_action = payment.creation.needs_action
+        operation = decisions.new_operation(
+            OperationKind.CREATE, numbering, now, deadline, needs_action=needs_action
+        )
+        return [OperationBegun(operation=operation)]
+
+    stack = ExitStack()
+    stack.enter_context(mock.patch.object(recovery, "_recover_action", lambda *_: recovery.Renumber()))
+    stack.enter_context(mock.patch.object(decisions, "renumber", renumber))
+    return stack
+
+
+def other_content_passes() -> Patch:
+    """A reference with other content gets the payment it names."""
+    return mock.patch.object(decisions, "first_difference", lambda *_: None)
+
+
+def late_answer_counts() -> Patch:
+    """The answer to an attempt counts although others have gone on since."""
+    return mock.patch.object(decisions, "_was_overtaken", lambda *_: False)
+
+
+def closed_is_forgotten() -> Patch:
+    """Closed orders are never looked at again."""
+    return mock.patch.object(schedule, "LATE_CHECKS", ())
+
+
+def killed_is_asked_about_at_once() -> Patch:
+    """What a killed process left is asked about again and again, without a pause."""
+
+    def make(by_age: Any) -> Any:
+        return lambda payment, now: now if payment.uncertain else by_age(payment, now)
+
+    return patched(schedule, "_by_age", make)
+
+
+MUTANTS = {
+    mutant.__name__: mutant
+    for mutant in (
+        timeout_is_failure,
+        duplicate_is_failure,
+        absence_trusted_early,
+        sent_again_without_asking,
+        sent_again_while_under_way,
+        late_failure_undoes_paid,
+        contradictions_pass,
+        renumbered_without_closing,
+        other_content_passes,
+        late_answer_counts,
+        closed_is_forgotten,
+        killed_is_asked_about_at_once,
+    )
+}

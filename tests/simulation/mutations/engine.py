@@ -1,0 +1,260 @@
+"""Bugs in the programs: what is recorded before what is sent, and by which number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import ExitStack
+from datetime import datetime
+from typing import Any
+from unittest import mock
+
+import msgspec
+from msgspec.structs import replace
+
+from paycore.domain import decisions
+from paycore.domain.events import Change, Observed, OperationBegun, PaymentBegun, Source
+from paycore.domain.payment import OperationKind, Payment, PaymentObservation, Status
+from paycore.engine import attempts, settling
+from paycore.engine.accounts import Account
+from paycore.engine.attempts import Attempts
+from paycore.engine.commands import Commands
+from paycore.engine.conversation import converse
+from paycore.engine.effects import InLedger, Program
+from paycore.engine.requests import CreateRequest, content_of, provider_order
+from paycore.engine.settling import Settling, product_of
+from paycore.engine.transport import Deadline
+from paycore.engine.worker import Worker
+from paycore.errors import MaybeSent, NotSent
+from paycore.testing import toy
+from paycore.testing.toy import ToyProvider
+from tests.simulation import outside
+from tests.simulation.mutations import Patch, patched
+from tests.simulation.processes import Process
+
+
+def no_intent() -> Patch:
+    """The order is sent first, and recorded when its answer is there."""
+
+    def create(self: Commands, request: CreateRequest) -> Program[Payment]:
+        account, work = self._accounts.get(), self._attempts
+        order, numbering = content_of(request, account.name), work.numbering()
+        payment_id = work.payment_id()
+        flow = account.provider.create(provider_order(order, numbering.number, work.now(), None))
+        outcome = yield from converse(account, flow)
+
+        def begun(now: datetime) -> PaymentBegun:
+            operation = decisions.new_operation(OperationKind.CREATE, numbering, now, account.deadline)
+            return PaymentBegun(
+                payment_id=payment_id, account=account.name, provider="toy", order=order, operation=operation
+            )
+
+        committed = yield from work.commit(InLedger(lambda ledger: ledger.begin(begun)))
+        if not committed.changed:
+            return committed.payment  # type: ignore[no-any-return]
+        sent = committed.payment.creation
+        ended = yield from work.change(
+            payment_id,
+            lambda payment, now: decisions.end_attempt(payment, sent, outcome, now),
+            Source.REPLY,
+        )
+        return ended.payment
+
+    return mock.patch.object(Commands, "create", create)
+
+
+def _new_number(kind: OperationKind) -> Patch:
+    def make(send_again: Any) -> Any:
+        def begin_anew(
+            self: Settling, account: Account, payment: Payment, operation_id: str, auth_code: Any
+        ) -> Program[Payment]:
+            operation = payment.operation(operation_id)
+            if operation.kind is not kind:
+                return (yield from send_again(self, account, payment, operation_id, auth_code))
+            numbering = self._attempts.numbering()
+
+            def decide(_payment: Payment, now: datetime) -> list[Change]:
+                fresh = decisions.new_operation(
+                    kind, numbering, now, account.deadline, needs_action=operation.needs_action
+                )
+                return [OperationBegun(operation=replace(fresh, refund_reference=operation.refund_reference))]
+
+            return (yield from self._attempts.change_and_send(account, payment.id, decide, Source.RECOVERY))
+
+        return begin_anew
+
+    return patched(Settling, "send_again", make)
+
+
+def new_number_on_retry() -> Patch:
+    """An order that is sent again gets a new number."""
+    return _new_number(OperationKind.CREATE)
+
+
+def new_refund_number_on_retry() -> Patch:
+    """A refund that is sent again gets a new number, before the old one is proven absent."""
+
+    def make(next_move: Any) -> Any:
+        def move(payment: Payment, *arguments: Any, **options: Any) -> Any:
+            for operation in payment.operations:
+                if operation.kind is OperationKind.REFUND and operation.state == "unknown":
+                    return settling.recovery.SendAgain(operation)
+            return next_move(payment, *arguments, **options)
+
+        return move
+
+    stack = ExitStack()
+    stack.enter_context(_new_number(OperationKind.REFUND))
+    stack.enter_context(patched(settling.recovery, "next_move", make))
+    return stack
+
+
+def number_reused_after_closing() -> Patch:
+    """The order after a closed one has the closed one's number."""
+
+    def make(renumber: Any) -> Any:
+        def again(self: Settling, account: Account, payment: Payment, auth_code: Any) -> Program[Payment]:
+            fresh = self._attempts.numbering()
+            same = replace(fresh, number=payment.order_number)
+            with mock.patch.object(self._attempts, "numbering", lambda: same):
+                program = renumber(self, account, payment, auth_code)
+                effect = program.send(None)
+            return (yield from _go_on(program, effect))
+
+        return again
+
+    return patched(Settling, "renumber", make)
+
+
+def _go_on(program: Program[Any], effect: Any) -> Program[Any]:
+    """The rest of a program whose first effect was taken out of it."""
+    while True:
+        try:
+            try:
+                value = yield effect
+            except Exception as error:
+                effect = program.throw(error)
+            else:
+                effect = program.send(value)
+        except StopIteration as stop:
+            return stop.value
+
+
+def expiry_closes_without_asking() -> Patch:
+    """A payment whose time is over is closed, without the provider."""
+
+    def make(recover_one: Any) -> Any:
+        def recover(self: Worker, account: Account, payment: Payment) -> Program[Payment]:
+            if payment.status is not Status.PENDING or not self._has_expired(payment):
+                return (yield from recover_one(self, account, payment))
+            closed = PaymentObservation(number=payment.order_number, status=Status.CLOSED)
+            decide = lambda _payment, _now: [Observed(observation=closed)]  # noqa: E731
+            committed = yield from self._settling._attempts.change(payment.id, decide, Source.RECOVERY)
+            return committed.payment
+
+        return recover
+
+    return patched(Worker, "_recover_one", make)
+
+
+def unverified_notification() -> Patch:
+    """Whatever arrives is believed."""
+
+    def verify(_self: ToyProvider, notification: Any) -> list[Any]:
+        return [toy._observation(msgspec.json.decode(notification.body, type=toy._Record))]
+
+    return mock.patch.object(ToyProvider, "verify", verify)
+
+
+def acknowledged_before_commit() -> Patch:
+    """A notification is answered first and recorded afterwards."""
+
+    def make(receive: Callable[..., Any]) -> Any:
+        def answer(process: Process, notification: Any) -> Generator[Any, Any, Any]:
+            account = process.accounts.get()
+            account.provider.verify(notification)
+            process.spawn("later", receive(process, notification))
+            return account.provider.acknowledge()
+            yield
+
+        return answer
+
+    return patched(outside, "receive", make)
+
+
+def refund_cap_outside_transaction() -> Patch:
+    """What is left to refund is checked before the transaction that records the refund."""
+
+    def refund(
+        self: Commands, payment_id: str, *, reference: str, amount: Any, reason: str | None
+    ) -> Program[Payment]:
+        payment = yield InLedger(lambda ledger: ledger.get(payment_id))
+        known = payment.refund(reference)
+        if known is None:
+            asked = amount or decisions._all_that_is_left(payment)
+            check(payment, asked, product_of(self._accounts.get(), payment))
+        return (yield from original(self, payment_id, reference=reference, amount=amount, reason=reason))
+
+    original, check = Commands.refund, decisions._refundable
+    stack = ExitStack()
+    stack.enter_context(mock.patch.object(Commands, "refund", refund))
+    stack.enter_context(mock.patch.object(decisions, "_refundable", lambda *_: None))
+    return stack
+
+
+def not_sent_after_first_request() -> Patch:
+    """A conversation whose second request could not be sent counts as not sent at all."""
+
+    def careless(account: Account, flow: Any, deadline: Any = None) -> Program[Any]:
+        program, unsent = converse(account, flow, deadline), False
+        effect = program.send(None)
+        while True:
+            try:
+                try:
+                    value = yield effect
+                except NotSent as error:
+                    unsent = True
+                    effect = program.throw(error)
+                except MaybeSent as error:
+                    effect = program.throw(error)
+                else:
+                    effect = program.send(value)
+            except StopIteration as stop:
+                return stop.value
+            except MaybeSent as error:
+                raise (NotSent(error.message) if unsent else error) from None
+
+    return mock.patch.object(attempts, "converse", careless)
+
+
+def deadline_from_sending() -> Patch:
+    """A call's time begins when it is sent, not when others begin to count."""
+    return mock.patch.object(Attempts, "_deadline", lambda _self, account, _op: Deadline(account.timeout_s))
+
+
+def moves_on_stale_payments() -> Patch:
+    """A move is made although the payment has changed since it was thought out."""
+    return mock.patch.object(settling, "as_seen", lambda _seen, decide: decide)
+
+
+def own_clock() -> Patch:
+    """Each process decides by the clock of its own machine."""
+    return mock.patch.object(Process, "engine_now", Process.own_now)
+
+
+MUTANTS = {
+    mutant.__name__: mutant
+    for mutant in (
+        no_intent,
+        new_number_on_retry,
+        new_refund_number_on_retry,
+        number_reused_after_closing,
+        expiry_closes_without_asking,
+        unverified_notification,
+        acknowledged_before_commit,
+        refund_cap_outside_transaction,
+        not_sent_after_first_request,
+        deadline_from_sending,
+        moves_on_stale_payments,
+        own_clock,
+    )
+}

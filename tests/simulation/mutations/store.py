@@ -1,0 +1,109 @@
+"""Bugs round the ledger: what is decided, written and told in which transaction."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+from unittest import mock
+
+from paycore.domain.events import Source
+from paycore.domain.payment import Payment
+from paycore.engine.attempts import Attempts
+from paycore.engine.effects import InLedger, Program
+from paycore.ledger import session, verbs
+from paycore.ledger.api import Committed, Decide
+from paycore.ledger.session import Session, Wants
+from tests.simulation.mutations import Patch, patched
+
+
+def decided_outside_transaction() -> Patch:
+    """A change is decided on what was read before the transaction."""
+
+    def change(self: Attempts, payment_id: str, decide: Decide, source: Source) -> Program[Committed]:
+        seen = yield InLedger(lambda ledger: ledger.get(payment_id))
+        committed: Committed = yield from self.commit(
+            InLedger(lambda ledger: ledger.change(payment_id, lambda _, now: decide(seen, now), source))
+        )
+        return committed
+
+    return mock.patch.object(Attempts, "change", change)
+
+
+def no_compare_and_set() -> Patch:
+    """What was read before the transaction is changed and written, over whatever is there by then."""
+
+    def change(self: Attempts, payment_id: str, decide: Decide, source: Source) -> Program[Committed]:
+        seen = yield InLedger(lambda ledger: ledger.get(payment_id))
+        committed: Committed = yield from self.commit(
+            InLedger(lambda ledger: _overwrite(ledger, seen, decide, source))
+        )
+        return committed
+
+    def _overwrite(ledger: Any, seen: Payment, decide: Decide, source: Source) -> Any:
+        def work(unit: Session) -> Committed:
+            folded = verbs._fold(unit, seen, decide(seen, unit.now), source)
+            return verbs._keep(unit, [folded])[0]
+
+        return ledger._commits.submit(work, lambda _: Wants(payments=(seen.id,)))
+
+    stack = ExitStack()
+    stack.enter_context(mock.patch.object(Attempts, "change", change))
+    replaces = session.INSERT_EVENT.replace("INSERT", "INSERT OR REPLACE")
+    stack.enter_context(mock.patch.object(session, "INSERT_EVENT", replaces))
+    return stack
+
+
+def event_outside_transaction() -> Patch:
+    """The payment is written in one transaction, its events in the next."""
+    rows: list[Any] = []
+
+    def keep(self: Session, before: Any, payment: Payment, head: bytes, events: Any) -> None:
+        rows.extend(events)
+        original_keep(self, before, payment, head, ())
+
+    def make(commit: Any) -> Any:
+        def commit_twice(self: Attempts, effect: InLedger) -> Program[Any]:
+            result = yield from commit(self, effect)
+            own = tuple(rows)
+            rows.clear()
+            if own:
+                yield InLedger(lambda ledger: _append(ledger, own))
+            return result
+
+        return commit_twice
+
+    def _append(ledger: Any, own: tuple[Any, ...]) -> Any:
+        return ledger._commits.submit(lambda unit: unit._stage.events.extend(own), lambda _: Wants())
+
+    original_keep = Session.keep
+    stack = ExitStack()
+    stack.enter_context(mock.patch.object(Session, "keep", keep))
+    stack.enter_context(patched(Attempts, "commit", make))
+    return stack
+
+
+def hint_is_overwritten() -> Patch:
+    """A payment that became due while it was asked about is put off all the same."""
+    postpone = session.POSTPONE.replace("due_at > ?", "? > 0")
+    return mock.patch.object(session, "POSTPONE", postpone)
+
+
+def no_lease() -> Patch:
+    """A claimed payment stays due, so that every worker asks about it."""
+
+    def make(claim: Any) -> Any:
+        return lambda unit, *, limit, lease_s, ids: claim(unit, limit=limit, lease_s=0.0, ids=ids)
+
+    return patched(verbs, "claim", make)
+
+
+MUTANTS = {
+    mutant.__name__: mutant
+    for mutant in (
+        decided_outside_transaction,
+        no_compare_and_set,
+        event_outside_transaction,
+        hint_is_overwritten,
+        no_lease,
+    )
+}
