@@ -24,8 +24,9 @@ from paycore.testing.toy import ToyGateway, ToyOrder, ToyProvider
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-LOOKS_MAX = 60
-"""Queries about one number within a minute; more means that somebody asks in a tight loop."""
+LOOKS_MAX = 15
+LOOKS_WITHIN_S = 10.0
+"""So many queries about one number within so long mean that somebody asks in a tight loop."""
 
 
 class TwoStepProvider(ToyProvider):
@@ -119,9 +120,9 @@ class SimGateway(ToyGateway):
         for number in fields["numbers"]:
             looks = self._looks[number]
             looks.append(now_s)
-            if len(looks) == LOOKS_MAX and now_s - looks[0] < 60:
+            if len(looks) == LOOKS_MAX and now_s - looks[0] < LOOKS_WITHIN_S:
                 self._world.witness.violated(
-                    "no tight loops", f"{LOOKS_MAX} queries about {number} in a minute"
+                    "no tight loops", f"{LOOKS_MAX} queries about {number} in a moment"
                 )
         wanted = set(fields["numbers"])
         found = [o for o in self._all() if o.number in wanted and o.found_from_s <= now_s]
@@ -186,7 +187,7 @@ class SimGateway(ToyGateway):
     def _announce(self, order: SimOrder) -> None:
         body = msgspec.json.encode(order.record())
         headers = {toy.SIGNATURE_HEADER: toy.sign(body, self.key)}
-        self._world.outside.announce(body, headers, is_certain=order.is_late_money)
+        self._world.outside.announce(body, headers)
 
     def _happens(self, likelihood: float) -> bool:
         return self._rng.random() < likelihood

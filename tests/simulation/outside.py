@@ -50,12 +50,11 @@ class Outside:
             self._shown.add(url)
             self._world.scheduler.after(pays_in_s, self._world.gateway.pay, url.rpartition("/")[2])
 
-    def announce(self, body: bytes, headers: dict[str, str], *, is_certain: bool) -> None:
+    def announce(self, body: bytes, headers: dict[str, str]) -> None:
         """The gateway has something to tell; it tries until it is answered, unless it loses its way."""
         letter, weather = Letter(body, headers), self._world.weather
-        if is_certain or self._rng.random() >= weather.notification_lost:
-            tries = 1000 if is_certain else TRIES_MAX
-            self._world.scheduler.after(self._rng.uniform(0.05, 8), self._deliver, letter, tries)
+        if self._rng.random() >= weather.notification_lost:
+            self._world.scheduler.after(self._rng.uniform(0.05, 8), self._deliver, letter, TRIES_MAX)
         if self._rng.random() < weather.notification_repeated:
             self._world.scheduler.after(self._rng.uniform(0.05, 120), self._deliver, letter, 1)
 

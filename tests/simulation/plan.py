@@ -34,6 +34,7 @@ class Weather(msgspec.Struct, frozen=True, kw_only=True):
     failed_first: float
     garbage: float
     slow: float
+    repeated: float
     crash: float
     pause: float
     ledger_down: float
@@ -105,7 +106,7 @@ def draw_plan(seed: int) -> Plan:
         workers=rng.randint(1, 3),
         applications=applications,
         account_refused_s=(refused_from, refused_from + rng.uniform(5, 60)) if rng.random() < 0.3 else None,
-        purchases=tuple(_draw_purchase(rng, f"order-{n}", applications) for n in range(rng.randint(3, 5))),
+        purchases=tuple(_draw_purchase(rng, f"order-{n}", applications) for n in range(rng.randint(5, 8))),
     )
 
 
@@ -126,12 +127,13 @@ def _draw_weather(rng: Random) -> Weather:
         failed_first=upto(0.06),
         garbage=upto(0.1),
         slow=upto(0.15),
+        repeated=upto(0.15),
         crash=upto(0.05),
-        pause=upto(0.08),
+        pause=upto(0.12),
         ledger_down=upto(0.02),
         notification_lost=upto(0.5),
         notification_repeated=upto(0.5),
-        late_money=upto(0.25),
+        late_money=upto(0.6),
         declined=upto(0.15),
         refund_waits=upto(0.6),
         refund_fails=upto(0.4),

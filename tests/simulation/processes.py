@@ -184,7 +184,7 @@ class Process:
     def _doze(self) -> None:
         """Sometimes the whole process stands still: suspended, swapped out, or collecting garbage."""
         if self._happens(self.world.weather.pause / 2):
-            self._paused_until_s = self.world.scheduler.monotonic() + self._rng.uniform(0.5, 60)
+            self._paused_until_s = self.world.scheduler.monotonic() + self._rng.uniform(0.5, 90)
             self.world.scheduler.log(self.name, f"pauses until {self._paused_until_s:.3f}")
 
     def _commit(self, task: Task, verb: Callable[[Any], Any]) -> None:

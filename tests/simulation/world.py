@@ -34,6 +34,8 @@ from tests.simulation.witness import Witness
 
 END_S = 60 * 3600.0
 LOOK_EVERY_S = 600.0
+CALLS_MAX = 30_000
+"""Many times what a run takes; more means that something goes on for ever."""
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +127,8 @@ class World:
         )
 
     def _has_failed(self) -> bool:
+        if self.scheduler.calls_made > CALLS_MAX and not self.witness.violations:
+            self.witness.violated("everything ends", f"more than {CALLS_MAX} events")
         return bool(self.witness.violations)
 
     def _look_for_quiet(self) -> None:

@@ -70,14 +70,22 @@ def sent_again_without_asking() -> Patch:
 
 
 def sent_again_while_under_way() -> Patch:
-    """An operation is sent again although its last request may still arrive."""
+    """The time for proof begins with the sending, although the request may still arrive until its deadline."""
 
     def may_send(operation: Operation, _now: datetime) -> bool:
         return operation.state is OperationState.INTENT or operation.is_uncertain
 
+    def make(take_absence: Any) -> Any:
+        def take(operation: Operation, asked_at: datetime, proven_from: datetime) -> list[Change]:
+            early = proven_from - (operation.quiet_at - operation.sent_at)
+            return take_absence(operation, asked_at, early)  # type: ignore[no-any-return]
+
+        return take
+
     stack = ExitStack()
     stack.enter_context(mock.patch.object(decisions, "may_send", may_send))
     stack.enter_context(mock.patch.object(recovery, "may_send", may_send))
+    stack.enter_context(patched(decisions, "_take_absence", make))
     return stack
 
 
@@ -96,7 +104,7 @@ def late_failure_undoes_paid() -> Patch:
 
 def contradictions_pass() -> Patch:
     """Money after closing, or twice, is taken without a word."""
-    return mock.patch.object(lifecycle, "_review_reasons", lambda _: ())
+    return mock.patch.object(lifecycle, "_review_reasons", return_value=())
 
 
 def renumbered_without_closing() -> Patch:
@@ -112,19 +120,19 @@ def renumbered_without_closing() -> Patch:
         return [OperationBegun(operation=operation)]
 
     stack = ExitStack()
-    stack.enter_context(mock.patch.object(recovery, "_recover_action", lambda *_: recovery.Renumber()))
+    stack.enter_context(mock.patch.object(recovery, "_recover_action", return_value=recovery.Renumber()))
     stack.enter_context(mock.patch.object(decisions, "renumber", renumber))
     return stack
 
 
 def other_content_passes() -> Patch:
     """A reference with other content gets the payment it names."""
-    return mock.patch.object(decisions, "first_difference", lambda *_: None)
+    return mock.patch.object(decisions, "first_difference", return_value=None)
 
 
 def late_answer_counts() -> Patch:
     """The answer to an attempt counts although others have gone on since."""
-    return mock.patch.object(decisions, "_was_overtaken", lambda *_: False)
+    return mock.patch.object(decisions, "_was_overtaken", return_value=False)
 
 
 def closed_is_forgotten() -> Patch:

@@ -11,7 +11,7 @@ from unittest import mock
 import msgspec
 from msgspec.structs import replace
 
-from paycore.domain import decisions
+from paycore.domain import decisions, recovery
 from paycore.domain.events import Change, Observed, OperationBegun, PaymentBegun, Source
 from paycore.domain.payment import OperationKind, Payment, PaymentObservation, Status
 from paycore.engine import attempts, settling
@@ -24,12 +24,14 @@ from paycore.engine.requests import CreateRequest, content_of, provider_order
 from paycore.engine.settling import Settling, product_of
 from paycore.engine.transport import Deadline
 from paycore.engine.worker import Worker
-from paycore.errors import MaybeSent, NotSent
+from paycore.errors import MaybeSent, NotAuthentic, NotSent
+from paycore.ledger import session
+from paycore.ledger.api import Committed
 from paycore.testing import toy
 from paycore.testing.toy import ToyProvider
 from tests.simulation import outside
 from tests.simulation.mutations import Patch, patched
-from tests.simulation.processes import Process
+from tests.simulation.processes import Process, Sleep
 
 
 def no_intent() -> Patch:
@@ -48,9 +50,9 @@ def no_intent() -> Patch:
                 payment_id=payment_id, account=account.name, provider="toy", order=order, operation=operation
             )
 
-        committed = yield from work.commit(InLedger(lambda ledger: ledger.begin(begun)))
+        committed: Committed = yield from work.commit(InLedger(lambda ledger: ledger.begin(begun)))
         if not committed.changed:
-            return committed.payment  # type: ignore[no-any-return]
+            return committed.payment
         sent = committed.payment.creation
         ended = yield from work.change(
             payment_id,
@@ -97,14 +99,14 @@ def new_refund_number_on_retry() -> Patch:
         def move(payment: Payment, *arguments: Any, **options: Any) -> Any:
             for operation in payment.operations:
                 if operation.kind is OperationKind.REFUND and operation.state == "unknown":
-                    return settling.recovery.SendAgain(operation)
+                    return recovery.SendAgain(operation)
             return next_move(payment, *arguments, **options)
 
         return move
 
     stack = ExitStack()
     stack.enter_context(_new_number(OperationKind.REFUND))
-    stack.enter_context(patched(settling.recovery, "next_move", make))
+    stack.enter_context(patched(recovery, "next_move", make))
     return stack
 
 
@@ -115,14 +117,18 @@ def number_reused_after_closing() -> Patch:
         def again(self: Settling, account: Account, payment: Payment, auth_code: Any) -> Program[Payment]:
             fresh = self._attempts.numbering()
             same = replace(fresh, number=payment.order_number)
-            with mock.patch.object(self._attempts, "numbering", lambda: same):
+            with mock.patch.object(self._attempts, "numbering", return_value=same):
                 program = renumber(self, account, payment, auth_code)
                 effect = program.send(None)
             return (yield from _go_on(program, effect))
 
         return again
 
-    return patched(Settling, "renumber", make)
+    stack = ExitStack()
+    stack.enter_context(patched(Settling, "renumber", make))
+    replaces = session.INSERT_OPERATION.replace("INSERT", "INSERT OR REPLACE").partition(" ON CONFLICT")[0]
+    stack.enter_context(mock.patch.object(session, "INSERT_OPERATION", replaces))
+    return stack
 
 
 def _go_on(program: Program[Any], effect: Any) -> Program[Any]:
@@ -171,10 +177,13 @@ def acknowledged_before_commit() -> Patch:
     def make(receive: Callable[..., Any]) -> Any:
         def answer(process: Process, notification: Any) -> Generator[Any, Any, Any]:
             account = process.accounts.get()
-            account.provider.verify(notification)
+            try:
+                account.provider.verify(notification)
+            except NotAuthentic:
+                return None
             process.spawn("later", receive(process, notification))
+            yield Sleep(0.0)
             return account.provider.acknowledge()
-            yield
 
         return answer
 
@@ -197,7 +206,7 @@ def refund_cap_outside_transaction() -> Patch:
     original, check = Commands.refund, decisions._refundable
     stack = ExitStack()
     stack.enter_context(mock.patch.object(Commands, "refund", refund))
-    stack.enter_context(mock.patch.object(decisions, "_refundable", lambda *_: None))
+    stack.enter_context(mock.patch.object(decisions, "_refundable", return_value=None))
     return stack
 
 
