@@ -38,8 +38,8 @@ def due_at(payment: Payment, now: datetime) -> datetime | None:
     When to look at `payment` next, None when there is nothing to look for.
 
     Under way: once no answer can come any more. Uncertain or pending: by age. Expiring: at its expiry at
-    the latest. Closed: a few late checks. Paid or failed: only while an operation is uncertain or a
-    refund is pending.
+    the latest. Settled, and an order of it was closed: a few late checks, also when a later order was
+    paid, for then it may be paid twice. Otherwise settled: not any more.
     """
     under_way = [
         op.quiet_at for op in payment.operations if op.state is OperationState.SENT and op.quiet_at > now
@@ -48,7 +48,7 @@ def due_at(payment: Payment, now: datetime) -> datetime | None:
         return min(under_way)
     if _is_open(payment):
         return _by_age(payment, now)
-    if payment.status is Status.CLOSED:
+    if _has_closed_order(payment):
         checks = (payment.updated_at + after for after in LATE_CHECKS)
         return next((check for check in checks if check > now), None)
     return None
@@ -57,6 +57,12 @@ def due_at(payment: Payment, now: datetime) -> datetime | None:
 def _is_open(payment: Payment) -> bool:
     waits = payment.status in (Status.PENDING, Status.UNKNOWN)
     return waits or payment.uncertain or any(refund.is_open for refund in payment.refunds)
+
+
+def _has_closed_order(payment: Payment) -> bool:
+    """Whether an order was closed and has not been paid all the same."""
+    charged = {charge.number for charge in payment.charges}
+    return any(Status.CLOSED in op.observed and op.number not in charged for op in payment.operations)
 
 
 def _by_age(payment: Payment, now: datetime) -> datetime:

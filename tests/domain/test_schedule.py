@@ -89,6 +89,15 @@ def test_closed_is_looked_at_a_few_times_late() -> None:
     assert tuple(checks) == LATE_CHECKS
 
 
+def test_closed_order_is_looked_at_late_when_its_successor_was_paid() -> None:
+    """The order a paid one replaced may be paid as well; a notification alone would tell."""
+    history = History().accepted().closing(replaces=True).sees(Status.CLOSED).renumbered("N2")
+    history.sees(Status.PAID, "N2").ended(OperationState.DONE, "close-N1")
+    assert history.payment.status is Status.PAID
+    assert due_at(history.payment, NOW) == NOW + LATE_CHECKS[0]
+    assert due_at(history.sees(Status.PAID).payment, NOW) is None
+
+
 def test_expiry_is_not_slept_through() -> None:
     """At its expiry at the latest; past it by age again."""
     soon = NOW + timedelta(seconds=1)
