@@ -65,7 +65,7 @@ def no_intent() -> Patch:
 
 
 def _new_number(kind: OperationKind) -> Patch:
-    def make(send_again: Any) -> Any:
+    def make(send_again: Callable[..., Program[Payment]]) -> Any:
         def begin_anew(
             self: Settling, account: Account, payment: Payment, operation_id: str, auth_code: Any
         ) -> Program[Payment]:
@@ -113,7 +113,7 @@ def new_refund_number_on_retry() -> Patch:
 def number_reused_after_closing() -> Patch:
     """The order after a closed one has the closed one's number."""
 
-    def make(renumber: Any) -> Any:
+    def make(renumber: Callable[..., Program[Payment]]) -> Any:
         def again(self: Settling, account: Account, payment: Payment, auth_code: Any) -> Program[Payment]:
             fresh = self._attempts.numbering()
             same = replace(fresh, number=payment.order_number)
@@ -148,7 +148,7 @@ def _go_on(program: Program[Any], effect: Any) -> Program[Any]:
 def expiry_closes_without_asking() -> Patch:
     """A payment whose time is over is closed, without the provider."""
 
-    def make(recover_one: Any) -> Any:
+    def make(recover_one: Callable[..., Program[Payment]]) -> Any:
         def recover(self: Worker, account: Account, payment: Payment) -> Program[Payment]:
             if payment.status is not Status.PENDING or not self._has_expired(payment):
                 return (yield from recover_one(self, account, payment))
