@@ -127,9 +127,10 @@ class PgServer:
 
 
 def is_lost(error: psycopg.Error, connection: psycopg.Connection[Any]) -> bool:
-    """Whether the connection is gone: closed, shut down by the server, or never answered."""
-    state = error.sqlstate or ""
-    return connection.closed or state.startswith(("08", "57P"))
+    """Whether the connection is gone: closed, shut down by the server, or broken without a word from it."""
+    if error.sqlstate is None:
+        return connection.closed or isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return connection.closed or error.sqlstate.startswith(("08", "25P03", "57P"))
 
 
 def _parameters(dsn: str) -> dict[str, Any]:
