@@ -254,7 +254,7 @@ class PostgresLedger(SqlLedger):
     def _migrate(self) -> None:
         """Bring the schema up to date; only one process at a time finds that there is something to do."""
         connection = self._connected()
-        if not pending("postgres", _applied(connection)):
+        if not pending("postgres", applied_migrations(connection)):
             return
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
@@ -262,7 +262,7 @@ class PostgresLedger(SqlLedger):
                 "CREATE TABLE IF NOT EXISTS meta"
                 " (schema integer PRIMARY KEY, sha256 text NOT NULL, at bigint NOT NULL)"
             )
-            for migration in pending("postgres", _applied(connection)):
+            for migration in pending("postgres", applied_migrations(connection)):
                 connection.execute(migration.sql.encode())
                 connection.execute(
                     "INSERT INTO meta VALUES (%s, %s, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)",
@@ -298,7 +298,7 @@ class PostgresLedger(SqlLedger):
         self._drop_writer()
 
 
-def _applied(connection: psycopg.Connection[Any]) -> dict[int, str]:
+def applied_migrations(connection: psycopg.Connection[Any]) -> dict[int, str]:
     """The checksum of each migration in the database, by number."""
     (meta,) = connection.execute("SELECT to_regclass('meta')").fetchone() or (None,)
     return dict(connection.execute("SELECT schema, sha256 FROM meta").fetchall()) if meta else {}

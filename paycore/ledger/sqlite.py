@@ -90,8 +90,8 @@ class SqliteLedger(SqlLedger):
         self.path = Path(path)
         self._wait_max_s = wait_max_s
         self._clock = LedgerClock(clock)
-        _refuse_network(self.path)
-        with _typed(self.path):
+        refuse_network(self.path)
+        with typed_errors(self.path):
             self._lock = FileLock(self.path.with_name(self.path.name + "-lock"), wait_max_s=wait_max_s)
             try:
                 with self._lock:
@@ -116,7 +116,7 @@ class SqliteLedger(SqlLedger):
 
     @contextmanager
     def _transaction(self) -> Iterator[Session]:
-        with _typed(self.path), self._lock:
+        with typed_errors(self.path), self._lock:
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield Session(SqliteTransaction(self._writer, self._catch_up()))
@@ -141,7 +141,7 @@ class SqliteLedger(SqlLedger):
         """Run a read here and now: on a local file it is over in microseconds."""
         future: Future[T] = Future()
         try:
-            with _typed(self.path), self._reading:
+            with typed_errors(self.path), self._reading:
                 future.set_result(work(SqliteTransaction(self._reader, self.now())))
         except Exception as error:  # noqa: BLE001 - the caller takes it out of the future
             future.set_exception(error)
@@ -151,7 +151,7 @@ class SqliteLedger(SqlLedger):
         if self._watching is not None:
             return
         # Where the ledger stands is read here, so that no change falls between `watch` and the first look.
-        with _typed(self.path):
+        with typed_errors(self.path):
             connection = self._open(read_only=True)
             (position,) = connection.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()
         self._watching = threading.Thread(
@@ -221,7 +221,7 @@ class SqliteLedger(SqlLedger):
             self._watching.join()
         with self._reading:
             self._reader.close()
-        with _typed(self.path), self._lock:
+        with typed_errors(self.path), self._lock:
             self._writer.close()
         self._lock.close()
 
@@ -232,7 +232,7 @@ class SqliteLedger(SqlLedger):
                 vars(self)[name].close()
 
 
-def _refuse_network(path: Path) -> None:
+def refuse_network(path: Path) -> None:
     kind = network_file_system(path.parent)
     if kind is not None:
         raise ConfigError(
@@ -242,7 +242,7 @@ def _refuse_network(path: Path) -> None:
 
 
 @contextmanager
-def _typed(path: Path) -> Iterator[None]:
+def typed_errors(path: Path) -> Iterator[None]:
     """Turn SQLite's and the file system's errors into typed ones that say what to do."""
     try:
         yield
