@@ -17,6 +17,7 @@ from paycore.domain.provider import Secret
 from paycore.domain.wire import Notification, Reply
 from paycore.engine.accounts import Accounts
 from paycore.engine.attempts import Attempts
+from paycore.engine.bridge import Bridge
 from paycore.engine.commands import Commands
 from paycore.engine.config import Config, load_config
 from paycore.engine.ids import new_id
@@ -254,8 +255,9 @@ class AsyncClient:
 
     def __init__(self, config: str | Path | Config | None = None, *, plugins: Plugins | None = None) -> None:
         self._core = _Core(config, plugins)
-        self._waiter = AsyncWaiter(self._core.ledger)
-        self._runner = AsyncRunner(self._core.ledger, self._waiter)
+        self._bridge = Bridge()
+        self._waiter = AsyncWaiter(self._core.ledger, self._bridge)
+        self._runner = AsyncRunner(self._core.ledger, self._waiter, self._bridge)
         self._working: asyncio.Task[None] | None = None
 
     async def create(
@@ -326,11 +328,11 @@ class AsyncClient:
 
     async def get(self, payment_id: str) -> Payment:
         """See `Client.get`."""
-        return await asyncio.wrap_future(self._core.ledger.get(payment_id))
+        return await self._bridge.result(self._core.ledger.get(payment_id))
 
     async def find(self, reference: str, *, account: str | None = None) -> Payment:
         """See `Client.find`."""
-        return _only(await asyncio.wrap_future(self._core.ledger.find(account, reference)), reference)
+        return _only(await self._bridge.result(self._core.ledger.find(account, reference)), reference)
 
     async def list(
         self,
@@ -351,11 +353,11 @@ class AsyncClient:
             created_before=created_before,
             limit=limit,
         )
-        return await asyncio.wrap_future(self._core.ledger.list(which))
+        return await self._bridge.result(self._core.ledger.list(which))
 
     async def events(self, payment_id: str) -> tuple[Event, ...]:
         """See `Client.events`."""
-        return await asyncio.wrap_future(self._core.ledger.events(payment_id))
+        return await self._bridge.result(self._core.ledger.events(payment_id))
 
     async def shutdown(self) -> None:
         """End the worker, the connections and the ledger; what `async with` does at its end."""

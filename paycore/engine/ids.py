@@ -9,6 +9,7 @@ from paycore.domain.provider import NumberFormat
 from paycore.errors import PluginError
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
 ID_LENGTH = 26
 
 
@@ -18,7 +19,7 @@ def new_id() -> str:
     value |= (time.time_ns() // 1_000_000) << 80
     value = value & ~(0xF << 76) | 0x7 << 76  # version 7
     value = value & ~(0x3 << 62) | 0x2 << 62  # variant
-    return "".join(_ALPHABET[value >> shift & 31] for shift in range(125, -1, -5))
+    return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
 
 
 def check_number_format(number_format: NumberFormat, plugin: str) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TypeVar
 
+from paycore.engine.bridge import Bridge
 from paycore.engine.effects import Effect, InLedger, OnWire, Program, UntilChanged, UntilWanted
 from paycore.engine.transport import AsyncSender, Sender
 from paycore.engine.waiter import AsyncWaiter, Waiter
@@ -57,9 +57,10 @@ class Runner:
 class AsyncRunner:
     """Runs programs on one event loop."""
 
-    def __init__(self, ledger: Ledger, waiter: AsyncWaiter) -> None:
+    def __init__(self, ledger: Ledger, waiter: AsyncWaiter, bridge: Bridge) -> None:
         self._ledger = ledger
         self._waiter = waiter
+        self._bridge = bridge
         self._senders: dict[str, AsyncSender] = {}
 
     async def run(self, program: Program[T]) -> T:
@@ -79,7 +80,7 @@ class AsyncRunner:
     async def _perform(self, effect: Effect) -> object:
         match effect:
             case InLedger(verb):
-                return await asyncio.wrap_future(verb(self._ledger))
+                return await self._bridge.result(verb(self._ledger))
             case OnWire(account, base_url, request, deadline):
                 sender = self._senders.get(account) or self._senders.setdefault(
                     account, AsyncSender(base_url)

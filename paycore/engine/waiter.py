@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 
+from paycore.engine.bridge import Bridge
 from paycore.ledger.api import Ledger
 
 
@@ -119,8 +120,9 @@ class Waiter:
 class AsyncWaiter:
     """Waiting on one event loop. Starts to watch the ledger with the first wait."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, bridge: Bridge) -> None:
         self._ledger = ledger
+        self._bridge = bridge
         self._hub = Hub()
         self._stop_watching: Callable[[], None] | None = None
         self._begun = asyncio.Event()
@@ -134,7 +136,7 @@ class AsyncWaiter:
         loop = asyncio.get_running_loop()
         woken = loop.create_future()
         with self._hub.subscribed(payment_id, lambda: _call_soon(loop, woken)):
-            payment = await asyncio.wrap_future(self._ledger.get(payment_id))
+            payment = await self._bridge.result(self._ledger.get(payment_id))
             if payment.version == version:
                 await asyncio.wait((woken,), timeout=timeout_s)
 

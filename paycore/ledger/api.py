@@ -2,7 +2,8 @@
 What a ledger offers: a dozen verbs, each one transaction, on whichever database.
 
 Every verb returns a `concurrent.futures.Future`, resolved once the transaction is durable. A sync caller
-takes `.result()`, an async one `asyncio.wrap_future`; neither can hold a transaction open across I/O.
+takes `.result()`, an async one awaits it through `engine.bridge`; neither can hold a transaction open
+across I/O. A verb that was called takes place: its future can't be cancelled.
 """
 
 from __future__ import annotations

@@ -42,6 +42,7 @@ class Unit:
         self.work = work
         self.wants = wants
         self.future: Future[Any] = Future()
+        self.future.set_running_or_notify_cancel()  # from here on it can't be cancelled
         self.result: Any = None
         self.error: Exception | None = None
 

@@ -1,0 +1,49 @@
+"""From the ledger's threads to one event loop: the results of a whole group arrive with one wake-up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Bridge:
+    """
+    Awaits the ledger's futures on the loop it is first used on.
+
+    What `asyncio.wrap_future` does, but one call into the loop for all that is resolved together, and a
+    cancelled caller cancels nothing: the transaction was asked for and takes place.
+    """
+
+    def __init__(self) -> None:
+        self._arrived: deque[asyncio.Future[None]] = deque()
+        self._is_announced = False
+
+    async def result(self, future: Future[T]) -> T:
+        """What the future comes to; a read that is there already is returned at once."""
+        if not future.done():
+            loop = asyncio.get_running_loop()
+            arrival: asyncio.Future[None] = loop.create_future()
+            future.add_done_callback(lambda _: self._announce(loop, arrival))
+            await arrival
+        return future.result()
+
+    def _announce(self, loop: asyncio.AbstractEventLoop, arrival: asyncio.Future[None]) -> None:
+        """In the thread that resolved the future: have the loop take everything that has arrived by then."""
+        self._arrived.append(arrival)
+        if not self._is_announced:
+            self._is_announced = True
+            with suppress(RuntimeError):  # a loop that is gone has nobody waiting
+                loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        # First, so that whatever arrives from here on is announced again.
+        self._is_announced = False
+        while self._arrived:
+            arrival = self._arrived.popleft()
+            if not arrival.done():
+                arrival.set_result(None)
