@@ -1,8 +1,8 @@
 """
 The only place that sends: httpx, a total deadline, a size cap, and the table of what was certainly not sent.
 
-Redirects are not followed, proxies and .netrc from the environment are not used, TLS is always verified,
-and only identity encoding is asked for and taken.
+Redirects are not followed, cookies not kept, proxies and .netrc from the environment not used, TLS is always
+verified, and only identity encoding is asked for and taken.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import aclosing, closing, contextmanager
 from contextvars import ContextVar
-from typing import Any, NoReturn
+from typing import Any
 
 import httpcore
 import httpx
@@ -76,37 +76,33 @@ class Deadline:
         return self.at - time.monotonic()
 
 
-def _fail(error: Exception) -> NoReturn:
-    """Raise what `error` says about the request; without it as cause, for it carries URL and body."""
+def _judge(error: Exception) -> NotSent | MaybeSent:
+    """What `error` says about the request, in words; without `error` itself, which carries URL and body."""
     problem = type(error).__name__
     if CERTAINLY_NOT_SENT.get(type(error), False):
-        raise NotSent(f"the provider could not be reached ({problem})") from None
-    raise MaybeSent(f"the request may have arrived, but no answer came ({problem})") from None
-
-
-def _fail_late() -> NoReturn:
-    raise MaybeSent("the request may have arrived, but no answer came in time") from None
+        return NotSent(f"the provider could not be reached ({problem})")
+    return MaybeSent(f"the request may have arrived, but no answer came ({problem})")
 
 
 class _Reader:
     """Collects a reply's body up to `BODY_MAX`."""
 
     def __init__(self, reply: httpx.Response) -> None:
+        if not getattr(reply.extensions.get("network_stream"), "was_read", True):
+            raise MaybeSent("an answer was there before it was asked for, so it is not this request's")
         if reply.headers.get("content-encoding", "identity").lower() != "identity":
             raise MaybeSent("the reply came in an encoding that was not asked for")
         self._reply = reply
-        self._chunks: list[bytes] = []
-        self._size = 0
+        self._body = bytearray()
 
     def add(self, chunk: bytes) -> None:
-        self._size += len(chunk)
-        if self._size > BODY_MAX:
+        if len(self._body) + len(chunk) > BODY_MAX:
             raise MaybeSent(f"the reply is longer than {BODY_MAX} bytes")
-        self._chunks.append(chunk)
+        self._body += chunk
 
     def response(self) -> Response:
         headers = {name.lower(): value for name, value in self._reply.headers.items()}
-        return Response(status=self._reply.status_code, headers=headers, body=b"".join(self._chunks))
+        return Response(status=self._reply.status_code, headers=headers, body=bytes(self._body))
 
 
 def _check_time(deadline: Deadline) -> None:
@@ -115,22 +111,22 @@ def _check_time(deadline: Deadline) -> None:
         raise NotSent("its time had passed before anything was sent")
 
 
-def _build(
-    client: httpx.Client | httpx.AsyncClient, url: str, request: Request, deadline: Deadline
-) -> httpx.Request:
+def _build(base_url: str, request: Request, deadline: Deadline) -> httpx.Request:
     """The request as httpx sends it; `NotSent` when the plugin made one that can't be written."""
+    headers = httpx.Headers({"accept": "*/*", "user-agent": "paycore"})
     try:
-        return client.build_request(
+        headers.update(request.headers)
+        headers["accept-encoding"] = "identity"
+        return httpx.Request(
             request.method,
-            url,
+            base_url + request.path,
             content=request.body,
-            headers=dict(request.headers),
-            timeout=_timeout(deadline),
+            headers=headers,
+            extensions={"timeout": _timeout(deadline).as_dict()},
         )
     except (TypeError, ValueError, httpx.InvalidURL) as error:
-        raise NotSent(
-            f"the request the plugin made can't be written as HTTP ({type(error).__name__})"
-        ) from None
+        problem = type(error).__name__
+    raise NotSent(f"the request the plugin made can't be written as HTTP ({problem})")
 
 
 def _timeout(deadline: Deadline) -> httpx.Timeout:
@@ -138,69 +134,77 @@ def _timeout(deadline: Deadline) -> httpx.Timeout:
     return httpx.Timeout(left_s, connect=min(CONNECT_MAX_S, left_s / 2))
 
 
-def _client_options() -> dict[str, Any]:
-    return {
-        "trust_env": False,
-        "follow_redirects": False,
-        "headers": {"accept-encoding": "identity", "user-agent": "paycore"},
-    }
-
-
 _LIMITS = httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX)
 
 
 class Sender:
-    """Sends requests to one account's base URL from sync code; safe to share between threads."""
+    """
+    Sends requests to one account's base URL from sync code; safe to share between threads.
+
+    Uses httpx's transport, and not its client: that reads a redirect it does not follow, and keeps cookies.
+    """
 
     def __init__(self, base_url: str) -> None:
         self._base_url = base_url
-        transport = httpx.HTTPTransport(trust_env=False, limits=_LIMITS)
+        self._transport = httpx.HTTPTransport(trust_env=False, limits=_LIMITS)
         # httpx has timeouts per read only; a reply dripped byte by byte would outlive any of them.
-        transport._pool._network_backend = _DeadlineBackend(transport._pool._network_backend)  # noqa: SLF001
-        self._client = httpx.Client(transport=transport, **_client_options())
+        pool = self._transport._pool  # noqa: SLF001
+        pool._network_backend = _DeadlineBackend(pool._network_backend)  # noqa: SLF001
 
     def send(self, request: Request, deadline: Deadline) -> Response:
         """The reply to `request`; `NotSent` or `MaybeSent` when there is none by `deadline`."""
         _check_time(deadline)
+        failure: Exception
         with _quiet_logs(), _until(deadline):
-            built = _build(self._client, self._base_url + request.path, request, deadline)
             try:
-                with closing(self._client.send(built, stream=True)) as reply:
-                    reader = _Reader(reply)
-                    for chunk in reply.iter_raw():
-                        reader.add(chunk)
-                    return reader.response()
-            except tuple(CERTAINLY_NOT_SENT) as error:
-                _fail(error)
+                return self._exchange(request, deadline)
+            except (NotSent, MaybeSent) as error:
+                failure = error.with_traceback(None)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the request may have arrived
+                failure = _judge(error)
+        raise failure from None  # out here, where nothing that holds the request hangs on it
+
+    def _exchange(self, request: Request, deadline: Deadline) -> Response:
+        built = _build(self._base_url, request, deadline)
+        with closing(self._transport.handle_request(built)) as reply:
+            reader = _Reader(reply)
+            for chunk in reply.iter_raw():
+                reader.add(chunk)
+            return reader.response()
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._transport.close()
 
 
 class AsyncSender:
-    """Sends requests to one account's base URL from one event loop."""
+    """Sends requests to one account's base URL from one event loop; otherwise as `Sender`."""
 
     def __init__(self, base_url: str) -> None:
         self._base_url = base_url
-        transport = httpx.AsyncHTTPTransport(trust_env=False, limits=_LIMITS)
-        self._client = httpx.AsyncClient(transport=transport, **_client_options())
+        self._transport = httpx.AsyncHTTPTransport(trust_env=False, limits=_LIMITS)
+        pool = self._transport._pool  # noqa: SLF001
+        pool._network_backend = _AsyncBackend(pool._network_backend)  # noqa: SLF001
 
     async def send(self, request: Request, deadline: Deadline) -> Response:
         """The reply to `request`; `NotSent` or `MaybeSent` when there is none by `deadline`."""
         _check_time(deadline)
+        failure: Exception
         with _quiet_logs():
             try:
                 async with asyncio.timeout(max(deadline.left_s, 0.001)):
-                    return await self._send(request, deadline)
+                    return await self._exchange(request, deadline)
             except TimeoutError:
-                _fail_late()
-            except tuple(CERTAINLY_NOT_SENT) as error:
-                _fail(error)
+                failure = MaybeSent("the request may have arrived, but no answer came in time")
+            except (NotSent, MaybeSent) as error:
+                failure = error.with_traceback(None)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the request may have arrived
+                failure = _judge(error)
+        raise failure from None
 
-    async def _send(self, request: Request, deadline: Deadline) -> Response:
-        built = _build(self._client, self._base_url + request.path, request, deadline)
-        async with aclosing(await self._client.send(built, stream=True)) as reply:
+    async def _exchange(self, request: Request, deadline: Deadline) -> Response:
+        built = _build(self._base_url, request, deadline)
+        async with aclosing(await self._transport.handle_async_request(built)) as reply:
             reader = _Reader(reply)
             async for chunk in reply.aiter_raw():
                 reader.add(chunk)
@@ -208,7 +212,7 @@ class AsyncSender:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._transport.aclose()
 
 
 # --- a total deadline for sync sockets ---------------------------------------------------------------
@@ -237,15 +241,22 @@ def _at_most(timeout: float | None, too_late: type[Exception]) -> float | None:
 
 
 class _DeadlineStream(httpcore.NetworkStream):
-    """A stream whose every read and write ends at the thread's deadline."""
+    """
+    A stream whose every read and write ends at the thread's deadline.
+
+    `was_read`: since the last write. An answer that took no read was left over from the request before.
+    """
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
+        self.was_read = False
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        self.was_read = True
         return self._stream.read(max_bytes, _at_most(timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self.was_read = False
         self._stream.write(buffer, _at_most(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
@@ -283,6 +294,58 @@ class _DeadlineBackend(httpcore.NetworkBackend):
             stream.close()
             raise
         return _DeadlineStream(stream)
+
+
+# --- async sockets: their deadline is the task's; the timeouts are of httpcore's signatures -------------
+
+
+class _AsyncStream(httpcore.AsyncNetworkStream):
+    """A stream that knows whether it `was_read` since the last write."""
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+        self.was_read = False
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+        self.was_read = True
+        return await self._stream.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        self.was_read = False
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: Any,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> httpcore.AsyncNetworkStream:
+        return _AsyncStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _AsyncBackend(httpcore.AsyncNetworkBackend):
+    """Opens `_AsyncStream`s; keeps the pool's own way of connecting."""
+
+    def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
+        self._backend = backend
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109
+        local_address: str | None = None,
+        socket_options: Any = None,
+    ) -> httpcore.AsyncNetworkStream:
+        return _AsyncStream(
+            await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
+        )
 
 
 # --- quiet logs --------------------------------------------------------------------------------------

@@ -1,10 +1,11 @@
 """The wire at its worst: whatever a server does, a call ends in time, in bounds, and says whether it was sent."""
 
+import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpcore
@@ -13,7 +14,7 @@ import pytest
 
 from paycore.domain.wire import Request, Response
 from paycore.engine import transport
-from paycore.engine.transport import Deadline, Sender
+from paycore.engine.transport import AsyncSender, Deadline, Sender
 from paycore.errors import MaybeSent, NotSent
 from tests.engine.test_transport import REQUEST, Serve, both, serving
 
@@ -203,4 +204,84 @@ def test_an_exception_nobody_has_judged_yet_is_maybe_sent() -> None:
         """Not in the table."""
 
     with pytest.raises(MaybeSent, match="NewError"):
-        transport._fail(NewError("later"))
+        raise transport._judge(NewError("later"))
+
+
+@both
+@pytest.mark.parametrize(
+    "location", ["javascript:alert(1)", "data:,x", "mailto:x", "http://xn--a/", "//[::1", "/\x7f", ""]
+)
+def test_a_redirect_to_nowhere_is_an_answer_all_the_same(send: Send, location: str) -> None:
+    """Where a redirect leads is not even read: the request was answered, so it is never "not sent"."""
+    head = f"HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n".encode()
+    with serving(lambda connection: connection.sendall(head)) as url:
+        assert send(url, 2.0).status == 302
+
+
+@contextmanager
+def kept_alive(first: bytes, second: bytes) -> Iterator[tuple[str, list[bytes]]]:
+    """A server that answers two requests on one connection; what it was sent."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        seen: list[bytes] = []
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with closing(connection):
+                for reply in (first, second):
+                    seen.append(b"")
+                    while not seen[-1].endswith(REQUEST.body):
+                        seen[-1] += connection.recv(65536)
+                    connection.sendall(reply)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", seen
+        thread.join(5)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_second_answer_is_not_the_next_requests(kind: str) -> None:
+    """Two answers to one request: the one too many is never taken for the answer to the request after it."""
+    with kept_alive(OK + OK.replace(b"ok", b"no"), OK) as (url, _):
+        first, second = send_twice(kind, url)
+    assert isinstance(first, Response)
+    assert first.body == b"ok"
+    assert isinstance(second, MaybeSent)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_cookies_are_not_kept(kind: str) -> None:
+    """What one reply sets is not sent with the next request."""
+    with kept_alive(OK.replace(b"\r\n", b"\r\nset-cookie: a=b\r\n", 1), OK) as (url, seen):
+        first, second = send_twice(kind, url)
+    assert isinstance(first, Response)
+    assert isinstance(second, Response)
+    assert b"cookie" not in seen[1].lower()
+
+
+def send_twice(kind: str, url: str) -> list[Response | Exception]:
+    """What two requests of one sender came to."""
+    if kind == "sync":
+        with closing(Sender(url)) as sender:
+            return [outcome_of(sender.send) for _ in range(2)]
+
+    async def twice() -> list[Response | Exception]:
+        asynchronous = AsyncSender(url)
+        outcomes: list[Response | Exception] = []
+        for _ in range(2):
+            try:
+                outcomes.append(await asynchronous.send(REQUEST, Deadline(2)))
+            except MaybeSent as error:
+                outcomes.append(error)
+        await asynchronous.aclose()
+        return outcomes
+
+    return asyncio.run(twice())
+
+
+def outcome_of(send: Callable[[Request, Deadline], Response]) -> Response | Exception:
+    """The reply, or the error."""
+    try:
+        return send(REQUEST, Deadline(2))
+    except MaybeSent as error:
+        return error
