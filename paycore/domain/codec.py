@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from paycore.domain.money import Money
+from paycore.errors import InvalidMoney
 
 T = TypeVar("T")
 
@@ -20,7 +21,11 @@ def _write(value: object) -> object:
 def _read(kind: type, value: Any) -> object:
     if kind is Money:
         minor, currency, exponent = value
-        return Money.from_minor(minor, currency, exponent=exponent)
+        try:
+            return Money.from_minor(minor, currency, exponent=exponent)
+        except InvalidMoney as error:
+            # msgspec makes a `ValidationError` of it, as of everything else that does not fit.
+            raise ValueError(error.message) from error
     raise TypeError(f"{kind.__name__} is never read back")
 
 

@@ -134,3 +134,12 @@ def test_event_names_its_kind() -> None:
         hash=b"",
     )
     assert event.kind == "proven_absent"
+
+
+@pytest.mark.parametrize(
+    "amount", ['[-1, "HKD", 2]', '[8800, "HKD", 9]', '["1", "HKD", 2]', "[8800]", "88.0"]
+)
+def test_codec_reads_money_strictly(amount: str) -> None:
+    """What is no amount does not fit, as anything else that was never written by paycore."""
+    with pytest.raises(msgspec.ValidationError):
+        decode(amount, Money)
