@@ -1,16 +1,29 @@
 """`verify` finds what does not follow from the history, and `export` writes everything down."""
 
+import base64
 import hashlib
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from paycore import Status
 from paycore.domain.events import GENESIS, Source
-from paycore.ledger.audit import PAGE, Verdict, export, verify
+from paycore.errors import NotFound
+from paycore.ledger.audit import Verdict, export, verify, verify_payment
 from paycore.ledger.base import SqlLedger
+from paycore.ledger.history import PAGE
 from tests.ledger.conftest import Database
-from tests.ledger.workload import begun, observe, paid_payment, pending_payment, refund_seen, refunding, seen
+from tests.ledger.workload import (
+    begun,
+    notice,
+    observe,
+    paid_payment,
+    pending_payment,
+    refund_seen,
+    refunding,
+    seen,
+)
 
 FREE_EVENTS = {
     True: ("DROP TRIGGER events_are_never_updated", "DROP TRIGGER events_are_never_deleted"),
@@ -59,6 +72,8 @@ def test_verify_goes_page_by_page(ledger: SqlLedger) -> None:
         ("UPDATE payments SET body = replace(body, 'HKD', 'JPY') WHERE id = '{id}'", "body order"),
         ("UPDATE payments SET body = replace(body, '\"C1\"', '\"C2\"') WHERE id = '{id}'", "body charges"),
         ("UPDATE payments SET body = 'nonsense' WHERE id = '{id}'", "body"),
+        ("UPDATE payments SET body = replace(body, '8800,', '-8800,') WHERE id = '{id}'", "body"),
+        ("UPDATE events SET kind = 'observed' WHERE seq = 2 AND payment_id = '{id}'", "event 2 kind"),
         ("UPDATE events SET at = at + 1 WHERE seq = 2 AND payment_id = '{id}'", "event 2 hash"),
         ("UPDATE events SET source = 'operator' WHERE seq = 3 AND payment_id = '{id}'", "event 3 hash"),
         ("UPDATE events SET change = replace(change, 'C1', 'C9') WHERE payment_id = '{id}'", "event 2 hash"),
@@ -67,6 +82,9 @@ def test_verify_goes_page_by_page(ledger: SqlLedger) -> None:
         ("DELETE FROM events WHERE seq = 2 AND payment_id = '{id}'", "event 2"),
         ("DELETE FROM events WHERE seq = 5 AND payment_id = '{id}'", "head"),
         ("DELETE FROM operations WHERE kind = 'refund' AND payment_id = '{id}'", "operations"),
+        ("UPDATE operations SET account = 'till' WHERE payment_id = '{id}'", "operations account"),
+        ("UPDATE operations SET number = 'N' || id WHERE payment_id = '{id}'", "operations number"),
+        ("UPDATE refunds SET payment_id = '{other}' WHERE payment_id = '{id}'", "refunds payment_id"),
         ("DELETE FROM refunds WHERE payment_id = '{id}'", "refunds"),
     ],
 )
@@ -74,12 +92,57 @@ def test_verify_tampered_reports_the_first_difference(database: Database, tamper
     """Whoever changes a row behind paycore's back is found out, with the payment and the place."""
     ledger = database.open()
     ids = [_whole_life(ledger, f"order-{n}") for n in range(3)]
-    database.run(*FREE_EVENTS[database.is_sqlite], tampering.format(id=ids[1]))
+    database.run(*FREE_EVENTS[database.is_sqlite], tampering.format(id=ids[1], other=ids[0]))
     (verdict,) = _wrong(ledger)
     assert verdict.payment_id == ids[1]
     assert verdict.difference is not None
     assert verdict.difference.where == where
     assert verdict.difference.stored != verdict.difference.derived
+
+
+# A payment's row can't go while anything refers to it; whoever may drop that rule can do without it.
+FREE_PAYMENTS = {
+    True: (),
+    False: tuple(
+        f"ALTER TABLE {table} DROP CONSTRAINT {table}_payment_id_fkey"
+        for table in ("events", "operations", "refunds")
+    ),
+}
+
+
+@pytest.mark.parametrize("kept", ["events", "operations", "refunds", "inbox"])
+def test_verify_payment_removed_is_missed_by_what_names_it(database: Database, kept: str) -> None:
+    """A payment whose row is gone is reported, as long as anything in the ledger still names it."""
+    ledger = database.open()
+    ids = [_whole_life(ledger, f"order-{n}") for n in range(3)]
+    payment = ledger.get(ids[1]).result()
+    notification = notice(b"paid", ledger.now())
+    observation = seen(payment.order_number, Status.PAID)
+    ledger.record_notification("hk", notification, [observation], is_evidence=True).result()
+    gone = [table for table in ("events", "operations", "refunds", "inbox") if table != kept]
+    database.run(
+        *FREE_EVENTS[database.is_sqlite],
+        *FREE_PAYMENTS[database.is_sqlite],
+        *(f"DELETE FROM {table} WHERE payment_id = '{ids[1]}'" for table in gone),
+        f"DELETE FROM payments WHERE id = '{ids[1]}'",
+    )
+    (verdict,) = _wrong(ledger)
+    assert verdict == verify_payment(ledger, ids[1])
+    assert verdict.payment_id == ids[1]
+    assert verdict.difference is not None
+    assert verdict.difference.where == "payments"
+    assert kept in verdict.difference.derived
+
+
+def test_verify_one_payment_leaves_the_others_alone(database: Database) -> None:
+    """One payment is judged by itself; one that nothing names is not found."""
+    ledger = database.open()
+    ids = [_whole_life(ledger, f"order-{n}") for n in range(2)]
+    database.run(f"UPDATE payments SET paid_minor = 1 WHERE id = '{ids[0]}'")
+    assert verify_payment(ledger, ids[0]).difference is not None
+    assert verify_payment(ledger, ids[1]) == Verdict(payment_id=ids[1], events=5, difference=None)
+    with pytest.raises(NotFound, match="nobody"):
+        verify_payment(ledger, "nobody")
 
 
 def test_verify_history_rewritten_with_fitting_hashes_contradicts_the_row(database: Database) -> None:
@@ -114,3 +177,27 @@ def test_export_is_the_whole_ledger_and_its_hashes_hold(ledger: SqlLedger) -> No
             assert event["prev_hash"] == head
             head = event["hash"]
     assert records[0]["payment"]["order"]["amount"] == [8800, "HKD", 2]
+
+
+def test_export_holds_notifications_without_what_opens_something(ledger: SqlLedger) -> None:
+    """Each notification is there, its bytes in base64; headers that carry credentials are masked."""
+    body = b'{"status": "\xff"}'
+    headers = {"x-toy-signature": "s", "authorization": "CANARY", "cookie": "CANARY"}
+    notification = replace(notice(body, ledger.now()), headers=headers)
+    ledger.record_notification("hk", notification, [], is_evidence=False).result()
+    (line,) = export(ledger)
+    record = json.loads(line)
+    assert list(record)[:4] == ["type", "account", "digest", "received_at"]
+    assert (record["type"], base64.b64decode(record["body"])) == ("notification", body)
+    assert record["headers"]["x-toy-signature"] == "s"
+    assert "CANARY" not in line
+
+
+def test_export_of_what_is_no_json_keeps_one_object_a_line(database: Database) -> None:
+    """A body somebody has overwritten is given as text, so that the rest can still be read."""
+    ledger = database.open()
+    ids = [_whole_life(ledger, f"order-{n}") for n in range(2)]
+    database.run(f"UPDATE payments SET body = '{{\n' WHERE id = '{ids[0]}'")
+    records = [json.loads(line) for line in export(ledger)]
+    assert [r["payment"] for r in records if r["type"] == "payment" and r["id"] == ids[0]] == ["{\n"]
+    assert len(records) == 12
