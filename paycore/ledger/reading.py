@@ -1,0 +1,116 @@
+"""
+A ledger opened to be read as it is: never made, never migrated, by whoever has the right to read it.
+
+For looking at what is there: to verify it, to hand it out, also on a copy or on a standby of PostgreSQL.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import closing
+from typing import TypeVar
+
+import msgspec
+
+from paycore.errors import LedgerUnavailable
+from paycore.ledger import SQLITE, is_sqlite, open_ledger
+from paycore.ledger.migrations import pending
+from paycore.ledger.session import Transaction
+
+T = TypeVar("T")
+
+
+class ReadOnlyLedger(ABC):
+    """
+    What is at one DSN, be it a ledger or not. Each database says how it is read.
+
+    `name` can be shown: it has no password. `dialect` is that of the migrations.
+    """
+
+    name: str
+    dialect: str
+
+    @abstractmethod
+    def applied(self) -> dict[int, str]:
+        """The checksum of each migration that made it what it is; none where there is no ledger."""
+
+    @abstractmethod
+    def _run(self, work: Callable[[Transaction], T]) -> T:
+        """Run a read; raises `LedgerError`s."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the database."""
+
+    def read(self, work: Callable[[Transaction], T]) -> Future[T]:
+        """Run a read here and now, on a connection that can't write."""
+        future: Future[T] = Future()
+        try:
+            future.set_result(self._run(work))
+        except Exception as error:  # noqa: BLE001 - the caller takes it out of the future
+            future.set_exception(error)
+        return future
+
+
+def open_read_only(dsn: str) -> ReadOnlyLedger:
+    """
+    The ledger at `dsn`, as it is.
+
+    Raises `LedgerUnavailable` where there is none or it has an older schema, and what `open_ledger` raises.
+    """
+    ledger = _open(dsn)
+    try:
+        _check_schema(ledger)
+    except BaseException:
+        ledger.close()
+        raise
+    return ledger
+
+
+class Migrated(msgspec.Struct, frozen=True, kw_only=True):
+    """A ledger by its public name, and the number of its schema before (0: there was none) and after."""
+
+    name: str
+    before: int
+    after: int
+
+
+def migrate(dsn: str) -> Migrated:
+    """Make the ledger at `dsn`, or bring it to this paycore's schema; nothing when it has that already."""
+    name, before = _schema(dsn)
+    open_ledger(dsn).close()
+    _, after = _schema(dsn)
+    return Migrated(name=name, before=before, after=after)
+
+
+def _schema(dsn: str) -> tuple[str, int]:
+    """The ledger's public name and the number of its schema; 0 where there is none yet."""
+    with closing(_open(dsn)) as ledger:
+        return ledger.name, max(ledger.applied(), default=0)
+
+
+def _open(dsn: str) -> ReadOnlyLedger:
+    if is_sqlite(dsn):
+        from paycore.ledger.readingsqlite import SqliteReader
+
+        return SqliteReader(dsn.removeprefix(SQLITE))
+    from paycore.ledger.readingpostgres import PostgresReader
+
+    return PostgresReader(dsn)
+
+
+def _check_schema(ledger: ReadOnlyLedger) -> None:
+    applied = ledger.applied()
+    if not applied:
+        raise LedgerUnavailable(
+            f"there is no ledger at {ledger.name}: check `ledger` in the configuration;"
+            " the first payment makes one, and so does `paycore ledger migrate`"
+        )
+    missing = pending(ledger.dialect, applied)
+    if missing:
+        raise LedgerUnavailable(
+            f"the ledger {ledger.name} has schema {max(applied)}, this paycore reads {missing[-1].number}:"
+            " run `paycore ledger migrate` first"
+        )

@@ -1,0 +1,46 @@
+"""Reading what is in a PostgreSQL database, on one connection that never writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import psycopg
+
+from paycore.ledger.clock import utc_now
+from paycore.ledger.pgserver import PgServer, is_lost
+from paycore.ledger.postgres import PostgresTransaction, applied_migrations
+from paycore.ledger.reading import ReadOnlyLedger
+from paycore.ledger.session import Transaction
+
+T = TypeVar("T")
+
+
+class PostgresReader(ReadOnlyLedger):
+    """The database at `dsn`, which may be a standby. A connection that is lost is not looked for again."""
+
+    dialect = "postgres"
+
+    def __init__(self, dsn: str) -> None:
+        self._server = PgServer(dsn)
+        self.name = self._server.name
+        self._connection = self._server.connect(read_only=True)
+
+    def applied(self) -> dict[int, str]:
+        """See `ReadOnlyLedger.applied`."""
+        return self._typed(lambda: applied_migrations(self._connection))
+
+    def _run(self, work: Callable[[Transaction], T]) -> T:
+        return self._typed(lambda: work(PostgresTransaction(self._connection, utc_now())))
+
+    def _typed(self, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except psycopg.Error as error:
+            if is_lost(error, self._connection):
+                raise self._server.unavailable(error) from None
+            raise self._server.typed(error) from error
+
+    def close(self) -> None:
+        """See `ReadOnlyLedger.close`."""
+        self._connection.close()

@@ -1,0 +1,87 @@
+"""Reading what is in a SQLite file, without making or changing it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from paycore.errors import LedgerCorrupt, LedgerError, LedgerUnavailable
+from paycore.ledger.clock import utc_now
+from paycore.ledger.reading import ReadOnlyLedger
+from paycore.ledger.session import Transaction
+from paycore.ledger.sqlite import BUSY_MAX_S, SqliteTransaction, refuse_network, typed_errors
+
+T = TypeVar("T")
+
+
+class SqliteReader(ReadOnlyLedger):
+    """
+    The file at `path`. Where there is none, nothing is applied and nothing can be read.
+
+    Text that is not UTF-8 is read all the same, with marks in place of what makes no sense.
+    """
+
+    dialect = "sqlite"
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self.name = str(self._path)
+        refuse_network(self._path)
+        self._connection = self._connect() if _is_there(self._path) else None
+
+    def _connect(self) -> sqlite3.Connection:
+        uri = f"{self._path.absolute().as_uri()}?mode=ro"
+        with typed_errors(self._path):
+            connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_MAX_S)
+        connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+        return connection
+
+    def applied(self) -> dict[int, str]:
+        """See `ReadOnlyLedger.applied`."""
+        if self._connection is None:
+            return {}
+        tables = self._run(lambda tx: tx.all("SELECT name FROM sqlite_master WHERE type = 'table'"))
+        if not tables:
+            return {}
+        if ("meta",) not in tables:
+            raise LedgerCorrupt(f"{self.name} is a database, but not a ledger; name a file of its own")
+        return dict(self._run(lambda tx: tx.all("SELECT schema, sha256 FROM meta")))
+
+    def _run(self, work: Callable[[Transaction], T]) -> T:
+        assert self._connection is not None, "nothing is read where nothing is applied"
+        with typed_errors(self._path):
+            try:
+                return work(SqliteTransaction(self._connection, utc_now()))
+            except sqlite3.OperationalError as error:
+                raise _unreadable(self.name, error) or error from error
+
+    def close(self) -> None:
+        """See `ReadOnlyLedger.close`."""
+        if self._connection is not None:
+            self._connection.close()
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is a file, which can be opened; `LedgerUnavailable` when it can't."""
+    try:
+        path.open("rb").close()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise LedgerUnavailable(f"the ledger {path} can't be read: {error.strerror}") from error
+    return True
+
+
+def _unreadable(name: str, error: sqlite3.OperationalError) -> LedgerError | None:
+    """What an error means to whoever only reads; None when it means no more than to a writer."""
+    if error.sqlite_errorname.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")):
+        return LedgerUnavailable(
+            f"the ledger {name} can't be read: while no process has it open, reading it takes the right to"
+            " write in its folder; run this as the user paycore runs as"
+        )
+    if error.sqlite_errorname == "SQLITE_ERROR":  # no such table, no such column
+        return LedgerCorrupt(f"the tables in {name} are not paycore's ({error}); restore a backup")
+    return None
