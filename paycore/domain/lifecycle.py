@@ -254,8 +254,9 @@ def _mismatch(payment: Payment, reason: ReviewReason) -> Payment:
 
 def _derive(payment: Payment) -> Payment:
     """Recompute everything that follows from operations, charges and mismatches."""
-    payment = replace(payment, operations=tuple(_settle(payment, op) for op in payment.operations))
-    payment = replace(payment, refunds=tuple(_refund(payment, refund) for refund in payment.refunds))
+    payment = replace(payment, operations=tuple([_settle(payment, op) for op in payment.operations]))
+    if payment.refunds:
+        payment = replace(payment, refunds=tuple([_refund(payment, refund) for refund in payment.refunds]))
     status = _status(payment)
     return replace(
         payment,
@@ -372,10 +373,8 @@ def _ended_unpaid(payment: Payment, charge: Charge) -> bool:
 
 
 def _edit(payment: Payment, operation_id: str, edit: Callable[[Operation], Operation]) -> Payment:
-    return replace(
-        payment,
-        operations=tuple(edit(op) if op.id == operation_id else op for op in payment.operations),
-    )
+    edited = [edit(op) if op.id == operation_id else op for op in payment.operations]
+    return replace(payment, operations=tuple(edited))
 
 
 def _union(known: tuple[T, ...], new: T) -> tuple[T, ...]:

@@ -98,14 +98,14 @@ class Money:
     def __repr__(self) -> str:
         return f"Money({self.text!r}, {self.currency!r})"
 
-    def _key(self) -> tuple[int, str, int]:
-        return self.minor, self.currency, self.exponent
-
     def __eq__(self, other: object) -> bool:
-        return self._key() == other._key() if isinstance(other, Money) else NotImplemented
+        if not isinstance(other, Money):
+            return NotImplemented
+        same_currency = self.currency == other.currency and self.exponent == other.exponent
+        return same_currency and self.minor == other.minor
 
     def __hash__(self) -> int:
-        return hash(self._key())
+        return hash((self.minor, self.currency, self.exponent))
 
     def __lt__(self, other: Money) -> bool:
         if not isinstance(other, Money):

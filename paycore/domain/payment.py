@@ -342,7 +342,10 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def creation(self) -> Operation:
         """The create operation now in force."""
-        return next(op for op in reversed(self.operations) if op.kind is OperationKind.CREATE)
+        for operation in reversed(self.operations):
+            if operation.kind is OperationKind.CREATE:
+                return operation
+        raise KeyError(f"payment {self.id} has no create operation")
 
     @property
     def order_number(self) -> str:

@@ -65,7 +65,9 @@ class SqliteTransaction:
         return self._connection.executemany(sql, rows).rowcount
 
     def in_list(self, values: Collection[str]) -> tuple[str, object]:
-        """One JSON parameter, so that any number of values is one cached statement."""
+        """One JSON parameter, so that any number of values is one cached statement; the commonest number is one."""
+        if len(values) == 1:
+            return "= ?", next(iter(values))
         return "IN (SELECT value FROM json_each(?))", json.dumps(list(values))
 
 
