@@ -17,7 +17,7 @@ from itertools import count
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from paycore.errors import LedgerFull, LedgerReadOnly, LedgerUnavailable, PaycoreError
+from paycore.errors import LedgerFull, LedgerReadOnly, LedgerTooNew, LedgerUnavailable, PaycoreError
 from paycore.ledger.session import AgainError, Session, Wants
 
 T = TypeVar("T")
@@ -27,6 +27,9 @@ GROUP_MAX = 256
 
 AGAIN_MAX_S = 15.0
 """How long a group is run again and again before its callers are told why it can't be."""
+
+CONCERNS_ALL = (LedgerUnavailable, LedgerFull, LedgerReadOnly, LedgerTooNew)
+"""Errors that every unit would meet, so that running each by itself is no use."""
 
 
 class Unit:
@@ -169,10 +172,9 @@ class GroupCommit:
             except _SpoiltError:
                 return len(units) == 1
             except Exception as error:  # noqa: BLE001 - every caller must hear of it, and the thread live on
-                if len(units) > 1 and not isinstance(error, LedgerUnavailable | LedgerFull | LedgerReadOnly):
-                    return (
-                        False  # perhaps one payment's rows or values only, which is no business of the others
-                    )
+                # Perhaps one payment's rows or values only, which is no business of the others.
+                if len(units) > 1 and not isinstance(error, CONCERNS_ALL):
+                    return False
                 _fail(units, error)
             break
         return True
@@ -187,6 +189,8 @@ class GroupCommit:
 
 def _fail(units: Sequence[Unit], error: Exception) -> None:
     if not isinstance(error, PaycoreError):
-        error = LedgerUnavailable(f"the ledger failed: {type(error).__name__}: {error}")
+        wrapped = LedgerUnavailable(f"the ledger failed: {type(error).__name__}")
+        wrapped.__cause__, error = error, wrapped
     for unit in units:
-        unit.error = error
+        # An error of their own for each of several, for each notes its own payment in it.
+        unit.error = error if len(units) == 1 else type(error)(error.message)

@@ -40,13 +40,18 @@ def pending(dialect: str, applied: Mapping[int, str]) -> tuple[Migration, ...]:
     Raises `LedgerTooNew` when the database is ahead of this paycore, `LedgerCorrupt` when an applied
     migration is not the one shipped.
     """
+    check_known(dialect, max(applied, default=0))
     known = {migration.number: migration for migration in load_migrations(dialect)}
-    newest = max(known)
-    if applied and max(applied) > newest:
-        raise LedgerTooNew(
-            f"the ledger has schema {max(applied)}, this paycore knows {newest}: upgrade paycore here too"
-        )
     for number, sha256 in applied.items():
         if known[number].sha256 != sha256:
             raise LedgerCorrupt(f"schema {number} in the ledger is not the one this paycore ships")
     return tuple(migration for number, migration in known.items() if number not in applied)
+
+
+def check_known(dialect: str, schema: int) -> None:
+    """`LedgerTooNew` when the ledger's newest schema is one that this paycore does not know."""
+    newest = load_migrations(dialect)[-1].number
+    if schema > newest:
+        raise LedgerTooNew(
+            f"the ledger has schema {schema}, this paycore knows {newest}: upgrade paycore here too"
+        )

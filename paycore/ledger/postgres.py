@@ -28,7 +28,7 @@ from paycore.errors import LedgerUnavailable
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import LedgerClock, from_ms, whole_ms
 from paycore.ledger.groupcommit import GroupCommit
-from paycore.ledger.migrations import pending
+from paycore.ledger.migrations import check_known, pending
 from paycore.ledger.pglisten import CHANNEL, Listener
 from paycore.ledger.pgserver import PATIENCE_S, PgServer, is_lost
 from paycore.ledger.session import AgainError, Row, Session, Transaction
@@ -48,8 +48,8 @@ _REGISTER = "INSERT INTO writers (id, commits) VALUES (%s, 0) ON CONFLICT DO NOT
 _FORGET_DEAD = "DELETE FROM writers WHERE seen_at < clock_timestamp() - interval '30 days'"
 _MARK = "UPDATE writers SET commits = %s, seen_at = clock_timestamp() WHERE id = %s"
 _COMMITTED = "SELECT commits FROM writers WHERE id = %s FOR UPDATE"
-_TIME = (
-    "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint,"
+_STANDING = (
+    "SELECT (SELECT max(schema) FROM meta), (extract(epoch FROM clock_timestamp()) * 1000)::bigint,"
     " (SELECT at FROM events ORDER BY position DESC LIMIT 1)"
 )
 
@@ -136,11 +136,11 @@ class PostgresLedger(SqlLedger):
         with connection.pipeline():
             connection.execute("BEGIN")
             marked = connection.execute(_MARK, (self._commit_number, self._id))
-            times = connection.execute(_TIME)
+            standing = connection.execute(_STANDING)
         if marked.rowcount != 1:  # a month without a write: somebody took us for dead
             self._is_registered = False
             raise AgainError(LedgerUnavailable(f"the ledger {self._server.name} forgets its writers"))
-        return self._set_clock(times.fetchone())
+        return self._stand(standing.fetchone())
 
     def _settle(self, error: psycopg.Error, connection: psycopg.Connection[Any]) -> None:
         """After an error: return when all was committed nevertheless, raise what it means otherwise."""
@@ -204,13 +204,15 @@ class PostgresLedger(SqlLedger):
     def _database_now(self) -> datetime:
         return whole_ms(self._database_time + timedelta(seconds=time.monotonic() - self._read_at))
 
-    def _set_clock(self, row: Row | None) -> datetime:
-        now_ms, newest_ms = row or (0, None)
+    def _stand(self, row: Row | None) -> datetime:
+        """The database's time; refuses a ledger that was upgraded since it was opened."""
+        schema, now_ms, newest_ms = row or (0, 0, None)
+        check_known("postgres", schema)
         self._database_time, self._read_at = from_ms(now_ms), time.monotonic()
         return self._clock.catch_up(None if newest_ms is None else from_ms(newest_ms))
 
     def _catch_up(self) -> None:
-        self._set_clock(self._connected().execute(_TIME).fetchone())
+        self._stand(self._connected().execute(_STANDING).fetchone())
 
     # --- reading and watching ------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import LedgerClock, from_ms, to_ms, utc_now
 from paycore.ledger.filelock import WAIT_MAX_S, FileLock
 from paycore.ledger.groupcommit import GroupCommit
-from paycore.ledger.migrations import pending
+from paycore.ledger.migrations import check_known, pending
 from paycore.ledger.mounts import network_file_system
 from paycore.ledger.session import Row, Session, Transaction
 
@@ -43,6 +43,8 @@ WATCH_EVERY_S = 0.05
 
 BUSY_MAX_S = 5.0
 """How long to wait for a program that locks the file without taking turns at the lock file."""
+
+_STANDING = "SELECT (SELECT max(schema) FROM meta), (SELECT at FROM events ORDER BY position DESC LIMIT 1)"
 
 
 class SqliteTransaction:
@@ -129,9 +131,10 @@ class SqliteLedger(SqlLedger):
                 raise
 
     def _catch_up(self) -> datetime:
-        """The time, not before the newest event's."""
-        rows = self._writer.execute("SELECT at FROM events ORDER BY position DESC LIMIT 1").fetchall()
-        return self._clock.catch_up(from_ms(rows[0][0]) if rows else None)
+        """The time, not before the newest event's; refuses a ledger that was upgraded since it was opened."""
+        schema, newest_ms = self._writer.execute(_STANDING).fetchone()
+        check_known("sqlite", schema)
+        return self._clock.catch_up(None if newest_ms is None else from_ms(newest_ms))
 
     def now(self) -> datetime:
         """See `Ledger.now`: the system's clock, which one machine shares, but never behind the ledger."""

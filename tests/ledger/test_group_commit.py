@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 
 import pytest
@@ -11,9 +11,10 @@ from msgspec.structs import replace
 
 from paycore import Payment, Status
 from paycore.domain.events import Change, Source
-from paycore.errors import LedgerCorrupt, NotFound, RefundTooLarge
+from paycore.errors import LedgerCorrupt, LedgerTooNew, NotFound, RefundTooLarge
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import to_ms
+from paycore.ledger.session import Session
 from tests.ledger.conftest import Database
 from tests.ledger.workload import ACCOUNT, begun, notice, paid_payment, pending_payment, refunding, seen
 
@@ -133,3 +134,17 @@ def test_claim_within_a_group_sees_what_was_done_before(ledger: SqlLedger) -> No
     now, claimed = claim.result()
     assert claimed == (payment,)
     assert to_ms(ledger.next_due([payment.id]).result() or now) == to_ms(now) + 30_000
+
+
+def test_error_of_a_whole_group_is_one_of_its_own_for_each_caller(ledger: SqlLedger) -> None:
+    """A ledger that fails tells every caller, and what one of them notes in the error is not another's."""
+
+    def fail() -> AbstractContextManager[Session]:
+        raise LedgerTooNew("upgrade")
+
+    with one_group(ledger):
+        futures = [ledger.begin(begun(f"order-{n}")) for n in range(3)]
+        ledger._commits._transaction = fail
+    errors = [future.exception() for future in futures]
+    assert [type(error) for error in errors] == [LedgerTooNew] * 3
+    assert len({id(error) for error in errors}) == 3

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from paycore.domain.events import Source
 from paycore.errors import LedgerCorrupt, LedgerTooNew
 from paycore.ledger import migrations, open_ledger
 from paycore.ledger.migrations import Migration, load_migrations
 from tests.ledger.conftest import Database
-from tests.ledger.workload import paid_payment
+from tests.ledger.workload import begun, paid_payment, refunding
 
 OPEN = "import sys; from paycore.ledger import open_ledger; open_ledger(sys.argv[1]).close()"
 
@@ -40,6 +41,21 @@ def test_newer_schema_is_refused(database: Database) -> None:
     with pytest.raises(LedgerTooNew, match="upgrade paycore") as caught:
         open_ledger(database.dsn)
     assert caught.value.money_moved == "no"
+
+
+def test_ledger_upgraded_while_it_is_open_is_written_no_more(database: Database) -> None:
+    """Two versions on one ledger: the older one notices at its next write, and leaves everything as it is."""
+    ledger = database.open()
+    payment = paid_payment(ledger, "order-1")
+    database.run("INSERT INTO meta VALUES (9999, 'x', 0)")
+    with pytest.raises(LedgerTooNew, match="upgrade paycore here too"):
+        ledger.begin(begun("order-2")).result()
+    with pytest.raises(LedgerTooNew):
+        ledger.change(payment.id, refunding("back-1"), Source.CALLER).result()
+    assert ledger.find(None, "order-2").result() == ()
+    assert ledger.get(payment.id).result() == payment
+    database.run("DELETE FROM meta WHERE schema = 9999")
+    assert ledger.begin(begun("order-2")).result().changed
 
 
 def test_tampered_checksum_is_refused(database: Database) -> None:
