@@ -246,7 +246,10 @@ def end_attempt(payment: Payment, sent: Operation, outcome: Outcome, now: dateti
     """
     if _was_overtaken(payment, sent) and not isinstance(outcome, Done):
         return []
-    ended = OperationEnded(operation_id=sent.id, state=OperationState.DONE, quiet_at=now)
+    # Somebody else's request of this operation, sent since, is under way all the same.
+    other = payment.operation(sent.id)
+    quiet_at = now if other.sends == sent.sends else max(now, other.quiet_at)
+    ended = OperationEnded(operation_id=sent.id, state=OperationState.DONE, quiet_at=quiet_at)
     match outcome:
         case Done(Created(observation=observation, action=action, expires_at=expires_at)):
             ended = replace(ended, observation=observation, action=action, expires_at=expires_at)

@@ -16,8 +16,15 @@ from paycore.domain.decisions import (
 )
 from paycore.domain.events import Change, PaymentBegun
 from paycore.domain.lifecycle import evolve
-from paycore.domain.payment import Failure, OperationKind, OperationState, Order
-from paycore.domain.provider import Rejected, Unknown
+from paycore.domain.payment import (
+    Failure,
+    OperationKind,
+    OperationState,
+    Order,
+    PaymentObservation,
+    Redirect,
+)
+from paycore.domain.provider import Created, Done, Rejected, Unknown
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DEADLINE = timedelta(seconds=10)
@@ -63,6 +70,17 @@ def test_late_attempt_undoes_nothing(gone_further: Payment) -> None:
     assert end_unsent(gone_further, first, LATER) == []
     assert end_attempt(gone_further, first, Unknown(problem="no answer"), LATER) == []
     assert end_attempt(gone_further, first, refusal, LATER) == []
+
+
+def test_late_acceptance_counts_and_leaves_the_other_request_under_way() -> None:
+    """An order that is there after all is known from then on; what somebody else sent may still arrive."""
+    seen = PaymentObservation(number="N1", status=Status.PENDING, provider_id="T1")
+    link = Redirect(url="https://toy.example/pay/T1")
+    accepted = Done(Created(observation=seen, action=link))
+    payment = after(sent_anew(), *end_attempt(sent_anew(), sent().creation, accepted, LATER))
+    assert payment.action == link
+    assert payment.creation.state is OperationState.DONE
+    assert payment.creation.quiet_at == LATER + DEADLINE
 
 
 def test_given_up_stays_given_up() -> None:
