@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from paycore.cli.text import Style, align, clean, duration, moment, shorten, width
 from paycore.cli.timeline import Entry
 from paycore.domain.money import Money
 from paycore.domain.payment import Action, AppCall, Payment, QRCode, Redirect, Status, WalletCall
+
+if TYPE_CHECKING:
+    from paycore.ledger.audit import Verdict
 
 REFERENCE_COLUMNS = 32
 
@@ -112,7 +116,7 @@ def _refund_rows(payment: Payment, style: Style) -> list[tuple[str, str]]:
     for refund in payment.refunds:
         text = f"{clean(refund.reference)}  {refund.amount}  {style.status(refund.status)}"
         if refund.failure is not None:
-            text += clean(f"  {refund.failure.code} {refund.failure.message}")
+            text += "  " + clean(f"{refund.failure.code} {refund.failure.message}")
         rows.append(("refund", text))
     return rows
 
@@ -154,6 +158,20 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], style: Style) ->
 def _headed(rows: Sequence[Sequence[str]], style: Style, *, right: frozenset[int] = frozenset()) -> list[str]:
     head, *lines = align(rows, right=right)
     return [style(head, "dim"), *lines]
+
+
+def difference_block(verdict: Verdict, style: Style) -> list[str]:
+    """One payment that is not as its history says: where, what stands there, what should."""
+    difference = verdict.difference
+    if difference is None:
+        return []
+    rows = [
+        ("payment", style(clean(verdict.payment_id), "bold")),
+        ("where", style(difference.where, "red")),
+        ("stored", clean(difference.stored)),
+        ("derived", clean(difference.derived)),
+    ]
+    return align([(style(label, "dim"), value) for label, value in rows])
 
 
 def timeline_block(entries: Sequence[Entry], style: Style, columns: int) -> list[str]:

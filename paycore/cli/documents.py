@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from paycore.cli.timeline import Entry
 from paycore.domain.payment import Action, Failure, Payment, Refund
+
+if TYPE_CHECKING:
+    from paycore.ledger.audit import Verdict
 
 Document = dict[str, Any]
 
@@ -61,6 +64,18 @@ def event_document(entry: Entry) -> Document:
 def timeline_document(payment: Payment, entries: Sequence[Entry]) -> Document:
     """One payment with its `events`."""
     return {**payment_document(payment), "events": [event_document(entry) for entry in entries]}
+
+
+def difference_document(verdict: Verdict) -> Document:
+    """One payment that is not as its history says."""
+    difference = verdict.difference
+    return {
+        "type": "difference",
+        "payment_id": verdict.payment_id,
+        "where": difference and difference.where,
+        "stored": difference and difference.stored,
+        "derived": difference and difference.derived,
+    }
 
 
 def render_time(moment: datetime) -> str:

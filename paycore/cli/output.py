@@ -6,18 +6,23 @@ With `--json` stdout carries JSON alone and stderr at most one object, an error.
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TextIO
 
-from paycore.cli.options import GlobalOptions
+from paycore.cli.options import GlobalOptions, UsageProblem
 from paycore.cli.text import Style, clean
 
 if TYPE_CHECKING:
     from paycore.domain.events import Event
     from paycore.domain.payment import Payment
+    from paycore.ledger.audit import Verdict
+
+LINES_AT_ONCE = 256
 
 
 class Output:
@@ -25,6 +30,7 @@ class Output:
 
     def __init__(self, options: GlobalOptions) -> None:
         self.options = options
+        _prepare(sys.stdout, is_json=options.json)
         may_colour = not (options.no_color or os.environ.get("NO_COLOR"))
         self.style = Style(enabled=may_colour and _is_terminal(sys.stdout))
         self.words_style = Style(enabled=may_colour and _is_terminal(sys.stderr))
@@ -84,6 +90,17 @@ class Output:
         elif rows:
             self.data(*table(header, rows, self.style))
 
+    def difference(self, verdict: Verdict) -> None:
+        """Where one payment is not as its history says."""
+        if self.options.json:
+            from paycore.cli.documents import difference_document
+
+            self.json(difference_document(verdict))
+            return
+        from paycore.cli.blocks import difference_block
+
+        self.data(*difference_block(verdict, self.style), "")
+
     def json(self, *documents: Any) -> None:
         """JSON, one object a line."""
         from paycore.cli.documents import encode
@@ -95,6 +112,17 @@ class Output:
         self._erase()
         if lines:
             _write(sys.stdout, "\n".join(lines) + "\n")
+
+    def stream(self, lines: Iterable[str]) -> None:
+        """Any number of lines on stdout, as UTF-8, until they end or whoever reads them leaves."""
+        _prepare(sys.stdout, is_json=True)
+        rest = iter(lines)
+        try:
+            while (some := list(islice(rest, LINES_AT_ONCE))) and _write(sys.stdout, "\n".join(some) + "\n"):
+                pass
+        except OSError as error:
+            _let_go(sys.stdout)
+            raise UsageProblem(f"stdout can't be written: {error.strerror}") from error
 
     def _qr(self, payment: Payment) -> None:
         from paycore.domain.payment import QRCode, Redirect
@@ -150,10 +178,27 @@ def _is_terminal(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def _write(stream: TextIO, text: str) -> None:
-    """Print; whoever closed the other end of the pipe wants no more, and changes nothing about the exit code."""
+def _prepare(stream: TextIO, *, is_json: bool) -> None:
+    """JSON is UTF-8 whatever the terminal takes; words do not fail for a character that it lacks."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(encoding="utf-8" if is_json else None, errors="replace")
+
+
+def _write(stream: TextIO, text: str) -> bool:
+    """
+    Print, and tell whether anybody reads it.
+
+    Whoever closed the other end of the pipe wants no more, and changes nothing about the exit code.
+    """
     try:
         stream.write(text)
         stream.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        _let_go(stream)
+        return False
+    return True
+
+
+def _let_go(stream: TextIO) -> None:
+    """What is printed from now on, and what could not be, goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

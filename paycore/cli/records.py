@@ -19,12 +19,20 @@ LIMIT_MAX = 1000
 
 
 def show(options: GlobalOptions, *, payment_id: str | None = None, reference: str | None = None) -> int:
-    """One payment with its timeline."""
+    """One payment with its timeline; says so when it does not follow from it."""
+    from paycore.ledger.audit import verify_payment
+
     check_identity(payment_id, reference)
     output = Output(options)
     with open_records(options) as ledger:
         payment = look_up(ledger, options, payment_id, reference)
         output.payment_with_events(payment, ledger.events(payment.id).result())
+        difference = verify_payment(ledger, payment.id).difference
+    if difference is not None:
+        output.warn(
+            f"this payment is not as its history says ({difference.where});"
+            f" `paycore ledger verify {payment.id}` tells more"
+        )
     return Exit.DONE
 
 

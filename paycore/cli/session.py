@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from paycore.cli.options import GlobalOptions, UsageProblem
 from paycore.cli.output import Output
@@ -14,15 +14,29 @@ if TYPE_CHECKING:
     from paycore.domain.payment import Payment
     from paycore.engine.client import Client
     from paycore.ledger.api import Ledger
+    from paycore.ledger.base import SqlLedger
+    from paycore.ledger.reading import ReadOnlyLedger
+
+T = TypeVar("T")
 
 
 @contextmanager
-def open_records(options: GlobalOptions) -> Iterator[Ledger]:
+def open_records(options: GlobalOptions) -> Iterator[SqlLedger]:
     """The ledger the configuration names; loads no plugin and nothing that could reach a network."""
     from paycore.engine.config import load_config
     from paycore.ledger import open_ledger
 
     with closing(open_ledger(load_config(options.config).ledger)) as ledger:
+        yield ledger
+
+
+@contextmanager
+def open_as_it_is(options: GlobalOptions) -> Iterator[ReadOnlyLedger]:
+    """The same ledger, only read: neither made nor migrated."""
+    from paycore.engine.config import load_config
+    from paycore.ledger.reading import open_read_only
+
+    with closing(open_read_only(load_config(options.config).ledger)) as ledger:
         yield ledger
 
 
@@ -41,7 +55,8 @@ def look_up(ledger: Ledger, options: GlobalOptions, payment_id: str | None, refe
     check_identity(payment_id, reference)
     if payment_id is not None:
         return ledger.get(payment_id).result()
-    return _only(ledger.find(options.account, str(reference)).result(), str(reference))
+    found = ledger.find(options.account, str(reference)).result()
+    return only({payment.account: payment for payment in found}, str(reference))
 
 
 def identify(pay: Client, options: GlobalOptions, payment_id: str | None, reference: str | None) -> Payment:
@@ -58,15 +73,16 @@ def check_identity(payment_id: str | None, reference: str | None) -> None:
         raise UsageProblem("name the payment by its ID or by --reference, not by both or neither")
 
 
-def _only(found: tuple[Payment, ...], reference: str) -> Payment:
+def only(found: Mapping[str, T], reference: str) -> T:
+    """The one thing that was found by this reference; `found` by account."""
     from paycore.errors import NotFound
 
     if not found:
         raise NotFound(f"no payment has the reference {reference!r}")
     if len(found) > 1:
-        accounts = ", ".join(sorted(payment.account for payment in found))
+        accounts = ", ".join(sorted(found))
         raise NotFound(f"reference {reference!r} names a payment on each of {accounts}; add --account")
-    return found[0]
+    return next(iter(found.values()))
 
 
 class _Words(logging.Handler):

@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING
 
 from paycore.cli.options import GlobalOptions, Interrupted
 from paycore.cli.output import Output
+from paycore.cli.progress import FRAME_S, spinner
 from paycore.cli.text import duration
 
 if TYPE_CHECKING:
     from paycore.domain.payment import Payment
     from paycore.engine.client import Client
 
-FRAME_S = 0.1
 LOOK_EVERY_S = 1.0
 PLAIN_LINE_EVERY_S = 30.0
-
-_FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 
 def wait(pay: Client, payment: Payment, timeout_s: float, output: Output) -> Payment:
@@ -84,8 +82,7 @@ class _Watcher:
             frame += 1
 
     def _line(self, frame: int, elapsed_s: float) -> str:
-        style, payment = self._output.words_style, self._payment
-        spinner = style(_FRAMES[frame % len(_FRAMES)], "cyan")
+        style, turning = self._output.words_style, spinner(self._output, frame)
         clock = f"{int(elapsed_s) // 60}:{int(elapsed_s) % 60:02d}"
-        hint = style("Ctrl-C leaves it as it is", "dim")
-        return f"{spinner} {clock} of {duration(self._timeout_s)}  {style.status(payment.status)}  {hint}"
+        status, hint = style.status(self._payment.status), style("Ctrl-C leaves it as it is", "dim")
+        return f"{turning} {clock} of {duration(self._timeout_s)}  {status}  {hint}"

@@ -68,6 +68,16 @@ def test_reading_loads_only_the_ledger(cli: Cli, shop: SandboxServer, words: str
     assert not loaded(*words.split()) & HEAVY
 
 
+@pytest.mark.parametrize(
+    "words", ["verify", "verify --json", "export", "export --output out.jsonl", "migrate"]
+)
+def test_ledger_commands_load_only_the_ledger(cli: Cli, shop: SandboxServer, words: str) -> None:
+    """`ledger` loads no plugin, nothing that could reach a network, and no other database than the one there is."""
+    cli.create()
+    brought_by_typer = {"typer", "dataclasses", "importlib.metadata"}
+    assert not loaded("ledger", *words.split()) & ((HEAVY | {"psycopg"}) - brought_by_typer)
+
+
 def test_help_loads_no_provider() -> None:
     """The help of every command is there without plugins, httpx or rich."""
     assert not loaded("--help") & (HEAVY - {"typer", "dataclasses"})

@@ -1,0 +1,186 @@
+"""`ledger verify`, `ledger export`, `ledger migrate`: the durable record itself, without any provider."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from paycore.cli.app import options_of
+from paycore.cli.commands.records import PaymentId, Reference
+from paycore.cli.exits import Exit
+from paycore.cli.files import whole_file
+from paycore.cli.options import GlobalOptions, Interrupted, UsageProblem
+from paycore.cli.output import Output
+from paycore.cli.progress import Progress
+from paycore.cli.session import check_identity, only, open_as_it_is
+from paycore.cli.text import count
+
+if TYPE_CHECKING:
+    from paycore.ledger.audit import Verdict
+    from paycore.ledger.reading import Migrated, ReadOnlyLedger
+
+STDOUT = "-"
+
+
+def verify(context: typer.Context, payment_id: PaymentId = None, *, reference: Reference = None) -> int:
+    """
+    Derive payments again from their events, and compare.
+
+    The whole ledger, or one payment. Prints the first difference of each payment that has one, and then ends with
+    exit code 9. Only reads.
+    """
+    options = options_of(context)
+    output = Output(options)
+    tally = Counter(payments=0, events=0, differences=0)
+    with (
+        open_as_it_is(options) as ledger,
+        _interruptible("interrupted; nothing was changed"),
+        Progress(output) as progress,
+    ):
+        for verdict in _verdicts(ledger, options, payment_id, reference):
+            tally.update(payments=1, events=verdict.events)
+            if verdict.difference is not None:
+                tally.update(differences=1)
+                output.difference(verdict)
+            progress.show(lambda: f"verified {_counts(tally, 'payment', 'event')}")
+    _print_summary(output, tally)
+    return Exit.REVIEW if tally["differences"] else Exit.DONE
+
+
+def export(
+    context: typer.Context,
+    *,
+    output: Annotated[
+        str, typer.Option(metavar="FILE", help="Write it there, whole or not at all; - is stdout.")
+    ] = STDOUT,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a FILE that is there.")] = False,
+) -> int:
+    """
+    Hand out the whole ledger as JSON Lines.
+
+    Each payment and its events, then the notifications. Holds personal data where the ledger does. Only reads.
+    """
+    options = options_of(context)
+    _refuse_account(options)
+    if output == STDOUT and overwrite:
+        raise UsageProblem("--overwrite goes with --output FILE")
+    with open_as_it_is(options) as ledger:
+        if output != STDOUT:
+            return _export_to_file(ledger, Output(options), output, overwrite=overwrite)
+        from paycore.ledger.audit import export as export_lines
+
+        with _interruptible("interrupted; the export is not whole"):
+            Output(options).stream(export_lines(ledger))
+    return Exit.DONE
+
+
+def migrate(context: typer.Context) -> int:
+    """
+    Make the ledger, or bring it to this paycore's schema.
+
+    Forward only: one that a newer paycore has upgraded is refused.
+    """
+    from paycore.engine.config import load_config
+    from paycore.ledger.reading import migrate as migrate_ledger
+
+    options = options_of(context)
+    migrated = migrate_ledger(load_config(options.config).ledger)
+    output = Output(options)
+    if options.json:
+        output.json({"ledger": migrated.name, "from": migrated.before or None, "to": migrated.after})
+    else:
+        output.data(_told(migrated))
+    return Exit.DONE
+
+
+# --- verify ------------------------------------------------------------------------------------------
+
+
+def _verdicts(
+    ledger: ReadOnlyLedger, options: GlobalOptions, payment_id: str | None, reference: str | None
+) -> Iterable[Verdict]:
+    from paycore.ledger.audit import verify as verify_all
+    from paycore.ledger.audit import verify_payment
+
+    if payment_id is None and reference is None:
+        _refuse_account(options)
+        return verify_all(ledger)
+    check_identity(payment_id, reference)
+    return [verify_payment(ledger, payment_id or _id_of(ledger, options, str(reference)))]
+
+
+def _id_of(ledger: ReadOnlyLedger, options: GlobalOptions, reference: str) -> str:
+    from paycore.ledger.history import accounts_of
+
+    return only(dict(accounts_of(ledger, reference, options.account)), reference)
+
+
+def _print_summary(output: Output, tally: Counter[str]) -> None:
+    if output.options.json:
+        output.json({"type": "summary", **tally})
+        return
+    found = count(tally["differences"], "difference") if tally["differences"] else "everything holds"
+    output.data(f"{found}: {_counts(tally, 'payment', 'event')}")
+    if tally["differences"]:
+        output.say(
+            "a person must look: keep this ledger as it is, and compare it with a backup or an export,"
+            " and with the provider's records"
+        )
+
+
+# --- export ------------------------------------------------------------------------------------------
+
+
+def _export_to_file(ledger: ReadOnlyLedger, output: Output, name: str, *, overwrite: bool) -> int:
+    from paycore.ledger.audit import records, render_record
+
+    tally = Counter(payments=0, events=0, notifications=0)
+    with (
+        _interruptible(f"interrupted; {name} was not written"),
+        Progress(output) as progress,
+        whole_file("--output", name, overwrite=overwrite) as file,
+    ):
+        for record in records(ledger):
+            file.write(f"{render_record(record)}\n".encode())
+            tally[f"{record['type']}s"] += 1
+            progress.show(lambda: f"exported {_counts(tally, 'payment', 'event')}")
+    if output.options.json:
+        output.json({"file": name, **tally})
+    output.say(f"wrote {name}: {_counts(tally, 'payment', 'event', 'notification')}")
+    return Exit.DONE
+
+
+# --- what they share ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def _interruptible(words: str) -> Iterator[None]:
+    """Ctrl-C ends the command with these words."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(words) from None
+
+
+def _refuse_account(options: GlobalOptions) -> None:
+    if options.account is not None:
+        raise UsageProblem(
+            "--account goes with --reference: the ledger as a whole has every account's payments"
+        )
+
+
+def _counts(tally: Counter[str], *things: str) -> str:
+    return ", ".join(count(tally[f"{thing}s"], thing) for thing in things)
+
+
+def _told(migrated: Migrated) -> str:
+    name, before, after = migrated.name, migrated.before, migrated.after
+    if before == 0:
+        return f"made {name} with schema {after}"
+    if before == after:
+        return f"{name} is up to date: schema {after}"
+    return f"{name}: schema {before} -> {after}"
