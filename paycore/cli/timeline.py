@@ -16,22 +16,20 @@ from paycore.domain.events import (
     OperationSent,
     PaymentBegun,
     ProvenAbsent,
+    Source,
 )
+from paycore.domain.lifecycle import evolve
 from paycore.domain.payment import (
     Failure,
     Observation,
     Operation,
     OperationKind,
     OperationState,
+    Payment,
     RefundObservation,
+    ReviewReason,
     Status,
 )
-
-_SENT_THING = {
-    OperationKind.CREATE: "the order",
-    OperationKind.REFUND: "the refund",
-    OperationKind.CLOSE: "the closing",
-}
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,11 +46,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 def tell(events: Sequence[Event]) -> list[Entry]:
     """The events of one payment, oldest first, each in a sentence."""
-    operations: dict[str, Operation] = {}
+    payment: Payment | None = None
     entries = []
     for event in events:
-        if isinstance(event.change, PaymentBegun | OperationBegun):
-            operations[event.change.operation.id] = event.change.operation
+        before, payment = payment, _after(payment, event)
         entries.append(
             Entry(
                 seq=event.seq,
@@ -61,13 +58,21 @@ def tell(events: Sequence[Event]) -> list[Entry]:
                 kind=event.kind,
                 status_from=event.status_from,
                 status_to=event.status_to,
-                what=_what(event, operations),
+                what=_what(event, before, payment) + _review(before, payment),
             )
         )
     return entries
 
 
-def _what(event: Event, operations: dict[str, Operation]) -> str:
+def _after(payment: Payment | None, event: Event) -> Payment | None:
+    """The payment after this event; as before where that can't be, which `paycore ledger verify` tells."""
+    try:
+        return evolve(payment, event.change, event.at)
+    except (ValueError, KeyError, StopIteration):
+        return payment
+
+
+def _what(event: Event, before: Payment | None, payment: Payment | None) -> str:
     change = event.change
     match change:
         case PaymentBegun():
@@ -75,43 +80,88 @@ def _what(event: Event, operations: dict[str, Operation]) -> str:
             place = f"{order.method}/{order.channel} as number {change.operation.number}"
             return f"recorded the intent: {order.amount} by {place}"
         case OperationBegun():
-            return _begun(change)
+            return _begun(change, event.source, before)
         case OperationSent():
-            return f"sent {_thing(operations, change.operation_id)} again, with the same number"
+            return _sent(_operation(before, change.operation_id))
         case OperationEnded():
-            return _ended(change, _thing(operations, change.operation_id))
+            return _ended(change, event.source, _operation(before, change.operation_id), payment)
         case Observed():
-            return f"the provider says {_says(change.observation)}"
+            return f"the provider says {_says(change.observation, before)}"
         case ProvenAbsent():
             return f"the provider does not know number {change.number}: it never arrived there"
         case _:
             assert_never(change)
 
 
-def _thing(operations: dict[str, Operation], operation_id: str) -> str:
-    return _SENT_THING[operations[operation_id].kind]
+# --- what an event is about --------------------------------------------------------------------------
 
 
-def _begun(change: OperationBegun) -> str:
+def _operation(payment: Payment | None, operation_id: str) -> Operation | None:
+    """The operation with this id; None where the history is not whole."""
+    operations = payment.operations if payment is not None else ()
+    return next((operation for operation in operations if operation.id == operation_id), None)
+
+
+def _thing(operation: Operation | None) -> str:
+    match operation:
+        case None:
+            return "an operation nothing is recorded of"
+        case Operation(kind=OperationKind.CREATE):
+            return "the order"
+        case Operation(kind=OperationKind.REFUND):
+            return f"the refund {operation.refund_reference}"
+        case _:
+            return "the closing"
+
+
+# --- what was done -----------------------------------------------------------------------------------
+
+
+def _begun(change: OperationBegun, source: Source, before: Payment | None) -> str:
     operation = change.operation
     match operation.kind:
         case OperationKind.CREATE:
-            return f"recorded a new attempt at the order, as number {operation.number}"
+            return f"recorded a new attempt at the order, as number {operation.number}{_why_anew(before)}"
         case OperationKind.REFUND:
             amount = f" of {change.refund.amount}" if change.refund is not None else ""
             return f"recorded the refund {operation.refund_reference}{amount} as number {operation.number}"
         case OperationKind.CLOSE:
-            why = ", so that the payment can have a new one" if operation.replaces else ""
-            return f"recorded that order {operation.number} is to be closed{why}"
+            return f"recorded that order {operation.number} is to be closed{_why_closed(operation, source)}"
         case _:
             assert_never(operation.kind)
 
 
-def _ended(change: OperationEnded, thing: str) -> str:
+def _why_anew(before: Payment | None) -> str:
+    if before is not None and before.creation.state is OperationState.REJECTED:
+        return ": the last one was refused for the account's sake"
+    return ": the last one is closed"
+
+
+def _why_closed(operation: Operation, source: Source) -> str:
+    if operation.replaces:
+        return ": its link is lost, so the payment gets a new order"
+    return "" if source is Source.CALLER else ": its time to be paid is over"
+
+
+def _sent(operation: Operation | None) -> str:
+    if operation is not None and operation.state is OperationState.INTENT:
+        return f"sent {_thing(operation)} now, with the same number"
+    return f"sent {_thing(operation)} again, with the same number"
+
+
+def _ended(
+    change: OperationEnded, source: Source, operation: Operation | None, payment: Payment | None
+) -> str:
+    thing = _thing(operation)
     match change.state:
+        case OperationState.DONE if source is Source.RECOVERY:
+            return f"{thing} is settled: {_settled(payment, operation)}"
         case OperationState.DONE:
             said = f": {_facts(change.observation)}" if change.observation is not None else ""
             return f"the provider accepted {thing}{said}"
+        case OperationState.REJECTED if source is Source.RECOVERY:
+            why = f": {change.failure.message}" if change.failure is not None else ""
+            return f"gave up {thing}{why}"
         case OperationState.REJECTED:
             return f"the provider refused {thing}{_because(change.failure)}"
         case OperationState.INTENT:
@@ -122,6 +172,13 @@ def _ended(change: OperationEnded, thing: str) -> str:
             assert_never(change.state)
 
 
+def _settled(payment: Payment | None, operation: Operation | None) -> str:
+    """What the provider says of the order that was to be closed."""
+    numbers = {op.number: op.observed for op in payment.operations if op.observed} if payment else {}
+    seen = numbers.get(operation.number, ()) if operation is not None else ()
+    return f"the order is {seen[-1].value}" if seen else "the order is final"
+
+
 def _unanswered(change: OperationEnded, thing: str) -> str:
     if change.is_duplicate:
         return f"the provider has {thing} already: an earlier send arrived"
@@ -129,9 +186,19 @@ def _unanswered(change: OperationEnded, thing: str) -> str:
     return f"no definite answer to {thing}{why}"
 
 
-def _says(observation: Observation) -> str:
-    about = f"of refund {observation.number}: " if isinstance(observation, RefundObservation) else ""
+# --- what the provider said --------------------------------------------------------------------------
+
+
+def _says(observation: Observation, before: Payment | None) -> str:
+    about = _subject(observation.number, before) if isinstance(observation, RefundObservation) else ""
     return about + _facts(observation)
+
+
+def _subject(number: str, before: Payment | None) -> str:
+    """Which refund is meant: its reference says more than its number."""
+    operations = before.operations if before is not None else ()
+    known = next((op.refund_reference for op in operations if op.number == number), None)
+    return f"of the refund {known or number}: "
 
 
 def _facts(observation: Observation) -> str:
@@ -147,3 +214,33 @@ def _because(failure: Failure | None) -> str:
     if failure is None:
         return ""
     return f": {failure.code} {failure.message}".rstrip()
+
+
+# --- what does not fit -------------------------------------------------------------------------------
+
+
+def _review(before: Payment | None, payment: Payment | None) -> str:
+    """Why a person must look since this event; empty where nothing new contradicts."""
+    if payment is None:
+        return ""
+    known = before.review_reasons if before is not None else ()
+    new = [_contradiction(reason, payment) for reason in payment.review_reasons if reason not in known]
+    return f"; needs review: {', '.join(new)}" if new else ""
+
+
+def _contradiction(reason: ReviewReason, payment: Payment) -> str:
+    match reason:
+        case ReviewReason.AMOUNT_DIFFERS:
+            return f"the amount differs, {payment.amount} was asked for"
+        case ReviewReason.PAID_TWICE:
+            return f"it is paid twice, as {' and '.join(charge.provider_id for charge in payment.charges)}"
+        case ReviewReason.PAID_AFTER_CLOSING:
+            return "it is paid after it was closed or refused"
+        case ReviewReason.REFUND_AMOUNT_DIFFERS:
+            return "the refund's amount differs from what was asked for"
+        case ReviewReason.REFUNDED_AFTER_FAILING:
+            return "the refund took place after it was refused"
+        case ReviewReason.REFUNDED_TOO_MUCH:
+            return "more went back than was paid"
+        case _:
+            assert_never(reason)
