@@ -5,51 +5,59 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+from msgspec.structs import replace
 
 from tests.simulation.mutants import MUTANTS, SEEDS_MAX, catch, planted
-from tests.simulation.world import run_seed
+from tests.simulation.world import Run, run_seed
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code 1 when there were violations."""
+    """Exit code 1 when there were violations, or a planted bug was missed."""
     options = _parse(arguments)
     if options.mutants:
-        return _run_mutants()
-    with planted(options.mutant):
-        if options.seed is not None:
-            return _replay(options.seed)
-        first, _, last = options.seeds.partition("-")
-        return _run_many(range(int(first), int(last)))
+        return _run_mutants(options.jobs)
+    if options.seed is not None:
+        return _replay(options.seed, options.mutant)
+    first, _, last = options.seeds.partition("-")
+    return _run_many(range(int(first), int(last)), options.mutant, options.jobs)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seed", type=int, help="replay one seed and print its log")
     parser.add_argument("--seeds", default="0-300", help="run seeds from A up to, not including, B: A-B")
+    parser.add_argument("--jobs", type=int, default=1, help="in so many processes at once")
     parser.add_argument("--mutant", choices=sorted(MUTANTS), help="with this planted bug")
     parser.add_argument("--mutants", action="store_true", help="every planted bug, and what caught it")
     return parser.parse_args(arguments)
 
 
-def _replay(seed: int) -> int:
-    run = run_seed(seed)
+def _replay(seed: int, mutant: str | None) -> int:
+    with planted(mutant):
+        run = run_seed(seed)
     print(*run.lines, sep="\n")
     print(f"seed {seed}: {len(run.violations)} violations, log {run.digest}")
     return 1 if run.violations else 0
 
 
-def _run_many(seeds: range) -> int:
+def _run_many(seeds: range, mutant: str | None, jobs: int) -> int:
     began, events, elapsed_s, failed = time.monotonic(), 0, 0.0, 0
-    for seed in seeds:
-        run = run_seed(seed)
+    for run in _each(partial(_run_short, mutant), seeds, jobs):
         events, elapsed_s, failed = (
             events + run.events,
             elapsed_s + run.elapsed_s,
             failed + bool(run.violations),
         )
         for violation in run.violations:
-            print(f"seed {seed}: {violation}", file=sys.stderr)
+            print(f"seed {run.seed}: {violation}", file=sys.stderr, flush=True)
     print(
         f"{len(seeds)} seeds, {events} events, {elapsed_s / 3600:.0f} simulated hours,"
         f" {failed} with violations, {time.monotonic() - began:.1f} s"
@@ -57,17 +65,31 @@ def _run_many(seeds: range) -> int:
     return 1 if failed else 0
 
 
-def _run_mutants() -> int:
+def _run_short(mutant: str | None, seed: int) -> Run:
+    """One run without its log, which is long to hand from process to process."""
+    with planted(mutant):
+        return replace(run_seed(seed), lines=())
+
+
+def _run_mutants(jobs: int) -> int:
     missed = 0
-    for name in MUTANTS:
-        caught = catch(name)
+    for name, caught in zip(MUTANTS, _each(catch, list(MUTANTS), jobs), strict=True):
         missed += caught is None
         what = (
             f"not in {SEEDS_MAX} seeds" if caught is None else f"seed {caught.seed}: {caught.violations[0]}"
         )
-        print(f"{name:32} {what}")
+        print(f"{name:32} {what}", flush=True)
     print(f"{len(MUTANTS) - missed} of {len(MUTANTS)} mutants caught")
     return 1 if missed else 0
+
+
+def _each(make: Callable[[T], R], values: Sequence[T], jobs: int) -> Iterator[R]:
+    """What each value comes to, in their order."""
+    if jobs == 1:
+        yield from map(make, values)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from pool.map(make, values, chunksize=1 if len(values) < 100 else 10)
 
 
 if __name__ == "__main__":

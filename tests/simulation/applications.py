@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from paycore.domain.money import Money
 from paycore.domain.payment import Payment, Redirect, RefundStatus
-from paycore.domain.wire import Notification, Reply
-from paycore.engine.effects import InLedger
-from paycore.engine.requests import CreateRequest
 from paycore.errors import (
     AccountRefused,
     LedgerError,
-    NotificationError,
+    NotFound,
     PaycoreError,
     ProviderError,
     ReferenceConflict,
@@ -21,46 +19,42 @@ from paycore.errors import (
     WrongState,
 )
 from tests.simulation.plan import CallerPlan, Purchase, RefundPlan, Step
-from tests.simulation.processes import Process, Sleep
 
 if TYPE_CHECKING:
+    from tests.simulation.processes import Process
     from tests.simulation.world import World
 
 TRIES_MAX = 6
 NAP_S = 4.0
 LONG_NAP_S = 3600.0
-WORTH_RETRYING = (ProviderError, LedgerError, AccountRefused)
+WORTH_RETRYING = (ProviderError, LedgerError, AccountRefused, WrongState)
 
-Script = Generator[Any, Any, Any]
-
-
-def receive(process: Process, notification: Notification) -> Generator[Any, Any, Reply | None]:
-    """Take a notification as a web receiver does; None when it is refused, or can't be kept now."""
-    try:
-        reply: Reply = yield from process.commands.receive("main", notification)
-    except (NotificationError, LedgerError):
-        return None
-    return reply
+Ask = Callable[[], Awaitable[Payment]]
 
 
-def tend(process: Process) -> Script:
+async def tend(process: Process) -> None:
     """A worker process: looks after whatever is due, for ever."""
+    core, runner = process.client._core, process.client._runner
     while True:
         nap_s = NAP_S if process.world.is_busy else LONG_NAP_S
         try:
-            while (yield from process.worker.look_once()):
+            while await runner.run(core.worker.look_once()):
                 pass
-            due = yield InLedger(lambda ledger: ledger.next_due())
+            due = await asyncio.wrap_future(core.ledger.next_due())
         except PaycoreError as error:
             process.world.scheduler.log(process.name, f"goes on later: {error}")
         else:
             if due is not None:
                 nap_s = min(nap_s, max(0.1, (due - process.world.scheduler.now()).total_seconds()))
-        yield Sleep(nap_s)
+        await asyncio.sleep(nap_s)
 
 
 class Caller:
-    """One who asks for a payment, and does not give up at the first error, nor when its process is killed."""
+    """
+    One who asks for a payment, and does not give up at the first error, nor when its process is killed.
+
+    Sometimes it has no patience: it cancels the call, and asks again.
+    """
 
     def __init__(self, world: World, purchase: Purchase, plan: CallerPlan, name: str) -> None:
         self.name = name
@@ -70,57 +64,65 @@ class Caller:
         self._world = world
         self._rng = world.rng(f"caller {name}")
 
-    def script(self, process: Process) -> Script:
+    async def script(self, process: Process) -> None:
         """Create, then one step after the other; from the beginning again after every restart."""
         if process.life == 1:
-            yield Sleep(self.plan.starts_in_s)
-        payment = yield from self._create(process)
+            await asyncio.sleep(self.plan.starts_in_s)
+        payment = await self._create(process)
         if payment is not None:
             for step in self.plan.steps:
-                payment = yield from self._take(process, step, payment)
+                payment = await self._take(process, step, payment)
         self.is_finished = True
         self._world.scheduler.log(self.name, "is finished")
 
-    def _take(self, process: Process, step: Step, payment: Payment) -> Generator[Any, Any, Payment]:
+    async def _take(self, process: Process, step: Step, payment: Payment) -> Payment:
+        client = process.client
         match step:
             case "create":
-                return (yield from self._create(process)) or payment
+                return await self._create(process) or payment
             case "wait":
-                yield from self._wait(process, payment)
+                await self._wait(process, payment)
             case "query":
-                yield from self._patiently(lambda: process.commands.query(payment.id))
+                await self._patiently(lambda: client.query(payment.id))
             case "close":
-                yield Sleep(self._rng.uniform(0, 60))
-                yield from self._patiently(lambda: process.commands.close(payment.id))
+                await asyncio.sleep(self._rng.uniform(0, 60))
+                await self._patiently(lambda: client.close(payment.id))
             case "refund":
                 for refund in self.plan.refunds:
-                    yield from self._refund(process, payment, refund)
+                    await self._refund(process, payment, refund)
         return payment
 
     # --- the verbs -----------------------------------------------------------------------------------
 
-    def _create(self, process: Process) -> Generator[Any, Any, Payment | None]:
-        request = CreateRequest(
-            reference=self.purchase.reference,
-            amount=Money.from_minor(self.plan.amount_minor, "HKD"),
-            method="toy",
-            channel=self.purchase.channel,
-            expires_in_s=self.purchase.expires_in_s,
-        )
+    async def _create(self, process: Process) -> Payment | None:
         try:
-            payment: Payment | None = yield from self._patiently(lambda: process.commands.create(request))
+            payment = await self._patiently(
+                lambda: process.client.create(
+                    reference=self.purchase.reference,
+                    amount=Money.from_minor(self.plan.amount_minor, "HKD"),
+                    method="toy",
+                    channel=self.purchase.channel,
+                    expires_in_s=self.purchase.expires_in_s,
+                )
+            )
         except ReferenceConflict as conflict:
             self._world.witness.conflicted(self, conflict)
             return None
         if payment is not None:
-            self._world.witness.returned(self, payment)
+            self._world.witness.created(self, payment)
             self._show(payment)
         return payment
 
-    def _wait(self, process: Process, payment: Payment) -> Script:
+    async def _wait(self, process: Process, payment: Payment) -> None:
         timeout_s = self._rng.uniform(10, 200)
-        with process.wanted.holding(payment.id):
-            now = yield from self._patiently(lambda: process.commands.wait(payment.id, timeout_s))
+
+        async def wait() -> Payment:
+            wait = self._world.waits.begin(process, self.name, timeout_s)
+            now = await process.client.wait(payment.id, timeout_s)
+            self._world.waits.end(wait, process, now)
+            return now
+
+        now = await self._patiently(wait)
         if now is not None:
             self._show(now)
 
@@ -128,34 +130,51 @@ class Caller:
         if isinstance(payment.action, Redirect):
             self._world.outside.show(payment.action.url, self.purchase.payer_pays_in_s)
 
-    def _refund(self, process: Process, payment: Payment, refund: RefundPlan) -> Script:
+    async def _refund(self, process: Process, payment: Payment, refund: RefundPlan) -> None:
         """Ask by the same reference until the refund's end is known; a caller has patience, not for ever."""
         minor = refund.amount_minor
         amount = None if minor is None else Money.from_minor(minor, "HKD")
         for _ in range(TRIES_MAX):
-            now = yield from self._patiently(
-                lambda: process.commands.refund(
+            now = await self._patiently(
+                lambda: process.client.refund(
                     payment.id, reference=refund.reference, amount=amount, reason=refund.reference
                 )
             )
             found = None if now is None else now.refund(refund.reference)
             if found is None or found.status in (RefundStatus.SUCCEEDED, RefundStatus.FAILED):
                 return
-            yield Sleep(self._rng.uniform(0.1, 30))
+            await asyncio.sleep(self._rng.uniform(0.1, 30))
 
-    def _patiently(self, ask: Any) -> Script:
+    # --- patience ------------------------------------------------------------------------------------
+
+    async def _patiently(self, ask: Ask) -> Payment | None:
         """What the command returns, tried again while that makes sense; None when it refuses or never works."""
         for _ in range(TRIES_MAX):
             try:
-                return (yield from ask())
-            except ReferenceConflict:
+                return await self._once(ask)
+            except (NotFound, ReferenceConflict) as error:
+                if isinstance(error, NotFound):
+                    self._world.witness.violated("nothing is forgotten", f"{self.name}: {error}")
                 raise
-            except WrongState as error:
-                self._world.scheduler.log(self.name, f"wrong state: {error}")
+            except (*WORTH_RETRYING, TimeoutError) as error:
+                self._world.scheduler.log(self.name, f"{type(error).__name__}: {error}")
             except RequestError as error:
                 self._world.scheduler.log(self.name, f"refused: {error}")
                 return None
-            except WORTH_RETRYING as error:
-                self._world.scheduler.log(self.name, f"{type(error).__name__}: {error}")
-            yield Sleep(self._rng.uniform(0.1, 20))
+            await asyncio.sleep(self._rng.uniform(0.1, 20))
         return None
+
+    async def _once(self, ask: Ask) -> Payment:
+        """One call; sometimes cancelled before it comes back."""
+        gives_up = self._rng.random() < self._world.weather.gives_up
+        async with asyncio.timeout(self._rng.uniform(0.005, 3) if gives_up else None):
+            try:
+                payment = await ask()
+            except asyncio.CancelledError:
+                self._world.scheduler.log(self.name, "is cancelled")
+                task = asyncio.current_task()
+                assert task is not None
+                self._world.witness.left_untold(task.get_name())
+                raise
+        self._world.witness.told(self.name, payment)
+        return payment

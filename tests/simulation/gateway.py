@@ -32,6 +32,8 @@ LOOKS_WITHIN_S = 10.0
 class TwoStepProvider(ToyProvider):
     """Gets the link with a second request: a conversation that can fail half-way."""
 
+    info = msgspec.structs.replace(ToyProvider.info, name="toy-in-two-steps")
+
     def create(self, order: CreateOrder) -> Flow[CreateReply]:
         """Make the order, then fetch its link."""
         reply = yield from super().create(order)
@@ -78,6 +80,18 @@ class SimGateway(ToyGateway):
         """The refunds made of the order with this number."""
         return [order for order in self._all() if order.kind == "refund" and order.of_number == number]
 
+    def with_number(self, number: str) -> list[SimOrder]:
+        """The orders or refunds made under this number."""
+        return [order for order in self._all() if order.number == number]
+
+    def knows(self, number: str) -> bool:
+        """Whether anything was made under this number."""
+        return bool(self.with_number(number))
+
+    def number_of(self, url: str) -> str:
+        """The number of the order that is paid by this link."""
+        return next(order.number for order in self._all() if link(order) == url)
+
     def _all(self) -> list[SimOrder]:
         return cast("list[SimOrder]", self.orders)  # `_add` makes every one of them
 
@@ -92,9 +106,9 @@ class SimGateway(ToyGateway):
             return Response(status=200, body=msgspec.json.encode({"url": url}))
         return super().handle(request)
 
-    def pay(self, order_id: str) -> None:
-        """The payer follows the link to this order, and pays if it is still open."""
-        order = next(order for order in self._all() if order.id == order_id)
+    def pay(self, url: str) -> None:
+        """The payer follows the link to an order, and pays it if it is still open."""
+        order = next(order for order in self._all() if link(order) == url)
         if order.status == "pending":
             self._set(order, "paid")
 
@@ -139,6 +153,8 @@ class SimGateway(ToyGateway):
             return {"error": "too_much"}
         refund = self._add(SimOrder(fields["number"], "refund", fields["minor"], paid.currency))
         refund.of_number, refund.reference = paid.number, fields["reason"]
+        others = [o for o in self.refunds_of(paid.number) if o is not refund and o.status != "failed"]
+        self._world.witness.refunded(refund, [o for o in others if o.reference == refund.reference])
         if self._happens(self._world.weather.refund_waits):
             self._world.scheduler.after(self._rng.uniform(1, 300), self._settle_refund, refund)
         else:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from paycore.domain.wire import Notification, Reply
+from paycore.errors import LedgerError, NotificationError
 from paycore.testing import toy
-from tests.simulation.applications import receive
 from tests.simulation.plan import FAULTS_END_S
 
 if TYPE_CHECKING:
+    from tests.simulation.processes import Process
     from tests.simulation.world import World
 
 RETRY_S = 15.0
@@ -48,7 +48,7 @@ class Outside:
         """The payer gets this link, and pays by it after a while, or never."""
         if pays_in_s is not None and url not in self._shown:
             self._shown.add(url)
-            self._world.scheduler.after(pays_in_s, self._world.gateway.pay, url.rpartition("/")[2])
+            self._world.scheduler.after(pays_in_s, self._world.gateway.pay, url)
 
     def announce(self, body: bytes, headers: dict[str, str]) -> None:
         """The gateway has something to tell; it tries until it is answered, unless it loses its way."""
@@ -64,14 +64,18 @@ class Outside:
         if tries_left > 1:
             self._world.scheduler.after(RETRY_S, self._deliver, letter, tries_left - 1)
         web = self._world.web
-        if web.is_alive:
-            notification = Notification(body=letter.body, headers=letter.headers, received_at=web.own_now())
-            web.spawn("notified", receive(web, notification), lambda reply: self._answered(letter, reply))
+        if web.is_alive and not web.is_stopping:
+            web.later(0.0, lambda: web.spawn("notified", self._receive(web, letter)))
 
-    def _answered(self, letter: Letter, reply: Reply | None) -> None:
-        self._world.scheduler.log("web", "refuses" if reply is None else reply.body.decode())
-        if reply is not None:
-            self._world.witness.acknowledged(letter.digest)
+    async def _receive(self, web: Process, letter: Letter) -> None:
+        """As a web receiver does: what the client returns is the answer, an error is none."""
+        try:
+            reply = await web.client.receive("main", body=letter.body, headers=letter.headers)
+        except (NotificationError, LedgerError) as error:
+            self._world.scheduler.log("web", f"{type(error).__name__}: {error}")
+        else:
+            self._world.scheduler.log("web", reply.body.decode())
+            self._world.witness.acknowledged(letter.digest, letter.body)
 
     def _forge(self) -> None:
         """Somebody claims that an open order is paid, without the key."""

@@ -26,6 +26,7 @@ class Weather(msgspec.Struct, frozen=True, kw_only=True):
     """How likely each fault is: of a request, an effect or a notification; all from 0 to 1."""
 
     refused: float
+    unreachable: float
     lost_request: float
     lost_reply: float
     late: float
@@ -33,17 +34,27 @@ class Weather(msgspec.Struct, frozen=True, kw_only=True):
     failed_after: float
     failed_first: float
     garbage: float
+    dripped: float
+    too_long: float
+    encoded: float
     slow: float
     repeated: float
     crash: float
     pause: float
     ledger_down: float
+    answer_lost: float
+    gives_up: float
     notification_lost: float
     notification_repeated: float
     late_money: float
     declined: float
     refund_waits: float
     refund_fails: float
+
+    def chance(self, fault: str) -> float:
+        """How likely this fault is; 0 for what is none."""
+        chance: float = getattr(self, fault, 0.0)
+        return chance
 
 
 CALM = Weather(**dict.fromkeys(Weather.__struct_fields__, 0.0))
@@ -87,6 +98,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     proof_s: float
     workers: int
     applications: int
+    starts_in_s: dict[str, float]
+    stops: tuple[tuple[str, float], ...]
     account_refused_s: tuple[float, float] | None
     purchases: tuple[Purchase, ...]
 
@@ -94,7 +107,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 def draw_plan(seed: int) -> Plan:
     """The plan of this seed."""
     rng = Random(f"plan {seed}")
-    applications = rng.randint(1, 3)
+    applications, workers = rng.randint(1, 3), rng.randint(1, 3)
     refused_from = rng.uniform(0, 120)
     return Plan(
         weather=_draw_weather(rng),
@@ -103,11 +116,25 @@ def draw_plan(seed: int) -> Plan:
         notifications_trusted=rng.random() < 0.6,
         timeout_s=rng.choice((4.0, 8.0, 15.0)),
         proof_s=rng.choice((5.0, 10.0, 20.0)),
-        workers=rng.randint(1, 3),
+        workers=workers,
         applications=applications,
+        starts_in_s=_draw_starts(rng, workers),
+        stops=_draw_stops(rng, applications, workers),
         account_refused_s=(refused_from, refused_from + rng.uniform(5, 60)) if rng.random() < 0.3 else None,
         purchases=tuple(_draw_purchase(rng, f"order-{n}", applications) for n in range(rng.randint(5, 8))),
     )
+
+
+def _draw_starts(rng: Random, workers: int) -> dict[str, float]:
+    """Sometimes no worker is there before the faults are over: those who wait look after their payments alone."""
+    late = rng.random() < 0.3
+    return {f"worker{n}": FAULTS_END_S if late else rng.uniform(0, 60) for n in range(workers)}
+
+
+def _draw_stops(rng: Random, applications: int, workers: int) -> tuple[tuple[str, float], ...]:
+    """Processes that are stopped in good order, as for a new version, and when."""
+    names = ("web", *(f"app{n}" for n in range(applications)), *(f"worker{n}" for n in range(workers)))
+    return tuple((rng.choice(names), rng.uniform(0, FAULTS_END_S)) for _ in range(rng.choice((0, 0, 1, 3))))
 
 
 def _draw_weather(rng: Random) -> Weather:
@@ -118,19 +145,25 @@ def _draw_weather(rng: Random) -> Weather:
         return storm * rng.uniform(0.2, 1.0) * most
 
     return Weather(
-        refused=upto(0.15),
+        refused=upto(0.1),
+        unreachable=upto(0.05),
         lost_request=upto(0.12),
         lost_reply=upto(0.2),
         late=upto(0.12),
         failed_before=upto(0.1),
         failed_after=upto(0.06),
         failed_first=upto(0.06),
-        garbage=upto(0.1),
+        garbage=upto(0.06),
+        dripped=upto(0.03),
+        too_long=upto(0.02),
+        encoded=upto(0.02),
         slow=upto(0.15),
         repeated=upto(0.15),
-        crash=upto(0.05),
-        pause=upto(0.12),
+        crash=upto(0.025),
+        pause=upto(0.06),
         ledger_down=upto(0.02),
+        answer_lost=upto(0.01),
+        gives_up=upto(0.15),
         notification_lost=upto(0.5),
         notification_repeated=upto(0.5),
         late_money=upto(0.6),

@@ -38,7 +38,7 @@ class Scheduler:
 
     def after(self, delay_s: float, call: Call, *arguments: object) -> None:
         """Make this call `delay_s` from now."""
-        at_ms = self.elapsed_ms + max(0, ceil(delay_s * 1000))
+        at_ms = self.elapsed_ms + max(0, ceil(round(delay_s * 1000, 3)))
         heapq.heappush(self._queue, (at_ms, next(self._order), call, arguments))
 
     def run(self, until_s: float, is_over: Callable[[], bool]) -> None:

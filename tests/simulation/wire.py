@@ -1,123 +1,194 @@
-"""What can become of a request and of its reply."""
+"""The network under the engine's real sender: what can become of a request and of its reply."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from random import Random
-from typing import TYPE_CHECKING, Literal
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Literal
 
+import httpx
 import msgspec
 
 from paycore.domain.wire import Request, Response
-from paycore.engine.effects import OnWire
-from paycore.errors import MaybeSent, NotSent
+from paycore.engine.transport import BODY_MAX
 from tests.simulation.plan import Weather
-from tests.simulation.processes import Task
+from tests.simulation.processes import here
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-Answer = Literal["reply", "nothing", "error", "garbage", "unreachable"]
+Answer = Literal["reply", "broken", "error", "cut", "dripped", "too long", "encoded"]
 Draft = tuple[float | None, float, Answer]
+"""When a request arrives (None: never), when its sender hears of it, and what; seconds from the sending."""
 
-_FATES: dict[str, Callable[[float, float, float, float], Draft]] = {
-    "refused": lambda _soon, quick, _gives_up, _overdue: (None, quick, "unreachable"),
-    "lost_request": lambda _soon, _quick, gives_up, _overdue: (None, gives_up, "nothing"),
-    "lost_reply": lambda soon, _quick, gives_up, _overdue: (soon, gives_up, "nothing"),
-    "late": lambda _soon, _quick, gives_up, overdue: (gives_up + overdue, gives_up, "nothing"),
-    "failed_before": lambda _soon, quick, _gives_up, _overdue: (None, quick, "error"),
-    "failed_after": lambda soon, quick, _gives_up, _overdue: (soon, quick, "error"),
-    "failed_first": lambda _soon, quick, _gives_up, overdue: (quick + overdue, quick, "error"),
-    "garbage": lambda soon, quick, _gives_up, _overdue: (soon, quick, "garbage"),
-    "slow": lambda soon, _quick, gives_up, overdue: (soon, min(2 * overdue, 1.2 * gives_up) + soon, "reply"),
-    "repeated": lambda soon, quick, _gives_up, _overdue: (soon, soon + quick / 2, "reply"),
-    "fine": lambda soon, quick, _gives_up, _overdue: (soon, soon + quick / 2, "reply"),
+NEVER_S = 3600.0
+"""Longer than any sender waits."""
+
+UNREACHABLE: dict[str, type[httpx.TransportError]] = {
+    "refused": httpx.ConnectError,
+    "unreachable": httpx.ConnectTimeout,
 }
-"""By name: when the request arrives, when its sender hears, and what, from four drawn times."""
+"""Fates in which certainly nothing left, and how httpx says so."""
 
 
-class Fate(msgspec.Struct, frozen=True, kw_only=True):
-    """When a request arrives (None: never), when its sender hears, and what; seconds from the sending."""
+class Times(msgspec.Struct, frozen=True):
+    """Drawn times, seconds from the sending: `overdue` is how much later than the sender gives up."""
 
-    name: str
-    arrives_in_s: float | None
-    heard_in_s: float
-    answer: Answer
+    soon: float
+    quick: float
+    hears: float
+    gives_up: float
+    overdue: float
+
+
+FATES: dict[str, Callable[[Times], Draft]] = {
+    "refused": lambda t: (None, t.quick, "broken"),
+    "unreachable": lambda _: (None, NEVER_S, "broken"),
+    "lost_request": lambda t: (None, t.hears, "broken"),
+    "lost_reply": lambda t: (t.soon, t.hears, "broken"),
+    "late": lambda t: (t.gives_up + t.overdue, t.hears, "broken"),
+    "failed_before": lambda t: (None, t.quick, "error"),
+    "failed_after": lambda t: (t.soon, t.quick, "error"),
+    "failed_first": lambda t: (t.quick + t.overdue, t.quick, "error"),
+    "garbage": lambda t: (t.soon, t.quick, "cut"),
+    "dripped": lambda t: (t.soon, t.quick, "dripped"),
+    "too_long": lambda t: (t.soon, t.quick, "too long"),
+    "encoded": lambda t: (t.soon, t.quick, "encoded"),
+    "slow": lambda t: (t.soon, t.soon + min(2 * t.overdue, 1.2 * t.gives_up), "reply"),
+    "repeated": lambda t: (t.soon, t.soon + t.quick / 2, "reply"),
+    "fine": lambda t: (t.soon, t.soon + t.quick / 2, "reply"),
+}
 
 
 class Exchange:
     """One request on its way, and the gateway's response once there is one."""
 
-    def __init__(self, task: Task, request: Request, fate: Fate) -> None:
-        self.task = task
+    def __init__(self, request: Request, fate: str, draft: Draft) -> None:
         self.request = request
         self.fate = fate
+        self.arrives_in_s, self.heard_in_s, self.answer = draft
         self.response: Response | None = None
 
 
 class Wire:
-    """Carries requests to the gateway and replies back, as well as the weather allows."""
+    """Carries requests to the gateway, as well as the weather allows."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._rng = world.rng("wire")
 
-    def send(self, task: Task, effect: OnWire) -> None:
-        """Decide the request's fate and set it on its way, as the real sender does: never past its deadline."""
-        left_s = effect.deadline.left_s
-        if left_s <= 0:
-            self._world.scheduler.log(task.name, f"{effect.request.path} not sent: past its deadline")
-            task.throw(NotSent("its time had passed before anything was sent"))
-            return
-        fate = draw_fate(self._rng, self._world.weather, left_s, self._world.plan.proof_s / 2)
-        exchange = Exchange(task, effect.request, fate)
-        text = effect.request.body.decode()
-        self._world.scheduler.log(task.name, f"-> {effect.request.path} {text} ({fate.name})")
-        if fate.arrives_in_s is not None:
-            self._world.scheduler.after(fate.arrives_in_s, self._arrive, exchange)
-        task.process.later(min(fate.heard_in_s, left_s), self._hear, exchange)
+    def send(self, who: str, request: Request, left_s: float) -> Exchange:
+        """Decide the request's fate and set it on its way; from here on it has left its process."""
+        fate = draw_fate(self._rng, self._world.weather)
+        exchange = Exchange(request, fate, FATES[fate](self._draw_times(left_s)))
+        self._world.scheduler.log(who, f"-> {request.path} {request.body.decode()} ({fate})")
+        if fate not in UNREACHABLE:
+            self._world.witness.sent(request)
+        if exchange.arrives_in_s is not None:
+            self._world.scheduler.after(exchange.arrives_in_s, self._arrive, exchange)
+        return exchange
+
+    def _draw_times(self, left_s: float) -> Times:
+        """
+        A request is overdue by half the window after which "not found" is proof, at most.
+
+        The other half is the time a new order takes to be found.
+        """
+        quick_s = self._rng.uniform(0.3, 0.8)
+        is_silent = self._rng.random() < 0.5
+        return Times(
+            soon=self._rng.uniform(0.01, 0.3),
+            quick=quick_s,
+            hears=NEVER_S if is_silent else quick_s,
+            gives_up=left_s if is_silent else quick_s,
+            overdue=self._rng.uniform(0, self._world.plan.proof_s / 2),
+        )
 
     def _arrive(self, exchange: Exchange) -> None:
         is_safe = self._world.plan.duplicates != "charge_blindly"
-        if exchange.fate.name == "repeated" and is_safe:
+        if exchange.fate == "repeated" and is_safe:
             self._world.gateway.handle(exchange.request)  # by a proxy, whose first try went unanswered
         exchange.response = self._world.gateway.handle(exchange.request)
         self._world.scheduler.log("gateway", f"{exchange.request.path}: {exchange.response.body.decode()}")
 
-    def _hear(self, exchange: Exchange) -> None:
-        answer, response, task = exchange.fate.answer, exchange.response, exchange.task
-        self._world.scheduler.log(task.name, f"<- {exchange.request.path} {answer}")
-        if answer == "unreachable":
-            task.throw(NotSent("connection refused"))
-        elif answer == "error":
-            task.resume(Response(status=503, body=b"<html>503</html>"))
-        elif answer == "nothing" or response is None:
-            task.throw(MaybeSent("no answer came"))
-        elif answer == "garbage":
-            task.resume(Response(status=200, body=response.body[: len(response.body) // 2]))
-        else:
-            task.resume(response)
 
-
-def draw_fate(rng: Random, weather: Weather, left_s: float, late_s: float) -> Fate:
-    """
-    One fate; `left_s` until the sender gives up, at most `late_s` until an overdue request arrives after that.
-
-    That is half of the window after which the provider's "not found" is proof; the other half is the time
-    a new order takes to be found.
-    """
-    soon_s, quick_s = rng.uniform(0.01, 0.3), rng.uniform(0.3, 0.8)
-    gives_up_s = left_s if rng.random() < 0.5 else quick_s
-    overdue_s = rng.uniform(0, late_s)
-    name = _draw_name(rng, weather)
-    arrives_in_s, heard_in_s, answer = _FATES[name](soon_s, quick_s, gives_up_s, overdue_s)
-    return Fate(name=name, arrives_in_s=arrives_in_s, heard_in_s=heard_in_s, answer=answer)
-
-
-def _draw_name(rng: Random, weather: Weather) -> str:
+def draw_fate(rng: Random, weather: Weather) -> str:
+    """One fate, each as likely as the weather says."""
     dice = rng.random()
-    for name in _FATES:
-        dice -= getattr(weather, name, 0.0)
+    for fate in FATES:
+        dice -= weather.chance(fate)
         if dice < 0:
-            return name
+            return fate
     return "fine"
+
+
+class Cable(httpx.AsyncBaseTransport):
+    """Stands where httpx reaches for the network; its timeouts and errors are httpx's."""
+
+    def __init__(self, **_options: Any) -> None:
+        self._process = here()
+        self._pool = SimpleNamespace(_network_backend=None)  # the sender reaches for it; here are no sockets
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """See httpx. Raises what httpx raises when no reply comes."""
+        world, who = self._process.world, _name()
+        if self._process.happens("crash"):
+            self._process.crash()
+            await asyncio.sleep(0)
+        timeouts = request.extensions["timeout"]
+        sent = Request(method="POST", path=request.url.raw_path.decode(), body=request.content)
+        exchange = world.wire.send(who, sent, timeouts["read"])
+        await asyncio.sleep(min(exchange.heard_in_s, self._patience_s(exchange, timeouts)))
+        self._process.risk()
+        await asyncio.sleep(0)
+        world.scheduler.log(who, f"<- {sent.path} {exchange.answer}")
+        return _reply(exchange, request)
+
+    @staticmethod
+    def _patience_s(exchange: Exchange, timeouts: dict[str, float]) -> float:
+        """Connecting has a timeout; reading ends at the sender's own deadline."""
+        return timeouts["connect"] if exchange.fate == "unreachable" else NEVER_S
+
+
+def _name() -> str:
+    task = asyncio.current_task()
+    assert task is not None
+    return task.get_name()
+
+
+def _reply(exchange: Exchange, request: httpx.Request) -> httpx.Response:
+    answer, response = exchange.answer, exchange.response
+    if answer == "error":
+        return httpx.Response(503, stream=_Body(b"<html>503</html>"))
+    if answer == "broken" or response is None:
+        raise UNREACHABLE.get(exchange.fate, httpx.ReadError)("broken", request=request)
+    headers = {"content-encoding": "gzip"} if answer == "encoded" else {}
+    return httpx.Response(response.status, headers=headers, stream=_Body(*_chunks(answer, response.body)))
+
+
+def _chunks(answer: Answer, body: bytes) -> tuple[bytes | None, ...]:
+    """The body in pieces; None is a pause that does not end."""
+    half = len(body) // 2
+    match answer:
+        case "cut":
+            return (body[:half],)
+        case "dripped":
+            return body[:half], None, body[half:]
+        case "too long":
+            return body, b" " * BODY_MAX
+        case _:
+            return (body,)
+
+
+class _Body(httpx.AsyncByteStream):
+    def __init__(self, *chunks: bytes | None) -> None:
+        self._chunks = chunks
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self._chunks:
+            if chunk is None:
+                await asyncio.sleep(NEVER_S)
+            else:
+                yield chunk

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from paycore.domain.events import Event
-from paycore.domain.payment import OperationKind, Payment, Status
+from paycore.domain.lifecycle import digest
+from paycore.domain.payment import Operation, OperationKind, Payment, Redirect, Status
+from paycore.domain.wire import Request
 from paycore.errors import LedgerError, ReferenceConflict
 from paycore.ledger.api import Committed
+from tests.simulation.rules import broken_rules
 
 if TYPE_CHECKING:
     from tests.simulation.applications import Caller
@@ -16,6 +21,14 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 EventKey = tuple[str, int]
+
+
+class Owed(msgspec.Struct, frozen=True):
+    """Who committed an event, and so owes it to the observers."""
+
+    process: Any
+    life: int
+    who: str
 
 
 class Witness:
@@ -30,8 +43,12 @@ class Witness:
         self.forged: set[str] = set()
         self.acknowledgements: set[str] = set()
         self.heard_events: dict[EventKey, Event] = {}
-        self.owed_events: dict[EventKey, tuple[Process, int]] = {}
+        self.owed_events: dict[EventKey, Owed] = {}
+        self.payments: dict[str, Payment] = {}
         self._world = world
+        self._versions: dict[tuple[str, int], Payment] = {}
+        self._owners: dict[str, str] = {}
+        self._references: dict[str, str] = {}
 
     def violated(self, rule: str, what: str) -> None:
         """Note a violation; the run ends with it."""
@@ -40,31 +57,87 @@ class Witness:
 
     # --- the gateway ---------------------------------------------------------------------------------
 
+    def sent(self, request: Request) -> None:
+        """A request leaves its process: what it asks for is durable, and its time has not passed."""
+        fields = msgspec.json.decode(request.body)
+        if request.path == "/query":
+            self._world.waits.asked(fields["numbers"])
+            return
+        number = fields["number"]
+        payment = self._owner(number)
+        if payment is None:
+            self.violated("intent before request", f"{request.path} {number} is sent and not recorded")
+            return
+        sent = [op for op in payment.operations if op.number == number and _asks(op, request.path)]
+        if not any(self._world.ledger.now() <= op.quiet_at for op in sent):
+            self.violated("nothing is sent past its time", f"{request.path} {number}")
+
     def made(self, order: SimOrder, payable: list[SimOrder]) -> None:
         """The gateway has made an order; `payable` were open or paid already for the same payment."""
         if payable:
             known = ", ".join(f"{other.id} ({other.status})" for other in payable)
             self.violated("one payable order", f"{order.reference} got {order.id} beside {known}")
+        self._arrived(order)
+
+    def refunded(self, refund: SimOrder, others: list[SimOrder]) -> None:
+        """The gateway has begun a refund; `others` are going on or done already, by the same reference."""
+        if others:
+            known = ", ".join(f"{other.id} ({other.status})" for other in others)
+            self.violated("refunded once", f"{refund.reference} got {refund.id} beside {known}")
+        self._arrived(refund)
+
+    def _arrived(self, order: SimOrder) -> None:
+        """What the ledger takes for not sent, absent or over must not come after all."""
+        payment = self._owner(order.number)
+        if payment is not None:
+            for rule, what in broken_rules(None, payment, self._world.gateway):
+                self.violated(rule, f"{payment.id}: {what}")
+
+    def _owner(self, number: str) -> Payment | None:
+        return self.payments.get(self._owners.get(number, ""))
 
     # --- the ledger ----------------------------------------------------------------------------------
 
     def committed(self, process: Process, who: str, result: Any) -> None:
         """A transaction was committed by this process, which owes its observers the events."""
         for committed in result if isinstance(result, tuple) else (result,):
-            if isinstance(committed, Committed):
+            if isinstance(committed, Committed) and committed.changed:
                 for event in committed.events:
-                    self.owed_events[event.payment_id, event.seq] = (process, process.life)
-                    moved = f"{event.status_from} -> {event.status_to}"
-                    self._world.scheduler.log(who, f"{event.payment_id} #{event.seq} {event.kind} {moved}")
+                    self._recorded(Owed(process, process.life, who), event)
+                self._changed(committed.payment)
+
+    def _recorded(self, owed: Owed, event: Event) -> None:
+        key = (event.payment_id, event.seq)
+        if key in self.owed_events or key in self.heard_events:
+            self.violated("one history", f"{key} was written twice")
+        self.owed_events[key] = owed
+        moved = f"{event.status_from} -> {event.status_to}"
+        self._world.scheduler.log(owed.who, f"{event.payment_id} #{event.seq} {event.kind} {moved}")
+
+    def _changed(self, payment: Payment) -> None:
+        before = self.payments.get(payment.id)
+        self.payments[payment.id] = self._versions[payment.id, payment.version] = payment
+        self._world.waits.changed(payment)
+        if self._references.setdefault(payment.reference, payment.id) != payment.id:
+            self.violated("one reference, one payment", f"{payment.reference} names {payment.id} too")
+        for operation in payment.operations:
+            self._owners[operation.number] = payment.id
+        for rule, what in broken_rules(before, payment, self._world.gateway):
+            self.violated(rule, f"{payment.id}: {what}")
 
     def heard(self, process: Process, event: Event) -> None:
         """An observer was told of an event."""
         key = (event.payment_id, event.seq)
+        owed = self.owed_events.pop(key, None)
         if key in self.heard_events:
             self.violated("events are told once", f"{key} was told twice")
-        if self.owed_events.pop(key, None) != (process, process.life):
+        elif owed is None or (owed.process, owed.life) != (process, process.life):
             self.violated("events are told once committed", f"{key} was told by {process.name} too early")
         self.heard_events[key] = event
+
+    def left_untold(self, who: str) -> None:
+        """This program never learnt what it committed last, so that nobody tells the observers."""
+        self.owed_events = {key: owed for key, owed in self.owed_events.items() if owed.who != who}
 
     def failed_in_ledger(self, who: str, error: BaseException) -> None:
         """A transaction raised; refusals are fine, the ledger's own errors are not."""
@@ -73,7 +146,18 @@ class Witness:
 
     # --- callers -------------------------------------------------------------------------------------
 
-    def returned(self, caller: Caller, payment: Payment) -> None:
+    def told(self, who: str, payment: Payment) -> None:
+        """A caller got this payment, whatever it had asked for."""
+        if self._versions.get((payment.id, payment.version)) != payment:
+            self.violated(
+                "told is recorded", f"{who} got {payment.id} #{payment.version}, which is not there"
+            )
+        if isinstance(payment.action, Redirect):
+            number = self._world.gateway.number_of(payment.action.url)
+            if number != payment.order_number:
+                self.violated("the payer's link is in force", f"{who} got the link of {number}")
+
+    def created(self, caller: Caller, payment: Payment) -> None:
         """`create` returned this payment to this caller."""
         if payment.amount.minor != caller.plan.amount_minor or payment.reference != caller.purchase.reference:
             self.violated("same reference, same content", f"{caller.name} got a payment it did not ask for")
@@ -85,23 +169,32 @@ class Witness:
 
     def conflicted(self, caller: Caller, conflict: ReferenceConflict) -> None:
         """`create` refused this caller because the reference names other content."""
-        (known,) = self._world.ledger.find(None, caller.purchase.reference).result()
+        known = self.payments[self._references[caller.purchase.reference]]
         if known.amount.minor == caller.plan.amount_minor:
             self.violated("only other content conflicts", f"{caller.name}: {conflict}")
 
     # --- notifications -------------------------------------------------------------------------------
 
-    def acknowledged(self, digest: str) -> None:
-        """A notification was answered; it must be durable by now."""
-        self.acknowledgements.add(digest)
-        if digest not in self.inbox():
-            self.violated("acknowledged is durable", f"{digest[:12]} was answered and is not in the inbox")
+    def acknowledged(self, letter_digest: str, body: bytes) -> None:
+        """A notification was answered; it must be durable by now, and what it says as well."""
+        self.acknowledgements.add(letter_digest)
+        if letter_digest not in self.inbox():
+            self.violated("acknowledged is durable", f"{body.decode()} was answered and is not in the inbox")
+        for observation in self._world.said_by(body):
+            payment = self._owner(observation.number)
+            if payment is not None and digest(observation) not in payment.evidence:
+                self.violated("acknowledged is durable", f"{body.decode()} was answered and changed nothing")
 
-    def has_acknowledged(self, digest: str) -> bool:
+    def has_acknowledged(self, letter_digest: str) -> bool:
         """Whether the gateway has had its answer."""
-        return digest in self.acknowledgements
+        return letter_digest in self.acknowledgements
 
     def inbox(self) -> set[str]:
         """The notifications that are in the ledger."""
-        rows = self._world.ledger._reader.execute("SELECT digest FROM inbox").fetchall()
+        rows = self._world.ledger.read(lambda tx: tx.all("SELECT digest FROM inbox")).result()
         return {digest for (digest,) in rows}
+
+
+def _asks(operation: Operation, path: str) -> bool:
+    """Whether this operation asks there."""
+    return (operation.kind is OperationKind.CLOSE) is (path == "/close")

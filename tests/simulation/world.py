@@ -3,38 +3,41 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from random import Random
-from typing import Any
 from unittest import mock
 
+import httpx
 import msgspec
 
-from paycore.domain.provider import Secret
-from paycore.engine import transport
-from paycore.engine.accounts import Account
+from paycore.domain.payment import Observation
+from paycore.engine import client, transport
+from paycore.engine.config import AccountConfig, Config
+from paycore.engine.plugins import Plugins
 from paycore.errors import PaycoreError
-from paycore.ledger.groupcommit import Unit
-from paycore.ledger.sqlite import SqliteLedger
-from paycore.ledger.verbs import changed_ids
-from paycore.testing.toy import ToyProvider, ToySettings
+from paycore.plugin import hookimpl
+from paycore.testing import toy
+from paycore.testing.toy import ToyProvider
 from tests.simulation.applications import Caller, tend
 from tests.simulation.audit import audit
 from tests.simulation.gateway import SimGateway, TwoStepProvider
+from tests.simulation.ledgers import Door, SimLedger
+from tests.simulation.loop import SpinningError
 from tests.simulation.outside import Outside
 from tests.simulation.plan import CALM, DECLARED, FAULTS_END_S, Plan, draw_plan
-from tests.simulation.processes import Process
+from tests.simulation.processes import Observer, Process, here
 from tests.simulation.scheduler import Scheduler
-from tests.simulation.wire import Wire
+from tests.simulation.waits import Waits
+from tests.simulation.wire import Cable, Wire
 from tests.simulation.witness import Witness
 
 END_S = 60 * 3600.0
 LOOK_EVERY_S = 600.0
-CALLS_MAX = 30_000
+CALLS_MAX = 60_000
 """Many times what a run takes; more means that something goes on for ever."""
 
 
@@ -49,24 +52,6 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[str, ...]
 
 
-class SimLedger(SqliteLedger):
-    """The real ledger; it does not wait for the disk, which no simulated crash touches, and starts no threads."""
-
-    def _open(self, *, read_only: bool) -> sqlite3.Connection:
-        connection = super()._open(read_only=read_only)
-        connection.execute("PRAGMA synchronous = OFF")
-        return connection
-
-    def watch(self, on_change: Callable[[Collection[str]], None]) -> Callable[[], None]:
-        """Without the thread that looks for other processes' commits: all processes share this ledger."""
-        self._watchers.append(on_change)
-        return lambda: self._watchers.remove(on_change)
-
-    def _tell(self, units: Sequence[Unit]) -> None:
-        changed = {payment_id for unit in units for payment_id in changed_ids(unit.result)}
-        self._call_watchers(sorted(changed))
-
-
 class World:
     """Everything there is in one run."""
 
@@ -76,26 +61,29 @@ class World:
         self.weather = self.plan.weather
         self.scheduler = Scheduler()
         self.witness = Witness(self)
-        self.account = _account(self.plan)
-        self.ledger = SimLedger(folder / "ledger.db", clock=self.scheduler.now, inline=True)
+        self.waits = Waits(self)
+        self.config = _config(self.plan)
+        self.plugins = _plugins()
+        self.ledger = SimLedger(folder / "ledger.db", clock=self.scheduler.now, broken=self.witness.violated)
         self.gateway = SimGateway(self)
         self.wire = Wire(self)
         self.outside = Outside(self)
-        self.web = Process(self, "web", lambda _: None)
         self.callers = self._make_callers()
-        self.processes = [
-            self.web,
-            *(Process(self, f"app{n}", self._boot_application) for n in range(self.plan.applications)),
-            *(
-                Process(self, f"worker{n}", lambda p: p.spawn("tend", tend(p)))
-                for n in range(self.plan.workers)
-            ),
-        ]
+        self.web = Process(self, "web", lambda _: None)
+        self.processes = [self.web, *self._make_applications(), *self._make_workers()]
         self.ledger.watch(self._notice)
 
     def rng(self, purpose: str) -> Random:
         """Chance for one purpose, so that one actor's luck does not hang on another's."""
         return Random(f"{self._seed} {purpose}")
+
+    def said_by(self, body: bytes) -> Sequence[Observation]:
+        """What a notification says, where that alone is evidence."""
+        return [toy._observation(msgspec.json.decode(body, type=toy._Record))] if self._trusts else []
+
+    @property
+    def _trusts(self) -> bool:
+        return self.plan.notifications_trusted
 
     @property
     def is_busy(self) -> bool:
@@ -103,20 +91,18 @@ class World:
         is_faulty = self.scheduler.monotonic() < FAULTS_END_S
         return is_faulty or not all(caller.is_finished for caller in self.callers)
 
+    # --- running -------------------------------------------------------------------------------------
+
     def run(self) -> Run:
         """Faults first; then calm, until nothing is left to do; then the audit."""
-        for process in self.processes:
-            process.start()
-        self.outside.start()
-        self.scheduler.run(FAULTS_END_S, self._has_failed)
-        self.weather = CALM
-        for process in self.processes:
-            process.restart()
-        self._is_quiet = False
-        self._look_for_quiet()
-        self.scheduler.run(END_S, lambda: self._is_quiet or self._has_failed())
+        try:
+            self._run()
+        except SpinningError as error:
+            self.witness.violated("everything ends", str(error))
         if not self._has_failed():
             audit(self)
+        for process in self.processes:
+            process.bury()
         return Run(
             seed=self._seed,
             violations=tuple(self.witness.violations),
@@ -125,6 +111,22 @@ class World:
             digest=self.scheduler.digest,
             lines=tuple(self.scheduler.lines),
         )
+
+    def _run(self) -> None:
+        for process in self.processes:
+            self.scheduler.after(self.plan.starts_in_s.get(process.name, 0.0), process.restart)
+        self.outside.start()
+        for name, at_s in self.plan.stops:
+            self.scheduler.after(at_s, next(p for p in self.processes if p.name == name).stop)
+        self.scheduler.run(FAULTS_END_S, self._has_failed)
+        self.weather = CALM
+        for process in self.processes:
+            process.restart()
+        self._is_quiet = False
+        self._look_for_quiet()
+        self.scheduler.run(END_S, lambda: self._is_quiet or self._has_failed())
+        if not self._is_quiet and not self._has_failed():
+            self.witness.violated("everything ends", "something is still to be done")
 
     def _has_failed(self) -> bool:
         if self.scheduler.calls_made > CALLS_MAX and not self.witness.violations:
@@ -135,6 +137,8 @@ class World:
         self._is_quiet = not self.is_busy and self.ledger.next_due().result() is None
         self.scheduler.after(LOOK_EVERY_S, self._look_for_quiet)
 
+    # --- who is there --------------------------------------------------------------------------------
+
     def _make_callers(self) -> list[Caller]:
         return [
             Caller(self, purchase, plan, f"{purchase.reference}/{n}")
@@ -142,8 +146,14 @@ class World:
             for n, plan in enumerate(purchase.callers)
         ]
 
+    def _make_applications(self) -> list[Process]:
+        return [Process(self, f"app{n}", self._boot_application) for n in range(self.plan.applications)]
+
+    def _make_workers(self) -> list[Process]:
+        boot = lambda process: process.spawn("tend", tend(process))  # noqa: E731
+        return [Process(self, f"worker{n}", boot) for n in range(self.plan.workers)]
+
     def _boot_application(self, process: Process) -> None:
-        process.spawn("worker", process.worker.run(lambda: process.wanted.ids))
         for caller in self.callers:
             if not caller.is_finished and process.name == f"app{caller.plan.application}":
                 process.spawn(caller.name, caller.script(process))
@@ -153,22 +163,42 @@ class World:
             process.notice(changed)
 
 
-def _account(plan: Plan) -> Account:
-    settings = ToySettings(
-        key=(Secret("toy"),),
-        create_resend=DECLARED[plan.duplicates],
-        proof_s=plan.proof_s,
-        notifications_trusted=plan.notifications_trusted,
-    )
-    provider = TwoStepProvider(settings) if plan.two_steps else ToyProvider(settings)
-    return Account(
+class _Plugin(Observer):
+    """What is installed here: the toys, and an observer."""
+
+    @hookimpl
+    def paycore_register_providers(self) -> list[type[ToyProvider]]:
+        """See the hook."""
+        return [ToyProvider, TwoStepProvider]
+
+    paycore_after_commit = hookimpl(Observer.paycore_after_commit)
+
+
+@cache
+def _plugins() -> Plugins:
+    return Plugins(extra=[("simulation", _Plugin())])
+
+
+def _config(plan: Plan) -> Config:
+    account = AccountConfig(
         name="main",
-        provider=provider,
-        provider_name="toy",
-        capabilities=provider.capabilities,
+        provider=(TwoStepProvider if plan.two_steps else ToyProvider).info.name,
+        mode="sandbox",
         base_url="http://toy.example",
         timeout_s=plan.timeout_s,
+        settings={
+            "key": "toy",
+            "create_resend": DECLARED[plan.duplicates],
+            "proof_s": plan.proof_s,
+            "notifications_trusted": plan.notifications_trusted,
+        },
     )
+    return Config(
+        path=Path("paycore.toml"), ledger="simulated", default_account="main", accounts={"main": account}
+    )
+
+
+# --- in the place of what is outside paycore -----------------------------------------------------------
 
 
 class _Listener(logging.Handler):
@@ -184,20 +214,40 @@ class _Listener(logging.Handler):
             self._world.witness.violated("no program fails", f"{record.getMessage()}: {error!r}")
 
 
+def _open_ledger(_dsn: str) -> Door:
+    return here().door
+
+
+def _new_id() -> str:
+    return here().new_id()
+
+
 @contextmanager
-def _listening(world: World) -> Iterator[None]:
+def _inside(world: World) -> Iterator[None]:
+    """
+    The engine in this world: its clock, its network, its ledger and its ids are the simulation's.
+
+    All above them is what an application runs: client, runner, waiter, worker, sender, commands, rules.
+    """
     logger, listener = logging.getLogger("paycore"), _Listener(world)
-    with mock.patch.multiple(logger, propagate=False, handlers=[listener]):
+    with ExitStack() as stack:
+        for patch in (
+            mock.patch.object(transport, "time", world.scheduler),
+            mock.patch.object(httpx, "AsyncHTTPTransport", Cable),
+            mock.patch.object(client, "open_ledger", _open_ledger),
+            mock.patch.object(client, "new_id", _new_id),
+            mock.patch.multiple(logger, propagate=False, handlers=[listener]),
+        ):
+            stack.enter_context(patch)
         yield
 
 
 def run_seed(seed: int) -> Run:
     """One run; the same seed gives the same log."""
     with tempfile.TemporaryDirectory() as folder:
-        world: Any = World(seed, Path(folder))
+        world = World(seed, Path(folder))
         try:
-            with mock.patch.object(transport, "time", world.scheduler), _listening(world):
-                run: Run = world.run()
-                return run
+            with _inside(world):
+                return world.run()
         finally:
             world.ledger.close()

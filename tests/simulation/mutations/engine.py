@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from paycore.domain import decisions, recovery
 from paycore.domain.events import Change, Observed, OperationBegun, PaymentBegun, Source
 from paycore.domain.payment import OperationKind, Payment, PaymentObservation, Status
+from paycore.domain.wire import Notification, Reply
 from paycore.engine import attempts, settling
 from paycore.engine.accounts import Account
 from paycore.engine.attempts import Attempts
@@ -24,14 +25,14 @@ from paycore.engine.requests import CreateRequest, content_of, provider_order
 from paycore.engine.settling import Settling, product_of
 from paycore.engine.transport import Deadline
 from paycore.engine.worker import Worker
-from paycore.errors import MaybeSent, NotAuthentic, NotSent
+from paycore.errors import MaybeSent, NotSent
 from paycore.ledger import session
 from paycore.ledger.api import Committed
 from paycore.testing import toy
 from paycore.testing.toy import ToyProvider
-from tests.simulation import outside
+from tests.simulation.ledgers import Door
 from tests.simulation.mutations import Patch, patched
-from tests.simulation.processes import Process, Sleep
+from tests.simulation.processes import here
 
 
 def no_intent() -> Patch:
@@ -120,7 +121,8 @@ def number_reused_after_closing() -> Patch:
             with mock.patch.object(self._attempts, "numbering", return_value=same):
                 program = renumber(self, account, payment, auth_code)
                 effect = program.send(None)
-            return (yield from _go_on(program, effect))
+            result: Payment = yield from _go_on(program, effect)
+            return result
 
         return again
 
@@ -174,20 +176,18 @@ def unverified_notification() -> Patch:
 def acknowledged_before_commit() -> Patch:
     """A notification is answered first and recorded afterwards."""
 
-    def make(receive: Callable[..., Any]) -> Any:
-        def answer(process: Process, notification: Any) -> Generator[Any, Any, Any]:
-            account = process.accounts.get()
-            try:
-                account.provider.verify(notification)
-            except NotAuthentic:
-                return None
-            process.spawn("later", receive(process, notification))
-            yield Sleep(0.0)
+    def make(receive: Callable[..., Program[Reply]]) -> Any:
+        def answer(self: Commands, account_name: str, notification: Notification) -> Program[Reply]:
+            account = self._accounts.get(account_name)
+            account.provider.verify(notification)
+            process = here()
+            process.spawn("later", process.client._runner.run(receive(self, account_name, notification)))
+            yield from ()
             return account.provider.acknowledge()
 
         return answer
 
-    return patched(outside, "receive", make)
+    return patched(Commands, "receive", make)
 
 
 def refund_cap_outside_transaction() -> Patch:
@@ -247,7 +247,7 @@ def moves_on_stale_payments() -> Patch:
 
 def own_clock() -> Patch:
     """Each process decides by the clock of its own machine."""
-    return mock.patch.object(Process, "engine_now", Process.own_now)
+    return mock.patch.object(Door, "now", lambda door: door._process.own_now())
 
 
 MUTANTS = {

@@ -39,12 +39,13 @@ def no_compare_and_set() -> Patch:
         )
         return committed
 
-    def _overwrite(ledger: Any, seen: Payment, decide: Decide, source: Source) -> Any:
+    def _overwrite(door: Any, seen: Payment, decide: Decide, source: Source) -> Any:
         def work(unit: Session) -> Committed:
             folded = verbs._fold(unit, seen, decide(seen, unit.now), source)
             return verbs._keep(unit, [folded])[0]
 
-        return ledger._commits.submit(work, lambda _: Wants(payments=(seen.id,)))
+        wants = lambda _: Wants(payments=(seen.id,))  # noqa: E731
+        return door.submit(lambda ledger: ledger._commits.submit(work, wants))
 
     stack = ExitStack()
     stack.enter_context(mock.patch.object(Attempts, "change", change))
@@ -67,13 +68,14 @@ def event_outside_transaction() -> Patch:
             own = tuple(rows)
             rows.clear()
             if own:
-                yield InLedger(lambda ledger: _append(ledger, own))
+                yield InLedger(lambda door: append(door, own))
             return result
 
         return commit_twice
 
-    def _append(ledger: Any, own: tuple[Any, ...]) -> Any:
-        return ledger._commits.submit(lambda unit: unit._stage.events.extend(own), lambda _: Wants())
+    def append(door: Any, own: tuple[Any, ...]) -> Any:
+        work = lambda unit: unit._stage.events.extend(own)  # noqa: E731
+        return door.submit(lambda ledger: ledger._commits.submit(work, lambda _: Wants()))
 
     original_keep = Session.keep
     stack = ExitStack()

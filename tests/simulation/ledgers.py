@@ -1,0 +1,150 @@
+"""The real ledger on the virtual clock, and each process's own door to it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from paycore.errors import LedgerUnavailable
+from paycore.ledger.clock import to_ms
+from paycore.ledger.groupcommit import Unit
+from paycore.ledger.sqlite import SqliteLedger
+from paycore.ledger.verbs import changed_ids
+
+if TYPE_CHECKING:
+    from tests.simulation.processes import Process
+
+Verb = Callable[[SqliteLedger], Future[Any]]
+OnChange = Callable[[Collection[str]], None]
+
+VERBS = frozenset(
+    "begin change observe record_notification claim reschedule get find list events next_due".split()
+)
+REACHED_MAX_S = 0.02
+"""How long a transaction waits for its turn."""
+ANSWERED_MAX_S = 0.005
+"""How long its answer takes."""
+NOTICED_MAX_S = 0.05
+"""How late a process hears of a change."""
+
+
+class SimLedger(SqliteLedger):
+    """
+    The real ledger; it does not wait for the disk, which no simulated crash touches, and starts no threads.
+
+    `broken` is told when it breaks a promise that only it can see.
+    """
+
+    def __init__(
+        self, path: Path, *, clock: Callable[[], datetime], broken: Callable[[str, str], None]
+    ) -> None:
+        super().__init__(path, clock=clock, inline=True)
+        self._broken = broken
+
+    def _open(self, *, read_only: bool) -> sqlite3.Connection:
+        connection = super()._open(read_only=read_only)
+        connection.execute("PRAGMA synchronous = OFF")
+        return connection
+
+    def reschedule(self, due: Sequence[tuple[str, int, datetime | None]]) -> Future[None]:
+        """See `Ledger.reschedule`: what is due by now stays due, for somebody has given a hint meanwhile."""
+        ids = [payment_id for payment_id, _, _ in due]
+        hinted = self._due_now(ids)
+        future = super().reschedule(due)
+        if hinted - self._due_now(ids):
+            self._broken("a hint is not put off", ", ".join(sorted(hinted)))
+        return future
+
+    def _due_now(self, ids: Sequence[str]) -> set[str]:
+        sql = "SELECT id FROM payments WHERE due_at <= ? AND id IN (SELECT value FROM json_each(?))"
+        parameters = (to_ms(self.now()), json.dumps(ids))
+        return {payment_id for (payment_id,) in self.read(lambda tx: tx.all(sql, parameters)).result()}
+
+    def _start_watching(self) -> None:
+        """Without the thread that looks for other processes' commits: all processes share this ledger."""
+
+    def _tell(self, units: Sequence[Unit]) -> None:
+        """In one order, whatever order a set has."""
+        self._call_watchers(sorted({payment_id for unit in units for payment_id in changed_ids(unit.result)}))
+
+
+class Door:
+    """
+    The ledger as one process has it in one life: a transaction takes its time, and its answer may never come.
+
+    The process may die or stand still before and after each; what was asked for before takes place all the
+    same when only its caller has gone.
+    """
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._world = process.world
+        self._rng = process.rng
+        self._watchers: list[OnChange] = []
+        self._is_closed = False
+
+    def __getattr__(self, name: str) -> Callable[..., Future[Any]]:
+        if name not in VERBS:
+            raise AttributeError(name)
+        return lambda *args, **options: self.submit(lambda ledger: getattr(ledger, name)(*args, **options))
+
+    def now(self) -> datetime:
+        """The clock of the ledger, which all processes share."""
+        return self._world.ledger.now()
+
+    def watch(self, on_change: OnChange) -> Callable[[], None]:
+        """Changes by any process, a moment after their commit."""
+        self._watchers.append(on_change)
+        return lambda: self._watchers.remove(on_change)
+
+    def close(self) -> None:
+        """No more."""
+        self._is_closed = True
+
+    def notice(self, changed: Collection[str]) -> None:
+        """Somebody has committed changes of these payments."""
+        for on_change in self._watchers:
+            self._process.later(self._rng.uniform(0, NOTICED_MAX_S), on_change, changed)
+
+    def submit(self, verb: Verb) -> Future[Any]:
+        """One transaction of this process, at its own time."""
+        task, future = asyncio.current_task(), Future[Any]()
+        self._process.risk()
+        who = self._process.name if task is None else task.get_name()
+        self._process.later(self._rng.uniform(0, REACHED_MAX_S), self._commit, who, verb, future)
+        return future
+
+    def _commit(self, who: str, verb: Verb, future: Future[Any]) -> None:
+        if self._is_closed or self._process.happens("ledger_down"):
+            self._world.scheduler.log(who, "ledger unavailable")
+            future.set_exception(LedgerUnavailable("not now"))
+            return
+        done = verb(self._world.ledger)
+        error = done.exception()
+        if error is None:
+            self._world.witness.committed(self._process, who, done.result())
+        else:
+            self._world.scheduler.log(who, f"refused: {type(error).__name__}")
+            self._world.witness.failed_in_ledger(who, error)
+        self._process.risk()
+        if self._process.happens("answer_lost"):
+            self._world.scheduler.log(who, "the ledger's answer is lost")
+            self._world.witness.left_untold(who)
+            error = LedgerUnavailable("not any more")
+        self._process.later(self._rng.uniform(0, ANSWERED_MAX_S), _resolve, future, done, error)
+
+
+def _resolve(future: Future[Any], done: Future[Any], error: BaseException | None) -> None:
+    """Hand over what came of it, unless nobody waits for it any more."""
+    if not future.set_running_or_notify_cancel():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(done.result())

@@ -1,0 +1,153 @@
+"""The event loop of one simulated process: asyncio on the virtual clock, without sockets and without threads."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import events
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
+from typing import Any, TypeVar
+
+from tests.simulation.scheduler import Scheduler
+
+T = TypeVar("T")
+
+HANDLES_MAX = 5_000
+"""Callbacks in one moment; more mean that a program goes round and round without ever waiting."""
+
+
+class SpinningError(Exception):
+    """A program goes on for ever in one moment."""
+
+
+class VirtualLoop(asyncio.AbstractEventLoop):
+    """
+    Runs what is ready until nothing is; time passes in the scheduler only, from one turn to the next.
+
+    `stands_still_s` says for how many seconds from now the process is suspended: nothing runs before that.
+    `died` ends the loop as a kill does: whatever waits is never gone on with, not even to clean up.
+    `ended` hears of every task that has come to its end.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        *,
+        stands_still_s: Callable[[], float],
+        ended: Callable[[asyncio.Task[Any]], object],
+    ) -> None:
+        self.has_died = False
+        self._scheduler = scheduler
+        self._stands_still_s = stands_still_s
+        self._ended = ended
+        self._ready: deque[asyncio.Handle] = deque()
+        self._is_called = False
+        self._tasks: list[tuple[asyncio.Task[Any], Context, Coroutine[Any, Any, Any]]] = []
+
+    # --- what asyncio asks of a loop -----------------------------------------------------------------
+
+    def time(self) -> float:
+        return self._scheduler.monotonic()
+
+    def get_debug(self) -> bool:
+        return False
+
+    def is_running(self) -> bool:
+        return not self.has_died
+
+    def is_closed(self) -> bool:
+        return self.has_died
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
+
+    def create_task(  # type: ignore[override]
+        self, coro: Coroutine[Any, Any, T], *, name: str | None = None, context: Context | None = None
+    ) -> asyncio.Task[T]:
+        context = context or copy_context()
+        task = asyncio.Task(coro, loop=self, name=name, context=context)
+        task.add_done_callback(self._ended)
+        # Held until the end, so that no clean-up runs when the process is killed.
+        self._tasks.append((task, context, coro))
+        return task
+
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self._add(handle)
+        return handle
+
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self.time() + delay, callback, *args, context=context)
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        self._scheduler.after(when - self.time(), self._add, handle)
+        return handle
+
+    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
+        """Here and now: there are no threads."""
+        future: asyncio.Future[T] = self.create_future()
+        future.set_result(func(*args))
+        return future
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """A callback has raised: a bug in asyncio's user, or in the simulation."""
+        raise RuntimeError(context["message"]) from context.get("exception")
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Its call stays in the scheduler's queue, and does nothing."""
+
+    # --- running, dying ------------------------------------------------------------------------------
+
+    def _add(self, handle: asyncio.Handle) -> None:
+        if self.has_died or handle.cancelled():
+            return
+        self._ready.append(handle)
+        if not self._is_called:
+            self._is_called = True
+            self._scheduler.after(0.0, self._turn)
+
+    def _turn(self) -> None:
+        if self.has_died:
+            return
+        if self._stands_still_s() <= 0:
+            events._set_running_loop(self)
+            try:
+                self._run_ready()
+            finally:
+                events._set_running_loop(None)
+        self._is_called = bool(self._ready)
+        if self._is_called:
+            self._scheduler.after(self._stands_still_s(), self._turn)
+
+    def _run_ready(self) -> None:
+        """Until nothing is ready any more, or the process dies or stands still in the middle of it."""
+        for _ in range(HANDLES_MAX):
+            if not self._ready or self._stands_still_s() > 0:
+                return
+            handle = self._ready.popleft()
+            if not handle.cancelled():
+                handle._run()
+        raise SpinningError(f"{HANDLES_MAX} callbacks in one moment")
+
+    def die(self) -> None:
+        """Nothing that waits here is ever gone on with."""
+        self.has_died = True
+        self._ready.clear()
+
+    def bury(self) -> None:
+        """Once the run is over and judged: end what was never gone on with, in one order and without a word."""
+        self.die()
+        for task, context, coro in self._tasks:
+            if not task.done():
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
+                context.run(coro.close)

@@ -1,0 +1,114 @@
+"""What must hold of a payment whenever it is committed, given what the gateway knows to be true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, RefundStatus, Status
+
+if TYPE_CHECKING:
+    from tests.simulation.gateway import SimGateway
+
+RANKS = {
+    Status.CREATED: 0,
+    Status.UNKNOWN: 1,
+    Status.PENDING: 2,
+    Status.FAILED: 3,
+    Status.CLOSED: 3,
+    Status.PAID: 4,
+}
+"""A status only moves up."""
+
+Broken = Iterator[tuple[str, str]]
+Rule = Callable[["Payment | None", Payment, "SimGateway"], Broken]
+
+
+def broken_rules(before: Payment | None, payment: Payment, gateway: SimGateway) -> Broken:
+    """The rules that `payment` breaks, as it follows on `before` (None: it is new)."""
+    for rule in _RULES:
+        yield from rule(before, payment, gateway)
+
+
+def _status_moves_up(before: Payment | None, payment: Payment, _gateway: SimGateway) -> Broken:
+    """A new number starts anew; refused for the account's sake, or not sent, it leaves nothing but the intent."""
+    if before is None or RANKS[payment.status] >= RANKS[before.status]:
+        return
+    is_anew = payment.order_number != before.order_number and before.status is Status.PENDING
+    has_nothing = payment.creation.state in (OperationState.INTENT, OperationState.REJECTED)
+    if not (is_anew or (has_nothing and before.status is Status.UNKNOWN)):
+        yield "a status never goes back", f"{before.status} -> {payment.status}"
+
+
+def _refunds_fit(_before: Payment | None, payment: Payment, _gateway: SimGateway) -> Broken:
+    asked = sum(r.amount.minor for r in payment.refunds if r.status is not RefundStatus.FAILED)
+    if asked > payment.paid_minor:
+        yield "never refunded more than paid", f"{asked} is asked back of {payment.paid_minor}"
+
+
+def _numbers_are_new(_before: Payment | None, payment: Payment, _gateway: SimGateway) -> Broken:
+    """A number is used once, and a successor begins when its predecessor certainly takes no money any more."""
+    numbered = [op for op in payment.operations if op.kind is not OperationKind.CLOSE]
+    if len({op.number for op in numbered}) < len(numbered):
+        yield "a number is used once", ", ".join(op.number for op in numbered)
+    for number, op in enumerate(numbered):
+        is_succeeded = any(_is_for_the_same(op, later) for later in numbered[number + 1 :])
+        if is_succeeded and not _is_over(op):
+            yield (
+                "sent again with the same number",
+                f"{op.kind} {op.number} is {op.state} and has a successor",
+            )
+
+
+def _is_for_the_same(earlier: Operation, later: Operation) -> bool:
+    return (earlier.kind, earlier.refund_reference) == (later.kind, later.refund_reference)
+
+
+def _is_over(op: Operation) -> bool:
+    return op.state is OperationState.REJECTED or Status.CLOSED in op.observed
+
+
+def _silence_is_true(_before: Payment | None, payment: Payment, gateway: SimGateway) -> Broken:
+    for op in payment.operations:
+        if op.kind is OperationKind.CLOSE or not gateway.knows(op.number):
+            continue
+        if op.state is OperationState.INTENT:
+            yield "not sent has not arrived", f"{op.kind} {op.number} is at the gateway"
+        if op.absent_at is not None:
+            yield "absent has not arrived", f"{op.kind} {op.number} is at the gateway"
+
+
+def _end_is_true(_before: Payment | None, payment: Payment, gateway: SimGateway) -> Broken:
+    """Only the provider's answer closes or fails a payment."""
+    at_gateway = {order.status for order in gateway.with_number(payment.order_number)}
+    if payment.status is Status.CLOSED and not at_gateway & {"closed", "paid"}:
+        yield "only the provider closes", f"at the gateway it is {sorted(at_gateway)}"
+    if payment.status is Status.FAILED and at_gateway:
+        yield "only the provider refuses", f"at the gateway it is {sorted(at_gateway)}"
+
+
+def _charges_are_true(_before: Payment | None, payment: Payment, gateway: SimGateway) -> Broken:
+    for charge in payment.charges:
+        taken = [(o.id, o.minor) for o in gateway.with_number(charge.number) if o.status == "paid"]
+        if (charge.provider_id, charge.amount_minor) not in taken:
+            yield "no charge is made up", f"{charge.provider_id} of {charge.amount_minor}; taken: {taken}"
+
+
+def _refunds_are_true(_before: Payment | None, payment: Payment, gateway: SimGateway) -> Broken:
+    for refund in payment.refunds:
+        at_gateway = {order.status for order in gateway.with_number(refund.number)}
+        if refund.status is RefundStatus.SUCCEEDED and "succeeded" not in at_gateway:
+            yield "no refund is made up", f"{refund.reference}: at the gateway it is {sorted(at_gateway)}"
+        if refund.status is RefundStatus.FAILED and at_gateway - {"failed"}:
+            yield "only the provider refuses", f"{refund.reference}: it is {sorted(at_gateway)}"
+
+
+_RULES: tuple[Rule, ...] = (
+    _numbers_are_new,
+    _status_moves_up,
+    _refunds_fit,
+    _silence_is_true,
+    _end_is_true,
+    _charges_are_true,
+    _refunds_are_true,
+)
