@@ -172,11 +172,15 @@ def _ended(
             assert_never(change.state)
 
 
-def _settled(payment: Payment | None, operation: Operation | None) -> str:
-    """What the provider says of the order that was to be closed."""
-    numbers = {op.number: op.observed for op in payment.operations if op.observed} if payment else {}
-    seen = numbers.get(operation.number, ()) if operation is not None else ()
-    return f"the order is {seen[-1].value}" if seen else "the order is final"
+def _settled(payment: Payment | None, closing: Operation | None) -> str:
+    """What came of the order that was to be closed: a close without an answer ends when its order is final."""
+    if payment is None or closing is None:
+        return "its order is final"
+    seen = {status for op in payment.operations if op.number == closing.number for status in op.observed}
+    final = next(
+        (status for status in (Status.PAID, Status.CLOSED, Status.FAILED) if status in seen), "final"
+    )
+    return f"the order is {final}"
 
 
 def _unanswered(change: OperationEnded, thing: str) -> str:

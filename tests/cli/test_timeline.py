@@ -1,0 +1,232 @@
+"""`show` tells the story in order, with the reason for each change: also of what seldom happens."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from paycore import Money, Payment
+from paycore.cli.timeline import tell
+from paycore.domain.decisions import give_up_absent, new_operation, renumber
+from paycore.domain.events import (
+    Change,
+    OperationBegun,
+    OperationEnded,
+    OperationSent,
+    PaymentBegun,
+    ProvenAbsent,
+    Source,
+)
+from paycore.domain.payment import (
+    Failure,
+    OperationKind,
+    OperationState,
+    RefundObservation,
+    RefundStatus,
+    Status,
+)
+from paycore.ledger.api import Ledger
+from paycore.ledger.sqlite import SqliteLedger
+from paycore.sandbox.server import SandboxServer
+from tests.cli.conftest import Cli, order, write_config
+from tests.ledger.workload import (
+    begun,
+    notice,
+    numbering,
+    observe,
+    paid_payment,
+    pending_payment,
+    refund_seen,
+    refunding,
+    seen,
+)
+
+SOON = timedelta(seconds=10)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
+    """An empty ledger."""
+    with closing(SqliteLedger(tmp_path / "ledger.db", inline=True)) as opened:
+        yield opened
+
+
+def _change(ledger: Ledger, payment: Payment, source: Source, *changes: Change) -> Payment:
+    return ledger.change(payment.id, lambda _payment, _now: changes, source).result().payment
+
+
+def _ended(payment: Payment, state: OperationState, now: datetime, **fields: object) -> OperationEnded:
+    return OperationEnded(operation_id=payment.operations[-1].id, state=state, quiet_at=now, **fields)  # type: ignore[arg-type]
+
+
+def _told(ledger: Ledger, payment: Payment) -> list[str]:
+    return [f"{entry.source}: {entry.what}" for entry in tell(ledger.events(payment.id).result())]
+
+
+def _close(payment: Payment, now: datetime, *, replaces: bool = False) -> Sequence[Change]:
+    operation = replace(new_operation(OperationKind.CLOSE, numbering(), now, SOON), replaces=replaces)
+    return [OperationBegun(operation=replace(operation, number=payment.order_number))]
+
+
+def test_lost_link_recovered(cli: Cli, shop: SandboxServer) -> None:
+    """A reply lost with the link in it: asked, the old order closed and why, the new one made and why."""
+    shop.gateway.faults.add("lose_reply")
+    first = cli(*order(), "--json").json
+    cli("query", first["id"])
+    second = cli("show", first["id"], "--json").json
+    told = [event["what"] for event in second["events"]]
+    assert told[3] == (
+        f"recorded that order {first['order_number']} is to be closed:"
+        " its link is lost, so the payment gets a new order"
+    )
+    assert told[5] == (
+        f"recorded a new attempt at the order, as number {second['order_number']}: the last one is closed"
+    )
+
+
+def test_order_that_never_left_is_sent_now(cli: Cli, shop: SandboxServer) -> None:
+    """What could not be sent says so, and what is sent later is not called a repetition."""
+    write_config("http://127.0.0.1:1")
+    assert cli(*order()).code == 7
+    write_config(shop.url)
+    told = [event["what"] for event in cli("show", cli.create()["id"], "--json").json["events"]]
+    assert told[1] == "the order was not sent: the provider could not be reached"
+    assert told[2] == "sent the order now, with the same number"
+
+
+def test_order_refused_for_the_account_is_made_anew(ledger: SqliteLedger) -> None:
+    """A new attempt after the account was refused gives that reason."""
+    payment = ledger.begin(begun("order-1")).result().payment
+    failure = Failure(code="1108", message="wrong signature", who_acts="operator")
+    refused = _ended(payment, OperationState.REJECTED, ledger.now(), failure=failure)
+    payment = _change(ledger, payment, Source.REPLY, refused)
+    changes = renumber(payment, numbering(), ledger.now(), SOON)
+    payment = _change(ledger, payment, Source.RECOVERY, *changes)
+    assert _told(ledger, payment)[1:] == [
+        "reply: the provider refused the order: 1108 wrong signature",
+        (
+            f"recovery: recorded a new attempt at the order, as number {payment.order_number}:"
+            " the last one was refused for the account's sake"
+        ),
+    ]
+
+
+def test_order_proven_absent_is_sent_again_or_given_up(ledger: SqliteLedger) -> None:
+    """Absence is told as what it is, and so is giving up: the provider has refused nothing."""
+    payment = ledger.begin(begun("order-1")).result().payment
+    unknown = _ended(payment, OperationState.UNKNOWN, ledger.now(), problem="no answer")
+    payment = _change(ledger, payment, Source.REPLY, unknown)
+    absent = ProvenAbsent(number=payment.order_number)
+    payment = _change(ledger, payment, Source.RECOVERY, absent)
+    sent = OperationSent(operation_id=payment.creation.id, sent_at=ledger.now(), quiet_at=ledger.now())
+    payment = _change(ledger, payment, Source.RECOVERY, sent)
+    payment = _change(ledger, payment, Source.RECOVERY, absent)
+    payment = _change(ledger, payment, Source.RECOVERY, *give_up_absent(payment.creation, ledger.now()))
+    never = f"recovery: the provider does not know number {payment.order_number}: it never arrived there"
+    assert _told(ledger, payment)[1:] == [
+        "reply: no definite answer to the order: no answer",
+        never,
+        "recovery: sent the order again, with the same number",
+        never,
+        "recovery: gave up the order: the order never reached the provider, and its time has passed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [(Source.CALLER, ""), (Source.RECOVERY, ": its time to be paid is over")],
+)
+def test_closing_says_who_wanted_it_and_how_it_ended(
+    ledger: SqliteLedger, source: Source, reason: str
+) -> None:
+    """An order is closed because the caller asked, or because its time is over; the end is told as it was found out."""
+    payment = pending_payment(ledger, "order-1")
+    payment = _change(ledger, payment, source, *_close(payment, ledger.now()))
+    lost = _ended(payment, OperationState.UNKNOWN, ledger.now(), problem="no answer")
+    payment = _change(ledger, payment, Source.REPLY, lost)
+    observe(ledger, seen(payment.order_number, Status.CLOSED))
+    done = _ended(payment, OperationState.DONE, ledger.now())
+    payment = _change(ledger, payment, Source.RECOVERY, done)
+    assert _told(ledger, payment)[2:] == [
+        f"{source}: recorded that order {payment.order_number} is to be closed{reason}",
+        "reply: no definite answer to the closing: no answer",
+        "poll: the provider says closed, 88.00 HKD, its id C1",
+        "recovery: the closing is settled: the order is closed",
+    ]
+
+
+def test_notification_is_told_as_such(ledger: SqliteLedger) -> None:
+    """What a notification brought says so, and what it says again is no second event."""
+    payment = pending_payment(ledger, "order-1")
+    paid = seen(payment.order_number, Status.PAID)
+    for body in (b"paid", b"paid again"):
+        ledger.record_notification("hk", notice(body, ledger.now()), [paid], is_evidence=True).result()
+    assert _told(ledger, payment)[2:] == ["notification: the provider says paid, 88.00 HKD, its id C1"]
+
+
+def test_refunds_are_told_apart(ledger: SqliteLedger) -> None:
+    """Each line of a refund names it by the caller's own reference."""
+    payment = paid_payment(ledger, "order-1")
+    for reference in ("r1", "r2"):
+        refund = refunding(reference, Money("10.00", "HKD"))
+        payment = ledger.change(payment.id, refund, Source.CALLER).result().payment
+    lost = _ended(payment, OperationState.UNKNOWN, ledger.now(), problem="no answer")
+    _change(ledger, payment, Source.REPLY, lost)
+    observe(ledger, refund_seen(payment.refunds[0].number), refund_seen(payment.refunds[1].number))
+    assert _told(ledger, payment)[3:] == [
+        f"caller: recorded the refund r1 of 10.00 HKD as number {payment.refunds[0].number}",
+        f"caller: recorded the refund r2 of 10.00 HKD as number {payment.refunds[1].number}",
+        "reply: no definite answer to the refund r2: no answer",
+        "poll: the provider says of the refund r1: succeeded, its id F1",
+        "poll: the provider says of the refund r2: succeeded, its id F1",
+    ]
+
+
+def test_review_says_what_does_not_fit(ledger: SqliteLedger) -> None:
+    """The event from which on a person must look says why, each reason once."""
+    payment = pending_payment(ledger, "order-1")
+    observe(ledger, seen(payment.order_number, Status.PAID, amount=Money("88.01", "HKD")))
+    observe(ledger, seen(payment.order_number, Status.CLOSED))
+    observe(ledger, seen(payment.order_number, Status.PAID))
+    observe(ledger, seen(payment.order_number, Status.PAID, charge="C2"))
+    told = _told(ledger, payment)[2:]
+    assert [line.partition("; needs review: ")[2] for line in told] == [
+        "the amount differs, 88.00 HKD was asked for",
+        "",
+        "it is paid after it was closed or refused",
+        "it is paid twice, as C1 and C2",
+    ]
+
+
+def test_review_of_a_refund_says_what_does_not_fit(ledger: SqliteLedger) -> None:
+    """Refunds that contradict what was asked for, what was said before, or what was paid."""
+    payment = paid_payment(ledger, "order-1")
+    payment = ledger.change(payment.id, refunding("r1"), Source.CALLER).result().payment
+    number = payment.refunds[0].number
+    status = RefundStatus.SUCCEEDED
+    other = RefundObservation(number=number, status=status, amount=Money("1.00", "HKD"))
+    observe(ledger, other)
+    observe(ledger, refund_seen(number, RefundStatus.FAILED))
+    observe(ledger, refund_seen(number))
+    observe(ledger, replace(seen(payment.order_number, Status.PAID), refunded_minor=9000))
+    told = _told(ledger, payment)[4:]
+    assert [line.partition("; needs review: ")[2] for line in told] == [
+        "the refund's amount differs from what was asked for",
+        "",
+        "the refund took place after it was refused",
+        "more went back than was paid",
+    ]
+
+
+def test_history_that_is_not_whole_is_told_as_far_as_it_goes(ledger: SqliteLedger) -> None:
+    """Where events are missing, those that are left are told all the same."""
+    payment = paid_payment(ledger, "order-1")
+    events = ledger.events(payment.id).result()
+    assert isinstance(events[0].change, PaymentBegun)
+    assert [entry.what for entry in tell(events[1:])] == [
+        "the provider accepted an operation nothing is recorded of: pending, 88.00 HKD, its id C1",
+        "the provider says paid, 88.00 HKD, its id C1",
+    ]
