@@ -48,6 +48,7 @@ from paycore.domain.provider import (
     Secret,
     Unknown,
 )
+from paycore.domain.urls import url_problem
 from paycore.domain.wire import FLOW_REQUESTS_MAX, Flow, Notification, Reply, Request, Response
 from paycore.errors import InvalidField, MalformedNotification, NotAuthentic
 from paycore.hookspecs import hookimpl
@@ -95,4 +96,5 @@ __all__ = [
     "Unknown",
     "WalletCall",
     "hookimpl",
+    "url_problem",
 ]

@@ -6,17 +6,20 @@ import os
 import threading
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import NamedTuple
 
 import msgspec
 
-from paycore.domain.provider import Capabilities, Provider
+from paycore.domain.provider import Capabilities, Provider, Secret
 from paycore.engine.config import Config, resolve_base_url, resolve_settings
+from paycore.engine.contract import ask
 from paycore.engine.plugins import Plugins
+from paycore.engine.secrecy import secrets_in
 from paycore.errors import ConfigError
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """One configured account, ready to use."""
+    """One configured account, ready to use; `secrets` are those of its settings."""
 
     name: str
     provider: Provider
@@ -24,6 +27,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: Capabilities
     base_url: str
     timeout_s: float
+    is_live: bool = False
+    secrets: tuple[Secret, ...] = ()
 
     @property
     def deadline(self) -> timedelta:
@@ -59,15 +64,32 @@ class Accounts:
         account = self.config.accounts[name]
         kind = self.plugins.provider(account.provider)
         settings = resolve_settings(account, kind.info, self.config.path, self._environment)
-        try:
-            provider = kind(settings)
-        except ValueError as error:
-            raise ConfigError(f"{self.config.path}: accounts.{name}: {error}") from None
+        unmade = _Unmade(name, kind.info.name, account.mode == "live", secrets_in(settings))
+
+        def make() -> tuple[Provider, Capabilities]:
+            try:
+                provider = kind(settings)
+            except ValueError as error:
+                raise ConfigError(f"{self.config.path}: accounts.{name}: {error}") from None
+            return provider, provider.capabilities
+
+        provider, capabilities = ask(unmade, "settings", make, may_raise=(ConfigError,))
         return Account(
             name=name,
             provider=provider,
             provider_name=kind.info.name,
-            capabilities=provider.capabilities,
+            capabilities=capabilities,
             base_url=resolve_base_url(account, kind.info, self.config.path),
             timeout_s=account.timeout_s,
+            is_live=unmade.is_live,
+            secrets=unmade.secrets,
         )
+
+
+class _Unmade(NamedTuple):
+    """An account whose provider is still to be made."""
+
+    name: str
+    provider_name: str
+    is_live: bool
+    secrets: tuple[Secret, ...]

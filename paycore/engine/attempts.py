@@ -9,7 +9,7 @@ No transaction is open while a request is under way. Whoever dies in between lea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -17,9 +17,17 @@ from paycore.domain import decisions
 from paycore.domain.decisions import Numbering
 from paycore.domain.events import Change, OperationBegun, OperationSent, PaymentBegun, Source
 from paycore.domain.lifecycle import numbered
-from paycore.domain.payment import Failure, Operation, OperationKind, Payment
-from paycore.domain.provider import Rejected, Secret, Unknown
+from paycore.domain.payment import (
+    Failure,
+    Operation,
+    OperationKind,
+    Payment,
+    PaymentObservation,
+    RefundObservation,
+)
+from paycore.domain.provider import Created, Rejected, Secret, Unknown
 from paycore.engine.accounts import Account
+from paycore.engine.contract import ask, read_outcome
 from paycore.engine.conversation import converse, order_ref, refund_order
 from paycore.engine.effects import InLedger, Program, UntilChanged
 from paycore.engine.plugins import Plugins
@@ -88,10 +96,11 @@ class Attempts:
         """Send the operation this transaction put on its way; record what came of it."""
         payment = begun.payment
         operation = payment.operation(_put_on_its_way(begun.events[-1].change))
-        flow = self._flow(account, payment, operation, auth_code)
         raised: PaycoreError | None = None
         try:
-            outcome = yield from converse(account, flow, self._deadline(account, operation))
+            flow = ask(account, "flow", lambda: self._flow(account, payment, operation, auth_code))
+            told = yield from converse(account, flow, self._deadline(account, operation))
+            outcome = read_outcome(account, told, _TOLD[operation.kind], auth_code=auth_code)
             decide = _ending(operation, outcome)
         except NotSent as error:
             outcome, raised = None, error
@@ -129,6 +138,14 @@ class Attempts:
             case OperationKind.CLOSE:
                 order = numbered(payment, operation.number) or payment.creation
                 return account.provider.close(order_ref(payment, order, self.now()))
+
+
+_TOLD: Mapping[OperationKind, type[Created | RefundObservation | PaymentObservation]] = {
+    OperationKind.CREATE: Created,
+    OperationKind.REFUND: RefundObservation,
+    OperationKind.CLOSE: PaymentObservation,
+}
+"""What a flow that is `Done` tells."""
 
 
 def _put_on_its_way(change: Change) -> str:

@@ -14,23 +14,30 @@ from paycore.domain import decisions
 from paycore.domain.events import Change, PaymentBegun, Source
 from paycore.domain.lifecycle import refund_operation
 from paycore.domain.money import Money
-from paycore.domain.payment import Observation, OperationKind, OperationState, Order, Payment, Status
+from paycore.domain.payment import OperationKind, OperationState, Order, Payment, Status
 from paycore.domain.provider import Secret
 from paycore.domain.wire import NOTIFICATION_MAX, Notification, Reply
 from paycore.engine.accounts import Account, Accounts
 from paycore.engine.attempts import Attempts
+from paycore.engine.contract import ask, read_observations
 from paycore.engine.effects import InLedger, Program
 from paycore.engine.requests import (
     CreateRequest,
+    check_reason,
     check_reference,
     check_request,
-    check_text,
     content_of,
     provider_order,
 )
 from paycore.engine.settling import Settling, product_of
 from paycore.engine.transport import Deadline
-from paycore.errors import MalformedNotification, NotificationError, PluginError, ReferenceConflict
+from paycore.errors import (
+    InvalidField,
+    MalformedNotification,
+    NotificationError,
+    ReferenceConflict,
+    RequestError,
+)
 
 
 class Commands:
@@ -47,8 +54,13 @@ class Commands:
         product = check_request(request, account)
         order = content_of(request, account.name)
         numbering, payment_id = self._attempts.numbering(), self._attempts.payment_id()
-        account.provider.check(
-            provider_order(order, numbering.number, self._attempts.now(), request.auth_code)
+        offered = provider_order(order, numbering.number, self._attempts.now(), request.auth_code)
+        ask(
+            account,
+            "check",
+            lambda: account.provider.check(offered),
+            may_raise=(RequestError,),
+            auth_code=request.auth_code,
         )
 
         def begun(now: datetime) -> PaymentBegun:
@@ -82,7 +94,7 @@ class Commands:
         """Give back `amount` (None: all that is left), once per reference."""
         check_reference(reference)
         if reason is not None:
-            check_text("reason", reason)
+            check_reason(reason)
         payment = yield InLedger(lambda ledger: ledger.get(payment_id))
         account = self._accounts.get(payment.account)
         product, numbering = product_of(account, payment), self._attempts.numbering()
@@ -135,9 +147,16 @@ class Commands:
         `MalformedNotification`: nothing changed, and nothing is to be acknowledged.
         """
         account = self._accounts.get(account_name)
-        if len(notification.body) > NOTIFICATION_MAX:
-            raise MalformedNotification(f"longer than {NOTIFICATION_MAX} bytes")
-        observations = _verified(account, notification)
+        _check_arrived(notification)
+        observations = read_observations(
+            account,
+            ask(
+                account,
+                "verify",
+                lambda: account.provider.verify(notification),
+                may_raise=(NotificationError,),
+            ),
+        )
         yield from self._attempts.commit(
             InLedger(
                 lambda ledger: ledger.record_notification(
@@ -148,7 +167,7 @@ class Commands:
                 )
             )
         )
-        return account.provider.acknowledge()
+        return ask(account, "acknowledge", account.provider.acknowledge)
 
     # --- joining what others do ----------------------------------------------------------------------
 
@@ -179,14 +198,16 @@ class Commands:
         return payment
 
 
-def _verified(account: Account, notification: Notification) -> Sequence[Observation]:
+def _check_arrived(notification: Notification) -> None:
+    """Refuse what could not be kept, before anybody looks at it."""
+    if not isinstance(notification.body, bytes):
+        raise InvalidField("body", f"must be the raw bytes, not {type(notification.body).__name__}")
+    heads = "".join(name + value for name, value in notification.headers.items())
+    if "\x00" in heads:
+        raise MalformedNotification("a header has a NUL character")
     try:
-        return account.provider.verify(notification)
-    except NotificationError:
-        raise
-    except Exception as error:
-        raise PluginError(
-            f"account {account.name}: provider {account.provider_name} failed: {type(error).__name__}",
-            plugin=account.provider_name,
-            stage="verify",
-        ) from error
+        length = max(len(notification.body), len(heads.encode()))
+    except UnicodeEncodeError:
+        raise MalformedNotification("a header can't be written as UTF-8") from None
+    if length > NOTIFICATION_MAX:
+        raise MalformedNotification(f"longer than {NOTIFICATION_MAX} bytes")

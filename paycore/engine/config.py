@@ -1,7 +1,8 @@
 """
 paycore.toml and the environment, read once into frozen values; anything wrong is one clear error.
 
-Found by an explicit path, `PAYCORE_CONFIG`, `./paycore.toml`, then the user's config folder.
+Found by an explicit path, `PAYCORE_CONFIG`, `./paycore.toml`, then the user's config folder. An error
+repeats what stands in the file only where it is short: a longer text may be a secret in the wrong place.
 """
 
 from __future__ import annotations
@@ -19,13 +20,20 @@ from urllib.parse import urlsplit
 import msgspec
 
 from paycore.domain.provider import Mode, ProviderInfo, Secret
+from paycore.domain.urls import LOOPBACK_HOSTS
+from paycore.engine.secrecy import mask, secrets_among
 from paycore.errors import ConfigError
 
 FILE_NAME = "paycore.toml"
 TIMEOUT_S = 10.0
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+
+SHOWN_MAX = 24
+"""Characters of a text an error repeats; keys and tokens are longer."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
+_FILE = re.compile(r"[./~][^+=]*|[\w-]+\.[a-z]{2,8}")
+_QUOTED = re.compile(r"'([^']*)'")
 _COMMON_KEYS = ("provider", "mode", "base_url", "timeout_s")
 
 
@@ -68,7 +76,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             )
         if chosen not in self.accounts:
             raise ConfigError(
-                f"{self.path}: no account is called {chosen!r}{_suggest(chosen, self.accounts)}"
+                f"{self.path}: no account is called {shown(chosen)}{_suggest(chosen, self.accounts)}"
             )
         return self.accounts[chosen]
 
@@ -108,10 +116,12 @@ def load_config(path: str | Path | None = None, environment: Mapping[str, str] =
     try:
         document = tomllib.loads(found.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{found}: can't be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{found}: is not TOML: {error}") from None
-    return parse_config(document, found)
+        problem = f"can't be read: {error.strerror}"
+    except (ValueError, RecursionError) as error:
+        problem = f"is not TOML: {error}"
+    else:
+        return parse_config(document, found)
+    raise ConfigError(f"{found}: {problem}")  # without the cause, which may hold the whole file
 
 
 def parse_config(document: Mapping[str, Any], path: Path) -> Config:
@@ -124,7 +134,7 @@ def parse_config(document: Mapping[str, Any], path: Path) -> Config:
         ledger=_ledger(_typed(document, "ledger", str, where, default="sqlite:///paycore.db"), path),
         default_account=_typed(document, "default_account", str, where, default=None),
         accounts={name: _account(name, table, f"{where}: accounts.{name}") for name, table in tables.items()},
-        blocked_plugins=frozenset(_typed(document, "blocked_plugins", list, where, default=[])),
+        blocked_plugins=_names(document, "blocked_plugins", where),
     )
     if config.default_account is not None:
         config.account(None)
@@ -140,7 +150,7 @@ def _account(name: str, table: object, where: str) -> AccountConfig:
         raise ConfigError(f"{where}: must be a table: [accounts.{name}]")
     mode = _typed(table, "mode", str, where)
     if mode not in get_args(Mode):
-        raise ConfigError(f"{where}.mode: {mode!r} is not one of {_one_of(get_args(Mode))}")
+        raise ConfigError(f"{where}.mode: {shown(mode)} is not one of {_one_of(get_args(Mode))}")
     timeout_s = table.get("timeout_s", TIMEOUT_S)
     if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or not 0 < timeout_s <= 300:
         raise ConfigError(f"{where}.timeout_s: must be a number of seconds above 0 and at most 300")
@@ -180,7 +190,8 @@ def resolve_settings(
     try:
         return msgspec.convert(values, info.settings, dec_hook=_keep_secret, str_keys=True)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {_readable(error)}") from None
+        problem = mask(_readable(error), tuple(secrets_among(values.values())))
+    raise ConfigError(f"{where}: {problem}")
 
 
 def _value(
@@ -230,25 +241,34 @@ def _fetch(value: Mapping[str, object], path: Path, where: str, environment: Map
     match kind:
         case "env":
             text = environment.get(str(name), "")
-            problem = f"the environment variable {name} is not set"
+            problem = f"the environment variable {_pointed(name, _VARIABLE)} is not set"
         case "file":
-            text, problem = _read_secret_file(path.parent / str(name), where), f"the file {name} is empty"
+            text = _read_secret_file(path.parent / str(name), _pointed(name, _FILE), where)
+            problem = f"the file {_pointed(name, _FILE)} is empty"
         case _:
-            text, problem = _read_keyring(str(name), where), f"the keyring has nothing called paycore/{name}"
+            text = _read_keyring(str(name), where)
+            problem = f"the keyring has nothing called paycore/{_pointed(name, _VARIABLE)}"
     if not text:
         raise ConfigError(f"{where}: {problem}")
     return text
 
 
-def _read_secret_file(path: Path, where: str) -> str:
+def _pointed(name: object, usual: re.Pattern[str]) -> str:
+    """What a pointer names; not where it may be the secret itself, written in place of its name."""
+    text = str(name)
+    return text if usual.fullmatch(text) or len(text) <= SHOWN_MAX else "that is named there"
+
+
+def _read_secret_file(path: Path, name: str, where: str) -> str:
     try:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise ConfigError(f"{where}: others can read {path}; chmod 600 it")
         return path.read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise ConfigError(f"{where}: {path} can't be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{where}: {path} is not text") from None
+        problem = f"can't be read: {error.strerror}"
+    except ValueError:
+        problem = "is not text"
+    raise ConfigError(f"{where}: the file {name} {problem}")
 
 
 def _read_keyring(name: str, where: str) -> str:
@@ -284,22 +304,33 @@ def resolve_base_url(account: AccountConfig, info: ProviderInfo, path: Path) -> 
         raise ConfigError(
             f"{where}: missing; a {account.mode} account needs one, for instance http://127.0.0.1:8700"
         )
+    scheme, host = _plain_url(url)
+    if scheme not in ("http", "https") or not host:
+        raise ConfigError(f"{where}: must be a plain http(s) URL such as https://gateway.example")
+    is_live_host = host in info.live_hosts
+    if account.mode == "live" and (scheme != "https" or not is_live_host):
+        raise ConfigError(f"{where}: a live account uses https and one of: {_one_of(info.live_hosts)}")
+    if account.mode != "live" and is_live_host:
+        raise ConfigError(f'{where}: {host} moves real money; set mode = "live" or use another host')
+    if account.mode == "test" and scheme != "https" and host not in LOOPBACK_HOSTS:
+        raise ConfigError(f"{where}: a test account talks https")
+    return url.rstrip("/")
+
+
+def _plain_url(url: str) -> tuple[str, str]:
+    """
+    Scheme and host of a URL that everybody reads alike; two empty texts for any other.
+
+    Another spelling of a host (`host.`, `%68ost`, full-width letters) would get past the lists of live hosts.
+    """
+    if not (url.isascii() and url.isprintable()) or any(char in url for char in " \\?#@%"):
+        return "", ""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
     except ValueError:
-        host, parts = "", urlsplit("")
-    has_more = parts.username is not None or parts.query or parts.fragment or "\\" in url
-    if parts.scheme not in ("http", "https") or not host or has_more:
-        raise ConfigError(f"{where}: must be a plain http(s) URL such as https://gateway.example")
-    is_live_host = host.lower() in info.live_hosts
-    if account.mode == "live" and (parts.scheme != "https" or not is_live_host):
-        raise ConfigError(f"{where}: a live account uses https and one of: {_one_of(info.live_hosts)}")
-    if account.mode != "live" and is_live_host:
-        raise ConfigError(f'{where}: {host} moves real money; set mode = "live" or use another host')
-    if account.mode == "test" and parts.scheme != "https" and host not in LOOPBACK_HOSTS:
-        raise ConfigError(f"{where}: a test account talks https")
-    return url.rstrip("/")
+        return "", ""
+    return ("", "") if host.endswith(".") else (parts.scheme, host)
 
 
 # --- small checks ------------------------------------------------------------------------------------
@@ -318,15 +349,27 @@ def _typed(table: Mapping[str, Any], key: str, kind: type, where: str, *, defaul
     return value
 
 
+def _names(table: Mapping[str, Any], key: str, where: str) -> frozenset[str]:
+    names = _typed(table, key, list, where, default=[])
+    if not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{where}.{key}: must be a list of names, each a text in quotes")
+    return frozenset(names)
+
+
 def _only(table: Mapping[str, Any], known: Sequence[str], where: str) -> None:
     for key in table:
         if key not in known:
-            raise ConfigError(f"{where}: unknown key {key!r}{_suggest(key, known)}")
+            raise ConfigError(f"{where}: unknown key {shown(key)}{_suggest(key, known)}")
 
 
 def _suggest(word: str, known: Sequence[str] | Mapping[str, Any]) -> str:
     close = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {_one_of(known)}"
+
+
+def shown(text: str) -> str:
+    """`text` in quotes, or only how long it is where that is more than `SHOWN_MAX`."""
+    return repr(text) if len(text) <= SHOWN_MAX else f"(a text of {len(text)} characters)"
 
 
 def _one_of(words: Any) -> str:
@@ -335,6 +378,6 @@ def _one_of(words: Any) -> str:
 
 def _readable(error: msgspec.ValidationError) -> str:
     """Msgspec's words with the key first: `region: Invalid enum value 'h'`."""
-    text = str(error)
+    text = _QUOTED.sub(lambda match: shown(match[1]), str(error))
     problem, _, place = text.partition(" - at `$.")
     return f"{place.rstrip('`')}: {problem}" if place else text

@@ -8,6 +8,7 @@ typed error that says whether the money may have moved.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import TypeVar
 
@@ -19,9 +20,10 @@ from paycore.domain.payment import Operation, OperationKind, OperationState, Pay
 from paycore.domain.provider import OrderRef, RefundOrder
 from paycore.domain.wire import FLOW_REQUESTS_MAX, Flow, Request
 from paycore.engine.accounts import Account
+from paycore.engine.contract import ask
 from paycore.engine.effects import OnWire, Program
 from paycore.engine.transport import Deadline
-from paycore.errors import MaybeSent, NotSent, PluginError
+from paycore.errors import MaybeSent, NotSent
 
 T = TypeVar("T")
 
@@ -34,38 +36,40 @@ def converse(account: Account, flow: Flow[T], deadline: Deadline | None = None) 
     when the flow itself failed. Only the first request can be not sent: after that everything is maybe.
     """
     deadline = deadline or Deadline(account.timeout_s)
+    failure: NotSent | MaybeSent = MaybeSent(
+        f"account {account.name}: the provider asked for more than {FLOW_REQUESTS_MAX} requests"
+    )
     request, result = _advance(account, flow, None)
     for sent in range(FLOW_REQUESTS_MAX):
         if request is None:
             return result
         try:
             response = yield OnWire(account.name, account.base_url, request, deadline)
-        except NotSent as error:
-            flow.close()
-            message = f"account {account.name}: {error.message}"
-            raise (MaybeSent(message) if sent else NotSent(message)) from None
-        except MaybeSent as error:
-            flow.close()
-            raise MaybeSent(f"account {account.name}: {error.message}") from None
+        except (NotSent, MaybeSent) as error:
+            is_sure = isinstance(error, NotSent) and not sent
+            failure = (NotSent if is_sure else MaybeSent)(f"account {account.name}: {error.message}")
+            break
         request, result = _advance(account, flow, response)
     if request is None:
         return result
-    flow.close()
-    raise MaybeSent(f"account {account.name}: the provider asked for more than {FLOW_REQUESTS_MAX} requests")
+    with suppress(Exception):  # whatever a flow does when it is ended early
+        flow.close()
+    raise failure
 
 
 def _advance(account: Account, flow: Flow[T], response: object) -> tuple[Request | None, T]:
     """The flow's next request, or None and what it returned."""
-    try:
-        return flow.send(response), None  # type: ignore[arg-type, return-value]
-    except StopIteration as stop:
-        return None, stop.value
-    except Exception as error:
-        raise PluginError(
-            f"account {account.name}: provider {account.provider_name} failed: {type(error).__name__}",
-            plugin=account.provider_name,
-            stage="flow",
-        ) from error
+
+    def advance() -> tuple[Request | None, T]:
+        try:
+            request = flow.send(response)  # type: ignore[arg-type]
+        except StopIteration as stop:
+            return None, stop.value
+        if not isinstance(request, Request):
+            raise TypeError("a flow yields requests")
+        return request, None  # type: ignore[return-value]
+
+    return ask(account, "flow", advance)
 
 
 def order_ref(payment: Payment, operation: Operation, asked_at: datetime) -> OrderRef:

@@ -17,6 +17,7 @@ import msgspec
 import pluggy
 
 from paycore import hookspecs
+from paycore.engine.config import shown
 from paycore.errors import ConfigError, PluginError
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Plugins:
             return known[name]
         failed = "".join(f"; {failure.plugin} failed: {failure.error}" for failure in self.failures)
         raise ConfigError(
-            f"no plugin offers the provider {name!r}; installed: {', '.join(sorted(known)) or 'none'}{failed}"
+            f"no plugin offers the provider {shown(name)}; installed: {', '.join(sorted(known)) or 'none'}{failed}"
         )
 
     def sandboxes(self) -> dict[str, Any]:

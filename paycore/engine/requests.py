@@ -12,11 +12,14 @@ import msgspec
 from paycore.domain.money import Money
 from paycore.domain.payment import Order
 from paycore.domain.provider import CreateOrder, Product, Secret
+from paycore.domain.urls import url_problem
 from paycore.engine.accounts import Account
 from paycore.errors import InvalidField, NotSupported
 
 REFERENCE_MAX = 128
 REFUND_REASON_MAX = 256
+EXPIRES_IN_MAX_S = 366 * 24 * 3600
+"""Where a product sets no bound of its own."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _OPTIONAL_FIELDS = (
@@ -61,6 +64,7 @@ def check_request(request: CreateRequest, account: Account) -> Product:
         )
     _check_amount(request.amount, product)
     _check_fields(request, product)
+    _check_urls(request, account)
     _check_expiry(request.expires_in_s, product)
     return product
 
@@ -70,6 +74,13 @@ def check_reference(reference: str) -> None:
     check_text("reference", reference)
     if not 1 <= len(reference) <= REFERENCE_MAX:
         raise InvalidField("reference", f"must be text of 1 to {REFERENCE_MAX} characters")
+
+
+def check_reason(reason: str) -> None:
+    """Why money goes back: at most 256 characters, none of them a control character."""
+    check_text("reason", reason)
+    if len(reason) > REFUND_REASON_MAX:
+        raise InvalidField("reason", f"{len(reason)} characters; at most {REFUND_REASON_MAX}")
 
 
 def check_text(field: str, value: object) -> None:
@@ -107,8 +118,8 @@ def _check_fields(request: CreateRequest, product: Product) -> None:
             raise InvalidField(field, f"is needed for {product.method}/{product.channel}")
         if value is not None and field not in known:
             raise NotSupported(f"{product.method}/{product.channel} takes no {field}")
-        if isinstance(value, str):
-            check_text(field, value)
+        if isinstance(value, str | Secret):
+            check_text(field, value.reveal() if isinstance(value, Secret) else value)
     for name, value in request.extra.items():
         if name not in product.extra:
             raise NotSupported(
@@ -118,10 +129,18 @@ def _check_fields(request: CreateRequest, product: Product) -> None:
         check_text(f"extra.{name}", value)
 
 
+def _check_urls(request: CreateRequest, account: Account) -> None:
+    for field in ("return_url", "notify_url"):
+        url = getattr(request, field)
+        problem = None if url is None else url_problem(url, takes_loopback=not account.is_live)
+        if problem is not None:
+            raise InvalidField(field, f"has {problem}; give a plain https URL")
+
+
 def _check_expiry(expires_in_s: int | None, product: Product) -> None:
-    if expires_in_s is None or product.expires_in_s is None:
+    if expires_in_s is None:
         return
-    low, high = product.expires_in_s
+    low, high = product.expires_in_s or (1, EXPIRES_IN_MAX_S)
     if type(expires_in_s) is not int or not low <= expires_in_s <= high:
         raise InvalidField("expires_in_s", f"must be a whole number of seconds from {low} to {high}")
 

@@ -10,9 +10,10 @@ import msgspec
 from paycore.domain import decisions, recovery
 from paycore.domain.events import Change, Source
 from paycore.domain.payment import OperationKind, OperationState, Payment
-from paycore.domain.provider import Done, Found, OrderRef, Product, Rejected, Secret, Unknown
+from paycore.domain.provider import Done, Found, OrderRef, Product, QueryReply, Rejected, Secret, Unknown
 from paycore.engine.accounts import Account
 from paycore.engine.attempts import Attempts, refused
+from paycore.engine.contract import ask, read_outcome
 from paycore.engine.conversation import converse, refs_to_ask
 from paycore.engine.effects import InLedger, Program
 from paycore.errors import MaybeSent, NotSupported, PaycoreError
@@ -118,7 +119,9 @@ class Settling:
         return payment
 
     def _query(self, account: Account, refs: Sequence[OrderRef]) -> Program[Found]:
-        outcome = yield from converse(account, account.provider.query(refs))
+        flow = ask(account, "flow", lambda: account.provider.query(refs))
+        told = yield from converse(account, flow)
+        outcome: QueryReply = read_outcome(account, told, Found)
         match outcome:
             case Done(found):
                 return found
@@ -126,7 +129,6 @@ class Settling:
                 raise refused(account, failure)
             case Unknown(problem=problem):
                 raise MaybeSent(f"account {account.name}: the provider gave no usable answer: {problem}")
-        raise TypeError(f"a query's outcome is Done, Rejected or Unknown, not {type(outcome).__name__}")
 
     def _note(self, account: Account, payment: Payment, found: Found, asked_at: datetime) -> Program[Payment]:
         """What the answer says without an observation: numbers proven absent, closes that took effect."""

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal, TypeVar
 
 import msgspec
 
@@ -57,9 +57,11 @@ from paycore.plugin import (
     Unknown,
 )
 
+T = TypeVar("T")
+
 SIGNATURE_HEADER = "x-toy-signature"
-UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
-"""What msgspec raises for bytes that are not the JSON it was told to expect."""
+UNREADABLE = (msgspec.MsgspecError, RecursionError, ValueError, InvalidField)
+"""What is raised for bytes that are not the JSON expected, and for words and amounts in it that make no sense."""
 LETTERS_AND_DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
@@ -141,29 +143,14 @@ class ToyProvider:
 
     def create(self, order: CreateOrder) -> Flow[CreateReply]:
         """Make the order."""
-        answer = yield from _call(
-            "/orders",
-            {
-                "number": order.number,
-                "reference": order.reference,
-                "minor": order.amount.minor,
-                "currency": order.amount.currency,
-                "channel": order.channel,
-            },
-        )
-        if isinstance(answer, Unknown):
-            return answer
-        if answer.error is not None:
-            return _refusal(answer.error)
-        seen = PaymentObservation(
-            number=order.number,
-            status=Status(answer.status),
-            provider_id=answer.id,
-            amount=_money(answer.minor, answer.currency),
-        )
-        if order.channel != "card" and answer.url is None:
-            return Unknown(problem="accepted without a url", observation=seen)
-        return Done(Created(observation=seen, action=Redirect(url=answer.url) if answer.url else None))
+        fields = {
+            "number": order.number,
+            "reference": order.reference,
+            "minor": order.amount.minor,
+            "currency": order.amount.currency,
+            "channel": order.channel,
+        }
+        return (yield from _call("/orders", fields, lambda answer: _created(order, answer)))
 
     def query(self, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
         """Ask about all of them in one request."""
@@ -171,40 +158,35 @@ class ToyProvider:
         response = yield _post("/query", {"numbers": numbers})
         try:
             records = msgspec.json.decode(response.body, type=_Records).records
+            observations = tuple(map(_observation, records))
         except UNREADABLE:
             return Unknown(problem=f"HTTP {response.status} without records")
         known = {record.number for record in records}
-        return Done(Found(observations=tuple(map(_observation, records)), absent=frozenset(numbers) - known))
+        return Done(Found(observations=observations, absent=frozenset(numbers) - known))
 
     def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
         """Give money back."""
-        answer = yield from _call(
-            "/refunds",
-            {
-                "number": refund.number,
-                "order": refund.order.number,
-                "minor": refund.amount.minor,
-                "reason": refund.reason,
-            },
-        )
-        if isinstance(answer, Unknown):
-            return answer
-        if answer.error is not None:
-            return _refusal(answer.error)
-        return Done(
-            RefundObservation(number=refund.number, status=RefundStatus(answer.status), provider_id=answer.id)
-        )
+        fields = {
+            "number": refund.number,
+            "order": refund.order.number,
+            "minor": refund.amount.minor,
+            "reason": refund.reason,
+        }
+
+        def refunded(answer: _Answer) -> RefundReply:
+            status = RefundStatus(answer.status)
+            return Done(RefundObservation(number=refund.number, status=status, provider_id=answer.id))
+
+        return (yield from _call("/refunds", fields, refunded))
 
     def close(self, order: OrderRef) -> Flow[CloseReply]:
         """Cancel an unpaid order."""
-        answer = yield from _call("/close", {"number": order.number})
-        if isinstance(answer, Unknown):
-            return answer
-        if answer.error is not None:
-            return _refusal(answer.error)
-        return Done(
-            PaymentObservation(number=order.number, status=Status(answer.status), provider_id=answer.id)
-        )
+
+        def closed(answer: _Answer) -> CloseReply:
+            status = Status(answer.status)
+            return Done(PaymentObservation(number=order.number, status=status, provider_id=answer.id))
+
+        return (yield from _call("/close", {"number": order.number}, closed))
 
     def verify(self, notification: Notification) -> Sequence[Observation]:
         """A record, signed with HMAC-SHA256 over the raw body."""
@@ -215,10 +197,9 @@ class ToyProvider:
         ):
             raise NotAuthentic("the toy's signature does not hold")
         try:
-            record = msgspec.json.decode(notification.body, type=_Record)
+            return [_observation(msgspec.json.decode(notification.body, type=_Record))]
         except UNREADABLE:
             raise MalformedNotification("the toy's notification is not a record") from None
-        return [_observation(record)]
 
     def acknowledge(self) -> Reply:
         """`ok`."""
@@ -235,12 +216,26 @@ def _post(path: str, fields: dict[str, Any]) -> Request:
     return Request(method="POST", path=path, headers=headers, body=msgspec.json.encode(fields))
 
 
-def _call(path: str, fields: dict[str, Any]) -> Flow[_Answer | Unknown]:
+def _call(path: str, fields: dict[str, Any], read: Callable[[_Answer], T]) -> Flow[T | Rejected | Unknown]:
+    """One request, and its answer as `read` has it; unknown when it can't be read."""
     response: Response = yield _post(path, fields)
     try:
-        return msgspec.json.decode(response.body, type=_Answer)
+        answer = msgspec.json.decode(response.body, type=_Answer)
+        return read(answer) if answer.error is None else _refusal(answer.error)
     except UNREADABLE:
         return Unknown(problem=f"HTTP {response.status} without an answer")
+
+
+def _created(order: CreateOrder, answer: _Answer) -> CreateReply:
+    seen = PaymentObservation(
+        number=order.number,
+        status=Status(answer.status),
+        provider_id=answer.id,
+        amount=_money(answer.minor, answer.currency),
+    )
+    if order.channel != "card" and answer.url is None:
+        return Unknown(problem="accepted without a url", observation=seen)
+    return Done(Created(observation=seen, action=Redirect(url=answer.url) if answer.url else None))
 
 
 def _refusal(error: str) -> Rejected:

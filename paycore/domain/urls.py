@@ -1,0 +1,48 @@
+r"""
+Which URLs may be shown to a payer or handed to a provider. None is ever fetched.
+
+Readers of URLs disagree about odd ones (`https://good\@evil/`), so whatever they could take differently is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+URL_LENGTH_MAX = 8192
+"""Characters; the longest links seen, with a signature in them, have two thousand."""
+
+# Its last label starts with a letter, so no spelling of an address (127.1, 0x7f000001) passes for a name.
+_HOST = re.compile(r"([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.)*[a-z]([a-z0-9-]*[a-z0-9])?", re.ASCII)
+
+
+def url_problem(url: str, *, takes_loopback: bool = True) -> str | None:
+    """
+    Why `url` must not be shown or sent, in words that do not repeat it; None when it may.
+
+    https with a host name, printable ASCII, no backslash and no user info. http, or an address for a host, only
+    for this machine, where sandboxes are; `takes_loopback` False refuses that too.
+    """
+    if len(url) > URL_LENGTH_MAX:
+        return f"more than {URL_LENGTH_MAX} characters"
+    if not (url.isascii() and url.isprintable()) or " " in url or "\\" in url:
+        return "a backslash, a space, a control character or one outside ASCII"
+    try:
+        parts = urlsplit(url)
+        host, _ = (parts.hostname or "").removesuffix("."), parts.port
+    except ValueError:
+        return "no readable host and port"
+    if "@" in parts.netloc:
+        return "user info before the host"
+    return _place_problem(parts.scheme, host, takes_loopback=takes_loopback)
+
+
+def _place_problem(scheme: str, host: str, *, takes_loopback: bool) -> str | None:
+    if takes_loopback and host in LOOPBACK_HOSTS:
+        return None if scheme in ("http", "https") else "a scheme other than http and https"
+    if scheme != "https":
+        return "a scheme other than https"
+    is_name = _HOST.fullmatch(host) is not None and host not in LOOPBACK_HOSTS
+    return None if is_name else "a host that is not a plain host name"
