@@ -62,7 +62,7 @@ class Exchange:
         if self._settings.require_signed_replies and not holds:
             raise wire.Malformed("the reply is not signed as this account requires")
         words = {} if holds or signature is None else dict(SIGNATURE_MISMATCH)
-        return wire.decode(response.body, shape), words
+        return wire.read_message(response.body, shape), words
 
     def _is_signed(self, response: Response, signature: str) -> bool:
         """Body and key, MD5 unless the reply names SHA256. Source: reference §2.2, vectors V3, V11."""

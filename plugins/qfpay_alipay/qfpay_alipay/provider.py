@@ -252,7 +252,7 @@ class QFPayAlipay:
             raise MalformedNotification(f"the notification is {malformed}") from None
 
     def _read_notice(self, body: bytes) -> Sequence[Observation]:
-        head = wire.decode(body, wire.NoticeHead)
+        head = wire.read_message(body, wire.NoticeHead)
         mchid = wire.clean(head.mchid)
         if mchid and self._settings.mchid and mchid != self._settings.mchid:
             raise NotAuthentic("the notification is for another merchant of this key")

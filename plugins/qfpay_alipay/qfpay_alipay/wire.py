@@ -2,9 +2,8 @@
 QFPay's messages in QFPay's own spelling, and the one place where their bytes become values.
 
 Requests are form bodies, replies and notifications JSON. Decoding is tolerant where the samples differ
-(strings or numbers, missing or extra fields, empty currency) and raises `Malformed` for the rest. A
-JSON object that names a field twice counts with its last value, as every common parser has it: replies may
-be unsigned, so nothing stands on which of the two was meant.
+(strings or numbers, missing or extra fields, empty currency) and raises `Malformed` for the rest. A message
+with an object that names a field twice is refused as a whole: parsers differ in which of the two they take.
 
 Source: sdk.qfapi.com "Request Format", "Payment Methods", "Transaction Enquiry", "Refunds", "Asynchronous
 Notifications"; reference §1, §3, §4, §5, §7, read 2026.
@@ -12,6 +11,7 @@ Notifications"; reference §1, §3, §4, §5, §7, read 2026.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
@@ -221,8 +221,37 @@ class Notice(Trade, frozen=True, kw_only=True):
     status: Text = None
 
 
+def read_message(body: bytes, shape: type[T]) -> T:
+    """A whole reply or notification as `shape`; `Malformed` also when it names a field twice."""
+    message = decode(body, shape)
+    try:
+        _NAMES.decode(body.decode())
+    except (ValueError, RecursionError):
+        raise Malformed(f"not a {shape.__name__} in JSON") from None
+    return message
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> None:
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise Malformed("ambiguous: it names a field twice")
+
+
+def _nothing(_digits: str) -> None:
+    """Numbers are not looked at: a long one would take its time."""
+
+
+_NAMES = json.JSONDecoder(
+    object_pairs_hook=_each_once, parse_int=_nothing, parse_float=_nothing, parse_constant=_nothing
+)
+"""Looks at the names alone."""
+
+
 def decode(body: bytes | msgspec.Raw, shape: type[T]) -> T:
-    """`body`, one JSON value, as `shape`; unknown fields are left. `Malformed` for anything else."""
+    """
+    `body`, one JSON value, as `shape`; unknown fields are left. `Malformed` for anything else.
+
+    A field that is there twice counts with its last value; `read_message` refuses it.
+    """
     try:
         return msgspec.json.decode(body, type=shape)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
