@@ -1,14 +1,16 @@
 """
 The races: many processes that want the same payments, and a database that dies under load.
 
-    python -m tests.ledger.races --references 200 --changes 8000
+    python -m tests.ledger.races
 
-runs them at full size, on both databases, and prints what came of it; the test run does the same at a smaller one.
+runs them on both databases, as the tests do, and prints what came of it.
 """
 
 import argparse
 import contextlib
+import itertools
 import json
+import logging
 import subprocess
 import sys
 import tempfile
@@ -24,14 +26,17 @@ import psycopg
 
 from paycore import Client, Money, Payment
 from paycore.domain.events import Change, OperationSent, Source
-from paycore.ledger import open_ledger
 from paycore.ledger.audit import verify
 from paycore.ledger.base import SqlLedger
+from paycore.ledger.postgres import PostgresLedger
 from tests.ledger.workload import DEADLINE, begun
+from tests.support.cable import Cable, cable
 from tests.support.postgres import PostgresServer, embedded_postgres
 from tests.support.toy_http import toy_config, toy_plugins, toy_process
 
 PROCESSES = 8
+REFERENCES = 200
+CHANGES = 8000
 CUT_EVERY_S = 0.03
 ROOT = Path(__file__).parents[2]
 
@@ -57,7 +62,7 @@ class CreateRace(msgspec.Struct, frozen=True, kw_only=True):
         return each_once and self.answers == PROCESSES * self.references and self.answers_without_link == 0
 
 
-def race_to_create(dsn: str, references: int) -> CreateRace:
+def race_to_create(dsn: str, references: int = REFERENCES) -> CreateRace:
     """Let each process create every reference through a client of its own, all at the same time, over real HTTP."""
     with toy_process(duplicates="charge_blindly") as gateway, contextlib.ExitStack() as stack:
         arguments = ["--child", gateway.url, dsn, "--references", str(references)]
@@ -134,6 +139,7 @@ class Storm(msgspec.Struct, frozen=True, kw_only=True):
     not_as_often_as_told: int
     errors: tuple[str, ...]
     connections_cut: int
+    commits_unheard: int
     restarts: int
     differences: int
     taken_s: float
@@ -151,12 +157,28 @@ def _send_once_more(payment: Payment, now: datetime) -> Sequence[Change]:
     return [OperationSent(operation_id=payment.creation.id, sent_at=now, quiet_at=now + DEADLINE)]
 
 
-class _Lightning:
-    """Cuts the connections to a database every 30 ms, and once crashes the server."""
+class _Listening(PostgresLedger):
+    """Counts the commits that took place and whose answer was lost."""
 
-    def __init__(self, server: PostgresServer, dsn: str) -> None:
+    commits_unheard = 0
+
+    def _was_committed(self, number: int) -> bool:
+        was_committed = super()._was_committed(number)
+        self.commits_unheard += was_committed
+        return was_committed
+
+
+class _Lightning:
+    """
+    Every 30 ms cuts the connections to a database, and once crashes the server.
+
+    In turn from the server's side, where what is not committed is gone, and in the cable, where it is
+    committed and nobody hears of it.
+    """
+
+    def __init__(self, server: PostgresServer, line: Cable) -> None:
         self._server = server
-        self._dsn = dsn
+        self._line = line
         self._over = threading.Event()
         self._crash = threading.Event()
         self.cut = 0
@@ -165,9 +187,14 @@ class _Lightning:
         self._thread.start()
 
     def _strike(self) -> None:
-        while not self._over.wait(CUT_EVERY_S):
-            with contextlib.suppress(psycopg.Error):
-                self.cut += self._server.terminate_backends(self._dsn)
+        for turn in itertools.count():
+            if self._over.wait(CUT_EVERY_S):
+                return
+            if turn % 2:
+                self.cut += self._line.cut()
+            else:
+                with contextlib.suppress(psycopg.Error):
+                    self.cut += self._server.terminate_backends(self._line.dsn)
             if self._crash.is_set() and not self.restarts:
                 self._server.restart("immediate")
                 self.restarts += 1
@@ -182,16 +209,24 @@ class _Lightning:
         self._thread.join()
 
 
-def change_in_a_storm(server: PostgresServer, changes: int, *, callers: int = 8, payments: int = 50) -> Storm:
+def change_in_a_storm(
+    server: PostgresServer, changes: int = CHANGES, *, callers: int = 8, payments: int = 50
+) -> Storm:
     """Let callers on two ledgers change payments while the server is cut off and crashes in the middle."""
-    dsn = server.create_database()
-    ledgers = [open_ledger(dsn), open_ledger(dsn)]
+    with cable(server.create_database()) as line:
+        return _change_in_a_storm(server, line, changes, callers, payments)
+
+
+def _change_in_a_storm(
+    server: PostgresServer, line: Cable, changes: int, callers: int, payments: int
+) -> Storm:
+    ledgers = [_Listening(line.dsn), _Listening(line.dsn)]
     ids = [ledgers[0].begin(begun(f"order-{n}")).result().payment.id for n in range(payments)]
     told: Counter[str] = Counter()
     errors: list[str] = []
     left = iter(range(changes))
     drawing = threading.Lock()
-    lightning = _Lightning(server, dsn)
+    lightning = _Lightning(server, line)
 
     def call(ledger: SqlLedger) -> None:
         while True:
@@ -224,6 +259,7 @@ def change_in_a_storm(server: PostgresServer, changes: int, *, callers: int = 8,
         not_as_often_as_told=sum(found[payment_id] != told[payment_id] for payment_id in ids),
         errors=tuple(errors),
         connections_cut=lightning.cut,
+        commits_unheard=sum(ledger.commits_unheard for ledger in ledgers),
         restarts=lightning.restarts,
         differences=sum(verdict.difference is not None for verdict in verify(ledgers[0])),
         taken_s=taken_s,
@@ -236,10 +272,11 @@ def change_in_a_storm(server: PostgresServer, changes: int, *, callers: int = 8,
 def main() -> int:
     """Run all races and print one line of JSON for each; 1 when one of them does not hold."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--references", type=int, default=200)
-    parser.add_argument("--changes", type=int, default=8000)
+    parser.add_argument("--references", type=int, default=REFERENCES)
+    parser.add_argument("--changes", type=int, default=CHANGES)
     parser.add_argument("--child", nargs=2, metavar=("URL", "DSN"))
     options = parser.parse_args()
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # it warns of every connection that is cut
     if options.child:
         _race(*options.child, options.references)
         return 0
