@@ -1,12 +1,13 @@
 """`python -m tests.proof`: print the table; exit code 1 when something does not hold or was not run."""
 
 import argparse
+import logging
 import sys
 import time
 
 from tests.proof.rows import CI, FULL, Row, rows
 
-COLUMNS = "{:<34} {:>7} {:>8} {:>6} {:>6} {:>11} {:>8} {:>7}"
+COLUMNS = "{:<36} {:>7} {:>8} {:>6} {:>6} {:>11} {:>8} {:>7}"
 
 
 def main() -> int:
@@ -16,6 +17,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, help="rounds of kills")
     parser.add_argument("--seeds", type=int, help="simulated seeds")
     options = parser.parse_args()
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # it warns of every connection that is cut
     size = FULL if options.full else CI
     size = type(size)(rounds=options.rounds or size.rounds, seeds=options.seeds or size.seeds)
     print(COLUMNS.format("scenario", "cases", "doubled", "lost", "stuck", "violations", "mutants", "seconds"))
@@ -34,7 +36,7 @@ def main() -> int:
 
 def _line(row: Row, seconds: float) -> str:
     if row.not_run:
-        return f"{row.scenario:<34} not run: {row.not_run}"
+        return f"{row.scenario:<36} not run: {row.not_run}"
     counts = [row.cases, row.doubled, row.lost, row.stuck, row.violations]
     mutants = "-" if row.mutants is None else "{}/{}".format(*row.mutants)
     shown = ["-" if count is None else str(count) for count in counts]

@@ -1,7 +1,9 @@
 """The rows of the table, each made by the package that knows how."""
 
+import contextlib
 import importlib
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 
@@ -10,6 +12,7 @@ import msgspec
 from tests.kill.cases import Database, all_cases
 from tests.kill.matrix import Crew, run_mutant, tally
 from tests.kill.mutants import MUTANTS
+from tests.ledger.races import change_in_a_storm, race_to_create
 from tests.support.postgres import embedded_postgres
 
 
@@ -78,6 +81,39 @@ def kill_mutants(_size: Size) -> Row:
     return Row(scenario="kill matrix, planted bugs", mutants=(sum(found), len(found)))
 
 
+def raced(database: Database, _size: Size) -> Row:
+    """Eight processes that create the same references at once, at a gateway that charges whatever it is sent."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        if database == "postgres":
+            dsn = stack.enter_context(embedded_postgres()).create_database()
+        else:
+            dsn = f"sqlite:///{folder}/ledger.db"
+        race = race_to_create(dsn)
+    return Row(
+        scenario=f"8 processes, one reference, {database}",
+        cases=race.references,
+        doubled=race.provider_calls - race.references,
+        lost=race.references - race.numbers,
+        stuck=race.answers_without_link,
+        violations=0 if race.holds else 1,
+        problems=[] if race.holds else [str(race)],
+    )
+
+
+def stormed(_size: Size) -> Row:
+    """Changes while connections to PostgreSQL are cut every 30 ms and the server crashes."""
+    with embedded_postgres() as server:
+        storm = change_in_a_storm(server)
+    return Row(
+        scenario="connections cut, server crashed",
+        cases=storm.changes,
+        doubled=max(0, storm.applied - storm.changes),
+        lost=max(0, storm.changes - storm.applied),
+        violations=storm.not_as_often_as_told + storm.differences + len(storm.errors),
+        problems=[] if storm.holds else [str(storm)],
+    )
+
+
 def simulated(size: Size) -> Row:
     """Seeded runs of callers, workers, crashes and a faulty wire, on every core."""
     world = importlib.import_module("tests.simulation.world")
@@ -100,4 +136,7 @@ def rows(size: Size) -> Iterator[Row]:
     yield row_of("killed at every step, sqlite", lambda size: killed("sqlite", size), size)
     yield row_of("killed at every step, postgres", lambda size: killed("postgres", size), size)
     yield row_of("kill matrix, planted bugs", kill_mutants, size)
+    yield row_of("8 processes, one reference, sqlite", lambda size: raced("sqlite", size), size)
+    yield row_of("8 processes, one reference, postgres", lambda size: raced("postgres", size), size)
+    yield row_of("connections cut, server crashed", stormed, size)
     yield row_of("simulated seeds", simulated, size)
