@@ -46,11 +46,12 @@ class PaycoreError(Exception):
     """
     Base of everything paycore raises on purpose.
 
-    `payment_id` is set once a payment is in the ledger: it can be found again there.
+    `payment_id` is set once a payment is in the ledger: it can be found again there. `money_moved` is the
+    class's answer, unless more is known: what can't be recorded once a request is out is "maybe".
     """
 
     who_acts: ClassVar[Actor] = "caller"
-    money_moved: ClassVar[MoneyMoved] = "no"
+    money_moved: MoneyMoved = "no"
 
     def __init__(self, message: str, *, payment_id: str | None = None) -> None:
         super().__init__(message)
@@ -80,7 +81,7 @@ class PluginError(PaycoreError):
     """A plugin failed to load, or broke the provider contract."""
 
     who_acts: ClassVar[Actor] = "author"
-    money_moved: ClassVar[MoneyMoved] = "maybe"
+    money_moved: MoneyMoved = "maybe"
 
     def __init__(self, message: str, *, plugin: str, stage: str, payment_id: str | None = None) -> None:
         super().__init__(message, payment_id=payment_id)
@@ -145,7 +146,7 @@ class LedgerError(PaycoreError):
 class LedgerUnavailable(LedgerError):
     """The ledger can't be reached or opened now. A command that had already been sent is recovered from its intent."""
 
-    money_moved: ClassVar[MoneyMoved] = "maybe"
+    money_moved: MoneyMoved = "maybe"
 
 
 class LedgerReadOnly(LedgerError):
@@ -155,24 +156,24 @@ class LedgerReadOnly(LedgerError):
 class LedgerFull(LedgerError):
     """No room is left to write, so nothing new is sent; what was in flight is recovered from its intent."""
 
-    money_moved: ClassVar[MoneyMoved] = "maybe"
+    money_moved: MoneyMoved = "maybe"
 
 
 class LedgerCorrupt(LedgerError):
     """What is stored contradicts itself; restore a backup, then `paycore ledger verify`."""
 
-    money_moved: ClassVar[MoneyMoved] = "maybe"
+    money_moved: MoneyMoved = "maybe"
 
 
 class LedgerTooNew(LedgerError):
-    """A newer paycore has upgraded this ledger; upgrade this one too. Nothing was sent."""
+    """A newer paycore has upgraded this ledger; upgrade this one too. Nothing new is sent."""
 
 
 class ProviderError(PaycoreError):
     """The conversation with the provider failed."""
 
     who_acts: ClassVar[Actor] = "provider"
-    money_moved: ClassVar[MoneyMoved] = "maybe"
+    money_moved: MoneyMoved = "maybe"
 
 
 class NotSent(ProviderError):
@@ -183,7 +184,7 @@ class NotSent(ProviderError):
     """
 
     who_acts: ClassVar[Actor] = "operator"
-    money_moved: ClassVar[MoneyMoved] = "no"
+    money_moved: MoneyMoved = "no"
 
 
 class MaybeSent(ProviderError):

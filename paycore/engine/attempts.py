@@ -33,7 +33,7 @@ from paycore.engine.effects import InLedger, Program, UntilChanged
 from paycore.engine.plugins import Plugins
 from paycore.engine.requests import provider_order
 from paycore.engine.transport import Deadline
-from paycore.errors import AccountRefused, IncompleteReply, MaybeSent, NotSent, PaycoreError
+from paycore.errors import AccountRefused, IncompleteReply, LedgerError, MaybeSent, NotSent, PaycoreError
 from paycore.ledger.api import Committed, Decide
 
 
@@ -109,12 +109,21 @@ class Attempts:
             outcome = Unknown(problem=error.message)
             raised = None if isinstance(error, MaybeSent) else error
             decide = _ending(operation, outcome)
-        payment = (yield from self.change(payment.id, decide, Source.REPLY)).payment
+        payment = yield from self._record(payment.id, decide, may_have_moved=outcome is not None)
         raised = raised or _to_raise(account, operation, outcome)
         if raised is not None:
             raised.payment_id = payment.id
             raise raised
         return payment
+
+    def _record(self, payment_id: str, decide: Decide, *, may_have_moved: bool) -> Program[Payment]:
+        """What came of sending; a ledger that can't take it leaves the operation to be settled later."""
+        try:
+            return (yield from self.change(payment_id, decide, Source.REPLY)).payment
+        except LedgerError as error:
+            error.payment_id = payment_id
+            error.money_moved = "maybe" if may_have_moved else error.money_moved
+            raise
 
     def _deadline(self, account: Account, operation: Operation) -> Deadline:
         """
