@@ -9,6 +9,9 @@ import threading
 import time
 from collections.abc import Callable
 
+_LAST_MS = 221_876_928_000_000
+"""The first moment of the year 9001: well before dates end."""
+
 _log = logging.getLogger("paycore.sandbox")
 
 
@@ -42,8 +45,10 @@ class SandboxClock:
 
     def advance(self, seconds: float) -> int:
         """Jump ahead and do, in the calling thread, what has become due. Returns the new time in ms."""
-        if seconds < 0:
+        if not seconds >= 0:  # NaN is not either
             raise ValueError("the clock only goes forward")
+        if self.now_ms() + seconds * 1000 > _LAST_MS:
+            raise ValueError("the clock ends with the year 9000")
         with self._changed:
             self._start_ms += round(seconds * 1000)
             self._changed.notify()

@@ -17,7 +17,11 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from paycore.sandbox.api import Gateway, Sandbox, SandboxOptions
+from paycore.sandbox.bounds import Bounded
 from paycore.sandbox.wire import HANG_UP
+
+HEAD_S = 10.0
+"""Seconds in which a connection, or the next request on it, must send a whole head."""
 
 _HOST = "127.0.0.1"
 _START_TIMEOUT_S = 10.0
@@ -151,13 +155,18 @@ def _listen(port: int) -> socket.socket:
 
 
 class _Protocol(H11Protocol):
-    """HTTP/1.1 that lets the app drop the connection, which ASGI has no word for."""
+    """HTTP/1.1 that lets the app drop the connection, which ASGI has no word for, and ends half a head by itself."""
+
+    _head_due: asyncio.TimerHandle | None = None
+    _is_serving = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._head_due = self.loop.call_later(HEAD_S, transport.abort)
         inner = self.app
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            self._head_arrived()
             scope["extensions"] = {**scope.get("extensions", {}), HANG_UP: transport.abort}
             try:
                 await inner(scope, receive, send)
@@ -167,15 +176,32 @@ class _Protocol(H11Protocol):
                 transport.abort()
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
+            finally:
+                self._is_serving = False
 
         self.app = app
+
+    def data_received(self, data: bytes) -> None:
+        if self._head_due is None and not self._is_serving:
+            self._head_due = self.loop.call_later(HEAD_S, self.transport.abort)
+        super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_arrived()
+        super().connection_lost(exc)
+
+    def _head_arrived(self) -> None:
+        self._is_serving = True
+        if self._head_due is not None:
+            self._head_due.cancel()
+            self._head_due = None
 
 
 class _Server(uvicorn.Server):
     def __init__(self, gateway: Gateway, on_ready: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
-                gateway.app,
+                Bounded(gateway.app, hang_up=lambda scope: scope["extensions"][HANG_UP]),
                 http=_Protocol,
                 ws="none",
                 lifespan="off",

@@ -27,6 +27,7 @@ _DIGITS = re.compile(r"[0-9]+")
 _NUMBER = re.compile(r"[A-Za-z0-9_|*-]+")
 # "No special characters" (G4/G5); these two and control characters are the ones G2's longer list names in ASCII.
 _SPECIAL = re.compile(r"[$&\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _WEB_URL = re.compile(r"https?://[^\s\\\x00-\x1f\x7f]+")
 _DEFAULT_LIFE_MIN = 30
 _PAGE_SIZE_MAX = 100
@@ -170,6 +171,8 @@ def _optional(params: Params, name: str, width: int) -> str:
     value = params.get(name, "")
     if len(value) > width:
         raise Refusal(codes.PARAMETER, f"{name} is longer than {width}")
+    if _CONTROL.search(value):
+        raise Refusal(codes.PARAMETER, f"{name} has control characters")
     return value
 
 
