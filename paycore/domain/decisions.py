@@ -88,19 +88,26 @@ def may_send(operation: Operation, now: datetime) -> bool:
 
 
 def send_again(payment: Payment, operation_id: str, now: datetime, deadline: timedelta) -> list[Change]:
-    """The same operation with the same number once more; nothing when it is settled or still under way."""
+    """
+    The same operation with the same number once more; nothing when it is settled or still under way.
+
+    Nor an order of a payment that is paid: an earlier order took the money after it was closed.
+    """
     operation = payment.operation(operation_id)
-    if not may_send(operation, now):
+    is_paid = operation.kind is OperationKind.CREATE and bool(payment.charges)
+    if is_paid or not may_send(operation, now):
         return []
     return [OperationSent(operation_id=operation_id, sent_at=now, quiet_at=now + deadline)]
 
 
 def renumber(payment: Payment, numbering: Numbering, now: datetime, deadline: timedelta) -> list[Change]:
     """
-    A new order number for the same payment, when the present one can't be paid any more.
+    A new order number for the same payment, when the present one can't be paid any more and none was.
 
     That is: refused because of the account (since mended), or closed by us with confirmation.
     """
+    if payment.charges:
+        return []
     creation = payment.creation
     refused = creation.state is OperationState.REJECTED and Status.FAILED not in creation.observed
     replaced = payment.status is Status.PENDING and Status.CLOSED in creation.observed

@@ -295,7 +295,7 @@ def _status(payment: Payment) -> Status:
         return Status.FAILED
     if creation.observed or creation.state is OperationState.DONE:
         return Status.PENDING
-    was_sent_before = creation.sends > 1 or _has_earlier_number(payment)
+    was_sent_before = creation.sends > 1 or has_earlier_number(payment)
     if creation.state is OperationState.UNKNOWN or (
         creation.state is OperationState.SENT and was_sent_before
     ):
@@ -303,7 +303,8 @@ def _status(payment: Payment) -> Status:
     return Status.CREATED
 
 
-def _has_earlier_number(payment: Payment) -> bool:
+def has_earlier_number(payment: Payment) -> bool:
+    """Whether the order now in force follows on one that can't be paid any more."""
     return sum(op.kind is OperationKind.CREATE for op in payment.operations) > 1
 
 

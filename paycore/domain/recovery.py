@@ -3,8 +3,8 @@ What to do next about an operation whose outcome is not known, after the provide
 
 Query first. Found: the observation settled it. Proven absent: send the *same* number again. Found but
 its link was in the lost reply: send the same number again where that gives the same order; elsewhere, or
-refused as duplicate: close the old order, and only when that is confirmed give the payment a new number.
-Never two payable orders for one payment.
+refused as duplicate: close the old order, and only when that is confirmed give the payment a new number,
+which is sent until it has left. Never two payable orders for one payment.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from datetime import datetime
 import msgspec
 
 from paycore.domain.decisions import closing, may_send
+from paycore.domain.lifecycle import has_earlier_number
 from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, Status
 from paycore.domain.provider import Capabilities, CreateResend
 
@@ -56,6 +57,8 @@ def next_move(
         return GiveUp(creation) if is_absent else _next_for_others(payment, now)
     if payment.status is Status.PENDING and Status.CLOSED in creation.observed:
         return Renumber()
+    if creation.state is OperationState.INTENT and has_earlier_number(payment):
+        return _send_or_give_up(payment, creation, now, has_auth_code=has_auth_code)
     if creation.is_uncertain and may_send(creation, now):
         move = _next_for_creation(payment, creation, capabilities, now, has_auth_code=has_auth_code)
         if move is not None:
@@ -75,6 +78,13 @@ def _next_for_creation(
         return _recover_action(payment, creation, capabilities)
     if creation.absent_at is None:
         return None
+    return _send_or_give_up(payment, creation, now, has_auth_code=has_auth_code)
+
+
+def _send_or_give_up(
+    payment: Payment, creation: Operation, now: datetime, *, has_auth_code: bool
+) -> SendAgain | GiveUp:
+    """What certainly is not at the provider: sent, unless nobody wants it any more."""
     needs_code = payment.order.auth_code_hash is not None
     is_late = payment.expires_at is not None and now >= payment.expires_at
     if is_late or (needs_code and not has_auth_code):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from datetime import datetime, timedelta
 
+from paycore.domain.lifecycle import has_earlier_number
 from paycore.domain.payment import OperationState, Payment, Status
 
 INTERVAL_MIN_S = 2.0
@@ -37,8 +38,8 @@ def due_at(payment: Payment, now: datetime) -> datetime | None:
     """
     When to look at `payment` next, None when there is nothing to look for.
 
-    Under way: once no answer can come any more. Uncertain or pending: by age. Expiring: at its expiry at
-    the latest. Settled, and an order of it was closed: a few late checks, also when a later order was
+    Under way: once no answer can come any more. Uncertain or pending, or made anew and not sent yet: by age.
+    Expiring: at its expiry at the latest. Settled, and an order of it was closed: a few late checks, also when a later order was
     paid, for then it may be paid twice. Otherwise settled: not any more.
     """
     under_way = [
@@ -55,8 +56,14 @@ def due_at(payment: Payment, now: datetime) -> datetime | None:
 
 
 def _is_open(payment: Payment) -> bool:
-    waits = payment.status in (Status.PENDING, Status.UNKNOWN)
+    waits = payment.status in (Status.PENDING, Status.UNKNOWN) or _is_unsent_successor(payment)
     return waits or payment.uncertain or any(refund.is_open for refund in payment.refunds)
+
+
+def _is_unsent_successor(payment: Payment) -> bool:
+    """Whether its order was closed for a new one, which then could not be sent: recovery has not finished."""
+    is_unsent = payment.status is Status.CREATED and payment.creation.state is OperationState.INTENT
+    return is_unsent and has_earlier_number(payment)
 
 
 def _has_closed_order(payment: Payment) -> bool:

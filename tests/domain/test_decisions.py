@@ -85,6 +85,20 @@ def test_sending_again_keeps_the_number_and_moves_the_deadline() -> None:
     assert (again.number, again.state, again.sends) == ("N1", OperationState.SENT, 2)
 
 
+def paid_after_closing(state: OperationState, **fields: Any) -> History:
+    """N1 was closed to make room for N2 and took money all the same; N2 ended in `state`."""
+    history = History().unknown().sees(Status.PENDING).closing(replaces=True).sees(Status.CLOSED)
+    return history.renumbered("N2").ended(state, "create-N2", **fields).sees(Status.PAID)
+
+
+def test_paid_payment_is_not_ordered_again() -> None:
+    """Late money on a closed order: its successor, unsent or refused, is left alone whoever calls again."""
+    unsent = paid_after_closing(OperationState.INTENT)
+    assert send_again(unsent.payment, "create-N2", QUIET, DEADLINE) == []
+    refused = paid_after_closing(OperationState.REJECTED, failure=BAD_KEY)
+    assert renumber(refused.payment, NUMBERING, QUIET, DEADLINE) == []
+
+
 def test_sending_what_never_left_is_a_first_send() -> None:
     """However often the provider could not be reached, the payment is `created` and not `unknown`."""
     history = History()

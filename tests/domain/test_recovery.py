@@ -1,6 +1,7 @@
 """What is done next about an operation without an answer: a table from what is known to the one move."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -102,6 +103,31 @@ def test_replaced_order_closed_and_confirmed_gets_a_new_number() -> None:
     history = History().unknown().sees(Status.PENDING).closing(replaces=True)
     assert move(history) != Renumber()
     assert move(history.sees(Status.CLOSED)) == Renumber()
+
+
+def unsent_successor(**fields: Any) -> History:
+    """The old order is closed to make room; the new one could certainly not be sent."""
+    history = History(**fields).unknown().sees(Status.PENDING).closing(replaces=True)
+    history.sees(Status.CLOSED).ended(OperationState.DONE, "close-N1")
+    return history.renumbered("N2").ended(OperationState.INTENT, "create-N2")
+
+
+def test_successor_that_could_not_be_sent_is_sent_later() -> None:
+    """Recovery closed the order the payer had; it is not over before there is another."""
+    history = unsent_successor()
+    assert history.payment.status is Status.CREATED
+    assert move(history) == SendAgain(history.payment.operation("create-N2"))
+
+
+def test_successor_that_could_not_be_sent_in_time_is_given_up() -> None:
+    """The payer's time is over."""
+    history = unsent_successor(expires_at=QUIET)
+    assert move(history) == GiveUp(history.payment.operation("create-N2"))
+
+
+def test_successor_that_could_not_be_sent_stays_unsent_once_the_old_one_is_paid() -> None:
+    """Late money on the closed order: nothing is to be ordered any more."""
+    assert move(unsent_successor().sees(Status.PAID)) is None
 
 
 def test_order_closed_for_good_is_not_made_anew() -> None:

@@ -57,6 +57,13 @@ def test_unanswered_past_its_deadline_is_asked_about_by_age_not_at_once_again() 
         History().accepted().sees(Status.PAID).refunding().refund_is(RefundStatus.PENDING),
         History().accepted().sees(Status.PAID).refunding().ended(OperationState.UNKNOWN, "refund-R1"),
         History().accepted().closing(OperationState.UNKNOWN),
+        History()
+        .accepted()
+        .closing(replaces=True)
+        .sees(Status.CLOSED)
+        .ended(OperationState.DONE, "close-N1")
+        .renumbered("N2")
+        .ended(OperationState.INTENT, "create-N2"),
     ],
 )
 def test_open_is_looked_at_by_age(history: History) -> None:
