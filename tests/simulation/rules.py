@@ -68,6 +68,15 @@ def _is_over(op: Operation) -> bool:
     return op.state is OperationState.REJECTED or Status.CLOSED in op.observed
 
 
+def _paid_is_not_ordered_again(before: Payment | None, payment: Payment, _gateway: SimGateway) -> Broken:
+    if before is None or not before.charges:
+        return
+    sent = {op.id: op.sent_at for op in before.operations}
+    for op in payment.operations:
+        if op.kind is OperationKind.CREATE and sent.get(op.id) != op.sent_at:
+            yield "what is paid is not ordered again", f"{op.number} was sent"
+
+
 def _silence_is_true(_before: Payment | None, payment: Payment, gateway: SimGateway) -> Broken:
     for op in payment.operations:
         if op.kind is OperationKind.CLOSE or not gateway.knows(op.number):
@@ -107,6 +116,7 @@ _RULES: tuple[Rule, ...] = (
     _numbers_are_new,
     _status_moves_up,
     _refunds_fit,
+    _paid_is_not_ordered_again,
     _silence_is_true,
     _end_is_true,
     _charges_are_true,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from paycore.domain.payment import Payment
+from paycore.domain.payment import Payment, Status
 
 if TYPE_CHECKING:
     from tests.simulation.processes import Process
@@ -73,12 +73,14 @@ class Waits:
             yield "a wait ends in time", f"at most {wait.timeout_s:.3f} s were asked for"
         if self._now_s() > settled_s + still_s + WOKEN_MAX_S:
             yield "who waits is woken", f"it was settled at {settled_s:.3f}"
-        gap_s = self._longest_gap_s(wait, payment.order_number, settled_s)
-        if gap_s > LOOKED_MAX_S + still_s:
+        gap_s = self._longest_gap_s(wait, payment, settled_s)
+        if payment.status is not Status.CREATED and gap_s > LOOKED_MAX_S + still_s:
             yield "who is waited for is looked after", f"nobody asked about it for {gap_s:.0f} s"
 
-    def _longest_gap_s(self, wait: Wait, number: str, until_s: float) -> float:
-        asked_s = [at for at in self._asked_s[number] if wait.began_s < at < until_s]
+    def _longest_gap_s(self, wait: Wait, payment: Payment, until_s: float) -> float:
+        numbers = [operation.number for operation in payment.operations]
+        asked_s = sorted(at for number in numbers for at in self._asked_s[number])
+        asked_s = [at for at in asked_s if wait.began_s < at < until_s]
         return max(later - earlier for earlier, later in pairwise([wait.began_s, *asked_s, until_s]))
 
     def _now_s(self) -> float:
