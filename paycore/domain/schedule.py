@@ -39,8 +39,8 @@ def due_at(payment: Payment, now: datetime) -> datetime | None:
     When to look at `payment` next, None when there is nothing to look for.
 
     Under way: once no answer can come any more. Uncertain or pending, or made anew and not sent yet: by age.
-    Expiring: at its expiry at the latest. Settled, and an order of it was closed: a few late checks, also when a later order was
-    paid, for then it may be paid twice. Otherwise settled: not any more.
+    Expiring: at its expiry at the latest. Settled, and an order of it was closed: a few late checks, also
+    when a later order was paid, for then it may be paid twice. Otherwise settled: not any more.
     """
     under_way = [
         op.quiet_at for op in payment.operations if op.state is OperationState.SENT and op.quiet_at > now

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from paycore.domain.lifecycle import has_earlier_number
 from paycore.domain.payment import OperationState, Payment, RefundStatus, ReviewReason, Status
 from paycore.ledger.api import Filter
 from paycore.ledger.audit import verify
@@ -90,9 +91,9 @@ def _audit_end(world: World, payment: Payment, orders: list[SimOrder]) -> None:
     """Everything has come to an end, at the gateway as in the ledger."""
     if payment.uncertain or payment.status in (Status.UNKNOWN, Status.PENDING):
         world.witness.violated("nothing stuck", f"{payment.id} is {payment.status}, {_open(payment)}")
-    if payment.status is Status.CREATED and sum(op.kind == "create" for op in payment.operations) > 1:
-        if payment.creation.state is OperationState.INTENT:
-            world.witness.violated("nothing stuck", f"{payment.id} was made anew and never sent")
+    is_unsent = payment.creation.state is OperationState.INTENT and payment.status is Status.CREATED
+    if is_unsent and has_earlier_number(payment):
+        world.witness.violated("nothing stuck", f"{payment.id} was made anew and never sent")
     if any(refund.is_open for refund in payment.refunds):
         world.witness.violated("nothing stuck", f"{payment.id} has an open refund")
     still_open = [order.id for order in orders if order.status == "pending"]
