@@ -39,6 +39,15 @@ class Database:
                 for statement in statements:
                     session.execute(statement.encode())
 
+    def copy(self, table: str, source: sqlite3.Connection) -> None:
+        """Take over all rows of a table from a SQLite file; for PostgreSQL, whose tables have the same columns."""
+        columns = [name for _, name, *_ in source.execute(f"PRAGMA table_info({table})")]
+        names = ", ".join(name for name in columns if name != "position")  # each database counts its own
+        marks = ", ".join("%s" for _ in names.split(", "))
+        rows = source.execute(f"SELECT {names} FROM {table} ORDER BY {columns[0]}").fetchall()
+        with psycopg.connect(self.dsn) as session, session.cursor() as cursor:
+            cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})".encode(), rows)
+
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:

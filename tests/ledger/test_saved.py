@@ -1,0 +1,57 @@
+"""Ledgers of earlier versions: what was recorded once is read, verified and gone on with for ever."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from paycore import Payment, Status
+from paycore.domain.events import Source
+from paycore.ledger.api import Filter
+from paycore.ledger.audit import verify
+from paycore.ledger.base import SqlLedger
+from tests.ledger.conftest import Database
+from tests.ledger.workload import refunding
+
+SAVED = sorted((Path(__file__).parent / "saved").glob("schema_*.sql"))
+"""Dumps of SQLite files as released versions left them: every kind of event, refunds, closings, a review."""
+
+TABLES = ("payments", "operations", "refunds", "events", "inbox")
+
+
+def restore(saved: Path, database: Database, folder: Path) -> SqlLedger:
+    """The saved ledger, opened by this version."""
+    file = Path(database.dsn.removeprefix("sqlite:///")) if database.is_sqlite else folder / "saved.db"
+    with closing(sqlite3.connect(file)) as old:
+        old.executescript(saved.read_text())
+        if not database.is_sqlite:
+            database.open().close()
+            for table in TABLES:
+                database.copy(table, old)
+    return database.open()
+
+
+@pytest.fixture(params=SAVED, ids=lambda saved: saved.stem)
+def ledger(request: pytest.FixtureRequest, database: Database, tmp_path: Path) -> SqlLedger:
+    """Each saved ledger on each database."""
+    return restore(request.param, database, tmp_path)
+
+
+def test_saved_ledger_is_what_its_events_say(ledger: SqlLedger) -> None:
+    """Today's rules derive from yesterday's events what yesterday's rules did."""
+    verdicts = list(verify(ledger))
+    assert [verdict.difference for verdict in verdicts] == [None] * len(verdicts)
+    assert sum(verdict.events for verdict in verdicts) > 100
+
+
+def test_saved_payments_are_read_and_gone_on_with(ledger: SqlLedger) -> None:
+    """Every payment, event and due time is read; a paid one can be refunded by today's rules."""
+    payments = ledger.list(Filter()).result()
+    assert {Status.PAID, Status.CLOSED} <= {payment.status for payment in payments}
+    assert any(payment.review for payment in payments)
+    for payment in payments:
+        assert len(ledger.events(payment.id).result()) == payment.version
+    paid: Payment = next(p for p in payments if p.status is Status.PAID and p.refundable_minor)
+    assert ledger.change(paid.id, refunding("one more"), Source.CALLER).result().changed
+    assert all(verdict.difference is None for verdict in verify(ledger))
