@@ -165,13 +165,13 @@ class Output:
         """Replace the line that moves; empty takes it away. Only where there is a terminal to move it on."""
         if self.has_live_line and line != self._live:
             self._erase()
+            self._live = line  # before it is there: Ctrl-C may come in between
             _write(sys.stderr, line)
-            self._live = line
 
     def _erase(self) -> None:
         if self._live:
-            self._live = ""
             _write(sys.stderr, "\r\x1b[K")
+            self._live = ""
 
 
 def _is_terminal(stream: TextIO) -> bool:

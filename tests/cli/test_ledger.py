@@ -20,10 +20,12 @@ import pytest
 from paycore import Status
 from paycore.cli.files import whole_file
 from paycore.cli.options import UsageProblem
-from paycore.domain.events import GENESIS, Source
+from paycore.domain.events import GENESIS, Source, chain_hash
+from paycore.errors import LedgerError
 from paycore.ledger import migrations, mounts, open_ledger
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.migrations import Migration, load_migrations
+from paycore.ledger.reading import open_read_only
 from paycore.sandbox.server import SandboxServer
 from tests.cli.conftest import PAYCORE, Cli, Ran, order
 from tests.cli.test_terminal import Terminal
@@ -241,7 +243,7 @@ def test_verify_while_others_write(cli: Cli, database: Database) -> None:
 
 def test_verify_on_a_terminal_moves_a_line_and_ctrl_c_harms_nothing(ledger: SqlLedger) -> None:
     """A long one shows how far it has come on a line that moves; Ctrl-C ends it with exit 130 and one line."""
-    futures = [ledger.begin(begun(f"order-{n}")) for n in range(8000)]
+    futures = [ledger.begin(begun(f"order-{n}")) for n in range(15_000)]
     assert all(future.result().changed for future in futures)
     with Terminal("ledger", "verify") as terminal:
         terminal.read_until(lambda text: "verified" in text)
@@ -249,6 +251,35 @@ def test_verify_on_a_terminal_moves_a_line_and_ctrl_c_harms_nothing(ledger: SqlL
         assert terminal.end() == 130
     assert "payments, " in terminal.text
     assert terminal.text.rsplit("\r\x1b[K", 1)[1].endswith("interrupted; nothing was changed\r\n")
+
+
+@pytest.mark.parametrize("change", ["nonsense", '{"type": "proven_absent", "number": 5}', "[]", "\x00"])
+def test_verify_forged_with_fitting_hashes_says_it_can_not_have_happened(
+    cli: Cli, ledger: SqlLedger, change: str
+) -> None:
+    """An event that is no change, under a hash that fits, is a difference and not a crash."""
+    payment_id = _whole_life(ledger, "order-1")
+    last = ledger.events(payment_id).result()[-1]
+    at_ms = round(last.at.timestamp() * 1000)
+    forged = chain_hash(last.prev_hash, payment_id, last.seq, at_ms, last.source, change.encode())
+    with closing(sqlite3.connect("paycore.db")) as shell:
+        shell.execute("DROP TRIGGER events_are_never_updated")
+        shell.execute("UPDATE events SET change = ?, hash = ? WHERE seq = ?", (change, forged, last.seq))
+        shell.execute("UPDATE payments SET head = ?", (forged,))
+        shell.commit()
+    ran = cli("ledger", "verify", "--json")
+    assert (ran.code, _lines(ran)[0]["where"]) == (9, f"event {last.seq}"), ran
+    assert cli("ledger", "export").code == 0
+
+
+def test_verify_can_not_write(database: Database) -> None:
+    """A ledger that is opened to be read takes no statement that writes."""
+    database.open().close()
+    with closing(open_read_only(database.dsn)) as ledger:
+        deleting = ledger.read(lambda tx: tx.many("DELETE FROM meta WHERE schema = ?", [(1,)]))
+        with pytest.raises(LedgerError):
+            deleting.result()
+        assert ledger.applied()
 
 
 # --- export ------------------------------------------------------------------------------------------
