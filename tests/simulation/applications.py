@@ -83,10 +83,10 @@ class Caller:
             case "wait":
                 await self._wait(process, payment)
             case "query":
-                await self._patiently(lambda: client.query(payment.id))
+                await self._patiently(process, lambda: client.query(payment.id))
             case "close":
                 await asyncio.sleep(self._rng.uniform(0, 60))
-                await self._patiently(lambda: client.close(payment.id))
+                await self._patiently(process, lambda: client.close(payment.id))
             case "refund":
                 for refund in self.plan.refunds:
                     await self._refund(process, payment, refund)
@@ -97,13 +97,14 @@ class Caller:
     async def _create(self, process: Process) -> Payment | None:
         try:
             payment = await self._patiently(
+                process,
                 lambda: process.client.create(
                     reference=self.purchase.reference,
                     amount=Money.from_minor(self.plan.amount_minor, "HKD"),
                     method="toy",
                     channel=self.purchase.channel,
                     expires_in_s=self.purchase.expires_in_s,
-                )
+                ),
             )
         except ReferenceConflict as conflict:
             self._world.witness.conflicted(self, conflict)
@@ -122,7 +123,7 @@ class Caller:
             self._world.waits.end(wait, process, now)
             return now
 
-        now = await self._patiently(wait)
+        now = await self._patiently(process, wait, timeout_s)
         if now is not None:
             self._show(now)
 
@@ -136,9 +137,10 @@ class Caller:
         amount = None if minor is None else Money.from_minor(minor, "HKD")
         for _ in range(TRIES_MAX):
             now = await self._patiently(
+                process,
                 lambda: process.client.refund(
                     payment.id, reference=refund.reference, amount=amount, reason=refund.reference
-                )
+                ),
             )
             found = None if now is None else now.refund(refund.reference)
             if found is None or found.status in (RefundStatus.SUCCEEDED, RefundStatus.FAILED):
@@ -147,11 +149,11 @@ class Caller:
 
     # --- patience ------------------------------------------------------------------------------------
 
-    async def _patiently(self, ask: Ask) -> Payment | None:
+    async def _patiently(self, process: Process, ask: Ask, timeout_s: float = 0.0) -> Payment | None:
         """What the command returns, tried again while that makes sense; None when it refuses or never works."""
         for _ in range(TRIES_MAX):
             try:
-                return await self._once(ask)
+                return await self._once(process, ask, timeout_s)
             except (NotFound, ReferenceConflict) as error:
                 if isinstance(error, NotFound):
                     self._world.witness.violated("nothing is forgotten", f"{self.name}: {error}")
@@ -164,17 +166,17 @@ class Caller:
             await asyncio.sleep(self._rng.uniform(0.1, 20))
         return None
 
-    async def _once(self, ask: Ask) -> Payment:
+    async def _once(self, process: Process, ask: Ask, timeout_s: float) -> Payment:
         """One call; sometimes cancelled before it comes back."""
+        witness, waits = self._world.witness, self._world.waits
         gives_up = self._rng.random() < self._world.weather.gives_up
         async with asyncio.timeout(self._rng.uniform(0.005, 3) if gives_up else None):
             try:
-                payment = await ask()
+                with waits.in_time(process, self.name, timeout_s + self._world.plan.call_max_s):
+                    payment = await ask()
             except asyncio.CancelledError:
                 self._world.scheduler.log(self.name, "is cancelled")
-                task = asyncio.current_task()
-                assert task is not None
-                self._world.witness.left_untold(task.get_name())
+                witness.never_learns(process, process.who())
                 raise
-        self._world.witness.told(self.name, payment)
+        witness.told(self.name, payment)
         return payment

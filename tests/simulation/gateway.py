@@ -203,7 +203,9 @@ class SimGateway(ToyGateway):
     def _announce(self, order: SimOrder) -> None:
         body = msgspec.json.encode(order.record())
         headers = {toy.SIGNATURE_HEADER: toy.sign(body, self.key)}
-        self._world.outside.announce(body, headers)
+        # What is told long after the faults are over may be lost all the same.
+        weather = self._world.plan.weather if order.is_late_money else self._world.weather
+        self._world.outside.announce(body, headers, weather)
 
     def _happens(self, likelihood: float) -> bool:
         return self._rng.random() < likelihood

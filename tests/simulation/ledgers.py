@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
@@ -19,6 +18,7 @@ from paycore.ledger.verbs import changed_ids
 
 if TYPE_CHECKING:
     from tests.simulation.processes import Process
+    from tests.simulation.witness import Asked
 
 Verb = Callable[[SqliteLedger], Future[Any]]
 OnChange = Callable[[Collection[str]], None]
@@ -30,6 +30,8 @@ REACHED_MAX_S = 0.02
 """How long a transaction waits for its turn."""
 ANSWERED_MAX_S = 0.005
 """How long its answer takes."""
+SLOW_MAX_S = 3.0
+"""How long either takes when the ledger is slow."""
 NOTICED_MAX_S = 0.05
 """How late a process hears of a change."""
 
@@ -114,30 +116,37 @@ class Door:
 
     def submit(self, verb: Verb) -> Future[Any]:
         """One transaction of this process, at its own time."""
-        task, future = asyncio.current_task(), Future[Any]()
+        asked, future = self._world.witness.ask(self._process), Future[Any]()
         self._process.risk()
-        who = self._process.name if task is None else task.get_name()
-        self._process.later(self._rng.uniform(0, REACHED_MAX_S), self._commit, who, verb, future)
+        self._process.later(self._takes_s(REACHED_MAX_S), self._commit, asked, verb, future)
         return future
 
-    def _commit(self, who: str, verb: Verb, future: Future[Any]) -> None:
+    def _takes_s(self, most_s: float) -> float:
+        """How long something takes; a slow ledger is not the process's fault."""
+        if not self._process.happens("ledger_slow"):
+            return self._rng.uniform(0, most_s)
+        takes_s = self._rng.uniform(0, SLOW_MAX_S)
+        self._process.lost_s += takes_s
+        return takes_s
+
+    def _commit(self, asked: Asked, verb: Verb, future: Future[Any]) -> None:
         if self._is_closed or self._process.happens("ledger_down"):
-            self._world.scheduler.log(who, "ledger unavailable")
+            self._world.scheduler.log(asked.who, "ledger unavailable")
             future.set_exception(LedgerUnavailable("not now"))
             return
         done = verb(self._world.ledger)
         error = done.exception()
         if error is None:
-            self._world.witness.committed(self._process, who, done.result())
+            self._world.witness.committed(asked, done.result())
         else:
-            self._world.scheduler.log(who, f"refused: {type(error).__name__}")
-            self._world.witness.failed_in_ledger(who, error)
+            self._world.scheduler.log(asked.who, f"refused: {type(error).__name__}")
+            self._world.witness.failed_in_ledger(asked.who, error)
         self._process.risk()
         if self._process.happens("answer_lost"):
-            self._world.scheduler.log(who, "the ledger's answer is lost")
-            self._world.witness.left_untold(who)
+            self._world.scheduler.log(asked.who, "the ledger's answer is lost")
+            self._world.witness.never_learns(asked.process, asked.who)
             error = LedgerUnavailable("not any more")
-        self._process.later(self._rng.uniform(0, ANSWERED_MAX_S), _resolve, future, done, error)
+        self._process.later(self._takes_s(ANSWERED_MAX_S), _resolve, future, done, error)
 
 
 def _resolve(future: Future[Any], done: Future[Any], error: BaseException | None) -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from paycore.errors import LedgerError, NotificationError
 from paycore.testing import toy
-from tests.simulation.plan import FAULTS_END_S
+from tests.simulation.plan import FAULTS_END_S, Weather
 
 if TYPE_CHECKING:
     from tests.simulation.processes import Process
@@ -39,6 +39,7 @@ class Outside:
         self._world = world
         self._rng = world.rng("outside")
         self._shown: set[str] = set()
+        self._delivered = 0
 
     def start(self) -> None:
         """Begin to forge."""
@@ -50,9 +51,9 @@ class Outside:
             self._shown.add(url)
             self._world.scheduler.after(pays_in_s, self._world.gateway.pay, url)
 
-    def announce(self, body: bytes, headers: dict[str, str]) -> None:
+    def announce(self, body: bytes, headers: dict[str, str], weather: Weather) -> None:
         """The gateway has something to tell; it tries until it is answered, unless it loses its way."""
-        letter, weather = Letter(body, headers), self._world.weather
+        letter = Letter(body, headers)
         if self._rng.random() >= weather.notification_lost:
             self._world.scheduler.after(self._rng.uniform(0.05, 8), self._deliver, letter, TRIES_MAX)
         if self._rng.random() < weather.notification_repeated:
@@ -65,7 +66,9 @@ class Outside:
             self._world.scheduler.after(RETRY_S, self._deliver, letter, tries_left - 1)
         web = self._world.web
         if web.is_alive and not web.is_stopping:
-            web.later(0.0, lambda: web.spawn("notified", self._receive(web, letter)))
+            self._delivered += 1
+            name = f"notified-{self._delivered}"
+            web.later(0.0, lambda: web.spawn(name, self._receive(web, letter)))
 
     async def _receive(self, web: Process, letter: Letter) -> None:
         """As a web receiver does: what the client returns is the answer, an error is none."""

@@ -6,6 +6,7 @@ from random import Random
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from paycore.plugin import CreateResend
 
@@ -42,6 +43,7 @@ class Weather(msgspec.Struct, frozen=True, kw_only=True):
     crash: float
     pause: float
     ledger_down: float
+    ledger_slow: float
     answer_lost: float
     gives_up: float
     notification_lost: float
@@ -103,6 +105,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     account_refused_s: tuple[float, float] | None
     purchases: tuple[Purchase, ...]
 
+    @property
+    def call_max_s(self) -> float:
+        """The longest a call may take: it joins a sender, waits for proof, and makes four moves at most."""
+        return 8 * self.timeout_s + 2 * self.proof_s
+
 
 def draw_plan(seed: int) -> Plan:
     """The plan of this seed."""
@@ -121,7 +128,7 @@ def draw_plan(seed: int) -> Plan:
         starts_in_s=_draw_starts(rng, workers),
         stops=_draw_stops(rng, applications, workers),
         account_refused_s=(refused_from, refused_from + rng.uniform(5, 60)) if rng.random() < 0.3 else None,
-        purchases=tuple(_draw_purchase(rng, f"order-{n}", applications) for n in range(rng.randint(5, 8))),
+        purchases=_draw_purchases(rng, applications),
     )
 
 
@@ -149,7 +156,7 @@ def _draw_weather(rng: Random) -> Weather:
         unreachable=upto(0.05),
         lost_request=upto(0.12),
         lost_reply=upto(0.2),
-        late=upto(0.12),
+        late=upto(0.15),
         failed_before=upto(0.1),
         failed_after=upto(0.06),
         failed_first=upto(0.06),
@@ -158,10 +165,11 @@ def _draw_weather(rng: Random) -> Weather:
         too_long=upto(0.02),
         encoded=upto(0.02),
         slow=upto(0.15),
-        repeated=upto(0.15),
+        repeated=upto(0.25),
         crash=upto(0.025),
         pause=upto(0.06),
         ledger_down=upto(0.02),
+        ledger_slow=upto(0.1),
         answer_lost=upto(0.01),
         gives_up=upto(0.15),
         notification_lost=upto(0.5),
@@ -173,24 +181,45 @@ def _draw_weather(rng: Random) -> Weather:
     )
 
 
-def _draw_purchase(rng: Random, reference: str, applications: int) -> Purchase:
+def _draw_purchases(rng: Random, applications: int) -> tuple[Purchase, ...]:
+    """Many payments with a few callers each; or a few that many want at the same moment."""
+    if rng.random() < 0.5:
+        return tuple(_draw_purchase(rng, f"order-{n}", applications) for n in range(rng.randint(5, 8)))
+    return tuple(_draw_rush(rng, f"order-{n}", applications) for n in range(rng.randint(2, 4)))
+
+
+def _draw_purchase(rng: Random, reference: str, applications: int, callers: int = 3) -> Purchase:
     channel: Literal["web", "card"] = rng.choice(("web", "web", "card"))
     amount = rng.randint(100, 9_999)
     refunds = _draw_refunds(rng, reference, amount)
     expires_in_s = rng.randint(20, 300) if channel == "web" else None
     pays = None if rng.random() < 0.2 else rng.uniform(1, 1.1 * (expires_in_s or 60))
-    callers = [_draw_caller(rng, amount, applications, refunds) for _ in range(rng.randint(1, 3))]
+    drawn = [_draw_caller(rng, amount, applications, refunds) for _ in range(rng.randint(1, callers))]
     if rng.random() < 0.2:
-        callers.append(
-            msgspec.structs.replace(_draw_caller(rng, amount, applications, ()), amount_minor=amount + 1)
-        )
+        drawn.append(replace(_draw_caller(rng, amount, applications, ()), amount_minor=amount + 1))
     return Purchase(
         reference=reference,
         channel=channel,
         expires_in_s=expires_in_s,
         payer_pays_in_s=pays,
-        callers=tuple(callers),
+        callers=tuple(drawn),
     )
+
+
+def _draw_rush(rng: Random, reference: str, applications: int) -> Purchase:
+    """Up to six callers, most of them there from the beginning, who want refunds as soon as it is paid."""
+    purchase = _draw_purchase(rng, reference, applications, callers=6)
+    refunds = _draw_refunds(rng, reference, purchase.callers[0].amount_minor)
+    callers = (
+        replace(
+            caller,
+            starts_in_s=rng.choice((0.0, caller.starts_in_s)),
+            refunds=refunds,
+            steps=("wait", "refund") if refunds else caller.steps,
+        )
+        for caller in purchase.callers
+    )
+    return replace(purchase, callers=tuple(callers))
 
 
 def _draw_refunds(rng: Random, reference: str, amount: int) -> tuple[RefundPlan, ...]:

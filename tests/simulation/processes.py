@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine
-from contextvars import Context
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from paycore.domain.events import Event
 from paycore.engine.client import AsyncClient
@@ -15,8 +14,6 @@ from tests.simulation.loop import VirtualLoop
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
-
-T = TypeVar("T")
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 SKEW_MAX_S = 120.0
@@ -38,11 +35,6 @@ class ProcessLoop(VirtualLoop):
         )
         self.process = process
 
-    def create_task(  # type: ignore[override]
-        self, coro: Coroutine[Any, Any, T], *, name: str | None = None, context: Context | None = None
-    ) -> asyncio.Task[T]:
-        return super().create_task(coro, name=f"{self.process.name}/{name}", context=context)
-
 
 class Process:
     """
@@ -58,7 +50,8 @@ class Process:
         self.is_stopping = False
         self.life = 0
         self.rng = world.rng(f"process {name}")
-        self.stood_still_s = 0.0
+        self.lost_s = 0.0
+        """Time it lost without its fault: stood still, or waited for a slow ledger."""
         self._boot = boot
         self._skew = timedelta(seconds=self.rng.uniform(-SKEW_MAX_S, SKEW_MAX_S))
         self._still_until_s = 0.0
@@ -125,7 +118,7 @@ class Process:
         elif self.happens("pause"):
             now_s = self.world.scheduler.monotonic()
             until_s = round(now_s + self.rng.uniform(0.5, 90), 3)
-            self.stood_still_s += until_s - max(now_s, self._still_until_s)
+            self.lost_s += until_s - max(now_s, self._still_until_s)
             self._still_until_s = until_s
             self.world.scheduler.log(self.name, f"pauses until {until_s:.3f}")
 
@@ -152,6 +145,11 @@ class Process:
 
     # --- programs ------------------------------------------------------------------------------------
 
+    def who(self) -> str:
+        """Which program of this process is running, for the log."""
+        task = asyncio.current_task()
+        return self.name if task is None else f"{self.name}/{task.get_name()}"
+
     def spawn(self, name: str, program: Coroutine[Any, Any, object]) -> None:
         """Run a program in this process; from within its loop."""
         self._programs.append(self.loop.create_task(program, name=name))
@@ -160,7 +158,7 @@ class Process:
         """A program has ended; the simulation's programs catch what they must."""
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            self.world.witness.violated("no program fails", f"{task.get_name()}: {error!r}")
+            self.world.witness.violated("no program fails", f"{self.name}/{task.get_name()}: {error!r}")
 
     def notice(self, changed: Collection[str]) -> None:
         """Somebody has committed changes of these payments."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -25,11 +27,10 @@ LOOKED_MAX_S = 150.0
 class Wait(msgspec.Struct, frozen=True):
     """One caller's `wait`, as it began."""
 
-    process: object
     who: str
     timeout_s: float
     began_s: float
-    stood_still_s: float
+    lost_before_s: float
 
 
 class Waits:
@@ -52,29 +53,48 @@ class Waits:
         for number in numbers:
             self._asked_s[number].append(self._now_s())
 
+    @contextmanager
+    def in_time(self, process: Process, who: str, most_s: float) -> Iterator[None]:
+        """A call that comes back, with whatever, within `most_s`; one that is cancelled may not."""
+        began_s, lost_before_s = self._now_s(), process.lost_s
+        try:
+            yield
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except Exception:
+            self._judge(process, who, began_s, most_s - lost_before_s)
+            raise
+        else:
+            self._judge(process, who, began_s, most_s - lost_before_s)
+
+    def _judge(self, process: Process, who: str, began_s: float, most_s: float) -> None:
+        took_s = self._now_s() - began_s
+        if took_s > most_s + process.lost_s:
+            self._world.witness.violated("a call ends in time", f"{who} was kept for {took_s:.3f} s")
+
     def begin(self, process: Process, who: str, timeout_s: float) -> Wait:
         """A caller begins to wait."""
-        return Wait(process, who, timeout_s, self._now_s(), process.stood_still_s)
+        return Wait(who, timeout_s, self._now_s(), process.lost_s)
 
     def end(self, wait: Wait, process: Process, payment: Payment) -> None:
         """The wait has ended with this payment."""
-        still_s = process.stood_still_s - wait.stood_still_s
+        lost_s = process.lost_s - wait.lost_before_s
         took_s = self._now_s() - wait.began_s
-        for rule, what in self._broken(wait, payment, took_s, still_s):
+        for rule, what in self._broken(wait, payment, took_s, lost_s):
             self._world.witness.violated(rule, f"{wait.who} waited {took_s:.3f} s for {payment.id}: {what}")
 
     def _broken(
-        self, wait: Wait, payment: Payment, took_s: float, still_s: float
+        self, wait: Wait, payment: Payment, took_s: float, lost_s: float
     ) -> Iterator[tuple[str, str]]:
         settled_s = max(self._settled_s.get(payment.id, self._now_s()), wait.began_s)
         if not _is_settled(payment) and took_s < wait.timeout_s:
             yield "who waits gets an answer", f"it is {payment.status} before the time is over"
-        if took_s > wait.timeout_s + still_s + WOKEN_MAX_S:
+        if took_s > wait.timeout_s + lost_s + WOKEN_MAX_S:
             yield "a wait ends in time", f"at most {wait.timeout_s:.3f} s were asked for"
-        if self._now_s() > settled_s + still_s + WOKEN_MAX_S:
+        if self._now_s() > settled_s + lost_s + WOKEN_MAX_S:
             yield "who waits is woken", f"it was settled at {settled_s:.3f}"
         gap_s = self._longest_gap_s(wait, payment, settled_s)
-        if payment.status is not Status.CREATED and gap_s > LOOKED_MAX_S + still_s:
+        if payment.status is not Status.CREATED and gap_s > LOOKED_MAX_S + lost_s:
             yield "who is waited for is looked after", f"nobody asked about it for {gap_s:.0f} s"
 
     def _longest_gap_s(self, wait: Wait, payment: Payment, until_s: float) -> float:

@@ -133,7 +133,7 @@ class Cable(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """See httpx. Raises what httpx raises when no reply comes."""
-        world, who = self._process.world, _name()
+        world, who = self._process.world, self._process.who()
         if self._process.happens("crash"):
             self._process.crash()
             await asyncio.sleep(0)
@@ -150,12 +150,6 @@ class Cable(httpx.AsyncBaseTransport):
     def _patience_s(exchange: Exchange, timeouts: dict[str, float]) -> float:
         """Connecting has a timeout; reading ends at the sender's own deadline."""
         return timeouts["connect"] if exchange.fate == "unreachable" else NEVER_S
-
-
-def _name() -> str:
-    task = asyncio.current_task()
-    assert task is not None
-    return task.get_name()
 
 
 def _reply(exchange: Exchange, request: httpx.Request) -> httpx.Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
 EventKey = tuple[str, int]
 
 
-class Owed(msgspec.Struct, frozen=True):
-    """Who committed an event, and so owes it to the observers."""
+class Asked(msgspec.Struct, frozen=True):
+    """Which program of which process asked for a transaction, and so owes its events to the observers."""
 
     process: Any
     life: int
     who: str
+    cuts: int
+    """How often it had been cut off before."""
 
 
 class Witness:
@@ -43,10 +46,12 @@ class Witness:
         self.forged: set[str] = set()
         self.acknowledgements: set[str] = set()
         self.heard_events: dict[EventKey, Event] = {}
-        self.owed_events: dict[EventKey, Owed] = {}
+        self.owed_events: dict[EventKey, Asked] = {}
+        self._cuts: Counter[tuple[str, int, str]] = Counter()
         self.payments: dict[str, Payment] = {}
         self._world = world
         self._versions: dict[tuple[str, int], Payment] = {}
+        self._recorded_events: set[EventKey] = set()
         self._owners: dict[str, str] = {}
         self._references: dict[str, str] = {}
 
@@ -98,21 +103,28 @@ class Witness:
 
     # --- the ledger ----------------------------------------------------------------------------------
 
-    def committed(self, process: Process, who: str, result: Any) -> None:
+    def ask(self, process: Process) -> Asked:
+        """The program that is running asks for a transaction."""
+        who = process.who()
+        return Asked(process, process.life, who, self._cuts[process.name, process.life, who])
+
+    def committed(self, asked: Asked, result: Any) -> None:
         """A transaction was committed by this process, which owes its observers the events."""
         for committed in result if isinstance(result, tuple) else (result,):
             if isinstance(committed, Committed) and committed.changed:
                 for event in committed.events:
-                    self._recorded(Owed(process, process.life, who), event)
+                    self._recorded(asked, event)
                 self._changed(committed.payment)
 
-    def _recorded(self, owed: Owed, event: Event) -> None:
+    def _recorded(self, asked: Asked, event: Event) -> None:
         key = (event.payment_id, event.seq)
-        if key in self.owed_events or key in self.heard_events:
+        if key in self._recorded_events:
             self.violated("one history", f"{key} was written twice")
-        self.owed_events[key] = owed
+        self._recorded_events.add(key)
+        if asked.cuts == self._cuts[asked.process.name, asked.life, asked.who]:
+            self.owed_events[key] = asked
         moved = f"{event.status_from} -> {event.status_to}"
-        self._world.scheduler.log(owed.who, f"{event.payment_id} #{event.seq} {event.kind} {moved}")
+        self._world.scheduler.log(asked.who, f"{event.payment_id} #{event.seq} {event.kind} {moved}")
 
     def _changed(self, payment: Payment) -> None:
         before = self.payments.get(payment.id)
@@ -135,9 +147,14 @@ class Witness:
             self.violated("events are told once committed", f"{key} was told by {process.name} too early")
         self.heard_events[key] = event
 
-    def left_untold(self, who: str) -> None:
-        """This program never learnt what it committed last, so that nobody tells the observers."""
-        self.owed_events = {key: owed for key, owed in self.owed_events.items() if owed.who != who}
+    def never_learns(self, process: Process, who: str) -> None:
+        """This program is cut off from what it last asked of the ledger, so that nobody tells the observers."""
+        self._cuts[process.name, process.life, who] += 1
+        self.owed_events = {
+            key: asked
+            for key, asked in self.owed_events.items()
+            if (asked.process, asked.who) != (process, who)
+        }
 
     def failed_in_ledger(self, who: str, error: BaseException) -> None:
         """A transaction raised; refusals are fine, the ledger's own errors are not."""
