@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from paycore.domain.events import Event, PaymentBegun, Source
 from paycore.domain.payment import Observation, Payment
 from paycore.domain.wire import Notification
+from paycore.errors import LedgerUnavailable
 from paycore.ledger import verbs
 from paycore.ledger.api import Committed, Decide, Filter
 from paycore.ledger.groupcommit import GroupCommit, Unit
-from paycore.ledger.session import Transaction, Wants
+from paycore.ledger.session import Session, Transaction, Wants
 
 T = TypeVar("T")
 
@@ -30,6 +32,8 @@ class SqlLedger(ABC):
 
     def __init__(self) -> None:
         self._watchers: list[Callable[[Collection[str]], None]] = []
+        self._process = os.getpid()
+        self._is_closed = False
 
     # --- verbs that write ----------------------------------------------------------------------------
 
@@ -40,11 +44,11 @@ class SqlLedger(ABC):
             change = begun(now)
             return Wants(references=[(change.account, change.order.reference)])
 
-        return self._commits.submit(lambda session: verbs.begin(session, begun), wants)
+        return self._submit(lambda session: verbs.begin(session, begun), wants)
 
     def change(self, payment_id: str, decide: Decide, source: Source) -> Future[Committed]:
         """See `Ledger.change`."""
-        return self._commits.submit(
+        return self._submit(
             lambda session: verbs.change(session, payment_id, decide, source),
             lambda _: Wants(payments=(payment_id,)),
         )
@@ -53,7 +57,7 @@ class SqlLedger(ABC):
         self, account: str, observations: Sequence[Observation], source: Source
     ) -> Future[tuple[Committed, ...]]:
         """See `Ledger.observe`."""
-        return self._commits.submit(
+        return self._submit(
             lambda session: verbs.observe(session, account, observations, source),
             lambda _: _numbers(account, observations),
         )
@@ -67,7 +71,7 @@ class SqlLedger(ABC):
         is_evidence: bool,
     ) -> Future[tuple[Committed, ...]]:
         """See `Ledger.record_notification`."""
-        return self._commits.submit(
+        return self._submit(
             lambda session: verbs.record_notification(
                 session, account, notification, observations, is_evidence=is_evidence
             ),
@@ -78,13 +82,13 @@ class SqlLedger(ABC):
         self, *, limit: int, lease_s: float, ids: Collection[str] | None = None
     ) -> Future[tuple[datetime, tuple[Payment, ...]]]:
         """See `Ledger.claim`."""
-        return self._commits.submit(
+        return self._submit(
             lambda session: verbs.claim(session, limit=limit, lease_s=lease_s, ids=ids), _nothing
         )
 
     def reschedule(self, due: Sequence[tuple[str, int, datetime | None]]) -> Future[None]:
         """See `Ledger.reschedule`."""
-        return self._commits.submit(lambda session: verbs.reschedule(session, due), _nothing)
+        return self._submit(lambda session: verbs.reschedule(session, due), _nothing)
 
     # --- verbs that read -----------------------------------------------------------------------------
 
@@ -108,17 +112,33 @@ class SqlLedger(ABC):
         """See `Ledger.next_due`."""
         return self.read(lambda tx: verbs.next_due(tx, ids))
 
-    @abstractmethod
+    def _submit(self, work: Callable[[Session], T], wants: Callable[[datetime], Wants]) -> Future[T]:
+        return _inherited() if self._is_inherited else self._commits.submit(work, wants)
+
     def read(self, work: Callable[[Transaction], T]) -> Future[T]:
         """Run a read on a connection that never writes."""
+        return _inherited() if self._is_inherited else self._read(work)
+
+    @abstractmethod
+    def _read(self, work: Callable[[Transaction], T]) -> Future[T]: ...
 
     @abstractmethod
     def now(self) -> datetime:
         """See `Ledger.now`."""
 
-    @abstractmethod
     def close(self) -> None:
         """See `Ledger.close`."""
+        if not (self._is_closed or self._is_inherited):
+            self._is_closed = True
+            self._close()
+
+    @abstractmethod
+    def _close(self) -> None: ...
+
+    @property
+    def _is_inherited(self) -> bool:
+        """Whether this process was forked off the one whose connections, locks and threads these are."""
+        return os.getpid() != self._process
 
     # --- watching ------------------------------------------------------------------------------------
 
@@ -151,6 +171,16 @@ class SqlLedger(ABC):
                     on_change(changed)
                 except Exception:  # noqa: BLE001, RUF100 - the caller's own code, in a thread that must live on
                     _log.exception("a watcher of the ledger failed")
+
+
+def _inherited() -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_exception(
+        LedgerUnavailable(
+            "this ledger was opened before the process forked; open a client of its own in each process"
+        )
+    )
+    return future
 
 
 def _numbers(account: str, observations: Sequence[Observation]) -> Wants:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+import weakref
 from pathlib import Path
 from types import TracebackType
 
@@ -27,6 +28,7 @@ class FileLock:
         self._path = path
         self._wait_max_s = wait_max_s
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        _open_locks.add(self)
 
     def __enter__(self) -> None:
         give_up_at = time.monotonic() + self._wait_max_s
@@ -48,4 +50,17 @@ class FileLock:
 
     def close(self) -> None:
         """Let go of the file; it stays on disk."""
+        _open_locks.discard(self)
         os.close(self._descriptor)
+
+
+_open_locks: weakref.WeakSet[FileLock] = weakref.WeakSet()
+
+
+def _close_in_child() -> None:
+    """A forked process shares the lock: left open there, it would outlive a holder that is killed."""
+    for lock in tuple(_open_locks):
+        lock.close()
+
+
+os.register_at_fork(after_in_child=_close_in_child)

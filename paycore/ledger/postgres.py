@@ -107,7 +107,6 @@ class PostgresLedger(SqlLedger):
         self._reading = threading.local()
         self._open_readers: list[psycopg.Connection[Any]] = []
         self._listener: Listener | None = None
-        self._is_closed = False
         self._commits = GroupCommit(self._transaction, committed=self._tell, name="paycore-ledger")
 
     def __repr__(self) -> str:
@@ -216,7 +215,7 @@ class PostgresLedger(SqlLedger):
 
     # --- reading and watching ------------------------------------------------------------------------
 
-    def read(self, work: Callable[[Transaction], T]) -> Future[T]:
+    def _read(self, work: Callable[[Transaction], T]) -> Future[T]:
         """Run a read in one of a few threads, so that no event loop waits for the database."""
         try:
             return self._readers.submit(self._read_here, work)
@@ -283,11 +282,7 @@ class PostgresLedger(SqlLedger):
             self._drop_writer()
             raise
 
-    def close(self) -> None:
-        """See `Ledger.close`."""
-        if self._is_closed:
-            return
-        self._is_closed = True
+    def _close(self) -> None:
         self._commits.close()
         if self._listener is not None:
             self._listener.close()

@@ -108,7 +108,6 @@ class SqliteLedger(SqlLedger):
         self._reading = threading.Lock()
         self._watching: threading.Thread | None = None
         self._stopping = threading.Event()
-        self._is_closed = False
         self._commits = GroupCommit(
             self._transaction,
             committed=self._tell,
@@ -142,7 +141,7 @@ class SqliteLedger(SqlLedger):
 
     # --- reading and watching ------------------------------------------------------------------------
 
-    def read(self, work: Callable[[Transaction], T]) -> Future[T]:
+    def _read(self, work: Callable[[Transaction], T]) -> Future[T]:
         """Run a read here and now: on a local file it is over in microseconds."""
         future: Future[T] = Future()
         try:
@@ -215,11 +214,7 @@ class SqliteLedger(SqlLedger):
                 f"INSERT INTO meta VALUES ({migration.number}, '{migration.sha256}', {at});\nCOMMIT;"
             )
 
-    def close(self) -> None:
-        """See `Ledger.close`."""
-        if self._is_closed:
-            return
-        self._is_closed = True
+    def _close(self) -> None:
         self._commits.close()
         self._stopping.set()
         if self._watching is not None and self._watching is not threading.current_thread():

@@ -1,0 +1,89 @@
+"""A process that forks: the child neither uses nor harms the ledger its parent has open."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from paycore import Payment
+from paycore.domain.events import Change, Source
+from paycore.errors import LedgerUnavailable
+from paycore.ledger.base import SqlLedger
+from paycore.ledger.sqlite import SqliteLedger
+from tests.ledger.workload import begun, paid_payment, refunding
+
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+
+def in_child(work: Callable[[], object]) -> int:
+    """The exit code of a forked process: 0 when `work` returned, 1 when it raised, 2 when it took ten seconds."""
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(2))
+        signal.alarm(10)
+        try:
+            work()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_child_is_told_to_open_a_ledger_of_its_own(ledger: SqlLedger) -> None:
+    """Neither a write nor a read hangs or touches the parent's connections: both say what to do."""
+    payment = paid_payment(ledger, "order-1")
+
+    def use() -> None:
+        for future in (
+            ledger.begin(begun("order-2")),
+            ledger.change(payment.id, refunding("back-1"), Source.CALLER),
+            ledger.get(payment.id),
+        ):
+            with pytest.raises(LedgerUnavailable, match="open a client of its own in each process"):
+                future.result(5)
+
+    assert in_child(use) == 0
+    assert ledger.begin(begun("order-3")).result().changed
+    assert ledger.get(payment.id).result() == payment
+
+
+def test_child_that_closes_leaves_the_parent_its_ledger(ledger: SqlLedger) -> None:
+    """Leaving a client's block in the child ends nothing of the parent's."""
+    paid_payment(ledger, "order-1")
+    assert in_child(ledger.close) == 0
+    assert ledger.begin(begun("order-2")).result().changed
+
+
+def test_child_does_not_keep_the_lock_of_a_killed_parent(tmp_path: Path) -> None:
+    """A process killed inside a transaction lets go of the file, also while a process it forked lives on."""
+    path = tmp_path / "ledger.db"
+    reading, writing = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        ledger, inside = SqliteLedger(path), threading.Event()
+        payment = ledger.begin(begun("order-1")).result().payment
+
+        def hold(_payment: Payment, _now: datetime) -> Sequence[Change]:
+            inside.set()
+            time.sleep(60)
+            return []
+
+        ledger.change(payment.id, hold, Source.CALLER)
+        inside.wait(10)
+        if os.fork() == 0:
+            os.write(writing, str(os.getpid()).encode())
+            time.sleep(60)
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(parent, 0)
+    orphan = int(os.read(reading, 32))
+    try:
+        with closing(SqliteLedger(path, wait_max_s=2.0)) as ledger:
+            assert ledger.begin(begun("order-2")).result(10).changed
+    finally:
+        os.kill(orphan, signal.SIGKILL)
