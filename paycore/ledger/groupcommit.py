@@ -106,6 +106,7 @@ class GroupCommit:
         self._committed = committed
         self._queue: SimpleQueue[Unit | None] = SimpleQueue()
         self._closed = False
+        self._closing = threading.RLock()  # nothing is queued behind the end, where it would wait for ever
         self._thread = None if inline else threading.Thread(target=self._run, name=name, daemon=True)
         if self._thread is not None:
             self._thread.start()
@@ -113,21 +114,23 @@ class GroupCommit:
     def submit(self, work: Callable[[Session], T], wants: Callable[[datetime], Wants]) -> Future[T]:
         """Run `work` in a transaction; the future resolves once it is durable, or with its error."""
         unit = Unit(work, wants)
-        if self._closed:
-            unit.future.set_exception(LedgerUnavailable("the ledger is closed"))
-        elif self._thread is None:
-            self._commit([unit])
-        else:
-            self._queue.put(unit)
+        with self._closing:
+            if self._closed:
+                unit.future.set_exception(LedgerUnavailable("the ledger is closed"))
+            elif self._thread is None:
+                self._commit([unit])
+            else:
+                self._queue.put(unit)
         return unit.future
 
     def close(self) -> None:
         """Commit what was submitted, then stop."""
-        if self._closed:
-            return
-        self._closed = True
-        if self._thread is not None:
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
             self._queue.put(None)
+        if self._thread is not None:
             self._thread.join()
 
     def _run(self) -> None:

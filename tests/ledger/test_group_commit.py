@@ -5,13 +5,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from paycore import Payment, Status
 from paycore.domain.events import Change, Source
-from paycore.errors import LedgerCorrupt, LedgerTooNew, NotFound, RefundTooLarge
+from paycore.errors import LedgerCorrupt, LedgerTooNew, LedgerUnavailable, NotFound, RefundTooLarge
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import to_ms
 from paycore.ledger.session import Session
@@ -148,3 +149,29 @@ def test_error_of_a_whole_group_is_one_of_its_own_for_each_caller(ledger: SqlLed
     errors = [future.exception() for future in futures]
     assert [type(error) for error in errors] == [LedgerTooNew] * 3
     assert len({id(error) for error in errors}) == 3
+
+
+class _ClosedMeanwhile:
+    """The writer's queue, on whose ledger somebody calls `close` just before a unit is put into it."""
+
+    def __init__(self, ledger: SqlLedger) -> None:
+        self._queue = ledger._commits._queue
+        self.closing = threading.Thread(target=ledger.close)
+
+    def put(self, unit: object) -> None:
+        if unit is not None:
+            self.closing.start()
+            self.closing.join(0.3)
+        self._queue.put(unit)  # type: ignore[arg-type]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._queue, name)
+
+
+def test_call_while_the_ledger_closes_gets_an_answer(ledger: SqlLedger) -> None:
+    """Nothing is queued behind the end, where its caller would wait for ever."""
+    ledger.begin(begun("order-1")).result()
+    ledger._commits._queue = queue = _ClosedMeanwhile(ledger)  # type: ignore[assignment]
+    assert ledger.begin(begun("order-2")).result(10).changed
+    queue.closing.join(10)
+    assert isinstance(ledger.begin(begun("order-3")).exception(10), LedgerUnavailable)
