@@ -1,12 +1,14 @@
 """`paycore ledger`: verify finds what was tampered with, export hands everything out, migrate goes forward only."""
 
 import hashlib
+import itertools
 import json
 import os
 import signal
 import sqlite3
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,7 +21,8 @@ import pytest
 
 from paycore import Status
 from paycore.cli.files import whole_file
-from paycore.cli.options import UsageProblem
+from paycore.cli.options import GlobalOptions, UsageProblem
+from paycore.cli.output import LINES_AT_ONCE, Output
 from paycore.domain.events import GENESIS, Source, chain_hash
 from paycore.errors import LedgerError
 from paycore.ledger import migrations, mounts, open_ledger
@@ -417,6 +420,18 @@ def test_export_reader_who_leaves_ends_it(ledger: SqlLedger) -> None:
     words = f"({PAYCORE} ledger export; echo $? >&2) | head -1"
     done = subprocess.run(["bash", "-c", words], capture_output=True, text=True, check=False)
     assert (done.stdout.count("\n"), done.stderr) == (1, "0\n"), done
+
+
+def test_export_reads_no_further_than_its_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once nobody reads the lines, no more of them are made."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    lines = (f"line {n}" for n in itertools.count())
+    with open(writing, "w", encoding="utf-8") as nobody:  # noqa: PTH123 - a descriptor, not a path
+        monkeypatch.setattr(sys, "stdout", nobody)
+        Output(GlobalOptions()).stream(lines)
+        monkeypatch.undo()
+    assert next(lines) == f"line {LINES_AT_ONCE}"
 
 
 def test_export_is_utf_8_whatever_the_terminal_takes(cli: Cli, ledger: SqlLedger) -> None:
