@@ -7,6 +7,7 @@ A provider describes requests and reads responses; the core does the sending. A 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Generator, Mapping
 from datetime import datetime
 from typing import Literal, TypeVar
@@ -24,6 +25,10 @@ FLOW_REQUESTS_MAX = 10
 
 NOTIFICATION_MAX = 64 * 1024
 """Bytes of a notification that are taken; a longer one is refused."""
+
+
+CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
+"""Headers of a notification that may be verified and are never kept: they open something, and prove nothing later."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +75,12 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     query: str = ""
     received_at: datetime
+
+    @property
+    def digest(self) -> str:
+        """What tells it from others, SHA-256 in hex: body and query string, however it was delivered."""
+        said = self.body if not self.query else self.body + b"\0?" + self.query.encode()
+        return hashlib.sha256(said).hexdigest()
 
     def __repr__(self) -> str:
         return f"Notification({len(self.body)} bytes)"

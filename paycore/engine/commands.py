@@ -202,12 +202,12 @@ def _check_arrived(notification: Notification) -> None:
     """Refuse what could not be kept, before anybody looks at it."""
     if not isinstance(notification.body, bytes):
         raise InvalidField("body", f"must be the raw bytes, not {type(notification.body).__name__}")
-    heads = "".join(name + value for name, value in notification.headers.items())
+    heads = notification.query + "".join(name + value for name, value in notification.headers.items())
     if "\x00" in heads:
-        raise MalformedNotification("a header has a NUL character")
+        raise MalformedNotification("a header or the query string has a NUL character")
     try:
         length = max(len(notification.body), len(heads.encode()))
     except UnicodeEncodeError:
-        raise MalformedNotification("a header can't be written as UTF-8") from None
+        raise MalformedNotification("a header or the query string can't be written as UTF-8") from None
     if length > NOTIFICATION_MAX:
         raise MalformedNotification(f"longer than {NOTIFICATION_MAX} bytes")

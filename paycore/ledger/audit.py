@@ -17,6 +17,7 @@ from paycore.domain.codec import decode, encode
 from paycore.domain.events import GENESIS, Change, chain_hash
 from paycore.domain.lifecycle import evolve
 from paycore.domain.payment import Operation, Payment
+from paycore.domain.wire import CREDENTIAL_HEADERS
 from paycore.errors import NotFound
 from paycore.ledger.clock import from_ms, to_ms
 from paycore.ledger.history import (
@@ -251,9 +252,6 @@ def _operation_row(payment: Payment, operation: Operation) -> dict[str, object]:
 
 # --- handing it out ----------------------------------------------------------------------------------
 
-WITHHELD = frozenset({"authorization", "proxy-authorization", "cookie"})
-"""Headers of notifications that never leave the ledger: what they hold opens something, and proves nothing."""
-
 
 def export(ledger: Readable) -> Iterator[str]:
     """
@@ -302,4 +300,4 @@ def _shown_headers(notification: StoredNotification) -> dict[str, str] | str:
         headers = msgspec.json.decode(notification.headers, type=dict[str, str])
     except (msgspec.MsgspecError, UnicodeError):
         return ""  # whatever stands there, it is not what paycore wrote
-    return {name: "***" if name.lower() in WITHHELD else value for name, value in headers.items()}
+    return {name: "***" if name.lower() in CREDENTIAL_HEADERS else value for name, value in headers.items()}

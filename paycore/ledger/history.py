@@ -65,6 +65,7 @@ class StoredNotification(NamedTuple):
     digest: str
     received_at: int
     headers: str
+    query: str
     body: bytes
     verdict: str
     payment_id: str | None
@@ -106,7 +107,8 @@ def notifications(ledger: Readable) -> Iterator[StoredNotification]:
     """Every notification kept."""
     last = ("", "")
     while rows := _rows(ledger, _INBOX, (*last, PAGE)):
-        yield from (StoredNotification._make(row)._replace(body=bytes(row[4])) for row in rows)
+        kept = (StoredNotification._make(row) for row in rows)
+        yield from (notification._replace(body=bytes(notification.body)) for notification in kept)
         last = (rows[-1][0], rows[-1][1])
 
 

@@ -248,7 +248,7 @@ class Session:
                 stage.refunds[account, refund.reference] = payment.id
 
     def keep_notification(self, account: str, digest: str, row: Row) -> None:
-        """Keep a notification: when it was received, headers, body, verdict, payment id."""
+        """Keep a notification: when it was received, headers, query, body, verdict, payment id."""
         self._stage.inbox[account, digest] = row
 
     def keep_due(self, payment_id: str, version: int) -> None:
@@ -328,8 +328,8 @@ INSERT_EVENT = (
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 INSERT_NOTIFICATION = (
-    "INSERT INTO inbox (account, digest, received_at, headers, body, verdict, payment_id)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    "INSERT INTO inbox (account, digest, received_at, headers, query, body, verdict, payment_id)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 UPDATE_DUE = "UPDATE payments SET due_at = ? WHERE id = ? AND version = ?"
 POSTPONE = "UPDATE payments SET due_at = ? WHERE id = ? AND version = ? AND due_at > ?"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -182,7 +183,10 @@ class SqliteLedger(SqlLedger):
     # --- opening and closing -------------------------------------------------------------------------
 
     def _open(self, *, read_only: bool) -> sqlite3.Connection:
-        mode = "ro" if read_only else "rwc"
+        if not read_only:
+            # Made here, for its owner alone: a ledger holds personal data. SQLite gives its own files the same mode.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        mode = "ro" if read_only else "rw"
         connection = sqlite3.connect(
             f"{self.path.absolute().as_uri()}?mode={mode}",
             uri=True,

@@ -7,7 +7,6 @@ are plain SQL.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ from paycore.domain.codec import decode, encode
 from paycore.domain.events import GENESIS, Change, Event, Observed, PaymentBegun, Source, chain_hash
 from paycore.domain.lifecycle import evolve
 from paycore.domain.payment import Observation, Payment, Status
-from paycore.domain.wire import Notification
+from paycore.domain.wire import CREDENTIAL_HEADERS, Notification
 from paycore.errors import InvalidField, LedgerCorrupt, NotFound, ReferenceConflict
 from paycore.ledger.api import Committed, Decide, Filter
 from paycore.ledger.clock import from_ms, to_ms
@@ -81,19 +80,20 @@ def record_notification(
     is_evidence: bool,
 ) -> tuple[Committed, ...]:
     """See `Ledger.record_notification`."""
-    digest = hashlib.sha256(notification.body).hexdigest()
+    digest = notification.digest
     payments = [session.payment(owner) for owner in _by_payment(session, account, observations)]
     unchanged = tuple(Committed(payment=payment, events=(), now=session.now) for payment in payments)
     if session.has_notification(account, digest):
         return unchanged
-    headers = encode(dict(notification.headers)).decode()
+    kept = {name: value for name, value in notification.headers.items() if name not in CREDENTIAL_HEADERS}
     folded = _fold_observations(session, account, observations, Source.NOTIFICATION) if is_evidence else []
     session.keep_notification(
         account,
         digest,
         (
             to_ms(notification.received_at),
-            headers,
+            encode(kept).decode(),
+            notification.query,
             notification.body,
             "evidence" if is_evidence else "hint",
             payments[0].id if payments else None,

@@ -3,6 +3,7 @@
 import os
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import tempfile
@@ -95,6 +96,20 @@ def open_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
+
+
+def test_made_for_its_owner_alone(path: Path) -> None:
+    """A ledger holds personal data: whatever the umask, nobody else reads it or its companions."""
+    before = os.umask(0)
+    try:
+        with closing(SqliteLedger(path)) as ledger:
+            paid_payment(ledger, "order-1")
+            modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes == dict.fromkeys(
+        [path.name, f"{path.name}-lock", f"{path.name}-wal", f"{path.name}-shm"], 0o600
+    )
 
 
 def test_read_only_file_and_folder(open_folder: Path) -> None:

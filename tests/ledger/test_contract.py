@@ -212,6 +212,31 @@ def test_notification_is_kept_once(database: Database) -> None:
     ]
 
 
+def test_notification_by_its_query_string_is_another_when_that_differs(ledger: SqlLedger) -> None:
+    """Where a provider says everything in the query string, what it says next is not a repetition."""
+    payment = pending_payment(ledger, "order-1")
+
+    def record(query: str, status: Status) -> bool:
+        notification = replace(notice(b"", ledger.now()), query=query)
+        said = [seen(payment.order_number, status)]
+        (committed,) = ledger.record_notification(ACCOUNT, notification, said, is_evidence=True).result()
+        return committed.changed
+
+    record("status=WAIT", Status.PENDING)
+    assert record("status=PAID", Status.PAID)
+    assert not record("status=PAID", Status.PAID)
+    kept = ledger.read(lambda tx: tx.all("SELECT query FROM inbox ORDER BY query")).result()
+    assert kept == [("status=PAID",), ("status=WAIT",)]
+
+
+def test_notification_is_kept_without_credentials(ledger: SqlLedger) -> None:
+    """A signature is evidence; what opens something is not, and is not kept."""
+    headers = {"x-sign": "s", "authorization": "CANARY", "proxy-authorization": "CANARY", "cookie": "CANARY"}
+    notification = replace(notice(b"paid", ledger.now()), headers=headers)
+    ledger.record_notification(ACCOUNT, notification, [], is_evidence=False).result()
+    assert ledger.read(lambda tx: tx.all("SELECT headers FROM inbox")).result() == [('{"x-sign":"s"}',)]
+
+
 def test_notification_as_hint_makes_its_payment_due_now(ledger: SqlLedger) -> None:
     """What is no evidence moves no money; it makes somebody ask."""
     payment = pending_payment(ledger, "order-1")
