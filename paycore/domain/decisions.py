@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from paycore.domain.events import Change, OperationBegun, OperationEnded, OperationSent, ProvenAbsent
-from paycore.domain.lifecycle import numbered, refund_operation
+from paycore.domain.lifecycle import is_needless, numbered, refund_operation
 from paycore.domain.money import Money
 from paycore.domain.payment import (
     Failure,
@@ -233,6 +233,18 @@ def begin_close(
         return send_again(payment, running.id, now, deadline)
     operation = new_operation(OperationKind.CLOSE, numbering, now, deadline)
     return [OperationBegun(operation=replace(operation, replaces=replaces))]
+
+
+def withdraw(
+    payment: Payment, *, product: Product, numbering: Numbering, now: datetime, deadline: timedelta
+) -> list[Change]:
+    """Close the order now in force, where an earlier one took the money; nothing when that was tried."""
+    if not is_needless(payment) or not product.close:
+        return []
+    tried = closing(payment, payment.order_number)
+    if tried is None:
+        return [OperationBegun(operation=new_operation(OperationKind.CLOSE, numbering, now, deadline))]
+    return send_again(payment, tried.id, now, deadline) if tried.state is OperationState.INTENT else []
 
 
 def closing(payment: Payment, number: str) -> Operation | None:

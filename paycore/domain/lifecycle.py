@@ -308,6 +308,13 @@ def has_earlier_number(payment: Payment) -> bool:
     return sum(op.kind is OperationKind.CREATE for op in payment.operations) > 1
 
 
+def is_needless(payment: Payment) -> bool:
+    """Whether the order now in force can still be paid, although an earlier one took the money."""
+    observed = payment.creation.observed
+    is_open = Status.PENDING in observed and not any(status.is_final for status in observed)
+    return is_open and bool(payment.charges)
+
+
 def is_being_replaced(payment: Payment, creation: Operation) -> bool:
     """Whether this order was closed by us so that the same payment can have a new number."""
     return any(

@@ -4,7 +4,8 @@ What to do next about an operation whose outcome is not known, after the provide
 Query first. Found: the observation settled it. Proven absent: send the *same* number again. Found but
 its link was in the lost reply: send the same number again where that gives the same order; elsewhere, or
 refused as duplicate: close the old order, and only when that is confirmed give the payment a new number,
-which is sent until it has left. Never two payable orders for one payment.
+which is sent until it has left. Never two payable orders for one payment: when a closed order takes money all
+the same, its successor is withdrawn.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from datetime import datetime
 import msgspec
 
 from paycore.domain.decisions import closing, may_send
-from paycore.domain.lifecycle import has_earlier_number
+from paycore.domain.lifecycle import has_earlier_number, is_needless
 from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, Status
 from paycore.domain.provider import Capabilities, CreateResend
 
@@ -39,7 +40,11 @@ class Renumber(msgspec.Struct, frozen=True):
     """The old order is closed and confirmed: make the order anew under a new number."""
 
 
-Move = SendAgain | GiveUp | Replace | Renumber
+class Withdraw(msgspec.Struct, frozen=True):
+    """Close the order now in force, which is not needed: an earlier one took the money."""
+
+
+Move = SendAgain | GiveUp | Replace | Renumber | Withdraw
 
 
 def next_move(
@@ -52,9 +57,7 @@ def next_move(
     """
     creation = payment.creation
     if payment.charges:
-        # Paid by an earlier order: one that never arrived must not be sent any more.
-        is_absent = creation.is_uncertain and creation.absent_at is not None
-        return GiveUp(creation) if is_absent else _next_for_others(payment, now)
+        return _next_for_paid(payment, creation, capabilities, now)
     if payment.status is Status.PENDING and Status.CLOSED in creation.observed:
         return Renumber()
     if creation.state is OperationState.INTENT and has_earlier_number(payment):
@@ -64,6 +67,18 @@ def next_move(
         if move is not None:
             return move
     return _next_for_others(payment, now)
+
+
+def _next_for_paid(
+    payment: Payment, creation: Operation, capabilities: Capabilities, now: datetime
+) -> Move | None:
+    """An order that never arrived must not be sent any more, and one that is open not be paid any more."""
+    if creation.is_uncertain and creation.absent_at is not None:
+        return GiveUp(creation)
+    move = _next_for_others(payment, now)
+    if move is not None or not is_needless(payment):
+        return move
+    return Withdraw() if _can_close(payment, creation, capabilities) else None
 
 
 def _next_for_creation(
@@ -97,12 +112,15 @@ def _recover_action(payment: Payment, creation: Operation, capabilities: Capabil
     # Where a number that is there would be refused, sending it again can only do harm.
     if capabilities.create_resend is CreateResend.SAME_RESULT and not creation.is_duplicate:
         return SendAgain(creation)
+    return Replace() if _can_close(payment, creation, capabilities) else None
+
+
+def _can_close(payment: Payment, creation: Operation, capabilities: Capabilities) -> bool:
+    """Whether this order can be closed, and that was not tried before."""
     product = capabilities.product(payment.method, payment.channel)
     closed_before = closing(payment, creation.number)
     was_tried = closed_before is not None and closed_before.state is not OperationState.INTENT
-    if product is None or not product.close or was_tried:
-        return None
-    return Replace()
+    return product is not None and product.close and not was_tried
 
 
 def _next_for_others(payment: Payment, now: datetime) -> Move | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import zlib
 from datetime import datetime, timedelta
 
-from paycore.domain.lifecycle import has_earlier_number
+from paycore.domain.lifecycle import has_earlier_number, is_needless
 from paycore.domain.payment import OperationState, Payment, Status
 
 INTERVAL_MIN_S = 2.0
@@ -39,8 +39,9 @@ def due_at(payment: Payment, now: datetime) -> datetime | None:
     When to look at `payment` next, None when there is nothing to look for.
 
     Under way: once no answer can come any more. Uncertain or pending, or made anew and not sent yet: by age.
-    Expiring: at its expiry at the latest. Settled, and an order of it was closed: a few late checks, also
-    when a later order was paid, for then it may be paid twice. Otherwise settled: not any more.
+    Expiring: at its expiry at the latest. Paid by one order while another is open: by age, for it may be
+    paid twice. Settled, and an order of it was closed: a few late checks, also when a later order was paid.
+    Otherwise settled: not any more.
     """
     under_way = [
         op.quiet_at for op in payment.operations if op.state is OperationState.SENT and op.quiet_at > now
@@ -57,7 +58,8 @@ def due_at(payment: Payment, now: datetime) -> datetime | None:
 
 def _is_open(payment: Payment) -> bool:
     waits = payment.status in (Status.PENDING, Status.UNKNOWN) or _is_unsent_successor(payment)
-    return waits or payment.uncertain or any(refund.is_open for refund in payment.refunds)
+    waits = waits or payment.uncertain or is_needless(payment)
+    return waits or any(refund.is_open for refund in payment.refunds)
 
 
 def _is_unsent_successor(payment: Payment) -> bool:

@@ -159,6 +159,8 @@ class Settling:
                 return (yield from self.close_order(account, payment, Source.RECOVERY, replaces=True))
             case recovery.Renumber():
                 return (yield from self.renumber(account, payment, auth_code))
+            case recovery.Withdraw():
+                return (yield from self.withdraw(account, payment))
 
     def send_again(
         self, account: Account, payment: Payment, operation_id: str, auth_code: Secret | None
@@ -207,6 +209,19 @@ class Settling:
 
         close = decide if source is Source.CALLER else as_seen(payment, decide)
         return (yield from self._attempts.change_and_send(account, payment.id, close, source))
+
+    def withdraw(self, account: Account, payment: Payment) -> Program[Payment]:
+        """Close the order now in force, since an earlier one took the money."""
+        product, numbering = product_of(account, payment), self._attempts.numbering()
+
+        def decide(payment: Payment, now: datetime) -> Sequence[Change]:
+            same = msgspec.structs.replace(numbering, number=payment.order_number)
+            return decisions.withdraw(
+                payment, product=product, numbering=same, now=now, deadline=account.deadline
+            )
+
+        close = as_seen(payment, decide)
+        return (yield from self._attempts.change_and_send(account, payment.id, close, Source.RECOVERY))
 
 
 def as_seen(seen: Payment, decide: Decide) -> Decide:

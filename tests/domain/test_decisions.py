@@ -19,6 +19,7 @@ from paycore.domain.decisions import (
     renumber,
     send_again,
     take_silence,
+    withdraw,
 )
 from paycore.domain.events import Change, OperationBegun, OperationEnded, OperationSent, ProvenAbsent
 from paycore.domain.payment import Failure, OperationKind, OperationState, Order
@@ -175,6 +176,28 @@ def test_renumber_after_a_refused_account_and_after_a_confirmed_close() -> None:
 def test_renumber_never_beside_a_payable_or_settled_order(history: History) -> None:
     """Unknown, payable, declined, closed for good or paid: no second number."""
     assert renumber(history.payment, NUMBERING, QUIET, DEADLINE) == []
+
+
+def test_withdrawing_closes_the_order_nobody_needs_any_more() -> None:
+    """Only an open order beside one that took the money, only once, and only where closing is offered."""
+    options = {"numbering": NUMBERING, "now": QUIET, "deadline": DEADLINE}
+    history = paid_after_closing(OperationState.UNKNOWN).sees(Status.PENDING, "N2")
+    (change,) = withdraw(history.payment, product=product(), **options)
+    assert isinstance(change, OperationBegun)
+    assert (change.operation.kind, change.operation.replaces) == (OperationKind.CLOSE, False)
+    assert withdraw(history.payment, product=product(close=False), **options) == []
+    closed = history.closing(OperationState.INTENT)
+    assert withdraw(closed.payment, product=product(), **options) == [
+        OperationSent(operation_id="close-N2", sent_at=QUIET, quiet_at=QUIET + DEADLINE)
+    ]
+    assert withdraw(closed.ended(OperationState.DONE, "close-N2").payment, product=product(), **options) == []
+
+
+@pytest.mark.parametrize("history", [History(), History().accepted(), paid()])
+def test_withdrawing_leaves_every_other_order_alone(history: History) -> None:
+    """Unknown, payable or paid itself: the payment needs it."""
+    options = {"numbering": NUMBERING, "now": QUIET, "deadline": DEADLINE}
+    assert withdraw(history.payment, product=product(), **options) == []
 
 
 # --- refunds -----------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 from paycore import Status
 from paycore.domain.payment import OperationState
 from paycore.domain.provider import CreateResend
-from paycore.domain.recovery import GiveUp, Move, Renumber, Replace, SendAgain, next_move
+from paycore.domain.recovery import GiveUp, Move, Renumber, Replace, SendAgain, Withdraw, next_move
 from tests.domain.histories import NOW, QUIET, History, capabilities, product
 
 SAME, REFUSED, UNSAFE = CreateResend.SAME_RESULT, CreateResend.REFUSED_AS_DUPLICATE, CreateResend.UNSAFE
@@ -182,11 +182,21 @@ def test_newer_number_that_never_arrived_is_given_up_once_the_old_one_is_paid() 
     assert move(history) == GiveUp(history.payment.operation("create-N2"))
 
 
-def test_newer_number_that_arrived_needs_no_link_once_the_old_one_is_paid() -> None:
-    """The order is known to be there, and nobody is to be sent to it: nothing is outstanding."""
+def test_newer_number_that_arrived_is_withdrawn_once_the_old_one_is_paid() -> None:
+    """It needs no link any more, for nobody is to pay it: it is closed, once."""
     history = late_money_on_the_old_number().sees(Status.PENDING, "N2")
     assert (history.payment.status, history.payment.uncertain) == (Status.PAID, False)
-    assert move(history) is None
+    assert move(history) == Withdraw()
+    assert move(history, close=False) is None
+    history.closing(OperationState.UNKNOWN)
+    assert move(history) == SendAgain(history.payment.operation("close-N2"))
+    assert move(history.ended(OperationState.REJECTED, "close-N2")) is None
+
+
+def test_newer_number_that_ended_is_not_withdrawn() -> None:
+    """Closed, failed or paid too: nothing is open."""
+    for status in (Status.CLOSED, Status.FAILED, Status.PAID):
+        assert move(late_money_on_the_old_number().sees(Status.PENDING, "N2").sees(status, "N2")) is None
 
 
 def test_settled_payments_need_no_move() -> None:

@@ -105,6 +105,16 @@ def test_closed_order_is_looked_at_late_when_its_successor_was_paid() -> None:
     assert due_at(history.sees(Status.PAID).payment, NOW) is None
 
 
+def test_open_order_beside_a_paid_one_is_looked_at_by_age() -> None:
+    """A closed order took money and its successor can still be paid: until that ends it is asked about."""
+    history = History().accepted().closing(replaces=True).sees(Status.CLOSED).renumbered("N2")
+    history.sees(Status.PENDING, "N2").sees(Status.PAID)
+    history.ended(OperationState.DONE, "close-N1").ended(OperationState.DONE, "create-N2")
+    assert history.payment.status is Status.PAID
+    assert in_s(history) <= 1.2 * INTERVAL_MIN_S
+    assert due_at(history.sees(Status.CLOSED, "N2").payment, NOW) == NOW + LATE_CHECKS[0]
+
+
 def test_expiry_is_not_slept_through() -> None:
     """At its expiry at the latest; past it by age again."""
     soon = NOW + timedelta(seconds=1)

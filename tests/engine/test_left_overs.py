@@ -7,7 +7,7 @@ import pytest
 
 from paycore import Payment, Status
 from paycore.domain.events import Source
-from paycore.domain.payment import OperationState
+from paycore.domain.payment import OperationState, ReviewReason
 from paycore.domain.provider import CreateResend
 from paycore.domain.wire import Notification, Request, Response
 from paycore.errors import AccountRefused
@@ -92,7 +92,7 @@ def test_close_of_a_killed_process_is_sent_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arrived", [False, True])
 def test_paid_by_an_earlier_order_leaves_nothing_open(tmp_path: Path, arrived: bool) -> None:
-    """Late money for a replaced order settles the payment, also when the new order's reply was lost."""
+    """Late money for a replaced order settles the payment and closes the new order, also when its reply was lost."""
     bench = Bench(tmp_path)
     held = bench.hold(bench.create())
     bench.gateway.handle(held.effect.request)
@@ -110,6 +110,25 @@ def test_paid_by_an_earlier_order_leaves_nothing_open(tmp_path: Path, arrived: b
     payment = bench.payment()
     assert (payment.status, payment.review, payment.uncertain) == (Status.PAID, True, False)
     assert [charge.number for charge in payment.charges] == [first.number]
+    assert [order.status for order in bench.gateway.orders] == ["paid", "closed"][: len(bench.gateway.orders)]
+    assert len(bench.gateway.orders) == 1 + arrived
+
+
+def test_late_money_on_both_orders_is_known(tmp_path: Path) -> None:
+    """The replaced order and its successor are both paid, and nobody notifies: it is found, and needs review."""
+    bench = Bench(tmp_path)
+    held = bench.hold(bench.create())
+    bench.gateway.handle(held.effect.request)
+    bench.pass_time(TIMEOUT_S)
+    bench.work(PROOF_S + 60)
+    first, second = bench.gateway.orders
+    assert (first.status, second.status) == ("closed", "pending")
+    first.status = "paid"
+    bench.run(bench.settling.ask(bench.account, [bench.payment()], Source.POLL))
+    second.status = "paid"
+    bench.work(60)
+    assert bench.payment().paid_minor == 2 * 8800
+    assert bench.payment().review_reasons == (ReviewReason.PAID_AFTER_CLOSING, ReviewReason.PAID_TWICE)
 
 
 def _without_new_orders(bench: Bench, *, arrived: bool) -> Callable[[Request], Response]:
