@@ -204,8 +204,9 @@ class SimGateway(ToyGateway):
         body = msgspec.json.encode(order.record())
         headers = {toy.SIGNATURE_HEADER: toy.sign(body, self.key)}
         # What is told long after the faults are over may be lost all the same.
-        weather = self._world.plan.weather if order.is_late_money else self._world.weather
-        self._world.outside.announce(body, headers, weather)
+        is_untold = order.is_late_money and self._happens(self._world.plan.weather.late_money_untold)
+        if not is_untold:
+            self._world.outside.announce(body, headers)
 
     def _happens(self, likelihood: float) -> bool:
         return self._rng.random() < likelihood

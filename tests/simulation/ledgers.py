@@ -32,6 +32,8 @@ ANSWERED_MAX_S = 0.005
 """How long its answer takes."""
 SLOW_MAX_S = 3.0
 """How long either takes when the ledger is slow."""
+AFTER_CHANGE = 4.0
+"""How much more often a process dies or stands still where it matters most: right after it changed something."""
 NOTICED_MAX_S = 0.05
 """How late a process hears of a change."""
 
@@ -141,12 +143,16 @@ class Door:
         else:
             self._world.scheduler.log(asked.who, f"refused: {type(error).__name__}")
             self._world.witness.failed_in_ledger(asked.who, error)
-        self._process.risk()
+        self._process.risk(AFTER_CHANGE if _has_changed(done) else 1.0)
         if self._process.happens("answer_lost"):
             self._world.scheduler.log(asked.who, "the ledger's answer is lost")
             self._world.witness.never_learns(asked.process, asked.who)
             error = LedgerUnavailable("not any more")
         self._process.later(self._takes_s(ANSWERED_MAX_S), _resolve, future, done, error)
+
+
+def _has_changed(done: Future[Any]) -> bool:
+    return done.exception() is None and any(changed_ids(done.result()))
 
 
 def _resolve(future: Future[Any], done: Future[Any], error: BaseException | None) -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from paycore.errors import LedgerError, NotificationError
 from paycore.testing import toy
-from tests.simulation.plan import FAULTS_END_S, Weather
+from tests.simulation.plan import FAULTS_END_S
 
 if TYPE_CHECKING:
     from tests.simulation.processes import Process
@@ -51,9 +51,9 @@ class Outside:
             self._shown.add(url)
             self._world.scheduler.after(pays_in_s, self._world.gateway.pay, url)
 
-    def announce(self, body: bytes, headers: dict[str, str], weather: Weather) -> None:
+    def announce(self, body: bytes, headers: dict[str, str]) -> None:
         """The gateway has something to tell; it tries until it is answered, unless it loses its way."""
-        letter = Letter(body, headers)
+        letter, weather = Letter(body, headers), self._world.weather
         if self._rng.random() >= weather.notification_lost:
             self._world.scheduler.after(self._rng.uniform(0.05, 8), self._deliver, letter, TRIES_MAX)
         if self._rng.random() < weather.notification_repeated:

@@ -49,6 +49,7 @@ class Weather(msgspec.Struct, frozen=True, kw_only=True):
     notification_lost: float
     notification_repeated: float
     late_money: float
+    late_money_untold: float
     declined: float
     refund_waits: float
     refund_fails: float
@@ -146,7 +147,7 @@ def _draw_stops(rng: Random, applications: int, workers: int) -> tuple[tuple[str
 
 def _draw_weather(rng: Random) -> Weather:
     """From nearly calm to a storm; each fault with its own strength."""
-    storm = rng.uniform(0.1, 1.0)
+    storm = rng.uniform(0.2, 1.2)
 
     def upto(most: float) -> float:
         return storm * rng.uniform(0.2, 1.0) * most
@@ -174,7 +175,8 @@ def _draw_weather(rng: Random) -> Weather:
         gives_up=upto(0.15),
         notification_lost=upto(0.5),
         notification_repeated=upto(0.5),
-        late_money=upto(0.6),
+        late_money=upto(0.8),
+        late_money_untold=upto(1.0),
         declined=upto(0.15),
         refund_waits=upto(0.6),
         refund_fails=upto(0.4),
@@ -209,12 +211,16 @@ def _draw_purchase(rng: Random, reference: str, applications: int, callers: int 
 def _draw_rush(rng: Random, reference: str, applications: int) -> Purchase:
     """Up to six callers, most of them there from the beginning, who want refunds as soon as it is paid."""
     purchase = _draw_purchase(rng, reference, applications, callers=6)
-    refunds = _draw_refunds(rng, reference, purchase.callers[0].amount_minor)
+    amount = purchase.callers[0].amount_minor
+    refunds = tuple(
+        replace(refund, amount_minor=rng.randint(amount // 2, amount))
+        for refund in _draw_refunds(rng, reference, amount)
+    )
     callers = (
         replace(
             caller,
             starts_in_s=rng.choice((0.0, caller.starts_in_s)),
-            refunds=refunds,
+            refunds=tuple(rng.sample(refunds, len(refunds))),
             steps=("wait", "refund") if refunds else caller.steps,
         )
         for caller in purchase.callers

@@ -111,20 +111,24 @@ class Process:
 
     # --- what can happen at any step -------------------------------------------------------------------
 
-    def risk(self) -> None:
-        """Here the process may die, or stand still: suspended, swapped out, or collecting garbage."""
-        if self.happens("crash") and self.is_alive:
+    def risk(self, times: float = 1.0) -> None:
+        """
+        Here the process may die, or stand still: suspended, swapped out, or collecting garbage.
+
+        `times`: how much more likely than elsewhere.
+        """
+        if self.happens("crash", times) and self.is_alive:
             self.crash()
-        elif self.happens("pause"):
+        elif self.happens("pause", times):
             now_s = self.world.scheduler.monotonic()
-            until_s = round(now_s + self.rng.uniform(0.5, 90), 3)
+            until_s = round(now_s + self.rng.uniform(0.5, self.rng.choice((5, 90))), 3)
             self.lost_s += until_s - max(now_s, self._still_until_s)
             self._still_until_s = until_s
             self.world.scheduler.log(self.name, f"pauses until {until_s:.3f}")
 
-    def happens(self, fault: str) -> bool:
+    def happens(self, fault: str, times: float = 1.0) -> bool:
         """Whether this fault of the weather happens now."""
-        return self.rng.random() < self.world.weather.chance(fault)
+        return self.rng.random() < self.world.weather.chance(fault) * times
 
     @property
     def stands_still_s(self) -> float:

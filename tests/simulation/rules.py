@@ -77,6 +77,15 @@ def _paid_is_not_ordered_again(before: Payment | None, payment: Payment, _gatewa
             yield "what is paid is not ordered again", f"{op.number} was sent"
 
 
+def _link_is_kept(before: Payment | None, payment: Payment, _gateway: SimGateway) -> Broken:
+    """An order makes room for another only where its link is lost."""
+    if before is None or before.action is None or payment.order_number != before.order_number:
+        return
+    for op in payment.operations[len(before.operations) :]:
+        if op.replaces:
+            yield "an order with a link is kept", f"{op.number} is to be replaced"
+
+
 def _silence_is_true(_before: Payment | None, payment: Payment, gateway: SimGateway) -> Broken:
     for op in payment.operations:
         if op.kind is OperationKind.CLOSE or not gateway.knows(op.number):
@@ -117,6 +126,7 @@ _RULES: tuple[Rule, ...] = (
     _status_moves_up,
     _refunds_fit,
     _paid_is_not_ordered_again,
+    _link_is_kept,
     _silence_is_true,
     _end_is_true,
     _charges_are_true,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 from random import Random
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
@@ -65,8 +66,9 @@ FATES: dict[str, Callable[[Times], Draft]] = {
 class Exchange:
     """One request on its way, and the gateway's response once there is one."""
 
-    def __init__(self, request: Request, fate: str, draft: Draft) -> None:
+    def __init__(self, request: Request, sent_at: datetime, fate: str, draft: Draft) -> None:
         self.request = request
+        self.sent_at = sent_at
         self.fate = fate
         self.arrives_in_s, self.heard_in_s, self.answer = draft
         self.response: Response | None = None
@@ -82,7 +84,8 @@ class Wire:
     def send(self, who: str, request: Request, left_s: float) -> Exchange:
         """Decide the request's fate and set it on its way; from here on it has left its process."""
         fate = draw_fate(self._rng, self._world.weather)
-        exchange = Exchange(request, fate, FATES[fate](self._draw_times(left_s)))
+        now = self._world.ledger.now()
+        exchange = Exchange(request, now, fate, FATES[fate](self._draw_times(left_s)))
         self._world.scheduler.log(who, f"-> {request.path} {request.body.decode()} ({fate})")
         if fate not in UNREACHABLE:
             self._world.witness.sent(request)
@@ -107,6 +110,7 @@ class Wire:
         )
 
     def _arrive(self, exchange: Exchange) -> None:
+        self._world.witness.arrived(exchange.request, exchange.sent_at)
         is_safe = self._world.plan.duplicates != "charge_blindly"
         if exchange.fate == "repeated" and is_safe:
             self._world.gateway.handle(exchange.request)  # by a proxy, whose first try went unanswered

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -53,6 +54,7 @@ class Witness:
         self._versions: dict[tuple[str, int], Payment] = {}
         self._recorded_events: set[EventKey] = set()
         self._owners: dict[str, str] = {}
+        self._absent_at: dict[str, datetime] = {}
         self._references: dict[str, str] = {}
 
     def violated(self, rule: str, what: str) -> None:
@@ -77,21 +79,30 @@ class Witness:
         if not any(self._world.ledger.now() <= op.quiet_at for op in sent):
             self.violated("nothing is sent past its time", f"{request.path} {number}")
 
+    def arrived(self, request: Request, sent_at: datetime) -> None:
+        """A request arrives that left its process then; nobody may have taken it for lost for certain."""
+        if request.path not in ("/orders", "/refunds"):
+            return
+        number = msgspec.json.decode(request.body)["number"]
+        absent_at = self._absent_at.get(number)
+        if absent_at is not None and sent_at < absent_at:
+            self.violated("absent has not arrived", f"{request.path} {number} arrives, absent at {absent_at}")
+
     def made(self, order: SimOrder, payable: list[SimOrder]) -> None:
         """The gateway has made an order; `payable` were open or paid already for the same payment."""
         if payable:
             known = ", ".join(f"{other.id} ({other.status})" for other in payable)
             self.violated("one payable order", f"{order.reference} got {order.id} beside {known}")
-        self._arrived(order)
+        self._judge_again(order)
 
     def refunded(self, refund: SimOrder, others: list[SimOrder]) -> None:
         """The gateway has begun a refund; `others` are going on or done already, by the same reference."""
         if others:
             known = ", ".join(f"{other.id} ({other.status})" for other in others)
             self.violated("refunded once", f"{refund.reference} got {refund.id} beside {known}")
-        self._arrived(refund)
+        self._judge_again(refund)
 
-    def _arrived(self, order: SimOrder) -> None:
+    def _judge_again(self, order: SimOrder) -> None:
         """What the ledger takes for not sent, absent or over must not come after all."""
         payment = self._owner(order.number)
         if payment is not None:
@@ -134,6 +145,8 @@ class Witness:
             self.violated("one reference, one payment", f"{payment.reference} names {payment.id} too")
         for operation in payment.operations:
             self._owners[operation.number] = payment.id
+            if operation.absent_at is not None:
+                self._absent_at[operation.number] = operation.absent_at
         for rule, what in broken_rules(before, payment, self._world.gateway):
             self.violated(rule, f"{payment.id}: {what}")
 
