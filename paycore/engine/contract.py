@@ -11,8 +11,7 @@ from __future__ import annotations
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -125,8 +124,8 @@ def read_outcome(
 
 def read_observations(account: Asked, observations: Sequence[Observation]) -> Sequence[Observation]:
     """What a notification says, checked and with secrets masked."""
-    read = _read(account, "verify", Found(observations=tuple(observations)), Found, account.secrets)
-    return read.observations
+    found = ask(account, "verify", lambda: Found(observations=tuple(observations)))
+    return _read(account, "verify", found, Found, account.secrets).observations
 
 
 def _read(account: Asked, stage: str, value: object, kind: type[T], secrets: Sequence[Secret]) -> T:
@@ -134,7 +133,8 @@ def _read(account: Asked, stage: str, value: object, kind: type[T], secrets: Seq
     try:
         read = _read_back(value, kind)
     except Exception as error:  # noqa: BLE001 - whatever a stranger's value does when it is looked at
-        problem = re.sub(r"'.*'", "'...'", str(error), flags=re.DOTALL)[:200]
+        words = re.sub(r"'.*'", "'...'", str(error), flags=re.DOTALL)
+        problem = mask(words, secrets)[:200]
     else:
         return masked(read, secrets)
     raise _misused(account, stage, f"what it returned can't be recorded: {problem}")
@@ -145,27 +145,29 @@ def _read_back(value: object, kind: type[T]) -> T:
         raise TypeError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
     written = encode(value)
     read = decode(written, kind)
-    count = len(read.observations) if isinstance(read, Found) else 1
-    if len(written) > TOLD_MAX * max(1, count):
+    observations = _observations(read)
+    if len(written) > TOLD_MAX * max(1, len(observations)):
         raise ValueError(f"Expected at most {TOLD_MAX} bytes, got {len(written)}")
-    if any(at.tzinfo is None for at in _times(read)):
+    times = [seen.occurred_at for seen in observations]
+    times += [read.expires_at] if isinstance(read, Created) else []
+    if any(at is not None and at.tzinfo is None for at in times):
         raise ValueError("Expected times with their zone")
+    if not all((seen.provider_id or "").isprintable() for seen in observations):
+        raise ValueError("Expected a printable `provider_id`")
     return read
 
 
-def _times(value: object) -> Iterator[datetime]:
-    """Every moment the plugin tells of."""
-    match value:
-        case Created(observation=seen, expires_at=expires_at):
-            yield from [at for at in (seen.occurred_at, expires_at) if at is not None]
+def _observations(read: object) -> Sequence[Observation]:
+    """Every observation a plugin's value holds."""
+    match read:
         case Found(observations=observations):
-            yield from (seen.occurred_at for seen in observations if seen.occurred_at is not None)
-        case Unknown(observation=seen) if seen is not None and seen.occurred_at is not None:
-            yield seen.occurred_at
-        case PaymentObservation(occurred_at=at) | RefundObservation(occurred_at=at) if at is not None:
-            yield at
+            return observations
+        case Created(observation=seen) | Unknown(observation=seen) if seen is not None:
+            return (seen,)
+        case PaymentObservation() | RefundObservation():
+            return (read,)
         case _:
-            return
+            return ()
 
 
 def _with_safe_action(account: Asked, created: Created, secrets: Sequence[Secret]) -> Done[Created] | Unknown:

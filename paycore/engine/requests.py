@@ -118,7 +118,7 @@ def _check_fields(request: CreateRequest, product: Product) -> None:
             raise InvalidField(field, f"is needed for {product.method}/{product.channel}")
         if value is not None and field not in known:
             raise NotSupported(f"{product.method}/{product.channel} takes no {field}")
-        if isinstance(value, str | Secret):
+        if value is not None and field != "expires_in_s":
             check_text(field, value.reveal() if isinstance(value, Secret) else value)
     for name, value in request.extra.items():
         if name not in product.extra:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import msgspec
 
@@ -75,9 +75,12 @@ class ToySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     notifications_trusted: bool = True
 
 
+Word = Annotated[str, msgspec.Meta(pattern=r"\A[ -~]*\Z", max_length=256)]
+
+
 class _Answer(msgspec.Struct, kw_only=True):
-    error: str | None = None
-    id: str = ""
+    error: Word | None = None
+    id: Word = ""
     status: str = ""
     url: str | None = None
     minor: int | None = None
@@ -87,7 +90,7 @@ class _Answer(msgspec.Struct, kw_only=True):
 class _Record(msgspec.Struct, kw_only=True):
     number: str
     kind: Literal["payment", "refund"]
-    id: str
+    id: Word
     status: str
     minor: int
     currency: str
@@ -157,7 +160,7 @@ class ToyProvider:
         numbers = [order.number for order in orders]
         response = yield _post("/query", {"numbers": numbers})
         try:
-            records = msgspec.json.decode(response.body, type=_Records).records
+            records = _read(response, _Records).records
             observations = tuple(map(_observation, records))
         except UNREADABLE:
             return Unknown(problem=f"HTTP {response.status} without records")
@@ -220,10 +223,16 @@ def _call(path: str, fields: dict[str, Any], read: Callable[[_Answer], T]) -> Fl
     """One request, and its answer as `read` has it; unknown when it can't be read."""
     response: Response = yield _post(path, fields)
     try:
-        answer = msgspec.json.decode(response.body, type=_Answer)
+        answer = _read(response, _Answer)
         return read(answer) if answer.error is None else _refusal(answer.error)
     except UNREADABLE:
         return Unknown(problem=f"HTTP {response.status} without an answer")
+
+
+def _read(response: Response, kind: type[T]) -> T:
+    if response.status != 200:
+        raise ValueError("only 200 is an answer")
+    return msgspec.json.decode(response.body.decode(), type=kind)  # fields it does not know may not be UTF-8
 
 
 def _created(order: CreateOrder, answer: _Answer) -> CreateReply:

@@ -30,6 +30,9 @@ Text = str | int | None
 QFPAY_ZONE = timezone(timedelta(hours=8))
 """`sysdtm`, `paydtm` and the ranges of a query are QFPay's clock, UTC+8 (inferred from samples, §1)."""
 
+MESSAGE_MAX = 256 * 1024
+"""Bytes; a page of a hundred records, the most we ask for, has some sixty thousand."""
+
 _TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 _DIGITS = re.compile(r"[0-9]{1,15}", re.ASCII)
 _WORDS_LENGTH_MAX = 256
@@ -222,7 +225,9 @@ class Notice(Trade, frozen=True, kw_only=True):
 
 
 def read_message(body: bytes, shape: type[T]) -> T:
-    """A whole reply or notification as `shape`; `Malformed` also when it names a field twice."""
+    """A whole reply or notification as `shape`; `Malformed` also when it is too long or names a field twice."""
+    if len(body) > MESSAGE_MAX:
+        raise Malformed(f"longer than {MESSAGE_MAX} bytes")
     message = decode(body, shape)
     try:
         _NAMES.decode(body.decode())
