@@ -1,0 +1,9 @@
+"""
+Hostile input, against paycore itself: each row of the table of what building blocks do with it.
+
+    .venv/bin/python -m pytest tests/hostile
+
+A gateway that carries requests out and then answers with whatever a test wants (`gateway`), two shops that
+talk to it, one by the toy and one by the QFPay plugin (`shops`), and a child process whose memory is measured
+(`appetite`).
+"""

@@ -1,0 +1,248 @@
+"""Good HTTP, good JSON, and values in it that must not be believed: amounts, names that are there twice, ids."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from paycore import Payment, RefundStatus, Status
+from paycore.errors import MaybeSent
+from paycore.ledger import audit, open_ledger
+from tests.hostile.conftest import OpenShop
+from tests.hostile.gateway import Answer
+from tests.hostile.replies import Body, body, fields, more
+from tests.hostile.shops import Provider, Shop
+
+PROVIDERS: tuple[Provider, ...] = ("toy", "qfpay-alipay")
+AMOUNT_FIELD = {"toy": "minor", "qfpay-alipay": "txamt"}
+CURRENCY_FIELD = {"toy": "currency", "qfpay-alipay": "txcurrcd"}
+LIST_FIELD = {"toy": "records", "qfpay-alipay": "data"}
+
+NO_AMOUNTS: list[Any] = [
+    "1E+3000000",
+    b"1E+3000000",
+    b"1E400",
+    b"8.8E3",
+    b"8800.0",
+    b"-8800",
+    b"true",
+    b"[8800]",
+    b'{"a":8800}',
+    b"9" * 5000,
+    "9" * 5000,
+    "88.00",
+    "-8800",
+    "+8800",
+    "NaN",
+    "Infinity",
+    "0x2260",
+    "8_800",
+    "8800\n",
+    " 8800",
+    "８８００",
+    "٨٨٠٠",
+    "8800\x00",
+]
+OTHER_AMOUNTS = [1, 0, 8799, 8801, 880000, 10**14]
+NO_CURRENCIES = ["hkd", "XXX", "XAU", "HKDX", "HK", "HKD\x00", "H" * 100_000, 344, ["HKD"]]
+
+
+def in_records(provider: Provider, change: Body) -> Body:
+    """A query's reply, with its first record changed."""
+
+    def make(honest: bytes) -> bytes:
+        document = json.loads(honest)
+        records = document[LIST_FIELD[provider]]
+        written = [json.dumps(record).encode() for record in records]
+        written[0] = change(written[0])
+        document[LIST_FIELD[provider]] = "@"
+        return json.dumps(document).encode().replace(b'"@"', b"[" + b",".join(written) + b"]")
+
+    return make
+
+
+def told(shop: Shop, change: Body) -> tuple[Answer, Answer]:
+    """What a creation and what a query is answered, with the same thing wrong in both."""
+    return body(change), body(in_records(shop.provider, change))
+
+
+def go_through(shop: Shop, change: Body) -> None:
+    """A creation and a query, both told this: neither is believed, and honest answers settle it."""
+    creation, record = told(shop, change)
+    with shop.gateway.answering(creation, shop.paths["create"]):
+        payment = shop.create()
+    assert (payment.status, payment.uncertain) == (Status.UNKNOWN, True)
+    pending = shop.till.query(payment)
+    shop.pay(pending)
+    assert not_believed(shop, pending, record) == pending
+    paid = shop.till.query(pending)
+    assert (paid.status, paid.paid_minor, paid.review) == (Status.PAID, 8800, False)
+    shop.check_ledger()
+
+
+def not_believed(shop: Shop, payment: Payment, record: Answer) -> Payment:
+    """The payment after a query that was answered like this."""
+    with shop.gateway.answering(record, shop.paths["query"]):
+        try:
+            return shop.till.query(payment)
+        except MaybeSent:
+            return shop.till.get(payment.id)
+
+
+@pytest.mark.parametrize(
+    ("provider", "amount"),
+    # The toy's reader takes 8800.0 for the integer that it is.
+    [(one, amount) for one in PROVIDERS for amount in NO_AMOUNTS if (one, amount) != ("toy", b"8800.0")],
+    ids=lambda value: repr(value)[:20],
+)
+def test_amount_that_is_none_is_never_believed(open_shop: OpenShop, provider: Provider, amount: Any) -> None:
+    """An exponent of three million, floats, signs, other digits: no amount, no answer, and no time spent on it."""
+    begun = time.monotonic()
+    go_through(open_shop(provider), fields(**{AMOUNT_FIELD[provider]: amount}))
+    assert time.monotonic() - begun < 10, "int(Decimal('1E+3000000')) takes minutes"
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("currency", NO_CURRENCIES, ids=lambda currency: repr(currency)[:12])
+def test_currency_that_is_none_is_never_believed(
+    open_shop: OpenShop, provider: Provider, currency: Any
+) -> None:
+    """Only a currency of ISO 4217, as it is written there."""
+    go_through(open_shop(provider), fields(**{CURRENCY_FIELD[provider]: currency}))
+
+
+@pytest.mark.parametrize("amount", NO_AMOUNTS, ids=lambda amount: repr(amount)[:20])
+def test_amount_that_is_none_leaves_a_refund_unknown(open_shop: OpenShop, amount: Any) -> None:
+    """The same in the reply to a refund: it may have been made, so it is asked about and not repeated."""
+    shop = open_shop("qfpay-alipay")
+    payment = shop.paid()
+    with shop.gateway.answering(body(fields(txamt=amount)), shop.paths["refund"]):
+        payment = shop.till.refund(payment)
+    assert [refund.status for refund in payment.refunds] == [RefundStatus.UNKNOWN]
+    assert [refund.status for refund in shop.till.query(payment).refunds] == [RefundStatus.SUCCEEDED]
+    assert shop.gateway.asked(shop.paths["refund"]) == 1
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("amount", OTHER_AMOUNTS)
+def test_other_amount_is_never_paid_and_needs_review(
+    open_shop: OpenShop, provider: Provider, amount: int
+) -> None:
+    """An amount that can be read and is not the payment's: a person must look, whatever the status beside it."""
+    shop = open_shop(provider)
+    payment = shop.create()
+    shop.pay(payment)
+    _, record = told(shop, fields(**{AMOUNT_FIELD[provider]: amount}))
+    seen = not_believed(shop, payment, record)
+    assert (seen.status, seen.review_reasons) == (Status.PENDING, ("amount_differs",))
+    assert seen.paid_minor == 0
+    shop.check_ledger()
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_other_currency_is_never_paid_and_needs_review(open_shop: OpenShop, provider: Provider) -> None:
+    """The same number of another currency is another amount."""
+    shop = open_shop(provider)
+    payment = shop.create()
+    shop.pay(payment)
+    _, record = told(shop, fields(**{CURRENCY_FIELD[provider]: "JPY"}))
+    seen = not_believed(shop, payment, record)
+    assert (seen.status, seen.review_reasons) == (Status.PENDING, ("amount_differs",))
+
+
+TWICE = {
+    "respcd, refused first": lambda honest: b'{"respcd":"1143",' + honest.lstrip()[1:],
+    "respcd, accepted first": more(b'"respcd":"1143"'),
+    "the same respcd": more(b'"respcd":"0000"'),
+    "an escaped name": more(b'"\\u0072espcd":"1143"'),
+    "out_trade_no": more(b'"out_trade_no":"A1"'),
+    "txamt": more(b'"txamt":"1"'),
+    "a name nobody knows": more(b'"x":1,"x":2'),
+    "inside a field": more(b'"x":[{"a":1,"a":2}]'),
+}
+
+
+@pytest.mark.parametrize("name", TWICE)
+def test_name_that_is_there_twice_makes_a_reply_none(open_shop: OpenShop, name: str) -> None:
+    """Parsers differ in which of the two they take, so neither counts: not to create, not to query, not to refund."""
+    shop = open_shop("qfpay-alipay")
+    change: Callable[[bytes], bytes] = TWICE[name]
+    go_through(shop, change)
+    with shop.gateway.answering(body(change), shop.paths["refund"]):
+        payment = shop.till.refund(shop.till.find("order-1"))
+    assert [refund.status for refund in payment.refunds] == [RefundStatus.UNKNOWN]
+    assert [refund.status for refund in shop.till.query(payment).refunds] == [RefundStatus.SUCCEEDED]
+
+
+ODD_WORDS = {
+    "NUL": "a\x00b",
+    "escape": "\x1b[2J\x1b]0;owned\x07",
+    "lines": "1\r\n2\u2028",
+    "turned round": "\u202egnp.exe",
+    "40 KiB": "9" * 40 * 1024,
+}
+
+
+@pytest.mark.parametrize("name", ODD_WORDS)
+def test_odd_words_of_a_provider_are_kept_harmless(open_shop: OpenShop, name: str) -> None:
+    """Ids and messages with control characters or without end reach no row, no event and no export as they came."""
+    shop = open_shop("qfpay-alipay")
+    words = ODD_WORDS[name]
+    change = fields(syssn=words, resperr=words, respmsg=words, cardcd=words, sysdtm=words)
+    with shop.gateway.answering(body(change), shop.paths["create"]):
+        payment = shop.create()
+    assert payment.status is Status.PENDING
+    assert (payment.provider_id or "").isprintable()
+    assert len(payment.provider_id or "") <= 256
+    ledger = open_ledger(shop.config.ledger)
+    exported = "".join(audit.export(ledger))
+    ledger.close()
+    assert len(exported) < 8000
+    assert exported.isprintable()
+    assert "\\u00" not in exported
+    shop.pay(payment)
+    assert shop.till.query(payment).status is Status.PAID
+
+
+@pytest.mark.parametrize("name", [name for name in ODD_WORDS if name != "turned round"])
+def test_odd_id_is_no_answer_to_the_toy(open_shop: OpenShop, name: str) -> None:
+    """An id nobody could print is not one."""
+    shop = open_shop("toy")
+    with shop.gateway.answering(body(fields(id=ODD_WORDS[name])), shop.paths["create"]):
+        assert shop.create().status is Status.UNKNOWN
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"toy": {"status": "PAID"}, "qfpay-alipay": {"respcd": "00000"}},
+        {"toy": {"status": "unknown"}, "qfpay-alipay": {"respcd": "０000"}},
+        {"toy": {"status": ""}, "qfpay-alipay": {"respcd": "\x00"}},
+        {"toy": {"status": "paid\n"}, "qfpay-alipay": {"respcd": "9999"}},
+        {"toy": {"status": 1}, "qfpay-alipay": {"respcd": [0]}},
+        {"toy": {"status": None}, "qfpay-alipay": {"respcd": None}},
+        {"toy": {"number": 7, "id": 8}, "qfpay-alipay": {"out_trade_no": "SOMEBODY-ELSES"}},
+    ],
+)
+def test_status_nobody_knows_is_unknown(
+    open_shop: OpenShop, provider: Provider, change: dict[str, dict[str, Any]]
+) -> None:
+    """What is not in the plugin's table is neither accepted nor refused; nor is the answer to another order."""
+    shop = open_shop(provider)
+    with shop.gateway.answering(body(fields(**change[provider])), shop.paths["create"]):
+        payment = shop.create()
+    assert (payment.status, payment.uncertain) == (Status.UNKNOWN, True)
+    shop.check_ledger()
+
+
+def test_more_records_than_asked_for_are_looked_at_in_time(open_shop: OpenShop) -> None:
+    """A MiB of records that are none: a query without an answer, soon."""
+    shop = open_shop("qfpay-alipay")
+    payment = shop.create()
+    records = b'{"respcd":"0000","data":[' + b",".join([b"{}"] * 340_000) + b"]}"
+    begun = time.monotonic()
+    assert not_believed(shop, payment, body(lambda _: records)) == payment
+    assert time.monotonic() - begun < 5

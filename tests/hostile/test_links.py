@@ -1,0 +1,152 @@
+"""Links in replies: shown when they are safe, never fetched, and no redirect when they are not."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+
+import pytest
+
+from paycore import Payment, Status
+from paycore.domain.payment import Redirect
+from paycore.domain.urls import url_problem
+from paycore.errors import IncompleteReply
+from tests.engine.tills import Kind
+from tests.hostile.conftest import OpenShop
+from tests.hostile.gateway import Answer
+from tests.hostile.replies import body, fields, raw, whole
+from tests.hostile.shops import Provider, Shop
+from tests.hostile.test_asking import UNSAFE_URLS
+
+PROVIDERS: tuple[Provider, ...] = ("toy", "qfpay-alipay")
+KINDS: tuple[Kind, ...] = ("sync", "async")
+URL_FIELD = {"toy": "url", "qfpay-alipay": "pay_url"}
+
+
+@contextmanager
+def listener() -> Iterator[tuple[str, list[bytes]]]:
+    """A place of this machine that nobody should call; what it heard."""
+    heard: list[bytes] = []
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+
+        def listen() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    heard.append(connection.recv(65536))
+                    connection.close()
+
+        threading.Thread(target=listen, daemon=True).start()
+        yield f"127.0.0.1:{server.getsockname()[1]}", heard
+        time.sleep(0.05)
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def linked(shop: Shop, url: object) -> Answer:
+    """An accepted order with this link."""
+    return body(fields(**{URL_FIELD[shop.provider]: url}))
+
+
+@pytest.mark.parametrize(
+    ("provider", "url"),
+    # The plugin has the rule as well; the toy stands for those that do not.
+    [*(("qfpay-alipay", url) for url in UNSAFE_URLS), *(("toy", url) for url in UNSAFE_URLS[::4])],
+    ids=lambda value: ascii(value)[:40],
+)
+def test_unsafe_link_never_becomes_a_redirect(open_shop: OpenShop, provider: Provider, url: str) -> None:
+    """The order is known, its link is not handed out, and calling again recovers a safe one."""
+    shop = open_shop(provider)
+    payment = created_with(shop, url)
+    assert payment.action is None
+    if provider == "toy" and not url:
+        return  # an empty link is none, which the toy says in other words
+    assert (payment.status, payment.uncertain) == (Status.PENDING, True)
+    again = shop.create()
+    assert isinstance(again.action, Redirect)
+    assert url_problem(again.action.url) is None
+    assert shop.states(again).count("pending") == 1
+    assert not url or url not in repr(shop.till.events(payment)), "not even in the history"
+    shop.check_ledger()
+
+
+def created_with(shop: Shop, url: object) -> Payment:
+    """The payment whose order was accepted with this link."""
+    with shop.gateway.answering(linked(shop, url), shop.paths["create"]):
+        if shop.provider == "toy" and not url:
+            return shop.create()
+        with pytest.raises(IncompleteReply) as raised:
+            shop.create()
+    assert not url or str(url) not in str(raised.value)
+    return shop.till.get(raised.value.payment_id or "")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_link_of_a_reply_is_shown_and_never_fetched(
+    open_shop: OpenShop, provider: Provider, kind: Kind
+) -> None:
+    """A link to this machine is handed out as it is; nobody calls there, whatever becomes of the payment."""
+    with listener() as (place, heard):
+        shop = open_shop(provider, kind)
+        url = f"http://{place}/pay?a=b"
+        with shop.gateway.answering(linked(shop, url), shop.paths["create"]):
+            payment = shop.create(return_url=f"http://{place}/back", notify_url=f"http://{place}/notify")
+        assert isinstance(payment.action, Redirect)
+        assert payment.action.url == url
+        shop.pay(payment)
+        shop.till.query(payment)
+        shop.till.refund(payment)
+    calls = [call for call in heard if b"/notify" not in call]
+    assert calls == [], "only the sandbox itself calls a notify_url"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_redirect_of_a_reply_is_not_followed(
+    open_shop: OpenShop, provider: Provider, kind: Kind, status: int
+) -> None:
+    """Not to this machine, so not to 169.254.169.254 either; the order is asked about instead."""
+    with listener() as (place, heard):
+        shop = open_shop(provider, kind)
+        moved = raw(lambda honest: whole(honest, status=f"{status} Moved", location=f"http://{place}/x"))
+        with shop.gateway.answering(moved, shop.paths["create"]):
+            payment = shop.create()
+        assert payment.status is Status.UNKNOWN
+    assert heard == []
+    assert shop.gateway.asked(shop.paths["create"]) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_proxies_and_netrc_of_the_environment_are_not_used(
+    open_shop: OpenShop, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A payment takes no detour, and carries no credentials from a file that other programs use."""
+    with listener() as (place, heard):
+        for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://{place}")
+        monkeypatch.setenv("no_proxy", "")
+        shop = open_shop("toy", kind)
+        netrc = shop.config.path.absolute().with_name(".netrc")
+        netrc.write_text("default login user password hunter2\n")
+        netrc.chmod(0o600)
+        monkeypatch.setenv("NETRC", str(netrc))
+        shop.paid()
+    assert heard == []
+    assert len(shop.gateway.heard) == 2
+    assert not any(
+        {"authorization", "proxy-authorization", "cookie"} & set(one.headers) for one in shop.gateway.heard
+    )
+    assert {one.headers["accept-encoding"] for one in shop.gateway.heard} == {"identity"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_cookies_of_a_reply_are_not_sent_back(open_shop: OpenShop, kind: Kind) -> None:
+    """A gateway can't mark its callers, nor make their requests grow."""
+    shop = open_shop("qfpay-alipay", kind)
+    marked = raw(lambda honest: whole(honest, set_cookie="a=b; path=/; expires=" + "9" * 1000))
+    with shop.gateway.answering(marked, "/trade/v1/payment"):
+        payment = shop.create()
+    shop.till.query(payment)
+    assert not [one for one in shop.gateway.heard if "cookie" in one.headers]

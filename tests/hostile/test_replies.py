@@ -1,0 +1,96 @@
+"""Hostile replies: what was asked for has happened, and the answer is worse than none."""
+
+import time
+
+import pytest
+
+from paycore import Payment, RefundStatus, Status
+from paycore.errors import MaybeSent, RefundTooLarge
+from tests.engine.tills import HKD_88, Kind
+from tests.hostile.conftest import OpenShop
+from tests.hostile.gateway import Answer
+from tests.hostile.replies import BODIES, HTTP, SLOW
+from tests.hostile.shops import Provider, Shop
+
+# What is wrong with a body is found by the plugin, what is wrong with HTTP by the sender: two of each.
+plugins = pytest.mark.parametrize(("provider", "kind"), [("toy", "sync"), ("qfpay-alipay", "async")])
+senders = pytest.mark.parametrize(("provider", "kind"), [("toy", "async"), ("qfpay-alipay", "sync")])
+
+
+@plugins
+@pytest.mark.parametrize("name", BODIES)
+def test_hostile_body_leaves_every_verb_unknown_and_loses_nothing(
+    open_shop: OpenShop, provider: Provider, kind: Kind, name: str
+) -> None:
+    """No such body is taken for an answer; honest ones later settle everything, and nothing happens twice."""
+    go_through(open_shop(provider, kind), BODIES[name])
+
+
+@senders
+@pytest.mark.parametrize("name", HTTP)
+def test_hostile_http_leaves_every_verb_unknown_and_loses_nothing(
+    open_shop: OpenShop, provider: Provider, kind: Kind, name: str
+) -> None:
+    """No such HTTP is taken for an answer, or for "not sent"; the rest as above."""
+    go_through(open_shop(provider, kind), HTTP[name])
+
+
+@senders
+@pytest.mark.parametrize("name", SLOW)
+def test_reply_without_end_is_ended_by_the_deadline(
+    open_shop: OpenShop, provider: Provider, kind: Kind, name: str
+) -> None:
+    """Bytes now and then do not prolong a call: each verb is over soon after its `timeout_s`, and nothing is lost."""
+    shop = open_shop(provider, kind, timeout_s=5.0, hasty_s=0.25)
+    begun = time.monotonic()
+    go_through(shop, SLOW[name])
+    assert time.monotonic() - begun < 10, (
+        "three calls of 0.25 s; a timeout for each read would never end them"
+    )
+
+
+def go_through(shop: Shop, answer: Answer) -> None:
+    """Create, query and refund, each answered like this, and settled by an honest answer afterwards."""
+    payment = unknown_creation(shop, answer)
+    shop.pay(payment)
+    payment = unanswered_query(shop, payment, answer)
+    unknown_refund(shop, payment, answer)
+    shop.check_ledger()
+
+
+def unknown_creation(shop: Shop, answer: Answer) -> Payment:
+    with shop.gateway.answering(answer, shop.paths["create"]):
+        payment = shop.create(till=shop.hasty)
+    assert (payment.status, payment.uncertain, payment.action) == (Status.UNKNOWN, True, None)
+    assert shop.till.get(payment.id) == payment
+    assert shop.gateway.asked(shop.paths["create"]) == 1
+    found = shop.till.query(payment)
+    assert (found.id, found.status, found.uncertain) == (payment.id, Status.PENDING, False)
+    assert found.action is not None, "the link was in the answer nobody could read; it is recovered"
+    assert shop.states(found).count("pending") == 1, "never two orders that can be paid"
+    return found
+
+
+def unanswered_query(shop: Shop, payment: Payment, answer: Answer) -> Payment:
+    before = shop.till.get(payment.id)
+    with shop.gateway.answering(answer, shop.paths["query"]), pytest.raises(MaybeSent):
+        shop.hasty.query(payment)
+    assert shop.till.get(payment.id) == before, "a query without an answer moves nothing"
+    paid = shop.till.query(payment)
+    assert (paid.status, paid.paid_minor, paid.review) == (Status.PAID, 8800, False)
+    assert shop.states(paid).count("paid") == 1
+    return paid
+
+
+def unknown_refund(shop: Shop, payment: Payment, answer: Answer) -> None:
+    with shop.gateway.answering(answer, shop.paths["refund"]):
+        payment = shop.hasty.refund(payment)
+    (refund,) = payment.refunds
+    assert (payment.status, refund.status, payment.uncertain) == (Status.PAID, RefundStatus.UNKNOWN, True)
+    with pytest.raises(RefundTooLarge):
+        shop.till.refund(payment, "back-2", amount=HKD_88)
+    settled = shop.till.query(payment)
+    assert [refund.status for refund in settled.refunds] == [RefundStatus.SUCCEEDED]
+    assert not settled.uncertain
+    assert shop.refunded_minor(payment.order_number) == 8800
+    assert shop.gateway.asked(shop.paths["refund"]) == 1
