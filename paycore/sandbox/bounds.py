@@ -15,52 +15,44 @@ BODY_S = 10.0
 
 
 class Bounded:
-    """An ASGI app whose requests have bounded bodies. `hang_up` finds, in a scope, how to drop the connection."""
+    """
+    An ASGI app that hears of a request once its body is there, whole and within bounds.
 
-    def __init__(self, app: ASGIApp, *, hang_up: Callable[[Scope], Callable[[], None]]) -> None:
+    Read before the app: one that answers without looking would leave the rest to come for ever. `hang_up`
+    drops a request's connection.
+    """
+
+    def __init__(self, app: ASGIApp, *, hang_up: Callable[[Scope], None]) -> None:
         self._app = app
         self._hang_up = hang_up
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = _Body(receive)
+        messages = await _whole_body(receive)
+        if messages is None:
+            self._hang_up(scope)
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            return
 
-        async def say(message: Message) -> None:
-            if not body.is_too_much:
-                await send(message)
+        async def replay() -> Message:
+            return messages.pop(0) if messages else await receive()
 
-        try:
-            await self._app(scope, body.receive, say)
-        except Exception:
-            # An app that could not read its request to the end may well fail; there is nobody to tell.
-            if not body.is_too_much:
-                raise
-        if body.is_too_much:
-            self._hang_up(scope)()
+        await self._app(scope, replay, send)
 
 
-class _Body:
-    """One request's body on its way in."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._size = 0
-        self._is_whole = False
-        self._until = asyncio.get_running_loop().time() + BODY_S
-        self.is_too_much = False
-
-    async def receive(self) -> Message:
-        """The next part; a client that takes too much, or too long, counts as gone."""
-        if self._is_whole:
-            return await self._receive()
-        try:
-            async with asyncio.timeout_at(self._until):
-                message = await self._receive()
-        except TimeoutError:
-            return self._gone()
-        self._size += len(message.get("body", b""))
-        self._is_whole = not message.get("more_body", False)
-        return self._gone() if self._size > BODY_MAX else message
-
-    def _gone(self) -> Message:
-        self.is_too_much = self._is_whole = True
-        return {"type": "http.disconnect"}
+async def _whole_body(receive: Receive) -> list[Message] | None:
+    """The messages of a body, or of a client that left; None when it takes too much or too long."""
+    messages: list[Message] = []
+    size, is_whole = 0, False
+    try:
+        async with asyncio.timeout(BODY_S):
+            while not is_whole:
+                message = await receive()
+                messages.append(message)
+                size += len(message.get("body", b""))
+                is_whole = not message.get("more_body", False)
+                if size > BODY_MAX:
+                    return None
+    except TimeoutError:
+        return None
+    return messages

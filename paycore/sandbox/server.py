@@ -201,7 +201,7 @@ class _Server(uvicorn.Server):
     def __init__(self, gateway: Gateway, on_ready: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
-                Bounded(gateway.app, hang_up=lambda scope: scope["extensions"][HANG_UP]),
+                Bounded(gateway.app, hang_up=lambda scope: scope["extensions"][HANG_UP]()),
                 http=_Protocol,
                 ws="none",
                 lifespan="off",

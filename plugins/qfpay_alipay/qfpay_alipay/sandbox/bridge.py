@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import html
+import http.client
 import ipaddress
 import urllib.error
 import urllib.request
@@ -71,7 +72,7 @@ class Bridge:
             return self._pages.problem("Not opened", "Only pages of this machine are opened here", status=403)
         try:
             page = await asyncio.to_thread(_fetch, url)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, LookupError, http.client.HTTPException) as error:
             return self._pages.problem("Not opened", f"{url}: {error}", status=502)
         bridge = f'<script src="{self._links.public_url}/_sandbox/bridge.js"></script>'
         return HTMLResponse(f'<base href="{html.escape(url)}">{bridge}{page}')
