@@ -27,7 +27,7 @@ from paycore.domain.payment import (
 )
 from paycore.domain.provider import Created, Rejected, Secret, Unknown
 from paycore.engine.accounts import Account
-from paycore.engine.contract import ask, read_outcome
+from paycore.engine.contract import ask, reading
 from paycore.engine.conversation import converse, order_ref, refund_order
 from paycore.engine.effects import InLedger, Program, UntilChanged
 from paycore.engine.plugins import Plugins
@@ -99,8 +99,8 @@ class Attempts:
         raised: PaycoreError | None = None
         try:
             flow = ask(account, "flow", lambda: self._flow(account, payment, operation, auth_code))
-            told = yield from converse(account, flow, self._deadline(account, operation))
-            outcome = read_outcome(account, told, _TOLD[operation.kind], auth_code=auth_code)
+            read = reading(account, flow, _TOLD[operation.kind], auth_code=auth_code)
+            outcome = yield from converse(account, read, self._deadline(account, operation))
             decide = _ending(operation, outcome)
         except NotSent as error:
             outcome, raised = None, error

@@ -27,9 +27,10 @@ from paycore.engine.runner import AsyncRunner, Runner
 from paycore.engine.settling import Settling
 from paycore.engine.waiter import AsyncWaiter, Waiter
 from paycore.engine.worker import Worker
-from paycore.errors import NotFound
+from paycore.errors import NotFound, PaycoreError
 from paycore.ledger import open_ledger
 from paycore.ledger.api import Filter
+from paycore.ledger.base import SqlLedger
 
 WAIT_S = 300.0
 
@@ -41,11 +42,21 @@ class _Core:
         self.config = config if isinstance(config, Config) else load_config(config)
         self.plugins = plugins or Plugins(blocked=self.config.blocked_plugins)
         self.accounts = Accounts(self.config, self.plugins)
-        self.ledger = open_ledger(self.config.ledger)
+        self.ledger = _open(self.config)
         attempts = Attempts(self.plugins, now=self.ledger.now, new_id=new_id)
         settling = Settling(attempts)
         self.commands = Commands(self.accounts, attempts, settling)
         self.worker = Worker(settling, self.accounts, now=self.ledger.now)
+
+
+def _open(config: Config) -> SqlLedger:
+    """The ledger; on an error of it hangs nothing that holds the DSN, and with it a password."""
+    try:
+        return open_ledger(config.ledger)
+    except PaycoreError as error:
+        error.__cause__ = error.__context__ = None
+        failure = error.with_traceback(None)
+    raise failure from None
 
 
 def _request(auth_code: str | None, extra: Mapping[str, str] | None, fields: dict[str, Any]) -> CreateRequest:

@@ -13,6 +13,7 @@ import re
 import stat
 import tomllib
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
@@ -272,14 +273,15 @@ def _read_secret_file(path: Path, name: str, where: str) -> str:
 
 
 def _read_keyring(name: str, where: str) -> str:
-    try:
-        import keyring
-    except ImportError:
-        raise ConfigError(f"{where}: keyring needs the extra: pip install 'paycore[keyring]'") from None
+    if find_spec("keyring") is None:
+        raise ConfigError(f"{where}: keyring needs the extra: pip install 'paycore[keyring]'")
+    import keyring
+
     try:
         return keyring.get_password("paycore", name) or ""
     except keyring.errors.KeyringError:
-        raise ConfigError(f"{where}: no keyring can be used here; use env or file") from None
+        problem = "no keyring can be used here; use env or file"
+    raise ConfigError(f"{where}: {problem}")
 
 
 def _keep_secret(kind: type, value: object) -> object:

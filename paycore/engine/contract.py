@@ -20,6 +20,7 @@ from paycore.domain.codec import decode, encode
 from paycore.domain.payment import Action, Observation, PaymentObservation, Redirect, RefundObservation
 from paycore.domain.provider import Created, Done, Found, Rejected, Secret, Unknown
 from paycore.domain.urls import url_problem
+from paycore.domain.wire import Flow
 from paycore.engine.secrecy import holds_secret, mask, masked
 from paycore.errors import PaycoreError, PluginError
 
@@ -104,16 +105,21 @@ def _is_foreign(module: str) -> bool:
 # --- what a plugin returns ---------------------------------------------------------------------------
 
 
-def read_outcome(
-    account: Asked, outcome: object, told: type[msgspec.Struct], *, auth_code: Secret | None = None
-) -> Any:
+def reading(
+    account: Asked, flow: Flow[Any], told: type[msgspec.Struct], *, auth_code: Secret | None = None
+) -> Flow[Any]:
     """
-    A flow's outcome, checked and with secrets masked; `told` is what a `Done` of this flow holds.
+    The flow, its outcome checked and with secrets masked; `told` is what a `Done` of it holds.
 
     `PluginError` when it is none, or can't be recorded. An order whose link must not be shown is `Unknown`
     with its observation: the order is there, what the payer needs is not.
     """
-    secrets = _secrets(account, auth_code)
+    return _read_outcome(account, (yield from flow), told, _secrets(account, auth_code))
+
+
+def _read_outcome(
+    account: Asked, outcome: object, told: type[msgspec.Struct], secrets: Sequence[Secret]
+) -> Any:
     if isinstance(outcome, Done):
         value = _read(account, "flow", outcome.value, told, secrets)
         return _with_safe_action(account, value, secrets) if isinstance(value, Created) else Done(value)

@@ -23,7 +23,7 @@ from paycore.engine.accounts import Account
 from paycore.engine.contract import ask
 from paycore.engine.effects import OnWire, Program
 from paycore.engine.transport import Deadline
-from paycore.errors import MaybeSent, NotSent
+from paycore.errors import MaybeSent, NotSent, PluginError
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ def _advance(account: Account, flow: Flow[T], response: object) -> tuple[Request
             raise TypeError("a flow yields requests")
         return request, None  # type: ignore[return-value]
 
-    return ask(account, "flow", advance)
+    return ask(account, "flow", advance, may_raise=(PluginError,))
 
 
 def order_ref(payment: Payment, operation: Operation, asked_at: datetime) -> OrderRef:

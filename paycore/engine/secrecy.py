@@ -39,20 +39,23 @@ def secrets_among(values: Iterable[object]) -> Iterator[Secret]:
 
 
 def mask(text: str, secrets: Sequence[Secret]) -> str:
-    """`text` with every secret in it replaced by three asterisks."""
+    """`text` with every secret in it replaced by three asterisks, one that was cut off at its end too."""
     for word in _words(secrets):
         text = text.replace(word, MASK)
+        for length in range(len(word) - 1, SECRET_LENGTH_MIN - 1, -1):
+            if text.endswith(word[:length]):
+                text = text[:-length] + MASK
     return text
 
 
 def holds_secret(value: object, secrets: Sequence[Secret]) -> bool:
-    """Whether a text anywhere in `value`, a domain value, holds one of them."""
+    """Whether a text anywhere in `value`, a domain value, holds one of them, or its beginning."""
     words = _words(secrets)
     if not words:
         return False
     written = encode(value)
     # As JSON writes it: a secret may hold characters that are escaped there.
-    return any(encode(word)[1:-1] in written for word in words)
+    return any(encode(word[:SECRET_LENGTH_MIN])[1:-1] in written for word in words)
 
 
 def masked(value: T, secrets: Sequence[Secret]) -> T:
@@ -65,7 +68,8 @@ def masked(value: T, secrets: Sequence[Secret]) -> T:
 def _masked(value: object, secrets: Sequence[Secret]) -> object:
     match value:
         case str():
-            return mask(value, secrets)
+            text = mask(value, secrets)
+            return value if text == value else text  # a status is a text too, and must stay a status
         case Redirect() | QRCode() | WalletCall() | AppCall():
             return value  # the payer's to use as it is, or not at all
         case msgspec.Struct():

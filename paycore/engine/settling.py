@@ -13,7 +13,7 @@ from paycore.domain.payment import OperationKind, OperationState, Payment
 from paycore.domain.provider import Done, Found, OrderRef, Product, QueryReply, Rejected, Secret, Unknown
 from paycore.engine.accounts import Account
 from paycore.engine.attempts import Attempts, refused
-from paycore.engine.contract import ask, read_outcome
+from paycore.engine.contract import ask, reading
 from paycore.engine.conversation import converse, refs_to_ask
 from paycore.engine.effects import InLedger, Program
 from paycore.errors import MaybeSent, NotSupported, PaycoreError
@@ -120,8 +120,7 @@ class Settling:
 
     def _query(self, account: Account, refs: Sequence[OrderRef]) -> Program[Found]:
         flow = ask(account, "flow", lambda: account.provider.query(refs))
-        told = yield from converse(account, flow)
-        outcome: QueryReply = read_outcome(account, told, Found)
+        outcome: QueryReply = yield from converse(account, reading(account, flow, Found))
         match outcome:
             case Done(found):
                 return found

@@ -8,7 +8,9 @@ verified, and only identity encoding is asked for and taken.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
+import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -134,6 +136,12 @@ def _timeout(deadline: Deadline) -> httpx.Timeout:
     return httpx.Timeout(left_s, connect=min(CONNECT_MAX_S, left_s / 2))
 
 
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """Whom to trust: one for all senders, for reading it takes longer than a payment."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 _LIMITS = httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX)
 
 
@@ -146,7 +154,7 @@ class Sender:
 
     def __init__(self, base_url: str) -> None:
         self._base_url = base_url
-        self._transport = httpx.HTTPTransport(trust_env=False, limits=_LIMITS)
+        self._transport = httpx.HTTPTransport(verify=_tls(), trust_env=False, limits=_LIMITS)
         # httpx has timeouts per read only; a reply dripped byte by byte would outlive any of them.
         pool = self._transport._pool  # noqa: SLF001
         pool._network_backend = _DeadlineBackend(pool._network_backend)  # noqa: SLF001
@@ -182,7 +190,7 @@ class AsyncSender:
 
     def __init__(self, base_url: str) -> None:
         self._base_url = base_url
-        self._transport = httpx.AsyncHTTPTransport(trust_env=False, limits=_LIMITS)
+        self._transport = httpx.AsyncHTTPTransport(verify=_tls(), trust_env=False, limits=_LIMITS)
         pool = self._transport._pool  # noqa: SLF001
         pool._network_backend = _AsyncBackend(pool._network_backend)  # noqa: SLF001
 

@@ -25,7 +25,7 @@ from tests.hostile.gateway import HostileGateway
 from tests.hostile.shops import config_of, plugins
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_S = 1.0
+TIMEOUT_S = 0.8
 
 
 class Eater:

@@ -148,7 +148,7 @@ def carrier(truth: ToyGateway | SandboxServer) -> Callable[[Heard], Honest]:
         return forward(truth.url)
 
     def carry_out(heard: Heard) -> Honest:
-        request = Request(method="POST", path=heard.path, body=heard.body)
+        request = Request(method="POST", path=heard.path.partition("?")[0], body=heard.body)
         return Honest(body=truth.handle(request).body)
 
     return carry_out

@@ -54,7 +54,8 @@ class QFPaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         _check_timezone(self.timezone)
         unknown = sorted(set(self.close_requests) - {row.pay_type for row in PAY_TYPES})
         if unknown:
-            raise ValueError(f"close_requests: {', '.join(unknown)} is no Alipay pay type of this plugin")
+            named = ", ".join(map(repr, unknown))
+            raise ValueError(f"close_requests: {named} is no Alipay pay type of this plugin")
 
     @property
     def zone(self) -> ZoneInfo:
