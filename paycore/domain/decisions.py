@@ -242,9 +242,19 @@ def withdraw(
     if not is_needless(payment) or not product.close:
         return []
     tried = closing(payment, payment.order_number)
-    if tried is None:
-        return [OperationBegun(operation=new_operation(OperationKind.CLOSE, numbering, now, deadline))]
-    return send_again(payment, tried.id, now, deadline) if tried.state is OperationState.INTENT else []
+    if tried is not None and tried.state is OperationState.INTENT:
+        return send_again(payment, tried.id, now, deadline)
+    if not is_still_to_close(tried):
+        return []
+    return [OperationBegun(operation=new_operation(OperationKind.CLOSE, numbering, now, deadline))]
+
+
+def is_still_to_close(tried: Operation | None) -> bool:
+    """Whether recovery's close of an order is to be made: never sent, or refused for the account's sake only."""
+    if tried is None or tried.state is OperationState.INTENT:
+        return True
+    failure = tried.failure
+    return tried.state is OperationState.REJECTED and failure is not None and failure.who_acts == "operator"
 
 
 def closing(payment: Payment, number: str) -> Operation | None:

@@ -14,7 +14,7 @@ from datetime import datetime
 
 import msgspec
 
-from paycore.domain.decisions import closing, may_send
+from paycore.domain.decisions import closing, is_still_to_close, may_send
 from paycore.domain.lifecycle import has_earlier_number, is_needless
 from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, Status
 from paycore.domain.provider import Capabilities, CreateResend
@@ -118,9 +118,8 @@ def _recover_action(payment: Payment, creation: Operation, capabilities: Capabil
 def _can_close(payment: Payment, creation: Operation, capabilities: Capabilities) -> bool:
     """Whether this order can be closed, and that was not tried before."""
     product = capabilities.product(payment.method, payment.channel)
-    closed_before = closing(payment, creation.number)
-    was_tried = closed_before is not None and closed_before.state is not OperationState.INTENT
-    return product is not None and product.close and not was_tried
+    can_close = product is not None and product.close
+    return can_close and is_still_to_close(closing(payment, creation.number))
 
 
 def _next_for_others(payment: Payment, now: datetime) -> Move | None:

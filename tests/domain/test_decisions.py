@@ -190,6 +190,8 @@ def test_withdrawing_closes_the_order_nobody_needs_any_more() -> None:
     assert withdraw(closed.payment, product=product(), **options) == [
         OperationSent(operation_id="close-N2", sent_at=QUIET, quiet_at=QUIET + DEADLINE)
     ]
+    refused = closed.ended(OperationState.REJECTED, "close-N2", failure=BAD_KEY)
+    assert len(withdraw(refused.payment, product=product(), **options)) == 1
     assert withdraw(closed.ended(OperationState.DONE, "close-N2").payment, product=product(), **options) == []
 
 

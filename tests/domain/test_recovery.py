@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from paycore import Status
-from paycore.domain.payment import OperationState
+from paycore.domain.payment import Failure, OperationState
 from paycore.domain.provider import CreateResend
 from paycore.domain.recovery import GiveUp, Move, Renumber, Replace, SendAgain, Withdraw, next_move
 from tests.domain.histories import NOW, QUIET, History, capabilities, product
@@ -141,6 +141,15 @@ def test_refused_close_of_a_lost_link_is_not_repeated_for_ever() -> None:
     """A close the provider refused is not tried a second time by recovery."""
     history = History().unknown().sees(Status.PENDING).closing(OperationState.REJECTED, replaces=True)
     assert move(history) is None
+
+
+def test_close_refused_for_the_account_is_tried_again() -> None:
+    """That refusal was about the account's key and says nothing of the order, whichever close it was."""
+    bad_key = Failure(code="1108", message="bad signature", who_acts="operator")
+    history = History().unknown().sees(Status.PENDING).closing(replaces=True)
+    assert move(history.ended(OperationState.REJECTED, "close-N1", failure=bad_key)) == Replace()
+    history = late_money_on_the_old_number().sees(Status.PENDING, "N2").closing()
+    assert move(history.ended(OperationState.REJECTED, "close-N2", failure=bad_key)) == Withdraw()
 
 
 @pytest.mark.parametrize("state", [OperationState.SENT, OperationState.UNKNOWN])
