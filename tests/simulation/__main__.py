@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from tests.simulation.mutants import MUTANTS, SEEDS_MAX, catch, planted
+from tests.simulation.mutants import CONTROLS, MUTANTS, SEEDS_MAX, catch, planted
 from tests.simulation.world import Run, run_seed
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="replay one seed and print its log")
     parser.add_argument("--seeds", default="0-300", help="run seeds from A up to, not including, B: A-B")
     parser.add_argument("--jobs", type=int, default=1, help="in so many processes at once")
-    parser.add_argument("--mutant", choices=sorted(MUTANTS), help="with this planted bug")
+    parser.add_argument("--mutant", choices=sorted({**MUTANTS, **CONTROLS}), help="with this planted bug")
     parser.add_argument("--mutants", action="store_true", help="every planted bug, and what caught it")
     return parser.parse_args(arguments)
 

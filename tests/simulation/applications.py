@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from paycore.domain.money import Money
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 TRIES_MAX = 6
-NAP_S = 4.0
+WAITS_MAX = 4
+NAP_MAX_S = 9.0
 LONG_NAP_S = 3600.0
 WORTH_RETRYING = (ProviderError, LedgerError, AccountRefused, WrongState)
 
@@ -36,17 +38,17 @@ async def tend(process: Process) -> None:
     """A worker process: looks after whatever is due, for ever."""
     core, runner = process.client._core, process.client._runner
     while True:
-        nap_s = NAP_S if process.world.is_busy else LONG_NAP_S
         try:
             while await runner.run(core.worker.look_once()):
                 pass
-            due = await asyncio.wrap_future(core.ledger.next_due())
+            nap_s = process.rng.uniform(1, NAP_MAX_S)
+            if not process.world.is_busy:
+                due = await asyncio.wrap_future(core.ledger.next_due())
+                nap_s = LONG_NAP_S if due is None else (due - process.world.scheduler.now()).total_seconds()
         except PaycoreError as error:
             process.world.scheduler.log(process.name, f"goes on later: {error}")
-        else:
-            if due is not None:
-                nap_s = min(nap_s, max(0.1, (due - process.world.scheduler.now()).total_seconds()))
-        await asyncio.sleep(nap_s)
+            nap_s = NAP_MAX_S
+        await asyncio.sleep(max(0.1, nap_s))
 
 
 class Caller:
@@ -115,17 +117,22 @@ class Caller:
         return payment
 
     async def _wait(self, process: Process, payment: Payment) -> None:
-        timeout_s = self._rng.uniform(10, 200)
+        """Again and again, for as long as it has patience: a payer may take long."""
+        for _ in range(self._rng.randint(1, WAITS_MAX)):
+            timeout_s = self._rng.uniform(5, self._rng.choice((20, 100, 300)))
+            now = await self._patiently(
+                process, partial(self._wait_once, process, payment, timeout_s), timeout_s
+            )
+            if now is not None:
+                self._show(now)
+                if now.status.is_final:
+                    return
 
-        async def wait() -> Payment:
-            wait = self._world.waits.begin(process, self.name, timeout_s)
-            now = await process.client.wait(payment.id, timeout_s)
-            self._world.waits.end(wait, process, now)
-            return now
-
-        now = await self._patiently(process, wait, timeout_s)
-        if now is not None:
-            self._show(now)
+    async def _wait_once(self, process: Process, payment: Payment, timeout_s: float) -> Payment:
+        wait = self._world.waits.begin(process, timeout_s)
+        now = await process.client.wait(payment.id, timeout_s)
+        self._world.waits.end(wait, process, now)
+        return now
 
     def _show(self, payment: Payment) -> None:
         if isinstance(payment.action, Redirect):
@@ -170,9 +177,10 @@ class Caller:
         """One call; sometimes cancelled before it comes back."""
         witness, waits = self._world.witness, self._world.waits
         gives_up = self._rng.random() < self._world.weather.gives_up
-        async with asyncio.timeout(self._rng.uniform(0.005, 3) if gives_up else None):
+        patience_s = self._rng.uniform(0.005, self._rng.choice((0.5, 4))) if gives_up else None
+        async with asyncio.timeout(patience_s):
             try:
-                with waits.in_time(process, self.name, timeout_s + self._world.plan.call_max_s):
+                with waits.in_time(process, timeout_s + self._world.plan.call_max_s):
                     payment = await ask()
             except asyncio.CancelledError:
                 self._world.scheduler.log(self.name, "is cancelled")

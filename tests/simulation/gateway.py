@@ -176,7 +176,8 @@ class SimGateway(ToyGateway):
         for order in is_open:
             self._announce(order)
             if self._happens(self._world.weather.late_money):
-                self._world.scheduler.after(self._rng.uniform(1, 3000), self._take_late_money, order)
+                comes_in_s = self._rng.uniform(1, self._rng.choice((60, 3000)))
+                self._world.scheduler.after(comes_in_s, self._take_late_money, order)
         return answer
 
     def _take_late_money(self, order: SimOrder) -> None:

@@ -26,14 +26,15 @@ OnChange = Callable[[Collection[str]], None]
 VERBS = frozenset(
     "begin change observe record_notification claim reschedule get find list events next_due".split()
 )
+WRITES = frozenset("begin change observe record_notification".split())
 REACHED_MAX_S = 0.02
 """How long a transaction waits for its turn."""
 ANSWERED_MAX_S = 0.005
 """How long its answer takes."""
 SLOW_MAX_S = 3.0
 """How long either takes when the ledger is slow."""
-AFTER_CHANGE = 4.0
-"""How much more often a process dies or stands still where it matters most: right after it changed something."""
+BEFORE_WRITE, AFTER_CHANGE = 2.0, 4.0
+"""How much more often a process dies or stands still where it matters most: round its writing."""
 NOTICED_MAX_S = 0.05
 """How late a process hears of a change."""
 
@@ -96,7 +97,10 @@ class Door:
     def __getattr__(self, name: str) -> Callable[..., Future[Any]]:
         if name not in VERBS:
             raise AttributeError(name)
-        return lambda *args, **options: self.submit(lambda ledger: getattr(ledger, name)(*args, **options))
+        times = BEFORE_WRITE if name in WRITES else 1.0
+        return lambda *args, **options: self.submit(
+            lambda ledger: getattr(ledger, name)(*args, **options), times
+        )
 
     def now(self) -> datetime:
         """The clock of the ledger, which all processes share."""
@@ -116,19 +120,19 @@ class Door:
         for on_change in self._watchers:
             self._process.later(self._rng.uniform(0, NOTICED_MAX_S), on_change, changed)
 
-    def submit(self, verb: Verb) -> Future[Any]:
-        """One transaction of this process, at its own time."""
+    def submit(self, verb: Verb, times: float = 1.0) -> Future[Any]:
+        """One transaction of this process, at its own time; `times`: see `Process.risk`."""
         asked, future = self._world.witness.ask(self._process), Future[Any]()
-        self._process.risk()
-        self._process.later(self._takes_s(REACHED_MAX_S), self._commit, asked, verb, future)
+        self._process.risk(times)
+        self._process.later(self._takes_s(REACHED_MAX_S, asked), self._commit, asked, verb, future)
         return future
 
-    def _takes_s(self, most_s: float) -> float:
+    def _takes_s(self, most_s: float, asked: Asked) -> float:
         """How long something takes; a slow ledger is not the process's fault."""
         if not self._process.happens("ledger_slow"):
             return self._rng.uniform(0, most_s)
         takes_s = self._rng.uniform(0, SLOW_MAX_S)
-        self._process.lost_s += takes_s
+        self._process.slow_s[asked.who] += takes_s
         return takes_s
 
     def _commit(self, asked: Asked, verb: Verb, future: Future[Any]) -> None:
@@ -148,7 +152,7 @@ class Door:
             self._world.scheduler.log(asked.who, "the ledger's answer is lost")
             self._world.witness.never_learns(asked.process, asked.who)
             error = LedgerUnavailable("not any more")
-        self._process.later(self._takes_s(ANSWERED_MAX_S), _resolve, future, done, error)
+        self._process.later(self._takes_s(ANSWERED_MAX_S, asked), _resolve, future, done, error)
 
 
 def _has_changed(done: Future[Any]) -> bool:

@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
-from tests.simulation.mutations import domain, engine, store
+from tests.simulation.mutations import domain, engine, runner, store
 from tests.simulation.world import Run, run_seed
 
 Mutant = Callable[[], AbstractContextManager[Any]]
 
-MUTANTS: dict[str, Mutant] = {**domain.MUTANTS, **engine.MUTANTS, **store.MUTANTS}
+MUTANTS: dict[str, Mutant] = {**domain.MUTANTS, **engine.MUTANTS, **runner.MUTANTS, **store.MUTANTS}
 """By name; the docstring of each says what is wrong with it."""
+
+CONTROLS: dict[str, Mutant] = runner.CONTROLS
+"""Changes that look like bugs and do no harm: a run must not take them for bugs."""
 
 SEEDS_MAX = 20
 """A bug that needs more seeds than this to show is not caught."""
@@ -23,7 +26,7 @@ def planted(name: str | None) -> Iterator[None]:
     """The code with this bug in it; None is the code as it is."""
     with ExitStack() as stack:
         if name is not None:
-            stack.enter_context(MUTANTS[name]())
+            stack.enter_context({**MUTANTS, **CONTROLS}[name]())
         yield
 
 

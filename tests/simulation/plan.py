@@ -19,7 +19,7 @@ DECLARED: dict[Duplicates, CreateResend] = {
     "charge_blindly": CreateResend.UNSAFE,
 }
 
-FAULTS_END_S = 600.0
+FAULTS_END_S = 400.0
 """From here on nothing fails any more; whatever was left open must now come to an end by itself."""
 
 
@@ -120,10 +120,10 @@ def draw_plan(seed: int) -> Plan:
     return Plan(
         weather=_draw_weather(rng),
         duplicates=rng.choice(tuple(DECLARED)),
-        two_steps=rng.random() < 0.3,
+        two_steps=rng.random() < 0.4,
         notifications_trusted=rng.random() < 0.6,
-        timeout_s=rng.choice((4.0, 8.0, 15.0)),
-        proof_s=rng.choice((5.0, 10.0, 20.0)),
+        timeout_s=rng.choice((3.0, 6.0, 12.0)),
+        proof_s=rng.choice((3.0, 6.0, 12.0)),
         workers=workers,
         applications=applications,
         starts_in_s=_draw_starts(rng, workers),
@@ -135,14 +135,14 @@ def draw_plan(seed: int) -> Plan:
 
 def _draw_starts(rng: Random, workers: int) -> dict[str, float]:
     """Sometimes no worker is there before the faults are over: those who wait look after their payments alone."""
-    late = rng.random() < 0.3
+    late = rng.random() < 0.4
     return {f"worker{n}": FAULTS_END_S if late else rng.uniform(0, 60) for n in range(workers)}
 
 
 def _draw_stops(rng: Random, applications: int, workers: int) -> tuple[tuple[str, float], ...]:
     """Processes that are stopped in good order, as for a new version, and when."""
     names = ("web", *(f"app{n}" for n in range(applications)), *(f"worker{n}" for n in range(workers)))
-    return tuple((rng.choice(names), rng.uniform(0, FAULTS_END_S)) for _ in range(rng.choice((0, 0, 1, 3))))
+    return tuple((rng.choice(names), rng.uniform(0, FAULTS_END_S)) for _ in range(rng.choice((0, 1, 2, 4))))
 
 
 def _draw_weather(rng: Random) -> Weather:
@@ -170,9 +170,9 @@ def _draw_weather(rng: Random) -> Weather:
         crash=upto(0.025),
         pause=upto(0.06),
         ledger_down=upto(0.02),
-        ledger_slow=upto(0.1),
+        ledger_slow=upto(0.2),
         answer_lost=upto(0.01),
-        gives_up=upto(0.15),
+        gives_up=upto(0.4),
         notification_lost=upto(0.5),
         notification_repeated=upto(0.5),
         late_money=upto(0.8),
@@ -186,8 +186,8 @@ def _draw_weather(rng: Random) -> Weather:
 def _draw_purchases(rng: Random, applications: int) -> tuple[Purchase, ...]:
     """Many payments with a few callers each; or a few that many want at the same moment."""
     if rng.random() < 0.5:
-        return tuple(_draw_purchase(rng, f"order-{n}", applications) for n in range(rng.randint(5, 8)))
-    return tuple(_draw_rush(rng, f"order-{n}", applications) for n in range(rng.randint(2, 4)))
+        return tuple(_draw_purchase(rng, f"order-{n}", applications) for n in range(rng.randint(5, 9)))
+    return tuple(_draw_rush(rng, f"order-{n}", applications) for n in range(rng.randint(3, 5)))
 
 
 def _draw_purchase(rng: Random, reference: str, applications: int, callers: int = 3) -> Purchase:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Collection, Coroutine
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -50,8 +51,9 @@ class Process:
         self.is_stopping = False
         self.life = 0
         self.rng = world.rng(f"process {name}")
-        self.lost_s = 0.0
-        """Time it lost without its fault: stood still, or waited for a slow ledger."""
+        self.stood_still_s = 0.0
+        self.slow_s: dict[str, float] = defaultdict(float)
+        """How long each program has waited for a slow ledger."""
         self._boot = boot
         self._skew = timedelta(seconds=self.rng.uniform(-SKEW_MAX_S, SKEW_MAX_S))
         self._still_until_s = 0.0
@@ -122,7 +124,7 @@ class Process:
         elif self.happens("pause", times):
             now_s = self.world.scheduler.monotonic()
             until_s = round(now_s + self.rng.uniform(0.5, self.rng.choice((5, 90))), 3)
-            self.lost_s += until_s - max(now_s, self._still_until_s)
+            self.stood_still_s += until_s - max(now_s, self._still_until_s)
             self._still_until_s = until_s
             self.world.scheduler.log(self.name, f"pauses until {until_s:.3f}")
 
@@ -157,6 +159,10 @@ class Process:
     def spawn(self, name: str, program: Coroutine[Any, Any, object]) -> None:
         """Run a program in this process; from within its loop."""
         self._programs.append(self.loop.create_task(program, name=name))
+
+    def lost_s(self, *programs: str) -> float:
+        """Time these programs and the whole process have lost without their fault."""
+        return self.stood_still_s + sum(self.slow_s.get(program, 0.0) for program in programs)
 
     def look_at(self, task: asyncio.Task[Any]) -> None:
         """A program has ended; the simulation's programs catch what they must."""

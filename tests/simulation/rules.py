@@ -20,6 +20,18 @@ RANKS = {
 }
 """A status only moves up."""
 
+
+def is_open(payment: Payment, gateway: SimGateway) -> bool:
+    """Whether anything of it can still move: an answer is out, an order can be paid, a new one is to be sent."""
+    if payment.uncertain or payment.status in (Status.UNKNOWN, Status.PENDING):
+        return True
+    can_be_paid = any(order.status == "pending" for order in gateway.with_number(payment.order_number))
+    is_unsent = payment.status is Status.CREATED and payment.creation.state is OperationState.INTENT
+    is_successor = sum(op.kind is OperationKind.CREATE for op in payment.operations) > 1
+    refunds_wait = any(refund.is_open for refund in payment.refunds)
+    return can_be_paid or refunds_wait or (is_unsent and is_successor)
+
+
 Broken = Iterator[tuple[str, str]]
 Rule = Callable[["Payment | None", Payment, "SimGateway"], Broken]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -12,25 +12,35 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from paycore.domain.payment import Payment, Status
+from paycore.domain.schedule import interval_s
+from tests.simulation.scheduler import START
 
 if TYPE_CHECKING:
     from tests.simulation.processes import Process
     from tests.simulation.world import World
 
+WORKER = "paycore-worker"
+"""What an application's embedded worker is called."""
+
 WOKEN_MAX_S = 0.3
 """To hear of a change and read the payment again, as long as nobody stands still."""
 
-LOOKED_MAX_S = 150.0
-"""Between two looks: the longest interval and its jitter, and twice a lease of somebody who died."""
+LOOKED_MAX_S = 75.0
+"""Between two looks, beyond the interval: twice a lease of somebody who died, and what is done before it."""
 
 
-class Wait(msgspec.Struct, frozen=True):
+CLAIMS_MAX, CLAIMS_WITHIN_S = 6, 5.0
+"""So many claims of one payment within so long mean that a worker goes round and round."""
+
+
+class Wait(msgspec.Struct, frozen=True, kw_only=True):
     """One caller's `wait`, as it began."""
 
     who: str
     timeout_s: float
     began_s: float
     lost_before_s: float
+    worker_lost_before_s: float
 
 
 class Waits:
@@ -40,6 +50,7 @@ class Waits:
         self._world = world
         self._settled_s: dict[str, float] = {}
         self._asked_s: dict[str, list[float]] = defaultdict(list)
+        self._claims_s: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=CLAIMS_MAX))
 
     def changed(self, payment: Payment) -> None:
         """A change of this payment was committed."""
@@ -48,15 +59,25 @@ class Waits:
         else:
             self._settled_s.pop(payment.id, None)
 
+    def claimed(self, payments: tuple[Payment, ...]) -> None:
+        """A worker has taken these payments to look after them."""
+        for payment in payments:
+            claims = self._claims_s[payment.id]
+            claims.append(self._now_s())
+            if len(claims) == CLAIMS_MAX and claims[-1] - claims[0] < CLAIMS_WITHIN_S:
+                what = f"{payment.id} was claimed {CLAIMS_MAX} times in a moment"
+                self._world.witness.violated("no tight loops", what)
+
     def asked(self, numbers: list[str]) -> None:
         """Some process asks its provider about these numbers."""
         for number in numbers:
             self._asked_s[number].append(self._now_s())
 
     @contextmanager
-    def in_time(self, process: Process, who: str, most_s: float) -> Iterator[None]:
+    def in_time(self, process: Process, most_s: float) -> Iterator[None]:
         """A call that comes back, with whatever, within `most_s`; one that is cancelled may not."""
-        began_s, lost_before_s = self._now_s(), process.lost_s
+        who = process.who()
+        began_s, lost_before_s = self._now_s(), process.lost_s(who)
         try:
             yield
         except (asyncio.CancelledError, GeneratorExit):
@@ -69,39 +90,57 @@ class Waits:
 
     def _judge(self, process: Process, who: str, began_s: float, most_s: float) -> None:
         took_s = self._now_s() - began_s
-        if took_s > most_s + process.lost_s:
+        if took_s > most_s + process.lost_s(who):
             self._world.witness.violated("a call ends in time", f"{who} was kept for {took_s:.3f} s")
 
-    def begin(self, process: Process, who: str, timeout_s: float) -> Wait:
+    def begin(self, process: Process, timeout_s: float) -> Wait:
         """A caller begins to wait."""
-        return Wait(who, timeout_s, self._now_s(), process.lost_s)
+        who, worker = process.who(), f"{process.name}/{WORKER}"
+        return Wait(
+            who=who,
+            timeout_s=timeout_s,
+            began_s=self._now_s(),
+            lost_before_s=process.lost_s(who),
+            worker_lost_before_s=process.lost_s(worker),
+        )
 
     def end(self, wait: Wait, process: Process, payment: Payment) -> None:
         """The wait has ended with this payment."""
-        lost_s = process.lost_s - wait.lost_before_s
+        lost_s = process.lost_s(wait.who) - wait.lost_before_s
+        worker_lost_s = process.lost_s(f"{process.name}/{WORKER}") - wait.worker_lost_before_s
         took_s = self._now_s() - wait.began_s
-        for rule, what in self._broken(wait, payment, took_s, lost_s):
+        broken = [*self._broken(wait, payment, took_s, lost_s), *self._unseen(wait, payment, worker_lost_s)]
+        for rule, what in broken:
             self._world.witness.violated(rule, f"{wait.who} waited {took_s:.3f} s for {payment.id}: {what}")
 
     def _broken(
         self, wait: Wait, payment: Payment, took_s: float, lost_s: float
     ) -> Iterator[tuple[str, str]]:
-        settled_s = max(self._settled_s.get(payment.id, self._now_s()), wait.began_s)
+        settled_s = self._until_s(wait, payment)
         if not _is_settled(payment) and took_s < wait.timeout_s:
             yield "who waits gets an answer", f"it is {payment.status} before the time is over"
         if took_s > wait.timeout_s + lost_s + WOKEN_MAX_S:
             yield "a wait ends in time", f"at most {wait.timeout_s:.3f} s were asked for"
         if self._now_s() > settled_s + lost_s + WOKEN_MAX_S:
             yield "who waits is woken", f"it was settled at {settled_s:.3f}"
-        gap_s = self._longest_gap_s(wait, payment, settled_s)
-        if payment.status is not Status.CREATED and gap_s > LOOKED_MAX_S + lost_s:
-            yield "who is waited for is looked after", f"nobody asked about it for {gap_s:.0f} s"
 
-    def _longest_gap_s(self, wait: Wait, payment: Payment, until_s: float) -> float:
-        numbers = [operation.number for operation in payment.operations]
-        asked_s = sorted(at for number in numbers for at in self._asked_s[number])
-        asked_s = [at for at in asked_s if wait.began_s < at < until_s]
-        return max(later - earlier for earlier, later in pairwise([wait.began_s, *asked_s, until_s]))
+    def _unseen(self, wait: Wait, payment: Payment, lost_s: float) -> Iterator[tuple[str, str]]:
+        for gap_s, most_s in self._gaps(wait, payment, self._until_s(wait, payment)):
+            if payment.status is not Status.CREATED and gap_s > most_s + lost_s:
+                what = f"nobody asked about it for {gap_s:.0f} s; at most {most_s:.0f}"
+                yield "who is waited for is looked after", what
+
+    def _until_s(self, wait: Wait, payment: Payment) -> float:
+        """When it was settled; now when it was not, or only since."""
+        return max(self._settled_s.get(payment.id, self._now_s()), wait.began_s)
+
+    def _gaps(self, wait: Wait, payment: Payment, until_s: float) -> Iterator[tuple[float, float]]:
+        """How long nobody asked about the payment, each time, and how long that may last: it grows with age."""
+        asked_s = sorted(at for op in payment.operations for at in self._asked_s[op.number])
+        moments = [wait.began_s, *(at for at in asked_s if wait.began_s < at < until_s), until_s]
+        for earlier, later in pairwise(moments):
+            age_s = earlier - (payment.created_at - START).total_seconds()
+            yield later - earlier, 1.2 * interval_s(age_s) + LOOKED_MAX_S
 
     def _now_s(self) -> float:
         return self._world.scheduler.monotonic()

@@ -27,6 +27,13 @@ Draft = tuple[float | None, float, Answer]
 NEVER_S = 3600.0
 """Longer than any sender waits."""
 
+STRUCK_MOST = 1.4
+STRUCK = {"/query": 0.6, "/link": 3.0}
+"""How much more often than the weather says requests are struck: those that move money, and questions."""
+
+AFTER_MONEY = 3.0
+"""How much more often than elsewhere a process dies or stands still when such a request is answered."""
+
 UNREACHABLE: dict[str, type[httpx.TransportError]] = {
     "refused": httpx.ConnectError,
     "unreachable": httpx.ConnectTimeout,
@@ -83,12 +90,14 @@ class Wire:
 
     def send(self, who: str, request: Request, left_s: float) -> Exchange:
         """Decide the request's fate and set it on its way; from here on it has left its process."""
-        fate = draw_fate(self._rng, self._world.weather)
+        fate = draw_fate(self._rng, self._world.weather, STRUCK.get(request.path, STRUCK_MOST))
         now = self._world.ledger.now()
+        if request.path == "/query":
+            self._world.waits.asked(msgspec.json.decode(request.body)["numbers"])
         exchange = Exchange(request, now, fate, FATES[fate](self._draw_times(left_s)))
         self._world.scheduler.log(who, f"-> {request.path} {request.body.decode()} ({fate})")
         if fate not in UNREACHABLE:
-            self._world.witness.sent(request)
+            self._world.sends.sent(request)
         if exchange.arrives_in_s is not None:
             self._world.scheduler.after(exchange.arrives_in_s, self._arrive, exchange)
         return exchange
@@ -110,7 +119,7 @@ class Wire:
         )
 
     def _arrive(self, exchange: Exchange) -> None:
-        self._world.witness.arrived(exchange.request, exchange.sent_at)
+        self._world.sends.arrived(exchange.request, exchange.sent_at)
         is_safe = self._world.plan.duplicates != "charge_blindly"
         if exchange.fate == "repeated" and is_safe:
             self._world.gateway.handle(exchange.request)  # by a proxy, whose first try went unanswered
@@ -118,9 +127,9 @@ class Wire:
         self._world.scheduler.log("gateway", f"{exchange.request.path}: {exchange.response.body.decode()}")
 
 
-def draw_fate(rng: Random, weather: Weather) -> str:
-    """One fate, each as likely as the weather says."""
-    dice = rng.random()
+def draw_fate(rng: Random, weather: Weather, times: float) -> str:
+    """One fate, each `times` as likely as the weather says."""
+    dice = rng.random() / times
     for fate in FATES:
         dice -= weather.chance(fate)
         if dice < 0:
@@ -144,8 +153,14 @@ class Cable(httpx.AsyncBaseTransport):
         timeouts = request.extensions["timeout"]
         sent = Request(method="POST", path=request.url.raw_path.decode(), body=request.content)
         exchange = world.wire.send(who, sent, timeouts["read"])
-        await asyncio.sleep(min(exchange.heard_in_s, self._patience_s(exchange, timeouts)))
-        self._process.risk()
+        stood_still_s = self._process.stood_still_s
+        try:
+            await asyncio.sleep(min(exchange.heard_in_s, self._patience_s(exchange, timeouts)))
+        except asyncio.CancelledError:
+            world.sends.waited_for(sent, self._process.stood_still_s - stood_still_s)
+            raise
+        world.sends.waited_for(sent, self._process.stood_still_s - stood_still_s)
+        self._process.risk(1.0 if sent.path == "/query" else AFTER_MONEY)
         await asyncio.sleep(0)
         world.scheduler.log(who, f"<- {sent.path} {exchange.answer}")
         return _reply(exchange, request)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from paycore.domain.events import Event
 from paycore.domain.lifecycle import digest
-from paycore.domain.payment import Operation, OperationKind, Payment, Redirect, Status
-from paycore.domain.wire import Request
+from paycore.domain.payment import OperationKind, Payment, Redirect, Status
 from paycore.errors import LedgerError, ReferenceConflict
 from paycore.ledger.api import Committed
-from tests.simulation.rules import broken_rules
+from tests.simulation.rules import broken_rules, is_open
 
 if TYPE_CHECKING:
     from tests.simulation.applications import Caller
@@ -33,6 +31,11 @@ class Asked(msgspec.Struct, frozen=True):
     who: str
     cuts: int
     """How often it had been cut off before."""
+
+    @property
+    def key(self) -> tuple[str, int, str]:
+        """The program, in this life of its process."""
+        return self.process.name, self.life, self.who
 
 
 class Witness:
@@ -54,7 +57,6 @@ class Witness:
         self._versions: dict[tuple[str, int], Payment] = {}
         self._recorded_events: set[EventKey] = set()
         self._owners: dict[str, str] = {}
-        self._absent_at: dict[str, datetime] = {}
         self._references: dict[str, str] = {}
 
     def violated(self, rule: str, what: str) -> None:
@@ -63,30 +65,6 @@ class Witness:
         self._world.scheduler.log("WITNESS", self.violations[-1])
 
     # --- the gateway ---------------------------------------------------------------------------------
-
-    def sent(self, request: Request) -> None:
-        """A request leaves its process: what it asks for is durable, and its time has not passed."""
-        fields = msgspec.json.decode(request.body)
-        if request.path == "/query":
-            self._world.waits.asked(fields["numbers"])
-            return
-        number = fields["number"]
-        payment = self._owner(number)
-        if payment is None:
-            self.violated("intent before request", f"{request.path} {number} is sent and not recorded")
-            return
-        sent = [op for op in payment.operations if op.number == number and _asks(op, request.path)]
-        if not any(self._world.ledger.now() <= op.quiet_at for op in sent):
-            self.violated("nothing is sent past its time", f"{request.path} {number}")
-
-    def arrived(self, request: Request, sent_at: datetime) -> None:
-        """A request arrives that left its process then; nobody may have taken it for lost for certain."""
-        if request.path not in ("/orders", "/refunds"):
-            return
-        number = msgspec.json.decode(request.body)["number"]
-        absent_at = self._absent_at.get(number)
-        if absent_at is not None and sent_at < absent_at:
-            self.violated("absent has not arrived", f"{request.path} {number} arrives, absent at {absent_at}")
 
     def made(self, order: SimOrder, payable: list[SimOrder]) -> None:
         """The gateway has made an order; `payable` were open or paid already for the same payment."""
@@ -104,12 +82,13 @@ class Witness:
 
     def _judge_again(self, order: SimOrder) -> None:
         """What the ledger takes for not sent, absent or over must not come after all."""
-        payment = self._owner(order.number)
+        payment = self.owner(order.number)
         if payment is not None:
             for rule, what in broken_rules(None, payment, self._world.gateway):
                 self.violated(rule, f"{payment.id}: {what}")
 
-    def _owner(self, number: str) -> Payment | None:
+    def owner(self, number: str) -> Payment | None:
+        """The payment that this number belongs to."""
         return self.payments.get(self._owners.get(number, ""))
 
     # --- the ledger ----------------------------------------------------------------------------------
@@ -122,6 +101,8 @@ class Witness:
     def committed(self, asked: Asked, result: Any) -> None:
         """A transaction was committed by this process, which owes its observers the events."""
         for committed in result if isinstance(result, tuple) else (result,):
+            if isinstance(committed, tuple):
+                self._world.waits.claimed(committed)
             if isinstance(committed, Committed) and committed.changed:
                 for event in committed.events:
                     self._recorded(asked, event)
@@ -132,7 +113,8 @@ class Witness:
         if key in self._recorded_events:
             self.violated("one history", f"{key} was written twice")
         self._recorded_events.add(key)
-        if asked.cuts == self._cuts[asked.process.name, asked.life, asked.who]:
+        self._world.sends.recorded(asked, event, self.payments.get(event.payment_id))
+        if asked.cuts == self._cuts[asked.key]:
             self.owed_events[key] = asked
         moved = f"{event.status_from} -> {event.status_to}"
         self._world.scheduler.log(asked.who, f"{event.payment_id} #{event.seq} {event.kind} {moved}")
@@ -145,10 +127,13 @@ class Witness:
             self.violated("one reference, one payment", f"{payment.reference} names {payment.id} too")
         for operation in payment.operations:
             self._owners[operation.number] = payment.id
-            if operation.absent_at is not None:
-                self._absent_at[operation.number] = operation.absent_at
         for rule, what in broken_rules(before, payment, self._world.gateway):
             self.violated(rule, f"{payment.id}: {what}")
+        is_due = self._world.ledger.next_due([payment.id]).result() is not None
+        if is_open(payment, self._world.gateway) and not is_due:
+            self.violated(
+                "what is open is due", f"{payment.id} is {payment.status} and never looked at again"
+            )
 
     def heard(self, process: Process, event: Event) -> None:
         """An observer was told of an event."""
@@ -211,7 +196,7 @@ class Witness:
         if letter_digest not in self.inbox():
             self.violated("acknowledged is durable", f"{body.decode()} was answered and is not in the inbox")
         for observation in self._world.said_by(body):
-            payment = self._owner(observation.number)
+            payment = self.owner(observation.number)
             if payment is not None and digest(observation) not in payment.evidence:
                 self.violated("acknowledged is durable", f"{body.decode()} was answered and changed nothing")
 
@@ -223,8 +208,3 @@ class Witness:
         """The notifications that are in the ledger."""
         rows = self._world.ledger.read(lambda tx: tx.all("SELECT digest FROM inbox")).result()
         return {digest for (digest,) in rows}
-
-
-def _asks(operation: Operation, path: str) -> bool:
-    """Whether this operation asks there."""
-    return (operation.kind is OperationKind.CLOSE) is (path == "/close")

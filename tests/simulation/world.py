@@ -31,6 +31,7 @@ from tests.simulation.outside import Outside
 from tests.simulation.plan import CALM, DECLARED, FAULTS_END_S, Plan, draw_plan
 from tests.simulation.processes import Observer, Process, here
 from tests.simulation.scheduler import Scheduler
+from tests.simulation.sends import Sends
 from tests.simulation.waits import Waits
 from tests.simulation.wire import Cable, Wire
 from tests.simulation.witness import Witness
@@ -61,6 +62,7 @@ class World:
         self.weather = self.plan.weather
         self.scheduler = Scheduler()
         self.witness = Witness(self)
+        self.sends = Sends(self)
         self.waits = Waits(self)
         self.config = _config(self.plan)
         self.plugins = _plugins()
@@ -134,7 +136,8 @@ class World:
         return bool(self.witness.violations)
 
     def _look_for_quiet(self) -> None:
-        self._is_quiet = not self.is_busy and self.ledger.next_due().result() is None
+        is_stopping = any(process.is_stopping for process in self.processes)
+        self._is_quiet = not self.is_busy and not is_stopping and self.ledger.next_due().result() is None
         self.scheduler.after(LOOK_EVERY_S, self._look_for_quiet)
 
     # --- who is there --------------------------------------------------------------------------------

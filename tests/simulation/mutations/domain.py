@@ -11,9 +11,17 @@ from unittest import mock
 from msgspec.structs import replace
 
 from paycore.domain import decisions, lifecycle, recovery, schedule
-from paycore.domain.events import Change, OperationBegun, ProvenAbsent
-from paycore.domain.payment import Failure, Operation, OperationKind, OperationState, Payment, Status
-from paycore.domain.provider import Rejected, Unknown
+from paycore.domain.events import Change, OperationBegun, OperationSent, ProvenAbsent
+from paycore.domain.payment import (
+    Failure,
+    Operation,
+    OperationKind,
+    OperationState,
+    Payment,
+    PaymentObservation,
+    Status,
+)
+from paycore.domain.provider import Done, Rejected, Unknown
 from tests.simulation.mutations import Patch, patched
 
 
@@ -149,6 +157,56 @@ def killed_is_asked_about_at_once() -> Patch:
     return patched(schedule, "_by_age", make)
 
 
+def asked_about_once_a_day() -> Patch:
+    """Whoever waits for a payment that nobody notifies of waits until the next day."""
+
+    def make(by_age: Any) -> Any:
+        return lambda payment, now: by_age(payment, now) + timedelta(days=1)
+
+    return patched(schedule, "_by_age", make)
+
+
+def close_without_answer_has_closed() -> Patch:
+    """A close that got no answer is taken for done."""
+
+    def make(end_attempt: Any) -> Any:
+        def end(payment: Payment, sent: Operation, outcome: Any, now: datetime) -> list[Change]:
+            if sent.kind is OperationKind.CLOSE and isinstance(outcome, Unknown):
+                outcome = Done(PaymentObservation(number=sent.number, status=Status.CLOSED))
+            return end_attempt(payment, sent, outcome, now)  # type: ignore[no-any-return]
+
+        return end
+
+    return patched(decisions, "end_attempt", make)
+
+
+def paid_is_ordered_again() -> Patch:
+    """A successor that could not be sent is sent, although the closed order took money all the same."""
+
+    def send_again(payment: Payment, operation_id: str, now: datetime, deadline: timedelta) -> list[Change]:
+        if not decisions.may_send(payment.operation(operation_id), now):
+            return []
+        return [OperationSent(operation_id=operation_id, sent_at=now, quiet_at=now + deadline)]
+
+    return mock.patch.object(decisions, "send_again", send_again)
+
+
+def unsent_successor_is_forgotten() -> Patch:
+    """An order made anew that could not be sent is left at that."""
+    stack = ExitStack()
+    stack.enter_context(mock.patch.object(schedule, "_is_unsent_successor", return_value=False))
+    stack.enter_context(mock.patch.object(recovery, "has_earlier_number", return_value=False))
+    return stack
+
+
+def needless_order_stays_open() -> Patch:
+    """When a closed order takes money all the same, its successor is neither closed nor asked about."""
+    stack = ExitStack()
+    for module in (schedule, recovery, decisions):
+        stack.enter_context(mock.patch.object(module, "is_needless", return_value=False))
+    return stack
+
+
 MUTANTS = {
     mutant.__name__: mutant
     for mutant in (
@@ -164,5 +222,10 @@ MUTANTS = {
         late_answer_counts,
         closed_is_forgotten,
         killed_is_asked_about_at_once,
+        asked_about_once_a_day,
+        close_without_answer_has_closed,
+        paid_is_ordered_again,
+        unsent_successor_is_forgotten,
+        needless_order_stays_open,
     )
 }

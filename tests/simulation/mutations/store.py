@@ -99,6 +99,27 @@ def no_lease() -> Patch:
     return patched(verbs, "claim", make)
 
 
+def lease_is_for_ever() -> Patch:
+    """What a worker has claimed never comes due again by itself."""
+
+    def make(claim: Any) -> Any:
+        return lambda unit, *, limit, lease_s, ids: claim(unit, limit=limit, lease_s=1e8, ids=ids)
+
+    return patched(verbs, "claim", make)
+
+
+def notification_is_kept_and_not_merged() -> Patch:
+    """A notification that is evidence is recorded; what it says is left for the next poll."""
+
+    def make(fold: Any) -> Any:
+        def nothing(unit: Any, account: str, observations: Any, source: Source) -> Any:
+            return [] if source is Source.NOTIFICATION else fold(unit, account, observations, source)
+
+        return nothing
+
+    return patched(verbs, "_fold_observations", make)
+
+
 MUTANTS = {
     mutant.__name__: mutant
     for mutant in (
@@ -107,5 +128,7 @@ MUTANTS = {
         event_outside_transaction,
         hint_is_overwritten,
         no_lease,
+        lease_is_for_ever,
+        notification_is_kept_and_not_merged,
     )
 }

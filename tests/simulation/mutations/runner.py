@@ -1,0 +1,302 @@
+"""Bugs in what performs effects: runner, waiter, sender, the hooks' place, the worker's wake-up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import httpx
+
+from paycore.domain.events import Event, Source
+from paycore.domain.lifecycle import evolve
+from paycore.domain.payment import Payment
+from paycore.engine import transport
+from paycore.engine.attempts import Attempts
+from paycore.engine.commands import Commands
+from paycore.engine.effects import InLedger, OnWire, Program
+from paycore.engine.runner import AsyncRunner
+from paycore.engine.transport import AsyncSender, Deadline
+from paycore.engine.waiter import AsyncWaiter, Hub
+from paycore.engine.worker import PAUSE_MAX_S, Worker
+from paycore.errors import MaybeSent, NotSent
+from paycore.ledger.api import Committed, Decide
+from tests.simulation.mutations import Patch, patched
+
+# --- waiting -----------------------------------------------------------------------------------------
+
+
+def reads_before_it_subscribes() -> Patch:
+    """A waiter reads the payment, does something else, and registers: a change in between wakes nobody."""
+
+    async def until_changed(self: AsyncWaiter, payment_id: str, version: int, timeout_s: float) -> None:
+        if self._stop_watching is None:
+            self._stop_watching = self._ledger.watch(self._hub.wake)
+        payment = await self._bridge.result(self._ledger.get(payment_id))
+        await self._bridge.result(self._ledger.find(payment.account, payment.reference))
+        woken = asyncio.get_running_loop().create_future()
+        wake = lambda: None if woken.done() else woken.set_result(None)  # noqa: E731
+        if payment.version == version:
+            with self._hub.subscribed(payment_id, wake):
+                await asyncio.wait((woken,), timeout=timeout_s)
+
+    return mock.patch.object(AsyncWaiter, "until_changed", until_changed)
+
+
+def watches_nothing() -> Patch:
+    """Those who wait are never told of changes."""
+    return mock.patch.object(Hub, "wake")
+
+
+def one_waiter_for_each_payment() -> Patch:
+    """Whoever waits for a payment takes the place of the one who waited before."""
+
+    @contextmanager
+    def subscribed(self: Hub, payment_id: str, wake: Callable[[], None]) -> Iterator[None]:
+        self._calls[payment_id] = [wake]
+        try:
+            yield
+        finally:
+            self._calls.pop(payment_id, None)
+
+    return mock.patch.object(Hub, "subscribed", subscribed)
+
+
+def wait_ends_with_any_change() -> Patch:
+    """A wait comes back as soon as something has changed, settled or not."""
+
+    def wait(self: Commands, payment_id: str, timeout_s: float) -> Program[Payment]:
+        payment: Payment = yield InLedger(lambda ledger: ledger.get(payment_id))
+        if payment.status.is_final or payment.review:
+            return payment
+        return (yield from self._attempts.after_change(payment, timeout_s))
+
+    return mock.patch.object(Commands, "wait", wait)
+
+
+def wait_begins_anew_with_each_change() -> Patch:
+    """A wait's time begins again whenever something changes."""
+
+    def wait(self: Commands, payment_id: str, timeout_s: float) -> Program[Payment]:
+        deadline = Deadline(timeout_s)
+        payment: Payment = yield InLedger(lambda ledger: ledger.get(payment_id))
+        while not (payment.status.is_final or payment.review) and deadline.left_s > 0:
+            version = payment.version
+            payment = yield from self._attempts.after_change(payment, deadline.left_s)
+            if payment.version != version:
+                deadline = Deadline(timeout_s)
+        return payment
+
+    return mock.patch.object(Commands, "wait", wait)
+
+
+def worker_dies_of_an_error() -> Patch:
+    """A ledger that can't be reached for a moment ends the embedded worker."""
+
+    def turn(self: Worker, ids: Collection[str]) -> Program[float | None]:
+        if not ids:
+            return None
+        while (yield from self.look_once(ids)):
+            pass
+        due = yield InLedger(lambda ledger: ledger.next_due(ids))
+        return PAUSE_MAX_S if due is None else min(PAUSE_MAX_S, max(0.0, (due - self._now()).total_seconds()))
+
+    return mock.patch.object(Worker, "_turn", turn)
+
+
+def closing_wakes_nobody() -> Patch:
+    """A client that shuts down waits for its worker, which nobody tells."""
+
+    def close(self: AsyncWaiter) -> None:
+        self._closed = True
+        if self._stop_watching is not None:
+            self._stop_watching()
+
+    return mock.patch.object(AsyncWaiter, "close", close)
+
+
+# --- performing --------------------------------------------------------------------------------------
+
+
+Perform = Callable[[OnWire], Awaitable[Any]]
+
+
+def _sending(send: Callable[[Perform, OnWire], Awaitable[Any]]) -> Patch:
+    """The runner sends like this; it is given how it would."""
+
+    def make(perform: Callable[..., Any]) -> Any:
+        async def performed(self: AsyncRunner, effect: Any) -> Any:
+            if isinstance(effect, OnWire):
+                return await send(partial(perform, self), effect)
+            return await perform(self, effect)
+
+        return performed
+
+    return patched(AsyncRunner, "_perform", make)
+
+
+def failed_request_is_sent_again_at_once() -> Patch:
+    """The runner repeats a request that got no answer, as HTTP clients like to do."""
+
+    async def send(perform: Perform, effect: OnWire) -> Any:
+        try:
+            return await perform(effect)
+        except MaybeSent:
+            return await perform(effect)
+
+    return _sending(send)
+
+
+def no_answer_counts_as_not_sent() -> Patch:
+    """The runner takes a request without an answer for one that never left."""
+
+    async def send(perform: Perform, effect: OnWire) -> Any:
+        try:
+            return await perform(effect)
+        except MaybeSent as error:
+            raise NotSent(error.message) from None
+
+    return _sending(send)
+
+
+def cancelled_counts_as_not_sent() -> Patch:
+    """When its caller gives up, what was under way is recorded as not sent."""
+
+    def make(run: Callable[..., Any]) -> Any:
+        async def cleaned(self: AsyncRunner, program: Any) -> Any:
+            try:
+                return await run(self, program)
+            except asyncio.CancelledError:
+                with suppress(Exception):
+                    effect = program.throw(NotSent("given up"))
+                    if isinstance(effect, InLedger):
+                        effect.verb(self._ledger)
+                raise
+
+        return cleaned
+
+    return patched(AsyncRunner, "run", make)
+
+
+def observers_hear_before_the_commit() -> Patch:
+    """Events are told when they are thought out, before they are in the ledger."""
+
+    def make(change: Callable[..., Program[Committed]]) -> Any:
+        def told(self: Attempts, payment_id: str, decide: Decide, source: Source) -> Program[Committed]:
+            payment = yield InLedger(lambda ledger: ledger.get(payment_id))
+            for item in decide(payment, self.now()):
+                evolved = evolve(payment, item, self.now())
+                self._plugins.after_commit(_event(payment, evolved, item, source))
+            return (yield from change(self, payment_id, decide, source))
+
+        return told
+
+    return patched(Attempts, "change", make)
+
+
+def _event(before: Payment, payment: Payment, item: Any, source: Source) -> Event:
+    return Event(
+        payment_id=payment.id,
+        seq=payment.version,
+        at=payment.updated_at,
+        source=source,
+        status_from=before.status,
+        status_to=payment.status,
+        change=item,
+        prev_hash=b"",
+        hash=b"",
+    )
+
+
+# --- sending -----------------------------------------------------------------------------------------
+
+
+def broken_connection_counts_as_not_sent() -> Patch:
+    """The table says that nothing left when the connection broke while the answer was read."""
+    wrong = {**transport.CERTAINLY_NOT_SENT, httpx.ReadError: True}
+    return mock.patch.object(transport, "CERTAINLY_NOT_SENT", wrong)
+
+
+def no_total_deadline() -> Patch:
+    """A call may last as long as its provider is silent."""
+    endless = SimpleNamespace(timeout=lambda _seconds: asyncio.timeout(None))
+    return mock.patch.object(transport, "asyncio", endless)
+
+
+def sent_past_its_time() -> Patch:
+    """A process that stood still sends all the same what it recorded long ago."""
+    return mock.patch.object(transport, "_check_time")
+
+
+def each_request_has_its_own_deadline() -> Patch:
+    """The second request of a conversation has the whole time again."""
+
+    def make(send: Callable[..., Any]) -> Any:
+        async def sent(self: AsyncSender, request: Any, deadline: Deadline) -> Any:
+            if request.path == "/link":
+                deadline = Deadline(15.0)
+            return await send(self, request, deadline)
+
+        return sent
+
+    return patched(AsyncSender, "send", make)
+
+
+MUTANTS = {
+    mutant.__name__: mutant
+    for mutant in (
+        reads_before_it_subscribes,
+        watches_nothing,
+        one_waiter_for_each_payment,
+        wait_ends_with_any_change,
+        wait_begins_anew_with_each_change,
+        worker_dies_of_an_error,
+        closing_wakes_nobody,
+        failed_request_is_sent_again_at_once,
+        no_answer_counts_as_not_sent,
+        cancelled_counts_as_not_sent,
+        observers_hear_before_the_commit,
+        broken_connection_counts_as_not_sent,
+        no_total_deadline,
+        sent_past_its_time,
+        each_request_has_its_own_deadline,
+    )
+}
+
+
+# --- harmless ----------------------------------------------------------------------------------------
+
+
+def not_sent_counts_as_no_answer() -> Patch:
+    """What certainly never left is asked about as if it might have arrived: slower, and safe."""
+
+    async def send(perform: Perform, effect: OnWire) -> Any:
+        try:
+            return await perform(effect)
+        except NotSent as error:
+            raise MaybeSent(error.message) from None
+
+    return _sending(send)
+
+
+def reads_once_more_before_a_change() -> Patch:
+    """Something happens between reading and changing; the change is decided on what is there by then."""
+
+    def make(change: Callable[..., Program[Committed]]) -> Any:
+        def read_first(self: Attempts, payment_id: str, *arguments: Any) -> Program[Committed]:
+            yield InLedger(lambda ledger: ledger.get(payment_id))
+            return (yield from change(self, payment_id, *arguments))
+
+        return read_first
+
+    return patched(Attempts, "change", make)
+
+
+CONTROLS = {
+    control.__name__: control for control in (not_sent_counts_as_no_answer, reads_once_more_before_a_change)
+}
+"""Changes that do no harm, and must not be taken for bugs."""

@@ -1,0 +1,138 @@
+"""Follows every operation: the event that puts it on its way, the request that leaves, arrives, and ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from paycore.domain.events import (
+    Event,
+    OperationBegun,
+    OperationEnded,
+    OperationSent,
+    PaymentBegun,
+    ProvenAbsent,
+)
+from paycore.domain.lifecycle import numbered
+from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, Status
+from paycore.domain.wire import Request
+from paycore.plugin import CreateResend
+from tests.simulation.plan import DECLARED
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from tests.simulation.witness import Asked
+    from tests.simulation.world import World
+
+Broken = Iterator[tuple[str, str]]
+MAKING = frozenset({"/orders", "/refunds", "/link"})
+ROUNDING = timedelta(milliseconds=10)
+
+
+class Sends:
+    """Says when something is sent, sent again, taken for lost or ended that must not be."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._proof = timedelta(seconds=world.plan.proof_s)
+        self._senders: dict[str, tuple[str, int, str]] = {}
+        self._left: set[str] = set()
+        self._absent_at: dict[str, datetime] = {}
+
+    # --- events --------------------------------------------------------------------------------------
+
+    def recorded(self, asked: Asked, event: Event, before: Payment | None) -> None:
+        """This event was committed by this program, on this payment (None: it is its first)."""
+        for rule, what in self._broken_by(asked, event, before):
+            self._world.witness.violated(rule, f"{event.payment_id} #{event.seq}: {what}")
+
+    def _broken_by(self, asked: Asked, event: Event, before: Payment | None) -> Broken:
+        match event.change:
+            case PaymentBegun(operation=operation) | OperationBegun(operation=operation):
+                self._senders[operation.id] = asked.key
+            case OperationSent(operation_id=operation_id) if before is not None:
+                self._senders[operation_id] = asked.key
+                yield from self._sent_again(before.operation(operation_id), event.at)
+            case OperationEnded() as ended if before is not None:
+                yield from self._ended(before.operation(ended.operation_id), ended, asked)
+            case ProvenAbsent(number=number) if before is not None:
+                self._absent_at[number] = event.at
+                asked_about = numbered(before, number)
+                if asked_about is None or event.at < asked_about.quiet_at + self._proof:
+                    yield "absence is proven late enough", f"{number} may still arrive"
+
+    def _sent_again(self, op: Operation, at: datetime) -> Broken:
+        """Certainly unsent; or not under way any more, and absent or sure to give the same order."""
+        if op.state is OperationState.INTENT:
+            return
+        if at < op.quiet_at:
+            yield "not sent again while under way", f"{op.kind} {op.number} may be until {op.quiet_at}"
+        gives_the_same = DECLARED[self._world.plan.duplicates] is CreateResend.SAME_RESULT
+        is_fetched = gives_the_same and Status.PENDING in op.observed and not op.is_duplicate
+        if op.kind is not OperationKind.CLOSE and op.absent_at is None and not is_fetched:
+            yield "sent again only when absent", f"{op.kind} {op.number} is {op.state}"
+
+    def _ended(self, op: Operation, ended: OperationEnded, asked: Asked) -> Broken:
+        """Only who sent it last may say that it failed, unless it never arrived and is given up."""
+        is_sender = self._senders[op.id] == asked.key
+        is_given_up = ended.state is OperationState.REJECTED and (
+            op.absent_at is not None or op.state is OperationState.INTENT
+        )
+        if ended.state is not OperationState.DONE and not is_sender and not is_given_up:
+            yield "a late answer undoes nothing", f"{asked.who} ends what others sent as {ended.state}"
+        if ended.state is OperationState.INTENT and op.number in self._left and op.kind != "close":
+            yield "not sent has not left", f"{op.kind} {op.number} has"
+
+    # --- requests ------------------------------------------------------------------------------------
+
+    def sent(self, request: Request) -> None:
+        """A request leaves its process: what it asks for is durable, and its time has not passed."""
+        number = _number(request)
+        if number is None:
+            return
+        if request.path in MAKING:
+            self._left.add(number)
+        quiet_at = self._quiet_at(request, number)
+        if quiet_at is None:
+            self._world.witness.violated("intent before request", f"{request.path} {number} is not recorded")
+        elif self._world.ledger.now() > quiet_at:
+            self._world.witness.violated("nothing is sent past its time", f"{request.path} {number}")
+
+    def arrived(self, request: Request, sent_at: datetime) -> None:
+        """A request arrives that left its process then; nobody may have taken it for lost for certain."""
+        number = _number(request)
+        absent_at = self._absent_at.get(number or "")
+        if request.path in MAKING and absent_at is not None and sent_at < absent_at:
+            what = f"{request.path} {number} arrives, absent at {absent_at}"
+            self._world.witness.violated("absent has not arrived", what)
+
+    def waited_for(self, request: Request, lost_s: float) -> None:
+        """Its sender has an answer or none comes; it lost so much time without its fault."""
+        number = _number(request)
+        quiet_at = None if number is None else self._quiet_at(request, number)
+        late = self._world.ledger.now() - timedelta(seconds=lost_s) - ROUNDING
+        if quiet_at is not None and late > quiet_at:
+            self._world.witness.violated("a request ends in time", f"{request.path} {number}")
+
+    def _quiet_at(self, request: Request, number: str) -> datetime | None:
+        """Until when, as recorded, this request may be under way; None when it is not recorded."""
+        payment = self._world.witness.owner(number)
+        operations = () if payment is None else payment.operations
+        return max(
+            (op.quiet_at for op in operations if op.number == number and _asks(op, request.path)),
+            default=None,
+        )
+
+
+def _number(request: Request) -> str | None:
+    number: str | None = msgspec.json.decode(request.body).get("number")
+    return number
+
+
+def _asks(operation: Operation, path: str) -> bool:
+    """Whether this operation asks there."""
+    return (operation.kind is OperationKind.CLOSE) is (path == "/close")
