@@ -78,7 +78,11 @@ class AccountRefused(ConfigError):
 
 
 class PluginError(PaycoreError):
-    """A plugin failed to load, or broke the provider contract."""
+    """
+    A plugin failed to load, or broke the provider contract.
+
+    Says what was raised and where in the plugin; never in the plugin's own words, which may hold a key.
+    """
 
     who_acts: ClassVar[Actor] = "author"
     money_moved: MoneyMoved = "maybe"

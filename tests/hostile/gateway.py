@@ -18,8 +18,11 @@ import msgspec
 HOLD = None
 """A part of an answer: from here on silence, until the client leaves."""
 
-Part = bytes | float | None
-"""Bytes to send, seconds to wait, or `HOLD`."""
+STAY = True
+"""A last part of an answer: the connection serves the next request as well."""
+
+Part = bytes | float | bool | None
+"""Bytes to send, seconds to wait, `HOLD` or `STAY`."""
 
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,21 +107,25 @@ class HostileGateway:
                 if answer is None:
                     connection.sendall(whole(honest.body, **honest.headers))
                     continue
-                for part in answer(heard, honest):
-                    self._send(connection, part)
-                break
+                if not self._give(connection, answer(heard, honest)):
+                    break
         self._connections.discard(connection)
 
-    def _send(self, connection: socket.socket, part: Part) -> None:
-        match part:
-            case bytes():
-                connection.sendall(part)
-            case float():
-                if self._stopped.wait(part):
-                    raise OSError("the test is over")
-            case None:
-                while connection.recv(65536):
-                    pass
+    def _give(self, connection: socket.socket, parts: Iterator[Part]) -> bool:
+        """Send an answer; whether the connection stays."""
+        for part in parts:
+            match part:
+                case bytes():
+                    connection.sendall(part)
+                case float():
+                    if self._stopped.wait(part):
+                        raise OSError("the test is over")
+                case None:
+                    while connection.recv(65536):
+                        pass
+                case _:
+                    return True
+        return False
 
 
 class _Answering:

@@ -1,6 +1,7 @@
 """Hostile replies: what was asked for has happened, and the answer is worse than none."""
 
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -8,7 +9,7 @@ from paycore import Payment, RefundStatus, Status
 from paycore.errors import MaybeSent, RefundTooLarge
 from tests.engine.tills import HKD_88, Kind
 from tests.hostile.conftest import OpenShop
-from tests.hostile.gateway import Answer
+from tests.hostile.gateway import STAY, Answer, Heard, Honest, Part, whole
 from tests.hostile.replies import BODIES, HTTP, SLOW
 from tests.hostile.shops import Provider, Shop
 
@@ -95,3 +96,26 @@ def unknown_refund(shop: Shop, payment: Payment, answer: Answer) -> None:
     assert not settled.uncertain
     assert shop.refunded_minor(payment.order_number) == 8800
     assert shop.gateway.asked(shop.paths["refund"]) == 1
+
+
+@senders
+def test_answer_too_many_is_not_the_next_requests(
+    open_shop: OpenShop, provider: Provider, kind: Kind
+) -> None:
+    """Two answers to one request: the second is not taken for what becomes of another payment."""
+    shop = open_shop(provider, kind)
+    first = shop.create("order-1")
+    with shop.gateway.answering(twice, shop.paths["create"]):
+        assert shop.create("order-2").status is Status.PENDING
+        third = shop.create("order-3")
+    assert (third.status, third.action) == (Status.UNKNOWN, None)
+    shop.pay(first)
+    assert shop.till.query(first).status is Status.PAID
+    assert shop.till.query(third).status is Status.PENDING
+    shop.check_ledger()
+
+
+def twice(_heard: Heard, honest: Honest) -> Iterator[Part]:
+    """The honest answer, and once more in the same breath, on a connection that stays."""
+    yield whole(honest.body) * 2
+    yield STAY

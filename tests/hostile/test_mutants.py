@@ -1,0 +1,141 @@
+"""Bugs planted on purpose, kept for ever: each must be noticed by the check that stands for its row."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from unittest import mock
+
+import httpx
+import msgspec
+import pytest
+
+from paycore.domain.provider import Secret
+from paycore.engine import contract, requests, secrecy, transport
+from paycore.errors import NotSent
+from paycore.testing.toy import ToyProvider
+from qfpay_alipay import exchange, wire
+from qfpay_alipay.provider import QFPayAlipay
+from tests.hostile import test_contents, test_links, test_notifications, test_replies
+from tests.hostile.canary import CANARIES, Witness
+from tests.hostile.conftest import OpenShop
+from tests.hostile.replies import BODIES, HTTP, fields, more
+
+Check = Callable[[OpenShop], object]
+Plant = Callable[[], Any]
+
+
+class AnyEncoding(transport._Reader):
+    """A reader that takes whatever encoding comes."""
+
+    def __init__(self, reply: httpx.Response) -> None:
+        reply.headers.pop("content-encoding", None)
+        super().__init__(reply)
+
+
+def not_sent(problem: type[Exception]) -> Plant:
+    """An exception that may come after the request is taken for "not sent"."""
+    table: Mapping[type[Exception], bool] = {**transport.CERTAINLY_NOT_SENT, problem: True}
+    return lambda: mock.patch.object(transport, "CERTAINLY_NOT_SENT", table)
+
+
+def any_status(self: exchange.Exchange, response: Any, shape: Any) -> Any:
+    """A plugin that reads the body, whatever the status beside it."""
+    return wire.read_message(response.body, shape), {}
+
+
+def last_one_wins(body: bytes, shape: Any) -> Any:
+    """A reader that does not notice a name that is there twice, nor bad UTF-8 in a field it does not know."""
+    return wire.decode(body, shape)
+
+
+def believing(self: Any, notification: Any) -> Any:
+    """A plugin that reads first and never asks who signed."""
+    if isinstance(self, ToyProvider):
+        return [toy_observation(notification.body)]
+    return self._read_notice(notification.body)
+
+
+def toy_observation(body: bytes) -> Any:
+    """What a toy's record says."""
+    from paycore.testing import toy
+
+    return toy._observation(msgspec.json.decode(body, type=toy._Record))
+
+
+MUTANTS: dict[str, tuple[Plant, Check]] = {
+    "any encoding is taken": (
+        lambda: mock.patch.object(transport, "_Reader", AnyEncoding),
+        lambda shop: test_replies.go_through(shop("qfpay-alipay"), HTTP["an encoding of plain text"]),
+    ),
+    "a broken answer counts as not sent": (
+        not_sent(httpx.RemoteProtocolError),
+        lambda shop: test_replies.go_through(shop("toy"), HTTP["SSH"]),
+    ),
+    "any status is an answer": (
+        lambda: mock.patch.object(exchange.Exchange, "read", any_status),
+        lambda shop: test_replies.go_through(shop("qfpay-alipay"), HTTP["302"]),
+    ),
+    "bad UTF-8 is read": (
+        lambda: mock.patch.object(wire, "read_message", last_one_wins),
+        lambda shop: test_replies.go_through(shop("qfpay-alipay"), BODIES["bad UTF-8"]),
+    ),
+    "the last of two names wins": (
+        lambda: mock.patch.object(wire, "read_message", last_one_wins),
+        lambda shop: test_contents.go_through(shop("qfpay-alipay"), more(b'"txamt":"8800"')),
+    ),
+    "other digits are an amount": (
+        lambda: mock.patch.object(wire, "_DIGITS", mock.Mock()),
+        lambda shop: test_contents.go_through(shop("qfpay-alipay"), fields(txamt="８８００")),
+    ),
+    "any link is a redirect": (
+        lambda: mock.patch.object(contract, "url_problem", return_value=None),
+        lambda shop: test_links.test_unsafe_link_never_becomes_a_redirect(shop, "toy", "javascript:alert(1)"),
+    ),
+    "a caller's URLs are passed on": (
+        lambda: mock.patch.object(requests, "url_problem", return_value=None),
+        lambda shop: unsafe_return_url(shop),  # noqa: PLW0108 - it is defined below
+    ),
+    "QFPay's signature is not asked for": (
+        lambda: mock.patch.object(QFPayAlipay, "verify", believing),
+        lambda shop: test_notifications.test_forged_notification_changes_nothing_and_is_not_kept(
+            shop, "qfpay-alipay", "an empty one"
+        ),
+    ),
+    "the toy's signature is not asked for": (
+        lambda: mock.patch.object(ToyProvider, "verify", believing),
+        lambda shop: test_notifications.test_forged_notification_changes_nothing_and_is_not_kept(
+            shop, "toy", "no signature"
+        ),
+    ),
+}
+
+
+def unsafe_return_url(open_shop: OpenShop) -> None:
+    """The toy, which has no rule of its own, takes no script for a URL."""
+    with pytest.raises(requests.InvalidField):
+        open_shop("toy").create(return_url="javascript:alert(1)")
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_planted_bug_is_noticed(open_shop: OpenShop, name: str) -> None:
+    """With the bug the check fails, without it the same check passes."""
+    plant, check = MUTANTS[name]
+    with plant(), pytest.raises((AssertionError, pytest.fail.Exception, NotSent)):
+        check(open_shop)
+
+
+def test_planted_secret_is_noticed() -> None:
+    """Words that are not masked, and a secret that shows itself, are both heard by the witness."""
+    key = Secret(CANARIES["key"])
+    for leaking in (
+        mock.patch.object(secrecy, "mask", lambda text, _: text),
+        mock.patch.object(Secret, "__str__", Secret.reveal),
+    ):
+        witness = Witness()
+        with leaking:
+            witness.hear("words", secrecy.mask(f"signed with {key.reveal()}", [key]))
+            witness.hear("secret", key)
+        assert witness.leaks()
+    witness = Witness()
+    witness.hear("words", secrecy.mask(f"signed with {key.reveal()} and {key.reveal()[:20]}", [key]))
+    witness.hear("secret", key)
+    assert witness.leaks() == set()
