@@ -5,14 +5,21 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from typing import Any
 
 import pytest
 
 from paycore import Payment, Status
-from paycore.domain.payment import Redirect
+from paycore.domain.payment import PaymentObservation, Redirect
+from paycore.domain.provider import Created, Done, Secret, Unknown
 from paycore.domain.urls import url_problem
-from paycore.errors import IncompleteReply
-from tests.engine.tills import Kind
+from paycore.domain.wire import Flow
+from paycore.engine.accounts import Account
+from paycore.engine.contract import reading
+from paycore.engine.requests import CreateRequest, check_request
+from paycore.errors import IncompleteReply, InvalidField
+from paycore.testing.toy import ToyProvider, ToySettings
+from tests.engine.tills import HKD_88, Kind
 from tests.hostile.conftest import OpenShop
 from tests.hostile.gateway import Answer
 from tests.hostile.replies import body, fields, raw, whole
@@ -79,6 +86,45 @@ def created_with(shop: Shop, url: object) -> Payment:
             shop.create()
     assert not url or str(url) not in str(raised.value)
     return shop.till.get(raised.value.payment_id or "")
+
+
+def test_live_account_takes_no_url_of_this_machine() -> None:
+    """Sandboxes are on this machine, a payer of real money is not: there no link and no URL leads here."""
+    provider = ToyProvider(ToySettings(key=(Secret("toy"),)))
+    account = Account(
+        name="toy",
+        provider=provider,
+        provider_name="toy",
+        capabilities=provider.capabilities,
+        base_url="https://live.toy.example",
+        timeout_s=1,
+        is_live=True,
+    )
+    order = {"reference": "r", "amount": HKD_88, "method": "toy", "channel": "web"}
+    check_request(CreateRequest(**order, return_url="https://shop.example/"), account)
+    with pytest.raises(InvalidField, match="return_url"):
+        check_request(CreateRequest(**order, return_url="http://127.0.0.1:8700/"), account)
+    seen = PaymentObservation(number="N", status=Status.PENDING)
+    for url, expected in (
+        ("http://127.0.0.1/pay", Unknown),
+        ("https://localhost/", Unknown),
+        ("https://a.example", Done),
+    ):
+        told = Done(Created(observation=seen, action=Redirect(url=url)))
+        assert type(outcome_of(reading(account, told_at_once(told), Created))) is expected
+
+
+def told_at_once(outcome: object) -> Flow[Any]:
+    """A flow that needs no request."""
+    return outcome
+    yield
+
+
+def outcome_of(flow: Flow[Any]) -> Any:
+    """What such a flow returns."""
+    with pytest.raises(StopIteration) as stopped:
+        next(flow)
+    return stopped.value.value
 
 
 @pytest.mark.parametrize("kind", KINDS)
