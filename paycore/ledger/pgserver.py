@@ -89,8 +89,10 @@ class PgServer:
             if read_only:
                 connection.execute("SET default_transaction_read_only = on")
         except psycopg.Error as error:
-            raise self.unavailable(error) from None
-        return connection
+            failure = self.unavailable(error)
+        else:
+            return connection
+        raise failure  # out here: on the driver's error hang the connection's parameters, the password among them
 
     def reconnect(self, *, read_only: bool = False, until: Callable[[], bool] = lambda: False) -> Any:
         """A new connection, waiting for the database to come back; gives up after `patience_s`, or on `until`."""
@@ -135,11 +137,10 @@ def is_lost(error: psycopg.Error, connection: psycopg.Connection[Any]) -> bool:
 
 def _parameters(dsn: str) -> dict[str, Any]:
     try:
-        given = conninfo_to_dict(dsn)
+        return {**_DEFAULTS, **conninfo_to_dict(dsn)}
     except psycopg.Error:
-        # Its own words quote the DSN, and with it the password.
-        raise ConfigError("ledger: write postgresql://user:password@host:5432/database") from None
-    return {**_DEFAULTS, **given}
+        pass  # its own words quote the DSN, and with it the password
+    raise ConfigError("ledger: write postgresql://user:password@host:5432/database")
 
 
 def _public_name(parameters: dict[str, Any]) -> str:

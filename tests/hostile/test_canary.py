@@ -40,6 +40,7 @@ from paycore.errors import (
     PluginError,
     RequestError,
 )
+from paycore.ledger import open_ledger
 from paycore.sandbox.server import SandboxServer
 from paycore.testing.toy import ToyGateway, sign
 from qfpay_alipay.sandbox import QFPaySandbox
@@ -449,6 +450,10 @@ def test_password_of_the_database_is_in_no_error(
         with pytest.raises((LedgerUnavailable, ConfigError)) as raised:
             Client(load_config(config))
         witness.hear_error(raised.value)
+        with pytest.raises((LedgerUnavailable, ConfigError)) as opened:
+            open_ledger(dsn)
+        opened.value.__traceback__ = None  # whoever opens a ledger holds its DSN
+        witness.hear_error(opened.value)
         listener.shutdown(socket.SHUT_RDWR)
     # What the driver logs of itself at DEBUG is what the server said; no PostgreSQL says passwords.
     witness.heard = [one for one in witness.heard if not one[0].endswith(" of psycopg")]
