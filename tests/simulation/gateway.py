@@ -70,7 +70,13 @@ class SimGateway(ToyGateway):
         super().__init__(duplicates=world.plan.duplicates)
         self._world = world
         self._rng = world.rng("gateway")
+        self._still_to_come = 0
         self._looks: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=LOOKS_MAX))
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing happens here any more by itself."""
+        return not self._still_to_come
 
     def orders_of(self, reference: str) -> list[SimOrder]:
         """The orders made for the payment with this reference."""
@@ -156,10 +162,15 @@ class SimGateway(ToyGateway):
         others = [o for o in self.refunds_of(paid.number) if o is not refund and o.status != "failed"]
         self._world.witness.refunded(refund, [o for o in others if o.reference == refund.reference])
         if self._happens(self._world.weather.refund_waits):
-            self._world.scheduler.after(self._rng.uniform(1, 300), self._settle_refund, refund)
+            self._still_to_come += 1
+            self._world.scheduler.after(self._rng.uniform(1, 300), self._settle_late_refund, refund)
         else:
             self._settle_refund(refund)
         return refund.record()
+
+    def _settle_late_refund(self, refund: SimOrder) -> None:
+        self._still_to_come -= 1
+        self._settle_refund(refund)
 
     def _settle_refund(self, refund: SimOrder) -> None:
         if self._happens(self._world.weather.refund_fails):
@@ -177,11 +188,13 @@ class SimGateway(ToyGateway):
             self._announce(order)
             if self._happens(self._world.weather.late_money):
                 comes_in_s = self._rng.uniform(1, self._rng.choice((60, 3000)))
+                self._still_to_come += 1
                 self._world.scheduler.after(comes_in_s, self._take_late_money, order)
         return answer
 
     def _take_late_money(self, order: SimOrder) -> None:
         """The payer had confirmed in the wallet when the order was closed; the provider took the money."""
+        self._still_to_come -= 1
         if order.status == "closed":
             order.is_late_money = True
             self._set(order, "paid")

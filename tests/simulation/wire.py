@@ -28,7 +28,7 @@ NEVER_S = 3600.0
 """Longer than any sender waits."""
 
 STRUCK_MOST = 1.4
-STRUCK = {"/query": 0.6, "/link": 3.0}
+STRUCK = {"/query": 0.6}
 """How much more often than the weather says requests are struck: those that move money, and questions."""
 
 AFTER_MONEY = 3.0
@@ -90,7 +90,7 @@ class Wire:
 
     def send(self, who: str, request: Request, left_s: float) -> Exchange:
         """Decide the request's fate and set it on its way; from here on it has left its process."""
-        fate = draw_fate(self._rng, self._world.weather, STRUCK.get(request.path, STRUCK_MOST))
+        fate = self._draw_fate(request)
         now = self._world.ledger.now()
         if request.path == "/query":
             self._world.waits.asked(msgspec.json.decode(request.body)["numbers"])
@@ -101,6 +101,13 @@ class Wire:
         if exchange.arrives_in_s is not None:
             self._world.scheduler.after(exchange.arrives_in_s, self._arrive, exchange)
         return exchange
+
+    def _draw_fate(self, request: Request) -> str:
+        """The second request of a conversation may find that the provider is gone."""
+        weather = self._world.weather
+        if request.path == "/link" and self._rng.random() < weather.gone:
+            return "refused"
+        return draw_fate(self._rng, weather, STRUCK.get(request.path, STRUCK_MOST))
 
     def _draw_times(self, left_s: float) -> Times:
         """

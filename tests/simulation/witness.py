@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 EventKey = tuple[str, int]
+
+DUE_WITHIN = timedelta(seconds=75)
+"""The longest interval between two looks, with its jitter."""
 
 
 class Asked(msgspec.Struct, frozen=True):

@@ -137,7 +137,8 @@ class World:
 
     def _look_for_quiet(self) -> None:
         is_stopping = any(process.is_stopping for process in self.processes)
-        self._is_quiet = not self.is_busy and not is_stopping and self.ledger.next_due().result() is None
+        is_still = self.gateway.is_quiet and not self.is_busy and not is_stopping
+        self._is_quiet = is_still and self.ledger.next_due().result() is None
         self.scheduler.after(LOOK_EVERY_S, self._look_for_quiet)
 
     # --- who is there --------------------------------------------------------------------------------

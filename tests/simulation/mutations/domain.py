@@ -11,7 +11,7 @@ from unittest import mock
 from msgspec.structs import replace
 
 from paycore.domain import decisions, lifecycle, recovery, schedule
-from paycore.domain.events import Change, OperationBegun, OperationSent, ProvenAbsent
+from paycore.domain.events import Change, OperationBegun, ProvenAbsent
 from paycore.domain.payment import (
     Failure,
     Operation,
@@ -180,25 +180,6 @@ def close_without_answer_has_closed() -> Patch:
     return patched(decisions, "end_attempt", make)
 
 
-def paid_is_ordered_again() -> Patch:
-    """A successor that could not be sent is sent, although the closed order took money all the same."""
-
-    def send_again(payment: Payment, operation_id: str, now: datetime, deadline: timedelta) -> list[Change]:
-        if not decisions.may_send(payment.operation(operation_id), now):
-            return []
-        return [OperationSent(operation_id=operation_id, sent_at=now, quiet_at=now + deadline)]
-
-    return mock.patch.object(decisions, "send_again", send_again)
-
-
-def unsent_successor_is_forgotten() -> Patch:
-    """An order made anew that could not be sent is left at that."""
-    stack = ExitStack()
-    stack.enter_context(mock.patch.object(schedule, "_is_unsent_successor", return_value=False))
-    stack.enter_context(mock.patch.object(recovery, "has_earlier_number", return_value=False))
-    return stack
-
-
 def needless_order_stays_open() -> Patch:
     """When a closed order takes money all the same, its successor is neither closed nor asked about."""
     stack = ExitStack()
@@ -224,8 +205,6 @@ MUTANTS = {
         killed_is_asked_about_at_once,
         asked_about_once_a_day,
         close_without_answer_has_closed,
-        paid_is_ordered_again,
-        unsent_successor_is_forgotten,
         needless_order_stays_open,
     )
 }

@@ -30,6 +30,9 @@ from tests.simulation.mutations import Patch, patched
 # --- waiting -----------------------------------------------------------------------------------------
 
 
+ELSEWHERE_S = 1.0
+
+
 def reads_before_it_subscribes() -> Patch:
     """A waiter reads the payment, does something else, and registers: a change in between wakes nobody."""
 
@@ -37,12 +40,12 @@ def reads_before_it_subscribes() -> Patch:
         if self._stop_watching is None:
             self._stop_watching = self._ledger.watch(self._hub.wake)
         payment = await self._bridge.result(self._ledger.get(payment_id))
-        await self._bridge.result(self._ledger.find(payment.account, payment.reference))
+        await asyncio.sleep(min(ELSEWHERE_S, timeout_s))
         woken = asyncio.get_running_loop().create_future()
         wake = lambda: None if woken.done() else woken.set_result(None)  # noqa: E731
         if payment.version == version:
             with self._hub.subscribed(payment_id, wake):
-                await asyncio.wait((woken,), timeout=timeout_s)
+                await asyncio.wait((woken,), timeout=max(0.0, timeout_s - ELSEWHERE_S))
 
     return mock.patch.object(AsyncWaiter, "until_changed", until_changed)
 
