@@ -24,9 +24,9 @@ from paycore.testing.toy import ToyGateway, ToyOrder, ToyProvider
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-LOOKS_MAX = 15
+LOOKS_MAX = 30
 LOOKS_WITHIN_S = 10.0
-"""So many queries about one number within so long mean that somebody asks in a tight loop."""
+"""So many queries about one number within so long mean a tight loop: all callers together ask half as often."""
 
 
 class TwoStepProvider(ToyProvider):

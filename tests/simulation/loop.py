@@ -66,6 +66,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self, coro: Coroutine[Any, Any, T], *, name: str | None = None, context: Context | None = None
     ) -> asyncio.Task[T]:
         context = context or copy_context()
+        # asyncio would count all tasks of the interpreter, and so tell one run from the next.
+        name = name or f"task-{len(self._tasks)}"
         task = asyncio.Task(coro, loop=self, name=name, context=context)
         task.add_done_callback(self._ended)
         # Held until the end, so that no clean-up runs when the process is killed.

@@ -227,7 +227,7 @@ def _new_id() -> str:
 
 
 @contextmanager
-def _inside(world: World) -> Iterator[None]:
+def inside(world: World) -> Iterator[None]:
     """
     The engine in this world: its clock, its network, its ledger and its ids are the simulation's.
 
@@ -251,7 +251,7 @@ def run_seed(seed: int) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         world = World(seed, Path(folder))
         try:
-            with _inside(world):
+            with inside(world):
                 return world.run()
         finally:
             world.ledger.close()

@@ -1,0 +1,41 @@
+"""A check that finds nothing proves nothing: planted bugs are found, and what does no harm is not."""
+
+import pytest
+
+from tests.simulation.mutants import CONTROLS, MUTANTS, SEEDS_MAX, catch
+
+NAMED = {
+    "no_compare_and_set",
+    "no_intent",
+    "timeout_is_failure",
+    "new_refund_number_on_retry",
+    "expiry_closes_without_asking",
+    "unverified_notification",
+    "absence_trusted_early",
+    "late_failure_undoes_paid",
+    "refund_cap_outside_transaction",
+    "number_reused_after_closing",
+    "event_outside_transaction",
+    "acknowledged_before_commit",
+}
+"""The twelve without which there would be no simulation."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MUTANTS)
+def test_planted_bug_is_caught(name: str) -> None:
+    """Within 20 seeds, by a violation; the mutant's docstring says what is wrong with it."""
+    assert catch(name) is not None, f"{name}: no violation in {SEEDS_MAX} seeds"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONTROLS)
+def test_harmless_change_is_not_taken_for_a_bug(name: str) -> None:
+    """The simulation judges what happens to the money and to those who ask, not how the code is written."""
+    caught = catch(name)
+    assert caught is None, caught
+
+
+def test_named_bugs_are_planted() -> None:
+    """None of the twelve is dropped because it became hard to catch."""
+    assert set(MUTANTS) >= NAMED

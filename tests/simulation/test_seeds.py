@@ -1,0 +1,82 @@
+"""Whatever a seed brings, nothing is doubled, lost or stuck; a run is the same each time."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from paycore import AsyncClient
+from paycore.engine.bridge import Bridge
+from paycore.engine.runner import AsyncRunner
+from paycore.engine.transport import AsyncSender
+from paycore.engine.waiter import AsyncWaiter
+from paycore.engine.worker import Worker
+from tests.simulation.__main__ import main
+from tests.simulation.world import World, inside, run_seed
+
+REPOSITORY = Path(__file__).parents[2]
+SEEDS, CHUNK = 300, 15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+def test_seed_ends_without_a_violation(first: int) -> None:
+    """Crashes, lost replies and all: ledger, gateway, callers and observers agree, at every moment and at the end."""
+    violations = {run.seed: run.violations for run in map(run_seed, range(first, first + CHUNK))}
+    assert violations == dict.fromkeys(range(first, first + CHUNK), ())
+
+
+def replay(seed: int, hash_seed: int) -> bytes:
+    """What `--seed` prints in a process whose strings hash like this."""
+    command = [sys.executable, "-m", "tests.simulation", "--seed", str(seed)]
+    environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed)}
+    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, check=True)
+    return done.stdout
+
+
+def test_seed_replays_byte_for_byte_in_another_process() -> None:
+    """A violation that was found once is found again, anywhere; another seed is another run."""
+    first = replay(seed=3, hash_seed=1)
+    assert len(first.splitlines()) > 100
+    assert replay(seed=3, hash_seed=2) == first
+    assert replay(seed=4, hash_seed=1) != first
+
+
+def test_command_line_replays_a_seed_with_its_log(capsys: pytest.CaptureFixture[str]) -> None:
+    """The log, line by line, then the verdict and the digest by which two runs are compared."""
+    run = run_seed(7)
+    assert main(["--seed", "7"]) == 0
+    *lines, verdict = capsys.readouterr().out.splitlines()
+    assert tuple(lines) == run.lines
+    assert verdict == f"seed 7: 0 violations, log {run.digest}"
+
+
+def test_command_line_fails_where_there_is_a_violation(capsys: pytest.CaptureFixture[str]) -> None:
+    """By exit code, and in words; with seeds spread over processes as well."""
+    assert main(["--seed", "0", "--mutant", "no_intent"]) == 1
+    assert "intent before request" in capsys.readouterr().out
+    assert main(["--seeds", "0-2", "--mutant", "no_intent", "--jobs", "2"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out.startswith("2 seeds, ")
+    assert "2 with violations" in printed.out
+    for seed in (0, 1):
+        assert f"seed {seed}: intent before request" in printed.err
+
+
+def test_engine_inside_is_the_real_one(tmp_path: Path) -> None:
+    """Client, runner, waiter, worker and sender are the very classes an application runs, and do something."""
+    world = World(0, tmp_path)
+    with inside(world):
+        world.run()
+    parts = [
+        (client, client._runner, client._waiter, client._bridge, client._core.worker)
+        for client in (process.client for process in world.processes)
+    ]
+    kinds = (AsyncClient, AsyncRunner, AsyncWaiter, Bridge, Worker)
+    assert {tuple(map(type, own)) for own in parts} == {kinds}
+    senders = [sender for _, runner, *_ in parts for sender in runner._senders.values()]
+    assert senders
+    assert {type(sender) for sender in senders} == {AsyncSender}
+    world.ledger.close()
