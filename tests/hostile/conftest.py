@@ -12,7 +12,10 @@ from paycore.testing.toy import ToyGateway
 from qfpay_alipay.sandbox import QFPaySandbox
 from tests.cli.conftest import Cli
 from tests.engine.tills import Kind
-from tests.hostile.gateway import hostile_gateway
+from tests.hostile.canary import CANARIES, Witness, listening
+from tests.hostile.gateway import HostileGateway, hostile_gateway
+from tests.hostile.leaky import LeakyToy
+from tests.hostile.scenes import Scene, SetScene, write_config
 from tests.hostile.shops import Provider, Shop, carrier
 from tests.support.toy_http import KEY
 
@@ -49,3 +52,40 @@ def open_shop(sandbox: SandboxServer, tmp_path: Path) -> Iterator[OpenShop]:
             return shop
 
         yield open_shop
+
+
+@pytest.fixture
+def witness(monkeypatch: pytest.MonkeyPatch) -> Iterator[Witness]:
+    """Hears everything; at the end, no secret may have been in it."""
+    monkeypatch.setenv("CANARY_CLIENT_KEY", CANARIES["key"])
+    with listening() as witness:
+        yield witness
+    assert witness.heard, "something was said"
+    assert witness.leaks() == set()
+
+
+@pytest.fixture(scope="module")
+def truth() -> Iterator[SandboxServer]:
+    """QFPay's sandbox, with the planted key."""
+    settings = {"client_key": CANARIES["key"], "rate_per_s": "0", "rate_per_min": "0"}
+    with SandboxServer(QFPaySandbox(), settings=settings) as server:
+        yield server
+
+
+@pytest.fixture
+def set_scene(truth: SandboxServer, witness: Witness, tmp_path: Path) -> Iterator[SetScene]:
+    """Sets one scene; it is looked through when the test is over."""
+    scenes: list[tuple[Scene, Any]] = []
+
+    def set_scene(kind: Kind, *, toy: bool = False, **changes: str) -> Scene:
+        gateway = HostileGateway(carrier(ToyGateway(key=CANARIES["key"]) if toy else truth))
+        config = write_config(tmp_path, gateway.url, truth, **changes)
+        scenes.append((Scene(kind, gateway, config, witness), gateway))
+        return scenes[-1][0]
+
+    LeakyToy.leaks, LeakyToy.how = "", "raise"
+    yield set_scene
+    LeakyToy.leaks, LeakyToy.how = "", "raise"
+    for scene, gateway in scenes:
+        scene.end()
+        gateway.stop()
