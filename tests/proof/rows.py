@@ -118,9 +118,19 @@ def simulated(size: Size) -> Row:
     """Seeded runs of callers, workers, crashes and a faulty wire, on every core."""
     world = importlib.import_module("tests.simulation.world")
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        runs = list(pool.map(world.run_seed, range(size.seeds), chunksize=5))
+        runs = list(pool.map(world.run_briefly, range(size.seeds), chunksize=5))
     problems = [f"seed {run.seed}: {violation}" for run in runs for violation in run.violations]
     return Row(scenario="simulated seeds", cases=len(runs), violations=len(problems), problems=problems)
+
+
+def simulation_mutants(_size: Size) -> Row:
+    """Planted bugs that a simulated run must find within 20 seeds."""
+    mutants = importlib.import_module("tests.simulation.mutants")
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        caught = dict(zip(mutants.MUTANTS, pool.map(mutants.catch, mutants.MUTANTS), strict=True))
+    missed = [f"{name} is not caught" for name, run in caught.items() if run is None]
+    count = len(caught)
+    return Row(scenario="simulation, planted bugs", mutants=(count - len(missed), count), problems=missed)
 
 
 def row_of(scenario: str, make: Callable[[Size], Row], size: Size) -> Row:
@@ -140,3 +150,4 @@ def rows(size: Size) -> Iterator[Row]:
     yield row_of("8 processes, one reference, postgres", lambda size: raced("postgres", size), size)
     yield row_of("connections cut, server crashed", stormed, size)
     yield row_of("simulated seeds", simulated, size)
+    yield row_of("simulation, planted bugs", simulation_mutants, size)

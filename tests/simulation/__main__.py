@@ -10,10 +10,8 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from msgspec.structs import replace
-
 from tests.simulation.mutants import CONTROLS, MUTANTS, SEEDS_MAX, catch, planted
-from tests.simulation.world import Run, run_seed
+from tests.simulation.world import Run, run_briefly, run_seed
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -50,7 +48,7 @@ def _replay(seed: int, mutant: str | None) -> int:
 
 def _run_many(seeds: range, mutant: str | None, jobs: int) -> int:
     began, events, elapsed_s, failed = time.monotonic(), 0, 0.0, 0
-    for run in _each(partial(_run_short, mutant), seeds, jobs):
+    for run in _each(partial(_run_with, mutant), seeds, jobs):
         events, elapsed_s, failed = (
             events + run.events,
             elapsed_s + run.elapsed_s,
@@ -65,10 +63,9 @@ def _run_many(seeds: range, mutant: str | None, jobs: int) -> int:
     return 1 if failed else 0
 
 
-def _run_short(mutant: str | None, seed: int) -> Run:
-    """One run without its log, which is long to hand from process to process."""
+def _run_with(mutant: str | None, seed: int) -> Run:
     with planted(mutant):
-        return replace(run_seed(seed), lines=())
+        return run_briefly(seed)
 
 
 def _run_mutants(jobs: int) -> int:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from tests.simulation.mutations import domain, engine, runner, store
-from tests.simulation.world import Run, run_seed
+from tests.simulation.world import Run, run_briefly
 
 Mutant = Callable[[], AbstractContextManager[Any]]
 
@@ -33,4 +33,4 @@ def planted(name: str | None) -> Iterator[None]:
 def catch(name: str) -> Run | None:
     """The first run, of `SEEDS_MAX`, that catches this bug."""
     with planted(name):
-        return next((run for run in map(run_seed, range(SEEDS_MAX)) if run.violations), None)
+        return next((run for run in map(run_briefly, range(SEEDS_MAX)) if run.violations), None)
