@@ -239,22 +239,34 @@ def withdraw(
     payment: Payment, *, product: Product, numbering: Numbering, now: datetime, deadline: timedelta
 ) -> list[Change]:
     """Close the order now in force, where an earlier one took the money; nothing when that was tried."""
-    if not is_needless(payment) or not product.close:
+    is_to_close = is_still_to_close(payment, payment.order_number, now)
+    if not (is_needless(payment) and product.close and is_to_close):
         return []
     tried = closing(payment, payment.order_number)
     if tried is not None and tried.state is OperationState.INTENT:
         return send_again(payment, tried.id, now, deadline)
-    if not is_still_to_close(tried):
-        return []
     return [OperationBegun(operation=new_operation(OperationKind.CLOSE, numbering, now, deadline))]
 
 
-def is_still_to_close(tried: Operation | None) -> bool:
-    """Whether recovery's close of an order is to be made: never sent, or refused for the account's sake only."""
+CLOSE_AGAIN_AFTER = timedelta(hours=1)
+"""How long a close that was refused is left alone: a payer may have been about to pay."""
+
+
+def is_still_to_close(payment: Payment, number: str, now: datetime) -> bool:
+    """
+    Whether recovery's close of this order is to be made: never sent, or refused for what may be over.
+
+    That is: refused for the account's sake; or while the order itself was on its way, so that the provider
+    did not know it yet; or long ago.
+    """
+    tried, order = closing(payment, number), numbered(payment, number)
     if tried is None or tried.state is OperationState.INTENT:
         return True
-    failure = tried.failure
-    return tried.state is OperationState.REJECTED and failure is not None and failure.who_acts == "operator"
+    if tried.state is not OperationState.REJECTED:
+        return False
+    for_account = tried.failure is not None and tried.failure.who_acts == "operator"
+    too_early = order is not None and tried.sent_at < order.quiet_at
+    return for_account or too_early or now - tried.sent_at >= CLOSE_AGAIN_AFTER
 
 
 def closing(payment: Payment, number: str) -> Operation | None:

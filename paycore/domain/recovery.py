@@ -14,7 +14,7 @@ from datetime import datetime
 
 import msgspec
 
-from paycore.domain.decisions import closing, is_still_to_close, may_send
+from paycore.domain.decisions import is_still_to_close, may_send
 from paycore.domain.lifecycle import has_earlier_number, is_needless
 from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, Status
 from paycore.domain.provider import Capabilities, CreateResend
@@ -78,7 +78,7 @@ def _next_for_paid(
     move = _next_for_others(payment, now)
     if move is not None or not is_needless(payment):
         return move
-    return Withdraw() if _can_close(payment, creation, capabilities) else None
+    return Withdraw() if _can_close(payment, creation, capabilities, now) else None
 
 
 def _next_for_creation(
@@ -90,7 +90,7 @@ def _next_for_creation(
     has_auth_code: bool,
 ) -> Move | None:
     if Status.PENDING in creation.observed:
-        return _recover_action(payment, creation, capabilities)
+        return _recover_action(payment, creation, capabilities, now)
     if creation.absent_at is None:
         return None
     return _send_or_give_up(payment, creation, now, has_auth_code=has_auth_code)
@@ -107,19 +107,21 @@ def _send_or_give_up(
     return SendAgain(creation)
 
 
-def _recover_action(payment: Payment, creation: Operation, capabilities: Capabilities) -> Move | None:
+def _recover_action(
+    payment: Payment, creation: Operation, capabilities: Capabilities, now: datetime
+) -> Move | None:
     """The order is there, the link to it is not."""
     # Where a number that is there would be refused, sending it again can only do harm.
     if capabilities.create_resend is CreateResend.SAME_RESULT and not creation.is_duplicate:
         return SendAgain(creation)
-    return Replace() if _can_close(payment, creation, capabilities) else None
+    return Replace() if _can_close(payment, creation, capabilities, now) else None
 
 
-def _can_close(payment: Payment, creation: Operation, capabilities: Capabilities) -> bool:
+def _can_close(payment: Payment, creation: Operation, capabilities: Capabilities, now: datetime) -> bool:
     """Whether this order can be closed, and that was not tried before."""
     product = capabilities.product(payment.method, payment.channel)
     can_close = product is not None and product.close
-    return can_close and is_still_to_close(closing(payment, creation.number))
+    return can_close and is_still_to_close(payment, creation.number, now)
 
 
 def _next_for_others(payment: Payment, now: datetime) -> Move | None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from itertools import groupby
 
+from paycore.domain.decisions import is_still_to_close
 from paycore.domain.events import Source
 from paycore.domain.payment import Payment, Status
 from paycore.domain.schedule import due_at
@@ -105,7 +106,7 @@ class Worker:
 
     def _recover_one(self, account: Account, payment: Payment) -> Program[Payment]:
         payment = yield from self._settling.recover(account, payment)
-        if payment.status is not Status.PENDING or not self._has_expired(payment):
+        if payment.status is not Status.PENDING or not self._is_to_close(payment):
             return payment
         try:
             payment = yield from self._settling.close_order(account, payment, Source.RECOVERY)
@@ -115,8 +116,11 @@ class Worker:
             return payment
         return (yield from self._settling.settle(account, payment, source=Source.POLL))
 
-    def _has_expired(self, payment: Payment) -> bool:
-        return payment.expires_at is not None and self._now() >= payment.expires_at
+    def _is_to_close(self, payment: Payment) -> bool:
+        """Whether its time is over, and closing it was not refused just now."""
+        now = self._now()
+        has_expired = payment.expires_at is not None and now >= payment.expires_at
+        return has_expired and is_still_to_close(payment, payment.order_number, now)
 
 
 def _account_name(payment: Payment) -> str:

@@ -105,11 +105,17 @@ class History:
         """The provider has proven that it does not know the number."""
         return self.change(ProvenAbsent(number=number))
 
-    def closing(self, state: OperationState = OperationState.SENT, *, replaces: bool = False) -> Self:
-        """A close of the order in force is on its way, or ended in `state`."""
+    def closing(
+        self,
+        state: OperationState = OperationState.SENT,
+        *,
+        replaces: bool = False,
+        sent_at: datetime = QUIET,
+    ) -> Self:
+        """A close of the order in force is on its way, or ended in `state`; sent when the order had arrived."""
         number = self.payment.order_number
         operation = self._operation(OperationKind.CLOSE, number)
-        self.change(OperationBegun(operation=replace(operation, replaces=replaces)))
+        self.change(OperationBegun(operation=replace(operation, replaces=replaces, sent_at=sent_at)))
         return self if state is OperationState.SENT else self.ended(state, operation.id)
 
     def renumbered(self, number: str) -> Self:

@@ -12,6 +12,7 @@ from paycore.domain.recovery import GiveUp, Move, Renumber, Replace, SendAgain, 
 from tests.domain.histories import NOW, QUIET, History, capabilities, product
 
 SAME, REFUSED, UNSAFE = CreateResend.SAME_RESULT, CreateResend.REFUSED_AS_DUPLICATE, CreateResend.UNSAFE
+TOO_LATE = Failure(code="2005", message="it can not be closed now")
 
 
 def move(
@@ -141,6 +142,20 @@ def test_refused_close_of_a_lost_link_is_not_repeated_for_ever() -> None:
     """A close the provider refused is not tried a second time by recovery."""
     history = History().unknown().sees(Status.PENDING).closing(OperationState.REJECTED, replaces=True)
     assert move(history) is None
+
+
+def test_close_refused_before_its_order_had_arrived_is_tried_again() -> None:
+    """The provider did not know the order yet: that it refused says nothing of the order that came afterwards."""
+    history = late_money_on_the_old_number().sees(Status.PENDING, "N2").closing(sent_at=NOW)
+    assert move(history.ended(OperationState.REJECTED, "close-N2", failure=TOO_LATE)) == Withdraw()
+
+
+def test_close_refused_long_ago_is_tried_again() -> None:
+    """A payer may have been about to pay, and then did not; asked an hour later, not at every look."""
+    history = late_money_on_the_old_number().sees(Status.PENDING, "N2").closing()
+    history.ended(OperationState.REJECTED, "close-N2", failure=TOO_LATE)
+    assert move(history, now=QUIET + timedelta(minutes=59)) is None
+    assert move(history, now=QUIET + timedelta(hours=1)) == Withdraw()
 
 
 def test_close_refused_for_the_account_is_tried_again() -> None:

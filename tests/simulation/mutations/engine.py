@@ -152,7 +152,7 @@ def expiry_closes_without_asking() -> Patch:
 
     def make(recover_one: Callable[..., Program[Payment]]) -> Any:
         def recover(self: Worker, account: Account, payment: Payment) -> Program[Payment]:
-            if payment.status is not Status.PENDING or not self._has_expired(payment):
+            if payment.status is not Status.PENDING or not self._is_to_close(payment):
                 return (yield from recover_one(self, account, payment))
             closed = PaymentObservation(number=payment.order_number, status=Status.CLOSED)
             decide = lambda _payment, _now: [Observed(observation=closed)]  # noqa: E731
