@@ -7,7 +7,7 @@ import pytest
 
 from paycore import Payment, Status
 from paycore.domain.events import Source
-from paycore.domain.payment import OperationState, ReviewReason
+from paycore.domain.payment import OperationKind, OperationState, ReviewReason
 from paycore.domain.provider import CreateResend
 from paycore.domain.wire import Notification, Request, Response
 from paycore.errors import AccountRefused
@@ -140,3 +140,23 @@ def _without_new_orders(bench: Bench, *, arrived: bool) -> Callable[[Request], R
         return lose_requests(request)
 
     return answer
+
+
+def test_refused_close_at_expiry_is_repeated_by_the_hour_only(tmp_path: Path) -> None:
+    """An order that is past its time and can't be closed is asked about all along, and closed when that works."""
+    bench = Bench(tmp_path)
+    bench.run(bench.create(expires_in_s=60))
+
+    def refuse_to_close(request: Request) -> Response:
+        if request.path == "/close":
+            return Response(status=200, body=b'{"error": "already_paid"}')
+        return bench.gateway.handle(request)
+
+    bench.answer = refuse_to_close
+    bench.work(60 * 60)
+    closes = [op for op in bench.payment().operations if op.kind is OperationKind.CLOSE]
+    assert len(closes) == 1
+    assert bench.payment().status is Status.PENDING
+    bench.answer = bench.gateway.handle
+    bench.work(5 * 60)
+    assert bench.payment().status is Status.CLOSED
