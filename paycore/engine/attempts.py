@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from paycore.domain import decisions
 from paycore.domain.decisions import Numbering
@@ -35,6 +35,26 @@ from paycore.engine.requests import provider_order
 from paycore.engine.transport import Deadline
 from paycore.errors import AccountRefused, IncompleteReply, LedgerError, MaybeSent, NotSent, PaycoreError
 from paycore.ledger.api import Committed, Decide
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Timed(Generic[P, T]):
+    """
+    A decision, and the deadline of what it puts on its way: `timeout_s` from when it was made.
+
+    It may be made more than once; the last time counts, for that is what was committed.
+    """
+
+    def __init__(self, decide: Callable[P, T], timeout_s: float) -> None:
+        self.deadline = Deadline(timeout_s)
+        self._decide = decide
+        self._timeout_s = timeout_s
+
+    def __call__(self, *arguments: P.args, **options: P.kwargs) -> T:
+        self.deadline = Deadline(self._timeout_s)
+        return self._decide(*arguments, **options)
 
 
 class Attempts:
@@ -87,20 +107,23 @@ class Attempts:
         auth_code: Secret | None = None,
     ) -> Program[Payment]:
         """Decide; and when that put an operation on its way, send it."""
-        committed = yield from self.change(payment_id, decide, source)
+        timed = Timed(decide, account.timeout_s)
+        committed = yield from self.change(payment_id, timed, source)
         if not committed.changed:
             return committed.payment
-        return (yield from self.send(account, committed, auth_code))
+        return (yield from self.send(account, committed, timed.deadline, auth_code))
 
-    def send(self, account: Account, begun: Committed, auth_code: Secret | None = None) -> Program[Payment]:
-        """Send the operation this transaction put on its way; record what came of it."""
+    def send(
+        self, account: Account, begun: Committed, deadline: Deadline, auth_code: Secret | None = None
+    ) -> Program[Payment]:
+        """Send the operation this transaction put on its way, by `deadline`; record what came of it."""
         payment = begun.payment
         operation = payment.operation(_put_on_its_way(begun.events[-1].change))
         raised: PaycoreError | None = None
         try:
             flow = ask(account, "flow", lambda: self._flow(account, payment, operation, auth_code))
             read = reading(account, flow, _TOLD[operation.kind], auth_code=auth_code)
-            outcome = yield from converse(account, read, self._deadline(account, operation))
+            outcome = yield from converse(account, read, self._deadline(operation, deadline))
             decide = _ending(operation, outcome)
         except NotSent as error:
             outcome, raised = None, error
@@ -125,14 +148,15 @@ class Attempts:
             error.money_moved = "maybe" if may_have_moved else error.money_moved
             raise
 
-    def _deadline(self, account: Account, operation: Operation) -> Deadline:
+    def _deadline(self, operation: Operation, deadline: Deadline) -> Deadline:
         """
         Never later than the operation's `quiet_at`, from which others count it as not under way any more.
 
-        A process that stood still since it recorded the operation has less time left, or none.
+        A process that stood still since it recorded the operation has less time left, or none. By both
+        clocks: the ledger's may have been set back meanwhile, and the monotonic one may have stood still too.
         """
         left_s = (operation.quiet_at - self.now()).total_seconds()
-        return Deadline(min(left_s, account.timeout_s))
+        return Deadline(min(left_s, deadline.left_s))
 
     def _flow(
         self, account: Account, payment: Payment, operation: Operation, auth_code: Secret | None

@@ -18,7 +18,7 @@ from paycore.domain.payment import OperationKind, OperationState, Order, Payment
 from paycore.domain.provider import Secret
 from paycore.domain.wire import NOTIFICATION_MAX, Notification, Reply
 from paycore.engine.accounts import Account, Accounts
-from paycore.engine.attempts import Attempts
+from paycore.engine.attempts import Attempts, Timed
 from paycore.engine.contract import ask, read_observations
 from paycore.engine.effects import InLedger, Program
 from paycore.engine.requests import (
@@ -77,9 +77,10 @@ class Commands:
                 else now + timedelta(seconds=request.expires_in_s),
             )
 
-        committed = yield from self._attempts.commit(InLedger(lambda ledger: ledger.begin(begun)))
+        timed = Timed(begun, account.timeout_s)
+        committed = yield from self._attempts.commit(InLedger(lambda ledger: ledger.begin(timed)))
         if committed.changed:
-            return (yield from self._attempts.send(account, committed, request.auth_code))
+            return (yield from self._attempts.send(account, committed, timed.deadline, request.auth_code))
         return (yield from self._join(account, committed.payment, order, request.auth_code))
 
     def query(self, payment_id: str) -> Program[Payment]:
@@ -111,10 +112,11 @@ class Commands:
                 deadline=account.deadline,
             )
 
-        committed = yield from self._attempts.change(payment_id, decide, Source.CALLER)
+        timed = Timed(decide, account.timeout_s)
+        committed = yield from self._attempts.change(payment_id, timed, Source.CALLER)
         operation = refund_operation(committed.payment, reference)
         if committed.changed:
-            return (yield from self._attempts.send(account, committed))
+            return (yield from self._attempts.send(account, committed, timed.deadline))
         payment = yield from self._until_answered(committed.payment, operation.id)
         refund = payment.refund(reference)
         if refund is not None and (refund.is_open or payment.operation(operation.id).is_uncertain):

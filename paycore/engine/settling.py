@@ -16,8 +16,12 @@ from paycore.engine.attempts import Attempts, refused
 from paycore.engine.contract import ask, reading
 from paycore.engine.conversation import converse, refs_to_ask
 from paycore.engine.effects import InLedger, Program
+from paycore.engine.transport import Deadline
 from paycore.errors import MaybeSent, NotSupported, PaycoreError
 from paycore.ledger.api import Decide
+
+MARGIN_S = 0.05
+"""Asked only this long after proof begins: the ledger's clock is not known to the millisecond outside of it."""
 
 MOVES_MAX = 4
 """Moves one recovery makes at most: send again, close, number anew, and once more after a race."""
@@ -58,7 +62,7 @@ class Settling:
         wait_s = self._proof_in_s(account, payment)
         if wait_s is None:
             return payment
-        proven_at = self._attempts.now() + timedelta(seconds=wait_s)
+        proven_at = self._attempts.now() + timedelta(seconds=wait_s + MARGIN_S)
         # What wakes a waiter may be a change that is known already.
         while self._proof_in_s(account, payment) is not None:
             left_s = (proven_at - self._attempts.now()).total_seconds()
@@ -84,15 +88,15 @@ class Settling:
         self, account: Account, payments: Sequence[Payment], source: Source
     ) -> Program[tuple[Payment, ...]]:
         """What the provider says of these payments and their open refunds, merged into the ledger."""
-        asked_at = self._attempts.now()
-        refs = [ref for payment in payments for ref in refs_to_ask(payment, asked_at)]
+        asked = _Asked(self._attempts.now())
+        refs = [ref for payment in payments for ref in refs_to_ask(payment, asked.at)]
         found = yield from self._query(account, refs)
         seen = yield from self._observe(account, found, source)
-        asked = []
+        noted = []
         for payment in payments:
-            noted = yield from self._note(account, seen.get(payment.id, payment), found, asked_at)
-            asked.append(noted)
-        return tuple(asked)
+            known = seen.get(payment.id, payment)
+            noted.append((yield from self._note(account, known, found, asked)))
+        return tuple(noted)
 
     def _observe(self, account: Account, found: Found, source: Source) -> Program[dict[str, Payment]]:
         if not found.observations:
@@ -129,15 +133,15 @@ class Settling:
             case Unknown(problem=problem):
                 raise MaybeSent(f"account {account.name}: the provider gave no usable answer: {problem}")
 
-    def _note(self, account: Account, payment: Payment, found: Found, asked_at: datetime) -> Program[Payment]:
+    def _note(self, account: Account, payment: Payment, found: Found, asked: _Asked) -> Program[Payment]:
         """What the answer says without an observation: numbers proven absent, closes that took effect."""
         window_s = account.capabilities.query_proves_absence_after_s
         proof = None if window_s is None else timedelta(seconds=window_s)
 
-        def decide(payment: Payment, _now: datetime) -> list[Change]:
-            return decisions.take_silence(payment, found.absent, asked_at, proof)
+        def decide(payment: Payment, now: datetime) -> list[Change]:
+            return decisions.take_silence(payment, found.absent, asked.seen_from(now), proof)
 
-        if not decide(payment, asked_at):
+        if not decisions.take_silence(payment, found.absent, asked.at, proof):
             return payment
         committed = yield from self._attempts.change(payment.id, decide, Source.RECOVERY)
         return committed.payment
@@ -221,6 +225,18 @@ class Settling:
 
         close = as_seen(payment, decide)
         return (yield from self._attempts.change_and_send(account, payment.id, close, Source.RECOVERY))
+
+
+class _Asked:
+    """When the provider was asked, by the ledger's clock: as this process knew it, and as it turns out."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+        self._since = Deadline(0.0)
+
+    def seen_from(self, now: datetime) -> datetime:
+        """Not later than the ledger's clock showed then, given what it shows `now`, inside a transaction."""
+        return min(self.at, now + timedelta(seconds=self._since.left_s))
 
 
 def as_seen(seen: Payment, decide: Decide) -> Decide:
