@@ -23,9 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.mutants:
         return _run_mutants(options.jobs)
     if options.seed is not None:
-        return _replay(options.seed, options.mutant)
+        return _replay(options.seed, options.mutant, sets_clock_back=options.set_clock_back)
     first, _, last = options.seeds.partition("-")
-    return _run_many(range(int(first), int(last)), options.mutant, options.jobs)
+    run = partial(_run_with, options.mutant, options.set_clock_back)
+    return _run_many(run, range(int(first), int(last)), options.jobs)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -33,22 +34,23 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="replay one seed and print its log")
     parser.add_argument("--seeds", default="0-300", help="run seeds from A up to, not including, B: A-B")
     parser.add_argument("--jobs", type=int, default=1, help="in so many processes at once")
+    parser.add_argument("--set-clock-back", action="store_true", help="and the machine's clock, now and then")
     parser.add_argument("--mutant", choices=sorted({**MUTANTS, **CONTROLS}), help="with this planted bug")
     parser.add_argument("--mutants", action="store_true", help="every planted bug, and what caught it")
     return parser.parse_args(arguments)
 
 
-def _replay(seed: int, mutant: str | None) -> int:
+def _replay(seed: int, mutant: str | None, *, sets_clock_back: bool) -> int:
     with planted(mutant):
-        run = run_seed(seed)
+        run = run_seed(seed, sets_clock_back=sets_clock_back)
     print(*run.lines, sep="\n")
     print(f"seed {seed}: {len(run.violations)} violations, log {run.digest}")
     return 1 if run.violations else 0
 
 
-def _run_many(seeds: range, mutant: str | None, jobs: int) -> int:
+def _run_many(run_one: Callable[[int], Run], seeds: range, jobs: int) -> int:
     began, events, elapsed_s, failed = time.monotonic(), 0, 0.0, 0
-    for run in _each(partial(_run_with, mutant), seeds, jobs):
+    for run in _each(run_one, seeds, jobs):
         events, elapsed_s, failed = (
             events + run.events,
             elapsed_s + run.elapsed_s,
@@ -63,9 +65,9 @@ def _run_many(seeds: range, mutant: str | None, jobs: int) -> int:
     return 1 if failed else 0
 
 
-def _run_with(mutant: str | None, seed: int) -> Run:
+def _run_with(mutant: str | None, sets_clock_back: bool, seed: int) -> Run:
     with planted(mutant):
-        return run_briefly(seed)
+        return run_briefly(seed, sets_clock_back=sets_clock_back)
 
 
 def _run_mutants(jobs: int) -> int:

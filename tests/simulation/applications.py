@@ -44,7 +44,7 @@ async def tend(process: Process) -> None:
             nap_s = process.rng.uniform(1, NAP_MAX_S)
             if not process.world.is_busy:
                 due = await asyncio.wrap_future(core.ledger.next_due())
-                nap_s = LONG_NAP_S if due is None else (due - process.world.scheduler.now()).total_seconds()
+                nap_s = LONG_NAP_S if due is None else (due - process.door.now()).total_seconds()
         except PaycoreError as error:
             process.world.scheduler.log(process.name, f"goes on later: {error}")
             nap_s = NAP_MAX_S

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 from paycore.errors import LedgerUnavailable
-from paycore.ledger.clock import to_ms
+from paycore.ledger.clock import LedgerClock, to_ms
 from paycore.ledger.groupcommit import Unit
 from paycore.ledger.sqlite import SqliteLedger
 from paycore.ledger.verbs import changed_ids
@@ -57,6 +59,12 @@ class SimLedger(SqliteLedger):
         connection.execute("PRAGMA synchronous = OFF")
         return connection
 
+    @contextmanager
+    def read_by(self, clock: LedgerClock) -> Iterator[None]:
+        """For one process: it has its own idea of what the machine's clock lacks."""
+        with mock.patch.object(self, "_clock", clock):
+            yield
+
     def reschedule(self, due: Sequence[tuple[str, int, datetime | None]]) -> Future[None]:
         """See `Ledger.reschedule`: what is due by now stays due, for somebody has given a hint meanwhile."""
         ids = [payment_id for payment_id, _, _ in due]
@@ -91,6 +99,7 @@ class Door:
         self._process = process
         self._world = process.world
         self._rng = process.rng
+        self._clock = LedgerClock(process.world.machine_now)
         self._watchers: list[OnChange] = []
         self._is_closed = False
 
@@ -103,8 +112,8 @@ class Door:
         )
 
     def now(self) -> datetime:
-        """The clock of the ledger, which all processes share."""
-        return self._world.ledger.now()
+        """The ledger's clock, as far as this process knows."""
+        return self._clock.now()
 
     def watch(self, on_change: OnChange) -> Callable[[], None]:
         """Changes by any process, a moment after their commit."""
@@ -140,7 +149,8 @@ class Door:
             self._world.scheduler.log(asked.who, "ledger unavailable")
             future.set_exception(LedgerUnavailable("not now"))
             return
-        done = verb(self._world.ledger)
+        with self._world.ledger.read_by(self._clock):
+            done = verb(self._world.ledger)
         error = done.exception()
         if error is None:
             self._world.witness.committed(asked, done.result())

@@ -124,6 +124,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     applications: int
     starts_in_s: dict[str, float]
     stops: tuple[tuple[str, float], ...]
+    clock_set_back: tuple[tuple[float, float], ...]
+    """When the machine's clock is set back, and by how many seconds."""
     account_refused_s: tuple[float, float] | None
     purchases: tuple[Purchase, ...]
 
@@ -133,8 +135,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return 8 * self.timeout_s + 2 * self.proof_s
 
 
-def draw_plan(seed: int) -> Plan:
-    """The plan of this seed."""
+def draw_plan(seed: int, *, sets_clock_back: bool = False) -> Plan:
+    """The plan of this seed; with `sets_clock_back` the same, and in some runs a clock that is set back."""
     rng = Random(f"plan {seed}")
     applications, workers = rng.randint(1, 3), rng.randint(1, 3)
     refused_from = rng.uniform(0, 120)
@@ -149,6 +151,7 @@ def draw_plan(seed: int) -> Plan:
         applications=applications,
         starts_in_s=_draw_starts(rng, workers),
         stops=_draw_stops(rng, applications, workers),
+        clock_set_back=_draw_clock(Random(f"clock {seed}")) if sets_clock_back else (),
         account_refused_s=(refused_from, refused_from + rng.uniform(5, 60)) if rng.random() < 0.3 else None,
         purchases=_draw_purchases(rng, applications),
     )
@@ -158,6 +161,12 @@ def _draw_starts(rng: Random, workers: int) -> dict[str, float]:
     """Sometimes no worker is there before the faults are over: those who wait look after their payments alone."""
     late = rng.random() < 0.4
     return {f"worker{n}": FAULTS_END_S if late else rng.uniform(0, 60) for n in range(workers)}
+
+
+def _draw_clock(rng: Random) -> tuple[tuple[float, float], ...]:
+    """Once or twice in every third run: by a little, or by an hour."""
+    steps = rng.choice((0, 0, 0, 0, 1, 2))
+    return tuple((rng.uniform(0, FAULTS_END_S), rng.uniform(1, rng.choice((60, 3600)))) for _ in range(steps))
 
 
 def _draw_stops(rng: Random, applications: int, workers: int) -> tuple[tuple[str, float], ...]:

@@ -141,7 +141,7 @@ class Process:
 
     def own_now(self) -> datetime:
         """What this machine's clock shows."""
-        return self.world.scheduler.now() + self._skew
+        return self.world.machine_now() + self._skew
 
     def new_id(self) -> str:
         """An id as the engine makes them: the time of this machine, and something random."""

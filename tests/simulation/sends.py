@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,25 +22,29 @@ from paycore.plugin import CreateResend
 from tests.simulation.plan import DECLARED
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from tests.simulation.witness import Asked
     from tests.simulation.world import World
 
 Broken = Iterator[tuple[str, str]]
 MAKING = frozenset({"/orders", "/refunds", "/link"})
-ROUNDING = timedelta(milliseconds=10)
+ROUNDING_S = 0.01
+NEVER_S = float("inf")
 
 
 class Sends:
-    """Says when something is sent, sent again, taken for lost or ended that must not be."""
+    """
+    Says when something is sent, sent again, taken for lost or ended that must not be.
+
+    By the true time: what the processes take for the time is theirs to get right.
+    """
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._proof = timedelta(seconds=world.plan.proof_s)
         self._senders: dict[str, tuple[str, int, str]] = {}
+        self._until_s: dict[str, float] = {}
+        """By operation: until when its last request may be under way."""
         self._left: set[str] = set()
-        self._absent_at: dict[str, datetime] = {}
+        self._absent_s: dict[str, float] = {}
 
     # --- events --------------------------------------------------------------------------------------
 
@@ -53,24 +56,30 @@ class Sends:
     def _broken_by(self, asked: Asked, event: Event, before: Payment | None) -> Broken:
         match event.change:
             case PaymentBegun(operation=operation) | OperationBegun(operation=operation):
-                self._senders[operation.id] = asked.key
+                self._on_its_way(operation.id, asked)
             case OperationSent(operation_id=operation_id) if before is not None:
-                self._senders[operation_id] = asked.key
-                yield from self._sent_again(before.operation(operation_id), event.at)
+                yield from self._sent_again(before.operation(operation_id))
+                self._on_its_way(operation_id, asked)
             case OperationEnded() as ended if before is not None:
                 yield from self._ended(before.operation(ended.operation_id), ended, asked)
             case ProvenAbsent(number=number) if before is not None:
-                self._absent_at[number] = event.at
+                self._absent_s[number] = self._now_s()
                 asked_about = numbered(before, number)
-                if asked_about is None or event.at < asked_about.quiet_at + self._proof:
+                until_s = self._until_s[asked_about.id] if asked_about else NEVER_S
+                if self._now_s() < until_s + self._world.plan.proof_s:
                     yield "absence is proven late enough", f"{number} may still arrive"
 
-    def _sent_again(self, op: Operation, at: datetime) -> Broken:
+    def _on_its_way(self, operation_id: str, asked: Asked) -> None:
+        self._senders[operation_id] = asked.key
+        self._until_s[operation_id] = self._now_s() + self._world.plan.timeout_s
+
+    def _sent_again(self, op: Operation) -> Broken:
         """Certainly unsent; or not under way any more, and absent or sure to give the same order."""
         if op.state is OperationState.INTENT:
             return
-        if at < op.quiet_at:
-            yield "not sent again while under way", f"{op.kind} {op.number} may be until {op.quiet_at}"
+        until_s = self._until_s[op.id]
+        if self._now_s() < until_s:
+            yield "not sent again while under way", f"{op.kind} {op.number} may be until {until_s:.3f}"
         gives_the_same = DECLARED[self._world.plan.duplicates] is CreateResend.SAME_RESULT
         is_fetched = gives_the_same and Status.PENDING in op.observed and not op.is_duplicate
         if op.kind is not OperationKind.CLOSE and op.absent_at is None and not is_fetched:
@@ -79,6 +88,8 @@ class Sends:
     def _ended(self, op: Operation, ended: OperationEnded, asked: Asked) -> Broken:
         """Only who sent it last may say that it failed, unless it never arrived and is given up."""
         is_sender = self._senders[op.id] == asked.key
+        if is_sender:
+            self._until_s[op.id] = min(self._until_s[op.id], self._now_s())
         is_given_up = ended.state is OperationState.REJECTED and (
             op.absent_at is not None or op.state is OperationState.INTENT
         )
@@ -96,36 +107,36 @@ class Sends:
             return
         if request.path in MAKING:
             self._left.add(number)
-        quiet_at = self._quiet_at(request, number)
-        if quiet_at is None:
+        until_s = self._request_until_s(request, number)
+        if until_s is None:
             self._world.witness.violated("intent before request", f"{request.path} {number} is not recorded")
-        elif self._world.ledger.now() > quiet_at:
+        elif self._now_s() > until_s:
             self._world.witness.violated("nothing is sent past its time", f"{request.path} {number}")
 
-    def arrived(self, request: Request, sent_at: datetime) -> None:
+    def arrived(self, request: Request, sent_s: float) -> None:
         """A request arrives that left its process then; nobody may have taken it for lost for certain."""
         number = _number(request)
-        absent_at = self._absent_at.get(number or "")
-        if request.path in MAKING and absent_at is not None and sent_at < absent_at:
-            what = f"{request.path} {number} arrives, absent at {absent_at}"
+        absent_s = self._absent_s.get(number or "")
+        if request.path in MAKING and absent_s is not None and sent_s < absent_s:
+            what = f"{request.path} {number} arrives, absent at {absent_s:.3f}"
             self._world.witness.violated("absent has not arrived", what)
 
     def waited_for(self, request: Request, lost_s: float) -> None:
         """Its sender has an answer or none comes; it lost so much time without its fault."""
         number = _number(request)
-        quiet_at = None if number is None else self._quiet_at(request, number)
-        late = self._world.ledger.now() - timedelta(seconds=lost_s) - ROUNDING
-        if quiet_at is not None and late > quiet_at:
+        until_s = None if number is None else self._request_until_s(request, number)
+        if until_s is not None and self._now_s() > until_s + lost_s + ROUNDING_S:
             self._world.witness.violated("a request ends in time", f"{request.path} {number}")
 
-    def _quiet_at(self, request: Request, number: str) -> datetime | None:
+    def _request_until_s(self, request: Request, number: str) -> float | None:
         """Until when, as recorded, this request may be under way; None when it is not recorded."""
         payment = self._world.witness.owner(number)
         operations = () if payment is None else payment.operations
-        return max(
-            (op.quiet_at for op in operations if op.number == number and _asks(op, request.path)),
-            default=None,
-        )
+        asking = [op.id for op in operations if op.number == number and _asks(op, request.path)]
+        return max((self._until_s[operation_id] for operation_id in asking), default=None)
+
+    def _now_s(self) -> float:
+        return self._world.scheduler.monotonic()
 
 
 def _number(request: Request) -> str | None:

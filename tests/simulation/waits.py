@@ -13,6 +13,7 @@ import msgspec
 
 from paycore.domain.payment import Payment, Status
 from paycore.domain.schedule import interval_s
+from paycore.engine.worker import PAUSE_MAX_S
 from tests.simulation.scheduler import START
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Waits:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        # A worker that does not know yet that the clock was set back sleeps for its longest pause.
+        self._set_back_s = PAUSE_MAX_S if world.plan.clock_set_back else 0.0
         self._settled_s: dict[str, float] = {}
         self._asked_s: dict[str, list[float]] = defaultdict(list)
         self._claims_s: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=CLAIMS_MAX))
@@ -140,7 +143,7 @@ class Waits:
         moments = [wait.began_s, *(at for at in asked_s if wait.began_s < at < until_s), until_s]
         for earlier, later in pairwise(moments):
             age_s = earlier - (payment.created_at - START).total_seconds()
-            yield later - earlier, 1.2 * interval_s(age_s) + LOOKED_MAX_S
+            yield later - earlier, 1.2 * interval_s(age_s) + LOOKED_MAX_S + self._set_back_s
 
     def _now_s(self) -> float:
         return self._world.scheduler.monotonic()

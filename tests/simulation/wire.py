@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from datetime import datetime
 from random import Random
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +14,7 @@ import msgspec
 from paycore.domain.wire import Request, Response
 from paycore.engine.transport import BODY_MAX
 from tests.simulation.plan import Weather
-from tests.simulation.processes import here
+from tests.simulation.processes import Process, here
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -73,9 +72,9 @@ FATES: dict[str, Callable[[Times], Draft]] = {
 class Exchange:
     """One request on its way, and the gateway's response once there is one."""
 
-    def __init__(self, request: Request, sent_at: datetime, fate: str, draft: Draft) -> None:
+    def __init__(self, request: Request, sent_s: float, fate: str, draft: Draft) -> None:
         self.request = request
-        self.sent_at = sent_at
+        self.sent_s = sent_s
         self.fate = fate
         self.arrives_in_s, self.heard_in_s, self.answer = draft
         self.response: Response | None = None
@@ -88,13 +87,13 @@ class Wire:
         self._world = world
         self._rng = world.rng("wire")
 
-    def send(self, who: str, request: Request, left_s: float) -> Exchange:
+    def send(self, process: Process, request: Request, left_s: float) -> Exchange:
         """Decide the request's fate and set it on its way; from here on it has left its process."""
         fate = self._draw_fate(request)
-        now = self._world.ledger.now()
+        now_s, who = self._world.scheduler.monotonic(), process.who()
         if request.path == "/query":
             self._world.waits.asked(msgspec.json.decode(request.body)["numbers"])
-        exchange = Exchange(request, now, fate, FATES[fate](self._draw_times(left_s)))
+        exchange = Exchange(request, now_s, fate, FATES[fate](self._draw_times(left_s)))
         self._world.scheduler.log(who, f"-> {request.path} {request.body.decode()} ({fate})")
         if fate not in UNREACHABLE:
             self._world.sends.sent(request)
@@ -126,7 +125,7 @@ class Wire:
         )
 
     def _arrive(self, exchange: Exchange) -> None:
-        self._world.sends.arrived(exchange.request, exchange.sent_at)
+        self._world.sends.arrived(exchange.request, exchange.sent_s)
         is_safe = self._world.plan.duplicates != "charge_blindly"
         if exchange.fate == "repeated" and is_safe:
             self._world.gateway.handle(exchange.request)  # by a proxy, whose first try went unanswered
@@ -159,18 +158,22 @@ class Cable(httpx.AsyncBaseTransport):
             await asyncio.sleep(0)
         timeouts = request.extensions["timeout"]
         sent = Request(method="POST", path=request.url.raw_path.decode(), body=request.content)
-        exchange = world.wire.send(who, sent, timeouts["read"])
+        exchange = world.wire.send(self._process, sent, timeouts["read"])
         stood_still_s = self._process.stood_still_s
         try:
             await asyncio.sleep(min(exchange.heard_in_s, self._patience_s(exchange, timeouts)))
         except asyncio.CancelledError:
-            world.sends.waited_for(sent, self._process.stood_still_s - stood_still_s)
+            self._heard_nothing_more(sent, stood_still_s)
             raise
-        world.sends.waited_for(sent, self._process.stood_still_s - stood_still_s)
+        self._heard_nothing_more(sent, stood_still_s)
         self._process.risk(1.0 if sent.path == "/query" else AFTER_MONEY)
         await asyncio.sleep(0)
         world.scheduler.log(who, f"<- {sent.path} {exchange.answer}")
         return _reply(exchange, request)
+
+    def _heard_nothing_more(self, request: Request, stood_still_s: float) -> None:
+        lost_s = self._process.stood_still_s - stood_still_s
+        self._process.world.sends.waited_for(request, lost_s)
 
     @staticmethod
     def _patience_s(exchange: Exchange, timeouts: dict[str, float]) -> float:

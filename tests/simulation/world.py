@@ -6,6 +6,7 @@ import logging
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -56,17 +57,18 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 class World:
     """Everything there is in one run."""
 
-    def __init__(self, seed: int, folder: Path) -> None:
+    def __init__(self, seed: int, folder: Path, *, sets_clock_back: bool = False) -> None:
         self._seed = seed
-        self.plan: Plan = draw_plan(seed)
+        self.plan: Plan = draw_plan(seed, sets_clock_back=sets_clock_back)
         self.weather = self.plan.weather
         self.scheduler = Scheduler()
+        self._set_back_by = timedelta()
         self.witness = Witness(self)
         self.sends = Sends(self)
         self.waits = Waits(self)
         self.config = _config(self.plan)
         self.plugins = _plugins()
-        self.ledger = SimLedger(folder / "ledger.db", clock=self.scheduler.now, broken=self.witness.violated)
+        self.ledger = SimLedger(folder / "ledger.db", clock=self.machine_now, broken=self.witness.violated)
         self.gateway = SimGateway(self)
         self.wire = Wire(self)
         self.outside = Outside(self)
@@ -74,6 +76,14 @@ class World:
         self.web = Process(self, "web", lambda _: None)
         self.processes = [self.web, *self._make_applications(), *self._make_workers()]
         self.ledger.watch(self._notice)
+
+    def machine_now(self) -> datetime:
+        """The clock of the machine that the processes share; it may have been set back."""
+        return self.scheduler.now() - self._set_back_by
+
+    def _set_back(self, by_s: float) -> None:
+        self.scheduler.log("machine", f"its clock is set back by {by_s:.3f} s")
+        self._set_back_by += timedelta(seconds=round(by_s, 3))
 
     def rng(self, purpose: str) -> Random:
         """Chance for one purpose, so that one actor's luck does not hang on another's."""
@@ -120,6 +130,8 @@ class World:
         self.outside.start()
         for name, at_s in self.plan.stops:
             self.scheduler.after(at_s, next(p for p in self.processes if p.name == name).stop)
+        for at_s, by_s in self.plan.clock_set_back:
+            self.scheduler.after(at_s, self._set_back, by_s)
         self.scheduler.run(FAULTS_END_S, self._has_failed)
         self.weather = CALM
         for process in self.processes:
@@ -246,10 +258,10 @@ def inside(world: World) -> Iterator[None]:
         yield
 
 
-def run_seed(seed: int) -> Run:
-    """One run; the same seed gives the same log."""
+def run_seed(seed: int, *, sets_clock_back: bool = False) -> Run:
+    """One run; the same seed gives the same log. `sets_clock_back`: the machine's clock is, now and then."""
     with tempfile.TemporaryDirectory() as folder:
-        world = World(seed, Path(folder))
+        world = World(seed, Path(folder), sets_clock_back=sets_clock_back)
         try:
             with inside(world):
                 return world.run()
@@ -257,6 +269,6 @@ def run_seed(seed: int) -> Run:
             world.ledger.close()
 
 
-def run_briefly(seed: int) -> Run:
+def run_briefly(seed: int, *, sets_clock_back: bool = False) -> Run:
     """One run without its log, which is long to hand from process to process."""
-    return msgspec.structs.replace(run_seed(seed), lines=())
+    return msgspec.structs.replace(run_seed(seed, sets_clock_back=sets_clock_back), lines=())

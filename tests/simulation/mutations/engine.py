@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from paycore.domain import decisions, recovery
 from paycore.domain.events import Change, Observed, OperationBegun, PaymentBegun, Source
-from paycore.domain.payment import OperationKind, Payment, PaymentObservation, Status
+from paycore.domain.payment import Operation, OperationKind, Payment, PaymentObservation, Status
 from paycore.domain.wire import Notification, Reply
 from paycore.engine import attempts, settling
 from paycore.engine.accounts import Account
@@ -237,7 +237,11 @@ def not_sent_after_first_request() -> Patch:
 
 def deadline_from_sending() -> Patch:
     """A call's time begins when it is sent, not when others begin to count."""
-    return mock.patch.object(Attempts, "_deadline", lambda _self, account, _op: Deadline(account.timeout_s))
+
+    def whole(self: Attempts, operation: Operation, _deadline: Deadline) -> Deadline:
+        return Deadline((operation.quiet_at - operation.sent_at).total_seconds())
+
+    return mock.patch.object(Attempts, "_deadline", whole)
 
 
 def moves_on_stale_payments() -> Patch:
