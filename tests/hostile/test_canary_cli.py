@@ -110,15 +110,6 @@ def test_command_with_a_plugin_that_leaks_prints_no_secret(
         witness.hear_ledger(Path.cwd() / f"paycore{len(form)}.db")
 
 
-# A shell starts what runs in the background deaf to Ctrl-C.
-INTERRUPTIBLE = """
-import signal, sys
-from paycore.cli.main import main
-signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.exit(main(sys.argv[1:]))
-"""
-
-
 @pytest.mark.parametrize("form", [[], ["--json"]])
 def test_command_that_is_interrupted_prints_no_secret(
     witness: Witness, truth: SandboxServer, tmp_path: Path, form: list[str]
@@ -128,7 +119,7 @@ def test_command_that_is_interrupted_prints_no_secret(
         write_config(tmp_path, gateway.url, truth, timeout_s="30")
         with gateway.answering(SLOW["silence"], "/trade/v1/payment"):
             process = subprocess.Popen(
-                [sys.executable, "-c", INTERRUPTIBLE, *SCANNED, *form],
+                [sys.executable, "-m", "paycore.cli", *SCANNED, *form],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 cwd=tmp_path,

@@ -6,6 +6,7 @@ Loaded as a pytest plugin by the root `conftest.py`; holds for every test withou
 
 import ipaddress
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,11 @@ AMBIENT_NAMES = frozenset(
 hypothesis.settings.register_profile("paycore", deadline=None, print_blob=True)
 hypothesis.settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True, database=None)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "paycore")
+
+
+# A shell starts what it runs in the background deaf to Ctrl-C, and so would be every process the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class OutsideConnectionError(Exception):
