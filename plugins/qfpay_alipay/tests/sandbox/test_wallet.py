@@ -1,5 +1,7 @@
 """The wallet pages over HTTP: what they show in each state, what their buttons do, and what they refuse."""
 
+import re
+
 from collections.abc import Callable
 from urllib.parse import quote
 
@@ -25,9 +27,9 @@ def test_pay_url_shows_the_order(merchant: Merchant, pay_type: str) -> None:
         order["syssn"],
         ">Pay<",
         ">Decline<",
-        "29:5",
     ):
         assert words in page.text
+    assert re.search(r"\b(30:00|29:5\d)\b", page.text)  # the first second may not be over
     assert "<b>" not in page.text
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
     assert ("<svg" in page.text) == (pay_type == "801514")
