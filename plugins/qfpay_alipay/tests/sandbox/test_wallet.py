@@ -1,7 +1,6 @@
 """The wallet pages over HTTP: what they show in each state, what their buttons do, and what they refuse."""
 
 import re
-
 from collections.abc import Callable
 from urllib.parse import quote
 
