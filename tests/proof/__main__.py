@@ -1,13 +1,13 @@
-"""`python -m tests.proof`: print the table; exit code 1 when something does not hold or was not run."""
+"""`python -m tests.proof`: print the table; exit code 1 when something does not hold."""
 
 import argparse
 import logging
 import sys
 import time
 
-from tests.proof.rows import CI, FULL, Row, rows
+from tests.proof.rows import CI, FULL, SCENARIOS, Row
 
-COLUMNS = "{:<36} {:>7} {:>8} {:>6} {:>6} {:>11} {:>8} {:>7}"
+COLUMNS = "{:<32} {:>7} {:>8} {:>6} {:>6} {:>11} {:>8} {:>7}"
 
 
 def main() -> int:
@@ -23,7 +23,8 @@ def main() -> int:
     print(COLUMNS.format("scenario", "cases", "doubled", "lost", "stuck", "violations", "mutants", "seconds"))
     done: list[Row] = []
     begun = time.monotonic()
-    for row in rows(size):
+    for make in SCENARIOS:
+        row = make(size)
         now = time.monotonic()
         print(_line(row, now - begun), flush=True)
         begun = now
@@ -31,12 +32,12 @@ def main() -> int:
     for row in done:
         for problem in row.problems:
             print(f"{row.scenario}: {problem}")
-    return 0 if all(row.holds for row in done) else 1
+    holds = all(row.holds for row in done)
+    print("everything holds" if holds else "something does not hold")
+    return 0 if holds else 1
 
 
 def _line(row: Row, seconds: float) -> str:
-    if row.not_run:
-        return f"{row.scenario:<36} not run: {row.not_run}"
     counts = [row.cases, row.doubled, row.lost, row.stuck, row.violations]
     mutants = "-" if row.mutants is None else "{}/{}".format(*row.mutants)
     shown = ["-" if count is None else str(count) for count in counts]
