@@ -61,6 +61,13 @@ class CreateRace(msgspec.Struct, frozen=True, kw_only=True):
         each_once = {self.provider_calls, self.numbers, self.payments} == {self.references}
         return each_once and self.answers == PROCESSES * self.references and self.answers_without_link == 0
 
+    def __str__(self) -> str:
+        return (
+            f"{PROCESSES} processes, {self.references} references each: {self.payments} payments,"
+            f" {self.numbers} numbers, {self.provider_calls} requests, {self.answers} answers,"
+            f" {self.answers_without_link} without a link, {self.taken_s:.1f} s"
+        )
+
 
 def race_to_create(dsn: str, references: int = REFERENCES) -> CreateRace:
     """Let each process create every reference through a client of its own, all at the same time, over real HTTP."""
@@ -149,6 +156,13 @@ class Storm(msgspec.Struct, frozen=True, kw_only=True):
         """Every change was applied exactly once, and every payment follows from its events."""
         return self.applied == self.changes and not (
             self.not_as_often_as_told or self.errors or self.differences
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.changes} changes, {self.applied} made, {self.connections_cut} connections cut,"
+            f" {self.commits_unheard} commits unheard, {self.restarts} crash, {len(self.errors)} errors,"
+            f" {self.differences} differences, {self.taken_s:.1f} s"
         )
 
 
@@ -286,7 +300,7 @@ def main() -> int:
         results.append(race_to_create(server.create_database(), options.references))
         results.append(change_in_a_storm(server, options.changes))
     for result in results:
-        print(type(result).__name__, "holds:" if result.holds else "FAILS:", result)
+        print("holds:" if result.holds else "FAILS:", result)
     return 0 if all(result.holds for result in results) else 1
 
 
