@@ -1,0 +1,63 @@
+"""`paycore ledger migrate`: makes or upgrades a ledger, forward only."""
+
+from pathlib import Path
+
+import pytest
+
+from paycore.ledger import migrations
+from paycore.ledger.migrations import Migration, load_migrations
+from tests.cli.conftest import Cli
+from tests.cli.ledger.ledgers import CANARY, configure, one_line, whole_life
+from tests.ledger.conftest import Database
+
+
+def test_migrate_makes_the_ledger_and_then_says_it_is_up_to_date(cli: Cli, database: Database) -> None:
+    """Where there is no ledger one is made; where it has this schema already nothing is done. It tells from and to."""
+    newest = load_migrations("sqlite")[-1].number
+    ran = cli("ledger", "migrate", "--json")
+    assert (ran.code, ran.err) == (0, ""), ran
+    assert ran.json == {"ledger": ran.json["ledger"], "from": None, "to": newest}
+    again = cli("ledger", "migrate")
+    assert (again.code, again.out) == (0, f"{ran.json['ledger']} is up to date: schema {newest}\n"), again
+    assert cli("ledger", "migrate", "--json").json["from"] == newest
+    assert cli("ledger", "verify").out == "everything holds: 0 payments, 0 events\n"
+
+
+def test_migrate_says_what_it_made(cli: Cli, tmp_path: Path) -> None:
+    """A new ledger is named, without its password where it has one."""
+    newest = load_migrations("sqlite")[-1].number
+    configure("sqlite:///paycore.db")
+    assert cli("ledger", "migrate").out == f"made {tmp_path}/paycore.db with schema {newest}\n"
+    assert Path("paycore.db").exists()
+
+
+def test_migrate_shows_no_password(cli: Cli, postgres_dsn: str) -> None:
+    """The ledger is named without the DSN's password."""
+    configure(postgres_dsn.replace("postgres@", f"postgres:{CANARY}@"))
+    for words in (("migrate",), ("migrate",), ("migrate", "--json"), ("verify",)):
+        ran = cli("ledger", *words)
+        assert (ran.code, CANARY in ran.out + ran.err) == (0, False), ran
+
+
+def test_older_schema_is_read_by_nobody_and_upgraded_by_migrate(
+    cli: Cli, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """verify and export upgrade nothing: they name the command that does, and it tells from and to."""
+    whole_life(database.open(), "order-1")
+    known = load_migrations("sqlite" if database.is_sqlite else "postgres")
+    later = Migration(number=known[-1].number + 1, sql="ALTER TABLE inbox ADD COLUMN extra TEXT;", sha256="y")
+    monkeypatch.setattr(migrations, "load_migrations", lambda _: (*known, later))
+    for word in ("verify", "export"):
+        one_line(cli("ledger", word), f"schema {known[-1].number}", "`paycore ledger migrate`")
+    ran = cli("ledger", "migrate")
+    assert ran.out.endswith(f": schema {known[-1].number} -> {later.number}\n"), ran
+    assert cli("ledger", "verify").out == "everything holds: 1 payment, 5 events\n"
+
+
+@pytest.mark.parametrize("word", ["verify", "export", "migrate"])
+def test_newer_schema_is_refused(cli: Cli, database: Database, word: str) -> None:
+    """A ledger a newer paycore has upgraded is left alone, by all three: exit 6, and it says to upgrade."""
+    database.open().close()
+    database.run("INSERT INTO meta VALUES (9999, 'x', 0)")
+    one_line(cli("ledger", word), "9999", "upgrade paycore")
+    assert cli("ledger", word, "--json").error["kind"] == "LedgerTooNew"
