@@ -37,6 +37,7 @@ SLOW_MAX_S = 3.0
 """How long either takes when the ledger is slow."""
 BEFORE_WRITE, AFTER_CHANGE = 2.0, 4.0
 """How much more often a process dies or stands still where it matters most: round its writing."""
+NEVER_MS = 1 << 62
 NOTICED_MAX_S = 0.05
 """How late a process hears of a change."""
 
@@ -68,16 +69,20 @@ class SimLedger(SqliteLedger):
     def reschedule(self, due: Sequence[tuple[str, int, datetime | None]]) -> Future[None]:
         """See `Ledger.reschedule`: what is due by now stays due, for somebody has given a hint meanwhile."""
         ids = [payment_id for payment_id, _, _ in due]
-        hinted = self._due_now(ids)
+        before = self._due_ms(ids)
         future = super().reschedule(due)
-        if hinted - self._due_now(ids):
-            self._broken("a hint is not put off", ", ".join(sorted(hinted)))
+        now_ms, after = to_ms(self.now()), self._due_ms(ids)
+        for payment_id, due_ms in before.items():
+            if due_ms <= now_ms < after.get(payment_id, NEVER_MS):
+                self._broken("a hint is not put off", payment_id)
         return future
 
-    def _due_now(self, ids: Sequence[str]) -> set[str]:
-        sql = "SELECT id FROM payments WHERE due_at <= ? AND id IN (SELECT value FROM json_each(?))"
-        parameters = (to_ms(self.now()), json.dumps(ids))
-        return {payment_id for (payment_id,) in self.read(lambda tx: tx.all(sql, parameters)).result()}
+    def _due_ms(self, ids: Sequence[str]) -> dict[str, int]:
+        """When these payments are due, of those that are at all."""
+        sql = (
+            "SELECT id, due_at FROM payments WHERE due_at NOTNULL AND id IN (SELECT value FROM json_each(?))"
+        )
+        return dict(self.read(lambda tx: tx.all(sql, (json.dumps(ids),))).result())
 
     def _start_watching(self) -> None:
         """Without the thread that looks for other processes' commits: all processes share this ledger."""
