@@ -26,7 +26,7 @@ import psycopg
 
 from paycore.errors import LedgerUnavailable
 from paycore.ledger.base import SqlLedger
-from paycore.ledger.clock import LedgerClock, from_ms, whole_ms
+from paycore.ledger.clock import KEEP_STEP, STANDING, LedgerClock, Standing, from_ms, whole_ms
 from paycore.ledger.groupcommit import GroupCommit
 from paycore.ledger.migrations import check_known, pending
 from paycore.ledger.pglisten import CHANNEL, Listener
@@ -49,8 +49,8 @@ _FORGET_DEAD = "DELETE FROM writers WHERE seen_at < clock_timestamp() - interval
 _MARK = "UPDATE writers SET commits = %s, seen_at = clock_timestamp() WHERE id = %s"
 _COMMITTED = "SELECT commits FROM writers WHERE id = %s FOR UPDATE"
 _STANDING = (
-    "SELECT (SELECT max(schema) FROM meta), (extract(epoch FROM clock_timestamp()) * 1000)::bigint,"
-    " (SELECT at FROM events ORDER BY position DESC LIMIT 1)"
+    "SELECT (SELECT max(schema) FROM meta), (extract(epoch FROM clock_timestamp()) * 1000)::bigint, "  # noqa: S608 - all ours
+    + STANDING
 )
 
 
@@ -139,7 +139,7 @@ class PostgresLedger(SqlLedger):
         if marked.rowcount != 1:  # a month without a write: somebody took us for dead
             self._is_registered = False
             raise AgainError(LedgerUnavailable(f"the ledger {self._server.name} forgets its writers"))
-        return self._stand(standing.fetchone())
+        return self._stand(connection, standing.fetchone())
 
     def _settle(self, error: psycopg.Error, connection: psycopg.Connection[Any]) -> None:
         """After an error: return when all was committed nevertheless, raise what it means otherwise."""
@@ -203,15 +203,19 @@ class PostgresLedger(SqlLedger):
     def _database_now(self) -> datetime:
         return whole_ms(self._database_time + timedelta(seconds=time.monotonic() - self._read_at))
 
-    def _stand(self, row: Row | None) -> datetime:
+    def _stand(self, connection: psycopg.Connection[Any], row: Row | None) -> datetime:
         """The database's time; refuses a ledger that was upgraded since it was opened."""
-        schema, now_ms, newest_ms = row or (0, 0, None)
+        schema, now_ms, *standing = row or (0, 0, None, None, None)
         check_known("postgres", schema)
         self._database_time, self._read_at = from_ms(now_ms), time.monotonic()
-        return self._clock.catch_up(None if newest_ms is None else from_ms(newest_ms))
+        now, step = self._clock.catch_up(Standing.of(*standing))
+        if step is not None:
+            connection.execute(_sql(KEEP_STEP), step)
+        return now
 
     def _catch_up(self) -> None:
-        self._stand(self._connected().execute(_STANDING).fetchone())
+        connection = self._connected()
+        self._stand(connection, connection.execute(_STANDING).fetchone())
 
     # --- reading and watching ------------------------------------------------------------------------
 

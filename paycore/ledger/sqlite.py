@@ -29,7 +29,7 @@ from paycore.errors import (
     LedgerUnavailable,
 )
 from paycore.ledger.base import SqlLedger
-from paycore.ledger.clock import LedgerClock, from_ms, to_ms, utc_now
+from paycore.ledger.clock import KEEP_STEP, STANDING, LedgerClock, Standing, to_ms, utc_now
 from paycore.ledger.filelock import WAIT_MAX_S, FileLock
 from paycore.ledger.groupcommit import GroupCommit
 from paycore.ledger.migrations import check_known, pending
@@ -45,7 +45,7 @@ WATCH_EVERY_S = 0.05
 BUSY_MAX_S = 5.0
 """How long to wait for a program that locks the file without taking turns at the lock file."""
 
-_STANDING = "SELECT (SELECT max(schema) FROM meta), (SELECT at FROM events ORDER BY position DESC LIMIT 1)"
+_STANDING = "SELECT (SELECT max(schema) FROM meta), " + STANDING  # noqa: S608 - both are ours
 
 
 class SqliteTransaction:
@@ -132,9 +132,12 @@ class SqliteLedger(SqlLedger):
 
     def _catch_up(self) -> datetime:
         """The time, not before the newest event's; refuses a ledger that was upgraded since it was opened."""
-        schema, newest_ms = self._writer.execute(_STANDING).fetchone()
+        schema, *standing = self._writer.execute(_STANDING).fetchone()
         check_known("sqlite", schema)
-        return self._clock.catch_up(None if newest_ms is None else from_ms(newest_ms))
+        now, step = self._clock.catch_up(Standing.of(*standing))
+        if step is not None:
+            self._writer.execute(KEEP_STEP, step)
+        return now
 
     def now(self) -> datetime:
         """See `Ledger.now`: the system's clock, which one machine shares, but never behind the ledger."""

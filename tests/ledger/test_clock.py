@@ -9,7 +9,7 @@ import pytest
 from paycore.domain.decisions import may_send, send_again
 from paycore.domain.events import Source
 from paycore.ledger.api import Filter
-from paycore.ledger.clock import AHEAD_MAX, PAYBACK, LedgerClock
+from paycore.ledger.clock import AHEAD_MAX, PAYBACK, LedgerClock, Standing, to_ms
 from paycore.ledger.sqlite import SqliteLedger
 from tests.ledger.workload import DEADLINE, begun, pending_payment
 
@@ -82,13 +82,15 @@ def test_step_back_is_made_up_for_slowly() -> None:
     """A step that was a correction: the ledger's clock goes slower until it agrees, and never stands still."""
     hand = Hand()
     clock = LedgerClock(hand)
-    newest = clock.catch_up(None)
+    newest, step = clock.catch_up(Standing(None, None))
     hand.at -= HOUR
-    ahead = [clock.catch_up(newest) - hand.at]
+    now, step = clock.catch_up(Standing(to_ms(newest), step))
+    ahead = [now - hand.at]
     for _ in range(12):
         before = clock.now()
         hand.at += HOUR
-        now = clock.catch_up(before)
+        now, noticed = clock.catch_up(Standing(to_ms(before), step))
+        assert noticed is None
         assert now - before >= HOUR - HOUR / PAYBACK
         ahead.append(now - hand.at)
     assert ahead[0] == HOUR
@@ -99,5 +101,19 @@ def test_step_back_is_made_up_for_slowly() -> None:
 def test_wild_time_in_the_ledger_is_not_followed() -> None:
     """One event from a machine whose clock was years ahead does not take everybody along."""
     clock = LedgerClock(Hand())
-    assert clock.catch_up(NOON + AHEAD_MAX + SECOND) == NOON
-    assert clock.catch_up(NOON + AHEAD_MAX) == NOON + AHEAD_MAX
+    assert clock.catch_up(Standing(to_ms(NOON + AHEAD_MAX + SECOND), None)) == (NOON, None)
+    assert clock.catch_up(Standing(to_ms(NOON + AHEAD_MAX), None))[0] == NOON + AHEAD_MAX
+
+
+def test_all_processes_have_one_time_after_a_step_back(tmp_path: Path, hand: Hand) -> None:
+    """However long each of them did nothing since, and whether it was there before the step."""
+    with closing(_open(tmp_path, hand)) as busy, closing(_open(tmp_path, hand)) as idle:
+        pending_payment(busy, "order-1")
+        hand.at -= HOUR
+        for n in range(5):
+            hand.at += HOUR / 20
+            pending_payment(busy, f"more-{n}")
+        with closing(_open(tmp_path, hand)) as new:
+            nows = [ledger.claim(limit=1, lease_s=0.0).result()[0] for ledger in (busy, idle, new)]
+    assert len(set(nows)) == 1
+    assert nows[0] > hand.at + HOUR / 2

@@ -28,6 +28,14 @@ def test_seed_ends_without_a_violation(first: int) -> None:
     assert violations == dict.fromkeys(range(first, first + CHUNK), ())
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, 60, CHUNK))
+def test_seed_whose_clock_is_set_back_ends_without_a_violation(first: int) -> None:
+    """The machine's clock steps back by up to an hour, in every third run: the ledger's time goes on all the same."""
+    runs = (run_seed(seed, sets_clock_back=True) for seed in range(first, first + CHUNK))
+    assert {run.seed: run.violations for run in runs if run.violations} == {}
+
+
 def replay(seed: int, hash_seed: int) -> bytes:
     """What `--seed` prints in a process whose strings hash like this."""
     command = [sys.executable, "-m", "tests.simulation", "--seed", str(seed)]
