@@ -20,6 +20,8 @@ from paycore.engine.transport import Deadline
 from paycore.errors import MaybeSent, NotSupported, PaycoreError
 from paycore.ledger.api import Decide
 
+MILLISECOND = timedelta(milliseconds=1)
+
 MARGIN_S = 0.05
 """Asked only this long after proof begins: the ledger's clock is not known to the millisecond outside of it."""
 
@@ -235,8 +237,12 @@ class _Asked:
         self._since = Deadline(0.0)
 
     def seen_from(self, now: datetime) -> datetime:
-        """Not later than the ledger's clock showed then, given what it shows `now`, inside a transaction."""
-        return min(self.at, now + timedelta(seconds=self._since.left_s))
+        """
+        Not later than the ledger's clock showed then, given what it shows `now`, inside a transaction.
+
+        That is to the millisecond: `now` has been rounded down, so the moment may have been one later.
+        """
+        return min(self.at, now + MILLISECOND + timedelta(seconds=self._since.left_s))
 
 
 def as_seen(seen: Payment, decide: Decide) -> Decide:

@@ -10,7 +10,7 @@ from paycore.domain.events import Source
 from paycore.domain.payment import OperationKind, OperationState, ReviewReason
 from paycore.domain.provider import CreateResend
 from paycore.domain.wire import Notification, Request, Response
-from paycore.errors import AccountRefused
+from paycore.errors import AccountRefused, MaybeSent
 from paycore.testing.toy import ToyGateway
 from tests.engine.by_hand import PROOF_S, TIMEOUT_S, Bench, lose_requests
 
@@ -160,3 +160,20 @@ def test_refused_close_at_expiry_is_repeated_by_the_hour_only(tmp_path: Path) ->
     bench.answer = bench.gateway.handle
     bench.work(5 * 60)
     assert bench.payment().status is Status.CLOSED
+
+
+def test_close_without_an_answer_is_settled_within_its_millisecond(tmp_path: Path) -> None:
+    """Asked in the same millisecond in which the close ended: what the provider says then comes after it."""
+    bench = Bench(tmp_path)
+    bench.run(bench.create())
+
+    def lose_the_reply(request: Request) -> Response:
+        response = bench.gateway.handle(request)
+        if request.path == "/close":
+            raise MaybeSent("no answer came")
+        return response
+
+    bench.answer = lose_the_reply
+    closed = bench.run(bench.commands.close(bench.payment().id))
+    assert (closed.status, closed.uncertain) == (Status.CLOSED, False)
+    assert [path for path, _ in bench.gateway.requests].count("/close") == 1
