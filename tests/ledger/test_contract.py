@@ -331,7 +331,7 @@ def test_events_are_chained_over_everything_stored(ledger: SqlLedger) -> None:
 
 
 def test_list_filters_and_orders(ledger: SqlLedger) -> None:
-    """Newest first; every given condition holds."""
+    """Newest first, and by id within a millisecond; every given condition holds."""
     paid, pending = paid_payment(ledger, "order-1"), pending_payment(ledger, "order-2", account="other")
     uncertain = ledger.begin(begun("order-3")).result().payment
     mismatch = observe(ledger, seen(paid.order_number, Status.PAID, charge="C2"))[0].payment
@@ -339,8 +339,11 @@ def test_list_filters_and_orders(ledger: SqlLedger) -> None:
     def listed(**fields: object) -> list[str]:
         return [payment.id for payment in ledger.list(Filter(**fields)).result()]  # type: ignore[arg-type]
 
-    assert listed() == sorted([paid.id, pending.id, uncertain.id], reverse=True)
-    assert listed(limit=1) == [uncertain.id]
+    made = sorted(
+        (paid, pending, uncertain), key=lambda payment: (payment.created_at, payment.id), reverse=True
+    )
+    assert listed() == [payment.id for payment in made]
+    assert listed(limit=1) == [made[0].id]
     assert listed(account="other") == [pending.id]
     assert listed(status=Status.PAID) == [paid.id]
     assert listed(review=True) == [mismatch.id]
