@@ -75,7 +75,8 @@ def test_step_back_keeps_events_in_order(tmp_path: Path, hand: Hand) -> None:
     with closing(_open(tmp_path, hand)) as ledger:
         other = pending_payment(ledger, "order-3")
         assert other.created_at >= payment.updated_at
-        assert [p.reference for p in ledger.list(Filter()).result()] == ["order-3", "order-2", "order-1"]
+        made = {p.reference: p.created_at for p in ledger.list(Filter()).result()}
+        assert made["order-3"] >= made["order-2"] >= made["order-1"]
 
 
 def test_step_back_is_made_up_for_slowly() -> None:
