@@ -16,6 +16,7 @@ PaycoreError
 │   └── WrongState             the payment's status does not allow it
 ├── LedgerError                the durable record can't be used
 │   ├── LedgerUnavailable      it can't be reached or opened now
+│   │   └── LedgerMissing      there is none yet
 │   ├── LedgerReadOnly         it can't be written
 │   ├── LedgerFull             no room left to write
 │   ├── LedgerCorrupt          what is stored contradicts itself
@@ -151,6 +152,12 @@ class LedgerUnavailable(LedgerError):
     """The ledger can't be reached or opened now. A command that had already been sent is recovered from its intent."""
 
     money_moved: MoneyMoved = "maybe"
+
+
+class LedgerMissing(LedgerUnavailable):
+    """There is no ledger yet where one was to be read; the first payment makes one."""
+
+    money_moved: MoneyMoved = "no"
 
 
 class LedgerReadOnly(LedgerError):

@@ -40,6 +40,7 @@ WHAT_TO_DO: Mapping[str, str] = {
     "WrongState": "Look at `payment.status` first.",
     "LedgerError": "Mend the database; calls go on where they stopped.",
     "LedgerUnavailable": "Bring the database back, then call again with the same reference, or `query`.",
+    "LedgerMissing": "Check `ledger` in the configuration; make a payment, or run `paycore ledger migrate`.",
     "LedgerReadOnly": "Make the file and its folder writable.",
     "LedgerFull": "Make room, then call again with the same reference, or `query`.",
     "LedgerCorrupt": "Stop, restore a backup, and compare it with the provider's records.",

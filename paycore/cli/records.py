@@ -10,6 +10,7 @@ from paycore.cli.options import GlobalOptions, UsageProblem
 from paycore.cli.output import Output
 from paycore.cli.session import check_identity, look_up, open_records
 from paycore.domain.payment import Status
+from paycore.errors import LedgerMissing, NotFound
 
 if TYPE_CHECKING:
     from paycore.ledger.api import Filter
@@ -24,10 +25,13 @@ def show(options: GlobalOptions, *, payment_id: str | None = None, reference: st
 
     check_identity(payment_id, reference)
     output = Output(options)
-    with open_records(options) as ledger:
-        payment = look_up(ledger, options, payment_id, reference)
-        output.payment_with_events(payment, ledger.events(payment.id).result())
-        difference = verify_payment(ledger, payment.id).difference
+    try:
+        with open_records(options) as ledger:
+            payment = look_up(ledger, options, payment_id, reference)
+            output.payment_with_events(payment, ledger.events(payment.id).result())
+            difference = verify_payment(ledger, payment.id).difference
+    except LedgerMissing as missing:
+        raise NotFound(f"there is no such payment: {missing.message}") from missing
     if difference is not None:
         output.warn(
             f"this payment is not as its history says ({difference.where});"
@@ -61,8 +65,12 @@ def list_payments(
 
 def _list(options: GlobalOptions, which: Filter) -> int:
     output = Output(options)
-    with open_records(options) as ledger:
-        payments = ledger.list(which).result()
+    try:
+        with open_records(options) as ledger:
+            payments = ledger.list(which).result()
+    except LedgerMissing as missing:
+        payments = ()
+        output.say(missing.message)
     output.payments(payments)
     if len(payments) == which.limit:
         output.say(f"there may be more: these are the newest {which.limit}; see --limit and --created-before")

@@ -13,26 +13,15 @@ from paycore.cli.output import Output
 if TYPE_CHECKING:
     from paycore.domain.payment import Payment
     from paycore.engine.client import Client
-    from paycore.ledger.api import Ledger
-    from paycore.ledger.base import SqlLedger
     from paycore.ledger.reading import ReadOnlyLedger
+    from paycore.ledger.reads import LedgerReads
 
 T = TypeVar("T")
 
 
 @contextmanager
-def open_records(options: GlobalOptions) -> Iterator[SqlLedger]:
-    """The ledger the configuration names; loads no plugin and nothing that could reach a network."""
-    from paycore.engine.config import load_config
-    from paycore.ledger import open_ledger
-
-    with closing(open_ledger(load_config(options.config).ledger)) as ledger:
-        yield ledger
-
-
-@contextmanager
-def open_as_it_is(options: GlobalOptions) -> Iterator[ReadOnlyLedger]:
-    """The same ledger, only read: neither made nor migrated."""
+def open_records(options: GlobalOptions) -> Iterator[ReadOnlyLedger]:
+    """The ledger as it is, neither made nor migrated; loads no plugin and nothing that could reach a network."""
     from paycore.engine.config import load_config
     from paycore.ledger.reading import open_read_only
 
@@ -50,7 +39,9 @@ def open_client(options: GlobalOptions, output: Output) -> Iterator[Client]:
         yield pay
 
 
-def look_up(ledger: Ledger, options: GlobalOptions, payment_id: str | None, reference: str | None) -> Payment:
+def look_up(
+    ledger: LedgerReads, options: GlobalOptions, payment_id: str | None, reference: str | None
+) -> Payment:
     """The payment a command is about, by its id or by the caller's reference."""
     check_identity(payment_id, reference)
     if payment_id is not None:

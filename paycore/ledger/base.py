@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
-from paycore.domain.events import Event, PaymentBegun, Source
+from paycore.domain.events import PaymentBegun, Source
 from paycore.domain.payment import Observation, Payment
 from paycore.domain.wire import Notification
 from paycore.errors import LedgerUnavailable
 from paycore.ledger import verbs
-from paycore.ledger.api import Committed, Decide, Filter
+from paycore.ledger.api import Committed, Decide
 from paycore.ledger.groupcommit import GroupCommit, Unit
+from paycore.ledger.reads import LedgerReads
 from paycore.ledger.session import Session, Transaction, Wants
 
 T = TypeVar("T")
@@ -25,7 +26,7 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-class SqlLedger(ABC):
+class SqlLedger(LedgerReads):
     """A `Ledger` over SQL; each database says how it commits, reads and listens."""
 
     _commits: GroupCommit
@@ -90,27 +91,7 @@ class SqlLedger(ABC):
         """See `Ledger.reschedule`."""
         return self._submit(lambda session: verbs.reschedule(session, due), _nothing)
 
-    # --- verbs that read -----------------------------------------------------------------------------
-
-    def get(self, payment_id: str) -> Future[Payment]:
-        """See `Ledger.get`."""
-        return self.read(lambda tx: verbs.get(tx, payment_id))
-
-    def find(self, account: str | None, reference: str) -> Future[tuple[Payment, ...]]:
-        """See `Ledger.find`."""
-        return self.read(lambda tx: verbs.find(tx, account, reference))
-
-    def list(self, which: Filter) -> Future[tuple[Payment, ...]]:
-        """See `Ledger.list`."""
-        return self.read(lambda tx: verbs.list_payments(tx, which))
-
-    def events(self, payment_id: str) -> Future[tuple[Event, ...]]:
-        """See `Ledger.events`."""
-        return self.read(lambda tx: verbs.events(tx, payment_id))
-
-    def next_due(self, ids: Collection[str] | None = None) -> Future[datetime | None]:
-        """See `Ledger.next_due`."""
-        return self.read(lambda tx: verbs.next_due(tx, ids))
+    # --- how each database writes and reads ------------------------------------------------------------
 
     def _submit(self, work: Callable[[Session], T], wants: Callable[[datetime], Wants]) -> Future[T]:
         return _inherited() if self._is_inherited else self._commits.submit(work, wants)

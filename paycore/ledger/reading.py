@@ -6,7 +6,7 @@ For looking at what is there: to verify it, to hand it out, also on a copy or on
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing
@@ -14,15 +14,16 @@ from typing import TypeVar
 
 import msgspec
 
-from paycore.errors import LedgerUnavailable
+from paycore.errors import LedgerMissing, LedgerUnavailable
 from paycore.ledger import SQLITE, is_sqlite, open_ledger
 from paycore.ledger.migrations import pending
+from paycore.ledger.reads import LedgerReads
 from paycore.ledger.session import Transaction
 
 T = TypeVar("T")
 
 
-class ReadOnlyLedger(ABC):
+class ReadOnlyLedger(LedgerReads):
     """
     What is at one DSN, be it a ledger or not. Each database says how it is read.
 
@@ -58,7 +59,8 @@ def open_read_only(dsn: str) -> ReadOnlyLedger:
     """
     The ledger at `dsn`, as it is.
 
-    Raises `LedgerUnavailable` where there is none or it has an older schema, and what `open_ledger` raises.
+    Raises `LedgerMissing` where there is none, `LedgerUnavailable` when it has an older schema, and what
+    `open_ledger` raises.
     """
     ledger = _open(dsn)
     try:
@@ -104,7 +106,7 @@ def _open(dsn: str) -> ReadOnlyLedger:
 def _check_schema(ledger: ReadOnlyLedger) -> None:
     applied = ledger.applied()
     if not applied:
-        raise LedgerUnavailable(
+        raise LedgerMissing(
             f"there is no ledger at {ledger.name}: check `ledger` in the configuration;"
             " the first payment makes one, and so does `paycore ledger migrate`"
         )

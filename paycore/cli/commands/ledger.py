@@ -16,7 +16,7 @@ from paycore.cli.files import whole_file
 from paycore.cli.options import GlobalOptions, Interrupted, UsageProblem
 from paycore.cli.output import Output
 from paycore.cli.progress import Progress
-from paycore.cli.session import check_identity, only, open_as_it_is
+from paycore.cli.session import check_identity, only, open_records
 from paycore.cli.text import count
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def verify(context: typer.Context, payment_id: PaymentId = None, *, reference: R
     output = Output(options)
     tally = Counter(payments=0, events=0, differences=0)
     with (
-        open_as_it_is(options) as ledger,
+        open_records(options) as ledger,
         _interruptible("interrupted; nothing was changed"),
         Progress(output) as progress,
     ):
@@ -68,7 +68,7 @@ def export(
     _refuse_account(options)
     if output == STDOUT and overwrite:
         raise UsageProblem("--overwrite goes with --output FILE")
-    with open_as_it_is(options) as ledger:
+    with open_records(options) as ledger:
         if output != STDOUT:
             return _export_to_file(ledger, Output(options), output, overwrite=overwrite)
         from paycore.ledger.audit import export as export_lines

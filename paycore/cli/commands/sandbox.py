@@ -136,7 +136,7 @@ def _act(options: GlobalOptions, number: str, url: str | None, verb: str) -> int
 def _payment(options: GlobalOptions, payment_id: str) -> Payment | None:
     """The payment with this id, where there is a configuration and its ledger knows it."""
     from paycore.engine.config import find_config
-    from paycore.errors import ConfigError, NotFound
+    from paycore.errors import ConfigError, LedgerMissing, NotFound
 
     try:
         find_config(options.config)
@@ -144,11 +144,11 @@ def _payment(options: GlobalOptions, payment_id: str) -> Payment | None:
         if options.config is not None:
             raise
         return None
-    with open_records(options) as ledger:
-        try:
+    try:
+        with open_records(options) as ledger:
             return ledger.get(payment_id).result()
-        except NotFound:
-            return None
+    except (LedgerMissing, NotFound):
+        return None
 
 
 def _gateway_of(options: GlobalOptions, payment: Payment) -> str | None:

@@ -42,13 +42,13 @@ def test_migrate_shows_no_password(cli: Cli, postgres_dsn: str) -> None:
 def test_older_schema_is_read_by_nobody_and_upgraded_by_migrate(
     cli: Cli, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """verify and export upgrade nothing: they name the command that does, and it tells from and to."""
+    """What only reads upgrades nothing: it names the command that does, and that one tells from and to."""
     whole_life(database.open(), "order-1")
     known = load_migrations("sqlite" if database.is_sqlite else "postgres")
     later = Migration(number=known[-1].number + 1, sql="ALTER TABLE inbox ADD COLUMN extra TEXT;", sha256="y")
     monkeypatch.setattr(migrations, "load_migrations", lambda _: (*known, later))
-    for word in ("verify", "export"):
-        one_line(cli("ledger", word), f"schema {known[-1].number}", "`paycore ledger migrate`")
+    for words in ("ledger verify", "ledger export", "list", "show --reference order-1"):
+        one_line(cli(*words.split()), f"schema {known[-1].number}", "`paycore ledger migrate`")
     ran = cli("ledger", "migrate")
     assert ran.out.endswith(f": schema {known[-1].number} -> {later.number}\n"), ran
     assert cli("ledger", "verify").out == "everything holds: 1 payment, 5 events\n"

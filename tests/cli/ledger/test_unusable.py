@@ -31,13 +31,32 @@ def test_no_ledger_none_is_made(cli: Cli, database: Database, word: str) -> None
         "`ledger` in the configuration",
         "`paycore ledger migrate`",
     )
-    assert cli("ledger", word, "--json").error["kind"] == "LedgerUnavailable"
+    assert cli("ledger", word, "--json").error["kind"] == "LedgerMissing"
     assert files() == before
-    if not database.is_sqlite:
-        with psycopg.connect(database.dsn) as shell:
-            assert shell.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() == (
-                0,
-            )
+    assert not has_tables(database)
+
+
+def test_no_ledger_holds_no_payments(cli: Cli, database: Database) -> None:
+    """`list` is empty and `show` finds nothing; both say that there is no ledger, and make none."""
+    before = files()
+    listed = cli("list")
+    assert (listed.code, listed.out) == (0, ""), listed
+    assert "there is no ledger at" in listed.err
+    assert listed.err.endswith("no payments\n")
+    assert (ran := cli("list", "--json")).code == 0, ran
+    assert ran.out == ""
+    one_line(cli("show", "--reference", "order-1"), "no such payment", "there is no ledger at", code=2)
+    assert files() == before
+    assert not has_tables(database)
+
+
+def has_tables(database: Database) -> bool:
+    """Whether there is anything in this PostgreSQL database."""
+    if database.is_sqlite:
+        return False  # it would be a file
+    with psycopg.connect(database.dsn) as shell:
+        row = shell.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone()
+    return row != (0,)
 
 
 WORDS = ("verify", "export", "migrate")
