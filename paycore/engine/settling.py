@@ -19,8 +19,7 @@ from paycore.engine.effects import InLedger, Program
 from paycore.engine.transport import Deadline
 from paycore.errors import MaybeSent, NotSupported, PaycoreError
 from paycore.ledger.api import Decide
-
-MILLISECOND = timedelta(milliseconds=1)
+from paycore.ledger.clock import MILLISECOND
 
 MARGIN_S = 0.05
 """Asked only this long after proof begins: the ledger's clock is not known to the millisecond outside of it."""

@@ -1,4 +1,4 @@
-"""Programs performed effect by effect, on a clock set by hand: to stop one process in the middle of something."""
+"""Programs performed effect by effect, on clocks set by hand: to stop one process in the middle of something."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -17,6 +17,7 @@ from paycore.engine.requests import CreateRequest
 from paycore.engine.settling import Settling
 from paycore.engine.worker import Worker
 from paycore.errors import MaybeSent
+from paycore.ledger.clock import whole_ms
 from paycore.ledger.sqlite import SqliteLedger
 from paycore.testing.toy import ToyGateway, ToyProvider, ToySettings
 
@@ -47,8 +48,8 @@ class Bench:
     """One account, one ledger, one gateway and as many programs as a test holds in its hands."""
 
     def __init__(self, folder: Path, gateway: ToyGateway | None = None, **settings: Any) -> None:
-        self.at = datetime(2026, 1, 1, 12, tzinfo=UTC)
-        self.ledger = SqliteLedger(folder / "ledger.db", clock=lambda: self.at, inline=True)
+        self.at, self._uptime_s = datetime(2026, 1, 1, 12, tzinfo=UTC), 1000.0
+        self.ledger = SqliteLedger(folder / "ledger.db", clock=lambda: whole_ms(self.at), inline=True)
         self.gateway = gateway or ToyGateway()
         self.answer: Callable[[Request], Response] = self.gateway.handle
         provider = ToyProvider(ToySettings(key=(Secret("toy"),), proof_s=PROOF_S, **settings))
@@ -73,6 +74,15 @@ class Bench:
     def pass_time(self, seconds: float) -> None:
         """Nothing happens for so long."""
         self.at += timedelta(seconds=seconds)
+        self._uptime_s += seconds
+
+    def set_clock_back(self, by: timedelta) -> None:
+        """Somebody sets the machine's clock; how long it has been up is another clock."""
+        self.at -= by
+
+    def monotonic(self) -> float:
+        """How long the machine has been up."""
+        return self._uptime_s
 
     def create(self, channel: str = "web", expires_in_s: int | None = None) -> Program[Payment]:
         """The program that makes the payment `order-1`."""

@@ -1,13 +1,17 @@
 """A counting gateway over real HTTP, and tills of both kinds that talk to it."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
+from unittest import mock
 
 import pytest
 
+from paycore.engine import transport
 from paycore.engine.plugins import Plugins
 from paycore.testing.toy import ToyGateway
+from tests.engine.by_hand import Bench
 from tests.engine.tills import Kind, Till
 from tests.support.toy_http import KEY, ToyServer, toy_config, toy_plugins, toy_server
 
@@ -21,6 +25,32 @@ class OpenTill(Protocol):
     def __call__(
         self, *, plugins: Plugins | None = None, url: str | None = None, **settings: Any
     ) -> Till: ...
+
+
+class NewBench(Protocol):
+    """Lays a bench; settings are `ToySettings`."""
+
+    def __call__(self, gateway: ToyGateway | None = None, **settings: Any) -> Bench: ...
+
+
+@pytest.fixture
+def new_bench(tmp_path: Path) -> Iterator[NewBench]:
+    """Lays the test's bench: what the engine measures with its monotonic clock is measured with the bench's."""
+    with ExitStack() as stack:
+
+        def new_bench(gateway: ToyGateway | None = None, **settings: Any) -> Bench:
+            bench = Bench(tmp_path, gateway, **settings)
+            stack.callback(bench.ledger.close)
+            stack.enter_context(mock.patch.object(transport, "time", bench))
+            return bench
+
+        yield new_bench
+
+
+@pytest.fixture
+def bench(new_bench: NewBench) -> Bench:
+    """A bench with a gateway that refuses duplicates, and whose notifications are trusted."""
+    return new_bench()
 
 
 @pytest.fixture

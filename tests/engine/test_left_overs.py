@@ -1,7 +1,6 @@
 """What a crash, a refusal or a failed question leaves behind is not forgotten, and does not stay for ever."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -13,6 +12,7 @@ from paycore.domain.wire import Notification, Request, Response
 from paycore.errors import AccountRefused, MaybeSent
 from paycore.testing.toy import ToyGateway
 from tests.engine.by_hand import PROOF_S, TIMEOUT_S, Bench, lose_requests
+from tests.engine.conftest import NewBench
 
 LEASE_S = 30
 
@@ -28,14 +28,14 @@ def closed(bench: Bench) -> Payment:
     bench.run(bench.create())
     bench.run(bench.commands.close(bench.payment().id))
     while (due := bench.ledger.next_due().result()) is not None:
-        bench.at = due
+        bench.pass_time((due - bench.at).total_seconds())
         bench.run(bench.worker.look_once())
     return bench.payment()
 
 
-def test_hint_outlives_a_question_without_answer(tmp_path: Path) -> None:
+def test_hint_outlives_a_question_without_answer(new_bench: NewBench) -> None:
     """A notification that only makes a payment due is not used up by a query that fails."""
-    bench = Bench(tmp_path, notifications_trusted=False)
+    bench = new_bench(notifications_trusted=False)
     closed(bench)
     bench.gateway.orders[0].status = "paid"
     notify(bench)
@@ -46,9 +46,9 @@ def test_hint_outlives_a_question_without_answer(tmp_path: Path) -> None:
     assert bench.payment().status is Status.PAID
 
 
-def test_hint_during_a_question_is_not_overwritten(tmp_path: Path) -> None:
+def test_hint_during_a_question_is_not_overwritten(new_bench: NewBench) -> None:
     """A notification that comes while a worker has already been answered makes the payment due again."""
-    bench = Bench(tmp_path, notifications_trusted=False)
+    bench = new_bench(notifications_trusted=False)
     closed(bench)
     notify(bench)
 
@@ -65,9 +65,9 @@ def test_hint_during_a_question_is_not_overwritten(tmp_path: Path) -> None:
     assert bench.payment().status is Status.PAID
 
 
-def test_order_that_is_there_survives_a_refused_resend(tmp_path: Path) -> None:
+def test_order_that_is_there_survives_a_refused_resend(new_bench: NewBench) -> None:
     """The account's key is refused when the lost link is asked for again: the order is still there, and open."""
-    bench = Bench(tmp_path, ToyGateway(duplicates="same_result"), create_resend=CreateResend.SAME_RESULT)
+    bench = new_bench(ToyGateway(duplicates="same_result"), create_resend=CreateResend.SAME_RESULT)
     held = bench.hold(bench.create(expires_in_s=600))
     bench.gateway.handle(held.effect.request)
     bench.pass_time(TIMEOUT_S)
@@ -81,9 +81,8 @@ def test_order_that_is_there_survives_a_refused_resend(tmp_path: Path) -> None:
     assert bench.payment().action is not None
 
 
-def test_close_of_a_killed_process_is_sent_again(tmp_path: Path) -> None:
+def test_close_of_a_killed_process_is_sent_again(bench: Bench) -> None:
     """A close whose sender died counts as unanswered once its time is over, and is sent again."""
-    bench = Bench(tmp_path)
     bench.run(bench.create())
     bench.hold(bench.commands.close(bench.payment().id))
     bench.work(TIMEOUT_S + 5)
@@ -91,9 +90,8 @@ def test_close_of_a_killed_process_is_sent_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arrived", [False, True])
-def test_paid_by_an_earlier_order_leaves_nothing_open(tmp_path: Path, arrived: bool) -> None:
+def test_paid_by_an_earlier_order_leaves_nothing_open(bench: Bench, arrived: bool) -> None:
     """Late money for a replaced order settles the payment and closes the new order, also when its reply was lost."""
-    bench = Bench(tmp_path)
     held = bench.hold(bench.create())
     bench.gateway.handle(held.effect.request)
     bench.pass_time(TIMEOUT_S)
@@ -114,9 +112,8 @@ def test_paid_by_an_earlier_order_leaves_nothing_open(tmp_path: Path, arrived: b
     assert len(bench.gateway.orders) == 1 + arrived
 
 
-def test_late_money_on_both_orders_is_known(tmp_path: Path) -> None:
+def test_late_money_on_both_orders_is_known(bench: Bench) -> None:
     """The replaced order and its successor are both paid, and nobody notifies: it is found, and needs review."""
-    bench = Bench(tmp_path)
     held = bench.hold(bench.create())
     bench.gateway.handle(held.effect.request)
     bench.pass_time(TIMEOUT_S)
@@ -142,9 +139,8 @@ def _without_new_orders(bench: Bench, *, arrived: bool) -> Callable[[Request], R
     return answer
 
 
-def test_refused_close_at_expiry_is_repeated_by_the_hour_only(tmp_path: Path) -> None:
+def test_refused_close_at_expiry_is_repeated_by_the_hour_only(bench: Bench) -> None:
     """An order that is past its time and can't be closed is asked about all along, and closed when that works."""
-    bench = Bench(tmp_path)
     bench.run(bench.create(expires_in_s=60))
 
     def refuse_to_close(request: Request) -> Response:
@@ -162,12 +158,12 @@ def test_refused_close_at_expiry_is_repeated_by_the_hour_only(tmp_path: Path) ->
     assert bench.payment().status is Status.CLOSED
 
 
-def test_close_without_an_answer_is_settled_within_its_millisecond(tmp_path: Path) -> None:
+def test_close_without_an_answer_is_settled_within_its_millisecond(bench: Bench) -> None:
     """Asked in the same millisecond in which the close ended: what the provider says then comes after it."""
-    bench = Bench(tmp_path)
     bench.run(bench.create())
 
     def lose_the_reply(request: Request) -> Response:
+        bench.pass_time(0.0004)
         response = bench.gateway.handle(request)
         if request.path == "/close":
             raise MaybeSent("no answer came")

@@ -1,7 +1,6 @@
 """A move thought out for a payment that somebody else has changed since must not be made."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from paycore import Payment
 from paycore.domain.events import Source
@@ -29,9 +28,9 @@ def proven_absent(bench: Bench) -> Payment:
     return payment
 
 
-def test_absence_proven_twice_is_sent_again_once(tmp_path: Path) -> None:
+def test_absence_proven_twice_is_sent_again_once(bench: Bench) -> None:
     """Two workers know that an order is absent; after one has sent it again, without an answer, the other does not."""
-    bench, sent = Bench(tmp_path), list[str]()
+    sent = list[str]()
     payment = proven_absent(bench)
     bench.answer = counting(lose_requests, sent)
     bench.run(bench.settling.recover(bench.account, payment))
@@ -39,9 +38,8 @@ def test_absence_proven_twice_is_sent_again_once(tmp_path: Path) -> None:
     assert sent == ["/orders"]
 
 
-def test_absent_order_that_is_sent_again_is_not_given_up(tmp_path: Path) -> None:
+def test_absent_order_that_is_sent_again_is_not_given_up(bench: Bench) -> None:
     """A worker that finds the payer's time over gives up only what nobody has sent meanwhile."""
-    bench = Bench(tmp_path)
     bench.answer = lose_requests
     bench.run(bench.create(expires_in_s=20))
     bench.pass_time(TIMEOUT_S + PROOF_S)
@@ -53,9 +51,8 @@ def test_absent_order_that_is_sent_again_is_not_given_up(tmp_path: Path) -> None
     assert bench.payment().creation.state is OperationState.SENT
 
 
-def test_order_whose_link_was_recovered_is_not_replaced(tmp_path: Path) -> None:
+def test_order_whose_link_was_recovered_is_not_replaced(bench: Bench) -> None:
     """A worker that wants to close an order for its lost link leaves it alone once the payer has the link."""
-    bench = Bench(tmp_path)
     held = bench.hold(bench.create())
     bench.gateway.handle(held.effect.request)
     bench.pass_time(TIMEOUT_S)

@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from unittest import mock
 
 import pytest
 
 from paycore.domain.events import Source
 from paycore.domain.payment import Status
-from paycore.engine import transport
 from paycore.errors import NotSent
 from tests.engine.by_hand import PROOF_S, TIMEOUT_S, Bench
 from tests.engine.test_transport import both
@@ -22,9 +20,8 @@ def test_send_past_deadline_sends_nothing(send: Callable[[str, float], object]) 
         send("http://127.0.0.1:9", 0.0)
 
 
-def test_deadline_counts_from_the_intent(tmp_path: Path) -> None:
+def test_deadline_counts_from_the_intent(bench: Bench) -> None:
     """A process that stands still after it recorded its intent has that much less time to send."""
-    bench = Bench(tmp_path)
     begin = bench.ledger.begin
 
     def stand_still(*arguments: object) -> object:
@@ -37,58 +34,39 @@ def test_deadline_counts_from_the_intent(tmp_path: Path) -> None:
     assert held.effect.deadline.left_s <= 1
 
 
-class Watch:
-    """A monotonic clock set by hand."""
-
-    def __init__(self) -> None:
-        self.at = 1000.0
-
-    def monotonic(self) -> float:
-        return self.at
-
-
-def test_deadline_counts_also_when_the_clock_is_set_back_meanwhile(tmp_path: Path) -> None:
+def test_deadline_counts_also_when_the_clock_is_set_back_meanwhile(bench: Bench) -> None:
     """The machine's clock, set back an hour while a process stands still, gives it no more time to send."""
-    bench, watch = Bench(tmp_path), Watch()
     begin = bench.ledger.begin
 
     def stand_still(*arguments: object) -> object:
         committed = begin(*arguments)  # type: ignore[arg-type]
-        watch.at += TIMEOUT_S - 1
-        bench.at -= timedelta(hours=1)
+        bench.pass_time(TIMEOUT_S - 1)
+        bench.set_clock_back(timedelta(hours=1, seconds=TIMEOUT_S - 1))
         return committed
 
-    with (
-        mock.patch.object(transport, "time", watch),
-        mock.patch.object(bench.ledger, "begin", stand_still),
-    ):
+    with mock.patch.object(bench.ledger, "begin", stand_still):
         held = bench.hold(bench.create())
         assert held.effect.deadline.left_s == 1
 
 
-def test_deadline_of_what_is_sent_again_counts_also_when_the_clock_is_set_back(tmp_path: Path) -> None:
+def test_deadline_of_what_is_sent_again_counts_also_when_the_clock_is_set_back(bench: Bench) -> None:
     """The same for every operation that is put on its way by a change."""
-    bench, watch = Bench(tmp_path), Watch()
     bench.run(bench.create())
     change = bench.ledger.change
 
     def stand_still(*arguments: object) -> object:
         committed = change(*arguments)  # type: ignore[arg-type]
-        watch.at += TIMEOUT_S - 1
-        bench.at -= timedelta(hours=1)
+        bench.pass_time(TIMEOUT_S - 1)
+        bench.set_clock_back(timedelta(hours=1, seconds=TIMEOUT_S - 1))
         return committed
 
-    with (
-        mock.patch.object(transport, "time", watch),
-        mock.patch.object(bench.ledger, "change", stand_still),
-    ):
+    with mock.patch.object(bench.ledger, "change", stand_still):
         held = bench.hold(bench.commands.close(bench.payment().id))
         assert held.effect.deadline.left_s == 1
 
 
-def test_absence_is_not_proven_early_by_a_clock_that_is_ahead(tmp_path: Path) -> None:
+def test_absence_is_not_proven_early_by_a_clock_that_is_ahead(bench: Bench) -> None:
     """A process that takes the ledger's clock for later than it is does not take a request for lost."""
-    bench = Bench(tmp_path)
     bench.hold(bench.create())
     bench.pass_time(TIMEOUT_S)
     ahead = bench.ledger.now() + timedelta(hours=1)
@@ -100,9 +78,8 @@ def test_absence_is_not_proven_early_by_a_clock_that_is_ahead(tmp_path: Path) ->
     assert payment.creation.absent_at is not None
 
 
-def test_standing_still_past_the_deadline_leaves_an_intent(tmp_path: Path) -> None:
+def test_standing_still_past_the_deadline_leaves_an_intent(bench: Bench) -> None:
     """What could not be sent in time is unsent, and the next caller sends it with the same number."""
-    bench = Bench(tmp_path)
     held = bench.hold(bench.create())
     number = bench.payment().order_number
     with pytest.raises(NotSent):

@@ -139,6 +139,16 @@ def test_not_a_database(path: Path) -> None:
     assert path.read_text().startswith("dear diary")
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system does not list open files")
+def test_file_that_is_refused_is_let_go(path: Path) -> None:
+    """A ledger that could not be opened leaves no file open: who tries again and again does not run out of them."""
+    path.write_text("dear diary, " * 1000)
+    with pytest.raises(LedgerCorrupt) as caught:
+        SqliteLedger(path)
+    opened = [os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    assert not [name for name in opened if name.startswith(str(path))], caught.value
+
+
 def test_database_of_something_else(path: Path) -> None:
     """A database of another application is left as it is."""
     with closing(sqlite3.connect(path)) as other:
