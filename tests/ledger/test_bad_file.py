@@ -145,8 +145,8 @@ def test_file_that_is_refused_is_let_go(path: Path) -> None:
     path.write_text("dear diary, " * 1000)
     with pytest.raises(LedgerCorrupt) as caught:
         SqliteLedger(path)
-    opened = [os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
-    assert not [name for name in opened if name.startswith(str(path))], caught.value
+    opened = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    assert not [file for file in opened if file.name.startswith(path.name)], caught.value
 
 
 def test_database_of_something_else(path: Path) -> None:
