@@ -84,7 +84,7 @@ class Client:
     Payments from sync code; share one between threads.
 
     `config` is a path, a `Config`, or None to find `paycore.toml`. Use it in a `with` block: leaving it
-    ends the connections and the worker thread that looks after the payments somebody waits for.
+    ends the connections, and the worker thread that looks after what is waited for or was notified.
     """
 
     def __init__(self, config: str | Path | Config | None = None, *, plugins: Plugins | None = None) -> None:
@@ -189,14 +189,16 @@ class Client:
         Take a notification that arrived for `account`, as raw bytes; answer with the `Reply` returned.
 
         `headers` in any case; `query` is the raw query string. It is verified first. Where the provider's
-        notifications are evidence it moves the payment; elsewhere it makes the payment due, and the
-        confirming query moves it. Raises `NotAuthentic` or `MalformedNotification`: nothing changed, answer
-        with an error.
+        notifications are evidence it moves the payment; elsewhere it makes the payment due, and this client
+        asks the provider, in the background: its answer moves it. Raises `NotAuthentic` or
+        `MalformedNotification`: nothing changed, answer with an error.
         """
         notification = _notification(self._core.ledger.now(), body, headers, query)
-        reply = self._runner.run(self._core.commands.receive(account, notification))
-        self._waiter.wanted.look_now()
-        return reply
+        received = self._runner.run(self._core.commands.receive(account, notification))
+        if received.to_confirm:
+            self._look_after()
+            self._waiter.wanted.confirm(received.to_confirm)
+        return received.reply
 
     def get(self, payment_id: str) -> Payment:
         """The payment as it is recorded; `NotFound` when there is none."""
@@ -234,7 +236,7 @@ class Client:
     def _look_after(self) -> None:
         with self._starting:
             if self._working is None:
-                program = self._core.worker.run(lambda: self._waiter.wanted.ids)
+                program = self._core.worker.run(self._waiter.wanted)
                 self._working = threading.Thread(
                     target=self._runner.run, args=(program,), name="paycore-worker", daemon=True
                 )
@@ -306,9 +308,7 @@ class AsyncClient:
 
     async def wait(self, payment_id: str, timeout_s: float = WAIT_S) -> Payment:
         """See `Client.wait`."""
-        if self._working is None:
-            program = self._core.worker.run(lambda: self._waiter.wanted.ids)
-            self._working = asyncio.create_task(self._runner.run(program), name="paycore-worker")
+        self._look_after()
         with self._waiter.wanted.holding(payment_id):
             return await self._runner.run(self._core.commands.wait(payment_id, timeout_s))
 
@@ -333,9 +333,11 @@ class AsyncClient:
     ) -> Reply:
         """See `Client.receive`."""
         notification = _notification(self._core.ledger.now(), body, headers, query)
-        reply = await self._runner.run(self._core.commands.receive(account, notification))
-        self._waiter.wanted.look_now()
-        return reply
+        received = await self._runner.run(self._core.commands.receive(account, notification))
+        if received.to_confirm:
+            self._look_after()
+            self._waiter.wanted.confirm(received.to_confirm)
+        return received.reply
 
     async def get(self, payment_id: str) -> Payment:
         """See `Client.get`."""
@@ -369,6 +371,11 @@ class AsyncClient:
     async def events(self, payment_id: str) -> tuple[Event, ...]:
         """See `Client.events`."""
         return await self._bridge.result(self._core.ledger.events(payment_id))
+
+    def _look_after(self) -> None:
+        if self._working is None:
+            program = self._core.worker.run(self._waiter.wanted)
+            self._working = asyncio.create_task(self._runner.run(program), name="paycore-worker")
 
     async def shutdown(self) -> None:
         """End the worker, the connections and the ledger; what `async with` does at its end."""

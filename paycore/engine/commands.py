@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from paycore.domain import decisions
 from paycore.domain.events import Change, PaymentBegun, Source
@@ -40,8 +41,15 @@ from paycore.errors import (
 )
 
 
+class Received(NamedTuple):
+    """What to answer to a notification, and the ids of the payments that must be asked about to confirm it."""
+
+    reply: Reply
+    to_confirm: tuple[str, ...]
+
+
 class Commands:
-    """Create, wait, query, refund, close."""
+    """Create, wait, query, refund, close, receive."""
 
     def __init__(self, accounts: Accounts, attempts: Attempts, settling: Settling) -> None:
         self._accounts = accounts
@@ -141,12 +149,12 @@ class Commands:
             payment = yield from self._attempts.after_change(payment, deadline.left_s)
         return payment
 
-    def receive(self, account_name: str, notification: Notification) -> Program[Reply]:
+    def receive(self, account_name: str, notification: Notification) -> Program[Received]:
         """
         Keep a notification, once it is verified, and merge what it says or make its payments due now.
 
-        Returns what to answer; nothing is answered before the commit. Raises `NotAuthentic` or
-        `MalformedNotification`: nothing changed, and nothing is to be acknowledged.
+        Nothing is answered before the commit. Raises `NotAuthentic` or `MalformedNotification`: nothing
+        changed, and nothing is to be acknowledged.
         """
         account = self._accounts.get(account_name)
         _check_arrived(notification)
@@ -159,17 +167,18 @@ class Commands:
                 may_raise=(NotificationError,),
             ),
         )
-        yield from self._attempts.commit(
+        is_evidence = account.capabilities.notifications_trusted
+        told_of = yield from self._attempts.commit(
             InLedger(
                 lambda ledger: ledger.record_notification(
-                    account.name,
-                    notification,
-                    observations,
-                    is_evidence=account.capabilities.notifications_trusted,
+                    account.name, notification, observations, is_evidence=is_evidence
                 )
             )
         )
-        return ask(account, "acknowledge", account.provider.acknowledge)
+        return Received(
+            reply=ask(account, "acknowledge", account.provider.acknowledge),
+            to_confirm=() if is_evidence else tuple(committed.payment.id for committed in told_of),
+        )
 
     # --- joining what others do ----------------------------------------------------------------------
 

@@ -46,22 +46,36 @@ class Hub:
 
 
 class Wanted:
-    """The payments somebody waits for until they are settled: what the embedded worker looks after."""
+    """
+    What the embedded worker looks after.
+
+    The payments somebody waits for, until they are settled; and those a notification told of, until the
+    provider has confirmed it.
+    """
 
     def __init__(self, on_wanted: Callable[[], None]) -> None:
         self._on_wanted = on_wanted
         self._counts: dict[str, int] = {}
+        self._to_confirm: set[str] = set()
         self._lock = threading.Lock()
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Their ids now."""
+        """The ids of those waited for now."""
         with self._lock:
             return tuple(self._counts)
 
-    def look_now(self) -> None:
-        """Something may have come due earlier than planned."""
+    def confirm(self, payment_ids: Collection[str]) -> None:
+        """A notification told of these; they have come due in the ledger."""
+        with self._lock:
+            self._to_confirm.update(payment_ids)
         self._on_wanted()
+
+    def take_to_confirm(self) -> Collection[str]:
+        """The ids that came with `confirm` since the last time: whoever takes them sees to it."""
+        with self._lock:
+            taken, self._to_confirm = self._to_confirm, set()
+        return taken
 
     @contextmanager
     def holding(self, payment_id: str) -> Iterator[None]:

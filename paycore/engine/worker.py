@@ -1,15 +1,15 @@
 """
 Looks after due payments: claims them, asks their providers in batches, recovers what is not known.
 
-Embedded in a client it looks after the payments somebody waits for. A payment whose worker dies comes due
-again when its lease ends.
+Embedded in a client it looks after the payments somebody waits for, and confirms what notifications tell.
+A payment whose worker dies comes due again when its lease ends.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 
 from paycore.domain.decisions import is_still_to_close
@@ -19,12 +19,16 @@ from paycore.domain.schedule import due_at
 from paycore.engine.accounts import Account, Accounts
 from paycore.engine.effects import InLedger, Program, UntilWanted
 from paycore.engine.settling import Settling
+from paycore.engine.waiter import Wanted
 from paycore.errors import PaycoreError, RequestError
 
 CLAIM_MAX = 200
 LEASE_S = 30.0
 PAUSE_MAX_S = 60.0
 RETRY_S = 1.0
+
+CONFIRM_WITHIN = timedelta(seconds=60)
+"""A notification is followed up for so long. The payment stays due in the ledger, for whoever looks after it next."""
 
 _log = logging.getLogger(__name__)
 
@@ -37,20 +41,29 @@ class Worker:
         self._accounts = accounts
         self._now = now
 
-    def run(self, wanted: Callable[[], Collection[str]]) -> Program[None]:
+    def run(self, wanted: Wanted) -> Program[None]:
         """Look after the wanted payments until the client closes."""
+        to_confirm: dict[str, datetime] = {}
         going_on = True
         while going_on:
-            pause_s = yield from self._turn(wanted())
+            now = self._now()
+            to_confirm |= dict.fromkeys(wanted.take_to_confirm(), now + CONFIRM_WITHIN)
+            to_confirm = {payment_id: until for payment_id, until in to_confirm.items() if now < until}
+            pause_s = yield from self._turn({*wanted.ids, *to_confirm}, to_confirm)
             going_on = yield UntilWanted(pause_s)
 
-    def _turn(self, ids: Collection[str]) -> Program[float | None]:
-        """One round over these payments; seconds until the next one is due, None when none is wanted."""
+    def _turn(self, ids: Collection[str], to_confirm: dict[str, datetime]) -> Program[float | None]:
+        """
+        One round over these payments; seconds until the next one is due, None when none is wanted.
+
+        Takes out of `to_confirm` what is settled.
+        """
         if not ids:
             return None
         try:
-            while (yield from self.look_once(ids)):
-                pass
+            while looked_after := (yield from self.look_once(ids)):
+                for payment_id in (looked for looked, is_settled in looked_after.items() if is_settled):
+                    to_confirm.pop(payment_id, None)
             due: datetime | None = yield InLedger(lambda ledger: ledger.next_due(ids))
         except Exception:  # noqa: BLE001 - whoever waits still wants to be looked after
             _log.exception("could not look after the payments waited for")
@@ -59,15 +72,19 @@ class Worker:
             return PAUSE_MAX_S
         return min(PAUSE_MAX_S, max(0.0, (due - self._now()).total_seconds()))
 
-    def look_once(self, ids: Collection[str] | None = None) -> Program[int]:
-        """Claim what is due (of `ids`; None: of all) and look after it; how many payments that was."""
+    def look_once(self, ids: Collection[str] | None = None) -> Program[dict[str, bool]]:
+        """Claim what is due (of `ids`; None: of all) and look after it: of each whether that settled it."""
         _, claimed = yield InLedger(lambda ledger: ledger.claim(limit=CLAIM_MAX, lease_s=LEASE_S, ids=ids))
+        is_settled = {payment.id: False for payment in claimed}
         known = [payment for payment in claimed if payment.account in self._accounts]
         for name, group in groupby(sorted(known, key=_account_name), key=_account_name):
-            yield from self._look_after(self._accounts.get(name), list(group))
-        return len(claimed)
+            settled = yield from self._look_after(self._accounts.get(name), list(group))
+            is_settled.update(dict.fromkeys(settled, True))
+        return is_settled
 
-    def _look_after(self, account: Account, payments: Sequence[Payment]) -> Program[None]:
+    def _look_after(self, account: Account, payments: Sequence[Payment]) -> Program[list[str]]:
+        """Ask about these and recover them; the ids of those that need not be looked at any more."""
+        settled: list[str] = []
         size = account.capabilities.query_batch_max
         # Orders begun close together can share a request where a provider is asked by time.
         by_age = sorted(payments, key=lambda payment: payment.created_at)
@@ -83,7 +100,10 @@ class Worker:
             else:
                 recovered = yield from self._recover(account, asked)
                 now = self._now()
-                yield from self._reschedule([(p.id, p.version, due_at(p, now)) for p in recovered])
+                due = [(payment.id, payment.version, due_at(payment, now)) for payment in recovered]
+                yield from self._reschedule(due)
+                settled += [payment_id for payment_id, _, at in due if at is None]
+        return settled
 
     def _try_later(self, payments: Sequence[Payment]) -> Program[None]:
         """Nothing was asked: what is due for a notification only stays claimed, and comes back after the lease."""

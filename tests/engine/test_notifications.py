@@ -31,15 +31,36 @@ def test_receive_trusted_notification_moves_the_payment_once(till: Till, gateway
     assert gateway.counts().requests == {"/orders": 1}
 
 
-def test_receive_untrusted_notification_only_makes_the_payment_due(
+def until_paid(till: Till, payment: Payment) -> Payment:
+    """The payment once it is recorded as paid; nobody waits for it."""
+    give_up_at = time.monotonic() + 20
+    while (found := till.get(payment.id)).status is not Status.PAID:
+        assert time.monotonic() < give_up_at, found
+        till.sleep(0.02)
+    return found
+
+
+def test_receive_untrusted_notification_has_the_provider_asked(
     open_till: OpenTill, gateway: ToyServer
 ) -> None:
-    """Elsewhere it moves nothing by itself; the confirming query does."""
+    """Elsewhere it moves nothing by itself: the client asks, though nobody waits, and that answer moves it."""
     till = open_till(notifications_trusted=False)
     payment, body, headers = paid_order(till, gateway)
+    assert till.receive(body, headers).body == b"ok"
+    paid = until_paid(till, payment)
+    assert [event.source for event in till.events(paid)][-1] == "poll"
+
+
+def test_receive_untrusted_notification_is_confirmed_after_the_provider_was_away(
+    open_till: OpenTill, gateway: ToyServer
+) -> None:
+    """A question without an answer is asked again, though nobody waits."""
+    till = open_till(notifications_trusted=False)
+    payment, body, headers = paid_order(till, gateway)
+    gateway.set_faults(lose_reply=1, path="/query")
     till.receive(body, headers)
-    assert till.get(payment.id) == payment
-    assert till.wait(payment, timeout_s=10).status is Status.PAID
+    until_paid(till, payment)
+    assert gateway.counts().requests["/query"] > 1
 
 
 @pytest.mark.parametrize("kind", ["sync"])  # a till's loop runs one verb at a time

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import time
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -46,6 +47,10 @@ class Till:
         fields = {"reference": reference, "amount": amount, "method": "toy", "channel": "web", **fields}
         payment: Payment = self.do("create", **fields)
         return payment
+
+    def sleep(self, seconds: float) -> None:
+        """Let the client go on by itself for so long."""
+        self._on_the_loop(lambda: time.sleep(seconds) if self._loop is None else asyncio.sleep(seconds))
 
     def wait(self, payment: Payment, timeout_s: float) -> Payment:
         found: Payment = self.do("wait", payment.id, timeout_s)

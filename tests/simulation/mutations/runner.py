@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -100,11 +101,12 @@ def wait_begins_anew_with_each_change() -> Patch:
 def worker_dies_of_an_error() -> Patch:
     """A ledger that can't be reached for a moment ends the embedded worker."""
 
-    def turn(self: Worker, ids: Collection[str]) -> Program[float | None]:
+    def turn(self: Worker, ids: Collection[str], to_confirm: dict[str, datetime]) -> Program[float | None]:
         if not ids:
             return None
-        while (yield from self.look_once(ids)):
-            pass
+        while looked_after := (yield from self.look_once(ids)):
+            for payment_id in looked_after:
+                to_confirm.pop(payment_id, None)
         due = yield InLedger(lambda ledger: ledger.next_due(ids))
         return PAUSE_MAX_S if due is None else min(PAUSE_MAX_S, max(0.0, (due - self._now()).total_seconds()))
 
