@@ -7,7 +7,6 @@ repeats what stands in the file only where it is short: a longer text may be a s
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import stat
@@ -23,18 +22,18 @@ import msgspec
 from paycore.domain.provider import Mode, ProviderInfo, Secret
 from paycore.domain.urls import LOOPBACK_HOSTS
 from paycore.engine.secrecy import mask, secrets_among
+from paycore.engine.wording import SHOWN_MAX, keep, misfit, one_of, readable, shown, suggest, wrong_kind
 from paycore.errors import ConfigError
 
 FILE_NAME = "paycore.toml"
 TIMEOUT_S = 10.0
 
-SHOWN_MAX = 24
-"""Characters of a text an error repeats; keys and tokens are longer."""
+ENTRY_POINTS = "paycore"
+"""The entry point group of plugins."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 _FILE = re.compile(r"[./~][^+=]*|[\w-]+\.[a-z]{2,8}")
-_QUOTED = re.compile(r"'([^']*)'")
 _COMMON_KEYS = ("provider", "mode", "base_url", "timeout_s")
 
 
@@ -70,14 +69,19 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     def account(self, name: str | None) -> AccountConfig:
         """The account called `name`, or the default one; `ConfigError` naming those there are."""
-        chosen = name or self.default_account
+        chosen = self.default_account if name is None else name
+        if not self.accounts:
+            raise ConfigError(
+                f"{self.path}: there is no account in it; write one as a table, [accounts.NAME]"
+            )
         if chosen is None:
             raise ConfigError(
-                f"{self.path}: say which account: {_one_of(self.accounts)}, or set default_account"
+                f"{self.path}: say which account: {one_of(self.accounts)}, or set default_account"
             )
         if chosen not in self.accounts:
+            key = "default_account: " if name is None else ""
             raise ConfigError(
-                f"{self.path}: no account is called {shown(chosen)}{_suggest(chosen, self.accounts)}"
+                f"{self.path}: {key}no account is called {shown(chosen)}{suggest(chosen, self.accounts)}"
             )
         return self.accounts[chosen]
 
@@ -106,6 +110,8 @@ def user_config_folder(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def _existing(path: Path, origin: str) -> Path:
+    if path.is_dir():
+        raise ConfigError(f"{path}: a folder ({origin}); name the file, such as {path / FILE_NAME}")
     if not path.is_file():
         raise ConfigError(f"{path}: no such file ({origin}); `paycore init` writes one")
     return path
@@ -127,15 +133,17 @@ def load_config(path: str | Path | None = None, environment: Mapping[str, str] =
 
 def parse_config(document: Mapping[str, Any], path: Path) -> Config:
     """The configuration in a parsed TOML document; relative files in it are beside `path`."""
-    where = str(path)
-    _only(document, ("default_account", "ledger", "accounts", "blocked_plugins"), where)
+    if not document:
+        raise ConfigError(f"{path}: there is nothing in it; `paycore init` writes one to start from")
+    where = f"{path}: "
+    _only(document, ("default_account", "ledger", "accounts", "blocked_plugins"), str(path))
     tables = _typed(document, "accounts", dict, where, default={})
     config = Config(
         path=path,
         ledger=_ledger(_typed(document, "ledger", str, where, default="sqlite:///paycore.db"), path),
         default_account=_typed(document, "default_account", str, where, default=None),
-        accounts={name: _account(name, table, f"{where}: accounts.{name}") for name, table in tables.items()},
-        blocked_plugins=_names(document, "blocked_plugins", where),
+        accounts={name: _account(name, table, f"{where}accounts.{name}") for name, table in tables.items()},
+        blocked_plugins=_blocked(document, path),
     )
     if config.default_account is not None:
         config.account(None)
@@ -149,17 +157,17 @@ def _account(name: str, table: object, where: str) -> AccountConfig:
         raise ConfigError(f"{where}: an account's name is 1 to 64 letters, digits, '_', '.' or '-'")
     if not isinstance(table, dict):
         raise ConfigError(f"{where}: must be a table: [accounts.{name}]")
-    mode = _typed(table, "mode", str, where)
+    mode = _typed(table, "mode", str, f"{where}.")
     if mode not in get_args(Mode):
-        raise ConfigError(f"{where}.mode: {shown(mode)} is not one of {_one_of(get_args(Mode))}")
+        raise ConfigError(f"{where}.mode: {shown(mode)} is not one of {one_of(get_args(Mode))}")
     timeout_s = table.get("timeout_s", TIMEOUT_S)
     if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or not 0 < timeout_s <= 300:
         raise ConfigError(f"{where}.timeout_s: must be a number of seconds above 0 and at most 300")
     return AccountConfig(
         name=name,
-        provider=_typed(table, "provider", str, where),
+        provider=_typed(table, "provider", str, f"{where}."),
         mode=mode,
-        base_url=_typed(table, "base_url", str, where, default=None),
+        base_url=_typed(table, "base_url", str, f"{where}.", default=None),
         timeout_s=float(timeout_s),
         settings={key: value for key, value in table.items() if key not in _COMMON_KEYS},
     )
@@ -188,11 +196,24 @@ def resolve_settings(
         key: _value(value, hints[key], account, path, f"{where}.{key}", environment)
         for key, value in account.settings.items()
     }
-    try:
-        return msgspec.convert(values, info.settings, dec_hook=_keep_secret, str_keys=True)
-    except msgspec.ValidationError as error:
-        problem = mask(_readable(error), tuple(secrets_among(values.values())))
-    raise ConfigError(f"{where}: {problem}")
+    problem = _setting_problem(values, info.settings, hints, where)
+    if problem is None:
+        try:
+            return msgspec.convert(values, info.settings, dec_hook=keep, str_keys=True)
+        except msgspec.ValidationError as error:
+            problem = f"{where}: {readable(error)}"
+    raise ConfigError(mask(problem, tuple(secrets_among(values.values()))))
+
+
+def _setting_problem(
+    values: Mapping[str, object], settings: type[msgspec.Struct], hints: Mapping[str, Any], where: str
+) -> str | None:
+    """The first setting that is missing or of the wrong kind, None when there is none."""
+    for field in msgspec.structs.fields(settings):
+        if field.required and field.name not in values:
+            return f"{where}.{field.name}: missing"
+    problems = (misfit(value, hints[key], f"{where}.{key}") for key, value in values.items())
+    return next((problem for problem in problems if problem is not None), None)
 
 
 def _value(
@@ -284,12 +305,6 @@ def _read_keyring(name: str, where: str) -> str:
     raise ConfigError(f"{where}: {problem}")
 
 
-def _keep_secret(kind: type, value: object) -> object:
-    if isinstance(value, kind):
-        return value
-    raise ConfigError(f"a {kind.__name__} can't be made of {type(value).__name__}")
-
-
 # --- where requests go -------------------------------------------------------------------------------
 
 
@@ -311,7 +326,7 @@ def resolve_base_url(account: AccountConfig, info: ProviderInfo, path: Path) -> 
         raise ConfigError(f"{where}: must be a plain http(s) URL such as https://gateway.example")
     is_live_host = host in info.live_hosts
     if account.mode == "live" and (scheme != "https" or not is_live_host):
-        raise ConfigError(f"{where}: a live account uses https and one of: {_one_of(info.live_hosts)}")
+        raise ConfigError(f"{where}: a live account uses https and one of: {one_of(info.live_hosts)}")
     if account.mode != "live" and is_live_host:
         raise ConfigError(f'{where}: {host} moves real money; set mode = "live" or use another host')
     if account.mode == "test" and scheme != "https" and host not in LOOPBACK_HOSTS:
@@ -339,47 +354,37 @@ def _plain_url(url: str) -> tuple[str, str]:
 
 
 _MISSING: Any = object()
-_TOML_WORDS: Mapping[type, str] = {str: "text in quotes", dict: "a table", list: "a list"}
 
 
 def _typed(table: Mapping[str, Any], key: str, kind: type, where: str, *, default: Any = _MISSING) -> Any:
+    """The value of `key`; `where` is what stands before the key in an error."""
     value = table.get(key, default)
     if value is _MISSING:
-        raise ConfigError(f"{where}: {key} is missing")
+        raise ConfigError(f"{where}{key}: missing")
     if value is not default and not isinstance(value, kind):
-        raise ConfigError(f"{where}.{key}: must be {_TOML_WORDS[kind]}, not {type(value).__name__}")
+        raise ConfigError(f"{where}{key}: {wrong_kind(kind, value)}")
     return value
 
 
-def _names(table: Mapping[str, Any], key: str, where: str) -> frozenset[str]:
-    names = _typed(table, key, list, where, default=[])
+def _blocked(document: Mapping[str, Any], path: Path) -> frozenset[str]:
+    """The plugins not to load; each must be installed, for a misspelt one would be loaded."""
+    names = _typed(document, "blocked_plugins", list, f"{path}: ", default=[])
     if not all(isinstance(name, str) for name in names):
-        raise ConfigError(f"{where}.{key}: must be a list of names, each a text in quotes")
+        raise ConfigError(f"{path}: blocked_plugins: must be a list of names, each a text in quotes")
+    if not names:
+        return frozenset()
+    from importlib import metadata  # a slow import, which reading the ledger does without
+
+    installed = {entry_point.name for entry_point in metadata.entry_points(group=ENTRY_POINTS)}
+    for name in names:
+        if name not in installed:
+            raise ConfigError(
+                f"{path}: blocked_plugins: no plugin is called {shown(name)}{suggest(name, installed)}"
+            )
     return frozenset(names)
 
 
 def _only(table: Mapping[str, Any], known: Sequence[str], where: str) -> None:
     for key in table:
         if key not in known:
-            raise ConfigError(f"{where}: unknown key {shown(key)}{_suggest(key, known)}")
-
-
-def _suggest(word: str, known: Sequence[str] | Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {_one_of(known)}"
-
-
-def shown(text: str) -> str:
-    """`text` in quotes, or only how long it is where that is more than `SHOWN_MAX`."""
-    return repr(text) if len(text) <= SHOWN_MAX else f"(a text of {len(text)} characters)"
-
-
-def _one_of(words: Any) -> str:
-    return ", ".join(sorted(words)) or "none"
-
-
-def _readable(error: msgspec.ValidationError) -> str:
-    """Msgspec's words with the key first: `region: Invalid enum value 'h'`."""
-    text = _QUOTED.sub(lambda match: shown(match[1]), str(error))
-    problem, _, place = text.partition(" - at `$.")
-    return f"{place.rstrip('`')}: {problem}" if place else text
+            raise ConfigError(f"{where}: unknown key {shown(key)}{suggest(key, known)}")

@@ -17,14 +17,13 @@ import msgspec
 import pluggy
 
 from paycore import hookspecs
-from paycore.engine.config import shown
+from paycore.engine.config import ENTRY_POINTS
+from paycore.engine.wording import one_of, shown
 from paycore.errors import ConfigError, PluginError
 
 if TYPE_CHECKING:
     from paycore.domain.events import Event
     from paycore.domain.provider import Provider
-
-ENTRY_POINTS = "paycore"
 
 _log = logging.getLogger(__name__)
 
@@ -70,8 +69,9 @@ class Plugins:
         if name in known:
             return known[name]
         failed = "".join(f"; {failure.plugin} failed: {failure.error}" for failure in self.failures)
+        blocked = f"; left out by blocked_plugins: {one_of(self._blocked)}" if self._blocked else ""
         raise ConfigError(
-            f"no plugin offers the provider {shown(name)}; installed: {', '.join(sorted(known)) or 'none'}{failed}"
+            f"no plugin offers the provider {shown(name)}; installed: {one_of(known)}{failed}{blocked}"
         )
 
     def sandboxes(self) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """paycore.toml: everything wrong is one clear error with a path and what to do."""
 
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from paycore.engine.accounts import Accounts
-from paycore.engine.config import find_config, load_config
+from paycore.engine.config import ENTRY_POINTS, find_config, load_config
 from paycore.engine.plugins import Plugins
 from paycore.errors import ConfigError
 
@@ -46,14 +47,56 @@ def test_a_good_file_is_an_account_ready_to_use(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ('default_account = "hk"', 'default_account = "kh"', "no account is called 'kh'; known: hk"),
+        (
+            'default_account = "hk"',
+            'default_account = "kh"',
+            "default_account: no account is called 'kh'; known: hk",
+        ),
+        (
+            'default_account = "hk"',
+            "default_account = 7",
+            "default_account: must be text in quotes, not a whole",
+        ),
+        ('default_account = "hk"', 'blocked_plugins = "x"', "blocked_plugins: must be a list, not text"),
+        (
+            'default_account = "hk"',
+            'blocked_plugins = ["qfpay_alipai"]',
+            "blocked_plugins: no plugin is called 'qfpay_alipai'; did you mean 'qfpay",
+        ),
         ('ledger = "sqlite:///pay.db"', 'ledger = "mysql://x"', "ledger: write sqlite:///"),
-        ('ledger = "sqlite:///pay.db"', "ledger = 7", "ledger: must be text in quotes, not int"),
+        ('ledger = "sqlite:///pay.db"', "ledger = 7", ": ledger: must be text in quotes, not a whole number"),
         ('ledger = "sqlite:///pay.db"', 'leger = "x"', "unknown key 'leger'; did you mean 'ledger'"),
-        ('provider = "qfpay-alipay"', "", "accounts.hk: provider is missing"),
+        ('provider = "qfpay-alipay"', "", "accounts.hk.provider: missing"),
         ('provider = "qfpay-alipay"', 'provider = "qfpay"', "no plugin offers the provider 'qfpay'"),
         ('mode = "sandbox"', 'mode = "prod"', "accounts.hk.mode: 'prod' is not one of live, sandbox, test"),
-        ('region = "hk"', 'region = "sg"', "accounts.hk: region: Invalid enum value 'sg'"),
+        ('region = "hk"', 'region = "sg"', "accounts.hk.region: 'sg' is not one of hk, overseas"),
+        (
+            'region = "hk"',
+            "region = 7",
+            "accounts.hk.region: must be text in quotes, not a whole number: one of hk",
+        ),
+        ('region = "hk"', "", "accounts.hk.region: missing"),
+        ('region = "hk"', 'region = "hk"\nmchid = 7', "hk.mchid: must be text in quotes, not a whole number"),
+        (
+            'region = "hk"',
+            'region = "hk"\ntrust_notifications = "yes"',
+            "accounts.hk.trust_notifications: must be true or false, not text in quotes",
+        ),
+        (
+            'region = "hk"',
+            'region = "hk"\nclose_requests = { 801514 = "POST close", 800108 = "PUT close" }',
+            "accounts.hk.close_requests.'800108': 'PUT close' is not one of GET close, GET reversal, POST close",
+        ),
+        (
+            'region = "hk"',
+            'region = "hk"\nclose_requests = "none"',
+            "close_requests: must be a table, not text",
+        ),
+        (
+            'region = "hk"',
+            'region = "hk"\nclose_requests = { 1 = "POST close" }',
+            "'1' is no Alipay pay type",
+        ),
         ('region = "hk"', 'regoin = "hk"', "unknown key 'regoin'; did you mean 'region'"),
         ('region = "hk"', 'region = "hk"\ntimeout_s = 0', "timeout_s: must be a number of seconds above 0"),
         ('{ env = "QFPAY_CLIENT_KEY" }', '{ env = "NOT_SET" }', "environment variable NOT_SET is not set"),
@@ -77,6 +120,24 @@ def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, words: str) 
     assert str(path) in str(error.value) or "no plugin" in str(error.value)
     assert words in str(error.value) or "not TOML" in str(error.value)
     assert "CANARY" not in str(error.value)
+
+
+def test_file_without_a_word_is_refused(tmp_path: Path) -> None:
+    """An empty file is no configuration; one without accounts names the ledger, and has no account to use."""
+    with pytest.raises(ConfigError, match=r"there is nothing in it; `paycore init` writes one"):
+        load_config(write(tmp_path, "# later\n"))
+    path = write(tmp_path, 'ledger = "sqlite:///pay.db"')
+    assert load_config(path).ledger.endswith("/pay.db")
+    with pytest.raises(ConfigError, match=r"no account in it; write one as a table, \[accounts.NAME\]"):
+        account(path)
+
+
+def test_provider_of_a_blocked_plugin_is_said_to_be_left_out(tmp_path: Path) -> None:
+    """Where a provider is not there, the plugins that were left out are named with the key that did it."""
+    (plugin,) = metadata.entry_points(group=ENTRY_POINTS)
+    config = load_config(write(tmp_path, f'blocked_plugins = ["{plugin.name}"]\n{GOOD}'))
+    with pytest.raises(ConfigError, match=f"installed: none; left out by blocked_plugins: {plugin.name}"):
+        Accounts(config, Plugins(blocked=config.blocked_plugins), ENVIRONMENT).get()
 
 
 def test_a_live_secret_never_stands_in_the_file(tmp_path: Path) -> None:
@@ -131,6 +192,8 @@ def test_the_file_is_found_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert find_config(here, {**environment, "PAYCORE_CONFIG": str(other)}) == here
     with pytest.raises(ConfigError, match="no such file"):
         find_config(tmp_path / "none.toml", environment)
+    with pytest.raises(ConfigError, match=r"a folder \(--config\); name the file, such as .*/paycore.toml"):
+        find_config(tmp_path, environment)
 
 
 def test_reprs_show_no_setting(tmp_path: Path) -> None:
