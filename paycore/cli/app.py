@@ -138,7 +138,7 @@ class _TakesGlobals:
         try:
             return super().invoke(ctx)  # type: ignore[misc]
         except KeyboardInterrupt:
-            raise Interrupted("interrupted; `paycore list` shows what was recorded") from None
+            raise Interrupted("interrupted") from None
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """A command's own options first, the global ones in a section of their own."""

@@ -8,7 +8,7 @@ from paycore.cli import exits
 from paycore.cli.exits import Exit
 from paycore.cli.options import Interrupted, UsageProblem, guess
 from paycore.cli.output import Output
-from paycore.errors import IncompleteReply, NotSent, PaycoreError, ProviderError
+from paycore.errors import Actor, IncompleteReply, MoneyMoved, NotSent, PaycoreError, ProviderError
 
 
 def report(error: PaycoreError | UsageProblem | Interrupted, arguments: Sequence[str]) -> Exit:
@@ -17,13 +17,18 @@ def report(error: PaycoreError | UsageProblem | Interrupted, arguments: Sequence
     match error:
         case PaycoreError():
             words = error.message + _advice(error)
-            output.fail(words, _document(type(error).__name__, words, error))
+            kind = type(error).__name__
+            output.fail(words, _document(kind, words, error.who_acts, error.money_moved, error.payment_id))
             return exits.of_error(error)
         case UsageProblem():
             output.fail(str(error), _document("Usage", str(error)))
             return Exit.USAGE
         case Interrupted():
-            output.fail(str(error), _document("Interrupted", str(error)))
+            money_moved: MoneyMoved = "maybe" if error.is_under_way else "no"
+            output.fail(
+                str(error),
+                _document("Interrupted", str(error), money_moved=money_moved, payment_id=error.payment_id),
+            )
             return Exit.INTERRUPTED
 
 
@@ -39,11 +44,17 @@ def _advice(error: PaycoreError) -> str:
     return ""
 
 
-def _document(kind: str, message: str, error: PaycoreError | None = None) -> dict[str, str | None]:
+def _document(
+    kind: str,
+    message: str,
+    who_acts: Actor = "caller",
+    money_moved: MoneyMoved = "no",
+    payment_id: str | None = None,
+) -> dict[str, str | None]:
     return {
         "kind": kind,
         "message": message,
-        "who_acts": "caller" if error is None else error.who_acts,
-        "money_moved": "no" if error is None else error.money_moved,
-        "payment_id": None if error is None else error.payment_id,
+        "who_acts": who_acts,
+        "money_moved": money_moved,
+        "payment_id": payment_id,
     }

@@ -33,4 +33,22 @@ class UsageProblem(Exception):
 
 
 class Interrupted(Exception):
-    """Ctrl-C; the message says how to go on."""
+    """
+    Ctrl-C; the message says how to go on.
+
+    `payment_id` is the payment the command was about, where that is known. `is_under_way`: the provider may have
+    been asked for something, so money may have moved.
+    """
+
+    def __init__(self, message: str, *, payment_id: str | None = None, is_under_way: bool = False) -> None:
+        super().__init__(message)
+        self.payment_id = payment_id
+        self.is_under_way = is_under_way
+
+
+def to_type(options: GlobalOptions, *words: str) -> str:
+    """The command of these words as it can be typed anywhere below this folder's configuration."""
+    import shlex
+
+    config = () if options.config is None else ("--config", options.config)
+    return shlex.join(["paycore", *words, *config])

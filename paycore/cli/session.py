@@ -58,6 +58,14 @@ def identify(pay: Client, options: GlobalOptions, payment_id: str | None, refere
     return pay.find(str(reference), account=options.account)
 
 
+def recorded_id(options: GlobalOptions, payment_id: str | None, reference: str | None) -> str:
+    """The id of the payment a command is about; `NotFound` or `LedgerMissing` when nothing is recorded of it."""
+    if payment_id is not None:
+        return payment_id
+    with open_records(options) as ledger:
+        return look_up(ledger, options, None, reference).id
+
+
 def check_identity(payment_id: str | None, reference: str | None) -> None:
     """Exactly one of the two names a payment."""
     if (payment_id is None) == (reference is None):

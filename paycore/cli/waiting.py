@@ -6,7 +6,6 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from paycore.cli.options import GlobalOptions, Interrupted
 from paycore.cli.output import Output
 from paycore.cli.progress import FRAME_S, spinner
 from paycore.cli.text import duration
@@ -20,28 +19,11 @@ PLAIN_LINE_EVERY_S = 30.0
 
 
 def wait(pay: Client, payment: Payment, timeout_s: float, output: Output) -> Payment:
-    """`pay.wait`, watched. Ctrl-C leaves the payment alone and says how to wait for it again."""
+    """`pay.wait`, watched. Ctrl-C leaves the payment alone."""
     if payment.status.is_final or payment.review:
         return payment
-    watcher = _Watcher(pay, payment, timeout_s, output)
-    try:
-        with watcher:
-            return pay.wait(payment.id, timeout_s=timeout_s)
-    except KeyboardInterrupt:
-        resume = resume_command(payment, output.options)
-        raise Interrupted(f"interrupted; the payment goes on without you, come back with: {resume}") from None
-
-
-def resume_command(payment: Payment, options: GlobalOptions) -> str:
-    """What to type to wait for this payment again."""
-    config = "" if options.config is None else f" --config {_quoted(options.config)}"
-    return f"paycore await {payment.id}{config}"
-
-
-def _quoted(text: str) -> str:
-    import shlex
-
-    return shlex.quote(text)
+    with _Watcher(pay, payment, timeout_s, output):
+        return pay.wait(payment.id, timeout_s=timeout_s)
 
 
 class _Watcher:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from paycore.cli import exits
 from paycore.cli.app import options_of
 from paycore.cli.commands.records import PaymentId, Reference
 from paycore.cli.exits import Exit
-from paycore.cli.options import GlobalOptions, Interrupted, UsageProblem
+from paycore.cli.interrupting import interruptible
+from paycore.cli.options import GlobalOptions, UsageProblem, to_type
 from paycore.cli.output import Output
-from paycore.cli.session import check_identity, identify, open_client
+from paycore.cli.session import check_identity, identify, open_client, recorded_id
 from paycore.domain.money import Money
 from paycore.errors import AccountRefused, PaycoreError, ProviderError
 
@@ -64,7 +66,6 @@ def create(
     fields = pairs("--extra", extra or ())
     money = Money(amount, currency)
     options = options_of(context)
-    how_to_go_on = "interrupted; run the same command again: the same reference is the same payment"
 
     def work(pay: Client) -> Payment:
         return pay.create(
@@ -83,7 +84,12 @@ def create(
             extra=fields,
         )
 
-    return _perform(options, work, exits.after_asking, how_to_go_on, with_qr=True)
+    def tell(payment_id: str) -> str:
+        settle = to_type(options, "query", payment_id)
+        return f"payment {payment_id} may be under way: run the same command again, or `{settle}` settles it"
+
+    with interruptible(lambda: _created_id(options, reference), tell):
+        return _perform(options, work, exits.after_asking, with_qr=True)
 
 
 def await_payment(
@@ -105,7 +111,14 @@ def await_payment(
     check_identity(payment_id, reference)
     options = options_of(context)
     output = Output(options)
-    with open_client(options, output) as pay:
+
+    def tell(payment_id: str) -> str:
+        return f"the payment goes on without you, come back with: {to_type(options, 'await', payment_id)}"
+
+    with (
+        interruptible(lambda: recorded_id(options, payment_id, reference), tell),
+        open_client(options, output) as pay,
+    ):
         payment = wait(pay, identify(pay, options, payment_id, reference), timeout, output)
         output.payment(payment)
     return exits.after_waiting(payment)
@@ -119,9 +132,11 @@ def query(context: typer.Context, payment_id: PaymentId = None, *, reference: Re
     def work(pay: Client) -> Payment:
         return pay.query(identify(pay, options, payment_id, reference).id)
 
-    return _perform(
-        options, work, exits.after_asking, "interrupted; the payment is as it was: query it again"
-    )
+    def tell(payment_id: str) -> str:
+        return f"what was not answered stays open, ask again with: {to_type(options, 'query', payment_id)}"
+
+    with interruptible(lambda: recorded_id(options, payment_id, reference), tell):
+        return _perform(options, work, exits.after_asking)
 
 
 def refund(
@@ -158,8 +173,14 @@ def refund(
         money = None if amount is None else Money(amount, payment.amount.currency)
         return pay.refund(payment.id, reference=reference, amount=money, reason=reason)
 
-    how_to_go_on = "interrupted; run the same command again: the same reference is the same refund"
-    return _perform(options, work, lambda payment: exits.after_refund(payment, reference), how_to_go_on)
+    def tell(payment_id: str) -> str:
+        return (
+            f"the refund {reference!r} of payment {payment_id} may be under way:"
+            " run the same command again, the same reference is the same refund"
+        )
+
+    with interruptible(lambda: recorded_id(options, payment_id, payment_reference), tell):
+        return _perform(options, work, lambda payment: exits.after_refund(payment, reference))
 
 
 def close(context: typer.Context, payment_id: PaymentId = None, *, reference: Reference = None) -> int:
@@ -174,14 +195,18 @@ def close(context: typer.Context, payment_id: PaymentId = None, *, reference: Re
     def work(pay: Client) -> Payment:
         return pay.close(identify(pay, options, payment_id, reference).id)
 
-    return _perform(options, work, exits.after_closing, "interrupted; run the same command again")
+    def tell(payment_id: str) -> str:
+        again = to_type(options, "close", payment_id)
+        return f"the closing of payment {payment_id} may be under way, go on with: {again}"
+
+    with interruptible(lambda: recorded_id(options, payment_id, reference), tell):
+        return _perform(options, work, exits.after_closing)
 
 
 def _perform(
     options: GlobalOptions,
     work: Callable[[Client], Payment],
     code_of: Callable[[Payment], Exit],
-    how_to_go_on: str,
     *,
     with_qr: bool = False,
 ) -> int:
@@ -193,10 +218,16 @@ def _perform(
         except (ProviderError, AccountRefused) as error:
             _print_recorded(pay, error, output)
             raise
-        except KeyboardInterrupt:
-            raise Interrupted(how_to_go_on) from None
         output.payment(payment, with_qr=with_qr)
     return code_of(payment)
+
+
+def _created_id(options: GlobalOptions, reference: str) -> str:
+    """The id of the payment `create` made, or found, on the account it uses."""
+    from paycore.engine.config import load_config
+
+    account = load_config(options.config).account(options.account).name
+    return recorded_id(msgspec.structs.replace(options, account=account), None, reference)
 
 
 def _print_recorded(pay: Client, error: PaycoreError, output: Output) -> None:

@@ -1,0 +1,120 @@
+"""Ctrl-C while a provider is asked: what may have moved, which payment it was, and how to go on."""
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from paycore.sandbox.server import SandboxServer
+from tests.cli.conftest import PAYCORE, Cli, order, write_config
+
+SCANNED = (
+    "create --reference order-1 --amount 88.00 --currency HKD --method alipay --channel barcode"
+    " --auth-code 280000000000000001"
+).split()
+
+
+def interrupted(shop: SandboxServer, *words: str) -> Any:
+    """The error of a command that gets Ctrl-C once its request has arrived, and no answer came."""
+    before = sum(shop.gateway.controls.stats()["requests"].values())
+    shop.gateway.faults.add("stall")
+    with subprocess.Popen([PAYCORE, *words, "--json"], stdout=-1, stderr=-1, text=True) as process:
+        give_up_at = time.monotonic() + 20
+        while sum(shop.gateway.controls.stats()["requests"].values()) == before:
+            assert time.monotonic() < give_up_at, "no request arrived"
+            time.sleep(0.02)
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err.count("\n")) == (130, "", 1), err
+    return json.loads(err)["error"]
+
+
+@pytest.fixture
+def slow_shop(shop: SandboxServer) -> SandboxServer:
+    """A shop that waits longer for an answer than anybody at a terminal would."""
+    write_config(shop.url, more="timeout_s = 30")
+    return shop
+
+
+def test_create_interrupted_money_may_have_moved(cli: Cli, slow_shop: SandboxServer) -> None:
+    """Ctrl-C after the request was sent: the payment's id, "maybe", and what settles it."""
+    error = interrupted(slow_shop, *SCANNED, "--config", "paycore.toml")
+    (recorded,) = [json.loads(line) for line in cli("list", "--json").out.splitlines()]
+    assert (error["kind"], error["money_moved"], error["payment_id"]) == (
+        "Interrupted",
+        "maybe",
+        recorded["id"],
+    )
+    assert "run the same command again" in error["message"]
+    assert f"`paycore query {recorded['id']} --config paycore.toml`" in error["message"]
+
+
+def test_create_interrupted_names_the_payment_of_its_own_account(cli: Cli, slow_shop: SandboxServer) -> None:
+    """The same reference on another account is another payment."""
+    text = Path("paycore.toml").read_text(encoding="utf-8")
+    second = text[text.index("[accounts.shop]") :].replace("accounts.shop", "accounts.till")
+    Path("paycore.toml").write_text('default_account = "shop"\n' + text + second, encoding="utf-8")
+    cli.create("order-1", "--account", "till")
+    error = interrupted(slow_shop, *SCANNED)
+    assert cli("show", error["payment_id"], "--json").json["account"] == "shop"
+
+
+@pytest.mark.parametrize("by", ["id", "reference"])
+@pytest.mark.parametrize("word", ["refund", "query", "close"])
+def test_known_payment_interrupted_money_may_have_moved(
+    cli: Cli, slow_shop: SandboxServer, word: str, by: str
+) -> None:
+    """Ctrl-C while the provider is asked about a payment: its id, "maybe", and how to go on."""
+    payment = cli.create()
+    if word == "refund":
+        slow_shop.gateway.controls.pay(payment["order_number"])
+        cli("query", payment["id"])
+    option = "--payment-reference" if word == "refund" else "--reference"
+    words = [payment["id"]] if by == "id" else [option, "order-1"]
+    if word == "refund":
+        words += ["--reference", "back-1"]
+    error = interrupted(slow_shop, word, *words)
+    assert (error["money_moved"], error["payment_id"]) == ("maybe", payment["id"])
+    hint = "run the same command again" if word == "refund" else f"paycore {word} {payment['id']}"
+    assert hint in error["message"]
+
+
+def test_await_interrupted_names_its_payment(cli: Cli, shop: SandboxServer) -> None:
+    """Ctrl-C while waiting: the id of the payment waited for."""
+    payment = cli.create()
+    error = interrupted(shop, "await", "--reference", "order-1")
+    assert (error["money_moved"], error["payment_id"]) == ("maybe", payment["id"])
+    assert f"paycore await {payment['id']}" in error["message"]
+
+
+def test_interrupted_before_anything_is_recorded_no(
+    cli: Cli, shop: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C before the payment is in the ledger: nothing was sent, and there is no payment to name."""
+    from paycore.cli.commands import payments
+
+    def interrupt(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(payments, "open_client", interrupt)
+    ran = cli(*order(), "--json")
+    assert (ran.code, ran.error["money_moved"], ran.error["payment_id"]) == (130, "no", None), ran
+    assert "before anything was recorded or sent" in ran.error["message"]
+
+
+def test_reading_interrupted_no(cli: Cli, shop: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in a command that only reads: nothing can have moved."""
+    from paycore.cli import records
+
+    def interrupt(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(records, "open_records", interrupt)
+    for words in (["list"], ["list", "--limit=3"]):
+        ran = cli(*words, "--json")
+        assert (ran.code, ran.error["kind"], ran.error["money_moved"]) == (130, "Interrupted", "no"), ran
