@@ -30,7 +30,7 @@ from paycore.domain.payment import (
     Status,
 )
 from paycore.domain.provider import Created, Done, Product, Rejected, Unknown
-from paycore.errors import NotSupported, ReferenceConflict, RefundTooLarge, WrongState
+from paycore.errors import InvalidMoney, NotSupported, ReferenceConflict, RefundTooLarge, WrongState
 
 Outcome = Done[Created] | Done[PaymentObservation] | Done[RefundObservation] | Rejected | Unknown
 
@@ -133,7 +133,8 @@ def begin_refund(
     """
     A refund of `amount` (None: all that is left), or nothing when this reference already has one running.
 
-    Raises `WrongState`, `NotSupported`, `RefundTooLarge` or `ReferenceConflict`; nothing was sent then.
+    Raises `WrongState`, `NotSupported`, `RefundTooLarge`, `ReferenceConflict`, or `InvalidMoney` for another
+    currency; nothing was sent then.
     """
     known = payment.refund(reference)
     if known is not None:
@@ -191,7 +192,9 @@ def _refundable(payment: Payment, asked: Money, product: Product) -> None:
     if product.refund == "none":
         raise NotSupported(f"{payment.method}/{payment.channel} can't be refunded", payment_id=payment.id)
     if asked.currency != payment.amount.currency:
-        raise RefundTooLarge(f"a refund is in the payment's currency, {payment.amount.currency}")
+        raise InvalidMoney(
+            f"a refund is in the payment's currency, {payment.amount.currency}, not in {asked.currency}"
+        )
     if asked.minor <= 0 or asked.minor > payment.refundable_minor:
         left = _all_that_is_left(payment)
         raise RefundTooLarge(

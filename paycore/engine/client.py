@@ -8,28 +8,27 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from paycore.domain.events import Event
 from paycore.domain.money import Money
 from paycore.domain.payment import Payment, Status
-from paycore.domain.provider import Secret
 from paycore.domain.wire import Notification, Reply
 from paycore.engine.accounts import Accounts
+from paycore.engine.arguments import checked_filter, checked_id, checked_name, checked_wait
 from paycore.engine.attempts import Attempts
 from paycore.engine.bridge import Bridge
 from paycore.engine.commands import Commands
 from paycore.engine.config import Config, load_config
 from paycore.engine.ids import new_id
 from paycore.engine.plugins import Plugins
-from paycore.engine.requests import CreateRequest
+from paycore.engine.requests import create_request
 from paycore.engine.runner import AsyncRunner, Runner
 from paycore.engine.settling import Settling
 from paycore.engine.waiter import AsyncWaiter, Waiter
 from paycore.engine.worker import Worker
 from paycore.errors import NotFound, PaycoreError
 from paycore.ledger import open_ledger
-from paycore.ledger.api import Filter
 from paycore.ledger.base import SqlLedger
 
 WAIT_S = 300.0
@@ -57,11 +56,6 @@ def _open(config: Config) -> SqlLedger:
         error.__cause__ = error.__context__ = None
         failure = error.with_traceback(None)
     raise failure from None
-
-
-def _request(auth_code: str | None, extra: Mapping[str, str] | None, fields: dict[str, Any]) -> CreateRequest:
-    code = None if auth_code is None else Secret(auth_code)
-    return CreateRequest(auth_code=code, extra=dict(extra or {}), **fields)
 
 
 def _notification(now: datetime, body: bytes, headers: Mapping[str, str], query: str) -> Notification:
@@ -143,17 +137,19 @@ class Client:
             "payer_id": payer_id,
             "device_id": device_id,
         }
-        return self._runner.run(self._core.commands.create(_request(auth_code, extra, fields)))
+        return self._runner.run(self._core.commands.create(create_request(fields, auth_code, extra)))
 
     def wait(self, payment_id: str, timeout_s: float = WAIT_S) -> Payment:
         """
         The payment once it is paid, failed, closed or needs review; else as it is after `timeout_s` seconds.
 
+        0 seconds take it as it is; at most 366 days.
         Nothing is lost when the caller goes away: call again, from any process.
         """
+        asked = self._core.commands.wait(checked_id(payment_id), checked_wait(timeout_s))
         self._look_after()
         with self._waiter.wanted.holding(payment_id):
-            return self._runner.run(self._core.commands.wait(payment_id, timeout_s))
+            return self._runner.run(asked)
 
     def query(self, payment_id: str) -> Payment:
         """
@@ -161,7 +157,7 @@ class Client:
 
         Raises `NotSent` or `MaybeSent` when no answer came: the payment is then as it was.
         """
-        return self._runner.run(self._core.commands.query(payment_id))
+        return self._runner.run(self._core.commands.query(checked_id(payment_id)))
 
     def refund(
         self, payment_id: str, *, reference: str, amount: Money | None = None, reason: str | None = None
@@ -169,11 +165,13 @@ class Client:
         """
         Give back `amount` (None: all that is left), once per `reference`; `payment.refunds` tells how it went.
 
-        Raises `WrongState`, `RefundTooLarge`, `NotSupported`, `ReferenceConflict` (nothing was sent), and
-        `NotSent`, `AccountRefused` (nothing moved; call again with the same reference).
+        Raises `InvalidField`, `WrongState`, `RefundTooLarge`, `NotSupported`, `ReferenceConflict` (nothing was
+        sent), and `NotSent`, `AccountRefused` (nothing moved; call again with the same reference).
         """
         return self._runner.run(
-            self._core.commands.refund(payment_id, reference=reference, amount=amount, reason=reason)
+            self._core.commands.refund(
+                checked_id(payment_id), reference=reference, amount=amount, reason=reason
+            )
         )
 
     def close(self, payment_id: str) -> Payment:
@@ -182,7 +180,7 @@ class Client:
 
         Raises `WrongState` when it is paid or was never sent, `NotSupported` when it can't be closed.
         """
-        return self._runner.run(self._core.commands.close(payment_id))
+        return self._runner.run(self._core.commands.close(checked_id(payment_id)))
 
     def receive(self, account: str, *, body: bytes, headers: Mapping[str, str], query: str = "") -> Reply:
         """
@@ -202,24 +200,28 @@ class Client:
 
     def get(self, payment_id: str) -> Payment:
         """The payment as it is recorded; `NotFound` when there is none."""
-        return self._core.ledger.get(payment_id).result()
+        return self._core.ledger.get(checked_id(payment_id)).result()
 
     def find(self, reference: str, *, account: str | None = None) -> Payment:
         """The payment with this reference, on `account` or on whichever has it; `NotFound` otherwise."""
-        return _only(self._core.ledger.find(account, reference).result(), reference)
+        return _only(self._core.ledger.find(*checked_name(account, reference)).result(), reference)
 
     def list(
         self,
         *,
         account: str | None = None,
-        status: Status | None = None,
+        status: Status | str | None = None,
         review: bool | None = None,
         uncertain: bool | None = None,
         created_before: datetime | None = None,
         limit: int = 50,
     ) -> tuple[Payment, ...]:
-        """Payments, newest first; None means any. `limit` 1 to 1000."""
-        which = Filter(
+        """
+        Payments, newest first; None means any.
+
+        `status` may be its word, "paid". `created_before` is a moment with a time zone. `limit` 1 to 1000.
+        """
+        which = checked_filter(
             account=account,
             status=status,
             review=review,
@@ -231,7 +233,7 @@ class Client:
 
     def events(self, payment_id: str) -> tuple[Event, ...]:
         """The payment's history, oldest first."""
-        return self._core.ledger.events(payment_id).result()
+        return self._core.ledger.events(checked_id(payment_id)).result()
 
     def _look_after(self) -> None:
         with self._starting:
@@ -304,29 +306,32 @@ class AsyncClient:
             "payer_id": payer_id,
             "device_id": device_id,
         }
-        return await self._runner.run(self._core.commands.create(_request(auth_code, extra, fields)))
+        return await self._runner.run(self._core.commands.create(create_request(fields, auth_code, extra)))
 
     async def wait(self, payment_id: str, timeout_s: float = WAIT_S) -> Payment:
         """See `Client.wait`."""
+        asked = self._core.commands.wait(checked_id(payment_id), checked_wait(timeout_s))
         self._look_after()
         with self._waiter.wanted.holding(payment_id):
-            return await self._runner.run(self._core.commands.wait(payment_id, timeout_s))
+            return await self._runner.run(asked)
 
     async def query(self, payment_id: str) -> Payment:
         """See `Client.query`."""
-        return await self._runner.run(self._core.commands.query(payment_id))
+        return await self._runner.run(self._core.commands.query(checked_id(payment_id)))
 
     async def refund(
         self, payment_id: str, *, reference: str, amount: Money | None = None, reason: str | None = None
     ) -> Payment:
         """See `Client.refund`."""
         return await self._runner.run(
-            self._core.commands.refund(payment_id, reference=reference, amount=amount, reason=reason)
+            self._core.commands.refund(
+                checked_id(payment_id), reference=reference, amount=amount, reason=reason
+            )
         )
 
     async def close(self, payment_id: str) -> Payment:
         """See `Client.close`."""
-        return await self._runner.run(self._core.commands.close(payment_id))
+        return await self._runner.run(self._core.commands.close(checked_id(payment_id)))
 
     async def receive(
         self, account: str, *, body: bytes, headers: Mapping[str, str], query: str = ""
@@ -341,24 +346,26 @@ class AsyncClient:
 
     async def get(self, payment_id: str) -> Payment:
         """See `Client.get`."""
-        return await self._bridge.result(self._core.ledger.get(payment_id))
+        return await self._bridge.result(self._core.ledger.get(checked_id(payment_id)))
 
     async def find(self, reference: str, *, account: str | None = None) -> Payment:
         """See `Client.find`."""
-        return _only(await self._bridge.result(self._core.ledger.find(account, reference)), reference)
+        return _only(
+            await self._bridge.result(self._core.ledger.find(*checked_name(account, reference))), reference
+        )
 
     async def list(
         self,
         *,
         account: str | None = None,
-        status: Status | None = None,
+        status: Status | str | None = None,
         review: bool | None = None,
         uncertain: bool | None = None,
         created_before: datetime | None = None,
         limit: int = 50,
     ) -> tuple[Payment, ...]:
         """See `Client.list`."""
-        which = Filter(
+        which = checked_filter(
             account=account,
             status=status,
             review=review,
@@ -370,7 +377,7 @@ class AsyncClient:
 
     async def events(self, payment_id: str) -> tuple[Event, ...]:
         """See `Client.events`."""
-        return await self._bridge.result(self._core.ledger.events(payment_id))
+        return await self._bridge.result(self._core.ledger.events(checked_id(payment_id)))
 
     def _look_after(self) -> None:
         if self._working is None:

@@ -24,6 +24,7 @@ from paycore.engine.contract import ask, read_observations
 from paycore.engine.effects import InLedger, Program
 from paycore.engine.requests import (
     CreateRequest,
+    check_money,
     check_reason,
     check_reference,
     check_request,
@@ -102,6 +103,8 @@ class Commands:
     ) -> Program[Payment]:
         """Give back `amount` (None: all that is left), once per reference."""
         check_reference(reference)
+        if amount is not None:
+            check_money(amount)
         if reason is not None:
             check_reason(reason)
         payment = yield InLedger(lambda ledger: ledger.get(payment_id))

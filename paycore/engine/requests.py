@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -14,7 +15,7 @@ from paycore.domain.payment import Order
 from paycore.domain.provider import CreateOrder, Product, Secret
 from paycore.domain.urls import url_problem
 from paycore.engine.accounts import Account
-from paycore.errors import InvalidField, NotSupported
+from paycore.errors import InvalidField, InvalidMoney, NotSupported
 
 REFERENCE_MAX = 128
 REFUND_REASON_MAX = 256
@@ -51,11 +52,37 @@ class CreateRequest(msgspec.Struct, frozen=True, kw_only=True):
     extra: Mapping[str, str] = {}
 
 
+def create_request(
+    fields: Mapping[str, Any], auth_code: str | None, extra: Mapping[str, str] | None
+) -> CreateRequest:
+    """What a caller of `create()` gave; `InvalidField` names what is of a wrong type."""
+    for field in ("reference", "method", "channel"):
+        check_text(field, fields[field])
+    check_money(fields["amount"])
+    for field, value in fields.items():
+        if field not in ("amount", "expires_in_s") and value is not None:
+            check_text(field, value)
+    if fields["expires_in_s"] is not None and type(fields["expires_in_s"]) is not int:
+        kind = type(fields["expires_in_s"]).__name__
+        raise InvalidField("expires_in_s", f"must be a whole number of seconds, not {kind}")
+    if auth_code is not None:
+        check_text("auth_code", auth_code)
+    code = None if auth_code is None else Secret(auth_code)
+    return CreateRequest(auth_code=code, extra=_extra({} if extra is None else extra), **fields)
+
+
+def _extra(extra: Mapping[str, str]) -> dict[str, str]:
+    if not isinstance(extra, Mapping):
+        raise InvalidField("extra", f"must be a mapping of names to texts, not {type(extra).__name__}")
+    for name, value in extra.items():
+        check_text("extra", name)
+        check_text(f"extra.{name}", value)
+    return dict(extra)
+
+
 def check_request(request: CreateRequest, account: Account) -> Product:
     """The product that serves `request`; `InvalidField` or `NotSupported` before anything is recorded."""
     check_reference(request.reference)
-    if not isinstance(request.amount, Money):
-        raise InvalidField("amount", "give it as paycore.Money('88.00', 'HKD')")
     product = account.capabilities.product(request.method, request.channel)
     if product is None:
         offered = ", ".join(f"{p.method}/{p.channel}" for p in account.capabilities.products)
@@ -81,6 +108,12 @@ def check_reason(reason: str) -> None:
     check_text("reason", reason)
     if len(reason) > REFUND_REASON_MAX:
         raise InvalidField("reason", f"{len(reason)} characters; at most {REFUND_REASON_MAX}")
+
+
+def check_money(amount: object) -> None:
+    """An amount is a `Money`: a number or a text has no currency."""
+    if not isinstance(amount, Money):
+        raise InvalidMoney(f"give it as paycore.Money('88.00', 'HKD'), not as {type(amount).__name__}")
 
 
 def check_text(field: str, value: object) -> None:
@@ -118,15 +151,12 @@ def _check_fields(request: CreateRequest, product: Product) -> None:
             raise InvalidField(field, f"is needed for {product.method}/{product.channel}")
         if value is not None and field not in known:
             raise NotSupported(f"{product.method}/{product.channel} takes no {field}")
-        if value is not None and field != "expires_in_s":
-            check_text(field, value.reveal() if isinstance(value, Secret) else value)
-    for name, value in request.extra.items():
+    for name in request.extra:
         if name not in product.extra:
             raise NotSupported(
                 f"{product.method}/{product.channel} takes no extra {name!r};"
                 f" it takes: {', '.join(sorted(product.extra)) or 'none'}"
             )
-        check_text(f"extra.{name}", value)
 
 
 def _check_urls(request: CreateRequest, account: Account) -> None:
@@ -141,7 +171,7 @@ def _check_expiry(expires_in_s: int | None, product: Product) -> None:
     if expires_in_s is None:
         return
     low, high = product.expires_in_s or (1, EXPIRES_IN_MAX_S)
-    if type(expires_in_s) is not int or not low <= expires_in_s <= high:
+    if not low <= expires_in_s <= high:
         raise InvalidField("expires_in_s", f"must be a whole number of seconds from {low} to {high}")
 
 

@@ -24,7 +24,7 @@ from paycore.domain.decisions import (
 from paycore.domain.events import Change, OperationBegun, OperationEnded, OperationSent, ProvenAbsent
 from paycore.domain.payment import Failure, OperationKind, OperationState, Order
 from paycore.domain.provider import Created, Done, Rejected, Unknown
-from paycore.errors import NotSupported, ReferenceConflict, RefundTooLarge, WrongState
+from paycore.errors import InvalidMoney, NotSupported, ReferenceConflict, RefundTooLarge, WrongState
 from tests.domain.histories import AMOUNT, DEADLINE, LINK, NOW, QUIET, History, product
 
 NUMBERING = Numbering(operation_id="new", number="NEW")
@@ -243,7 +243,7 @@ def test_refund_of_nothing_is_refused(minor: int) -> None:
 
 def test_refund_in_another_currency_is_refused() -> None:
     """Money goes back in the currency it came in."""
-    with pytest.raises(RefundTooLarge, match="HKD"):
+    with pytest.raises(InvalidMoney, match="in the payment's currency, HKD, not in USD"):
         refund(paid(), amount=Money("1.00", "USD"))
 
 

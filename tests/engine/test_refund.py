@@ -54,13 +54,10 @@ def test_refund_in_parts_until_nothing_is_left(till: Till, paid: Payment, gatewa
     assert gateway.counts().requests["/refunds"] == 2
 
 
-@pytest.mark.parametrize("amount", [Money("0", "HKD"), Money("20", "JPY")])
-def test_refund_of_nothing_or_in_another_currency_is_refused(
-    till: Till, paid: Payment, amount: Money
-) -> None:
-    """A refund is above zero and in the payment's currency."""
+def test_refund_of_nothing_is_refused(till: Till, paid: Payment) -> None:
+    """A refund is above zero."""
     with pytest.raises(RefundTooLarge):
-        till.refund(paid, amount=amount)
+        till.refund(paid, amount=Money("0", "HKD"))
     assert till.get(paid.id) == paid
 
 

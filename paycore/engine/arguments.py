@@ -1,0 +1,86 @@
+"""
+What the verbs of both clients are given, checked before the ledger is asked.
+
+Anything of a wrong type or out of its bounds is an `InvalidField` that names the argument.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from paycore.domain.payment import Status
+from paycore.engine.requests import check_text
+from paycore.errors import InvalidField
+from paycore.ledger.api import Filter
+
+LIST_MAX = 1000
+WAIT_MAX_S = 366 * 24 * 3600
+"""Longer than any payment is open, and within what threads and event loops can wait."""
+
+
+def checked_id(payment_id: object) -> str:
+    """The id, when it is text."""
+    if not isinstance(payment_id, str):
+        raise InvalidField("payment_id", f"must be the payment's id as text, not {type(payment_id).__name__}")
+    check_text("payment_id", payment_id)
+    return payment_id
+
+
+def checked_wait(timeout_s: object) -> float:
+    """The seconds to wait, 0 to `WAIT_MAX_S`; 0 takes the payment as it is."""
+    is_flag = isinstance(timeout_s, bool)
+    if isinstance(timeout_s, int | float) and not is_flag and 0 <= timeout_s <= WAIT_MAX_S:
+        return timeout_s
+    raise InvalidField("timeout_s", f"must be a number of seconds from 0 to {WAIT_MAX_S}")
+
+
+def checked_name(account: str | None, reference: str) -> tuple[str | None, str]:
+    """What a payment is found by: its account, None for any, and its reference."""
+    if account is not None:
+        check_text("account", account)
+    check_text("reference", reference)
+    return account, reference
+
+
+def checked_filter(
+    *,
+    account: str | None,
+    status: Status | str | None,
+    review: bool | None,
+    uncertain: bool | None,
+    created_before: datetime | None,
+    limit: int,
+) -> Filter:
+    """Which payments to list; None means any."""
+    if account is not None:
+        check_text("account", account)
+    for field, flag in (("review", review), ("uncertain", uncertain)):
+        if flag is not None and not isinstance(flag, bool):
+            raise InvalidField(field, f"must be True, False or None, not {type(flag).__name__}")
+    if created_before is not None:
+        _check_moment("created_before", created_before)
+    if type(limit) is not int or not 1 <= limit <= LIST_MAX:
+        raise InvalidField("limit", f"must be a whole number from 1 to {LIST_MAX}")
+    return Filter(
+        account=account,
+        status=None if status is None else _status(status),
+        review=review,
+        uncertain=uncertain,
+        created_before=created_before,
+        limit=limit,
+    )
+
+
+def _status(status: Status | str) -> Status:
+    try:
+        return Status(status)
+    except ValueError:
+        raise InvalidField("status", f"must be one of {', '.join(Status)}, or None for any") from None
+
+
+def _check_moment(field: str, moment: datetime) -> None:
+    """A moment that is the same everywhere: local time without a zone is hours off elsewhere."""
+    if not isinstance(moment, datetime):
+        raise InvalidField(field, f"must be a datetime, not {type(moment).__name__}")
+    if moment.utcoffset() is None:
+        raise InvalidField(field, "must have a time zone, as in datetime(2026, 1, 31, tzinfo=UTC)")

@@ -1,0 +1,166 @@
+"""Wrong arguments: each is an error that names the argument, whichever client, and nothing is recorded or sent."""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from paycore import Money, Status
+from paycore.errors import InvalidField, InvalidMoney, NotFound, WrongState
+from tests.engine.tills import Till
+from tests.support.toy_http import ToyServer
+
+TEXTS = (
+    "reference",
+    "method",
+    "channel",
+    "account",
+    "subject",
+    "return_url",
+    "notify_url",
+    "payer_id",
+    "auth_code",
+    "device_id",
+)
+WRONG_TO_CREATE: list[tuple[str, Any]] = [
+    *((field, value) for field in TEXTS for value in (5, b"x", ["x"], True)),
+    *((field, None) for field in ("reference", "method", "channel", "amount")),
+    *(("amount", value) for value in ("88", 88, 88.0, b"88", ("88.00", "HKD"))),
+    *(("expires_in_s", value) for value in ("60", True, 60.0, math.nan, timedelta(minutes=1))),
+    *(("extra", value) for value in ("x", ["limit_pay"], 5, {5: "x"}, {"limit\n": "x"})),
+    ("extra.limit_pay", {"limit_pay": 5}),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), WRONG_TO_CREATE)
+def test_create_with_a_wrong_type_is_refused(
+    till: Till, gateway: ToyServer, field: str, value: object
+) -> None:
+    """Each argument of `create` is checked by name before anything is recorded or sent."""
+    with pytest.raises(InvalidField) as caught:
+        till.create(**{field.partition(".")[0]: value})  # type: ignore[arg-type]
+    assert caught.value.field == field
+    assert isinstance(caught.value, InvalidMoney) == (field == "amount")
+    assert till.list() == ()
+    assert gateway.counts().requests == {}
+
+
+@pytest.mark.parametrize("verb", ["get", "events", "query", "close", "wait", "refund"])
+@pytest.mark.parametrize("payment_id", [None, 7, b"x", ["x"], "a\x00b"])
+def test_id_that_is_no_text_is_refused(till: Till, verb: str, payment_id: object) -> None:
+    """Every verb that takes an id says so when it is given something else."""
+    more = {"reference": "back-1"} if verb == "refund" else {}
+    with pytest.raises(InvalidField, match="payment_id: must ") as caught:
+        till.do(verb, payment_id, **more)
+    assert caught.value.field == "payment_id"
+
+
+def test_payment_in_the_place_of_its_id_is_refused(till: Till) -> None:
+    """Who passes the payment itself is told to pass its id."""
+    payment = till.create()
+    with pytest.raises(InvalidField, match="must be the payment's id as text, not Payment"):
+        till.do("query", payment)
+
+
+@pytest.mark.parametrize("timeout_s", ["5", None, True, math.nan, math.inf, -0.1, 1e300])
+def test_wait_for_no_number_of_seconds_is_refused(till: Till, timeout_s: object) -> None:
+    """A wait is 0 to 366 days; what is no such number is named before anybody waits."""
+    payment = till.create()
+    with pytest.raises(InvalidField, match="timeout_s: must be a number of seconds from 0 to 31622400"):
+        till.do("wait", payment.id, timeout_s)
+    assert till.wait(payment, 0).status is Status.PENDING
+
+
+@pytest.mark.parametrize("amount", [20, "20.00", 20.0, True])
+def test_refund_of_no_money_is_refused(till: Till, amount: object) -> None:
+    """A refund's amount is `Money`; of another currency it is as wrong, and neither is recorded."""
+    paid = till.create(channel="card")
+    with pytest.raises(InvalidMoney, match=r"paycore.Money\('88.00', 'HKD'\), not as "):
+        till.refund(paid, amount=amount)
+    with pytest.raises(InvalidMoney, match="in the payment's currency, HKD, not in JPY"):
+        till.refund(paid, amount=Money("20", "JPY"))
+    assert till.get(paid.id) == paid
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("reference", {"reference": 5}),
+        ("reference", {"reference": None}),
+        ("reason", {"reason": 5}),
+        ("amount", {"amount": 0}),
+    ],
+)
+def test_refund_with_a_wrong_type_is_refused(till: Till, field: str, wrong: Mapping[str, Any]) -> None:
+    """What a refund is given is checked before its payment is looked at."""
+    with pytest.raises(InvalidField) as caught:
+        till.do("refund", "nobody", **{"reference": "back-1", **wrong})
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("reference", {"reference": None}),
+        ("reference", {"reference": 7}),
+        ("account", {"reference": "order-1", "account": 7}),
+    ],
+)
+def test_find_by_no_text_is_refused(till: Till, field: str, wrong: Mapping[str, Any]) -> None:
+    """A reference is text, and so is an account; a text that names nothing is not found."""
+    with pytest.raises(InvalidField) as caught:
+        till.do("find", **wrong)
+    assert caught.value.field == field
+    with pytest.raises(NotFound):
+        till.find("x" * 200)
+
+
+def test_list_takes_a_status_or_its_word(till: Till) -> None:
+    """`list(status="paid")` is what anybody would write."""
+    paid, pending = till.create("order-1", channel="card"), till.create("order-2")
+    assert till.list(status="paid") == till.list(status=Status.PAID) == (paid,)
+    assert till.list(status="pending", limit=1) == (pending,)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("status", "payed", "must be one of created, unknown, pending, paid, failed, closed, or None"),
+        ("status", 5, "must be one of"),
+        ("status", ["paid"], "must be one of"),
+        ("account", 5, "must be text, not int"),
+        ("review", "yes", "must be True, False or None, not str"),
+        ("uncertain", 1, "must be True, False or None, not int"),
+        ("created_before", "2026-01-01", "must be a datetime, not str"),
+        ("created_before", date(2026, 1, 1), "must be a datetime, not date"),
+        ("created_before", datetime(2026, 1, 1), "must have a time zone"),  # noqa: DTZ001 - that is what is wrong
+        ("limit", 0, "must be a whole number from 1 to 1000"),
+        ("limit", 1001, "must be a whole number from 1 to 1000"),
+        ("limit", "5", "must be a whole number"),
+        ("limit", True, "must be a whole number"),
+        ("limit", None, "must be a whole number"),
+    ],
+)
+def test_list_by_something_else_is_refused(till: Till, field: str, value: object, words: str) -> None:
+    """Each filter names itself, and says what it takes."""
+    with pytest.raises(InvalidField, match=words) as caught:
+        till.list(**{field: value})
+    assert caught.value.field == field
+
+
+def test_list_before_a_moment(till: Till) -> None:
+    """Moments with a zone are compared as moments, however far away they are."""
+    payment = till.create()
+    assert till.list(created_before=datetime.max.replace(tzinfo=UTC)) == (payment,)
+    assert till.list(created_before=datetime.min.replace(tzinfo=UTC)) == ()
+
+
+def test_wrong_argument_comes_before_a_wrong_state(till: Till) -> None:
+    """Of two mistakes the one in the call itself is named."""
+    pending = till.create()
+    with pytest.raises(InvalidMoney):
+        till.refund(pending, amount=20)
+    with pytest.raises(WrongState):
+        till.refund(pending, amount=Money("20.00", "HKD"))
