@@ -15,9 +15,10 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from paycore import __version__
 from paycore.cli import exits
-from paycore.cli.main import print_version
 from paycore.cli.options import NAMES, GlobalOptions, Interrupted, UsageProblem
+from paycore.cli.output import Output
 
 _PACKAGE = "paycore.cli.commands"
 
@@ -109,8 +110,14 @@ def _global_options(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print_version()
+        Output(GlobalOptions()).data(f"paycore {__version__}")
         raise typer.Exit
+
+
+def _show_help(context: Any, _option: object, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        Output(GlobalOptions()).data(context.get_help())
+        context.exit()
 
 
 def _version_option(
@@ -139,6 +146,12 @@ class _TakesGlobals:
             return super().invoke(ctx)  # type: ignore[misc]
         except KeyboardInterrupt:
             raise Interrupted("interrupted") from None
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """`--help`, printed as everything else is."""
+        option = super().get_help_option(ctx)  # type: ignore[misc]
+        option.callback = _show_help
+        return option
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """A command's own options first, the global ones in a section of their own."""

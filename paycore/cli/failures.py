@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from paycore.cli import exits
 from paycore.cli.exits import Exit
-from paycore.cli.options import Interrupted, UsageProblem, guess
+from paycore.cli.options import Interrupted, Unwritable, UsageProblem, guess
 from paycore.cli.output import Output
 from paycore.errors import Actor, IncompleteReply, MoneyMoved, NotSent, PaycoreError, ProviderError
 
@@ -20,6 +20,12 @@ def report(error: PaycoreError | UsageProblem | Interrupted, arguments: Sequence
             kind = type(error).__name__
             output.fail(words, _document(kind, words, error.who_acts, error.money_moved, error.payment_id))
             return exits.of_error(error)
+        case Unwritable(payment_id=str(payment_id)):
+            # Not 2, after which nothing was sent.
+            output.fail(
+                str(error), _document("Usage", str(error), money_moved="maybe", payment_id=payment_id)
+            )
+            return Exit.UNKNOWN
         case UsageProblem():
             output.fail(str(error), _document("Usage", str(error)))
             return Exit.USAGE

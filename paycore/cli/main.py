@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -10,8 +11,9 @@ from collections.abc import Callable, Sequence
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; `argv` None takes the process's own arguments."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments == ["--version"]:
-        return print_version()
+    _fill_closed_streams()
+    if arguments == ["--version"] and _prints_version():
+        return 0
     if arguments[:1] not in (["show"], ["list"]):
         return _reporting(arguments)
     # Loading modules and reading a few rows leaves little to collect: looking for it takes 5 of 100 ms.
@@ -22,12 +24,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         gc.enable()
 
 
-def print_version() -> int:
-    """Print which paycore this is."""
+def _fill_closed_streams() -> None:
+    """A file that is opened takes the number of a closed stream, and whoever prints there would write into it."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 - a descriptor that stays
+
+
+def _prints_version() -> bool:
+    """Print which paycore this is, without loading more of it; False where that can't be printed."""
     from paycore import __version__
 
-    print(f"paycore {__version__}")
-    return 0
+    try:
+        print(f"paycore {__version__}", flush=True)
+    except OSError:
+        return False
+    return sys.stdout is not None
 
 
 def _reporting(arguments: list[str]) -> int:
@@ -35,6 +51,7 @@ def _reporting(arguments: list[str]) -> int:
     from paycore.errors import PaycoreError
 
     try:
+        _check_stdout()
         _check_text(arguments)
         return _command(arguments)()
     except (PaycoreError, UsageProblem, Interrupted) as error:
@@ -45,6 +62,14 @@ def _reporting(arguments: list[str]) -> int:
         from paycore.cli.failures import report
 
         return report(Interrupted("interrupted"), arguments)
+
+
+def _check_stdout() -> None:
+    """Refuse before anything is sent what can't be told afterwards."""
+    from paycore.cli.options import Unwritable
+
+    if sys.stdout is None:
+        raise Unwritable("stdout can't be written: it is closed")
 
 
 def _check_text(arguments: Sequence[str]) -> None:

@@ -32,6 +32,14 @@ class UsageProblem(Exception):
     """What was asked on the command line makes no sense; the message is one line that says why."""
 
 
+class Unwritable(UsageProblem):
+    """stdout can't be written; `payment_id` is the payment that was to be printed, once its provider was asked."""
+
+    def __init__(self, message: str, *, payment_id: str | None = None) -> None:
+        super().__init__(message)
+        self.payment_id = payment_id
+
+
 class Interrupted(Exception):
     """
     Ctrl-C; the message says how to go on.

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TextIO
 
-from paycore.cli.options import GlobalOptions, UsageProblem
+from paycore.cli.options import GlobalOptions, Unwritable
 from paycore.cli.text import Style, clean
 
 if TYPE_CHECKING:
@@ -111,18 +111,14 @@ class Output:
         """Lines on stdout, at once."""
         self._erase()
         if lines:
-            _write(sys.stdout, "\n".join(lines) + "\n")
+            _print("\n".join(lines) + "\n")
 
     def stream(self, lines: Iterable[str]) -> None:
         """Any number of lines on stdout, as UTF-8, until they end or whoever reads them leaves."""
         _prepare(sys.stdout, is_json=True)
         rest = iter(lines)
-        try:
-            while (some := list(islice(rest, LINES_AT_ONCE))) and _write(sys.stdout, "\n".join(some) + "\n"):
-                pass
-        except OSError as error:
-            _let_go(sys.stdout)
-            raise UsageProblem(f"stdout can't be written: {error.strerror}") from error
+        while (some := list(islice(rest, LINES_AT_ONCE))) and _print("\n".join(some) + "\n"):
+            pass
 
     def _qr(self, payment: Payment) -> None:
         from paycore.domain.payment import QRCode, Redirect
@@ -145,7 +141,7 @@ class Output:
         """A line for the person at the terminal."""
         if self.has_words:
             self._erase()
-            _write(sys.stderr, words + "\n")
+            _tell(words + "\n")
 
     def warn(self, words: str) -> None:
         """Something that went wrong on the way, though the command goes on."""
@@ -157,25 +153,26 @@ class Output:
         if self.options.json:
             from paycore.cli.documents import encode
 
-            _write(sys.stderr, encode({"error": document}).decode() + "\n")
+            _tell(encode({"error": document}).decode() + "\n")
         else:
-            _write(sys.stderr, f"{self.words_style('error:', 'red', 'bold')} {clean(words)}\n")
+            _tell(f"{self.words_style('error:', 'red', 'bold')} {clean(words)}\n")
 
     def live(self, line: str) -> None:
         """Replace the line that moves; empty takes it away. Only where there is a terminal to move it on."""
         if self.has_live_line and line != self._live:
             self._erase()
             self._live = line  # before it is there: Ctrl-C may come in between
-            _write(sys.stderr, line)
+            _tell(line)
 
     def _erase(self) -> None:
         if self._live:
-            _write(sys.stderr, "\r\x1b[K")
+            _tell("\r\x1b[K")
             self._live = ""
 
 
-def _is_terminal(stream: TextIO) -> bool:
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
+def _is_terminal(stream: TextIO | None) -> bool:
+    """Whether somebody looks at it; None is a stream that was closed from the start."""
+    return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _prepare(stream: TextIO, *, is_json: bool) -> None:
@@ -184,19 +181,31 @@ def _prepare(stream: TextIO, *, is_json: bool) -> None:
         stream.reconfigure(encoding="utf-8" if is_json else None, errors="replace")
 
 
-def _write(stream: TextIO, text: str) -> bool:
+def _print(text: str) -> bool:
     """
-    Print, and tell whether anybody reads it.
+    Print data, and tell whether anybody reads it; `Unwritable` when there is no place for it.
 
     Whoever closed the other end of the pipe wants no more, and changes nothing about the exit code.
     """
     try:
-        stream.write(text)
-        stream.flush()
+        sys.stdout.write(text)
+        sys.stdout.flush()
     except BrokenPipeError:
-        _let_go(stream)
+        _let_go(sys.stdout)
         return False
+    except OSError as error:
+        _let_go(sys.stdout)
+        raise Unwritable(f"stdout can't be written: {error.strerror}") from error
     return True
+
+
+def _tell(text: str) -> None:
+    """Print words; where they can't be written nobody misses them."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        _let_go(sys.stderr)
 
 
 def _let_go(stream: TextIO) -> None:

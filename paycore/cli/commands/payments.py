@@ -13,7 +13,7 @@ from paycore.cli.app import options_of
 from paycore.cli.commands.records import PaymentId, Reference
 from paycore.cli.exits import Exit
 from paycore.cli.interrupting import interruptible
-from paycore.cli.options import GlobalOptions, UsageProblem, to_type
+from paycore.cli.options import GlobalOptions, Unwritable, UsageProblem, to_type
 from paycore.cli.output import Output
 from paycore.cli.session import check_identity, identify, open_client, recorded_id
 from paycore.domain.money import Money
@@ -120,7 +120,7 @@ def await_payment(
         open_client(options, output) as pay,
     ):
         payment = wait(pay, identify(pay, options, payment_id, reference), timeout, output)
-        output.payment(payment)
+        _print(payment, output)
     return exits.after_waiting(payment)
 
 
@@ -218,7 +218,7 @@ def _perform(
         except (ProviderError, AccountRefused) as error:
             _print_recorded(pay, error, output)
             raise
-        output.payment(payment, with_qr=with_qr)
+        _print(payment, output, with_qr=with_qr)
     return code_of(payment)
 
 
@@ -232,8 +232,24 @@ def _created_id(options: GlobalOptions, reference: str) -> str:
 
 def _print_recorded(pay: Client, error: PaycoreError, output: Output) -> None:
     """A command that failed on the way has left a payment: print it as it is now recorded."""
-    if error.payment_id is not None:
-        output.payment(pay.get(error.payment_id))
+    if error.payment_id is None:
+        return
+    try:
+        _print(pay.get(error.payment_id), output)
+    except Unwritable as unwritable:
+        output.warn(str(unwritable))
+
+
+def _print(payment: Payment, output: Output, *, with_qr: bool = False) -> None:
+    """Print the payment; where that can't be done, the error names it."""
+    try:
+        output.payment(payment, with_qr=with_qr)
+    except Unwritable as error:
+        show = to_type(output.options, "show", payment.id)
+        raise Unwritable(
+            f"{error}; payment {payment.id} is recorded as {payment.status}: `{show}` prints it",
+            payment_id=payment.id,
+        ) from None
 
 
 def pairs(option: str, words: Sequence[str]) -> dict[str, str]:
