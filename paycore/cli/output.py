@@ -164,6 +164,11 @@ class Output:
             self._live = line  # before it is there: Ctrl-C may come in between
             _tell(line)
 
+    def clear_line(self) -> None:
+        """Take away the line that another process moved here."""
+        if self.has_live_line:
+            _tell("\r\x1b[K")
+
     def _erase(self) -> None:
         if self._live:
             _tell("\r\x1b[K")

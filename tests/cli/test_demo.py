@@ -1,10 +1,28 @@
 """`paycore demo` is the main job from end to end, by the installed command."""
 
 import json
+import signal
+import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from tests.cli.conftest import Cli
+import pytest
+
+from tests.cli.conftest import PAYCORE, Cli
+
+
+@contextmanager
+def waiting(*options: str) -> Iterator[subprocess.Popen[str]]:
+    """The demo, while it waits for its payer; its temporary files are in `tmp` of the working folder."""
+    temporary = Path("tmp")
+    temporary.mkdir()
+    words = ["env", f"TMPDIR={temporary.absolute()}", PAYCORE, "demo", *options]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "waiting" in process.stderr.readline()
+        yield process
 
 
 def test_demo_from_order_to_refund(cli: Cli) -> None:
@@ -19,12 +37,59 @@ def test_demo_from_order_to_refund(cli: Cli) -> None:
     assert list(Path().iterdir()) == []
 
 
-def test_demo_as_json_keeps_its_files_and_checks_the_ledger(cli: Cli) -> None:
-    """With --json each step prints its one object; run again on the same ledger, the payment is not pending."""
+def test_demo_as_json_keeps_its_files(cli: Cli) -> None:
+    """With --json each step prints its one object; --keep leaves the ledger, and its folder is used once."""
     ran = cli.installed("demo", "--json", "--keep", "kept")
     assert (ran.code, ran.err) == (0, ""), ran
     states = [json.loads(line)["status"] for line in ran.out.splitlines()]
     assert states == ["pending", "pending", "paid", "paid", "paid"]
     assert cli("list", "--config", "kept/paycore.toml", "--json").json["refunded_minor"] == 2000
-    again = cli.installed("demo", "--keep", "kept")
-    assert (again.code, "the ledger says paid" in again.err) == (1, True), again
+    again = cli("demo", "--keep", "kept")
+    assert (again.code, again.out, again.err.count("\n")) == (2, "", 1), again
+    assert "kept has a paycore.toml, which stays as it is" in again.err
+
+
+def test_demo_never_overwrites(cli: Cli) -> None:
+    """A configuration of somebody else, or a file where the folder is to be, stays as it is."""
+    Path("paycore.toml").write_text("# mine\n", encoding="utf-8")
+    assert cli("demo", "--keep", ".").code == 2
+    ran = cli("demo", "--keep", "paycore.toml")
+    assert (ran.code, "--keep: paycore.toml can't be made" in ran.err) == (2, True), ran
+    assert Path("paycore.toml").read_text(encoding="utf-8") == "# mine\n"
+
+
+@pytest.mark.parametrize("words", ["demo --config nofile", "--account foo demo"])
+def test_demo_takes_no_configuration(cli: Cli, words: str) -> None:
+    """The demo has its own: naming another, or an account, is refused."""
+    ran = cli(*words.split())
+    assert (ran.code, ran.out, "has no meaning here" in ran.err) == (2, "", True), ran
+
+
+def test_demo_checks_the_ledger(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that does not come out as it should ends the demo, and is named."""
+    from paycore.cli.commands import demo
+
+    monkeypatch.setattr(demo, "_CREATE", demo._CREATE.replace("88.00", "0.00"))
+    ran = cli("demo", "--quiet")
+    assert (ran.code, "`paycore create` ended with exit code 2" in ran.err) == (1, True), ran
+
+
+@pytest.mark.parametrize("options", [(), ("--keep", "kept")])
+def test_demo_interrupted_says_what_is_left(cli: Cli, options: tuple[str, ...]) -> None:
+    """Ctrl-C: exit 130, one line about what is left, and no temporary files."""
+    with waiting(*options) as process:
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    told = "what was done so far is in kept" if options else "nothing of the demo is left"
+    assert (process.returncode, err.splitlines()[-1]) == (130, f"error: interrupted; {told}"), err
+    assert "Traceback" not in err
+    assert list(Path("tmp").iterdir()) == []
+
+
+def test_demo_told_to_end_leaves_nothing(cli: Cli) -> None:
+    """SIGTERM, too, takes the temporary files away."""
+    with waiting() as process:
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=20)
+    assert (process.returncode, "Traceback" in err) == (128 + signal.SIGTERM, False), err
+    assert list(Path("tmp").iterdir()) == []

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Never
 
 import typer
 
 from paycore.cli.app import options_of
 from paycore.cli.commands.sandbox import snippet
 from paycore.cli.exits import Exit
-from paycore.cli.options import GlobalOptions
+from paycore.cli.options import GlobalOptions, Interrupted, UsageProblem
 from paycore.cli.output import Output
 from paycore.cli.sandboxes import explain_import, find_sandbox, order_path, post
 from paycore.cli.session import open_records
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from paycore.domain.payment import Payment
 
 PROVIDER = "qfpay-alipay"
+CONFIG, LEDGER = "paycore.toml", "demo.db"
 REFERENCE = "order-1001"
 PAYER_TAKES_S = 0.7
 STEP_MAX_S = 60.0
@@ -57,25 +60,64 @@ def demo(
     Every step prints the command it is, and is checked in the ledger.
     """
     options = options_of(context)
+    _refuse_configuration(options)
+    if keep is not None:
+        _make_folder(keep)
     output = Output(options)
     sandbox = find_sandbox(GlobalOptions(), PROVIDER, output)
     try:
         from paycore.sandbox.server import SandboxServer
     except ImportError as error:
         explain_import(error)
-    with tempfile.TemporaryDirectory(prefix="paycore-demo-") as temporary, SandboxServer(sandbox) as server:
-        folder = keep or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        config = _write_config(folder, {"url": server.url, **server.settings})
+    with (
+        _ending_in_words(
+            "nothing of the demo is left" if keep is None else f"what was done so far is in {keep}"
+        ),
+        tempfile.TemporaryDirectory(prefix="paycore-demo-") as temporary,
+        SandboxServer(sandbox) as server,
+    ):
+        config = _write_config(keep or Path(temporary), {"url": server.url, **server.settings})
         steps = _Demo(config, server.url, output)
-        steps.tell(f"A {PROVIDER} gateway serves {server.url}, and {config} points at it.")
+        steps.tell(f"A {PROVIDER} gateway serves {server.url}; the commands below use {config}.")
         steps.run()
     return Exit.DONE
 
 
+def _refuse_configuration(options: GlobalOptions) -> None:
+    for name, given in (("--config", options.config), ("--account", options.account)):
+        if given is not None:
+            raise UsageProblem(f"{name} has no meaning here: the demo has a configuration of its own")
+
+
+def _make_folder(keep: Path) -> None:
+    try:
+        keep.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageProblem(f"--keep: {keep} can't be made: {error.strerror}") from None
+    for name in (CONFIG, LEDGER):
+        if (keep / name).exists():
+            raise UsageProblem(f"--keep: {keep} has a {name}, which stays as it is; name another folder")
+
+
+@contextmanager
+def _ending_in_words(what_is_left: str) -> Iterator[None]:
+    """Ctrl-C ends the demo with these words; a request to end, too, leaves no files and no process behind."""
+
+    def end(number: int, _frame: object) -> Never:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted; {what_is_left}") from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _write_config(folder: Path, ready: Mapping[str, str]) -> Path:
-    config = (folder / "paycore.toml").absolute()
-    lines = ['ledger = "sqlite:///demo.db"', "", *snippet("demo", PROVIDER, ready)]
+    config = (folder / CONFIG).absolute()
+    lines = [f'ledger = "sqlite:///{LEDGER}"', "", *snippet("demo", PROVIDER, ready)]
     config.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return config
 
@@ -97,12 +139,14 @@ class _Demo:
         self._expect("pending", refunded_minor=0)
         payer = threading.Timer(PAYER_TAKES_S, post, [self._url, order_path(payment.order_number, "pay")])
         payer.start()
-        self._step(
-            "The shop waits. The payer takes a moment, then taps Pay; to be the payer yourself:",
-            ["await", payment.id, "--timeout", "30"],
-            meanwhile=["sandbox", "pay", payment.id],
-        )
-        payer.join()
+        try:
+            self._step(
+                "The shop waits. The payer takes a moment, then taps Pay.",
+                ["await", payment.id, "--timeout", "30"],
+            )
+        finally:
+            payer.cancel()
+            payer.join()
         self._expect("paid", refunded_minor=0)
         self._step(
             "A part goes back.", ["refund", payment.id, "--amount", "20.00", "--reference", "refund-1"]
@@ -116,21 +160,32 @@ class _Demo:
         if self._output.has_words:
             self._output.data(*lines)
 
-    def _step(self, words: str, command: Sequence[str], *, meanwhile: Sequence[str] = ()) -> None:
+    def _step(self, words: str, command: Sequence[str]) -> None:
         style = self._output.style
         self.tell("", f"{style('#', 'dim')} {words}")
-        if meanwhile:
-            self.tell(style(f"# $ paycore {shlex.join(meanwhile)}", "dim"))
         self.tell(style(f"$ paycore {shlex.join(command)}", "bold"))
         given = self._output.options
         flags = [("--json", given.json), ("--quiet", given.quiet), ("--no-color", given.no_color)]
-        code = subprocess.run(  # noqa: S603 - our own command, with our own words
-            # -P: a file of the demo's folder must not pass for a module.
-            [sys.executable, "-P", "-m", "paycore.cli", *command, *(flag for flag, is_on in flags if is_on)],
-            env={**os.environ, "PAYCORE_CONFIG": str(self._config)},
-            timeout=STEP_MAX_S,
-            check=False,
-        ).returncode
+        try:
+            code = subprocess.run(  # noqa: S603 - our own command, with our own words
+                # -P: a file of the demo's folder must not pass for a module.
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "paycore.cli",
+                    *command,
+                    *(flag for flag, is_on in flags if is_on),
+                ],
+                env={**os.environ, "PAYCORE_CONFIG": str(self._config)},
+                timeout=STEP_MAX_S,
+                check=False,
+                # Ctrl-C is for the demo: what the command would say of going on is not true here.
+                start_new_session=True,
+            ).returncode
+        except KeyboardInterrupt:
+            self._output.clear_line()
+            raise
         if code != Exit.DONE:
             raise DemoFailed(f"`paycore {command[0]}` ended with exit code {code}")
 
