@@ -24,6 +24,7 @@ from paycore.domain.urls import LOOPBACK_HOSTS
 from paycore.engine.secrecy import mask, secrets_among
 from paycore.engine.wording import SHOWN_MAX, keep, misfit, one_of, readable, shown, suggest, wrong_kind
 from paycore.errors import ConfigError
+from paycore.ledger import SQLITE, dsn_problem
 
 FILE_NAME = "paycore.toml"
 TIMEOUT_S = 10.0
@@ -174,12 +175,11 @@ def _account(name: str, table: object, where: str) -> AccountConfig:
 
 
 def _ledger(dsn: str, path: Path) -> str:
-    if dsn.startswith(("postgresql://", "postgres://")):
-        return dsn
-    if not dsn.startswith("sqlite:///") or dsn == "sqlite:///":
-        raise ConfigError(f"{path}: ledger: write sqlite:///file.db or postgresql://user@host/database")
+    problem = dsn_problem(dsn)
+    if problem is not None:
+        raise ConfigError(f"{path}: ledger: {problem}")
     # A relative file belongs to the configuration, not to whichever folder a command is run in.
-    return f"sqlite:///{(path.parent / dsn.removeprefix('sqlite:///')).absolute()}"
+    return f"{SQLITE}{(path.parent / dsn.removeprefix(SQLITE)).absolute()}" if dsn.startswith(SQLITE) else dsn
 
 
 # --- the provider's own settings ---------------------------------------------------------------------

@@ -10,7 +10,7 @@ SQLITE = "sqlite:///"
 
 def open_ledger(dsn: str) -> SqlLedger:
     """
-    The ledger at `dsn`: `sqlite:////absolute/file.db` or `postgresql://user:password@host:5432/database`.
+    The ledger at `dsn`: `sqlite:////absolute/file.db` or `postgresql://user@host:5432/database`.
 
     Opened, made and migrated; raises `LedgerError`s, and `ConfigError` for a DSN of another kind or when
     the extra for PostgreSQL is missing. No error repeats the DSN's password.
@@ -26,12 +26,40 @@ def open_ledger(dsn: str) -> SqlLedger:
 
 def is_sqlite(dsn: str) -> bool:
     """Whether it is a file; else it is PostgreSQL, and can be used. `ConfigError` when it is neither, or can't."""
+    problem = dsn_problem(dsn)
+    if problem is None and not dsn.startswith(SQLITE) and not _has_driver():
+        problem = "PostgreSQL needs the extra: pip install 'paycore[postgres]'"
+    if problem is not None:
+        raise ConfigError(f"ledger: {problem}")
+    return dsn.startswith(SQLITE)
+
+
+def dsn_problem(dsn: str) -> str | None:
+    """
+    Why no ledger can be at `dsn`, and what to write instead; None when one can. Never repeats a password.
+
+    What is in a PostgreSQL DSN is looked at only where its driver is installed.
+    """
     if dsn.startswith(SQLITE):
-        return True
+        return _file_problem(dsn.removeprefix(SQLITE))
     if not dsn.startswith(("postgresql://", "postgres://")):
-        raise ConfigError("ledger: write sqlite:///file.db or postgresql://user:password@host:5432/database")
+        return "write sqlite:///file.db or postgresql://user@host:5432/database"
+    if not _has_driver():
+        return None
+    from paycore.ledger.pgserver import address_problem
+
+    return address_problem(dsn)
+
+
+def _file_problem(path: str) -> str | None:
+    if path.rpartition("/")[2] == ":memory:":
+        return "a ledger in memory would forget what was sent; name a file, such as sqlite:///paycore.db"
+    return None if path else "name a file, such as sqlite:///paycore.db"
+
+
+def _has_driver() -> bool:
     try:
-        from paycore.ledger.pgserver import PgServer  # noqa: F401 - it needs what the extra brings
+        import paycore.ledger.pgserver  # noqa: F401 - it needs what the extra brings
     except ImportError:
-        raise ConfigError("ledger: PostgreSQL needs the extra: pip install 'paycore[postgres]'") from None
-    return False
+        return False
+    return True

@@ -6,6 +6,7 @@ The password stands in the connection's parameters and nowhere else: no message 
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -68,6 +69,11 @@ _MEANINGS: tuple[tuple[tuple[str, ...], type[PaycoreError], str], ...] = (
         "the tables in {name} are not paycore's ({said}); give it a database of its own",
     ),
 )
+
+
+_UNKNOWN_PARAMETER = re.compile(r'invalid URI query parameter: "(\w{1,24})"')
+
+_ADVICE = "write postgresql://user@host:5432/database; the password belongs into PGPASSWORD or ~/.pgpass"
 
 
 class PgServer:
@@ -136,11 +142,32 @@ def is_lost(error: psycopg.Error, connection: psycopg.Connection[Any]) -> bool:
 
 
 def _parameters(dsn: str) -> dict[str, Any]:
+    problem = address_problem(dsn)
+    if problem is not None:
+        raise ConfigError(f"ledger: {problem}")
+    return {**_DEFAULTS, **conninfo_to_dict(dsn)}
+
+
+def address_problem(dsn: str) -> str | None:
+    """Why `dsn` is no address of a PostgreSQL database, and what to write instead; None when it is one."""
     try:
-        return {**_DEFAULTS, **conninfo_to_dict(dsn)}
-    except psycopg.Error:
-        pass  # its own words quote the DSN, and with it the password
-    raise ConfigError("ledger: write postgresql://user:password@host:5432/database")
+        parameters = conninfo_to_dict(dsn)
+    except psycopg.Error as error:
+        return f"{_unreadable(dsn, str(error))}; {_ADVICE}"
+    ports = str(parameters.get("port") or "").split(",")
+    is_split_wrongly = "@" in f"{parameters.get('host')}{parameters.get('dbname')}"
+    if is_split_wrongly or not all(port.isdigit() or not port for port in ports):
+        return f"its port is no number, or it holds a '/' or '@' too many; {_ADVICE}"
+    return None
+
+
+def _unreadable(dsn: str, said: str) -> str:
+    """What libpq made of it, without its own words: they quote the DSN, and with it the password."""
+    unknown = _UNKNOWN_PARAMETER.match(said)
+    # A name that comes before an '@' may be a part of the password.
+    if unknown is None or "@" in dsn[dsn.rindex(unknown[1]) :]:
+        return "it is no address of a PostgreSQL database"
+    return f"PostgreSQL knows no parameter {unknown[1]!r}"
 
 
 def _public_name(parameters: dict[str, Any]) -> str:

@@ -64,6 +64,17 @@ def test_a_good_file_is_an_account_ready_to_use(tmp_path: Path) -> None:
             "blocked_plugins: no plugin is called 'qfpay_alipai'; did you mean 'qfpay",
         ),
         ('ledger = "sqlite:///pay.db"', 'ledger = "mysql://x"', "ledger: write sqlite:///"),
+        (
+            'ledger = "sqlite:///pay.db"',
+            'ledger = "sqlite:///:memory:"',
+            ": ledger: a ledger in memory would forget",
+        ),
+        ('ledger = "sqlite:///pay.db"', 'ledger = "sqlite:///"', ": ledger: name a file"),
+        (
+            'ledger = "sqlite:///pay.db"',
+            'ledger = "postgresql://u:CANARY@h/pay?sslmod=require"',
+            ": ledger: PostgreSQL knows no parameter 'sslmod'; write postgresql://user@host:5432/database; the",
+        ),
         ('ledger = "sqlite:///pay.db"', "ledger = 7", ": ledger: must be text in quotes, not a whole number"),
         ('ledger = "sqlite:///pay.db"', 'leger = "x"', "unknown key 'leger'; did you mean 'ledger'"),
         ('provider = "qfpay-alipay"', "", "accounts.hk.provider: missing"),

@@ -55,6 +55,35 @@ def test_wrong_dsn_is_one_clear_line_without_the_password(dsn: str) -> None:
     assert CANARY not in _everything_said(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("dsn", "words"),
+    [
+        (
+            "postgresql://u@h/pay?no_such_option=1",
+            "PostgreSQL knows no parameter 'no_such_option'; write postgresql:",
+        ),
+        ("postgresql://u@h:port/pay", "its port is no number"),
+        ("postgresql://u@h/pay?sslmode", "it is no address of a PostgreSQL database"),
+    ],
+)
+def test_unreadable_dsn_says_what_is_wrong_and_where_the_password_goes(dsn: str, words: str) -> None:
+    """What libpq can't read is named, and the advice is not to write the password into the file."""
+    with pytest.raises(ConfigError, match=r"belongs into PGPASSWORD or ~/.pgpass") as caught:
+        open_ledger(dsn)
+    assert caught.value.message.startswith(f"ledger: {words}")
+
+
+@pytest.mark.parametrize(
+    "password", ["{0}/s3cret", "{0}@s3cret", "12/s3cret", "{0}%s3cret", "{0}/x?s3cret=1", "/s3cret?"]
+)
+def test_password_that_splits_the_dsn_is_in_no_message(password: str) -> None:
+    """Of a password that is not percent-encoded no half is taken for a host, a database or a parameter and shown."""
+    with pytest.raises(ConfigError) as caught:
+        open_ledger(f"postgresql://u:{password.format(CANARY)}@h/pay")
+    assert CANARY not in _everything_said(caught.value)
+    assert "s3cret" not in caught.value.message
+
+
 def test_password_is_in_no_repr(postgres_dsn: str) -> None:
     """Neither the ledger nor its server shows the password."""
     dsn = postgres_dsn.replace("postgres@", f"postgres:{CANARY}@")
