@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -72,9 +73,26 @@ def _list(options: GlobalOptions, which: Filter) -> int:
         payments = ()
         output.say(missing.message)
     output.payments(payments)
+    if not payments and which.account is not None:
+        _warn_of_unknown(which.account, options, output)
     if len(payments) == which.limit:
         output.say(f"there may be more: these are the newest {which.limit}; see --limit and --created-before")
     return Exit.DONE
+
+
+def _warn_of_unknown(account: str, options: GlobalOptions, output: Output) -> None:
+    """An account nobody configured, without a payment of old either, is a name mistyped."""
+    from paycore.engine.config import load_config
+    from paycore.ledger.api import Filter
+
+    known = load_config(options.config).accounts
+    if account in known:
+        return
+    with suppress(LedgerMissing), open_records(options) as ledger:
+        if ledger.list(Filter(account=account, limit=1)).result():
+            return
+    names = ", ".join(known) or "none"
+    output.warn(f"no account is called {account!r}, in the configuration ({names}) or in the ledger")
 
 
 def _status(text: str) -> Status:

@@ -166,3 +166,22 @@ def test_timeline_tells_what_happened(cli: Cli, shop: SandboxServer) -> None:
     ):
         assert words in out
     assert "of which 88.00 went back" in out
+
+
+def test_list_of_an_unknown_account_warns(cli: Cli, shop: SandboxServer) -> None:
+    """An account that is neither configured nor in the ledger is named, with those there are."""
+    warning = "warning: no account is called 'oss', in the configuration (shop) or in the ledger\n"
+    ran = cli("list", "--account", "oss")
+    assert (ran.code, ran.out, ran.err.endswith(warning)) == (0, "", True), ran
+    cli.create()
+    assert cli("list", "--account", "oss").err.endswith(warning)
+    assert "warning" not in cli("list", "--account", "shop", "--status", "paid").err
+
+
+def test_list_of_an_account_no_longer_configured(cli: Cli, shop: SandboxServer) -> None:
+    """Payments outlive their account's configuration: they are listed, and filters on them warn of nothing."""
+    payment = cli.create()
+    text = Path("paycore.toml").read_text(encoding="utf-8").replace("accounts.shop", "accounts.other")
+    Path("paycore.toml").write_text(text, encoding="utf-8")
+    assert cli("list", "--account", "shop", "--json").json["id"] == payment["id"]
+    assert "warning" not in cli("list", "--account", "shop", "--status", "paid").err
