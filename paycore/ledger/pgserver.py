@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -115,10 +116,9 @@ class PgServer:
 
     def unavailable(self, error: psycopg.Error) -> LedgerUnavailable:
         """The database can't be reached, in one line."""
-        lines = self._without_password(str(error)).strip().splitlines() or ["no reason given"]
         return LedgerUnavailable(
-            f"the ledger {self.name} can't be reached: {lines[-1].strip()}; "
-            "check that PostgreSQL runs there and takes this user, then call again with the same reference"
+            f"the ledger {self.name} can't be reached: {_cause(self._without_password(str(error)))};"
+            " check that PostgreSQL runs there and takes this user"
         )
 
     def typed(self, error: psycopg.Error) -> PaycoreError:
@@ -170,7 +170,19 @@ def _unreadable(dsn: str, said: str) -> str:
     return f"PostgreSQL knows no parameter {unknown[1]!r}"
 
 
+def _cause(said: str) -> str:
+    """The first of libpq's lines, which tells the cause; further ones guess, or repeat it for other addresses."""
+    first = " ".join(said.strip().partition("\n")[0].split()).rstrip(" .:?")
+    return re.sub(r"^connection (failed|is bad): ", "", first) or "no reason given"
+
+
 def _public_name(parameters: dict[str, Any]) -> str:
-    user = f"{parameters['user']}@" if parameters.get("user") else ""
-    port = f":{parameters['port']}" if parameters.get("port") else ""
-    return f"postgresql://{user}{parameters.get('host') or ''}{port}/{parameters.get('dbname') or ''}"
+    """The DSN without its password; a socket's folder, or several hosts, stand behind the `?`."""
+    user = f"{quote(parameters['user'], safe='')}@" if parameters.get("user") else ""
+    host, port = str(parameters.get("host") or ""), str(parameters.get("port") or "")
+    path = f"/{quote(parameters.get('dbname') or '', safe='')}"
+    if not host.startswith("/") and "," not in host:
+        host = f"[{host}]" if ":" in host else host
+        return f"postgresql://{user}{host}{port and ':'}{port}{path}"
+    more = f"host={quote(host, safe='/,')}" + (f"&port={port}" if port else "")
+    return f"postgresql://{user}{path}?{more}"

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from msgspec.structs import replace
+from psycopg.conninfo import conninfo_to_dict
 
 from paycore import Status
 from paycore.domain.events import Source
@@ -18,6 +19,7 @@ from paycore.errors import ConfigError, LedgerCorrupt, LedgerReadOnly, LedgerUna
 from paycore.ledger import open_ledger
 from paycore.ledger.api import Filter
 from paycore.ledger.audit import verify
+from paycore.ledger.pgserver import PgServer
 from paycore.ledger.postgres import PostgresLedger
 from tests.ledger.workload import begun, paid_payment, pending_payment, refunding, seen
 from tests.support.postgres import PostgresServer
@@ -89,6 +91,44 @@ def test_password_is_in_no_repr(postgres_dsn: str) -> None:
     dsn = postgres_dsn.replace("postgres@", f"postgres:{CANARY}@")
     with closing(PostgresLedger(dsn)) as ledger:
         assert CANARY not in repr(ledger) + repr(ledger._server) + ledger._server.name
+
+
+@pytest.mark.parametrize(
+    ("dsn", "cause"),
+    [
+        ("postgresql://u@127.0.0.1:1/pay", r'127.0.0.1", port 1 failed: Connection refused; check'),
+        (
+            "postgresql://u@/pay?host=/nowhere",
+            r'socket "/nowhere/.*" failed: No such file or directory; check',
+        ),
+        ("postgresql://u@127.0.0.1:1,127.0.0.1:2/pay", r"failed: Connection refused; check"),
+        ("postgresql://u@127.0.0.1/pay?sslmode=wat", r'reached: invalid sslmode value: "wat"; check'),
+    ],
+)
+def test_unreachable_database_says_why(dsn: str, cause: str) -> None:
+    """The line that has the cause stands in the error, and nothing about a reference: it may be a read."""
+    with pytest.raises(LedgerUnavailable, match=cause) as caught:
+        open_ledger(dsn)
+    assert caught.value.message.startswith(f"the ledger {PgServer(dsn).name} can't be reached: ")
+    assert "reference" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("dsn", "name"),
+    [
+        ("postgresql://u:p@h:5433/pay", "postgresql://u@h:5433/pay"),
+        ("postgresql://h", "postgresql://h/"),
+        ("postgresql://u@/pay?host=/run/pg&port=5433", "postgresql://u@/pay?host=/run/pg&port=5433"),
+        ("postgresql://a:1,b:2/pay", "postgresql:///pay?host=a,b&port=1,2"),
+        ("postgresql://[::1]:5433/pay", "postgresql://[::1]:5433/pay"),
+        ("postgresql://u%40x:p@h/a%20b", "postgresql://u%40x@h/a%20b"),
+    ],
+)
+def test_name_is_an_address_without_the_password(dsn: str, name: str) -> None:
+    """A ledger is named by an address that can be used, and that leads to the same database."""
+    assert PgServer(dsn).name == name
+    given, named = (conninfo_to_dict(one) for one in (dsn, name))
+    assert {**given, "password": None} == {**named, "password": None}
 
 
 def test_database_that_does_not_exist(postgres_server: PostgresServer) -> None:
