@@ -128,6 +128,38 @@ def test_close_paid_2(cli: Cli, shop: SandboxServer) -> None:
     assert (ran.code, "refund" in ran.err) == (2, True), ran
 
 
+def test_close_payer_faster_3_in_words(cli: Cli, shop: SandboxServer) -> None:
+    """Paid at the provider before it could be closed: the payment, exit 3, and what to do about it."""
+    payment = cli.create()
+    shop.gateway.controls.pay(payment["order_number"])
+    ran = cli("close", payment["id"])
+    assert (ran.code, "paid" in ran.out, ran.err.count("\n")) == (3, True, 1), ran
+    assert f"it was paid before; `paycore refund {payment['id']} --reference R2`" in ran.err
+
+
+def test_query_of_what_was_never_sent_0_in_words(cli: Cli, shop: SandboxServer) -> None:
+    """A payment that never left this machine: nothing is asked, and the line on stderr says so."""
+    url = shop.url
+    write_config("http://127.0.0.1:1")
+    assert cli(*order()).code == 7
+    write_config(url)
+    ran = cli("query", "--reference", "order-1")
+    assert (ran.code, "created" in ran.out, "nothing was asked" in ran.err) == (0, True, True), ran
+    assert shop.gateway.controls.stats()["requests"] == {}
+    assert cli("query", "--reference", "order-1", "--json").err == ""
+    cli.create()
+    assert cli("query", "--reference", "order-1").err == ""
+
+
+def test_refund_of_a_pending_payment_names_query(cli: Cli, shop: SandboxServer) -> None:
+    """The ledger may not know yet that the payer has paid: the refusal says what asks."""
+    payment = cli.create()
+    ran = cli("refund", payment["id"], "--reference", "back-1")
+    assert (ran.code, f"`paycore query {payment['id']}` asks whether" in ran.err) == (2, True), ran
+    cli("close", payment["id"])
+    assert "query" not in cli("refund", payment["id"], "--reference", "back-1").err
+
+
 def test_await_timeout_4(cli: Cli, shop: SandboxServer) -> None:
     """Nobody pays: `await` gives the payment back as it is."""
     payment = cli.create()

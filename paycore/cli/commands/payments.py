@@ -17,7 +17,8 @@ from paycore.cli.options import GlobalOptions, Unwritable, UsageProblem, to_type
 from paycore.cli.output import Output
 from paycore.cli.session import check_identity, identify, open_client, recorded_id
 from paycore.domain.money import Money
-from paycore.errors import AccountRefused, PaycoreError, ProviderError
+from paycore.domain.payment import OperationState, Status
+from paycore.errors import AccountRefused, PaycoreError, ProviderError, WrongState
 
 if TYPE_CHECKING:
     from paycore.domain.payment import Payment
@@ -136,7 +137,7 @@ def query(context: typer.Context, payment_id: PaymentId = None, *, reference: Re
         return f"what was not answered stays open, ask again with: {to_type(options, 'query', payment_id)}"
 
     with interruptible(lambda: recorded_id(options, payment_id, reference), tell):
-        return _perform(options, work, exits.after_asking)
+        return _perform(options, work, exits.after_asking, explain=_nothing_to_ask)
 
 
 def refund(
@@ -171,7 +172,10 @@ def refund(
     def work(pay: Client) -> Payment:
         payment = identify(pay, options, payment_id, payment_reference)
         money = None if amount is None else Money(amount, payment.amount.currency)
-        return pay.refund(payment.id, reference=reference, amount=money, reason=reason)
+        try:
+            return pay.refund(payment.id, reference=reference, amount=money, reason=reason)
+        except WrongState as error:
+            raise _perhaps_paid(error, payment, options) from None
 
     def tell(payment_id: str) -> str:
         return (
@@ -200,7 +204,7 @@ def close(context: typer.Context, payment_id: PaymentId = None, *, reference: Re
         return f"the closing of payment {payment_id} may be under way, go on with: {again}"
 
     with interruptible(lambda: recorded_id(options, payment_id, reference), tell):
-        return _perform(options, work, exits.after_closing)
+        return _perform(options, work, exits.after_closing, explain=_payer_was_faster)
 
 
 def _perform(
@@ -209,8 +213,9 @@ def _perform(
     code_of: Callable[[Payment], Exit],
     *,
     with_qr: bool = False,
+    explain: Callable[[Payment], str] = lambda _: "",
 ) -> int:
-    """Do `work`, print the payment it comes to, and exit by it."""
+    """Do `work`, print the payment it comes to, say what `explain` finds worth saying of it, and exit by it."""
     output = Output(options)
     with open_client(options, output) as pay:
         try:
@@ -219,7 +224,34 @@ def _perform(
             _print_recorded(pay, error, output)
             raise
         _print(payment, output, with_qr=with_qr)
+        if words := explain(payment):
+            output.say(words)
     return code_of(payment)
+
+
+def _nothing_to_ask(payment: Payment) -> str:
+    if payment.creation.state is not OperationState.INTENT:
+        return ""
+    return (
+        "nothing was asked: this payment has not been sent, so its provider knows nothing of it;"
+        " `paycore create` with the same reference sends it"
+    )
+
+
+def _payer_was_faster(payment: Payment) -> str:
+    if payment.status is not Status.PAID:
+        return ""
+    return (
+        f"not closed: it was paid before; `paycore refund {payment.id} --reference R2` gives the money back"
+    )
+
+
+def _perhaps_paid(error: WrongState, payment: Payment, options: GlobalOptions) -> WrongState:
+    """The error, with what may mend it: the ledger may not know yet that the payment is paid."""
+    if payment.status not in (Status.PENDING, Status.UNKNOWN):
+        return error
+    ask = to_type(options, "query", payment.id)
+    return WrongState(f"{error.message}; `{ask}` asks whether it has been paid by now", payment_id=payment.id)
 
 
 def _created_id(options: GlobalOptions, reference: str) -> str:
