@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
+import stat
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,7 +15,8 @@ from paycore.errors import LedgerCorrupt, LedgerError, LedgerUnavailable
 from paycore.ledger.clock import utc_now
 from paycore.ledger.reading import ReadOnlyLedger
 from paycore.ledger.session import Transaction
-from paycore.ledger.sqlite import BUSY_MAX_S, SqliteTransaction, refuse_network, typed_errors
+from paycore.ledger.sqlite import BUSY_MAX_S, SqliteTransaction, real_path, typed_errors
+from paycore.ledger.sqlitefile import Connection
 
 T = TypeVar("T")
 
@@ -27,16 +31,15 @@ class SqliteReader(ReadOnlyLedger):
     dialect = "sqlite"
 
     def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
+        self._path = real_path(path)
         self.name = str(self._path)
-        refuse_network(self._path)
         self._connection = self._connect() if _is_there(self._path) else None
 
-    def _connect(self) -> sqlite3.Connection:
-        uri = f"{self._path.absolute().as_uri()}?mode=ro"
+    def _connect(self) -> Connection:
         with typed_errors(self._path):
-            connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_MAX_S)
-        connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+            connection = Connection(self._path, read_only=True, timeout_s=BUSY_MAX_S)
+        with connection as sqlite:
+            sqlite.text_factory = partial(str, encoding="utf-8", errors="replace")
         return connection
 
     def applied(self) -> dict[int, str]:
@@ -52,9 +55,9 @@ class SqliteReader(ReadOnlyLedger):
 
     def _run(self, work: Callable[[Transaction], T]) -> T:
         assert self._connection is not None, "nothing is read where nothing is applied"
-        with typed_errors(self._path):
+        with typed_errors(self._path), self._connection as sqlite:
             try:
-                return work(SqliteTransaction(self._connection, utc_now()))
+                return work(SqliteTransaction(sqlite, utc_now()))
             except sqlite3.OperationalError as error:
                 raise _unreadable(self.name, error) or error from error
 
@@ -65,13 +68,17 @@ class SqliteReader(ReadOnlyLedger):
 
 
 def _is_there(path: Path) -> bool:
-    """Whether there is a file, which can be opened; `LedgerUnavailable` when it can't."""
+    """Whether there is a file, which can be read; `LedgerUnavailable` when it can't."""
     try:
-        path.open("rb").close()
+        mode = path.stat().st_mode
     except FileNotFoundError:
         return False
     except OSError as error:
         raise LedgerUnavailable(f"the ledger {path} can't be read: {error.strerror}") from error
+    if not stat.S_ISREG(mode):
+        raise LedgerUnavailable(f"the ledger {path} can't be read: it is not a file")
+    if not os.access(path, os.R_OK):  # never opened to find out: see sqlitefile
+        raise LedgerUnavailable(f"the ledger {path} can't be read: {os.strerror(errno.EACCES)}")
     return True
 
 

@@ -35,6 +35,7 @@ from paycore.ledger.groupcommit import GroupCommit
 from paycore.ledger.migrations import check_known, pending
 from paycore.ledger.mounts import network_file_system
 from paycore.ledger.session import Row, Session, Transaction
+from paycore.ledger.sqlitefile import Connection, Identity, make_private
 
 T = TypeVar("T")
 
@@ -44,6 +45,8 @@ WATCH_EVERY_S = 0.05
 
 BUSY_MAX_S = 5.0
 """How long to wait for a program that locks the file without taking turns at the lock file."""
+
+_EVENTS_AFTER = "SELECT position, payment_id FROM events WHERE position > ? ORDER BY position"
 
 _STANDING = "SELECT (SELECT max(schema) FROM meta), " + STANDING  # noqa: S608 - both are ours
 
@@ -92,21 +95,23 @@ class SqliteLedger(SqlLedger):
         wait_max_s: float = WAIT_MAX_S,
     ) -> None:
         super().__init__()
-        self.path = Path(path)
+        self.path = real_path(path)
+        self._journal = self.path.with_name(self.path.name + "-wal")
         self._wait_max_s = wait_max_s
         self._clock = LedgerClock(clock)
-        refuse_network(self.path)
         with typed_errors(self.path):
             self._lock = FileLock(self.path.with_name(self.path.name + "-lock"), wait_max_s=wait_max_s)
             try:
                 with self._lock:
+                    make_private(self.path)
                     self._writer = self._open(read_only=False)
-                    self._migrate()
+                    with self._writer as sqlite:
+                        self._migrate(sqlite)
+                    self._files = self._identify()
                 self._reader = self._open(read_only=True)
             except BaseException:
                 self._let_go()
                 raise
-        self._reading = threading.Lock()
         self._watching: threading.Thread | None = None
         self._stopping = threading.Event()
         self._commits = GroupCommit(
@@ -120,23 +125,36 @@ class SqliteLedger(SqlLedger):
 
     @contextmanager
     def _transaction(self) -> Iterator[Session]:
-        with typed_errors(self.path), self._lock:
-            self._writer.execute("BEGIN IMMEDIATE")
+        with typed_errors(self.path), self._lock, self._writer as sqlite:
+            self._check_place()
+            sqlite.execute("BEGIN IMMEDIATE")
             try:
-                yield Session(SqliteTransaction(self._writer, self._catch_up()))
-                self._writer.execute("COMMIT")
+                yield Session(SqliteTransaction(sqlite, self._catch_up(sqlite)))
+                sqlite.execute("COMMIT")
             except BaseException:
                 with suppress(sqlite3.Error):
-                    self._writer.execute("ROLLBACK")
+                    sqlite.execute("ROLLBACK")
                 raise
 
-    def _catch_up(self) -> datetime:
+    def _check_place(self) -> None:
+        """Nothing more is written to files that nobody else can find: what is at the path is another ledger."""
+        if self._identify() != self._files:
+            raise LedgerUnavailable(
+                f"the ledger {self.path} or its journal was removed or replaced while this process had it"
+                " open, so nothing more is written; end all its processes, put the file in order, start them"
+            )
+
+    def _identify(self) -> tuple[Identity | None, Identity | None]:
+        """Which files the database and its journal are; SQLite keeps both while anybody has them open."""
+        return Identity.of(self.path), Identity.of(self._journal)
+
+    def _catch_up(self, sqlite: sqlite3.Connection) -> datetime:
         """The time, not before the newest event's; refuses a ledger that was upgraded since it was opened."""
-        schema, *standing = self._writer.execute(_STANDING).fetchone()
+        schema, *standing = sqlite.execute(_STANDING).fetchone()
         check_known("sqlite", schema)
         now, step = self._clock.catch_up(Standing.of(*standing))
         if step is not None:
-            self._writer.execute(KEEP_STEP, step)
+            sqlite.execute(KEEP_STEP, step)
         return now
 
     def now(self) -> datetime:
@@ -149,8 +167,8 @@ class SqliteLedger(SqlLedger):
         """Run a read here and now: on a local file it is over in microseconds."""
         future: Future[T] = Future()
         try:
-            with typed_errors(self.path), self._reading:
-                future.set_result(work(SqliteTransaction(self._reader, self.now())))
+            with typed_errors(self.path), self._reader as sqlite:
+                future.set_result(work(SqliteTransaction(sqlite, self.now())))
         except Exception as error:  # noqa: BLE001 - the caller takes it out of the future
             future.set_exception(error)
         return future
@@ -161,66 +179,55 @@ class SqliteLedger(SqlLedger):
         # Where the ledger stands is read here, so that no change falls between `watch` and the first look.
         with typed_errors(self.path):
             connection = self._open(read_only=True)
-            (position,) = connection.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()
+            with connection as sqlite:
+                (position,) = sqlite.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()
         self._watching = threading.Thread(
             target=self._watch_others, args=(connection, position), name="paycore-watch", daemon=True
         )
         self._watching.start()
 
-    def _watch_others(self, connection: sqlite3.Connection, position: int) -> None:
+    def _watch_others(self, connection: Connection, position: int) -> None:
         """Look for commits of any process; `data_version` changes with each."""
         version = None
         while not self._stopping.wait(WATCH_EVERY_S):
             with suppress(sqlite3.Error):
-                (now_version,) = connection.execute("PRAGMA data_version").fetchone()
-                if now_version != version and self._watchers:
-                    rows = connection.execute(
-                        "SELECT position, payment_id FROM events WHERE position > ? ORDER BY position",
-                        (position,),
-                    ).fetchall()
-                    position = rows[-1][0] if rows else position
-                    self._call_watchers({payment_id for _, payment_id in rows})
+                rows: list[Row] = []
+                with connection as sqlite:
+                    (now_version,) = sqlite.execute("PRAGMA data_version").fetchone()
+                    if now_version != version and self._watchers:
+                        rows = sqlite.execute(_EVENTS_AFTER, (position,)).fetchall()
+                position = rows[-1][0] if rows else position
+                self._call_watchers({payment_id for _, payment_id in rows})
                 version = now_version
         connection.close()
 
     # --- opening and closing -------------------------------------------------------------------------
 
-    def _open(self, *, read_only: bool) -> sqlite3.Connection:
-        if not read_only:
-            # Made here, for its owner alone: a ledger holds personal data. SQLite gives its own files the same mode.
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        mode = "ro" if read_only else "rw"
-        connection = sqlite3.connect(
-            f"{self.path.absolute().as_uri()}?mode={mode}",
-            uri=True,
-            isolation_level=None,
-            check_same_thread=False,
-            timeout=min(BUSY_MAX_S, self._wait_max_s),
-            cached_statements=256,
-        )
+    def _open(self, *, read_only: bool) -> Connection:
+        connection = Connection(self.path, read_only=read_only, timeout_s=min(BUSY_MAX_S, self._wait_max_s))
+        if read_only:
+            return connection
         try:
-            if not read_only:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = FULL")
-                connection.execute("PRAGMA foreign_keys = ON")
+            with connection as sqlite:
+                sqlite.execute("PRAGMA journal_mode = WAL")
+                sqlite.execute("PRAGMA synchronous = FULL")
+                sqlite.execute("PRAGMA foreign_keys = ON")
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _migrate(self) -> None:
-        tables = {
-            name for (name,) in self._writer.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        }
+    def _migrate(self, sqlite: sqlite3.Connection) -> None:
+        tables = {name for (name,) in sqlite.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if tables and "meta" not in tables:
             raise LedgerCorrupt(f"{self.path} is a database, but not a ledger; name a file of its own")
-        self._writer.execute(
+        sqlite.execute(
             "CREATE TABLE IF NOT EXISTS meta (schema INTEGER PRIMARY KEY, sha256 TEXT NOT NULL, at INTEGER NOT NULL)"
         )
-        applied = dict(self._writer.execute("SELECT schema, sha256 FROM meta").fetchall())
+        applied = dict(sqlite.execute("SELECT schema, sha256 FROM meta").fetchall())
         for migration in pending("sqlite", applied):
             at = to_ms(self.now())
-            self._writer.executescript(
+            sqlite.executescript(
                 f"BEGIN IMMEDIATE;\n{migration.sql}\n"
                 f"INSERT INTO meta VALUES ({migration.number}, '{migration.sha256}', {at});\nCOMMIT;"
             )
@@ -230,8 +237,7 @@ class SqliteLedger(SqlLedger):
         self._stopping.set()
         if self._watching is not None and self._watching is not threading.current_thread():
             self._watching.join()
-        with self._reading:
-            self._reader.close()
+        self._reader.close()
         with typed_errors(self.path), self._lock:
             self._writer.close()
         self._lock.close()
@@ -243,13 +249,25 @@ class SqliteLedger(SqlLedger):
                 vars(self)[name].close()
 
 
-def refuse_network(path: Path) -> None:
-    kind = network_file_system(path.parent)
+def real_path(path: str | Path) -> Path:
+    """
+    Where the ledger at `path` really is, by one name for all processes: they meet at files named after it.
+
+    Raises `ConfigError` for a file that has several names, or is on a network file system.
+    """
+    real = Path(os.path.realpath(path))
+    kind = network_file_system(real.parent)
     if kind is not None:
         raise ConfigError(
-            f"the ledger {path} is on a network file system ({kind}), where locks do not hold;"
+            f"the ledger {real} is on a network file system ({kind}), where locks do not hold;"
             " put it on a local disk, or use postgresql://"
         )
+    if real.is_file() and real.stat().st_nlink > 1:
+        raise ConfigError(
+            f"the ledger {real} has a second name (a hard link), under which it could be opened as another"
+            f" ledger; find it (`find -samefile {real}`) and remove it"
+        )
+    return real
 
 
 @contextmanager

@@ -53,13 +53,13 @@ def test_disk_full_says_so_and_goes_on_once_there_is_room(path: Path) -> None:
     """Without room nothing is written, by halves either; with room again the same ledger works."""
     with closing(SqliteLedger(path, inline=True)) as ledger:
         payment = pending_payment(ledger, "order-1")
-        (pages,) = ledger._writer.execute("PRAGMA page_count").fetchone()
-        ledger._writer.execute(f"PRAGMA max_page_count = {pages}")
+        (pages,) = ledger._writer._sqlite.execute("PRAGMA page_count").fetchone()
+        ledger._writer._sqlite.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(LedgerFull, match="free some disk space") as caught:
             _begin_many(ledger, 200)
         assert caught.value.money_moved == "maybe"
         assert caught.value.who_acts == "operator"
-        ledger._writer.execute("PRAGMA max_page_count = 1000000")
+        ledger._writer._sqlite.execute("PRAGMA max_page_count = 1000000")
         assert ledger.begin(begun("order-2")).result().changed
         assert ledger.get(payment.id).result() == payment
         assert all(verdict.difference is None for verdict in verify(ledger))
@@ -126,7 +126,7 @@ def test_read_only_file_and_folder(open_folder: Path) -> None:
 def test_file_that_becomes_read_only(path: Path) -> None:
     """A ledger that loses its right to write while it is open sends nothing more, and says why."""
     with closing(SqliteLedger(path, inline=True)) as ledger:
-        ledger._writer.execute("PRAGMA query_only = ON")
+        ledger._writer._sqlite.execute("PRAGMA query_only = ON")
         with pytest.raises(LedgerReadOnly):
             ledger.begin(begun("order-1")).result()
 

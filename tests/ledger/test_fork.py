@@ -68,6 +68,9 @@ def test_child_does_not_keep_the_lock_of_a_killed_parent(tmp_path: Path) -> None
     if parent == 0:
         ledger, inside = SqliteLedger(path), threading.Event()
         payment = ledger.begin(begun("order-1")).result().payment
+        if os.fork() == 0:
+            os.write(writing, str(os.getpid()).encode())
+            time.sleep(60)
 
         def hold(_payment: Payment, _now: datetime) -> Sequence[Change]:
             inside.set()
@@ -76,9 +79,6 @@ def test_child_does_not_keep_the_lock_of_a_killed_parent(tmp_path: Path) -> None
 
         ledger.change(payment.id, hold, Source.CALLER)
         inside.wait(10)
-        if os.fork() == 0:
-            os.write(writing, str(os.getpid()).encode())
-            time.sleep(60)
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(parent, 0)
     orphan = int(os.read(reading, 32))

@@ -1,0 +1,129 @@
+"""
+This process's connections to SQLite files, kept within the rules that make other processes' locks hold.
+
+SQLite locks a file for the process as a whole (https://sqlite.org/howtocorrupt.html, sections 2.2 and 2.6):
+
+- Closing any other descriptor of the file drops all locks this process has on it. So a database that exists
+  is never opened but by SQLite; to look at it there is `stat`.
+- A forked process believes in its parent's locks and has none of them. So nothing is under way on any
+  connection while a process forks, and the child closes all of them before it can open its own.
+
+A process without its locks can't be seen by others, and the last process they see removes the journal: what
+is committed to it afterwards is lost.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import weakref
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+
+class Connection:
+    """
+    A connection to the database at `path`: `with connection as sqlite:` uses it, one thread at a time.
+
+    `path` is absolute and leads through no link. Raises `sqlite3.Error`s.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool, timeout_s: float) -> None:
+        self._using = threading.RLock()
+        with _forking:
+            self._sqlite = sqlite3.connect(
+                f"{path.as_uri()}?mode={'ro' if read_only else 'rw'}",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+                timeout=timeout_s,
+                cached_statements=256,
+            )
+            _connections.add(self)
+
+    def __enter__(self) -> sqlite3.Connection:
+        self._using.acquire()
+        return self._sqlite
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._using.release()
+
+    def close(self) -> None:
+        """Close it, once nobody uses it."""
+        with _forking, self._using:
+            _connections.discard(self)
+            self._sqlite.close()
+
+    def hold_still(self) -> None:
+        """Let nothing be under way on it until `go_on`."""
+        self._using.acquire()
+
+    def go_on(self) -> None:
+        """After `hold_still`, in the process that forked."""
+        self._using.release()
+
+    def abandon(self) -> None:
+        """After `hold_still`, in the forked process: SQLite forgets what it believes to have locked."""
+        with suppress(sqlite3.Error):
+            self._sqlite.close()
+        self._using.release()
+
+
+class Identity(NamedTuple):
+    """Which file is at a path, whatever it is called: its device and inode."""
+
+    device: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path) -> Identity | None:
+        """None where there is no file."""
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            return None
+        return cls(found.st_dev, found.st_ino)
+
+
+def make_private(path: Path) -> None:
+    """Make an empty file for its owner alone, unless there is a file; SQLite gives its own files the same mode."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+# --- forking -----------------------------------------------------------------------------------------
+
+
+_forking = threading.RLock()
+_connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+_held: list[Connection] = []
+
+
+def _before_fork() -> None:
+    _forking.acquire()
+    _held.extend(_connections)
+    for connection in _held:
+        connection.hold_still()
+
+
+def _after_fork(*, in_child: bool) -> None:
+    for connection in _held:
+        if in_child:
+            _connections.discard(connection)
+            connection.abandon()
+        else:
+            connection.go_on()
+    _held.clear()
+    _forking.release()
+
+
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=lambda: _after_fork(in_child=False),
+    after_in_child=lambda: _after_fork(in_child=True),
+)
