@@ -253,9 +253,11 @@ def real_path(path: str | Path) -> Path:
     """
     Where the ledger at `path` really is, by one name for all processes: they meet at files named after it.
 
-    Raises `ConfigError` for a file that has several names, or is on a network file system.
+    Raises `ConfigError` for a folder, and for a file that has several names or is on a network file system.
     """
     real = Path(os.path.realpath(path))
+    if real.is_dir():
+        raise ConfigError(f"the ledger {real} is a folder; name a file in it, such as {real / 'paycore.db'}")
     kind = network_file_system(real.parent)
     if kind is not None:
         raise ConfigError(
@@ -282,9 +284,9 @@ def typed_errors(path: Path) -> Iterator[None]:
             raise _full(path) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise _read_only(path) from error
-        raise LedgerUnavailable(
-            f"the ledger {path} can't be opened: {error.strerror}; check that its folder exists"
-        ) from error
+        is_nowhere = error.errno in (errno.ENOENT, errno.ENOTDIR)
+        advice = f"; check that the folder {path.parent} exists" if is_nowhere else ""
+        raise LedgerUnavailable(f"the ledger {path} can't be opened: {error.strerror}{advice}") from error
 
 
 def _full(path: Path) -> LedgerFull:

@@ -16,13 +16,13 @@ import pytest
 from paycore.errors import (
     ConfigError,
     LedgerCorrupt,
-    LedgerError,
     LedgerFull,
     LedgerReadOnly,
     LedgerUnavailable,
 )
 from paycore.ledger import mounts, open_ledger
 from paycore.ledger.audit import verify
+from paycore.ledger.reading import open_read_only
 from paycore.ledger.sqlite import SqliteLedger
 from tests.ledger.workload import begun, paid_payment, pending_payment
 
@@ -176,15 +176,17 @@ def test_damaged_file(path: Path) -> None:
 
 def test_folder_that_does_not_exist(tmp_path: Path) -> None:
     """A path into nowhere names the path."""
-    with pytest.raises(LedgerUnavailable, match=r"nowhere.*check that its folder exists"):
+    with pytest.raises(LedgerUnavailable, match=r"nowhere.*check that the folder .*/nowhere exists"):
         open_ledger(f"sqlite:///{tmp_path}/nowhere/ledger.db")
 
 
 def test_folder_in_the_file_s_place(path: Path) -> None:
-    """A folder is no ledger."""
+    """A folder is no ledger: the error says to name a file in it, and nothing is left beside it."""
     path.mkdir()
-    with pytest.raises(LedgerError):
-        SqliteLedger(path)
+    for opening in (open_ledger, open_read_only):
+        with pytest.raises(ConfigError, match=r"is a folder; name a file in it, such as .*/paycore.db"):
+            opening(f"sqlite:///{path}")
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_lock_held_by_a_stopped_process(path: Path) -> None:
