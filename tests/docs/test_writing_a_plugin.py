@@ -1,8 +1,10 @@
 """The provider that docs/writing-a-plugin.md prints is a good one: it is run as it stands there."""
 
 import re
+import subprocess
 import sys
 import types
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from paycore import Client, Money, Payment, Redirect, RefundStatus, Status
 from paycore.errors import AccountRefused, ConfigError, InvalidField, NotAuthentic, NotSupported
 from paycore.plugin import CreateOrder, Done, Rejected, Response, Unknown
 from tests.docs.acme import KEY, MERCHANT, Gateway, acme_gateway
-from tests.docs.pages import ROOT, compiled
+from tests.docs.pages import ROOT, blocks, compiled
 
 PAGE = ROOT / "docs/writing-a-plugin.md"
 CONFIG = """
@@ -168,6 +170,23 @@ def test_page_provider_says_what_is_definite(
     asked: CreateOrder = page.order
     told = page.drive(page.acme.create(asked), lambda _: Response(status=status, body=body))
     assert isinstance(told, outcome)
+
+
+def test_page_distribution_holds_the_plugin(tmp_path: Path) -> None:
+    """What the page's pyproject.toml builds is the module and its entry point, whatever folders stand beside it."""
+    (project,) = [source for _, source in blocks(PAGE, "toml") if "[project]" in source]
+    (tmp_path / "pyproject.toml").write_text(project)
+    (tmp_path / "paycore_acme.py").write_text("".join(source for _, source in blocks(PAGE, "python")))
+    for folder in ("tests", "notes"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "some.py").touch()
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", "built"]
+    subprocess.run(build, cwd=tmp_path, check=True, capture_output=True)
+    (wheel,) = (tmp_path / "built").iterdir()
+    with zipfile.ZipFile(wheel) as files:
+        assert [name for name in files.namelist() if name.endswith(".py")] == ["paycore_acme.py"]
+        entry_points = files.read("paycore_acme-0.1.0.dist-info/entry_points.txt").decode()
+    assert entry_points.split() == ["[paycore]", "acme", "=", "paycore_acme"]
 
 
 def test_page_names_every_capability() -> None:
