@@ -1,4 +1,4 @@
-"""Payments for people: a block for one, a table for many, a timeline for what happened."""
+"""Payments for people: a block for one, a timeline for what happened."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from paycore.cli.text import Style, align, clean, duration, moment, shorten, width
+from paycore.cli.text import Style, align, clean, duration, fold, moment, width
 from paycore.cli.timeline import Entry
 from paycore.domain.money import Money
 from paycore.domain.payment import Action, AppCall, Payment, QRCode, Redirect, Status, WalletCall
@@ -14,11 +14,9 @@ from paycore.domain.payment import Action, AppCall, Payment, QRCode, Redirect, S
 if TYPE_CHECKING:
     from paycore.ledger.audit import Verdict
 
-REFERENCE_COLUMNS = 32
-
 _MEANINGS = {
-    Status.CREATED: "recorded, nothing confirmed: create it again with the same reference",
-    Status.UNKNOWN: "it may or may not have arrived at the provider; `paycore query` settles it",
+    Status.CREATED: "nothing is confirmed: create it again, same reference",
+    Status.UNKNOWN: "it may have arrived: `paycore query` settles it",
     Status.PENDING: "the payer must act",
     Status.PAID: "",
     Status.FAILED: "nothing was taken",
@@ -36,7 +34,8 @@ def payment_block(payment: Payment, style: Style) -> list[str]:
         *_warnings(payment, style),
         *_action_rows(payment.action),
         ("account", f"{payment.account} ({payment.provider}, {payment.method}/{payment.channel})"),
-        ("number", _numbers(payment)),
+        ("number", payment.order_number),
+        *([("provider id", clean(payment.provider_id))] if payment.provider_id else []),
         ("created", moment(payment.created_at)),
         *_expiry(payment),
         *_refund_rows(payment, style),
@@ -61,6 +60,8 @@ def _minor(payment: Payment, minor: int) -> str:
 def _status(payment: Payment, style: Style) -> str:
     text = style.status(payment.status)
     meaning = _MEANINGS[payment.status]
+    if payment.status is Status.PENDING and _is_scanned(payment.action):
+        meaning = "the payer must scan the link below as a QR code"
     if meaning:
         text += style(f"  {meaning}", "dim")
     return text
@@ -82,25 +83,23 @@ def _action_rows(action: Action | None) -> list[tuple[str, str]]:
     match action:
         case None:
             return []
-        case Redirect(url=url, show_as="page"):
-            return [("open", clean(url))]
         case Redirect(url=url):
-            return [("show QR", clean(url))]
+            return [("qr" if _is_scanned(action) else "open", clean(url))]
         case QRCode(content=content):
-            return [("show QR", clean(content))]
+            return [("qr", clean(content))]
         case WalletCall(call=call, params=params):
             return [("call", clean(f"{call}({_pairs(params)}) on a page inside the wallet"))]
         case AppCall(order=order):
             return [("app order", clean(order))]
 
 
+def _is_scanned(action: Action | None) -> bool:
+    return isinstance(action, QRCode) or (isinstance(action, Redirect) and action.show_as == "qr")
+
+
 def _pairs(params: object) -> str:
     items = dict(params).items() if isinstance(params, dict) else ()
     return ", ".join(f"{name}={value}" for name, value in items)
-
-
-def _numbers(payment: Payment) -> str:
-    return payment.order_number + (f", the provider's {payment.provider_id}" if payment.provider_id else "")
 
 
 def _expiry(payment: Payment) -> list[tuple[str, str]]:
@@ -112,52 +111,16 @@ def _expiry(payment: Payment) -> list[tuple[str, str]]:
 
 
 def _refund_rows(payment: Payment, style: Style) -> list[tuple[str, str]]:
-    rows = []
-    for refund in payment.refunds:
-        text = f"{clean(refund.reference)}  {refund.amount}  {style.status(refund.status)}"
-        if refund.failure is not None:
-            text += "  " + clean(f"{refund.failure.code} {refund.failure.message}")
-        rows.append(("refund", text))
-    return rows
-
-
-def payment_table(payments: Sequence[Payment], style: Style) -> list[str]:
-    """One payment a line."""
-    rows = [("ID", "REFERENCE", "ACCOUNT", "AMOUNT", "STATUS", "", "CREATED")]
-    rows += [
+    rows = [
         (
-            payment.id,
-            shorten(clean(payment.reference), REFERENCE_COLUMNS),
-            payment.account,
-            str(payment.amount),
-            style.status(payment.status),
-            _flags(payment, style),
-            moment(payment.created_at),
+            clean(refund.reference),
+            str(refund.amount),
+            style.status(refund.status),
+            "" if refund.failure is None else clean(f"{refund.failure.code} {refund.failure.message}"),
         )
-        for payment in payments
+        for refund in payment.refunds
     ]
-    return _headed(rows, style, right=frozenset({3}))
-
-
-def _flags(payment: Payment, style: Style) -> str:
-    flags = []
-    if payment.review:
-        flags.append(style("review", "red", "bold"))
-    if payment.uncertain and payment.status is not Status.UNKNOWN:
-        flags.append(style("uncertain", "magenta"))
-    if payment.refunded_minor:
-        flags.append("refunded" if payment.refunded_minor >= payment.paid_minor else "partly refunded")
-    return " ".join(flags)
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], style: Style) -> list[str]:
-    """Any other table."""
-    return _headed([header, *([clean(cell) for cell in row] for row in rows)], style)
-
-
-def _headed(rows: Sequence[Sequence[str]], style: Style, *, right: frozenset[int] = frozenset()) -> list[str]:
-    head, *lines = align(rows, right=right)
-    return [style(head, "dim"), *lines]
+    return [("refund", line) for line in align(rows, right=frozenset({1}))]
 
 
 def difference_block(verdict: Verdict, style: Style) -> list[str]:
@@ -192,11 +155,5 @@ def timeline_block(entries: Sequence[Entry], style: Style, columns: int) -> list
 
 def _wrapped(head: str, words: str, columns: int) -> list[str]:
     """`words` after `head`, further lines indented as far; what has no spaces is not broken."""
-    room = max(24, columns - width(head) - 14)
-    lines = [""]
-    for word in words.split(" "):
-        if lines[-1] and width(lines[-1]) + 1 + width(word) > room:
-            lines.append("")
-        lines[-1] += f" {word}" if lines[-1] else word
-    indent = " " * width(head)
-    return [(head if index == 0 else indent) + line for index, line in enumerate(lines)]
+    first, *more = fold(words, max(24, columns - width(head) - 14))
+    return [head + first, *(" " * width(head) + line for line in more)]

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TextIO
 
 from paycore.cli.options import GlobalOptions, Unwritable
-from paycore.cli.text import Style, clean
+from paycore.cli.text import Style, clean, shorten
 
 if TYPE_CHECKING:
     from paycore.domain.events import Event
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from paycore.ledger.audit import Verdict
 
 LINES_AT_ONCE = 256
+LINES_UNKNOWN = 1000
+"""Of a window that does not tell its height."""
 
 
 class Output:
@@ -49,9 +51,10 @@ class Output:
             return
         from paycore.cli.blocks import payment_block
 
-        self.data(*payment_block(payment, self.style))
+        # The code first: whatever scrolls away is not the id, the status and the link.
         if with_qr:
             self._qr(payment)
+        self.data(*payment_block(payment, self.style))
 
     def payment_with_events(self, payment: Payment, events: Sequence[Event]) -> None:
         """One payment and its timeline."""
@@ -75,20 +78,20 @@ class Output:
 
             self.json(*(payment_document(payment) for payment in payments))
         elif payments:
-            from paycore.cli.blocks import payment_table
+            from paycore.cli.tables import payment_table
 
-            self.data(*payment_table(payments, self.style))
+            self.data(*payment_table(payments, self.style, self._columns()))
         else:
             self.say("no payments")
 
     def rows(self, header: Sequence[str], rows: Sequence[Sequence[str]], documents: Sequence[Any]) -> None:
         """A table, or the same as JSON Lines."""
-        from paycore.cli.blocks import table
+        from paycore.cli.tables import table
 
         if self.options.json:
             self.json(*documents)
         elif rows:
-            self.data(*table(header, rows, self.style))
+            self.data(*table(header, rows, self.style, self._columns()))
 
     def difference(self, verdict: Verdict) -> None:
         """Where one payment is not as its history says."""
@@ -126,14 +129,22 @@ class Output:
         action = payment.action
         if self.options.quiet or not _is_terminal(sys.stdout) or not isinstance(action, QRCode | Redirect):
             return
-        from paycore.cli.qr import draw
+        from paycore.cli.qr import BLOCKS, draw
 
+        if not _has(sys.stdout, BLOCKS):
+            self.say("this terminal lacks the characters to draw the QR code with")
+            return
         content = action.content if isinstance(action, QRCode) else action.url
-        lines = draw(content, colours=self.style.enabled, columns=shutil.get_terminal_size().columns)
+        window = _window(sys.stdout)
+        lines = draw(content, colours=self.style.enabled, columns=window.columns, lines=window.lines)
         if lines is None:
-            self.say("this terminal is too narrow for the QR code")
+            self.say("this window is too small for the QR code")
         else:
             self.data("", *lines, "")
+
+    def _columns(self) -> int | None:
+        """What fits on a line of stdout; None where it is no window."""
+        return _window(sys.stdout).columns if _is_terminal(sys.stdout) else None
 
     # --- words ---------------------------------------------------------------------------------------
 
@@ -159,7 +170,11 @@ class Output:
 
     def live(self, line: str) -> None:
         """Replace the line that moves; empty takes it away. Only where there is a terminal to move it on."""
-        if self.has_live_line and line != self._live:
+        if not self.has_live_line:
+            return
+        # One column less than there are: in the last one some terminals begin a new line.
+        line = shorten(line, _window(sys.stderr).columns - 1)
+        if line != self._live:
             self._erase()
             self._live = line  # before it is there: Ctrl-C may come in between
             _tell(line)
@@ -178,6 +193,24 @@ class Output:
 def _is_terminal(stream: TextIO | None) -> bool:
     """Whether somebody looks at it; None is a stream that was closed from the start."""
     return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _window(stream: TextIO) -> os.terminal_size:
+    """Its columns and lines."""
+    try:
+        columns, lines = os.get_terminal_size(stream.fileno())
+    except OSError:
+        columns, lines = 0, 0
+    return shutil.get_terminal_size((columns or 80, lines or LINES_UNKNOWN))
+
+
+def _has(stream: TextIO, characters: str) -> bool:
+    """Whether these can be written to it as they are."""
+    try:
+        characters.encode(stream.encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _prepare(stream: TextIO, *, is_json: bool) -> None:

@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_COLOUR_OR_CHARACTER = re.compile(rf"{_COLOUR.pattern}|.", re.DOTALL)
+
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "magenta": "35", "cyan": "36"}
 
 STATUS_COLOURS = {
@@ -46,8 +49,7 @@ def clean(text: str) -> str:
 
 def width(text: str) -> int:
     """Terminal columns `text` takes, colours not counted."""
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
-    return sum(_columns(character) for character in plain)
+    return sum(_columns(character) for character in _COLOUR.sub("", text))
 
 
 def _columns(character: str) -> int:
@@ -57,16 +59,26 @@ def _columns(character: str) -> int:
 
 
 def shorten(text: str, columns: int) -> str:
-    """`text` cut to so many columns, with an ellipsis where something is missing."""
+    """`text` cut to so many columns, with an ellipsis where something is missing; it keeps its colours."""
     if width(text) <= columns:
         return text
     kept, used = "", 0
-    for character in text:
-        used += _columns(character)
+    for piece in _COLOUR_OR_CHARACTER.findall(text):
+        used += width(piece)
         if used > columns - 1:
             break
-        kept += character
-    return kept + "…"
+        kept += piece
+    return kept + ("…\x1b[0m" if "\x1b" in kept else "…")
+
+
+def fold(words: str, columns: int) -> list[str]:
+    """`words` on as many lines of so many columns as it takes; what has no spaces is not broken."""
+    lines = [""]
+    for word in words.split(" "):
+        if lines[-1] and width(lines[-1]) + 1 + width(word) > columns:
+            lines.append("")
+        lines[-1] += f" {word}" if lines[-1] else word
+    return lines
 
 
 def align(

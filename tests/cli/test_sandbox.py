@@ -147,6 +147,7 @@ def test_fault_happens_as_often_as_asked(cli: Cli, shop: SandboxServer) -> None:
     assert (ran.code, ran.json["kind"], ran.json["times"]) == (0, "html", 2), ran
     (fault,) = shop.gateway.faults.active()
     assert (fault.path, fault.flag("recorded")) == ("/trade/v1/query", False)
-    assert cli("sandbox", "fault", "delay", "--option", "seconds=0.5", "--url", shop.url).code == 0
+    ran = cli("sandbox", "fault", "delay", "--option", "seconds=0.5", "--url", shop.url)
+    assert (ran.code, ran.out.splitlines()[0].split()[0]) == (0, "id"), ran
     wrong = cli("sandbox", "fault", "htlm", "--url", shop.url)
     assert (wrong.code, "did you mean html" in wrong.err) == (2, True), wrong

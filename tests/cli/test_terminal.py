@@ -11,7 +11,10 @@ import time
 from collections.abc import Callable
 from typing import Self
 
+import pytest
+
 from paycore.cli.qr import draw
+from paycore.cli.text import shorten, width
 from paycore.sandbox.server import SandboxServer
 from tests.cli.conftest import PAYCORE, Cli, order
 
@@ -76,11 +79,105 @@ def test_terminal_without_colours(shop: SandboxServer) -> None:
             assert "▀" in terminal.text
 
 
-def test_terminal_too_narrow_for_the_code(shop: SandboxServer) -> None:
-    """A code that does not fit is not drawn."""
-    with Terminal(*order(), COLUMNS="40") as terminal:
+def test_terminal_code_comes_before_the_payment(shop: SandboxServer) -> None:
+    """The code may scroll away, the payment's id and link may not."""
+    with Terminal(*order(), "--no-color") as terminal:
         assert terminal.end() == 0
-    assert "too narrow" in terminal.text
+    assert terminal.text.rindex("▀") < terminal.text.index("payment ")
+    assert "the payer must scan the link below as a QR code" in terminal.text
+    assert re.search(r"^qr +http", terminal.text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"COLUMNS": "40"}, "window is too small"),
+        ({"LINES": "15"}, "window is too small"),
+        ({"PYTHONIOENCODING": "ascii"}, "lacks the characters"),
+    ],
+)
+def test_terminal_without_room_for_the_code(
+    shop: SandboxServer, environment: dict[str, str], words: str
+) -> None:
+    """A code that does not fit, or has no characters to be drawn with, is not drawn."""
+    with Terminal(*order(), **environment) as terminal:
+        assert terminal.end() == 0
+    assert words in terminal.text
+    assert "▀" not in terminal.text
+    assert "??" not in terminal.text
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 100])
+def test_terminal_list_fits_the_window(cli: Cli, shop: SandboxServer, columns: int) -> None:
+    """No line is longer than the window, and ids and states are whole; a pipe gets everything."""
+    payment = cli.create("a-reference-of-32-characters-long")
+    shop.gateway.controls.pay(payment["order_number"])
+    cli("query", payment["id"])
+    cli("refund", payment["id"], "--amount", "1.00", "--reference", "back-1")
+    shop.gateway.faults.add("lose_reply")
+    cli(*order("short"))
+    with Terminal("list", COLUMNS=str(columns)) as terminal:
+        assert terminal.end() == 0
+    lines = terminal.text.splitlines()
+    assert max(width(line) for line in lines) <= columns, terminal.text
+    assert payment["id"] in lines[2]
+    assert "paid" in lines[2]
+    assert ("a-ref" in lines[2]) == (columns >= 80)
+    piped = cli("list").out
+    assert "a-reference-of-32-characters-lo…" in piped
+    assert "shop" in piped
+
+
+def test_terminal_list_of_an_ordinary_payment_is_whole_in_80_columns(cli: Cli, shop: SandboxServer) -> None:
+    """An order of ten characters: its reference, account, amount, state and time are all there."""
+    cli.create("order-1001")
+    with Terminal("list", "--no-color", COLUMNS="80") as terminal:
+        assert terminal.end() == 0
+    line = terminal.text.splitlines()[1]
+    for words in ("order-1001", "shop", "88.00 HKD", "pending"):
+        assert words in line
+    assert re.search(r"\d\d-\d\d \d\d:\d\d$", line)
+
+
+def test_terminal_accounts_fit_the_window(shop: SandboxServer) -> None:
+    """What an account offers goes on under itself."""
+    with Terminal("accounts", "--no-color", COLUMNS="60") as terminal:
+        assert terminal.end() == 0
+    head, first, second, *_ = terminal.text.splitlines()
+    assert max(width(line) for line in terminal.text.splitlines()) <= 60, terminal.text
+    assert first[head.index("OFFERS")] != " "
+    assert second[: head.index("OFFERS")].isspace()
+    assert second[head.index("OFFERS")] != " "
+
+
+def test_terminal_narrow_waiting_stays_on_its_line(cli: Cli, shop: SandboxServer) -> None:
+    """The line that moves is cut before the window's last column."""
+    payment = cli.create()
+    with Terminal("await", payment["id"], "--timeout", "0.5", COLUMNS="40") as terminal:
+        assert terminal.end() == 4
+    moved = [part for part in re.split(r"\r\x1b\[K", terminal.text) if "of 0 s" in part]
+    assert moved
+    assert all(width(part) <= 39 for part in moved), moved
+
+
+def test_refunds_stand_under_each_other(cli: Cli, shop: SandboxServer) -> None:
+    """References, amounts and states of refunds are columns."""
+    payment = cli.create()
+    shop.gateway.controls.pay(payment["order_number"])
+    cli("query", payment["id"])
+    for reference, amount in (("a", "5.00"), ("back-22", "20.00")):
+        cli("refund", payment["id"], "--reference", reference, "--amount", amount)
+    shown = cli("query", payment["id"]).out
+    rows = [line for line in shown.splitlines() if line.startswith("refund")]
+    assert len(rows) == 2
+    assert len({row.index("HKD") for row in rows}) == 1, shown
+
+
+def test_shorten_keeps_colours() -> None:
+    """Colours take no column, and end where the text is cut."""
+    coloured = "\x1b[32mpaid\x1b[0m"
+    assert shorten(coloured, 4) == coloured
+    assert shorten(coloured, 3) == "\x1b[32mpa…\x1b[0m"
 
 
 def test_terminal_waiting_moves_a_line(cli: Cli, shop: SandboxServer) -> None:
@@ -118,8 +215,9 @@ def test_ctrl_c_while_waiting_130(cli: Cli, shop: SandboxServer) -> None:
 
 def test_qr_code_holds_its_content() -> None:
     """The drawn modules are those of the code, light ones round it."""
-    lines = draw("https://shop.example", colours=False, columns=80)
+    lines = draw("https://shop.example", colours=False, columns=80, lines=40)
     assert lines is not None
     assert set("".join(lines)) <= set(" ▀▄█")
     assert set(lines[0]) == {"█"}  # without colours light modules are drawn: the quiet zone is full
-    assert draw("x" * 2000, colours=False, columns=80) is None
+    assert draw("x" * 2000, colours=False, columns=80, lines=1000) is None
+    assert draw("https://shop.example", colours=False, columns=80, lines=len(lines) - 2) is None

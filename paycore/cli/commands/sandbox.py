@@ -15,6 +15,7 @@ from paycore.cli.options import GlobalOptions, UsageProblem
 from paycore.cli.output import Output
 from paycore.cli.sandboxes import URL, explain_import, find_sandbox, order_path, post
 from paycore.cli.session import open_records
+from paycore.cli.text import align, clean
 
 if TYPE_CHECKING:
     from paycore.domain.payment import Payment
@@ -91,7 +92,7 @@ def _announce(output: Output, provider: str, ready: Mapping[str, str]) -> None:
         return
     output.data(*(f"{name}: {value}" for name, value in ready.items()), "", "# paycore.toml")
     output.data(*snippet("sandbox", provider, ready), "")
-    output.say(f"{provider} sandbox at {ready['url']}: open it to see orders; Ctrl-C ends it")
+    output.say(f"open {ready['url']} to see the orders; Ctrl-C ends the sandbox")
 
 
 def snippet(name: str, provider: str, ready: Mapping[str, str]) -> list[str]:
@@ -203,4 +204,4 @@ def _show(output: Output, answer: Any) -> None:
     facts = {
         key: value for key, value in answer.items() if isinstance(value, str | int | float) and value != ""
     }
-    output.rows(("", ""), [[key, str(value)] for key, value in facts.items()], [answer])
+    output.data(*align([[key, clean(str(value))] for key, value in facts.items()]))

@@ -202,6 +202,26 @@ def test_verify_forged_with_fitting_hashes_says_it_can_not_have_happened(
     assert cli("ledger", "export").code == 0
 
 
+def test_ids_that_are_no_text_are_differences_and_not_the_end(cli: Cli, ledger: SqlLedger) -> None:
+    """What is behind an id nobody can read is read too, and once: in the middle, at the end and twice alike."""
+    ids = sorted(whole_life(ledger, f"order-{n}") for n in range(4))
+    with closing(sqlite3.connect("paycore.db")) as shell:
+        for payment_id, raw in zip(
+            ids, (b"\x00\xff", ids[1].encode() + b"\xff", b"\xff", ids[3].encode()), strict=True
+        ):
+            shell.execute("UPDATE payments SET id = CAST(? AS TEXT) WHERE id = ?", (raw, payment_id))
+        shell.commit()
+    ran = cli("ledger", "verify", "--json")
+    assert ran.code == 9, ran
+    assert lines(ran)[-1]["payments"] >= 4
+    assert [line["payment_id"] for line in lines(ran)[:-1]].count("\ufffd") == 1
+    exported = cli("ledger", "export")
+    assert exported.code == 0, exported
+    assert [line["type"] for line in lines(exported)].count("payment") == 4
+    ran = cli("list")
+    assert (ran.code, ran.err.count("\n")) == (0, 0) or "ledger verify" in ran.err, ran
+
+
 def test_verify_can_not_write(database: Database) -> None:
     """A ledger that is opened to be read takes no statement that writes."""
     database.open().close()

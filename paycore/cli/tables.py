@@ -1,0 +1,112 @@
+"""Tables: one payment a line, or whatever else comes in rows, fitted to the window they are looked at in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC
+from typing import NamedTuple
+
+from paycore.cli.text import Style, align, clean, fold, moment, shorten, width
+from paycore.domain.payment import Payment, Status
+
+REFERENCE_MAX = 32
+REFERENCE_MIN = 8
+"""Columns a reference has: the second where the window is narrow."""
+
+LAST_MIN = 16
+"""Columns the last column needs for its words to be put under each other."""
+
+
+class _Column(NamedTuple):
+    head: str
+    cell: Callable[[Payment, Style], str]
+
+
+def _flags(payment: Payment, style: Style) -> str:
+    flags = []
+    if payment.review:
+        flags.append(style("review", "red", "bold"))
+    if payment.uncertain and payment.status is not Status.UNKNOWN:
+        flags.append(style("uncertain", "magenta"))
+    if payment.refunded_minor:
+        flags.append("refunded" if payment.refunded_minor >= payment.paid_minor else "partly refunded")
+    return " ".join(flags)
+
+
+_ID = _Column("ID", lambda payment, _: payment.id)
+_REFERENCE = _Column("REFERENCE", lambda payment, _: shorten(clean(payment.reference), REFERENCE_MAX))
+_ACCOUNT = _Column("ACCOUNT", lambda payment, _: payment.account)
+_AMOUNT = _Column("AMOUNT", lambda payment, _: str(payment.amount))
+_STATUS = _Column("STATUS", lambda payment, style: style.status(payment.status))
+_FLAGS = _Column("", _flags)
+_CREATED = _Column("CREATED", lambda payment, _: moment(payment.created_at))
+_BRIEFLY = _Column("CREATED UTC", lambda payment, _: f"{payment.created_at.astimezone(UTC):%m-%d %H:%M}")
+
+# From all there is to say to what a narrow window has room for.
+_LAYOUTS = (
+    (_ID, _REFERENCE, _ACCOUNT, _AMOUNT, _STATUS, _FLAGS, _CREATED),
+    (_ID, _REFERENCE, _ACCOUNT, _AMOUNT, _STATUS, _FLAGS, _BRIEFLY),
+    (_ID, _REFERENCE, _AMOUNT, _STATUS, _FLAGS, _BRIEFLY),
+    (_ID, _REFERENCE, _AMOUNT, _STATUS, _FLAGS),
+    (_ID, _STATUS, _FLAGS),
+    (_ID, _STATUS),
+)
+
+
+def payment_table(payments: Sequence[Payment], style: Style, columns: int | None) -> list[str]:
+    """One payment a line, with as much as so many columns take; None where nobody looks through a window."""
+    if columns is None:
+        return _laid_out(_LAYOUTS[0], payments, style, columns)
+    has_flags = any(_flags(payment, style) for payment in payments)
+    lines: list[str] = []
+    for layout in _LAYOUTS:
+        said = [column for column in layout if has_flags or column is not _FLAGS]
+        lines = _laid_out(said, payments, style, columns)
+        if _width(lines) <= columns:
+            break
+    return lines
+
+
+def _laid_out(
+    layout: Sequence[_Column], payments: Sequence[Payment], style: Style, columns: int | None
+) -> list[str]:
+    """The table of these columns; references give way where it is too wide."""
+    rows = [[column.cell(payment, style) for column in layout] for payment in payments]
+    rows.insert(0, [column.head for column in layout])
+    right = frozenset({layout.index(_AMOUNT)} if _AMOUNT in layout else ())
+    lines = align(rows, right=right)
+    if columns is not None and _REFERENCE in layout:
+        place = layout.index(_REFERENCE)
+        longest = max(width(row[place]) for row in rows)
+        room = max(REFERENCE_MIN, longest - max(0, _width(lines) - columns))
+        lines = align(
+            [[*row[:place], shorten(row[place], room), *row[place + 1 :]] for row in rows], right=right
+        )
+    return _headed(lines, style)
+
+
+def table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], style: Style, columns: int | None
+) -> list[str]:
+    """Any other table; in a window the last column's words go on under each other."""
+    cleaned = [header, *([clean(cell) for cell in row] for row in rows)]
+    lines = align(cleaned)
+    indent = _width(lines) - max(width(row[-1]) for row in cleaned)
+    if columns is not None and _width(lines) > columns and columns - indent >= LAST_MIN:
+        lines = align([part for row in cleaned for part in _parts(row, columns - indent)])
+    return _headed(lines, style)
+
+
+def _parts(row: Sequence[str], room: int) -> list[list[str]]:
+    """A row as several, with what its last cell has no room for under it."""
+    first, *more = fold(row[-1], room)
+    return [[*row[:-1], first], *([""] * (len(row) - 1) + [line] for line in more)]
+
+
+def _headed(lines: Sequence[str], style: Style) -> list[str]:
+    head, *rest = lines
+    return [style(head, "dim"), *rest]
+
+
+def _width(lines: Sequence[str]) -> int:
+    return max(width(line) for line in lines)
