@@ -6,9 +6,11 @@ Anything of a wrong type or out of its bounds is an `InvalidField` that names th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from paycore.domain.payment import Status
+from paycore.domain.wire import Notification
 from paycore.engine.requests import check_text
 from paycore.errors import InvalidField
 from paycore.ledger.api import Filter
@@ -40,6 +42,27 @@ def checked_name(account: str | None, reference: str) -> tuple[str | None, str]:
         check_text("account", account)
     check_text("reference", reference)
     return account, reference
+
+
+def checked_account(account: str) -> str:
+    """The account's name, when it is text."""
+    check_text("account", account)
+    return account
+
+
+def checked_notification(now: datetime, body: bytes, headers: Mapping[str, str], query: str) -> Notification:
+    """What arrived at `now`, header names in lower case. Whether it can be taken is another question."""
+    if not isinstance(body, bytes):
+        raise InvalidField("body", f"must be the raw bytes, not {type(body).__name__}")
+    if not isinstance(query, str):
+        raise InvalidField("query", f"must be the raw query string, not {type(query).__name__}")
+    if not hasattr(headers, "items"):  # frameworks have mappings of their own, which are no `Mapping`
+        raise InvalidField("headers", f"must be a mapping of names to texts, not {type(headers).__name__}")
+    fields = dict(headers.items())
+    if not all(isinstance(text, str) for field in fields.items() for text in field):
+        raise InvalidField("headers", "must have texts as names and values")
+    lower = {name.lower(): value for name, value in fields.items()}
+    return Notification(body=body, headers=lower, query=query, received_at=now)
 
 
 def checked_filter(

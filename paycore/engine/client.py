@@ -13,9 +13,16 @@ from typing import Self
 from paycore.domain.events import Event
 from paycore.domain.money import Money
 from paycore.domain.payment import Payment, Status
-from paycore.domain.wire import Notification, Reply
+from paycore.domain.wire import Reply
 from paycore.engine.accounts import Accounts
-from paycore.engine.arguments import checked_filter, checked_id, checked_name, checked_wait
+from paycore.engine.arguments import (
+    checked_account,
+    checked_filter,
+    checked_id,
+    checked_name,
+    checked_notification,
+    checked_wait,
+)
 from paycore.engine.attempts import Attempts
 from paycore.engine.bridge import Bridge
 from paycore.engine.commands import Commands
@@ -56,11 +63,6 @@ def _open(config: Config) -> SqlLedger:
         error.__cause__ = error.__context__ = None
         failure = error.with_traceback(None)
     raise failure from None
-
-
-def _notification(now: datetime, body: bytes, headers: Mapping[str, str], query: str) -> Notification:
-    lower = {name.lower(): value for name, value in headers.items()}
-    return Notification(body=body, headers=lower, query=query, received_at=now)
 
 
 def _only(found: tuple[Payment, ...], reference: str) -> Payment:
@@ -191,8 +193,8 @@ class Client:
         asks the provider, in the background: its answer moves it. Raises `NotAuthentic` or
         `MalformedNotification`: nothing changed, answer with an error.
         """
-        notification = _notification(self._core.ledger.now(), body, headers, query)
-        received = self._runner.run(self._core.commands.receive(account, notification))
+        notification = checked_notification(self._core.ledger.now(), body, headers, query)
+        received = self._runner.run(self._core.commands.receive(checked_account(account), notification))
         if received.to_confirm:
             self._look_after()
             self._waiter.wanted.confirm(received.to_confirm)
@@ -337,8 +339,8 @@ class AsyncClient:
         self, account: str, *, body: bytes, headers: Mapping[str, str], query: str = ""
     ) -> Reply:
         """See `Client.receive`."""
-        notification = _notification(self._core.ledger.now(), body, headers, query)
-        received = await self._runner.run(self._core.commands.receive(account, notification))
+        notification = checked_notification(self._core.ledger.now(), body, headers, query)
+        received = await self._runner.run(self._core.commands.receive(checked_account(account), notification))
         if received.to_confirm:
             self._look_after()
             self._waiter.wanted.confirm(received.to_confirm)

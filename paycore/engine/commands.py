@@ -34,7 +34,6 @@ from paycore.engine.requests import (
 from paycore.engine.settling import Settling, product_of
 from paycore.engine.transport import Deadline
 from paycore.errors import (
-    InvalidField,
     MalformedNotification,
     NotificationError,
     ReferenceConflict,
@@ -214,8 +213,6 @@ class Commands:
 
 def _check_arrived(notification: Notification) -> None:
     """Refuse what could not be kept, before anybody looks at it."""
-    if not isinstance(notification.body, bytes):
-        raise InvalidField("body", f"must be the raw bytes, not {type(notification.body).__name__}")
     heads = notification.query + "".join(name + value for name, value in notification.headers.items())
     if "\x00" in heads:
         raise MalformedNotification("a header or the query string has a NUL character")

@@ -117,6 +117,23 @@ def test_find_by_no_text_is_refused(till: Till, field: str, wrong: Mapping[str, 
         till.find("x" * 200)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("account", value) for value in (None, 5, b"toy")),
+        *(("body", value) for value in (None, "{}", {}, bytearray(b"{}"))),
+        *(("headers", value) for value in (None, [("a", "b")], {"a": b"b"}, {b"a": "b"}, {"a": None})),
+        *(("query", value) for value in (None, b"a=b", {})),
+    ],
+)
+def test_receive_with_a_wrong_type_is_refused(till: Till, field: str, value: object) -> None:
+    """What a web framework may hand over in place of bytes and texts is named, not guessed at."""
+    given: dict[str, Any] = {"account": "toy", "body": b"{}", "headers": {}, "query": "", field: value}
+    with pytest.raises(InvalidField) as caught:
+        till.do("receive", given.pop("account"), **given)
+    assert caught.value.field == field
+
+
 def test_list_takes_a_status_or_its_word(till: Till) -> None:
     """`list(status="paid")` is what anybody would write."""
     paid, pending = till.create("order-1", channel="card"), till.create("order-2")
