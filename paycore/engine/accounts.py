@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from paycore.domain.provider import Capabilities, Provider, Secret
-from paycore.engine.config import Config, resolve_base_url, resolve_settings
+from paycore.engine.config import AccountConfig, Config, resolve_base_url, resolve_settings
 from paycore.engine.contract import ask
 from paycore.engine.plugins import Plugins
 from paycore.engine.secrecy import secrets_in
@@ -62,7 +62,7 @@ class Accounts:
 
     def _make(self, name: str) -> Account:
         account = self.config.accounts[name]
-        kind = self.plugins.provider(account.provider)
+        kind = self._provider(account)
         settings = resolve_settings(account, kind.info, self.config.path, self._environment)
         unmade = _Unmade(name, kind.info.name, account.mode == "live", secrets_in(settings))
 
@@ -84,6 +84,13 @@ class Accounts:
             is_live=unmade.is_live,
             secrets=unmade.secrets,
         )
+
+    def _provider(self, account: AccountConfig) -> type[Provider]:
+        try:
+            return self.plugins.provider(account.provider)
+        except ConfigError as error:
+            problem = error.message
+        raise ConfigError(f"{self.config.path}: accounts.{account.name}.provider: {problem}")
 
 
 class _Unmade(NamedTuple):

@@ -93,6 +93,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 def find_config(path: str | Path | None = None, environment: Mapping[str, str] = os.environ) -> Path:
     """Where the configuration is; `ConfigError` naming every place that was looked at."""
     if path is not None:
+        if not isinstance(path, str | os.PathLike):
+            raise ConfigError(f"config: must be the path of a file, not {type(path).__name__}")
         return _existing(Path(path), "--config")
     if environment.get("PAYCORE_CONFIG"):
         return _existing(Path(environment["PAYCORE_CONFIG"]), "PAYCORE_CONFIG")
