@@ -56,19 +56,24 @@ def create_request(
     fields: Mapping[str, Any], auth_code: str | None, extra: Mapping[str, str] | None
 ) -> CreateRequest:
     """What a caller of `create()` gave; `InvalidField` names what is of a wrong type."""
-    for field in ("reference", "method", "channel"):
-        check_text(field, fields[field])
-    check_money(fields["amount"])
     for field, value in fields.items():
-        if field not in ("amount", "expires_in_s") and value is not None:
+        if field == "amount":
+            check_money(value)
+        elif value is None and field not in ("reference", "method", "channel"):
+            continue
+        elif field == "expires_in_s":
+            _check_whole(field, value)
+        else:
             check_text(field, value)
-    if fields["expires_in_s"] is not None and type(fields["expires_in_s"]) is not int:
-        kind = type(fields["expires_in_s"]).__name__
-        raise InvalidField("expires_in_s", f"must be a whole number of seconds, not {kind}")
     if auth_code is not None:
         check_text("auth_code", auth_code)
     code = None if auth_code is None else Secret(auth_code)
     return CreateRequest(auth_code=code, extra=_extra({} if extra is None else extra), **fields)
+
+
+def _check_whole(field: str, seconds: object) -> None:
+    if type(seconds) is not int:
+        raise InvalidField(field, f"must be a whole number of seconds, not {type(seconds).__name__}")
 
 
 def _extra(extra: Mapping[str, str]) -> dict[str, str]:
