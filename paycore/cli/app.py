@@ -66,7 +66,9 @@ def run(arguments: Sequence[str]) -> int:
         code = root().main(args=list(arguments) or ["--help"], prog_name="paycore", standalone_mode=False)
     except _UsageError as error:
         where = error.ctx.command_path if error.ctx is not None else "paycore"
-        raise UsageProblem(f"{error.format_message().rstrip('.')}; see `{where} --help`") from None
+        message = error.format_message().rstrip(".")
+        link = " See" if message.endswith("?") else "; see"
+        raise UsageProblem(f"{message}{link} `{where} --help`") from None
     return int(code or 0)
 
 
@@ -108,10 +110,13 @@ def _global_options(
     """Hold the declarations every command shares."""
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        Output(GlobalOptions()).data(f"paycore {__version__}")
-        raise typer.Exit
+def _show_version(options: GlobalOptions) -> int:
+    output = Output(options)
+    if options.json:
+        output.json({"version": __version__})
+    else:
+        output.data(f"paycore {__version__}")
+    return exits.Exit.DONE
 
 
 def _show_help(context: Any, _option: object, wanted: bool) -> None:
@@ -121,10 +126,7 @@ def _show_help(context: Any, _option: object, wanted: bool) -> None:
 
 
 def _version_option(
-    *,
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_show_version)
-    ] = False,
+    *, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
 ) -> None:
     """Hold the declaration."""
 
@@ -136,12 +138,22 @@ def _parameters(function: Callable[..., object]) -> list[Any]:
 class _TakesGlobals:
     """Takes the global options out of a command's parameters and keeps them for whoever is below."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse an option that says two things: the last one to win may be the wrong one."""
+        _, _, given = self.make_parser(ctx).parse_args(args=list(args))  # type: ignore[attr-defined]
+        for number, option in enumerate(given):
+            may_repeat = getattr(option, "multiple", False) or getattr(option, "is_flag", False)
+            if option in given[:number] and not may_repeat:
+                raise UsageProblem(f"{option.opts[0]} is given more than once; say which one is meant")
+        return super().parse_args(ctx, args)  # type: ignore[misc,no-any-return]
+
     def invoke(self, ctx: Any) -> Any:
         """Merge what was given on this level over what was given before the word."""
         given = {name: ctx.params.pop(name) for name in NAMES if name in ctx.params}
         given = {name: value for name, value in given.items() if value not in (None, False)}
-        ctx.params.pop("version", None)
         ctx.obj = msgspec.structs.replace(options_of(ctx), **given)
+        if ctx.params.pop("version", False):
+            return _show_version(ctx.obj)
         try:
             return super().invoke(ctx)  # type: ignore[misc]
         except KeyboardInterrupt:

@@ -48,7 +48,12 @@ def find_sandbox(options: GlobalOptions, provider: str, output: Output) -> Sandb
         sandbox: Sandbox = known[provider]
         return sandbox
     failed = "".join(f"; {failure.plugin} failed: {failure.error}" for failure in plugins.failures)
-    message = f"no plugin offers a sandbox for {provider!r}; there are: {', '.join(sorted(known)) or 'none'}"
+    if not known:
+        raise ConfigError(
+            "no plugin that is installed offers a sandbox; a provider's comes with its plugin:"
+            f" pip install paycore-qfpay-alipay{failed}"
+        )
+    message = f"no plugin offers a sandbox for {provider!r}; there are: {', '.join(sorted(known))}"
     if failed:
         raise ConfigError(message + failed)
     raise UsageProblem(message)
@@ -93,11 +98,16 @@ def post(url: str, path: str, document: Mapping[str, object] | None = None) -> A
 def _refusal(answer: Any, url: str) -> str:
     if not isinstance(answer, dict) or "error" not in answer:
         return f"the sandbox at {url} refused"
-    return ": ".join(str(answer[key]) for key in ("error", "hint") if answer.get(key))
+    words = ": ".join(str(answer[key]) for key in ("error", "hint") if answer.get(key))
+    if answer["error"] == "unknown order":
+        words += "; a payment of the ledger is named by its id, or by --reference"
+    return words
 
 
 def order_path(number: str, verb: str) -> str:
     """The control endpoint that lets an order's payer do something."""
     if not _NUMBER.fullmatch(number):
-        raise UsageProblem(f"NUMBER: {number!r} is neither an order's number nor a payment's id")
+        raise UsageProblem(
+            f"NUMBER: {number!r} is neither an order's number nor a payment's id; see --reference"
+        )
     return f"/_sandbox/orders/{number}/{verb}"

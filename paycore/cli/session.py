@@ -51,11 +51,12 @@ def look_up(
 
 
 def identify(pay: Client, options: GlobalOptions, payment_id: str | None, reference: str | None) -> Payment:
-    """The same, through a client."""
+    """The same where a client has the ledger open."""
     check_identity(payment_id, reference)
     if payment_id is not None:
         return pay.get(payment_id)
-    return pay.find(str(reference), account=options.account)
+    with open_records(options) as ledger:
+        return look_up(ledger, options, None, reference)
 
 
 def recorded_id(options: GlobalOptions, payment_id: str | None, reference: str | None) -> str:

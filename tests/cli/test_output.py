@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from paycore import __version__
 from paycore.sandbox.server import SandboxServer
 from tests.cli.conftest import PAYCORE, Cli, order
 
@@ -115,6 +116,28 @@ def test_global_options_are_in_every_help(cli: Cli) -> None:
     assert cli().out == cli("--help").out
 
 
+def test_version_as_json(cli: Cli) -> None:
+    """`--version` keeps to JSON where that is asked for."""
+    assert cli("--version").out == f"paycore {__version__}\n"
+    assert cli("--version", "--quiet").out == f"paycore {__version__}\n"
+    for words in (["--version", "--json"], ["--json", "--version"]):
+        ran = cli(*words)
+        assert (ran.code, ran.json) == (0, {"version": __version__}), ran
+
+
+def test_unknown_word_is_guessed_in_whole_sentences(cli: Cli) -> None:
+    """The guess ends in its question mark, and where to look follows."""
+    ran = cli("creat")
+    assert ran.err == "error: No such command 'creat'. Did you mean 'create'? See `paycore --help`\n", ran
+
+
+def test_options_that_may_repeat(cli: Cli, shop: SandboxServer) -> None:
+    """Flags, and options that collect, are said as often as one likes."""
+    assert cli("list", "--json", "--json").code == 0
+    ran = cli(*order(), "--extra", "limit_pay=no_credit", "--extra", "limit_pay=no_credit")
+    assert (ran.code, "--extra: limit_pay is given twice" in ran.err) == (2, True), ran
+
+
 def test_words_go_to_stderr_and_quiet_ends_them(cli: Cli, shop: SandboxServer) -> None:
     """Words never mix with data; --quiet and --json leave the data alone."""
     payment = cli.create()
@@ -142,7 +165,9 @@ def test_reference_on_two_accounts_needs_the_account(cli: Cli, shop: SandboxServ
     Path("paycore.toml").write_text('default_account = "shop"\n' + text + second, encoding="utf-8")
     first, other = cli.create("same"), cli.create("same", "--account", "till")
     assert first["id"] != other["id"]
-    assert cli("show", "--reference", "same").code == 2
+    for word in ("show", "query", "await"):
+        ran = cli(word, "--reference", "same")
+        assert (ran.code, "each of shop, till; add --account" in ran.err) == (2, True), ran
     assert cli("show", "--reference", "same", "--account", "till", "--json").json["id"] == other["id"]
     assert cli("query", "--reference", "same", "--account", "shop", "--json").json["id"] == first["id"]
 

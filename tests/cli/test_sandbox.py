@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import pytest
 
+from paycore.engine.plugins import Plugins
 from paycore.sandbox.server import SandboxServer
 from tests.cli.conftest import PAYCORE, Cli, order, write_config
 
@@ -108,11 +109,15 @@ def test_serve_without_the_extra_says_how_to_get_it() -> None:
     assert "pip install 'paycore[sandbox]'" in done.stderr
 
 
-@pytest.mark.parametrize("by", ["id", "order_number"])
-def test_pay_by_our_id_or_the_number(cli: Cli, shop: SandboxServer, by: str) -> None:
-    """The payer pays, named by our payment id (the ledger knows number and gateway) or by the order's number."""
+@pytest.mark.parametrize("by", ["id", "reference", "order_number"])
+def test_pay_by_our_id_our_reference_or_the_number(cli: Cli, shop: SandboxServer, by: str) -> None:
+    """The payer pays, named as the ledger knows the payment (and its gateway) or by the order's number."""
     payment = cli.create()
-    words = [payment[by]] if by == "id" else [payment[by], "--url", shop.url]
+    words = {
+        "id": [payment["id"]],
+        "reference": ["--reference", "order-1"],
+        "order_number": [payment["order_number"], "--url", shop.url],
+    }[by]
     ran = cli("sandbox", "pay", *words, "--json")
     assert (ran.code, ran.json["state"], ran.json["charges"]) == (0, "paid", 1), ran
     assert cli("query", payment["id"], "--json").json["status"] == "paid"
@@ -132,6 +137,28 @@ def test_pay_unknown_number_2(cli: Cli, shop: SandboxServer) -> None:
     ran = cli("sandbox", "pay", "NOBODY", "--url", shop.url)
     assert (ran.code, ran.err.count("\n"), "unknown order" in ran.err) == (2, 1, True), ran
     assert cli("sandbox", "pay", "../stats", "--url", shop.url).code == 2
+
+
+def test_pay_by_a_reference_that_is_none_2(cli: Cli, shop: SandboxServer) -> None:
+    """A reference in the place of a number is told from one; an unknown one is refused as everywhere."""
+    ran = cli("sandbox", "pay", "order-2", "--url", shop.url)
+    assert (ran.code, "named by its id, or by --reference" in ran.err) == (2, True), ran
+    assert cli("sandbox", "pay", "--reference", "order-2").code == 2
+    cli.create()
+    ran = cli("sandbox", "decline", "--reference", "order-2")
+    assert (ran.code, ran.err) == (2, "error: no payment has the reference 'order-2'\n"), ran
+    for words in ([], ["order-1", "--reference", "order-1"]):
+        ran = cli("sandbox", "pay", *words)
+        assert (ran.code, "by its NUMBER or by --reference" in ran.err) == (2, True), ran
+
+
+def test_no_sandbox_installed_6(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no plugin offers a sandbox, one line says what to install."""
+    monkeypatch.setattr(Plugins, "sandboxes", lambda _self: {})
+    for words in ("sandbox serve qfpay-alipay", "demo"):
+        ran = cli(*words.split())
+        assert (ran.code, ran.err.count("\n")) == (6, 1), ran
+        assert "pip install paycore-qfpay-alipay" in ran.err
 
 
 def test_pay_no_sandbox_there_7(cli: Cli) -> None:

@@ -10,11 +10,12 @@ import typer
 
 from paycore.cli.app import options_of
 from paycore.cli.commands.payments import pairs
+from paycore.cli.commands.records import Reference
 from paycore.cli.exits import Exit
 from paycore.cli.options import GlobalOptions, UsageProblem
 from paycore.cli.output import Output
 from paycore.cli.sandboxes import URL, explain_import, find_sandbox, order_path, post
-from paycore.cli.session import open_records
+from paycore.cli.session import look_up, open_records
 from paycore.cli.text import align, clean
 
 if TYPE_CHECKING:
@@ -25,7 +26,12 @@ Url = Annotated[
     typer.Option(metavar="URL", help=f"The running gateway; else the payment's account, or {URL}."),
 ]
 Number = Annotated[
-    str, typer.Argument(metavar="NUMBER", help="A number the provider knows the order by, or a payment's id.")
+    str | None,
+    typer.Argument(
+        metavar="NUMBER",
+        help="A number the provider knows the order by, or a payment's id.",
+        show_default=False,
+    ),
 ]
 
 
@@ -115,23 +121,42 @@ def _toml(text: str) -> str:
     return json.dumps(text)
 
 
-def pay(context: typer.Context, number: Number, *, url: Url = None) -> int:
+def pay(
+    context: typer.Context, number: Number = None, *, reference: Reference = None, url: Url = None
+) -> int:
     """Let the payer of an order pay."""
-    return _act(options_of(context), number, url, "pay")
+    return _act(options_of(context), _order(options_of(context), number, reference), url, "pay")
 
 
-def decline(context: typer.Context, number: Number, *, url: Url = None) -> int:
+def decline(
+    context: typer.Context, number: Number = None, *, reference: Reference = None, url: Url = None
+) -> int:
     """Let the payer of an order refuse for good."""
-    return _act(options_of(context), number, url, "decline")
+    return _act(options_of(context), _order(options_of(context), number, reference), url, "decline")
 
 
-def _act(options: GlobalOptions, number: str, url: str | None, verb: str) -> int:
-    payment = _payment(options, number)
-    if payment is not None:
-        number = payment.order_number
-        url = url or _gateway_of(options, payment)
+def _act(options: GlobalOptions, order: Payment | str, url: str | None, verb: str) -> int:
+    if isinstance(order, str):
+        number = order
+    else:
+        number, url = order.order_number, url or _gateway_of(options, order)
     _show(Output(options), post(url or URL, order_path(number, verb)))
     return Exit.DONE
+
+
+def _order(options: GlobalOptions, number: str | None, reference: str | None) -> Payment | str:
+    """The payment whose payer is meant, or the number of an order that no ledger here knows."""
+    from paycore.errors import LedgerMissing, NotFound
+
+    if (number is None) == (reference is None):
+        raise UsageProblem("name the order by its NUMBER or by --reference, not by both or neither")
+    if number is not None:
+        return _payment(options, number) or number
+    try:
+        with open_records(options) as ledger:
+            return look_up(ledger, options, None, reference)
+    except LedgerMissing as missing:
+        raise NotFound(f"there is no such payment: {missing.message}") from missing
 
 
 def _payment(options: GlobalOptions, payment_id: str) -> Payment | None:
@@ -175,7 +200,7 @@ def fault(
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="An option of this kind of fault; may be repeated."),
     ] = None,
-    url: Url = None,
+    url: Annotated[str | None, typer.Option(metavar="URL", help=f"The running gateway; else {URL}.")] = None,
 ) -> int:
     """Let something go wrong with the next requests."""
     extras = {key: _value(text) for key, text in pairs("--option", option or ()).items()}
