@@ -33,7 +33,7 @@ from paycore.engine.effects import InLedger, Program, UntilChanged
 from paycore.engine.plugins import Plugins
 from paycore.engine.requests import provider_order
 from paycore.engine.transport import Deadline
-from paycore.errors import AccountRefused, IncompleteReply, LedgerError, MaybeSent, NotSent, PaycoreError
+from paycore.errors import AccountRefused, IncompleteReply, MaybeSent, NotSent, PaycoreError
 from paycore.ledger.api import Committed, Decide
 
 P = ParamSpec("P")
@@ -143,7 +143,7 @@ class Attempts:
         """What came of sending; a ledger that can't take it leaves the operation to be settled later."""
         try:
             return (yield from self.change(payment_id, decide, Source.REPLY)).payment
-        except LedgerError as error:
+        except PaycoreError as error:
             error.payment_id = payment_id
             error.money_moved = "maybe" if may_have_moved else error.money_moved
             raise

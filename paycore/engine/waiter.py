@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 
 from paycore.engine.bridge import Bridge
+from paycore.errors import LedgerUnavailable
 from paycore.ledger.api import Ledger
 
 
@@ -22,12 +23,16 @@ class Hub:
     def __init__(self) -> None:
         self._calls: dict[str, list[Callable[[], None]]] = {}
         self._lock = threading.Lock()
+        self._is_over = False
 
     @contextmanager
     def subscribed(self, payment_id: str, wake: Callable[[], None]) -> Iterator[None]:
-        """Call `wake` at every change of this payment, inside the block."""
+        """Call `wake` at every change of this payment, inside the block; and once nothing more can be heard of."""
         with self._lock:
             self._calls.setdefault(payment_id, []).append(wake)
+            is_over = self._is_over
+        if is_over:
+            wake()
         try:
             yield
         finally:
@@ -43,6 +48,18 @@ class Hub:
             calls = [call for payment_id in changed for call in self._calls.get(payment_id, ())]
         for call in calls:
             call()
+
+    def close(self) -> None:
+        """Wake everybody: nobody looks after what they wait for any more."""
+        with self._lock:
+            self._is_over = True
+            waiting = tuple(self._calls)
+        self.wake(waiting)
+
+    def check_open(self) -> None:
+        """`LedgerUnavailable` once it is over: nothing more is heard of any change."""
+        if self._is_over:
+            raise LedgerUnavailable("the client was closed meanwhile; wait again with one that is open")
 
 
 class Wanted:
@@ -105,12 +122,17 @@ class Waiter:
         self.wanted = Wanted(self._begun.set)
 
     def until_changed(self, payment_id: str, version: int, timeout_s: float) -> None:
-        """Until this payment is no longer at `version`, at most `timeout_s`."""
+        """
+        Until this payment is no longer at `version`, at most `timeout_s`.
+
+        Raises `LedgerUnavailable` when it is closed meanwhile.
+        """
         self._watch()
         woken = threading.Event()
         with self._hub.subscribed(payment_id, woken.set):
             if self._ledger.get(payment_id).result().version == version:
                 woken.wait(timeout_s)
+        self._hub.check_open()
 
     def until_wanted(self, timeout_s: float | None) -> bool:
         """Until somebody begins to wait, at most `timeout_s`; False once there will be no more."""
@@ -124,9 +146,10 @@ class Waiter:
                 self._stop_watching = self._ledger.watch(self._hub.wake)
 
     def close(self) -> None:
-        """Stop watching, and let `until_wanted` say that it is over."""
+        """Stop watching, end every wait, and let `until_wanted` say that it is over."""
         self._closed = True
         self._begun.set()
+        self._hub.close()
         if self._stop_watching is not None:
             self._stop_watching()
 
@@ -144,7 +167,7 @@ class AsyncWaiter:
         self.wanted = Wanted(self._begun.set)
 
     async def until_changed(self, payment_id: str, version: int, timeout_s: float) -> None:
-        """Until this payment is no longer at `version`, at most `timeout_s`."""
+        """See `Waiter.until_changed`."""
         if self._stop_watching is None:
             self._stop_watching = self._ledger.watch(self._hub.wake)
         loop = asyncio.get_running_loop()
@@ -153,6 +176,7 @@ class AsyncWaiter:
             payment = await self._bridge.result(self._ledger.get(payment_id))
             if payment.version == version:
                 await asyncio.wait((woken,), timeout=timeout_s)
+        self._hub.check_open()
 
     async def until_wanted(self, timeout_s: float | None) -> bool:
         """Until somebody begins to wait, at most `timeout_s`; False once there will be no more."""
@@ -162,9 +186,10 @@ class AsyncWaiter:
         return not self._closed
 
     def close(self) -> None:
-        """Stop watching, and let `until_wanted` say that it is over."""
+        """Stop watching, end every wait, and let `until_wanted` say that it is over."""
         self._closed = True
         self._begun.set()
+        self._hub.close()
         if self._stop_watching is not None:
             self._stop_watching()
 

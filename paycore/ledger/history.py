@@ -81,23 +81,23 @@ class Orphan(NamedTuple):
 def pages(ledger: Readable) -> Iterator[list[History]]:
     """Every payment with its events, in the order of their ids."""
     last = ""
-    while page := _read(ledger, "id > ? ORDER BY id LIMIT ?", (last, PAGE)):
-        yield page
-        last = page[-1].payment.payment_id
+    while rows := _rows(ledger, _PAGE.format(which=f"id > {_KEY} ORDER BY id LIMIT ?"), (last, PAGE)):
+        yield _histories(rows)
+        last = rows[-1][0]
 
 
 def one(ledger: Readable, payment_id: str) -> list[History]:
     """A page of this payment alone; empty when it has no row."""
-    return _read(ledger, "id = ?", (payment_id,))
+    return _histories(_rows(ledger, _PAGE.format(which="id = ?"), (payment_id,)))
 
 
 def orphans(ledger: Readable, payment_id: str | None = None) -> Iterator[Orphan]:
     """What events, operations, refunds and notifications say of payments (of this one) that have no row."""
     last = ""
-    which, wanted = ("payment_id > ?", None) if payment_id is None else ("payment_id = ?", payment_id)
+    which, wanted = (f"payment_id > {_KEY}", None) if payment_id is None else ("payment_id = ?", payment_id)
     while True:
         found = _rows(ledger, _ORPHANS.format(which=which), (last if wanted is None else wanted, PAGE))
-        yield from (Orphan._make(row) for row in found)
+        yield from (Orphan._make(_plain(row)) for row in found)
         if len(found) < PAGE:
             return
         last = found[-1][0]
@@ -107,7 +107,7 @@ def notifications(ledger: Readable) -> Iterator[StoredNotification]:
     """Every notification kept."""
     last = ("", "")
     while rows := _rows(ledger, _INBOX, (*last, PAGE)):
-        kept = (StoredNotification._make(row) for row in rows)
+        kept = (StoredNotification._make(_plain(row)) for row in rows)
         yield from (notification._replace(body=bytes(notification.body)) for notification in kept)
         last = (rows[-1][0], rows[-1][1])
 
@@ -122,6 +122,9 @@ def accounts_of(ledger: Readable, reference: str, account: str | None) -> list[t
 
 # --- reading -----------------------------------------------------------------------------------------
 
+# Pages go on after a key as it was read, also where that is no text: cast, SQLite compares its bytes.
+_KEY = "CAST(? AS TEXT)"
+
 _EVENT_COLUMNS = ", ".join(f"e.{name}" for name in StoredEvent._fields)
 _PAGE = (
     f"SELECT p.id, p.body, p.head, {', '.join(f'p.{name}' for name in COLUMNS)}, {_EVENT_COLUMNS}"  # noqa: S608
@@ -130,7 +133,7 @@ _PAGE = (
 )
 _INBOX = (
     f"SELECT {', '.join(StoredNotification._fields)} FROM inbox"  # noqa: S608
-    " WHERE (account, digest) > (?, ?) ORDER BY account, digest LIMIT ?"
+    f" WHERE (account, digest) > ({_KEY}, {_KEY}) ORDER BY account, digest LIMIT ?"
 )
 # `min` prefers events, which say most.
 _ORPHANS = (
@@ -148,9 +151,13 @@ def _rows(ledger: Readable, sql: str, parameters: Sequence[object]) -> list[Row]
     return ledger.read(lambda tx: tx.all(sql, parameters)).result()
 
 
-def _read(ledger: Readable, which: str, parameters: Sequence[object]) -> list[History]:
-    rows = _rows(ledger, _PAGE.format(which=which), parameters)
-    groups = (list(own) for _, own in groupby(rows, key=lambda row: row[0]))
+def _plain(row: Row) -> Row:
+    """The row with nothing but text where a reader says that it is more: see `readingsqlite.Unreadable`."""
+    return tuple(str(value) if isinstance(value, str) else value for value in row)
+
+
+def _histories(rows: Sequence[Row]) -> list[History]:
+    groups = (list(own) for _, own in groupby(map(_plain, rows), key=lambda row: row[0]))
     return [
         History(_stored(own[0]), [_stored_event(row) for row in own if row[-1] is not None]) for own in groups
     ]

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from paycore.errors import LedgerUnavailable
+from paycore.errors import ConfigError, LedgerUnavailable
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import KEEP_STEP, STANDING, LedgerClock, Standing, from_ms, whole_ms
 from paycore.ledger.groupcommit import GroupCommit
@@ -259,6 +259,12 @@ class PostgresLedger(SqlLedger):
     def _migrate(self) -> None:
         """Bring the schema up to date; only one process at a time finds that there is something to do."""
         connection = self._connected()
+        encoding = connection.info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            raise ConfigError(
+                f"the database of the ledger {self._server.name} stores text as {encoding}, which can't hold what"
+                " providers say; make one with ENCODING 'UTF8' (TEMPLATE template0)"
+            )
         if not pending("postgres", applied_migrations(connection)):
             return
         with connection.transaction():

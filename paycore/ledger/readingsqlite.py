@@ -7,9 +7,8 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from paycore.errors import LedgerCorrupt, LedgerError, LedgerUnavailable
 from paycore.ledger.clock import utc_now
@@ -39,7 +38,7 @@ class SqliteReader(ReadOnlyLedger):
         with typed_errors(self._path):
             connection = Connection(self._path, read_only=True, timeout_s=BUSY_MAX_S)
         with connection as sqlite:
-            sqlite.text_factory = partial(str, encoding="utf-8", errors="replace")
+            sqlite.text_factory = _text
         return connection
 
     def applied(self) -> dict[int, str]:
@@ -67,6 +66,30 @@ class SqliteReader(ReadOnlyLedger):
             self._connection.close()
 
 
+class Unreadable(str):
+    """Text that is not UTF-8, shown with marks in place of what makes no sense; to SQLite it is what stands there."""
+
+    __slots__ = ("raw",)
+    raw: bytes
+
+    def __new__(cls, raw: bytes) -> Self:
+        """From the bytes that stand there."""
+        text = super().__new__(cls, raw.decode(errors="replace"))
+        text.raw = raw
+        return text
+
+    def __conform__(self, _protocol: object) -> bytes:
+        """As a parameter: sqlite3 asks."""
+        return self.raw
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return Unreadable(raw)
+
+
 def _is_there(path: Path) -> bool:
     """Whether there is a file, which can be read; `LedgerUnavailable` when it can't."""
     try:
@@ -77,7 +100,8 @@ def _is_there(path: Path) -> bool:
         raise LedgerUnavailable(f"the ledger {path} can't be read: {error.strerror}") from error
     if not stat.S_ISREG(mode):
         raise LedgerUnavailable(f"the ledger {path} can't be read: it is not a file")
-    if not os.access(path, os.R_OK):  # never opened to find out: see sqlitefile
+    # Never opened to find out: see sqlitefile.
+    if not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
         raise LedgerUnavailable(f"the ledger {path} can't be read: {os.strerror(errno.EACCES)}")
     return True
 

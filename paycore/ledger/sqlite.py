@@ -305,6 +305,8 @@ def _ledger_error(path: Path, error: sqlite3.Error) -> LedgerError:
         return _read_only(path)
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return LedgerCorrupt(f"the ledger {path} is damaged or is not a ledger; restore a backup")
+    if str(error).startswith("Could not decode to UTF-8"):  # sqlite3's own, and without a name
+        return LedgerCorrupt(f"the ledger {path} holds text that is no text; run `paycore ledger verify`")
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return LedgerUnavailable(f"another program has kept the ledger {path} locked; find it and end it")
     return LedgerUnavailable(f"the ledger {path} can't be used: {error}")

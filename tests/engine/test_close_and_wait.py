@@ -1,19 +1,21 @@
 """Close: only the provider's answer closes. Wait: woken by whatever happens first, and nothing is lost."""
 
+import asyncio
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from paycore import Payment, Status
+from paycore import AsyncClient, Payment, Status
 from paycore.domain.payment import OperationKind, OperationState
-from paycore.errors import NotFound, NotSent, NotSupported, WrongState
+from paycore.errors import LedgerUnavailable, NotFound, NotSent, NotSupported, WrongState
 from paycore.ledger import open_ledger
 from paycore.ledger.api import Ledger
 from tests.engine.conftest import OpenTill
-from tests.engine.tills import Till
-from tests.support.toy_http import ToyServer
+from tests.engine.tills import HKD_88, Till
+from tests.support.toy_http import ToyServer, toy_config, toy_plugins
 
 
 def closes(payment: Payment) -> list[OperationState]:
@@ -151,6 +153,43 @@ def test_wait_gives_the_state_at_the_timeout(till: Till) -> None:
     payment = till.create()
     assert till.wait(payment, timeout_s=0.1) == payment
     assert till.wait(payment, timeout_s=0) == payment
+
+
+@pytest.mark.parametrize("kind", ["sync"])  # a till's loop runs one verb at a time
+def test_wait_ends_when_its_client_is_closed(till: Till) -> None:
+    """Nobody looks after the payment any more, so whoever waits for it in another thread is told at once."""
+    payment = till.create()
+    errors: list[Exception] = []
+
+    def wait() -> None:
+        try:
+            till.wait(payment, timeout_s=60)
+        except LedgerUnavailable as error:
+            errors.append(error)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    time.sleep(0.3)
+    till.shutdown()
+    waiting.join(5)
+    assert not waiting.is_alive()
+    assert "closed" in str(errors[0])
+
+
+def test_wait_ends_when_its_async_client_is_closed(gateway: ToyServer, tmp_path: Path) -> None:
+    """The same for a task."""
+
+    async def main() -> None:
+        config = toy_config(gateway.url, f"sqlite:///{tmp_path}/paycore.db")
+        client = AsyncClient(config, plugins=toy_plugins())
+        payment = await client.create(reference="order-1", amount=HKD_88, method="toy", channel="web")
+        waiting = asyncio.create_task(client.wait(payment.id, timeout_s=60))
+        await asyncio.sleep(0.3)
+        await client.shutdown()
+        with pytest.raises(LedgerUnavailable, match="closed"):
+            await asyncio.wait_for(waiting, 5)
+
+    asyncio.run(main())
 
 
 def test_wait_for_nobody_is_not_found(till: Till) -> None:

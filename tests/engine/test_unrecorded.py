@@ -3,12 +3,15 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from paycore import Payment, Status
+from paycore.domain.events import Source
 from paycore.domain.wire import Request, Response
-from paycore.errors import LedgerError, LedgerTooNew
+from paycore.errors import InvalidField, LedgerError, LedgerTooNew, PluginError
+from paycore.ledger import verbs
 from tests.engine.conftest import OpenTill
 from tests.support.toy_http import ToyServer
 
@@ -61,6 +64,25 @@ def test_what_could_not_be_recorded_is_asked_for(
     assert [record["status"] for record in gateway.counts().records].count("pending") == 1
 
 
+def test_reply_that_can_not_be_stored_says_that_money_may_have_moved(
+    open_till: OpenTill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever kind of error the ledger makes of it: the order is out."""
+    till = open_till()
+    change = verbs.change
+
+    def refuse(*arguments: Any) -> Any:
+        if arguments[-1] is Source.REPLY:
+            raise InvalidField("change", "can't be stored")
+        return change(*arguments)
+
+    monkeypatch.setattr(verbs, "change", refuse)
+    with pytest.raises(InvalidField) as caught:
+        till.create()
+    assert caught.value.money_moved == "maybe"
+    assert caught.value.payment_id is not None
+
+
 def test_error_before_sending_says_that_nothing_moved(
     open_till: OpenTill, gateway: ToyServer, tmp_path: Path
 ) -> None:
@@ -71,3 +93,19 @@ def test_error_before_sending_says_that_nothing_moved(
         till.create()
     assert caught.value.money_moved == "no"
     assert gateway.counts().requests == {}
+
+
+@pytest.mark.parametrize("refunded", [2**63, 10**30, -1])
+def test_total_that_can_not_be_is_never_recorded(
+    open_till: OpenTill, gateway: ToyServer, refunded: int
+) -> None:
+    """A refunded total no ledger could hold, or below nothing, is the plugin's error; the payment is as it was."""
+    till = open_till()
+    payment = till.create()
+    gateway.pay(payment.order_number)
+    gateway.gateway.orders[0].refunded = refunded
+    with pytest.raises(PluginError, match="refunded_minor"):
+        till.query(payment)
+    assert till.get(payment.id) == payment
+    gateway.gateway.orders[0].refunded = 0
+    assert till.query(payment).status is Status.PAID

@@ -38,6 +38,14 @@ def _everything_said(error: BaseException) -> str:
     return "".join(traceback.format_exception(error)) + repr(error)
 
 
+def test_database_that_does_not_store_every_text_is_refused(postgres_server: PostgresServer) -> None:
+    """A provider's words would not fit in, and what it said of the money would not be recorded."""
+    postgres_server.execute("CREATE DATABASE latin1 TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+    with pytest.raises(ConfigError, match="stores text as LATIN1"):
+        open_ledger(postgres_server.dsn("latin1"))
+    postgres_server.execute("DROP DATABASE latin1")
+
+
 @pytest.mark.parametrize(
     "dsn",
     [

@@ -1,8 +1,11 @@
 """Every verb of the ledger, the same on both databases."""
 
+import sqlite3
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -23,6 +26,7 @@ from paycore.ledger.api import Filter
 from paycore.ledger.audit import verify
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import to_ms
+from paycore.ledger.sqlite import SqliteLedger
 from tests.ledger.conftest import Database
 from tests.ledger.workload import (
     ACCOUNT,
@@ -361,6 +365,26 @@ def test_events_are_append_only(database: Database, statement: str) -> None:
     with pytest.raises(Exception, match="append-only"):
         database.run(statement)
     assert ledger.events(payment.id).result() == before
+
+
+@pytest.mark.parametrize(
+    ("columns", "values"),
+    [
+        ("payment_id, seq", "payment_id, seq"),  # under the key of one that is there
+        ("position, payment_id, seq", "position, payment_id, seq + 7"),  # in the place of one that is there
+    ],
+)
+def test_events_are_not_replaced_in_sqlite(tmp_path: Path, columns: str, values: str) -> None:
+    """`INSERT OR REPLACE` removes what it replaces without a DELETE."""
+    rest = "source, kind, status_to, change, prev_hash, hash"
+    with closing(SqliteLedger(tmp_path / "ledger.db")) as ledger:
+        payment = pending_payment(ledger, "order-1")
+        before = ledger.events(payment.id).result()
+        with closing(sqlite3.connect(tmp_path / "ledger.db")) as other:
+            statement = f"INSERT OR REPLACE INTO events ({columns}, at, {rest}) SELECT {values}, 0, {rest} FROM events"
+            with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+                other.execute(statement)
+        assert ledger.events(payment.id).result() == before
 
 
 def test_text_no_database_can_hold_is_refused(ledger: SqlLedger) -> None:
