@@ -120,18 +120,22 @@ def _existing(path: Path, origin: str) -> Path:
     return path
 
 
-def load_config(path: str | Path | None = None, environment: Mapping[str, str] = os.environ) -> Config:
-    """Read and check the configuration; `ConfigError` with the path inside the file and a suggestion."""
-    found = find_config(path, environment)
+def load_config(path: str | Path | None = None, environment: Mapping[str, str] | None = None) -> Config:
+    """
+    Read and check the configuration; `ConfigError` with the path inside the file and a suggestion.
+
+    `environment` None: the process's own. Neither it nor the file hangs on the error.
+    """
+    found = find_config(path, os.environ if environment is None else environment)
     try:
-        document = tomllib.loads(found.read_text(encoding="utf-8"))
+        return parse_config(tomllib.loads(found.read_text(encoding="utf-8")), found)
     except OSError as error:
-        problem = f"can't be read: {error.strerror}"
+        problem = f"{found}: can't be read: {error.strerror}"
     except (ValueError, RecursionError) as error:
-        problem = f"is not TOML: {error}"
-    else:
-        return parse_config(document, found)
-    raise ConfigError(f"{found}: {problem}")  # without the cause, which may hold the whole file
+        problem = f"{found}: is not TOML: {error}"
+    except ConfigError as error:
+        problem = error.message
+    raise ConfigError(problem)  # a new one: on the cause hang frames that hold the whole file
 
 
 def parse_config(document: Mapping[str, Any], path: Path) -> Config:

@@ -281,7 +281,6 @@ def test_password_of_the_database_is_in_no_error(
             "no port": f"{user}:port/pay",
         }[place]
         config = write_config(tmp_path, truth.url, truth, ledger=f'"{dsn}"')
-        witness.hear("config", load_config(config))
         with pytest.raises((LedgerUnavailable, ConfigError)) as raised:
             Client(load_config(config))
         witness.hear_error(raised.value)
