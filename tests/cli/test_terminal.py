@@ -20,7 +20,7 @@ from tests.cli.conftest import PAYCORE, Cli, order
 
 
 class Terminal:
-    """A command on a terminal of 120 columns, and everything it printed there."""
+    """A command on a terminal of 120 columns and 60 lines, and everything it printed there."""
 
     def __init__(self, *words: str, **environment: str) -> None:
         self._main, side = pty.openpty()
@@ -31,7 +31,7 @@ class Terminal:
             stdin=side,
             stdout=side,
             stderr=side,
-            env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", **environment},
+            env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "60", **environment},
             start_new_session=True,
         )
         os.close(side)

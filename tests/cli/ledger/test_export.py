@@ -57,7 +57,7 @@ def test_export_holds_no_secret(cli: Cli, shop: SandboxServer) -> None:
     from qfpay_alipay.sandbox.settings import CLIENT_KEY
 
     code = "280000000000001143"
-    cli.create("scanned", "--channel", "barcode", "--auth-code", code)
+    assert cli(*order("scanned")[:-1], "barcode", "--auth-code", code).code == 0
     shop.gateway.faults.add("lose_reply")
     assert cli(*order("lost")).code == 5
     out = cli("ledger", "export").out
@@ -176,4 +176,4 @@ def test_export_is_utf_8_whatever_the_terminal_takes(cli: Cli, ledger: SqlLedger
     assert '"茶"' in cli.installed("ledger", "export", PYTHONIOENCODING="ascii").out
     assert '"茶"' in cli.installed("show", "--reference", "茶", "--json", PYTHONIOENCODING="ascii").out
     ran = cli.installed("show", "--reference", "茶", PYTHONIOENCODING="ascii")
-    assert (ran.code, "reference  ?" in ran.out, ran.err) == (0, True, ""), ran
+    assert (ran.code, "reference    ?" in ran.out, ran.err) == (0, True, ""), ran
