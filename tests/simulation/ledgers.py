@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from paycore.errors import LedgerUnavailable
 from paycore.ledger.clock import LedgerClock, to_ms
 from paycore.ledger.groupcommit import Unit
 from paycore.ledger.sqlite import SqliteLedger
+from paycore.ledger.sqlitefile import Connection
 from paycore.ledger.verbs import changed_ids
 
 if TYPE_CHECKING:
@@ -55,9 +55,10 @@ class SimLedger(SqliteLedger):
         super().__init__(path, clock=clock, inline=True)
         self._broken = broken
 
-    def _open(self, *, read_only: bool) -> sqlite3.Connection:
+    def _open(self, *, read_only: bool) -> Connection:
         connection = super()._open(read_only=read_only)
-        connection.execute("PRAGMA synchronous = OFF")
+        with connection as sqlite:
+            sqlite.execute("PRAGMA synchronous = OFF")
         return connection
 
     @contextmanager
