@@ -98,7 +98,7 @@ def find_config(path: str | Path | None = None, environment: Mapping[str, str] =
         return _existing(Path(path), "--config")
     if environment.get("PAYCORE_CONFIG"):
         return _existing(Path(environment["PAYCORE_CONFIG"]), "PAYCORE_CONFIG")
-    places = (Path(FILE_NAME), user_config_folder(environment) / FILE_NAME)
+    places = [Path(FILE_NAME), *(folder / FILE_NAME for folder in _user_config_folders(environment))]
     for place in places:
         if place.is_file():
             return place
@@ -106,10 +106,14 @@ def find_config(path: str | Path | None = None, environment: Mapping[str, str] =
     raise ConfigError(f"no configuration found; looked at {looked}. `paycore init` writes one")
 
 
-def user_config_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """The user's own config folder for paycore (XDG)."""
-    base = environment.get("XDG_CONFIG_HOME") or Path(environment.get("HOME", "~")).expanduser() / ".config"
-    return Path(base) / "paycore"
+def _user_config_folders(environment: Mapping[str, str]) -> list[Path]:
+    """The user's own config folder for paycore (XDG); none for a user without a home, as in some containers."""
+    if environment.get("XDG_CONFIG_HOME"):
+        return [Path(environment["XDG_CONFIG_HOME"]) / "paycore"]
+    try:
+        return [Path(environment.get("HOME", "~")).expanduser() / ".config" / "paycore"]
+    except RuntimeError:
+        return []
 
 
 def _existing(path: Path, origin: str) -> Path:

@@ -1,5 +1,6 @@
 """paycore.toml: everything wrong is one clear error with a path and what to do."""
 
+import pwd
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,17 @@ def test_keys_rotate(tmp_path: Path) -> None:
     keys = account(path).provider._settings.client_key
     assert [key.reveal() for key in keys] == ["CANARY-KEY", "old"]
     assert "CANARY" not in repr(account(path).provider._settings)
+
+
+def test_user_without_a_home_is_told_where_it_was_looked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container with a user that the system does not know, the folder one is in is the only place."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    with pytest.raises(ConfigError, match="looked at paycore.toml"):
+        find_config(environment={})
 
 
 def test_the_file_is_found_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
