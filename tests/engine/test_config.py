@@ -197,7 +197,7 @@ def test_user_without_a_home_is_told_where_it_was_looked(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HOME")
     monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
-    with pytest.raises(ConfigError, match="looked at paycore.toml"):
+    with pytest.raises(ConfigError, match=r"looked at paycore\.toml\."):
         find_config(environment={})
 
 
