@@ -93,9 +93,8 @@ class Worker:
             try:
                 asked = yield from self._settling.ask(account, batch, Source.POLL)
             except PaycoreError as error:
-                _log.warning(
-                    "account %s: could not ask about %d payments: %s", account.name, len(batch), error
-                )
+                of_many = f" ({len(batch)} payments)" if len(batch) > 1 else ""
+                _log.warning("account %s could not be asked%s: %s", account.name, of_many, error)
                 yield from self._try_later(batch)
             else:
                 recovered = yield from self._recover(account, asked)
