@@ -93,8 +93,8 @@ class Worker:
             try:
                 asked = yield from self._settling.ask(account, batch, Source.POLL)
             except PaycoreError as error:
-                of_many = f" ({len(batch)} payments)" if len(batch) > 1 else ""
-                _log.warning("account %s could not be asked%s: %s", account.name, of_many, error)
+                asked_about = "1 payment" if len(batch) == 1 else f"{len(batch)} payments"
+                _log.warning("could not ask about %s: %s", asked_about, error)
                 yield from self._try_later(batch)
             else:
                 recovered = yield from self._recover(account, asked)
