@@ -98,7 +98,9 @@ class SqlLedger(LedgerReads):
 
     def read(self, work: Callable[[Transaction], T]) -> Future[T]:
         """Run a read on a connection that never writes."""
-        return _inherited() if self._is_inherited else self._read(work)
+        if self._is_inherited:
+            return _inherited()
+        return _refused("the ledger is closed") if self._is_closed else self._read(work)
 
     @abstractmethod
     def _read(self, work: Callable[[Transaction], T]) -> Future[T]: ...
@@ -155,12 +157,14 @@ class SqlLedger(LedgerReads):
 
 
 def _inherited() -> Future[Any]:
-    future: Future[Any] = Future()
-    future.set_exception(
-        LedgerUnavailable(
-            "this ledger was opened before the process forked; open a client of its own in each process"
-        )
+    return _refused(
+        "this ledger was opened before the process forked; open a client of its own in each process"
     )
+
+
+def _refused(why: str) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_exception(LedgerUnavailable(why))
     return future
 
 
