@@ -6,6 +6,8 @@ import fcntl
 import os
 import time
 import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -31,11 +33,24 @@ class FileLock:
         _open_locks.add(self)
 
     def __enter__(self) -> None:
+        self._acquire(lambda: None)
+
+    @contextmanager
+    def held(self, meanwhile: Callable[[], None]) -> Iterator[None]:
+        """The same; `meanwhile` is called before waiting for another holder."""
+        self._acquire(meanwhile)
+        try:
+            yield
+        finally:
+            self._release()
+
+    def _acquire(self, meanwhile: Callable[[], None]) -> None:
         give_up_at = time.monotonic() + self._wait_max_s
         while True:
             try:
                 return fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                meanwhile()
                 if time.monotonic() > give_up_at:
                     raise LedgerUnavailable(
                         f"another process has held {self._path} for {self._wait_max_s:g} s;"
@@ -46,6 +61,9 @@ class FileLock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._release()
+
+    def _release(self) -> None:
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def close(self) -> None:

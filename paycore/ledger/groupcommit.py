@@ -2,7 +2,8 @@
 One writer thread that commits what many callers submit in groups: each caller still gets its own result.
 
 A durable commit costs one disk flush, however many units of work it holds. The thread takes whatever is
-waiting, runs it in one transaction and flushes once.
+waiting, runs it in one transaction and flushes once. While it waits for the disk, the callers of the group
+before go on: answered any sooner they would compete with it for the interpreter.
 """
 
 from __future__ import annotations
@@ -88,15 +89,16 @@ class GroupCommit:
     """
     Runs submitted units in groups, each group inside one `transaction()`.
 
-    `transaction` commits when its block ends and rolls back when it raises; it raises `LedgerError`s, and
-    `AgainError` when nothing was committed and the group may be run once more. `committed` is told every
-    group's units, after the commit and after their callers. With `inline` there is no thread: each unit is
-    committed in its caller's.
+    `transaction(meanwhile)` commits when its block ends and rolls back when it raises; it raises
+    `LedgerError`s, and `AgainError` when nothing was committed and the group may be run once more. Before it
+    waits for anything it calls `meanwhile`, in which the callers of the group before are answered.
+    `committed` is told every group's units, after the commit and after their callers. With `inline` there is
+    no thread: each unit is committed in its caller's.
     """
 
     def __init__(
         self,
-        transaction: Callable[[], AbstractContextManager[Session]],
+        transaction: Callable[[Callable[[], None]], AbstractContextManager[Session]],
         *,
         committed: Callable[[Sequence[Unit]], None],
         name: str,
@@ -104,6 +106,7 @@ class GroupCommit:
     ) -> None:
         self._transaction = transaction
         self._committed = committed
+        self._to_answer: Sequence[Unit] = ()  # committed, and their callers do not know yet
         self._queue: SimpleQueue[Unit | None] = SimpleQueue()
         self._closed = False
         self._closing = threading.RLock()  # nothing is queued behind the end, where it would wait for ever
@@ -119,6 +122,7 @@ class GroupCommit:
                 unit.future.set_exception(LedgerUnavailable("the ledger is closed"))
             elif self._thread is None:
                 self._commit([unit])
+                self._answer()
             else:
                 self._queue.put(unit)
         return unit.future
@@ -141,9 +145,14 @@ class GroupCommit:
             going_on = len(units) == len(group)
             if units:
                 self._commit(units)
+        self._answer()
 
     def _take(self) -> list[Unit | None]:
-        group = [self._queue.get()]
+        try:
+            group = [self._queue.get_nowait()]
+        except Empty:
+            self._answer()
+            group = [self._queue.get()]
         while len(group) < GROUP_MAX and group[-1] is not None:
             try:
                 group.append(self._queue.get_nowait())
@@ -156,9 +165,16 @@ class GroupCommit:
         if not self._commit_together(units):
             for unit in units:
                 self._commit_together([unit])
+        self._answer()  # those before, where the transaction came to no wait
+        self._to_answer = units
+
+    def _answer(self) -> None:
+        """Tell the callers of what is committed."""
+        units, self._to_answer = self._to_answer, ()
         for unit in units:
             unit.resolve()
-        self._committed(units)
+        if units:
+            self._committed(units)
 
     def _commit_together(self, units: Sequence[Unit]) -> bool:
         """False when a group was rolled back because of one of several units."""
@@ -183,7 +199,7 @@ class GroupCommit:
         return True
 
     def _run_group(self, units: Sequence[Unit]) -> None:
-        with self._transaction() as session:
+        with self._transaction(self._answer) as session:
             session.read_ahead([unit.ahead(session.now) for unit in units])
             for unit in units:
                 unit.run(session)

@@ -115,7 +115,8 @@ class PostgresLedger(SqlLedger):
     # --- writing -------------------------------------------------------------------------------------
 
     @contextmanager
-    def _transaction(self) -> Iterator[Session]:
+    def _transaction(self, meanwhile: Callable[[], None]) -> Iterator[Session]:
+        meanwhile()  # every statement waits for the server
         self._commit_number += 1
         connection = self._registered()
         try:

@@ -124,12 +124,13 @@ class SqliteLedger(SqlLedger):
     # --- writing -------------------------------------------------------------------------------------
 
     @contextmanager
-    def _transaction(self) -> Iterator[Session]:
-        with typed_errors(self.path), self._lock, self._writer as sqlite:
+    def _transaction(self, meanwhile: Callable[[], None]) -> Iterator[Session]:
+        with typed_errors(self.path), self._lock.held(meanwhile), self._writer as sqlite:
             self._check_place()
             sqlite.execute("BEGIN IMMEDIATE")
             try:
                 yield Session(SqliteTransaction(sqlite, self._catch_up(sqlite)))
+                meanwhile()
                 sqlite.execute("COMMIT")
             except BaseException:
                 with suppress(sqlite3.Error):

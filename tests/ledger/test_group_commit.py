@@ -1,10 +1,12 @@
 """Many callers share a commit, and nothing else: each gets its own result or its own error."""
 
+import fcntl
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +15,11 @@ from msgspec.structs import replace
 from paycore import Payment, Status
 from paycore.domain.events import Change, Source
 from paycore.errors import LedgerCorrupt, LedgerTooNew, LedgerUnavailable, NotFound, RefundTooLarge
+from paycore.ledger import filelock
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import to_ms
 from paycore.ledger.session import Session
+from paycore.ledger.sqlite import SqliteLedger
 from tests.ledger.conftest import Database
 from tests.ledger.workload import ACCOUNT, begun, notice, paid_payment, pending_payment, refunding, seen
 
@@ -140,7 +144,7 @@ def test_claim_within_a_group_sees_what_was_done_before(ledger: SqlLedger) -> No
 def test_error_of_a_whole_group_is_one_of_its_own_for_each_caller(ledger: SqlLedger) -> None:
     """A ledger that fails tells every caller, and what one of them notes in the error is not another's."""
 
-    def fail() -> AbstractContextManager[Session]:
+    def fail(_meanwhile: Callable[[], None]) -> AbstractContextManager[Session]:
         raise LedgerTooNew("upgrade")
 
     with one_group(ledger):
@@ -149,6 +153,46 @@ def test_error_of_a_whole_group_is_one_of_its_own_for_each_caller(ledger: SqlLed
     errors = [future.exception() for future in futures]
     assert [type(error) for error in errors] == [LedgerTooNew] * 3
     assert len({id(error) for error in errors}) == 3
+
+
+class _Taken:
+    """`fcntl`, where somebody else holds every lock while `is_taken`."""
+
+    LOCK_EX, LOCK_NB, LOCK_UN = fcntl.LOCK_EX, fcntl.LOCK_NB, fcntl.LOCK_UN
+    is_taken = False
+
+    def flock(self, descriptor: int, operation: int) -> None:
+        if self.is_taken and operation != self.LOCK_UN:
+            raise BlockingIOError
+        fcntl.flock(descriptor, operation)
+
+
+def test_callers_do_not_wait_for_the_turn_of_the_next_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is committed is told before the next group waits for another process, however long that takes."""
+    taken = _Taken()
+    monkeypatch.setattr(filelock, "fcntl", taken)
+    with closing(SqliteLedger(tmp_path / "ledger.db")) as ledger:
+        payment = pending_payment(ledger, "order-1")
+        is_inside, is_followed = threading.Event(), threading.Event()
+
+        def go_on_once_followed(_payment: Payment, _now: datetime) -> Sequence[Change]:
+            is_inside.set()
+            is_followed.wait(10)
+            taken.is_taken = True
+            return []
+
+        first = ledger.change(payment.id, go_on_once_followed, Source.CALLER)
+        is_inside.wait(10)
+        second = ledger.begin(begun("order-2"))
+        is_followed.set()
+        try:
+            assert first.result(5).payment == payment
+            assert not second.done()
+        finally:
+            taken.is_taken = False
+        assert second.result(5).changed
 
 
 class _ClosedMeanwhile:
