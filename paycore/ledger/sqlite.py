@@ -35,7 +35,7 @@ from paycore.ledger.groupcommit import GroupCommit
 from paycore.ledger.migrations import check_known, pending
 from paycore.ledger.mounts import network_file_system
 from paycore.ledger.session import Row, Session, Transaction
-from paycore.ledger.sqlitefile import Connection, Identity, make_private
+from paycore.ledger.sqlitefile import Connection, identify, make_private
 
 T = TypeVar("T")
 
@@ -96,7 +96,8 @@ class SqliteLedger(SqlLedger):
     ) -> None:
         super().__init__()
         self.path = real_path(path)
-        self._journal = self.path.with_name(self.path.name + "-wal")
+        # SQLite keeps both while anybody has them open.
+        self._paths = (str(self.path), f"{self.path}-wal")
         self._wait_max_s = wait_max_s
         self._clock = LedgerClock(clock)
         with typed_errors(self.path):
@@ -107,7 +108,7 @@ class SqliteLedger(SqlLedger):
                     self._writer = self._open(read_only=False)
                     with self._writer as sqlite:
                         self._migrate(sqlite)
-                    self._files = self._identify()
+                    self._files = identify(self._paths)
                 self._reader = self._open(read_only=True)
             except BaseException:
                 self._let_go()
@@ -139,15 +140,11 @@ class SqliteLedger(SqlLedger):
 
     def _check_place(self) -> None:
         """Nothing more is written to files that nobody else can find: what is at the path is another ledger."""
-        if self._identify() != self._files:
+        if identify(self._paths) != self._files:
             raise LedgerUnavailable(
                 f"the ledger {self.path} or its journal was removed or replaced while this process had it"
                 " open, so nothing more is written; end all its processes, put the file in order, start them"
             )
-
-    def _identify(self) -> tuple[Identity | None, Identity | None]:
-        """Which files the database and its journal are; SQLite keeps both while anybody has them open."""
-        return Identity.of(self.path), Identity.of(self._journal)
 
     def _catch_up(self, sqlite: sqlite3.Connection) -> datetime:
         """The time, not before the newest event's; refuses a ledger that was upgraded since it was opened."""
