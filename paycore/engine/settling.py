@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -20,6 +21,8 @@ from paycore.engine.transport import Deadline
 from paycore.errors import MaybeSent, NotSupported, PaycoreError
 from paycore.ledger.api import Decide
 from paycore.ledger.clock import MILLISECOND
+
+_log = logging.getLogger(__name__)
 
 MARGIN_S = 0.05
 """Asked only this long after proof begins: the ledger's clock is not known to the millisecond outside of it."""
@@ -97,6 +100,8 @@ class Settling:
         for payment in payments:
             known = seen.get(payment.id, payment)
             noted.append((yield from self._note(account, known, found, asked)))
+            if source is Source.QUERY:
+                _warn_of_forgotten(known, found)
         return tuple(noted)
 
     def _observe(self, account: Account, found: Found, source: Source) -> Program[dict[str, Payment]]:
@@ -242,6 +247,18 @@ class _Asked:
         That is to the millisecond: `now` has been rounded down, so the moment may have been one later.
         """
         return min(self.at, now + MILLISECOND + timedelta(seconds=self._since.left_s))
+
+
+def _warn_of_forgotten(payment: Payment, found: Found) -> None:
+    """A number the provider told of before and does not know now is no evidence of anything, but odd."""
+    for operation in payment.operations:
+        if operation.is_observed and operation.number in found.absent and not payment.status.is_final:
+            _log.warning(
+                "payment %s: the provider does not know the number %s any more; check the account's mode and"
+                " base_url, and its own records",
+                payment.id,
+                operation.number,
+            )
 
 
 def as_seen(seen: Payment, decide: Decide) -> Decide:

@@ -234,6 +234,17 @@ def _die(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
+def test_query_warns_of_an_order_the_provider_has_forgotten(
+    till: Till, gateway: ToyServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It proves nothing, so the payment stays as it is; but whoever asks is told."""
+    payment = till.create()
+    gateway.gateway.orders.clear()
+    assert till.query(payment) == payment
+    (record,) = [record for record in caplog.records if record.name.startswith("paycore")]
+    assert f"does not know the number {payment.order_number} any more" in record.getMessage()
+
+
 def test_list_filters(till: Till) -> None:
     """Payments come newest first, filtered by what is asked."""
     old, new = till.create("old"), till.create("new", channel="card")
