@@ -29,9 +29,6 @@ from paycore.ledger import SQLITE, dsn_problem
 FILE_NAME = "paycore.toml"
 TIMEOUT_S = 10.0
 
-ENTRY_POINTS = "paycore"
-"""The entry point group of plugins."""
-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 _FILE = re.compile(r"[./~][^+=]*|[\w-]+\.[a-z]{2,8}")
@@ -132,14 +129,19 @@ def load_config(path: str | Path | None = None, environment: Mapping[str, str] |
     """
     found = find_config(path, os.environ if environment is None else environment)
     try:
-        return parse_config(tomllib.loads(found.read_text(encoding="utf-8")), found)
-    except OSError as error:
-        problem = f"{found}: can't be read: {error.strerror}"
-    except (ValueError, RecursionError) as error:
-        problem = f"{found}: is not TOML: {error}"
+        return parse_config(_document(found), found)
     except ConfigError as error:
         problem = error.message
     raise ConfigError(problem)  # a new one: on the cause hang frames that hold the whole file
+
+
+def _document(path: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: is not TOML: {error}") from error
 
 
 def parse_config(document: Mapping[str, Any], path: Path) -> Config:
@@ -377,20 +379,10 @@ def _typed(table: Mapping[str, Any], key: str, kind: type, where: str, *, defaul
 
 
 def _blocked(document: Mapping[str, Any], path: Path) -> frozenset[str]:
-    """The plugins not to load; each must be installed, for a misspelt one would be loaded."""
+    """The names of the plugins not to load."""
     names = _typed(document, "blocked_plugins", list, f"{path}: ", default=[])
     if not all(isinstance(name, str) for name in names):
         raise ConfigError(f"{path}: blocked_plugins: must be a list of names, each a text in quotes")
-    if not names:
-        return frozenset()
-    from importlib import metadata  # a slow import, which reading the ledger does without
-
-    installed = {entry_point.name for entry_point in metadata.entry_points(group=ENTRY_POINTS)}
-    for name in names:
-        if name not in installed:
-            raise ConfigError(
-                f"{path}: blocked_plugins: no plugin is called {shown(name)}{suggest(name, installed)}"
-            )
     return frozenset(names)
 
 

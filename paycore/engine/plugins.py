@@ -17,13 +17,15 @@ import msgspec
 import pluggy
 
 from paycore import hookspecs
-from paycore.engine.config import ENTRY_POINTS
-from paycore.engine.wording import one_of, shown
+from paycore.engine.wording import one_of, shown, suggest
 from paycore.errors import ConfigError, PluginError
 
 if TYPE_CHECKING:
     from paycore.domain.events import Event
     from paycore.domain.provider import Provider
+
+ENTRY_POINTS = "paycore"
+"""The entry point group of plugins."""
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +42,8 @@ class Plugins:
     """
     The plugins installed here (entry point group `paycore`), less the blocked ones, and `extra` ones.
 
-    `failures` grows as stages are reached; what failed is left out.
+    `failures` grows as stages are reached; what failed is left out. Raises `ConfigError` when a blocked one
+    is not installed: misspelt, it would be loaded.
     """
 
     def __init__(self, *, blocked: Iterable[str] = (), extra: Iterable[tuple[str, object]] = ()) -> None:
@@ -48,7 +51,11 @@ class Plugins:
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self._blocked = frozenset(blocked)
-        for entry_point in sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
+        installed = sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name)
+        names = {entry_point.name for entry_point in installed}
+        for name in sorted(self._blocked - names):
+            raise ConfigError(f"blocked_plugins: no plugin is called {shown(name)}{suggest(name, names)}")
+        for entry_point in installed:
             if entry_point.name not in self._blocked:
                 self._load(entry_point)
         for name, plugin in extra:

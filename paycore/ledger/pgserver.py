@@ -155,9 +155,12 @@ def address_problem(dsn: str) -> str | None:
     except psycopg.Error as error:
         return f"{_unreadable(dsn, str(error))}; {_ADVICE}"
     ports = str(parameters.get("port") or "").split(",")
-    is_split_wrongly = "@" in f"{parameters.get('host')}{parameters.get('dbname')}"
-    if is_split_wrongly or not all(port.isdigit() or not port for port in ports):
-        return f"its port is no number, or it holds a '/' or '@' too many; {_ADVICE}"
+    # A name with an '@' in it is one that was written so, or the rest of a password that was not encoded.
+    names = [str(parameters.get(name) or "") for name in ("host", "dbname")]
+    if any("@" in name and name in dsn for name in names):
+        return f"it holds an '@' too many: write %40 for it, and %2F for '/'; {_ADVICE}"
+    if not all(port.isdigit() or not port for port in ports):
+        return f"its port is no number; write %2F for a '/' in a password; {_ADVICE}"
     return None
 
 
@@ -165,7 +168,8 @@ def _unreadable(dsn: str, said: str) -> str:
     """What libpq made of it, without its own words: they quote the DSN, and with it the password."""
     unknown = _UNKNOWN_PARAMETER.match(said)
     # A name that comes before an '@' may be a part of the password.
-    if unknown is None or "@" in dsn[dsn.rindex(unknown[1]) :]:
+    place = -1 if unknown is None else dsn.rfind(unknown[1])
+    if unknown is None or place < 0 or "@" in dsn[place:]:
         return "it is no address of a PostgreSQL database"
     return f"PostgreSQL knows no parameter {unknown[1]!r}"
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from paycore.engine.accounts import Accounts
-from paycore.engine.config import ENTRY_POINTS, load_config
-from paycore.engine.plugins import Plugins
+from paycore.engine.config import load_config
+from paycore.engine.plugins import ENTRY_POINTS, Plugins
 from paycore.sandbox.server import SandboxServer
 from tests.docs.pages import PAGES, blocks, compiled, name_of, with_blocks
 

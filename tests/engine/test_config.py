@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from paycore.engine.accounts import Accounts
-from paycore.engine.config import ENTRY_POINTS, find_config, load_config
-from paycore.engine.plugins import Plugins
+from paycore.engine.config import find_config, load_config
+from paycore.engine.plugins import ENTRY_POINTS, Plugins
 from paycore.errors import ConfigError
 
 GOOD = """
@@ -59,11 +59,6 @@ def test_a_good_file_is_an_account_ready_to_use(tmp_path: Path) -> None:
             "default_account: must be text in quotes, not a whole",
         ),
         ('default_account = "hk"', 'blocked_plugins = "x"', "blocked_plugins: must be a list, not text"),
-        (
-            'default_account = "hk"',
-            'blocked_plugins = ["qfpay_alipai"]',
-            "blocked_plugins: no plugin is called 'qfpay_alipai'; did you mean 'qfpay",
-        ),
         ('ledger = "sqlite:///pay.db"', 'ledger = "mysql://x"', "ledger: write sqlite:///"),
         (
             'ledger = "sqlite:///pay.db"',
@@ -125,7 +120,7 @@ def test_a_good_file_is_an_account_ready_to_use(tmp_path: Path) -> None:
         ("http://127.0.0.1:8700", "https://u@gateway.example", "must be a plain http"),
         ("http://127.0.0.1:8700", "https://openapi-hk.qfapi.com", "moves real money"),
         ('mode = "sandbox"', 'mode = "live"', "a live account uses https"),
-        ('mode = "sandbox"', "mode = ", "is|not TOML"),
+        ('mode = "sandbox"', "mode = ", "is not TOML"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, words: str) -> None:
@@ -134,7 +129,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, words: str) 
     with pytest.raises(ConfigError) as error:
         account(path)
     assert str(path) in str(error.value)
-    assert words in str(error.value) or "not TOML" in str(error.value)
+    assert words in str(error.value)
     assert "CANARY" not in str(error.value)
 
 
@@ -146,6 +141,15 @@ def test_file_without_a_word_is_refused(tmp_path: Path) -> None:
     assert load_config(path).ledger.endswith("/pay.db")
     with pytest.raises(ConfigError, match=r"no account in it; write one as a table, \[accounts.NAME\]"):
         account(path)
+
+
+def test_blocked_plugin_that_is_not_there_is_refused_where_plugins_are_loaded(tmp_path: Path) -> None:
+    """A misspelt one would be loaded; reading the ledger loads none, and goes on."""
+    config = load_config(write(tmp_path, f'blocked_plugins = ["qfpay_alipai"]\n{GOOD}'))
+    with pytest.raises(
+        ConfigError, match="blocked_plugins: no plugin is called 'qfpay_alipai'; did you mean 'qf"
+    ):
+        Plugins(blocked=config.blocked_plugins)
 
 
 def test_provider_of_a_blocked_plugin_is_said_to_be_left_out(tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ def test_wrong_dsn_is_one_clear_line_without_the_password(dsn: str) -> None:
             "postgresql://u@h/pay?no_such_option=1",
             "PostgreSQL knows no parameter 'no_such_option'; write postgresql:",
         ),
+        ("postgresql://u@h/pay?%6eo_such_option=1", "it is no address of a PostgreSQL database"),
         ("postgresql://u@h:port/pay", "its port is no number"),
         ("postgresql://u@h/pay?sslmode", "it is no address of a PostgreSQL database"),
     ],
