@@ -17,7 +17,7 @@ from typer.main import get_command
 
 from paycore import __version__
 from paycore.cli import exits
-from paycore.cli.options import NAMES, GlobalOptions, Interrupted, UsageProblem
+from paycore.cli.options import FLAGS, NAMES, GlobalOptions, Interrupted, UsageProblem
 from paycore.cli.output import Output
 
 _PACKAGE = "paycore.cli.commands"
@@ -144,14 +144,18 @@ class _TakesGlobals:
         for number, option in enumerate(given):
             may_repeat = getattr(option, "multiple", False) or getattr(option, "is_flag", False)
             if option in given[:number] and not may_repeat:
-                raise UsageProblem(f"{option.opts[0]} is given more than once; say which one is meant")
+                raise _given_twice(option.opts[0])
         return super().parse_args(ctx, args)  # type: ignore[misc,no-any-return]
 
     def invoke(self, ctx: Any) -> Any:
-        """Merge what was given on this level over what was given before the word."""
+        """Join what is given on this level with what was given before the word."""
         given = {name: ctx.params.pop(name) for name in NAMES if name in ctx.params}
         given = {name: value for name, value in given.items() if value not in (None, False)}
-        ctx.obj = msgspec.structs.replace(options_of(ctx), **given)
+        before = options_of(ctx)
+        for name in given:
+            if name not in FLAGS and getattr(before, name) is not None:
+                raise _given_twice(f"--{name}")
+        ctx.obj = msgspec.structs.replace(before, **given)
         if ctx.params.pop("version", False):
             return _show_version(ctx.obj)
         try:
@@ -179,6 +183,10 @@ class _TakesGlobals:
                     formatter.write_dl(records)
         if isinstance(self, TyperGroup):
             self.format_commands(ctx, formatter)
+
+
+def _given_twice(option: str) -> UsageProblem:
+    return UsageProblem(f"{option} is given more than once; say which one is meant")
 
 
 class _Command(_TakesGlobals, TyperCommand):
