@@ -39,6 +39,7 @@ def blocked_plugins(options: GlobalOptions) -> frozenset[str]:
 def find_sandbox(options: GlobalOptions, provider: str, output: Output) -> Sandbox:
     """The sandbox of this provider."""
     from paycore.engine.plugins import Plugins
+    from paycore.engine.wording import one_of
     from paycore.errors import ConfigError
 
     hear_warnings(output)
@@ -47,15 +48,15 @@ def find_sandbox(options: GlobalOptions, provider: str, output: Output) -> Sandb
     if provider in known:
         sandbox: Sandbox = known[provider]
         return sandbox
-    failed = "".join(f"; {failure.plugin} failed: {failure.error}" for failure in plugins.failures)
+    left_out = plugins.left_out()
     if not known:
         raise ConfigError(
-            "no plugin that is installed offers a sandbox; a provider's comes with its plugin:"
-            f" pip install paycore-qfpay-alipay{failed}"
+            f"no plugin offers a sandbox{left_out}; install the provider's plugin beside paycore,"
+            " see docs/quickstart.md"
         )
-    message = f"no plugin offers a sandbox for {provider!r}; there are: {', '.join(sorted(known))}"
-    if failed:
-        raise ConfigError(message + failed)
+    message = f"no plugin offers a sandbox for {provider!r}; there are: {one_of(known)}{left_out}"
+    if plugins.failures:
+        raise ConfigError(message)
     raise UsageProblem(message)
 
 

@@ -75,11 +75,15 @@ class Plugins:
         known = self.providers()
         if name in known:
             return known[name]
+        raise ConfigError(
+            f"no plugin offers the provider {shown(name)}; installed: {one_of(known)}{self.left_out()}"
+        )
+
+    def left_out(self) -> str:
+        """The end of an error about something that no plugin offers: which ones failed or are blocked."""
         failed = "".join(f"; {failure.plugin} failed: {failure.error}" for failure in self.failures)
         blocked = f"; left out by blocked_plugins: {one_of(self._blocked)}" if self._blocked else ""
-        raise ConfigError(
-            f"no plugin offers the provider {shown(name)}; installed: {one_of(known)}{failed}{blocked}"
-        )
+        return failed + blocked
 
     def sandboxes(self) -> dict[str, Any]:
         """Sandboxes by the name of the provider they imitate."""

@@ -9,7 +9,6 @@ from typing import Any, Self
 
 import pytest
 
-from paycore.engine.plugins import Plugins
 from paycore.sandbox.server import SandboxServer
 from tests.cli.conftest import PAYCORE, Cli, order, write_config
 
@@ -152,13 +151,26 @@ def test_pay_by_a_reference_that_is_none_2(cli: Cli, shop: SandboxServer) -> Non
         assert (ran.code, "by its NUMBER or by --reference" in ran.err) == (2, True), ran
 
 
-def test_no_sandbox_installed_6(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no plugin offers a sandbox, one line says what to install."""
-    monkeypatch.setattr(Plugins, "sandboxes", lambda _self: {})
+def test_no_sandbox_installed_6(cli: Cli) -> None:
+    """Where no plugin offers a sandbox, one line says which were left out, and where to read how to install one."""
+    Path("paycore.toml").write_text('blocked_plugins = ["qfpay-alipay"]\n', encoding="utf-8")
     for words in ("sandbox serve qfpay-alipay", "demo"):
         ran = cli(*words.split())
         assert (ran.code, ran.err.count("\n")) == (6, 1), ran
-        assert "pip install paycore-qfpay-alipay" in ran.err
+        assert "left out by blocked_plugins: qfpay-alipay; install the provider's plugin beside" in ran.err
+        assert "docs/quickstart.md" in ran.err
+
+
+def test_no_such_sandbox_the_plugin_that_failed_is_named_6(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plugin that failed may be the one that has it: it is named, and that is no matter of usage."""
+    installed = Path("broken-1.dist-info")
+    installed.mkdir()
+    (installed / "METADATA").write_text("Name: broken\nVersion: 1\n", encoding="utf-8")
+    (installed / "entry_points.txt").write_text("[paycore]\nbroken = no_such_module\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(Path.cwd())
+    ran = cli("sandbox", "serve", "nobody", "--quiet")
+    assert (ran.code, ran.err.count("\n")) == (6, 1), ran
+    assert "there are: qfpay-alipay; broken failed: ModuleNotFoundError" in ran.err
 
 
 def test_pay_no_sandbox_there_7(cli: Cli) -> None:
