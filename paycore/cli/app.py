@@ -17,7 +17,8 @@ from typer.main import get_command
 
 from paycore import __version__
 from paycore.cli import exits
-from paycore.cli.options import FLAGS, NAMES, GlobalOptions, Interrupted, UsageProblem
+from paycore.cli.endings import Interrupted, UsageProblem
+from paycore.cli.options import FLAGS, NAMES, GlobalOptions
 from paycore.cli.output import Output
 
 _PACKAGE = "paycore.cli.commands"

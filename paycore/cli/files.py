@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from paycore.cli.options import UsageProblem
+from paycore.cli.endings import UsageProblem
 
 _SQLITE = b"SQLite format 3\0"
 

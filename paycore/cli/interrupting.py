@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from paycore.cli.options import Interrupted
+from paycore.cli.endings import Interrupted
 from paycore.errors import LedgerMissing, NotFound, PaycoreError
 
 
@@ -31,6 +31,6 @@ def _interrupted(find: Callable[[], str], tell: Callable[[str], str]) -> Interru
     except (PaycoreError, KeyboardInterrupt):
         return Interrupted(
             "interrupted; the ledger can't tell now whether anything was sent: run the same command again",
-            is_under_way=True,
+            money_moved="maybe",
         )
-    return Interrupted(f"interrupted; {tell(payment_id)}", payment_id=payment_id, is_under_way=True)
+    return Interrupted(f"interrupted; {tell(payment_id)}", money_moved="maybe", payment_id=payment_id)

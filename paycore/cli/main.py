@@ -47,14 +47,14 @@ def _prints_version() -> bool:
 
 
 def _reporting(arguments: list[str]) -> int:
-    from paycore.cli.options import Interrupted, UsageProblem
+    from paycore.cli.endings import CommandEnded, Interrupted
     from paycore.errors import PaycoreError
 
     try:
         _check_stdout()
         _check_text(arguments)
         return _command(arguments)()
-    except (PaycoreError, UsageProblem, Interrupted) as error:
+    except (PaycoreError, CommandEnded) as error:
         from paycore.cli.failures import report
 
         return report(error, arguments)
@@ -66,14 +66,14 @@ def _reporting(arguments: list[str]) -> int:
 
 def _check_stdout() -> None:
     """Refuse before anything is sent what can't be told afterwards."""
-    from paycore.cli.options import Unwritable
+    from paycore.cli.endings import Unwritable
 
     if sys.stdout is None:
         raise Unwritable("stdout can't be written: it is closed")
 
 
 def _check_text(arguments: Sequence[str]) -> None:
-    from paycore.cli.options import UsageProblem
+    from paycore.cli.endings import UsageProblem
 
     for position, word in enumerate(arguments, start=1):
         try:

@@ -1,4 +1,4 @@
-"""The options every command takes, before or after its word, and the exception for what is asked wrongly."""
+"""The options every command takes, before or after its word."""
 
 from __future__ import annotations
 
@@ -26,32 +26,6 @@ def guess(arguments: Sequence[str]) -> GlobalOptions:
     return GlobalOptions(
         json="--json" in arguments, quiet="--quiet" in arguments, no_color="--no-color" in arguments
     )
-
-
-class UsageProblem(Exception):
-    """What was asked on the command line makes no sense; the message is one line that says why."""
-
-
-class Unwritable(UsageProblem):
-    """stdout can't be written; `payment_id` is the payment that was to be printed, once its provider was asked."""
-
-    def __init__(self, message: str, *, payment_id: str | None = None) -> None:
-        super().__init__(message)
-        self.payment_id = payment_id
-
-
-class Interrupted(Exception):
-    """
-    Ctrl-C; the message says how to go on.
-
-    `payment_id` is the payment the command was about, where that is known. `is_under_way`: the provider may have
-    been asked for something, so money may have moved.
-    """
-
-    def __init__(self, message: str, *, payment_id: str | None = None, is_under_way: bool = False) -> None:
-        super().__init__(message)
-        self.payment_id = payment_id
-        self.is_under_way = is_under_way
 
 
 def to_type(options: GlobalOptions, *words: str) -> str:

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TextIO
 
-from paycore.cli.options import GlobalOptions, Unwritable
+from paycore.cli.endings import Unwritable
+from paycore.cli.options import GlobalOptions
 from paycore.cli.text import Style, clean, shorten
 
 if TYPE_CHECKING:

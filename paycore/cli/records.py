@@ -6,8 +6,9 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from paycore.cli.endings import UsageProblem
 from paycore.cli.exits import Exit
-from paycore.cli.options import GlobalOptions, UsageProblem
+from paycore.cli.options import GlobalOptions
 from paycore.cli.output import Output
 from paycore.cli.session import check_identity, look_up, open_records
 from paycore.domain.payment import Status

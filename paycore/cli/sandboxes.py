@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from paycore.cli.options import GlobalOptions, UsageProblem
+from paycore.cli.endings import UsageProblem
+from paycore.cli.options import GlobalOptions
 from paycore.cli.output import Output
 from paycore.cli.session import hear_warnings
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from paycore.cli.options import GlobalOptions, UsageProblem
+from paycore.cli.endings import UsageProblem
+from paycore.cli.options import GlobalOptions
 from paycore.cli.output import Output
 
 if TYPE_CHECKING:

@@ -51,6 +51,13 @@ def test_stdout_full_2(cli: Cli, shop: SandboxServer, words: str) -> None:
     assert (ran.code, ran.err.count("\n"), FULL in ran.err) == (2, 1, True), ran
 
 
+def test_stdout_full_as_json(cli: Cli, shop: SandboxServer) -> None:
+    """Where nothing was asked for, no money can have moved and there is no payment to name."""
+    cli.create()
+    error = redirected("> /dev/full", "list", "--json").error
+    assert (error["kind"], error["money_moved"], error["payment_id"]) == ("Unwritable", "no", None)
+
+
 @pytest.mark.parametrize("words", ["list", "create", "--version", "--help"])
 def test_stdout_closed_2_before_anything_is_sent(cli: Cli, shop: SandboxServer, words: str) -> None:
     """A closed stdout is refused before anything is done."""
@@ -69,7 +76,8 @@ def test_stdout_full_the_payment_is_named(cli: Cli, shop: SandboxServer) -> None
     assert f"payment {payment['id']} is recorded as pending" in ran.err
     assert f"`paycore show {payment['id']} --config paycore.toml`" in ran.err
     error = redirected("> /dev/full", "query", payment["id"], "--json").error
-    assert (error["kind"], error["money_moved"], error["payment_id"]) == ("Usage", "maybe", payment["id"])
+    assert (error["kind"], error["money_moved"]) == ("Unwritable", "maybe")
+    assert error["payment_id"] == payment["id"]
     for words in ("await --timeout 0.1", "close"):
         ran = redirected("> /dev/full", *words.split(), payment["id"])
         assert (ran.code, payment["id"] in ran.err) == (5, True), ran

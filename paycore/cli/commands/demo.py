@@ -18,8 +18,9 @@ import typer
 
 from paycore.cli.app import options_of
 from paycore.cli.commands.sandbox import snippet
+from paycore.cli.endings import Interrupted, UsageProblem
 from paycore.cli.exits import Exit
-from paycore.cli.options import GlobalOptions, Interrupted, UsageProblem
+from paycore.cli.options import GlobalOptions
 from paycore.cli.output import Output
 from paycore.cli.sandboxes import explain_import, find_sandbox, order_path, post
 from paycore.cli.session import open_records

@@ -11,9 +11,10 @@ import typer
 
 from paycore.cli.app import options_of
 from paycore.cli.commands.records import PaymentId, Reference
+from paycore.cli.endings import Interrupted, UsageProblem
 from paycore.cli.exits import Exit
 from paycore.cli.files import whole_file
-from paycore.cli.options import GlobalOptions, Interrupted, UsageProblem
+from paycore.cli.options import GlobalOptions
 from paycore.cli.output import Output
 from paycore.cli.progress import Progress
 from paycore.cli.session import check_identity, only, open_records

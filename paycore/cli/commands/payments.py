@@ -11,9 +11,10 @@ import typer
 from paycore.cli import exits
 from paycore.cli.app import options_of
 from paycore.cli.commands.records import PaymentId, Reference
+from paycore.cli.endings import Unwritable, UsageProblem
 from paycore.cli.exits import Exit
 from paycore.cli.interrupting import interruptible
-from paycore.cli.options import GlobalOptions, Unwritable, UsageProblem, to_type
+from paycore.cli.options import GlobalOptions, to_type
 from paycore.cli.output import Output
 from paycore.cli.session import check_identity, identify, open_client, recorded_id
 from paycore.domain.money import Money

@@ -11,8 +11,9 @@ import typer
 from paycore.cli.app import options_of
 from paycore.cli.commands.payments import pairs
 from paycore.cli.commands.records import Reference
+from paycore.cli.endings import UsageProblem
 from paycore.cli.exits import Exit
-from paycore.cli.options import GlobalOptions, UsageProblem
+from paycore.cli.options import GlobalOptions
 from paycore.cli.output import Output
 from paycore.cli.sandboxes import URL, explain_import, find_sandbox, order_path, post
 from paycore.cli.session import look_up, open_records
