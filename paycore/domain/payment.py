@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from paycore.domain.money import Money
+from paycore.domain.money import MINOR_MAX, Money
 
 
 class Status(StrEnum):
@@ -139,6 +139,8 @@ class PaymentObservation(msgspec.Struct, frozen=True, kw_only=True, omit_default
             raise ValueError("a paid observation names the provider's id of the order")
         if self.status in (Status.CREATED, Status.UNKNOWN):
             raise ValueError("a provider observes pending, paid, failed or closed")
+        if self.refunded_minor is not None and not 0 <= self.refunded_minor <= MINOR_MAX:
+            raise ValueError(f"a refunded total is 0 to {MINOR_MAX} minor units")
 
 
 class RefundObservation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="refund"):

@@ -101,7 +101,7 @@ class Settling:
             known = seen.get(payment.id, payment)
             noted.append((yield from self._note(account, known, found, asked)))
             if source is Source.QUERY:
-                _warn_of_forgotten(known, found)
+                _warn_of_forgotten(account, known, found)
         return tuple(noted)
 
     def _observe(self, account: Account, found: Found, source: Source) -> Program[dict[str, Payment]]:
@@ -249,14 +249,17 @@ class _Asked:
         return min(self.at, now + MILLISECOND + timedelta(seconds=self._since.left_s))
 
 
-def _warn_of_forgotten(payment: Payment, found: Found) -> None:
+def _warn_of_forgotten(account: Account, payment: Payment, found: Found) -> None:
     """A number the provider told of before and does not know now is no evidence of anything, but odd."""
+    if payment.status.is_final:
+        return
     for operation in payment.operations:
-        if operation.is_observed and operation.number in found.absent and not payment.status.is_final:
+        if operation.is_observed and operation.number in found.absent:
             _log.warning(
-                "payment %s: the provider does not know the number %s any more; check the account's mode and"
-                " base_url, and its own records",
+                "payment %s: account %s does not know the number %s any more; check its mode and base_url, and"
+                " the provider's own records",
                 payment.id,
+                account.name,
                 operation.number,
             )
 

@@ -66,8 +66,8 @@ class Wanted:
     """
     What the embedded worker looks after.
 
-    The payments somebody waits for, until they are settled; and those a notification told of, until the
-    provider has confirmed it.
+    The payments somebody waits for, until they are settled; and those a notification told of, for which
+    whoever takes them is to ask the provider.
     """
 
     def __init__(self, on_wanted: Callable[[], None]) -> None:

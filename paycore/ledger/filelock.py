@@ -9,7 +9,6 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 
 from paycore.errors import LedgerUnavailable
 
@@ -21,7 +20,7 @@ _PAUSE_S = 0.0005
 
 class FileLock:
     """
-    `with lock:` holds an exclusive `flock` on the file at `path`. Not reentrant; one per ledger.
+    `with lock.held():` holds an exclusive `flock` on the file at `path`. Not reentrant; one per ledger.
 
     Raises `LedgerUnavailable` when somebody else has held it for `wait_max_s` seconds.
     """
@@ -32,17 +31,14 @@ class FileLock:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         _open_locks.add(self)
 
-    def __enter__(self) -> None:
-        self._acquire(lambda: None)
-
     @contextmanager
-    def held(self, meanwhile: Callable[[], None]) -> Iterator[None]:
-        """The same; `meanwhile` is called before waiting for another holder."""
+    def held(self, meanwhile: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Hold it; `meanwhile` is called before waiting for another holder."""
         self._acquire(meanwhile)
         try:
             yield
         finally:
-            self._release()
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def _acquire(self, meanwhile: Callable[[], None]) -> None:
         give_up_at = time.monotonic() + self._wait_max_s
@@ -57,14 +53,6 @@ class FileLock:
                         f" find it (`fuser {self._path}`) and let it go on, or end it"
                     ) from None
                 time.sleep(_PAUSE_S)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._release()
-
-    def _release(self) -> None:
-        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Let go of the file; it stays on disk."""

@@ -91,9 +91,9 @@ class GroupCommit:
 
     `transaction(meanwhile)` commits when its block ends and rolls back when it raises; it raises
     `LedgerError`s, and `AgainError` when nothing was committed and the group may be run once more. Before it
-    waits for anything it calls `meanwhile`, in which the callers of the group before are answered.
-    `committed` is told every group's units, after the commit and after their callers. With `inline` there is
-    no thread: each unit is committed in its caller's.
+    waits for other processes or the disk it calls `meanwhile`, in which the callers of the group before are
+    answered. `committed` is told every group's units, after their callers and outside of transactions. With
+    `inline` there is no thread: each unit is committed in its caller's.
     """
 
     def __init__(
@@ -107,6 +107,7 @@ class GroupCommit:
         self._transaction = transaction
         self._committed = committed
         self._to_answer: Sequence[Unit] = ()  # committed, and their callers do not know yet
+        self._to_tell: Sequence[Unit] = ()  # committed, and `committed` does not know yet
         self._queue: SimpleQueue[Unit | None] = SimpleQueue()
         self._closed = False
         self._closing = threading.RLock()  # nothing is queued behind the end, where it would wait for ever
@@ -122,7 +123,7 @@ class GroupCommit:
                 unit.future.set_exception(LedgerUnavailable("the ledger is closed"))
             elif self._thread is None:
                 self._commit([unit])
-                self._answer()
+                self._finish()
             else:
                 self._queue.put(unit)
         return unit.future
@@ -145,13 +146,13 @@ class GroupCommit:
             going_on = len(units) == len(group)
             if units:
                 self._commit(units)
-        self._answer()
+        self._finish()
 
     def _take(self) -> list[Unit | None]:
         try:
             group = [self._queue.get_nowait()]
         except Empty:
-            self._answer()
+            self._finish()
             group = [self._queue.get()]
         while len(group) < GROUP_MAX and group[-1] is not None:
             try:
@@ -165,14 +166,19 @@ class GroupCommit:
         if not self._commit_together(units):
             for unit in units:
                 self._commit_together([unit])
-        self._answer()  # those before, where the transaction came to no wait
-        self._to_answer = units
+        self._finish()
+        self._to_answer = self._to_tell = units
 
     def _answer(self) -> None:
         """Tell the callers of what is committed."""
         units, self._to_answer = self._to_answer, ()
         for unit in units:
             unit.resolve()
+
+    def _finish(self) -> None:
+        """Tell whoever does not know yet: the callers, then `committed`."""
+        self._answer()
+        units, self._to_tell = self._to_tell, ()
         if units:
             self._committed(units)
 

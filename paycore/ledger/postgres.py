@@ -101,6 +101,7 @@ class PostgresLedger(SqlLedger):
         self._id, self._commit_number, self._is_registered = secrets.token_hex(16), 0, False
         self._read_at, self._database_time = 0.0, from_ms(0)
         self._clock = LedgerClock(self._database_now)
+        self._typed(self._check_encoding)
         self._typed(self._migrate)
         self._typed(self._catch_up)
         self._readers = ThreadPoolExecutor(READERS_MAX, thread_name_prefix="paycore-read")
@@ -257,15 +258,17 @@ class PostgresLedger(SqlLedger):
 
     # --- opening and closing -------------------------------------------------------------------------
 
-    def _migrate(self) -> None:
-        """Bring the schema up to date; only one process at a time finds that there is something to do."""
-        connection = self._connected()
-        encoding = connection.info.parameter_status("server_encoding")
+    def _check_encoding(self) -> None:
+        encoding = self._connected().info.parameter_status("server_encoding")
         if encoding != "UTF8":
             raise ConfigError(
                 f"the database of the ledger {self._server.name} stores text as {encoding}, which can't hold what"
                 " providers say; make one with ENCODING 'UTF8' (TEMPLATE template0)"
             )
+
+    def _migrate(self) -> None:
+        """Bring the schema up to date; only one process at a time finds that there is something to do."""
+        connection = self._connected()
         if not pending("postgres", applied_migrations(connection)):
             return
         with connection.transaction():

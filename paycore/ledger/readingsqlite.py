@@ -14,8 +14,8 @@ from paycore.errors import LedgerCorrupt, LedgerError, LedgerUnavailable
 from paycore.ledger.clock import utc_now
 from paycore.ledger.reading import ReadOnlyLedger
 from paycore.ledger.session import Transaction
-from paycore.ledger.sqlite import BUSY_MAX_S, SqliteTransaction, real_path, typed_errors
-from paycore.ledger.sqlitefile import Connection
+from paycore.ledger.sqlite import BUSY_MAX_S, SqliteTransaction, typed_errors
+from paycore.ledger.sqlitefile import Connection, usable_path
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ class SqliteReader(ReadOnlyLedger):
     dialect = "sqlite"
 
     def __init__(self, path: str | Path) -> None:
-        self._path = real_path(path)
+        self._path = usable_path(path)
         self.name = str(self._path)
         self._connection = self._connect() if _is_there(self._path) else None
 

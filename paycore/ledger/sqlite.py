@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from paycore.errors import (
-    ConfigError,
     LedgerCorrupt,
     LedgerError,
     LedgerFull,
@@ -33,9 +32,8 @@ from paycore.ledger.clock import KEEP_STEP, STANDING, LedgerClock, Standing, to_
 from paycore.ledger.filelock import WAIT_MAX_S, FileLock
 from paycore.ledger.groupcommit import GroupCommit
 from paycore.ledger.migrations import check_known, pending
-from paycore.ledger.mounts import network_file_system
 from paycore.ledger.session import Row, Session, Transaction
-from paycore.ledger.sqlitefile import Connection, identify, make_private
+from paycore.ledger.sqlitefile import Connection, identify, make_private, usable_path
 
 T = TypeVar("T")
 
@@ -45,6 +43,8 @@ WATCH_EVERY_S = 0.05
 
 BUSY_MAX_S = 5.0
 """How long to wait for a program that locks the file without taking turns at the lock file."""
+
+BUSY_PAUSE_S = 0.002
 
 _EVENTS_AFTER = "SELECT position, payment_id FROM events WHERE position > ? ORDER BY position"
 
@@ -95,7 +95,7 @@ class SqliteLedger(SqlLedger):
         wait_max_s: float = WAIT_MAX_S,
     ) -> None:
         super().__init__()
-        self.path = real_path(path)
+        self.path = usable_path(path)
         # SQLite keeps both while anybody has them open.
         self._paths = (str(self.path), f"{self.path}-wal")
         self._wait_max_s = wait_max_s
@@ -103,7 +103,7 @@ class SqliteLedger(SqlLedger):
         with typed_errors(self.path):
             self._lock = FileLock(self.path.with_name(self.path.name + "-lock"), wait_max_s=wait_max_s)
             try:
-                with self._lock:
+                with self._lock.held():
                     make_private(self.path)
                     self._writer = self._open(read_only=False)
                     with self._writer as sqlite:
@@ -128,7 +128,7 @@ class SqliteLedger(SqlLedger):
     def _transaction(self, meanwhile: Callable[[], None]) -> Iterator[Session]:
         with typed_errors(self.path), self._lock.held(meanwhile), self._writer as sqlite:
             self._check_place()
-            sqlite.execute("BEGIN IMMEDIATE")
+            self._begin(sqlite, meanwhile)
             try:
                 yield Session(SqliteTransaction(sqlite, self._catch_up(sqlite)))
                 meanwhile()
@@ -138,12 +138,27 @@ class SqliteLedger(SqlLedger):
                     sqlite.execute("ROLLBACK")
                 raise
 
+    def _begin(self, sqlite: sqlite3.Connection, meanwhile: Callable[[], None]) -> None:
+        """Take SQLite's own lock, for which only programs that do not take turns at the lock file make us wait."""
+        give_up_at = time.monotonic() + min(BUSY_MAX_S, self._wait_max_s)
+        while True:
+            try:
+                sqlite.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                meanwhile()
+                if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > give_up_at:
+                    raise
+                time.sleep(BUSY_PAUSE_S)
+            else:
+                return
+
     def _check_place(self) -> None:
         """Nothing more is written to files that nobody else can find: what is at the path is another ledger."""
         if identify(self._paths) != self._files:
             raise LedgerUnavailable(
-                f"the ledger {self.path} or its journal was removed or replaced while this process had it"
-                " open, so nothing more is written; end all its processes, put the file in order, start them"
+                f"the ledger {self.path} or its -wal file was removed or replaced while this process had it"
+                " open, so nothing more is written; end every process that uses it, put the files back (or a"
+                " backup), and start them again"
             )
 
     def _catch_up(self, sqlite: sqlite3.Connection) -> datetime:
@@ -210,6 +225,7 @@ class SqliteLedger(SqlLedger):
                 sqlite.execute("PRAGMA journal_mode = WAL")
                 sqlite.execute("PRAGMA synchronous = FULL")
                 sqlite.execute("PRAGMA foreign_keys = ON")
+                sqlite.execute("PRAGMA busy_timeout = 0")  # from here on `_begin` waits
         except BaseException:
             connection.close()
             raise
@@ -236,7 +252,7 @@ class SqliteLedger(SqlLedger):
         if self._watching is not None and self._watching is not threading.current_thread():
             self._watching.join()
         self._reader.close()
-        with typed_errors(self.path), self._lock:
+        with typed_errors(self.path), self._lock.held():
             self._writer.close()
         self._lock.close()
 
@@ -245,29 +261,6 @@ class SqliteLedger(SqlLedger):
         for name in ("_reader", "_writer", "_lock"):
             if name in vars(self):
                 vars(self)[name].close()
-
-
-def real_path(path: str | Path) -> Path:
-    """
-    Where the ledger at `path` really is, by one name for all processes: they meet at files named after it.
-
-    Raises `ConfigError` for a folder, and for a file that has several names or is on a network file system.
-    """
-    real = Path(os.path.realpath(path))
-    if real.is_dir():
-        raise ConfigError(f"the ledger {real} is a folder; name a file in it, such as {real / 'paycore.db'}")
-    kind = network_file_system(real.parent)
-    if kind is not None:
-        raise ConfigError(
-            f"the ledger {real} is on a network file system ({kind}), where locks do not hold;"
-            " put it on a local disk, or use postgresql://"
-        )
-    if real.is_file() and real.stat().st_nlink > 1:
-        raise ConfigError(
-            f"the ledger {real} has a second name (a hard link), under which it could be opened as another"
-            f" ledger; find it (`find -samefile {real}`) and remove it"
-        )
-    return real
 
 
 @contextmanager

@@ -8,7 +8,7 @@ SQLite locks a file for the process as a whole (https://sqlite.org/howtocorrupt.
 - A forked process believes in its parent's locks and has none of them. So nothing is under way on any
   connection while a process forks, and the child closes all of them before it can open its own.
 
-A process without its locks can't be seen by others, and the last process they see removes the journal: what
+A process without its locks can't be seen by others, and the last process they see removes the journal (`-wal`): what
 is committed to it afterwards is lost.
 """
 
@@ -22,6 +22,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+
+from paycore.errors import ConfigError
+from paycore.ledger.mounts import network_file_system
 
 
 class Connection:
@@ -72,6 +75,29 @@ class Connection:
         with suppress(sqlite3.Error):
             self._sqlite.close()
         self._using.release()
+
+
+def usable_path(path: str | Path) -> Path:
+    """
+    Where the ledger at `path` really is, by one name for all processes: they meet at files named after it.
+
+    Raises `ConfigError` for a folder, and for a file that has several names or is on a network file system.
+    """
+    real = Path(os.path.realpath(path))
+    if real.is_dir():
+        raise ConfigError(f"the ledger {real} is a folder; name a file in it, such as {real / 'paycore.db'}")
+    kind = network_file_system(real.parent)
+    if kind is not None:
+        raise ConfigError(
+            f"the ledger {real} is on a network file system ({kind}), where locks do not hold;"
+            " put it on a local disk, or use postgresql://"
+        )
+    if real.is_file() and real.stat().st_nlink > 1:
+        raise ConfigError(
+            f"the ledger {real} has a second name (a hard link), under which it could be opened as another"
+            f" ledger; find it (`find -samefile {real}`) and remove it"
+        )
+    return real
 
 
 def identify(paths: Iterable[str]) -> list[tuple[int, int] | None]:

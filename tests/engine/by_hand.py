@@ -111,7 +111,7 @@ class Bench:
         try:
             effect = effect or program.send(None)
             while True:
-                effect = self._perform(program, effect)
+                effect = self.perform(program, effect)
         except StopIteration as stop:
             result: T = stop.value
             return result
@@ -120,10 +120,11 @@ class Bench:
         """Run the program up to its first request, and leave it there."""
         effect = program.send(None)
         while not isinstance(effect, OnWire):
-            effect = self._perform(program, effect)
+            effect = self.perform(program, effect)
         return Held(self, program, effect)
 
-    def _perform(self, program: Program[Any], effect: Any) -> Any:
+    def perform(self, program: Program[Any], effect: Any) -> Any:
+        """The program's next effect, once this one is performed."""
         try:
             if isinstance(effect, InLedger):
                 value: Any = effect.verb(self.ledger).result()

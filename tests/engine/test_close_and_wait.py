@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,14 @@ from tests.support.toy_http import ToyServer, toy_config, toy_plugins
 def closes(payment: Payment) -> list[OperationState]:
     """The states of the payment's close operations."""
     return [op.state for op in payment.operations if op.kind is OperationKind.CLOSE]
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait for what another thread is about to do."""
+    give_up_at = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.005)
 
 
 # --- close -------------------------------------------------------------------------------------------
@@ -169,11 +178,11 @@ def test_wait_ends_when_its_client_is_closed(till: Till) -> None:
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    time.sleep(0.3)
+    until(lambda: till.waits_for(payment))
     till.shutdown()
     waiting.join(5)
     assert not waiting.is_alive()
-    assert "closed" in str(errors[0])
+    assert "the client was closed meanwhile" in str(errors[0])
 
 
 def test_wait_ends_when_its_async_client_is_closed(gateway: ToyServer, tmp_path: Path) -> None:
@@ -184,9 +193,9 @@ def test_wait_ends_when_its_async_client_is_closed(gateway: ToyServer, tmp_path:
         client = AsyncClient(config, plugins=toy_plugins())
         payment = await client.create(reference="order-1", amount=HKD_88, method="toy", channel="web")
         waiting = asyncio.create_task(client.wait(payment.id, timeout_s=60))
-        await asyncio.sleep(0.3)
+        await asyncio.to_thread(until, lambda: bool(client._waiter._hub._calls))
         await client.shutdown()
-        with pytest.raises(LedgerUnavailable, match="closed"):
+        with pytest.raises(LedgerUnavailable, match="the client was closed meanwhile"):
             await asyncio.wait_for(waiting, 5)
 
     asyncio.run(main())
@@ -242,7 +251,7 @@ def test_query_warns_of_an_order_the_provider_has_forgotten(
     gateway.gateway.orders.clear()
     assert till.query(payment) == payment
     (record,) = [record for record in caplog.records if record.name.startswith("paycore")]
-    assert f"does not know the number {payment.order_number} any more" in record.getMessage()
+    assert f"account toy does not know the number {payment.order_number} any more" in record.getMessage()
 
 
 def test_list_filters(till: Till) -> None:

@@ -9,6 +9,9 @@ from paycore.domain.events import Source
 from paycore.domain.payment import OperationKind, OperationState, ReviewReason
 from paycore.domain.provider import CreateResend
 from paycore.domain.wire import Notification, Request, Response
+from paycore.engine.effects import UntilWanted
+from paycore.engine.waiter import Wanted
+from paycore.engine.worker import CONFIRM_WITHIN
 from paycore.errors import AccountRefused, MaybeSent
 from paycore.testing.toy import ToyGateway
 from tests.engine.by_hand import PROOF_S, TIMEOUT_S, Bench, lose_requests
@@ -63,6 +66,33 @@ def test_hint_during_a_question_is_not_overwritten(new_bench: NewBench) -> None:
     bench.run(bench.worker.look_once())
     bench.work(1)
     assert bench.payment().status is Status.PAID
+
+
+def test_notification_is_followed_up_for_a_minute(new_bench: NewBench) -> None:
+    """A provider that is away is asked again for so long; the payment stays due for whoever looks after it next."""
+    bench = new_bench(notifications_trusted=False)
+    payment = closed(bench)
+    notify(bench)
+    wanted, asked_after = Wanted(lambda: None), list[float]()
+    wanted.confirm([payment.id])
+    told_at = bench.at
+
+    def be_away(request: Request) -> Response:
+        asked_after.append((bench.at - told_at).total_seconds())
+        return lose_requests(request)
+
+    bench.answer = be_away
+    program = bench.worker.run(wanted)
+    effect = program.send(None)
+    while bench.at < told_at + 5 * CONFIRM_WITHIN:
+        if isinstance(effect, UntilWanted):
+            bench.pass_time(1)
+            effect = program.send(True)
+        else:
+            effect = bench.perform(program, effect)
+    assert len(asked_after) > 1
+    assert max(asked_after) <= CONFIRM_WITHIN.total_seconds()
+    assert bench.ledger.next_due().result() is not None
 
 
 def test_order_that_is_there_survives_a_refused_resend(new_bench: NewBench) -> None:

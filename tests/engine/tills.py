@@ -52,6 +52,10 @@ class Till:
         """Let the client go on by itself for so long."""
         self._on_the_loop(lambda: time.sleep(seconds) if self._loop is None else asyncio.sleep(seconds))
 
+    def waits_for(self, payment: Payment) -> bool:
+        """Whether somebody is waiting for this payment to change."""
+        return payment.id in self._client._waiter._hub._calls
+
     def wait(self, payment: Payment, timeout_s: float) -> Payment:
         found: Payment = self.do("wait", payment.id, timeout_s)
         return found

@@ -220,7 +220,7 @@ def test_ledger_that_breaks_brings_no_secret_out(set_scene: SetScene, kind: Kind
     ledger = scene.till._client._core.ledger
 
     def break_it(heard: Heard, honest: Honest) -> Iterator[Part]:
-        with ledger._lock:
+        with ledger._lock.held():
             ledger._writer._sqlite.execute(BREAK[name])
         yield whole(honest.body)
 

@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from paycore import Payment, Status
-from paycore.domain.events import Change, Source
+from paycore.domain.events import Change, Observed, Source
 from paycore.errors import LedgerCorrupt, LedgerTooNew, LedgerUnavailable, NotFound, RefundTooLarge
 from paycore.ledger import filelock
 from paycore.ledger.base import SqlLedger
@@ -193,6 +193,42 @@ def test_callers_do_not_wait_for_the_turn_of_the_next_group(
         finally:
             taken.is_taken = False
         assert second.result(5).changed
+
+
+def test_callers_are_answered_after_their_commit_and_before_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their own work then overlaps with waiting for the disk; watchers hear outside of transactions."""
+    order: list[str] = []
+    # What the writer's thread tells, and not the one that looks for other processes' commits.
+    monkeypatch.setattr(SqliteLedger, "_start_watching", lambda _: None)
+    with closing(SqliteLedger(tmp_path / "ledger.db")) as ledger:
+        payment = pending_payment(ledger, "order-1")
+        is_inside, is_followed = threading.Event(), threading.Event()
+
+        def go_on_once_followed(paid: Payment, _now: datetime) -> Sequence[Change]:
+            is_inside.set()
+            is_followed.wait(10)
+            return [Observed(observation=seen(paid.order_number, Status.PAID))]
+
+        def note(words: str) -> None:
+            if words in ("BEGIN IMMEDIATE", "COMMIT"):
+                order.append(words.split(maxsplit=1)[0])
+
+        with ledger._writer as sqlite:
+            sqlite.set_trace_callback(note)
+        stop = ledger.watch(lambda ids: order.append("watcher") if payment.id in ids else None)
+        first = ledger.change(payment.id, go_on_once_followed, Source.POLL)
+        first.add_done_callback(lambda _: order.append("first"))
+        is_inside.wait(10)
+        second = ledger.begin(begun("order-2"))
+        second.add_done_callback(lambda _: order.append("second"))
+        is_followed.set()
+        second.result(10)
+        stop()
+        assert order[:5] == ["BEGIN", "COMMIT", "BEGIN", "first", "COMMIT"]
+        told = order.index("watcher")
+        assert order[:told].count("BEGIN") == order[:told].count("COMMIT")
 
 
 class _ClosedMeanwhile:

@@ -213,13 +213,12 @@ def test_ids_that_are_no_text_are_differences_and_not_the_end(cli: Cli, ledger: 
         shell.commit()
     ran = cli("ledger", "verify", "--json")
     assert ran.code == 9, ran
-    assert lines(ran)[-1]["payments"] >= 4
     assert [line["payment_id"] for line in lines(ran)[:-1]].count("\ufffd") == 1
     exported = cli("ledger", "export")
     assert exported.code == 0, exported
     assert [line["type"] for line in lines(exported)].count("payment") == 4
-    ran = cli("list")
-    assert (ran.code, ran.err.count("\n")) == (0, 0) or "ledger verify" in ran.err, ran
+    listed = cli("list", "--json")
+    assert (listed.code, len(lines(listed))) == (0, 4), listed
 
 
 def test_verify_can_not_write(database: Database) -> None:
