@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from paycore.cli.endings import Interrupted
-from paycore.errors import LedgerMissing, NotFound, PaycoreError
+from paycore.errors import NotFound, PaycoreError
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def interruptible(find: Callable[[], str], tell: Callable[[str], str]) -> Iterat
 def _interrupted(find: Callable[[], str], tell: Callable[[str], str]) -> Interrupted:
     try:
         payment_id = find()
-    except (NotFound, LedgerMissing):
+    except NotFound:
         # What is sent is recorded first.
         return Interrupted("interrupted before anything was recorded or sent; run the same command again")
     except (PaycoreError, KeyboardInterrupt):

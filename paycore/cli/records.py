@@ -10,9 +10,9 @@ from paycore.cli.endings import UsageProblem
 from paycore.cli.exits import Exit
 from paycore.cli.options import GlobalOptions
 from paycore.cli.output import Output
-from paycore.cli.session import check_identity, look_up, open_records
+from paycore.cli.session import open_recorded, open_records
 from paycore.domain.payment import Status
-from paycore.errors import LedgerMissing, NotFound
+from paycore.errors import LedgerMissing
 
 if TYPE_CHECKING:
     from paycore.ledger.api import Filter
@@ -25,15 +25,10 @@ def show(options: GlobalOptions, *, payment_id: str | None = None, reference: st
     """One payment with its timeline; says so when it does not follow from it."""
     from paycore.ledger.audit import verify_payment
 
-    check_identity(payment_id, reference)
     output = Output(options)
-    try:
-        with open_records(options) as ledger:
-            payment = look_up(ledger, options, payment_id, reference)
-            output.payment_with_events(payment, ledger.events(payment.id).result())
-            difference = verify_payment(ledger, payment.id).difference
-    except LedgerMissing as missing:
-        raise NotFound(f"there is no such payment: {missing.message}") from missing
+    with open_recorded(options, payment_id, reference) as (ledger, payment):
+        output.payment_with_events(payment, ledger.events(payment.id).result())
+        difference = verify_payment(ledger, payment.id).difference
     if difference is not None:
         output.warn(
             f"this payment is not as its history says ({difference.where});"

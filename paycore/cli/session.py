@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from paycore.domain.payment import Payment
     from paycore.engine.client import Client
     from paycore.ledger.reading import ReadOnlyLedger
-    from paycore.ledger.reads import LedgerReads
 
 T = TypeVar("T")
 
@@ -40,32 +39,41 @@ def open_client(options: GlobalOptions, output: Output) -> Iterator[Client]:
         yield pay
 
 
-def look_up(
-    ledger: LedgerReads, options: GlobalOptions, payment_id: str | None, reference: str | None
-) -> Payment:
-    """The payment a command is about, by its id or by the caller's reference."""
+@contextmanager
+def open_recorded(
+    options: GlobalOptions, payment_id: str | None, reference: str | None
+) -> Iterator[tuple[ReadOnlyLedger, Payment]]:
+    """The payment a command is about, by its id or by the caller's reference, and the ledger it is in."""
+    from paycore.errors import LedgerMissing, NotFound
+
     check_identity(payment_id, reference)
+    try:
+        with open_records(options) as ledger:
+            yield ledger, _look_up(ledger, options, payment_id, reference)
+    except LedgerMissing as missing:
+        raise NotFound(f"there is no such payment: {missing.message}") from missing
+
+
+def _look_up(
+    ledger: ReadOnlyLedger, options: GlobalOptions, payment_id: str | None, reference: str | None
+) -> Payment:
     if payment_id is not None:
         return ledger.get(payment_id).result()
     found = ledger.find(options.account, str(reference)).result()
     return only({payment.account: payment for payment in found}, str(reference))
 
 
+def find_recorded(options: GlobalOptions, payment_id: str | None, reference: str | None) -> Payment:
+    """The payment a command is about, from the ledger alone; `NotFound` where nothing is recorded of it."""
+    with open_recorded(options, payment_id, reference) as (_, payment):
+        return payment
+
+
 def identify(pay: Client, options: GlobalOptions, payment_id: str | None, reference: str | None) -> Payment:
     """The same where a client has the ledger open."""
-    check_identity(payment_id, reference)
     if payment_id is not None:
         return pay.get(payment_id)
-    with open_records(options) as ledger:
-        return look_up(ledger, options, None, reference)
-
-
-def recorded_id(options: GlobalOptions, payment_id: str | None, reference: str | None) -> str:
-    """The id of the payment a command is about; `NotFound` or `LedgerMissing` when nothing is recorded of it."""
-    if payment_id is not None:
-        return payment_id
-    with open_records(options) as ledger:
-        return look_up(ledger, options, None, reference).id
+    return pay.find(str(reference), account=options.account)
 
 
 def check_identity(payment_id: str | None, reference: str | None) -> None:
@@ -82,7 +90,9 @@ def only(found: Mapping[str, T], reference: str) -> T:
         raise NotFound(f"no payment has the reference {reference!r}")
     if len(found) > 1:
         accounts = ", ".join(sorted(found))
-        raise NotFound(f"reference {reference!r} names a payment on each of {accounts}; add --account")
+        raise NotFound(
+            f"reference {reference!r} names a payment on each of {accounts}; name the account with --account"
+        )
     return next(iter(found.values()))
 
 

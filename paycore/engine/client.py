@@ -69,9 +69,8 @@ def _only(found: tuple[Payment, ...], reference: str) -> Payment:
     if not found:
         raise NotFound(f"no payment has the reference {reference!r}")
     if len(found) > 1:
-        raise NotFound(
-            f"{len(found)} accounts have a payment with the reference {reference!r}; name the account"
-        )
+        accounts = ", ".join(sorted(payment.account for payment in found))
+        raise NotFound(f"reference {reference!r} names a payment on each of {accounts}; name the account")
     return found[0]
 
 

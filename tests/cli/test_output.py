@@ -167,7 +167,7 @@ def test_reference_on_two_accounts_needs_the_account(cli: Cli, shop: SandboxServ
     assert first["id"] != other["id"]
     for word in ("show", "query", "await"):
         ran = cli(word, "--reference", "same")
-        assert (ran.code, "each of shop, till; add --account" in ran.err) == (2, True), ran
+        assert (ran.code, "each of shop, till; name the account" in ran.err) == (2, True), ran
     assert cli("show", "--reference", "same", "--account", "till", "--json").json["id"] == other["id"]
     assert cli("query", "--reference", "same", "--account", "shop", "--json").json["id"] == first["id"]
 

@@ -23,7 +23,7 @@ from paycore.cli.exits import Exit
 from paycore.cli.options import GlobalOptions
 from paycore.cli.output import Output
 from paycore.cli.sandboxes import explain_import, find_sandbox, order_path, post
-from paycore.cli.session import open_records
+from paycore.cli.session import open_recorded
 from paycore.domain.money import render_minor
 from paycore.errors import PaycoreError
 
@@ -207,7 +207,6 @@ class _Demo:
         return " -> ".join(states)
 
     def _recorded(self) -> Payment:
-        with open_records(GlobalOptions(config=str(self._config))) as ledger:
-            (payment,) = ledger.find(None, REFERENCE).result()
+        with open_recorded(GlobalOptions(config=str(self._config)), None, REFERENCE) as (ledger, payment):
             self._events = ledger.events(payment.id).result()
         return payment

@@ -16,7 +16,7 @@ from paycore.cli.exits import Exit
 from paycore.cli.interrupting import interruptible
 from paycore.cli.options import GlobalOptions, to_type
 from paycore.cli.output import Output
-from paycore.cli.session import check_identity, identify, open_client, recorded_id
+from paycore.cli.session import check_identity, find_recorded, identify, open_client
 from paycore.domain.money import Money
 from paycore.domain.payment import OperationState, Status
 from paycore.errors import AccountRefused, PaycoreError, ProviderError, WrongState
@@ -118,7 +118,7 @@ def await_payment(
         return f"the payment goes on without you, come back with: {to_type(options, 'await', payment_id)}"
 
     with (
-        interruptible(lambda: recorded_id(options, payment_id, reference), tell),
+        interruptible(_id_of(options, payment_id, reference), tell),
         open_client(options, output) as pay,
     ):
         payment = wait(pay, identify(pay, options, payment_id, reference), timeout, output)
@@ -137,7 +137,7 @@ def query(context: typer.Context, payment_id: PaymentId = None, *, reference: Re
     def tell(payment_id: str) -> str:
         return f"what was not answered stays open, ask again with: {to_type(options, 'query', payment_id)}"
 
-    with interruptible(lambda: recorded_id(options, payment_id, reference), tell):
+    with interruptible(_id_of(options, payment_id, reference), tell):
         return _perform(options, work, exits.after_asking, explain=_nothing_to_ask)
 
 
@@ -184,7 +184,7 @@ def refund(
             " run the same command again, the same reference is the same refund"
         )
 
-    with interruptible(lambda: recorded_id(options, payment_id, payment_reference), tell):
+    with interruptible(_id_of(options, payment_id, payment_reference), tell):
         return _perform(options, work, lambda payment: exits.after_refund(payment, reference))
 
 
@@ -204,7 +204,7 @@ def close(context: typer.Context, payment_id: PaymentId = None, *, reference: Re
         again = to_type(options, "close", payment_id)
         return f"the closing of payment {payment_id} may be under way, go on with: {again}"
 
-    with interruptible(lambda: recorded_id(options, payment_id, reference), tell):
+    with interruptible(_id_of(options, payment_id, reference), tell):
         return _perform(options, work, exits.after_closing, explain=_payer_was_faster)
 
 
@@ -255,12 +255,17 @@ def _perhaps_paid(error: WrongState, payment: Payment, options: GlobalOptions) -
     return WrongState(f"{error.message}; `{ask}` asks whether it has been paid by now", payment_id=payment.id)
 
 
+def _id_of(options: GlobalOptions, payment_id: str | None, reference: str | None) -> Callable[[], str]:
+    """What gives the payment's id: it is looked up where only the reference was given."""
+    return lambda: payment_id or find_recorded(options, None, reference).id
+
+
 def _created_id(options: GlobalOptions, reference: str) -> str:
     """The id of the payment `create` made, or found, on the account it uses."""
     from paycore.engine.config import load_config
 
     account = load_config(options.config).account(options.account).name
-    return recorded_id(msgspec.structs.replace(options, account=account), None, reference)
+    return find_recorded(msgspec.structs.replace(options, account=account), None, reference).id
 
 
 def _print_recorded(pay: Client, error: PaycoreError, output: Output) -> None:

@@ -16,7 +16,7 @@ from paycore.cli.exits import Exit
 from paycore.cli.options import GlobalOptions
 from paycore.cli.output import Output
 from paycore.cli.sandboxes import URL, explain_import, find_sandbox, order_path, post
-from paycore.cli.session import look_up, open_records
+from paycore.cli.session import find_recorded
 from paycore.cli.text import align, clean
 
 if TYPE_CHECKING:
@@ -147,23 +147,17 @@ def _act(options: GlobalOptions, order: Payment | str, url: str | None, verb: st
 
 def _order(options: GlobalOptions, number: str | None, reference: str | None) -> Payment | str:
     """The payment whose payer is meant, or the number of an order that no ledger here knows."""
-    from paycore.errors import LedgerMissing, NotFound
-
     if (number is None) == (reference is None):
         raise UsageProblem("name the order by its NUMBER or by --reference, not by both or neither")
     if number is not None:
         return _payment(options, number) or number
-    try:
-        with open_records(options) as ledger:
-            return look_up(ledger, options, None, reference)
-    except LedgerMissing as missing:
-        raise NotFound(f"there is no such payment: {missing.message}") from missing
+    return find_recorded(options, None, reference)
 
 
 def _payment(options: GlobalOptions, payment_id: str) -> Payment | None:
     """The payment with this id, where there is a configuration and its ledger knows it."""
     from paycore.engine.config import find_config
-    from paycore.errors import ConfigError, LedgerMissing, NotFound
+    from paycore.errors import ConfigError, NotFound
 
     try:
         find_config(options.config)
@@ -172,9 +166,8 @@ def _payment(options: GlobalOptions, payment_id: str) -> Payment | None:
             raise
         return None
     try:
-        with open_records(options) as ledger:
-            return ledger.get(payment_id).result()
-    except (LedgerMissing, NotFound):
+        return find_recorded(options, payment_id, None)
+    except NotFound:
         return None
 
 
