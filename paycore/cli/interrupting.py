@@ -1,4 +1,4 @@
-"""Ctrl-C while a provider may be being asked: which payment it concerns, and how to go on."""
+"""What Ctrl-C says, where there is more to say than that it came."""
 
 from __future__ import annotations
 
@@ -10,9 +10,18 @@ from paycore.errors import NotFound, PaycoreError
 
 
 @contextmanager
-def interruptible(find: Callable[[], str], tell: Callable[[str], str]) -> Iterator[None]:
+def ctrl_c_says(words: str) -> Iterator[None]:
+    """Ctrl-C in the block ends the command with these words; nothing can have moved."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted; {words}") from None
+
+
+@contextmanager
+def ctrl_c_names_payment(find: Callable[[], str], tell: Callable[[str], str]) -> Iterator[None]:
     """
-    Ctrl-C in the block is an `Interrupted`.
+    Ctrl-C in the block ends the command with the payment it concerns: a provider may be being asked.
 
     `find` gives the payment's id, or raises what looking it up raises; `tell` says how to go on with this id.
     """

@@ -18,8 +18,9 @@ import typer
 
 from paycore.cli.app import options_of
 from paycore.cli.commands.sandbox import snippet
-from paycore.cli.endings import Interrupted, UsageProblem
+from paycore.cli.endings import UsageProblem
 from paycore.cli.exits import Exit
+from paycore.cli.interrupting import ctrl_c_says
 from paycore.cli.options import GlobalOptions
 from paycore.cli.output import Output
 from paycore.cli.sandboxes import explain_import, find_sandbox, order_path, post
@@ -71,9 +72,8 @@ def demo(
     except ImportError as error:
         explain_import(error)
     with (
-        _ending_in_words(
-            "nothing of the demo is left" if keep is None else f"what was done so far is in {keep}"
-        ),
+        _sigterm_ends(),
+        ctrl_c_says("nothing of the demo is left" if keep is None else f"what was done so far is in {keep}"),
         tempfile.TemporaryDirectory(prefix="paycore-demo-") as temporary,
         SandboxServer(sandbox) as server,
     ):
@@ -101,8 +101,8 @@ def _make_folder(keep: Path) -> None:
 
 
 @contextmanager
-def _ending_in_words(what_is_left: str) -> Iterator[None]:
-    """Ctrl-C ends the demo with these words; a request to end, too, leaves no files and no process behind."""
+def _sigterm_ends() -> Iterator[None]:
+    """A request to end, too, leaves no files and no process behind."""
 
     def end(number: int, _frame: object) -> Never:
         raise SystemExit(128 + number)
@@ -110,8 +110,6 @@ def _ending_in_words(what_is_left: str) -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, end)
     try:
         yield
-    except KeyboardInterrupt:
-        raise Interrupted(f"interrupted; {what_is_left}") from None
     finally:
         signal.signal(signal.SIGTERM, before)
 

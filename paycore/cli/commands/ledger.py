@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from paycore.cli.app import options_of
 from paycore.cli.commands.records import PaymentId, Reference
-from paycore.cli.endings import Interrupted, UsageProblem
+from paycore.cli.endings import UsageProblem
 from paycore.cli.exits import Exit
 from paycore.cli.files import whole_file
+from paycore.cli.interrupting import ctrl_c_says
 from paycore.cli.options import GlobalOptions
 from paycore.cli.output import Output
 from paycore.cli.progress import Progress
@@ -39,7 +39,7 @@ def verify(context: typer.Context, payment_id: PaymentId = None, *, reference: R
     tally = Counter(payments=0, events=0, differences=0)
     with (
         open_records(options) as ledger,
-        _interruptible("interrupted; nothing was changed"),
+        ctrl_c_says("nothing was changed"),
         Progress(output) as progress,
     ):
         for verdict in _verdicts(ledger, options, payment_id, reference):
@@ -74,7 +74,7 @@ def export(
             return _export_to_file(ledger, Output(options), output, overwrite=overwrite)
         from paycore.ledger.audit import export as export_lines
 
-        with _interruptible("interrupted; the export is not whole"):
+        with ctrl_c_says("the export is not whole"):
             Output(options).stream(export_lines(ledger))
     return Exit.DONE
 
@@ -141,7 +141,7 @@ def _export_to_file(ledger: ReadOnlyLedger, output: Output, name: str, *, overwr
 
     tally = Counter(payments=0, events=0, notifications=0)
     with (
-        _interruptible(f"interrupted; {name} was not written"),
+        ctrl_c_says(f"{name} was not written"),
         Progress(output) as progress,
         whole_file("--output", name, overwrite=overwrite) as file,
     ):
@@ -156,15 +156,6 @@ def _export_to_file(ledger: ReadOnlyLedger, output: Output, name: str, *, overwr
 
 
 # --- what they share ---------------------------------------------------------------------------------
-
-
-@contextmanager
-def _interruptible(words: str) -> Iterator[None]:
-    """Ctrl-C ends the command with these words."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise Interrupted(words) from None
 
 
 def _refuse_account(options: GlobalOptions) -> None:

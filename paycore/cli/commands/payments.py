@@ -13,7 +13,7 @@ from paycore.cli.app import options_of
 from paycore.cli.commands.records import PaymentId, Reference
 from paycore.cli.endings import Unwritable, UsageProblem
 from paycore.cli.exits import Exit
-from paycore.cli.interrupting import interruptible
+from paycore.cli.interrupting import ctrl_c_names_payment
 from paycore.cli.options import GlobalOptions, to_type
 from paycore.cli.output import Output
 from paycore.cli.session import check_identity, find_recorded, identify, open_client
@@ -90,7 +90,7 @@ def create(
         settle = to_type(options, "query", payment_id)
         return f"payment {payment_id} may be under way: run the same command again, or `{settle}` settles it"
 
-    with interruptible(lambda: _created_id(options, reference), tell):
+    with ctrl_c_names_payment(lambda: _created_id(options, reference), tell):
         return _perform(options, work, exits.after_asking, with_qr=True)
 
 
@@ -118,7 +118,7 @@ def await_payment(
         return f"the payment goes on without you, come back with: {to_type(options, 'await', payment_id)}"
 
     with (
-        interruptible(_id_of(options, payment_id, reference), tell),
+        ctrl_c_names_payment(_id_of(options, payment_id, reference), tell),
         open_client(options, output) as pay,
     ):
         payment = wait(pay, identify(pay, options, payment_id, reference), timeout, output)
@@ -137,7 +137,7 @@ def query(context: typer.Context, payment_id: PaymentId = None, *, reference: Re
     def tell(payment_id: str) -> str:
         return f"what was not answered stays open, ask again with: {to_type(options, 'query', payment_id)}"
 
-    with interruptible(_id_of(options, payment_id, reference), tell):
+    with ctrl_c_names_payment(_id_of(options, payment_id, reference), tell):
         return _perform(options, work, exits.after_asking, explain=_nothing_to_ask)
 
 
@@ -184,7 +184,7 @@ def refund(
             " run the same command again, the same reference is the same refund"
         )
 
-    with interruptible(_id_of(options, payment_id, payment_reference), tell):
+    with ctrl_c_names_payment(_id_of(options, payment_id, payment_reference), tell):
         return _perform(options, work, lambda payment: exits.after_refund(payment, reference))
 
 
@@ -204,7 +204,7 @@ def close(context: typer.Context, payment_id: PaymentId = None, *, reference: Re
         again = to_type(options, "close", payment_id)
         return f"the closing of payment {payment_id} may be under way, go on with: {again}"
 
-    with interruptible(_id_of(options, payment_id, reference), tell):
+    with ctrl_c_names_payment(_id_of(options, payment_id, reference), tell):
         return _perform(options, work, exits.after_closing, explain=_payer_was_faster)
 
 
