@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -10,12 +10,14 @@ from paycore.cli.endings import UsageProblem
 from paycore.cli.exits import Exit
 from paycore.cli.options import GlobalOptions
 from paycore.cli.output import Output
-from paycore.cli.session import open_recorded, open_records
+from paycore.cli.session import open_recorded, records_of
 from paycore.domain.payment import Status
 from paycore.errors import LedgerMissing
 
 if TYPE_CHECKING:
+    from paycore.domain.payment import Payment
     from paycore.ledger.api import Filter
+    from paycore.ledger.reading import ReadOnlyLedger
 
 LIMIT = 50
 LIMIT_MAX = 1000
@@ -61,34 +63,35 @@ def list_payments(
 
 
 def _list(options: GlobalOptions, which: Filter) -> int:
+    from paycore.engine.config import load_config
+    from paycore.engine.wording import one_of
+
     output = Output(options)
+    config = load_config(options.config)
+    payments: Sequence[Payment] = ()
+    is_known = which.account is None or which.account in config.accounts
     try:
-        with open_records(options) as ledger:
+        with records_of(config) as ledger:
             payments = ledger.list(which).result()
+            is_known = is_known or bool(payments) or _has_any(ledger, which.account)
     except LedgerMissing as missing:
-        payments = ()
         output.say(missing.message)
     output.payments(payments)
-    if not payments and which.account is not None:
-        _warn_of_unknown(which.account, options, output)
+    if not is_known:
+        output.warn(
+            f"no account is called {which.account!r}, in the configuration ({one_of(config.accounts)})"
+            " or in the ledger"
+        )
     if len(payments) == which.limit:
         output.say(f"there may be more: these are the newest {which.limit}; see --limit and --created-before")
     return Exit.DONE
 
 
-def _warn_of_unknown(account: str, options: GlobalOptions, output: Output) -> None:
-    """An account nobody configured, without a payment of old either, is a name mistyped."""
-    from paycore.engine.config import load_config
+def _has_any(ledger: ReadOnlyLedger, account: str | None) -> bool:
+    """Whether there are payments of this account, of old perhaps: it need not be configured any more."""
     from paycore.ledger.api import Filter
 
-    known = load_config(options.config).accounts
-    if account in known:
-        return
-    with suppress(LedgerMissing), open_records(options) as ledger:
-        if ledger.list(Filter(account=account, limit=1)).result():
-            return
-    names = ", ".join(known) or "none"
-    output.warn(f"no account is called {account!r}, in the configuration ({names}) or in the ledger")
+    return bool(ledger.list(Filter(account=account, limit=1)).result())
 
 
 def _status(text: str) -> Status:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from paycore.cli.endings import UsageProblem
@@ -14,6 +14,7 @@ from paycore.cli.output import Output
 if TYPE_CHECKING:
     from paycore.domain.payment import Payment
     from paycore.engine.client import Client
+    from paycore.engine.config import Config
     from paycore.ledger.reading import ReadOnlyLedger
 
 T = TypeVar("T")
@@ -23,10 +24,16 @@ T = TypeVar("T")
 def open_records(options: GlobalOptions) -> Iterator[ReadOnlyLedger]:
     """The ledger as it is, neither made nor migrated; loads no plugin and nothing that could reach a network."""
     from paycore.engine.config import load_config
+
+    with records_of(load_config(options.config)) as ledger:
+        yield ledger
+
+
+def records_of(config: Config) -> AbstractContextManager[ReadOnlyLedger]:
+    """The same where the configuration is loaded already."""
     from paycore.ledger.reading import open_read_only
 
-    with closing(open_read_only(load_config(options.config).ledger)) as ledger:
-        yield ledger
+    return closing(open_read_only(config.ledger))
 
 
 @contextmanager
