@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 URL = "http://127.0.0.1:8700"
 TIMEOUT_S = 10.0
+UNKNOWN_ORDER = 404
 
 _NUMBER = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
@@ -93,15 +94,15 @@ def post(url: str, path: str, document: Mapping[str, object] | None = None) -> A
     finally:
         sender.close()
     if response.status >= 400:
-        raise UsageProblem(_refusal(answer, url))
+        raise UsageProblem(_refusal(response.status, answer, url))
     return answer
 
 
-def _refusal(answer: Any, url: str) -> str:
+def _refusal(status: int, answer: Any, url: str) -> str:
     if not isinstance(answer, dict) or "error" not in answer:
         return f"the sandbox at {url} refused"
     words = ": ".join(str(answer[key]) for key in ("error", "hint") if answer.get(key))
-    if answer["error"] == "unknown order":
+    if status == UNKNOWN_ORDER:
         words += "; a payment of the ledger is named by its id, or by --reference"
     return words
 
