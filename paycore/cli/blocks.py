@@ -137,8 +137,12 @@ def difference_block(verdict: Verdict, style: Style) -> list[str]:
     return align([(style(label, "dim"), value) for label, value in rows])
 
 
-def timeline_block(entries: Sequence[Entry], style: Style, columns: int) -> list[str]:
-    """What happened, oldest first: when, who brought it, what it was, and what it made of the payment."""
+def timeline_block(entries: Sequence[Entry], style: Style, columns: int | None) -> list[str]:
+    """
+    What happened, oldest first: when, who brought it, what it was, and what it made of the payment.
+
+    Long words are folded to `columns`; None leaves an entry on its line.
+    """
     lines, day = [], ""
     source_width = max((width(entry.source) for entry in entries), default=0)
     for entry in entries:
@@ -153,7 +157,9 @@ def timeline_block(entries: Sequence[Entry], style: Style, columns: int) -> list
     return lines
 
 
-def _wrapped(head: str, words: str, columns: int) -> list[str]:
+def _wrapped(head: str, words: str, columns: int | None) -> list[str]:
     """`words` after `head`, further lines indented as far; what has no spaces is not broken."""
+    if columns is None:
+        return [head + words]
     first, *more = fold(words, max(24, columns - width(head) - 14))
     return [head + first, *(" " * width(head) + line for line in more)]

@@ -69,8 +69,8 @@ class Output:
             return
         from paycore.cli.blocks import payment_block, timeline_block
 
-        columns = shutil.get_terminal_size((100, 24)).columns
-        self.data(*payment_block(payment, self.style), "", *timeline_block(entries, self.style, columns))
+        timeline = timeline_block(entries, self.style, self._columns())
+        self.data(*payment_block(payment, self.style), "", *timeline)
 
     def payments(self, payments: Sequence[Payment]) -> None:
         """Many payments."""

@@ -150,6 +150,19 @@ def test_terminal_accounts_fit_the_window(shop: SandboxServer) -> None:
     assert second[head.index("OFFERS")] != " "
 
 
+def test_terminal_timeline_is_folded(cli: Cli, shop: SandboxServer) -> None:
+    """Long words go on under themselves in a narrow window; into a pipe each thing that happened is one line."""
+    shop.gateway.faults.add("lose_reply")
+    payment = cli(*order(), "--json").json
+    words = "no definite answer to the order"
+    (line,) = [line for line in cli("show", payment["id"]).out.splitlines() if words in line]
+    with Terminal("show", payment["id"], "--no-color", COLUMNS="60") as terminal:
+        assert terminal.end() == 0
+    shown = terminal.text.splitlines()
+    after = next(n for n, folded in enumerate(shown, start=1) if "no definite answer" in folded)
+    assert shown[after].startswith(" " * line.index(words) + "the order")
+
+
 def test_terminal_narrow_waiting_stays_on_its_line(cli: Cli, shop: SandboxServer) -> None:
     """The line that moves is cut before the window's last column."""
     payment = cli.create()
