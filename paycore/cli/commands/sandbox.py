@@ -126,32 +126,35 @@ def pay(
     context: typer.Context, number: Number = None, *, reference: Reference = None, url: Url = None
 ) -> int:
     """Let the payer of an order pay."""
-    return _act(options_of(context), _order(options_of(context), number, reference), url, "pay")
+    return _act(context, number, reference, url, "pay")
 
 
 def decline(
     context: typer.Context, number: Number = None, *, reference: Reference = None, url: Url = None
 ) -> int:
     """Let the payer of an order refuse for good."""
-    return _act(options_of(context), _order(options_of(context), number, reference), url, "decline")
+    return _act(context, number, reference, url, "decline")
 
 
-def _act(options: GlobalOptions, order: Payment | str, url: str | None, verb: str) -> int:
-    if isinstance(order, str):
-        number = order
-    else:
-        number, url = order.order_number, url or _gateway_of(options, order)
-    _show(Output(options), post(url or URL, order_path(number, verb)))
+def _act(
+    context: typer.Context, number: str | None, reference: str | None, url: str | None, verb: str
+) -> int:
+    options = options_of(context)
+    order, gateway = _order(options, number, reference, url)
+    _show(Output(options), post(gateway, order_path(order, verb)))
     return Exit.DONE
 
 
-def _order(options: GlobalOptions, number: str | None, reference: str | None) -> Payment | str:
-    """The payment whose payer is meant, or the number of an order that no ledger here knows."""
+def _order(
+    options: GlobalOptions, number: str | None, reference: str | None, url: str | None
+) -> tuple[str, str]:
+    """The number of the order whose payer is meant, and its gateway: the one that was given before any other."""
     if (number is None) == (reference is None):
         raise UsageProblem("name the order by its NUMBER or by --reference, not by both or neither")
-    if number is not None:
-        return _payment(options, number) or number
-    return find_recorded(options, None, reference)
+    payment = find_recorded(options, None, reference) if number is None else _payment(options, number)
+    if payment is not None:
+        return payment.order_number, url or _gateway_of(options, payment)
+    return str(number), url or URL
 
 
 def _payment(options: GlobalOptions, payment_id: str) -> Payment | None:
@@ -171,12 +174,12 @@ def _payment(options: GlobalOptions, payment_id: str) -> Payment | None:
         return None
 
 
-def _gateway_of(options: GlobalOptions, payment: Payment) -> str | None:
-    """The base URL of the payment's account, if that is a sandbox."""
+def _gateway_of(options: GlobalOptions, payment: Payment) -> str:
+    """The base URL of the payment's account, if that is a sandbox; else where one is served by default."""
     from paycore.engine.config import load_config
 
     account = load_config(options.config).account(payment.account)
-    return account.base_url if account.mode == "sandbox" else None
+    return (account.base_url if account.mode == "sandbox" else None) or URL
 
 
 def fault(
