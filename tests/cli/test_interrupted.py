@@ -114,7 +114,7 @@ def test_reading_interrupted_no(cli: Cli, shop: SandboxServer, monkeypatch: pyte
     def interrupt(*_arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(records, "open_records", interrupt)
+    monkeypatch.setattr(records, "records_of", interrupt)
     for words in (["list"], ["list", "--limit=3"]):
         ran = cli(*words, "--json")
         assert (ran.code, ran.error["kind"], ran.error["money_moved"]) == (130, "Interrupted", "no"), ran
