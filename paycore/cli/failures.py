@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from paycore.cli import exits
 from paycore.cli.endings import CommandEnded
 from paycore.cli.exits import Exit
-from paycore.cli.options import guess
+from paycore.cli.options import GlobalOptions, guess, to_type
 from paycore.cli.output import Output
 from paycore.errors import IncompleteReply, NotSent, PaycoreError, ProviderError
 
 
 def report(error: PaycoreError | CommandEnded, arguments: Sequence[str]) -> Exit:
     """Say what happened and what to do about it, as these arguments want it said; the exit code."""
+    options = guess(arguments)
     if isinstance(error, PaycoreError):
-        kind, words, code = type(error).__name__, error.message + _advice(error), exits.of_error(error)
+        words = error.message + _advice(error, options)
+        kind, code = type(error).__name__, exits.of_error(error)
     else:
         kind, words, code = error.kind, str(error), error.exit
     document = {
@@ -25,11 +27,11 @@ def report(error: PaycoreError | CommandEnded, arguments: Sequence[str]) -> Exit
         "money_moved": error.money_moved,
         "payment_id": error.payment_id,
     }
-    Output(guess(arguments)).fail(words, document)
+    Output(options).fail(words, document)
     return code
 
 
-def _advice(error: PaycoreError) -> str:
+def _advice(error: PaycoreError, options: GlobalOptions) -> str:
     if error.payment_id is None:
         return ""
     if isinstance(error, NotSent):
@@ -37,5 +39,5 @@ def _advice(error: PaycoreError) -> str:
     if isinstance(error, IncompleteReply):
         return f"; payment {error.payment_id} is known: run the same command again to recover it"
     if isinstance(error, ProviderError):
-        return f"; `paycore query {error.payment_id}` settles it"
+        return f"; `{to_type(options, 'query', error.payment_id)}` settles it"
     return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -23,13 +24,21 @@ FLAGS = frozenset({"json", "quiet", "no_color"})
 
 def guess(arguments: Sequence[str]) -> GlobalOptions:
     """How to report an error in arguments that could not be read: as they seem to ask for it."""
+    config = None
+    for word, following in pairwise([*arguments, ""]):
+        name, equals, value = word.partition("=")
+        if name == "--config":
+            config = value if equals else following
     return GlobalOptions(
-        json="--json" in arguments, quiet="--quiet" in arguments, no_color="--no-color" in arguments
+        config=config or None,
+        json="--json" in arguments,
+        quiet="--quiet" in arguments,
+        no_color="--no-color" in arguments,
     )
 
 
 def to_type(options: GlobalOptions, *words: str) -> str:
-    """The command of these words as it can be typed anywhere below this folder's configuration."""
+    """The command of these words, with the --config this one was given."""
     import shlex
 
     config = () if options.config is None else ("--config", options.config)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from paycore.cli.endings import UsageProblem
 from paycore.cli.exits import Exit
-from paycore.cli.options import GlobalOptions
+from paycore.cli.options import GlobalOptions, to_type
 from paycore.cli.output import Output
 from paycore.cli.session import open_recorded, records_of
 from paycore.domain.payment import Status
@@ -32,10 +32,8 @@ def show(options: GlobalOptions, *, payment_id: str | None = None, reference: st
         output.payment_with_events(payment, ledger.events(payment.id).result())
         difference = verify_payment(ledger, payment.id).difference
     if difference is not None:
-        output.warn(
-            f"this payment is not as its history says ({difference.where});"
-            f" `paycore ledger verify {payment.id}` tells more"
-        )
+        verify = to_type(options, "ledger", "verify", payment.id)
+        output.warn(f"this payment is not as its history says ({difference.where}); `{verify}` tells more")
     return Exit.DONE
 
 

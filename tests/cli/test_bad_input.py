@@ -42,11 +42,15 @@ def test_useless_answer_unknown_then_settled(cli: Cli, shop: SandboxServer, faul
 def test_useless_answer_to_a_query_says_so(cli: Cli, shop: SandboxServer) -> None:
     """A query without a usable answer changes nothing, prints the payment and exits 5."""
     payment = cli.create()
-    shop.gateway.faults.add("http_500", path="/trade/v1/query")
+    shop.gateway.faults.add("http_500", times=3, path="/trade/v1/query")
     ran = cli("query", payment["id"])
     assert (ran.code, ran.err.count("\n")) == (5, 1), ran
     assert "account shop" in ran.err
+    assert f"`paycore query {payment['id']}` settles it" in ran.err
     assert "pending" in ran.out
+    for config in (["--config", "paycore.toml"], ["--config=paycore.toml"]):
+        ran = cli("query", payment["id"], *config)
+        assert f"`paycore query {payment['id']} --config paycore.toml` settles it" in ran.err, ran
 
 
 def test_reply_without_its_link_the_same_command_recovers_it(cli: Cli, shop: SandboxServer) -> None:

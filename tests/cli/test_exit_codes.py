@@ -138,9 +138,10 @@ def test_close_payer_faster_3_in_words(cli: Cli, shop: SandboxServer) -> None:
     """Paid at the provider before it could be closed: the payment, exit 3, and what to do about it."""
     payment = cli.create()
     shop.gateway.controls.pay(payment["order_number"])
-    ran = cli("close", payment["id"])
+    ran = cli("close", payment["id"], "--config", "paycore.toml")
     assert (ran.code, "paid" in ran.out, ran.err.count("\n")) == (3, True, 1), ran
-    assert f"it was paid before; `paycore refund {payment['id']} --reference R2`" in ran.err
+    refund = f"paycore refund {payment['id']} --config paycore.toml"
+    assert f"it was paid before; `{refund}` with a --reference of its own" in ran.err
 
 
 def test_query_of_what_was_never_sent_0_in_words(cli: Cli, shop: SandboxServer) -> None:

@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -191,6 +193,16 @@ def test_timeline_tells_what_happened(cli: Cli, shop: SandboxServer) -> None:
     ):
         assert words in out
     assert "of which 88.00 went back" in out
+
+
+def test_show_of_a_changed_row_names_the_command_that_tells_more(cli: Cli, shop: SandboxServer) -> None:
+    """What is advised has the --config of the command that advises it."""
+    payment = cli.create()
+    with closing(sqlite3.connect("paycore.db")) as shell:
+        shell.execute("UPDATE payments SET paid_minor = 1")
+        shell.commit()
+    ran = cli("show", payment["id"], "--config", "paycore.toml")
+    assert f"`paycore ledger verify {payment['id']} --config paycore.toml` tells more" in ran.err, ran
 
 
 def test_list_of_an_unknown_account_warns(cli: Cli, shop: SandboxServer) -> None:

@@ -214,7 +214,7 @@ def _perform(
     code_of: Callable[[Payment], Exit],
     *,
     with_qr: bool = False,
-    explain: Callable[[Payment], str] = lambda _: "",
+    explain: Callable[[Payment, GlobalOptions], str] = lambda *_: "",
 ) -> int:
     """Do `work`, print the payment it comes to, say what `explain` finds worth saying of it, and exit by it."""
     output = Output(options)
@@ -225,12 +225,12 @@ def _perform(
             _print_recorded(pay, error, output)
             raise
         _print(payment, output, with_qr=with_qr)
-        if words := explain(payment):
+        if words := explain(payment, options):
             output.say(words)
     return code_of(payment)
 
 
-def _nothing_to_ask(payment: Payment) -> str:
+def _nothing_to_ask(payment: Payment, _options: GlobalOptions) -> str:
     if payment.creation.state is not OperationState.INTENT:
         return ""
     return (
@@ -239,12 +239,11 @@ def _nothing_to_ask(payment: Payment) -> str:
     )
 
 
-def _payer_was_faster(payment: Payment) -> str:
+def _payer_was_faster(payment: Payment, options: GlobalOptions) -> str:
     if payment.status is not Status.PAID:
         return ""
-    return (
-        f"not closed: it was paid before; `paycore refund {payment.id} --reference R2` gives the money back"
-    )
+    refund = to_type(options, "refund", payment.id)
+    return f"not closed: it was paid before; `{refund}` with a --reference of its own gives the money back"
 
 
 def _perhaps_paid(error: WrongState, payment: Payment, options: GlobalOptions) -> WrongState:
