@@ -388,10 +388,14 @@ class AsyncClient:
     async def shutdown(self) -> None:
         """End the worker, the connections and the ledger; what `async with` does at its end."""
         self._waiter.close()
-        if self._working is not None:
-            await self._working
-        await self._runner.aclose()
-        await asyncio.to_thread(self._core.ledger.close)
+        try:
+            if self._working is not None:
+                await self._working
+        finally:  # also when all tasks of the loop are cancelled, the worker among them
+            try:
+                await self._runner.aclose()
+            finally:
+                await asyncio.to_thread(self._core.ledger.close)
 
     async def __aenter__(self) -> Self:
         return self

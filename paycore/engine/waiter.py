@@ -74,6 +74,7 @@ class Wanted:
         self._on_wanted = on_wanted
         self._counts: dict[str, int] = {}
         self._to_confirm: set[str] = set()
+        self.is_over = False
         self._lock = threading.Lock()
 
     @property
@@ -118,7 +119,6 @@ class Waiter:
         self._stop_watching: Callable[[], None] | None = None
         self._starting = threading.Lock()
         self._begun = threading.Event()
-        self._closed = False
         self.wanted = Wanted(self._begun.set)
 
     def until_changed(self, payment_id: str, version: int, timeout_s: float) -> None:
@@ -138,7 +138,7 @@ class Waiter:
         """Until somebody begins to wait, at most `timeout_s`; False once there will be no more."""
         self._begun.wait(timeout_s)
         self._begun.clear()
-        return not self._closed
+        return not self.wanted.is_over
 
     def _watch(self) -> None:
         with self._starting:
@@ -147,7 +147,7 @@ class Waiter:
 
     def close(self) -> None:
         """Stop watching, end every wait, and let `until_wanted` say that it is over."""
-        self._closed = True
+        self.wanted.is_over = True
         self._begun.set()
         self._hub.close()
         if self._stop_watching is not None:
@@ -163,7 +163,6 @@ class AsyncWaiter:
         self._hub = Hub()
         self._stop_watching: Callable[[], None] | None = None
         self._begun = asyncio.Event()
-        self._closed = False
         self.wanted = Wanted(self._begun.set)
 
     async def until_changed(self, payment_id: str, version: int, timeout_s: float) -> None:
@@ -183,11 +182,11 @@ class AsyncWaiter:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._begun.wait(), timeout_s)
         self._begun.clear()
-        return not self._closed
+        return not self.wanted.is_over
 
     def close(self) -> None:
         """Stop watching, end every wait, and let `until_wanted` say that it is over."""
-        self._closed = True
+        self.wanted.is_over = True
         self._begun.set()
         self._hub.close()
         if self._stop_watching is not None:

@@ -19,6 +19,7 @@ from paycore.domain.schedule import due_at
 from paycore.engine.accounts import Account, Accounts
 from paycore.engine.effects import InLedger, Program, UntilWanted
 from paycore.engine.settling import Settling
+from paycore.engine.transport import Deadline
 from paycore.engine.waiter import Wanted
 from paycore.errors import PaycoreError, RequestError
 
@@ -27,10 +28,26 @@ LEASE_S = 30.0
 PAUSE_MAX_S = 60.0
 RETRY_S = 1.0
 
+ROUND_S = 5.0
+"""No further question is begun in a round that has lasted so long: others may have begun to wait, or to close."""
+
 CONFIRM_WITHIN = timedelta(seconds=60)
 """A notification is followed up for so long. The payment stays due in the ledger, for whoever looks after it next."""
 
 _log = logging.getLogger(__name__)
+
+
+class Round:
+    """How long the embedded worker goes on before it looks whom it works for."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._deadline = Deadline(ROUND_S)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its time has passed, or nobody wants anything any more."""
+        return self._wanted.is_over or self._deadline.left_s <= 0
 
 
 class Worker:
@@ -40,6 +57,7 @@ class Worker:
         self._settling = settling
         self._accounts = accounts
         self._now = now
+        self._looks = 0
 
     def run(self, wanted: Wanted) -> Program[None]:
         """Look after the wanted payments until the client closes."""
@@ -49,22 +67,29 @@ class Worker:
             now = self._now()
             to_confirm |= dict.fromkeys(wanted.take_to_confirm(), now + CONFIRM_WITHIN)
             to_confirm = {payment_id: until for payment_id, until in to_confirm.items() if now < until}
-            pause_s = yield from self._turn({*wanted.ids, *to_confirm}, to_confirm)
+            pause_s = yield from self._turn(wanted.ids, to_confirm, Round(wanted))
             going_on = yield UntilWanted(pause_s)
 
-    def _turn(self, ids: Collection[str], to_confirm: dict[str, datetime]) -> Program[float | None]:
+    def _turn(
+        self, ids: Collection[str], to_confirm: dict[str, datetime], turn: Round
+    ) -> Program[float | None]:
         """
         One round over these payments; seconds until the next one is due, None when none is wanted.
 
-        Takes out of `to_confirm` what is settled.
+        Those somebody waits for come first. Takes out of `to_confirm` what is settled.
         """
-        if not ids:
+        wanted = {*ids, *to_confirm}
+        if not wanted:
             return None
         try:
-            while looked_after := (yield from self.look_once(ids)):
-                for payment_id in (looked for looked, is_settled in looked_after.items() if is_settled):
-                    to_confirm.pop(payment_id, None)
-            due: datetime | None = yield InLedger(lambda ledger: ledger.next_due(ids))
+            looked_after = (yield from self.look_once(ids, turn)) if ids else {}
+            if to_confirm and not turn.is_over:
+                looked_after |= yield from self.look_once(tuple(to_confirm), turn)
+            for payment_id in (looked for looked, is_settled in looked_after.items() if is_settled):
+                to_confirm.pop(payment_id, None)
+            if looked_after:
+                return 0.0  # there may be more
+            due: datetime | None = yield InLedger(lambda ledger: ledger.next_due(wanted))
         except Exception:  # noqa: BLE001 - whoever waits still wants to be looked after
             _log.exception("could not look after the payments waited for")
             return RETRY_S
@@ -72,24 +97,35 @@ class Worker:
             return PAUSE_MAX_S
         return min(PAUSE_MAX_S, max(0.0, (due - self._now()).total_seconds()))
 
-    def look_once(self, ids: Collection[str] | None = None) -> Program[dict[str, bool]]:
-        """Claim what is due (of `ids`; None: of all) and look after it: of each whether that settled it."""
+    def look_once(
+        self, ids: Collection[str] | None = None, turn: Round | None = None
+    ) -> Program[dict[str, bool]]:
+        """
+        Claim what is due (of `ids`; None: of all) and look after it: of each whether that settled it.
+
+        What is not asked about when `turn` is over is due at once.
+        """
         _, claimed = yield InLedger(lambda ledger: ledger.claim(limit=CLAIM_MAX, lease_s=LEASE_S, ids=ids))
         is_settled = {payment.id: False for payment in claimed}
         known = [payment for payment in claimed if payment.account in self._accounts]
         for name, group in groupby(sorted(known, key=_account_name), key=_account_name):
-            settled = yield from self._look_after(self._accounts.get(name), list(group))
+            settled = yield from self._look_after(self._accounts.get(name), list(group), turn)
             is_settled.update(dict.fromkeys(settled, True))
         return is_settled
 
-    def _look_after(self, account: Account, payments: Sequence[Payment]) -> Program[list[str]]:
+    def _look_after(
+        self, account: Account, payments: Sequence[Payment], turn: Round | None
+    ) -> Program[list[str]]:
         """Ask about these and recover them; the ids of those that need not be looked at any more."""
         settled: list[str] = []
-        size = account.capabilities.query_batch_max
-        # Orders begun close together can share a request where a provider is asked by time.
-        by_age = sorted(payments, key=lambda payment: payment.created_at)
-        for start in range(0, len(by_age), size):
-            batch = by_age[start : start + size]
+        batches = self._batches(account, payments)
+        for number, batch in enumerate(batches):
+            if turn is not None and turn.is_over:
+                now = self._now()
+                yield from self._reschedule(
+                    [(left.id, left.version, now) for rest in batches[number:] for left in rest]
+                )
+                break
             try:
                 asked = yield from self._settling.ask(account, batch, Source.POLL)
             except PaycoreError as error:
@@ -103,6 +139,18 @@ class Worker:
                 yield from self._reschedule(due)
                 settled += [payment_id for payment_id, _, at in due if at is None]
         return settled
+
+    def _batches(self, account: Account, payments: Sequence[Payment]) -> list[Sequence[Payment]]:
+        """What is asked about in one go each; another one comes first each time, lest the last never has its turn."""
+        size = account.capabilities.query_batch_max
+        # Orders begun close together can share a request where a provider is asked by time.
+        by_age = sorted(payments, key=lambda payment: payment.created_at)
+        batches: list[Sequence[Payment]] = [
+            by_age[start : start + size] for start in range(0, len(by_age), size)
+        ]
+        self._looks += 1
+        first = self._looks % len(batches)
+        return batches[first:] + batches[:first]
 
     def _try_later(self, payments: Sequence[Payment]) -> Program[None]:
         """Nothing was asked: what is due for a notification only stays claimed, and comes back after the lease."""

@@ -15,6 +15,7 @@ is committed to it afterwards is lost.
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import threading
 import weakref
@@ -62,19 +63,15 @@ class Connection:
             _connections.discard(self)
             self._sqlite.close()
 
-    def hold_still(self) -> None:
-        """Let nothing be under way on it until `go_on`."""
-        self._using.acquire()
-
-    def go_on(self) -> None:
-        """After `hold_still`, in the process that forked."""
-        self._using.release()
+    @property
+    def lock(self) -> threading.RLock:
+        """Held by whoever uses it."""
+        return self._using
 
     def abandon(self) -> None:
-        """After `hold_still`, in the forked process: SQLite forgets what it believes to have locked."""
+        """In a forked process, with nothing under way: SQLite forgets what it believes to have locked."""
         with suppress(sqlite3.Error):
             self._sqlite.close()
-        self._using.release()
 
 
 def usable_path(path: str | Path) -> Path:
@@ -124,29 +121,105 @@ def make_private(path: Path) -> None:
 
 _forking = threading.RLock()
 _connections: weakref.WeakSet[Connection] = weakref.WeakSet()
-_held: list[Connection] = []
+
+
+class _Fork:
+    """
+    What is held still during one fork.
+
+    Python lets a fork go on whatever its hooks raise. So what a signal's handler raises here, Ctrl-C for
+    instance, is kept until everything is held, and until everything is let go again.
+    """
+
+    def __init__(self) -> None:
+        self._held: list[threading.RLock] = []
+        self.is_ready = False
+        self.interruption: BaseException | None = None
+
+    def hold(self, lock: threading.RLock) -> None:
+        """Wait for this lock, once."""
+        if any(lock is held for held in self._held):
+            return
+        while not self._acquire(lock):
+            pass
+        self._held.append(lock)
+
+    def _acquire(self, lock: threading.RLock) -> bool:
+        try:
+            return lock.acquire()
+        except BaseException as error:  # noqa: BLE001 - raised again once the fork is over
+            self.interruption = error
+            return bool(lock._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001 - it may have come just after
+
+    def let_go(self) -> None:
+        """Release what is held."""
+        while self._held:
+            try:
+                self._held[-1].release()
+            except RuntimeError:
+                pass  # released before, and interrupted then
+            except BaseException as error:  # noqa: BLE001 - as above
+                self.interruption = error
+                continue
+            self._held.pop()
+
+
+class _Forks(threading.local):
+    """Those under way in this thread, the innermost last: while one waits, a signal's handler may fork, too."""
+
+    def __init__(self) -> None:
+        self.under_way: list[_Fork] = []
+
+
+_forks = _Forks()
 
 
 def _before_fork() -> None:
-    _forking.acquire()
-    _held.extend(_connections)
-    for connection in _held:
-        connection.hold_still()
+    _forks.under_way.append(_Fork())
+    _hold_still()
+
+
+def _ready() -> None:
+    if not _forks.under_way:
+        _forks.under_way.append(_Fork())
+    if _forks.under_way[-1].is_ready:
+        return
+    _hold_still()
+    _forks.under_way[-1].is_ready = True
+
+
+def _hold_still() -> None:
+    fork = _forks.under_way[-1]
+    fork.hold(_forking)
+    for connection in tuple(_connections):
+        fork.hold(connection.lock)
 
 
 def _after_fork(*, in_child: bool) -> None:
-    for connection in _held:
-        if in_child:
-            _connections.discard(connection)
+    if not _forks.under_way or not _forks.under_way[-1].is_ready:
+        return  # it is done, or an outer one is still waiting
+    fork = _forks.under_way[-1]
+    if in_child:
+        for connection in tuple(_connections):
             connection.abandon()
-        else:
-            connection.go_on()
-    _held.clear()
-    _forking.release()
+        _connections.clear()
+    fork.let_go()
+    _forks.under_way.pop()
+    if in_child:
+        return  # it was the parent that was interrupted
+    if isinstance(fork.interruption, KeyboardInterrupt):
+        # Once this hook is over: Python swallows what is raised in here.
+        threading.Timer(0.01, signal.pthread_kill, [threading.get_ident(), signal.SIGINT]).start()
+    elif fork.interruption is not None:
+        raise fork.interruption
 
 
-os.register_at_fork(
-    before=_before_fork,
-    after_in_parent=lambda: _after_fork(in_child=False),
-    after_in_child=lambda: _after_fork(in_child=True),
-)
+# Twice each: where a signal came before a hook begins, what its handler raises ends the first.
+for _ in range(2):
+    os.register_at_fork(before=_ready)
+os.register_at_fork(before=_before_fork)  # the last one registered is called first
+for _ in range(2):
+    os.register_at_fork(
+        after_in_parent=lambda: _after_fork(in_child=False),
+        after_in_child=lambda: _after_fork(in_child=True),
+    )

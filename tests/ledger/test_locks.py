@@ -6,15 +6,18 @@ removes the journal. What is committed to a removed journal is lost, and its ref
 """
 
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
+from paycore.domain.events import Change, Source
 from paycore.errors import ConfigError, LedgerUnavailable
 from paycore.ledger import open_ledger
 from paycore.ledger.reading import open_read_only
@@ -190,6 +193,40 @@ def test_forking_in_the_middle_of_commits(path: Path) -> None:
                 thread.join()
     seen = another_process_sees(path)
     assert [name for name in seen if name.startswith("child")] == [f"child-{n}" for n in range(8)]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_fork_that_is_interrupted_lets_everything_go(path: Path) -> None:
+    """Ctrl-C while a fork waits for a commit comes once it is over; parent and child work on."""
+    with closing(SqliteLedger(path)) as ledger:
+        payment, is_inside = pending_payment(ledger, "before"), threading.Event()
+
+        def take_long(*_: object) -> list[Change]:
+            is_inside.set()
+            time.sleep(0.5)
+            return []
+
+        ledger.change(payment.id, take_long, Source.CALLER)
+        is_inside.wait(10)
+        main = threading.main_thread().ident
+        threading.Timer(0.1, signal.pthread_kill, [main, signal.SIGINT]).start()
+        with pytest.raises(KeyboardInterrupt):
+            _fork_and_sleep(lambda: _make_one(path, "child"))
+        assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
+        pending_payment(ledger, "after")
+        with closing(SqliteLedger(path)) as second:
+            pending_payment(second, "second")
+    assert another_process_sees(path) == ["after", "before", "child", "second"]
+
+
+def _fork_and_sleep(child: Callable[[], object]) -> None:
+    if os.fork() == 0:
+        try:
+            child()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    time.sleep(10)
 
 
 def _make_one(path: Path, reference: str) -> None:

@@ -23,7 +23,7 @@ from paycore.engine.effects import InLedger, OnWire, Program
 from paycore.engine.runner import AsyncRunner
 from paycore.engine.transport import AsyncSender, Deadline
 from paycore.engine.waiter import AsyncWaiter, Hub
-from paycore.engine.worker import PAUSE_MAX_S, Worker
+from paycore.engine.worker import PAUSE_MAX_S, Round, Worker
 from paycore.errors import MaybeSent, NotSent
 from paycore.ledger.api import Committed, Decide
 from tests.simulation.mutations import Patch, patched
@@ -101,13 +101,15 @@ def wait_begins_anew_with_each_change() -> Patch:
 def worker_dies_of_an_error() -> Patch:
     """A ledger that can't be reached for a moment ends the embedded worker."""
 
-    def turn(self: Worker, ids: Collection[str], to_confirm: dict[str, datetime]) -> Program[float | None]:
-        if not ids:
+    def turn(
+        self: Worker, ids: Collection[str], to_confirm: dict[str, datetime], turn: Round
+    ) -> Program[float | None]:
+        wanted = {*ids, *to_confirm}
+        if not wanted:
             return None
-        while looked_after := (yield from self.look_once(ids)):
-            for payment_id in looked_after:
-                to_confirm.pop(payment_id, None)
-        due = yield InLedger(lambda ledger: ledger.next_due(ids))
+        if (yield from self.look_once(wanted, turn)):
+            return 0.0
+        due = yield InLedger(lambda ledger: ledger.next_due(wanted))
         return PAUSE_MAX_S if due is None else min(PAUSE_MAX_S, max(0.0, (due - self._now()).total_seconds()))
 
     return mock.patch.object(Worker, "_turn", turn)
@@ -117,7 +119,7 @@ def closing_wakes_nobody() -> Patch:
     """A client that shuts down waits for its worker, which nobody tells."""
 
     def close(self: AsyncWaiter) -> None:
-        self._closed = True
+        self.wanted.is_over = True
         if self._stop_watching is not None:
             self._stop_watching()
 

@@ -1,0 +1,47 @@
+"""The embedded worker's rounds: a provider that does not answer holds up neither closing nor whoever waits."""
+
+import time
+
+import pytest
+
+from paycore import Payment, Status
+from tests.engine.conftest import TIMEOUT_S, OpenTill
+from tests.engine.tills import Till
+from tests.support.toy_http import ToyServer
+
+PAYMENTS = 12
+pytestmark = pytest.mark.parametrize("kind", ["sync"])  # a till's loop runs one verb at a time
+
+
+@pytest.fixture
+def till(open_till: OpenTill) -> Till:
+    """Asks about one payment at a time, and takes no notification's word."""
+    return open_till(notifications_trusted=False, batch=1)
+
+
+def notified(till: Till, gateway: ToyServer) -> list[Payment]:
+    """Payments that were paid and notified, at a gateway that lets every question wait."""
+    payments = [till.create(f"order-{n}") for n in range(PAYMENTS)]
+    for payment in payments:
+        gateway.pay(payment.order_number)
+    told = [gateway.notification(payment.order_number) for payment in payments]
+    gateway.set_faults(delay_s=2 * TIMEOUT_S)
+    for body, headers in told:
+        till.receive(body, headers)
+    return payments
+
+
+def test_closing_waits_for_one_question_only(till: Till, gateway: ToyServer) -> None:
+    """A client with many payments to confirm, whose provider stands still, closes within about one call's deadline."""
+    notified(till, gateway)
+    begun = time.monotonic()
+    till.shutdown()
+    assert time.monotonic() - begun < 3 * TIMEOUT_S, "one question takes a deadline, all of them take 12"
+
+
+def test_who_begins_to_wait_gets_a_turn(till: Till, gateway: ToyServer) -> None:
+    """Many payments to confirm do not keep the worker from the one somebody waits for."""
+    payments = notified(till, gateway)
+    time.sleep(1.5 * TIMEOUT_S)
+    gateway.set_faults(delay_s=0.3)
+    assert till.wait(payments[-1], timeout_s=30).status is Status.PAID
