@@ -391,11 +391,14 @@ class AsyncClient:
         try:
             if self._working is not None:
                 await self._working
-        finally:  # also when all tasks of the loop are cancelled, the worker among them
-            try:
-                await self._runner.aclose()
-            finally:
-                await asyncio.to_thread(self._core.ledger.close)
+        except asyncio.CancelledError:  # all tasks of the loop are, perhaps, the worker among them
+            await self._let_go()
+            raise
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        await self._runner.aclose()
+        await asyncio.to_thread(self._core.ledger.close)
 
     async def __aenter__(self) -> Self:
         return self
