@@ -201,6 +201,27 @@ def test_wait_ends_when_its_async_client_is_closed(gateway: ToyServer, tmp_path:
     asyncio.run(main())
 
 
+def test_async_client_whose_loop_is_cancelled_closes_its_ledger(gateway: ToyServer, tmp_path: Path) -> None:
+    """Leaving the block ends everything, also when the worker is cancelled together with whoever leaves it."""
+    config = toy_config(gateway.url, f"sqlite:///{tmp_path}/paycore.db")
+    client: list[AsyncClient] = []
+
+    async def main() -> None:
+        async with AsyncClient(config, plugins=toy_plugins()) as pay:
+            client.append(pay)
+            payment = await pay.create(reference="order-1", amount=HKD_88, method="toy", channel="web")
+            waiting = asyncio.create_task(pay.wait(payment.id, timeout_s=60))
+            await asyncio.to_thread(until, lambda: bool(pay._waiter._hub._calls))
+            for task in asyncio.all_tasks():
+                task.cancel()
+            await waiting
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(main())
+    assert client[0]._core.ledger._is_closed
+    assert not list(tmp_path.glob("*-wal"))
+
+
 def test_wait_for_nobody_is_not_found(till: Till) -> None:
     """An id that names no payment is an error at once."""
     with pytest.raises(NotFound, match="nobody"):
