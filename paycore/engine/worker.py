@@ -28,8 +28,8 @@ LEASE_S = 30.0
 PAUSE_MAX_S = 60.0
 RETRY_S = 1.0
 
-ROUND_S = 5.0
-"""No further question is begun in a round that has lasted so long: others may have begun to wait, or to close."""
+TURN_S = 5.0
+"""No further question is begun in a turn that has lasted so long: others may have begun to wait, or to close."""
 
 CONFIRM_WITHIN = timedelta(seconds=60)
 """A notification is followed up for so long. The payment stays due in the ledger, for whoever looks after it next."""
@@ -37,12 +37,12 @@ CONFIRM_WITHIN = timedelta(seconds=60)
 _log = logging.getLogger(__name__)
 
 
-class Round:
+class Turn:
     """How long the embedded worker goes on before it looks whom it works for."""
 
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
-        self._deadline = Deadline(ROUND_S)
+        self._deadline = Deadline(TURN_S)
 
     @property
     def is_over(self) -> bool:
@@ -67,14 +67,14 @@ class Worker:
             now = self._now()
             to_confirm |= dict.fromkeys(wanted.take_to_confirm(), now + CONFIRM_WITHIN)
             to_confirm = {payment_id: until for payment_id, until in to_confirm.items() if now < until}
-            pause_s = yield from self._turn(wanted.ids, to_confirm, Round(wanted))
+            pause_s = yield from self._turn(wanted.ids, to_confirm, Turn(wanted))
             going_on = yield UntilWanted(pause_s)
 
     def _turn(
-        self, ids: Collection[str], to_confirm: dict[str, datetime], turn: Round
+        self, ids: Collection[str], to_confirm: dict[str, datetime], turn: Turn
     ) -> Program[float | None]:
         """
-        One round over these payments; seconds until the next one is due, None when none is wanted.
+        One turn over these payments; seconds until the next one is due, None when none is wanted.
 
         Those somebody waits for come first. Takes out of `to_confirm` what is settled.
         """
@@ -98,7 +98,7 @@ class Worker:
         return min(PAUSE_MAX_S, max(0.0, (due - self._now()).total_seconds()))
 
     def look_once(
-        self, ids: Collection[str] | None = None, turn: Round | None = None
+        self, ids: Collection[str] | None = None, turn: Turn | None = None
     ) -> Program[dict[str, bool]]:
         """
         Claim what is due (of `ids`; None: of all) and look after it: of each whether that settled it.
@@ -114,7 +114,7 @@ class Worker:
         return is_settled
 
     def _look_after(
-        self, account: Account, payments: Sequence[Payment], turn: Round | None
+        self, account: Account, payments: Sequence[Payment], turn: Turn | None
     ) -> Program[list[str]]:
         """Ask about these and recover them; the ids of those that need not be looked at any more."""
         settled: list[str] = []

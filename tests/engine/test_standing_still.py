@@ -1,6 +1,7 @@
 """A process that stood still must not send what others count as not under way any more."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from unittest import mock
 
@@ -34,17 +35,24 @@ def test_deadline_counts_from_the_intent(bench: Bench) -> None:
     assert held.effect.deadline.left_s <= 1
 
 
-def test_deadline_counts_also_when_the_clock_is_set_back_meanwhile(bench: Bench) -> None:
-    """The machine's clock, set back an hour while a process stands still, gives it no more time to send."""
-    begin = bench.ledger.begin
+@contextmanager
+def standing_still_after(bench: Bench, verb: str) -> Iterator[None]:
+    """Once this verb has committed the process stands still, and the machine's clock is set back an hour meanwhile."""
+    perform = getattr(bench.ledger, verb)
 
     def stand_still(*arguments: object) -> object:
-        committed = begin(*arguments)  # type: ignore[arg-type]
+        committed = perform(*arguments)
         bench.pass_time(TIMEOUT_S - 1)
         bench.set_clock_back(timedelta(hours=1, seconds=TIMEOUT_S - 1))
         return committed
 
-    with mock.patch.object(bench.ledger, "begin", stand_still):
+    with mock.patch.object(bench.ledger, verb, stand_still):
+        yield
+
+
+def test_deadline_counts_also_when_the_clock_is_set_back_meanwhile(bench: Bench) -> None:
+    """The machine's clock, set back an hour while a process stands still, gives it no more time to send."""
+    with standing_still_after(bench, "begin"):
         held = bench.hold(bench.create())
         assert held.effect.deadline.left_s == 1
 
@@ -52,15 +60,7 @@ def test_deadline_counts_also_when_the_clock_is_set_back_meanwhile(bench: Bench)
 def test_deadline_of_what_is_sent_again_counts_also_when_the_clock_is_set_back(bench: Bench) -> None:
     """The same for every operation that is put on its way by a change."""
     bench.run(bench.create())
-    change = bench.ledger.change
-
-    def stand_still(*arguments: object) -> object:
-        committed = change(*arguments)  # type: ignore[arg-type]
-        bench.pass_time(TIMEOUT_S - 1)
-        bench.set_clock_back(timedelta(hours=1, seconds=TIMEOUT_S - 1))
-        return committed
-
-    with mock.patch.object(bench.ledger, "change", stand_still):
+    with standing_still_after(bench, "change"):
         held = bench.hold(bench.commands.close(bench.payment().id))
         assert held.effect.deadline.left_s == 1
 

@@ -23,7 +23,7 @@ from paycore.engine.effects import InLedger, OnWire, Program
 from paycore.engine.runner import AsyncRunner
 from paycore.engine.transport import AsyncSender, Deadline
 from paycore.engine.waiter import AsyncWaiter, Hub
-from paycore.engine.worker import PAUSE_MAX_S, Round, Worker
+from paycore.engine.worker import PAUSE_MAX_S, Turn, Worker
 from paycore.errors import MaybeSent, NotSent
 from paycore.ledger.api import Committed, Decide
 from tests.simulation.mutations import Patch, patched
@@ -102,7 +102,7 @@ def worker_dies_of_an_error() -> Patch:
     """A ledger that can't be reached for a moment ends the embedded worker."""
 
     def turn(
-        self: Worker, ids: Collection[str], to_confirm: dict[str, datetime], turn: Round
+        self: Worker, ids: Collection[str], to_confirm: dict[str, datetime], turn: Turn
     ) -> Program[float | None]:
         wanted = {*ids, *to_confirm}
         if not wanted:
