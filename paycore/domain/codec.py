@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -13,9 +14,29 @@ T = TypeVar("T")
 
 
 def _write(value: object) -> object:
-    if isinstance(value, Money):
-        return (value.minor, value.currency, value.exponent)
-    raise TypeError(f"{type(value).__name__} is never written down")
+    """What is written for `value`, which is of no type that JSON has."""
+    match value:
+        case Money():
+            return (value.minor, value.currency, value.exponent)
+        case datetime():
+            return _plain_datetime(value)
+        case str():
+            return str.__str__(value)
+        case int():
+            return int.__int__(value)
+        case _:
+            raise TypeError(f"{type(value).__name__} is never written down")
+
+
+def _plain_datetime(value: datetime) -> datetime:
+    """The same moment without a subclass's additions: tools that stop the clock in tests hand out subclasses."""
+    fields = (value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond)
+    return _plain(type(value))(*fields, tzinfo=value.tzinfo, fold=value.fold)
+
+
+def _plain(kind: type[datetime]) -> type[datetime]:
+    """The standard library's class below `kind`; by its home, for the name `datetime` may have been replaced."""
+    return next(cast("type[datetime]", base) for base in kind.__mro__ if base.__module__ == "datetime")
 
 
 def _read(kind: type, value: Any) -> object:
@@ -26,6 +47,8 @@ def _read(kind: type, value: Any) -> object:
         except InvalidMoney as error:
             # msgspec makes a `ValidationError` of it, as of everything else that does not fit.
             raise ValueError(error.message) from error
+    if issubclass(kind, datetime):
+        return msgspec.convert(value, _plain(kind))
     raise TypeError(f"{kind.__name__} is never read back")
 
 
@@ -34,7 +57,11 @@ _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 
 
 def encode(value: object) -> bytes:
-    """The JSON of a domain value; TypeError for a `Secret` or anything else that must not be stored."""
+    """
+    The JSON of a domain value; TypeError for a `Secret` or anything else that must not be stored.
+
+    A subclass of `datetime`, `str` or `int` is written as what it is a subclass of.
+    """
     return _encoder.encode(value)
 
 

@@ -29,6 +29,7 @@ from paycore.engine.requests import (
     check_reference,
     check_request,
     content_of,
+    plain,
     provider_order,
 )
 from paycore.engine.settling import Settling, product_of
@@ -113,9 +114,9 @@ class Commands:
         def decide(payment: Payment, now: datetime) -> Sequence[Change]:
             return decisions.begin_refund(
                 payment,
-                reference=reference,
+                reference=plain(reference),
                 amount=amount,
-                reason=reason,
+                reason=plain(reason),
                 product=product,
                 numbering=numbering,
                 now=now,

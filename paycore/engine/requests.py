@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -16,6 +16,8 @@ from paycore.domain.provider import CreateOrder, Product, Secret
 from paycore.domain.urls import url_problem
 from paycore.engine.accounts import Account
 from paycore.errors import InvalidField, InvalidMoney, NotSupported
+
+T = TypeVar("T")
 
 REFERENCE_MAX = 128
 REFUND_REASON_MAX = 256
@@ -68,7 +70,8 @@ def create_request(
     if auth_code is not None:
         check_text("auth_code", auth_code)
     code = None if auth_code is None else Secret(auth_code)
-    return CreateRequest(auth_code=code, extra=_extra({} if extra is None else extra), **fields)
+    given = {field: plain(value) for field, value in fields.items()}
+    return CreateRequest(auth_code=code, extra=_extra({} if extra is None else extra), **given)
 
 
 def _check_whole(field: str, seconds: object) -> None:
@@ -82,7 +85,7 @@ def _extra(extra: Mapping[str, str]) -> dict[str, str]:
     for name, value in extra.items():
         check_text("extra", name)
         check_text(f"extra.{name}", value)
-    return dict(extra)
+    return {plain(name): plain(value) for name, value in extra.items()}
 
 
 def check_request(request: CreateRequest, account: Account) -> Product:
@@ -131,6 +134,11 @@ def check_text(field: str, value: object) -> None:
         value.encode()
     except UnicodeEncodeError:
         raise InvalidField(field, "is not valid Unicode text") from None
+
+
+def plain(value: T) -> T:
+    """A text without what a subclass of `str` adds, for providers write it into requests; all else as it is."""
+    return str.__str__(value) if isinstance(value, str) else value  # type: ignore[return-value]
 
 
 def _check_amount(amount: Money, product: Product) -> None:

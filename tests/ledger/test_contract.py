@@ -22,6 +22,7 @@ from paycore.errors import (
     RefundTooLarge,
     RequestError,
 )
+from paycore.ledger import clock
 from paycore.ledger.api import Filter
 from paycore.ledger.audit import verify
 from paycore.ledger.base import SqlLedger
@@ -43,6 +44,7 @@ from tests.ledger.workload import (
     refunding,
     seen,
 )
+from tests.support.stopped import StoppedDatetime
 
 
 def test_begin_new_reference_is_recorded_with_its_event(ledger: SqlLedger) -> None:
@@ -437,3 +439,10 @@ def test_number_that_is_taken_is_refused(ledger: SqlLedger) -> None:
     with pytest.raises(LedgerCorrupt, match="taken"):
         ledger.begin(same("P2", "order-2")).result()  # type: ignore[arg-type]
     assert ledger.find(None, "order-2").result() == ()
+
+
+def test_moments_of_a_stopped_clock_are_recorded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tools that stop the clock in tests replace `datetime` by a subclass: what it says is recorded as any other."""
+    monkeypatch.setattr(clock, "datetime", StoppedDatetime)
+    payment = database.open().begin(begun("order-1")).result().payment
+    assert database.open().get(payment.id).result() == payment

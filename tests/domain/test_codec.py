@@ -1,0 +1,87 @@
+"""Domain values as JSON: exact, and without a subclass's additions."""
+
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+import pytest
+
+from paycore import Money
+from paycore.domain.codec import decode, encode
+from paycore.domain.payment import PaymentObservation, Status
+from paycore.domain.provider import Secret
+from tests.support.stopped import StoppedDatetime
+
+
+class MarkedText(str):
+    """Text as template engines have it."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "not what it is"
+
+
+class Word(StrEnum):
+    """An application's own words."""
+
+    TOP_UP = "top-up"
+
+
+class Count(int):
+    """A number of an application's own type."""
+
+
+def seen(**fields: object) -> PaymentObservation:
+    """An order that is paid."""
+    return PaymentObservation(number="A1", status=Status.PAID, provider_id="T1", **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("zone", [UTC, UTC.__class__(timedelta(hours=8))])
+def test_subclass_of_datetime_is_written_as_the_moment_it_is(zone: object) -> None:
+    """Byte by byte as the moment itself, and read back as a plain one."""
+    moment = datetime(2026, 5, 5, 10, 0, 0, 123000, tzinfo=zone, fold=1)  # type: ignore[arg-type]
+    stopped = StoppedDatetime(2026, 5, 5, 10, 0, 0, 123000, tzinfo=zone, fold=1)  # type: ignore[arg-type]
+    written = encode(seen(occurred_at=stopped))
+    assert written == encode(seen(occurred_at=moment))
+    read = decode(written, PaymentObservation)
+    assert type(read.occurred_at) is datetime
+    assert read.occurred_at == stopped
+
+
+def test_moment_is_read_as_a_plain_one_where_datetime_has_been_replaced() -> None:
+    """What resolves `datetime` while the clock is stopped gets the stand-in for it: it reads all the same."""
+    read = decode(encode(datetime(2026, 5, 5, tzinfo=UTC)), _Replaced)
+    assert type(read) is datetime
+    assert read == datetime(2026, 5, 5, tzinfo=UTC)
+
+
+class _AnyDatetime(type):
+    """Takes every moment for one of its own, as the stand-ins of such tools do."""
+
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, datetime)
+
+
+class _Replaced(datetime, metaclass=_AnyDatetime):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [(MarkedText("wörds"), '"wörds"'), (Word.TOP_UP, '"top-up"'), (Count(7), "7")],
+)
+def test_subclass_of_text_or_number_is_written_as_its_value(given: object, written: str) -> None:
+    """The text itself, whatever `str` of it says."""
+    assert encode(given).decode() == written
+
+
+@pytest.mark.parametrize("value", [Secret("0123456789"), object(), {1, 2, Secret("x" * 9)}, 1j])
+def test_what_must_not_be_stored_is_refused(value: object) -> None:
+    """A secret above all."""
+    with pytest.raises(TypeError):
+        encode(value)
+
+
+def test_money_is_written_exactly() -> None:
+    """Minor units, currency and exponent."""
+    assert encode(Money("88.00", "HKD")) == b'[8800,"HKD",2]'
