@@ -14,6 +14,8 @@ LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 URL_LENGTH_MAX = 8192
 """Characters; the longest links seen, with a signature in them, have two thousand."""
 
+_ODD = frozenset("\"'`<>\\ ")
+
 # Its last label starts with a letter, so no spelling of an address (127.1, 0x7f000001) passes for a name.
 _HOST = re.compile(r"([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.)*[a-z]([a-z0-9-]*[a-z0-9])?", re.ASCII)
 
@@ -22,13 +24,14 @@ def url_problem(url: str, *, takes_loopback: bool = True) -> str | None:
     """
     Why `url` must not be shown or sent, in words that do not repeat it; None when it may.
 
-    https with a host name, printable ASCII, no backslash and no user info. http, or an address for a host, only
+    https with a host name, printable ASCII, without user info and without characters that end a URL where it stands
+    in a page, a header or a log. Percent-encoded, those are taken (`%22`). http, or an address for a host, only
     for this machine, where sandboxes are; `takes_loopback` False refuses that too.
     """
     if len(url) > URL_LENGTH_MAX:
         return f"more than {URL_LENGTH_MAX} characters"
-    if not (url.isascii() and url.isprintable()) or " " in url or "\\" in url:
-        return "a backslash, a space, a control character or one outside ASCII"
+    if has_odd_characters(url):
+        return "a quote, an angle bracket, a backslash, a space, a control character or one outside ASCII"
     try:
         parts = urlsplit(url)
         host, _ = (parts.hostname or "").removesuffix("."), parts.port
@@ -37,6 +40,11 @@ def url_problem(url: str, *, takes_loopback: bool = True) -> str | None:
     if "@" in parts.netloc:
         return "user info before the host"
     return _place_problem(parts.scheme, host, takes_loopback=takes_loopback)
+
+
+def has_odd_characters(url: str) -> bool:
+    """Whether it holds what no URL holds unless percent-encoded, or an apostrophe, which ends it in an attribute."""
+    return not (url.isascii() and url.isprintable()) or not _ODD.isdisjoint(url)
 
 
 def _place_problem(scheme: str, host: str, *, takes_loopback: bool) -> str | None:

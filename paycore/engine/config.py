@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from paycore.domain.provider import Mode, ProviderInfo, Secret
-from paycore.domain.urls import LOOPBACK_HOSTS
+from paycore.domain.urls import LOOPBACK_HOSTS, has_odd_characters
 from paycore.engine.secrecy import mask, secrets_among
 from paycore.engine.wording import SHOWN_MAX, keep, misfit, one_of, readable, shown, suggest, wrong_kind
 from paycore.errors import ConfigError
@@ -295,14 +295,29 @@ def _pointed(name: object, usual: re.Pattern[str]) -> str:
 
 def _read_secret_file(path: Path, name: str, where: str) -> str:
     try:
-        if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            raise ConfigError(f"{where}: others can read {path}; chmod 600 it")
-        return path.read_text(encoding="utf-8").strip()
+        # Nothing is waited for: a named pipe would hang until somebody writes to it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            problem = _secret_file_problem(os.fstat(descriptor), path)
+            if problem is not None:
+                raise ConfigError(f"{where}: {problem}")
+            with open(descriptor, encoding="utf-8", closefd=False) as file:
+                return file.read().strip()
+        finally:
+            os.close(descriptor)
     except OSError as error:
         problem = f"can't be read: {error.strerror}"
     except ValueError:
         problem = "is not text"
     raise ConfigError(f"{where}: the file {name} {problem}")
+
+
+def _secret_file_problem(found: os.stat_result, path: Path) -> str | None:
+    if not stat.S_ISREG(found.st_mode):
+        return f"{path} is no regular file; put the secret into one, and chmod 600 it"
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        return f"others can read {path}; chmod 600 it"
+    return None
 
 
 def _read_keyring(name: str, where: str) -> str:
@@ -352,7 +367,7 @@ def _plain_url(url: str) -> tuple[str, str]:
 
     Another spelling of a host (`host.`, `%68ost`, full-width letters) would get past the lists of live hosts.
     """
-    if not (url.isascii() and url.isprintable()) or any(char in url for char in " \\?#@%"):
+    if has_odd_characters(url) or any(char in url for char in "?#@%"):
         return "", ""
     try:
         parts = urlsplit(url)

@@ -1,8 +1,8 @@
 """
 The only place that sends: httpx, a total deadline, a size cap, and the table of what was certainly not sent.
 
-Redirects are not followed, cookies not kept, proxies and .netrc from the environment not used, TLS is always
-verified, and only identity encoding is asked for and taken.
+Redirects are not followed, cookies not kept; proxies, .netrc, certificates and SSLKEYLOGFILE of the environment not
+used. TLS is always verified, and only identity encoding is asked for and taken.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from contextlib import aclosing, closing, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+import certifi
 import httpcore
 import httpx
 
@@ -138,8 +139,14 @@ def _timeout(deadline: Deadline) -> httpx.Timeout:
 
 @functools.cache
 def _tls() -> ssl.SSLContext:
-    """Whom to trust: one for all senders, for reading it takes longer than a payment."""
-    return httpx.create_ssl_context(trust_env=False)
+    """
+    Whom to trust: one for all senders, for reading it takes longer than a payment.
+
+    Not `ssl.create_default_context`: that writes the keys of every connection to the file that SSLKEYLOGFILE names.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # certificates and host names are checked
+    context.load_verify_locations(certifi.where())
+    return context
 
 
 _LIMITS = httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX)

@@ -1,6 +1,9 @@
 """paycore.toml: everything wrong is one clear error with a path and what to do."""
 
+import os
 import pwd
+import threading
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -182,6 +185,28 @@ def test_a_secret_file_others_can_read_is_refused(tmp_path: Path) -> None:
         account(path)
     secret.chmod(0o600)
     assert account(path).name == "hk"
+
+
+def make_link_to(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, make_link_to], ids=["pipe", "folder", "device"])
+def test_a_secret_is_read_from_a_regular_file_only(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    """A named pipe would be waited for, a device read without an end: both are refused at once."""
+    make(tmp_path / "key")
+    path = write(tmp_path, GOOD.replace('{ env = "QFPAY_CLIENT_KEY" }', '{ file = "key" }'))
+    raised: list[ConfigError] = []
+
+    def use() -> None:
+        with pytest.raises(ConfigError, match="is no regular file; put the secret into one") as error:
+            account(path)
+        raised.append(error.value)
+
+    reader = threading.Thread(target=use, daemon=True)
+    reader.start()
+    reader.join(10)
+    assert len(raised) == 1
 
 
 def test_keys_rotate(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -152,6 +153,23 @@ def test_tls_that_does_not_hold_is_not_sent(send: Send) -> None:
     """The handshake fails before a byte of the request is written."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener, pytest.raises(NotSent):
         send(f"https://127.0.0.1:{listener.getsockname()[1]}", 0.5)
+
+
+@pytest.mark.parametrize("variable", ["SSLKEYLOGFILE", "SSL_CERT_FILE", "SSL_CERT_DIR"])
+@both
+def test_tls_takes_nothing_from_the_environment(
+    send: Send, variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The keys of a connection are written nowhere, and whom to trust is not the environment's to say."""
+    monkeypatch.setenv(variable, str(tmp_path / "named"))
+    transport._tls.cache_clear()
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener, pytest.raises(NotSent):
+        send(f"https://127.0.0.1:{listener.getsockname()[1]}", 0.2)
+    assert not (tmp_path / "named").exists()
+    context = transport._tls()
+    assert context.keylog_filename is None
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert context.cert_store_stats()["x509_ca"] > 50
 
 
 @both

@@ -69,6 +69,21 @@ from qfpay_alipay.settings import QFPaySettings
 from qfpay_alipay.signing import is_signed
 
 LIVE_HOST = "openapi-hk.qfapi.com"
+LIVE_HOSTS = frozenset(
+    {
+        LIVE_HOST,
+        # Other regions, and hosts of older documents: they stand in samples that are still copied.
+        *(f"openapi{region}.qfapi.com" for region in ("", "-sg", "-th", "-eur", "-jp")),
+        "api.qfapi.com",
+        *(f"{name}.qfpay.com" for name in ("openapi", "osqt", "qtapi")),
+    }
+)
+"""
+Every production host QFPay has published or has a test host beside.
+
+Source: reference §1 ("Environments", G1 to G5); samples of older SDKs for `openapi.qfapi.com` and `qtapi.qfpay.com`.
+"""
+
 QUERY_BATCH_MAX = 300
 """Orders of one query flow: three or four pages when they were begun together, and requests to spare."""
 
@@ -87,7 +102,7 @@ class QFPayAlipay:
         title="Alipay through QFPay",
         settings=QFPaySettings,
         base_urls={"test": "https://test-openapi-hk.qfapi.com", "live": f"https://{LIVE_HOST}"},
-        live_hosts=frozenset({LIVE_HOST}),
+        live_hosts=LIVE_HOSTS,
     )
 
     def __init__(self, settings: QFPaySettings) -> None:

@@ -117,7 +117,11 @@ def test_sdk_order_string_that_can_not_be_made_is_malformed(printed: dict[str, s
         ("web", {"pay_url": ""}, "pay_url is missing"),
         ("web", {"pay_url": None}, "pay_url is missing"),
         ("wap", {"pay_url": "javascript:alert(1)"}, "pay_url has a scheme other than https"),
-        ("wap", {"pay_url": "https://good\\@evil.example/"}, "pay_url has a backslash"),
+        (
+            "wap",
+            {"pay_url": "https://good\\@evil.example/"},
+            "pay_url has a quote, an angle bracket, a backslash",
+        ),
         ("qr", {}, "qrcode is missing"),
         ("qr", {"qrcode": "http://qr.example/"}, "qrcode has a scheme"),
         ("jsapi", {}, "pay_params is missing"),

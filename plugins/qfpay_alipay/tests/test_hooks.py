@@ -6,7 +6,13 @@ import string
 import subprocess
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
 
+import pytest
+
+from paycore.domain.provider import Mode
+from paycore.engine.config import AccountConfig, resolve_base_url
+from paycore.errors import ConfigError
 from paycore.plugin import CreateResend, RequestBudget
 from plugins.qfpay_alipay.tests.support import make_provider
 from qfpay_alipay import hooks
@@ -45,7 +51,35 @@ def test_info_names_the_documented_hosts() -> None:
         "test": "https://test-openapi-hk.qfapi.com",
         "live": "https://openapi-hk.qfapi.com",
     }
-    assert info.live_hosts == {"openapi-hk.qfapi.com"}
+    assert "test-openapi-hk.qfapi.com" not in info.live_hosts
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "openapi-hk.qfapi.com",
+        "openapi-sg.qfapi.com",
+        "openapi-th.qfapi.com",
+        "openapi-eur.qfapi.com",
+        "openapi.qfapi.com",
+        "openapi.qfpay.com",
+        "osqt.qfpay.com",
+        "qtapi.qfpay.com",
+    ],
+)
+@pytest.mark.parametrize("mode", ["sandbox", "test"])
+def test_production_host_of_any_region_is_for_live_accounts(host: str, mode: Mode) -> None:
+    """Samples still name QFPay's older and regional hosts: a test that is pointed there would move real money."""
+    account = AccountConfig(
+        name="shop",
+        provider="qfpay-alipay",
+        mode=mode,
+        base_url=f"https://{host}",
+        timeout_s=10,
+        settings={},
+    )
+    with pytest.raises(ConfigError, match="moves real money"):
+        resolve_base_url(account, QFPayAlipay.info, path=Path("paycore.toml"))
 
 
 def test_capabilities_are_the_documented_ones() -> None:
