@@ -37,7 +37,7 @@ questions: what happened (its docstring), who acts (`who_acts`) and whether mone
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 Actor = Literal["caller", "operator", "author", "provider"]
 MoneyMoved = Literal["no", "maybe"]
@@ -49,6 +49,8 @@ class PaycoreError(Exception):
 
     `payment_id` is set once a payment is in the ledger: it can be found again there. `money_moved` is the
     class's answer, unless more is known: what can't be recorded once a request is out is "maybe".
+
+    Every one can be pickled and copied, whatever its `__init__` takes: all its attributes and notes come along.
     """
 
     who_acts: ClassVar[Actor] = "caller"
@@ -58,6 +60,17 @@ class PaycoreError(Exception):
         super().__init__(message)
         self.message = message
         self.payment_id = payment_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are otherwise made anew by calling the class with `args`, which are not what it takes.
+        state = self.__getstate__()
+        fields, slots = state if isinstance(state, tuple) else (state, None)
+        return _remade, (type(self), self.args), {**(fields or {}), **(slots or {})}
+
+
+def _remade(kind: type[PaycoreError], args: tuple[Any, ...]) -> PaycoreError:
+    """An error of this kind without its `__init__`; its attributes follow, as the state of a pickle does."""
+    return kind.__new__(kind, *args)
 
 
 class ConfigError(PaycoreError):
