@@ -13,7 +13,8 @@ PaycoreError
 │   ├── NotFound               no such payment
 │   ├── ReferenceConflict      same reference, different content
 │   ├── RefundTooLarge         more than what is left of the payment
-│   └── WrongState             the payment's status does not allow it
+│   ├── WrongState             the payment's status does not allow it
+│   └── WrongLoop              an AsyncClient, on an event loop that is not its own
 ├── LedgerError                the durable record can't be used
 │   ├── LedgerUnavailable      it can't be reached or opened now
 │   │   └── LedgerMissing      there is none yet
@@ -153,6 +154,10 @@ class RefundTooLarge(RequestError):
 
 class WrongState(RequestError):
     """The payment's status does not allow the command. Nothing was sent."""
+
+
+class WrongLoop(RequestError):
+    """An `AsyncClient` was used on another event loop than the first it was used on. Nothing was sent."""
 
 
 class LedgerError(PaycoreError):

@@ -38,6 +38,7 @@ WHAT_TO_DO: Mapping[str, str] = {
     "ReferenceConflict": "Use a new reference for new content; `field` names the first difference.",
     "RefundTooLarge": "Refund at most what is left; the message says how much that is.",
     "WrongState": "Look at `payment.status` first.",
+    "WrongLoop": "Open an `AsyncClient` in each event loop, with `async with`, and close it there.",
     "LedgerError": "Mend the database; calls go on where they stopped.",
     "LedgerUnavailable": "Bring the database back, then call again with the same reference, or `query`.",
     "LedgerMissing": "Check `ledger` in the configuration; make a payment, or run `paycore ledger migrate`.",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import TypeVar
+
+from paycore.errors import WrongLoop
 
 T = TypeVar("T")
 
@@ -20,8 +23,32 @@ class Bridge:
     """
 
     def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._binding = threading.Lock()
         self._arrived: deque[asyncio.Future[None]] = deque()
         self._is_announced = False
+
+    def check_loop(self) -> None:
+        """
+        `WrongLoop` on any event loop but the first this is called on.
+
+        Connections, waiters and the worker belong to one loop: used from another they would hang, or fail
+        with a request under way.
+        """
+        loop = asyncio.get_running_loop()
+        with self._binding:
+            self._loop = self._loop or loop
+        if self._loop is not loop:
+            which = "has ended" if self.is_over else "is another one"
+            raise WrongLoop(
+                f"the event loop this AsyncClient was first used on {which};"
+                " open a client of its own in each event loop"
+            )
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the loop this belongs to has ended: nothing on it is under way any more, nor can be."""
+        return self._loop is not None and self._loop.is_closed()
 
     async def result(self, future: Future[T]) -> T:
         """What the future comes to; a read that is there already is returned at once."""

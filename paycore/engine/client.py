@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from paycore.domain.events import Event
 from paycore.domain.money import Money
@@ -36,7 +37,10 @@ from paycore.engine.waiter import AsyncWaiter, Waiter
 from paycore.engine.worker import Worker
 from paycore.errors import NotFound, PaycoreError
 from paycore.ledger import open_ledger
+from paycore.ledger.api import Ledger
 from paycore.ledger.base import SqlLedger
+
+T = TypeVar("T")
 
 WAIT_S = 300.0
 
@@ -266,7 +270,8 @@ class AsyncClient:
     """
     Payments from async code: the verbs of `Client`, awaited. One per event loop.
 
-    Use it in an `async with` block.
+    Use it in an `async with` block. It belongs to the event loop it is first used on: on any other every verb
+    raises `WrongLoop` at once, and nothing is read or sent.
     """
 
     def __init__(self, config: str | Path | Config | None = None, *, plugins: Plugins | None = None) -> None:
@@ -347,13 +352,13 @@ class AsyncClient:
 
     async def get(self, payment_id: str) -> Payment:
         """See `Client.get`."""
-        return await self._bridge.result(self._core.ledger.get(checked_id(payment_id)))
+        which = checked_id(payment_id)
+        return await self._read(lambda ledger: ledger.get(which))
 
     async def find(self, reference: str, *, account: str | None = None) -> Payment:
         """See `Client.find`."""
-        return _only(
-            await self._bridge.result(self._core.ledger.find(*checked_name(account, reference))), reference
-        )
+        which = checked_name(account, reference)
+        return _only(await self._read(lambda ledger: ledger.find(*which)), reference)
 
     async def list(
         self,
@@ -374,19 +379,33 @@ class AsyncClient:
             created_before=created_before,
             limit=limit,
         )
-        return await self._bridge.result(self._core.ledger.list(which))
+        return await self._read(lambda ledger: ledger.list(which))
 
     async def events(self, payment_id: str) -> tuple[Event, ...]:
         """See `Client.events`."""
-        return await self._bridge.result(self._core.ledger.events(checked_id(payment_id)))
+        which = checked_id(payment_id)
+        return await self._read(lambda ledger: ledger.events(which))
+
+    async def _read(self, verb: Callable[[Ledger], Future[T]]) -> T:
+        self._bridge.check_loop()
+        return await self._bridge.result(verb(self._core.ledger))
 
     def _look_after(self) -> None:
+        self._bridge.check_loop()
         if self._working is None:
             program = self._core.worker.run(self._waiter.wanted)
             self._working = asyncio.create_task(self._runner.run(program), name="paycore-worker")
 
     async def shutdown(self) -> None:
-        """End the worker, the connections and the ledger; what `async with` does at its end."""
+        """
+        End the worker, the connections and the ledger; what `async with` does at its end.
+
+        Once its event loop has ended, another one may call this: worker and connections have ended with the loop.
+        """
+        if self._bridge.is_over:
+            await asyncio.to_thread(self._core.ledger.close)
+            return
+        self._bridge.check_loop()
         self._waiter.close()
         try:
             if self._working is not None:
@@ -401,6 +420,7 @@ class AsyncClient:
         await asyncio.to_thread(self._core.ledger.close)
 
     async def __aenter__(self) -> Self:
+        self._bridge.check_loop()
         return self
 
     async def __aexit__(

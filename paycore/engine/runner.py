@@ -64,7 +64,8 @@ class AsyncRunner:
         self._senders: dict[str, AsyncSender] = {}
 
     async def run(self, program: Program[T]) -> T:
-        """What the program returns; raises what it raises."""
+        """What the program returns; raises what it raises, and `WrongLoop` before anything is done."""
+        self._bridge.check_loop()
         resume, value = program.send, None
         while True:
             try:
