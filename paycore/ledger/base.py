@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 from paycore.domain.events import PaymentBegun, Source
 from paycore.domain.payment import Observation, Payment
 from paycore.domain.wire import Notification
-from paycore.errors import LedgerUnavailable
+from paycore.errors import LedgerCorrupt, LedgerUnavailable
 from paycore.ledger import verbs
 from paycore.ledger.api import Committed, Decide
 from paycore.ledger.groupcommit import GroupCommit, Unit
+from paycore.ledger.migrations import SCHEMA, check_known
 from paycore.ledger.reads import LedgerReads
 from paycore.ledger.session import Session, Transaction, Wants
 
@@ -29,6 +30,7 @@ _log = logging.getLogger(__name__)
 class SqlLedger(LedgerReads):
     """A `Ledger` over SQL; each database says how it commits, reads and listens."""
 
+    dialect: str
     _commits: GroupCommit
 
     def __init__(self) -> None:
@@ -104,6 +106,22 @@ class SqlLedger(LedgerReads):
 
     @abstractmethod
     def _read(self, work: Callable[[Transaction], T]) -> Future[T]: ...
+
+    def _read_in(self, tx: Transaction, work: Callable[[Transaction], T]) -> T:
+        """Run a read; one that fails for the ledger was upgraded meanwhile says so, and not that it is damaged."""
+        try:
+            return work(tx)
+        except (LedgerCorrupt, tx.error):
+            self._check_upgraded(tx)
+            raise
+
+    def _check_upgraded(self, tx: Transaction) -> None:
+        """After an error: `LedgerTooNew` when a newer paycore has upgraded the ledger, which explains it."""
+        try:
+            ((schema,),) = tx.all(f"SELECT {SCHEMA}")
+        except tx.error:
+            return
+        check_known(self.dialect, schema or 0)
 
     @abstractmethod
     def now(self) -> datetime:

@@ -9,7 +9,10 @@ from importlib import resources
 
 import msgspec
 
-from paycore.errors import LedgerCorrupt, LedgerTooNew
+from paycore.errors import LedgerCorrupt, LedgerTooNew, LedgerUnavailable
+
+SCHEMA = "(SELECT max(schema) FROM meta)"
+"""A column of a SELECT for `check_current`; `meta` is the one table that no migration changes."""
 
 
 class Migration(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,8 +53,28 @@ def pending(dialect: str, applied: Mapping[int, str]) -> tuple[Migration, ...]:
 
 def check_known(dialect: str, schema: int) -> None:
     """`LedgerTooNew` when the ledger's newest schema is one that this paycore does not know."""
-    newest = load_migrations(dialect)[-1].number
+    newest = newest_schema(dialect)
     if schema > newest:
         raise LedgerTooNew(
             f"the ledger has schema {schema}, this paycore knows {newest}: upgrade paycore here too"
         )
+
+
+def check_current(dialect: str, schema: int | None) -> None:
+    """
+    Refuse an open ledger whose newest schema, read with `SCHEMA`, is no longer the one it was opened with.
+
+    `LedgerTooNew` when it was upgraded meanwhile, `LedgerUnavailable` when an older one is in its place.
+    """
+    check_known(dialect, schema or 0)
+    newest = newest_schema(dialect)
+    if schema != newest:
+        raise LedgerUnavailable(
+            f"the ledger has schema {schema or 0} and had {newest} when it was opened: another was put in its place;"
+            " end every process that uses it, and start them again"
+        )
+
+
+def newest_schema(dialect: str) -> int:
+    """The number of the newest schema this paycore knows."""
+    return load_migrations(dialect)[-1].number

@@ -28,7 +28,7 @@ from paycore.errors import ConfigError, LedgerUnavailable
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import KEEP_STEP, STANDING, LedgerClock, Standing, from_ms, whole_ms
 from paycore.ledger.groupcommit import GroupCommit
-from paycore.ledger.migrations import check_known, pending
+from paycore.ledger.migrations import SCHEMA, check_current, pending
 from paycore.ledger.pglisten import CHANNEL, Listener
 from paycore.ledger.pgserver import PATIENCE_S, PgServer, is_lost
 from paycore.ledger.session import AgainError, Row, Session, Transaction
@@ -48,10 +48,7 @@ _REGISTER = "INSERT INTO writers (id, commits) VALUES (%s, 0) ON CONFLICT DO NOT
 _FORGET_DEAD = "DELETE FROM writers WHERE seen_at < clock_timestamp() - interval '30 days'"
 _MARK = "UPDATE writers SET commits = %s, seen_at = clock_timestamp() WHERE id = %s"
 _COMMITTED = "SELECT commits FROM writers WHERE id = %s FOR UPDATE"
-_STANDING = (
-    "SELECT (SELECT max(schema) FROM meta), (extract(epoch FROM clock_timestamp()) * 1000)::bigint, "  # noqa: S608 - all ours
-    + STANDING
-)
+_STANDING = f"SELECT {SCHEMA}, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, {STANDING}"  # noqa: S608 - all ours
 
 
 @lru_cache(maxsize=256)
@@ -94,6 +91,8 @@ class PostgresLedger(SqlLedger):
     to do; the DSN's password is in none of them.
     """
 
+    dialect = "postgres"
+
     def __init__(self, dsn: str, *, patience_s: float = PATIENCE_S) -> None:
         super().__init__()
         self._server = PgServer(dsn, patience_s=patience_s)
@@ -135,7 +134,7 @@ class PostgresLedger(SqlLedger):
     def _begin(self, connection: psycopg.Connection[Any]) -> datetime:
         """Open the transaction, number it, and take its time: three statements on one way there and back."""
         with connection.pipeline():
-            connection.execute("BEGIN")
+            connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
             marked = connection.execute(_MARK, (self._commit_number, self._id))
             standing = connection.execute(_STANDING)
         if marked.rowcount != 1:  # a month without a write: somebody took us for dead
@@ -155,6 +154,7 @@ class PostgresLedger(SqlLedger):
         typed = self._server.typed(error)
         if error.sqlstate in _DEADLOCK:
             raise AgainError(typed) from None
+        self._check_upgraded(PostgresTransaction(connection, self.now()))
         raise typed from error
 
     def _was_committed(self, number: int) -> bool:
@@ -175,6 +175,7 @@ class PostgresLedger(SqlLedger):
         connection = self._connected()
         if not self._is_registered:
             try:
+                check_current(self.dialect, connection.execute(f"SELECT {SCHEMA}").fetchall()[0][0])
                 connection.execute(_FORGET_DEAD)
                 connection.execute(_REGISTER, (self._id,))
             except psycopg.Error as error:
@@ -208,7 +209,7 @@ class PostgresLedger(SqlLedger):
     def _stand(self, connection: psycopg.Connection[Any], row: Row | None) -> datetime:
         """The database's time; refuses a ledger that was upgraded since it was opened."""
         schema, now_ms, *standing = row or (0, 0, None, None, None)
-        check_known("postgres", schema)
+        check_current(self.dialect, schema)
         self._database_time, self._read_at = from_ms(now_ms), time.monotonic()
         now, step = self._clock.catch_up(Standing.of(*standing))
         if step is not None:
@@ -236,7 +237,7 @@ class PostgresLedger(SqlLedger):
         while True:
             connection = self._reader()
             try:
-                return work(PostgresTransaction(connection, self.now()))
+                return self._read_in(PostgresTransaction(connection, self.now()), work)
             except psycopg.Error as error:
                 if not is_lost(error, connection):
                     raise self._server.typed(error) from error
@@ -267,9 +268,9 @@ class PostgresLedger(SqlLedger):
             )
 
     def _migrate(self) -> None:
-        """Bring the schema up to date; only one process at a time finds that there is something to do."""
+        """Bring the schema up to date, while nobody writes; only one process at a time finds something to do."""
         connection = self._connected()
-        if not pending("postgres", applied_migrations(connection)):
+        if not pending(self.dialect, applied_migrations(connection)):
             return
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
@@ -277,7 +278,10 @@ class PostgresLedger(SqlLedger):
                 "CREATE TABLE IF NOT EXISTS meta"
                 " (schema integer PRIMARY KEY, sha256 text NOT NULL, at bigint NOT NULL)"
             )
-            for migration in pending("postgres", applied_migrations(connection)):
+            # A transaction that writes reads this table first, and keeps it locked until it ends: those under way
+            # are waited for, and whoever waits for this one finds the new schema.
+            connection.execute("LOCK TABLE meta IN ACCESS EXCLUSIVE MODE")
+            for migration in pending(self.dialect, applied_migrations(connection)):
                 connection.execute(migration.sql.encode())
                 connection.execute(
                     "INSERT INTO meta VALUES (%s, %s, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)",

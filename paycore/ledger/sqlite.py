@@ -31,7 +31,7 @@ from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import KEEP_STEP, STANDING, LedgerClock, Standing, to_ms, utc_now
 from paycore.ledger.filelock import WAIT_MAX_S, FileLock
 from paycore.ledger.groupcommit import GroupCommit
-from paycore.ledger.migrations import check_known, pending
+from paycore.ledger.migrations import SCHEMA, check_current, pending
 from paycore.ledger.session import Row, Session, Transaction
 from paycore.ledger.sqlitefile import Connection, identify, make_private, usable_path
 
@@ -48,7 +48,7 @@ BUSY_PAUSE_S = 0.002
 
 _EVENTS_AFTER = "SELECT position, payment_id FROM events WHERE position > ? ORDER BY position"
 
-_STANDING = "SELECT (SELECT max(schema) FROM meta), " + STANDING  # noqa: S608 - both are ours
+_STANDING = f"SELECT {SCHEMA}, {STANDING}"
 
 
 class SqliteTransaction:
@@ -85,6 +85,8 @@ class SqliteLedger(SqlLedger):
     `wait_max_s` is how long other processes may hold the file. Raises `LedgerError`s that say what is wrong
     with the file, and `ConfigError` when it is on a network file system.
     """
+
+    dialect = "sqlite"
 
     def __init__(
         self,
@@ -133,9 +135,11 @@ class SqliteLedger(SqlLedger):
                 yield Session(SqliteTransaction(sqlite, self._catch_up(sqlite)))
                 meanwhile()
                 sqlite.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
                 with suppress(sqlite3.Error):
                     sqlite.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    self._check_upgraded(SqliteTransaction(sqlite, self.now()))
                 raise
 
     def _begin(self, sqlite: sqlite3.Connection, meanwhile: Callable[[], None]) -> None:
@@ -164,7 +168,7 @@ class SqliteLedger(SqlLedger):
     def _catch_up(self, sqlite: sqlite3.Connection) -> datetime:
         """The time, not before the newest event's; refuses a ledger that was upgraded since it was opened."""
         schema, *standing = sqlite.execute(_STANDING).fetchone()
-        check_known("sqlite", schema)
+        check_current(self.dialect, schema)
         now, step = self._clock.catch_up(Standing.of(*standing))
         if step is not None:
             sqlite.execute(KEEP_STEP, step)
@@ -181,7 +185,7 @@ class SqliteLedger(SqlLedger):
         future: Future[T] = Future()
         try:
             with typed_errors(self.path), self._reader as sqlite:
-                future.set_result(work(SqliteTransaction(sqlite, self.now())))
+                future.set_result(self._read_in(SqliteTransaction(sqlite, self.now()), work))
         except Exception as error:  # noqa: BLE001 - the caller takes it out of the future
             future.set_exception(error)
         return future
@@ -239,7 +243,7 @@ class SqliteLedger(SqlLedger):
             "CREATE TABLE IF NOT EXISTS meta (schema INTEGER PRIMARY KEY, sha256 TEXT NOT NULL, at INTEGER NOT NULL)"
         )
         applied = dict(sqlite.execute("SELECT schema, sha256 FROM meta").fetchall())
-        for migration in pending("sqlite", applied):
+        for migration in pending(self.dialect, applied):
             at = to_ms(self.now())
             sqlite.executescript(
                 f"BEGIN IMMEDIATE;\n{migration.sql}\n"
