@@ -13,6 +13,7 @@ PaycoreError
 │   ├── NotFound               no such payment
 │   ├── ReferenceConflict      same reference, different content
 │   ├── RefundTooLarge         more than what is left of the payment
+│   ├── TooMany                more than one payment may have
 │   ├── WrongState             the payment's status does not allow it
 │   └── WrongLoop              an AsyncClient, on an event loop that is not its own
 ├── LedgerError                the durable record can't be used
@@ -150,6 +151,10 @@ class ReferenceConflict(RequestError):
 
 class RefundTooLarge(RequestError):
     """The refunds of a payment would exceed what was paid. Nothing was sent."""
+
+
+class TooMany(RequestError):
+    """The payment has as many refunds or operations as one may have. Nothing was sent."""
 
 
 class WrongState(RequestError):

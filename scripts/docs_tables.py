@@ -37,6 +37,7 @@ WHAT_TO_DO: Mapping[str, str] = {
     "NotFound": "Check the id, the reference and the account.",
     "ReferenceConflict": "Use a new reference for new content; `field` names the first difference.",
     "RefundTooLarge": "Refund at most what is left; the message says how much that is.",
+    "TooMany": "Refund all that is left in one, or go on in the provider's own portal.",
     "WrongState": "Look at `payment.status` first.",
     "WrongLoop": "Open an `AsyncClient` in each event loop, with `async with`, and close it there.",
     "LedgerError": "Mend the database; calls go on where they stopped.",

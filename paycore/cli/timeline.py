@@ -86,7 +86,8 @@ def _what(event: Event, before: Payment | None, payment: Payment | None) -> str:
         case OperationEnded():
             return _ended(change, event.source, _operation(before, change.operation_id), payment)
         case Observed():
-            return f"the provider says {_says(change.observation, before)}"
+            beyond = ", more than is kept of one payment" if change.is_beyond else ""
+            return f"the provider says {_says(change.observation, before)}{beyond}"
         case ProvenAbsent():
             return f"the provider does not know number {change.number}: it never arrived there"
         case _:
@@ -232,7 +233,7 @@ def _review(before: Payment | None, payment: Payment | None) -> str:
     return f"; needs review: {', '.join(new)}" if new else ""
 
 
-def _contradiction(reason: ReviewReason, payment: Payment) -> str:
+def _contradiction(reason: ReviewReason, payment: Payment) -> str:  # noqa: PLR0911 - one for each reason
     match reason:
         case ReviewReason.AMOUNT_DIFFERS:
             return f"the amount differs, {payment.amount} was asked for"
@@ -246,5 +247,7 @@ def _contradiction(reason: ReviewReason, payment: Payment) -> str:
             return "the refund took place after it was refused"
         case ReviewReason.REFUNDED_TOO_MUCH:
             return "more went back than was paid"
+        case ReviewReason.TOO_MANY_FACTS:
+            return "the provider tells more of it than is kept of one payment"
         case _:
             assert_never(reason)

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import msgspec
 from msgspec.structs import replace
 
+from paycore.domain.bounds import check_operations, check_refunds
 from paycore.domain.events import Change, OperationBegun, OperationEnded, OperationSent, ProvenAbsent
 from paycore.domain.lifecycle import is_needless, numbered, refund_operation
 from paycore.domain.money import Money
@@ -113,6 +114,7 @@ def renumber(payment: Payment, numbering: Numbering, now: datetime, deadline: ti
     replaced = payment.status is Status.PENDING and Status.CLOSED in creation.observed
     if not (refused or replaced):
         return []
+    check_operations(payment, OperationKind.CREATE)
     operation = new_operation(
         OperationKind.CREATE, numbering, now, deadline, needs_action=creation.needs_action
     )
@@ -133,8 +135,8 @@ def begin_refund(
     """
     A refund of `amount` (None: all that is left), or nothing when this reference already has one running.
 
-    Raises `WrongState`, `NotSupported`, `RefundTooLarge`, `ReferenceConflict`, or `InvalidMoney` for another
-    currency; nothing was sent then.
+    Raises `WrongState`, `NotSupported`, `RefundTooLarge`, `TooMany`, `ReferenceConflict`, or `InvalidMoney` for
+    another currency; nothing was sent then.
     """
     known = payment.refund(reference)
     if known is not None:
@@ -142,6 +144,7 @@ def begin_refund(
         return _retry_refund(payment, known, numbering, now, deadline)
     asked = amount or _all_that_is_left(payment)
     _refundable(payment, asked, product)
+    check_refunds(payment, asked.minor)
     operation = replace(
         new_operation(OperationKind.REFUND, numbering, now, deadline), refund_reference=reference
     )
@@ -171,6 +174,7 @@ def _retry_refund(
     if operation.state is OperationState.INTENT:
         return send_again(payment, operation.id, now, deadline)
     if operation.state is OperationState.REJECTED and known.status is RefundStatus.CREATED:
+        check_operations(payment, OperationKind.REFUND)
         again = replace(
             new_operation(OperationKind.REFUND, numbering, now, deadline), refund_reference=known.reference
         )
@@ -218,7 +222,8 @@ def begin_close(
     """
     Cancel the unpaid order now in force, or nothing when it is closed, failed or being closed.
 
-    Raises `WrongState` when it is paid or was never sent, `NotSupported` when the product can't close.
+    Raises `WrongState` when it is paid or was never sent, `NotSupported` when the product can't close, `TooMany`
+    when it was tried too often.
     """
     if payment.status is Status.PAID:
         raise WrongState("the payment is paid; refund it instead", payment_id=payment.id)
@@ -234,6 +239,7 @@ def begin_close(
     running = closing(payment, payment.order_number)
     if running is not None and running.replaces is replaces and is_unfinished(running):
         return send_again(payment, running.id, now, deadline)
+    check_operations(payment, OperationKind.CLOSE)
     operation = new_operation(OperationKind.CLOSE, numbering, now, deadline)
     return [OperationBegun(operation=replace(operation, replaces=replaces))]
 
@@ -248,6 +254,7 @@ def withdraw(
     tried = closing(payment, payment.order_number)
     if tried is not None and tried.state is OperationState.INTENT:
         return send_again(payment, tried.id, now, deadline)
+    check_operations(payment, OperationKind.CLOSE)
     return [OperationBegun(operation=new_operation(OperationKind.CLOSE, numbering, now, deadline))]
 
 

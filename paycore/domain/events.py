@@ -68,7 +68,7 @@ class OperationEnded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     How an attempt ended.
 
     `quiet_at` is the moment from which no request of this attempt can be under way. `is_duplicate`: the
-    provider refused the number as already used, so an earlier send may have arrived.
+    provider refused the number as already used, so an earlier send may have arrived. `is_beyond`: see `Observed`.
     """
 
     operation_id: str
@@ -80,12 +80,19 @@ class OperationEnded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     failure: Failure | None = None
     problem: str = ""
     is_duplicate: bool = False
+    is_beyond: bool = False
 
 
 class Observed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="observed"):
-    """The provider said something of an order or a refund."""
+    """
+    The provider said something of an order or a refund.
+
+    `is_beyond`: the payment holds as many facts as `bounds` allows, so this one makes it need review, and counts
+    only as far as it moves a status or a total.
+    """
 
     observation: Observation
+    is_beyond: bool = False
 
 
 class ProvenAbsent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="proven_absent"):

@@ -14,6 +14,7 @@ does not matter, and bringing one twice changes nothing.
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Callable
 from datetime import datetime
 from typing import TypeVar, assert_never
@@ -89,7 +90,7 @@ def _apply(payment: Payment, change: Change, at: datetime) -> Payment:
         case OperationEnded():
             return _end_operation(payment, change)
         case Observed():
-            return observe(payment, change.observation)
+            return observe(payment, change.observation, is_beyond=change.is_beyond)
         case ProvenAbsent():
             return _proven_absent(payment, change.number, at)
         case PaymentBegun():
@@ -146,7 +147,9 @@ def _end_operation(payment: Payment, change: OperationEnded) -> Payment:
         payment = replace(
             payment, next_step=change.action, expires_at=change.expires_at or payment.expires_at
         )
-    return payment if change.observation is None else observe(payment, change.observation)
+    if change.observation is None:
+        return payment
+    return observe(payment, change.observation, is_beyond=change.is_beyond)
 
 
 def _is_refusal(failure: Failure | None) -> bool:
@@ -184,13 +187,22 @@ def numbered(payment: Payment, number: str) -> Operation | None:
 # --- observations ------------------------------------------------------------------------------------
 
 
-def observe(payment: Payment, observation: Observation) -> Payment:
-    """Add one observation to what is known; unchanged when its number is not this payment's."""
+def observe(payment: Payment, observation: Observation, *, is_beyond: bool = False) -> Payment:
+    """
+    Add one observation to what is known; unchanged when its number is not this payment's.
+
+    One that `is_beyond` what is kept leaves no mark, brings no second id, failure or charge of its number, and
+    makes the payment need review: so a payment stays bounded, whatever a provider says of it.
+    """
     operation = numbered(payment, observation.number)
     mark = digest(observation)
-    if operation is None or mark in payment.evidence:
+    if operation is None or is_in(payment.evidence, mark):
         return payment
-    payment = replace(payment, evidence=_union(payment.evidence, mark))
+    if is_beyond:
+        payment = _mismatch(payment, ReviewReason.TOO_MANY_FACTS)
+        observation = _bare(payment, operation, observation)
+    else:
+        payment = replace(payment, evidence=_union(payment.evidence, mark))
     if isinstance(observation, PaymentObservation):
         return _observe_order(payment, operation, observation)
     return _observe_refund(payment, operation, observation)
@@ -245,6 +257,18 @@ def _observe_refund(payment: Payment, operation: Operation, seen: RefundObservat
     )
 
 
+def _bare(payment: Payment, operation: Operation, observation: Observation) -> Observation:
+    """The observation with what is known already in place of its own id and failure; a first charge keeps its id."""
+    charge = next((charge for charge in payment.charges if charge.number == operation.number), None)
+    known = charge.provider_id if charge is not None else operation.provider_id
+    is_first = charge is None and observation.status is Status.PAID
+    return replace(
+        observation,
+        provider_id=observation.provider_id if is_first or known is None else known,
+        failure=operation.failure or observation.failure,
+    )
+
+
 def _mismatch(payment: Payment, reason: ReviewReason) -> Payment:
     return replace(payment, mismatches=_union(payment.mismatches, reason))
 
@@ -256,7 +280,10 @@ def _derive(payment: Payment) -> Payment:
     """Recompute everything that follows from operations, charges and mismatches."""
     payment = replace(payment, operations=tuple([_settle(payment, op) for op in payment.operations]))
     if payment.refunds:
-        payment = replace(payment, refunds=tuple([_refund(payment, refund) for refund in payment.refunds]))
+        latest = {op.refund_reference: op for op in payment.operations}
+        payment = replace(
+            payment, refunds=tuple([_refund(refund, latest[refund.reference]) for refund in payment.refunds])
+        )
     status = _status(payment)
     return replace(
         payment,
@@ -326,8 +353,7 @@ def is_being_replaced(payment: Payment, creation: Operation) -> bool:
     )
 
 
-def _refund(payment: Payment, refund: Refund) -> Refund:
-    operation = refund_operation(payment, refund.reference)
+def _refund(refund: Refund, operation: Operation) -> Refund:
     return replace(
         refund,
         status=_refund_status(operation),
@@ -386,8 +412,17 @@ def _edit(payment: Payment, operation_id: str, edit: Callable[[Operation], Opera
 
 
 def _union(known: tuple[T, ...], new: T) -> tuple[T, ...]:
-    """The set of both, in one order whatever order they came in."""
-    return known if new in known else tuple(sorted((*known, new), key=encode))
+    """The set of both, in one order whatever order they came in; `known` is in that order."""
+    if is_in(known, new):
+        return known
+    place = bisect_left(known, encode(new), key=encode)
+    return (*known[:place], new, *known[place:])
+
+
+def is_in(known: tuple[T, ...], one: T) -> bool:
+    """Whether `one` is in a tuple that is kept in order."""
+    place = bisect_left(known, encode(one), key=encode)
+    return place < len(known) and known[place] == one
 
 
 def _least(known: str | None, new: str | None) -> str | None:

@@ -57,6 +57,7 @@ class ReviewReason(StrEnum):
     REFUND_AMOUNT_DIFFERS = "refund_amount_differs"
     REFUNDED_AFTER_FAILING = "refunded_after_failing"
     REFUNDED_TOO_MUCH = "refunded_too_much"
+    TOO_MANY_FACTS = "too_many_facts"
 
 
 # --- what the payer must do next ---------------------------------------------------------------------

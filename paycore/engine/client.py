@@ -170,8 +170,8 @@ class Client:
         """
         Give back `amount` (None: all that is left), once per `reference`; `payment.refunds` tells how it went.
 
-        Raises `InvalidField`, `WrongState`, `RefundTooLarge`, `NotSupported`, `ReferenceConflict` (nothing was
-        sent), and `NotSent`, `AccountRefused` (nothing moved; call again with the same reference).
+        Raises `InvalidField`, `WrongState`, `RefundTooLarge`, `TooMany`, `NotSupported`, `ReferenceConflict`
+        (nothing was sent), and `NotSent`, `AccountRefused` (nothing moved; call again with the same reference).
         """
         return self._runner.run(
             self._core.commands.refund(

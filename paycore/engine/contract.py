@@ -29,6 +29,9 @@ T = TypeVar("T")
 TOLD_MAX = 64 * 1024
 """Bytes of what a plugin tells of one order, as they would be recorded."""
 
+OBSERVATIONS_MAX = 10_000
+"""Observations in one answer or notification: a hundred of each order that can be asked about at once, and more."""
+
 _NOT_THE_PLUGIN = ("paycore.domain", "paycore.engine", "paycore.errors", "msgspec")
 
 
@@ -154,6 +157,8 @@ def _read_back(value: object, kind: type[T]) -> T:
     observations = _observations(read)
     if len(written) > TOLD_MAX * max(1, len(observations)):
         raise ValueError(f"Expected at most {TOLD_MAX} bytes, got {len(written)}")
+    if len(observations) > OBSERVATIONS_MAX:
+        raise ValueError(f"Expected at most {OBSERVATIONS_MAX} observations, got {len(observations)}")
     times = [seen.occurred_at for seen in observations]
     times += [read.expires_at] if isinstance(read, Created) else []
     if any(at is not None and at.tzinfo is None for at in times):

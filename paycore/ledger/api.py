@@ -1,5 +1,5 @@
 """
-What a ledger offers: a dozen verbs, each one transaction, on whichever database.
+What a ledger offers: a dozen verbs, each one transaction but `observe`, on whichever database.
 
 Every verb returns a `concurrent.futures.Future`, resolved once the transaction is durable. A sync caller
 takes `.result()`, an async one awaits it through `engine.bridge`; neither can hold a transaction open
@@ -69,7 +69,11 @@ class Ledger(Protocol):
     def observe(
         self, account: str, observations: Sequence[Observation], source: Source
     ) -> Future[tuple[Committed, ...]]:
-        """Merge what the provider said into the payments its numbers belong to; other numbers are left out."""
+        """
+        Merge what the provider said into the payments its numbers belong to; other numbers are left out.
+
+        Many observations take several transactions, with others' in between; after an error the rest is left.
+        """
         ...
 
     def record_notification(

@@ -19,6 +19,7 @@ from paycore.ledger import verbs
 from paycore.ledger.api import Committed, Decide
 from paycore.ledger.groupcommit import GroupCommit, Unit
 from paycore.ledger.migrations import SCHEMA, check_known
+from paycore.ledger.parts import in_parts
 from paycore.ledger.reads import LedgerReads
 from paycore.ledger.session import Session, Transaction, Wants
 
@@ -60,10 +61,15 @@ class SqlLedger(LedgerReads):
         self, account: str, observations: Sequence[Observation], source: Source
     ) -> Future[tuple[Committed, ...]]:
         """See `Ledger.observe`."""
-        return self._submit(
-            lambda session: verbs.observe(session, account, observations, source),
-            lambda _: _numbers(account, observations),
-        )
+
+        def observe(part: Sequence[Observation]) -> Future[tuple[Committed, ...]]:
+            return self._submit(
+                lambda session: verbs.observe(session, account, part, source),
+                lambda _: _numbers(account, part),
+                weight=len(part),
+            )
+
+        return in_parts(observe, observations)
 
     def record_notification(
         self,
@@ -79,6 +85,7 @@ class SqlLedger(LedgerReads):
                 session, account, notification, observations, is_evidence=is_evidence
             ),
             lambda _: _numbers(account, observations),
+            weight=len(observations),
         )
 
     def claim(
@@ -95,8 +102,10 @@ class SqlLedger(LedgerReads):
 
     # --- how each database writes and reads ------------------------------------------------------------
 
-    def _submit(self, work: Callable[[Session], T], wants: Callable[[datetime], Wants]) -> Future[T]:
-        return _inherited() if self._is_inherited else self._commits.submit(work, wants)
+    def _submit(
+        self, work: Callable[[Session], T], wants: Callable[[datetime], Wants], *, weight: int = 1
+    ) -> Future[T]:
+        return _inherited() if self._is_inherited else self._commits.submit(work, wants, weight=weight)
 
     def read(self, work: Callable[[Transaction], T]) -> Future[T]:
         """Run a read on a connection that never writes."""

@@ -24,7 +24,7 @@ from paycore.ledger.session import AgainError, Session, Wants
 T = TypeVar("T")
 
 GROUP_MAX = 256
-"""Units in one commit at most: bounds how long the first waits for the last."""
+"""Weight of the units in one commit, about: bounds how long the first waits for the last."""
 
 AGAIN_MAX_S = 15.0
 """How long a group is run again and again before its callers are told why it can't be."""
@@ -37,14 +37,18 @@ class Unit:
     """
     One caller's work, what it is going to ask for, and where its result goes.
 
-    `work` may run more than once before it commits: it is a function of what the database holds.
+    `work` may run more than once before it commits: it is a function of what the database holds. `weight` is
+    how many changes it makes, about.
     """
 
-    __slots__ = ("error", "future", "result", "wants", "work")
+    __slots__ = ("error", "future", "result", "wants", "weight", "work")
 
-    def __init__(self, work: Callable[[Session], Any], wants: Callable[[datetime], Wants]) -> None:
+    def __init__(
+        self, work: Callable[[Session], Any], wants: Callable[[datetime], Wants], weight: int
+    ) -> None:
         self.work = work
         self.wants = wants
+        self.weight = weight
         self.future: Future[Any] = Future()
         self.future.set_running_or_notify_cancel()  # from here on it can't be cancelled
         self.result: Any = None
@@ -115,9 +119,11 @@ class GroupCommit:
         if self._thread is not None:
             self._thread.start()
 
-    def submit(self, work: Callable[[Session], T], wants: Callable[[datetime], Wants]) -> Future[T]:
+    def submit(
+        self, work: Callable[[Session], T], wants: Callable[[datetime], Wants], *, weight: int = 1
+    ) -> Future[T]:
         """Run `work` in a transaction; the future resolves once it is durable, or with its error."""
-        unit = Unit(work, wants)
+        unit = Unit(work, wants, weight)
         with self._closing:
             if self._closed:
                 unit.future.set_exception(LedgerUnavailable("the ledger is closed"))
@@ -154,7 +160,8 @@ class GroupCommit:
         except Empty:
             self._finish()
             group = [self._queue.get()]
-        while len(group) < GROUP_MAX and group[-1] is not None:
+        weight = 0
+        while (last := group[-1]) is not None and (weight := weight + max(1, last.weight)) < GROUP_MAX:
             try:
                 group.append(self._queue.get_nowait())
             except Empty:

@@ -242,7 +242,7 @@ class Session:
             )
             if operation.kind != "close":
                 stage.numbers[account, operation.number] = payment.id
-        known = {refund.reference for refund in before.refunds} if before else ()
+        known = {refund.reference for refund in before.refunds} if before else set()
         for refund in payment.refunds:
             if refund.reference not in known:
                 stage.refunds[account, refund.reference] = payment.id

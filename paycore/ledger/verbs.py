@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from paycore.domain.bounds import bounded
 from paycore.domain.codec import decode, encode
 from paycore.domain.events import GENESIS, Change, Event, Observed, PaymentBegun, Source, chain_hash
 from paycore.domain.lifecycle import evolve
@@ -139,7 +140,8 @@ class _Folded(NamedTuple):
 def _fold(session: Session, payment: Payment, changes: Sequence[Change], source: Source) -> _Folded:
     """Fold the changes into the payment; nothing is kept yet."""
     folded = _Folded(payment, payment, [], [])
-    for item in changes:
+    for decided in changes:
+        item = bounded(payment, decided)
         evolved = evolve(payment, item, session.now)
         if evolved is payment:
             continue
@@ -210,8 +212,9 @@ def _event(
 
 def _refuse_taken_refunds(session: Session, before: Payment, payment: Payment) -> None:
     """A refund's reference names one refund of its account, whichever payment it belongs to."""
+    known = {refund.reference for refund in before.refunds}
     for refund in payment.refunds:
-        if before.refund(refund.reference) is None:
+        if refund.reference not in known:
             check_storable(refund_reference=refund.reference)
             if session.with_refund(payment.account, refund.reference) is not None:
                 raise ReferenceConflict(refund.reference, "payment", payment_id=payment.id)

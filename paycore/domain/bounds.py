@@ -1,0 +1,70 @@
+"""
+How much one payment holds, whoever goes on telling or asking. Real use stays far below.
+
+A payment is read, compared and written whole with each event, so that an event costs the same however long
+the history is. Bounds are applied where a change is decided and recorded in the change itself: replaying a
+history, also one from before there were bounds, needs none of these numbers.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from paycore.domain.events import Change, Observed, OperationEnded
+from paycore.domain.lifecycle import digest, is_in
+from paycore.domain.payment import Observation, OperationKind, Payment, PaymentObservation, Status
+from paycore.errors import TooMany
+
+FACTS_MAX = 1000
+"""Distinct observations of one payment and its refunds that are kept."""
+
+CHARGES_MAX = 20
+"""Charges of one payment that are kept."""
+
+REFUNDS_MAX = 100
+"""Refunds of one payment; beyond that only one of all that is left."""
+
+OPERATIONS_MAX = 200
+"""Operations of one kind (orders, refunds, closings) of one payment."""
+
+
+def bounded(payment: Payment, change: Change) -> Change:
+    """The change as it is to be recorded of `payment`: one that brings a fact too many says so."""
+    match change:
+        case Observed(observation=observation) | OperationEnded(observation=observation) if observation:
+            return replace(change, is_beyond=_is_beyond(payment, observation))
+        case _:
+            return change
+
+
+def _is_beyond(payment: Payment, observation: Observation) -> bool:
+    if len(payment.evidence) < FACTS_MAX and not _is_charge_too_many(payment, observation):
+        return False
+    return not is_in(payment.evidence, digest(observation))
+
+
+def _is_charge_too_many(payment: Payment, observation: Observation) -> bool:
+    if not isinstance(observation, PaymentObservation) or observation.status is not Status.PAID:
+        return False
+    ids = {charge.provider_id for charge in payment.charges}
+    return len(ids) >= CHARGES_MAX and observation.provider_id not in ids
+
+
+def check_operations(payment: Payment, kind: OperationKind) -> None:
+    """`TooMany` when the payment has as many operations of this kind as it may have."""
+    if sum(operation.kind is kind for operation in payment.operations) >= OPERATIONS_MAX:
+        raise TooMany(
+            f"the payment has {OPERATIONS_MAX} operations to {kind} it, and takes no more; go on in the"
+            " provider's own portal",
+            payment_id=payment.id,
+        )
+
+
+def check_refunds(payment: Payment, asked_minor: int) -> None:
+    """`TooMany` when the payment has as many refunds as it may have, and this one leaves something over."""
+    if len(payment.refunds) >= REFUNDS_MAX and asked_minor < payment.refundable_minor:
+        raise TooMany(
+            f"the payment has {len(payment.refunds)} refunds; beyond {REFUNDS_MAX} only all that is left can be"
+            " refunded, in one",
+            payment_id=payment.id,
+        )

@@ -1,0 +1,228 @@
+"""A payment stays bounded, whatever is told of it and asked for it, and the money is never forgotten."""
+
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from paycore import RefundStatus, Status
+from paycore.domain import bounds
+from paycore.domain.bounds import CHARGES_MAX, FACTS_MAX, OPERATIONS_MAX, REFUNDS_MAX, bounded
+from paycore.domain.codec import decode, encode
+from paycore.domain.decisions import CLOSE_AGAIN_AFTER, Numbering, begin_close, begin_refund, renumber
+from paycore.domain.events import Change, Observed, OperationEnded
+from paycore.domain.lifecycle import evolve
+from paycore.domain.payment import (
+    Failure,
+    Observation,
+    OperationState,
+    RefundObservation,
+    ReviewReason,
+)
+from paycore.errors import TooMany
+from tests.domain.histories import DEADLINE, NOW, QUIET, History, product
+
+
+def told(history: History, *observations: Observation) -> list[Change]:
+    """What is recorded of these: each as the ledger does it, none that tells nothing new."""
+    recorded = []
+    for observation in observations:
+        change = bounded(history.payment, Observed(observation=observation))
+        before = history.payment
+        history.change(change)
+        if history.payment is not before:
+            recorded.append(change)
+    return recorded
+
+
+def full() -> History:
+    """A payment of which as many distinct things were told as are kept, none of them that it is paid."""
+    history = History().accepted()
+    told(history, *(history.order_is(Status.PENDING, provider_id=f"S{n:04}") for n in range(FACTS_MAX - 1)))
+    assert len(history.payment.evidence) == FACTS_MAX
+    return history
+
+
+def test_facts_up_to_the_bound_are_all_kept_and_need_no_review() -> None:
+    """What fits is recorded as before: nothing in the change, nothing to review."""
+    history = full()
+    assert history.payment.review_reasons == ()
+    assert b"is_beyond" not in encode(
+        bounded(History().payment, Observed(observation=history.order_is(Status.PAID)))
+    )
+
+
+def test_facts_beyond_the_bound_are_one_event_and_review() -> None:
+    """The first fact too many is recorded and needs review; a thousand more of the kind change nothing."""
+    history = full()
+    beyond = [history.order_is(Status.PENDING, provider_id=f"T{n}") for n in range(1000)]
+    (change,) = told(history, *beyond)
+    assert isinstance(change, Observed)
+    assert change.is_beyond
+    assert history.payment.review_reasons == (ReviewReason.TOO_MANY_FACTS,)
+    assert len(history.payment.evidence) == FACTS_MAX
+
+
+def test_money_told_beyond_the_bound_is_never_lost() -> None:
+    """Paid, refunded and failing refunds count however much was told before; the charge has the id it was told with."""
+    history = full()
+    told(history, history.order_is(Status.PAID, provider_id="CHARGED"))
+    assert history.payment.status is Status.PAID
+    assert [charge.provider_id for charge in history.payment.charges] == ["CHARGED"]
+    history.refunding()
+    told(history, RefundObservation(number="R1", status=RefundStatus.SUCCEEDED, provider_id="F1"))
+    assert history.payment.refunded_minor == 2000
+    assert history.payment.refunds[0].provider_id == "F1"
+    told(history, history.order_is(Status.PAID, refunded_minor=3000))
+    assert history.payment.refunded_minor == 3000
+
+
+def test_another_order_paid_beyond_the_bound_is_paid_twice() -> None:
+    """A charge of a number that had none is kept, however much was told before."""
+    history = full()
+    history.ended(OperationState.UNKNOWN).closing(OperationState.DONE, replaces=True).sees(Status.CLOSED)
+    history.renumbered("N2")
+    told(history, history.order_is(Status.PAID), history.order_is(Status.PAID, "N2"))
+    assert [charge.number for charge in history.payment.charges] == ["N1", "N2"]
+    assert ReviewReason.PAID_TWICE in history.payment.review_reasons
+
+
+def test_a_difference_told_beyond_the_bound_is_review_and_not_paid() -> None:
+    """An amount that differs is still compared."""
+    history = full()
+    told(history, history.order_is(Status.PAID, amount=replace_amount(history, 10)))
+    assert history.payment.status is Status.PENDING
+    assert history.payment.review_reasons == (ReviewReason.AMOUNT_DIFFERS, ReviewReason.TOO_MANY_FACTS)
+
+
+def replace_amount(history: History, minor: int) -> object:
+    amount = history.payment.amount
+    return type(amount).from_minor(minor, amount.currency)
+
+
+def test_charges_are_bounded_and_the_payment_is_still_refundable() -> None:
+    """Three thousand paid records of one number: twenty are kept, and the next makes one event; all else holds."""
+    history = History().accepted()
+    recorded = told(history, *(history.order_is(Status.PAID, provider_id=f"C{n:04}") for n in range(3000)))
+    assert (len(history.payment.charges), len(recorded)) == (CHARGES_MAX, CHARGES_MAX + 1)
+    assert history.payment.review_reasons == (ReviewReason.PAID_TWICE, ReviewReason.TOO_MANY_FACTS)
+    (known,) = told(history, history.order_is(Status.PAID, provider_id="C0003", refunded_minor=5))
+    assert isinstance(known, Observed)
+    assert not known.is_beyond
+    assert history.refunding().payment.refunds
+
+
+def test_a_failure_told_beyond_the_bound_keeps_the_known_one() -> None:
+    """Ever worse words do not make ever more events."""
+    history = full()
+    failures = [
+        history.order_is(Status.FAILED, failure=Failure(code=f"{n:04}", message="no")) for n in range(50)
+    ]
+    assert len(told(history, *failures)) == 1
+    assert history.payment.status is Status.FAILED
+    assert history.payment.failure == Failure(code="0000", message="no")
+
+
+def test_a_reply_beyond_the_bound_says_so_too() -> None:
+    """What an answer to an operation tells is bounded like what a query tells."""
+    history = full()
+    answer = OperationEnded(
+        operation_id="create-N1",
+        state=OperationState.DONE,
+        quiet_at=QUIET,
+        observation=history.order_is(Status.PENDING, provider_id="T"),
+    )
+    change = bounded(history.payment, answer)
+    assert isinstance(change, OperationEnded)
+    assert change.is_beyond
+    assert history.change(change).payment.review_reasons == (ReviewReason.TOO_MANY_FACTS,)
+
+
+def test_replaying_needs_no_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A history recorded under any bound, or under none, makes the same payment again under every other."""
+    history, changes = History().accepted(), []
+    begun = history.payment
+    for limit in (5, 20, 3):
+        monkeypatch.setattr(bounds, "CHARGES_MAX", limit)
+        changes += told(
+            history, *(history.order_is(Status.PAID, provider_id=f"{limit}-{n}") for n in range(limit + 9))
+        )
+    again = begun
+    for change in changes:
+        again = evolve(again, decode(encode(change), Change), NOW)  # type: ignore[arg-type]
+    assert again == history.payment
+
+
+# --- what a caller asks for --------------------------------------------------------------------------
+
+
+def _refund(history: History, reference: str, minor: int | None) -> list[Change]:
+    return begin_refund(
+        history.payment,
+        reference=reference,
+        amount=None if minor is None else type(history.payment.amount).from_minor(minor, "HKD"),
+        reason=None,
+        product=product(),
+        numbering=Numbering(operation_id=reference, number=reference),
+        now=NOW,
+        deadline=DEADLINE,
+    )
+
+
+def test_refunds_are_bounded_but_for_one_of_all_that_is_left() -> None:
+    """The refund too many is refused with what to do; what is left can always be given back, in one."""
+    history = History().accepted().sees(Status.PAID)
+    for n in range(REFUNDS_MAX):
+        history.refunding(10, f"back-{n}", f"R{n}")
+    with pytest.raises(TooMany, match="all that is left"):
+        _refund(history, "one more", 10)
+    assert _refund(history, f"back-{REFUNDS_MAX - 1}", 10) == []
+    assert len(_refund(history, "the rest", None)) == 1
+
+
+def _attempts(history: History, change: Change, state: OperationState, failure: Failure) -> History:
+    """As many operations of one kind as a payment may have, each refused."""
+    payment, operation = history.payment, change.operation  # type: ignore[union-attr]
+    refused = tuple(
+        replace(operation, id=f"{operation.id}-{n}", state=state, failure=failure)
+        for n in range(OPERATIONS_MAX)
+    )
+    history.payment = replace(payment, operations=(*payment.operations, *refused))
+    return history
+
+
+BAD_KEY = Failure(code="1108", message="bad signature", who_acts="operator")
+
+
+def test_attempts_at_one_refund_are_bounded() -> None:
+    """A refund that is refused for the account's sake again and again is refused at last."""
+    history = History().accepted().sees(Status.PAID)
+    (begun,) = _refund(history, "back", 10)
+    history.change(begun).ended(OperationState.REJECTED, "back", failure=BAD_KEY)
+    assert _refund(history, "back", 10)
+    _attempts(history, begun, OperationState.REJECTED, BAD_KEY)
+    with pytest.raises(TooMany, match="refund"):
+        _refund(history, "back", 10)
+
+
+def test_closings_and_new_numbers_are_bounded() -> None:
+    """Nor is an order closed, or made anew, more often than so."""
+    later = NOW + CLOSE_AGAIN_AFTER + timedelta(hours=1)
+    numbering = Numbering(operation_id="again", number="N1")
+
+    def close(history: History) -> list[Change]:
+        return begin_close(
+            history.payment, product=product(close=True), numbering=numbering, now=later, deadline=DEADLINE
+        )
+
+    history = History().accepted()
+    (begun,) = close(history)
+    with pytest.raises(TooMany, match="close"):
+        close(_attempts(history, begun, OperationState.REJECTED, BAD_KEY))
+
+    refused = History().ended(OperationState.REJECTED, failure=BAD_KEY)
+    (anew,) = renumber(refused.payment, numbering, later, DEADLINE)
+    with pytest.raises(TooMany, match="create"):
+        renumber(
+            _attempts(refused, anew, OperationState.REJECTED, BAD_KEY).payment, numbering, later, DEADLINE
+        )
