@@ -12,7 +12,7 @@ order of records, the reply past the last page, whether a range restricts a quer
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -52,8 +52,15 @@ How far a range reaches beyond its orders: a creation's way to QFPay, whose cloc
 wider one would hold more of other orders; a clock that is off by more costs requests, not answers.
 """
 
-MONTH_MARGIN = timedelta(minutes=1)
-"""The same at the turn of a month, where a number is asked for in both."""
+AHEAD, BEHIND = timedelta(hours=12), timedelta(minutes=15)
+"""
+How far our clock may be ahead of QFPay's, or behind, at the turn of a month: a number is asked for in both
+months before it is absent, for absence is what lets an order be sent again.
+
+A machine's clock is off by minutes where nobody sets it. Ahead it may be by hours: a wrong zone, or a ledger, whose
+clock never goes back, after one payment of a machine that was. That costs a request only for what is not found
+where it should be; asking in a month that may not have begun is kept shorter, for QFPay does not say what it answers.
+"""
 
 Month = tuple[int, int]
 _SYSSN_MONTH = re.compile(r"(20[0-9]{2})(0[1-9]|1[0-2])", re.ASCII)
@@ -214,13 +221,15 @@ class _Sought(msgspec.Struct, frozen=True):
         """
         By our own number, which also finds an order paid twice; by `syssn` where that is known and shorter.
 
-        A `syssn` begins with its date; a number is sought from the month it was fixed in to the present one.
+        A `syssn` begins with its date on QFPay's clock, and its month is the first one asked.
         """
         syssn = order.provider_id or ""
         dated = _SYSSN_MONTH.match(syssn)
-        if dated and len(syssn) < len(order.number):
-            return cls(order.number, "syssn", syssn, ((int(dated[1]), int(dated[2])),))
-        return cls(order.number, "out_trade_no", order.number, tuple(_months(order)))
+        month = ((int(dated[1]), int(dated[2])),) if dated else ()
+        if month and len(syssn) < len(order.number):
+            return cls(order.number, "syssn", syssn, month)
+        months = dict.fromkeys((*month, *_months(order)))
+        return cls(order.number, "out_trade_no", order.number, tuple(months))
 
 
 def _record(raw: msgspec.Raw) -> wire.Record | None:
@@ -279,15 +288,23 @@ def _range(cluster: Sequence[OrderRef]) -> tuple[datetime, datetime]:
     return max(first, cluster[0].begun_at - EARLY), min(last, cluster[-1].begun_at + LATE)
 
 
-def _months(order: OrderRef) -> list[Month]:
-    """The months an order may have been made in: from when its number was fixed until it is asked about."""
-    year, month = _month(order.begun_at - MONTH_MARGIN)
-    last = max(_month(order.begun_at), _month(order.asked_at))
-    months = [(year, month)]
-    while months[-1] < last:
+def _months(order: OrderRef) -> Iterator[Month]:
+    """
+    The months an order may have been made in: from when its number was fixed until it is asked about.
+
+    By our clock first; then what lies beyond, should that differ from QFPay's.
+    """
+    begun, asked = _month(order.begun_at), _month(max(order.begun_at, order.asked_at) + BEHIND)
+    yield from _months_between(begun, asked)
+    yield from _months_between(_month(order.begun_at - AHEAD), begun)
+
+
+def _months_between(first: Month, last: Month) -> Iterator[Month]:
+    """Both included."""
+    year, month = first
+    while (year, month) <= last:
+        yield year, month
         year, month = (year, month + 1) if month < 12 else (year + 1, 1)
-        months.append((year, month))
-    return months
 
 
 def _month(at: datetime) -> Month:

@@ -26,6 +26,8 @@ from paycore.sandbox.server import SandboxServer
 from plugins.qfpay_alipay.tests.support import ROWS, Gateway, make_provider, run
 from qfpay_alipay.provider import QFPayAlipay
 from qfpay_alipay.sandbox import QFPaySandbox
+from qfpay_alipay.sandbox.gateway import QFPayGateway
+from qfpay_alipay.wire import QFPAY_ZONE
 
 _codes = itertools.count(2_356_157_409)
 
@@ -159,3 +161,37 @@ def test_gateway_refuses_a_wrong_key(sandbox: SandboxServer, gateway: Gateway) -
         outcome = run(flow, gateway)
         assert isinstance(outcome, Rejected)
         assert (outcome.failure.code, outcome.failure.who_acts) == ("1108", "operator")
+
+
+@pytest.mark.parametrize("off_s", [-180, -60, -20, 20, 60, 180])
+def test_order_at_the_turn_of_a_month_is_found_whatever_the_clocks(off_s: int) -> None:
+    """QFPay's clock shifted by 20 s to 3 min across the turn: found at once, never absent, and not sent again."""
+    settings = {"rate_per_s": "0", "rate_per_min": "0", "number_range": "apply"}
+    with SandboxServer(QFPaySandbox(), settings=settings) as server, httpx.Client(timeout=5) as http:
+        assert isinstance(server.gateway, QFPayGateway)
+        clock = server.gateway.clock
+        turn_ms = _next_month_ms(clock.now_ms())
+        # Whatever QFPay's clock says, ours says the other month.
+        clock.advance((turn_ms - clock.now_ms()) / 1000 + off_s / 2)
+        ours = datetime.fromtimestamp(turn_ms / 1000 - off_s / 2, UTC)
+
+        def send(request: Request) -> Response:
+            url = server.url + request.path
+            reply = http.request(request.method, url, headers=dict(request.headers), content=request.body)
+            return Response(status=reply.status_code, headers=dict(reply.headers), body=reply.content)
+
+        provider = account(server)
+        order = msgspec.structs.replace(new_order("N1", "alipay", "web", {}), begun_at=ours)
+        run(provider.create(order), send)
+        ref = msgspec.structs.replace(ref_of(order, None), asked_at=ours)
+        answer = run(provider.query([ref]), send)
+    assert isinstance(answer, Done)
+    assert [seen.number for seen in answer.value.observations] == ["N1"]
+    assert answer.value.absent == frozenset()
+
+
+def _next_month_ms(now_ms: int) -> int:
+    """The first moment of the next month on QFPay's clock."""
+    at = datetime.fromtimestamp(now_ms / 1000, QFPAY_ZONE)
+    turn = datetime(at.year + at.month // 12, at.month % 12 + 1, 1, tzinfo=QFPAY_ZONE)
+    return round(turn.timestamp() * 1000)

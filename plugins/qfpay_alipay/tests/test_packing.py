@@ -193,16 +193,57 @@ def test_query_absent_is_looked_for_in_every_month_it_may_be_in() -> None:
     assert len(found_late.requests) == 2
 
 
-def test_query_begun_at_the_turn_of_a_month_is_sought_on_both_sides() -> None:
-    """Our clock may be a little ahead of QFPay's."""
-    turn = datetime(2025, 12, 31, 16, 0, 5, tzinfo=UTC)
-    order = make_ref(begun_at=turn, asked_at=turn)
-    bank = Bank([order], late_s=-10)
-    assert len(found(query(bank, order)).observations) == 1
-    assert [asked["end_time"] for asked in bank.requests] == ["2025-12-31 23:59:59"]
+TURN = datetime(2025, 12, 31, 16, 0, 0, tzinfo=UTC)
+"""The first second of 2026 in Hong Kong."""
+
+
+@pytest.mark.parametrize("begun_s", [-600, -170, -5, 0, 5, 170, 600])
+@pytest.mark.parametrize("off_s", [-3600, -180, -60, -20, 20, 60, 180, 600])
+@pytest.mark.parametrize("asked_s", [1, 60])
+def test_query_finds_an_order_at_the_turn_of_a_month_whatever_the_clocks(
+    begun_s: int, off_s: int, asked_s: int
+) -> None:
+    """QFPay's clock behind ours or ahead: the order is found, and not absent, from the first second on."""
+    begun_at = TURN + timedelta(seconds=begun_s)
+    order = make_ref(begun_at=begun_at, asked_at=begun_at + timedelta(seconds=asked_s))
+    value = found(query(Bank([order], late_s=off_s), order))
+    assert (len(value.observations), value.absent) == (1, frozenset())
+
+
+@pytest.mark.parametrize(
+    ("begun", "asked", "months"),
+    [
+        (timedelta(seconds=5), timedelta(seconds=6), ["2026-01", "2025-12"]),
+        (timedelta(hours=11), timedelta(hours=11), ["2026-01", "2025-12"]),
+        (timedelta(hours=13), timedelta(hours=13), ["2026-01"]),
+        (timedelta(minutes=-14), timedelta(minutes=-14), ["2025-12", "2026-01"]),
+        (timedelta(minutes=-16), timedelta(minutes=-16), ["2025-12"]),
+        (timedelta(minutes=-16), timedelta(minutes=-14), ["2025-12", "2026-01"]),
+    ],
+)
+def test_query_absent_is_looked_for_beyond_the_turn_of_a_month(
+    begun: timedelta, asked: timedelta, months: list[str]
+) -> None:
+    """Last of all, and only for what was not found where it should be, in the month where clocks would have it."""
+    order = make_ref(begun_at=TURN + begun, asked_at=TURN + asked)
     bank = Bank([])
     assert found(query(bank, order)).absent == {NUMBER}
-    assert len(bank.requests) == 2
+    assert [request["start_time"][:7] for request in bank.requests] == months
+    there = Bank([order], late_s=0)
+    assert len(found(query(there, order)).observations) == 1
+    assert len(there.requests) == 1
+
+
+def test_query_by_number_begins_in_the_month_of_a_known_syssn() -> None:
+    """It is the month QFPay made the order in, whatever our clock said; the others are asked before it is absent."""
+    begun_at = datetime(2026, 2, 10, tzinfo=UTC)
+    order = make_ref(begun_at=begun_at, asked_at=begun_at, provider_id="20251231235959020012345678")
+    bank = Bank([msgspec.structs.replace(order, begun_at=TURN)], late_s=-1)
+    assert len(found(query(bank, order)).observations) == 1
+    assert len(bank.requests) == 1
+    bank = Bank([])
+    assert found(query(bank, order)).absent == {NUMBER}
+    assert [asked["start_time"][:7] for asked in bank.requests] == ["2025-12", "2026-02"]
 
 
 @given(

@@ -70,7 +70,7 @@ class CancelRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueryRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """`start_ms` and `end_ms` are `None` when numbers are given: then the time range is ignored."""
+    """`start_ms` and `end_ms` are `None` when the time range is ignored, as it is when numbers are given."""
 
     syssns: frozenset[str]
     out_trade_nos: frozenset[str]
@@ -145,10 +145,11 @@ def read_cancel(params: Params) -> CancelRequest:
     )
 
 
-def read_query(params: Params, *, now_ms: int) -> QueryRequest:
+def read_query(params: Params, settings: Settings, *, now_ms: int) -> QueryRequest:
     syssns = _list(params, "syssn", 128)
     numbers = _list(params, "out_trade_no", 128)
-    start, end = (None, None) if syssns or numbers else _range(params, now_ms)
+    is_ranged = not syssns and (not numbers or settings.number_range == "apply")
+    start, end = _range(params, now_ms) if is_ranged else (None, None)
     return QueryRequest(
         syssns=syssns,
         out_trade_nos=numbers,

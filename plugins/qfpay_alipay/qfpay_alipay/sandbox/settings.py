@@ -15,6 +15,7 @@ CLIENT_KEY = "FEEDFACE0000SANDBOX0000FEEDFACE0"
 _DUPLICATES = ("refuse", "same_result", "charge_blindly")
 _MINIMUM = ("warn", "refuse")
 _AMOUNTS = ("string", "number")
+_NUMBER_RANGES = ("ignore", "apply")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +33,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     accepts and says so in `respmsg` and on the wallet page, `refuse` answers 1104.
     `pay_types`: the enabled ones, comma separated; others get 1104 "filter error".
     `amounts`: `string` or `number` in replies; the reference has samples of both.
+    `number_range`: what a time range (or the present month) does to a query by `out_trade_no`. `ignore`: nothing
+    (G3, zh). `apply`: only orders in it are found (G5 names `syssn` alone as what makes a range meaningless).
     `rate_per_s`, `rate_per_min`: the request limits, 0 for none. Source of 100 and 400: G4/G5 "API Usage Guidelines".
     """
 
@@ -43,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     minimum_amount: str = "warn"
     pay_types: frozenset[str] = frozenset(PAY_TYPES)
     amounts: str = "string"
+    number_range: str = "ignore"
     rate_per_s: int = 100
     rate_per_min: int = 400
 
@@ -53,6 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ("duplicate_policy", _DUPLICATES),
             ("minimum_amount", _MINIMUM),
             ("amounts", _AMOUNTS),
+            ("number_range", _NUMBER_RANGES),
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is one of {', '.join(allowed)}, not {getattr(self, name)!r}")

@@ -74,9 +74,9 @@ class Trade:
         return replies.payment(order, {} if is_bare else self._links.reply_fields(order))
 
     def _query(self, params: Params) -> replies.Fields:
-        asked = read_query(params, now_ms=self._clock.now_ms())
+        asked = read_query(params, self._settings, now_ms=self._clock.now_ms())
         book = self._orders.book
-        if asked.start_ms is None or asked.end_ms is None:
+        if asked.syssns or asked.out_trade_nos or asked.start_ms is None or asked.end_ms is None:
             entries = book.with_numbers(asked.syssns, asked.out_trade_nos)
         else:
             entries = book.search(asked.start_ms, asked.end_ms)
@@ -104,6 +104,9 @@ class Trade:
 
     def _matches(self, entry: Entry, asked: QueryRequest) -> bool:
         if asked.respcd and asked.respcd != self._respcd(entry):
+            return False
+        is_ranged = asked.start_ms is not None and asked.end_ms is not None
+        if is_ranged and not asked.start_ms <= entry.created_at <= asked.end_ms:
             return False
         return not asked.pay_types or self._order_of(entry).pay_type in asked.pay_types
 

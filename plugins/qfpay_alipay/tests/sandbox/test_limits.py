@@ -45,6 +45,7 @@ def test_limit_is_per_app_code(open_merchant: Callable[..., Merchant]) -> None:
         ({"duplicate_policy": "charge"}, "one of refuse, same_result, charge_blindly"),
         ({"minimum_amount": "no"}, "one of warn, refuse"),
         ({"amounts": "float"}, "one of string, number"),
+        ({"number_range": "both"}, "one of ignore, apply"),
         ({"rate_per_s": "-1"}, "rate_per_s is a whole number"),
         ({"pay_types": "801101,999999"}, "pay_types has 999999"),
         ({"client_key": ""}, "must not be empty"),

@@ -79,6 +79,23 @@ def test_query_range_filters_on_sysdtm(open_merchant: Callable[..., Merchant]) -
     assert len(merchant.query(syssn=order["syssn"], **long_ago)) == 1
 
 
+def test_query_range_may_hold_for_numbers_too(open_merchant: Callable[..., Merchant]) -> None:
+    """As G5 can be read: without a range the present month, with one its orders alone; never for `syssn`."""
+    merchant = open_merchant({"number_range": "apply"})
+    order = merchant.payment()
+    number, month = order["out_trade_no"], order["sysdtm"][:8]
+    assert len(merchant.query(out_trade_no=number)) == 1
+    merchant.gateway.clock.advance(32 * 86400)
+    assert merchant.query(out_trade_no=number) == []
+    this_day = {
+        "start_time": order["sysdtm"][:10] + " 00:00:00",
+        "end_time": order["sysdtm"][:10] + " 23:59:59",
+    }
+    assert month in this_day["start_time"]
+    assert len(merchant.query(out_trade_no=number, **this_day)) == 1
+    assert len(merchant.query(syssn=order["syssn"])) == 1
+
+
 @pytest.mark.parametrize(
     ("start", "end", "respcd"),
     [
