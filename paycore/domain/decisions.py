@@ -118,7 +118,12 @@ def renumber(payment: Payment, numbering: Numbering, now: datetime, deadline: ti
     operation = new_operation(
         OperationKind.CREATE, numbering, now, deadline, needs_action=creation.needs_action
     )
-    return [OperationBegun(operation=operation)]
+    return [OperationBegun(operation=operation, expires_at=ends_at(now, payment.order.expires_in_s))]
+
+
+def ends_at(begun_at: datetime, expires_in_s: int | None) -> datetime | None:
+    """When an order that was begun then ends on our own clock; None when nobody said how long it lasts."""
+    return None if expires_in_s is None else begun_at + timedelta(seconds=expires_in_s)
 
 
 def begin_refund(
@@ -302,7 +307,8 @@ def end_attempt(payment: Payment, sent: Operation, outcome: Outcome, now: dateti
     quiet_at = now if other.sends == sent.sends else max(now, other.quiet_at)
     ended = OperationEnded(operation_id=sent.id, state=OperationState.DONE, quiet_at=quiet_at)
     match outcome:
-        case Done(Created(observation=observation, action=action, expires_at=expires_at)):
+        case Done(Created(observation=observation, action=action) as created):
+            expires_at = _expires_at(payment, sent, created)
             ended = replace(ended, observation=observation, action=action, expires_at=expires_at)
         case Done(observation):
             ended = replace(ended, observation=observation)
@@ -318,6 +324,17 @@ def end_attempt(payment: Payment, sent: Operation, outcome: Outcome, now: dateti
         case Unknown(problem=problem, observation=observation):
             ended = replace(ended, state=OperationState.UNKNOWN, observation=observation, problem=problem)
     return [ended]
+
+
+def _expires_at(payment: Payment, sent: Operation, created: Created) -> datetime | None:
+    """
+    Until when an accepted order lives: its time on our own clock or on the provider's, whichever ends later.
+
+    The two may be hours apart, and an order that is taken for expired is closed.
+    """
+    lasts_s = payment.order.expires_in_s if created.expires_in_s is None else created.expires_in_s
+    ends = (created.expires_at, ends_at(sent.begun_at, lasts_s))
+    return max((at for at in ends if at is not None), default=None)
 
 
 def end_unsent(payment: Payment, sent: Operation, now: datetime) -> list[Change]:

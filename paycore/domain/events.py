@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from paycore.domain.payment import (
     Action,
@@ -49,10 +50,16 @@ class PaymentBegun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class OperationBegun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="operation_begun"):
-    """A further operation, committed before it is sent; `refund` when it is a refund's first one."""
+    """
+    A further operation, committed before it is sent; `refund` when it is a refund's first one.
+
+    `expires_at`: when the order under a new number ends, None until its provider says; unset elsewhere, and in
+    histories in which a new number kept the time of the one before.
+    """
 
     operation: Operation
     refund: Refund | None = None
+    expires_at: datetime | UnsetType | None = UNSET
 
 
 class OperationSent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="operation_sent"):

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TypeVar, assert_never
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from paycore.domain.codec import encode
@@ -114,6 +115,7 @@ def _begin_operation(payment: Payment, change: OperationBegun) -> Payment:
         operations=(*payment.operations, change.operation),
         refunds=refunds,
         next_step=None if is_new_number else payment.next_step,
+        expires_at=payment.expires_at if change.expires_at is UNSET else change.expires_at,
     )
 
 
@@ -317,7 +319,7 @@ def _status(payment: Payment) -> Status:
     creation = payment.creation
     if Status.CLOSED in creation.observed:
         # Closed by us to make room for the next number: the payment itself goes on.
-        return Status.PENDING if is_being_replaced(payment, creation) else Status.CLOSED
+        return Status.PENDING if payment.is_being_replaced else Status.CLOSED
     if Status.FAILED in creation.observed:
         return Status.FAILED
     if creation.observed or creation.state is OperationState.DONE:
@@ -340,17 +342,6 @@ def is_needless(payment: Payment) -> bool:
     observed = payment.creation.observed
     is_open = Status.PENDING in observed and not any(status.is_final for status in observed)
     return is_open and bool(payment.charges)
-
-
-def is_being_replaced(payment: Payment, creation: Operation) -> bool:
-    """Whether this order was closed by us so that the same payment can have a new number."""
-    return any(
-        op.kind is OperationKind.CLOSE
-        and op.replaces
-        and op.number == creation.number
-        and op.state is not OperationState.REJECTED
-        for op in payment.operations
-    )
 
 
 def _refund(refund: Refund, operation: Operation) -> Refund:

@@ -339,8 +339,13 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def action(self) -> Action | None:
-        """What the payer must do next; None when there is nothing to do or it is not known."""
-        return self.next_step if self.status is Status.PENDING else None
+        """
+        What the payer must do next; None when there is nothing to do or it is not known.
+
+        It belongs to the order now in force: one that makes room for another is not to be paid any more.
+        """
+        is_payable = self.status is Status.PENDING and not self.is_being_replaced
+        return self.next_step if is_payable else None
 
     @property
     def creation(self) -> Operation:
@@ -349,6 +354,15 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             if operation.kind is OperationKind.CREATE:
                 return operation
         raise KeyError(f"payment {self.id} has no create operation")
+
+    @property
+    def is_being_replaced(self) -> bool:
+        """Whether the order now in force is closed, or about to be, so that the payment can have a new number."""
+        number = self.creation.number
+        return any(
+            op.replaces and op.number == number and op.state is not OperationState.REJECTED
+            for op in self.operations
+        )
 
     @property
     def order_number(self) -> str:

@@ -12,7 +12,7 @@ import hmac
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -27,6 +27,9 @@ from paycore.domain.payment import (
 from paycore.domain.wire import Flow, Notification, Reply
 
 T = TypeVar("T")
+
+EXPIRES_IN_MAX_S = 366 * 24 * 3600
+"""The longest an order lasts, where a product sets no bound of its own."""
 
 Mode = Literal["sandbox", "test", "live"]
 
@@ -239,11 +242,18 @@ class Unknown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Created(msgspec.Struct, frozen=True, kw_only=True):
-    """An accepted order: what it is now, and what the payer must do; `expires_at` when the provider says."""
+    """
+    An accepted order: what it is now, and what the payer must do.
+
+    `expires_at` is when it ends on the provider's clock, None where the provider does not say. `expires_in_s`
+    is how many seconds it lasts, None where that is not known or is what the caller asked for. Give both: the
+    core counts the order's time on its own clock as well, and lets the order live until the later of the two.
+    """
 
     observation: PaymentObservation
     action: Action | None = None
     expires_at: datetime | None = None
+    expires_in_s: Annotated[int, msgspec.Meta(ge=1, le=EXPIRES_IN_MAX_S)] | None = None
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ left unfinished.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from paycore.domain import decisions
@@ -81,9 +81,7 @@ class Commands:
                 operation=decisions.new_operation(
                     OperationKind.CREATE, numbering, now, account.deadline, needs_action=product.needs_action
                 ),
-                expires_at=None
-                if request.expires_in_s is None
-                else now + timedelta(seconds=request.expires_in_s),
+                expires_at=decisions.ends_at(now, request.expires_in_s),
             )
 
         timed = Timed(begun, account.timeout_s)

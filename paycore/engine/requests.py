@@ -12,7 +12,7 @@ import msgspec
 
 from paycore.domain.money import Money
 from paycore.domain.payment import Order
-from paycore.domain.provider import CreateOrder, Product, Secret
+from paycore.domain.provider import EXPIRES_IN_MAX_S, CreateOrder, Product, Secret
 from paycore.domain.urls import url_problem
 from paycore.engine.accounts import Account
 from paycore.errors import InvalidField, InvalidMoney, NotSupported
@@ -21,8 +21,6 @@ T = TypeVar("T")
 
 REFERENCE_MAX = 128
 REFUND_REASON_MAX = 256
-EXPIRES_IN_MAX_S = 366 * 24 * 3600
-"""Where a product sets no bound of its own."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _OPTIONAL_FIELDS = (

@@ -322,15 +322,12 @@ def _created(
         action = action_of(reply, row)
     except wire.Malformed as malformed:
         return Unknown(problem=f"accepted, but {malformed}", observation=seen)
-    return Done(Created(observation=seen, action=action, expires_at=_expires_at(order, row, reply)))
-
-
-def _expires_at(order: CreateOrder, row: PayType, reply: wire.PaymentReply) -> datetime | None:
-    """When QFPay ends the order, on its clock; None where it does not say how long it lasts."""
-    if not row.takes_expiry:
-        return None
+    if not row.takes_expiry:  # how long it lasts is not documented
+        return Done(Created(observation=seen, action=action))
     lasts_s = order.expires_in_s or EXPIRES_IN_DEFAULT_S
-    return (wire.parse_time(reply.sysdtm) or order.begun_at) + timedelta(seconds=lasts_s)
+    # On QFPay's clock, which `sysdtm` is.
+    expires_at = (wire.parse_time(reply.sysdtm) or order.begun_at) + timedelta(seconds=lasts_s)
+    return Done(Created(observation=seen, action=action, expires_at=expires_at, expires_in_s=lasts_s))
 
 
 def _refunded(refund: RefundOrder, reply: wire.RefundReply, words: dict[str, str]) -> RefundReply:
