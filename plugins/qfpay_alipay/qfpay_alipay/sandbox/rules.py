@@ -70,14 +70,13 @@ class CancelRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueryRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """`start_ms` and `end_ms` are `None` when the time range is ignored, as it is when numbers are given."""
+    """`during` is the first and the last millisecond, `None` when the range is ignored: numbers are given."""
 
     syssns: frozenset[str]
     out_trade_nos: frozenset[str]
     pay_types: frozenset[str]
     respcd: str
-    start_ms: int | None
-    end_ms: int | None
+    during: tuple[int, int] | None
     page: int
     page_size: int
 
@@ -149,14 +148,12 @@ def read_query(params: Params, settings: Settings, *, now_ms: int) -> QueryReque
     syssns = _list(params, "syssn", 128)
     numbers = _list(params, "out_trade_no", 128)
     is_ranged = not syssns and (not numbers or settings.number_range == "apply")
-    start, end = _range(params, now_ms) if is_ranged else (None, None)
     return QueryRequest(
         syssns=syssns,
         out_trade_nos=numbers,
         pay_types=_list(params, "pay_type", 128),
         respcd=_optional(params, "respcd", 4),
-        start_ms=start,
-        end_ms=end,
+        during=_range(params, now_ms) if is_ranged else None,
         page=_whole(params, "page", default=1, low=1, high=10**9),
         page_size=_whole(params, "page_size", default=10, low=1, high=_PAGE_SIZE_MAX),
     )

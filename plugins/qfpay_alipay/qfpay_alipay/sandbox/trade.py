@@ -76,10 +76,10 @@ class Trade:
     def _query(self, params: Params) -> replies.Fields:
         asked = read_query(params, self._settings, now_ms=self._clock.now_ms())
         book = self._orders.book
-        if asked.syssns or asked.out_trade_nos or asked.start_ms is None or asked.end_ms is None:
+        if asked.syssns or asked.out_trade_nos or asked.during is None:
             entries = book.with_numbers(asked.syssns, asked.out_trade_nos)
         else:
-            entries = book.search(asked.start_ms, asked.end_ms)
+            entries = book.search(*asked.during)
         matching = [entry for entry in entries if self._matches(entry, asked)]
         first = (asked.page - 1) * asked.page_size
         page = [self._record(entry) for entry in matching[first : first + asked.page_size]]
@@ -105,8 +105,7 @@ class Trade:
     def _matches(self, entry: Entry, asked: QueryRequest) -> bool:
         if asked.respcd and asked.respcd != self._respcd(entry):
             return False
-        is_ranged = asked.start_ms is not None and asked.end_ms is not None
-        if is_ranged and not asked.start_ms <= entry.created_at <= asked.end_ms:
+        if asked.during is not None and not asked.during[0] <= entry.created_at <= asked.during[1]:
             return False
         return not asked.pay_types or self._order_of(entry).pay_type in asked.pay_types
 
