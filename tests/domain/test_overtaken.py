@@ -91,6 +91,14 @@ def test_given_up_stays_given_up() -> None:
     assert payment.creation.state is OperationState.REJECTED
 
 
+def test_what_was_given_up_unsent_stays_given_up() -> None:
+    """The same where absence had not to be proven: nothing was sent, and its time was over."""
+    unsent = after(sent(), *end_unsent(sent(), sent().creation, NOW))
+    payment = after(unsent, *give_up_absent(unsent.creation, LATER))
+    assert end_unsent(payment, sent().creation, LATER) == []
+    assert end_attempt(payment, sent().creation, Unknown(problem="no answer"), LATER) == []
+
+
 def test_attempt_in_time_counts() -> None:
     """The attempt that is under way goes back to intent when it was not sent."""
     payment = after(sent(), *end_unsent(sent(), sent().creation, NOW))

@@ -44,6 +44,15 @@ def test_under_way_is_looked_at_once_no_answer_can_come_any_more() -> None:
     assert due_at(History().payment, NOW) == QUIET
 
 
+def test_of_several_under_way_the_first_that_no_answer_can_come_for_any_more_counts() -> None:
+    """A close sent later does not put off finding out what became of the order."""
+    later = timedelta(seconds=3)
+    for first, second in (("close-N1", "create-N1"), ("create-N1", "close-N1")):
+        history = History().closing().sent_again(second, NOW + later)
+        assert history.payment.operation(first).quiet_at == QUIET
+        assert due_at(history.payment, NOW) == QUIET
+
+
 def test_unanswered_past_its_deadline_is_asked_about_by_age_not_at_once_again() -> None:
     """A sender that died leaves no endless loop behind."""
     assert in_s(History(), QUIET) >= 0.8 * INTERVAL_MIN_S

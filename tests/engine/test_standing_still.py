@@ -9,6 +9,7 @@ import pytest
 
 from paycore.domain.events import Source
 from paycore.domain.payment import Status
+from paycore.engine.attempts import Timed
 from paycore.errors import NotSent
 from tests.engine.by_hand import PROOF_S, TIMEOUT_S, Bench
 from tests.engine.test_transport import both
@@ -63,6 +64,29 @@ def test_deadline_of_what_is_sent_again_counts_also_when_the_clock_is_set_back(b
     with standing_still_after(bench, "change"):
         held = bench.hold(bench.commands.close(bench.payment().id))
         assert held.effect.deadline.left_s == 1
+
+
+def test_deadline_counts_also_when_the_machine_was_suspended(bench: Bench) -> None:
+    """A monotonic clock that stood still with the process gives it no more time: others go by the ledger's."""
+    begin = bench.ledger.begin
+
+    def be_suspended(*arguments: object) -> object:
+        committed = begin(*arguments)  # type: ignore[arg-type]
+        bench.at += timedelta(seconds=TIMEOUT_S - 1)
+        return committed
+
+    with mock.patch.object(bench.ledger, "begin", be_suspended):
+        held = bench.hold(bench.create())
+    assert held.effect.deadline.left_s <= 1
+
+
+def test_deadline_counts_from_the_decision_that_was_committed(bench: Bench) -> None:
+    """A transaction that waits for the ledger, or is made again, takes none of the provider's time to answer."""
+    decided = Timed(lambda: bench.pass_time(1), TIMEOUT_S)
+    for _ in range(2):
+        bench.pass_time(3)
+        decided()
+        assert decided.deadline.left_s == TIMEOUT_S - 1
 
 
 def test_absence_is_not_proven_early_by_a_clock_that_is_ahead(bench: Bench) -> None:

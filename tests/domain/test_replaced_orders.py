@@ -1,0 +1,82 @@
+"""A payment whose order gets a new number: what belongs to the old one stays with it."""
+
+from datetime import timedelta
+
+import pytest
+
+from paycore import ReviewReason, Status
+from paycore.domain.decisions import Numbering, begin_close
+from paycore.domain.events import OperationBegun
+from paycore.domain.payment import Failure, OperationState, Redirect
+from tests.domain.histories import DEADLINE, LINK, NOW, QUIET, History, product
+
+NEW_LINK = Redirect(url="https://toy.example/pay/2")
+BAD_KEY = Failure(code="1108", message="bad signature", who_acts="operator")
+
+
+def replaced() -> History:
+    """N1 had a link, was closed by us to make room, and N2 is on its way."""
+    history = History().accepted().closing(OperationState.DONE, replaces=True)
+    return history.sees(Status.CLOSED).renumbered("N2")
+
+
+def accepted_anew() -> History:
+    """N2 was accepted, with a link of its own."""
+    history = replaced()
+    seen = history.order_is(Status.PENDING, "N2")
+    return history.ended(OperationState.DONE, "create-N2", observation=seen, action=NEW_LINK)
+
+
+def test_link_of_the_old_order_is_not_the_new_ones() -> None:
+    """The new order is known to be there, and its link is not: the payer is given none, and not the closed order's."""
+    history = replaced().sees(Status.PENDING, "N2")
+    assert history.payment.status is Status.PENDING
+    assert history.payment.action is None
+    assert history.payment.uncertain, "the new link is still to be recovered"
+
+
+def test_late_reply_to_the_old_order_does_not_bring_its_link_back() -> None:
+    """Its sender goes on when it is closed: what it brings is not shown, before or after the new link."""
+    waiting = replaced().sees(Status.PENDING, "N2").ended(OperationState.DONE, action=LINK)
+    assert waiting.payment.action is None
+    assert waiting.payment.uncertain, "and the new link is still to be recovered"
+    assert accepted_anew().ended(OperationState.DONE, action=LINK).payment.action == NEW_LINK
+
+
+def test_late_reply_to_the_old_order_does_not_move_the_new_ones_expiry() -> None:
+    """When the payer's time ends is the order's own, too."""
+    expiry = accepted_anew().payment.expires_at
+    late = accepted_anew().ended(OperationState.DONE, action=LINK, expires_at=NOW + timedelta(minutes=1))
+    assert late.payment.expires_at == expiry
+
+
+@pytest.mark.parametrize(
+    "history", [replaced(), History().ended(OperationState.REJECTED, failure=BAD_KEY).renumbered("N2")]
+)
+def test_new_number_on_its_way_is_unknown(history: History) -> None:
+    """A payment that was sent before is not said to be only intended: `created` would mean that nothing left."""
+    assert history.payment.creation.state is OperationState.SENT
+    assert history.payment.status is Status.UNKNOWN
+
+
+def test_payment_told_of_a_refunds_number_is_flagged() -> None:
+    """A provider that takes a payment by a refund's number moves nothing of ours, and a person must look."""
+    history = History().accepted().sees(Status.PAID).refunding().sees(Status.PAID, "R1")
+    assert history.payment.paid_minor == 8800
+    assert history.payment.review_reasons == (ReviewReason.AMOUNT_DIFFERS,)
+
+
+@pytest.mark.parametrize("replaces", [True, False])
+def test_close_for_another_purpose_is_not_joined(*, replaces: bool) -> None:
+    """A caller's close ends the payment, recovery's makes room for its next number: neither stands for the other."""
+    history = History().accepted().closing(OperationState.UNKNOWN, replaces=not replaces)
+    (change,) = begin_close(
+        history.payment,
+        product=product(),
+        numbering=Numbering(operation_id="new", number="N1"),
+        now=QUIET + DEADLINE,
+        deadline=DEADLINE,
+        replaces=replaces,
+    )
+    assert isinstance(change, OperationBegun)
+    assert change.operation.replaces is replaces

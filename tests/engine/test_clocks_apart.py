@@ -1,0 +1,55 @@
+"""What a process takes for the ledger's clock is a little off: nothing is asked too early, nor tried over and over."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from unittest import mock
+
+from paycore import Payment, Status
+from paycore.engine.effects import Program, UntilChanged
+from tests.engine.by_hand import TIMEOUT_S, Bench, lose_requests
+
+AHEAD = timedelta(milliseconds=20)
+
+
+def ahead(bench: Bench) -> Any:
+    """This process takes the time for 20 ms later than it is."""
+
+    def now() -> datetime:
+        return bench.ledger.now() + AHEAD
+
+    return mock.patch.object(bench.settling._attempts, "now", now)
+
+
+def run_in_time(bench: Bench, program: Program[Payment]) -> Payment:
+    """What the program returns, its waits as long as they are."""
+    try:
+        effect = program.send(None)
+        while True:
+            if isinstance(effect, UntilChanged):
+                bench.pass_time(effect.timeout_s)
+            effect = bench.perform(program, effect)
+    except StopIteration as stop:
+        payment: Payment = stop.value
+        return payment
+
+
+def test_query_that_waits_for_proof_asks_late_enough(bench: Bench) -> None:
+    """A lost order is sent again by one query, although this process thinks too early that the time has come."""
+    bench.answer = lose_requests
+    bench.run(bench.create())
+    bench.answer = bench.gateway.handle
+    with ahead(bench):
+        payment = run_in_time(bench, bench.commands.query(bench.payment().id))
+    assert payment.status is Status.PENDING
+    assert len(bench.gateway.orders) == 1
+
+
+def test_move_the_ledger_does_not_take_is_not_tried_again_at_once(bench: Bench) -> None:
+    """By the ledger's clock the close is still under way: recovery leaves it until it is looked at again."""
+    bench.run(bench.create())
+    bench.hold(bench.commands.close(bench.payment().id))
+    bench.pass_time(TIMEOUT_S - AHEAD.total_seconds())
+    begun = bench.payment()
+    with ahead(bench), mock.patch.object(bench.ledger, "change", wraps=bench.ledger.change) as tried:
+        assert bench.run(bench.settling.recover(bench.account, begun)) == begun
+    assert tried.call_count == 1

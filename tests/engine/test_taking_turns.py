@@ -1,0 +1,33 @@
+"""A worker that can't ask about everything in one turn comes to everything in a few."""
+
+from paycore import Money
+from paycore.domain.wire import Request, Response
+from paycore.engine.requests import CreateRequest
+from paycore.engine.waiter import Wanted
+from paycore.engine.worker import TURN_S, Turn
+from tests.engine.conftest import NewBench
+
+ORDERS = 3
+
+
+def test_every_order_has_its_turn_at_a_slow_provider(new_bench: NewBench) -> None:
+    """Where one question takes a whole turn, each turn begins with another one: none is left out for good."""
+    bench = new_bench(batch=1)
+    for number in range(ORDERS):
+        request = CreateRequest(
+            reference=f"order-{number}", amount=Money("88.00", "HKD"), method="toy", channel="web"
+        )
+        bench.run(bench.commands.create(request))
+    bench.pass_time(60)
+    asked = list[bytes]()
+
+    def answer_slowly(request: Request) -> Response:
+        asked.append(request.body)
+        bench.pass_time(TURN_S + 60)
+        return bench.gateway.handle(request)
+
+    bench.answer = answer_slowly
+    for _ in range(ORDERS):
+        bench.run(bench.worker.look_once(turn=Turn(Wanted(lambda: None))))
+    assert len(asked) == ORDERS
+    assert len({*asked}) == ORDERS
