@@ -97,7 +97,8 @@ class PluginError(PaycoreError):
     """
     A plugin failed to load, or broke the provider contract.
 
-    Says what was raised and where in the plugin; never in the plugin's own words, which may hold a key.
+    Says what was raised, where in the plugin and in which words, with secrets masked. `money_moved` is "no"
+    when that was before anything was sent: the payment is then as it was.
     """
 
     who_acts: ClassVar[Actor] = "author"

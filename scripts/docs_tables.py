@@ -29,7 +29,8 @@ WHAT_TO_DO: Mapping[str, str] = {
     "PaycoreError": "Catch it last, at the edge of your program.",
     "ConfigError": "Mend what the message names: it gives the path inside the file and a suggestion.",
     "AccountRefused": "Mend the account's credentials or settings, then call again with the same reference.",
-    "PluginError": "Tell the plugin's author. When `payment_id` is set, `query` settles that payment.",
+    "PluginError": "Tell the plugin's author. When `payment_id` is set, `query` settles that payment;"
+    " where nothing moved, call again with the same reference.",
     "RequestError": "Change what you ask for.",
     "InvalidMoney": "Give exact text: `Money('88.00', 'HKD')`.",
     "InvalidField": "Mend the field the error names.",

@@ -9,7 +9,7 @@ from paycore.cli.endings import CommandEnded
 from paycore.cli.exits import Exit
 from paycore.cli.options import GlobalOptions, guess, to_type
 from paycore.cli.output import Output
-from paycore.errors import IncompleteReply, NotSent, PaycoreError, ProviderError
+from paycore.errors import IncompleteReply, NotSent, PaycoreError, PluginError, ProviderError
 
 
 def report(error: PaycoreError | CommandEnded, arguments: Sequence[str]) -> Exit:
@@ -34,10 +34,10 @@ def report(error: PaycoreError | CommandEnded, arguments: Sequence[str]) -> Exit
 def _advice(error: PaycoreError, options: GlobalOptions) -> str:
     if error.payment_id is None:
         return ""
-    if isinstance(error, NotSent):
+    if isinstance(error, NotSent) or (isinstance(error, PluginError) and error.money_moved == "no"):
         return f"; nothing was sent for payment {error.payment_id}: run the same command again"
     if isinstance(error, IncompleteReply):
         return f"; payment {error.payment_id} is known: run the same command again to recover it"
-    if isinstance(error, ProviderError):
+    if isinstance(error, ProviderError | PluginError):
         return f"; `{to_type(options, 'query', error.payment_id)}` settles it"
     return ""

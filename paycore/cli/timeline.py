@@ -166,7 +166,7 @@ def _ended(
         case OperationState.REJECTED:
             return f"the provider refused {thing}{_because(change.failure)}"
         case OperationState.INTENT:
-            return f"{thing} was not sent: the provider could not be reached"
+            return f"{thing} was not sent: {change.problem}"
         case OperationState.UNKNOWN | OperationState.SENT:
             return _unanswered(change, thing)
         case _:

@@ -326,6 +326,7 @@ def end_attempt(payment: Payment, sent: Operation, outcome: Outcome, now: dateti
     return [ended]
 
 
+<<<<<<< HEAD
 def _expires_at(payment: Payment, sent: Operation, created: Created) -> datetime | None:
     """
     Until when an accepted order lives: its time on our own clock or on the provider's, whichever ends later.
@@ -338,6 +339,9 @@ def _expires_at(payment: Payment, sent: Operation, created: Created) -> datetime
 
 
 def end_unsent(payment: Payment, sent: Operation, now: datetime) -> list[Change]:
+=======
+def end_unsent(payment: Payment, sent: Operation, now: datetime, problem: str) -> list[Change]:
+>>>>>>> 281aa25 (Let a plugin that fails before its first request leave nothing unknown, and repeat what it says)
     """Nothing left this machine: back to intent, unless another send may have arrived, or it was given up."""
     if _was_overtaken(payment, sent):
         return []
@@ -346,7 +350,7 @@ def end_unsent(payment: Payment, sent: Operation, now: datetime) -> list[Change]
             operation_id=sent.id,
             state=OperationState.INTENT if sent.sends == 1 else OperationState.UNKNOWN,
             quiet_at=now,
-            problem="the provider could not be reached",
+            problem=problem,
         )
     ]
 

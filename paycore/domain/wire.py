@@ -19,6 +19,9 @@ T = TypeVar("T")
 Flow = Generator["Request", "Response", T]
 """A provider's conversation for one operation; at most `FLOW_REQUESTS_MAX` requests long."""
 
+Method = Literal["GET", "POST"]
+"""The HTTP methods a provider asks by."""
+
 FLOW_REQUESTS_MAX = 10
 """A flow that asks for more requests than this is ended as if no answer had come."""
 
@@ -39,7 +42,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     plugin's to choose. `body` is sent as it stands. The repr shows neither headers nor body.
     """
 
-    method: Literal["GET", "POST"]
+    method: Method
     path: str
     headers: Mapping[str, str] = {}
     body: bytes = b""

@@ -27,13 +27,13 @@ from paycore.domain.payment import (
 )
 from paycore.domain.provider import Created, Rejected, Secret, Unknown
 from paycore.engine.accounts import Account
-from paycore.engine.contract import ask, reading
+from paycore.engine.contract import reading
 from paycore.engine.conversation import converse, order_ref, refund_order
 from paycore.engine.effects import InLedger, Program, UntilChanged
 from paycore.engine.plugins import Plugins
 from paycore.engine.requests import provider_order
 from paycore.engine.transport import Deadline
-from paycore.errors import AccountRefused, IncompleteReply, MaybeSent, NotSent, PaycoreError
+from paycore.errors import AccountRefused, IncompleteReply, MaybeSent, PaycoreError
 from paycore.ledger.api import Committed, Decide
 
 P = ParamSpec("P")
@@ -120,18 +120,19 @@ class Attempts:
         payment = begun.payment
         operation = payment.operation(_put_on_its_way(begun.events[-1].change))
         raised: PaycoreError | None = None
+        told = _TOLD[operation.kind]
         try:
-            flow = ask(account, "flow", lambda: self._flow(account, payment, operation, auth_code))
-            read = reading(account, flow, _TOLD[operation.kind], auth_code=auth_code)
-            outcome = yield from converse(account, read, self._deadline(operation, deadline))
-            decide = _ending(operation, outcome)
-        except NotSent as error:
-            outcome, raised = None, error
-            decide = lambda payment, now: decisions.end_unsent(payment, operation, now)  # noqa: E731
+            flow = reading(
+                account, lambda: self._flow(account, payment, operation, auth_code), told, auth_code=auth_code
+            )
+            outcome = yield from converse(
+                account, flow, self._deadline(operation, deadline), auth_code=auth_code
+            )
         except PaycoreError as error:
-            outcome = Unknown(problem=error.message)
+            # Nothing was sent, or no answer came: the error knows which.
+            outcome = None if error.money_moved == "no" else Unknown(problem=error.message)
             raised = None if isinstance(error, MaybeSent) else error
-            decide = _ending(operation, outcome)
+        decide = _unsent(operation, raised) if outcome is None else _ending(operation, outcome)
         payment = yield from self._record(payment.id, decide, may_have_moved=outcome is not None)
         raised = raised or _to_raise(account, operation, outcome)
         if raised is not None:
@@ -194,6 +195,11 @@ def _put_on_its_way(change: Change) -> str:
 
 def _ending(operation: Operation, outcome: decisions.Outcome) -> Decide:
     return lambda payment, now: decisions.end_attempt(payment, operation, outcome, now)
+
+
+def _unsent(operation: Operation, error: PaycoreError | None) -> Decide:
+    problem = "" if error is None else error.message
+    return lambda payment, now: decisions.end_unsent(payment, operation, now, problem)
 
 
 def _to_raise(account: Account, operation: Operation, outcome: object) -> PaycoreError | None:

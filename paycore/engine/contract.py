@@ -1,9 +1,8 @@
 """
 The provider contract, held to: what a plugin raises or returns against it becomes a `PluginError`.
 
-The plugin's own words are not repeated, for they may hold a key: the error says what was raised and where in
-the plugin, which is enough to find it. What a plugin returns is read as the ledger will read it, so that
-nothing is recorded that can't be read back.
+The error says what was raised, where in the plugin, and in which words, with secrets masked. What a plugin
+returns is read as the ledger will read it, so that nothing is recorded that can't be read back.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ from __future__ import annotations
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar, get_args
 
 import msgspec
 
@@ -20,8 +19,9 @@ from paycore.domain.codec import decode, encode
 from paycore.domain.payment import Action, Observation, PaymentObservation, Redirect, RefundObservation
 from paycore.domain.provider import Created, Done, Found, Rejected, Secret, Unknown
 from paycore.domain.urls import url_problem
-from paycore.domain.wire import Flow
-from paycore.engine.secrecy import holds_secret, mask, masked
+from paycore.domain.wire import Flow, Method, Request
+from paycore.engine.secrecy import holds_secret, holds_short_secret, mask, masked
+from paycore.engine.wording import one_line
 from paycore.errors import PaycoreError, PluginError
 
 T = TypeVar("T")
@@ -31,6 +31,9 @@ TOLD_MAX = 64 * 1024
 
 OBSERVATIONS_MAX = 10_000
 """Observations in one answer or notification: a hundred of each order that can be asked about at once, and more."""
+
+SAID_MAX = 200
+"""Characters of a plugin's own words that an error repeats."""
 
 _NOT_THE_PLUGIN = ("paycore.domain", "paycore.engine", "paycore.errors", "msgspec")
 
@@ -59,28 +62,47 @@ def ask(
     may_raise: tuple[type[PaycoreError], ...] = (),
     auth_code: Secret | None = None,
 ) -> T:
-    """What the plugin's `call` returns; `PluginError` for everything it raises but `may_raise`."""
+    """
+    What the plugin's `call` returns; `PluginError` for everything it raises but `may_raise`.
+
+    That includes what ends a process or a task: a plugin ends neither. Only Ctrl-C is no plugin's.
+    """
     failure: PaycoreError
+    secrets = _secrets(account, auth_code)
     try:
         return call()
+    except KeyboardInterrupt:
+        raise
     except may_raise as error:
-        failure = _bare(error, _secrets(account, auth_code))
-    except Exception as error:  # noqa: BLE001 - whatever a stranger's plugin raises
-        failure = broken(account, stage, error)
+        failure = _bare(error, secrets)
+    except BaseException as error:  # noqa: BLE001 - whatever a stranger's plugin raises
+        failure = misused(account, stage, f"{type(error).__name__} in {_place(error)}{_said(error, secrets)}")
     raise failure from None  # out here, where nothing of the plugin's hangs on it
 
 
-def broken(account: Asked, stage: str, error: Exception) -> PluginError:
-    """The error for what a plugin raised, without its words."""
-    return _misused(account, stage, f"{type(error).__name__} in {_place(error)}")
-
-
-def _misused(account: Asked, stage: str, problem: str) -> PluginError:
-    return PluginError(
+def misused(account: Asked, stage: str, problem: str) -> PluginError:
+    """The error for a plugin that does not keep to its contract."""
+    error = PluginError(
         f"account {account.name}: provider {account.provider_name} failed: {problem}",
         plugin=account.provider_name,
         stage=stage,
     )
+    if stage != "flow":
+        error.money_moved = "no"  # nothing but a flow sends
+    return error
+
+
+def _said(error: BaseException, secrets: Sequence[Secret]) -> str:
+    """What the error says, as the end of a sentence: one line without secrets, or why it is not repeated."""
+    try:
+        words = str(error)
+    except Exception:  # noqa: BLE001 - whatever a stranger's error does when it is looked at
+        return ", which can't be shown"
+    if not words:
+        return ""
+    if holds_short_secret(words, secrets):
+        return "; what it says may hold a secret, and is left out"
+    return f": {one_line(mask(words, secrets), SAID_MAX)}"
 
 
 def _bare(error: PaycoreError, secrets: Sequence[Secret]) -> PaycoreError:
@@ -91,7 +113,7 @@ def _bare(error: PaycoreError, secrets: Sequence[Secret]) -> PaycoreError:
     return error.with_traceback(None)
 
 
-def _place(error: Exception) -> str:
+def _place(error: BaseException) -> str:
     """Module and line: the innermost of the plugin's own, where there is one."""
     lines = [
         (str(frame.f_globals.get("__name__")), line) for frame, line in traceback.walk_tb(error.__traceback__)
@@ -105,19 +127,43 @@ def _is_foreign(module: str) -> bool:
     return module.startswith(_NOT_THE_PLUGIN) or module.partition(".")[0] in sys.stdlib_module_names
 
 
+# --- what a plugin asks for --------------------------------------------------------------------------
+
+
+def request_problem(request: object) -> str | None:
+    """Why what a flow yielded can't be sent, None when it can; nothing of a request checks itself."""
+    if not isinstance(request, Request):
+        return f"it yielded {type(request).__name__} where a Request belongs"
+    given: dict[str, Any] = msgspec.structs.asdict(request)
+    headers = given["headers"]
+    if given["method"] not in get_args(Method):
+        return f"it asked by another method than {' and '.join(get_args(Method))}"
+    if not isinstance(given["path"], str) or not isinstance(given["body"], bytes):
+        return "a request's path is text, and its body bytes"
+    if not isinstance(headers, Mapping) or not all(
+        isinstance(text, str) for pair in headers.items() for text in pair
+    ):
+        return "a request's headers are a mapping of names to texts"
+    return None
+
+
 # --- what a plugin returns ---------------------------------------------------------------------------
 
 
 def reading(
-    account: Asked, flow: Flow[Any], told: type[msgspec.Struct], *, auth_code: Secret | None = None
+    account: Asked,
+    begin: Callable[[], Flow[Any]],
+    told: type[msgspec.Struct],
+    *,
+    auth_code: Secret | None = None,
 ) -> Flow[Any]:
     """
-    The flow, its outcome checked and with secrets masked; `told` is what a `Done` of it holds.
+    The flow that `begin` makes, its outcome checked and with secrets masked; `told` is what a `Done` of it holds.
 
     `PluginError` when it is none, or can't be recorded. An order whose link must not be shown is `Unknown`
     with its observation: the order is there, what the payer needs is not.
     """
-    return _read_outcome(account, (yield from flow), told, _secrets(account, auth_code))
+    return _read_outcome(account, (yield from begin()), told, _secrets(account, auth_code))
 
 
 def _read_outcome(
@@ -128,7 +174,7 @@ def _read_outcome(
         return _with_safe_action(account, value, secrets) if isinstance(value, Created) else Done(value)
     if isinstance(outcome, Rejected | Unknown):
         return _read(account, "flow", outcome, type(outcome), secrets)
-    raise _misused(account, "flow", f"it returned {type(outcome).__name__} where an outcome belongs")
+    raise misused(account, "flow", f"it returned {type(outcome).__name__} where an outcome belongs")
 
 
 def read_observations(account: Asked, observations: Sequence[Observation]) -> Sequence[Observation]:
@@ -143,10 +189,18 @@ def _read(account: Asked, stage: str, value: object, kind: type[T], secrets: Seq
         read = _read_back(value, kind)
     except Exception as error:  # noqa: BLE001 - whatever a stranger's value does when it is looked at
         words = re.sub(r"'.*'", "'...'", str(error), flags=re.DOTALL)
-        problem = mask(words, secrets)[:200]
+        problem = one_line(mask(words, secrets), SAID_MAX)
     else:
-        return masked(read, secrets)
-    raise _misused(account, stage, f"what it returned can't be recorded: {problem}")
+        said = masked(read, secrets)
+        if not holds_secret(_without_action(said), secrets):
+            return said
+        problem = "an id or a number in it has a secret of the account in it"
+    raise misused(account, stage, f"what it returned can't be recorded: {problem}")
+
+
+def _without_action(said: object) -> object:
+    """What is told of the order: what the payer needs is judged by itself, and may be left out."""
+    return msgspec.structs.replace(said, action=None) if isinstance(said, Created) else said
 
 
 def _read_back(value: object, kind: type[T]) -> T:

@@ -8,7 +8,6 @@ typed error that says whether the money may have moved.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import datetime
 from typing import TypeVar
 
@@ -17,10 +16,10 @@ from msgspec import structs
 from paycore.domain.lifecycle import refund_operation
 from paycore.domain.money import Money
 from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, RefundStatus
-from paycore.domain.provider import OrderRef, RefundOrder
+from paycore.domain.provider import OrderRef, RefundOrder, Secret
 from paycore.domain.wire import FLOW_REQUESTS_MAX, Flow, Request
 from paycore.engine.accounts import Account
-from paycore.engine.contract import ask
+from paycore.engine.contract import ask, misused, request_problem
 from paycore.engine.effects import OnWire, Program
 from paycore.engine.transport import Deadline
 from paycore.errors import MaybeSent, NotSent, PluginError
@@ -28,18 +27,21 @@ from paycore.errors import MaybeSent, NotSent, PluginError
 T = TypeVar("T")
 
 
-def converse(account: Account, flow: Flow[T], deadline: Deadline | None = None) -> Program[T]:
+def converse(
+    account: Account, flow: Flow[T], deadline: Deadline | None = None, *, auth_code: Secret | None = None
+) -> Program[T]:
     """
     What the flow returns, by `deadline` (None: the account's whole time from now).
 
     Raises `NotSent` when nothing left this machine, `MaybeSent` when no usable answer came, `PluginError`
     when the flow itself failed. Only the first request can be not sent: after that everything is maybe.
+    `auth_code` is kept out of what the plugin says.
     """
     deadline = deadline or Deadline(account.timeout_s)
     failure: NotSent | MaybeSent = MaybeSent(
         f"account {account.name}: the provider asked for more than {FLOW_REQUESTS_MAX} requests"
     )
-    request, result = _advance(account, flow, None)
+    request, result = _begin(account, flow, auth_code)
     for sent in range(FLOW_REQUESTS_MAX):
         if request is None:
             return result
@@ -49,15 +51,25 @@ def converse(account: Account, flow: Flow[T], deadline: Deadline | None = None) 
             is_sure = isinstance(error, NotSent) and not sent
             failure = (NotSent if is_sure else MaybeSent)(f"account {account.name}: {error.message}")
             break
-        request, result = _advance(account, flow, response)
+        request, result = _advance(account, flow, response, auth_code)
     if request is None:
         return result
-    with suppress(Exception):  # whatever a flow does when it is ended early
-        flow.close()
+    _end_early(flow)
     raise failure
 
 
-def _advance(account: Account, flow: Flow[T], response: object) -> tuple[Request | None, T]:
+def _begin(account: Account, flow: Flow[T], auth_code: Secret | None) -> tuple[Request | None, T]:
+    """The flow's first request, or None and what it returned; an error of it says that nothing was sent."""
+    try:
+        return _advance(account, flow, None, auth_code)
+    except PluginError as error:
+        error.money_moved = "no"
+        raise
+
+
+def _advance(
+    account: Account, flow: Flow[T], response: object, auth_code: Secret | None
+) -> tuple[Request | None, T]:
     """The flow's next request, or None and what it returned."""
 
     def advance() -> tuple[Request | None, T]:
@@ -65,11 +77,22 @@ def _advance(account: Account, flow: Flow[T], response: object) -> tuple[Request
             request = flow.send(response)  # type: ignore[arg-type]
         except StopIteration as stop:
             return None, stop.value
-        if not isinstance(request, Request):
-            raise TypeError("a flow yields requests")
+        problem = request_problem(request)
+        if problem is not None:
+            raise misused(account, "flow", problem)
         return request, None  # type: ignore[return-value]
 
-    return ask(account, "flow", advance, may_raise=(PluginError,))
+    return ask(account, "flow", advance, may_raise=(PluginError,), auth_code=auth_code)
+
+
+def _end_early(flow: Flow[T]) -> None:
+    """Close a flow whose answer can't come any more, whatever it does then."""
+    try:
+        flow.close()
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001, S110 - what is known of the request is what counts
+        pass
 
 
 def order_ref(payment: Payment, operation: Operation, asked_at: datetime) -> OrderRef:

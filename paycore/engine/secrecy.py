@@ -2,19 +2,21 @@
 Secrets stay out of words: what a plugin or a provider says is masked before anybody keeps or shows it.
 
 A provider may repeat what it was sent, and a plugin may put a key into an error. What they say is kept as
-evidence, so it is looked through first.
+evidence, so it is looked through first. Only words are masked; an id, a number or a link is either as it is, or not
+taken at all: one that was altered would never be found again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
+from urllib.parse import quote, quote_plus
 
 import msgspec
 
 from paycore.domain.codec import encode
-from paycore.domain.payment import AppCall, QRCode, Redirect, WalletCall
-from paycore.domain.provider import Secret
+from paycore.domain.payment import Failure, PaymentObservation, RefundObservation
+from paycore.domain.provider import Secret, Unknown
 
 T = TypeVar("T")
 
@@ -22,6 +24,14 @@ MASK = "***"
 
 SECRET_LENGTH_MIN = 8
 """A shorter one can't be told from an ordinary word: masking it would garble what is said."""
+
+_WORDS: Mapping[type, frozenset[str]] = {
+    Failure: frozenset({"code", "message", "advice"}),
+    PaymentObservation: frozenset({"words"}),
+    RefundObservation: frozenset({"words"}),
+    Unknown: frozenset({"problem"}),
+}
+"""The fields that are for people to read. Every other text is an id, a number, a link or a word of ours."""
 
 
 def secrets_in(settings: msgspec.Struct) -> tuple[Secret, ...]:
@@ -40,50 +50,73 @@ def secrets_among(values: Iterable[object]) -> Iterator[Secret]:
 
 def mask(text: str, secrets: Sequence[Secret]) -> str:
     """`text` with every secret in it replaced by three asterisks, one that was cut off at its end too."""
-    for word in _words(secrets):
-        text = text.replace(word, MASK)
-        for length in range(len(word) - 1, SECRET_LENGTH_MIN - 1, -1):
-            if text.endswith(word[:length]):
+    for form in _forms(secrets):
+        text = text.replace(form, MASK)
+        for length in range(len(form) - 1, SECRET_LENGTH_MIN - 1, -1):
+            if text.endswith(form[:length]):
                 text = text[:-length] + MASK
     return text
 
 
 def holds_secret(value: object, secrets: Sequence[Secret]) -> bool:
-    """Whether a text anywhere in `value`, a domain value, holds one of them, or its beginning."""
-    words = _words(secrets)
-    if not words:
+    """Whether a text anywhere in `value`, a domain value, holds a whole secret."""
+    forms = _forms(secrets)
+    if not forms:
         return False
     written = encode(value)
-    # As JSON writes it: a secret may hold characters that are escaped there.
-    return any(encode(word[:SECRET_LENGTH_MIN])[1:-1] in written for word in words)
+    return any(_in_json(form) in written for form in forms)
+
+
+def holds_short_secret(text: str, secrets: Sequence[Secret]) -> bool:
+    """Whether `text` holds a secret that is too short to be masked."""
+    words = (secret.reveal() for secret in secrets)
+    return any(word in text for word in words if 0 < len(word) < SECRET_LENGTH_MIN)
 
 
 def masked(value: T, secrets: Sequence[Secret]) -> T:
-    """A domain value with every secret in its texts masked; the very same object when there is none."""
-    if not holds_secret(value, secrets):
+    """A domain value with every secret in its words masked; the very same object when there is none."""
+    forms = _forms(secrets)
+    if not forms:
+        return value
+    written = encode(value)
+    if not any(_in_json(form[:SECRET_LENGTH_MIN]) in written for form in forms):
         return value
     return _masked(value, secrets)  # type: ignore[return-value]
 
 
 def _masked(value: object, secrets: Sequence[Secret]) -> object:
     match value:
-        case str():
-            text = mask(value, secrets)
-            return value if text == value else text  # a status is a text too, and must stay a status
-        case Redirect() | QRCode() | WalletCall() | AppCall():
-            return value  # the payer's to use as it is, or not at all
         case msgspec.Struct():
-            fields = {name: _masked(getattr(value, name), secrets) for name in value.__struct_fields__}
+            words = _WORDS.get(type(value), frozenset())
+            fields = {
+                name: (_mask_words if name in words else _masked)(getattr(value, name), secrets)
+                for name in value.__struct_fields__
+            }
             return msgspec.structs.replace(value, **fields)
-        case Mapping():
-            return {name: _masked(item, secrets) for name, item in value.items()}
         case tuple():
             return tuple(_masked(item, secrets) for item in value)
         case _:
             return value
 
 
-def _words(secrets: Sequence[Secret]) -> list[str]:
-    """The secrets that are masked, the longest first: one may be part of another."""
-    words = [secret.reveal() for secret in secrets]
-    return sorted((word for word in words if len(word) >= SECRET_LENGTH_MIN), key=len, reverse=True)
+def _mask_words(words: str | Mapping[str, str], secrets: Sequence[Secret]) -> object:
+    if isinstance(words, str):
+        return mask(words, secrets)
+    return {name: mask(text, secrets) for name, text in words.items()}
+
+
+def _in_json(text: str) -> bytes:
+    """As JSON writes it: a secret may hold characters that are escaped there."""
+    return encode(text)[1:-1]
+
+
+def _forms(secrets: Sequence[Secret]) -> list[str]:
+    """The secrets that are masked, also as URLs, JSON and errors have them; the longest first: one may hold another."""
+    words = (secret.reveal() for secret in secrets)
+    forms = {
+        form
+        for word in words
+        if len(word) >= SECRET_LENGTH_MIN
+        for form in (word, quote(word), quote(word, safe=""), quote_plus(word), _in_json(word).decode())
+    }
+    return sorted(forms, key=len, reverse=True)

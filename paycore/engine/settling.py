@@ -14,7 +14,7 @@ from paycore.domain.payment import OperationKind, OperationState, Payment
 from paycore.domain.provider import Done, Found, OrderRef, Product, QueryReply, Rejected, Secret, Unknown
 from paycore.engine.accounts import Account
 from paycore.engine.attempts import Attempts, refused
-from paycore.engine.contract import ask, reading
+from paycore.engine.contract import reading
 from paycore.engine.conversation import converse, refs_to_ask
 from paycore.engine.effects import InLedger, Program
 from paycore.engine.transport import Deadline
@@ -129,8 +129,8 @@ class Settling:
         return payment
 
     def _query(self, account: Account, refs: Sequence[OrderRef]) -> Program[Found]:
-        flow = ask(account, "flow", lambda: account.provider.query(refs))
-        outcome: QueryReply = yield from converse(account, reading(account, flow, Found))
+        flow = reading(account, lambda: account.provider.query(refs), Found)
+        outcome: QueryReply = yield from converse(account, flow)
         match outcome:
             case Done(found):
                 return found

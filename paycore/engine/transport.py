@@ -127,7 +127,7 @@ def _build(base_url: str, request: Request, deadline: Deadline) -> httpx.Request
             headers=headers,
             extensions={"timeout": _timeout(deadline).as_dict()},
         )
-    except (TypeError, ValueError, httpx.InvalidURL) as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, nothing has left yet
         problem = type(error).__name__
     raise NotSent(f"the request the plugin made can't be written as HTTP ({problem})")
 

@@ -33,6 +33,12 @@ def shown(text: str) -> str:
     return repr(text) if len(text) <= SHOWN_MAX else f"(a text of {len(text)} characters)"
 
 
+def one_line(text: str, length_max: int) -> str:
+    """`text` as one line of at most so many characters: what would move a cursor or hide, is a space."""
+    shown = "".join(char if char.isprintable() else " " for char in text[: length_max + 1]).strip()
+    return shown if len(shown) <= length_max else f"{shown[: length_max - 3]}..."
+
+
 def one_of(words: Iterable[str]) -> str:
     """The words there are to choose from."""
     return ", ".join(sorted(words)) or "none"

@@ -93,7 +93,7 @@ def test_order_that_never_left_is_sent_now(cli: Cli, shop: SandboxServer) -> Non
     assert cli(*order()).code == 7
     write_config(shop.url)
     told = [event["what"] for event in cli("show", cli.create()["id"], "--json").json["events"]]
-    assert told[1] == "the order was not sent: the provider could not be reached"
+    assert told[1].startswith("the order was not sent: account shop: the provider could not be reached")
     assert told[2] == "sent the order now, with the same number"
 
 

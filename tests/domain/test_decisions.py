@@ -104,7 +104,7 @@ def test_sending_what_never_left_is_a_first_send() -> None:
     """However often the provider could not be reached, the payment is `created` and not `unknown`."""
     history = History()
     for _ in range(3):
-        history.change(*end_unsent(history.payment, history.payment.creation, NOW))
+        history.change(*end_unsent(history.payment, history.payment.creation, NOW, "no route"))
         assert (history.payment.status, history.payment.uncertain) == (Status.CREATED, False)
         history.sent_again()
         assert history.payment.creation.sends == 1
@@ -113,7 +113,7 @@ def test_sending_what_never_left_is_a_first_send() -> None:
 def test_not_sent_after_a_send_that_may_have_arrived_is_still_unknown() -> None:
     """The last send did not leave, but an earlier one may have: only asking settles it."""
     history = History().unknown().sent_again(at=QUIET)
-    history.change(*end_unsent(history.payment, history.payment.creation, QUIET))
+    history.change(*end_unsent(history.payment, history.payment.creation, QUIET, "no route"))
     assert (history.payment.status, history.payment.creation.state) == (
         Status.UNKNOWN,
         OperationState.UNKNOWN,

@@ -67,7 +67,7 @@ def test_late_attempt_undoes_nothing(gone_further: Payment) -> None:
     """Not sent, no answer, refused: none of it says anything of what others did meanwhile."""
     first = sent().creation
     refusal = Rejected(failure=Failure(code="no", message="no"))
-    assert end_unsent(gone_further, first, LATER) == []
+    assert end_unsent(gone_further, first, LATER, "no route") == []
     assert end_attempt(gone_further, first, Unknown(problem="no answer"), LATER) == []
     assert end_attempt(gone_further, first, refusal, LATER) == []
 
@@ -87,7 +87,7 @@ def test_given_up_stays_given_up() -> None:
     """An order that was given up as never arrived is not made sendable again by a process that had not sent it."""
     payment = given_up()
     assert payment.status is Status.FAILED
-    payment = after(payment, *end_unsent(payment, sent().creation, LATER))
+    payment = after(payment, *end_unsent(payment, sent().creation, LATER, "no route"))
     assert payment.creation.state is OperationState.REJECTED
 
 
@@ -101,5 +101,5 @@ def test_what_was_given_up_unsent_stays_given_up() -> None:
 
 def test_attempt_in_time_counts() -> None:
     """The attempt that is under way goes back to intent when it was not sent."""
-    payment = after(sent(), *end_unsent(sent(), sent().creation, NOW))
+    payment = after(sent(), *end_unsent(sent(), sent().creation, NOW, "no route"))
     assert payment.creation.state is OperationState.INTENT

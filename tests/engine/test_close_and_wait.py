@@ -260,7 +260,7 @@ def test_wait_for_a_payment_whose_sender_died_does_not_hammer_the_gateway(
     assert 1 <= gateway.counts().requests["/query"] <= 3
 
 
-def _die(*_: Any) -> None:
+def _die(*_: Any, **__: Any) -> None:
     raise KeyboardInterrupt
 
 

@@ -201,7 +201,7 @@ def test_refund_whose_sender_died_is_joined_and_settled(
     assert gateway.counts().refunds == {left.refunds[0].number: 1}
 
 
-def _die(*_: object) -> None:
+def _die(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 

@@ -1,14 +1,27 @@
 """Secrets in what a provider or a plugin says: masked wherever words are, and nothing else is touched."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
 
 from paycore import Money, Status
-from paycore.domain.payment import Failure, PaymentObservation, QRCode, Redirect
-from paycore.domain.provider import Created, Found, Rejected, Secret, Unknown
+from paycore.domain.payment import (
+    Action,
+    AppCall,
+    Failure,
+    PaymentObservation,
+    QRCode,
+    Redirect,
+    RefundObservation,
+    RefundStatus,
+    WalletCall,
+)
+from paycore.domain.provider import Created, Done, Found, Rejected, Secret, Unknown
+from paycore.domain.wire import Flow
+from paycore.engine.contract import reading
 from paycore.engine.secrecy import holds_secret, mask, masked, secrets_in
+from paycore.errors import PluginError
 
 KEY = Secret("0123456789abcdef")
 LONGER = Secret("0123456789abcdef-and-more")
@@ -74,8 +87,85 @@ def test_action_is_told_apart_not_changed() -> None:
     """A link with a secret is no link without it: whoever hands it out must know."""
     action = QRCode(content=f"a {KEY.reveal()}")
     assert holds_secret(action, [KEY])
-    assert masked(action, [KEY]) is action
+    assert masked(action, [KEY]) == action
     assert not holds_secret(QRCode(content="a"), [KEY])
+
+
+@pytest.mark.parametrize("cut", ["01234567", "0123456789abcde", "T01234567"])
+def test_ids_and_numbers_are_never_altered(cut: str) -> None:
+    """One that happens to hold the beginning of a secret would never be found again under another."""
+    seen = PaymentObservation(number=cut, status=Status.PAID, provider_id=cut, words={"said": f"see {cut}"})
+    refund = RefundObservation(number=cut, status=RefundStatus.PENDING, provider_id=cut)
+    told = Found(observations=(seen, refund), absent=frozenset({cut}))
+    kept = masked(told, [KEY])
+    assert kept.absent == told.absent
+    assert [(one.number, one.provider_id) for one in kept.observations] == [(cut, cut)] * 2
+    assert kept.observations[0].words == {"said": mask(f"see {cut}", [KEY])} != seen.words
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        Redirect(url="https://pay.example/01234567"),
+        QRCode(content="https://pay.example/0123456789abcde"),
+        WalletCall(call="tradePay", params={"tradeNO": "01234567"}),
+        AppCall(order="sign=0123456789abcde", params={"sign": "0123456789abcde"}),
+    ],
+)
+def test_link_with_the_beginning_of_a_secret_is_handed_out(action: Action) -> None:
+    """It is refused for a whole secret only: what begins alike is no secret."""
+    created = Done(Created(observation=PENDING, action=action))
+    assert _told(created, Created) == created
+
+
+@pytest.mark.parametrize("link", ["?k=0123456789abcdef", "?k=a%2B0123456789%2Fb", "?k=a+0123456789/b"])
+def test_link_with_a_whole_secret_is_not_handed_out(link: str) -> None:
+    """As it is, or as URLs have it; the order is known all the same."""
+    outcome = _told(
+        Done(Created(observation=PENDING, action=Redirect(url=f"https://pay.example/{link}"))), Created
+    )
+    assert isinstance(outcome, Unknown)
+    assert outcome.observation == PENDING
+
+
+@pytest.mark.parametrize("field", ["number", "provider_id"])
+def test_id_with_a_whole_secret_is_not_taken(field: str) -> None:
+    """It can neither be kept nor altered: the plugin passed a key on."""
+    seen = msgspec.structs.replace(PENDING, **{field: f"T-{KEY.reveal()}"})
+    with pytest.raises(PluginError, match="can't be recorded: an id or a number in it has a secret"):
+        _told(Done(Found(observations=(seen,))), Found)
+
+
+@pytest.mark.parametrize(
+    "written", ["a+0123456789/b", "a%2B0123456789%2Fb", "a%2B0123456789/b", 'say \\"hi\\" twice']
+)
+def test_secret_is_masked_in_every_way_it_is_written(written: str) -> None:
+    """In a URL, a form, JSON in words: it opens the same."""
+    secrets = [Secret("a+0123456789/b"), Secret('say "hi" twice')]
+    assert masked(Unknown(problem=f"echo of {written}."), secrets) == Unknown(problem="echo of ***.")
+
+
+PENDING = PaymentObservation(number="A1", status=Status.PENDING, provider_id="T1")
+
+
+class _Asked(NamedTuple):
+    name: str = "shop"
+    provider_name: str = "toy"
+    is_live: bool = True
+    secrets: tuple[Secret, ...] = (KEY, Secret("a+0123456789/b"))
+
+
+def _told(outcome: Any, kind: type[msgspec.Struct]) -> Any:
+    """What the core takes of a flow that returns this."""
+
+    def flow() -> Flow[Any]:
+        return outcome
+        yield
+
+    read = reading(_Asked(), flow, kind)
+    with pytest.raises(StopIteration) as stopped:
+        read.send(None)  # type: ignore[arg-type]
+    return stopped.value.value
 
 
 def test_secrets_in_settings_are_found_in_lists_too() -> None:

@@ -84,7 +84,7 @@ def leaky_installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("settings", "raise", 6),
         ("check", "raise", 6),
         ("check", "refuse the field", 2),
-        ("create, before it asks", "raise", 5),
+        ("create, before it asks", "raise", 6),
         ("create, once it was answered", "raise", 5),
         ("create, once it was answered", "interrupt", 130),
         ("create, link", "-", 5),

@@ -1,5 +1,6 @@
 """A plugin that passes hostile input on, or breaks its contract: a typed error, and nothing unreadable is recorded."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -78,7 +79,7 @@ def flow_of(result: Any, *, asks: bool = True) -> Flawed:
                 {"number": number, "reference": "r", "minor": 8800, "currency": "HKD", "channel": "web"}
             )
             yield Request(method="POST", path="/orders", body=body)
-        if isinstance(result, Exception):
+        if isinstance(result, BaseException):
             raise result
         return result(number) if callable(result) else result
 
@@ -155,28 +156,46 @@ def test_outcome_that_can_not_be_recorded_is_not(tmp_path: Path, name: str) -> N
         mended.shutdown()
 
 
-@pytest.mark.parametrize("asks", [False, True])
-@pytest.mark.parametrize(
-    "error",
-    [
-        ValueError("x"),
-        KeyError("x"),
-        RecursionError(),
-        MemoryError(),
-        MaybeSent("x"),
-        Exception(),
-    ],
-    ids=lambda error: type(error).__name__,
-)
-def test_flow_that_raises_is_unknown_and_named(tmp_path: Path, error: Exception, *, asks: bool) -> None:
+RAISED = [
+    ValueError("x"),
+    KeyError("x"),
+    RecursionError(),
+    MemoryError(),
+    MaybeSent("x"),
+    Exception(),
+    SystemExit(3),
+    GeneratorExit(),
+    asyncio.CancelledError(),
+]
+
+
+@pytest.mark.parametrize("error", RAISED, ids=lambda error: type(error).__name__)
+def test_flow_that_raises_is_unknown_and_named(tmp_path: Path, error: BaseException) -> None:
     """Whatever a flow raises, its own kind of "not sent" included: the plugin is named, and the place in it."""
     with hostile_gateway(carrier(ToyGateway(key=KEY))) as gateway:
-        till = broken_till(gateway, tmp_path / "paycore.db", create=flow_of(error, asks=asks))
+        till = broken_till(gateway, tmp_path / "paycore.db", create=flow_of(error))
         with pytest.raises(
             PluginError, match=r"provider toy failed: .* in tests\.hostile\.test_plugins, line"
         ) as raised:
             till.create()
+        assert raised.value.money_moved == "maybe"
         assert till.get(raised.value.payment_id or "").status is Status.UNKNOWN
+        till.shutdown()
+
+
+@pytest.mark.parametrize("error", RAISED, ids=lambda error: type(error).__name__)
+def test_flow_that_raises_before_it_asks_moved_nothing(tmp_path: Path, error: BaseException) -> None:
+    """Nothing was sent, and the error says so: the payment can be made as soon as the plugin is mended."""
+    with hostile_gateway(carrier(ToyGateway(key=KEY))) as gateway:
+        till = broken_till(gateway, tmp_path / "paycore.db", create=flow_of(error, asks=False))
+        with pytest.raises(PluginError, match=rf"{type(error).__name__} in tests\.hostile") as raised:
+            till.create()
+        payment = till.get(raised.value.payment_id or "")
+        assert (raised.value.money_moved, gateway.heard) == ("no", [])
+        assert (payment.status, payment.uncertain) == (Status.CREATED, False)
+        Broken.flaws = {}
+        made = till.create()
+        assert (made.id, made.status, made.order_number) == (payment.id, Status.PENDING, payment.order_number)
         till.shutdown()
 
 
@@ -199,6 +218,7 @@ def test_flow_that_is_none_is_a_plugin_error(tmp_path: Path, verb: str, name: st
         Broken.flaws = {verb: NO_FLOWS[name]}
         with pytest.raises(PluginError):
             till.create("order-2") if verb == "create" else till.query(payment)
+        assert not any(found.uncertain for found in till.list()), "nothing was sent"
         Broken.flaws = {}
         assert till.query(payment).status is Status.PENDING
         till.shutdown()

@@ -19,7 +19,7 @@ from paycore.cli.output import Output
 from paycore.cli.session import check_identity, find_recorded, identify, open_client
 from paycore.domain.money import Money
 from paycore.domain.payment import OperationState, Status
-from paycore.errors import AccountRefused, PaycoreError, ProviderError, WrongState
+from paycore.errors import AccountRefused, PaycoreError, PluginError, ProviderError, WrongState
 
 if TYPE_CHECKING:
     from paycore.domain.payment import Payment
@@ -221,7 +221,7 @@ def _perform(
     with open_client(options, output) as pay:
         try:
             payment = work(pay)
-        except (ProviderError, AccountRefused) as error:
+        except (ProviderError, AccountRefused, PluginError) as error:
             _print_recorded(pay, error, output)
             raise
         _print(payment, output, with_qr=with_qr)

@@ -213,8 +213,8 @@ def refund_cap_outside_transaction() -> Patch:
 def not_sent_after_first_request() -> Patch:
     """A conversation whose second request could not be sent counts as not sent at all."""
 
-    def careless(account: Account, flow: Any, deadline: Any = None) -> Program[Any]:
-        program, unsent = converse(account, flow, deadline), False
+    def careless(account: Account, flow: Any, deadline: Any = None, **options: Any) -> Program[Any]:
+        program, unsent = converse(account, flow, deadline, **options), False
         effect = program.send(None)
         while True:
             try:
