@@ -108,7 +108,7 @@ def test_live_account_takes_no_url_of_this_machine() -> None:
         ("https://a.example", Done),
     ):
         told = Done(Created(observation=seen, action=Redirect(url=url)))
-        assert type(outcome_of(reading(account, told_at_once(told), Created))) is expected
+        assert type(outcome_of(reading(account, lambda: told_at_once(told), Created))) is expected
 
 
 def told_at_once(outcome: object) -> Flow[Any]:
