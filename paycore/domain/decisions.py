@@ -326,7 +326,6 @@ def end_attempt(payment: Payment, sent: Operation, outcome: Outcome, now: dateti
     return [ended]
 
 
-<<<<<<< HEAD
 def _expires_at(payment: Payment, sent: Operation, created: Created) -> datetime | None:
     """
     Until when an accepted order lives: its time on our own clock or on the provider's, whichever ends later.
@@ -338,10 +337,7 @@ def _expires_at(payment: Payment, sent: Operation, created: Created) -> datetime
     return max((at for at in ends if at is not None), default=None)
 
 
-def end_unsent(payment: Payment, sent: Operation, now: datetime) -> list[Change]:
-=======
 def end_unsent(payment: Payment, sent: Operation, now: datetime, problem: str) -> list[Change]:
->>>>>>> 281aa25 (Let a plugin that fails before its first request leave nothing unknown, and repeat what it says)
     """Nothing left this machine: back to intent, unless another send may have arrived, or it was given up."""
     if _was_overtaken(payment, sent):
         return []

@@ -93,9 +93,9 @@ def test_given_up_stays_given_up() -> None:
 
 def test_what_was_given_up_unsent_stays_given_up() -> None:
     """The same where absence had not to be proven: nothing was sent, and its time was over."""
-    unsent = after(sent(), *end_unsent(sent(), sent().creation, NOW))
+    unsent = after(sent(), *end_unsent(sent(), sent().creation, NOW, "no route"))
     payment = after(unsent, *give_up_absent(unsent.creation, LATER))
-    assert end_unsent(payment, sent().creation, LATER) == []
+    assert end_unsent(payment, sent().creation, LATER, "no route") == []
     assert end_attempt(payment, sent().creation, Unknown(problem="no answer"), LATER) == []
 
 
