@@ -48,6 +48,7 @@ from paycore.domain.provider import (
     Secret,
     Unknown,
 )
+from paycore.domain.told import Told, told_amount
 from paycore.domain.urls import url_problem
 from paycore.domain.wire import FLOW_REQUESTS_MAX, Flow, Notification, Reply, Request, Response
 from paycore.errors import InvalidField, MalformedNotification, NotAuthentic
@@ -93,8 +94,10 @@ __all__ = [
     "Response",
     "Secret",
     "Status",
+    "Told",
     "Unknown",
     "WalletCall",
     "hookimpl",
+    "told_amount",
     "url_problem",
 ]

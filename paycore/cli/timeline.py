@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import assert_never
 
 import msgspec
 
 from paycore.domain.events import (
+    Change,
     Event,
     Observed,
     OperationBegun,
@@ -58,7 +59,7 @@ def tell(events: Sequence[Event]) -> list[Entry]:
                 kind=event.kind,
                 status_from=event.status_from,
                 status_to=event.status_to,
-                what=_what(event, before, payment) + _review(before, payment),
+                what=_what(event, before, payment) + _review(event.change, before, payment),
             )
         )
     return entries
@@ -188,7 +189,8 @@ def _unanswered(change: OperationEnded, thing: str) -> str:
     if change.is_duplicate:
         return f"the provider has {thing} already: an earlier send arrived"
     why = f": {change.problem}" if change.problem else ""
-    return f"no definite answer to {thing}{why}"
+    said = f"; it says {_facts(change.observation)}" if change.observation is not None else ""
+    return f"no definite answer to {thing}{why}{said}"
 
 
 # --- what the provider said --------------------------------------------------------------------------
@@ -210,8 +212,12 @@ def _facts(observation: Observation) -> str:
     parts = [str(observation.status.value)]
     if observation.amount is not None:
         parts.append(str(observation.amount))
+    if observation.told is not None:
+        parts.append(str(observation.told))
     if observation.provider_id:
         parts.append(f"its id {observation.provider_id}")
+    if observation.is_signed_wrong:
+        parts.append("with a wrong signature")
     return ", ".join(parts) + _because(observation.failure)
 
 
@@ -224,30 +230,32 @@ def _because(failure: Failure | None) -> str:
 # --- what does not fit -------------------------------------------------------------------------------
 
 
-def _review(before: Payment | None, payment: Payment | None) -> str:
+def _review(change: Change, before: Payment | None, payment: Payment | None) -> str:
     """Why a person must look since this event; empty where nothing new contradicts."""
     if payment is None:
         return ""
     known = before.review_reasons if before is not None else ()
-    new = [_contradiction(reason, payment) for reason in payment.review_reasons if reason not in known]
+    new = [
+        _contradiction(reason, change, payment) for reason in payment.review_reasons if reason not in known
+    ]
     return f"; needs review: {', '.join(new)}" if new else ""
 
 
-def _contradiction(reason: ReviewReason, payment: Payment) -> str:  # noqa: PLR0911 - one for each reason
-    match reason:
-        case ReviewReason.AMOUNT_DIFFERS:
-            return f"the amount differs, {payment.amount} was asked for"
-        case ReviewReason.PAID_TWICE:
-            return f"it is paid twice, as {' and '.join(charge.provider_id for charge in payment.charges)}"
-        case ReviewReason.PAID_AFTER_CLOSING:
-            return "it is paid after it was closed or refused"
-        case ReviewReason.REFUND_AMOUNT_DIFFERS:
-            return "the refund's amount differs from what was asked for"
-        case ReviewReason.REFUNDED_AFTER_FAILING:
-            return "the refund took place after it was refused"
-        case ReviewReason.REFUNDED_TOO_MUCH:
-            return "more went back than was paid"
-        case ReviewReason.TOO_MANY_FACTS:
-            return "the provider tells more of it than is kept of one payment"
-        case _:
-            assert_never(reason)
+def _contradiction(reason: ReviewReason, change: Change, payment: Payment) -> str:
+    ids = [charge.provider_id for charge in payment.charges]
+    owner = change.charge_of if isinstance(change, Observed | OperationEnded) else None
+    return _CONTRADICTIONS[reason].format(amount=payment.amount, ids=" and ".join(ids), owner=owner)
+
+
+_CONTRADICTIONS: Mapping[ReviewReason, str] = {
+    ReviewReason.AMOUNT_DIFFERS: "the amount differs, {amount} was asked for",
+    ReviewReason.AMOUNT_UNREADABLE: "the amount told can't be read, {amount} was asked for",
+    ReviewReason.CHARGE_OF_ANOTHER: "its id is the charge of payment {owner}",
+    ReviewReason.PAID_TWICE: "it is paid twice, as {ids}",
+    ReviewReason.PAID_AFTER_CLOSING: "it is paid after it was closed or refused",
+    ReviewReason.REFUND_AMOUNT_DIFFERS: "the refund's amount differs from what was asked for",
+    ReviewReason.REFUNDED_AFTER_FAILING: "the refund took place after it was refused",
+    ReviewReason.REFUNDED_TOO_MUCH: "more went back than was paid",
+    ReviewReason.SIGNATURE_WRONG: "an answer's signature is wrong, so nothing of it counts",
+    ReviewReason.TOO_MANY_FACTS: "the provider tells more of it than is kept of one payment",
+}

@@ -75,7 +75,8 @@ class OperationEnded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     How an attempt ended.
 
     `quiet_at` is the moment from which no request of this attempt can be under way. `is_duplicate`: the
-    provider refused the number as already used, so an earlier send may have arrived. `is_beyond`: see `Observed`.
+    provider refused the number as already used, so an earlier send may have arrived. `is_beyond`, `charge_of`: see
+    `Observed`.
     """
 
     operation_id: str
@@ -88,6 +89,7 @@ class OperationEnded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     problem: str = ""
     is_duplicate: bool = False
     is_beyond: bool = False
+    charge_of: str | None = None
 
 
 class Observed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="observed"):
@@ -96,10 +98,13 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
 
     `is_beyond`: the payment holds as many facts as `bounds` allows, so this one makes it need review, and counts
     only as far as it moves a status or a total.
+    `charge_of` is the id of another payment whose charge already goes by this provider id: one charge does not
+    pay twice. Only the ledger knows, so it is noted here when the change is recorded.
     """
 
     observation: Observation
     is_beyond: bool = False
+    charge_of: str | None = None
 
 
 class ProvenAbsent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="proven_absent"):

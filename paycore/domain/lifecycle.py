@@ -32,6 +32,7 @@ from paycore.domain.events import (
     PaymentBegun,
     ProvenAbsent,
 )
+from paycore.domain.money import Money
 from paycore.domain.payment import (
     Charge,
     Failure,
@@ -91,7 +92,7 @@ def _apply(payment: Payment, change: Change, at: datetime) -> Payment:
         case OperationEnded():
             return _end_operation(payment, change)
         case Observed():
-            return observe(payment, change.observation, is_beyond=change.is_beyond)
+            return observe(payment, change)
         case ProvenAbsent():
             return _proven_absent(payment, change.number, at)
         case PaymentBegun():
@@ -149,9 +150,7 @@ def _end_operation(payment: Payment, change: OperationEnded) -> Payment:
         payment = replace(
             payment, next_step=change.action, expires_at=change.expires_at or payment.expires_at
         )
-    if change.observation is None:
-        return payment
-    return observe(payment, change.observation, is_beyond=change.is_beyond)
+    return observe(payment, change)
 
 
 def _is_refusal(failure: Failure | None) -> bool:
@@ -189,24 +188,28 @@ def numbered(payment: Payment, number: str) -> Operation | None:
 # --- observations ------------------------------------------------------------------------------------
 
 
-def observe(payment: Payment, observation: Observation, *, is_beyond: bool = False) -> Payment:
+def observe(payment: Payment, change: Observed | OperationEnded) -> Payment:
     """
-    Add one observation to what is known; unchanged when its number is not this payment's.
+    Add a change's observation to what is known; unchanged when there is none, or its number is not this payment's.
 
     One that `is_beyond` what is kept leaves no mark, brings no second id, failure or charge of its number, and
     makes the payment need review: so a payment stays bounded, whatever a provider says of it.
     """
-    operation = numbered(payment, observation.number)
-    mark = digest(observation)
+    observation = change.observation
+    if observation is None:
+        return payment
+    operation, mark = numbered(payment, observation.number), digest(observation)
     if operation is None or is_in(payment.evidence, mark):
         return payment
-    if is_beyond:
+    if change.is_beyond:
         payment = _mismatch(payment, ReviewReason.TOO_MANY_FACTS)
         observation = _bare(payment, operation, observation)
     else:
         payment = replace(payment, evidence=_union(payment.evidence, mark))
+    if observation.is_signed_wrong:
+        return _mismatch(payment, ReviewReason.SIGNATURE_WRONG)
     if isinstance(observation, PaymentObservation):
-        return _observe_order(payment, operation, observation)
+        return _observe_order(payment, operation, observation, change.charge_of)
     return _observe_refund(payment, operation, observation)
 
 
@@ -222,11 +225,15 @@ def digest(observation: Observation) -> str:
     return hashlib.sha256(encode(bare)).hexdigest()[:12]
 
 
-def _observe_order(payment: Payment, operation: Operation, seen: PaymentObservation) -> Payment:
-    if operation.kind is not OperationKind.CREATE:
+def _observe_order(
+    payment: Payment, operation: Operation, seen: PaymentObservation, charge_of: str | None
+) -> Payment:
+    if operation.kind is not OperationKind.CREATE or _differs(seen, payment.amount):
         return _mismatch(payment, ReviewReason.AMOUNT_DIFFERS)
-    if seen.amount is not None and seen.amount != payment.amount:
-        return _mismatch(payment, ReviewReason.AMOUNT_DIFFERS)
+    if _is_unreadable(seen):
+        return _mismatch(payment, ReviewReason.AMOUNT_UNREADABLE)
+    if charge_of is not None:
+        return _mismatch(payment, ReviewReason.CHARGE_OF_ANOTHER)
     payment = _edit(
         payment,
         operation.id,
@@ -245,8 +252,10 @@ def _observe_order(payment: Payment, operation: Operation, seen: PaymentObservat
 
 def _observe_refund(payment: Payment, operation: Operation, seen: RefundObservation) -> Payment:
     refund = payment.refund(operation.refund_reference or "")
-    if refund is None or (seen.amount is not None and seen.amount != refund.amount):
+    if refund is None or _differs(seen, refund.amount):
         return _mismatch(payment, ReviewReason.REFUND_AMOUNT_DIFFERS)
+    if _is_unreadable(seen):
+        return _mismatch(payment, ReviewReason.AMOUNT_UNREADABLE)
     return _edit(
         payment,
         operation.id,
@@ -269,6 +278,17 @@ def _bare(payment: Payment, operation: Operation, observation: Observation) -> O
         provider_id=observation.provider_id if is_first or known is None else known,
         failure=operation.failure or observation.failure,
     )
+
+
+def _differs(seen: Observation, amount: Money) -> bool:
+    """Whether anything told of the amount is not `amount`'s; where nothing is told, nothing differs."""
+    if seen.amount is not None and seen.amount != amount:
+        return True
+    return seen.told is not None and seen.told.contradicts(amount)
+
+
+def _is_unreadable(seen: Observation) -> bool:
+    return seen.told is not None and seen.told.unreadable is not None
 
 
 def _mismatch(payment: Payment, reason: ReviewReason) -> Payment:

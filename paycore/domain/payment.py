@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from paycore.domain.money import MINOR_MAX, Money
+from paycore.domain.told import Told
 
 
 class Status(StrEnum):
@@ -52,11 +53,14 @@ class ReviewReason(StrEnum):
     """Why a person must look: the facts contradict each other."""
 
     AMOUNT_DIFFERS = "amount_differs"
+    AMOUNT_UNREADABLE = "amount_unreadable"
+    CHARGE_OF_ANOTHER = "charge_of_another"
     PAID_TWICE = "paid_twice"
     PAID_AFTER_CLOSING = "paid_after_closing"
     REFUND_AMOUNT_DIFFERS = "refund_amount_differs"
     REFUNDED_AFTER_FAILING = "refunded_after_failing"
     REFUNDED_TOO_MUCH = "refunded_too_much"
+    SIGNATURE_WRONG = "signature_wrong"
     TOO_MANY_FACTS = "too_many_facts"
 
 
@@ -122,8 +126,13 @@ class PaymentObservation(msgspec.Struct, frozen=True, kw_only=True, omit_default
 
     `number` is our order number. `status` is pending, paid, failed or closed. `provider_id` is the
     provider's own id of the order: needed, and stable, once paid. `amount` is what the provider says the
-    order is for, None when it does not say. `refunded_minor` is the total refunded as the provider
-    tells it, None when it does not. `words` keeps the provider's own codes as evidence; never secrets.
+    order is for, None when it does not say; `told` what it says of that when it is half an amount or none that
+    can be read (`told_amount` makes both). `refunded_minor` is the total refunded as the provider tells it,
+    None when it does not. `words` keeps the provider's own codes as evidence; never secrets.
+
+    What is told of the amount is compared with the order: where it differs, or can't be read, a person must
+    look, and nothing else of the observation counts. `is_signed_wrong` says that it came with a signature that
+    does not hold: nothing of it counts either.
     """
 
     number: str
@@ -134,6 +143,8 @@ class PaymentObservation(msgspec.Struct, frozen=True, kw_only=True, omit_default
     failure: Failure | None = None
     occurred_at: datetime | None = None
     words: Mapping[str, str] = {}
+    told: Told | None = None
+    is_signed_wrong: bool = False
 
     def __post_init__(self) -> None:
         if self.status is Status.PAID and not self.provider_id:
@@ -149,7 +160,7 @@ class RefundObservation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     What the provider says of one refund.
 
     `number` is our refund number; `status` is pending, succeeded or failed; `amount` None when the
-    provider does not say.
+    provider does not say. `told` and `is_signed_wrong` as a payment's.
     """
 
     number: str
@@ -159,6 +170,8 @@ class RefundObservation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     failure: Failure | None = None
     occurred_at: datetime | None = None
     words: Mapping[str, str] = {}
+    told: Told | None = None
+    is_signed_wrong: bool = False
 
     def __post_init__(self) -> None:
         if self.status in (RefundStatus.CREATED, RefundStatus.UNKNOWN):

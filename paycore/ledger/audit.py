@@ -197,28 +197,33 @@ _OPERATION = ("id", "payment_id", "account", "kind", "number", "begun_at")
 
 
 class _Names(NamedTuple):
-    """Rows of operations by their id; payments by the account and reference of a refund."""
+    """Rows of operations by their id; payments by account and a refund's reference, or a charge's provider id."""
 
     operations: dict[str, dict[str, object]]
     refunds: dict[tuple[str, str], str]
+    charges: dict[tuple[str, str], str]
 
 
 def _names(ledger: Readable, payments: list[Payment]) -> _Names:
     """What leads to the payments of a page. Read after them, so that nothing of theirs can be missing yet."""
     operations = [operation.id for payment in payments for operation in payment.operations]
     references = [refund.reference for payment in payments for refund in payment.refunds]
+    charged = [charge.provider_id for payment in payments for charge in payment.charges]
 
-    def rows(tx: Transaction) -> tuple[list[Row], list[Row]]:
+    def rows(tx: Transaction) -> tuple[list[Row], list[Row], list[Row]]:
         by_id, ids = tx.in_list(operations)
         by_reference, given = tx.in_list(references)
+        by_provider_id, told = tx.in_list(charged)
         numbers = f"SELECT {', '.join(_OPERATION)} FROM operations WHERE id {by_id}"  # noqa: S608
         names = f"SELECT account, reference, payment_id FROM refunds WHERE reference {by_reference}"  # noqa: S608
-        return tx.all(numbers, (ids,)), tx.all(names, (given,))
+        owners = f"SELECT account, provider_id, payment_id FROM charges WHERE provider_id {by_provider_id}"  # noqa: S608
+        return tx.all(numbers, (ids,)), tx.all(names, (given,)), tx.all(owners, (told,))
 
-    numbered, refunded = ledger.read(rows).result()
+    numbered, refunded, paid = ledger.read(rows).result()
     return _Names(
         {row[0]: dict(zip(_OPERATION, row, strict=True)) for row in numbered},
         {(account, reference): payment_id for account, reference, payment_id in refunded},
+        {(account, provider_id): payment_id for account, provider_id, payment_id in paid},
     )
 
 
@@ -237,6 +242,10 @@ def _wrong_name(payment: Payment, found: _Names) -> Difference | None:
             return Difference(where="refunds", stored=owner, derived=f"reference {refund.reference}")
         if owner != payment.id:
             return Difference(where="refunds payment_id", stored=owner, derived=payment.id)
+    for charge in payment.charges:
+        # Which of several payments an id of an old ledger went to is told by the table alone.
+        if (payment.account, charge.provider_id) not in found.charges:
+            return Difference(where="charges", stored="no row", derived=f"provider id {charge.provider_id}")
     return None
 
 

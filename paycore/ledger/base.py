@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from paycore.domain.events import PaymentBegun, Source
-from paycore.domain.payment import Observation, Payment
+from paycore.domain.payment import Observation, Payment, PaymentObservation, Status
 from paycore.domain.wire import Notification
 from paycore.errors import LedgerCorrupt, LedgerUnavailable
 from paycore.ledger import verbs
@@ -196,7 +196,13 @@ def _refused(why: str) -> Future[Any]:
 
 
 def _numbers(account: str, observations: Sequence[Observation]) -> Wants:
-    return Wants(numbers=[(account, observation.number) for observation in observations])
+    paid = (
+        seen for seen in observations if isinstance(seen, PaymentObservation) and seen.status is Status.PAID
+    )
+    return Wants(
+        numbers=[(account, seen.number) for seen in observations],
+        charges=[(account, seen.provider_id) for seen in paid if seen.provider_id is not None],
+    )
 
 
 def _nothing(_: datetime) -> Wants:

@@ -8,14 +8,14 @@ PostgreSQL share; `?` marks a parameter, and the two differ in `Transaction` onl
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from paycore.domain.codec import decode, encode
-from paycore.domain.payment import Payment
+from paycore.domain.payment import Charge, Payment
 from paycore.domain.schedule import due_at
 from paycore.errors import LedgerCorrupt, NotFound
 from paycore.ledger.clock import to_ms
@@ -63,11 +63,12 @@ class Transaction(Protocol):
 
 
 class Wants(NamedTuple):
-    """What a unit will ask for: payments by id, (account, reference)s, (account, number)s."""
+    """What a unit will ask for: payments by id, (account, reference)s, (account, number)s, (account, provider id)s."""
 
     payments: Sequence[str] = ()
     references: Sequence[Key] = ()
     numbers: Sequence[Key] = ()
+    charges: Sequence[Key] = ()
 
 
 class Known(NamedTuple):
@@ -81,6 +82,7 @@ class Stage:
     """What was done and is not written yet."""
 
     __slots__ = (
+        "charges",
         "due",
         "events",
         "inbox",
@@ -97,6 +99,7 @@ class Stage:
         self.references: dict[Key, str] = {}
         self.numbers: dict[Key, str] = {}
         self.refunds: dict[Key, str] = {}
+        self.charges: dict[Key, str] = {}
         self.inbox: dict[Key, Row] = {}
         self.events: list[Row] = []
         self.operations: list[Row] = []
@@ -117,6 +120,7 @@ class Session:
         self._stored: dict[str, Known | None] = {}
         self._by_reference: dict[Key, Payment | None] = {}
         self._owners: dict[Key, str | None] = {}
+        self._charged: dict[Key, str | None] = {}
 
     # --- reading -------------------------------------------------------------------------------------
 
@@ -124,6 +128,7 @@ class Session:
         """Read what the units will ask for, one statement for each kind; payments locked in one order."""
         self._find({key for want in wants for key in want.references})
         owners = self._find_owners({key for want in wants for key in want.numbers})
+        self._find_charged({key for want in wants for key in want.charges})
         ids = {payment_id for want in wants for payment_id in want.payments}
         self._lock(ids.union(owner for owner in owners if owner is not None))
 
@@ -164,6 +169,14 @@ class Session:
             return staged
         rows = self._tx.all("SELECT payment_id FROM refunds WHERE account = ? AND reference = ?", key)
         return rows[0][0] if rows else None
+
+    def with_charge(self, account: str, provider_id: str) -> str | None:
+        """The id of the payment whose charge goes by this provider id."""
+        key = (account, provider_id)
+        staged = self._stage.charges.get(key)
+        if staged is None and key not in self._charged:
+            self._find_charged({key})
+        return staged or self._charged[key]
 
     def has_notification(self, account: str, digest: str) -> bool:
         """Whether this notification was recorded before."""
@@ -220,6 +233,19 @@ class Session:
         self._owners.update({(account, number): owner for account, number, owner in rows})
         return (self._owners[key] for key in keys)
 
+    def _find_charged(self, keys: Collection[Key]) -> None:
+        if not keys:
+            return
+        sql, parameter = self._tx.in_list(
+            {provider_id for _, provider_id in keys if is_storable(provider_id)}
+        )
+        rows = self._tx.all(
+            f"SELECT account, provider_id, payment_id FROM charges WHERE provider_id {sql}",  # noqa: S608
+            (parameter,),
+        )
+        self._charged.update(dict.fromkeys(keys))
+        self._charged.update({(account, provider_id): owner for account, provider_id, owner in rows})
+
     # --- writing -------------------------------------------------------------------------------------
 
     def keep(self, before: Payment | None, payment: Payment, head: bytes, events: Sequence[Row]) -> None:
@@ -246,6 +272,9 @@ class Session:
         for refund in payment.refunds:
             if refund.reference not in known:
                 stage.refunds[account, refund.reference] = payment.id
+        for charge in new_charges(before, payment):
+            if self.with_charge(account, charge.provider_id) is None:
+                stage.charges[account, charge.provider_id] = payment.id
 
     def keep_notification(self, account: str, digest: str, row: Row) -> None:
         """Keep a notification: when it was received, headers, query, body, verdict, payment id."""
@@ -283,6 +312,8 @@ class Session:
         )
         self._write(INSERT_OPERATION, stage.operations)
         self._write(INSERT_REFUND, refunds)
+        # In one order, so that two processes with the same ids wait for each other and not crosswise.
+        self._write(INSERT_CHARGE, [(*key, owner) for key, owner in sorted(stage.charges.items())])
         self._write(INSERT_EVENT, stage.events)
         self._write(INSERT_NOTIFICATION, inbox)
         if stage.due:
@@ -290,6 +321,7 @@ class Session:
         if stage.postponed:
             self._tx.many(POSTPONE, stage.postponed)
         self._stored.update(stage.payments)
+        self._charged.update(stage.charges)
         self.changed.update(stage.payments)
 
     def _cas(self, payment_id: str) -> tuple[str, int]:
@@ -323,6 +355,9 @@ INSERT_OPERATION = (
     " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 INSERT_REFUND = "INSERT INTO refunds (account, reference, payment_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+INSERT_CHARGE = (
+    "INSERT INTO charges (account, provider_id, payment_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+)
 INSERT_EVENT = (
     "INSERT INTO events (payment_id, seq, at, source, kind, status_from, status_to, change, prev_hash, hash)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -333,6 +368,12 @@ INSERT_NOTIFICATION = (
 )
 UPDATE_DUE = "UPDATE payments SET due_at = ? WHERE id = ? AND version = ?"
 POSTPONE = "UPDATE payments SET due_at = ? WHERE id = ? AND version = ? AND due_at > ?"
+
+
+def new_charges(before: Payment | None, payment: Payment) -> Iterator[Charge]:
+    """The charges `payment` has and `before` has not."""
+    known = before.charges if before is not None else ()
+    return (charge for charge in payment.charges if charge not in known)
 
 
 def is_storable(text: str) -> bool:

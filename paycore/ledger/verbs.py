@@ -12,17 +12,27 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from paycore.domain.bounds import bounded
 from paycore.domain.codec import decode, encode
-from paycore.domain.events import GENESIS, Change, Event, Observed, PaymentBegun, Source, chain_hash
+from paycore.domain.events import (
+    GENESIS,
+    Change,
+    Event,
+    Observed,
+    OperationEnded,
+    PaymentBegun,
+    Source,
+    chain_hash,
+)
 from paycore.domain.lifecycle import evolve
 from paycore.domain.payment import Observation, Payment, Status
 from paycore.domain.wire import CREDENTIAL_HEADERS, Notification
 from paycore.errors import InvalidField, LedgerCorrupt, NotFound, ReferenceConflict
 from paycore.ledger.api import Committed, Decide, Filter
 from paycore.ledger.clock import from_ms, to_ms
-from paycore.ledger.session import Row, Session, Transaction, is_storable, read_payment
+from paycore.ledger.session import Row, Session, Transaction, is_storable, new_charges, read_payment
 
 
 def changed_ids(result: object) -> Iterator[str]:
@@ -61,7 +71,7 @@ def change(session: Session, payment_id: str, decide: Decide, source: Source) ->
     """See `Ledger.change`."""
     check_storable(payment_id=payment_id)
     payment = session.payment(payment_id)
-    folded = _fold(session, payment, decide(payment, session.now), source)
+    folded = _fold(session, payment, decide(payment, session.now), source, {})
     return _keep(session, [folded])[0]
 
 
@@ -137,14 +147,26 @@ class _Folded(NamedTuple):
     rows: list[Row]
 
 
-def _fold(session: Session, payment: Payment, changes: Sequence[Change], source: Source) -> _Folded:
-    """Fold the changes into the payment; nothing is kept yet."""
+def _fold(
+    session: Session, payment: Payment, changes: Sequence[Change], source: Source, charged: dict[str, str]
+) -> _Folded:
+    """
+    Fold the changes into the payment; nothing is kept yet.
+
+    `charged` holds, and is told of, the charges of this unit: provider ids and the payments they belong to.
+    """
     folded = _Folded(payment, payment, [], [])
     for decided in changes:
         item = bounded(payment, decided)
         evolved = evolve(payment, item, session.now)
         if evolved is payment:
             continue
+        owner = _owner_of_charge(session, payment, evolved, charged)
+        if owner is not None and isinstance(item, Observed | OperationEnded):
+            item = replace(item, charge_of=owner)
+            evolved = evolve(payment, item, session.now)
+            if evolved is payment:
+                continue
         prev_hash = folded.events[-1].hash if folded.events else session.head(payment.id)
         event, row = _event(evolved, payment.status, item, source, prev_hash, session.now)
         folded.events.append(event)
@@ -155,12 +177,26 @@ def _fold(session: Session, payment: Payment, changes: Sequence[Change], source:
     return folded._replace(payment=payment)
 
 
+def _owner_of_charge(
+    session: Session, before: Payment, payment: Payment, charged: dict[str, str]
+) -> str | None:
+    """Another payment to which a new charge of this one belongs; else the charges are noted as this one's."""
+    ids = [charge.provider_id for charge in new_charges(before, payment)]
+    for provider_id in ids:
+        owner = charged.get(provider_id) or session.with_charge(payment.account, provider_id)
+        if owner is not None and owner != payment.id:
+            return owner
+    charged.update(dict.fromkeys(ids, payment.id))
+    return None
+
+
 def _fold_observations(
     session: Session, account: str, observations: Sequence[Observation], source: Source
 ) -> list[_Folded]:
+    charged: dict[str, str] = {}
     return [
-        _fold(session, session.payment(payment_id), [Observed(observation=item) for item in own], source)
-        for payment_id, own in _by_payment(session, account, observations).items()
+        _fold(session, session.payment(owner), [Observed(observation=item) for item in own], source, charged)
+        for owner, own in _by_payment(session, account, observations).items()
     ]
 
 

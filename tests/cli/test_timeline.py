@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from paycore import Money, Payment
+from paycore import Money, Payment, ReviewReason
+from paycore.cli import timeline
 from paycore.cli.timeline import tell
 from paycore.domain.decisions import give_up_absent, new_operation, renumber
 from paycore.domain.events import (
@@ -30,6 +31,7 @@ from paycore.domain.payment import (
 )
 from paycore.ledger.api import Ledger
 from paycore.ledger.sqlite import SqliteLedger
+from paycore.plugin import Told
 from paycore.sandbox.server import SandboxServer
 from tests.cli.conftest import Cli, order, write_config
 from tests.ledger.workload import (
@@ -153,7 +155,7 @@ def test_closing_says_who_wanted_it_and_how_it_ended(
     assert _told(ledger, payment)[2:] == [
         f"{source}: recorded that order {payment.order_number} is to be closed{reason}",
         "reply: no definite answer to the closing: no answer",
-        "poll: the provider says closed, 88.00 HKD, its id C1",
+        f"poll: the provider says closed, 88.00 HKD, its id C1-{payment.order_number}",
         "recovery: the closing is settled: the order is closed",
     ]
 
@@ -164,7 +166,9 @@ def test_notification_is_told_as_such(ledger: SqliteLedger) -> None:
     paid = seen(payment.order_number, Status.PAID)
     for body in (b"paid", b"paid again"):
         ledger.record_notification("hk", notice(body, ledger.now()), [paid], is_evidence=True).result()
-    assert _told(ledger, payment)[2:] == ["notification: the provider says paid, 88.00 HKD, its id C1"]
+    assert _told(ledger, payment)[2:] == [
+        f"notification: the provider says paid, 88.00 HKD, its id C1-{payment.order_number}"
+    ]
 
 
 def test_refunds_are_told_apart(ledger: SqliteLedger) -> None:
@@ -197,8 +201,41 @@ def test_review_says_what_does_not_fit(ledger: SqliteLedger) -> None:
         "the amount differs, 88.00 HKD was asked for",
         "",
         "it is paid after it was closed or refused",
-        "it is paid twice, as C1 and C2",
+        f"it is paid twice, as C1-{payment.order_number} and C2",
     ]
+
+
+def test_review_says_what_was_told_of_the_amount(ledger: SqliteLedger) -> None:
+    """Half an amount, one that can't be read, a charge of another payment, a wrong signature: all are named."""
+    other, payment = paid_payment(ledger, "order-0"), pending_payment(ledger, "order-1")
+    paid = replace(seen(payment.order_number, Status.PAID), amount=None)
+    observe(ledger, replace(paid, told=Told(minor=10)))
+    observe(ledger, replace(paid, told=Told(currency="USD")))
+    observe(ledger, replace(paid, told=Told(currency="HKD", unreadable="txamt 8800.0")))
+    observe(ledger, replace(paid, provider_id=other.provider_id))
+    observe(ledger, replace(paid, amount=payment.amount, is_signed_wrong=True))
+    own_id = f"its id {paid.provider_id}"
+    says = [line.removeprefix("poll: the provider says paid, ") for line in _told(ledger, payment)[2:]]
+    assert [one.partition("; needs review: ")[0] for one in says] == [
+        f"10 minor units without a currency, {own_id}",
+        f"USD without an amount, {own_id}",
+        f"HKD without an amount, an amount that can't be read: txamt 8800.0, {own_id}",
+        f"its id {other.provider_id}",
+        f"88.00 HKD, {own_id}, with a wrong signature",
+    ]
+    assert [one.partition("; needs review: ")[2] for one in says] == [
+        "the amount differs, 88.00 HKD was asked for",
+        "",
+        "the amount told can't be read, 88.00 HKD was asked for",
+        f"its id is the charge of payment {other.id}",
+        "an answer's signature is wrong, so nothing of it counts",
+    ]
+    assert ledger.get(payment.id).result().status is Status.PENDING
+
+
+def test_every_reason_for_review_has_its_words() -> None:
+    """None is met for the first time by somebody who wants to know why."""
+    assert set(timeline._CONTRADICTIONS) == set(ReviewReason)
 
 
 def test_review_of_a_refund_says_what_does_not_fit(ledger: SqliteLedger) -> None:
@@ -226,7 +263,8 @@ def test_history_that_is_not_whole_is_told_as_far_as_it_goes(ledger: SqliteLedge
     payment = paid_payment(ledger, "order-1")
     events = ledger.events(payment.id).result()
     assert isinstance(events[0].change, PaymentBegun)
+    own_id = payment.provider_id
     assert [entry.what for entry in tell(events[1:])] == [
-        "the provider accepted an operation nothing is recorded of: pending, 88.00 HKD, its id C1",
-        "the provider says paid, 88.00 HKD, its id C1",
+        f"the provider accepted an operation nothing is recorded of: pending, 88.00 HKD, its id {own_id}",
+        f"the provider says paid, 88.00 HKD, its id {own_id}",
     ]

@@ -10,6 +10,7 @@ import pytest
 
 from paycore.ledger import open_ledger
 from paycore.ledger.base import SqlLedger
+from paycore.ledger.migrations import load_migrations
 
 
 class Database:
@@ -38,6 +39,12 @@ class Database:
             with psycopg.connect(self.dsn, autocommit=True) as session:
                 for statement in statements:
                     session.execute(statement.encode())
+
+    def make(self, schema: int) -> None:
+        """Tables as a version with this schema made them, for `copy`."""
+        self.run("CREATE TABLE meta (schema integer PRIMARY KEY, sha256 text NOT NULL, at bigint NOT NULL)")
+        for migration in load_migrations("postgres")[:schema]:
+            self.run(migration.sql, f"INSERT INTO meta VALUES ({migration.number}, '{migration.sha256}', 0)")
 
     def copy(self, table: str, source: sqlite3.Connection) -> None:
         """Take over all rows of a table from a SQLite file; for PostgreSQL, whose tables have the same columns."""

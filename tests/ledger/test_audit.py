@@ -69,7 +69,7 @@ def test_verify_goes_page_by_page(ledger: SqlLedger) -> None:
         ("UPDATE payments SET amount_minor = 1 WHERE id = '{id}'", "amount_minor"),
         ("UPDATE payments SET head = prev_hash FROM events WHERE id = payment_id AND id = '{id}'", "head"),
         ("UPDATE payments SET body = replace(body, 'HKD', 'JPY') WHERE id = '{id}'", "body order"),
-        ("UPDATE payments SET body = replace(body, '\"C1\"', '\"C2\"') WHERE id = '{id}'", "body charges"),
+        ("UPDATE payments SET body = replace(body, '\"C1-', '\"C2-') WHERE id = '{id}'", "body charges"),
         ("UPDATE payments SET body = 'nonsense' WHERE id = '{id}'", "body"),
         ("UPDATE payments SET body = replace(body, '8800,', '-8800,') WHERE id = '{id}'", "body"),
         ("UPDATE events SET kind = 'observed' WHERE seq = 2 AND payment_id = '{id}'", "event 2 kind"),
@@ -107,12 +107,12 @@ FREE_PAYMENTS = {
     True: (),
     False: tuple(
         f"ALTER TABLE {table} DROP CONSTRAINT {table}_payment_id_fkey"
-        for table in ("events", "operations", "refunds")
+        for table in ("events", "operations", "refunds", "charges")
     ),
 }
 
 
-@pytest.mark.parametrize("kept", ["events", "operations", "refunds", "inbox"])
+@pytest.mark.parametrize("kept", ["events", "operations", "refunds", "charges", "inbox"])
 def test_verify_payment_removed_is_missed_by_what_names_it(database: Database, kept: str) -> None:
     """A payment whose row is gone is reported, as long as anything in the ledger still names it."""
     ledger = database.open()
@@ -121,7 +121,7 @@ def test_verify_payment_removed_is_missed_by_what_names_it(database: Database, k
     notification = notice(b"paid", ledger.now())
     observation = seen(payment.order_number, Status.PAID)
     ledger.record_notification("hk", notification, [observation], is_evidence=True).result()
-    gone = [table for table in ("events", "operations", "refunds", "inbox") if table != kept]
+    gone = [table for table in ("events", "operations", "refunds", "charges", "inbox") if table != kept]
     database.run(
         *FREE_EVENTS[database.is_sqlite],
         *FREE_PAYMENTS[database.is_sqlite],

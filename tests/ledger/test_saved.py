@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from paycore import Payment, Status
+from paycore import Payment, ReviewReason, Status
 from paycore.domain.events import Source
 from paycore.ledger.api import Filter
 from paycore.ledger.audit import verify
 from paycore.ledger.base import SqlLedger
 from tests.ledger.conftest import Database
-from tests.ledger.workload import refunding
+from tests.ledger.workload import observe, pending_payment, refunding, seen
 
 SAVED = sorted((Path(__file__).parent / "saved").glob("schema_*.sql"))
 """Dumps of SQLite files as released versions left them: every kind of event, refunds, closings, a review."""
@@ -21,12 +21,12 @@ TABLES = ("payments", "operations", "refunds", "events", "inbox")
 
 
 def restore(saved: Path, database: Database, folder: Path) -> SqlLedger:
-    """The saved ledger, opened by this version."""
+    """The saved ledger, migrated by this version from the schema it was saved with."""
     file = Path(database.dsn.removeprefix("sqlite:///")) if database.is_sqlite else folder / "saved.db"
     with closing(sqlite3.connect(file)) as old:
         old.executescript(saved.read_text())
         if not database.is_sqlite:
-            database.open().close()
+            database.make(schema=int(saved.stem[-4:]))
             for table in TABLES:
                 database.copy(table, old)
     return database.open()
@@ -55,3 +55,15 @@ def test_saved_payments_are_read_and_gone_on_with(ledger: SqlLedger) -> None:
     paid: Payment = next(p for p in payments if p.status is Status.PAID and p.refundable_minor)
     assert ledger.change(paid.id, refunding("one more"), Source.CALLER).result().changed
     assert all(verdict.difference is None for verdict in verify(ledger))
+
+
+def test_charge_of_a_saved_payment_pays_no_other(ledger: SqlLedger) -> None:
+    """What was taken for a payment of an earlier version is known to be its, too."""
+    paid = next(payment for payment in ledger.list(Filter()).result() if payment.charges)
+    other = pending_payment(ledger, "a new order", account=paid.account)
+    told = seen(other.order_number, Status.PAID, charge=paid.charges[0].provider_id, amount=other.amount)
+    (after,) = observe(ledger, told, account=paid.account)
+    assert (after.payment.status, after.payment.review_reasons) == (
+        Status.PENDING,
+        (ReviewReason.CHARGE_OF_ANOTHER,),
+    )

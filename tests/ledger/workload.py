@@ -61,10 +61,12 @@ def accepted(number: str) -> Outcome:
 
 
 def seen(
-    number: str, status: Status = Status.PENDING, *, charge: str = "C1", amount: Money = AMOUNT
+    number: str, status: Status = Status.PENDING, *, charge: str = "", amount: Money = AMOUNT
 ) -> PaymentObservation:
-    """What the provider says of an order; `charge` is its own id of it."""
-    return PaymentObservation(number=number, status=status, provider_id=charge, amount=amount)
+    """What the provider says of an order; `charge` is its own id of it, made of the number unless given."""
+    return PaymentObservation(
+        number=number, status=status, provider_id=charge or f"C1-{number}", amount=amount
+    )
 
 
 def refund_seen(number: str, status: RefundStatus = RefundStatus.SUCCEEDED) -> RefundObservation:

@@ -38,10 +38,10 @@ TAMPERINGS = {
     "row": (("UPDATE payments SET paid_minor = 1 WHERE id = '{id}'",), "paid_minor", "1", "8800"),
     "status": (("UPDATE payments SET status = 'failed' WHERE id = '{id}'",), "status", "failed", "paid"),
     "body": (
-        ("UPDATE payments SET body = replace(body, '\"C1\"', '\"C2\"') WHERE id = '{id}'",),
+        ("UPDATE payments SET body = replace(body, '\"C1-', '\"C2-') WHERE id = '{id}'",),
         "body charges",
-        '"C2"',
-        '"C1"',
+        '"C2-',
+        '"C1-',
     ),
     "event": (
         ("UPDATE events SET status_to = 'failed' WHERE seq = 2 AND payment_id = '{id}'",),
@@ -72,6 +72,7 @@ TAMPERINGS = {
         (
             "DELETE FROM operations WHERE payment_id = '{id}'",
             "DELETE FROM refunds WHERE payment_id = '{id}'",
+            "DELETE FROM charges WHERE payment_id = '{id}'",
             "DELETE FROM payments WHERE id = '{id}'",
         ),
         "payments",

@@ -1,0 +1,126 @@
+"""Whatever half of an amount is told is compared; one that can't be read is named and pays nothing."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from paycore import Money, RefundStatus, ReviewReason, Status
+from paycore.domain.money import MINOR_MAX
+from paycore.domain.payment import OperationState
+from paycore.domain.told import UNREADABLE_LENGTH_MAX, Told, told_amount
+from tests.domain.histories import History
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "amount", "told"),
+    [
+        (8800, "HKD", Money("88.00", "HKD"), None),
+        (None, None, None, None),
+        (None, "", None, None),
+        (8800, None, None, Told(minor=8800)),
+        (8800, "", None, Told(minor=8800)),
+        (None, "HKD", None, Told(currency="HKD")),
+        (8800, "hkd", None, Told(minor=8800, unreadable="currency hkd")),
+        (-1, "HKD", None, Told(currency="HKD", unreadable="-1 minor units")),
+        (MINOR_MAX + 1, "HKD", None, Told(currency="HKD", unreadable="1.000e+15 minor units")),
+    ],
+)
+def test_told_amount_is_whole_half_or_none(
+    minor: int | None, currency: str | None, amount: Money | None, told: Told | None
+) -> None:
+    """Two halves make an amount, one is kept as it is told, and nothing is left out without a word."""
+    assert told_amount(minor, currency) == (amount, told)
+
+
+def test_unreadable_is_kept_short_and_on_one_line() -> None:
+    """What a provider writes in place of an amount can't fill the ledger or a terminal's line."""
+    _, told = told_amount(None, None, unreadable="a\nb\x1b" + "c" * 1000)
+    assert told is not None
+    assert told.unreadable is not None
+    assert (told.unreadable[:5], len(told.unreadable)) == ("a b c", UNREADABLE_LENGTH_MAX)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"minor": -1}, {"minor": MINOR_MAX + 1}, {"unreadable": "a\nb"}, {"unreadable": "x" * 65}]
+)
+def test_told_out_of_bounds_is_refused(fields: dict[str, Any]) -> None:
+    """A plugin that makes one itself is held to the same bounds."""
+    with pytest.raises(ValueError, match=r"told|read"):
+        Told(**fields)
+
+
+DIFFERS, UNREADABLE = ReviewReason.AMOUNT_DIFFERS, ReviewReason.AMOUNT_UNREADABLE
+TOLD = [
+    (Told(minor=10), DIFFERS),
+    (Told(currency="USD"), DIFFERS),
+    (Told(minor=10, unreadable="currency"), DIFFERS),
+    (Told(unreadable="abc"), UNREADABLE),
+    (Told(minor=8800, unreadable="currency hkd"), UNREADABLE),
+]
+
+
+def by_query(payment: History, told: Told) -> History:
+    """A query, a poll or a notification tells it."""
+    return payment.accepted().sees(Status.PAID, amount=None, told=told)
+
+
+def by_reply(payment: History, told: Told) -> History:
+    """The reply to a scanned code tells it."""
+    seen = payment.order_is(Status.PAID, amount=None, told=told)
+    return payment.ended(OperationState.DONE, observation=seen)
+
+
+@pytest.mark.parametrize("brought", [by_query, by_reply])
+@pytest.mark.parametrize(("told", "reason"), TOLD)
+def test_told_half_that_differs_or_unreadable_is_review_and_never_paid(
+    brought: Callable[[History, Told], History], told: Told, reason: ReviewReason
+) -> None:
+    """The half that is told counts, whoever brought it; a good answer settles the payment later."""
+    history = brought(History(needs_action=False), told)
+    assert (history.payment.status, history.payment.review_reasons) == (Status.PENDING, (reason,))
+    history.sees(Status.PAID)
+    assert (history.payment.status, history.payment.review_reasons) == (Status.PAID, (reason,))
+
+
+@pytest.mark.parametrize("told", [Told(minor=8800), Told(currency="HKD"), None])
+def test_told_half_that_fits_is_taken(told: Told | None) -> None:
+    """As is an answer that tells nothing of the amount."""
+    payment = by_query(History(), told) if told else History().accepted().sees(Status.PAID, amount=None)
+    assert isinstance(payment, History)
+    assert (payment.payment.status, payment.payment.review) == (Status.PAID, False)
+
+
+@pytest.mark.parametrize(
+    ("told", "status", "reasons"),
+    [
+        (Told(minor=1), RefundStatus.UNKNOWN, (ReviewReason.REFUND_AMOUNT_DIFFERS,)),
+        (Told(currency="USD"), RefundStatus.UNKNOWN, (ReviewReason.REFUND_AMOUNT_DIFFERS,)),
+        (Told(unreadable="abc"), RefundStatus.UNKNOWN, (UNREADABLE,)),
+        (Told(minor=2000), RefundStatus.SUCCEEDED, ()),
+    ],
+)
+def test_told_half_of_a_refund_is_compared(
+    told: Told, status: RefundStatus, reasons: tuple[ReviewReason, ...]
+) -> None:
+    """A refund whose told half differs has not succeeded."""
+    history = History().accepted().sees(Status.PAID).refunding(2000)
+    history.ended(OperationState.UNKNOWN, "refund-R1").refund_is(RefundStatus.SUCCEEDED, told=told)
+    assert history.payment.refunds[0].status is status
+    assert history.payment.review_reasons == reasons
+
+
+def test_signed_wrong_says_nothing_of_the_money() -> None:
+    """Neither paid nor closed nor failed, and a refund neither succeeded nor failed; only that a person must look."""
+    for status in (Status.PAID, Status.CLOSED, Status.FAILED, Status.PENDING):
+        history = History().unknown().sees(status, is_signed_wrong=True)
+        payment = history.payment
+        assert (payment.status, payment.review_reasons) == (Status.UNKNOWN, (ReviewReason.SIGNATURE_WRONG,))
+        assert payment.provider_id is None
+        history.sees(Status.PAID)
+        assert history.payment.status is Status.PAID
+    history = History().accepted().sees(Status.PAID).refunding()
+    for told in (RefundStatus.SUCCEEDED, RefundStatus.FAILED):
+        history.refund_is(told, is_signed_wrong=True)
+    assert history.payment.refunds[0].status is RefundStatus.CREATED
+    assert history.payment.refundable_minor == 6800
