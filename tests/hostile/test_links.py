@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -108,7 +109,7 @@ def test_live_account_takes_no_url_of_this_machine() -> None:
         ("https://a.example", Done),
     ):
         told = Done(Created(observation=seen, action=Redirect(url=url)))
-        assert type(outcome_of(reading(account, lambda: told_at_once(told), Created))) is expected
+        assert type(outcome_of(reading(account, partial(told_at_once, told), Created))) is expected
 
 
 def told_at_once(outcome: object) -> Flow[Any]:
