@@ -147,6 +147,11 @@ class ProviderInfo(msgspec.Struct, frozen=True, kw_only=True):
     `name` is what config says; `settings` the msgspec struct an account's keys are decoded into (strict,
     secrets typed `Secret` or `tuple[Secret, ...]`); `base_urls` the default host per mode, without one
     for sandbox; `live_hosts` every host that moves real money of settled accounts.
+
+    `notification_headers` are the headers `verify` reads, the signature's for one; `notification_query` says
+    that it reads the query string, and that this is signed. `verify` is given nothing else beside the body,
+    and nothing else is kept. One that has the same body, and the same query string where that is read, is a
+    repeat whatever its headers say.
     """
 
     name: str
@@ -154,6 +159,8 @@ class ProviderInfo(msgspec.Struct, frozen=True, kw_only=True):
     settings: type[msgspec.Struct]
     base_urls: Mapping[Mode, str]
     live_hosts: frozenset[str]
+    notification_headers: frozenset[str] = frozenset()
+    notification_query: bool = False
 
 
 # --- what the core hands to a provider ---------------------------------------------------------------
@@ -267,6 +274,19 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     absent: frozenset[str] = frozenset()
 
 
+class Mention(msgspec.Struct, frozen=True, kw_only=True, tag="mention"):
+    """
+    A hint that something about an order or refund of ours changed, without a word on what.
+
+    It is asked about at once, and only the answer moves anything, whatever the account trusts.
+    """
+
+    number: str
+
+
+Notice = Observation | Mention
+"""What a notification says."""
+
 CreateReply = Done[Created] | Rejected | Unknown
 QueryReply = Done[Found] | Rejected | Unknown
 RefundReply = Done[RefundObservation] | Rejected | Unknown
@@ -310,8 +330,12 @@ class Provider(Protocol):
         """Cancel an unpaid order; `Done` says what it is now, which may still be pending."""
         ...
 
-    def verify(self, notification: Notification) -> Sequence[Observation]:
-        """What an authentic notification says; empty when it is of a kind that says nothing of money."""
+    def verify(self, notification: Notification) -> Sequence[Notice]:
+        """
+        What an authentic notification says: observations, and a `Mention` where it names a number and says no more.
+
+        Empty when it names none. It is given the headers and query string that `info` names.
+        """
         ...
 
     def acknowledge(self) -> Reply:

@@ -31,7 +31,7 @@ def interval_s(age_s: float) -> float:
 
 def jitter(seed: str, now: datetime) -> float:
     """A factor from 0.8 to 1.2, spread evenly over payments and times, the same for the same input."""
-    return 0.8 + zlib.crc32(f"{seed}{now.timestamp()}".encode()) % 4001 / 10_000
+    return (8000 + zlib.crc32(f"{seed}{now.timestamp()}".encode()) % 4001) / 10_000
 
 
 def due_at(payment: Payment, now: datetime) -> datetime | None:

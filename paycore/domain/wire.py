@@ -8,7 +8,7 @@ A provider describes requests and reads responses; the core does the sending. A 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from datetime import datetime
 from typing import Literal, TypeVar
 
@@ -31,7 +31,7 @@ NOTIFICATION_MAX = 64 * 1024
 
 
 CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
-"""Headers of a notification that may be verified and are never kept: they open something, and prove nothing later."""
+"""Headers a provider may name and verify, and that are never kept: they open something, and prove nothing later."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,8 +70,9 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     """
     Raw bytes that arrived from outside: nothing in it is believed before `Provider.verify`.
 
-    `body` is exactly what was received, at most 64 KiB; `headers` have lower-case names;
-    `query` is the raw query string; `received_at` is aware UTC.
+    `body` is exactly what was received, at most 64 KiB; `headers` have lower-case names, and are those its
+    provider names (`ProviderInfo.notification_headers`); `query` is the raw query string, empty unless the
+    provider reads it (`notification_query`); `received_at` is aware UTC.
     """
 
     body: bytes
@@ -79,14 +80,29 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     query: str = ""
     received_at: datetime
 
+    def only(self, headers: Collection[str], *, query: bool) -> Notification:
+        """This notification with no more than these headers, and without its query string unless `query`."""
+        names = {name.lower() for name in headers}
+        named = {name: value for name, value in self.headers.items() if name in names}
+        return msgspec.structs.replace(self, headers=named, query=self.query if query else "")
+
     @property
     def digest(self) -> str:
-        """What tells it from others, SHA-256 in hex: body and query string, however it was delivered."""
-        said = self.body if not self.query else self.body + b"\0?" + self.query.encode()
-        return hashlib.sha256(said).hexdigest()
+        """What tells it from others, see `notification_digest`."""
+        return notification_digest(self.body, self.query)
 
     def __repr__(self) -> str:
         return f"Notification({len(self.body)} bytes)"
+
+
+def notification_digest(body: bytes, query: str) -> str:
+    """
+    What tells a notification, as it is kept, from others: SHA-256 in hex over body and query string.
+
+    Headers say how it was delivered, which differs each time: a signature, its time, a proxy's marks.
+    """
+    said = body if not query else body + b"\0?" + query.encode()
+    return hashlib.sha256(said).hexdigest()
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,7 +34,7 @@ from paycore.engine.plugins import Plugins
 from paycore.engine.requests import provider_order
 from paycore.engine.transport import Deadline
 from paycore.errors import AccountRefused, IncompleteReply, MaybeSent, PaycoreError
-from paycore.ledger.api import Committed, Decide
+from paycore.ledger.api import Committed, Decide, committed_in
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -79,7 +79,7 @@ class Attempts:
     def commit(self, effect: InLedger) -> Program[Any]:
         """One transaction, then its events to the observers."""
         result = yield effect
-        for committed in result if isinstance(result, tuple) else (result,):
+        for committed in committed_in(result):
             for event in committed.events:
                 self._plugins.after_commit(event)
         return result

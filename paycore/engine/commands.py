@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
 
 from paycore.domain import decisions
 from paycore.domain.events import Change, PaymentBegun, Source
@@ -17,11 +16,12 @@ from paycore.domain.lifecycle import refund_operation
 from paycore.domain.money import Money
 from paycore.domain.payment import OperationKind, OperationState, Order, Payment, Status
 from paycore.domain.provider import Secret
-from paycore.domain.wire import NOTIFICATION_MAX, Notification, Reply
+from paycore.domain.wire import Notification
 from paycore.engine.accounts import Account, Accounts
 from paycore.engine.attempts import Attempts, Timed
-from paycore.engine.contract import ask, read_observations
+from paycore.engine.contract import ask
 from paycore.engine.effects import InLedger, Program
+from paycore.engine.receiving import Received, Receiving
 from paycore.engine.requests import (
     CreateRequest,
     check_money,
@@ -34,19 +34,7 @@ from paycore.engine.requests import (
 )
 from paycore.engine.settling import Settling, product_of
 from paycore.engine.transport import Deadline
-from paycore.errors import (
-    MalformedNotification,
-    NotificationError,
-    ReferenceConflict,
-    RequestError,
-)
-
-
-class Received(NamedTuple):
-    """What to answer to a notification, and the ids of the payments that must be asked about to confirm it."""
-
-    reply: Reply
-    to_confirm: tuple[str, ...]
+from paycore.errors import ReferenceConflict, RequestError
 
 
 class Commands:
@@ -56,6 +44,7 @@ class Commands:
         self._accounts = accounts
         self._attempts = attempts
         self._settling = settling
+        self._receiving = Receiving(accounts, attempts)
 
     def create(self, request: CreateRequest) -> Program[Payment]:
         """Make the payment, or come back with the one this reference already names."""
@@ -151,35 +140,8 @@ class Commands:
         return payment
 
     def receive(self, account_name: str, notification: Notification) -> Program[Received]:
-        """
-        Keep a notification, once it is verified, and merge what it says or make its payments due now.
-
-        Nothing is answered before the commit. Raises `NotAuthentic` or `MalformedNotification`: nothing
-        changed, and nothing is to be acknowledged.
-        """
-        account = self._accounts.get(account_name)
-        _check_arrived(notification)
-        observations = read_observations(
-            account,
-            ask(
-                account,
-                "verify",
-                lambda: account.provider.verify(notification),
-                may_raise=(NotificationError,),
-            ),
-        )
-        is_evidence = account.capabilities.notifications_trusted
-        told_of = yield from self._attempts.commit(
-            InLedger(
-                lambda ledger: ledger.record_notification(
-                    account.name, notification, observations, is_evidence=is_evidence
-                )
-            )
-        )
-        return Received(
-            reply=ask(account, "acknowledge", account.provider.acknowledge),
-            to_confirm=() if is_evidence else tuple(committed.payment.id for committed in told_of),
-        )
+        """See `Receiving.receive`."""
+        return (yield from self._receiving.receive(account_name, notification))
 
     # --- joining what others do ----------------------------------------------------------------------
 
@@ -208,16 +170,3 @@ class Commands:
                 break
             payment = yield from self._attempts.after_change(payment, left_s)
         return payment
-
-
-def _check_arrived(notification: Notification) -> None:
-    """Refuse what could not be kept, before anybody looks at it."""
-    heads = notification.query + "".join(name + value for name, value in notification.headers.items())
-    if "\x00" in heads:
-        raise MalformedNotification("a header or the query string has a NUL character")
-    try:
-        length = max(len(notification.body), len(heads.encode()))
-    except UnicodeEncodeError:
-        raise MalformedNotification("a header or the query string can't be written as UTF-8") from None
-    if length > NOTIFICATION_MAX:
-        raise MalformedNotification(f"longer than {NOTIFICATION_MAX} bytes")

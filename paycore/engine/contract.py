@@ -17,7 +17,7 @@ import msgspec
 
 from paycore.domain.codec import decode, encode
 from paycore.domain.payment import Action, Observation, PaymentObservation, Redirect, RefundObservation
-from paycore.domain.provider import Created, Done, Found, Rejected, Secret, Unknown
+from paycore.domain.provider import Created, Done, Found, Mention, Notice, Rejected, Secret, Unknown
 from paycore.domain.urls import url_problem
 from paycore.domain.wire import Flow, Method, Request
 from paycore.engine.secrecy import holds_secret, holds_short_secret, mask, masked
@@ -177,10 +177,14 @@ def _read_outcome(
     raise misused(account, "flow", f"it returned {type(outcome).__name__} where an outcome belongs")
 
 
-def read_observations(account: Asked, observations: Sequence[Observation]) -> Sequence[Observation]:
+class _Notices(msgspec.Struct, frozen=True, kw_only=True):
+    told: tuple[Notice, ...]
+
+
+def read_told(account: Asked, told: Sequence[Notice]) -> tuple[Notice, ...]:
     """What a notification says, checked and with secrets masked."""
-    found = ask(account, "verify", lambda: Found(observations=tuple(observations)))
-    return _read(account, "verify", found, Found, account.secrets).observations
+    notice = ask(account, "verify", lambda: _Notices(told=tuple(told)))
+    return _read(account, "verify", notice, _Notices, account.secrets).told
 
 
 def _read(account: Asked, stage: str, value: object, kind: type[T], secrets: Sequence[Secret]) -> T:
@@ -227,6 +231,8 @@ def _observations(read: object) -> Sequence[Observation]:
     match read:
         case Found(observations=observations):
             return observations
+        case _Notices(told=told):
+            return [item for item in told if not isinstance(item, Mention)]
         case Created(observation=seen) | Unknown(observation=seen) if seen is not None:
             return (seen,)
         case PaymentObservation() | RefundObservation():

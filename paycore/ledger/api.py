@@ -8,7 +8,7 @@ across I/O. A verb that was called takes place: its future can't be cancelled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from typing import Protocol
@@ -17,6 +17,7 @@ import msgspec
 
 from paycore.domain.events import Change, Event, PaymentBegun, Source
 from paycore.domain.payment import Observation, Payment, Status
+from paycore.domain.provider import Notice
 from paycore.domain.wire import Notification
 
 Decide = Callable[[Payment, datetime], Sequence[Change]]
@@ -38,6 +39,34 @@ class Committed(msgspec.Struct, frozen=True, kw_only=True):
     def changed(self) -> bool:
         """Whether this transaction changed anything."""
         return bool(self.events)
+
+
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A notification as it was taken.
+
+    `payments` are those of its account that it names, `due` the ids of those to be asked about to confirm it.
+    `unknown` are the numbers no payment of its account has, each with the other accounts that have it.
+    `is_repeat` says that it was there before: it changed nothing.
+    """
+
+    payments: tuple[Committed, ...]
+    due: tuple[str, ...]
+    unknown: Mapping[str, tuple[str, ...]]
+    is_repeat: bool
+
+
+def committed_in(result: object) -> tuple[Committed, ...]:
+    """The payments in the result of any verb that writes."""
+    match result:
+        case Committed():
+            return (result,)
+        case Recorded():
+            return result.payments
+        case tuple():
+            return tuple(item for item in result if isinstance(item, Committed))
+        case _:
+            return ()
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,14 +109,14 @@ class Ledger(Protocol):
         self,
         account: str,
         notification: Notification,
-        observations: Sequence[Observation],
+        told: Sequence[Notice],
         *,
         is_evidence: bool,
-    ) -> Future[tuple[Committed, ...]]:
+    ) -> Future[Recorded]:
         """
         Keep a verified notification, and in the same transaction merge it or make its payments due now.
 
-        `is_evidence` False: it only makes them due. A repeated one changes nothing.
+        `is_evidence` False: it only makes them due, as a `Mention` always does. A repeated one changes nothing.
         """
         ...
 

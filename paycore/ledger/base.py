@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 
 from paycore.domain.events import PaymentBegun, Source
 from paycore.domain.payment import Observation, Payment, PaymentObservation, Status
+from paycore.domain.provider import Notice
 from paycore.domain.wire import Notification
 from paycore.errors import LedgerCorrupt, LedgerUnavailable
 from paycore.ledger import verbs
-from paycore.ledger.api import Committed, Decide
+from paycore.ledger.api import Committed, Decide, Recorded
 from paycore.ledger.groupcommit import GroupCommit, Unit
 from paycore.ledger.migrations import SCHEMA, check_known
 from paycore.ledger.parts import in_parts
@@ -75,17 +76,17 @@ class SqlLedger(LedgerReads):
         self,
         account: str,
         notification: Notification,
-        observations: Sequence[Observation],
+        told: Sequence[Notice],
         *,
         is_evidence: bool,
-    ) -> Future[tuple[Committed, ...]]:
+    ) -> Future[Recorded]:
         """See `Ledger.record_notification`."""
         return self._submit(
             lambda session: verbs.record_notification(
-                session, account, notification, observations, is_evidence=is_evidence
+                session, account, notification, told, is_evidence=is_evidence
             ),
-            lambda _: _numbers(account, observations),
-            weight=len(observations),
+            lambda _: _numbers(account, told),
+            weight=len(told),
         )
 
     def claim(
@@ -195,12 +196,10 @@ def _refused(why: str) -> Future[Any]:
     return future
 
 
-def _numbers(account: str, observations: Sequence[Observation]) -> Wants:
-    paid = (
-        seen for seen in observations if isinstance(seen, PaymentObservation) and seen.status is Status.PAID
-    )
+def _numbers(account: str, told: Sequence[Notice]) -> Wants:
+    paid = (seen for seen in told if isinstance(seen, PaymentObservation) and seen.status is Status.PAID)
     return Wants(
-        numbers=[(account, seen.number) for seen in observations],
+        numbers=[(account, item.number) for item in told],
         charges=[(account, seen.provider_id) for seen in paid if seen.provider_id is not None],
     )
 

@@ -161,6 +161,15 @@ class Session:
             self._find_owners({key})
         return staged or self._owners[key]
 
+    def elsewhere(self, account: str, numbers: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """Of these numbers those that no payment of this account has, each with the other accounts that have it."""
+        unknown = {number: () for number in numbers if self.with_number(account, number) is None}
+        found: dict[str, tuple[str, ...]] = dict(unknown)
+        for (other, number), owner in self._owners.items() if unknown else ():
+            if number in unknown and owner is not None:
+                found[number] += (other,)
+        return found
+
     def with_refund(self, account: str, reference: str) -> str | None:
         """The id of the payment that has a refund with this reference on this account."""
         key = (account, reference)

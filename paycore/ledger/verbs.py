@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -28,18 +28,19 @@ from paycore.domain.events import (
 )
 from paycore.domain.lifecycle import evolve
 from paycore.domain.payment import Observation, Payment, Status
+from paycore.domain.provider import Mention, Notice
 from paycore.domain.wire import CREDENTIAL_HEADERS, Notification
 from paycore.errors import InvalidField, LedgerCorrupt, NotFound, ReferenceConflict
-from paycore.ledger.api import Committed, Decide, Filter
+from paycore.ledger.api import Committed, Decide, Filter, Recorded, committed_in
 from paycore.ledger.clock import from_ms, to_ms
 from paycore.ledger.session import Row, Session, Transaction, is_storable, new_charges, read_payment
+
+NoticeT = TypeVar("NoticeT", bound=Notice)
 
 
 def changed_ids(result: object) -> Iterator[str]:
     """The ids of the payments that a verb with this result changed."""
-    for committed in result if isinstance(result, tuple) else (result,):
-        if isinstance(committed, Committed) and committed.changed:
-            yield committed.payment.id
+    return (committed.payment.id for committed in committed_in(result) if committed.changed)
 
 
 def check_storable(**texts: str | None) -> None:
@@ -83,21 +84,25 @@ def observe(
 
 
 def record_notification(
-    session: Session,
-    account: str,
-    notification: Notification,
-    observations: Sequence[Observation],
-    *,
-    is_evidence: bool,
-) -> tuple[Committed, ...]:
+    session: Session, account: str, notification: Notification, told: Sequence[Notice], *, is_evidence: bool
+) -> Recorded:
     """See `Ledger.record_notification`."""
     digest = notification.digest
-    payments = [session.payment(owner) for owner in _by_payment(session, account, observations)]
-    unchanged = tuple(Committed(payment=payment, events=(), now=session.now) for payment in payments)
-    if session.has_notification(account, digest):
-        return unchanged
+    evidence = [item for item in told if is_evidence and not isinstance(item, Mention)]
+    hints = [item for item in told if not is_evidence or isinstance(item, Mention)]
+    named = _by_payment(session, account, told)
+    recorded = Recorded(
+        payments=tuple(
+            Committed(payment=session.payment(owner), events=(), now=session.now) for owner in named
+        ),
+        due=tuple(_by_payment(session, account, hints)),
+        unknown=session.elsewhere(account, [item.number for item in told]),
+        is_repeat=session.has_notification(account, digest),
+    )
+    if recorded.is_repeat:
+        return recorded
     kept = {name: value for name, value in notification.headers.items() if name not in CREDENTIAL_HEADERS}
-    folded = _fold_observations(session, account, observations, Source.NOTIFICATION) if is_evidence else []
+    folded = _fold_observations(session, account, evidence, Source.NOTIFICATION)
     session.keep_notification(
         account,
         digest,
@@ -107,14 +112,14 @@ def record_notification(
             notification.query,
             notification.body,
             "evidence" if is_evidence else "hint",
-            payments[0].id if payments else None,
+            next(iter(named), None),
         ),
     )
-    if is_evidence:
-        return _keep(session, folded)
-    for payment in payments:
-        session.keep_due(payment.id, payment.version)
-    return unchanged
+    changed = {committed.payment.id: committed for committed in _keep(session, folded)}
+    for payment_id in recorded.due:
+        session.keep_due(payment_id, session.payment(payment_id).version)
+    payments = tuple(changed.get(before.payment.id, before) for before in recorded.payments)
+    return msgspec.structs.replace(recorded, payments=payments)
 
 
 def claim(
@@ -256,15 +261,13 @@ def _refuse_taken_refunds(session: Session, before: Payment, payment: Payment) -
                 raise ReferenceConflict(refund.reference, "payment", payment_id=payment.id)
 
 
-def _by_payment(
-    session: Session, account: str, observations: Sequence[Observation]
-) -> dict[str, list[Observation]]:
-    """Observations by the payment their number belongs to, in a fixed order so that locks never cross."""
-    grouped: dict[str, list[Observation]] = {}
-    for observation in observations:
-        owner = session.with_number(account, observation.number)
+def _by_payment(session: Session, account: str, told: Sequence[NoticeT]) -> dict[str, list[NoticeT]]:
+    """What is told by the payment its number belongs to, in a fixed order so that locks never cross."""
+    grouped: dict[str, list[NoticeT]] = {}
+    for item in told:
+        owner = session.with_number(account, item.number)
         if owner is not None:
-            grouped.setdefault(owner, []).append(observation)
+            grouped.setdefault(owner, []).append(item)
     return dict(sorted(grouped.items()))
 
 

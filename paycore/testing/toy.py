@@ -32,8 +32,10 @@ from paycore.plugin import (
     Found,
     InvalidField,
     MalformedNotification,
+    Mention,
     Money,
     NotAuthentic,
+    Notice,
     Notification,
     NumberFormat,
     Observation,
@@ -87,6 +89,11 @@ class _Answer(msgspec.Struct, kw_only=True):
     currency: str | None = None
 
 
+class _Head(msgspec.Struct, kw_only=True):
+    number: str
+    kind: str
+
+
 class _Record(msgspec.Struct, kw_only=True):
     number: str
     kind: Literal["payment", "refund"]
@@ -110,6 +117,7 @@ class ToyProvider:
         settings=ToySettings,
         base_urls={},
         live_hosts=frozenset({"live.toy.example"}),
+        notification_headers=frozenset({SIGNATURE_HEADER}),
     )
 
     def __init__(self, settings: ToySettings) -> None:
@@ -191,8 +199,8 @@ class ToyProvider:
 
         return (yield from _call("/close", {"number": order.number}, closed))
 
-    def verify(self, notification: Notification) -> Sequence[Observation]:
-        """A record, signed with HMAC-SHA256 over the raw body."""
+    def verify(self, notification: Notification) -> Sequence[Notice]:
+        """A record, signed with HMAC-SHA256 over the raw body; of other kinds only its number is read."""
         given = notification.headers.get(SIGNATURE_HEADER, "").encode()
         if not any(
             hmac.compare_digest(given, sign(notification.body, key.reveal()).encode())
@@ -200,6 +208,9 @@ class ToyProvider:
         ):
             raise NotAuthentic("the toy's signature does not hold")
         try:
+            head = msgspec.json.decode(notification.body, type=_Head)
+            if head.kind not in ("payment", "refund"):
+                return [Mention(number=head.number)]
             return [_observation(msgspec.json.decode(notification.body, type=_Record))]
         except UNREADABLE:
             raise MalformedNotification("the toy's notification is not a record") from None

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from paycore import Payment, Status
 from paycore.domain.wire import Notification
@@ -16,9 +17,9 @@ from paycore.plugin import Secret
 from paycore.testing.toy import ToyProvider, ToySettings, sign
 from qfpay_alipay.provider import QFPayAlipay
 from qfpay_alipay.settings import QFPaySettings
-from tests.engine.tills import Kind
+from tests.engine.tills import Kind, Till
 from tests.hostile.conftest import OpenShop
-from tests.hostile.shops import Provider, Shop
+from tests.hostile.shops import Provider, Shop, plugins
 
 PROVIDERS: tuple[Provider, ...] = ("toy", "qfpay-alipay")
 OTHER_KEY = "FEDCBA98765432100123456789abcdef"
@@ -323,6 +324,27 @@ def test_authentic_notification_of_an_order_that_is_not_ours_moves_nobody(
         body = notice(shop, payment, **{name: number})
         shop.till.receive(body, signed(shop, body), provider)
     assert shop.till.get(payment.id) == payment
+
+
+@pytest.mark.parametrize("kind_of_notice", ["payment", "refund", "unfreeze"])
+def test_notice_for_another_region_of_one_merchant_reaches_its_account(
+    open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch, kind_of_notice: str
+) -> None:
+    """QFPay sends the notices of every region of an app_code to one address: the account that has the order is due."""
+    shop = trusting(open_shop, "qfpay-alipay")
+    payment = shop.create()
+    known = shop.config.accounts["qfpay-alipay"]
+    there = structs.replace(known, name="overseas", settings={**known.settings, "region": "overseas"})
+    config = structs.replace(shop.config, accounts={known.name: known, "overseas": there})
+    till = Till("sync", config, plugins())
+    monkeypatch.setattr(till._client, "_look_after", lambda: None)
+    body = notice(shop, payment, notify_type=kind_of_notice)
+    assert till.receive(body, signed(shop, body), "overseas").body == b"SUCCESS"
+    is_paid = kind_of_notice == "payment"
+    assert (till.get(payment.id).status is Status.PAID) == is_paid
+    assert kept(shop) == 2
+    till.shutdown()
+    shop.check_ledger()
 
 
 @both

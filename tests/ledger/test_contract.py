@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from paycore import Money, Payment, Status
 from paycore.domain.events import GENESIS, Change, Source, chain_hash
 from paycore.domain.payment import RefundStatus
+from paycore.domain.provider import Mention
 from paycore.errors import (
     InvalidField,
     LedgerCorrupt,
@@ -205,7 +206,7 @@ def test_notification_is_kept_once(database: Database) -> None:
 
     def record(ledger: SqlLedger, account: str = ACCOUNT) -> list[bool]:
         future = ledger.record_notification(account, notification, paid, is_evidence=True)
-        return [committed.changed for committed in future.result()]
+        return [committed.changed for committed in future.result().payments]
 
     assert record(here) == [True]
     assert record(here) == [False]
@@ -225,8 +226,8 @@ def test_notification_by_its_query_string_is_another_when_that_differs(ledger: S
     def record(query: str, status: Status) -> bool:
         notification = replace(notice(b"", ledger.now()), query=query)
         said = [seen(payment.order_number, status)]
-        (committed,) = ledger.record_notification(ACCOUNT, notification, said, is_evidence=True).result()
-        return committed.changed
+        recorded = ledger.record_notification(ACCOUNT, notification, said, is_evidence=True).result()
+        return recorded.payments[0].changed
 
     record("status=WAIT", Status.PENDING)
     assert record("status=PAID", Status.PAID)
@@ -248,13 +249,40 @@ def test_notification_as_hint_makes_its_payment_due_now(ledger: SqlLedger) -> No
     payment = pending_payment(ledger, "order-1")
     paid = [seen(payment.order_number, Status.PAID)]
     assert ledger.claim(limit=10, lease_s=30).result()[1] == ()
-    (committed,) = ledger.record_notification(
+    recorded = ledger.record_notification(
         ACCOUNT, notice(b"x", ledger.now()), paid, is_evidence=False
     ).result()
-    assert not committed.changed
+    assert not recorded.payments[0].changed
+    assert recorded.due == (payment.id,)
     assert ledger.get(payment.id).result().status is Status.PENDING
     _, (claimed,) = ledger.claim(limit=10, lease_s=30).result()
     assert claimed == payment
+
+
+def test_mention_makes_its_payment_due_now_whatever_else_the_notification_says(ledger: SqlLedger) -> None:
+    """A mention is no evidence: beside an observation that is, it still has somebody ask; a repeat has nobody."""
+    payment = pending_payment(ledger, "order-1")
+    told = [seen(payment.order_number, Status.PAID), Mention(number=payment.order_number)]
+    notification = notice(b"x", ledger.now())
+    recorded = ledger.record_notification(ACCOUNT, notification, told, is_evidence=True).result()
+    assert (recorded.payments[0].payment.status, recorded.due) == (Status.PAID, (payment.id,))
+    _, (claimed,) = ledger.claim(limit=10, lease_s=30).result()
+    ledger.reschedule([(claimed.id, claimed.version, None)]).result()
+    assert ledger.record_notification(ACCOUNT, notification, told, is_evidence=True).result().is_repeat
+    ledger.reschedule([(claimed.id, claimed.version, None)]).result()
+    assert ledger.claim(limit=10, lease_s=30).result()[1] == ()
+
+
+def test_notification_tells_which_numbers_are_whose(ledger: SqlLedger) -> None:
+    """What its account has, what other accounts have, and what nobody has."""
+    here = pending_payment(ledger, "order-1")
+    there = pending_payment(ledger, "order-1", account="other")
+    told = [Mention(number=number) for number in (here.order_number, there.order_number, "NOBODYS", "a\x00b")]
+    recorded = ledger.record_notification(
+        ACCOUNT, notice(b"x", ledger.now()), told, is_evidence=False
+    ).result()
+    assert [committed.payment.id for committed in recorded.payments] == [here.id]
+    assert recorded.unknown == {there.order_number: ("other",), "NOBODYS": (), "a\x00b": ()}
 
 
 def test_claim_leases_each_payment_to_one(database: Database) -> None:

@@ -12,7 +12,7 @@ from paycore.domain.events import Event
 from paycore.domain.lifecycle import digest
 from paycore.domain.payment import OperationKind, Payment, Redirect, Status
 from paycore.errors import LedgerError, ReferenceConflict
-from paycore.ledger.api import Committed
+from paycore.ledger.api import committed_in
 from tests.simulation.rules import broken_rules, is_open
 
 if TYPE_CHECKING:
@@ -104,10 +104,11 @@ class Witness:
 
     def committed(self, asked: Asked, result: Any) -> None:
         """A transaction was committed by this process, which owes its observers the events."""
-        for committed in result if isinstance(result, tuple) else (result,):
-            if isinstance(committed, tuple):
-                self._world.waits.claimed(committed)
-            if isinstance(committed, Committed) and committed.changed:
+        for claimed in result if isinstance(result, tuple) else ():
+            if isinstance(claimed, tuple):
+                self._world.waits.claimed(claimed)
+        for committed in committed_in(result):
+            if committed.changed:
                 for event in committed.events:
                     self._recorded(asked, event)
                 self._changed(committed.payment)

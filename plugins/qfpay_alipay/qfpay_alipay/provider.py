@@ -31,10 +31,11 @@ from paycore.plugin import (
     Failure,
     Flow,
     MalformedNotification,
+    Mention,
     NotAuthentic,
+    Notice,
     Notification,
     NumberFormat,
-    Observation,
     OrderRef,
     PaymentObservation,
     ProviderInfo,
@@ -103,6 +104,7 @@ class QFPayAlipay:
         settings=QFPaySettings,
         base_urls={"test": "https://test-openapi-hk.qfapi.com", "live": f"https://{LIVE_HOST}"},
         live_hosts=LIVE_HOSTS,
+        notification_headers=frozenset({"x-qf-sign"}),
     )
 
     def __init__(self, settings: QFPaySettings) -> None:
@@ -250,9 +252,9 @@ class QFPayAlipay:
 
     # --- notifications --------------------------------------------------------------------------------
 
-    def verify(self, notification: Notification) -> Sequence[Observation]:
+    def verify(self, notification: Notification) -> Sequence[Notice]:
         """
-        What an authentic notification says of a payment or a refund; empty for every other kind.
+        What an authentic notification says of a payment or a refund; of every other kind only its number is read.
 
         The signature is MD5 over the raw body and a key, whatever requests use; only then is it read.
         `NotAuthentic`: signature missing or wrong, or another merchant's. `MalformedNotification`: ours,
@@ -266,24 +268,29 @@ class QFPayAlipay:
         except wire.Malformed as malformed:
             raise MalformedNotification(f"the notification is {malformed}") from None
 
-    def _read_notice(self, body: bytes) -> Sequence[Observation]:
+    def _read_notice(self, body: bytes) -> Sequence[Notice]:
         head = wire.read_message(body, wire.NoticeHead)
         mchid = wire.clean(head.mchid)
         if mchid and self._settings.mchid and mchid != self._settings.mchid:
             raise NotAuthentic("the notification is for another merchant of this key")
         if head.notify_type not in ("payment", "refund"):
-            return ()
+            return _mention(head.number)
         notice = wire.decode(body, wire.Notice)
         if not notice.number:
             raise wire.Malformed("without out_trade_no")
         if wire.clean(notice.status) not in ("", "1"):
-            return ()
+            return _mention(notice.number)
         seen = read_payment(notice, {}) if head.notify_type == "payment" else read_refund(notice, {})
-        return () if seen is None else (seen,)
+        return _mention(notice.number) if seen is None else (seen,)
 
     def acknowledge(self) -> Reply:
         """Exactly what stops QFPay from sending again. Source: reference §7."""
         return Reply(body=b"SUCCESS")
+
+
+def _mention(number: str) -> Sequence[Mention]:
+    """Of what is not understood: that something about this number changed, where it names one."""
+    return (Mention(number=number),) if number else ()
 
 
 _NO_SYSSN = Failure(

@@ -212,10 +212,16 @@ class Record(Trade, frozen=True, kw_only=True):
 
 
 class NoticeHead(msgspec.Struct, frozen=True, kw_only=True):
-    """What tells the kind of a notification, and whose it is; other kinds share nothing more."""
+    """What tells the kind of a notification, whose it is, and of which order, where it is of one."""
 
     notify_type: Text = None
     mchid: Text = None
+    out_trade_no: Any = None
+
+    @property
+    def number(self) -> str:
+        """Our number for what it is about; empty when it names none. Other kinds share nothing more."""
+        return clean(self.out_trade_no) if type(self.out_trade_no) in (str, int) else ""
 
 
 class Notice(Trade, frozen=True, kw_only=True):

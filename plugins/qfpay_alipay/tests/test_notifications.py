@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from paycore.plugin import (
     MalformedNotification,
+    Mention,
     Money,
     NotAuthentic,
+    Notice,
     Notification,
-    Observation,
     PaymentObservation,
     RefundObservation,
     RefundStatus,
@@ -39,7 +40,7 @@ def arrived(body: bytes, **headers: str) -> Notification:
     return Notification(body=body, headers=headers, received_at=datetime(2026, 1, 1, 4, 1, tzinfo=UTC))
 
 
-def verify(body: object, *, settings: dict[str, Any] | None = None) -> list[Observation]:
+def verify(body: object, *, settings: dict[str, Any] | None = None) -> list[Notice]:
     """Verify a notification that is signed with K."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     signature = sign_body(content, key=Secret(KEY))
@@ -119,9 +120,15 @@ def test_verify_refund_is_a_refund_by_its_own_number() -> None:
         {},
     ],
 )
-def test_verify_other_kind_says_nothing(body: dict[str, Any]) -> None:
-    """Foreign and unknown kinds are acknowledged and kept, never read as a payment."""
-    assert verify(body) == []
+def test_verify_other_kind_is_at_most_a_mention(body: dict[str, Any]) -> None:
+    """Foreign and unknown kinds are acknowledged and kept, never read as a payment; only the number is read."""
+    assert verify(body) == ([Mention(number="A1")] if "out_trade_no" in body else [])
+
+
+@pytest.mark.parametrize("number", [[], {}, 1.5, True, None, ""])
+def test_verify_other_kind_with_no_number_says_nothing(number: object) -> None:
+    """What other kinds have for a field of this name need not be a number of ours."""
+    assert verify({"notify_type": "unfreeze", "out_trade_no": number}) == []
 
 
 @pytest.mark.parametrize("status", ["1", 1, "", None])

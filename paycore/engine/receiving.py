@@ -1,0 +1,150 @@
+"""
+Notifications: verified, kept, and followed up, whichever account of their provider they arrived at.
+
+Nothing is answered before the commit. What a notification says moves a payment only where its account trusts
+notifications; elsewhere, and for a mere mention, the provider is asked.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from msgspec import structs
+
+from paycore.domain.provider import Notice
+from paycore.domain.wire import NOTIFICATION_MAX, Notification, Reply
+from paycore.engine.accounts import Account, Accounts
+from paycore.engine.attempts import Attempts
+from paycore.engine.contract import ask, read_told
+from paycore.engine.effects import InLedger, Program
+from paycore.engine.secrecy import mask
+from paycore.errors import ConfigError, MalformedNotification, NotificationError, PluginError
+from paycore.ledger.api import Recorded
+
+_log = logging.getLogger(__name__)
+
+
+class Received(NamedTuple):
+    """What to answer to a notification, and the ids of the payments that must be asked about to confirm it."""
+
+    reply: Reply
+    to_confirm: tuple[str, ...]
+
+
+class Receiving:
+    """Takes notifications; counts those that name what nobody here knows."""
+
+    def __init__(self, accounts: Accounts, attempts: Attempts) -> None:
+        self._accounts = accounts
+        self._attempts = attempts
+        self._strays: Counter[str] = Counter()
+        self._counting = threading.Lock()
+
+    def receive(self, account_name: str, notification: Notification) -> Program[Received]:
+        """
+        Keep a notification, once it is verified, and merge what it says or make its payments due now.
+
+        Orders of other accounts of the same provider that it names are theirs, if it verifies there, too.
+        Raises `NotAuthentic` or `MalformedNotification`: nothing changed, and nothing is to be acknowledged.
+        """
+        account = self._accounts.get(account_name)
+        _check_arrived(notification)
+        recorded = yield from self._record(account, notification, _verified(account, notification))
+        due, strays = [*recorded.due], list(recorded.unknown)
+        for neighbour in self._neighbours(account, recorded.unknown):
+            told = _verified_too(neighbour, notification)
+            if told is not None:
+                taken = yield from self._record(neighbour, notification, told)
+                due += taken.due
+                theirs = {item.number for item in told} - taken.unknown.keys()
+                strays = [number for number in strays if number not in theirs]
+        if strays and not recorded.is_repeat:
+            self._tell_of_strays(account, strays)
+        return Received(
+            reply=ask(account, "acknowledge", account.provider.acknowledge), to_confirm=tuple(due)
+        )
+
+    def _record(
+        self, account: Account, notification: Notification, told: Sequence[Notice]
+    ) -> Program[Recorded]:
+        named = _named(account, notification)
+        headers = {name: mask(value, account.secrets) for name, value in named.headers.items()}
+        kept, is_evidence = (
+            structs.replace(named, headers=headers),
+            account.capabilities.notifications_trusted,
+        )
+        recorded: Recorded = yield from self._attempts.commit(
+            InLedger(
+                lambda ledger: ledger.record_notification(account.name, kept, told, is_evidence=is_evidence)
+            )
+        )
+        return recorded
+
+    def _neighbours(self, account: Account, unknown: Mapping[str, tuple[str, ...]]) -> list[Account]:
+        """The other accounts of this provider that have one of these numbers, and can be used."""
+        found = []
+        for name in sorted({owner for owners in unknown.values() for owner in owners}):
+            known = self._accounts.config.accounts.get(name)
+            if known is None or known.provider != account.provider_name:
+                continue
+            try:
+                found.append(self._accounts.get(name))
+            except (ConfigError, PluginError) as error:
+                _log.warning("account %s: a notification for it can't be taken: %s", name, error)
+        return found
+
+    def _tell_of_strays(self, account: Account, strays: Sequence[str]) -> None:
+        with self._counting:
+            self._strays[account.name] += 1
+            count = self._strays[account.name]
+        first, *more = strays
+        _log.warning(
+            "account %s: an authentic notification names %s%s, which no payment here has; it is kept in the ledger"
+            " (%d such since this client was opened)",
+            account.name,
+            first,
+            f" and {len(more)} more" if more else "",
+            count,
+        )
+
+
+def _named(account: Account, notification: Notification) -> Notification:
+    """The notification with what its provider names of it: `verify` is given no more, and no more is kept."""
+    info = account.provider.info
+    return notification.only(info.notification_headers, query=info.notification_query)
+
+
+def _verified(account: Account, notification: Notification) -> tuple[Notice, ...]:
+    named = _named(account, notification)
+    return read_told(
+        account,
+        ask(account, "verify", lambda: account.provider.verify(named), may_raise=(NotificationError,)),
+    )
+
+
+def _verified_too(neighbour: Account, notification: Notification) -> tuple[Notice, ...] | None:
+    """What it says by the keys of an account it did not arrive at; None when it does not hold there."""
+    try:
+        return _verified(neighbour, notification)
+    except (NotificationError, PluginError) as error:
+        _log.warning(
+            "account %s: a notification that names an order of it is refused: %s", neighbour.name, error
+        )
+        return None
+
+
+def _check_arrived(notification: Notification) -> None:
+    """Refuse what could not be kept, before anybody looks at it."""
+    heads = notification.query + "".join(name + value for name, value in notification.headers.items())
+    if "\x00" in heads:
+        raise MalformedNotification("a header or the query string has a NUL character")
+    try:
+        length = max(len(notification.body), len(heads.encode()))
+    except UnicodeEncodeError:
+        raise MalformedNotification("a header or the query string can't be written as UTF-8") from None
+    if length > NOTIFICATION_MAX:
+        raise MalformedNotification(f"longer than {NOTIFICATION_MAX} bytes")

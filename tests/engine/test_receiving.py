@@ -1,0 +1,231 @@
+"""Whose a notification is, what is kept of it, and what is a repeat."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from paycore import Payment, Status
+from paycore.ledger import audit, open_ledger
+from paycore.plugin import Notification, ProviderInfo
+from paycore.testing.toy import SIGNATURE_HEADER, ToyProvider, sign
+from tests.engine.conftest import PROOF_S, TIMEOUT_S
+from tests.engine.tills import Kind, Till
+from tests.support.toy_http import ToyServer, toy_config, toy_plugins
+
+KEYS = {"hk": "toy", "overseas": "toy", "cafe": "another key"}
+"""Accounts at one provider: two share a key, as the regions of one merchant do."""
+
+Open = Callable[..., Till]
+
+
+@pytest.fixture
+def open_accounts(kind: Kind, gateway: ToyServer, tmp_path: Path) -> Iterator[Open]:
+    """Opens a till with several accounts of one provider on one ledger."""
+    tills: list[Till] = []
+
+    def open_accounts(**settings: Any) -> Till:
+        settings = {"timeout_s": TIMEOUT_S, "proof_s": PROOF_S, "notifications_trusted": False, **settings}
+        config = toy_config(gateway.url, f"sqlite:///{tmp_path / 'paycore.db'}", **settings)
+        one = config.accounts["toy"]
+        accounts = {
+            name: replace(one, name=name, settings={**one.settings, "key": key}) for name, key in KEYS.items()
+        }
+        tills.append(Till(kind, replace(config, accounts=accounts, default_account="hk"), toy_plugins()))
+        return tills[-1]
+
+    yield open_accounts
+    for till in tills:
+        till.shutdown()
+
+
+def notice(
+    number: str, kind: str = "payment", key: str = "toy", **changes: Any
+) -> tuple[bytes, dict[str, str]]:
+    """Body and headers of an authentic notification that this number was paid."""
+    fields = {
+        "number": number,
+        "kind": kind,
+        "id": "T000001",
+        "status": "paid",
+        "minor": 8800,
+        "currency": "HKD",
+    }
+    body = json.dumps({**fields, **changes}).encode()
+    return body, {SIGNATURE_HEADER: sign(body, key)}
+
+
+def due(till: Till, payment: Payment) -> bool:
+    """Whether the ledger has this payment asked about now."""
+    ledger = open_ledger(till.ledger_dsn)
+    at, now = ledger.next_due([payment.id]).result(), ledger.now()
+    ledger.close()
+    return at is not None and at <= now
+
+
+def inbox(till: Till) -> list[dict[str, Any]]:
+    """What is kept of notifications, as it is exported."""
+    ledger = open_ledger(till.ledger_dsn)
+    kept = [json.loads(line) for line in audit.export(ledger)]
+    ledger.close()
+    return [record for record in kept if record["type"] == "notification"]
+
+
+def still(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody asks by himself: what is due stays due."""
+    monkeypatch.setattr(till._client, "_look_after", lambda: None)
+
+
+# --- whose it is -------------------------------------------------------------------------------------
+
+
+def test_notification_of_another_account_is_made_due_there(
+    open_accounts: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One URL serves all regions of a merchant: the account whose order it names takes it, if it verifies there."""
+    till = open_accounts()
+    still(till, monkeypatch)
+    payment = till.create(account="overseas")
+    assert till.receive(*notice(payment.order_number), account="hk").body == b"ok"
+    assert due(till, payment)
+    assert till.get(payment.id) == payment
+    assert [(kept["account"], kept["payment_id"]) for kept in inbox(till)] == [
+        ("hk", None),
+        ("overseas", payment.id),
+    ]
+    assert not caplog.records
+
+
+def test_notification_of_another_account_is_followed_up_though_nobody_waits(
+    open_accounts: Open, gateway: ToyServer
+) -> None:
+    """The client that took it asks the other account's provider."""
+    till = open_accounts()
+    payment = till.create(account="overseas")
+    gateway.pay(payment.order_number)
+    till.receive(*notice(payment.order_number), account="hk")
+    for _ in range(200):
+        if till.get(payment.id).status is Status.PAID:
+            break
+        till.sleep(0.05)
+    assert till.get(payment.id).status is Status.PAID
+    assert gateway.counts().requests["/query"] == 1
+
+
+def test_notification_of_another_account_is_evidence_where_that_one_trusts_it(open_accounts: Open) -> None:
+    """It goes to the other account as if it had arrived there."""
+    till = open_accounts(notifications_trusted=True)
+    payment = till.create(account="overseas")
+    till.receive(*notice(payment.order_number, id=payment.provider_id), account="hk")
+    assert till.get(payment.id).status is Status.PAID
+
+
+def test_notification_that_does_not_verify_at_the_other_account_is_not_its(
+    open_accounts: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who has one account's key has no word on another's orders: kept, counted, logged, and nothing is due."""
+    till = open_accounts(notifications_trusted=True)
+    still(till, monkeypatch)
+    payment = till.create(account="cafe")
+    till.receive(*notice(payment.order_number, id=payment.provider_id), account="hk")
+    assert till.get(payment.id) == payment
+    assert not due(till, payment)
+    refused, stray = caplog.messages
+    assert refused.startswith("account cafe: a notification that names an order of it is refused:")
+    assert stray.startswith(
+        f"account hk: an authentic notification names {payment.order_number}, which no payment"
+    )
+
+
+def test_notification_nobody_knows_is_kept_counted_and_logged_once(
+    open_accounts: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At WARNING, with how many there were; a repeat is neither."""
+    till = open_accounts()
+    for number in ("NOBODYS-1", "NOBODYS-1", "NOBODYS-2"):
+        assert till.receive(*notice(number), account="hk").body == b"ok"
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
+    first, second = caplog.messages
+    assert "NOBODYS-1" in first
+    assert "NOBODYS-2" in second
+    assert second.endswith("(2 such since this client was opened)")
+    assert [kept["payment_id"] for kept in inbox(till)] == [None, None]
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_notification_of_a_kind_not_known_has_its_order_asked_about(
+    open_accounts: Open, monkeypatch: pytest.MonkeyPatch, *, trusted: bool
+) -> None:
+    """Authentic, and naming an order of ours: something changed. It moves nothing by itself, whatever is trusted."""
+    till = open_accounts(notifications_trusted=trusted)
+    still(till, monkeypatch)
+    payment = till.create()
+    till.receive(*notice(payment.order_number, "chargeback", status="who knows", minor="much"), account="hk")
+    assert till.get(payment.id) == payment
+    assert due(till, payment)
+
+
+# --- what is kept, and what is a repeat --------------------------------------------------------------
+
+
+def test_replays_with_other_headers_and_query_strings_are_repeats(
+    open_accounts: Open, gateway: ToyServer
+) -> None:
+    """What was not signed makes no notification new: 300 of one are kept once, and asked about at most once."""
+    till = open_accounts()
+    payment = till.create()
+    gateway.pay(payment.order_number)
+    assert till.query(payment).status is Status.PAID
+    asked = gateway.counts().requests["/query"]
+    body, headers = notice(payment.order_number, id=payment.provider_id)
+    for nth in range(300):
+        given = {**headers, "X-Request-Id": str(nth), "X-Forwarded-For": "10.0.0.1, " * nth}
+        till.do("receive", "hk", body=body, headers=given, query=f"n={nth}")
+    till.sleep(0.5)
+    assert gateway.counts().requests["/query"] - asked <= 1
+    (kept,) = inbox(till)
+    assert (kept["headers"], kept["query"]) == (headers, "")
+
+
+def test_what_the_provider_does_not_name_is_neither_handed_over_nor_kept(
+    open_accounts: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tokens of proxies and gateways in front of a shop reach neither plugin nor ledger nor export."""
+    till, seen = open_accounts(), []
+    verify = ToyProvider.verify
+
+    def looked_at(self: ToyProvider, notification: Notification) -> Any:
+        seen.append(notification)
+        return verify(self, notification)
+
+    monkeypatch.setattr(ToyProvider, "verify", looked_at)
+    body, headers = notice(till.create().order_number)
+    tokens = {"X-Amzn-Oidc-Data": "CANARY", "CF-Access-Jwt-Assertion": "CANARY", "Authorization": "CANARY"}
+    till.do("receive", "hk", body=body, headers={**headers, **tokens}, query="token=CANARY")
+    assert [(given.headers, given.query) for given in seen] == [(headers, "")]
+    assert "CANARY" not in json.dumps(inbox(till))
+
+
+def test_what_the_provider_names_is_handed_over_and_kept(
+    open_accounts: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Headers in any case, secrets in them masked; a query string that is read tells notifications apart."""
+    info: ProviderInfo = replace(
+        ToyProvider.info,
+        notification_headers=frozenset({SIGNATURE_HEADER.upper(), "x-key", "authorization"}),
+        notification_query=True,
+    )
+    monkeypatch.setattr(ToyProvider, "info", info)
+    monkeypatch.setitem(KEYS, "hk", "key-of-the-account")
+    till = open_accounts()
+    body, headers = notice(till.create().order_number, key="key-of-the-account")
+    given = {**headers, "X-Key": "key-of-the-account", "Authorization": "Basic CANARY"}
+    for query in ("page=1", "page=2", "page=1"):
+        till.do("receive", "hk", body=body, headers=given, query=query)
+    kept = inbox(till)
+    assert sorted(one["query"] for one in kept) == ["page=1", "page=2"]
+    assert [one["headers"] for one in kept] == [{**headers, "x-key": "***"}] * 2
