@@ -90,6 +90,14 @@ class Gateway(Protocol):
         """Everything over HTTP: the provider's API, wallet pages, control endpoints."""
 
     @property
+    def open_paths(self) -> Sequence[str]:
+        """
+        Starts of the paths that pages of other origins may post to, as long as this machine served them.
+
+        For what runs inside a merchant's page. The host refuses what else a page of another origin posts.
+        """
+
+    @property
     def settings(self) -> Mapping[str, str]:
         """What an account in paycore.toml needs to reach it."""
 

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from paycore.sandbox.api import Gateway, Sandbox, SandboxOptions
 from paycore.sandbox.bounds import Bounded
+from paycore.sandbox.guard import Guarded
 from paycore.sandbox.wire import HANG_UP
 
 HEAD_S = 10.0
@@ -201,7 +202,10 @@ class _Server(uvicorn.Server):
     def __init__(self, gateway: Gateway, on_ready: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
-                Bounded(gateway.app, hang_up=lambda scope: scope["extensions"][HANG_UP]()),
+                Bounded(
+                    Guarded(gateway.app, open_paths=gateway.open_paths),
+                    hang_up=lambda scope: scope["extensions"][HANG_UP](),
+                ),
                 http=_Protocol,
                 ws="none",
                 lifespan="off",

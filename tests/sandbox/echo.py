@@ -34,11 +34,11 @@ class EchoGateway:
         routes = [
             Route("/api/echo", self._echo, methods=["POST"]),
             Route("/page", self._page),
-            *control_routes(
-                self.controls, faults=self.faults, clock=self.clock, public_url=options.public_url
-            ),
+            Route("/page/open", self._page, methods=["POST"]),
+            *control_routes(self.controls, faults=self.faults, clock=self.clock),
         ]
         self.app: ASGIApp = FaultyWire(Starlette(routes=routes), self.faults, covers="/api/")
+        self.open_paths = ("/page/open",)
         self.settings: Mapping[str, str] = {"token": options.settings.get("token", "t")}
 
     async def aclose(self) -> None:

@@ -18,7 +18,6 @@ from __future__ import annotations
 import asyncio
 import html
 import http.client
-import ipaddress
 import urllib.error
 import urllib.request
 from urllib.parse import urlsplit
@@ -28,14 +27,16 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from paycore.sandbox.api import NotPossible, UnknownOrder
+from paycore.sandbox.guard import is_loopback, is_of_this_machine
 from qfpay_alipay.sandbox.links import Links
 from qfpay_alipay.sandbox.orders import Orders
 from qfpay_alipay.sandbox.pay_types import shown_amount
 from qfpay_alipay.sandbox.records import State
 from qfpay_alipay.sandbox.wallet import Pages
 
-_ANY_ORIGIN = {"Access-Control-Allow-Origin": "*"}
-"""The bridge runs inside the merchant's page, which has another origin."""
+SHEET = "/wallet/sheet/"
+"""Where the bridge asks and pays, from inside the merchant's page, which has another origin."""
+
 _PAGE_MAX = 2 * 1024 * 1024
 _TIMEOUT_S = 5.0
 
@@ -50,13 +51,13 @@ class Bridge:
         return [
             Route("/_sandbox/bridge.js", self._script, methods=["GET"]),
             Route("/wallet/jsapi", self._app, methods=["GET"]),
-            Route("/wallet/sheet/{trade_no}", self._sheet, methods=["GET"]),
-            Route("/wallet/sheet/{trade_no}/pay", self._pay, methods=["POST"]),
+            Route(SHEET + "{trade_no}", self._sheet, methods=["GET"]),
+            Route(SHEET + "{trade_no}/pay", self._pay, methods=["POST"]),
         ]
 
-    async def _script(self, _request: Request) -> Response:
+    async def _script(self, request: Request) -> Response:
         script = self._pages.text("bridge.js", url=self._links.public_url)
-        headers = {**_ANY_ORIGIN, "Cache-Control": "no-store"}
+        headers = {**_readable_by(request), "Cache-Control": "no-store"}
         return Response(script, media_type="text/javascript; charset=utf-8", headers=headers)
 
     async def _app(self, request: Request) -> Response:
@@ -81,7 +82,7 @@ class Bridge:
         try:
             order = self._orders.book.find(request.path_params["trade_no"])
         except UnknownOrder:
-            return JSONResponse({"state": "unknown"}, status_code=404, headers=_ANY_ORIGIN)
+            return JSONResponse({"state": "unknown"}, status_code=404, headers=_readable_by(request))
         sheet = {
             "state": order.state.value,
             "merchant": "Sandbox Shop",
@@ -89,27 +90,28 @@ class Bridge:
             "amount": shown_amount(order.txamt, order.txcurrcd),
             "currency": order.txcurrcd,
         }
-        return JSONResponse(sheet, headers=_ANY_ORIGIN)
+        return JSONResponse(sheet, headers=_readable_by(request))
 
     async def _pay(self, request: Request) -> Response:
         try:
             order = self._orders.pay(request.path_params["trade_no"])
         except (UnknownOrder, NotPossible):
-            return JSONResponse({"resultCode": "4000"}, headers=_ANY_ORIGIN)
-        return JSONResponse(
-            {"resultCode": "9000" if order.state is State.PAID else "4000"}, headers=_ANY_ORIGIN
-        )
+            return JSONResponse({"resultCode": "4000"}, headers=_readable_by(request))
+        code = "9000" if order.state is State.PAID else "4000"
+        return JSONResponse({"resultCode": code}, headers=_readable_by(request))
+
+
+def _readable_by(request: Request) -> dict[str, str]:
+    """Lets the merchant's page read the answer, if it is on this machine as the sandbox is."""
+    origin = request.headers.get("origin", "")
+    return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"} if is_of_this_machine(origin) else {}
 
 
 def _is_on_this_machine(url: str) -> bool:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or parts.username is not None or "\\" in url:
         return False
-    host = parts.hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return is_loopback(parts.hostname or "")
 
 
 def _fetch(url: str) -> str:

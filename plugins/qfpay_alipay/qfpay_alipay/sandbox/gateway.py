@@ -16,7 +16,7 @@ from paycore.sandbox.limits import RequestLimit
 from paycore.sandbox.state import StateFile, records
 from paycore.sandbox.wire import FaultyWire
 from qfpay_alipay.sandbox.book import Book
-from qfpay_alipay.sandbox.bridge import Bridge
+from qfpay_alipay.sandbox.bridge import SHEET, Bridge
 from qfpay_alipay.sandbox.controls import QFPayControls
 from qfpay_alipay.sandbox.faults import open_board
 from qfpay_alipay.sandbox.links import Links
@@ -69,14 +69,13 @@ class QFPayGateway:
                     *api.routes(),
                     *Wallet(self.clock, self.orders, links, pages, settings).routes(),
                     *Bridge(self.orders, links, pages).routes(),
-                    *control_routes(
-                        self.controls, faults=self.faults, clock=self.clock, public_url=options.public_url
-                    ),
+                    *control_routes(self.controls, faults=self.faults, clock=self.clock),
                 ]
             ),
             self.faults,
             covers="/trade/",
         )
+        self.open_paths = (SHEET,)
         self.orders.resume()
         self._notifier.resume()
         self.settings: Mapping[str, str] = {

@@ -37,6 +37,7 @@ from qfpay_alipay.sandbox.settings import Settings
 _CONTENT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
 )
+_FRAMED_BY = "'self' http://localhost:* http://127.0.0.1:*"
 _SHOWN_AS_QR = "801514"
 _SDK_NUMBER = re.compile(r'(?:^|&)out_trade_no="([0-9]+)"')
 
@@ -59,8 +60,9 @@ class Pages:
         html = self._templates.get_template(template).render(values)
         headers = {
             "Cache-Control": "no-store",
-            "Content-Security-Policy": policy,
-            "Referrer-Policy": "no-referrer",
+            "Content-Security-Policy": f"{policy}; frame-ancestors {_FRAMED_BY}",
+            # With "no-referrer" a form would be sent without its origin, as those of strangers are.
+            "Referrer-Policy": "same-origin",
         }
         return HTMLResponse(html, status_code=status, headers=headers)
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from plugins.qfpay_alipay.tests.sandbox.merchant import PAYMENT, QUERY, Merchant
 
 
@@ -96,8 +98,48 @@ def test_clock_over_http(open_merchant: Callable[..., Merchant]) -> None:
     assert merchant.control("POST", "clock", {"advance_s": -1}).status_code == 400
 
 
-def test_control_is_for_this_machine_by_name(merchant: Merchant) -> None:
-    """A host name that merely resolves to 127.0.0.1 is refused: a web page must not drive the sandbox."""
-    for host, status in (("evil.example", 403), ("localhost:1", 200), ("127.0.0.1:1", 200), ("", 403)):
-        reply = merchant.http.get(merchant.url + "/_sandbox/stats", headers={"Host": host})
+PLACES = [
+    "/",
+    "/wallet/gateway.do",
+    "/wallet/orders/{syssn}",
+    "/wallet/orders/{syssn}/state",
+    "/wallet/trade/{syssn}",
+    "/wallet/sdk",
+    "/wallet/jsapi",
+    "/wallet/sheet/{syssn}",
+    "/trade/v1/payment",
+    "/trade/v1/query",
+    "/trade/v1/close",
+    "/_sandbox/bridge.js",
+    "/_sandbox/orders",
+    "/_sandbox/stats",
+]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_nothing_is_shown_to_another_name(merchant: Merchant, place: str) -> None:
+    """A page whose own name resolves to 127.0.0.1 reads neither the account nor an order."""
+    order = merchant.payment()
+    path = merchant.url + place.format(syssn=order["syssn"])
+    for host, is_taken in (
+        ("evil.example", False),
+        ("localhost:1", True),
+        ("127.0.0.1:1", True),
+        ("", False),
+    ):
+        reply = merchant.http.get(path, headers={"Host": host})
+        assert (reply.status_code != 403) is is_taken
+        if not is_taken:
+            assert not any(text in reply.text for text in (merchant.app_code, merchant.key, order["syssn"]))
+
+
+@pytest.mark.parametrize("verb", ["pay", "decline"])
+def test_form_of_another_page_does_not_pay(merchant: Merchant, verb: str) -> None:
+    """The wallet's own page does, and so does a program."""
+    for origin, status in (("http://evil.example", 403), ("null", 403), (merchant.url, 303), (None, 303)):
+        order = merchant.payment()
+        headers = {} if origin is None else {"Origin": origin}
+        reply = merchant.http.post(f"{merchant.url}/wallet/orders/{order['syssn']}/{verb}", headers=headers)
         assert reply.status_code == status
+        state = merchant.control("GET", f"orders/{order['syssn']}").json()["state"]
+        assert (state == "unpaid") is (status == 403)

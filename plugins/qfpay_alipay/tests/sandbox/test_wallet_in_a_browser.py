@@ -82,6 +82,41 @@ def test_desktop_page_follows_the_phone(merchant: Merchant, page: Page) -> None:
     expect(page.get_by_role("status")).to_contain_text("Payment successful")
 
 
+def test_page_of_another_origin_drives_nothing(merchant: Merchant, page: Page, shop: str) -> None:
+    """Forms and `fetch` of whatever page is open beside: no order is paid, no fault added, the clock stays."""
+    order = merchant.payment("801107")
+    before = merchant.control("GET", "clock").json()["now_ms"]
+    places = {
+        f"/wallet/orders/{order['syssn']}/pay": "",
+        f"/_sandbox/orders/{order['syssn']}/pay": "",
+        "/_sandbox/faults": '{"kind": "http_500", "times": 1000}',
+        "/_sandbox/clock": '{"advance_s": 86400}',
+    }
+    for path, body in places.items():
+        page.goto(shop)
+        page.evaluate(
+            "([url, body]) => fetch(url, { method: 'POST', mode: 'no-cors', body: body })",
+            [merchant.url + path, body],
+        )
+        page.evaluate(
+            "url => { const form = document.createElement('form'); form.method = 'post'; form.action = url; "
+            "document.body.append(form); form.submit(); }",
+            merchant.url + path,
+        )
+        expect(page.locator("body")).to_contain_text("no page of another origin acts here")
+    assert merchant.record(order["out_trade_no"])["respcd"] == "1143"
+    assert merchant.gateway.faults.active() == []
+    assert merchant.control("GET", "clock").json()["now_ms"] - before < 3_600_000
+
+
+def test_page_whose_name_was_rebound_reads_nothing(merchant: Merchant, page: Page) -> None:
+    """A browser takes every name under .localhost for this machine, as a rebound one would be."""
+    reply = page.goto(merchant.url.replace("127.0.0.1", "evil.localhost"))
+    assert reply is not None
+    assert reply.status == 403
+    assert merchant.app_code not in page.content()
+
+
 def test_page_for_alipay_runs_unchanged_in_the_sandbox(merchant: Merchant, page: Page, shop: str) -> None:
     """A shop's page opened in the "Alipay app": the bridge is ready, Cancel is 6001, Pay is 9000, once more 4000."""
     order = merchant.payment("800107")

@@ -1,0 +1,126 @@
+"""Whom a sandbox answers: programs of this machine, and its own pages."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from paycore.sandbox.guard import Guarded
+from tests.sandbox.echo import EchoGateway
+
+PATHS = ("/page", "/api/echo", "/_sandbox/stats", "/none")
+POSTS = ("/_sandbox/faults", "/_sandbox/clock", "/_sandbox/orders/A1/pay", "/api/echo")
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    ("host", "is_taken"),
+    [
+        ("127.0.0.1", True),
+        ("localhost:80", True),
+        ("LOCALHOST", True),
+        ("[::1]:80", True),
+        ("127.0.0.1:9000", True),
+        ("rebound.example", False),
+        ("rebound.example:80", False),
+        ("localhost.rebound.example", False),
+        ("rebound.localhost", False),
+        ("127.0.0.1.rebound.example", False),
+        ("localhost@rebound.example", False),
+        ("10.0.0.1", False),
+        ("0.0.0.0", False),
+        ("2130706433", False),
+        ("localhost:", False),
+        ("[::1", False),
+        ("", False),
+    ],
+)
+def test_every_route_is_asked_for_by_a_name_of_this_machine(
+    http: httpx.Client, path: str, host: str, *, is_taken: bool
+) -> None:
+    """A foreign name that resolves to it (DNS rebinding) is refused. Any port: it may be forwarded to this one."""
+    for method in ("GET", "POST"):
+        reply = http.request(method, path, headers={"Host": host})
+        assert (reply.status_code != 403) is is_taken
+    if not is_taken:
+        assert reply.json()["hint"] == "use http://127.0.0.1 on this machine"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": ""},
+        {"Origin": "http://localhost:3000"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "https://{host}"},
+        {"Origin": "http://{host}.evil.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+@pytest.mark.parametrize("path", POSTS)
+def test_page_of_another_origin_changes_nothing(
+    http: httpx.Client, gateway: EchoGateway, path: str, headers: dict[str, str]
+) -> None:
+    """Neither the board nor the clock nor an order: a form or `fetch` of a page that is open in a browser here."""
+    gateway.controls.order["state"] = "unpaid"
+    before = gateway.clock.now_ms()
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "application/json"):
+        sent = {
+            name: value.replace("{host}", http.base_url.netloc.decode()) for name, value in headers.items()
+        }
+        body = b'{"kind": "own", "advance_s": 1000000, "number": "A1"}'
+        reply = http.post(path, content=body, headers={**sent, "Content-Type": kind})
+        assert (reply.status_code, set(reply.json())) == (403, {"error", "hint"})
+    assert http.delete("/_sandbox/faults", headers=sent).status_code == 403
+    assert gateway.faults.active() == []
+    assert gateway.controls.order["state"] == "unpaid"
+    assert gateway.clock.now_ms() - before < 60_000
+    assert gateway.seen == []
+
+
+def test_own_page_and_programs_change_things(http: httpx.Client, gateway: EchoGateway) -> None:
+    """A form of the sandbox's own page says so; a program, such as `paycore sandbox pay`, says nothing."""
+    host = http.base_url.netloc.decode()
+    for headers in (
+        {},
+        {"Origin": f"http://{host}"},
+        {"Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Site": "none"},
+    ):
+        gateway.controls.order["state"] = "unpaid"
+        assert http.post("/_sandbox/orders/A1/pay", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://localhost:3000", 200),
+        ("https://127.0.0.1:8443", 200),
+        ("http://evil.example", 403),
+        ("http://localhost.evil.example", 403),
+        ("http://evil.example#localhost", 403),
+        ("null", 403),
+        ("file://localhost", 403),
+        ("http://[", 403),
+    ],
+)
+def test_open_path_takes_pages_of_this_machine(http: httpx.Client, origin: str, status: int) -> None:
+    """What runs inside a merchant's page has her page's origin: one that is being written on this machine."""
+    assert http.post("/page/open", headers={"Origin": origin}).status_code == status
+    assert http.post("/page/open").status_code == 200
+
+
+def test_another_machine_is_refused(gateway: EchoGateway) -> None:
+    """The peer's address counts as well, wherever the app is served."""
+    for peer, status in (("127.0.0.1", 200), ("::1", 200), ("192.0.2.7", 403)):
+        transport = httpx.ASGITransport(app=Guarded(gateway.app, open_paths=()), client=(peer, 1))
+
+        async def ask(transport: httpx.ASGITransport = transport) -> int:
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+                return (await http.get("/_sandbox/stats")).status_code
+
+        assert asyncio.run(ask()) == status
