@@ -27,9 +27,9 @@ def paycore_register_providers() -> Iterable[type[Provider]]:  # type: ignore[em
     """
     Return the provider classes this plugin offers.
 
-    Called once when a client first needs a provider, in the thread that needs it. Raising, or a name
-    another plugin has taken, disables this plugin and is reported by (plugin, stage, error); the others
-    go on.
+    Called once when a client first needs a provider, in the thread that needs it. Raising disables this
+    plugin's providers and is reported by (plugin, stage, error); the others go on. A name that another
+    plugin claims too is served by neither.
     """
 
 
@@ -38,7 +38,8 @@ def paycore_register_sandboxes() -> Iterable[Any]:  # type: ignore[empty-body]
     """
     Return this plugin's sandboxes (`paycore.sandbox.api.Sandbox`), named like their providers.
 
-    Called when `paycore sandbox` or a test asks for one. Raising disables this plugin's sandboxes only.
+    Called once, when `paycore sandbox` or a test asks for one. Raising disables this plugin's sandboxes only; a
+    name that another plugin claims too is served by neither.
     """
 
 
@@ -47,7 +48,8 @@ def paycore_register_commands() -> Iterable[Any]:  # type: ignore[empty-body]
     """
     Return typer apps to be added to the command line, each with a name of its own.
 
-    Called when the command line meets a word it does not know. Raising disables this plugin's commands.
+    Called once, when the command line meets a word it does not know. Raising disables this plugin's commands;
+    a word that another plugin claims too, or that is paycore's own, is served by neither.
     """
 
 

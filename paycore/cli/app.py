@@ -255,5 +255,5 @@ def _plugin_command(options: GlobalOptions, word: str) -> Any:
         blocked = load_config(options.config).blocked_plugins
     except ConfigError:
         blocked = frozenset()  # a word may well be asked for before there is a configuration
-    apps = {app.info.name: app for app in Plugins(blocked=blocked).commands()}
+    apps = Plugins(blocked=blocked).commands(taken=COMMANDS)
     return get_command(apps[word]) if word in apps else None

@@ -21,7 +21,7 @@ from paycore.domain.provider import Created, Done, Found, Mention, Notice, Rejec
 from paycore.domain.urls import url_problem
 from paycore.domain.wire import Flow, Method, Request
 from paycore.engine.secrecy import holds_secret, holds_short_secret, mask, masked
-from paycore.engine.wording import one_line
+from paycore.engine.wording import one_line, said
 from paycore.errors import PaycoreError, PluginError
 
 T = TypeVar("T")
@@ -94,10 +94,7 @@ def misused(account: Asked, stage: str, problem: str) -> PluginError:
 
 def _said(error: BaseException, secrets: Sequence[Secret]) -> str:
     """What the error says, as the end of a sentence: one line without secrets, or why it is not repeated."""
-    try:
-        words = str(error)
-    except Exception:  # noqa: BLE001 - whatever a stranger's error does when it is looked at
-        return ", which can't be shown"
+    words = said(error)
     if not words:
         return ""
     if holds_short_secret(words, secrets):
@@ -195,16 +192,16 @@ def _read(account: Asked, stage: str, value: object, kind: type[T], secrets: Seq
         words = re.sub(r"'.*'", "'...'", str(error), flags=re.DOTALL)
         problem = one_line(mask(words, secrets), SAID_MAX)
     else:
-        said = masked(read, secrets)
-        if not holds_secret(_without_action(said), secrets):
-            return said
+        kept = masked(read, secrets)
+        if not holds_secret(_without_action(kept), secrets):
+            return kept
         problem = "an id or a number in it has a secret of the account in it"
     raise misused(account, stage, f"what it returned can't be recorded: {problem}")
 
 
-def _without_action(said: object) -> object:
+def _without_action(told: object) -> object:
     """What is told of the order: what the payer needs is judged by itself, and may be left out."""
-    return msgspec.structs.replace(said, action=None) if isinstance(said, Created) else said
+    return msgspec.structs.replace(told, action=None) if isinstance(told, Created) else told
 
 
 def _read_back(value: object, kind: type[T]) -> T:

@@ -1,23 +1,26 @@
 """
 Loads plugins one by one, and is the only caller of pluggy: a typed facade over its relay.
 
-A plugin that fails is reported by (plugin, stage, error) and does not take the others down. Misspelt
-hooks and names that are taken are failures too. One manager per client, never one per import.
+A plugin that fails, whatever it raises, is reported by (plugin, stage, error) and does not take the others
+down. Misspelt hooks are failures too. A name that is claimed twice is served by neither who claims it: no
+plugin takes over another's orders and settings. One manager per client, never one per import.
 """
 
 from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import pluggy
 
 from paycore import hookspecs
-from paycore.engine.wording import one_of, shown, suggest
+from paycore.engine.wording import one_line, one_of, said, shown, suggest
 from paycore.errors import ConfigError, PluginError
 
 if TYPE_CHECKING:
@@ -27,15 +30,40 @@ if TYPE_CHECKING:
 ENTRY_POINTS = "paycore"
 """The entry point group of plugins."""
 
+SAID_MAX = 500
+"""Characters of an error that a failure repeats."""
+
 _log = logging.getLogger(__name__)
 
 
 class PluginFailure(msgspec.Struct, frozen=True, kw_only=True):
-    """A plugin that was left out: at which stage (load, register, providers, ...) and why."""
+    """
+    A plugin that was left out: at which stage (load, register, providers, ...) and why.
+
+    `distribution` is what was installed to get it, with its version.
+    """
 
     plugin: str
+    distribution: str
     stage: str
     error: str
+
+
+class _Candidate(NamedTuple):
+    """A plugin that is there to be loaded."""
+
+    name: str
+    distribution: metadata.Distribution | None
+    load: Callable[[], object]
+
+    @property
+    def origin(self) -> str:
+        """The distribution it came with; read when it is asked for, for that takes a while."""
+        found = self.distribution
+        return "given by the application" if found is None else f"{found.name} {found.version}"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.origin})"
 
 
 class Plugins:
@@ -51,24 +79,32 @@ class Plugins:
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self._blocked = frozenset(blocked)
+        self._collected: dict[str, Mapping[str, Any]] = {}
         installed = sorted(metadata.entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name)
         names = {entry_point.name for entry_point in installed}
         for name in sorted(self._blocked - names):
             raise ConfigError(f"blocked_plugins: no plugin is called {shown(name)}{suggest(name, names)}")
-        for entry_point in installed:
-            if entry_point.name not in self._blocked:
-                self._load(entry_point)
-        for name, plugin in extra:
-            self._register(name, plugin)
+        candidates = [
+            _Candidate(entry.name, entry.dist, entry.load)
+            for entry in installed
+            if entry.name not in self._blocked
+        ]
+        candidates += [_Candidate(name, None, partial(_given, plugin)) for name, plugin in extra]
+        self._known = {candidate.name: candidate for candidate in candidates}
+        self._load(candidates)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The plugins that are in force."""
         return tuple(sorted(name for name, _ in self._manager.list_name_plugin()))
 
+    def distribution(self, name: str) -> str:
+        """The distribution that brought this plugin, with its version."""
+        return self._known[name].origin
+
     def providers(self) -> dict[str, type[Provider]]:
         """Provider classes by name."""
-        return {provider.info.name: provider for provider in self._collect("providers", _provider_name)}
+        return dict(self._collect("providers", lambda provider: provider.info.name))
 
     def provider(self, name: str) -> type[Provider]:
         """The provider called `name`; `ConfigError` naming those there are and what failed to load."""
@@ -87,63 +123,141 @@ class Plugins:
 
     def sandboxes(self) -> dict[str, Any]:
         """Sandboxes by the name of the provider they imitate."""
-        return {sandbox.name: sandbox for sandbox in self._collect("sandboxes", lambda sandbox: sandbox.name)}
+        return dict(self._collect("sandboxes", lambda sandbox: sandbox.name))
 
-    def commands(self) -> list[Any]:
-        """Typer apps that plugins add to the command line."""
-        return self._collect("commands", lambda app: app.info.name)
+    def commands(self, *, taken: Collection[str] = ()) -> dict[str, Any]:
+        """Typer apps that plugins add to the command line, by their word; `taken` are the command line's own."""
+        return dict(self._collect("commands", lambda app: app.info.name, taken))
 
     def after_commit(self, event: Event) -> None:
         """Tell every observer; one that raises is logged and the rest still hear of it."""
         for implementation in self._manager.hook.paycore_after_commit.get_hookimpls():
             try:
                 implementation.function(event)
-            except Exception:  # noqa: BLE001 - an observer never harms the others
+            except KeyboardInterrupt:
+                raise
+            except BaseException:  # noqa: BLE001 - an observer never harms the others, nor the command
                 _log.exception("plugin %s failed in paycore_after_commit", implementation.plugin_name)
 
     # --- loading -------------------------------------------------------------------------------------
 
-    def _load(self, entry_point: metadata.EntryPoint) -> None:
-        try:
-            plugin = entry_point.load()
-        except Exception as error:  # noqa: BLE001 - whatever a stranger's module raises on import
-            self._fail(entry_point.name, "load", error)
-        else:
-            self._register(entry_point.name, plugin)
+    def _load(self, candidates: Sequence[_Candidate]) -> None:
+        """Import them and take in their hooks; of those with one name, or one plugin, none."""
+        loaded: list[tuple[_Candidate, object]] = []
+        for rivals in _grouped((candidate.name, candidate) for candidate in candidates).values():
+            if len(rivals) > 1:
+                self._fail_rivals(rivals, "load", f"the entry point {shown(rivals[0].name)}")
+                continue
+            try:
+                loaded.append((rivals[0], rivals[0].load()))
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - whatever a stranger's module raises on import
+                self._fail(rivals[0], "load", error)
+        for same in _grouped((id(plugin), (candidate, plugin)) for candidate, plugin in loaded).values():
+            if len(same) > 1:
+                self._fail_rivals([candidate for candidate, _ in same], "register", "the same plugin")
+            else:
+                self._register(*same[0])
 
-    def _register(self, name: str, plugin: object) -> None:
+    def _register(self, candidate: _Candidate, plugin: object) -> None:
         try:
-            self._manager.register(plugin, name)
+            self._manager.register(plugin, candidate.name)
             _check_hooks(self._manager, plugin)
-        except (pluggy.PluginValidationError, PluginError, ValueError) as error:
-            self._fail(name, "register", error)
-            if self._manager.has_plugin(name):
-                self._manager.unregister(name=name)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a stranger's object does when it is looked at
+            self._fail(candidate, "register", error)
+            if self._manager.has_plugin(candidate.name):
+                self._manager.unregister(name=candidate.name)
 
-    def _collect(self, what: str, name_of: Any) -> list[Any]:
-        """What all plugins register, each asked by itself so that one that raises stands alone."""
-        found: dict[str, Any] = {}
+    def _collect(
+        self, what: str, name_of: Callable[[Any], Any], taken: Collection[str] = ()
+    ) -> Mapping[str, Any]:
+        """What plugins register, by name: each is asked by itself and once, and one that raises stands alone."""
+        if what not in self._collected:
+            claims = _grouped(
+                (name, (candidate, item))
+                for candidate, items in self._asked(what, name_of)
+                for name, item in items
+            )
+            self._collected[what] = dict(self._unrivalled(what, claims, taken))
+        return self._collected[what]
+
+    def _asked(
+        self, what: str, name_of: Callable[[Any], Any]
+    ) -> Iterator[tuple[_Candidate, list[tuple[str, Any]]]]:
+        """Each plugin, and what it registers with the names of it."""
         hook = getattr(self._manager.hook, f"paycore_register_{what}")
         for implementation in reversed(hook.get_hookimpls()):
+            candidate = self._known[implementation.plugin_name]
             try:
-                for item in implementation.function():
-                    name = name_of(item)
-                    if name in found:
-                        raise PluginError(f"{name!r} is taken", plugin=implementation.plugin_name, stage=what)
-                    found[name] = item
-            except Exception as error:  # noqa: BLE001 - whatever a stranger's hook raises
-                self._fail(implementation.plugin_name, what, error)
-        return list(found.values())
+                yield candidate, [(_checked_name(name_of(item)), item) for item in implementation.function()]
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - whatever a stranger's hook raises
+                self._fail(candidate, what, error)
 
-    def _fail(self, plugin: str, stage: str, error: BaseException) -> None:
-        failure = PluginFailure(plugin=plugin, stage=stage, error=f"{type(error).__name__}: {error}")
+    def _unrivalled(
+        self, what: str, claims: Mapping[str, Sequence[tuple[_Candidate, Any]]], taken: Collection[str]
+    ) -> Iterator[tuple[str, Any]]:
+        """What only one plugin claims, and nobody had before."""
+        one = {"providers": "provider", "sandboxes": "sandbox of", "commands": "command"}[what]
+        for name, claimed in claims.items():
+            if name in taken:
+                for candidate, _ in claimed:
+                    self._fail(
+                        candidate,
+                        what,
+                        _problem(candidate, what, f"the {one} {shown(name)} is paycore's own"),
+                    )
+            elif len(claimed) > 1:
+                self._fail_rivals([candidate for candidate, _ in claimed], what, f"the {one} {shown(name)}")
+            else:
+                yield name, claimed[0][1]
+
+    # --- failures ------------------------------------------------------------------------------------
+
+    def _fail_rivals(self, rivals: Sequence[_Candidate], stage: str, claim: str) -> None:
+        """Nobody knows which of them is meant, so it is none; each is told of the others."""
+        names = " and ".join(sorted({str(rival) for rival in rivals}))
+        problem = (
+            f"{claim} is claimed more than once, by {names}, so that it is served by none; keep one of them"
+        )
+        for rival in dict.fromkeys(rivals):
+            self._fail(rival, stage, _problem(rival, stage, problem))
+
+    def _fail(self, candidate: _Candidate, stage: str, error: BaseException) -> None:
+        failure = PluginFailure(
+            plugin=candidate.name,
+            distribution=candidate.origin,
+            stage=stage,
+            error=f"{type(error).__name__}: {one_line(said(error), SAID_MAX)}",
+        )
         if failure not in self.failures:
             self.failures.append(failure)
-            _log.warning("plugin %s left out at %s: %s", plugin, stage, failure.error)
+            _log.warning("plugin %s left out at %s: %s", candidate, stage, failure.error)
 
 
-def _provider_name(provider: type[Provider]) -> str:
-    return provider.info.name
+def _problem(candidate: _Candidate, stage: str, problem: str) -> PluginError:
+    return PluginError(problem, plugin=candidate.name, stage=stage)
+
+
+def _grouped(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, list[Any]]:
+    groups: defaultdict[Any, list[Any]] = defaultdict(list)
+    for key, value in pairs:
+        groups[key].append(value)
+    return dict(groups)
+
+
+def _given(plugin: object) -> object:
+    return plugin
+
+
+def _checked_name(name: object) -> str:
+    if isinstance(name, str) and name and name.isprintable():
+        return name
+    raise TypeError("what is registered has a name")
 
 
 def _check_hooks(manager: pluggy.PluginManager, plugin: object) -> None:

@@ -39,6 +39,14 @@ def one_line(text: str, length_max: int) -> str:
     return shown if len(shown) <= length_max else f"{shown[: length_max - 3]}..."
 
 
+def said(error: BaseException) -> str:
+    """An error's message; where it has none to show, how that is."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - whatever a stranger's error does when it is looked at
+        return "(what it says can't be shown)"
+
+
 def one_of(words: Iterable[str]) -> str:
     """The words there are to choose from."""
     return ", ".join(sorted(words)) or "none"

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from paycore.engine.config import load_config
 from paycore.sandbox.server import SandboxServer
 from tests.cli.conftest import Cli, write_config
@@ -66,6 +68,33 @@ def test_plugins_list(cli: Cli) -> None:
     rows = [json.loads(line) for line in cli("plugins", "list", "--json").out.splitlines()]
     assert {"kind": "sandbox", "name": "qfpay-alipay", "detail": ""} in rows
     assert {row["kind"] for row in rows} == {"plugin", "provider", "sandbox"}
+
+
+def test_plugins_list_blames_all_who_claim_one_name(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure is listed with the distribution it came from, and its error names the others: exit 6."""
+    for name in ("one", "two"):
+        installed = Path(f"{name}_pay-1.dist-info")
+        installed.mkdir()
+        (installed / "METADATA").write_text(f"Name: {name}-pay\nVersion: 1\n", encoding="utf-8")
+        (installed / "entry_points.txt").write_text(f"[paycore]\n{name} = {name}_pay\n", encoding="utf-8")
+        source = (
+            "from paycore.plugin import hookimpl\nfrom paycore.testing.toy import ToyProvider\n"
+            "@hookimpl\ndef paycore_register_providers():\n    return [ToyProvider]\n"
+        )
+        Path(f"{name}_pay.py").write_text(source, encoding="utf-8")
+    monkeypatch.syspath_prepend(Path.cwd())
+    ran = cli("plugins", "list", "--json")
+    rows = [json.loads(line) for line in ran.out.splitlines()]
+    assert ran.code == 6
+    assert {"kind": "plugin", "name": "one", "detail": "one-pay 1"} in rows
+    assert ("provider", "toy") not in {(row["kind"], row["name"]) for row in rows}
+    assert ("provider", "qfpay-alipay") in {(row["kind"], row["name"]) for row in rows}
+    blamed = {row["name"]: row["detail"] for row in rows if row["kind"] == "failure"}
+    assert set(blamed) == {"one", "two"}
+    assert blamed["one"].startswith(
+        "one-pay 1, providers: PluginError: the provider 'toy' is claimed more than"
+    )
+    assert all("one (one-pay 1) and two (two-pay 1)" in detail for detail in blamed.values())
 
 
 _PLUGIN = """

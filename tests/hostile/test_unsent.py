@@ -178,7 +178,7 @@ def test_error_that_can_not_be_shown_is_named_all_the_same(till: Till) -> None:
         raise ShyError
 
     Broken.flaws = {"create": fail}
-    with pytest.raises(PluginError, match=r"ShyError in .*, line \d+, which can't be shown"):
+    with pytest.raises(PluginError, match=r"ShyError in .*, line \d+: \(what it says can't be shown\)"):
         till.create()
 
 

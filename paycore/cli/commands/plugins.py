@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from paycore.cli.app import options_of
+from paycore.cli.app import COMMANDS, options_of
 from paycore.cli.exits import Exit
 from paycore.cli.output import Output
 
@@ -37,16 +37,21 @@ def list_plugins(context: typer.Context) -> int:
 
 def _found(plugins: Plugins) -> list[dict[str, str]]:
     providers, sandboxes = plugins.providers(), plugins.sandboxes()
-    plugins.commands()
+    commands = plugins.commands(taken=COMMANDS)
     return [
-        *({"kind": "plugin", "name": name, "detail": ""} for name in plugins.names),
+        *({"kind": "plugin", "name": name, "detail": plugins.distribution(name)} for name in plugins.names),
         *(
             {"kind": "provider", "name": name, "detail": provider.info.title}
             for name, provider in sorted(providers.items())
         ),
         *({"kind": "sandbox", "name": name, "detail": ""} for name in sorted(sandboxes)),
+        *({"kind": "command", "name": name, "detail": ""} for name in sorted(commands)),
         *(
-            {"kind": "failure", "name": failure.plugin, "detail": f"{failure.stage}: {failure.error}"}
+            {
+                "kind": "failure",
+                "name": failure.plugin,
+                "detail": f"{failure.distribution}, {failure.stage}: {failure.error}",
+            }
             for failure in plugins.failures
         ),
     ]
