@@ -7,16 +7,24 @@ A small shop: a click makes a payment, the page shows what the payer must do, an
 What it shows of paycore:
 
 - The reference is drawn with the form, so a double click or a reload is one payment, not two.
+- A reference is this shop's own, and its session's: nobody else opens, retries or looks at the order.
+- Only the shop's own pages make orders: a form that another page sends is refused.
 - The price is the shop's, never the form's.
 - The browser only ever learns a status. What it says (a return URL, a script) moves nothing.
 - Somebody waits for every open payment, also for those an earlier run of this shop has left.
+- What a form says is in no line of the log.
+
+References are signed with SHOP_SECRET. Without it a secret is drawn at each start: orders of an earlier run are
+looked after, and shown to nobody.
 """
 
 import argparse
 import asyncio
 import contextlib
+import hmac
 import io
 import logging
+import os
 import secrets
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -26,6 +34,8 @@ from urllib.parse import parse_qsl
 import segno
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -53,6 +63,14 @@ WORDS = {
     paycore.Status.CLOSED: "This order has ended. You have not been charged.",
 }
 
+SESSION = "shop_session"
+SECRET = os.environ.get("SHOP_SECRET", "").encode() or secrets.token_bytes(32)
+HOSTS = ["127.0.0.1", "localhost"]
+"""The names this shop is reached by; yours are those of your domain."""
+
+FORM_MAX = 4096
+"""Bytes; the shop's own forms take less than a hundred."""
+
 templates = Jinja2Templates(Path(__file__).parent / "templates")
 log = logging.getLogger("shop")
 
@@ -78,34 +96,41 @@ def make_app(config: str | Path | None = None) -> Starlette:
         Route("/orders/{reference}", order),
         Route("/orders/{reference}/status", status),
     ]
-    return Starlette(routes=routes, lifespan=lifespan)
+    middleware = [Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False)]
+    return Starlette(routes=routes, lifespan=lifespan, middleware=middleware)
 
 
 # --- pages -------------------------------------------------------------------------------------------
 
 
 async def front(request: Request) -> Response:
-    """The shop window."""
+    """The shop window, with a form for one order of this session."""
+    session = request.cookies.get(SESSION) or secrets.token_urlsafe(24)
     values = {
         "price": PRICE,
         "subject": SUBJECT,
         "channels": CHANNELS,
-        "reference": f"web-{secrets.token_hex(8)}",
+        "reference": new_reference(session),
     }
-    return templates.TemplateResponse(request, "front.html", values)
+    page = templates.TemplateResponse(request, "front.html", values)
+    is_https = request.url.scheme == "https"
+    page.set_cookie(SESSION, session, httponly=True, samesite="lax", secure=is_https)
+    return page
 
 
 async def buy(request: Request) -> Response:
     """Make the payment, or come back to the one this form has made already."""
-    form = dict(parse_qsl((await request.body()).decode(errors="replace"), max_num_fields=8))
+    form = await read_form(request)
     reference, channel = form.get("reference", ""), form.get("channel", "")
+    if not (is_own_page(request) and is_own_order(request, reference) and channel in CHANNELS):
+        return problem(request, "This form is no longer good. Nothing was ordered: open the shop again.")
     pay = request.app.state.pay
     try:
         payment = await pay.create(
             reference=reference, amount=PRICE, method="alipay", channel=channel, subject=SUBJECT
         )
     except paycore.PaycoreError as error:
-        log.warning("order %s: %s", reference, error.message)
+        log.warning("order %s: %r", reference, error.message)
         if error.payment_id is None:
             return problem(request, "Nothing was ordered, and you have not been charged.")
         payment = await pay.get(error.payment_id)  # recorded all the same: its page tells how it stands
@@ -114,10 +139,9 @@ async def buy(request: Request) -> Response:
 
 
 async def order(request: Request) -> Response:
-    """One order: what the payer must do, and how it stands."""
-    try:
-        payment = await request.app.state.pay.find(request.path_params["reference"])
-    except NotFound:
+    """One order of this session: what the payer must do, and how it stands."""
+    payment = await find_own(request)
+    if payment is None:
         return problem(request, "There is no such order.", status=404)
     link, code = shown(payment.action)
     values = {"payment": payment, "words": WORDS[payment.status], "link": link, "qr": code and draw(code)}
@@ -126,9 +150,8 @@ async def order(request: Request) -> Response:
 
 async def status(request: Request) -> Response:
     """How an order stands, for the page's script: read from the ledger, the provider is not asked here."""
-    try:
-        payment = await request.app.state.pay.find(request.path_params["reference"])
-    except NotFound:
+    payment = await find_own(request)
+    if payment is None:
         return JSONResponse({"status": "not_found"}, status_code=404)
     return JSONResponse({"status": payment.status, "words": WORDS[payment.status]})
 
@@ -160,6 +183,58 @@ def draw(content: str) -> str:
     return out.getvalue().decode()
 
 
+# --- whose order it is -------------------------------------------------------------------------------
+
+
+def new_reference(session: str) -> str:
+    """A reference that nobody else has, and that only this session can use."""
+    nonce = secrets.token_hex(8)
+    return f"web-{nonce}-{seal(session, nonce)}"
+
+
+def seal(session: str, nonce: str) -> str:
+    """What only this shop can write into a reference of this session."""
+    return hmac.digest(SECRET, f"{session} {nonce}".encode(), "sha256").hex()[:16]
+
+
+def is_own_order(request: Request, reference: str) -> bool:
+    """Whether this shop drew the reference for the session that asks; all else about it is not to be trusted."""
+    session = request.cookies.get(SESSION, "")
+    _, _, nonce_and_seal = reference.partition("web-")
+    nonce, _, _ = nonce_and_seal.partition("-")
+    return hmac.compare_digest(reference.encode(), f"web-{nonce}-{seal(session, nonce)}".encode())
+
+
+def is_own_page(request: Request) -> bool:
+    """Whether a form comes from a page of this shop; a browser says so, and no page can change it."""
+    return request.headers.get("origin") == f"{request.url.scheme}://{request.url.netloc}"
+
+
+async def find_own(request: Request) -> paycore.Payment | None:
+    """The payment of an order of this session; None for any other, whether there is one or not."""
+    reference = request.path_params["reference"]
+    if not is_own_order(request, reference):
+        return None
+    pay: paycore.AsyncClient = request.app.state.pay
+    try:
+        return await pay.find(reference)
+    except NotFound:
+        return None
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """What a form says; nothing when it is no form of this shop's size."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > FORM_MAX:
+            return {}
+    try:
+        return dict(parse_qsl(body.decode(), max_num_fields=8))
+    except ValueError:
+        return {}
+
+
 # --- behind the pages --------------------------------------------------------------------------------
 
 
@@ -174,9 +249,9 @@ async def deliver_when_paid(pay: paycore.AsyncClient, payment_id: str) -> None:
     """Hand out the goods on evidence only: paid, and nothing for a person to look at."""
     payment = await pay.wait(payment_id, timeout_s=3600)
     if payment.status is paycore.Status.PAID and not payment.review:
-        log.info("order %s: paid, deliver %s", payment.reference, SUBJECT)
+        log.info("order %r: paid, deliver %s", payment.reference, SUBJECT)
     else:
-        log.info("order %s: %s, deliver nothing", payment.reference, payment.status)
+        log.info("order %r: %s, deliver nothing", payment.reference, payment.status)
 
 
 # --- serving -----------------------------------------------------------------------------------------

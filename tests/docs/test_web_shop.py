@@ -1,4 +1,4 @@
-"""The example shop in a real browser: from the click to the thanks."""
+"""The example shop in a real browser, from the click to the thanks, and under the hands of a stranger."""
 
 import re
 import socket
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -17,13 +18,22 @@ SHOP = Path(__file__).parents[2] / "examples/web_shop/shop.py"
 
 
 @pytest.fixture
-def shop() -> Iterator[str]:
+def log(tmp_path: Path) -> Path:
+    """What the shop's process says."""
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def shop(log: Path) -> Iterator[str]:
     """The shop with its own sandbox, in a process of its own; where it is."""
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    with subprocess.Popen([sys.executable, str(SHOP), "--port", str(port)]) as process:
+    with (
+        log.open("wb") as said,
+        subprocess.Popen([sys.executable, str(SHOP), "--port", str(port)], stderr=said) as process,
+    ):
         try:
             wait_for(url)
             yield url
@@ -63,8 +73,7 @@ def test_web_shop_takes_a_double_click_for_one(shop: str, page: Page) -> None:
     page.goto(shop)
     reference = page.locator("[name=reference]").input_value()
     form = {"reference": reference, "channel": "web"}
-    first = page.request.post(f"{shop}/buy", form=form)
-    second = page.request.post(f"{shop}/buy", form=form)
+    first, second = (page.request.post(f"{shop}/buy", form=form, headers={"Origin": shop}) for _ in range(2))
     assert first.url == second.url == f"{shop}/orders/{reference}"
     links = [re.findall(r'id="link" href="([^"]+)"', reply.text()) for reply in (first, second)]
     assert links[0] == links[1] != []
@@ -75,3 +84,79 @@ def test_web_shop_knows_no_other_orders(shop: str, page: Page) -> None:
     reply = page.request.get(f"{shop}/orders/nothing")
     assert reply.status == 404
     assert "There is no such order." in reply.text()
+
+
+def visitor(shop: str) -> httpx.Client:
+    """Somebody with a session of their own, who has seen the shop window."""
+    client = httpx.Client(base_url=shop, trust_env=False, timeout=10, headers={"Origin": shop})
+    client.get("/")
+    return client
+
+
+def drawn(client: httpx.Client) -> str:
+    """The reference in a new form."""
+    return re.findall(r'name="reference" value="([^"]+)"', client.get("/").text)[0]
+
+
+def test_web_shop_shows_an_order_to_its_own_session_alone(shop: str) -> None:
+    """Whoever learns a reference from a log, a mail or a screen neither sees the order nor retries it."""
+    with (
+        closing(visitor(shop)) as buyer,
+        closing(visitor(shop)) as stranger,
+        httpx.Client(base_url=shop, trust_env=False) as nobody,
+    ):
+        reference = drawn(buyer)
+        form = {"reference": reference, "channel": "web"}
+        assert stranger.post("/buy", data=form).status_code == 400
+        assert buyer.post("/buy", data=form).headers["location"] == f"/orders/{reference}"
+        assert buyer.get(f"/orders/{reference}").status_code == 200
+        assert buyer.get(f"/orders/{reference}/status").json()["status"] == "pending"
+        for other in (stranger, nobody):
+            assert "There is no such order." in other.get(f"/orders/{reference}").text
+            assert other.get(f"/orders/{reference}/status").json() == {"status": "not_found"}
+        assert stranger.post("/buy", data=form).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "origin", [None, "null", "http://evil.example", "http://localhost:1", "https://{shop}"]
+)
+def test_web_shop_takes_forms_of_its_own_pages_alone(shop: str, origin: str | None) -> None:
+    """A page elsewhere can't have a visitor's browser order, with the visitor's cookie along."""
+    with closing(visitor(shop)) as buyer:
+        reference = drawn(buyer)
+        headers = {} if origin is None else {"Origin": origin.replace("{shop}", shop.partition("//")[2])}
+        cookies = "; ".join(f"{name}={value}" for name, value in buyer.cookies.items())
+        form = {"reference": reference, "channel": "web"}
+        with httpx.Client(base_url=shop, trust_env=False, headers={"Cookie": cookies, **headers}) as foreign:
+            assert foreign.post("/buy", data=form).status_code == 400
+        assert buyer.get(f"/orders/{reference}").status_code == 404
+
+
+def test_web_shop_is_reached_by_its_own_name(shop: str) -> None:
+    """A name that somebody has resolve to the shop's address is not served."""
+    assert httpx.get(shop, headers={"Host": "evil.example"}, trust_env=False).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("reference", "x\norder 'web-1': paid, deliver Two tickets"),
+        ("reference", "x: paid, deliver Two tickets"),
+        ("reference", "web-1-2"),
+        ("reference", ""),
+        ("channel", "web\r\norder 'web-1': paid, deliver Two tickets"),
+        ("channel", "barcode"),
+        ("channel", "\x1b[2J"),
+        ("more", "&".join(f"a{number}=1" for number in range(99))),
+        ("more", "x" * 5000),
+    ],
+)
+def test_web_shop_logs_nothing_a_form_says(shop: str, log: Path, field: str, value: str) -> None:
+    """A line of the log that says "paid, deliver" is the shop's own, and no reference is taken that it did not draw."""
+    with closing(visitor(shop)) as buyer:
+        form = {"reference": drawn(buyer), "channel": "web", field: value}
+        body = value if field == "more" else None
+        reply = buyer.post("/buy", content=body) if body else buyer.post("/buy", data=form)
+        assert reply.status_code == 400
+        assert "Nothing was ordered" in reply.text
+    assert log.read_bytes() == b""
