@@ -151,7 +151,7 @@ class ReferenceConflict(RequestError):
 
 
 class RefundTooLarge(RequestError):
-    """The refunds of a payment would exceed what was paid. Nothing was sent."""
+    """More than what is left of any one charge of the payment. Nothing was sent."""
 
 
 class TooMany(RequestError):

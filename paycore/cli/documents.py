@@ -105,5 +105,6 @@ def _refund(refund: Refund) -> Document:
         "status": refund.status,
         "number": refund.number,
         "provider_id": refund.provider_id,
+        "charge_id": refund.charge_id,
         "failure": _failure(refund.failure),
     }

@@ -22,7 +22,7 @@ CHARGES_MAX = 20
 """Charges of one payment that are kept."""
 
 REFUNDS_MAX = 100
-"""Refunds of one payment; beyond that only one of all that is left."""
+"""Refunds of one payment; beyond that only such as take all that is left of a charge."""
 
 OPERATIONS_MAX = 200
 """Operations of one kind (orders, refunds, closings) of one payment."""
@@ -60,11 +60,11 @@ def check_operations(payment: Payment, kind: OperationKind) -> None:
         )
 
 
-def check_refunds(payment: Payment, asked_minor: int) -> None:
-    """`TooMany` when the payment has as many refunds as it may have, and this one leaves something over."""
-    if len(payment.refunds) >= REFUNDS_MAX and asked_minor < payment.refundable_minor:
+def check_refunds(payment: Payment, asked_minor: int, left_minor: int) -> None:
+    """`TooMany` when the payment has as many refunds as it may have, and this one leaves some of its charge over."""
+    if len(payment.refunds) >= REFUNDS_MAX and asked_minor < left_minor:
         raise TooMany(
-            f"the payment has {len(payment.refunds)} refunds; beyond {REFUNDS_MAX} only all that is left can be"
-            " refunded, in one",
+            f"the payment has {len(payment.refunds)} refunds; beyond {REFUNDS_MAX} only all that is left of a charge"
+            " can be refunded, in one",
             payment_id=payment.id,
         )

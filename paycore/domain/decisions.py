@@ -18,6 +18,7 @@ from paycore.domain.events import Change, OperationBegun, OperationEnded, Operat
 from paycore.domain.lifecycle import is_needless, numbered, refund_operation
 from paycore.domain.money import Money
 from paycore.domain.payment import (
+    Charge,
     Failure,
     Operation,
     OperationKind,
@@ -138,7 +139,7 @@ def begin_refund(
     deadline: timedelta,
 ) -> list[Change]:
     """
-    A refund of `amount` (None: all that is left), or nothing when this reference already has one running.
+    A refund of `amount` (None: all that is left of one charge), or nothing when this reference has one running.
 
     Raises `WrongState`, `NotSupported`, `RefundTooLarge`, `TooMany`, `ReferenceConflict`, or `InvalidMoney` for
     another currency; nothing was sent then.
@@ -147,9 +148,15 @@ def begin_refund(
     if known is not None:
         _same_refund(payment, known, amount, reason)
         return _retry_refund(payment, known, numbering, now, deadline)
-    asked = amount or _all_that_is_left(payment)
-    _refundable(payment, asked, product)
-    check_refunds(payment, asked.minor)
+    _refundable(payment, amount, product)
+    charge = _charge_to_refund(payment, amount)
+    left_minor = payment.left_of(charge)
+    asked = amount or _money(payment, left_minor)
+    if product.refund == "full" and asked.minor != charge.amount_minor:
+        raise NotSupported(
+            f"{payment.method}/{payment.channel} can only be refunded whole", payment_id=payment.id
+        )
+    check_refunds(payment, asked.minor, left_minor)
     operation = replace(
         new_operation(OperationKind.REFUND, numbering, now, deadline), refund_reference=reference
     )
@@ -160,6 +167,7 @@ def begin_refund(
         number=numbering.number,
         created_at=now,
         reason=reason,
+        charge_id=charge.provider_id,
     )
     return [OperationBegun(operation=operation, refund=refund)]
 
@@ -187,32 +195,50 @@ def _retry_refund(
     return []
 
 
-def _all_that_is_left(payment: Payment) -> Money:
-    return Money.from_minor(
-        payment.refundable_minor, payment.amount.currency, exponent=payment.amount.exponent
-    )
+def _money(payment: Payment, minor: int) -> Money:
+    return Money.from_minor(minor, payment.amount.currency, exponent=payment.amount.exponent)
 
 
-def _refundable(payment: Payment, asked: Money, product: Product) -> None:
+def _refundable(payment: Payment, amount: Money | None, product: Product) -> None:
     if payment.status is not Status.PAID:
         raise WrongState(
             f"the payment is {payment.status}; only a paid one can be refunded", payment_id=payment.id
         )
     if product.refund == "none":
         raise NotSupported(f"{payment.method}/{payment.channel} can't be refunded", payment_id=payment.id)
-    if asked.currency != payment.amount.currency:
+    if amount is not None and amount.currency != payment.amount.currency:
         raise InvalidMoney(
-            f"a refund is in the payment's currency, {payment.amount.currency}, not in {asked.currency}"
+            f"a refund is in the payment's currency, {payment.amount.currency}, not in {amount.currency}"
         )
-    if asked.minor <= 0 or asked.minor > payment.refundable_minor:
-        left = _all_that_is_left(payment)
-        raise RefundTooLarge(
-            f"{asked} can't be refunded; {left} is left of {payment.amount}", payment_id=payment.id
-        )
-    if product.refund == "full" and asked.minor != payment.paid_minor:
-        raise NotSupported(
-            f"{payment.method}/{payment.channel} can only be refunded whole", payment_id=payment.id
-        )
+
+
+def _charge_to_refund(payment: Payment, amount: Money | None) -> Charge:
+    """
+    The charge a refund of `amount` (None: all that is left of it) goes back from; `RefundTooLarge` without one.
+
+    The first one with so much left, before it one of which no refund was refused yet: what a refusal shows may be
+    that its money was given back elsewhere, and a further refund then is for another charge.
+    """
+    least = 1 if amount is None else amount.minor
+    able = [charge for charge in payment.charges if least > 0 and payment.left_of(charge) >= least]
+    if not able:
+        raise RefundTooLarge(_too_large(payment, amount), payment_id=payment.id)
+    failed = [r.charge_id for r in payment.refunds if r.status is RefundStatus.FAILED]
+    return min(able, key=lambda charge: failed.count(charge.provider_id))
+
+
+def _too_large(payment: Payment, amount: Money | None) -> str:
+    """Why there is nothing to refund: what is left, and where it takes several refunds, of which charges."""
+    words = f"{amount or 'more'} can't be refunded; "
+    if len(payment.charges) == 1 or not payment.refundable_minor:
+        return f"{words}{_money(payment, payment.refundable_minor)} is left of {_money(payment, payment.paid_minor)}"
+    left = ", ".join(
+        f"{_money(payment, payment.left_of(charge))} of {charge.provider_id}" for charge in payment.charges
+    )
+    return (
+        f"{words}it was paid {len(payment.charges)} times, each refund goes back from one of the charges, and there is"
+        f" left: {left}; make a refund of each, with a reference of its own"
+    )
 
 
 def begin_close(

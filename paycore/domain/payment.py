@@ -262,7 +262,9 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
     Money asked back, keyed by the caller's own `reference` within the payment's account.
 
-    `status` follows from its operation and what the provider said; `failure` when it was refused.
+    `status` follows from its operation and what the provider said; `failure` when it was refused. `charge_id` is
+    the provider's id of the charge it goes back from, fixed when it is begun; None in older histories, which
+    gave back from the first one.
     """
 
     reference: str
@@ -273,6 +275,7 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str | None = None
     provider_id: str | None = None
     failure: Failure | None = None
+    charge_id: str | None = None
 
     @property
     def is_open(self) -> bool:
@@ -400,9 +403,25 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def refundable_minor(self) -> int:
-        """What can still be asked back: paid, less every refund that is not definitely refused."""
+        """
+        What can still be asked back: paid, less every refund that is not definitely refused.
+
+        Each refund goes back from one charge, so that of a payment that was paid twice it takes two.
+        """
         asked = sum(r.amount.minor for r in self.refunds if r.status is not RefundStatus.FAILED)
         return max(0, self.paid_minor - max(asked, self.refunded_seen_minor))
+
+    def charge_of(self, refund: Refund) -> Charge:
+        """The charge this refund goes back from."""
+        own = (charge for charge in self.charges if charge.provider_id == refund.charge_id)
+        return next(own, self.charges[0])
+
+    def left_of(self, charge: Charge) -> int:
+        """What can still be asked back from this charge, in minor units."""
+        refunds = (refund for refund in self.refunds if refund.status is not RefundStatus.FAILED)
+        own = (refund for refund in refunds if self.charge_of(refund).provider_id == charge.provider_id)
+        asked = sum(refund.amount.minor for refund in own)
+        return max(0, min(charge.amount_minor - asked, self.refundable_minor))
 
     @property
     def uncertain(self) -> bool:

@@ -170,6 +170,9 @@ class Client:
         """
         Give back `amount` (None: all that is left), once per `reference`; `payment.refunds` tells how it went.
 
+        A refund goes back from one charge. Of a payment that was paid twice each takes a refund, with a reference
+        of its own; None then gives back all that is left of one of them.
+
         Raises `InvalidField`, `WrongState`, `RefundTooLarge`, `TooMany`, `NotSupported`, `ReferenceConflict`
         (nothing was sent), and `NotSent`, `AccountRefused` (nothing moved; call again with the same reference).
         """

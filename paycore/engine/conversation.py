@@ -134,11 +134,11 @@ def _refund_ref(payment: Payment, operation: Operation, amount: Money, asked_at:
 
 
 def refund_order(payment: Payment, operation: Operation, now: datetime) -> RefundOrder:
-    """The refund this operation makes, as its provider is given it: of the order that took the money."""
+    """The refund this operation makes, as its provider is given it: of the charge it goes back from."""
     refund = payment.refund(operation.refund_reference or "")
     if refund is None:
         raise LookupError(f"operation {operation.id} has no refund")
-    charge = payment.charges[0]
+    charge = payment.charge_of(refund)
     order = next(op for op in payment.operations if op.number == charge.number)
     paid = structs.replace(order_ref(payment, order, now), provider_id=charge.provider_id)
     return RefundOrder(

@@ -6,7 +6,7 @@ a `Request` into a `Response` and counts every charge. Amounts travel as minor u
 
     POST /orders   {number, reference, minor, currency, channel}  ->  {id, status, url}
     POST /query    {numbers}                                      ->  {records: [{number, id, status, minor, ...}]}
-    POST /refunds  {number, order, minor, reason}                 ->  {id, status}
+    POST /refunds  {number, order, charge, minor, reason}         ->  {id, status}
     POST /close    {number}                                       ->  {id, status}
 """
 
@@ -180,6 +180,7 @@ class ToyProvider:
         fields = {
             "number": refund.number,
             "order": refund.order.number,
+            "charge": refund.order.provider_id,
             "minor": refund.amount.minor,
             "reason": refund.reason,
         }
@@ -377,7 +378,7 @@ class ToyGateway:
         known = self._newest(fields["number"])
         if known is not None:
             return {"error": "duplicate"} if self.duplicates == "refuse" else known.record()
-        paid = next((o for o in self.orders if o.number == fields["order"] and o.status == "paid"), None)
+        paid = next((o for o in self.orders if o.id == fields["charge"] and o.status == "paid"), None)
         if paid is None or paid.refunded + fields["minor"] > paid.minor:
             return {"error": "too_much"}
         paid.refunded += fields["minor"]

@@ -20,7 +20,7 @@ FIELDS = """
     refunds
 """.split()
 
-REFUND_FIELDS = "reference amount amount_minor status number provider_id failure".split()
+REFUND_FIELDS = "reference amount amount_minor status number provider_id charge_id failure".split()
 
 
 def test_json_payment_has_the_stable_names(cli: Cli, shop: SandboxServer) -> None:
@@ -64,6 +64,7 @@ def test_json_refund_and_failure(cli: Cli, shop: SandboxServer) -> None:
     (refund,) = ran.json["refunds"]
     assert list(refund) == REFUND_FIELDS
     assert (refund["reference"], refund["amount"], refund["amount_minor"]) == ("back-1", "20.00", 2000)
+    assert refund["charge_id"] == ran.json["provider_id"]
     declined = cli.create("order-2")
     shop.gateway.controls.decline(declined["order_number"])
     failure = cli("query", declined["id"], "--json").json["failure"]

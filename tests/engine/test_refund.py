@@ -15,6 +15,7 @@ from paycore.errors import (
     RefundTooLarge,
     WrongState,
 )
+from paycore.testing.toy import ToyOrder
 from tests.engine.conftest import OpenTill
 from tests.engine.tills import Till
 from tests.support.toy_http import ToyServer
@@ -224,3 +225,23 @@ def test_refunds_at_once_never_exceed_what_was_paid(open_till: OpenTill, gateway
         thread.join()
     assert len(refused) == 2
     assert tills[0].get(paid.id).refunded_minor == 8000 == gateway.gateway.orders[0].refunded
+
+
+def test_refunds_of_a_payment_paid_twice_give_back_both_charges(till: Till, gateway: ToyServer) -> None:
+    """Each takes one refund with a reference of its own; one for both together is refused and spends nothing."""
+    payment = till.create()
+    gateway.pay(payment.order_number)
+    first = gateway.gateway.orders[0]
+    again = gateway.gateway._add(ToyOrder(first.number, "payment", first.minor, first.currency))
+    again.status = "paid"
+    payment = till.query(payment)
+    assert (payment.review_reasons, payment.paid_minor) == (("paid_twice",), 17600)
+    with pytest.raises(RefundTooLarge, match=r"88\.00 HKD of T000001, 88\.00 HKD of T000002"):
+        till.refund(payment, "one", amount=Money("176.00", "HKD"))
+    payment = till.refund(payment, "one")
+    assert (payment.refunded_minor, payment.refundable_minor) == (8800, 8800)
+    payment = till.refund(payment, "two")
+    assert [refund.status for refund in payment.refunds] == [RefundStatus.SUCCEEDED] * 2
+    assert (payment.refunded_minor, payment.refundable_minor) == (17600, 0)
+    assert (first.refunded, again.refunded) == (8800, 8800)
+    assert "refunded_too_much" not in payment.review_reasons

@@ -53,9 +53,13 @@ def _status_moves_up(before: Payment | None, payment: Payment, _gateway: SimGate
 
 
 def _refunds_fit(_before: Payment | None, payment: Payment, _gateway: SimGateway) -> Broken:
-    asked = sum(r.amount.minor for r in payment.refunds if r.status is not RefundStatus.FAILED)
-    if asked > payment.paid_minor:
-        yield "never refunded more than paid", f"{asked} is asked back of {payment.paid_minor}"
+    going_back = [refund for refund in payment.refunds if refund.status is not RefundStatus.FAILED]
+    for charge in payment.charges:
+        own = (refund for refund in going_back if payment.charge_of(refund) == charge)
+        asked = sum(refund.amount.minor for refund in own)
+        if asked > charge.amount_minor:
+            words = f"{asked} is asked back of {charge.amount_minor} that {charge.provider_id} took"
+            yield "never refunded more than paid", words
 
 
 def _numbers_are_new(_before: Payment | None, payment: Payment, _gateway: SimGateway) -> Broken:

@@ -199,14 +199,15 @@ def refund_cap_outside_transaction() -> Patch:
         payment = yield InLedger(lambda ledger: ledger.get(payment_id))
         known = payment.refund(reference)
         if known is None:
-            asked = amount or decisions._all_that_is_left(payment)
-            check(payment, asked, product_of(self._accounts.get(), payment))
+            decisions._refundable(payment, amount, product_of(self._accounts.get(), payment))
+            check(payment, amount)
         return (yield from original(self, payment_id, reference=reference, amount=amount, reason=reason))
 
-    original, check = Commands.refund, decisions._refundable
+    original, check = Commands.refund, decisions._charge_to_refund
     stack = ExitStack()
     stack.enter_context(mock.patch.object(Commands, "refund", refund))
-    stack.enter_context(mock.patch.object(decisions, "_refundable", return_value=None))
+    first = mock.patch.object(decisions, "_charge_to_refund", lambda payment, _amount: payment.charges[0])
+    stack.enter_context(first)
     return stack
 
 
