@@ -109,12 +109,12 @@ def test_notification_with_many_observations_is_kept_once(ledger: SqlLedger) -> 
     """A notification is kept and merged in one transaction, and bounded like an answer."""
     payment = pending_payment(ledger, "order-1")
     arrived = notice(b"many", ledger.now())
-    (committed,) = ledger.record_notification(
-        "hk", arrived, _charges(payment, 300), is_evidence=True
-    ).result()
+    (committed,) = (
+        ledger.record_notification("hk", arrived, _charges(payment, 300), is_evidence=True).result().payments
+    )
     assert len(committed.payment.charges) == CHARGES_MAX
-    (again,) = ledger.record_notification("hk", arrived, _charges(payment, 300), is_evidence=True).result()
-    assert not again.changed
+    again = ledger.record_notification("hk", arrived, _charges(payment, 300), is_evidence=True).result()
+    assert again.is_repeat
 
 
 def test_refunds_beyond_the_bound_are_refused_and_what_is_left_goes_back_in_one(ledger: SqlLedger) -> None:
