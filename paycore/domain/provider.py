@@ -23,6 +23,8 @@ from paycore.domain.payment import (
     Observation,
     PaymentObservation,
     RefundObservation,
+    RefundStatus,
+    Status,
 )
 from paycore.domain.wire import Flow, Notification, Reply
 
@@ -267,11 +269,37 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """
     The answer to a query: what was found, and which numbers the provider says it does not know.
 
-    A number in neither was not answered. Observations of numbers nobody asked about are ignored.
+    A number in neither was not answered. Observations of numbers nobody asked about are ignored. `undecided`
+    are numbers of which not everything is known: a record that can't be read, a code nobody lists, a page that was
+    not fetched.
+
+    `failed` and `closed` are promises that no money was taken, and a refund's `failed` that none went back. The
+    core takes them, and absence, only where the whole answer agrees (`agreed`): one number may have several
+    observations, and one that can still be paid, or was, speaks against the others.
     """
 
     observations: tuple[Observation, ...] = ()
     absent: frozenset[str] = frozenset()
+    undecided: frozenset[str] = frozenset()
+
+    def agreed(self) -> Found:
+        """The answer without promises of numbers that are undecided, or of which it says something else as well."""
+        open_or_taken = {seen.number for seen in self.observations if not _is_promise(seen)}
+        doubted = self.undecided | open_or_taken
+        told = {seen.number for seen in self.observations}
+        return Found(
+            observations=tuple(
+                seen for seen in self.observations if not (_is_promise(seen) and seen.number in doubted)
+            ),
+            absent=self.absent - self.undecided - told,
+            undecided=self.undecided,
+        )
+
+
+def _is_promise(seen: Observation) -> bool:
+    """Whether it says that no money moved, and that none will: what is signed wrong says nothing."""
+    is_unmoved = seen.status in (Status.FAILED, Status.CLOSED, RefundStatus.FAILED)
+    return is_unmoved and not seen.is_signed_wrong
 
 
 class Mention(msgspec.Struct, frozen=True, kw_only=True, tag="mention"):

@@ -27,6 +27,7 @@ from paycore.domain.payment import (
 )
 from paycore.domain.provider import Created, Rejected, Secret, Unknown
 from paycore.engine.accounts import Account
+from paycore.engine.answers import counted
 from paycore.engine.contract import reading
 from paycore.engine.conversation import converse, order_ref, refund_order
 from paycore.engine.effects import InLedger, Program, UntilChanged
@@ -125,9 +126,10 @@ class Attempts:
             flow = reading(
                 account, lambda: self._flow(account, payment, operation, auth_code), told, auth_code=auth_code
             )
-            outcome = yield from converse(
+            answer = yield from converse(
                 account, flow, self._deadline(operation, deadline), auth_code=auth_code
             )
+            outcome = counted(operation, answer)
         except PaycoreError as error:
             # Nothing was sent, or no answer came: the error knows which.
             outcome = None if error.money_moved == "no" else Unknown(problem=error.message)
@@ -208,7 +210,7 @@ def _to_raise(account: Account, operation: Operation, outcome: object) -> Paycor
         case Rejected(failure=failure, is_duplicate=False) if failure.who_acts == "operator":
             return refused(account, failure)
         case Unknown(observation=observation, problem=problem) if observation is not None:
-            if operation.kind is OperationKind.CREATE:
+            if operation.kind is OperationKind.CREATE and not observation.is_signed_wrong:
                 return IncompleteReply(f"account {account.name}: {problem}")
     return None
 

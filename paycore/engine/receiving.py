@@ -18,6 +18,7 @@ from msgspec import structs
 from paycore.domain.provider import Notice
 from paycore.domain.wire import NOTIFICATION_MAX, Notification, Reply
 from paycore.engine.accounts import Account, Accounts
+from paycore.engine.answers import counted_notices
 from paycore.engine.attempts import Attempts
 from paycore.engine.contract import ask, read_told
 from paycore.engine.effects import InLedger, Program
@@ -120,10 +121,8 @@ def _named(account: Account, notification: Notification) -> Notification:
 
 def _verified(account: Account, notification: Notification) -> tuple[Notice, ...]:
     named = _named(account, notification)
-    return read_told(
-        account,
-        ask(account, "verify", lambda: account.provider.verify(named), may_raise=(NotificationError,)),
-    )
+    told = ask(account, "verify", lambda: account.provider.verify(named), may_raise=(NotificationError,))
+    return counted_notices(read_told(account, told))
 
 
 def _verified_too(neighbour: Account, notification: Notification) -> tuple[Notice, ...] | None:

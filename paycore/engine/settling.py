@@ -13,6 +13,7 @@ from paycore.domain.events import Change, Source
 from paycore.domain.payment import OperationKind, OperationState, Payment
 from paycore.domain.provider import Done, Found, OrderRef, Product, QueryReply, Rejected, Secret, Unknown
 from paycore.engine.accounts import Account
+from paycore.engine.answers import counted_found
 from paycore.engine.attempts import Attempts, refused
 from paycore.engine.contract import reading
 from paycore.engine.conversation import converse, refs_to_ask
@@ -102,6 +103,7 @@ class Settling:
             noted.append((yield from self._note(account, known, found, asked)))
             if source is Source.QUERY:
                 _warn_of_forgotten(account, known, found)
+                _warn_of_undecided(account, known, found)
         return tuple(noted)
 
     def _observe(self, account: Account, found: Found, source: Source) -> Program[dict[str, Payment]]:
@@ -133,7 +135,7 @@ class Settling:
         outcome: QueryReply = yield from converse(account, flow)
         match outcome:
             case Done(found):
-                return found
+                return counted_found(refs, found)
             case Rejected(failure=failure):
                 raise refused(account, failure)
             case Unknown(problem=problem):
@@ -258,6 +260,19 @@ def _warn_of_forgotten(account: Account, payment: Payment, found: Found) -> None
             _log.warning(
                 "payment %s: account %s does not know the number %s any more; check its mode and base_url, and"
                 " the provider's own records",
+                payment.id,
+                account.name,
+                operation.number,
+            )
+
+
+def _warn_of_undecided(account: Account, payment: Payment, found: Found) -> None:
+    """What can't be read or decided is why a payment stays as it is: whoever asked hears of it."""
+    for operation in payment.operations:
+        if operation.kind is not OperationKind.CLOSE and operation.number in found.undecided:
+            _log.warning(
+                "payment %s: not everything that account %s tells of the number %s can be read or is decided, so it"
+                " is not taken for failed or closed; look it up in the provider's own records",
                 payment.id,
                 account.name,
                 operation.number,

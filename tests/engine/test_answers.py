@@ -1,0 +1,300 @@
+"""What a provider declared and was asked about is enforced: an answer to something else is no answer."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import pytest
+
+from paycore import Money, Payment, RefundStatus, ReviewReason, Status
+from paycore.domain.events import OperationEnded
+from paycore.domain.payment import Observation, OperationState, PaymentObservation, RefundObservation
+from paycore.domain.provider import Created, Done, Found, Mention, Unknown
+from paycore.domain.wire import Flow
+from paycore.engine.answers import counted_notices
+from paycore.engine.requests import CreateRequest
+from paycore.errors import IncompleteReply, MaybeSent
+from paycore.testing.toy import ToyProvider
+from tests.engine.by_hand import Bench
+
+Told = Callable[[Any], Any]
+
+
+def paid(bench: Bench) -> Payment:
+    """`order-1`, paid."""
+    payment = bench.run(bench.create())
+    bench.gateway.pay(payment.order_number)
+    return bench.run(bench.commands.query(payment.id))
+
+
+def refund(bench: Bench, payment: Payment) -> Payment:
+    """`order-1`, some of it given back."""
+    amount = Money("20.00", "HKD")
+    return bench.run(bench.commands.refund(payment.id, reference="back", amount=amount, reason=None))
+
+
+def let_say(bench: Bench, monkeypatch: pytest.MonkeyPatch, operation: str, told: Told) -> None:
+    """From now on the provider says of this operation what `told` makes of its honest outcome."""
+    honest = getattr(ToyProvider, operation)
+
+    def flow(provider: ToyProvider, order: Any) -> Flow[Any]:
+        return told((yield from honest(provider, order)))
+
+    monkeypatch.setattr(ToyProvider, operation, flow)
+
+
+def reply(bench: Bench) -> OperationEnded:
+    """How the last attempt ended, before anybody asked about it."""
+    changes = [event.change for event in bench.ledger.events(bench.payment().id).result()]
+    return [change for change in changes if isinstance(change, OperationEnded)][-1]
+
+
+def of_another(outcome: Any) -> Any:
+    """The same, of another number: its link, its id and all."""
+    if isinstance(outcome.value, Created):
+        seen = msgspec.structs.replace(outcome.value.observation, number="ANOTHER")
+        return Done(msgspec.structs.replace(outcome.value, observation=seen))
+    return Done(msgspec.structs.replace(outcome.value, number="ANOTHER"))
+
+
+def unknown_of_another(outcome: Any) -> Unknown:
+    """What it told all the same is of another number."""
+    observation = of_another(outcome).value
+    seen = observation.observation if isinstance(observation, Created) else observation
+    return Unknown(problem="no link", observation=seen)
+
+
+@pytest.mark.parametrize("told", [of_another, unknown_of_another])
+def test_create_answered_of_another_number_is_unknown(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, told: Told
+) -> None:
+    """Another order's link is not shown, and its answer is not this order's; asking settles it."""
+    let_say(bench, monkeypatch, "create", told)
+    payment = bench.run(bench.create())
+    assert (payment.status, payment.action, payment.provider_id) == (Status.UNKNOWN, None, None)
+    assert payment.creation.state is OperationState.UNKNOWN
+
+
+@pytest.mark.parametrize("told", [of_another, unknown_of_another])
+def test_refund_answered_of_another_number_is_unknown(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, told: Told
+) -> None:
+    """Another refund's success is not this one's; asking settles it."""
+    payment = paid(bench)
+    let_say(bench, monkeypatch, "refund", told)
+    payment = refund(bench, payment)
+    assert (reply(bench).state, reply(bench).observation) == (OperationState.UNKNOWN, None)
+    settled = bench.run(bench.commands.query(payment.id))
+    assert [refund.status for refund in settled.refunds] == [RefundStatus.SUCCEEDED]
+
+
+def of_its_order(outcome: Any) -> Unknown:
+    """A payment's observation where a refund's belongs."""
+    return Unknown(
+        problem="no id", observation=PaymentObservation(number=outcome.value.number, status=Status.PENDING)
+    )
+
+
+def test_refund_answered_with_a_payment_is_unknown(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A payment's state says nothing of a refund."""
+    payment = paid(bench)
+    let_say(bench, monkeypatch, "refund", of_its_order)
+    payment = refund(bench, payment)
+    assert (reply(bench).state, reply(bench).observation) == (OperationState.UNKNOWN, None)
+    assert not payment.review
+
+
+def test_close_answered_of_another_number_is_unknown(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another order that is closed does not close this one."""
+    payment = bench.run(bench.create())
+    let_say(bench, monkeypatch, "close", of_another)
+    let_say(bench, monkeypatch, "query", lambda _: Unknown(problem="nothing"))
+    with suppress(MaybeSent):
+        bench.run(bench.commands.close(payment.id))
+    assert (bench.payment().status, reply(bench).state) == (Status.PENDING, OperationState.UNKNOWN)
+
+
+def test_query_of_numbers_nobody_asked_about_is_ignored(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a query says beside what it was asked about moves no other payment."""
+    payment = bench.run(bench.create())
+    request = CreateRequest(reference="order-2", amount=payment.amount, method="toy", channel="web")
+    other = bench.run(bench.commands.create(request))
+
+    def as_other(outcome: Any) -> Done[Found]:
+        seen = PaymentObservation(number=other.order_number, status=Status.PAID, provider_id="T9")
+        return Done(Found(observations=(*outcome.value.observations, seen), absent=frozenset({"N"})))
+
+    let_say(bench, monkeypatch, "query", as_other)
+    bench.run(bench.commands.query(payment.id))
+    assert bench.ledger.get(other.id).result() == other
+
+
+def without_action(outcome: Any) -> Any:
+    """Accepted, and no link."""
+    return Done(msgspec.structs.replace(outcome.value, action=None))
+
+
+def test_accepted_without_the_action_it_needs_is_not_simply_accepted(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The order is there and its payer is stuck: the caller hears of it, and recovery makes an order with a link."""
+    honest = ToyProvider.create
+    let_say(bench, monkeypatch, "create", without_action)
+    with pytest.raises(IncompleteReply):
+        bench.run(bench.create())
+    payment = bench.payment()
+    assert (payment.creation.state, payment.creation.observed) == (OperationState.UNKNOWN, (Status.PENDING,))
+    monkeypatch.setattr(ToyProvider, "create", honest)
+    bench.pass_time(60)
+    again = bench.run(bench.create())
+    assert (again.status, again.action is not None) == (Status.PENDING, True)
+    assert sum(order.status == "pending" for order in bench.gateway.orders) == 1
+
+
+def test_paid_at_once_needs_no_action(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A product that needs an action, and an order that is paid by the time it is answered."""
+
+    def paid_already(outcome: Any) -> Any:
+        seen = msgspec.structs.replace(outcome.value.observation, status=Status.PAID)
+        return Done(Created(observation=seen))
+
+    let_say(bench, monkeypatch, "create", paid_already)
+    assert bench.run(bench.create()).status is Status.PAID
+
+
+def signed_wrong(outcome: Any) -> Any:
+    """The same, with a signature that does not hold."""
+    if not isinstance(outcome, Done):
+        return outcome
+    if isinstance(outcome.value, Created):
+        seen = msgspec.structs.replace(outcome.value.observation, is_signed_wrong=True)
+        return Done(msgspec.structs.replace(outcome.value, observation=seen))
+    if isinstance(outcome.value, Found):
+        seen_all = outcome.value.observations
+        return Done(
+            Found(
+                observations=tuple(msgspec.structs.replace(seen, is_signed_wrong=True) for seen in seen_all)
+            )
+        )
+    return Done(msgspec.structs.replace(outcome.value, is_signed_wrong=True))
+
+
+def test_reply_that_is_signed_wrong_is_review_and_unknown(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the link nor the paid of it counts; a good answer settles it, and that a person must look stays."""
+    let_say(bench, monkeypatch, "create", signed_wrong)
+    payment = bench.run(bench.create("card"))
+    assert (payment.status, payment.review_reasons) == (Status.UNKNOWN, (ReviewReason.SIGNATURE_WRONG,))
+    settled = bench.run(bench.commands.query(payment.id))
+    assert (settled.status, settled.review_reasons) == (Status.PAID, (ReviewReason.SIGNATURE_WRONG,))
+
+
+def test_refund_close_and_query_that_are_signed_wrong_are_review(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same for every other answer."""
+    payment = bench.run(bench.create())
+    let_say(bench, monkeypatch, "close", signed_wrong)
+    let_say(bench, monkeypatch, "query", signed_wrong)
+    payment = bench.run(bench.commands.close(payment.id))
+    assert (reply(bench).state, payment.status, payment.review) == (
+        OperationState.UNKNOWN,
+        Status.PENDING,
+        True,
+    )
+    bench.gateway.orders[0].status = "paid"
+    assert bench.run(bench.commands.query(payment.id)).status is Status.PENDING
+    monkeypatch.undo()
+    assert bench.run(bench.commands.query(payment.id)).status is Status.PAID
+    let_say(bench, monkeypatch, "refund", signed_wrong)
+    let_say(bench, monkeypatch, "query", signed_wrong)
+    payment = refund(bench, payment)
+    assert (payment.refunds[0].status, payment.refundable_minor) == (RefundStatus.UNKNOWN, 6800)
+
+
+# --- promises ----------------------------------------------------------------------------------------
+
+
+def order_is(status: Status, number: str = "N", **fields: Any) -> PaymentObservation:
+    """An order, as a query tells it."""
+    return PaymentObservation(number=number, status=status, provider_id="S", **fields)
+
+
+def refund_is(status: RefundStatus) -> RefundObservation:
+    """A refund, as a query tells it."""
+    return RefundObservation(number="N", status=status)
+
+
+CLOSED, FAILED, PENDING, PAID = map(order_is, (Status.CLOSED, Status.FAILED, Status.PENDING, Status.PAID))
+NOT_BACK, ON_ITS_WAY, BACK = map(
+    refund_is, (RefundStatus.FAILED, RefundStatus.PENDING, RefundStatus.SUCCEEDED)
+)
+DOUBTED = order_is(Status.PAID, is_signed_wrong=True)
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ((FAILED,), (FAILED,)),
+        ((CLOSED, FAILED), (CLOSED, FAILED)),
+        ((CLOSED, PENDING), (PENDING,)),
+        ((FAILED, PAID), (PAID,)),
+        ((FAILED, order_is(Status.PENDING, "OTHER")), (FAILED, order_is(Status.PENDING, "OTHER"))),
+        ((CLOSED, DOUBTED), (DOUBTED,)),
+        ((NOT_BACK, ON_ITS_WAY), (ON_ITS_WAY,)),
+        ((NOT_BACK, BACK), (BACK,)),
+        ((NOT_BACK,), (NOT_BACK,)),
+    ],
+)
+def test_promise_counts_only_where_the_whole_answer_agrees(
+    told: tuple[Observation, ...], kept: tuple[Observation, ...]
+) -> None:
+    """Failed and closed say that no money moved: not beside a record that can still be paid, or was."""
+    assert Found(observations=told).agreed().observations == kept
+
+
+def test_undecided_number_is_neither_failed_nor_closed_nor_absent() -> None:
+    """Paid and pending are no promises, and are taken."""
+    undecided = frozenset({"N"})
+    found = Found(observations=(CLOSED, FAILED, PAID, PENDING), absent=undecided, undecided=undecided)
+    assert found.agreed() == Found(observations=(PAID, PENDING), undecided=undecided)
+
+
+def test_number_that_is_told_of_is_not_absent() -> None:
+    """An answer that does both proves nothing."""
+    assert Found(observations=(PENDING,), absent=frozenset({"N"})).agreed().absent == frozenset()
+
+
+def test_query_with_an_undecided_number_leaves_the_payment_open(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The core takes no promise of it, whatever a plugin says beside; whoever asked hears why."""
+    payment = bench.run(bench.create())
+    bench.gateway.orders[0].status = "closed"
+
+    def undecided(outcome: Any) -> Done[Found]:
+        return Done(msgspec.structs.replace(outcome.value, undecided=frozenset({payment.order_number})))
+
+    let_say(bench, monkeypatch, "query", undecided)
+    assert bench.run(bench.commands.query(payment.id)).status is Status.PENDING
+    assert f"the number {payment.order_number} can be read" in caplog.text
+    monkeypatch.undo()
+    assert bench.run(bench.commands.query(payment.id)).status is Status.CLOSED
+
+
+def test_notification_that_contradicts_its_promise_only_mentions_the_number() -> None:
+    """A body that tells of one order twice is held to the same, and the order is asked about."""
+    other = order_is(Status.CLOSED, "OTHER")
+    assert counted_notices([CLOSED, other]) == (CLOSED, other)
+    assert counted_notices([CLOSED, other, PAID]) == (Mention(number="N"), other, PAID)
+    assert counted_notices([Mention(number="N"), CLOSED]) == (Mention(number="N"), CLOSED)
+
+
+def test_refusal_speaks_of_no_number(bench: Bench) -> None:
+    """A refusal is an answer to the request, and stays one."""
+    bench.gateway.reject = "risk"
+    assert bench.run(bench.create()).status is Status.FAILED
