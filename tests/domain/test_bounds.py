@@ -52,6 +52,18 @@ def test_facts_up_to_the_bound_are_all_kept_and_need_no_review() -> None:
     )
 
 
+def test_bounds_are_these() -> None:
+    """Far above what a payment has in use, and no more than one may be told or asked in all."""
+    assert (FACTS_MAX, CHARGES_MAX, REFUNDS_MAX, OPERATIONS_MAX) == (1000, 20, 100, 200)
+
+
+def test_what_is_known_told_again_at_the_bound_changes_nothing() -> None:
+    """A poll that brings the same answer for ever is no reason for review."""
+    history = full()
+    assert told(history, history.order_is(Status.PENDING, provider_id="S0007")) == []
+    assert history.payment.review_reasons == ()
+
+
 def test_facts_beyond_the_bound_are_one_event_and_review() -> None:
     """The first fact too many is recorded and needs review; a thousand more of the kind change nothing."""
     history = full()
@@ -106,6 +118,9 @@ def test_charges_are_bounded_and_the_payment_is_still_refundable() -> None:
     recorded = told(history, *(history.order_is(Status.PAID, provider_id=f"C{n:04}") for n in range(3000)))
     assert (len(history.payment.charges), len(recorded)) == (CHARGES_MAX, CHARGES_MAX + 1)
     assert history.payment.review_reasons == (ReviewReason.PAID_TWICE, ReviewReason.TOO_MANY_FACTS)
+    (pending,) = told(history, history.order_is(Status.PENDING, provider_id="D"))
+    assert isinstance(pending, Observed)
+    assert not pending.is_beyond, "no charge, so none too many"
     (known,) = told(history, history.order_is(Status.PAID, provider_id="C0003", refunded_minor=5))
     assert isinstance(known, Observed)
     assert not known.is_beyond
@@ -174,8 +189,9 @@ def test_refunds_are_bounded_but_for_one_of_all_that_is_left() -> None:
     history = History().accepted().sees(Status.PAID)
     for n in range(REFUNDS_MAX):
         history.refunding(10, f"back-{n}", f"R{n}")
-    with pytest.raises(TooMany, match="all that is left"):
+    with pytest.raises(TooMany, match="all that is left") as raised:
         _refund(history, "one more", 10)
+    assert raised.value.payment_id == "P1"
     assert _refund(history, f"back-{REFUNDS_MAX - 1}", 10) == []
     assert len(_refund(history, "the rest", None)) == 1
 
@@ -201,8 +217,9 @@ def test_attempts_at_one_refund_are_bounded() -> None:
     history.change(begun).ended(OperationState.REJECTED, "back", failure=BAD_KEY)
     assert _refund(history, "back", 10)
     _attempts(history, begun, OperationState.REJECTED, BAD_KEY)
-    with pytest.raises(TooMany, match="refund"):
+    with pytest.raises(TooMany, match="refund") as raised:
         _refund(history, "back", 10)
+    assert raised.value.payment_id == "P1"
 
 
 def test_closings_and_new_numbers_are_bounded() -> None:

@@ -2,7 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from paycore import Money
@@ -48,6 +50,14 @@ def test_subclass_of_datetime_is_written_as_the_moment_it_is(zone: object) -> No
     assert read.occurred_at == stopped
 
 
+def test_subclass_of_datetime_in_an_hour_that_comes_twice_is_the_same_moment() -> None:
+    """When clocks are set back, `fold` says which of the two is meant."""
+    zone = ZoneInfo("Europe/Berlin")
+    for fold in (0, 1):
+        stopped = StoppedDatetime(2026, 10, 25, 2, 30, tzinfo=zone, fold=fold)
+        assert encode(stopped) == encode(datetime(2026, 10, 25, 2, 30, tzinfo=zone, fold=fold))
+
+
 def test_moment_is_read_as_a_plain_one_where_datetime_has_been_replaced() -> None:
     """What resolves `datetime` while the clock is stopped gets the stand-in for it: it reads all the same."""
     read = decode(encode(datetime(2026, 5, 5, tzinfo=UTC)), _Replaced)
@@ -80,6 +90,14 @@ def test_what_must_not_be_stored_is_refused(value: object) -> None:
     """A secret above all."""
     with pytest.raises(TypeError):
         encode(value)
+
+
+def test_what_can_not_be_read_says_why() -> None:
+    """In paycore's words for money; and a type that is never written is never read either."""
+    with pytest.raises(msgspec.ValidationError, match="minor units go from 0"):
+        decode(b'[-1, "HKD", 2]', Money)
+    with pytest.raises(msgspec.ValidationError, match="complex is never read back"):
+        decode(b"1", complex)
 
 
 def test_money_is_written_exactly() -> None:

@@ -43,7 +43,8 @@ CHAINED: dict[str, Any] = {
 
 
 def test_chain_hash_is_what_it_always_was() -> None:
-    """Ledgers in use are verified with it: the function never changes."""
+    """Ledgers in use are verified with it: neither the function nor what it begins with ever changes."""
+    assert bytes(32) == GENESIS
     assert chain_hash(**CHAINED).hex() == "26979a224035451339b3a12424ac8f49a14ba87e4eb2c61ed4588d472e8e5dfb"
 
 

@@ -99,14 +99,17 @@ def test_money_refusal_looks_at_a_bounded_piece_of_the_text() -> None:
 )
 def test_money_more_decimals_than_the_currency_has_is_refused(text: str, currency: str, allowed: str) -> None:
     """A finer amount than the currency has, even by zeros, is refused with the number it may have."""
-    with pytest.raises(InvalidMoney, match=allowed):
+    with pytest.raises(InvalidMoney, match=f"{currency} has {allowed}"):
         Money(text, currency)
 
 
-@pytest.mark.parametrize(("text", "currency"), [("10000000000000.00", "HKD"), ("1000000000000.000", "BHD")])
-def test_money_above_the_upper_bound_is_refused(text: str, currency: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "currency", "largest"),
+    [("10000000000000.00", "HKD", "9999999999999.99"), ("1000000000000.000", "BHD", "999999999999.999")],
+)
+def test_money_above_the_upper_bound_is_refused(text: str, currency: str, largest: str) -> None:
     """One minor unit above `MINOR_MAX` is refused with the largest amount there is."""
-    with pytest.raises(InvalidMoney, match="more than paycore can hold"):
+    with pytest.raises(InvalidMoney, match=rf"more than paycore can hold \({re.escape(largest)}\)"):
         Money(text, currency)
 
 
@@ -127,6 +130,21 @@ def test_money_unknown_currency_is_refused(currency: str) -> None:
     assert len(str(caught.value)) < 120
 
 
+@pytest.mark.parametrize(
+    ("amount", "currency", "shown"),
+    [
+        ("1", "ABCDEFGH", "'ABCDEFGH'"),
+        ("1", "ABCDEFGHI", "'ABCDEFGH…'"),
+        ("1" * 24, "HKD", repr("1" * 24)),
+        ("1" * 25, "HKD", repr("1" * 24 + "…")),
+    ],
+)
+def test_money_refusal_shows_what_was_given(amount: str, currency: str, shown: str) -> None:
+    """Whole as long as an amount or a code may be by far, and cut with a mark that it was."""
+    with pytest.raises(InvalidMoney, match=re.escape(shown)):
+        Money(amount, currency)
+
+
 def test_money_currency_of_another_type_is_refused() -> None:
     """A currency that is not text is a typed error, not a crash."""
     with pytest.raises(InvalidMoney, match="ISO 4217 code"):
@@ -143,8 +161,16 @@ def test_money_minor_units_out_of_bounds_are_refused(minor: int) -> None:
 @pytest.mark.parametrize("minor", [1.0, "1", True, None])
 def test_money_minor_units_of_another_type_are_refused(minor: Any) -> None:
     """Minor units are an integer and nothing that looks like one."""
-    with pytest.raises(InvalidMoney, match="integer"):
+    with pytest.raises(InvalidMoney, match=f"integer, not {type(minor).__name__}"):
         Money.from_minor(minor, "HKD")
+
+
+def test_money_bounds_themselves_are_taken() -> None:
+    """From none to `MINOR_MAX` minor units, with no to four decimals."""
+    assert Money.from_minor(MINOR_MAX, "HKD").minor == MINOR_MAX
+    assert Money.from_minor(0, "HKD").text == "0.00"
+    assert Money.from_minor(12345, "CLF", exponent=4).text == "1.2345"
+    assert Money.from_minor(12345, "JPY", exponent=0).text == "12345"
 
 
 @pytest.mark.parametrize("exponent", [-1, 5, 10**9, 2.0, True])
@@ -156,7 +182,9 @@ def test_money_exponent_out_of_bounds_is_refused(exponent: Any) -> None:
 
 def test_money_stored_exponent_is_kept() -> None:
     """An amount stored when its currency had another exponent still means what it meant."""
-    assert Money.from_minor(150, "JPY", exponent=2).text == "1.50"
+    stored = Money.from_minor(150, "JPY", exponent=2)
+    assert stored.text == "1.50"
+    assert pickle.loads(pickle.dumps(stored)).text == "1.50"
 
 
 @given(st.integers(0, MINOR_MAX), st.sampled_from(sorted(EXPONENTS)))
@@ -173,6 +201,7 @@ def test_money_is_a_value() -> None:
     money = Money("88.00", "HKD")
     assert money == Money("88", "HKD") != Money("88", "USD")
     assert hash(money) == hash(Money("88", "HKD"))
+    assert len({hash(Money.from_minor(minor, "HKD")) for minor in range(100)}) > 50, "a set of them is quick"
     assert (str(money), repr(money)) == ("88.00 HKD", "Money('88.00', 'HKD')")
     assert money != 8800
     with pytest.raises(AttributeError, match="immutable"):
@@ -185,6 +214,7 @@ def test_money_is_ordered_within_one_currency() -> None:
     assert less < more
     assert less <= more
     assert less <= Money("1", "HKD")
+    assert not less < Money("1", "HKD")
     assert more > less
     assert more >= less
     assert sorted([more, less]) == [less, more]

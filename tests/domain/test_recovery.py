@@ -64,6 +64,15 @@ def test_absent_scanned_code_order_needs_the_code_again() -> None:
     assert move(history, has_auth_code=True) == SendAgain(history.payment.creation)
 
 
+def test_unsent_successor_of_a_scanned_code_order_needs_the_code_too() -> None:
+    """The order before it is closed: with the code in hand the new one is sent, without it nobody can pay it."""
+    history = History(auth_code_hash="0" * 64, needs_action=False).accepted()
+    history.closing(OperationState.DONE, replaces=True).sees(Status.CLOSED)
+    history.renumbered("N2").ended(OperationState.INTENT, "create-N2")
+    assert move(history) == GiveUp(history.payment.creation)
+    assert move(history, has_auth_code=True) == SendAgain(history.payment.creation)
+
+
 def test_lost_link_is_fetched_by_the_same_number_where_that_gives_the_same_order() -> None:
     """Found, its link lost: the provider that answers a resend with its order is asked that way."""
     history = History().unknown().sees(Status.PENDING)

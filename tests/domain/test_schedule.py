@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from paycore import RefundStatus, Status
-from paycore.domain.payment import OperationState
+from paycore.domain.payment import Failure, OperationState
 from paycore.domain.schedule import (
     INTERVAL_MAX_S,
     INTERVAL_MIN_S,
@@ -37,6 +38,25 @@ def test_jitter_spreads_by_a_fifth_and_is_no_accident(seed: str, now: datetime) 
     """Between 0.8 and 1.2, the same for the same payment at the same time."""
     assert 0.8 <= jitter(seed, now) <= 1.2
     assert jitter(seed, now) == jitter(seed, now)
+
+
+def test_jitter_covers_its_range_evenly() -> None:
+    """From 0.8 to 1.2 and no further, both ends included, as many below 1 as above."""
+    factors = [jitter(f"P{number}", NOW) for number in range(20_000)]
+    assert (min(factors), max(factors)) == (0.8, 1.2)
+    assert 0.48 < sum(factor < 1 for factor in factors) / len(factors) < 0.52
+
+
+def test_looks_spread_over_payments_and_times() -> None:
+    """Payments made in one moment are not all asked about in one moment later on."""
+    history = History().accepted()
+    moments = [NOW + timedelta(seconds=number) for number in range(200)]
+    payments = [replace(history.payment, id=f"P{number}", updated_at=NOW) for number in range(200)]
+    in_a_moment = [(due - NOW).total_seconds() for each in payments if (due := due_at(each, NOW))]
+    assert len({*in_a_moment}) > 100
+    for moment in moments:
+        age_s = (moment - NOW).total_seconds()
+        assert 0.8 * interval_s(age_s) <= in_s(history, moment) <= 1.2 * interval_s(age_s)
 
 
 def test_under_way_is_looked_at_once_no_answer_can_come_any_more() -> None:
@@ -102,7 +122,7 @@ def test_closed_is_looked_at_a_few_times_late() -> None:
     while (due := due_at(history.payment, now)) is not None:
         checks.append(due - NOW)
         now = due
-    assert tuple(checks) == LATE_CHECKS
+    assert checks == [timedelta(hours=1), timedelta(hours=6), timedelta(hours=24)]
 
 
 def test_closed_order_is_looked_at_late_when_its_successor_was_paid() -> None:
@@ -112,6 +132,26 @@ def test_closed_order_is_looked_at_late_when_its_successor_was_paid() -> None:
     assert history.payment.status is Status.PAID
     assert due_at(history.payment, NOW) == NOW + LATE_CHECKS[0]
     assert due_at(history.sees(Status.PAID).payment, NOW) is None
+
+
+def replaced() -> History:
+    """N1 closed to make room for N2, which is on its way."""
+    history = History().accepted().closing(OperationState.DONE, replaces=True)
+    return history.sees(Status.CLOSED).renumbered("N2")
+
+
+def test_successor_refused_for_the_account_is_not_asked_about_by_age() -> None:
+    """It waits for a person to mend the account; the closed order before it is looked at late."""
+    refused = Failure(code="1108", message="bad signature", who_acts="operator")
+    history = replaced().ended(OperationState.REJECTED, "create-N2", failure=refused)
+    assert history.payment.status is Status.CREATED
+    assert due_at(history.payment, NOW) == NOW + LATE_CHECKS[0]
+
+
+def test_successor_that_is_not_needed_any_more_is_not_asked_about() -> None:
+    """It was never sent, and the order before it took the money after closing."""
+    history = replaced().ended(OperationState.INTENT, "create-N2").sees(Status.PAID)
+    assert due_at(history.payment, NOW) is None
 
 
 def test_open_order_beside_a_paid_one_is_looked_at_by_age() -> None:
