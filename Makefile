@@ -10,14 +10,14 @@ PROJECTS := pyproject.toml plugins/qfpay_alipay/pyproject.toml
 RUN := .venv/.stamp-run
 DEV := .venv/.stamp-dev
 # What is held to mypy --strict: both packages, what tests share, and what shows users how types behave.
-TYPED := paycore plugins/qfpay_alipay/qfpay_alipay tests/support tests/contract \
+TYPED := paycore plugins/qfpay_alipay/qfpay_alipay tests/support tests/contract tests/mutants \
 	$(sort $(dir $(wildcard tests/typing/*.py examples/*.py)))
 # Workers of the test run; `make test WORKERS=0` runs everything in one process.
 WORKERS ?= 2
 # More arguments for pytest: `make test ARGS="-k money -x"`.
 ARGS ?=
 
-.PHONY: help demo setup test check format lint types imports docs docs-serve bench proof coverage lock clean
+.PHONY: help demo setup test check format lint types imports docs docs-serve bench proof mutants coverage lock clean
 
 help:  ## print this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bench: $(DEV)  ## measure, and print each figure beside its bar
 
 proof: $(DEV)  ## kill matrix, simulation, races and planted bugs, in one table
 	@$(BIN)/python -m tests.proof
+
+mutants: $(DEV)  ## change the code that decides about money in small ways, each of which must fail a test
+	@$(BIN)/python -m tests.mutants
 
 coverage: $(DEV)  ## run the tests and print what they do not reach
 	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term-missing:skip-covered $(ARGS)
