@@ -10,7 +10,10 @@ from collections.abc import Callable, Sequence
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; `argv` None takes the process's own arguments."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        sys.argv[1:] = arguments = _without_code(sys.argv[1:])
+    else:
+        argv = arguments = _without_code(argv)
     _fill_closed_streams()
     if arguments == ["--version"] and _prints_version():
         return 0
@@ -22,6 +25,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _reporting(arguments)
     finally:
         gc.enable()
+
+
+def _without_code(arguments: Sequence[str]) -> list[str]:
+    """The arguments, a scanned code taken out of them before anything can fail and show it."""
+    if not any(word.startswith("--auth-code") for word in arguments):
+        return list(arguments)
+    from paycore.cli.authcode import take_out
+
+    return take_out(arguments)
 
 
 def _fill_closed_streams() -> None:

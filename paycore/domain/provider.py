@@ -12,7 +12,7 @@ import hmac
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, NoReturn, Protocol, TypeVar
 
 import msgspec
 
@@ -40,17 +40,18 @@ class Secret:
     """
     A value that shows itself only to `reveal()`: masked in repr and str, refused by every encoder.
 
-    Open it where a signature is made and nowhere else.
+    Open it where a signature is made and nowhere else. It is neither copied nor pickled, and has no attribute
+    that an encoder's hook would find: not in `__dict__`, and not by the names in `__slots__`.
     """
 
-    __slots__ = ("_value",)
+    __slots__ = ("__value",)
 
     def __init__(self, value: str) -> None:
-        self._value = value
+        self.__value = value
 
     def reveal(self) -> str:
         """The value itself. Never put it into a message, a log or a URL."""
-        return self._value
+        return self.__value
 
     def __repr__(self) -> str:
         return "Secret(***)"
@@ -60,13 +61,20 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._value.encode(), other._value.encode())
+        return hmac.compare_digest(_bytes_of(self), _bytes_of(other))
 
     def __hash__(self) -> int:
         return hash(Secret)
 
-    def __reduce__(self) -> tuple[object, ...]:
+    def __reduce__(self) -> NoReturn:
         raise TypeError("a Secret is never serialised")
+
+    def __getstate__(self) -> NoReturn:
+        self.__reduce__()
+
+
+def _bytes_of(secret: Secret) -> bytes:
+    return secret.reveal().encode("utf-8", "surrogatepass")  # an error of encoding would hold it
 
 
 # --- what a provider can do --------------------------------------------------------------------------

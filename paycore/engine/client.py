@@ -14,6 +14,7 @@ from typing import Self, TypeVar
 from paycore.domain.events import Event
 from paycore.domain.money import Money
 from paycore.domain.payment import Payment, Status
+from paycore.domain.provider import Secret
 from paycore.domain.wire import Reply
 from paycore.engine.accounts import Accounts
 from paycore.engine.arguments import (
@@ -30,7 +31,7 @@ from paycore.engine.commands import Commands
 from paycore.engine.config import Config, load_config
 from paycore.engine.ids import new_id
 from paycore.engine.plugins import Plugins
-from paycore.engine.requests import create_request
+from paycore.engine.requests import create_request, secret_of
 from paycore.engine.runner import AsyncRunner, Runner
 from paycore.engine.settling import Settling
 from paycore.engine.waiter import AsyncWaiter, Waiter
@@ -106,7 +107,7 @@ class Client:
         notify_url: str | None = None,
         expires_in_s: int | None = None,
         payer_id: str | None = None,
-        auth_code: str | None = None,
+        auth_code: str | Secret | None = None,
         device_id: str | None = None,
         extra: Mapping[str, str] | None = None,
     ) -> Payment:
@@ -119,8 +120,8 @@ class Client:
         - `subject`: what is bought. `return_url`: where the payer's browser goes afterwards; it proves
           nothing. `notify_url`: where the provider sends notifications.
         - `expires_in_s`: how long the payer has, in seconds. `payer_id`: the wallet's id of the payer.
-        - `auth_code`: the code scanned from the payer. `device_id`: the till. `extra`: the provider's own
-          fields.
+        - `auth_code`: the code scanned from the payer, as text or as a `paycore.plugin.Secret`.
+        - `device_id`: the till. `extra`: the provider's own fields.
 
         Returns the payment: pending with an `action`, already paid (scanned codes), failed, or `unknown`
         when no definite answer came; then `query` or `wait` settles it.
@@ -129,6 +130,7 @@ class Client:
         payment is `created`, call again), `AccountRefused` (nothing moved), `IncompleteReply` (the order
         is known, its link is not; call again), `LedgerError`s.
         """
+        auth_code = secret_of(auth_code)
         fields = {
             "reference": reference,
             "amount": amount,
@@ -297,11 +299,12 @@ class AsyncClient:
         notify_url: str | None = None,
         expires_in_s: int | None = None,
         payer_id: str | None = None,
-        auth_code: str | None = None,
+        auth_code: str | Secret | None = None,
         device_id: str | None = None,
         extra: Mapping[str, str] | None = None,
     ) -> Payment:
         """See `Client.create`."""
+        auth_code = secret_of(auth_code)
         fields = {
             "reference": reference,
             "amount": amount,

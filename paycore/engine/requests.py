@@ -52,8 +52,17 @@ class CreateRequest(msgspec.Struct, frozen=True, kw_only=True):
     extra: Mapping[str, str] = {}
 
 
+def secret_of(auth_code: str | Secret | None) -> Secret | None:
+    """
+    A scanned code as it goes through paycore: shown by no frame of an error.
+
+    It may be of a wrong type, and an error about that must not show it either: `create_request` looks at it.
+    """
+    return auth_code if auth_code is None or isinstance(auth_code, Secret) else Secret(auth_code)
+
+
 def create_request(
-    fields: Mapping[str, Any], auth_code: str | None, extra: Mapping[str, str] | None
+    fields: Mapping[str, Any], auth_code: Secret | None, extra: Mapping[str, str] | None
 ) -> CreateRequest:
     """What a caller of `create()` gave; `InvalidField` names what is of a wrong type."""
     for field, value in fields.items():
@@ -65,11 +74,11 @@ def create_request(
             _check_whole(field, value)
         else:
             check_text(field, value)
-    if auth_code is not None:
-        check_text("auth_code", auth_code)
-    code = None if auth_code is None else Secret(auth_code)
+    problem = None if auth_code is None else text_problem(auth_code.reveal())
+    if problem is not None:
+        raise InvalidField("auth_code", problem)  # from here, where only the `Secret` stands
     given = {field: plain(value) for field, value in fields.items()}
-    return CreateRequest(auth_code=code, extra=_extra({} if extra is None else extra), **given)
+    return CreateRequest(auth_code=auth_code, extra=_extra({} if extra is None else extra), **given)
 
 
 def _check_whole(field: str, seconds: object) -> None:
@@ -124,14 +133,22 @@ def check_money(amount: object) -> None:
 
 def check_text(field: str, value: object) -> None:
     """No control characters, and nothing that is not UTF-8."""
+    problem = text_problem(value)
+    if problem is not None:
+        raise InvalidField(field, problem)
+
+
+def text_problem(value: object) -> str | None:
+    """Why `value` is no text that can be taken, None when it is one."""
     if not isinstance(value, str):
-        raise InvalidField(field, f"must be text, not {type(value).__name__}")
+        return f"must be text, not {type(value).__name__}"
     if _CONTROL.search(value):
-        raise InvalidField(field, "must not have control characters")
+        return "must not have control characters"
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise InvalidField(field, "is not valid Unicode text") from None
+        return "is not valid Unicode text"
+    return None
 
 
 def plain(value: T) -> T:

@@ -66,10 +66,34 @@ def test_secret_is_refused_by_every_encoder(encoded: Any) -> None:
         assert CANARY not in str(caught.value)
 
 
+def _by_slots(value: object) -> object:
+    return {name: getattr(value, name) for name in type(value).__slots__}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "hook", [str, repr, vars, _by_slots, lambda value: value.__getstate__(), list, bytes]
+)
+def test_hook_of_an_encoder_finds_nothing_to_write(hook: Any) -> None:
+    """What encoders try with a type they do not know comes to nothing, or to a mask."""
+    settings = Settings((Secret(CANARY),))
+    for encode_ in (msgspec.json.encode, msgspec.to_builtins):
+        try:
+            written = encode_(settings, enc_hook=hook)
+        except (TypeError, AttributeError) as error:
+            written = error
+        assert CANARY not in str(written)
+    assert CANARY not in json.dumps([Secret(CANARY)], default=str)
+
+
 def test_secret_has_nothing_to_look_at() -> None:
     """No attribute dictionary; its hash is that of every other secret, so it tells nothing either."""
     assert not hasattr(Secret(CANARY), "__dict__")
     assert hash(Secret(CANARY)) == hash(Secret("other"))
+
+
+def test_secret_that_is_no_unicode_is_compared_without_an_error_that_holds_it() -> None:
+    """An error of encoding holds the text it could not encode."""
+    assert Secret("\udcff") == Secret("\udcff") != Secret("x")
 
 
 def test_secrets_are_compared_by_value() -> None:

@@ -57,7 +57,7 @@ def forms(secret: str) -> dict[str, bytes]:
     return written
 
 
-GIVEN = ("auth_code", "fields", "body", "headers")
+GIVEN = ("body", "headers")
 """Arguments of the client's verbs, as the caller gave them."""
 
 FORMS = {

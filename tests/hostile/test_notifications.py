@@ -366,7 +366,7 @@ def provider_of(provider: Provider, keys: tuple[str, ...]) -> Any:
     secrets = tuple(map(Secret, keys))
     if provider == "toy":
         return ToyProvider(ToySettings(key=secrets))
-    return QFPayAlipay(QFPaySettings(app_code="A", client_key=secrets, region="hk"))
+    return QFPayAlipay(QFPaySettings(app_code=Secret("A"), client_key=secrets, region="hk"))
 
 
 def arrived(body: bytes, headers: dict[str, str]) -> Notification:

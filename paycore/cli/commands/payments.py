@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from paycore.cli import exits
+from paycore.cli import authcode, exits
 from paycore.cli.app import options_of
 from paycore.cli.commands.records import PaymentId, Reference
 from paycore.cli.endings import Unwritable, UsageProblem
@@ -19,6 +19,7 @@ from paycore.cli.output import Output
 from paycore.cli.session import check_identity, find_recorded, identify, open_client
 from paycore.domain.money import Money
 from paycore.domain.payment import OperationState, Status
+from paycore.domain.provider import Secret
 from paycore.errors import AccountRefused, PaycoreError, PluginError, ProviderError, WrongState
 
 if TYPE_CHECKING:
@@ -52,7 +53,13 @@ def create(
     ] = None,
     payer_id: Annotated[str | None, typer.Option(metavar="ID", help="The wallet's id of the payer.")] = None,
     auth_code: Annotated[
-        str | None, typer.Option(metavar="CODE", help="The code scanned from the payer.")
+        Secret | None,
+        typer.Option(
+            metavar="CODE",
+            parser=authcode.read,
+            envvar=authcode.VARIABLE,
+            help="The code scanned from the payer. Others can read it in the process list: - takes it from stdin.",
+        ),
     ] = None,
     device_id: Annotated[str | None, typer.Option(metavar="ID", help="The till or terminal.")] = None,
     extra: Annotated[

@@ -36,7 +36,7 @@ class Exchange:
         fields = wire.fields_of(msgspec.structs.replace(message, mchid=settings.mchid))
         form = wire.render_form(fields)
         headers = {
-            "X-QF-APPCODE": settings.app_code,
+            "X-QF-APPCODE": settings.app_code.reveal(),
             "X-QF-SIGN": sign_request(fields, key=settings.client_key[0], sign_type=settings.sign_type),
         }
         if settings.sign_type != "MD5":

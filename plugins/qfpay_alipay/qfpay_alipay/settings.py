@@ -32,7 +32,7 @@ class QFPaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     Source: sdk.qfapi.com "Introduction", "Request Format"; reference §1, §2, §5.2.
     """
 
-    app_code: str
+    app_code: Secret
     client_key: tuple[Secret, ...]
     region: Region
     mchid: str | None = None
@@ -44,13 +44,14 @@ class QFPaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     close_requests: Mapping[str, CloseRequest] = {}
 
     def __post_init__(self) -> None:
-        _check_word("app_code", self.app_code, length_max=None)
+        if not is_usable_key(self.app_code):
+            raise ValueError("app_code: write printable ASCII without spaces, and not nothing")
         if not self.client_key or not all(is_usable_key(key) for key in self.client_key):
             raise ValueError("client_key: a key is printable ASCII without spaces, and not empty")
         if self.mchid is not None:
-            _check_word("mchid", self.mchid, length_max=MCHID_LENGTH_MAX)
+            _check_word("mchid", self.mchid, MCHID_LENGTH_MAX)
         if self.udid is not None:
-            _check_word("udid", self.udid, length_max=UDID_LENGTH_MAX)
+            _check_word("udid", self.udid, UDID_LENGTH_MAX)
         _check_timezone(self.timezone)
         unknown = sorted(set(self.close_requests) - {row.pay_type for row in PAY_TYPES})
         if unknown:
@@ -63,10 +64,10 @@ class QFPaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return ZoneInfo(self.timezone)
 
 
-def _check_word(name: str, value: str, *, length_max: int | None) -> None:
+def _check_word(name: str, value: str, length_max: int) -> None:
     if not (value.isascii() and value.isprintable()) or " " in value or not value:
         raise ValueError(f"{name}: write printable ASCII without spaces, and not nothing")
-    if length_max is not None and len(value) > length_max:
+    if len(value) > length_max:
         raise ValueError(f"{name}: {len(value)} characters; QFPay takes at most {length_max}")
 
 

@@ -46,7 +46,9 @@ ROWS = [
 
 def make_settings(**changes: Any) -> QFPaySettings:
     """An account of QFPay in Hong Kong."""
-    return QFPaySettings(**{"app_code": APP_CODE, "client_key": (Secret(KEY),), "region": "hk", **changes})
+    return QFPaySettings(
+        **{"app_code": Secret(APP_CODE), "client_key": (Secret(KEY),), "region": "hk", **changes}
+    )
 
 
 def make_provider(**changes: Any) -> QFPayAlipay:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from paycore.plugin import Secret
-from plugins.qfpay_alipay.tests.support import KEY, make_provider, make_settings
+from plugins.qfpay_alipay.tests.support import APP_CODE, KEY, make_provider, make_settings
 from qfpay_alipay.settings import QFPaySettings
 
 
@@ -21,7 +21,7 @@ def convert(document: dict[str, Any]) -> QFPaySettings:
 def test_settings_minimal_have_the_documented_defaults() -> None:
     """MD5, Hong Kong time, no mchid, notifications and unsigned replies as QFPay's weak signatures demand."""
     settings = convert({})
-    assert settings == make_settings(app_code="A1", client_key=(Secret("k"),))
+    assert settings == make_settings(app_code=Secret("A1"), client_key=(Secret("k"),))
     assert (settings.sign_type, settings.timezone, settings.mchid, settings.udid) == (
         *("MD5", "Asia/Hong_Kong"),
         *(None, None),
@@ -85,3 +85,4 @@ def test_settings_wrong_value_is_refused_by_name(document: dict[str, Any], named
 def test_settings_repr_shows_no_key() -> None:
     """Keys are masked wherever settings are shown."""
     assert KEY not in repr(make_settings())
+    assert APP_CODE not in repr(make_settings())
