@@ -33,6 +33,7 @@ from paycore.engine.requests import (
     provider_order,
 )
 from paycore.engine.settling import Settling, product_of
+from paycore.engine.telling import Given, told
 from paycore.engine.transport import Deadline
 from paycore.errors import ReferenceConflict, RequestError
 
@@ -46,6 +47,7 @@ class Commands:
         self._settling = settling
         self._receiving = Receiving(accounts, attempts)
 
+    @told("create", lambda request: Given(account=request.account, reference=request.reference))
     def create(self, request: CreateRequest) -> Program[Payment]:
         """Make the payment, or come back with the one this reference already names."""
         account = self._accounts.get(request.account)
@@ -79,12 +81,14 @@ class Commands:
             return (yield from self._attempts.send(account, committed, timed.deadline, request.auth_code))
         return (yield from self._join(account, committed.payment, order, request.auth_code))
 
+    @told("query", lambda payment_id: Given(payment_id=payment_id))
     def query(self, payment_id: str) -> Program[Payment]:
         """Ask the provider about the payment, and settle what is not known of it."""
         payment = yield InLedger(lambda ledger: ledger.get(payment_id))
         account = self._accounts.get(payment.account)
         return (yield from self._settling.settle_in_time(account, payment))
 
+    @told("refund", lambda payment_id, *, reference, **_: Given(payment_id=payment_id, refund=reference))
     def refund(
         self, payment_id: str, *, reference: str, amount: Money | None, reason: str | None
     ) -> Program[Payment]:
@@ -121,6 +125,7 @@ class Commands:
             return (yield from self._settling.settle_in_time(account, payment))
         return payment
 
+    @told("close", lambda payment_id: Given(payment_id=payment_id))
     def close(self, payment_id: str) -> Program[Payment]:
         """Cancel the unpaid order; only the provider's answer closes the payment."""
         payment = yield InLedger(lambda ledger: ledger.get(payment_id))
@@ -131,6 +136,7 @@ class Commands:
         # Refused, or without an answer: perhaps it was paid meanwhile.
         return (yield from self._settling.settle(account, payment, source=Source.QUERY))
 
+    @told("wait", lambda payment_id, _: Given(payment_id=payment_id))
     def wait(self, payment_id: str, timeout_s: float) -> Program[Payment]:
         """The payment once it is settled or needs review, or in whatever state it is at the timeout."""
         deadline = Deadline(timeout_s)
@@ -139,6 +145,7 @@ class Commands:
             payment = yield from self._attempts.after_change(payment, deadline.left_s)
         return payment
 
+    @told("receive", lambda account, _: Given(account=account))
     def receive(self, account_name: str, notification: Notification) -> Program[Received]:
         """See `Receiving.receive`."""
         return (yield from self._receiving.receive(account_name, notification))

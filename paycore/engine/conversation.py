@@ -17,11 +17,12 @@ from paycore.domain.lifecycle import refund_operation
 from paycore.domain.money import Money
 from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, RefundStatus
 from paycore.domain.provider import OrderRef, RefundOrder, Secret
-from paycore.domain.wire import FLOW_REQUESTS_MAX, Flow, Request
+from paycore.domain.wire import FLOW_REQUESTS_MAX, Flow, Request, Response
 from paycore.engine.accounts import Account
 from paycore.engine.contract import ask, misused, request_problem
 from paycore.engine.effects import OnWire, Program
-from paycore.engine.transport import Deadline
+from paycore.engine.telling import tell_request
+from paycore.engine.transport import Deadline, Stopwatch
 from paycore.errors import MaybeSent, NotSent, PluginError
 
 T = TypeVar("T")
@@ -41,16 +42,20 @@ def converse(
     failure: NotSent | MaybeSent = MaybeSent(
         f"account {account.name}: the provider asked for more than {FLOW_REQUESTS_MAX} requests"
     )
+    secrets = account.secrets if auth_code is None else (*account.secrets, auth_code)
     request, result = _begin(account, flow, auth_code)
     for sent in range(FLOW_REQUESTS_MAX):
         if request is None:
             return result
+        watch = Stopwatch()
         try:
-            response = yield OnWire(account.name, account.base_url, request, deadline)
+            response: Response = yield OnWire(account.name, account.base_url, request, deadline)
         except (NotSent, MaybeSent) as error:
+            tell_request(account.name, request, error, watch, secrets)
             is_sure = isinstance(error, NotSent) and not sent
             failure = (NotSent if is_sure else MaybeSent)(f"account {account.name}: {error.message}")
             break
+        tell_request(account.name, request, response.status, watch, secrets)
         request, result = _advance(account, flow, response, auth_code)
     if request is None:
         return result

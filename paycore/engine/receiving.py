@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from msgspec import structs
 
+from paycore.domain.payment import Payment
 from paycore.domain.provider import Notice
 from paycore.domain.wire import NOTIFICATION_MAX, Notification, Reply
 from paycore.engine.accounts import Account, Accounts
@@ -30,9 +31,10 @@ _log = logging.getLogger(__name__)
 
 
 class Received(NamedTuple):
-    """What to answer to a notification, and the ids of the payments that must be asked about to confirm it."""
+    """What to answer to a notification, which payments it named, and the ids of those to be asked to confirm it."""
 
     reply: Reply
+    payments: tuple[Payment, ...]
     to_confirm: tuple[str, ...]
 
 
@@ -55,18 +57,21 @@ class Receiving:
         account = self._accounts.get(account_name)
         _check_arrived(notification)
         recorded = yield from self._record(account, notification, _verified(account, notification))
-        due, strays = [*recorded.due], list(recorded.unknown)
+        named, due, strays = [*recorded.payments], [*recorded.due], list(recorded.unknown)
         for neighbour in self._neighbours(account, recorded.unknown):
             told = _verified_too(neighbour, notification)
             if told is not None:
                 taken = yield from self._record(neighbour, notification, told)
+                named += taken.payments
                 due += taken.due
                 theirs = {item.number for item in told} - taken.unknown.keys()
                 strays = [number for number in strays if number not in theirs]
         if strays and not recorded.is_repeat:
             self._tell_of_strays(account, strays)
         return Received(
-            reply=ask(account, "acknowledge", account.provider.acknowledge), to_confirm=tuple(due)
+            reply=ask(account, "acknowledge", account.provider.acknowledge),
+            payments=tuple(committed.payment for committed in named),
+            to_confirm=tuple(due),
         )
 
     def _record(

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import aclosing, closing, contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 import certifi
@@ -23,6 +21,8 @@ import httpcore
 import httpx
 
 from paycore.domain.wire import Request, Response
+from paycore.engine.quiet import quiet_logs
+from paycore.engine.unreachable import cause_of, place_of
 from paycore.errors import MaybeSent, NotSent
 
 BODY_MAX = 1024 * 1024
@@ -64,6 +64,13 @@ CERTAINLY_NOT_SENT: Mapping[type[Exception], bool] = {
 """Every exception httpx can raise: True only where no byte of the request can have left. A test fails when
 httpx gains one that is missing."""
 
+_CAUSES: Mapping[type[BaseException], str] = {
+    httpx.PoolTimeout: "all connections are in use",
+    httpx.TimeoutException: "timed out",
+    httpx.RemoteProtocolError: "the answer broke off, or is no HTTP",
+}
+"""What httpx itself finds out, in words."""
+
 
 class Deadline:
     """The moment by which a whole conversation must be over, on the monotonic clock."""
@@ -79,12 +86,26 @@ class Deadline:
         return self.at - time.monotonic()
 
 
-def _judge(error: Exception) -> NotSent | MaybeSent:
+def _judge(error: Exception, base_url: str) -> NotSent | MaybeSent:
     """What `error` says about the request, in words; without `error` itself, which carries URL and body."""
-    problem = type(error).__name__
+    place, cause = place_of(base_url), cause_of(error, _CAUSES)
     if CERTAINLY_NOT_SENT.get(type(error), False):
-        return NotSent(f"the provider could not be reached ({problem})")
-    return MaybeSent(f"the request may have arrived, but no answer came ({problem})")
+        return NotSent(f"the provider could not be reached at {place}: {cause}")
+    return MaybeSent(f"the request may have arrived at {place}, but no answer came: {cause}")
+
+
+class Stopwatch:
+    """How long something takes, on the monotonic clock."""
+
+    __slots__ = ("_since",)
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+
+    @property
+    def ms(self) -> int:
+        """Whole milliseconds since it was made."""
+        return round((time.monotonic() - self._since) * 1000)
 
 
 class _Reader:
@@ -170,13 +191,13 @@ class Sender:
         """The reply to `request`; `NotSent` or `MaybeSent` when there is none by `deadline`."""
         _check_time(deadline)
         failure: Exception
-        with _quiet_logs(), _until(deadline):
+        with quiet_logs(), _until(deadline):
             try:
                 return self._exchange(request, deadline)
             except (NotSent, MaybeSent) as error:
                 failure = error.with_traceback(None)
             except Exception as error:  # noqa: BLE001 - whatever it is, the request may have arrived
-                failure = _judge(error)
+                failure = _judge(error, self._base_url)
         raise failure from None  # out here, where nothing that holds the request hangs on it
 
     def _exchange(self, request: Request, deadline: Deadline) -> Response:
@@ -205,16 +226,16 @@ class AsyncSender:
         """The reply to `request`; `NotSent` or `MaybeSent` when there is none by `deadline`."""
         _check_time(deadline)
         failure: Exception
-        with _quiet_logs():
+        with quiet_logs():
             try:
                 async with asyncio.timeout(max(deadline.left_s, 0.001)):
                     return await self._exchange(request, deadline)
             except TimeoutError:
-                failure = MaybeSent("the request may have arrived, but no answer came in time")
+                failure = _judge(httpx.ReadTimeout("in all"), self._base_url)
             except (NotSent, MaybeSent) as error:
                 failure = error.with_traceback(None)
             except Exception as error:  # noqa: BLE001 - whatever it is, the request may have arrived
-                failure = _judge(error)
+                failure = _judge(error, self._base_url)
         raise failure from None
 
     async def _exchange(self, request: Request, deadline: Deadline) -> Response:
@@ -361,26 +382,3 @@ class _AsyncBackend(httpcore.AsyncNetworkBackend):
         return _AsyncStream(
             await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
         )
-
-
-# --- quiet logs --------------------------------------------------------------------------------------
-
-_sending: ContextVar[bool] = ContextVar("paycore_sending", default=False)
-
-
-def _is_not_ours(_record: logging.LogRecord) -> bool:
-    """Httpx logs URLs and httpcore headers; both may hold what must not be logged."""
-    return not _sending.get()
-
-
-for _name in ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy"):
-    logging.getLogger(_name).addFilter(_is_not_ours)
-
-
-@contextmanager
-def _quiet_logs() -> Iterator[None]:
-    token = _sending.set(True)
-    try:
-        yield
-    finally:
-        _sending.reset(token)

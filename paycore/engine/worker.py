@@ -7,7 +7,6 @@ A payment whose worker dies comes due again when its lease ends.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -18,8 +17,10 @@ from paycore.domain.payment import Payment, Status
 from paycore.domain.schedule import due_at
 from paycore.engine.accounts import Account, Accounts
 from paycore.engine.effects import InLedger, Program, UntilWanted
+from paycore.engine.outages import Outages
 from paycore.engine.settling import Settling
-from paycore.engine.transport import Deadline
+from paycore.engine.telling import tell
+from paycore.engine.transport import Deadline, Stopwatch
 from paycore.engine.waiter import Wanted
 from paycore.errors import PaycoreError, RequestError
 
@@ -33,8 +34,6 @@ TURN_S = 5.0
 
 CONFIRM_WITHIN = timedelta(seconds=60)
 """A notification is followed up for so long. The payment stays due in the ledger, for whoever looks after it next."""
-
-_log = logging.getLogger(__name__)
 
 
 class Turn:
@@ -58,6 +57,7 @@ class Worker:
         self._accounts = accounts
         self._now = now
         self._looks = 0
+        self._outages = Outages()
 
     def run(self, wanted: Wanted) -> Program[None]:
         """Look after the wanted payments until the client closes."""
@@ -91,8 +91,9 @@ class Worker:
                 return 0.0  # there may be more
             due: datetime | None = yield InLedger(lambda ledger: ledger.next_due(wanted))
         except Exception:  # noqa: BLE001 - whoever waits still wants to be looked after
-            _log.exception("could not look after the payments waited for")
+            self._outages.failed("the worker", "could not look after the payments waited for", exc_info=True)
             return RETRY_S
+        self._outages.answered("the worker")
         if due is None:
             return PAUSE_MAX_S
         return min(PAUSE_MAX_S, max(0.0, (due - self._now()).total_seconds()))
@@ -126,14 +127,17 @@ class Worker:
                     [(left.id, left.version, now) for rest in batches[number:] for left in rest]
                 )
                 break
+            watch = Stopwatch()
             try:
                 asked = yield from self._settling.ask(account, batch, Source.POLL)
             except PaycoreError as error:
                 asked_about = "1 payment" if len(batch) == 1 else f"{len(batch)} payments"
-                _log.warning("could not ask about %s: %s", asked_about, error)
+                self._outages.failed(f"account {account.name}", f"could not ask about {asked_about}: {error}")
                 yield from self._try_later(batch)
             else:
+                self._outages.answered(f"account {account.name}")
                 recovered = yield from self._recover(account, asked)
+                _tell_of_changes(batch, recovered, watch)
                 now = self._now()
                 due = [(payment.id, payment.version, due_at(payment, now)) for payment in recovered]
                 yield from self._reschedule(due)
@@ -167,7 +171,8 @@ class Worker:
             try:
                 recovered.append((yield from self._recover_one(account, payment)))
             except PaycoreError as error:
-                _log.warning("payment %s: recovery goes on later: %s", payment.id, error)
+                problem = f"payment {payment.id}: recovery goes on later: {error}"
+                self._outages.failed(f"account {account.name}", problem)
                 recovered.append(payment)
         return recovered
 
@@ -188,6 +193,13 @@ class Worker:
         now = self._now()
         has_expired = payment.expires_at is not None and now >= payment.expires_at
         return has_expired and is_still_to_close(payment, payment.order_number, now)
+
+
+def _tell_of_changes(before: Sequence[Payment], after: Sequence[Payment], watch: Stopwatch) -> None:
+    versions = {payment.id: payment.version for payment in before}
+    for payment in after:
+        if payment.version != versions.get(payment.id):
+            tell("look after", (payment,), watch)
 
 
 def _account_name(payment: Payment) -> str:

@@ -1,5 +1,6 @@
 """A sandbox on a socket, and the paycore.toml that points at it in the test's own folder."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,3 +31,13 @@ def sandbox(tmp_path: Path) -> Iterator[SandboxServer]:
         (tmp_path / "paycore.toml").write_text(config, encoding="utf-8")
         with Client(tmp_path / "paycore.toml"):
             yield server
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """What a page configures of logging ends with its test."""
+    root, ours = logging.getLogger(), logging.getLogger("paycore")
+    level, handlers = ours.level, list(root.handlers)
+    yield
+    ours.setLevel(level)
+    root.handlers[:] = handlers

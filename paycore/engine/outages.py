@@ -1,0 +1,52 @@
+"""Says of an outage what it is, at most once a minute for each account, and says once that it is over."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from paycore.engine.transport import Deadline, Stopwatch
+
+QUIET_S = 60.0
+"""Nothing more is said of one account's failures for so long."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Outage:
+    """The failures of one account since it last answered."""
+
+    def __init__(self) -> None:
+        self.lasts = Stopwatch()
+        self.quiet = Deadline(0.0)
+        self.unsaid = 0
+        self.is_known = False
+
+
+class Outages:
+    """The outages one worker meets, by whom: an account, or the ledger."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[str, _Outage] = {}
+
+    def failed(self, who: str, problem: str, **options: Any) -> None:
+        """
+        A question to `who` had no answer; a warning says why, unless one was given within the last minute.
+
+        `options` are the logger's own, such as `exc_info`.
+        """
+        outage = self._under_way.setdefault(who, _Outage())
+        outage.is_known = True
+        if outage.quiet.left_s > 0:
+            outage.unsaid += 1
+            return
+        more = f" (and {outage.unsaid} times more since this was last said)" if outage.unsaid else ""
+        _log.warning("%s%s", problem, more, **options)
+        outage.quiet, outage.unsaid = Deadline(QUIET_S), 0
+
+    def answered(self, who: str) -> None:
+        """`who` answers: a warning says that it does again, and how long it did not."""
+        outage = self._under_way.get(who)
+        if outage is not None and outage.is_known:
+            _log.warning("%s answers again, after %d s", who, outage.lasts.ms // 1000)
+            outage.is_known, outage.lasts = False, Stopwatch()

@@ -1,0 +1,141 @@
+"""
+What a client does, in its log: one line for each operation, and one for each request of it.
+
+The loggers are `paycore.operations` (INFO) and `paycore.requests` (DEBUG). Neither says what is in a request or an
+answer; words of others are on one line, and without secrets.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+
+from paycore.domain.lifecycle import refund_operation
+from paycore.domain.payment import Payment
+from paycore.domain.printable import printable
+from paycore.domain.provider import Secret
+from paycore.domain.wire import Request
+from paycore.engine.effects import InLedger, Program
+from paycore.engine.secrecy import mask
+from paycore.engine.transport import Stopwatch
+from paycore.errors import PaycoreError
+
+P = ParamSpec("P")
+S = TypeVar("S")
+T = TypeVar("T")
+
+_operations = logging.getLogger("paycore.operations")
+_requests = logging.getLogger("paycore.requests")
+
+
+class Given(NamedTuple):
+    """What is known of an operation before it is begun; `refund` is a refund's own reference."""
+
+    account: str | None = None
+    reference: str | None = None
+    payment_id: str | None = None
+    refund: str | None = None
+
+
+def told(
+    verb: str, given: Callable[..., Given]
+) -> Callable[[Callable[Concatenate[S, P], Program[T]]], Callable[Concatenate[S, P], Program[T]]]:
+    """Have a command tell what came of it, under this name, where somebody listens; `given` reads its arguments."""
+
+    def decorate(command: Callable[Concatenate[S, P], Program[T]]) -> Callable[Concatenate[S, P], Program[T]]:
+        def begun(self: S, /, *args: P.args, **options: P.kwargs) -> Program[T]:
+            program = command(self, *args, **options)
+            if not _operations.isEnabledFor(logging.INFO):
+                return program
+            return _telling(verb, program, given(*args, **options))
+
+        begun.__doc__, begun.__name__ = command.__doc__, command.__name__
+        return begun
+
+    return decorate
+
+
+def _telling(verb: str, program: Program[T], given: Given) -> Program[T]:
+    watch = Stopwatch()
+    try:
+        result = yield from program
+    except PaycoreError as error:
+        payment = yield from _known(given.payment_id or error.payment_id)
+        outcome = f"{type(error).__name__}: {error}"
+        tell(verb, () if payment is None else (payment,), watch, given, outcome)
+        raise
+    tell(verb, _payments(result), watch, given)
+    return result
+
+
+def _payments(result: Any) -> Sequence[Payment]:
+    return (result,) if isinstance(result, Payment) else result.payments
+
+
+def _known(payment_id: str | None) -> Program[Payment | None]:
+    """The payment an error is about, if the ledger has it and can be read."""
+    if payment_id is None:
+        return None
+    try:
+        payment: Payment = yield InLedger(lambda ledger: ledger.get(payment_id))
+    except PaycoreError:
+        return None
+    return payment
+
+
+def tell(
+    verb: str,
+    payments: Sequence[Payment],
+    watch: Stopwatch,
+    given: Given = Given(),  # noqa: B008 - it is frozen
+    outcome: str | None = None,
+) -> None:
+    """One line: which payment, what came of it (None: what it is now), and how long that took."""
+    payment = payments[0] if len(payments) == 1 else None
+    if payment is None:
+        named = f"names {len(payments)} payments" if payments else "names no payment here"
+        _operations.info(
+            "%s: account %s, reference %s, number -: %s (%d ms)",
+            verb,
+            _word(given.account),
+            _quoted(given.refund or given.reference),
+            printable(outcome or named),
+            watch.ms,
+        )
+        return
+    _operations.info(
+        "%s: account %s, reference %s, number %s: %s (%d ms)",
+        verb,
+        payment.account,
+        _quoted(given.refund or payment.reference)
+        + (f" of {_quoted(payment.reference)}" if given.refund else ""),
+        *_number_and_outcome(payment, given.refund, outcome),
+        watch.ms,
+    )
+
+
+def _number_and_outcome(payment: Payment, refund: str | None, outcome: str | None) -> tuple[str, str]:
+    known = None if refund is None else payment.refund(refund)
+    number = payment.order_number if known is None else refund_operation(payment, known.reference).number
+    stands = payment.status.value if known is None else known.status.value
+    return number, printable(outcome or stands + (", needs review" if payment.review else ""))
+
+
+def _word(text: str | None) -> str:
+    return "-" if text is None else printable(text)
+
+
+def _quoted(text: str | None) -> str:
+    """In quotes, for it may hold spaces; what is not printable is escaped."""
+    return "-" if text is None else repr(text)
+
+
+def tell_request(
+    account: str, request: Request, came: int | PaycoreError, watch: Stopwatch, secrets: Sequence[Secret]
+) -> None:
+    """One line: what was asked for, without query string and body, and the HTTP status or the error that came."""
+    if _requests.isEnabledFor(logging.DEBUG):
+        path = printable(mask(request.path.partition("?")[0], secrets))
+        status = came if isinstance(came, int) else type(came).__name__
+        _requests.debug("account %s: %s %s: %s (%d ms)", account, request.method, path, status, watch.ms)

@@ -1,0 +1,187 @@
+"""What a client says of its work in the log: operations at INFO, requests at DEBUG, outages at WARNING; no bodies."""
+
+import logging
+import re
+import socket
+from collections.abc import Iterator
+from unittest import mock
+
+import pytest
+
+from paycore import Payment
+from paycore.engine import outages
+from paycore.errors import InvalidField, MaybeSent, NotAuthentic, NotFound, NotSent, RequestError
+from tests.engine.conftest import OpenTill
+from tests.engine.tills import Kind, Till
+from tests.support.toy_http import ToyServer
+
+
+@pytest.fixture
+def operations(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """Listens to operations."""
+    with caplog.at_level(logging.INFO, "paycore.operations"):
+        yield caplog
+
+
+@pytest.fixture
+def requests(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """Listens to requests."""
+    with caplog.at_level(logging.DEBUG, "paycore.requests"):
+        yield caplog
+
+
+def said(log: pytest.LogCaptureFixture) -> list[str]:
+    """The lines since the last time, without what takes time: each is one line."""
+    lines = [re.sub(r"\(\d+ ms\)$", "(N ms)", record.getMessage()) for record in log.records]
+    assert not any("\n" in line for line in lines)
+    log.clear()
+    return lines
+
+
+def named(payment: Payment) -> str:
+    return f"account toy, reference 'order-1', number {payment.order_number}"
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_each_operation_is_one_line(
+    till: Till, gateway: ToyServer, operations: pytest.LogCaptureFixture, kind: Kind
+) -> None:
+    """Account, reference, number, outcome and time, of create, query, wait, refund, close and receive."""
+    payment = till.create()
+    assert said(operations) == [f"create: {named(payment)}: pending (N ms)"]
+    till.wait(payment, 0)
+    assert said(operations) == [f"wait: {named(payment)}: pending (N ms)"]
+    gateway.pay(payment.order_number)
+    body, headers = gateway.notification(payment.order_number)
+    till.receive(body, headers)
+    assert said(operations) == [f"receive: {named(payment)}: paid (N ms)"]
+    till.query(payment)
+    assert said(operations) == [f"query: {named(payment)}: paid (N ms)"]
+    number = till.refund(payment, "back 1").operations[-1].number
+    assert said(operations) == [
+        f"refund: account toy, reference 'back 1' of 'order-1', number {number}: succeeded (N ms)"
+    ]
+    other = till.create("order-2")
+    said(operations)
+    till.close(other)
+    (line,) = said(operations)
+    assert line.startswith(f"close: account toy, reference 'order-2', number {other.order_number}: closed (")
+
+
+def test_operation_that_raises_is_one_line_with_the_error(
+    till: Till, gateway: ToyServer, operations: pytest.LogCaptureFixture
+) -> None:
+    """Which payment it was, as far as that is known, and in the words of the error."""
+    payment = till.create()
+    said(operations)
+    gateway.set_faults(lose_reply=1)
+    with pytest.raises(MaybeSent):
+        till.query(payment)
+    (line,) = said(operations)
+    assert line.startswith(
+        f"query: {named(payment)}: MaybeSent: account toy: the request may have arrived at 127."
+    )
+    with pytest.raises(NotFound):
+        till.do("query", "01NOBODYS")
+    assert said(operations) == [
+        "query: account -, reference -, number -: NotFound: no payment has the id '01NOBODYS' (N ms)"
+    ]
+    with pytest.raises(InvalidField):
+        till.create("order-3", subject="x" * 21)
+    assert "create: account -, reference 'order-3', number -: InvalidField: subject" in said(operations)[0]
+    with pytest.raises(RequestError):
+        till.refund(payment, "back-1")
+    assert said(operations)[0].startswith("refund: account toy, reference 'back-1' of 'order-1', number")
+    with pytest.raises(NotAuthentic):
+        till.receive(b"{}", {})
+    assert said(operations)[0].startswith("receive: account toy, reference -, number -: NotAuthentic: ")
+
+
+def test_work_of_the_worker_is_told_where_it_changes_a_payment(
+    till: Till, gateway: ToyServer, operations: pytest.LogCaptureFixture
+) -> None:
+    """Once for what was found out, not for each question."""
+    payment = till.create()
+    gateway.pay(payment.order_number)
+    till.wait(payment, 20)
+    till.sleep(0.1)
+    lines = said(operations)
+    assert lines.count(f"look after: {named(payment)}: paid (N ms)") == 1
+    assert lines.count(f"wait: {named(payment)}: paid (N ms)") == 1
+
+
+def test_each_request_is_one_line_without_its_contents(
+    till: Till, gateway: ToyServer, requests: pytest.LogCaptureFixture
+) -> None:
+    """Method, path, status and time; no query string, no body, no header, whatever came of it."""
+    payment = till.create(subject="CANARY")
+    assert said(requests) == ["account toy: POST /orders: 200 (N ms)"]
+    gateway.set_faults(lose_reply=1)
+    with pytest.raises(MaybeSent):
+        till.query(payment)
+    assert said(requests) == ["account toy: POST /query: MaybeSent (N ms)"]
+
+
+def test_nothing_is_told_where_nobody_listens(till: Till, caplog: pytest.LogCaptureFixture) -> None:
+    """Above WARNING an application that configures nothing hears nothing, and no handler is installed."""
+    till.create()
+    assert caplog.records == []
+    names = ("paycore", "paycore.operations", "paycore.requests", "paycore.engine.outages")
+    assert [logging.getLogger(name).handlers for name in names] == [[]] * 4
+    assert [logging.getLogger(name).level for name in names] == [logging.NOTSET] * 4
+
+
+@pytest.mark.parametrize("kind", ["sync"])  # a till's loop runs while a verb does
+def test_outage_is_told_once_and_so_is_its_end(
+    open_till: OpenTill, gateway: ToyServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However many payments are waited for and however often they are asked about: one warning a minute."""
+    till = open_till()
+    payments = [till.create(f"order-{n}") for n in range(8)]
+    gateway.set_faults(lose_reply=10_000, path="/query")
+    for payment in payments:
+        till.wait(payment, 0.5)
+    asked = gateway.counts().requests["/query"]
+    (outage,) = said(caplog)
+    assert re.match(
+        r"could not ask about \d payments?: account toy: the request may have arrived at 127", outage
+    )
+    assert asked > 1
+    gateway.set_faults()
+    for payment in payments:
+        gateway.pay(payment.order_number)
+        till.wait(payment, 20)
+    assert [re.sub(r"\d+ s$", "N s", line) for line in said(caplog)] == [
+        "account toy answers again, after N s"
+    ]
+
+
+def test_outage_of_every_account_is_told_a_minute_apart(caplog: pytest.LogCaptureFixture) -> None:
+    """With how often it was met meanwhile; a new outage right after is not told twice within the minute either."""
+    clock = mock.Mock(return_value=1000.0)
+    with mock.patch("paycore.engine.transport.time.monotonic", clock):
+        met = outages.Outages()
+        for second in range(150):
+            clock.return_value = 1000.0 + second
+            met.failed("account hk", f"no answer at {second}")
+            if second == 10:
+                met.failed("account us", "no answer from there")
+        met.answered("account hk")
+        met.answered("account hk")
+        met.failed("account hk", "again")
+    assert said(caplog) == [
+        "no answer at 0",
+        "no answer from there",
+        "no answer at 60 (and 59 times more since this was last said)",
+        "no answer at 120 (and 59 times more since this was last said)",
+        "account hk answers again, after 149 s",
+    ]
+
+
+def test_unreachable_provider_is_named_to_the_caller(open_till: OpenTill) -> None:
+    """Host, port and cause reach whoever asked; nothing was sent."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    till = open_till(url=f"http://127.0.0.1:{port}")
+    with pytest.raises(NotSent, match=rf"account toy: .* at 127\.0\.0\.1:{port}: connection refused"):
+        till.create()
