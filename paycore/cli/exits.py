@@ -7,6 +7,7 @@ from enum import IntEnum
 
 from paycore import errors
 from paycore.domain.payment import Payment, RefundStatus, Status
+from paycore.domain.schedule import is_left_to_caller
 
 
 class Exit(IntEnum):
@@ -33,7 +34,7 @@ MEANINGS: Mapping[Exit, str] = {
     Exit.PENDING: "still pending at the timeout; nothing is lost, await it again",
     Exit.UNKNOWN: "unknown outcome: money may have moved; `paycore query` settles it",
     Exit.CONFIG: "configuration, credentials, plugin or ledger can't be used",
-    Exit.NOT_SENT: "provider unreachable, nothing sent; the same command may be run again",
+    Exit.NOT_SENT: "nothing sent: the provider is unreachable, or `create` is to be run again",
     Exit.CONFLICT: "conflict: the reference already names something else",
     Exit.REVIEW: "needs review: the facts contradict each other, a person must look",
     Exit.INTERRUPTED: "interrupted by Ctrl-C; what was recorded stays",
@@ -60,12 +61,16 @@ _REFUNDED: Mapping[RefundStatus, Exit] = {
 
 def after_waiting(payment: Payment) -> Exit:
     """`await` exits by the state reached."""
+    return Exit.NOT_SENT if is_left_to_caller(payment) else _by_state(payment)
+
+
+def _by_state(payment: Payment) -> Exit:
     return Exit.REVIEW if payment.review else _WAITED[payment.status]
 
 
 def after_asking(payment: Payment) -> Exit:
     """`create` and `query` are done once a definite answer that is no failure was obtained, pending included."""
-    code = after_waiting(payment)
+    code = _by_state(payment)
     if code is not Exit.PENDING:
         return code
     is_being_sent = payment.status is Status.CREATED and payment.uncertain

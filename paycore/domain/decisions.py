@@ -251,14 +251,12 @@ def begin_close(
     replaces: bool = False,
 ) -> list[Change]:
     """
-    Cancel the unpaid order now in force, or nothing when it is closed, failed or being closed.
+    Cancel the unpaid order now in force, or nothing when it is paid, closed, failed or being closed.
 
-    Raises `WrongState` when it is paid or was never sent, `NotSupported` when the product can't close, `TooMany`
+    Raises `WrongState` when it was never sent, `NotSupported` when the product can't close, `TooMany`
     when it was tried too often.
     """
-    if payment.status is Status.PAID:
-        raise WrongState("the payment is paid; refund it instead", payment_id=payment.id)
-    if payment.status in (Status.CLOSED, Status.FAILED):
+    if payment.status.is_final:
         return []
     if payment.creation.state in (OperationState.INTENT, OperationState.REJECTED):
         raise WrongState("nothing was sent for this payment, so nothing can be closed", payment_id=payment.id)

@@ -411,7 +411,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         asked = sum(r.amount.minor for r in self.refunds if r.status is not RefundStatus.FAILED)
         return max(0, self.paid_minor - max(asked, self.refunded_seen_minor))
 
-    def charge_of(self, refund: Refund) -> Charge:
+    def charge_for(self, refund: Refund) -> Charge:
         """The charge this refund goes back from."""
         own = (charge for charge in self.charges if charge.provider_id == refund.charge_id)
         return next(own, self.charges[0])
@@ -419,7 +419,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def left_of(self, charge: Charge) -> int:
         """What can still be asked back from this charge, in minor units."""
         refunds = (refund for refund in self.refunds if refund.status is not RefundStatus.FAILED)
-        own = (refund for refund in refunds if self.charge_of(refund).provider_id == charge.provider_id)
+        own = (refund for refund in refunds if self.charge_for(refund).provider_id == charge.provider_id)
         asked = sum(refund.amount.minor for refund in own)
         return max(0, min(charge.amount_minor - asked, self.refundable_minor))
 

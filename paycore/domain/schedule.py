@@ -68,6 +68,12 @@ def _is_unsent_successor(payment: Payment) -> bool:
     return is_unsent and has_earlier_number(payment)
 
 
+def is_left_to_caller(payment: Payment) -> bool:
+    """Whether it certainly is not at the provider, and nobody but its caller sends it: nothing comes of waiting."""
+    is_unsent = payment.status is Status.CREATED and not payment.uncertain
+    return is_unsent and not _is_unsent_successor(payment)
+
+
 def _has_closed_order(payment: Payment) -> bool:
     """Whether an order was closed and has not been paid all the same."""
     charged = {charge.number for charge in payment.charges}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -63,11 +64,27 @@ class _Core:
 def _open(config: Config) -> SqlLedger:
     """The ledger; on an error of it hangs nothing that holds the DSN, and with it a password."""
     try:
-        return open_ledger(config.ledger)
+        with _nothing_moves():
+            return open_ledger(config.ledger)
     except PaycoreError as error:
         error.__cause__ = error.__context__ = None
         failure = error.with_traceback(None)
     raise failure from None
+
+
+@contextmanager
+def _nothing_moves() -> Iterator[None]:
+    """Where the ledger is only opened or read: an error that may mean more elsewhere says here that nothing moved."""
+    try:
+        yield
+    except PaycoreError as error:
+        error.money_moved = "no"
+        raise
+
+
+def _read(reading: Future[T]) -> T:
+    with _nothing_moves():
+        return reading.result()
 
 
 def _only(found: tuple[Payment, ...], reference: str) -> Payment:
@@ -150,6 +167,7 @@ class Client:
         """
         The payment once it is paid, failed, closed or needs review; else as it is after `timeout_s` seconds.
 
+        At once when it was never sent, for waiting changes nothing: `create` with the same reference sends it.
         0 seconds take it as it is; at most 366 days.
         Nothing is lost when the caller goes away: call again, from any process.
         """
@@ -188,7 +206,8 @@ class Client:
         """
         Cancel an unpaid payment; only the provider's answer closes it, so look at the status.
 
-        Raises `WrongState` when it is paid or was never sent, `NotSupported` when it can't be closed.
+        A payment that is paid, or was paid meanwhile, comes back as it is: refund it. Raises `WrongState` when it
+        was never sent, `NotSupported` when it can't be closed.
         """
         return self._runner.run(self._core.commands.close(checked_id(payment_id)))
 
@@ -210,11 +229,11 @@ class Client:
 
     def get(self, payment_id: str) -> Payment:
         """The payment as it is recorded; `NotFound` when there is none."""
-        return self._core.ledger.get(checked_id(payment_id)).result()
+        return _read(self._core.ledger.get(checked_id(payment_id)))
 
     def find(self, reference: str, *, account: str | None = None) -> Payment:
         """The payment with this reference, on `account` or on whichever has it; `NotFound` otherwise."""
-        return _only(self._core.ledger.find(*checked_name(account, reference)).result(), reference)
+        return _only(_read(self._core.ledger.find(*checked_name(account, reference))), reference)
 
     def list(
         self,
@@ -239,11 +258,11 @@ class Client:
             created_before=created_before,
             limit=limit,
         )
-        return self._core.ledger.list(which).result()
+        return _read(self._core.ledger.list(which))
 
     def events(self, payment_id: str) -> tuple[Event, ...]:
         """The payment's history, oldest first."""
-        return self._core.ledger.events(checked_id(payment_id)).result()
+        return _read(self._core.ledger.events(checked_id(payment_id)))
 
     def _look_after(self) -> None:
         with self._starting:
@@ -394,7 +413,8 @@ class AsyncClient:
 
     async def _read(self, verb: Callable[[Ledger], Future[T]]) -> T:
         self._bridge.check_loop()
-        return await self._bridge.result(verb(self._core.ledger))
+        with _nothing_moves():
+            return await self._bridge.result(verb(self._core.ledger))
 
     def _look_after(self) -> None:
         self._bridge.check_loop()

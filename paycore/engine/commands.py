@@ -16,6 +16,7 @@ from paycore.domain.lifecycle import refund_operation
 from paycore.domain.money import Money
 from paycore.domain.payment import OperationKind, OperationState, Order, Payment, Status
 from paycore.domain.provider import Secret
+from paycore.domain.schedule import is_left_to_caller
 from paycore.domain.wire import Notification
 from paycore.engine.accounts import Account, Accounts
 from paycore.engine.attempts import Attempts, Timed
@@ -138,10 +139,14 @@ class Commands:
 
     @told("wait", lambda payment_id, _: Given(payment_id=payment_id))
     def wait(self, payment_id: str, timeout_s: float) -> Program[Payment]:
-        """The payment once it is settled or needs review, or in whatever state it is at the timeout."""
+        """
+        The payment once it is settled or needs review, or in whatever state it is at the timeout.
+
+        At once when it is left to its caller to send it.
+        """
         deadline = Deadline(timeout_s)
         payment: Payment = yield InLedger(lambda ledger: ledger.get(payment_id))
-        while not (payment.status.is_final or payment.review) and deadline.left_s > 0:
+        while not _is_over(payment) and deadline.left_s > 0:
             payment = yield from self._attempts.after_change(payment, deadline.left_s)
         return payment
 
@@ -177,3 +182,8 @@ class Commands:
                 break
             payment = yield from self._attempts.after_change(payment, left_s)
         return payment
+
+
+def _is_over(payment: Payment) -> bool:
+    """Whether nothing comes of waiting any longer."""
+    return payment.status.is_final or payment.review or is_left_to_caller(payment)

@@ -143,7 +143,7 @@ def refund_order(payment: Payment, operation: Operation, now: datetime) -> Refun
     refund = payment.refund(operation.refund_reference or "")
     if refund is None:
         raise LookupError(f"operation {operation.id} has no refund")
-    charge = payment.charge_of(refund)
+    charge = payment.charge_for(refund)
     order = next(op for op in payment.operations if op.number == charge.number)
     paid = structs.replace(order_ref(payment, order, now), provider_id=charge.provider_id)
     return RefundOrder(

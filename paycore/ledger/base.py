@@ -185,14 +185,20 @@ class SqlLedger(LedgerReads):
 
 
 def _inherited() -> Future[Any]:
-    return _refused(
+    error = LedgerUnavailable(
         "this ledger was opened before the process forked; open a client of its own in each process"
     )
+    error.money_moved = "no"  # nothing was recorded here, so nothing is sent from here
+    return _failed(error)
 
 
 def _refused(why: str) -> Future[Any]:
+    return _failed(LedgerUnavailable(why))
+
+
+def _failed(error: LedgerUnavailable) -> Future[Any]:
     future: Future[Any] = Future()
-    future.set_exception(LedgerUnavailable(why))
+    future.set_exception(error)
     return future
 
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
-from paycore.errors import LedgerMissing, LedgerUnavailable
+from paycore.errors import LedgerMissing, LedgerUnavailable, PaycoreError
 from paycore.ledger import SQLITE, is_sqlite, open_ledger
 from paycore.ledger.migrations import pending
 from paycore.ledger.reads import LedgerReads
@@ -51,6 +51,8 @@ class ReadOnlyLedger(LedgerReads):
         try:
             future.set_result(self._run(work))
         except Exception as error:  # noqa: BLE001 - the caller takes it out of the future
+            if isinstance(error, PaycoreError):
+                error.money_moved = "no"  # whatever else it means to a client that sends
             future.set_exception(error)
         return future
 
@@ -62,11 +64,15 @@ def open_read_only(dsn: str) -> ReadOnlyLedger:
     Raises `LedgerMissing` where there is none, `LedgerUnavailable` when it has an older schema, and what
     `open_ledger` raises.
     """
-    ledger = _open(dsn)
     try:
-        _check_schema(ledger)
-    except BaseException:
-        ledger.close()
+        ledger = _open(dsn)
+        try:
+            _check_schema(ledger)
+        except BaseException:
+            ledger.close()
+            raise
+    except PaycoreError as error:
+        error.money_moved = "no"
         raise
     return ledger
 

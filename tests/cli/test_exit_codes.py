@@ -3,6 +3,7 @@
 import inspect
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -125,23 +126,41 @@ def test_close_0_then_query_3(cli: Cli, shop: SandboxServer) -> None:
     assert cli("query", payment["id"]).code == 3
 
 
-def test_close_paid_2(cli: Cli, shop: SandboxServer) -> None:
-    """A paid payment can't be closed: that is what `refund` is for."""
+@pytest.mark.parametrize("is_known", [False, True])
+def test_close_paid_3_in_words_and_again(cli: Cli, shop: SandboxServer, is_known: bool) -> None:
+    """Paid before it could be closed: the payment, exit 3, and what to do about it; and the same again."""
     payment = cli.create()
     shop.gateway.controls.pay(payment["order_number"])
-    cli("query", payment["id"])
-    ran = cli("close", payment["id"])
-    assert (ran.code, "refund" in ran.err) == (2, True), ran
-
-
-def test_close_payer_faster_3_in_words(cli: Cli, shop: SandboxServer) -> None:
-    """Paid at the provider before it could be closed: the payment, exit 3, and what to do about it."""
-    payment = cli.create()
-    shop.gateway.controls.pay(payment["order_number"])
-    ran = cli("close", payment["id"], "--config", "paycore.toml")
+    if is_known:
+        cli("query", payment["id"])
+    ran, again = (cli("close", payment["id"], "--config", "paycore.toml") for _ in range(2))
     assert (ran.code, "paid" in ran.out, ran.err.count("\n")) == (3, True, 1), ran
     refund = f"paycore refund {payment['id']} --config paycore.toml"
     assert f"it was paid before; `{refund}` with a --reference of its own" in ran.err
+    assert (again.code, again.out, again.err) == (ran.code, ran.out, ran.err)
+
+
+def test_await_of_what_was_never_sent_7_at_once_in_words(cli: Cli, shop: SandboxServer) -> None:
+    """A payment that never left this machine: nothing to wait for, and the line on stderr says what to do."""
+    write_config("http://127.0.0.1:1")
+    assert cli(*order()).code == 7
+    write_config(shop.url)
+    started = time.monotonic()
+    ran = cli("await", "--reference", "order-1", "--timeout", 60, "--json")
+    assert (ran.code, ran.json["status"]) == (7, "created"), ran
+    ran = cli("await", "--reference", "order-1", "--timeout", 60)
+    assert (ran.code, ran.err.count("\n")) == (7, 1), ran
+    assert "nothing to wait for" in ran.err
+    assert "`paycore create` with the same reference sends it" in ran.err
+    assert time.monotonic() - started < 20
+
+
+def test_await_of_what_the_account_was_refused_for_7(cli: Cli, shop: SandboxServer) -> None:
+    """The same; what is to be mended first is named."""
+    write_config(shop.url, key="0" * 32)
+    assert cli(*order()).code == 6
+    ran = cli("await", "--reference", "order-1", "--timeout", 60)
+    assert (ran.code, "the provider refused the account" in ran.err) == (7, True), ran
 
 
 def test_query_of_what_was_never_sent_0_in_words(cli: Cli, shop: SandboxServer) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from paycore import AsyncClient, Payment, Status
 from paycore.domain.payment import OperationKind, OperationState
-from paycore.errors import LedgerUnavailable, NotFound, NotSent, NotSupported, WrongState
+from paycore.errors import AccountRefused, LedgerUnavailable, NotFound, NotSent, NotSupported, WrongState
 from paycore.ledger import open_ledger
 from paycore.ledger.api import Ledger
 from tests.engine.conftest import OpenTill
@@ -44,12 +44,13 @@ def test_close_unpaid_is_closed_by_the_provider(till: Till, gateway: ToyServer) 
 
 
 def test_close_too_late_finds_the_payment_paid(till: Till, gateway: ToyServer) -> None:
-    """A payer who was quicker wins: the close is refused, and the payment comes back paid."""
+    """A payer who was quicker wins: the close is refused, the payment comes back paid, and so again."""
     payment = till.create()
     gateway.pay(payment.order_number)
-    assert till.close(payment).status is Status.PAID
-    with pytest.raises(WrongState, match="refund it instead"):
-        till.close(payment)
+    paid = till.close(payment)
+    assert paid.status is Status.PAID
+    assert till.close(payment) == paid
+    assert gateway.counts().requests["/close"] == 1
 
 
 def test_close_of_a_failed_payment_is_nothing(till: Till, gateway: ToyServer) -> None:
@@ -113,6 +114,28 @@ def test_money_after_closing_is_paid_and_needs_review(till: Till, gateway: ToySe
 
 
 # --- wait --------------------------------------------------------------------------------------------
+
+
+def test_wait_for_what_was_never_sent_is_over_at_once(open_till: OpenTill) -> None:
+    """Nobody but its caller sends it: waiting for it would only take the time."""
+    nowhere = open_till(url="http://127.0.0.1:1")
+    with pytest.raises(NotSent) as caught:
+        nowhere.create()
+    payment = nowhere.get(caught.value.payment_id or "")
+    started = time.monotonic()
+    assert nowhere.wait(payment, timeout_s=60) == payment
+    assert time.monotonic() - started < 5
+
+
+def test_wait_for_what_the_account_was_refused_for_is_over_at_once(till: Till, gateway: ToyServer) -> None:
+    """The same: once the account is mended, calling `create` again sends it under a new number."""
+    gateway.gateway.reject = "bad_key"
+    with pytest.raises(AccountRefused) as caught:
+        till.create()
+    payment = till.get(caught.value.payment_id or "")
+    started = time.monotonic()
+    assert till.wait(payment, timeout_s=60).status is Status.CREATED
+    assert time.monotonic() - started < 5
 
 
 def test_wait_for_a_settled_payment_is_over_at_once(till: Till, gateway: ToyServer) -> None:

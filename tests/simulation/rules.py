@@ -55,7 +55,7 @@ def _status_moves_up(before: Payment | None, payment: Payment, _gateway: SimGate
 def _refunds_fit(_before: Payment | None, payment: Payment, _gateway: SimGateway) -> Broken:
     going_back = [refund for refund in payment.refunds if refund.status is not RefundStatus.FAILED]
     for charge in payment.charges:
-        own = (refund for refund in going_back if payment.charge_of(refund) == charge)
+        own = (refund for refund in going_back if payment.charge_for(refund) == charge)
         asked = sum(refund.amount.minor for refund in own)
         if asked > charge.amount_minor:
             words = f"{asked} is asked back of {charge.amount_minor} that {charge.provider_id} took"

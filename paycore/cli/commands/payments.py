@@ -20,6 +20,7 @@ from paycore.cli.session import check_identity, find_recorded, identify, open_cl
 from paycore.domain.money import Money
 from paycore.domain.payment import OperationState, Status
 from paycore.domain.provider import Secret
+from paycore.domain.schedule import is_left_to_caller
 from paycore.errors import AccountRefused, PaycoreError, PluginError, ProviderError, WrongState
 
 if TYPE_CHECKING:
@@ -130,6 +131,8 @@ def await_payment(
     ):
         payment = wait(pay, identify(pay, options, payment_id, reference), timeout, output)
         _print(payment, output)
+        if words := _nothing_to_wait_for(payment):
+            output.say(words)
     return exits.after_waiting(payment)
 
 
@@ -237,13 +240,23 @@ def _perform(
     return code_of(payment)
 
 
+_SEND_IT = "`paycore create` with the same reference sends it"
+
+
 def _nothing_to_ask(payment: Payment, _options: GlobalOptions) -> str:
     if payment.creation.state is not OperationState.INTENT:
         return ""
     return (
-        "nothing was asked: this payment has not been sent, so its provider knows nothing of it;"
-        " `paycore create` with the same reference sends it"
+        f"nothing was asked: this payment has not been sent, so its provider knows nothing of it; {_SEND_IT}"
     )
+
+
+def _nothing_to_wait_for(payment: Payment) -> str:
+    if not is_left_to_caller(payment):
+        return ""
+    if payment.creation.state is OperationState.INTENT:
+        return f"nothing to wait for: this payment has not been sent; {_SEND_IT}"
+    return f"nothing to wait for: the provider refused the account; once that is mended, {_SEND_IT}"
 
 
 def _payer_was_faster(payment: Payment, options: GlobalOptions) -> str:
