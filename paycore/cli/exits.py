@@ -34,7 +34,7 @@ MEANINGS: Mapping[Exit, str] = {
     Exit.PENDING: "still pending at the timeout; nothing is lost, await it again",
     Exit.UNKNOWN: "unknown outcome: money may have moved; `paycore query` settles it",
     Exit.CONFIG: "configuration, credentials, plugin or ledger can't be used",
-    Exit.NOT_SENT: "nothing sent: the provider is unreachable, or `create` is to be run again",
+    Exit.NOT_SENT: "nothing sent: provider unreachable, or never sent; the command that sends may be run again",
     Exit.CONFLICT: "conflict: the reference already names something else",
     Exit.REVIEW: "needs review: the facts contradict each other, a person must look",
     Exit.INTERRUPTED: "interrupted by Ctrl-C; what was recorded stays",
