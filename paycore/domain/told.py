@@ -56,7 +56,7 @@ def told_amount(
     """
     problems = [] if unreadable is None else [unreadable]
     if minor is not None and not 0 <= minor <= MINOR_MAX:
-        problems.append(f"{minor:.3e} minor units" if minor > 0 else f"{minor} minor units")
+        problems.append(f"{_shown(minor)} minor units")
         minor = None
     if currency:
         try:
@@ -71,6 +71,13 @@ def told_amount(
     if minor is None and not currency:
         return None, None
     return None, Told(minor=minor, currency=currency or None)
+
+
+def _shown(minor: int) -> str:
+    """In few characters, of whatever length it is: a number that is longer than any amount is not written out."""
+    if abs(minor) > 10**30:
+        return "too many" if minor > 0 else "less than no"
+    return f"{minor:.3e}" if minor > 0 else str(minor)
 
 
 def _line(text: str) -> str:

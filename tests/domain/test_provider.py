@@ -3,7 +3,7 @@
 import copy
 import json
 import pickle
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -11,8 +11,8 @@ import pytest
 
 from paycore import Money
 from paycore.domain.codec import encode
-from paycore.domain.provider import CreateOrder, Secret
-from paycore.domain.wire import Notification, Request, Response
+from paycore.domain.provider import EXPIRES_IN_MAX_S, CreateOrder, Secret
+from paycore.domain.wire import NOTIFICATION_MAX, Notification, Request, Response
 from tests.domain.histories import capabilities, product
 
 CANARY = "hunter2-canary"
@@ -28,6 +28,7 @@ def test_secret_shows_itself_only_when_asked() -> None:
     """`reveal` gives the value; no way of printing does, nested or not."""
     secret = Secret(CANARY)
     assert secret.reveal() == CANARY
+    assert repr(secret) == "Secret(***)", "it is seen that something is there"
     shown = [repr(secret), str(secret), f"{secret}", f"{secret!r:>20}", repr(Settings((secret,)))]
     shown += [repr({"key": secret}), "%s" % secret, repr(CreateOrder(**ORDER, auth_code=secret))]  # noqa: UP031
     assert not [text for text in shown if CANARY in text]
@@ -94,6 +95,22 @@ def test_secret_has_nothing_to_look_at() -> None:
 def test_secret_that_is_no_unicode_is_compared_without_an_error_that_holds_it() -> None:
     """An error of encoding holds the text it could not encode."""
     assert Secret("\udcff") == Secret("\udcff") != Secret("x")
+
+
+def test_secret_that_is_pickled_says_why_not() -> None:
+    """Whoever hands settings to another process learns what they can't hand over."""
+    with pytest.raises(TypeError, match="a Secret is never serialised"):
+        pickle.dumps(Settings((Secret(CANARY),)))
+
+
+def test_notification_of_64_kib_is_taken() -> None:
+    """What is kept of one, as the documentation of the ledger says."""
+    assert NOTIFICATION_MAX == 64 * 1024
+
+
+def test_order_may_live_for_a_year() -> None:
+    """What a product may declare at most, so that a time to come is a time that can be written."""
+    assert timedelta(days=366).total_seconds() == EXPIRES_IN_MAX_S
 
 
 def test_secrets_are_compared_by_value() -> None:

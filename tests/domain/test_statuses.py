@@ -5,10 +5,12 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from paycore import Money, RefundStatus, ReviewReason, Status
 from paycore.domain.events import Observed
 from paycore.domain.lifecycle import evolve
+from paycore.domain.money import MINOR_MAX
 from paycore.domain.payment import Failure, Observation, OperationState, PaymentObservation, RefundObservation
 from tests.domain.histories import AMOUNT, LINK, NOW, History
 
@@ -129,6 +131,34 @@ def test_paid_without_the_providers_id_is_no_observation() -> None:
         PaymentObservation(number="N1", status=Status.UNKNOWN)
     with pytest.raises(ValueError, match="pending, succeeded or failed"):
         RefundObservation(number="R1", status=RefundStatus.UNKNOWN)
+
+
+def test_refunded_total_goes_from_none_to_the_most_there_is() -> None:
+    """Both ends are totals; beyond them is no amount, and is refused where it is made."""
+    for total in (0, MINOR_MAX):
+        seen = PaymentObservation(number="N1", status=Status.PAID, provider_id="S1", refunded_minor=total)
+        assert seen.refunded_minor == total
+    for wrong in (-1, MINOR_MAX + 1):
+        with pytest.raises(ValueError, match=f"0 to {MINOR_MAX} minor units"):
+            PaymentObservation(number="N1", status=Status.PAID, provider_id="S1", refunded_minor=wrong)
+
+
+def test_providers_id_is_that_of_the_order_that_took_the_money() -> None:
+    """While nothing is taken that of the order in force, afterwards the charge's, which is what support asks for."""
+    history = History().accepted()
+    assert history.payment.provider_id == "S-N1"
+    history.closing(OperationState.DONE, replaces=True).sees(Status.CLOSED).renumbered("N2")
+    assert history.sees(Status.PENDING, "N2").payment.provider_id == "S-N2"
+    assert history.sees(Status.PAID).payment.provider_id == "S-N1"
+
+
+def test_operation_that_is_not_there_is_named() -> None:
+    """By its id; a payment without any is named itself."""
+    payment = History().payment
+    with pytest.raises(KeyError, match="no-such-id"):
+        payment.operation("no-such-id")
+    with pytest.raises(KeyError, match="P1"):
+        _ = replace(payment, operations=()).creation
 
 
 def test_change_before_the_beginning_is_refused() -> None:

@@ -24,6 +24,18 @@ from tests.domain.histories import History
         (8800, "hkd", None, Told(minor=8800, unreadable="currency hkd")),
         (-1, "HKD", None, Told(currency="HKD", unreadable="-1 minor units")),
         (MINOR_MAX + 1, "HKD", None, Told(currency="HKD", unreadable="1.000e+15 minor units")),
+        pytest.param(
+            10**5000, "HKD", None, Told(currency="HKD", unreadable="too many minor units"), id="huge"
+        ),
+        pytest.param(
+            -(10**5000), "HKD", None, Told(currency="HKD", unreadable="less than no minor units"), id="debt"
+        ),
+        (10**30, None, None, Told(unreadable="1.000e+30 minor units")),
+        (10**30 + 1, None, None, Told(unreadable="too many minor units")),
+        (0, "HKD", Money("0", "HKD"), None),
+        (MINOR_MAX, "HKD", Money.from_minor(MINOR_MAX, "HKD"), None),
+        (0, None, None, Told(minor=0)),
+        (MINOR_MAX, None, None, Told(minor=MINOR_MAX)),
     ],
 )
 def test_told_amount_is_whole_half_or_none(
@@ -48,6 +60,23 @@ def test_told_out_of_bounds_is_refused(fields: dict[str, Any]) -> None:
     """A plugin that makes one itself is held to the same bounds."""
     with pytest.raises(ValueError, match=r"told|read"):
         Told(**fields)
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        (Told(minor=8800), "8800 minor units without a currency"),
+        (Told(currency="HKD"), "HKD without an amount"),
+        (Told(unreadable="abc"), "an amount that can't be read: abc"),
+        (
+            Told(minor=8800, unreadable="currency hkd"),
+            "8800 minor units without a currency, an amount that can't be read: currency hkd",
+        ),
+    ],
+)
+def test_told_is_shown_in_words(told: Told, shown: str) -> None:
+    """A person who reviews the payment reads what was told, and what was not."""
+    assert str(told) == shown
 
 
 DIFFERS, UNREADABLE = ReviewReason.AMOUNT_DIFFERS, ReviewReason.AMOUNT_UNREADABLE

@@ -24,9 +24,10 @@ from tests.mutants.sources import Mutant
 TESTS = (
     "tests/domain",
     "--ignore=tests/domain/test_errors.py",  # starts processes, and errors are not changed here
-    "tests/engine/test_left_overs.py",
-    "tests/engine/test_stale_moves.py",
-    "tests/engine/test_standing_still.py",
+    *(
+        f"tests/engine/test_{name}.py"
+        for name in "answers blame clock_ahead clocks_apart left_overs stale_moves standing_still taking_turns".split()
+    ),
     *(
         f"plugins/qfpay_alipay/tests/test_{name}.py"
         for name in "mapping respcodes query create close refund notifications wire actions".split()

@@ -137,7 +137,9 @@ def _definitions(module: cst.Module) -> Iterator[tuple[str, cst.CSTNode]]:
                     if isinstance(member, cst.FunctionDef):
                         yield f"{statement.name.value}.{member.name.value}", member
             case cst.SimpleStatementLine(body=[cst.Assign(targets=[cst.AssignTarget(target=target)])]):
-                yield _code(target).strip("()"), statement
+                name = _code(target).strip("()")
+                if name == name.upper() or name.startswith("_"):  # the others are types, for the type checker
+                    yield name, statement
             case cst.SimpleStatementLine(body=[cst.AnnAssign(target=cst.Name(value=name), value=value)]) if (
                 value
             ):
