@@ -40,13 +40,18 @@ COMMANDS: dict[str, Any] = {
         "decline": "sandbox:decline",
         "fault": "sandbox:fault",
     },
-    "ledger": {"verify": "ledger:verify", "export": "ledger:export", "migrate": "ledger:migrate"},
+    "ledger": {
+        "verify": "ledger:verify",
+        "anchor": "ledger:anchor",
+        "export": "ledger:export",
+        "migrate": "ledger:migrate",
+    },
     "demo": "demo:demo",
 }
 """Each word's function, or the table of a group of words."""
 
 _GROUP_HELP = {
-    "ledger": "The durable record: verify it, hand it out, upgrade it.",
+    "ledger": "The durable record: verify it, anchor it, hand it out, upgrade it.",
     "plugins": "What is installed beside paycore.",
     "sandbox": "A gateway on this machine: serve it, be its payer.",
 }

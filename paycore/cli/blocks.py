@@ -128,9 +128,10 @@ def difference_block(verdict: Verdict, style: Style) -> list[str]:
     difference = verdict.difference
     if difference is None:
         return []
+    whose = "the ledger" if verdict.payment_id is None else style(clean(verdict.payment_id), "bold")
     rows = [
-        ("payment", style(clean(verdict.payment_id), "bold")),
-        ("where", style(difference.where, "red")),
+        ("payment" if verdict.payment_id is not None else "of", whose),
+        ("where", style(clean(difference.where), "red")),
         ("stored", clean(difference.stored)),
         ("derived", clean(difference.derived)),
     ]

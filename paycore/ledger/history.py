@@ -1,8 +1,8 @@
 """
-What is stored of payments, as it stands: rows nobody has judged yet, read a page at a time.
+What is stored of payments, as it stands: rows nobody has judged yet, read some at a time.
 
-One statement sees one state of the ledger, so a payment and its events belong together, whoever writes
-meanwhile.
+One statement sees one state of the ledger, and events are only ever added. So a payment's row and the last of
+its events come from one statement, and those before it may come from others, whoever writes meanwhile.
 """
 
 from __future__ import annotations
@@ -17,11 +17,19 @@ from paycore.ledger.session import COLUMNS, Row, Transaction
 T = TypeVar("T")
 
 PAGE = 200
-"""Payments read at once: bounds the memory, not the result."""
+"""Payments, or rows of another table, read at once: bounds the memory, not the result."""
+
+EVENTS = 1000
+"""Events read at once."""
 
 
 class Readable(Protocol):
     """A ledger, or one that is only read."""
+
+    @property
+    def dialect(self) -> str:
+        """Whose SQL it is: `sqlite` or `postgres`."""
+        ...
 
     def read(self, work: Callable[[Transaction], T]) -> Future[T]:
         """Run a read on a connection that never writes."""
@@ -40,6 +48,7 @@ class StoredPayment(NamedTuple):
 class StoredEvent(NamedTuple):
     """An event's row, unread."""
 
+    position: int
     seq: int
     at: int
     source: str
@@ -51,11 +60,16 @@ class StoredEvent(NamedTuple):
     hash: bytes
 
 
-class History(NamedTuple):
-    """A payment's row and its events, oldest first."""
+class History:
+    """
+    A payment's row, and its events, oldest first, which can be gone through once.
 
-    payment: StoredPayment
-    events: list[StoredEvent]
+    `payment` is what the row is by the time of the last event that was taken.
+    """
+
+    def __init__(self, payment: StoredPayment, events: Iterator[StoredEvent] | None = None) -> None:
+        self.payment = payment
+        self.events = iter(()) if events is None else events
 
 
 class StoredNotification(NamedTuple):
@@ -79,16 +93,17 @@ class Orphan(NamedTuple):
 
 
 def pages(ledger: Readable) -> Iterator[list[History]]:
-    """Every payment with its events, in the order of their ids."""
+    """Every payment with its events, in the order of their ids. Go through one page before you ask for the next."""
     last = ""
-    while rows := _rows(ledger, _PAGE.format(which=f"id > {_KEY} ORDER BY id LIMIT ?"), (last, PAGE)):
-        yield _histories(rows)
-        last = rows[-1][0]
+    while sizes := _rows(ledger, _SIZES, (last, PAGE)):
+        for first, up_to, is_long in _spans(last, sizes):
+            yield list(_long(ledger, up_to)) if is_long else _short(ledger, first, up_to)
+        last = sizes[-1][0]
 
 
 def one(ledger: Readable, payment_id: str) -> list[History]:
     """A page of this payment alone; empty when it has no row."""
-    return _histories(_rows(ledger, _PAGE.format(which="id = ?"), (payment_id,)))
+    return list(_long(ledger, payment_id))
 
 
 def orphans(ledger: Readable, payment_id: str | None = None) -> Iterator[Orphan]:
@@ -112,6 +127,46 @@ def notifications(ledger: Readable) -> Iterator[StoredNotification]:
         last = (rows[-1][0], rows[-1][1])
 
 
+def name_rows(
+    ledger: Readable, table: str, columns: Sequence[str], key: Sequence[str]
+) -> Iterator[list[Row]]:
+    """These columns of a table's rows, some at a time, in the order of its key, which is text."""
+    places = [columns.index(name) for name in key]
+    sql = (
+        f"SELECT {', '.join(columns)} FROM {table}"  # noqa: S608
+        f" WHERE ({', '.join(key)}) > ({', '.join([_KEY] * len(key))}) ORDER BY {', '.join(key)} LIMIT ?"
+    )
+    last: Sequence[object] = [""] * len(key)
+    while rows := _rows(ledger, sql, (*last, PAGE)):
+        yield [_plain(row) for row in rows]
+        last = [rows[-1][place] for place in places]
+
+
+class Placed(NamedTuple):
+    """An event by its place in the ledger."""
+
+    position: int
+    at: int
+    payment_id: str
+    seq: int
+    hash: bytes
+
+
+def placed(ledger: Readable, up_to: int) -> Iterator[Placed]:
+    """All events up to a position, in the order of their positions."""
+    last = _SEQ_MIN
+    while rows := _rows(ledger, _PLACED, (last, up_to, EVENTS)):
+        for row in rows:
+            event = Placed._make(_plain(row))
+            yield event._replace(hash=bytes(event.hash))
+        last = rows[-1][0]
+
+
+def newest_position(ledger: Readable) -> int:
+    """The greatest position of an event; 0 where there is none."""
+    return int(_rows(ledger, "SELECT coalesce(max(position), 0) FROM events", ())[0][0])
+
+
 def accounts_of(ledger: Readable, reference: str, account: str | None) -> list[tuple[str, str]]:
     """Account and id of each payment with this reference (on this account), whatever else its row says."""
     sql = "SELECT account, id FROM payments WHERE reference = ?"
@@ -125,11 +180,32 @@ def accounts_of(ledger: Readable, reference: str, account: str | None) -> list[t
 # Pages go on after a key as it was read, also where that is no text: cast, SQLite compares its bytes.
 _KEY = "CAST(? AS TEXT)"
 
-_EVENT_COLUMNS = ", ".join(f"e.{name}" for name in StoredEvent._fields)
-_PAGE = (
-    f"SELECT p.id, p.body, p.head, {', '.join(f'p.{name}' for name in COLUMNS)}, {_EVENT_COLUMNS}"  # noqa: S608
-    " FROM (SELECT * FROM payments WHERE {which}) p"
-    " LEFT JOIN events e ON e.payment_id = p.id ORDER BY p.id, e.seq"
+_SIZES = (
+    "SELECT p.id, (SELECT count(*) FROM events e WHERE e.payment_id = p.id) FROM payments p"  # noqa: S608
+    f" WHERE p.id > {_KEY} ORDER BY p.id LIMIT ?"
+)
+# A payment's row before its events, each with NULL in the columns of the other.
+_PAYMENT = ("body", "head", *COLUMNS)
+_EVENT = StoredEvent._fields
+_ROWS = (
+    f"SELECT id, 0 AS is_event, {', '.join(_PAYMENT)}, {', '.join(f'NULL AS {name}' for name in _EVENT)}"  # noqa: S608
+    " FROM payments WHERE {payments}"
+    f" UNION ALL SELECT payment_id, 1, {', '.join(['NULL'] * len(_PAYMENT))}, {', '.join(_EVENT)}"
+    f" FROM (SELECT payment_id, {', '.join(_EVENT)} FROM events"
+    " WHERE {events}) own"
+    " ORDER BY 1, 2, seq"
+)
+_SHORT = _ROWS.format(
+    payments=f"id > {_KEY} AND id <= {_KEY}",
+    events=f"payment_id IN (SELECT id FROM payments WHERE id > {_KEY} AND id <= {_KEY})",  # noqa: S608
+)
+_LONG = _ROWS.format(
+    payments=f"id = {_KEY}", events=f"payment_id = {_KEY} AND seq > ? ORDER BY payment_id, seq LIMIT ?"
+)
+_SEQ_MIN = -(2**62)
+_PLACED = (
+    f"SELECT {', '.join(Placed._fields)} FROM events"  # noqa: S608
+    " WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
 )
 _INBOX = (
     f"SELECT {', '.join(StoredNotification._fields)} FROM inbox"  # noqa: S608
@@ -157,18 +233,61 @@ def _plain(row: Row) -> Row:
     return tuple(str(value) if isinstance(value, str) else value for value in row)
 
 
-def _histories(rows: Sequence[Row]) -> list[History]:
-    groups = (list(own) for _, own in groupby(map(_plain, rows), key=lambda row: row[0]))
-    return [
-        History(_stored(own[0]), [_stored_event(row) for row in own if row[-1] is not None]) for own in groups
-    ]
+def _spans(last: str, sizes: Sequence[Row]) -> Iterator[tuple[str, str, bool]]:
+    """A page of ids and how many events each has, cut: after an id, up to an id, whether it is one long history."""
+    after, before, some = last, last, 0
+    for payment_id, size in sizes:
+        if some and some + size > EVENTS:
+            yield after, before, False
+            after, some = before, 0
+        if size > EVENTS:
+            yield after, payment_id, True
+            after = payment_id
+        else:
+            some += max(1, size)
+        before = payment_id
+    if some:
+        yield after, before, False
+
+
+def _short(ledger: Readable, after: str, up_to: str) -> list[History]:
+    """The payments of a span of ids, with all their events, by one statement."""
+    groups = groupby(_rows(ledger, _SHORT, (after, up_to) * 2), key=lambda row: row[0])
+    return [_whole(*own) for _, own in groups]
+
+
+def _whole(first: Row, *events: Row) -> History:
+    return History(_stored(first), map(_stored_event, events))
+
+
+def _long(ledger: Readable, payment_id: str) -> Iterator[History]:
+    """A payment whose events are read as they are asked for; none when it has no row."""
+    rows = _rows(ledger, _LONG, (payment_id, payment_id, _SEQ_MIN, EVENTS))
+    if not rows or rows[0][1]:
+        return
+    history = History(_stored(rows[0]))
+    history.events = _one_after_the_other(ledger, payment_id, history, rows)
+    yield history
+
+
+def _one_after_the_other(
+    ledger: Readable, payment_id: str, history: History, rows: Sequence[Row]
+) -> Iterator[StoredEvent]:
+    while True:
+        events = [_stored_event(row) for row in rows if row[1]]
+        yield from events
+        if len(events) < EVENTS:
+            return
+        rows = _rows(ledger, _LONG, (payment_id, payment_id, events[-1].seq, EVENTS))
+        if rows and not rows[0][1]:
+            history.payment = _stored(rows[0])
 
 
 def _stored(row: Row) -> StoredPayment:
-    payment_id, body, head, *rest = row
+    payment_id, _, body, head, *rest = _plain(row)
     return StoredPayment(payment_id, body, bytes(head), dict(zip(COLUMNS, rest, strict=False)))
 
 
 def _stored_event(row: Row) -> StoredEvent:
-    event = StoredEvent._make(row[3 + len(COLUMNS) :])
+    event = StoredEvent._make(_plain(row)[2 + len(_PAYMENT) :])
     return event._replace(prev_hash=bytes(event.prev_hash), hash=bytes(event.hash))

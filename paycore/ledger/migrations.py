@@ -14,6 +14,12 @@ from paycore.errors import LedgerCorrupt, LedgerTooNew, LedgerUnavailable
 SCHEMA = "(SELECT max(schema) FROM meta)"
 """A column of a SELECT for `check_current`; `meta` is the one table that no migration changes."""
 
+META = {
+    "sqlite": "CREATE TABLE IF NOT EXISTS meta (schema INTEGER PRIMARY KEY, sha256 TEXT NOT NULL, at INTEGER NOT NULL)",
+    "postgres": "CREATE TABLE IF NOT EXISTS meta (schema int PRIMARY KEY, sha256 text NOT NULL, at bigint NOT NULL)",
+}
+"""Makes the table of the migrations that were run."""
+
 
 class Migration(msgspec.Struct, frozen=True, kw_only=True):
     """One schema file: its number, its SQL, and the SHA-256 (hex) of that SQL."""

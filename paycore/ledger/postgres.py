@@ -28,7 +28,7 @@ from paycore.errors import ConfigError, LedgerUnavailable
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import KEEP_STEP, STANDING, LedgerClock, Standing, from_ms, whole_ms
 from paycore.ledger.groupcommit import GroupCommit
-from paycore.ledger.migrations import SCHEMA, check_current, pending
+from paycore.ledger.migrations import META, SCHEMA, check_current, pending
 from paycore.ledger.pglisten import CHANNEL, Listener
 from paycore.ledger.pgserver import PATIENCE_S, PgServer, is_lost
 from paycore.ledger.session import AgainError, Row, Session, Transaction
@@ -274,10 +274,7 @@ class PostgresLedger(SqlLedger):
             return
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS meta"
-                " (schema integer PRIMARY KEY, sha256 text NOT NULL, at bigint NOT NULL)"
-            )
+            connection.execute(META[self.dialect].encode())
             # A transaction that writes reads this table first, and keeps it locked until it ends: those under way
             # are waited for, and whoever waits for this one finds the new schema.
             connection.execute("LOCK TABLE meta IN ACCESS EXCLUSIVE MODE")

@@ -381,7 +381,7 @@ POSTPONE = "UPDATE payments SET due_at = ? WHERE id = ? AND version = ? AND due_
 
 def new_charges(before: Payment | None, payment: Payment) -> Iterator[Charge]:
     """The charges `payment` has and `before` has not."""
-    known = before.charges if before is not None else ()
+    known = set(before.charges) if before is not None else set()
     return (charge for charge in payment.charges if charge not in known)
 
 

@@ -31,7 +31,7 @@ from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import KEEP_STEP, STANDING, LedgerClock, Standing, to_ms, utc_now
 from paycore.ledger.filelock import WAIT_MAX_S, FileLock
 from paycore.ledger.groupcommit import GroupCommit
-from paycore.ledger.migrations import SCHEMA, check_current, pending
+from paycore.ledger.migrations import META, SCHEMA, check_current, pending
 from paycore.ledger.session import Row, Session, Transaction
 from paycore.ledger.sqlitefile import Connection, identify, make_private, usable_path
 
@@ -239,9 +239,7 @@ class SqliteLedger(SqlLedger):
         tables = {name for (name,) in sqlite.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if tables and "meta" not in tables:
             raise LedgerCorrupt(f"{self.path} is a database, but not a ledger; name a file of its own")
-        sqlite.execute(
-            "CREATE TABLE IF NOT EXISTS meta (schema INTEGER PRIMARY KEY, sha256 TEXT NOT NULL, at INTEGER NOT NULL)"
-        )
+        sqlite.execute(META[self.dialect])
         applied = dict(sqlite.execute("SELECT schema, sha256 FROM meta").fetchall())
         for migration in pending(self.dialect, applied):
             at = to_ms(self.now())

@@ -46,6 +46,18 @@ class Database:
         for migration in load_migrations("postgres")[:schema]:
             self.run(migration.sql, f"INSERT INTO meta VALUES ({migration.number}, '{migration.sha256}', 0)")
 
+    def tamper(self, *statements: str) -> None:
+        """Run statements that triggers and references refuse, as somebody who takes them away and puts them back."""
+        if self.is_sqlite:
+            with closing(sqlite3.connect(self.dsn.removeprefix("sqlite:///"))) as shell:
+                triggers = shell.execute(
+                    "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+                ).fetchall()
+            dropped = [f"DROP TRIGGER {name}" for name, _ in triggers]
+            self.run(*dropped, *statements, *(sql for _, sql in triggers))
+        else:
+            self.run("SET session_replication_role = replica", *statements)
+
     def copy(self, table: str, source: sqlite3.Connection) -> None:
         """Take over all rows of a table from a SQLite file; for PostgreSQL, whose tables have the same columns."""
         columns = [name for _, name, *_ in source.execute(f"PRAGMA table_info({table})")]

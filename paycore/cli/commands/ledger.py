@@ -1,9 +1,10 @@
-"""`ledger verify`, `ledger export`, `ledger migrate`: the durable record itself, without any provider."""
+"""`ledger verify`, `anchor`, `export` and `migrate`: the durable record itself, without any provider."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,29 +22,47 @@ from paycore.cli.session import check_identity, only, open_records
 from paycore.cli.text import count
 
 if TYPE_CHECKING:
-    from paycore.ledger.audit import Verdict
+    from paycore.ledger.audit import Anchor, Verdict
     from paycore.ledger.reading import Migrated, ReadOnlyLedger
 
 STDOUT = "-"
 
 
-def verify(context: typer.Context, payment_id: PaymentId = None, *, reference: Reference = None) -> int:
-    """
-    Derive payments again from their events, and compare.
+OutputFile = Annotated[
+    str, typer.Option("--output", metavar="FILE", help="Write it there, whole or not at all; - is stdout.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a FILE that is there.")]
 
-    The whole ledger, or one payment. Prints the first difference of each payment that has one, and then ends with
-    exit code 9. Only reads.
+ANCHOR_MAX = 64 * 1024
+"""Bytes of an anchor's file that are read."""
+
+
+def verify(
+    context: typer.Context,
+    payment_id: PaymentId = None,
+    *,
+    reference: Reference = None,
+    anchor: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Compare with what `ledger anchor` wrote before.")
+    ] = None,
+) -> int:
+    """
+    Compare all that can be derived from the events with what is stored.
+
+    The whole ledger, or one payment. Prints the first difference of each payment that has one and each of the
+    ledger's, and then ends with exit code 9. Only reads.
     """
     options = options_of(context)
     output = Output(options)
+    known = None if anchor is None else _read_anchor(anchor, payment_id, reference)
     tally = Counter(payments=0, events=0, differences=0)
     with (
         open_records(options) as ledger,
         ctrl_c_says("nothing was changed"),
         Progress(output) as progress,
     ):
-        for verdict in _verdicts(ledger, options, payment_id, reference):
-            tally.update(payments=1, events=verdict.events)
+        for verdict in _verdicts(ledger, options, payment_id, reference, known):
+            tally.update(payments=verdict.payment_id is not None, events=verdict.events)
             if verdict.difference is not None:
                 tally.update(differences=1)
                 output.difference(verdict)
@@ -52,14 +71,32 @@ def verify(context: typer.Context, payment_id: PaymentId = None, *, reference: R
     return Exit.REVIEW if tally["differences"] else Exit.DONE
 
 
-def export(
-    context: typer.Context,
-    *,
-    output: Annotated[
-        str, typer.Option(metavar="FILE", help="Write it there, whole or not at all; - is stdout.")
-    ] = STDOUT,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a FILE that is there.")] = False,
-) -> int:
+def anchor(context: typer.Context, *, output: OutputFile = STDOUT, overwrite: Overwrite = False) -> int:
+    """
+    Write a digest of all events, to be kept elsewhere.
+
+    `ledger verify --anchor FILE` then shows whatever is lost, added, moved or changed before it. Only reads.
+    """
+    from paycore.ledger.audit import make_anchor, render_anchor
+
+    options = options_of(context)
+    _refuse_account(options)
+    _check_overwrite(output, overwrite=overwrite)
+    with open_records(options) as ledger, ctrl_c_says("no anchor was written"):
+        made = make_anchor(ledger)
+        if output == STDOUT:
+            Output(options).data(render_anchor(made))
+            return Exit.DONE
+        with whole_file("--output", output, overwrite=overwrite) as file:
+            file.write(f"{render_anchor(made)}\n".encode())
+    told = Output(options)
+    if options.json:
+        told.json({"file": output, "events": made.events, "notifications": made.notifications})
+    told.say(f"wrote {output}: {count(made.events, 'event')}, {count(made.notifications, 'notification')}")
+    return Exit.DONE
+
+
+def export(context: typer.Context, *, output: OutputFile = STDOUT, overwrite: Overwrite = False) -> int:
     """
     Hand out the whole ledger as JSON Lines.
 
@@ -67,8 +104,7 @@ def export(
     """
     options = options_of(context)
     _refuse_account(options)
-    if output == STDOUT and overwrite:
-        raise UsageProblem("--overwrite goes with --output FILE")
+    _check_overwrite(output, overwrite=overwrite)
     with open_records(options) as ledger:
         if output != STDOUT:
             return _export_to_file(ledger, Output(options), output, overwrite=overwrite)
@@ -102,16 +138,38 @@ def migrate(context: typer.Context) -> int:
 
 
 def _verdicts(
-    ledger: ReadOnlyLedger, options: GlobalOptions, payment_id: str | None, reference: str | None
+    ledger: ReadOnlyLedger,
+    options: GlobalOptions,
+    payment_id: str | None,
+    reference: str | None,
+    anchor: Anchor | None,
 ) -> Iterable[Verdict]:
     from paycore.ledger.audit import verify as verify_all
     from paycore.ledger.audit import verify_payment
 
     if payment_id is None and reference is None:
         _refuse_account(options)
-        return verify_all(ledger)
+        return verify_all(ledger, anchor)
     check_identity(payment_id, reference)
     return [verify_payment(ledger, payment_id or _id_of(ledger, options, str(reference)))]
+
+
+def _read_anchor(name: str, payment_id: str | None, reference: str | None) -> Anchor:
+    from paycore.errors import InvalidField
+    from paycore.ledger.audit import read_anchor
+
+    if payment_id is not None or reference is not None:
+        raise UsageProblem("--anchor goes with the ledger as a whole, not with one payment")
+    path = Path(name)
+    try:
+        if not path.is_file():
+            raise UsageProblem(f"--anchor: {name} is not a file")
+        with path.open("rb") as file:
+            return read_anchor(file.read(ANCHOR_MAX))
+    except OSError as error:
+        raise UsageProblem(f"--anchor: {name} can't be read: {error.strerror}") from error
+    except InvalidField as error:
+        raise UsageProblem(f"--anchor: {name}: {error.message}") from error
 
 
 def _id_of(ledger: ReadOnlyLedger, options: GlobalOptions, reference: str) -> str:
@@ -156,6 +214,11 @@ def _export_to_file(ledger: ReadOnlyLedger, output: Output, name: str, *, overwr
 
 
 # --- what they share ---------------------------------------------------------------------------------
+
+
+def _check_overwrite(output: str, *, overwrite: bool) -> None:
+    if output == STDOUT and overwrite:
+        raise UsageProblem("--overwrite goes with --output FILE")
 
 
 def _refuse_account(options: GlobalOptions) -> None:

@@ -1,5 +1,6 @@
 """`paycore ledger verify`: finds what was tampered with, and says where."""
 
+import re
 import signal
 import sqlite3
 from contextlib import closing
@@ -14,7 +15,6 @@ from tests.cli.conftest import Cli
 from tests.cli.ledger.ledgers import lines, one_line, whole_life
 from tests.cli.test_terminal import Terminal
 from tests.ledger.conftest import Database
-from tests.ledger.test_audit import FREE_EVENTS, FREE_PAYMENTS
 from tests.ledger.workload import begun, paid_payment
 
 
@@ -88,12 +88,10 @@ def test_verify_tampered_says_where(cli: Cli, database: Database, kind: str) -> 
     statements, where, stored, derived = TAMPERINGS[kind]
     ledger = database.open()
     ids = [whole_life(ledger, f"order-{n}") for n in range(3)]
-    database.run(
-        *FREE_EVENTS[database.is_sqlite],
-        *FREE_PAYMENTS[database.is_sqlite],
+    database.tamper(
         *(statement.format(id=ids[1]) for statement in statements),
     )
-    difference, summary = lines(ran := cli("ledger", "verify", "--json"))
+    difference, *more, summary = lines(ran := cli("ledger", "verify", "--json"))
     assert (ran.code, ran.err) == (9, ""), ran
     assert list(difference) == ["type", "payment_id", "where", "stored", "derived"]
     assert (difference["type"], difference["payment_id"], difference["where"]) == (
@@ -103,7 +101,8 @@ def test_verify_tampered_says_where(cli: Cli, database: Database, kind: str) -> 
     )
     assert stored in difference["stored"]
     assert derived in difference["derived"]
-    assert (summary["type"], summary["payments"], summary["differences"]) == ("summary", 3, 1)
+    assert {line["payment_id"] for line in more} <= {None}
+    assert (summary["type"], summary["payments"], summary["differences"]) == ("summary", 3, 1 + len(more))
     told = cli("ledger", "verify")
     assert (told.code, "a person must look" in told.err) == (9, True), told
     block = [line.split(maxsplit=1) for line in told.out.split("\n\n")[0].splitlines()]
@@ -113,7 +112,7 @@ def test_verify_tampered_says_where(cli: Cli, database: Database, kind: str) -> 
         ["stored", difference["stored"]],
         ["derived", difference["derived"]],
     ]
-    assert told.out.splitlines()[-1].startswith("1 difference: 3 payments, ")
+    assert re.match(r"\d differences?: 3 payments, ", told.out.splitlines()[-1])
     assert cli("ledger", "verify", ids[0]).code == 0
     assert cli("ledger", "verify", ids[1]).code == 9
 
@@ -240,8 +239,6 @@ def test_show_says_when_the_payment_is_not_as_its_history_says(cli: Cli, databas
     ran = cli("show", payment_id)
     assert (ran.code, ran.err.count("\n")) == (0, 1), ran
     assert f"(paid_minor); `paycore ledger verify {payment_id}`" in ran.err
-    database.run(
-        *FREE_EVENTS[database.is_sqlite], f"DELETE FROM events WHERE seq = 1 AND payment_id = '{payment_id}'"
-    )
+    database.tamper(f"DELETE FROM events WHERE seq = 1 AND payment_id = '{payment_id}'")
     ran = cli("show", payment_id)
     assert (ran.code, "(event 1)" in ran.err, "the provider says paid" in ran.out) == (0, True, True), ran

@@ -1,0 +1,125 @@
+"""
+Each payment derived again from its events, and compared with its row.
+
+Trusts nothing but the events, and of those only what their hashes vouch for: it folds them again by the rules
+the ledger used.
+"""
+
+from __future__ import annotations
+
+from paycore.domain.codec import decode, encode
+from paycore.domain.events import GENESIS, Change, chain_hash
+from paycore.domain.lifecycle import evolve
+from paycore.domain.payment import Payment
+from paycore.ledger.audit.verdicts import Difference, unequal
+from paycore.ledger.clock import from_ms
+from paycore.ledger.history import History, StoredEvent, StoredPayment
+from paycore.ledger.session import columns
+
+
+class Judged:
+    """A payment that was derived: how many events it has, what its row tells, and what of both differs first."""
+
+    def __init__(self, history: History) -> None:
+        fold = Fold(history.payment.payment_id)
+        self.events = 0
+        for event in history.events:
+            self.events += 1
+            fold.take(event)
+        stored = history.payment
+        self.payment_id = stored.payment_id
+        self.payment = read_body(stored.body)
+        self.difference = fold.difference or _row_difference(stored, self.payment, fold)
+
+
+class Fold:
+    """What the events taken so far make of a payment, up to the first that does not fit."""
+
+    def __init__(self, payment_id: str) -> None:
+        self.payment: Payment | None = None
+        self.head = GENESIS
+        self.difference: Difference | None = None
+        self._payment_id = payment_id
+        self._number = 0
+        self._position = 0
+
+    def take(self, event: StoredEvent) -> None:
+        """The next event; after a difference none counts any more."""
+        if self.difference is not None:
+            return
+        self._number += 1
+        self.difference = self._place_difference(event) or self._event_difference(event)
+        self.head, self._position = event.hash, event.position
+
+    def _place_difference(self, event: StoredEvent) -> Difference | None:
+        where = f"event {self._number}"
+        if event.seq != self._number:
+            return Difference(where=where, stored=f"seq {event.seq}", derived=f"seq {self._number}")
+        if event.position <= self._position:
+            after = f"after {self._position}"
+            return Difference(where=f"{where} position", stored=str(event.position), derived=after)
+        if event.prev_hash != self.head:
+            return Difference(
+                where=f"{where} prev_hash", stored=event.prev_hash.hex(), derived=self.head.hex()
+            )
+        own = chain_hash(
+            self.head, self._payment_id, event.seq, event.at, event.source, event.change.encode()
+        )
+        if event.hash != own:
+            return Difference(where=f"{where} hash", stored=event.hash.hex(), derived=own.hex())
+        return None
+
+    def _event_difference(self, event: StoredEvent) -> Difference | None:
+        where, before = f"event {self._number}", self.payment
+        folded = _fold(before, event)
+        if folded is None:
+            return Difference(where=where, stored=event.kind, derived="a change that fits here")
+        self.payment, kind = folded
+        derived = {
+            "seq": self.payment.version,
+            "kind": kind,
+            "status_from": before and before.status.value,
+            "status_to": self.payment.status.value,
+        }
+        return unequal({name: getattr(event, name) for name in derived}, derived, prefix=f"{where} ")
+
+
+def _fold(payment: Payment | None, event: StoredEvent) -> tuple[Payment, str] | None:
+    """The payment after this event and the event's kind; None when it can't have happened."""
+    try:
+        change: Change = decode(event.change, Change)  # type: ignore[arg-type]
+        return evolve(payment, change, from_ms(event.at)), str(change.__struct_config__.tag)
+    except Exception:  # noqa: BLE001 - whatever somebody wrote there, and however it fails: it is no history
+        return None
+
+
+def _row_difference(stored: StoredPayment, known: Payment | None, fold: Fold) -> Difference | None:
+    payment = fold.payment
+    if payment is None:
+        return Difference(where="events", stored="none", derived="at least the payment's beginning")
+    if stored.head != fold.head:
+        return Difference(where="head", stored=stored.head.hex(), derived=fold.head.hex())
+    # When to look next moves with every lease and look; no fact follows from it.
+    derived = {name: value for name, value in columns(payment).items() if name != "due_at"}
+    difference = unequal({"id": stored.payment_id, **stored.columns}, {"id": payment.id, **derived})
+    return difference or _body_difference(stored, known, payment)
+
+
+def _body_difference(stored: StoredPayment, known: Payment | None, payment: Payment) -> Difference | None:
+    if stored.body == encode(payment).decode():
+        return None
+    if known is None:
+        return Difference(where="body", stored="unreadable", derived="the payment")
+    for name in payment.__struct_fields__:
+        was, now = getattr(known, name), getattr(payment, name)
+        if was != now:
+            return Difference(where=f"body {name}", stored=encode(was).decode(), derived=encode(now).decode())
+    return Difference(where="body", stored="the same payment in other words", derived="as paycore writes it")
+
+
+def read_body(body: str) -> Payment | None:
+    """The payment a row tells; None when it tells none."""
+    try:
+        return decode(body, Payment)
+    except Exception:  # noqa: BLE001 - whatever somebody wrote there, it is no payment
+        return None
