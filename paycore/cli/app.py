@@ -20,6 +20,7 @@ from paycore.cli import exits
 from paycore.cli.endings import Interrupted, UsageProblem
 from paycore.cli.options import FLAGS, NAMES, GlobalOptions
 from paycore.cli.output import Output
+from paycore.cli.session import hear_log
 
 _PACKAGE = "paycore.cli.commands"
 
@@ -111,6 +112,9 @@ def _global_options(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON; lists as JSON Lines.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but the data and errors.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say which configuration is used, and what is done.")
+    ] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours; so does NO_COLOR.")] = False,
 ) -> None:
     """Hold the declarations every command shares."""
@@ -164,6 +168,8 @@ class _TakesGlobals:
         ctx.obj = msgspec.structs.replace(before, **given)
         if ctx.params.pop("version", False):
             return _show_version(ctx.obj)
+        if ctx.obj.verbose:
+            hear_log(Output(ctx.obj))
         try:
             return super().invoke(ctx)  # type: ignore[misc]
         except KeyboardInterrupt:

@@ -9,17 +9,18 @@ import msgspec
 
 
 class GlobalOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What `--config --account --json --quiet --no-color` said; the defaults are those of silence."""
+    """What `--config --account --json --quiet --verbose --no-color` said; the defaults are those of silence."""
 
     config: str | None = None
     account: str | None = None
     json: bool = False
     quiet: bool = False
+    verbose: bool = False
     no_color: bool = False
 
 
 NAMES: tuple[str, ...] = GlobalOptions.__struct_fields__
-FLAGS = frozenset({"json", "quiet", "no_color"})
+FLAGS = frozenset({"json", "quiet", "verbose", "no_color"})
 
 
 def guess(arguments: Sequence[str]) -> GlobalOptions:

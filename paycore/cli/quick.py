@@ -59,4 +59,6 @@ def parse(arguments: Sequence[str]) -> Callable[[], int] | None:
             return None
         given[name] = value
     options = GlobalOptions(**{name: given.pop(name) for name in NAMES if name in given})
+    if options.verbose:
+        return None
     return lambda: command.run(options, **given)

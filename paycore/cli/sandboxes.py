@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from paycore.cli.endings import UsageProblem
 from paycore.cli.options import GlobalOptions
 from paycore.cli.output import Output
-from paycore.cli.session import hear_warnings
+from paycore.cli.session import hear_log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +44,7 @@ def find_sandbox(options: GlobalOptions, provider: str, output: Output) -> Sandb
     from paycore.engine.wording import one_of
     from paycore.errors import ConfigError
 
-    hear_warnings(output)
+    hear_log(output)
     plugins = Plugins(blocked=blocked_plugins(options))
     known = plugins.sandboxes()
     if provider in known:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from paycore.cli.endings import UsageProblem
 from paycore.cli.options import GlobalOptions
 from paycore.cli.output import Output
+from paycore.cli.text import clean
 
 if TYPE_CHECKING:
     from paycore.domain.payment import Payment
@@ -41,7 +42,7 @@ def open_client(options: GlobalOptions, output: Output) -> Iterator[Client]:
     """A client on the configuration; what paycore logs meanwhile becomes words on stderr."""
     from paycore.engine.client import Client
 
-    hear_warnings(output)
+    hear_log(output)
     with Client(options.config) as pay:
         yield pay
 
@@ -104,10 +105,10 @@ def only(found: Mapping[str, T], reference: str) -> T:
 
 
 class _Words(logging.Handler):
-    """Passes warnings on to the person at the terminal, each one once in a row."""
+    """Passes warnings on to the person at the terminal, each one once in a row; with --verbose all that is logged."""
 
     def __init__(self, output: Output) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__(logging.INFO if output.options.verbose else logging.WARNING)
         self._output = output
         self._last = ""
 
@@ -117,12 +118,17 @@ class _Words(logging.Handler):
             words += f": {type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
         if words != self._last:
             self._last = words
-            self._output.warn(words)
+            if record.levelno < logging.WARNING:
+                self._output.say(clean(words))
+            else:
+                self._output.warn(words)
 
 
-def hear_warnings(output: Output) -> None:
+def hear_log(output: Output) -> None:
     """Let what paycore logs be heard on `output`, in place of an earlier one."""
     logger = logging.getLogger("paycore")
     for handler in [handler for handler in logger.handlers if isinstance(handler, _Words)]:
         logger.removeHandler(handler)
-    logger.addHandler(_Words(output))
+    words = _Words(output)
+    logger.addHandler(words)
+    logger.setLevel(words.level if output.options.verbose else logging.NOTSET)

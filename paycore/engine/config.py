@@ -1,18 +1,18 @@
 """
 paycore.toml and the environment, read once into frozen values; anything wrong is one clear error.
 
-Found by an explicit path, `PAYCORE_CONFIG`, `./paycore.toml`, then the user's config folder. An error
+Found by an explicit path, `PAYCORE_CONFIG`, `./paycore.toml`, then the user's config folder. One that is not the
+user's own (`paycore.ledger.ownership`) is refused, and not passed over, wherever it was found. An error
 repeats what stands in the file only where it is short: a longer text may be a secret in the wrong place.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-import stat
 import tomllib
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
@@ -21,25 +21,28 @@ import msgspec
 
 from paycore.domain.provider import Mode, ProviderInfo, Secret
 from paycore.domain.urls import LOOPBACK_HOSTS, has_odd_characters
+from paycore.engine.pointers import fetch, is_pointer
 from paycore.engine.secrecy import mask, secrets_among
-from paycore.engine.wording import SHOWN_MAX, keep, misfit, one_of, readable, shown, suggest, wrong_kind
+from paycore.engine.wording import keep, misfit, one_of, readable, shown, suggest, wrong_kind
 from paycore.errors import ConfigError
 from paycore.ledger import SQLITE, dsn_problem
+from paycore.ledger.ownership import ownership_problem
+
+_log = logging.getLogger(__name__)
 
 FILE_NAME = "paycore.toml"
 TIMEOUT_S = 10.0
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
-_FILE = re.compile(r"[./~][^+=]*|[\w-]+\.[a-z]{2,8}")
-_COMMON_KEYS = ("provider", "mode", "base_url", "timeout_s")
+_COMMON_KEYS = ("provider", "mode", "base_url", "timeout_s", "allow_remote_sandbox")
 
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
     """
     One account as the file has it: what every account has, and the provider's own settings unread.
 
-    `timeout_s` is the total deadline of one call, above 0 and at most 300 seconds.
+    `timeout_s` is the total deadline of one call, above 0 and at most 300 seconds. `allow_remote_sandbox` lets
+    `base_url` of a sandbox lead to another machine.
     """
 
     name: str
@@ -48,6 +51,7 @@ class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str | None
     timeout_s: float
     settings: Mapping[str, Any]
+    allow_remote_sandbox: bool = False
 
     def __repr__(self) -> str:
         return f"AccountConfig({self.name!r}, {self.provider!r}, {self.mode!r})"
@@ -116,6 +120,8 @@ def _user_config_folders(environment: Mapping[str, str]) -> list[Path]:
 def _existing(path: Path, origin: str) -> Path:
     if path.is_dir():
         raise ConfigError(f"{path}: a folder ({origin}); name the file, such as {path / FILE_NAME}")
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{path}: no regular file ({origin}); write the configuration into one")
     if not path.is_file():
         raise ConfigError(f"{path}: no such file ({origin}); `paycore init` writes one")
     return path
@@ -128,6 +134,7 @@ def load_config(path: str | Path | None = None, environment: Mapping[str, str] |
     `environment` None: the process's own. Neither it nor the file hangs on the error.
     """
     found = find_config(path, os.environ if environment is None else environment)
+    _log.info("configuration: %s", found.absolute())
     try:
         return parse_config(_document(found), found)
     except ConfigError as error:
@@ -137,6 +144,9 @@ def load_config(path: str | Path | None = None, environment: Mapping[str, str] |
 
 def _document(path: Path) -> Mapping[str, Any]:
     try:
+        problem = ownership_problem(path)
+        if problem is not None:
+            raise ConfigError(f"{path}: not read: {problem}; or name another with --config FILE")
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: can't be read: {error.strerror}") from error
@@ -183,6 +193,7 @@ def _account(name: str, table: object, where: str) -> AccountConfig:
         base_url=_typed(table, "base_url", str, f"{where}.", default=None),
         timeout_s=float(timeout_s),
         settings={key: value for key, value in table.items() if key not in _COMMON_KEYS},
+        allow_remote_sandbox=_typed(table, "allow_remote_sandbox", bool, f"{where}.", default=False),
     )
 
 
@@ -236,7 +247,7 @@ def _value(
     where: str,
     environment: Mapping[str, str],
 ) -> object:
-    """A setting as the provider's struct wants it; wherever it says, from the environment or a file."""
+    """A setting as the provider's struct wants it; a secret from wherever it says."""
     is_secret = hint is Secret or Secret in get_args(hint)
     if is_secret and get_origin(hint) is tuple:
         given = value if isinstance(value, list) else [value]
@@ -245,91 +256,23 @@ def _value(
         return tuple(Secret(_fetch_secret(item, account, path, where, environment)) for item in given)
     if is_secret:
         return Secret(_fetch_secret(value, account, path, where, environment))
-    return (
-        _fetch(value, path, where, environment) if isinstance(value, dict) and _is_pointer(value) else value
-    )
+    if isinstance(value, dict) and is_pointer(value) and get_origin(hint) not in (Mapping, dict):
+        raise ConfigError(
+            f"{where}: only a secret is taken from elsewhere; write the value itself, in quotes"
+        )
+    return value
 
 
 def _fetch_secret(
     value: object, account: AccountConfig, path: Path, where: str, environment: Mapping[str, str]
 ) -> str:
     if isinstance(value, dict):
-        return _fetch(value, path, where, environment)
+        return fetch(value, path, where, environment)
     if not isinstance(value, str):
         raise ConfigError(f'{where}: write {{ env = "NAME" }}, {{ file = "PATH" }} or {{ keyring = "NAME" }}')
     if account.mode == "live":
         raise ConfigError(f'{where}: a live secret never stands in the file; write {{ env = "NAME" }}')
     return value
-
-
-def _is_pointer(value: Mapping[str, object]) -> bool:
-    return len(value) == 1 and next(iter(value)) in ("env", "file", "keyring")
-
-
-def _fetch(value: Mapping[str, object], path: Path, where: str, environment: Mapping[str, str]) -> str:
-    if not _is_pointer(value) or not isinstance(next(iter(value.values())), str):
-        raise ConfigError(
-            f'{where}: write one of {{ env = "NAME" }}, {{ file = "PATH" }}, {{ keyring = "NAME" }}'
-        )
-    ((kind, name),) = value.items()
-    match kind:
-        case "env":
-            text = environment.get(str(name), "")
-            problem = f"the environment variable {_pointed(name, _VARIABLE)} is not set"
-        case "file":
-            text = _read_secret_file(path.parent / str(name), _pointed(name, _FILE), where)
-            problem = f"the file {_pointed(name, _FILE)} is empty"
-        case _:
-            text = _read_keyring(str(name), where)
-            problem = f"the keyring has nothing called paycore/{_pointed(name, _VARIABLE)}"
-    if not text:
-        raise ConfigError(f"{where}: {problem}")
-    return text
-
-
-def _pointed(name: object, usual: re.Pattern[str]) -> str:
-    """What a pointer names; not where it may be the secret itself, written in place of its name."""
-    text = str(name)
-    return text if usual.fullmatch(text) or len(text) <= SHOWN_MAX else "that is named there"
-
-
-def _read_secret_file(path: Path, name: str, where: str) -> str:
-    try:
-        # Nothing is waited for: a named pipe would hang until somebody writes to it.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            problem = _secret_file_problem(os.fstat(descriptor), path)
-            if problem is not None:
-                raise ConfigError(f"{where}: {problem}")
-            with open(descriptor, encoding="utf-8", closefd=False) as file:
-                return file.read().strip()
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        problem = f"can't be read: {error.strerror}"
-    except ValueError:
-        problem = "is not text"
-    raise ConfigError(f"{where}: the file {name} {problem}")
-
-
-def _secret_file_problem(found: os.stat_result, path: Path) -> str | None:
-    if not stat.S_ISREG(found.st_mode):
-        return f"{path} is no regular file; put the secret into one, and chmod 600 it"
-    if stat.S_IMODE(found.st_mode) & 0o077:
-        return f"others can read {path}; chmod 600 it"
-    return None
-
-
-def _read_keyring(name: str, where: str) -> str:
-    if find_spec("keyring") is None:
-        raise ConfigError(f"{where}: keyring needs the extra: pip install 'paycore[keyring]'")
-    import keyring
-
-    try:
-        return keyring.get_password("paycore", name) or ""
-    except keyring.errors.KeyringError:
-        problem = "no keyring can be used here; use env or file"
-    raise ConfigError(f"{where}: {problem}")
 
 
 # --- where requests go -------------------------------------------------------------------------------
@@ -340,7 +283,7 @@ def resolve_base_url(account: AccountConfig, info: ProviderInfo, path: Path) -> 
     The account's base URL, without a slash at its end.
 
     Live demands https and one of the provider's live hosts; sandbox and test refuse those. Plain http is
-    for loopback and sandboxes.
+    for loopback and sandboxes; a sandbox is on this machine, unless its account says otherwise.
     """
     where = f"{path}: accounts.{account.name}.base_url"
     url = account.base_url or info.base_urls.get(account.mode)
@@ -358,6 +301,11 @@ def resolve_base_url(account: AccountConfig, info: ProviderInfo, path: Path) -> 
         raise ConfigError(f'{where}: {host} moves real money; set mode = "live" or use another host')
     if account.mode == "test" and scheme != "https" and host not in LOOPBACK_HOSTS:
         raise ConfigError(f"{where}: a test account talks https")
+    if account.mode == "sandbox" and host not in LOOPBACK_HOSTS and not account.allow_remote_sandbox:
+        raise ConfigError(
+            f"{where}: a sandbox is on this machine ({one_of(LOOPBACK_HOSTS)}), and {shown(host)} is not said to be;"
+            " set allow_remote_sandbox = true if requests and credentials are to go there"
+        )
     return url.rstrip("/")
 
 

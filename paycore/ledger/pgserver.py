@@ -6,9 +6,11 @@ The password stands in the connection's parameters and nowhere else: no message 
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote
 
@@ -161,7 +163,28 @@ def address_problem(dsn: str) -> str | None:
         return f"it holds an '@' too many: write %40 for it, and %2F for '/'; {_ADVICE}"
     if not all(port.isdigit() or not port for port in ports):
         return f"its port is no number; write %2F for a '/' in a password; {_ADVICE}"
+    if not parameters.get("sslmode") and not _is_local(parameters):
+        return (
+            "it leads to another machine and has no sslmode, so a password may go there in clear;"
+            " add ?sslmode=verify-full&sslrootcert=system, or the sslmode that you settle for"
+        )
     return None
+
+
+def _is_local(parameters: dict[str, Any]) -> bool:
+    """Whether the database is surely on this machine; what the DSN leaves open libpq takes from the environment."""
+    places = [parameters.get(name) or os.environ.get(f"PG{name.upper()}") for name in ("host", "hostaddr")]
+    is_left_open = not all(places) and (parameters.get("service") or os.environ.get("PGSERVICE"))
+    hosts = [host for place in places if place for host in str(place).split(",")]
+    return not is_left_open and all(_is_local_host(host) for host in hosts)
+
+
+def _is_local_host(host: str) -> bool:
+    """A socket's folder or abstract name, none (the usual socket), or this machine's own name or address."""
+    try:
+        return host in ("", "localhost") or host[0] in "/@" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _unreadable(dsn: str, said: str) -> str:
@@ -181,12 +204,14 @@ def _cause(said: str) -> str:
 
 
 def _public_name(parameters: dict[str, Any]) -> str:
-    """The DSN without its password; a socket's folder, or several hosts, stand behind the `?`."""
+    """The DSN without its password; a socket's folder, or several hosts, stand behind the `?`, as sslmode does."""
     user = f"{quote(parameters['user'], safe='')}@" if parameters.get("user") else ""
     host, port = str(parameters.get("host") or ""), str(parameters.get("port") or "")
+    tls = f"sslmode={quote(parameters['sslmode'], safe='')}" if parameters.get("sslmode") else ""
     path = f"/{quote(parameters.get('dbname') or '', safe='')}"
     if not host.startswith("/") and "," not in host:
         host = f"[{host}]" if ":" in host else host
-        return f"postgresql://{user}{host}{port and ':'}{port}{path}"
-    more = f"host={quote(host, safe='/,')}" + (f"&port={port}" if port else "")
+        more = f"?{tls}" if tls else ""
+        return f"postgresql://{user}{host}{port and ':'}{port}{path}{more}"
+    more = "&".join(filter(None, (f"host={quote(host, safe='/,')}", port and f"port={port}", tls)))
     return f"postgresql://{user}{path}?{more}"

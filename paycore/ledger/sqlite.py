@@ -33,7 +33,7 @@ from paycore.ledger.filelock import WAIT_MAX_S, FileLock
 from paycore.ledger.groupcommit import GroupCommit
 from paycore.ledger.migrations import META, SCHEMA, check_current, pending
 from paycore.ledger.session import Row, Session, Transaction
-from paycore.ledger.sqlitefile import Connection, identify, make_private, usable_path
+from paycore.ledger.sqlitefile import Connection, check_own, identify, make_private, usable_path
 
 T = TypeVar("T")
 
@@ -103,10 +103,12 @@ class SqliteLedger(SqlLedger):
         self._wait_max_s = wait_max_s
         self._clock = LedgerClock(clock)
         with typed_errors(self.path):
+            check_own(path, self.path)
             self._lock = FileLock(self.path.with_name(self.path.name + "-lock"), wait_max_s=wait_max_s)
             try:
                 with self._lock.held():
                     make_private(self.path)
+                    check_own(path, self.path)  # somebody may have been faster
                     self._writer = self._open(read_only=False)
                     with self._writer as sqlite:
                         self._migrate(sqlite)

@@ -26,6 +26,10 @@ from types import TracebackType
 
 from paycore.errors import ConfigError
 from paycore.ledger.mounts import network_file_system
+from paycore.ledger.ownership import ownership_problem
+
+_BESIDE = ("-lock", "-wal", "-shm", "-journal")
+"""What the names of a ledger's further files end with."""
 
 
 class Connection:
@@ -78,7 +82,8 @@ def usable_path(path: str | Path) -> Path:
     """
     Where the ledger at `path` really is, by one name for all processes: they meet at files named after it.
 
-    Raises `ConfigError` for a folder, and for a file that has several names or is on a network file system.
+    Raises `ConfigError` for what is no regular file, and for a file that has several names or is on a network file
+    system.
     """
     real = Path(os.path.realpath(path))
     if real.is_dir():
@@ -89,12 +94,22 @@ def usable_path(path: str | Path) -> Path:
             f"the ledger {real} is on a network file system ({kind}), where locks do not hold;"
             " put it on a local disk, or use postgresql://"
         )
+    if real.exists() and not real.is_file():
+        raise ConfigError(f"the ledger {real} is no regular file; name another")
     if real.is_file() and real.stat().st_nlink > 1:
         raise ConfigError(
             f"the ledger {real} has a second name (a hard link), under which it could be opened as another"
             f" ledger; find it (`find -samefile {real}`) and remove it"
         )
     return real
+
+
+def check_own(path: str | Path, real: Path) -> None:
+    """`ConfigError` when the ledger at `path`, which is at `real`, or what is beside it is not the user's own."""
+    for place in (Path(path), *(real.with_name(real.name + end) for end in _BESIDE)):
+        problem = ownership_problem(place)
+        if problem is not None:
+            raise ConfigError(f"the ledger {real} is not used: {problem}")
 
 
 def identify(paths: Iterable[str]) -> list[tuple[int, int] | None]:

@@ -103,6 +103,19 @@ def test_global_options_before_and_after_the_word(cli: Cli, shop: SandboxServer,
     assert (ran.code, ran.json["account"], ran.err) == (0, "shop", ""), ran
 
 
+@pytest.mark.parametrize("command", ["list", "accounts", "ledger migrate", "create"])
+def test_verbose_says_which_configuration_is_used(cli: Cli, shop: SandboxServer, command: str) -> None:
+    """Wherever it was found, by its whole path; data and errors stay as they are."""
+    words = order() if command == "create" else command.split()
+    place = Path("paycore.toml").absolute()
+    for option in ("-v", "--verbose"):
+        ran = cli(*words, option)
+        assert (ran.code, f"configuration: {place}\n" in ran.err) == (0, True), ran
+        assert str(place) not in ran.out
+    for quiet in ([], ["-v", "--json"], ["-v", "--quiet"]):
+        assert "configuration:" not in cli(*words, *quiet).err
+
+
 def test_global_options_are_in_every_help(cli: Cli) -> None:
     """Every command's help shows the global options and describes what it does."""
     words = [
@@ -113,7 +126,7 @@ def test_global_options_are_in_every_help(cli: Cli) -> None:
     for word in words:
         ran = cli(*word.split(), "--help")
         assert (ran.code, ran.err) == (0, ""), word
-        for option in ("--config", "--account", "--json", "--quiet", "--no-color"):
+        for option in ("--config", "--account", "--json", "--quiet", "--verbose", "--no-color"):
             assert option in ran.out, (word, option)
     assert "Exit codes" in cli("--help").out
     assert cli().out == cli("--help").out

@@ -136,6 +136,8 @@ def test_both_parsers_agree(words: str, monkeypatch: pytest.MonkeyPatch) -> None
         "show -h",
         "show a b",
         "show --refer r",
+        "show a -v",
+        "show a --verbose",
         "show --reference",
         "show --reference --json",
         "show --reference=r",

@@ -187,6 +187,20 @@ def test_a_secret_file_others_can_read_is_refused(tmp_path: Path) -> None:
     assert account(path).name == "hk"
 
 
+@pytest.mark.parametrize("pointer", ['{ env = "HOME" }', '{ file = "key" }', '{ keyring = "key" }'])
+@pytest.mark.parametrize("key", ["region", "mchid", "timezone", "trust_notifications", "sign_type"])
+def test_only_secrets_are_taken_from_elsewhere(tmp_path: Path, key: str, pointer: str) -> None:
+    """Any other setting may be shown or sent as it is: no variable and no file of the user's gets there."""
+    text = GOOD.replace('region = "hk"\n', "") if key == "region" else GOOD
+    (tmp_path / "key").write_text("CANARY")
+    path = write(tmp_path, f"{text}{key} = {pointer}\n")
+    with pytest.raises(
+        ConfigError, match=f"accounts.hk.{key}: only a secret is taken from elsewhere"
+    ) as error:
+        account(path, {**ENVIRONMENT, "HOME": "CANARY"})
+    assert "CANARY" not in str(error.value)
+
+
 def make_link_to(path: Path) -> None:
     path.symlink_to("/dev/zero")
 
@@ -257,5 +271,7 @@ def test_the_file_is_found_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_reprs_show_no_setting(tmp_path: Path) -> None:
     """Neither a literal secret nor a DSN's password shows in a repr."""
     text = GOOD.replace('{ env = "QFPAY_CLIENT_KEY" }', '"CANARY-KEY"')
-    config = load_config(write(tmp_path, text.replace("sqlite:///pay.db", "postgresql://u:CANARY@h/db")))
+    config = load_config(
+        write(tmp_path, text.replace("sqlite:///pay.db", "postgresql://u:CANARY@h/db?sslmode=require"))
+    )
     assert "CANARY" not in repr(config) + repr(config.accounts)

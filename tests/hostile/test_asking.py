@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from paycore import Money, PaycoreError, Status
 from paycore.engine.config import AccountConfig, resolve_base_url
@@ -238,21 +239,32 @@ NO_BASES = [
 ]
 
 
-def base_url(url: str, mode: Any = "sandbox") -> str:
+def base_url(url: str, mode: Any = "sandbox", *, is_remote: bool = False) -> str:
     """What requests go to, as the core has it from the configuration."""
     account = AccountConfig(
         name="shop", provider="qfpay-alipay", mode=mode, base_url=url, timeout_s=10, settings={}
     )
+    account = structs.replace(account, allow_remote_sandbox=is_remote)
     return resolve_base_url(account, QFPayAlipay.info, path=Path("paycore.toml"))
 
 
 @pytest.mark.parametrize("url", ODD_HOSTS)
 def test_odd_spelling_of_a_host_is_the_operators_alone(url: str) -> None:
-    """Requests go where the configuration says, however it is spelt; live and test accounts refuse such spellings."""
-    assert base_url(url) == url
-    for mode in ("test", "live"):
+    """What is not plainly this machine is another: it takes `allow_remote_sandbox`, which only sandboxes have."""
+    assert base_url(url, is_remote=True) == url
+    for mode in ("sandbox", "test", "live"):
         with pytest.raises(ConfigError):
             base_url(url, mode)
+
+
+@pytest.mark.parametrize("url", ["https://gateway.example", "http://sandbox:8700", "http://10.0.0.1:8700"])
+def test_sandbox_on_another_machine_is_asked_for_by_name(url: str) -> None:
+    """A configuration that was not read closely does not send requests and credentials elsewhere."""
+    with pytest.raises(ConfigError, match=r"allow_remote_sandbox = true"):
+        base_url(url)
+    assert base_url(url, is_remote=True) == url
+    for own in ("http://127.0.0.1:8700", "http://localhost:8700", "http://[::1]:8700"):
+        assert base_url(own) == own
 
 
 @pytest.mark.parametrize("mode", ["sandbox", "test", "live"])

@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 from paycore import Status
 from paycore.domain.events import Source
 from paycore.errors import ConfigError, LedgerCorrupt, LedgerReadOnly, LedgerUnavailable, PaycoreError
-from paycore.ledger import open_ledger
+from paycore.ledger import dsn_problem, open_ledger
 from paycore.ledger.api import Filter
 from paycore.ledger.audit import verify
 from paycore.ledger.pgserver import PgServer
@@ -50,6 +50,7 @@ def test_database_that_does_not_store_every_text_is_refused(postgres_server: Pos
     "dsn",
     [
         f"postgresql://u:{CANARY}@127.0.0.1:1/pay",
+        f"postgresql://u:{CANARY}@no-such-host.invalid/pay?sslmode=require",
         f"postgresql://u:{CANARY}@no-such-host.invalid/pay",
         f"postgresql://u:{CANARY}@127.0.0.1:port/pay",
         f"postgresql://u:{CANARY}%@127.0.0.1/pay",
@@ -125,12 +126,16 @@ def test_unreachable_database_says_why(dsn: str, cause: str) -> None:
 @pytest.mark.parametrize(
     ("dsn", "name"),
     [
-        ("postgresql://u:p@h:5433/pay", "postgresql://u@h:5433/pay"),
-        ("postgresql://h", "postgresql://h/"),
+        ("postgresql://u:p@h:5433/pay?sslmode=require", "postgresql://u@h:5433/pay?sslmode=require"),
+        ("postgresql://u:p@localhost:5433/pay", "postgresql://u@localhost:5433/pay"),
+        ("postgresql://localhost", "postgresql://localhost/"),
         ("postgresql://u@/pay?host=/run/pg&port=5433", "postgresql://u@/pay?host=/run/pg&port=5433"),
-        ("postgresql://a:1,b:2/pay", "postgresql:///pay?host=a,b&port=1,2"),
+        (
+            "postgresql://a:1,b:2/pay?sslmode=verify-full",
+            "postgresql:///pay?host=a,b&port=1,2&sslmode=verify-full",
+        ),
         ("postgresql://[::1]:5433/pay", "postgresql://[::1]:5433/pay"),
-        ("postgresql://u%40x:p@h/a%20b", "postgresql://u%40x@h/a%20b"),
+        ("postgresql://u%40x:p@[::1]/a%20b", "postgresql://u%40x@[::1]/a%20b"),
     ],
 )
 def test_name_is_an_address_without_the_password(dsn: str, name: str) -> None:
@@ -138,6 +143,64 @@ def test_name_is_an_address_without_the_password(dsn: str, name: str) -> None:
     assert PgServer(dsn).name == name
     given, named = (conninfo_to_dict(one) for one in (dsn, name))
     assert {**given, "password": None} == {**named, "password": None}
+
+
+FAR = [
+    "postgresql://u:{0}@db.example/pay",
+    "postgresql://db.example",
+    "postgresql://u@10.0.0.1:5433/pay",
+    "postgresql://u@localhost,db.example/pay",
+    "postgresql:///pay?host=db.example",
+    "postgresql://localhost/pay?hostaddr=10.0.0.1",
+    "postgresql://u@/pay?host=/run/pg,db.example",
+    "postgresql://u@localhost.example/pay",
+    "postgresql://u@127.0.0.1.example/pay",
+    "postgresql:///pay?service=shop",
+]
+NEAR = [
+    "postgresql:///pay",
+    "postgresql://u@localhost/pay",
+    "postgresql://u@127.0.0.1:5433/pay",
+    "postgresql://[::1]/pay",
+    "postgresql://u@/pay?host=/run/pg",
+    "postgresql://u@localhost,127.0.0.2/pay",
+]
+
+
+@pytest.mark.parametrize("dsn", FAR)
+def test_database_on_another_machine_needs_an_sslmode(dsn: str) -> None:
+    """libpq prefers TLS and goes on without it: the password would go there in clear. What is chosen is taken."""
+    dsn = dsn.format(CANARY)
+    with pytest.raises(
+        ConfigError, match=r"ledger: it leads to another machine and has no sslmode"
+    ) as caught:
+        PgServer(dsn)
+    assert CANARY not in _everything_said(caught.value)
+    assert dsn_problem(dsn) is not None
+    for mode in ("verify-full", "require", "disable"):
+        assert dsn_problem(f"{dsn}{'&' if '?' in dsn else '?'}sslmode={mode}") is None
+
+
+@pytest.mark.parametrize("dsn", NEAR)
+def test_database_on_this_machine_needs_none(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless the environment, which libpq reads for what a DSN leaves out, leads elsewhere."""
+    assert dsn_problem(dsn) is None
+    monkeypatch.setenv("PGHOSTADDR", "10.0.0.1")
+    assert dsn_problem(dsn) is not None
+    monkeypatch.setenv("PGHOSTADDR", "127.0.0.1")
+    assert dsn_problem(dsn) is None
+    monkeypatch.delenv("PGHOSTADDR")
+    monkeypatch.setenv("PGSERVICE", "shop")
+    assert dsn_problem(dsn) is not None
+    assert dsn_problem(f"{dsn}{'&' if '?' in dsn else '?'}sslmode=require") is None
+
+
+@pytest.mark.parametrize("host", ["db.example", "10.0.0.1"])
+def test_host_of_the_environment_needs_an_sslmode_too(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PGSSLMODE is not the choice of whoever wrote the DSN."""
+    monkeypatch.setenv("PGHOST", host)
+    monkeypatch.setenv("PGSSLMODE", "prefer")
+    assert dsn_problem("postgresql:///pay") is not None
 
 
 def test_database_that_does_not_exist(postgres_server: PostgresServer) -> None:

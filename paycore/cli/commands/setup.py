@@ -10,7 +10,7 @@ import typer
 from paycore.cli.app import options_of
 from paycore.cli.exits import Exit
 from paycore.cli.output import Output
-from paycore.cli.session import hear_warnings
+from paycore.cli.session import hear_log
 
 if TYPE_CHECKING:
     from paycore.engine.accounts import Accounts
@@ -59,8 +59,10 @@ def init(context: typer.Context) -> int:
     options = options_of(context)
     path = Path(options.config or FILE_NAME)
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(TEMPLATE)
+        # Keys may be written into it later: it is its owner's alone, whatever the umask.
+        path.touch(0o600, exist_ok=False)
+        path.chmod(0o600)
+        path.write_text(TEMPLATE, encoding="utf-8")
     except FileExistsError:
         raise ConfigError(
             f"{path} is there already and stays as it is; edit it, or write another with --config FILE"
@@ -90,7 +92,7 @@ def accounts(context: typer.Context) -> int:
 
     options = options_of(context)
     output = Output(options)
-    hear_warnings(output)
+    hear_log(output)
     config = load_config(options.config)
     known = Accounts(config, Plugins(blocked=config.blocked_plugins))
     names = [config.account(options.account).name] if options.account else list(config.accounts)

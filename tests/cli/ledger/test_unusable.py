@@ -155,6 +155,7 @@ def test_file_of_another_user(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None
     [
         f"postgresql://u:{CANARY}@127.0.0.1:1/pay",
         f"postgresql://u:{CANARY}@no-such-host.invalid/pay",
+        f"postgresql://u:{CANARY}@no-such-host.invalid/pay?sslmode=require",
         f"postgresql://u:{CANARY}@127.0.0.1:port/pay",
         f"postgresql://u:{CANARY}%@127.0.0.1/pay",
     ],

@@ -1,0 +1,82 @@
+"""
+Whose a file is: what belongs to somebody else, or that others may change, is not taken for the user's own.
+
+A configuration says where signatures and passwords go, a ledger what was paid. The user's own are those that
+nobody but this user, and the system's administrator (root), can write or replace.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import stat
+from pathlib import Path
+
+_ROOT = 0
+
+
+def ownership_problem(path: Path) -> str | None:
+    """
+    Why what is at `path` must not be used, and what to do; None when it is the user's own.
+
+    Looked at: the file if there is one, the folder it is in, and links on the way. A folder in which nobody can
+    replace what belongs to others (sticky, as /tmp) will do. `OSError` when it can't be looked at.
+    """
+    for place in _places(path):
+        problem = _problem(place)
+        if problem is not None:
+            return problem
+    return None
+
+
+def _places(path: Path) -> list[Path]:
+    """What leads to the file: the name as given, where a link leads, and the folder of each."""
+    given, real = Path(os.path.abspath(path)), Path(os.path.realpath(path))  # noqa: PTH100 - links are kept
+    names = [given] if given == real else [given, real]
+    return [place for name in names for place in (name.parent, name)]
+
+
+def _problem(place: Path) -> str | None:
+    try:
+        found = place.lstat()
+    except FileNotFoundError:
+        return None
+    kind = "folder" if stat.S_ISDIR(found.st_mode) else "link" if stat.S_ISLNK(found.st_mode) else "file"
+    if found.st_uid not in (os.geteuid(), _ROOT):
+        owner, us = _user(found.st_uid), _user(os.geteuid())
+        return (
+            f"the {kind} {place} belongs to {owner}, and this process runs as {us}: run it as {owner},"
+            f" or take the {kind} over (`chown {us} {place}`) once you know what is in it"
+        )
+    if kind != "link" and _others_may_write(found) and not _is_kept(place, found):
+        return f"others may write the {kind} {place}; keep them out (`chmod go-w {place}`) once you know what is in it"
+    return None
+
+
+def _others_may_write(found: os.stat_result) -> bool:
+    if found.st_mode & stat.S_IWOTH:
+        return True
+    return bool(found.st_mode & stat.S_IWGRP) and not _is_own_group(found.st_uid, found.st_gid)
+
+
+def _is_own_group(owner: int, group: int) -> bool:
+    """Whether the group is the owner's alone, as many systems make one for each user, and have it write by default."""
+    try:
+        user, members = pwd.getpwuid(owner), grp.getgrgid(group)
+    except KeyError:
+        return False
+    return user.pw_gid == group and user.pw_name == members.gr_name and set(members.gr_mem) <= {user.pw_name}
+
+
+def _is_kept(place: Path, found: os.stat_result) -> bool:
+    """Whether the modes do not count: a folder where nobody replaces others' files, or what can only be read."""
+    is_sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
+    return bool(is_sticky or os.statvfs(place).f_flag & os.ST_RDONLY)
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"
