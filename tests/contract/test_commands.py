@@ -34,7 +34,7 @@ def check_command(words: list[str]) -> None:
     node: Any = root()
     options = {name for parameter in node.params for name in parameter.opts}
     for word in words:
-        if word.startswith("-"):
+        if word.startswith("-") and word != "-":  # which is a value: stdin
             assert word.partition("=")[0] in options | {"--help"}, f"`{shlex.join(words)}`: no option {word}"
         elif (below := getattr(node, "commands", {}).get(word)) is not None:
             node = below

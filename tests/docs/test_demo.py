@@ -18,6 +18,7 @@ def told(text: str) -> list[str]:
     """Its lines, joined where they were wrapped, without what differs from run to run."""
     text = re.sub(r"\n {20,}", " ", text)
     text = re.sub(r"\b[0-9A-Z]{26}\b", "ID", text)
+    text = re.sub(r"\b127\.0\.0\.1:\d+", "127.0.0.1:PORT", text)
     text = re.sub(r"\b[0-9]{24}\b", "PROVIDER_ID", text)
     text = re.sub(r"\b\d{4}-\d\d-\d\d UTC", "DATE", text)
     return re.sub(r"\b\d\d:\d\d:\d\d\.\d{3}", "TIME", text).splitlines()
