@@ -58,7 +58,7 @@ class _Core:
         attempts = Attempts(self.plugins, now=self.ledger.now, new_id=new_id)
         settling = Settling(attempts)
         self.commands = Commands(self.accounts, attempts, settling)
-        self.worker = Worker(settling, self.accounts, now=self.ledger.now)
+        self.worker = Worker(settling, self.accounts, now=self.ledger.now, now_for=self.ledger.now_for)
 
 
 def _open(config: Config) -> SqlLedger:

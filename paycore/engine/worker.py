@@ -50,12 +50,20 @@ class Turn:
 
 
 class Worker:
-    """Programs that look after payments; the clock is the ledger's."""
+    """Programs that look after payments; `now` and `now_for` are the ledger's."""
 
-    def __init__(self, settling: Settling, accounts: Accounts, *, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        settling: Settling,
+        accounts: Accounts,
+        *,
+        now: Callable[[], datetime],
+        now_for: Callable[[datetime], datetime],
+    ) -> None:
         self._settling = settling
         self._accounts = accounts
         self._now = now
+        self._now_for = now_for
         self._looks = 0
         self._outages = Outages()
 
@@ -190,9 +198,9 @@ class Worker:
 
     def _is_to_close(self, payment: Payment) -> bool:
         """Whether its time is over, and closing it was not refused just now."""
-        now = self._now()
-        has_expired = payment.expires_at is not None and now >= payment.expires_at
-        return has_expired and is_still_to_close(payment, payment.order_number, now)
+        if payment.expires_at is None or self._now_for(payment.creation.begun_at) < payment.expires_at:
+            return False
+        return is_still_to_close(payment, payment.order_number, self._now())
 
 
 def _tell_of_changes(before: Sequence[Payment], after: Sequence[Payment], watch: Stopwatch) -> None:

@@ -170,6 +170,14 @@ class Ledger(Protocol):
         """The clock all processes on this ledger share: aware UTC, whole milliseconds."""
         ...
 
+    def now_for(self, begun_at: datetime) -> datetime:
+        """
+        The time now by which an order that was begun then grows older; never ahead of `now`.
+
+        The ledger's clock stays ahead where one was ahead once. Orders from before are no older for that.
+        """
+        ...
+
     def close(self) -> None:
         """Finish what was submitted and let go of the database."""
         ...

@@ -18,6 +18,7 @@ from paycore.domain.wire import Notification
 from paycore.errors import LedgerCorrupt, LedgerUnavailable
 from paycore.ledger import verbs
 from paycore.ledger.api import Committed, Decide, Recorded
+from paycore.ledger.clock import LedgerClock
 from paycore.ledger.groupcommit import GroupCommit, Unit
 from paycore.ledger.migrations import SCHEMA, check_known
 from paycore.ledger.parts import in_parts
@@ -34,6 +35,7 @@ class SqlLedger(LedgerReads):
 
     dialect: str
     _commits: GroupCommit
+    _clock: LedgerClock
 
     def __init__(self) -> None:
         self._watchers: list[Callable[[Collection[str]], None]] = []
@@ -136,6 +138,10 @@ class SqlLedger(LedgerReads):
     @abstractmethod
     def now(self) -> datetime:
         """See `Ledger.now`."""
+
+    def now_for(self, begun_at: datetime) -> datetime:
+        """See `Ledger.now_for`."""
+        return self._clock.now_for(begun_at)
 
     def close(self) -> None:
         """See `Ledger.close`."""

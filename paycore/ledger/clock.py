@@ -90,6 +90,17 @@ class LedgerClock:
         """The time now, as far as this process knows."""
         return self._at(self._clock())
 
+    def now_for(self, begun_at: datetime) -> datetime:
+        """
+        The time now by which what began then grows older.
+
+        That is `now`, but for what began before the last step back, by a time that was not ahead: it has not grown
+        older by what is added since.
+        """
+        system = self._clock()
+        is_from_before = self._step is not None and to_ms(begun_at) <= self._step.system_ms
+        return system if is_from_before else self._at(system)
+
     def catch_up(self, standing: Standing) -> tuple[datetime, Step | None]:
         """The time now, not before the ledger's newest event; and the step that was noticed, to be kept."""
         self._step = standing.step

@@ -65,7 +65,7 @@ class Bench:
         attempts = Attempts(cast("Plugins", _NoPlugins()), now=self.ledger.now, new_id=self._new_id)
         self.settling = Settling(attempts)
         self.commands = Commands(accounts, attempts, self.settling)
-        self.worker = Worker(self.settling, accounts, now=self.ledger.now)
+        self.worker = Worker(self.settling, accounts, now=self.ledger.now, now_for=self.ledger.now_for)
 
     def _new_id(self) -> str:
         self._ids += 1

@@ -67,6 +67,37 @@ def test_orders_after_a_payment_from_the_future_live_their_time(
     assert bench.payment().status is Status.CLOSED
 
 
+@pytest.mark.parametrize("given_s", [None, 1800])
+def test_orders_before_a_payment_from_the_future_live_their_time_too(
+    bench: Bench, given_s: int | None
+) -> None:
+    """They have not grown an hour older by it."""
+    with tell_time(bench, lambda: bench.at):
+        make(bench, "order-1", given_s)
+    right = bench.at
+    bench.at += timedelta(hours=1)
+    make(bench, "order-0")
+    bench.at = right
+    for _ in range(29):
+        bench.work(1)
+        bench.pass_time(59)
+    assert bench.payment().status is Status.PENDING
+    bench.pass_time(120)
+    bench.work(1)
+    assert bench.payment().status is Status.CLOSED
+
+
+def test_order_whose_time_is_over_is_closed_after_a_wrong_step_back(bench: Bench) -> None:
+    """A clock set back by an hour that was right before gives no order another hour."""
+    with tell_time(bench, lambda: bench.at):
+        make(bench, "order-1")
+    bench.set_clock_back(timedelta(hours=1))
+    make(bench, "order-0")
+    bench.pass_time(34 * 60)
+    bench.work(1)
+    assert bench.payment().status is Status.CLOSED
+
+
 @pytest.mark.parametrize("off", [timedelta(hours=-1), timedelta(hours=1)])
 def test_order_lives_its_time_on_a_provider_whose_clock_is_off(bench: Bench, off: timedelta) -> None:
     """An order is closed once its time has passed on both clocks."""

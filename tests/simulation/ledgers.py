@@ -121,6 +121,10 @@ class Door:
         """The ledger's clock, as far as this process knows."""
         return self._clock.now()
 
+    def now_for(self, begun_at: datetime) -> datetime:
+        """The same, for what began then."""
+        return self._clock.now_for(begun_at)
+
     def watch(self, on_change: OnChange) -> Callable[[], None]:
         """Changes by any process, a moment after their commit."""
         self._watchers.append(on_change)
