@@ -12,11 +12,16 @@ Option = bool | float | int | str
 
 
 class FaultKind(msgspec.Struct, frozen=True, kw_only=True):
-    """A kind of fault with its options and their defaults; an option's type is that of its default."""
+    """
+    A kind of fault with its options and their defaults; an option's type is that of its default.
+
+    `choices` are the values an option has, where they can be counted.
+    """
 
     name: str
     help: str
     options: Mapping[str, Option] = {}
+    choices: Mapping[str, tuple[str, ...]] = {}
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,10 +119,12 @@ def _checked(kind: FaultKind, name: str, value: Option) -> Option:
         fits = isinstance(default, bool) and isinstance(value, bool)
     elif isinstance(default, str):
         # A command line cannot tell the code 1265 from the number.
-        value = str(value) if isinstance(value, int) else value
+        value = str(value) if isinstance(value, int | float) else value
         fits = isinstance(value, str)
     else:
         fits = isinstance(value, (int, float)) and value >= 0
     if not fits:
         raise ValueError(f"option {name} of {kind.name} is like {default!r}, not {value!r}")
+    if name in kind.choices and value not in kind.choices[name]:
+        raise ValueError(_unknown(f"{name} of {kind.name}", str(value), kind.choices[name]))
     return value

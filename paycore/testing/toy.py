@@ -56,7 +56,9 @@ from paycore.plugin import (
     Response,
     Secret,
     Status,
+    Told,
     Unknown,
+    told_amount,
 )
 
 T = TypeVar("T")
@@ -99,8 +101,8 @@ class _Record(msgspec.Struct, kw_only=True):
     kind: Literal["payment", "refund"]
     id: Word
     status: str
-    minor: int
-    currency: str
+    minor: int | None
+    currency: str | None
     refunded: int = 0
 
 
@@ -187,7 +189,12 @@ class ToyProvider:
 
         def refunded(answer: _Answer) -> RefundReply:
             status = RefundStatus(answer.status)
-            return Done(RefundObservation(number=refund.number, status=status, provider_id=answer.id))
+            amount, told = _amounts(answer)
+            return Done(
+                RefundObservation(
+                    number=refund.number, status=status, provider_id=answer.id, amount=amount, told=told
+                )
+            )
 
         return (yield from _call("/refunds", fields, refunded))
 
@@ -195,8 +202,7 @@ class ToyProvider:
         """Cancel an unpaid order."""
 
         def closed(answer: _Answer) -> CloseReply:
-            status = Status(answer.status)
-            return Done(PaymentObservation(number=order.number, status=status, provider_id=answer.id))
+            return Done(_order(order.number, answer))
 
         return (yield from _call("/close", {"number": order.number}, closed))
 
@@ -248,12 +254,7 @@ def _read(response: Response, kind: type[T]) -> T:
 
 
 def _created(order: CreateOrder, answer: _Answer) -> CreateReply:
-    seen = PaymentObservation(
-        number=order.number,
-        status=Status(answer.status),
-        provider_id=answer.id,
-        amount=_money(answer.minor, answer.currency),
-    )
+    seen = _order(order.number, answer)
     if order.channel != "card" and answer.url is None:
         return Unknown(problem="accepted without a url", observation=seen)
     return Done(Created(observation=seen, action=Redirect(url=answer.url) if answer.url else None))
@@ -266,21 +267,33 @@ def _refusal(error: str) -> Rejected:
     return Rejected(failure=Failure(code=error, message=error.replace("_", " "), who_acts=who))  # type: ignore[arg-type]
 
 
-def _money(minor: int | None, currency: str | None) -> Money | None:
-    return None if minor is None or currency is None else Money.from_minor(minor, currency)
+def _amounts(told: _Answer | _Record) -> tuple[Money | None, Told | None]:
+    """What is told of the amount; ValueError for what is none, which makes the whole answer none."""
+    amount, half = told_amount(told.minor, told.currency)
+    if half is not None and half.unreadable is not None:
+        raise ValueError(half.unreadable)
+    return amount, half
+
+
+def _order(number: str, told: _Answer | _Record, refunded: int | None = None) -> PaymentObservation:
+    amount, half = _amounts(told)
+    return PaymentObservation(
+        number=number,
+        status=Status(told.status),
+        provider_id=told.id,
+        amount=amount,
+        told=half,
+        refunded_minor=refunded,
+    )
 
 
 def _observation(record: _Record) -> Observation:
-    amount = _money(record.minor, record.currency)
-    if record.kind == "refund":
-        status = RefundStatus(record.status)
-        return RefundObservation(number=record.number, status=status, provider_id=record.id, amount=amount)
-    return PaymentObservation(
-        number=record.number,
-        status=Status(record.status),
-        provider_id=record.id,
-        amount=amount,
-        refunded_minor=record.refunded,
+    if record.kind == "payment":
+        return _order(record.number, record, record.refunded)
+    amount, half = _amounts(record)
+    status = RefundStatus(record.status)
+    return RefundObservation(
+        number=record.number, status=status, provider_id=record.id, amount=amount, told=half
     )
 
 

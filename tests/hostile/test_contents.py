@@ -20,6 +20,9 @@ AMOUNT_FIELD = {"toy": "minor", "qfpay-alipay": "txamt"}
 CURRENCY_FIELD = {"toy": "currency", "qfpay-alipay": "txcurrcd"}
 LIST_FIELD = {"toy": "records", "qfpay-alipay": "data"}
 
+UNREADABLE: dict[Provider, tuple[str, ...]] = {"toy": (), "qfpay-alipay": ("amount_unreadable",)}
+"""A record of QFPay's whose amount can't be read is known by its number; the toy's is no answer at all."""
+
 NO_AMOUNTS: list[Any] = [
     "1E+3000000",
     b"1E+3000000",
@@ -68,17 +71,18 @@ def told(shop: Shop, change: Body) -> tuple[Answer, Answer]:
     return body(change), body(in_records(shop.provider, change))
 
 
-def go_through(shop: Shop, change: Body, reference: str = "order-1") -> None:
-    """A creation and a query, both told this: neither is believed, and honest answers settle it."""
+def go_through(shop: Shop, change: Body, reference: str = "order-1", reasons: tuple[str, ...] = ()) -> None:
+    """A creation and a query, both told this: neither is believed, and honest answers settle it but for `reasons`."""
     creation, record = told(shop, change)
     with shop.gateway.answering(creation, shop.paths["create"]):
         payment = shop.create(reference)
     assert (payment.status, payment.uncertain) == (Status.UNKNOWN, True)
     pending = shop.till.query(payment)
     shop.pay(pending)
-    assert not_believed(shop, pending, record) == pending
+    seen = not_believed(shop, pending, record)
+    assert (seen.status, seen.paid_minor, seen.review_reasons) == (Status.PENDING, 0, reasons)
     paid = shop.till.query(pending)
-    assert (paid.status, paid.paid_minor, paid.review) == (Status.PAID, 8800, False)
+    assert (paid.status, paid.paid_minor, paid.review_reasons) == (Status.PAID, 8800, reasons)
 
 
 def not_believed(shop: Shop, payment: Payment, record: Answer) -> Payment:
@@ -101,7 +105,8 @@ def test_amount_that_is_none_is_never_believed(
     for number, amount in enumerate(amounts):
         with subtests.test(amount=repr(amount)[:20]):
             begun = time.monotonic()
-            go_through(shop, fields(**{AMOUNT_FIELD[provider]: amount}), f"order-{number}")
+            change = fields(**{AMOUNT_FIELD[provider]: amount})
+            go_through(shop, change, f"order-{number}", UNREADABLE[provider])
             assert time.monotonic() - begun < 10, "int(Decimal('1E+3000000')) takes minutes"
     shop.check_ledger()
 
@@ -114,7 +119,8 @@ def test_currency_that_is_none_is_never_believed(
     shop = open_shop(provider)
     for number, currency in enumerate(NO_CURRENCIES):
         with subtests.test(currency=repr(currency)[:12]):
-            go_through(shop, fields(**{CURRENCY_FIELD[provider]: currency}), f"order-{number}")
+            change = fields(**{CURRENCY_FIELD[provider]: currency})
+            go_through(shop, change, f"order-{number}", UNREADABLE[provider])
     shop.check_ledger()
 
 
@@ -158,6 +164,48 @@ def test_other_currency_is_never_paid_and_needs_review(open_shop: OpenShop, prov
     _, record = told(shop, fields(**{CURRENCY_FIELD[provider]: "JPY"}))
     seen = not_believed(shop, payment, record)
     assert (seen.status, seen.review_reasons) == (Status.PENDING, ("amount_differs",))
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize(
+    ("minor", "currency", "reasons"),
+    [
+        (10, "", ("amount_differs",)),
+        (10, None, ("amount_differs",)),
+        (None, "JPY", ("amount_differs",)),
+        (8800, None, ()),
+        (None, "HKD", ()),
+        (None, None, ()),
+    ],
+)
+def test_half_of_an_amount_is_compared(
+    open_shop: OpenShop,
+    provider: Provider,
+    minor: int | None,
+    currency: str | None,
+    reasons: tuple[str, ...],
+) -> None:
+    """Whichever half a record tells: one that differs is never paid. Where nothing is told, nothing differs."""
+    shop = open_shop(provider)
+    payment = shop.create()
+    shop.pay(payment)
+    change = fields(**{AMOUNT_FIELD[provider]: minor, CURRENCY_FIELD[provider]: currency})
+    _, record = told(shop, change)
+    seen = not_believed(shop, payment, record)
+    assert (seen.status, seen.review_reasons) == (Status.PENDING if reasons else Status.PAID, reasons)
+    shop.check_ledger()
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_half_of_a_refunds_amount_is_compared(open_shop: OpenShop, provider: Provider) -> None:
+    """A refund answered with another number and no currency has not succeeded."""
+    shop = open_shop(provider)
+    payment = shop.paid("order-1")
+    change = fields(**{AMOUNT_FIELD[provider]: 1, CURRENCY_FIELD[provider]: None})
+    with shop.gateway.answering(body(change), shop.paths["refund"]):
+        payment = shop.till.refund(payment, "back-1")
+    assert payment.review_reasons == ("refund_amount_differs",)
+    assert [refund.status for refund in payment.refunds] != [RefundStatus.SUCCEEDED]
 
 
 TWICE = {

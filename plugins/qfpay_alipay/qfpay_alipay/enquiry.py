@@ -24,16 +24,16 @@ from paycore.plugin import (
     Found,
     Observation,
     OrderRef,
-    PaymentObservation,
     QueryReply,
     Rejected,
     Request,
     Response,
+    Status,
     Unknown,
 )
 from qfpay_alipay import wire
-from qfpay_alipay.exchange import Exchange
-from qfpay_alipay.reading import failure_of, judge, problem_of, read_payment, read_refund, settle_payment
+from qfpay_alipay.exchange import SIGNED_WRONG, Exchange
+from qfpay_alipay.reading import failure_of, judge, problem_of, read_payment, read_refund
 from qfpay_alipay.respcodes import Verdict
 
 PAGE_SIZE = 100
@@ -62,15 +62,23 @@ clock never goes back, after one payment of a machine that was. That costs a req
 where it should be; asking in a month that may not have begun is kept shorter, for QFPay does not say what it answers.
 """
 
+_KINDS = ("payment", "refund", "close")
+"""`order_type`; "close" in the issue of 2018."""
+
 Month = tuple[int, int]
 _SYSSN_MONTH = re.compile(r"(20[0-9]{2})(0[1-9]|1[0-2])", re.ASCII)
 
 
-class _Page(msgspec.Struct, frozen=True):
-    """One reply's records; `is_whole` when they are all there is, and all could be read."""
+class _Page(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One reply's records, and the numbers of those that can't be read.
+
+    `is_whole` when that is all there is, no record could be anybody's, and the reply is not signed wrong.
+    """
 
     records: tuple[wire.Record, ...]
-    words: dict[str, str]
+    unread: tuple[str, ...]
+    is_signed_wrong: bool
     is_full: bool
     is_whole: bool
 
@@ -92,6 +100,9 @@ def query(
     Those that did not fit, or of which nothing definite was said, are in no part of the answer; who is left
     out moves on with `asked_at`, so that a later query reaches them. An answer that breaks off still tells
     what it had found; only one that found nothing is `Unknown`, or `Rejected` for the account's sake.
+
+    One number may have several records. That no money was taken is said only by answers to the number itself, in
+    every month, that are whole and agree: a range, or a `syssn`, may not show the record that counts.
     """
     enquiry = _Enquiry(exchange, orders, requests_max)
     try:
@@ -108,8 +119,9 @@ class _Enquiry:
     def __init__(self, exchange: Exchange, orders: Sequence[OrderRef], requests_max: int) -> None:
         self._exchange = exchange
         self._orders = {order.number: order for order in orders}
-        self._told: dict[str, list[tuple[wire.Record, dict[str, str]]]] = {}
+        self._told: dict[str, list[Observation | None]] = {}  # None: a record that can't be read or decided
         self._absent: set[str] = set()
+        self._asked_whole: set[str] = set()
         self._requests_left = requests_max
 
     @property
@@ -126,19 +138,23 @@ class _Enquiry:
 
     def found(self) -> Found:
         """What all replies together come to."""
-        observations = (seen for number in self._told for seen in self._observe(number))
-        return Found(observations=tuple(observations), absent=frozenset(self._absent))
+        undecided = {
+            number
+            for number, told in self._told.items()
+            if None in told or (number not in self._asked_whole and self._lacks_proof(number))
+        }
+        seen = (one for told in self._told.values() for one in told if one is not None)
+        found = Found(
+            observations=tuple(seen), absent=frozenset(self._absent), undecided=frozenset(undecided)
+        )
+        return found.agreed()
 
-    def _observe(self, number: str) -> Sequence[Observation]:
-        """A number's observations: none when a record of it can't be read, for it might be the one that counts."""
-        try:
-            if self._orders[number].kind == "refund":
-                refunds = (read_refund(r, w) for r, w in self._told[number] if _kind(r) == "refund")
-                return [seen for seen in refunds if seen is not None]
-            payments = (read_payment(r, w) for r, w in self._told[number] if _kind(r) == "payment")
-            return settle_payment([seen for seen in payments if isinstance(seen, PaymentObservation)])
-        except wire.Malformed:
-            return ()
+    def _lacks_proof(self, number: str) -> bool:
+        """Whether nothing shows yet that the number can still be paid, was, or that its records don't agree."""
+        return all(
+            one is not None and one.status in (Status.FAILED, Status.CLOSED)
+            for one in self._told.get(number, ())
+        )
 
     def _ask_by_time(self, cluster: Sequence[OrderRef]) -> Generator[Request, Response, None]:
         """Read the cluster's range page by page, while pages tell of more orders than numbers would."""
@@ -154,8 +170,8 @@ class _Enquiry:
                 return
 
     def _ask_by_number(self) -> Generator[Request, Response, None]:
-        """Ask for what is still missing, each in every month it may have been made in."""
-        missing = [order for order in self._orders.values() if order.number not in self._told]
+        """Ask for what is still missing, or said to be unpaid, each in every month it may have been made in."""
+        missing = [order for order in self._orders.values() if self._lacks_proof(order.number)]
         waiting = [_Sought.of(order) for order in _in_turn(missing)]
         while waiting and self._requests_left:
             first = waiting[0]
@@ -170,14 +186,18 @@ class _Enquiry:
             waiting += self._next_months(asked, page)
 
     def _next_months(self, asked: Iterable[_Sought], page: _Page) -> list[_Sought]:
-        """What must be asked again in a later month; what no month knows is absent."""
+        """What must be asked again, in a later month or by number; what no month knows is absent."""
         again = []
         for one in asked:
-            if one.number in self._told or not page.is_whole:
+            if not page.is_whole or not self._lacks_proof(one.number):
                 continue
             if len(one.months) > 1:
                 again.append(msgspec.structs.replace(one, months=one.months[1:]))
-            elif one.field == "out_trade_no":
+            elif one.field == "syssn":
+                again += [_Sought.by_number(self._orders[one.number])] if one.number in self._told else []
+            elif one.number in self._told:
+                self._asked_whole.add(one.number)
+            else:
                 self._absent.add(one.number)
         return again
 
@@ -189,13 +209,29 @@ class _Enquiry:
             page = self._read(response)
         except wire.Malformed as malformed:
             raise _Ended(Unknown(problem=str(malformed))) from None
-        for record in page.records:
-            if record.number in self._orders:
-                self._told.setdefault(record.number, []).append((record, page.words))
+        seen = [(record.number, self._seen(record, page)) for record in page.records]
+        for number, said in (*seen, *((number, (None,)) for number in page.unread)):
+            if number in self._orders:
+                told = self._told.setdefault(number, [])
+                told += [one for one in said if one not in told]
         return page
 
+    def _seen(self, record: wire.Record, page: _Page) -> tuple[Observation | None, ...]:
+        """What a record says of the number it has: nothing where it is of another kind of trade, or number."""
+        order, kind = self._orders.get(record.number), _kind(record)
+        if order is None or kind != order.kind:
+            return () if kind in _KINDS else (None,)
+        try:
+            if kind == "refund":
+                return (read_refund(record, is_signed_wrong=page.is_signed_wrong),)
+            return (read_payment(record, is_signed_wrong=page.is_signed_wrong, asked=order.amount),)
+        except wire.Malformed:
+            return (None,)
+
     def _read(self, response: Response) -> _Page:
-        reply, words = self._exchange.read(response, wire.QueryReply)
+        reply, is_signed_wrong = self._exchange.read(response, wire.QueryReply)
+        if is_signed_wrong and not reply.data:
+            raise wire.Malformed(SIGNED_WRONG)
         verdict, code = judge("query", reply)
         if verdict is Verdict.REJECTED:
             raise _Ended(Rejected(failure=failure_of(reply, code)))
@@ -203,9 +239,16 @@ class _Enquiry:
             raise _Ended(Unknown(problem=problem_of(reply, code)))
         if reply.data is None:
             raise wire.Malformed("data is missing")
-        records = tuple(record for raw in reply.data if (record := _record(raw)) is not None)
+        records = [_record(raw) for raw in reply.data]
         is_full = len(reply.data) >= PAGE_SIZE
-        return _Page(records, words, is_full, not is_full and len(records) == len(reply.data))
+        is_anybodys = any(not (one if isinstance(one, str) else one.number) for one in records)
+        return _Page(
+            records=tuple(one for one in records if isinstance(one, wire.Record)),
+            unread=tuple(one for one in records if isinstance(one, str)),
+            is_signed_wrong=is_signed_wrong,
+            is_full=is_full,
+            is_whole=not (is_full or is_anybodys or is_signed_wrong),
+        )
 
 
 class _Sought(msgspec.Struct, frozen=True):
@@ -228,16 +271,21 @@ class _Sought(msgspec.Struct, frozen=True):
         month = ((int(dated[1]), int(dated[2])),) if dated else ()
         if month and len(syssn) < len(order.number):
             return cls(order.number, "syssn", syssn, month)
-        months = dict.fromkeys((*month, *_months(order)))
+        return cls.by_number(order, *month)
+
+    @classmethod
+    def by_number(cls, order: OrderRef, *first: Month) -> _Sought:
+        """By our own number, in the month `first` before the others."""
+        months = dict.fromkeys((*first, *_months(order)))
         return cls(order.number, "out_trade_no", order.number, tuple(months))
 
 
-def _record(raw: msgspec.Raw) -> wire.Record | None:
-    """One record, None when it can't be read: the others still count."""
+def _record(raw: msgspec.Raw) -> wire.Record | str:
+    """One record, or the number of one that can't be read, empty where that can't be either; the others count."""
     try:
         return wire.decode(raw, wire.Record)
     except wire.Malformed:
-        return None
+        return wire.number_in(raw)
 
 
 def _kind(record: wire.Record) -> str:

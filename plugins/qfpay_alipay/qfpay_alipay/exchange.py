@@ -8,13 +8,14 @@ import msgspec
 
 from paycore.plugin import Request, Response
 from qfpay_alipay import wire
+from qfpay_alipay.respcodes import OUR_SIGNATURE_WRONG
 from qfpay_alipay.settings import QFPaySettings
 from qfpay_alipay.signing import SignType, is_signed, sign_request
 
 AnswerT = TypeVar("AnswerT", bound=wire.Answer)
 
-SIGNATURE_MISMATCH = {"signature": "mismatch"}
-"""Added to an observation's words when the reply it came from carried a signature that does not hold."""
+SIGNED_WRONG = "the reply's signature is wrong"
+"""Why such a reply settles nothing."""
 
 
 class Exchange:
@@ -47,22 +48,25 @@ class Exchange:
         headers["Content-Type"] = "application/x-www-form-urlencoded"
         return Request(method="POST", path=path, headers=headers, body=form.encode())
 
-    def read(self, response: Response, shape: type[AnswerT]) -> tuple[AnswerT, dict[str, str]]:
+    def read(self, response: Response, shape: type[AnswerT]) -> tuple[AnswerT, bool]:
         """
-        The reply as `shape`, and words to keep with what it tells (`SIGNATURE_MISMATCH` or none).
+        The reply as `shape`, and whether it is signed wrong: with a signature that does not hold.
 
-        Raises `wire.Malformed` for any other HTTP status than 200, for what is not such a reply, and
-        for a signature that is missing or wrong where the account requires one. None of these says that
-        nothing moved: QFPay documents no HTTP status but 429, and not what was done before it.
+        Nothing that is signed wrong counts, except that QFPay refused our own signature (1108): where the key is
+        wrong, no reply's can hold.
+
+        Raises `wire.Malformed` for any other HTTP status than 200, for what is not such a reply, and for a
+        signature that is missing where the account requires one. None of these says that nothing moved: QFPay
+        documents no HTTP status but 429, and not what was done before it.
         """
         if response.status != 200:
             raise wire.Malformed(f"HTTP status {response.status}")
         signature = response.headers.get("x-qf-sign")
-        holds = signature is not None and self._is_signed(response, signature)
-        if self._settings.require_signed_replies and not holds:
-            raise wire.Malformed("the reply is not signed as this account requires")
-        words = {} if holds or signature is None else dict(SIGNATURE_MISMATCH)
-        return wire.read_message(response.body, shape), words
+        if self._settings.require_signed_replies and signature is None:
+            raise wire.Malformed("the reply is not signed, as this account requires")
+        answer = wire.read_message(response.body, shape)
+        is_signed_wrong = signature is not None and not self._is_signed(response, signature)
+        return answer, is_signed_wrong and answer.code != OUR_SIGNATURE_WRONG
 
     def _is_signed(self, response: Response, signature: str) -> bool:
         """Body and key, MD5 unless the reply names SHA256. Source: reference §2.2, vectors V3, V11."""

@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar, Literal, cast
 
+from msgspec.structs import replace
+
 from paycore.plugin import (
     FLOW_REQUESTS_MAX,
     Capabilities,
@@ -32,6 +34,7 @@ from paycore.plugin import (
     Flow,
     MalformedNotification,
     Mention,
+    Money,
     NotAuthentic,
     Notice,
     Notification,
@@ -49,11 +52,12 @@ from paycore.plugin import (
     Request,
     RequestBudget,
     Status,
+    Told,
     Unknown,
 )
 from qfpay_alipay import enquiry, wire
 from qfpay_alipay.actions import action_of
-from qfpay_alipay.exchange import Exchange
+from qfpay_alipay.exchange import SIGNED_WRONG, Exchange
 from qfpay_alipay.limits import check_order
 from qfpay_alipay.mapping import EXPIRES_IN_DEFAULT_S, PayType, pay_types_of
 from qfpay_alipay.reading import (
@@ -149,9 +153,11 @@ class QFPayAlipay:
         row = self._pay_types[order.method, order.channel]
         response = yield self._exchange.request("payment", self._payment_request(order, row))
         try:
-            reply, words = self._exchange.read(response, wire.PaymentReply)
+            reply, is_signed_wrong = self._exchange.read(response, wire.PaymentReply)
             _check_same("out_trade_no", reply.number, order.number)
-            return _created(order, row, reply, words)
+            if is_signed_wrong:
+                return Unknown(problem=SIGNED_WRONG, observation=_doubtful_order(order.number, reply))
+            return _created(order, row, reply)
         except wire.Malformed as malformed:
             return Unknown(problem=str(malformed))
 
@@ -202,10 +208,15 @@ class QFPayAlipay:
         )
         response = yield self._exchange.request("refund", request)
         try:
-            reply, words = self._exchange.read(response, wire.RefundReply)
+            reply, is_signed_wrong = self._exchange.read(response, wire.RefundReply)
             _check_same("out_trade_no", reply.number, refund.number)
             _check_same("orig_syssn", wire.clean(reply.orig_syssn), syssn)
-            return _refunded(refund, reply, words)
+            if is_signed_wrong:
+                doubtful = refund_observation(
+                    reply, RefundStatus.PENDING, number=refund.number, is_signed_wrong=True
+                )
+                return Unknown(problem=SIGNED_WRONG, observation=doubtful)
+            return _refunded(refund, reply)
         except wire.Malformed as malformed:
             return Unknown(problem=str(malformed))
 
@@ -216,12 +227,18 @@ class QFPayAlipay:
         Cancel an unpaid order, then ask what it is now, for an accepted cancelling does not say.
 
         `Rejected` when QFPay refused and the order still waits. Which endpoint and method: the pay type's
-        row, or the setting `close_requests`. `txdtm` is the order's own.
+        row, or the setting `close_requests`. `txdtm` is the order's own. An amount the reply tells that is not
+        the order's is told with what the order is now.
         Source: reference §5.2 (QFPay: "does not guarantee the payer was not charged, query afterwards").
         """
         response = yield self._close_request(order)
         try:
-            reply, _ = self._exchange.read(response, wire.Trade)
+            reply, is_signed_wrong = self._exchange.read(response, wire.CancelReply)
+            _check_same("out_trade_no", reply.number, order.number)
+            _check_same("orig_syssn", wire.clean(reply.orig_syssn), order.provider_id)
+            if is_signed_wrong:
+                return Unknown(problem=SIGNED_WRONG, observation=_doubtful_order(order.number, reply))
+            amount, half = _readable(reply)
         except wire.Malformed as malformed:
             return Unknown(problem=str(malformed))
         verdict, code = judge("close", reply)
@@ -231,9 +248,12 @@ class QFPayAlipay:
         answer = yield from enquiry.query(self._exchange, [order], requests_max=FLOW_REQUESTS_MAX - 1)
         if not isinstance(answer, Done):
             return answer
-        now = next((o for o in answer.value.observations if isinstance(o, PaymentObservation)), None)
+        told = [seen for seen in answer.value.observations if isinstance(seen, PaymentObservation)]
+        now = min(told, key=lambda seen: _BY_WEIGHT.index(seen.status), default=None)
         if now is None:
             return Unknown(problem=f"closing: {problem_of(reply, code)} The query after it told nothing")
+        if amount not in (None, order.amount) or (half is not None and half.contradicts(order.amount)):
+            now = replace(now, amount=amount, told=half)
         is_refused = verdict not in (Verdict.ACCEPTED, Verdict.PENDING)
         return Rejected(failure=failure) if is_refused and now.status is Status.PENDING else Done(now)
 
@@ -280,8 +300,10 @@ class QFPayAlipay:
             raise wire.Malformed("without out_trade_no")
         if wire.clean(notice.status) not in ("", "1"):
             return _mention(notice.number)
-        seen = read_payment(notice, {}) if head.notify_type == "payment" else read_refund(notice, {})
-        return _mention(notice.number) if seen is None else (seen,)
+        seen = read_payment(notice) if head.notify_type == "payment" else read_refund(notice)
+        # That no money was taken is not for one notification to say: an order may have been tried several times.
+        is_promise = seen is not None and seen.status in (Status.CLOSED, Status.FAILED)
+        return _mention(notice.number) if seen is None or is_promise else (seen,)
 
     def acknowledge(self) -> Reply:
         """Exactly what stops QFPay from sending again. Source: reference §7."""
@@ -293,6 +315,9 @@ def _mention(number: str) -> Sequence[Mention]:
     return (Mention(number=number),) if number else ()
 
 
+_BY_WEIGHT = (Status.PAID, Status.PENDING, Status.CLOSED, Status.FAILED)
+"""Which of several records says what an order is now."""
+
 _NO_SYSSN = Failure(
     code="no_syssn",
     message="the payment's syssn is not known",
@@ -302,29 +327,40 @@ _NO_SYSSN = Failure(
 )
 
 
-def _check_same(field: str, told: str, expected: str) -> None:
-    """`Malformed` when a reply is for something else; replies may leave the field out."""
-    if told and told != expected:
+def _check_same(field: str, told: str, expected: str | None) -> None:
+    """`Malformed` when a reply is for something else; replies may leave the field out, and we may not know it."""
+    if told and expected and told != expected:
         raise wire.Malformed(f"the reply's {field} is not that of the request")
 
 
-def _created(
-    order: CreateOrder, row: PayType, reply: wire.PaymentReply, words: dict[str, str]
-) -> CreateReply:
+def _readable(reply: wire.Trade) -> tuple[Money | None, Told | None]:
+    """What a reply tells of its amount; `Malformed`, naming it, when that can't be read."""
+    amount, told = reply.amounts
+    if told is not None and told.unreadable is not None:
+        raise wire.Malformed(f"the reply tells {told}")
+    return amount, told
+
+
+def _doubtful_order(number: str, reply: wire.Trade) -> PaymentObservation:
+    """What a reply that is signed wrong is kept as: its words, and nothing that counts."""
+    return payment_observation(reply, Status.PENDING, number=number, is_signed_wrong=True)
+
+
+def _created(order: CreateOrder, row: PayType, reply: wire.PaymentReply) -> CreateReply:
     verdict, code = judge("create", reply)
     if verdict in (Verdict.REJECTED, Verdict.DUPLICATE):
         return Rejected(failure=failure_of(reply, code), is_duplicate=verdict is Verdict.DUPLICATE)
     if verdict is Verdict.OPEN:
         return Unknown(problem=problem_of(reply, code))
     if verdict is Verdict.CLOSED:
+        _readable(reply)
         closed = payment_observation(
-            reply, Status.CLOSED, number=order.number, failure=failure_of(reply, code), words=words
+            reply, Status.CLOSED, number=order.number, failure=failure_of(reply, code)
         )
         return Done(Created(observation=closed))
+    _readable(reply)
     is_paid = verdict is Verdict.ACCEPTED and row.reply == "final"
-    seen = payment_observation(
-        reply, Status.PAID if is_paid else Status.PENDING, number=order.number, words=words
-    )
+    seen = payment_observation(reply, Status.PAID if is_paid else Status.PENDING, number=order.number)
     try:
         action = action_of(reply, row)
     except wire.Malformed as malformed:
@@ -337,16 +373,17 @@ def _created(
     return Done(Created(observation=seen, action=action, expires_at=expires_at, expires_in_s=lasts_s))
 
 
-def _refunded(refund: RefundOrder, reply: wire.RefundReply, words: dict[str, str]) -> RefundReply:
+def _refunded(refund: RefundOrder, reply: wire.RefundReply) -> RefundReply:
     is_late = refund.begun_at - refund.order.begun_at > REFUND_WINDOW
     verdict, code = judge("refund", reply, is_late_refund=is_late)
     if verdict in (Verdict.REJECTED, Verdict.DUPLICATE):
         return Rejected(failure=failure_of(reply, code), is_duplicate=verdict is Verdict.DUPLICATE)
     if verdict is Verdict.OPEN:
         return Unknown(problem=problem_of(reply, code))
+    _readable(reply)
     is_done = verdict is Verdict.ACCEPTED
     status: Literal[RefundStatus.SUCCEEDED, RefundStatus.PENDING] = (
         RefundStatus.SUCCEEDED if is_done else RefundStatus.PENDING
     )
-    seen: RefundObservation = refund_observation(reply, status, number=refund.number, words=words)
+    seen: RefundObservation = refund_observation(reply, status, number=refund.number)
     return Done(seen)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal
 
-from paycore.plugin import Failure, PaymentObservation, RefundObservation, RefundStatus, Status
+from paycore.plugin import Failure, Money, PaymentObservation, RefundObservation, RefundStatus, Status, Told
 from qfpay_alipay.respcodes import VERDICTS, Asked, Code, Verdict, resolve
 from qfpay_alipay.wire import Answer, Malformed, Trade, clean, parse_time
 
@@ -30,8 +30,6 @@ _REFUND_STATUSES: Mapping[Verdict, SettledRefund] = {
     Verdict.PENDING: RefundStatus.PENDING,
     Verdict.REJECTED: RefundStatus.FAILED,
 }
-_UNPAID_BY_WEIGHT: tuple[PaymentStatus, ...] = (Status.PENDING, Status.CLOSED, Status.FAILED)
-"""Which record speaks for an order that was tried several times and is not paid: one that can still be."""
 
 
 def judge(asked: Asked, answer: Answer, *, is_late_refund: bool = False) -> tuple[Verdict, Code]:
@@ -75,11 +73,13 @@ def payment_observation(
     *,
     number: str,
     failure: Failure | None = None,
-    words: Mapping[str, str],
+    is_signed_wrong: bool = False,
+    asked: Money | None = None,
 ) -> PaymentObservation:
     """
-    A payment as a trade tells it. `Malformed` when its amount can't be read or it is paid without `syssn`.
+    A payment as a trade tells it. `Malformed` when it is paid without `syssn`.
 
+    `asked` is what the payment is for, where that is known: what went back when all of it did, untold.
     The time is that of payment for a paid one (`paydtm`), of creation for one that waits (`sysdtm`), and
     none otherwise: nothing tells when an order was closed.
     """
@@ -87,16 +87,28 @@ def payment_observation(
     if is_paid and trade.provider_id is None:
         raise Malformed("paid, but without syssn")
     times = {Status.PAID: trade.paydtm or trade.sysdtm, Status.PENDING: trade.sysdtm}
+    amount, told = trade.amounts
     return PaymentObservation(
         number=number,
         status=status,
         provider_id=trade.provider_id,
-        amount=trade.amount,
-        refunded_minor=trade.minor if is_paid and clean(trade.cancel) in RETURNED_IN_FULL else None,
+        amount=amount,
+        refunded_minor=_minor_of(amount, told, asked) if is_paid and _is_returned(trade) else None,
         failure=failure,
         occurred_at=parse_time(times.get(status)),
-        words={**words_of(trade), **words},
+        words=words_of(trade),
+        told=told,
+        is_signed_wrong=is_signed_wrong,
     )
+
+
+def _is_returned(trade: Trade) -> bool:
+    return clean(trade.cancel) in RETURNED_IN_FULL
+
+
+def _minor_of(*told: Money | Told | None) -> int | None:
+    """The first amount that is told, in minor units."""
+    return next((one.minor for one in told if one is not None and one.minor is not None), None)
 
 
 def refund_observation(
@@ -105,48 +117,48 @@ def refund_observation(
     *,
     number: str,
     failure: Failure | None = None,
-    words: Mapping[str, str],
+    is_signed_wrong: bool = False,
 ) -> RefundObservation:
-    """A refund as a trade tells it. `Malformed` when its amount can't be read."""
+    """A refund as a trade tells it."""
+    amount, told = trade.amounts
     return RefundObservation(
         number=number,
         status=status,
         provider_id=trade.provider_id,
-        amount=trade.amount,
+        amount=amount,
         failure=failure,
         occurred_at=parse_time(trade.paydtm or trade.sysdtm),
-        words={**words_of(trade), **words},
+        words=words_of(trade),
+        told=told,
+        is_signed_wrong=is_signed_wrong,
     )
 
 
-def read_payment(trade: Trade, words: Mapping[str, str]) -> PaymentObservation | None:
-    """The payment a record or a notification tells of; None when its code says nothing definite."""
+def read_payment(
+    trade: Trade, *, is_signed_wrong: bool = False, asked: Money | None = None
+) -> PaymentObservation | None:
+    """
+    The payment a record or a notification tells of; None when its code says nothing definite.
+
+    `asked` and what is raised: see `payment_observation`.
+    """
     verdict, code = judge("payment record", trade)
     status = _PAYMENT_STATUSES.get(verdict)
     if status is None:
         return None
     failure = failure_of(trade, code) if status in (Status.CLOSED, Status.FAILED) else None
-    return payment_observation(trade, status, number=trade.number, failure=failure, words=words)
+    return payment_observation(
+        trade, status, number=trade.number, failure=failure, is_signed_wrong=is_signed_wrong, asked=asked
+    )
 
 
-def read_refund(trade: Trade, words: Mapping[str, str]) -> RefundObservation | None:
+def read_refund(trade: Trade, *, is_signed_wrong: bool = False) -> RefundObservation | None:
     """The refund a record or a notification tells of; None when its code says nothing definite."""
     verdict, code = judge("refund record", trade)
     status = _REFUND_STATUSES.get(verdict)
     if status is None:
         return None
     failure = failure_of(trade, code) if status is RefundStatus.FAILED else None
-    return refund_observation(trade, status, number=trade.number, failure=failure, words=words)
-
-
-def settle_payment(told: Sequence[PaymentObservation]) -> tuple[PaymentObservation, ...]:
-    """
-    What several records of one number come to: every payment taken, else the one that can still be paid.
-
-    Several paid records with different `syssn` are all kept: the payer paid twice.
-    Source: reference §4 ("pick any payment + 0000; several 0000 = double payment").
-    """
-    paid = {seen.provider_id: seen for seen in told if seen.status is Status.PAID}
-    if paid:
-        return tuple(paid.values())
-    return tuple(sorted(told, key=lambda seen: _UNPAID_BY_WEIGHT.index(seen.status))[:1])
+    return refund_observation(
+        trade, status, number=trade.number, failure=failure, is_signed_wrong=is_signed_wrong
+    )

@@ -22,6 +22,10 @@ Asked = Literal["create", "refund", "close", "query", "payment record", "refund 
 """What a code answers: a command of ours, a query as a whole, or how one record found by it stands."""
 
 
+OUR_SIGNATURE_WRONG = "1108"
+"""What a request that is not signed by QFPay's idea of our key gets."""
+
+
 class Meaning(StrEnum):
     """What a result code says; the flows turn it into an outcome per operation."""
 
@@ -78,7 +82,13 @@ _ROWS: tuple[tuple[str, Meaning, Actor, bool, str], ...] = (
     ("1105", _R, "operator", False, "Ask QFPay to activate the device."),
     ("1106", _R, "operator", False, "The device is not valid; check udid and mchid."),
     ("1107", _R, "operator", False, "The device is not allowed; ask QFPay."),
-    ("1108", _R, "operator", False, "Check app_code, client_key, mchid and that they belong to this host."),
+    (
+        OUR_SIGNATURE_WRONG,
+        _R,
+        "operator",
+        False,
+        "Check app_code, client_key, mchid and that they belong to this host.",
+    ),
     ("1109", _R, "operator", False, "An encryption fault (old list); check the credentials."),
     ("1110", _L, "provider", True, _INTERNAL),
     ("1111", _L, "provider", True, "A service behind QFPay is down (old list); query, then try again."),

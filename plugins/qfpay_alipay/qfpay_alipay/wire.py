@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
 
-from paycore.plugin import InvalidField, Money
+from paycore.plugin import Money, Told, told_amount
 
 T = TypeVar("T")
 
@@ -36,6 +36,7 @@ MESSAGE_MAX = 256 * 1024
 _TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 _DIGITS = re.compile(r"[0-9]{1,15}", re.ASCII)
 _WORDS_LENGTH_MAX = 256
+_AMOUNT_LENGTH_MAX = 64
 
 
 class Malformed(Exception):
@@ -147,8 +148,8 @@ class Trade(Answer, frozen=True, kw_only=True):
 
     syssn: Text = None
     out_trade_no: Text = None
-    txamt: Text = None
-    txcurrcd: str | None = None
+    txamt: msgspec.Raw = msgspec.Raw()
+    txcurrcd: msgspec.Raw = msgspec.Raw()
     sysdtm: str | None = None
     paydtm: str | None = None
     pay_type: Text = None
@@ -165,24 +166,40 @@ class Trade(Answer, frozen=True, kw_only=True):
         return clean(self.out_trade_no)
 
     @property
-    def minor(self) -> int | None:
-        """`txamt` in minor units, None when it is not told. `Malformed` when it is no whole number."""
-        if self.txamt is None or self.txamt == "":
-            return None
-        if not _DIGITS.fullmatch(str(self.txamt)):
-            raise Malformed("txamt is not a whole number of minor units")
-        return int(self.txamt)
+    def amounts(self) -> tuple[Money | None, Told | None]:
+        """
+        `txamt` in `txcurrcd`; else what is told of them: one half, or what is no amount or currency.
 
-    @property
-    def amount(self) -> Money | None:
-        """`txamt` in `txcurrcd`; None when either is not told, as in old records. May raise as `minor`."""
-        minor = self.minor
-        if minor is None or not self.txcurrcd:
-            return None
-        try:
-            return Money.from_minor(minor, self.txcurrcd)
-        except InvalidField:
-            raise Malformed("txcurrcd is no currency") from None
+        Neither is told where both are empty, null or missing, as in published samples.
+        """
+        minor, no_minor = _read(self.txamt, _minor)
+        currency, no_currency = _read(self.txcurrcd, _currency)
+        unreadable = [*(f"txamt {text}" for text in no_minor), *(f"txcurrcd {text}" for text in no_currency)]
+        return told_amount(minor, currency, unreadable=", ".join(unreadable) or None)
+
+
+def _read(raw: msgspec.Raw, read: Callable[[object], T]) -> tuple[T | None, list[str]]:
+    """A field as `read` has it, None when it is empty, null or missing; and what stands there when it is neither."""
+    text = bytes(raw) or b"null"
+    try:
+        if len(text) > _AMOUNT_LENGTH_MAX:
+            raise ValueError("too long for either, and to be looked at")
+        value = msgspec.json.decode(text)
+        return (None if value is None or value == "" else read(value)), []
+    except (msgspec.MsgspecError, ValueError):
+        return None, [text[:_AMOUNT_LENGTH_MAX].decode(errors="replace")]
+
+
+def _minor(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, str | int) or not _DIGITS.fullmatch(str(value)):
+        raise ValueError("no whole number of minor units")
+    return int(value)
+
+
+def _currency(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("no currency")  # noqa: TRY004 - what stands there is read, and not an argument
+    return value
 
 
 class PaymentReply(Trade, frozen=True, kw_only=True):
@@ -197,6 +214,24 @@ class RefundReply(Trade, frozen=True, kw_only=True):
     """The reply to a refund; a refused one has no `syssn` of its own."""
 
     orig_syssn: Text = None
+
+
+class CancelReply(Trade, frozen=True, kw_only=True):
+    """The reply to a closing: `syssn` is the closing's, `orig_syssn` the order's."""
+
+    orig_syssn: Text = None
+
+
+class _Numbered(msgspec.Struct, frozen=True):
+    out_trade_no: Text = None
+
+
+def number_in(raw: msgspec.Raw) -> str:
+    """`out_trade_no` of a record of which nothing else can be read; empty where that can't be either."""
+    try:
+        return clean(decode(raw, _Numbered).out_trade_no)
+    except Malformed:
+        return ""
 
 
 class QueryReply(Answer, frozen=True, kw_only=True):

@@ -88,7 +88,7 @@ def test_close_refused_outright_needs_no_query(respcd: str) -> None:
 @pytest.mark.parametrize(
     ("replies", "problem"),
     [
-        ([answer(b"<html>")], "not a Trade in JSON"),
+        ([answer(b"<html>")], "not a CancelReply in JSON"),
         ([answer({"respcd": "0000"}, status=500)], "HTTP status 500"),
         ([{"respcd": "0000"}, answer(b"<html>")], "not a QueryReply in JSON"),
         ([{"respcd": "0000"}, {"respcd": "0000", "data": []}], "closing: respcd 0000"),

@@ -320,8 +320,14 @@ def test_create_refused_account_is_the_operators(respcd: str) -> None:
             answer({"respcd": "1201", "out_trade_no": "ANOTHER"}),
             "the reply's out_trade_no is not that of the request",
         ),
-        (answer({**ACCEPTED, "txamt": "10.99"}), "txamt is not a whole number of minor units"),
-        (answer({**ACCEPTED, "txcurrcd": "XXX"}), "txcurrcd is no currency"),
+        (
+            answer({**ACCEPTED, "txamt": "10.99"}),
+            'the reply tells HKD without an amount, an amount that can\'t be read: txamt "10.99"',
+        ),
+        (
+            answer({**ACCEPTED, "txcurrcd": "XXX"}),
+            "the reply tells 1099 minor units without a currency, an amount",
+        ),
         (answer({"respcd": "1298x"}), "respcd 1298x: no text. Query the order before anything else"),
     ],
 )
@@ -365,14 +371,39 @@ GOOD_SHA256 = sign_body(BODY, key=Secret(KEY), sign_type="SHA256")
 def test_create_reply_signature_is_checked_when_present(
     headers: dict[str, str], *, holds: bool | None
 ) -> None:
-    """Body and key. By default a mismatch is noted beside the answer; where required, it is no answer."""
-    noted = created(create(always(BODY, headers=headers))).observation.words.get("signature")
-    assert noted == ("mismatch" if holds is False else None)
-    strict = create(always(BODY, headers=headers), settings={"require_signed_replies": True})
-    if holds:
-        assert isinstance(strict, Done)
-    else:
-        assert strict == Unknown(problem="the reply is not signed as this account requires")
+    """Body and key. A wrong one makes the answer none, and is told; where one is required, none does, too."""
+    for strict in (False, True):
+        outcome = create(always(BODY, headers=headers), settings={"require_signed_replies": strict})
+        if holds is False:
+            assert isinstance(outcome, Unknown)
+            assert outcome.problem == "the reply's signature is wrong"
+            assert outcome.observation is not None
+            assert outcome.observation.is_signed_wrong
+        elif holds is None and strict:
+            assert outcome == Unknown(problem="the reply is not signed, as this account requires")
+        else:
+            assert not created(outcome).observation.is_signed_wrong
+
+
+@pytest.mark.parametrize(
+    "reply", [{"respcd": "1201"}, {"respcd": "1102"}, {"respcd": "9999"}, {"respcd": "1142"}]
+)
+def test_create_refused_with_a_wrong_signature_is_unknown(reply: dict[str, str]) -> None:
+    """Nor does a refusal count, which would say that nothing moved."""
+    outcome = create(always(reply, headers={"x-qf-sign": "0" * 32}))
+    assert isinstance(outcome, Unknown)
+    assert outcome.observation is not None
+    assert (outcome.observation.is_signed_wrong, outcome.observation.words["respcd"]) == (
+        True,
+        reply["respcd"],
+    )
+
+
+def test_create_refused_for_our_signature_is_the_operators_whatever_its_own() -> None:
+    """A wrong key of ours fits no reply of QFPay's: 1108 says so, and what to mend."""
+    outcome = create(always({"respcd": "1108"}, headers={"x-qf-sign": "0" * 32}))
+    assert isinstance(outcome, Rejected)
+    assert outcome.failure.who_acts == "operator"
 
 
 def test_create_reply_signed_with_the_old_key_holds() -> None:

@@ -168,8 +168,6 @@ def test_verify_another_merchant_is_not_authentic(
         b'{"notify_type": "payment"}',
         {**NOTICE, "out_trade_no": ""},
         {**NOTICE, "syssn": ""},
-        {**NOTICE, "txamt": "10.99"},
-        {**NOTICE, "txcurrcd": "XXX"},
         {**NOTICE, "notify_type": {}},
     ],
 )
@@ -177,6 +175,29 @@ def test_verify_authentic_but_unreadable_is_malformed(body: object) -> None:
     """Signed, and not what QFPay documents."""
     with pytest.raises(MalformedNotification):
         verify(body)
+
+
+@pytest.mark.parametrize("respcd", ["1142", "1181", "1201"])
+@pytest.mark.parametrize("kind", ["payment", "refund"])
+def test_verify_unpaid_is_for_a_query_to_say(respcd: str, kind: str) -> None:
+    """One notification does not know of an order's other records: that no money moved is asked, not taken."""
+    told = verify({**NOTICE, "respcd": respcd, "notify_type": kind})
+    assert list(told) == [Mention(number=NOTICE["out_trade_no"])]
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"txcurrcd": ""}, "1099 minor units without a currency"),
+        ({"txamt": None}, "HKD without an amount"),
+        ({"txamt": 8800.0}, "HKD without an amount, an amount that can't be read: txamt 8800.0"),
+    ],
+)
+def test_verify_tells_what_is_told_of_the_amount(fields: dict[str, Any], told: str) -> None:
+    """Whichever half, and what can't be read."""
+    (seen,) = verify({**NOTICE, **fields})
+    assert isinstance(seen, PaymentObservation)
+    assert str(seen.told) == told
 
 
 @given(st.binary(max_size=200))

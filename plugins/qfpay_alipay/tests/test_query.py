@@ -19,6 +19,7 @@ from paycore.plugin import (
     Response,
     Secret,
     Status,
+    Told,
     Unknown,
 )
 from plugins.qfpay_alipay.tests.bank import EMPTY, found, page, query, record, refs
@@ -114,7 +115,15 @@ def test_query_old_record_decodes() -> None:
     (observation,) = seen(old)
     assert isinstance(observation, PaymentObservation)
     assert (observation.status, observation.provider_id) == (Status.PAID, "2" * 24)
-    assert (observation.amount, observation.refunded_minor) == (None, 1099)
+    assert (observation.amount, observation.told) == (None, Told(minor=1099))
+    assert observation.refunded_minor == 1099
+
+
+def test_query_record_without_any_amount_went_back_as_it_was_asked_for() -> None:
+    """A whole return tells how much by what the order was for."""
+    (observation,) = seen(record(txamt=None, txcurrcd="", cancel="3"))
+    assert isinstance(observation, PaymentObservation)
+    assert (observation.amount, observation.told, observation.refunded_minor) == (None, None, 1099)
 
 
 def test_query_official_sample_with_unquoted_zeros_is_malformed() -> None:
@@ -125,8 +134,8 @@ def test_query_official_sample_with_unquoted_zeros_is_malformed() -> None:
 
 def test_query_several_records_the_payment_counts() -> None:
     """Tabs and retries: any payment + 0000 decides."""
-    (observation,) = seen(record(respcd="1201"), record(), record(respcd="1143", syssn="X"), record())
-    assert observation.status is Status.PAID
+    told = seen(record(respcd="1201"), record(), record(respcd="1143", syssn="X"), record())
+    assert [observation.status for observation in told] == [Status.PAID, Status.PENDING]
 
 
 def test_query_paid_twice_is_told_twice() -> None:
@@ -137,18 +146,20 @@ def test_query_paid_twice_is_told_twice() -> None:
 
 
 @pytest.mark.parametrize(
-    ("respcds", "status"),
+    ("respcds", "statuses"),
     [
-        (["1201", "1143", "1142"], Status.PENDING),
-        (["1201", "1142"], Status.CLOSED),
-        (["1201", "1205"], Status.FAILED),
-        (["9999", "1142"], Status.CLOSED),
+        (["1201", "1143", "1142"], [Status.PENDING]),
+        (["1201", "1142"], [Status.FAILED, Status.CLOSED]),
+        (["1201", "1205"], [Status.FAILED, Status.FAILED]),
+        (["9999", "1142"], []),
+        (["1205", "9999"], []),
+        (["9999", "1142", "1143"], [Status.PENDING]),
     ],
 )
-def test_query_several_unpaid_records_the_open_one_counts(respcds: list[str], status: Status) -> None:
-    """As long as one can still be paid, the order waits."""
-    (observation,) = seen(*(record(respcd=respcd, syssn=respcd) for respcd in respcds))
-    assert observation.status is status
+def test_query_several_unpaid_records_the_open_one_counts(respcds: list[str], statuses: list[Status]) -> None:
+    """As long as one can still be paid, or nobody knows what it is, the order waits."""
+    told = seen(*(record(respcd=respcd, syssn=respcd) for respcd in respcds))
+    assert [observation.status for observation in told] == statuses
 
 
 def test_query_refund_is_told_by_its_own_number() -> None:
@@ -177,23 +188,92 @@ def test_query_failed_refund_has_its_reason() -> None:
     assert observation.failure.retryable
 
 
-@pytest.mark.parametrize("broken", [{"txamt": "10.99"}, {"txcurrcd": "XXX"}, {"syssn": ""}])
-def test_query_record_that_can_not_be_read_says_nothing(broken: dict[str, Any]) -> None:
-    """Neither found nor absent, even beside a good one: it might be the one that counts."""
-    assert seen(record(**broken)) == ()
-    assert seen(record(), record(**broken)) == ()
+UNREADABLE = [{"syssn": ""}, {"syssn": False}, {"cancel": False}, {"respcd": None}, {"order_type": "shop"}]
 
 
-def test_query_words_note_a_signature_that_does_not_hold() -> None:
-    """Accepted by default, and kept with the evidence."""
-    (observation,) = found(query(always(page(record()), headers={"x-qf-sign": "0" * 32}))).observations
-    assert observation.words["signature"] == "mismatch"
+@pytest.mark.parametrize("broken", UNREADABLE)
+@pytest.mark.parametrize("respcd", ["1205", "1142", "1181"])
+def test_query_record_that_can_not_be_read_leaves_the_number_open(
+    broken: dict[str, Any], respcd: str
+) -> None:
+    """Neither failed nor closed nor absent beside it: it might be the one that counts."""
+    for records in ([record(**broken)], [record(respcd=respcd), record(**broken)]):
+        told = found(query(always(page(*records))))
+        assert told == Found(undecided=frozenset({NUMBER}))
+
+
+def test_query_paid_record_counts_beside_one_that_can_not_be_read() -> None:
+    """Money that was taken was taken, whatever else there is."""
+    assert [one.status for one in seen(record(), record(cancel=False))] == [Status.PAID]
+
+
+@pytest.mark.parametrize(
+    "fields", [{"txamt": 8800.0}, {"txamt": "abc"}, {"txcurrcd": "XXX"}, {"txcurrcd": 1}]
+)
+def test_query_amount_that_can_not_be_read_is_told(fields: dict[str, Any]) -> None:
+    """It is part of what the record says; that it pays nothing is the core's to say."""
+    told = seen(record(respcd="1205", syssn="X"), record(**fields))
+    assert [one.status for one in told] == [Status.PAID]
+    assert isinstance(told[0], PaymentObservation)
+    assert told[0].told is not None
+    assert told[0].told.unreadable
+
+
+def test_query_record_without_a_number_leaves_every_number_open() -> None:
+    """Whose it is can't be known, so nothing of the answer is a promise."""
+    numberless = record(out_trade_no=None)
+    assert found(query(always(page(record(respcd="1205"), numberless)))).observations == ()
+    assert found(query(always(page(numberless)))) == Found()
+    unreadable = record(out_trade_no={}, txamt=[])
+    assert found(query(always(page(record(respcd="1142"), unreadable)))).observations == ()
+
+
+def test_query_full_page_leaves_an_unpaid_number_open() -> None:
+    """A hundred records: the one that counts may be on the next page."""
+    others = [record(out_trade_no="ANOTHER")] * 99
+    assert found(query(always(page(record(respcd="1205"), *others)))).observations == ()
+
+
+def test_query_by_time_asks_again_for_numbers_it_calls_unpaid() -> None:
+    """A range may not show the record that counts: only answers to the number itself say that none was taken."""
+    orders = refs(9)
+    closed = [record(out_trade_no=order.number, respcd="1142") for order in orders[:2]]
+    rest = [record(out_trade_no=order.number, syssn=order.number) for order in orders[2:]]
+    again = page(closed[0], record(out_trade_no=orders[1].number), closed[1])
+    gateway = Recorder([page(*closed, *rest), again, page(closed[0]), page(closed[0])])
+    told = {one.number: one.status for one in found(query(gateway, *orders)).observations}
+    assert sorted(gateway.forms[1]["out_trade_no"].split(",")) == [orders[0].number, orders[1].number]
+    assert (told[orders[0].number], told[orders[1].number]) == (Status.CLOSED, Status.PAID)
+
+
+def test_query_by_syssn_asks_again_by_number_for_what_it_calls_unpaid() -> None:
+    """A syssn names one record; the number may have another."""
+    gateway = Recorder([page(record(respcd="1205")), page(record(respcd="1205"), record())])
+    (observation,) = found(query(gateway, make_ref(provider_id="202601" + "0" * 6))).observations
+    assert observation.status is Status.PAID
+    assert ["syssn" in form for form in gateway.forms] == [True, False]
+
+
+def test_query_failed_refund_beside_another_record_is_not_failed() -> None:
+    """A refund that failed gives its amount back to be refunded: a promise too."""
+    failed, other = record(order_type="refund", respcd="1269"), record(order_type="refund", syssn="X")
+    assert [one.status for one in seen(failed, other, kind="refund")] == [RefundStatus.SUCCEEDED]
+    assert seen(failed, record(order_type="refund", respcd="9999"), kind="refund") == ()
+
+
+def test_query_signed_wrong_is_told_and_proves_nothing() -> None:
+    """Neither paid nor absent; where nothing is told there is no answer."""
+    wrong = {"x-qf-sign": "0" * 32}
+    (observation,) = found(query(always(page(record()), headers=wrong))).observations
+    assert observation.is_signed_wrong
+    assert query(always(EMPTY, headers=wrong)) == Unknown(problem="the reply's signature is wrong")
+    assert isinstance(query(always({"respcd": "1104"}, headers=wrong)), Unknown)
     reply = answer(page(record()))
     signed = Response(
         status=200, body=reply.body, headers={"x-qf-sign": sign_body(reply.body, key=Secret(KEY))}
     )
     (observation,) = found(query(lambda request: signed, require_signed_replies=True)).observations
-    assert "signature" not in observation.words
+    assert not observation.is_signed_wrong
     assert isinstance(query(always(page(record())), require_signed_replies=True), Unknown)
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paycore.plugin import Money
+from paycore.plugin import Money, Told
 from qfpay_alipay import wire
 
 
@@ -39,38 +39,50 @@ def test_code_number_gets_its_zeros_back_and_text_stays(respcd: object, code: st
 
 
 @pytest.mark.parametrize(
-    ("txamt", "txcurrcd", "amount"),
+    ("txamt", "txcurrcd", "amount", "told"),
     [
-        ("1099", "HKD", Money("10.99", "HKD")),
-        (1099, "HKD", Money("10.99", "HKD")),
-        ("100", "JPY", Money("100", "JPY")),
-        ("0", "HKD", Money("0", "HKD")),
-        ("1099", "", None),
-        ("1099", None, None),
-        ("", "HKD", None),
-        (None, "HKD", None),
+        ("1099", "HKD", Money("10.99", "HKD"), None),
+        (1099, "HKD", Money("10.99", "HKD"), None),
+        ("100", "JPY", Money("100", "JPY"), None),
+        ("0", "HKD", Money("0", "HKD"), None),
+        (0, "", None, Told(minor=0)),
+        ("1099", "", None, Told(minor=1099)),
+        ("1099", None, None, Told(minor=1099)),
+        ("", "HKD", None, Told(currency="HKD")),
+        (None, "HKD", None, Told(currency="HKD")),
+        ("", "", None, None),
+        (None, None, None, None),
     ],
 )
-def test_amount_text_or_number_is_minor_units(txamt: object, txcurrcd: object, amount: Money | None) -> None:
-    """Strings and numbers count alike; old records without a currency have no amount."""
-    assert trade(txamt=txamt, txcurrcd=txcurrcd).amount == amount
+def test_amount_text_or_number_is_minor_units(
+    txamt: object, txcurrcd: object, amount: Money | None, told: Told | None
+) -> None:
+    """Strings and numbers count alike; where one half is empty or null the other is told."""
+    assert trade(txamt=txamt, txcurrcd=txcurrcd).amounts == (amount, told)
 
 
-def test_amount_missing_is_none() -> None:
-    """A reply may leave amounts out."""
-    assert trade().amount is None
-    assert trade().minor is None
+def test_amount_missing_is_the_half_that_is_told() -> None:
+    """A reply may leave amounts out, one or both."""
+    assert trade().amounts == (None, None)
+    assert trade(txamt="1").amounts == (None, Told(minor=1))
+    assert trade(txcurrcd="HKD").amounts == (None, Told(currency="HKD"))
 
 
 @pytest.mark.parametrize(
-    ("txamt", "txcurrcd"),
-    [("-1", "HKD"), (-1, "HKD"), ("1e3", "HKD"), ("10.99", "HKD"), ("１０", "HKD"), (" 1", "HKD"), ("1" * 16, "HKD"),
-     ("1", "hkd"), ("1", "XAU"), ("1", "HONGKONG" * 40)],
+    ("txamt", "txcurrcd", "unreadable"),
+    [("-1", "HKD", 'txamt "-1"'), (-1, "HKD", "txamt -1"), ("1e3", "HKD", 'txamt "1e3"'),
+     ("10.99", "HKD", 'txamt "10.99"'), (8800.0, "HKD", "txamt 8800.0"), (True, "HKD", "txamt true"),
+     ([1], "HKD", "txamt [1]"), ("１０", "HKD", "txamt"), (" 1", "HKD", 'txamt " 1"'), ("1" * 16, "HKD", "txamt"),
+     ("9" * 5000, "HKD", "txamt"), (10**300, "HKD", "txamt 1000"), ("abc", "HKD", 'txamt "abc"'),
+     ("1", "hkd", "currency hkd"), ("1", "XAU", "currency XAU"), ("1", "HONGKONG" * 40, "txcurrcd"),
+     ("1", 344, "txcurrcd 344"), ("1", ["HKD"], 'txcurrcd ["HKD"]')],
 )  # fmt: skip
-def test_amount_that_is_not_exact_is_malformed(txamt: object, txcurrcd: object) -> None:
-    """Signs, exponents, points, other digits and other currencies are no amount."""
-    with pytest.raises(wire.Malformed):
-        _ = trade(txamt=txamt, txcurrcd=txcurrcd).amount
+def test_amount_that_is_not_exact_is_named(txamt: object, txcurrcd: object, unreadable: str) -> None:
+    """Signs, exponents, points, other digits, other types and other currencies are no amount, and not silent."""
+    amount, told = trade(txamt=txamt, txcurrcd=txcurrcd).amounts
+    assert amount is None
+    assert told is not None
+    assert (told.unreadable or "").startswith(unreadable)
 
 
 @pytest.mark.parametrize("syssn", ["2" * 24, "2" * 26, 10**23])
@@ -98,9 +110,7 @@ def test_provider_id_empty_is_none(syssn: object) -> None:
         b"null",
         b'"0000"',
         b'{"respcd": "0000", "syssn": {"a": 1}}',
-        b'{"respcd": "0000", "txamt": 10.99}',
         b'{"respcd": "0000", "txamt": NaN}',
-        b'{"respcd": "0000", "txamt": true}',
         b'{"respcd": "\xff"}',
         b'{"respcd": "0000", "resperr": "\\ud800"}',
         b'{"respcd": "0000", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",

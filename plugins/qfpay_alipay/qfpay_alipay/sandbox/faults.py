@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from paycore.sandbox.faults import Fault, FaultBoard, FaultKind
@@ -10,7 +11,7 @@ from paycore.sandbox.wire import WIRE_FAULTS
 from qfpay_alipay.sandbox import codes
 
 NOTIFICATION = "notification"
-"""The "path" of outgoing notifications, for `wrong_amount` and `wrong_currency`."""
+"""The "path" of outgoing notifications, for the faults of amounts and currencies."""
 
 QFPAY_FAULTS = (
     FaultKind(
@@ -33,6 +34,23 @@ QFPAY_FAULTS = (
         name="wrong_currency",
         help="txcurrcd is `currency` in the next reply or notification",
         options={"currency": "USD"},
+    ),
+    FaultKind(
+        name="no_amount",
+        help="txamt is `left` empty, null or missing in the next reply or notification",
+        options={"left": "empty"},
+        choices={"left": ("empty", "null", "missing")},
+    ),
+    FaultKind(
+        name="no_currency",
+        help="txcurrcd is `left` empty, null or missing in the next reply or notification",
+        options={"left": "empty"},
+        choices={"left": ("empty", "null", "missing")},
+    ),
+    FaultKind(
+        name="odd_amount",
+        help="txamt is `txamt` in the next reply or notification: a number where it can be one, else text",
+        options={"txamt": "8800.0"},
     ),
     FaultKind(name="numbers_instead_of_strings", help="amounts in the reply are JSON numbers"),
     FaultKind(name="wrong_signature", help="X-QF-SIGN of the reply does not fit its body"),
@@ -77,7 +95,33 @@ def distort(fields: dict[str, Any], faults: FaultBoard, path: str) -> dict[str, 
     if currency is not None:
         name = currency.text("currency")
         fields = _each(fields, lambda record: _changed(record, "txcurrcd", lambda _: name))
+    return _leave_out(fields, faults, path)
+
+
+def _leave_out(fields: dict[str, Any], faults: FaultBoard, path: str) -> dict[str, Any]:
+    """Either half of the amount, or both; or an amount that is none."""
+    odd = faults.take("odd_amount", path=path)
+    if odd is not None:
+        fields = _each(fields, lambda record: _changed(record, "txamt", lambda _: _value(odd.text("txamt"))))
+    for kind, name in (("no_amount", "txamt"), ("no_currency", "txcurrcd")):
+        fault = faults.take(kind, path=path)
+        if fault is not None:
+            left = fault.text("left")
+            fields = _each(fields, partial(_left, name=name, left=left))
     return fields
+
+
+def _left(record: dict[str, Any], *, name: str, left: str) -> dict[str, Any]:
+    if left == "missing":
+        return {field: value for field, value in record.items() if field != name}
+    return _changed(record, name, lambda _: None if left == "null" else "")
+
+
+def _value(text: str) -> object:
+    try:
+        return float(text) if "." in text else int(text)
+    except ValueError:
+        return text
 
 
 def _pending(fields: dict[str, Any], fault: Fault) -> dict[str, Any]:
@@ -101,5 +145,5 @@ def _each(fields: dict[str, Any], change: Callable[[dict[str, Any]], dict[str, A
     return change(fields)
 
 
-def _changed(record: dict[str, Any], name: str, value: Callable[[str], str]) -> dict[str, Any]:
+def _changed(record: dict[str, Any], name: str, value: Callable[[str], object]) -> dict[str, Any]:
     return {**record, name: value(record[name])} if name in record else record

@@ -32,7 +32,8 @@ def encode(fields: Mapping[str, Any]) -> bytes:
 def with_numbers(fields: Fields) -> Fields:
     """Amounts as JSON numbers, as the barcode sample has them (reference section 1)."""
     changed: Fields = {
-        name: int(value) if name in _NUMBERS and value != "" else value for name, value in fields.items()
+        name: int(value) if name in _NUMBERS and isinstance(value, str) and value.isdigit() else value
+        for name, value in fields.items()
     }
     if isinstance(changed.get("data"), list):
         changed["data"] = [with_numbers(record) for record in changed["data"]]
