@@ -200,7 +200,7 @@ def _config(plan: Plan) -> Config:
         name="main",
         provider=(TwoStepProvider if plan.two_steps else ToyProvider).info.name,
         mode="sandbox",
-        base_url="http://toy.example",
+        base_url="http://127.0.0.1:8700",
         timeout_s=plan.timeout_s,
         settings={
             "key": "toy",
