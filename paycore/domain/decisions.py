@@ -32,6 +32,7 @@ from paycore.domain.payment import (
     Status,
 )
 from paycore.domain.provider import Created, Done, Product, Rejected, Unknown
+from paycore.domain.schedule import resend_pause_s
 from paycore.errors import InvalidMoney, NotSupported, ReferenceConflict, RefundTooLarge, WrongState
 
 Outcome = Done[Created] | Done[PaymentObservation] | Done[RefundObservation] | Rejected | Unknown
@@ -78,15 +79,22 @@ def is_unfinished(operation: Operation) -> bool:
     return operation.state is OperationState.INTENT or operation.is_uncertain
 
 
+def is_quiet(operation: Operation, now: datetime) -> bool:
+    """Whether an operation lacks an answer, and no request of ours for it can be under way."""
+    return operation.is_uncertain and now >= operation.quiet_at
+
+
 def may_send(operation: Operation, now: datetime) -> bool:
     """
     Whether an operation may be sent (again) without racing an earlier send.
 
-    Certainly unsent ones may; uncertain ones once no request of ours can be under way.
+    Certainly unsent ones may. Quiet ones too: the first time at once, for one reply may get lost, and later each
+    further time, for whatever a provider answers, it is not asked for the same thing again and again.
     """
     if operation.state is OperationState.INTENT:
         return True
-    return operation.is_uncertain and now >= operation.quiet_at
+    rests_until = operation.sent_at + timedelta(seconds=resend_pause_s(operation.sends - 1))
+    return is_quiet(operation, now) and now >= rests_until
 
 
 def send_again(payment: Payment, operation_id: str, now: datetime, deadline: timedelta) -> list[Change]:
@@ -296,16 +304,25 @@ def is_still_to_close(payment: Payment, number: str, now: datetime) -> bool:
     Whether recovery's close of this order is to be made: never sent, or refused for what may be over.
 
     That is: refused for the account's sake; or while the order itself was on its way, so that the provider
-    did not know it yet; or long ago.
+    did not know it yet; or long ago. Each further one waits longer.
     """
     tried, order = closing(payment, number), numbered(payment, number)
     if tried is None or tried.state is OperationState.INTENT:
         return True
     if tried.state is not OperationState.REJECTED:
         return False
+    if now < tried.sent_at + timedelta(seconds=resend_pause_s(_refused_closes(payment, number) - 1)):
+        return False
     for_account = tried.failure is not None and tried.failure.who_acts == "operator"
     too_early = order is not None and tried.sent_at < order.quiet_at
     return for_account or too_early or now - tried.sent_at >= CLOSE_AGAIN_AFTER
+
+
+def _refused_closes(payment: Payment, number: str) -> int:
+    return sum(
+        op.kind is OperationKind.CLOSE and op.number == number and op.state is OperationState.REJECTED
+        for op in payment.operations
+    )
 
 
 def closing(payment: Payment, number: str) -> Operation | None:

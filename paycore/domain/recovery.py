@@ -14,7 +14,7 @@ from datetime import datetime
 
 import msgspec
 
-from paycore.domain.decisions import is_still_to_close, may_send
+from paycore.domain.decisions import is_quiet, is_still_to_close, may_send
 from paycore.domain.lifecycle import has_earlier_number, is_needless
 from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, Status
 from paycore.domain.provider import Capabilities, CreateResend
@@ -62,7 +62,7 @@ def next_move(
         return Renumber()
     if creation.state is OperationState.INTENT and has_earlier_number(payment):
         return _send_or_give_up(payment, creation, now, has_auth_code=has_auth_code)
-    if creation.is_uncertain and may_send(creation, now):
+    if is_quiet(creation, now):
         move = _next_for_creation(payment, creation, capabilities, now, has_auth_code=has_auth_code)
         if move is not None:
             return move
@@ -98,13 +98,13 @@ def _next_for_creation(
 
 def _send_or_give_up(
     payment: Payment, creation: Operation, now: datetime, *, has_auth_code: bool
-) -> SendAgain | GiveUp:
-    """What certainly is not at the provider: sent, unless nobody wants it any more."""
+) -> SendAgain | GiveUp | None:
+    """What certainly is not at the provider: sent, once it has rested, unless nobody wants it any more."""
     needs_code = payment.order.auth_code_hash is not None
     is_late = payment.expires_at is not None and now >= payment.expires_at
     if is_late or (needs_code and not has_auth_code):
         return GiveUp(creation)
-    return SendAgain(creation)
+    return SendAgain(creation) if may_send(creation, now) else None
 
 
 def _recover_action(
@@ -113,7 +113,7 @@ def _recover_action(
     """The order is there, the link to it is not."""
     # Where a number that is there would be refused, sending it again can only do harm.
     if capabilities.create_resend is CreateResend.SAME_RESULT and not creation.is_duplicate:
-        return SendAgain(creation)
+        return SendAgain(creation) if may_send(creation, now) else None
     return Replace() if _can_close(payment, creation, capabilities, now) else None
 
 

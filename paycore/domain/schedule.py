@@ -29,6 +29,11 @@ def interval_s(age_s: float) -> float:
     return min(INTERVAL_MAX_S, INTERVAL_MIN_S + max(0.0, age_s) / 2)
 
 
+def resend_pause_s(failures: int) -> float:
+    """Seconds from a send to the next at least, when so many repetitions came to nothing: 0, 2, 3, 4.5 ... 60."""
+    return 0.0 if failures < 1 else min(INTERVAL_MAX_S, INTERVAL_MIN_S * 1.5 ** min(failures - 1, 10))
+
+
 def jitter(seed: str, now: datetime) -> float:
     """A factor from 0.8 to 1.2, spread evenly over payments and times, the same for the same input."""
     return (8000 + zlib.crc32(f"{seed}{now.timestamp()}".encode()) % 4001) / 10_000

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from paycore import Status
+from paycore.domain.events import OperationEnded
 from paycore.domain.payment import Failure, OperationState
 from paycore.domain.provider import CreateResend
 from paycore.domain.recovery import GiveUp, Move, Renumber, Replace, SendAgain, Withdraw, next_move
@@ -182,6 +183,38 @@ def test_close_without_an_answer_is_sent_again(state: OperationState) -> None:
     history = History().accepted().closing(state)
     assert move(history, now=QUIET - timedelta(milliseconds=1)) is None
     assert move(history) == SendAgain(history.payment.operation("close-N1"))
+
+
+@pytest.mark.parametrize(("sends", "pause_s"), [(2, 2.0), (3, 3.0), (4, 4.5)])
+@pytest.mark.parametrize("what", ["close", "order", "link", "refund"])
+def test_what_failed_again_rests_before_it_is_sent_once_more(what: str, sends: int, pause_s: float) -> None:
+    """Answered 500, absent again, without its link again: each time the pause is longer, whatever the operation."""
+    sent_at = QUIET + timedelta(minutes=1)
+    history, operation_id = {
+        "close": (History().accepted().closing(OperationState.UNKNOWN), "close-N1"),
+        "order": (History().unknown().absent(), "create-N1"),
+        "link": (History().unknown().sees(Status.PENDING), "create-N1"),
+        "refund": (History().accepted().sees(Status.PAID).refunding(), "refund-R1"),
+    }[what]
+    for _ in range(sends - 1):
+        history.sent_again(operation_id, sent_at).change(
+            OperationEnded(operation_id=operation_id, state=OperationState.UNKNOWN, quiet_at=sent_at)
+        )
+        if what in ("order", "refund"):
+            history.absent("N1" if what == "order" else "R1")
+    rested = sent_at + timedelta(seconds=pause_s)
+    assert move(history, SAME, now=rested - timedelta(milliseconds=1)) is None
+    assert move(history, SAME, now=rested) == SendAgain(history.payment.operation(operation_id))
+
+
+def test_close_refused_again_and_again_rests_longer() -> None:
+    """Each refusal is a close of its own: they are counted together."""
+    bad_key = Failure(code="1108", message="bad signature", who_acts="operator")
+    history = History().unknown().sees(Status.PENDING)
+    for _ in range(2):
+        history.closing(replaces=True).ended(OperationState.REJECTED, "close-N1", failure=bad_key)
+    assert move(history, now=QUIET + timedelta(seconds=1.9)) is None
+    assert move(history, now=QUIET + timedelta(seconds=2)) == Replace()
 
 
 def test_refund_is_sent_again_only_once_proven_absent() -> None:

@@ -16,6 +16,7 @@ from paycore.domain.schedule import (
     due_at,
     interval_s,
     jitter,
+    resend_pause_s,
 )
 from tests.domain.histories import NOW, QUIET, History
 
@@ -31,6 +32,14 @@ def in_s(history: History, now: datetime = NOW) -> float:
 def test_interval_grows_by_half_of_the_age(age_s: float, interval: float) -> None:
     """2 s at first, 60 s at most, whatever a clock says."""
     assert interval_s(age_s) == interval
+
+
+@pytest.mark.parametrize(
+    ("failures", "pause"), [(-1, 0), (0, 0), (1, 2), (2, 3), (3, 4.5), (9, 51.2578125), (10, 60), (10**9, 60)]
+)
+def test_pause_between_sends_grows_by_half(failures: int, pause: float) -> None:
+    """One repetition at once, then after 2 s, and at most a minute however often it failed."""
+    assert resend_pause_s(failures) == pause
 
 
 @given(st.text(max_size=30), st.datetimes())
