@@ -22,6 +22,9 @@ PAGE = 200
 EVENTS = 1000
 """Events read at once."""
 
+EVENT_LENGTH = 1000
+"""Characters of a payment's row that count as an event."""
+
 
 class Readable(Protocol):
     """A ledger, or one that is only read."""
@@ -181,7 +184,7 @@ def accounts_of(ledger: Readable, reference: str, account: str | None) -> list[t
 _KEY = "CAST(? AS TEXT)"
 
 _SIZES = (
-    "SELECT p.id, (SELECT count(*) FROM events e WHERE e.payment_id = p.id) FROM payments p"  # noqa: S608
+    "SELECT p.id, (SELECT count(*) FROM events e WHERE e.payment_id = p.id), length(p.body) FROM payments p"  # noqa: S608
     f" WHERE p.id > {_KEY} ORDER BY p.id LIMIT ?"
 )
 # A payment's row before its events, each with NULL in the columns of the other.
@@ -234,17 +237,18 @@ def _plain(row: Row) -> Row:
 
 
 def _spans(last: str, sizes: Sequence[Row]) -> Iterator[tuple[str, str, bool]]:
-    """A page of ids and how many events each has, cut: after an id, up to an id, whether it is one long history."""
+    """A page of ids, numbers of events and lengths, cut: after an id, up to an id, whether it is one long history."""
     after, before, some = last, last, 0
-    for payment_id, size in sizes:
+    for payment_id, events, length in sizes:
+        size = max(1, events, length // EVENT_LENGTH)
         if some and some + size > EVENTS:
             yield after, before, False
             after, some = before, 0
-        if size > EVENTS:
+        if events > EVENTS:
             yield after, payment_id, True
             after = payment_id
         else:
-            some += max(1, size)
+            some += size
         before = payment_id
     if some:
         yield after, before, False

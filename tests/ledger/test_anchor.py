@@ -83,7 +83,7 @@ def test_newest_payment_deleted_without_a_trace(lived: SqlLedger, database: Data
 def test_tail_cut_together_with_its_row(lived: SqlLedger, database: Database) -> None:
     """A paid payment that is made pending again, row and history alike."""
     payment = pending_payment(lived, "newest")
-    names = "status, version, paid_minor, refunded_minor, uncertain, review, updated_at, head, body"
+    names = "status, version, paid_minor, refunded_minor, uncertain, review, due_at, updated_at, head, body"
     database.run(f"CREATE TABLE kept AS SELECT id, {names} FROM payments WHERE id = '{payment.id}'")
     observe(lived, seen(payment.order_number, Status.PAID))
     anchor = make_anchor(lived)

@@ -99,6 +99,18 @@ def test_verify_tampered_reports_the_first_difference(database: Database, tamper
     assert verdict.difference.stored != verdict.difference.derived
 
 
+def test_verify_pending_payment_that_is_never_looked_at(database: Database) -> None:
+    """A payment the provider has is due some time; when, moves with every look."""
+    ledger = database.open()
+    payment = pending_payment(ledger, "order-1")
+    ledger.claim(limit=1, lease_s=3600.0).result()
+    database.run("UPDATE payments SET due_at = due_at + 1000")
+    assert _wrong(ledger) == []
+    database.run("UPDATE payments SET due_at = NULL")
+    (verdict,) = _wrong(ledger)
+    assert (verdict.payment_id, verdict.difference and verdict.difference.where) == (payment.id, "due_at")
+
+
 @pytest.mark.parametrize("kept", ["events", "operations", "refunds", "charges", "inbox"])
 def test_verify_payment_removed_is_missed_by_what_names_it(database: Database, kept: str) -> None:
     """A payment whose row is gone is reported, as long as anything in the ledger still names it."""

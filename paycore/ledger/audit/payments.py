@@ -10,7 +10,7 @@ from __future__ import annotations
 from paycore.domain.codec import decode, encode
 from paycore.domain.events import GENESIS, Change, chain_hash
 from paycore.domain.lifecycle import evolve
-from paycore.domain.payment import Payment
+from paycore.domain.payment import Payment, Status
 from paycore.ledger.audit.verdicts import Difference, unequal
 from paycore.ledger.clock import from_ms
 from paycore.ledger.history import History, StoredEvent, StoredPayment
@@ -99,7 +99,9 @@ def _row_difference(stored: StoredPayment, known: Payment | None, fold: Fold) ->
         return Difference(where="events", stored="none", derived="at least the payment's beginning")
     if stored.head != fold.head:
         return Difference(where="head", stored=stored.head.hex(), derived=fold.head.hex())
-    # When to look next moves with every lease and look; no fact follows from it.
+    # When to look next moves with every lease and look; but as long as the provider has it, somebody looks.
+    if stored.columns["due_at"] is None and payment.status in (Status.PENDING, Status.UNKNOWN):
+        return Difference(where="due_at", stored="never", derived=f"a time, for it is {payment.status}")
     derived = {name: value for name, value in columns(payment).items() if name != "due_at"}
     difference = unequal({"id": stored.payment_id, **stored.columns}, {"id": payment.id, **derived})
     return difference or _body_difference(stored, known, payment)

@@ -57,8 +57,8 @@ def _found_sqlite(ledger: Readable) -> Objects:
 
 
 def _bare(sql: str) -> str:
-    """The definition in one line, without comments."""
-    return " ".join(re.sub(r"--[^\n]*", "", sql).split())
+    """The definition in one line, without comments and quotes of names."""
+    return " ".join(re.sub(r"--[^\n]*", "", sql).replace('"', "").split())
 
 
 # --- PostgreSQL --------------------------------------------------------------------------------------
@@ -96,25 +96,30 @@ def _found_postgres(ledger: Readable) -> Objects:
 def _expected_postgres() -> Objects:
     """What the migrations make, by their text: there is no database to run them in."""
     objects: Objects = {}
-    for sql in (
-        migrations.META["postgres"],
-        *(migration.sql for migration in migrations.load_migrations("postgres")),
-    ):
-        objects.update(_made(re.sub(r"--[^\n]*", "", sql)))
-        for dropped in _DROPPED.finditer(sql):
-            objects.pop(f"{dropped['kind'].lower()} {dropped['name']}", None)
+    for sql in (migrations.META["postgres"], *(file.sql for file in migrations.load_migrations("postgres"))):
+        for _, name, definition in sorted(_made(re.sub(r"--[^\n]*", "", sql))):
+            if definition is None:
+                objects.pop(name, None)
+            else:
+                objects[name] = definition
     return objects
 
 
-def _made(sql: str) -> Iterator[tuple[str, str]]:
+def _made(sql: str) -> Iterator[tuple[int, str, str | None]]:
+    """What a schema file makes and drops (None): where in the file, what, and how it is defined."""
     for function in _FUNCTION.finditer(sql):
-        yield (name := f"function {function['name']}"), _definition(name, function["body"])
+        name = f"function {function['name']}"
+        yield function.start(), name, _definition(name, function["body"])
     for created in _CREATED.finditer(sql):
-        yield (name := f"{created['kind'].lower()} {created['name']}"), _definition(name, created[0])
+        name = f"{created['kind'].lower()} {created['name']}"
+        yield created.start(), name, _definition(name, created[0])
     for added in _ADDED.finditer(sql):
-        yield f"constraint {added['name']}", ""
+        yield added.start(), f"constraint {added['name']}", ""
     for table in _TABLE.finditer(sql):
-        yield from ((f"constraint {name}", "") for name in _constraints(table["name"], table["columns"]))
+        for name in _constraints(table["name"], table["columns"]):
+            yield table.start(), f"constraint {name}", ""
+    for dropped in _DROPPED.finditer(sql):
+        yield dropped.start(), f"{dropped['kind'].lower()} {dropped['name']}", None
 
 
 def _constraints(table: str, columns: str) -> Iterator[str]:
