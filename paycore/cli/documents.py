@@ -16,7 +16,21 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
-encode = msgspec.json.Encoder().encode
+_encoder = msgspec.json.Encoder()
+
+
+def encode(document: object) -> bytes:
+    """JSON on one line; characters that would move a terminal's cursor, turn its text or hide in it are escaped."""
+    written = _encoder.encode(document)
+    text = written.decode()
+    return written if text.isprintable() else "".join(map(_escaped, text)).encode()
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable():
+        return character
+    units = character.encode("utf-16-be").hex()
+    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
 
 
 def payment_document(payment: Payment) -> Document:

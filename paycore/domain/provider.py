@@ -249,7 +249,7 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
 
 class Unknown(msgspec.Struct, frozen=True, kw_only=True):
     """
-    Money may have moved. `problem` says what was wrong with the answer, in words safe to log.
+    Money may have moved. `problem` says what was wrong with the answer, in words without secrets.
 
     `observation` is what the answer told all the same, for instance an order accepted without a URL.
     """

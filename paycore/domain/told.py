@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from paycore.domain.money import MINOR_MAX, Money
+from paycore.domain.printable import printable
 from paycore.errors import InvalidMoney
 
 UNREADABLE_LENGTH_MAX = 64
@@ -65,7 +66,11 @@ def told_amount(
             problems.append(f"currency {currency}")
             currency = None
     if problems:
-        return None, Told(minor=minor, currency=currency or None, unreadable=_line(", ".join(problems)))
+        return None, Told(
+            minor=minor,
+            currency=currency or None,
+            unreadable=printable(", ".join(problems))[:UNREADABLE_LENGTH_MAX],
+        )
     if minor is not None and currency:
         return Money.from_minor(minor, currency), None
     if minor is None and not currency:
@@ -78,10 +83,6 @@ def _shown(minor: int) -> str:
     if abs(minor) > 10**30:
         return "too many" if minor > 0 else "less than no"
     return f"{minor:.3e}" if minor > 0 else str(minor)
-
-
-def _line(text: str) -> str:
-    return "".join(char if char.isprintable() else " " for char in text[:UNREADABLE_LENGTH_MAX])
 
 
 def _is_line(text: str) -> bool:

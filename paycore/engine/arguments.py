@@ -11,7 +11,7 @@ from datetime import datetime
 
 from paycore.domain.payment import Status
 from paycore.domain.wire import Notification
-from paycore.engine.requests import check_text
+from paycore.engine.requests import check_name, check_text
 from paycore.errors import InvalidField
 from paycore.ledger.api import Filter
 
@@ -24,7 +24,7 @@ def checked_id(payment_id: object) -> str:
     """The id, when it is text."""
     if not isinstance(payment_id, str):
         raise InvalidField("payment_id", f"must be the payment's id as text, not {type(payment_id).__name__}")
-    check_text("payment_id", payment_id)
+    check_name("payment_id", payment_id)
     return payment_id
 
 

@@ -131,7 +131,8 @@ class Client:
         """
         Make a payment, or get the one this `reference` already names on this account.
 
-        - `reference`: your key, 1 to 128 characters; the same reference is the same payment, for ever.
+        - `reference`: your key, 1 to 128 printable characters without a space at its ends; the same reference is
+          the same payment, for ever.
         - `amount`: exact money, above 0. `method`, `channel`: what the payer pays with, and where.
         - `account`: a name from the configuration; None takes the default one.
         - `subject`: what is bought. `return_url`: where the payer's browser goes afterwards; it proves

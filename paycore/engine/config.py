@@ -22,7 +22,7 @@ import msgspec
 from paycore.domain.provider import Mode, ProviderInfo, Secret
 from paycore.domain.urls import LOOPBACK_HOSTS, has_odd_characters
 from paycore.engine.pointers import fetch, is_pointer
-from paycore.engine.secrecy import mask, secrets_among
+from paycore.engine.secrecy import harmless, secrets_among
 from paycore.engine.wording import keep, misfit, one_of, readable, shown, suggest, wrong_kind
 from paycore.errors import ConfigError
 from paycore.ledger import SQLITE, dsn_problem
@@ -225,7 +225,7 @@ def resolve_settings(
             return msgspec.convert(values, info.settings, dec_hook=keep, str_keys=True)
         except msgspec.ValidationError as error:
             problem = f"{where}: {readable(error)}"
-    raise ConfigError(mask(problem, tuple(secrets_among(values.values()))))
+    raise ConfigError(harmless(problem, tuple(secrets_among(values.values()))))
 
 
 def _setting_problem(

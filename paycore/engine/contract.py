@@ -7,6 +7,7 @@ returns is read as the ledger will read it, so that nothing is recorded that can
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 import traceback
@@ -17,17 +18,23 @@ import msgspec
 
 from paycore.domain.codec import decode, encode
 from paycore.domain.payment import Action, Observation, PaymentObservation, Redirect, RefundObservation
+from paycore.domain.printable import name_problem, printable
 from paycore.domain.provider import Created, Done, Found, Mention, Notice, Rejected, Secret, Unknown
 from paycore.domain.urls import url_problem
 from paycore.domain.wire import Flow, Method, Request
-from paycore.engine.secrecy import holds_secret, holds_short_secret, mask, masked
+from paycore.engine.secrecy import harmless, holds_secret, holds_short_secret, mask, masked
 from paycore.engine.wording import one_line, said
 from paycore.errors import PaycoreError, PluginError
 
 T = TypeVar("T")
 
+_log = logging.getLogger(__name__)
+
 TOLD_MAX = 64 * 1024
 """Bytes of what a plugin tells of one order, as they would be recorded."""
+
+ID_MAX = 256
+"""Characters of an id of the provider's."""
 
 OBSERVATIONS_MAX = 10_000
 """Observations in one answer or notification: a hundred of each order that can be asked about at once, and more."""
@@ -104,7 +111,7 @@ def _said(error: BaseException, secrets: Sequence[Secret]) -> str:
 
 def _bare(error: PaycoreError, secrets: Sequence[Secret]) -> PaycoreError:
     """A refusal as the contract allows it: its words without secrets, and nothing else of the plugin's."""
-    error.message = mask(error.message, secrets)
+    error.message = harmless(error.message, secrets)
     error.args = (error.message,)
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
@@ -168,9 +175,10 @@ def _read_outcome(
 ) -> Any:
     if isinstance(outcome, Done):
         value = _read(account, "flow", outcome.value, told, secrets)
-        return _with_safe_action(account, value, secrets) if isinstance(value, Created) else Done(value)
+        return _with_usable_ids(account, value) or _with_safe_action(account, value, secrets)
     if isinstance(outcome, Rejected | Unknown):
-        return _read(account, "flow", outcome, type(outcome), secrets)
+        read = _read(account, "flow", outcome, type(outcome), secrets)
+        return _with_usable_ids(account, read) or read
     raise misused(account, "flow", f"it returned {type(outcome).__name__} where an outcome belongs")
 
 
@@ -181,7 +189,8 @@ class _Notices(msgspec.Struct, frozen=True, kw_only=True):
 def read_told(account: Asked, told: Sequence[Notice]) -> tuple[Notice, ...]:
     """What a notification says, checked and with secrets masked."""
     notice = ask(account, "verify", lambda: _Notices(told=tuple(told)))
-    return _read(account, "verify", notice, _Notices, account.secrets).told
+    read = _read(account, "verify", notice, _Notices, account.secrets).told
+    return tuple(item if _odd_id(item) is None else Mention(number=item.number) for item in read)
 
 
 def _read(account: Asked, stage: str, value: object, kind: type[T], secrets: Sequence[Secret]) -> T:
@@ -197,6 +206,40 @@ def _read(account: Asked, stage: str, value: object, kind: type[T], secrets: Seq
             return kept
         problem = "an id or a number in it has a secret of the account in it"
     raise misused(account, stage, f"what it returned can't be recorded: {problem}")
+
+
+def _with_usable_ids(account: Asked, told: object) -> Done[Found] | Unknown | None:
+    """
+    What is left of an answer with an id that nobody could write down, or tell from another; None without one.
+
+    An observation with such an id counts for nothing, and nothing is concluded from it: its number stays undecided.
+    """
+    odd = {seen.number: problem for seen in _observations(told) if (problem := _odd_id(seen)) is not None}
+    if not odd:
+        return None
+    number, problem = next(iter(odd.items()))
+    if not isinstance(told, Found):
+        words = f"{told.problem}; " if isinstance(told, Unknown) else ""
+        return Unknown(problem=f"{words}the provider's id in the answer {problem}")
+    _log.warning(
+        "account %s: what the provider says of %d of its orders is not taken; of number %s its id %s",
+        account.name,
+        len(odd),
+        printable(number),
+        problem,
+    )
+    kept = tuple(seen for seen in told.observations if seen.number not in odd)
+    return Done(msgspec.structs.replace(told, observations=kept, undecided=told.undecided | odd.keys()))
+
+
+def _odd_id(told: Notice) -> str | None:
+    """Why the provider's id in it can't be used, None when it can, or there is none."""
+    provider_id = None if isinstance(told, Mention) else told.provider_id
+    if provider_id is None:
+        return None
+    if len(provider_id) > ID_MAX:
+        return f"is longer than {ID_MAX} characters"
+    return name_problem(provider_id)
 
 
 def _without_action(told: object) -> object:
@@ -218,8 +261,6 @@ def _read_back(value: object, kind: type[T]) -> T:
     times += [read.expires_at] if isinstance(read, Created) else []
     if any(at is not None and at.tzinfo is None for at in times):
         raise ValueError("Expected times with their zone")
-    if not all((seen.provider_id or "").isprintable() for seen in observations):
-        raise ValueError("Expected a printable `provider_id`")
     return read
 
 
@@ -238,13 +279,13 @@ def _observations(read: object) -> Sequence[Observation]:
             return ()
 
 
-def _with_safe_action(account: Asked, created: Created, secrets: Sequence[Secret]) -> Done[Created] | Unknown:
-    problem = None if created.action is None else _action_problem(account, created.action, secrets)
+def _with_safe_action(account: Asked, told: object, secrets: Sequence[Secret]) -> Done[Any] | Unknown:
+    if not isinstance(told, Created) or told.action is None:
+        return Done(told)
+    problem = _action_problem(account, told.action, secrets)
     if problem is None:
-        return Done(created)
-    return Unknown(
-        problem=f"accepted, but what the payer needs has {problem}", observation=created.observation
-    )
+        return Done(told)
+    return Unknown(problem=f"accepted, but what the payer needs has {problem}", observation=told.observation)
 
 
 def _action_problem(account: Asked, action: Action, secrets: Sequence[Secret]) -> str | None:

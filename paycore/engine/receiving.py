@@ -16,6 +16,7 @@ from typing import NamedTuple
 from msgspec import structs
 
 from paycore.domain.payment import Payment
+from paycore.domain.printable import printable
 from paycore.domain.provider import Notice
 from paycore.domain.wire import NOTIFICATION_MAX, Notification, Reply
 from paycore.engine.accounts import Account, Accounts
@@ -23,7 +24,7 @@ from paycore.engine.answers import counted_notices
 from paycore.engine.attempts import Attempts
 from paycore.engine.contract import ask, read_told
 from paycore.engine.effects import InLedger, Program
-from paycore.engine.secrecy import mask
+from paycore.engine.secrecy import harmless
 from paycore.errors import ConfigError, MalformedNotification, NotificationError, PluginError
 from paycore.ledger.api import Recorded
 
@@ -78,7 +79,7 @@ class Receiving:
         self, account: Account, notification: Notification, told: Sequence[Notice]
     ) -> Program[Recorded]:
         named = _named(account, notification)
-        headers = {name: mask(value, account.secrets) for name, value in named.headers.items()}
+        headers = {name: harmless(value, account.secrets) for name, value in named.headers.items()}
         kept, is_evidence = (
             structs.replace(named, headers=headers),
             account.capabilities.notifications_trusted,
@@ -112,7 +113,7 @@ class Receiving:
             "account %s: an authentic notification names %s%s, which no payment here has; it is kept in the ledger"
             " (%d such since this client was opened)",
             account.name,
-            first,
+            printable(first),
             f" and {len(more)} more" if more else "",
             count,
         )

@@ -12,6 +12,7 @@ import msgspec
 
 from paycore.domain.money import Money
 from paycore.domain.payment import Order
+from paycore.domain.printable import name_problem
 from paycore.domain.provider import EXPIRES_IN_MAX_S, CreateOrder, Product, Secret
 from paycore.domain.urls import url_problem
 from paycore.engine.accounts import Account
@@ -22,7 +23,10 @@ T = TypeVar("T")
 REFERENCE_MAX = 128
 REFUND_REASON_MAX = 256
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_NAMES = frozenset({"reference", "payer_id", "device_id"})
+"""Fields that name something."""
+
 _OPTIONAL_FIELDS = (
     "subject",
     "return_url",
@@ -72,9 +76,11 @@ def create_request(
             continue
         elif field == "expires_in_s":
             _check_whole(field, value)
+        elif field in _NAMES:
+            check_name(field, value)
         else:
             check_text(field, value)
-    problem = None if auth_code is None else text_problem(auth_code.reveal())
+    problem = None if auth_code is None else _problem_of_name(auth_code.reveal())
     if problem is not None:
         raise InvalidField("auth_code", problem)  # from here, where only the `Secret` stands
     given = {field: plain(value) for field, value in fields.items()}
@@ -112,8 +118,8 @@ def check_request(request: CreateRequest, account: Account) -> Product:
 
 
 def check_reference(reference: str) -> None:
-    """A reference is 1 to 128 characters, none of them a control character."""
-    check_text("reference", reference)
+    """A reference is 1 to 128 characters, as `check_name` has it."""
+    check_name("reference", reference)
     if not 1 <= len(reference) <= REFERENCE_MAX:
         raise InvalidField("reference", f"must be text of 1 to {REFERENCE_MAX} characters")
 
@@ -136,6 +142,18 @@ def check_text(field: str, value: object) -> None:
     problem = text_problem(value)
     if problem is not None:
         raise InvalidField(field, problem)
+
+
+def check_name(field: str, value: object) -> None:
+    """Text that names something: printable, and without spaces at its ends."""
+    problem = _problem_of_name(value)
+    if problem is not None:
+        raise InvalidField(field, problem)
+
+
+def _problem_of_name(value: object) -> str | None:
+    problem = text_problem(value)
+    return name_problem(value) if problem is None and isinstance(value, str) else problem
 
 
 def text_problem(value: object) -> str | None:

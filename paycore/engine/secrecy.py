@@ -1,8 +1,9 @@
 """
-Secrets stay out of words: what a plugin or a provider says is masked before anybody keeps or shows it.
+What a plugin or a provider says is made harmless before anybody keeps or shows it: one line, and without secrets.
 
 A provider may repeat what it was sent, and a plugin may put a key into an error. What they say is kept as
-evidence, so it is looked through first. Only words are masked; an id, a number or a link is either as it is, or not
+evidence, so it is looked through first; and what it says may hold a new line that looks like one of a log, or turn the
+reading direction. Only words are altered; an id, a number or a link is either as it is, or not
 taken at all: one that was altered would never be found again.
 """
 
@@ -16,6 +17,7 @@ import msgspec
 
 from paycore.domain.codec import encode
 from paycore.domain.payment import Failure, PaymentObservation, RefundObservation
+from paycore.domain.printable import printable
 from paycore.domain.provider import Secret, Unknown
 
 T = TypeVar("T")
@@ -24,6 +26,9 @@ MASK = "***"
 
 SECRET_LENGTH_MIN = 8
 """A shorter one can't be told from an ordinary word: masking it would garble what is said."""
+
+_ESCAPED = frozenset(b"\\\x7f")
+"""Bytes without which JSON in ASCII holds no control character."""
 
 _WORDS: Mapping[type, frozenset[str]] = {
     Failure: frozenset({"code", "message", "advice"}),
@@ -73,13 +78,16 @@ def holds_short_secret(text: str, secrets: Sequence[Secret]) -> bool:
     return any(word in text for word in words if 0 < len(word) < SECRET_LENGTH_MIN)
 
 
+def harmless(text: str, secrets: Sequence[Secret]) -> str:
+    """Somebody else's words on one line, without secrets, and with nothing that moves a cursor, turns or hides."""
+    return printable(mask(text, secrets))
+
+
 def masked(value: T, secrets: Sequence[Secret]) -> T:
-    """A domain value with every secret in its words masked; the very same object when there is none."""
-    forms = _forms(secrets)
-    if not forms:
-        return value
+    """A domain value with all its words harmless; the very same object when they are."""
     written = encode(value)
-    if not any(_in_json(form[:SECRET_LENGTH_MIN]) in written for form in forms):
+    is_plain = written.isascii() and _ESCAPED.isdisjoint(written)
+    if is_plain and not any(_in_json(form[:SECRET_LENGTH_MIN]) in written for form in _forms(secrets)):
         return value
     return _masked(value, secrets)  # type: ignore[return-value]
 
@@ -101,8 +109,8 @@ def _masked(value: object, secrets: Sequence[Secret]) -> object:
 
 def _mask_words(words: str | Mapping[str, str], secrets: Sequence[Secret]) -> object:
     if isinstance(words, str):
-        return mask(words, secrets)
-    return {name: mask(text, secrets) for name, text in words.items()}
+        return harmless(words, secrets)
+    return {harmless(name, secrets): harmless(text, secrets) for name, text in words.items()}
 
 
 def _in_json(text: str) -> bytes:

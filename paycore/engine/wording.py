@@ -11,6 +11,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
+from paycore.domain.printable import printable
+
 SHOWN_MAX = 24
 """Characters of a text an error repeats; keys and tokens are longer."""
 
@@ -35,7 +37,7 @@ def shown(text: str) -> str:
 
 def one_line(text: str, length_max: int) -> str:
     """`text` as one line of at most so many characters: what would move a cursor or hide, is a space."""
-    shown = "".join(char if char.isprintable() else " " for char in text[: length_max + 1]).strip()
+    shown = printable(text[: length_max + 1]).strip()
     return shown if len(shown) <= length_max else f"{shown[: length_max - 3]}..."
 
 

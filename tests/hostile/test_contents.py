@@ -243,15 +243,17 @@ ODD_WORDS = {
 
 @pytest.mark.parametrize("name", ODD_WORDS)
 def test_odd_words_of_a_provider_are_kept_harmless(open_shop: OpenShop, name: str) -> None:
-    """Ids and messages with control characters or without end reach no row, no event and no export as they came."""
+    """
+    Ids and messages with control characters or without end reach no row, no event and no export as they came.
+
+    An order with such an id is there, perhaps; what is sound in a later answer shows it.
+    """
     shop = open_shop("qfpay-alipay")
     words = ODD_WORDS[name]
     change = fields(syssn=words, resperr=words, respmsg=words, cardcd=words, sysdtm=words)
     with shop.gateway.answering(body(change), shop.paths["create"]):
         payment = shop.create()
-    assert payment.status is Status.PENDING
-    assert (payment.provider_id or "").isprintable()
-    assert len(payment.provider_id or "") <= 256
+    assert (payment.status, payment.provider_id) == (Status.UNKNOWN, None)
     ledger = open_ledger(shop.config.ledger)
     exported = "".join(audit.export(ledger))
     ledger.close()

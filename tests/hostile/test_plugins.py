@@ -109,7 +109,6 @@ UNREADABLE: dict[str, Any] = {
     ),
     "done with what was found": Done(Found()),
     "id that is a number": created(provider_id=20260101),
-    "id with an escape": created(provider_id="\x1b[2J"),
     "id of a MiB": created(provider_id="9" * 2**20),
     "id that is no UTF-8": created(provider_id="\udcff"),
     "number that is none": lambda _: Done(Created(observation=seen(7))),  # type: ignore[arg-type]

@@ -290,7 +290,7 @@ def _record(raw: msgspec.Raw) -> wire.Record | str:
 
 def _kind(record: wire.Record) -> str:
     """What kind of trade a record is; old ones do not say and are payments."""
-    return wire.clean(record.order_type) or "payment"
+    return wire.trimmed(record.order_type) or "payment"
 
 
 def _packed(keys: Sequence[str]) -> list[list[str]]:

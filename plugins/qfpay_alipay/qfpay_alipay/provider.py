@@ -210,7 +210,7 @@ class QFPayAlipay:
         try:
             reply, is_signed_wrong = self._exchange.read(response, wire.RefundReply)
             _check_same("out_trade_no", reply.number, refund.number)
-            _check_same("orig_syssn", wire.clean(reply.orig_syssn), syssn)
+            _check_same("orig_syssn", wire.text_of(reply.orig_syssn), syssn)
             if is_signed_wrong:
                 doubtful = refund_observation(
                     reply, RefundStatus.PENDING, number=refund.number, is_signed_wrong=True
@@ -235,7 +235,7 @@ class QFPayAlipay:
         try:
             reply, is_signed_wrong = self._exchange.read(response, wire.CancelReply)
             _check_same("out_trade_no", reply.number, order.number)
-            _check_same("orig_syssn", wire.clean(reply.orig_syssn), order.provider_id)
+            _check_same("orig_syssn", wire.text_of(reply.orig_syssn), order.provider_id)
             if is_signed_wrong:
                 return Unknown(problem=SIGNED_WRONG, observation=_doubtful_order(order.number, reply))
             amount, half = _readable(reply)
@@ -290,7 +290,7 @@ class QFPayAlipay:
 
     def _read_notice(self, body: bytes) -> Sequence[Notice]:
         head = wire.read_message(body, wire.NoticeHead)
-        mchid = wire.clean(head.mchid)
+        mchid = wire.text_of(head.mchid)
         if mchid and self._settings.mchid and mchid != self._settings.mchid:
             raise NotAuthentic("the notification is for another merchant of this key")
         if head.notify_type not in ("payment", "refund"):
@@ -298,7 +298,7 @@ class QFPayAlipay:
         notice = wire.decode(body, wire.Notice)
         if not notice.number:
             raise wire.Malformed("without out_trade_no")
-        if wire.clean(notice.status) not in ("", "1"):
+        if wire.trimmed(notice.status) not in ("", "1"):
             return _mention(notice.number)
         seen = read_payment(notice) if head.notify_type == "payment" else read_refund(notice)
         # That no money was taken is not for one notification to say: an order may have been tried several times.

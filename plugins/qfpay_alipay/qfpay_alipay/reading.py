@@ -7,7 +7,7 @@ from typing import Literal
 
 from paycore.plugin import Failure, Money, PaymentObservation, RefundObservation, RefundStatus, Status, Told
 from qfpay_alipay.respcodes import VERDICTS, Asked, Code, Verdict, resolve
-from qfpay_alipay.wire import Answer, Malformed, Trade, clean, parse_time
+from qfpay_alipay.wire import Answer, Malformed, Trade, parse_time, trimmed
 
 PaymentStatus = Literal[Status.PENDING, Status.PAID, Status.CLOSED, Status.FAILED]
 SettledRefund = Literal[RefundStatus.PENDING, RefundStatus.SUCCEEDED, RefundStatus.FAILED]
@@ -58,11 +58,11 @@ def words_of(trade: Trade) -> dict[str, str]:
     """QFPay's own words of a trade, to be kept as evidence; nothing about the payer is among them."""
     words = {
         "respcd": trade.code,
-        "resperr": clean(trade.resperr),
-        "respmsg": clean(trade.respmsg),
-        "errmsg": clean(trade.errmsg),
-        "cancel": clean(trade.cancel),
-        "pay_type": clean(trade.pay_type),
+        "resperr": trimmed(trade.resperr),
+        "respmsg": trimmed(trade.respmsg),
+        "errmsg": trimmed(trade.errmsg),
+        "cancel": trimmed(trade.cancel),
+        "pay_type": trimmed(trade.pay_type),
     }
     return {name: word for name, word in words.items() if word}
 
@@ -103,7 +103,7 @@ def payment_observation(
 
 
 def _is_returned(trade: Trade) -> bool:
-    return clean(trade.cancel) in RETURNED_IN_FULL
+    return trimmed(trade.cancel) in RETURNED_IN_FULL
 
 
 def _minor_of(*told: Money | Told | None) -> int | None:

@@ -134,12 +134,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def code(self) -> str:
         """`respcd` as four digits; a number lost its leading zeros on the way."""
-        return str(self.respcd).zfill(4) if isinstance(self.respcd, int) else clean(self.respcd)
+        return str(self.respcd).zfill(4) if isinstance(self.respcd, int) else trimmed(self.respcd)
 
     @property
     def text(self) -> str:
-        """All that QFPay says in words, on one line, at most 256 characters."""
-        said = [clean(text) for text in (self.resperr, self.respmsg, self.errmsg)]
+        """All that QFPay says in words, at most 256 characters."""
+        said = [trimmed(text) for text in (self.resperr, self.respmsg, self.errmsg)]
         return "; ".join(dict.fromkeys(text for text in said if text))[:_WORDS_LENGTH_MAX]
 
 
@@ -158,12 +158,12 @@ class Trade(Answer, frozen=True, kw_only=True):
     @property
     def provider_id(self) -> str | None:
         """`syssn`: 26 digits since 2018, 24 before, width not checked; None when there is none."""
-        return clean(self.syssn) or None
+        return text_of(self.syssn) or None
 
     @property
     def number(self) -> str:
         """`out_trade_no`: our number for it; empty when there is none."""
-        return clean(self.out_trade_no)
+        return text_of(self.out_trade_no)
 
     @property
     def amounts(self) -> tuple[Money | None, Told | None]:
@@ -229,7 +229,7 @@ class _Numbered(msgspec.Struct, frozen=True):
 def number_in(raw: msgspec.Raw) -> str:
     """`out_trade_no` of a record of which nothing else can be read; empty where that can't be either."""
     try:
-        return clean(decode(raw, _Numbered).out_trade_no)
+        return text_of(decode(raw, _Numbered).out_trade_no)
     except Malformed:
         return ""
 
@@ -256,7 +256,7 @@ class NoticeHead(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def number(self) -> str:
         """Our number for what it is about; empty when it names none. Other kinds share nothing more."""
-        return clean(self.out_trade_no) if type(self.out_trade_no) in (str, int) else ""
+        return text_of(self.out_trade_no) if type(self.out_trade_no) in (str, int) else ""
 
 
 class Notice(Trade, frozen=True, kw_only=True):
@@ -335,7 +335,11 @@ def parse_time(text: str | None) -> datetime | None:
         return None
 
 
-def clean(value: Text) -> str:
-    """`value` as one printable line of at most 256 characters; empty for None."""
-    text = "" if value is None else str(value)[:_WORDS_LENGTH_MAX]
-    return "".join(char if char.isprintable() else " " for char in text).strip()
+def text_of(value: Text) -> str:
+    """An id or a number just as it came; empty for None."""
+    return "" if value is None else str(value)
+
+
+def trimmed(value: Text) -> str:
+    """A word or a code without spaces round it, at most 256 characters; empty for None. The core cleans words."""
+    return text_of(value)[:_WORDS_LENGTH_MAX].strip()

