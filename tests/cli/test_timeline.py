@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from paycore import Money, Payment, ReviewReason
 from paycore.cli import timeline
 from paycore.cli.timeline import tell
+from paycore.domain import bounds
 from paycore.domain.decisions import give_up_absent, new_operation, renumber
 from paycore.domain.events import (
     Change,
@@ -268,3 +269,15 @@ def test_history_that_is_not_whole_is_told_as_far_as_it_goes(ledger: SqliteLedge
         f"the provider accepted an operation nothing is recorded of: pending, 88.00 HKD, its id {own_id}",
         f"the provider says paid, 88.00 HKD, its id {own_id}",
     ]
+
+
+def test_what_is_beyond_the_bounds_of_a_payment(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fact more than is kept is told as what it is, with why a person must look."""
+    monkeypatch.setattr(bounds, "FACTS_MAX", 1)
+    payment = pending_payment(ledger, "order-1")
+    observe(ledger, seen(payment.order_number, Status.PAID))
+    *_, last = tell(ledger.events(payment.id).result())
+    assert "more than is kept of one payment; needs review: the provider tells more of it" in last.what
+    assert last.status_to is Status.PAID
