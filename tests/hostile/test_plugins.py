@@ -123,6 +123,10 @@ UNREADABLE: dict[str, Any] = {
     "expiry without a zone": lambda number: Done(
         Created(observation=seen(number), expires_at=datetime(2026, 1, 1))  # noqa: DTZ001 - the flaw
     ),
+    "time of no seconds": lambda number: Done(Created(observation=seen(number), expires_in_s=0)),
+    "time of ten thousand years": lambda number: Done(
+        Created(observation=seen(number), expires_in_s=10_000 * 366 * 86_400)
+    ),
     "action that is a text": lambda number: Done(
         Created(observation=seen(number), action="https://toy.example/")  # type: ignore[arg-type]
     ),

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, RefundStatus, Status
+from paycore.domain.payment import (
+    Operation,
+    OperationKind,
+    OperationState,
+    Payment,
+    Redirect,
+    RefundStatus,
+    Status,
+)
 
 if TYPE_CHECKING:
     from tests.simulation.gateway import SimGateway
@@ -102,6 +110,19 @@ def _link_is_kept(before: Payment | None, payment: Payment, _gateway: SimGateway
             yield "an order with a link is kept", f"{op.number} is to be replaced"
 
 
+def _link_is_in_force(_before: Payment | None, payment: Payment, gateway: SimGateway) -> Broken:
+    """What the payer is shown pays the order in force, and no order that made room for it."""
+    action, number = payment.action, payment.order_number
+    if not isinstance(action, Redirect):
+        return
+    if gateway.number_of(action.url) != number:
+        yield "the link is that of the order in force", f"{action.url} is not of {number}"
+    if any(
+        op.replaces and op.number == number and op.state is OperationState.DONE for op in payment.operations
+    ):
+        yield "the link is that of the order in force", f"{number} is closed for another"
+
+
 def _silence_is_true(_before: Payment | None, payment: Payment, gateway: SimGateway) -> Broken:
     for op in payment.operations:
         if op.kind is OperationKind.CLOSE or not gateway.knows(op.number):
@@ -143,6 +164,7 @@ _RULES: tuple[Rule, ...] = (
     _refunds_fit,
     _paid_is_not_ordered_again,
     _link_is_kept,
+    _link_is_in_force,
     _silence_is_true,
     _end_is_true,
     _charges_are_true,
