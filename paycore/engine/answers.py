@@ -56,9 +56,9 @@ def counted_notices(told: Iterable[Notice]) -> tuple[Notice, ...]:
     """What a notification says; a promise that it contradicts itself is no more than a mention of its number."""
     notices = tuple(told)
     seen = Found(observations=tuple(one for one in notices if not isinstance(one, Mention)))
-    kept = seen.agreed().observations
+    kept = {id(one) for one in seen.agreed().observations}
     return tuple(
-        one if isinstance(one, Mention) or one in kept else Mention(number=one.number) for one in notices
+        one if isinstance(one, Mention) or id(one) in kept else Mention(number=one.number) for one in notices
     )
 
 

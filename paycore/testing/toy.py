@@ -101,8 +101,8 @@ class _Record(msgspec.Struct, kw_only=True):
     kind: Literal["payment", "refund"]
     id: Word
     status: str
-    minor: int | None
-    currency: str | None
+    minor: int | None = None
+    currency: str | None = None
     refunded: int = 0
 
 

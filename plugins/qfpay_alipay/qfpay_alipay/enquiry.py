@@ -65,19 +65,21 @@ where it should be; asking in a month that may not have begun is kept shorter, f
 _KINDS = ("payment", "refund", "close")
 """`order_type`; "close" in the issue of 2018."""
 
+TRIED_WITHIN = timedelta(days=31)
+"""How long after it was begun an order may still get another record: far longer than any can be paid."""
+
 Month = tuple[int, int]
 _SYSSN_MONTH = re.compile(r"(20[0-9]{2})(0[1-9]|1[0-2])", re.ASCII)
 
 
 class _Page(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One reply's records, and the numbers of those that can't be read.
+    One reply's records, each as it came and as it was read: of one that can't be, its number, perhaps empty.
 
     `is_whole` when that is all there is, no record could be anybody's, and the reply is not signed wrong.
     """
 
-    records: tuple[wire.Record, ...]
-    unread: tuple[str, ...]
+    records: tuple[tuple[bytes, wire.Record | str], ...]
     is_signed_wrong: bool
     is_full: bool
     is_whole: bool
@@ -120,6 +122,7 @@ class _Enquiry:
         self._exchange = exchange
         self._orders = {order.number: order for order in orders}
         self._told: dict[str, list[Observation | None]] = {}  # None: a record that can't be read or decided
+        self._heard: set[tuple[bytes, bool]] = set()
         self._absent: set[str] = set()
         self._asked_whole: set[str] = set()
         self._requests_left = requests_max
@@ -191,11 +194,14 @@ class _Enquiry:
         for one in asked:
             if not page.is_whole or not self._lacks_proof(one.number):
                 continue
-            if len(one.months) > 1:
-                again.append(msgspec.structs.replace(one, months=one.months[1:]))
+            order, is_told = self._orders[one.number], one.number in self._told
+            last = _month(order.begun_at + TRIED_WITHIN)
+            further = tuple(month for month in one.months[1:] if not is_told or month <= last)
+            if further:
+                again.append(msgspec.structs.replace(one, months=further))
             elif one.field == "syssn":
-                again += [_Sought.by_number(self._orders[one.number])] if one.number in self._told else []
-            elif one.number in self._told:
+                again += [_Sought.by_number(order)] if is_told else []
+            elif is_told:
                 self._asked_whole.add(one.number)
             else:
                 self._absent.add(one.number)
@@ -209,17 +215,18 @@ class _Enquiry:
             page = self._read(response)
         except wire.Malformed as malformed:
             raise _Ended(Unknown(problem=str(malformed))) from None
-        seen = [(record.number, self._seen(record, page)) for record in page.records]
-        for number, said in (*seen, *((number, (None,)) for number in page.unread)):
-            if number in self._orders:
+        for raw, record in page.records:
+            number = record if isinstance(record, str) else record.number
+            if number in self._orders and (raw, page.is_signed_wrong) not in self._heard:
+                self._heard.add((raw, page.is_signed_wrong))
                 told = self._told.setdefault(number, [])
-                told += [one for one in said if one not in told]
+                told += (None,) if isinstance(record, str) else self._seen(record, page)
         return page
 
     def _seen(self, record: wire.Record, page: _Page) -> tuple[Observation | None, ...]:
-        """What a record says of the number it has: nothing where it is of another kind of trade, or number."""
-        order, kind = self._orders.get(record.number), _kind(record)
-        if order is None or kind != order.kind:
+        """What a record says of the number it has: nothing where it is of another kind of trade."""
+        order, kind = self._orders[record.number], _kind(record)
+        if kind != order.kind:
             return () if kind in _KINDS else (None,)
         try:
             if kind == "refund":
@@ -239,12 +246,11 @@ class _Enquiry:
             raise _Ended(Unknown(problem=problem_of(reply, code)))
         if reply.data is None:
             raise wire.Malformed("data is missing")
-        records = [_record(raw) for raw in reply.data]
+        records = [(bytes(raw), _record(raw)) for raw in reply.data]
         is_full = len(reply.data) >= PAGE_SIZE
-        is_anybodys = any(not (one if isinstance(one, str) else one.number) for one in records)
+        is_anybodys = any(not (one if isinstance(one, str) else one.number) for _, one in records)
         return _Page(
-            records=tuple(one for one in records if isinstance(one, wire.Record)),
-            unread=tuple(one for one in records if isinstance(one, str)),
+            records=tuple(records),
             is_signed_wrong=is_signed_wrong,
             is_full=is_full,
             is_whole=not (is_full or is_anybodys or is_signed_wrong),

@@ -56,7 +56,7 @@ def gateway(sandbox: SandboxServer) -> Iterator[Gateway]:
 def account(sandbox: SandboxServer, **changes: Any) -> QFPayAlipay:
     """An account of the sandbox."""
     credentials = {
-        "app_code": sandbox.settings["app_code"],
+        "app_code": Secret(sandbox.settings["app_code"]),
         "client_key": (Secret(sandbox.settings["client_key"]),),
     }
     return make_provider(**{**credentials, **changes})

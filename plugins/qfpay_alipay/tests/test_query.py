@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -24,6 +24,7 @@ from paycore.plugin import (
 )
 from plugins.qfpay_alipay.tests.bank import EMPTY, found, page, query, record, refs
 from plugins.qfpay_alipay.tests.support import (
+    BEGUN_AT,
     KEY,
     NUMBER,
     SYSSN,
@@ -244,6 +245,17 @@ def test_query_by_time_asks_again_for_numbers_it_calls_unpaid() -> None:
     told = {one.number: one.status for one in found(query(gateway, *orders)).observations}
     assert sorted(gateway.forms[1]["out_trade_no"].split(",")) == [orders[0].number, orders[1].number]
     assert (told[orders[0].number], told[orders[1].number]) == (Status.CLOSED, Status.PAID)
+
+
+def test_query_unpaid_order_is_looked_for_in_the_months_it_may_have_been_tried_in() -> None:
+    """A later record may be the paid one; a year later there is none, and the promise is made."""
+    old = make_ref(begun_at=BEGUN_AT - timedelta(days=500))
+    gateway = Recorder([page(record(respcd="1205")), page(record(respcd="1142"))] + [page()] * 8)
+    told = found(query(gateway, old)).observations
+    assert [one.status for one in told] == [Status.FAILED, Status.CLOSED]
+    assert len(gateway.forms) <= 3
+    paid_later = Recorder([page(record(respcd="1205")), page(record())])
+    assert [one.status for one in found(query(paid_later, old)).observations] == [Status.PAID]
 
 
 def test_query_by_syssn_asks_again_by_number_for_what_it_calls_unpaid() -> None:
