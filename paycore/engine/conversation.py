@@ -7,7 +7,7 @@ typed error that says whether the money may have moved.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -26,6 +26,9 @@ from paycore.engine.transport import Deadline, Stopwatch
 from paycore.errors import MaybeSent, NotSent, PluginError
 
 T = TypeVar("T")
+
+QUESTIONS_MAX = 10
+"""Questions asked in one go; what is left over has its turn the next time."""
 
 
 def converse(
@@ -123,6 +126,17 @@ def refs_to_ask(payment: Payment, asked_at: datetime) -> Iterator[OrderRef]:
         operation = refund_operation(payment, refund.reference)
         if refund.is_open or (operation.is_uncertain and refund.status is RefundStatus.CREATED):
             yield _refund_ref(payment, operation, refund.amount, asked_at)
+
+
+def questions(refs: Sequence[OrderRef], size: int, asked_at: datetime) -> list[Sequence[OrderRef]]:
+    """
+    What is asked about in one flow each, at most `size` numbers: `QUESTIONS_MAX` of them.
+
+    Another one comes first each time, so that none is kept from being asked by those before it.
+    """
+    batches = [refs[start : start + size] for start in range(0, len(refs), size)]
+    first = int(asked_at.timestamp() * 1000) % max(1, len(batches))
+    return [*batches[first:], *batches[:first]][:QUESTIONS_MAX]
 
 
 def _refund_ref(payment: Payment, operation: Operation, amount: Money, asked_at: datetime) -> OrderRef:

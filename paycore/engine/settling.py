@@ -16,7 +16,7 @@ from paycore.engine.accounts import Account
 from paycore.engine.answers import counted_found
 from paycore.engine.attempts import Attempts, refused
 from paycore.engine.contract import reading
-from paycore.engine.conversation import converse, refs_to_ask
+from paycore.engine.conversation import converse, questions, refs_to_ask
 from paycore.engine.effects import InLedger, Program
 from paycore.engine.transport import Deadline
 from paycore.errors import MaybeSent, NotSupported, PaycoreError
@@ -92,11 +92,19 @@ class Settling:
     def ask(
         self, account: Account, payments: Sequence[Payment], source: Source
     ) -> Program[tuple[Payment, ...]]:
-        """What the provider says of these payments and their open refunds, merged into the ledger."""
+        """
+        What the provider says of these payments and their open refunds, merged into the ledger.
+
+        In as many questions as their numbers need, at most `QUESTIONS_MAX`; what one told is kept, whatever comes
+        of the next.
+        """
         asked = _Asked(self._attempts.now())
         refs = [ref for payment in payments for ref in refs_to_ask(payment, asked.at)]
-        found = yield from self._query(account, refs)
-        seen = yield from self._observe(account, found, source)
+        found, seen = Found(), dict[str, Payment]()
+        for some in questions(refs, account.capabilities.query_batch_max, asked.at):
+            told = yield from self._query(account, some)
+            seen |= yield from self._observe(account, told, source)
+            found = _both(found, told)
         noted = []
         for payment in payments:
             known = seen.get(payment.id, payment)
@@ -233,6 +241,14 @@ class Settling:
 
         close = as_seen(payment, decide)
         return (yield from self._attempts.change_and_send(account, payment.id, close, Source.RECOVERY))
+
+
+def _both(found: Found, more: Found) -> Found:
+    return Found(
+        observations=(*found.observations, *more.observations),
+        absent=found.absent | more.absent,
+        undecided=found.undecided | more.undecided,
+    )
 
 
 class _Asked:

@@ -16,6 +16,7 @@ from paycore.domain.events import Source
 from paycore.domain.payment import Payment, Status
 from paycore.domain.schedule import due_at
 from paycore.engine.accounts import Account, Accounts
+from paycore.engine.conversation import refs_to_ask
 from paycore.engine.effects import InLedger, Program, UntilWanted
 from paycore.engine.outages import Outages
 from paycore.engine.settling import Settling
@@ -152,14 +153,19 @@ class Worker:
                 settled += [payment_id for payment_id, _, at in due if at is None]
         return settled
 
-    def _batches(self, account: Account, payments: Sequence[Payment]) -> list[Sequence[Payment]]:
+    def _batches(self, account: Account, payments: Sequence[Payment]) -> list[list[Payment]]:
         """What is asked about in one go each; another one comes first each time, lest the last never has its turn."""
-        size = account.capabilities.query_batch_max
+        size, now = account.capabilities.query_batch_max, self._now()
+        batches: list[list[Payment]] = []
+        room = 0
         # Orders begun close together can share a request where a provider is asked by time.
-        by_age = sorted(payments, key=lambda payment: payment.created_at)
-        batches: list[Sequence[Payment]] = [
-            by_age[start : start + size] for start in range(0, len(by_age), size)
-        ]
+        for payment in sorted(payments, key=lambda payment: payment.created_at):
+            numbers = sum(1 for _ in refs_to_ask(payment, now))
+            if numbers > room or not batches:
+                batches.append([])
+                room = size
+            batches[-1].append(payment)
+            room -= numbers
         self._looks += 1
         first = self._looks % len(batches)
         return batches[first:] + batches[:first]
