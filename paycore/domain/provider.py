@@ -91,6 +91,18 @@ class CreateResend(StrEnum):
     """A second order would be made; the core never sends again unless absence is proven."""
 
 
+OPTIONAL_FIELDS = (
+    "subject",
+    "return_url",
+    "notify_url",
+    "expires_in_s",
+    "payer_id",
+    "auth_code",
+    "device_id",
+)
+"""Fields of `create()` that a product may need or take."""
+
+
 class Product(msgspec.Struct, frozen=True, kw_only=True):
     """
     One (method, channel) pair an account offers, with its bounds.
@@ -131,10 +143,12 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """
     What one account can do; the core refuses everything else before any I/O.
 
+    A declaration that makes no sense is refused when the provider is loaded.
+
     `query_proves_absence_after_s`: seconds after our last request can have arrived from which "not
-    found" proves that the order does not exist; None means it never does. `query_batch_max`: orders one
-    query flow takes. `notifications_trusted`: an authentic notification alone is evidence; otherwise it
-    only makes the payment due, and the confirming query moves it.
+    found" proves that the order does not exist; None means it never does. `query_batch_max`: orders
+    and refunds one query flow takes. `notifications_trusted`: an authentic notification alone is evidence;
+    otherwise it only makes the payment due, and the confirming query moves it.
     """
 
     products: tuple[Product, ...]

@@ -12,7 +12,8 @@ import msgspec
 
 from paycore.domain.provider import Capabilities, Provider, Secret
 from paycore.engine.config import AccountConfig, Config, resolve_base_url, resolve_settings
-from paycore.engine.contract import ask
+from paycore.engine.contract import ask, misused
+from paycore.engine.declared import declared_problem
 from paycore.engine.plugins import Plugins
 from paycore.engine.secrecy import secrets_in
 from paycore.errors import ConfigError
@@ -74,6 +75,9 @@ class Accounts:
             return provider, provider.capabilities
 
         provider, capabilities = ask(unmade, "settings", make, may_raise=(ConfigError,))
+        problem = ask(unmade, "capabilities", lambda: declared_problem(capabilities))
+        if problem is not None:
+            raise misused(unmade, "capabilities", problem)
         return Account(
             name=name,
             provider=provider,

@@ -6,7 +6,6 @@ import os
 import time
 
 from paycore.domain.provider import NumberFormat
-from paycore.errors import PluginError
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
@@ -29,11 +28,8 @@ def new_id() -> str:
     return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
 
 
-def check_number_format(number_format: NumberFormat, plugin: str) -> None:
-    """Our numbers must fit what the provider takes; `PluginError` when they don't."""
+def number_problem(number_format: NumberFormat) -> str | None:
+    """Why our numbers do not fit what the provider takes, None when they do."""
     if number_format.length_max < ID_LENGTH or not set(_ALPHABET) <= set(number_format.characters):
-        raise PluginError(
-            f"order numbers of {ID_LENGTH} capital letters and digits do not fit",
-            plugin=plugin,
-            stage="numbers",
-        )
+        return f"numbers of {ID_LENGTH} digits and capital letters ({_ALPHABET}) do not fit"
+    return None

@@ -13,7 +13,7 @@ import msgspec
 from paycore.domain.money import Money
 from paycore.domain.payment import Order
 from paycore.domain.printable import name_problem
-from paycore.domain.provider import EXPIRES_IN_MAX_S, CreateOrder, Product, Secret
+from paycore.domain.provider import EXPIRES_IN_MAX_S, OPTIONAL_FIELDS, CreateOrder, Product, Secret
 from paycore.domain.urls import url_problem
 from paycore.engine.accounts import Account
 from paycore.errors import InvalidField, InvalidMoney, NotSupported
@@ -26,16 +26,6 @@ REFUND_REASON_MAX = 256
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NAMES = frozenset({"reference", "payer_id", "device_id"})
 """Fields that name something."""
-
-_OPTIONAL_FIELDS = (
-    "subject",
-    "return_url",
-    "notify_url",
-    "expires_in_s",
-    "payer_id",
-    "auth_code",
-    "device_id",
-)
 
 
 class CreateRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,7 +181,7 @@ def _check_amount(amount: Money, product: Product) -> None:
 
 def _check_fields(request: CreateRequest, product: Product) -> None:
     known = product.required | product.optional
-    for field in _OPTIONAL_FIELDS:
+    for field in OPTIONAL_FIELDS:
         value = getattr(request, field)
         if value is None and field in product.required:
             raise InvalidField(field, f"is needed for {product.method}/{product.channel}")

@@ -1,0 +1,71 @@
+"""
+What a provider declares of an account, checked once, when it is loaded.
+
+Everything declared is enforced later on. A budget of nothing, or a batch of none, would be enforced as well, and
+stop every payment without saying why.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import msgspec
+
+from paycore.domain.currencies import EXPONENTS
+from paycore.domain.money import MINOR_MAX
+from paycore.domain.provider import OPTIONAL_FIELDS, Capabilities, Product
+from paycore.engine.ids import number_problem
+from paycore.engine.wording import one_of, readable, shown
+
+
+def declared_problem(declared: object) -> str | None:
+    """Why this can't be what an account is capable of, None when it can."""
+    if not isinstance(declared, Capabilities):
+        return f"it declares {type(declared).__name__} where Capabilities belong"
+    try:
+        # As values of the declared types: nothing of a struct checks itself.
+        msgspec.convert(msgspec.to_builtins(declared), Capabilities)
+    except msgspec.ValidationError as error:
+        return f"capabilities: {readable(error)}"
+    except TypeError:
+        return "capabilities: there is something in it that is of none of the types declared for it"
+    return next(_problems(declared), None)
+
+
+def _problems(declared: Capabilities) -> Iterator[str]:
+    numbers = number_problem(declared.number)
+    if numbers is not None:
+        yield f"number: {numbers}"
+    window_s = declared.query_proves_absence_after_s
+    if window_s is not None and not (math.isfinite(window_s) and window_s >= 0):
+        yield "query_proves_absence_after_s: must be seconds, 0 or more, or None"
+    if declared.query_batch_max < 1:
+        yield "query_batch_max: must be 1 or more"
+    if declared.budget.per_second < 1 or declared.budget.per_minute < 1:
+        yield "budget: must be 1 request or more, per second and per minute"
+    pairs = [(product.method, product.channel) for product in declared.products]
+    if not pairs:
+        yield "products: there is none"
+    if len(set(pairs)) < len(pairs):
+        yield "products: one method and channel is declared twice"
+    for product in declared.products:
+        for problem in _product_problems(product):
+            yield f"product {shown(product.method)}/{shown(product.channel)}: {problem}"
+
+
+def _product_problems(product: Product) -> Iterator[str]:
+    if not (product.method and product.channel and (product.method + product.channel).isprintable()):
+        yield "method and channel must be words"
+    if not product.currencies:
+        yield "currencies: there is none"
+    for currency, (least, most) in product.currencies.items():
+        if currency not in EXPONENTS:
+            yield f"currencies: {shown(currency)} is no ISO 4217 code"
+        if not 1 <= least <= most <= MINOR_MAX:
+            yield f"currencies.{shown(currency)}: must be a range of minor units from 1 to {MINOR_MAX}"
+    unknown = (product.required | product.optional).difference(OPTIONAL_FIELDS)
+    if unknown:
+        yield f"{one_of(unknown)} is no field of create(); there are: {one_of(OPTIONAL_FIELDS)}"
+    if product.expires_in_s is not None and not 1 <= product.expires_in_s[0] <= product.expires_in_s[1]:
+        yield "expires_in_s: must be a range of seconds from 1 on"
