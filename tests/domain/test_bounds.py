@@ -9,7 +9,14 @@ from paycore import RefundStatus, Status
 from paycore.domain import bounds
 from paycore.domain.bounds import CHARGES_MAX, FACTS_MAX, OPERATIONS_MAX, REFUNDS_MAX, bounded
 from paycore.domain.codec import decode, encode
-from paycore.domain.decisions import CLOSE_AGAIN_AFTER, Numbering, begin_close, begin_refund, renumber
+from paycore.domain.decisions import (
+    CLOSE_AGAIN_AFTER,
+    Numbering,
+    begin_close,
+    begin_refund,
+    renumber,
+    withdraw,
+)
 from paycore.domain.events import Change, Observed, OperationEnded
 from paycore.domain.lifecycle import evolve
 from paycore.domain.payment import (
@@ -243,3 +250,19 @@ def test_closings_and_new_numbers_are_bounded() -> None:
         renumber(
             _attempts(refused, anew, OperationState.REJECTED, BAD_KEY).payment, numbering, later, DEADLINE
         )
+
+
+def test_withdrawals_are_bounded() -> None:
+    """Nor is an order that nobody needs any more closed more often."""
+    history = History().unknown().sees(Status.PENDING).closing(replaces=True).sees(Status.CLOSED)
+    history.renumbered("N2").sees(Status.PENDING, "N2").sees(Status.PAID)
+    options = {
+        "product": product(),
+        "numbering": Numbering(operation_id="again", number="N2"),
+        "now": NOW + CLOSE_AGAIN_AFTER + timedelta(hours=1),
+        "deadline": DEADLINE,
+    }
+    (begun,) = withdraw(history.payment, **options)  # type: ignore[arg-type]
+    _attempts(history, begun, OperationState.REJECTED, BAD_KEY)
+    with pytest.raises(TooMany, match="close"):
+        withdraw(history.payment, **options)  # type: ignore[arg-type]

@@ -1,0 +1,67 @@
+"""What an answer leaves in the operation it ends: everything it said, and why it settled nothing."""
+
+import pytest
+
+from paycore import Status
+from paycore.domain.decisions import end_attempt, end_unsent
+from paycore.domain.payment import Failure, OperationState
+from paycore.domain.provider import Created, Done, Rejected, Unknown
+from tests.domain.histories import LINK, NOW, QUIET, History
+
+DECLINED = Failure(code="1205", message="declined")
+BAD_KEY = Failure(code="1108", message="bad signature", who_acts="operator")
+
+
+def answered(history: History, outcome: object) -> History:
+    """The attempt that is under way is answered like this."""
+    payment = history.payment
+    return history.change(*end_attempt(payment, payment.creation, outcome, QUIET))  # type: ignore[arg-type]
+
+
+def test_acceptance_brings_the_order_and_its_link() -> None:
+    """The provider's id and word are known from the reply on, not from the first poll."""
+    history = History()
+    seen = history.order_is(Status.PENDING)
+    creation = answered(history, Done(Created(observation=seen, action=LINK))).payment.creation
+    assert (creation.observed, creation.provider_id) == ((Status.PENDING,), "S-N1")
+    assert history.payment.action == LINK
+
+
+def test_number_that_is_there_already_is_remembered() -> None:
+    """It decides how the link is recovered: that number is not sent a third time."""
+    creation = answered(History(), Rejected(failure=DECLINED, is_duplicate=True)).payment.creation
+    assert creation.is_duplicate is True
+    assert creation.problem == "the provider already has this number"
+
+
+@pytest.mark.parametrize("outcome", [Unknown(problem="HTTP 500")])
+def test_attempt_without_an_answer_says_why(outcome: Unknown) -> None:
+    """In the story of the payment."""
+    assert answered(History(), outcome).payment.creation.problem == "HTTP 500"
+
+
+def test_attempt_that_was_not_sent_says_why() -> None:
+    """The same where nothing left."""
+    history = History()
+    history.change(*end_unsent(history.payment, history.payment.creation, NOW, "no route"))
+    assert history.payment.creation.problem == "no route"
+
+
+def test_refused_resend_of_an_order_that_is_there_refuses_only_the_resend() -> None:
+    """An earlier send has arrived: the order lives on, and the story has the code."""
+    history = History().unknown().sees(Status.PENDING).sent_again(at=QUIET)
+    creation = answered(history, Rejected(failure=BAD_KEY)).payment.creation
+    assert creation.state is OperationState.UNKNOWN
+    assert creation.problem == "sending it again was refused: 1108"
+
+
+@pytest.mark.parametrize(
+    "history",
+    [History().sees(Status.PENDING), History().unknown().absent().sent_again(at=QUIET)],
+    ids=["a poll was quicker than the reply", "no earlier send arrived"],
+)
+def test_refusal_of_the_only_send_that_counts_is_a_refusal(history: History) -> None:
+    """Sent once, or proven absent before: what is refused is the order."""
+    creation = answered(history, Rejected(failure=DECLINED)).payment.creation
+    assert (creation.state, creation.failure) == (OperationState.REJECTED, DECLINED)
+    assert history.payment.status is Status.FAILED

@@ -1,0 +1,132 @@
+"""What a command is refused with: the error names the payment, and says what there is instead."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from paycore import Money, Status
+from paycore.domain.decisions import CLOSE_AGAIN_AFTER, Numbering, begin_close, begin_refund, withdraw
+from paycore.domain.events import Change, OperationBegun
+from paycore.domain.payment import Failure, OperationKind, OperationState
+from paycore.errors import (
+    NotSupported,
+    PaycoreError,
+    ReferenceConflict,
+    RefundTooLarge,
+    WrongState,
+)
+from tests.domain.histories import DEADLINE, QUIET, History, product
+
+NUMBERING = Numbering(operation_id="new", number="NEW")
+BAD_KEY = Failure(code="1108", message="bad signature", who_acts="operator")
+TOO_LATE = Failure(code="2005", message="it can not be closed now")
+
+
+def paid(**order: Any) -> History:
+    return History(**order).accepted().sees(Status.PAID)
+
+
+def refund(
+    history: History, reference: str = "back", amount: Money | None = None, **fields: Any
+) -> list[Change]:
+    return begin_refund(
+        history.payment,
+        reference=reference,
+        amount=amount,
+        reason=fields.get("reason"),
+        product=product(refund=fields.get("refund", "partial")),
+        numbering=NUMBERING,
+        now=QUIET,
+        deadline=DEADLINE,
+    )
+
+
+def close(history: History, **fields: Any) -> list[Change]:
+    return begin_close(
+        history.payment, product=product(**fields), numbering=NUMBERING, now=QUIET, deadline=DEADLINE
+    )
+
+
+@pytest.mark.parametrize(
+    ("refused", "error"),
+    [
+        (lambda: refund(History()), WrongState),
+        (lambda: refund(paid(), refund="none"), NotSupported),
+        (lambda: refund(paid(), amount=Money("1.00", "HKD"), refund="full"), NotSupported),
+        (lambda: refund(paid(), amount=Money("88.01", "HKD")), RefundTooLarge),
+        (lambda: refund(paid().refunding(), "back-1", Money("1.00", "HKD")), ReferenceConflict),
+        (lambda: refund(paid().refunding(), "back-1", reason="broken"), ReferenceConflict),
+        (lambda: close(History().ended(OperationState.INTENT)), WrongState),
+        (lambda: close(History().accepted(), close=False), NotSupported),
+    ],
+)
+def test_refusal_names_the_payment(refused: Any, error: type[PaycoreError]) -> None:
+    """Whoever logs or shows the error alone can still look the payment up."""
+    with pytest.raises(error) as raised:
+        refused()
+    assert raised.value.payment_id == "P1"
+
+
+def test_refund_too_large_says_what_was_asked_and_what_is_left() -> None:
+    """The amount, or that all that is left was asked for where nothing is."""
+    with pytest.raises(
+        RefundTooLarge, match=r"^88\.01 HKD can't be refunded; 88\.00 HKD is left of 88\.00 HKD"
+    ):
+        refund(paid(), amount=Money("88.01", "HKD"))
+    with pytest.raises(RefundTooLarge, match=r"^more can't be refunded; 0\.00 HKD is left of 88\.00 HKD"):
+        refund(paid().refunding(8800))
+
+
+def test_refund_of_all_that_is_left_may_be_the_least_there_is() -> None:
+    """One minor unit is an amount."""
+    (change,) = refund(paid().refunding(8799))
+    assert isinstance(change, OperationBegun)
+    assert change.refund is not None
+    assert change.refund.amount == Money("0.01", "HKD")
+
+
+def test_refund_of_all_that_is_left_has_the_payments_exponent() -> None:
+    """A payment stored when its currency had another one goes back in the units it came in."""
+    stored = Money.from_minor(8800, "JPY", exponent=2)
+    (change,) = refund(paid(amount=stored))
+    assert isinstance(change, OperationBegun)
+    assert change.refund is not None
+    assert change.refund.amount == stored
+
+
+def test_refund_under_a_new_number_is_the_same_refund() -> None:
+    """Refused for the account's sake and asked again: the operation is a refund's, and that one's."""
+    history = paid().refunding(2000).ended(OperationState.REJECTED, "refund-R1", failure=BAD_KEY)
+    (change,) = refund(history, "back-1")
+    assert isinstance(change, OperationBegun)
+    assert change.operation.kind is OperationKind.REFUND
+    assert change.operation.refund_reference == "back-1"
+    assert history.change(change).payment.refunds[0].number == "NEW"
+    assert len(history.payment.refunds) == 1
+
+
+@pytest.mark.parametrize(
+    ("refused", "after", "is_made"),
+    [
+        (TOO_LATE, CLOSE_AGAIN_AFTER - timedelta(milliseconds=1), False),
+        (TOO_LATE, CLOSE_AGAIN_AFTER, True),
+        (BAD_KEY, timedelta(0), True),
+    ],
+)
+def test_withdrawal_that_was_refused_is_made_again_an_hour_later(
+    refused: Failure, after: timedelta, *, is_made: bool
+) -> None:
+    """A payer may have been about to pay; what was refused for the account's sake is tried at once."""
+    history = History().unknown().sees(Status.PENDING).closing(replaces=True).sees(Status.CLOSED)
+    history.renumbered("N2").sees(Status.PENDING, "N2").sees(Status.PAID)
+    history.closing(OperationState.REJECTED).ended(OperationState.REJECTED, "close-N2", failure=refused)
+    changes = withdraw(
+        history.payment, product=product(), numbering=NUMBERING, now=QUIET + after, deadline=DEADLINE
+    )
+    assert bool(changes) is is_made
+
+
+def test_close_again_after_an_hour() -> None:
+    """How long a close that was refused is left alone."""
+    assert timedelta(hours=1) == CLOSE_AGAIN_AFTER
