@@ -1,9 +1,12 @@
 """What an answer leaves in the operation it ends: everything it said, and why it settled nothing."""
 
+from datetime import timedelta
+
 import pytest
 
 from paycore import Status
-from paycore.domain.decisions import end_attempt, end_unsent
+from paycore.domain.decisions import end_attempt, end_unsent, give_up_absent, take_silence
+from paycore.domain.events import OperationEnded, ProvenAbsent
 from paycore.domain.payment import Failure, OperationState
 from paycore.domain.provider import Created, Done, Rejected, Unknown
 from tests.domain.histories import LINK, NOW, QUIET, History
@@ -65,3 +68,25 @@ def test_refusal_of_the_only_send_that_counts_is_a_refusal(history: History) -> 
     creation = answered(history, Rejected(failure=DECLINED)).payment.creation
     assert (creation.state, creation.failure) == (OperationState.REJECTED, DECLINED)
     assert history.payment.status is Status.FAILED
+
+
+def test_silence_speaks_of_every_operation() -> None:
+    """One answer proves several refunds absent and shows that a close took effect, all of them."""
+    history = History().accepted().closing(replaces=True).sees(Status.CLOSED).sees(Status.PAID)
+    history.refunding(10, "one", "R1").refunding(20, "two", "R2").refunding(30, "three", "R3")
+    late = QUIET + timedelta(hours=1)
+    changes = take_silence(history.payment, {"R1", "R2", "R3"}, late, timedelta(seconds=5))
+    assert [type(change) for change in changes] == [OperationEnded, ProvenAbsent, ProvenAbsent, ProvenAbsent]
+
+
+def test_order_given_up_says_that_the_caller_may_try_again() -> None:
+    """Nothing moved: the code, who acts, and what to do."""
+    history = History().unknown().absent()
+    history.change(*give_up_absent(history.payment.creation, QUIET))
+    assert history.payment.failure == Failure(
+        code="never_arrived",
+        message="the order never reached the provider, and its time has passed",
+        retryable=True,
+        who_acts="caller",
+        advice="Create it again under a new reference.",
+    )

@@ -1,6 +1,6 @@
 """Programs performed effect by effect, on clocks set by hand: to stop one process in the middle of something."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -11,7 +11,7 @@ from paycore.domain.wire import Request, Response
 from paycore.engine.accounts import Account, Accounts
 from paycore.engine.attempts import Attempts
 from paycore.engine.commands import Commands
-from paycore.engine.effects import InLedger, OnWire, Program
+from paycore.engine.effects import InLedger, OnWire, Program, UntilChanged
 from paycore.engine.plugins import Plugins
 from paycore.engine.requests import CreateRequest
 from paycore.engine.settling import Settling
@@ -111,6 +111,19 @@ class Bench:
         try:
             effect = effect or program.send(None)
             while True:
+                effect = self.perform(program, effect)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+
+    def run_in_time(self, program: Program[T], wakes: Iterable[float] = ()) -> T:
+        """What the program returns, its waits as long as they are; the first end after so many seconds each."""
+        early = iter(wakes)
+        try:
+            effect = program.send(None)
+            while True:
+                if isinstance(effect, UntilChanged):
+                    self.pass_time(min(effect.timeout_s, next(early, effect.timeout_s)))
                 effect = self.perform(program, effect)
         except StopIteration as stop:
             result: T = stop.value

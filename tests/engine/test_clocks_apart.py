@@ -4,8 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from unittest import mock
 
-from paycore import Payment, Status
-from paycore.engine.effects import Program, UntilChanged
+from paycore import Status
 from tests.engine.by_hand import TIMEOUT_S, Bench, lose_requests
 
 AHEAD = timedelta(milliseconds=20)
@@ -20,26 +19,13 @@ def ahead(bench: Bench) -> Any:
     return mock.patch.object(bench.settling._attempts, "now", now)
 
 
-def run_in_time(bench: Bench, program: Program[Payment]) -> Payment:
-    """What the program returns, its waits as long as they are."""
-    try:
-        effect = program.send(None)
-        while True:
-            if isinstance(effect, UntilChanged):
-                bench.pass_time(effect.timeout_s)
-            effect = bench.perform(program, effect)
-    except StopIteration as stop:
-        payment: Payment = stop.value
-        return payment
-
-
 def test_query_that_waits_for_proof_asks_late_enough(bench: Bench) -> None:
     """A lost order is sent again by one query, although this process thinks too early that the time has come."""
     bench.answer = lose_requests
     bench.run(bench.create())
     bench.answer = bench.gateway.handle
     with ahead(bench):
-        payment = run_in_time(bench, bench.commands.query(bench.payment().id))
+        payment = bench.run_in_time(bench.commands.query(bench.payment().id))
     assert payment.status is Status.PENDING
     assert len(bench.gateway.orders) == 1
 
