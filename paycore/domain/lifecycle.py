@@ -58,10 +58,10 @@ def evolve(payment: Payment | None, change: Change, at: datetime) -> Payment:
 
     `payment` is None for `PaymentBegun` only. Pure: the ledger stores change and result together.
     """
-    if isinstance(change, PaymentBegun):
-        return _begun(change, at)
     if payment is None:
-        raise ValueError(f"a payment's history starts with payment_begun, not {type(change).__name__}")
+        if not isinstance(change, PaymentBegun):
+            raise ValueError(f"a payment's history starts with payment_begun, not {type(change).__name__}")
+        return _begun(change, at)
     changed = _derive(_apply(payment, change, at))
     if changed == payment:
         return payment

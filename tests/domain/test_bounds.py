@@ -1,6 +1,6 @@
 """A payment stays bounded, whatever is told of it and asked for it, and the money is never forgotten."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from msgspec.structs import replace
@@ -256,13 +256,13 @@ def test_withdrawals_are_bounded() -> None:
     """Nor is an order that nobody needs any more closed more often."""
     history = History().unknown().sees(Status.PENDING).closing(replaces=True).sees(Status.CLOSED)
     history.renumbered("N2").sees(Status.PENDING, "N2").sees(Status.PAID)
-    options = {
-        "product": product(),
-        "numbering": Numbering(operation_id="again", number="N2"),
-        "now": NOW + CLOSE_AGAIN_AFTER + timedelta(hours=1),
-        "deadline": DEADLINE,
-    }
-    (begun,) = withdraw(history.payment, **options)  # type: ignore[arg-type]
+    now = NOW + CLOSE_AGAIN_AFTER + timedelta(hours=1)
+
+    def withdrawn(now: datetime) -> list[Change]:
+        numbering = Numbering(operation_id="again", number="N2")
+        return withdraw(history.payment, product=product(), numbering=numbering, now=now, deadline=DEADLINE)
+
+    (begun,) = withdrawn(now)
     _attempts(history, begun, OperationState.REJECTED, BAD_KEY)
     with pytest.raises(TooMany, match="close"):
-        withdraw(history.payment, **options)  # type: ignore[arg-type]
+        withdrawn(now + CLOSE_AGAIN_AFTER)

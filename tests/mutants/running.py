@@ -26,7 +26,10 @@ TESTS = (
     "--ignore=tests/domain/test_errors.py",  # starts processes, and errors are not changed here
     *(
         f"tests/engine/test_{name}.py"
-        for name in "answers blame clock_ahead clocks_apart left_overs settling_by_hand stale_moves standing_still taking_turns".split()
+        for name in (
+            "answers blame clock_ahead clocks_apart left_overs settling_by_hand stale_moves standing_still"
+            " taking_turns"
+        ).split()
     ),
     *(
         f"plugins/qfpay_alipay/tests/test_{name}.py"
