@@ -32,7 +32,7 @@ from paycore.domain.payment import (
     Status,
 )
 from paycore.domain.provider import Created, Done, Product, Rejected, Unknown
-from paycore.domain.schedule import resend_pause_s
+from paycore.domain.schedule import interval_s, resend_pause_s
 from paycore.errors import InvalidMoney, NotSupported, ReferenceConflict, RefundTooLarge, WrongState
 
 Outcome = Done[Created] | Done[PaymentObservation] | Done[RefundObservation] | Rejected | Unknown
@@ -95,6 +95,16 @@ def may_send(operation: Operation, now: datetime) -> bool:
         return True
     rests_until = operation.sent_at + timedelta(seconds=resend_pause_s(operation.sends - 1))
     return is_quiet(operation, now) and now >= rests_until
+
+
+def has_rested(operation: Operation, now: datetime) -> bool:
+    """
+    Whether recovery may try once more what could not be sent: not each time somebody looks.
+
+    Its caller may at any time. The longer it has been tried in vain, the longer it rests, at most a minute.
+    """
+    tried_for_s = (operation.sent_at - operation.begun_at).total_seconds()
+    return now >= operation.sent_at + timedelta(seconds=interval_s(tried_for_s))
 
 
 def send_again(payment: Payment, operation_id: str, now: datetime, deadline: timedelta) -> list[Change]:
@@ -307,8 +317,10 @@ def is_still_to_close(payment: Payment, number: str, now: datetime) -> bool:
     did not know it yet; or long ago. Each further one waits longer.
     """
     tried, order = closing(payment, number), numbered(payment, number)
-    if tried is None or tried.state is OperationState.INTENT:
+    if tried is None:
         return True
+    if tried.state is OperationState.INTENT:
+        return has_rested(tried, now)
     if tried.state is not OperationState.REJECTED:
         return False
     if now < tried.sent_at + timedelta(seconds=resend_pause_s(_refused_closes(payment, number) - 1)):

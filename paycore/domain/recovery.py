@@ -14,7 +14,7 @@ from datetime import datetime
 
 import msgspec
 
-from paycore.domain.decisions import is_quiet, is_still_to_close, may_send
+from paycore.domain.decisions import has_rested, is_quiet, is_still_to_close, may_send
 from paycore.domain.lifecycle import has_earlier_number, is_needless
 from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, Status
 from paycore.domain.provider import Capabilities, CreateResend
@@ -60,7 +60,7 @@ def next_move(
         return _next_for_paid(payment, creation, capabilities, now)
     if payment.status is Status.PENDING and Status.CLOSED in creation.observed:
         return Renumber()
-    if creation.state is OperationState.INTENT and has_earlier_number(payment):
+    if creation.state is OperationState.INTENT and has_earlier_number(payment) and has_rested(creation, now):
         return _send_or_give_up(payment, creation, now, has_auth_code=has_auth_code)
     if is_quiet(creation, now):
         move = _next_for_creation(payment, creation, capabilities, now, has_auth_code=has_auth_code)

@@ -207,6 +207,21 @@ def test_what_failed_again_rests_before_it_is_sent_once_more(what: str, sends: i
     assert move(history, SAME, now=rested) == SendAgain(history.payment.operation(operation_id))
 
 
+def test_what_can_not_be_sent_is_tried_less_and_less_often() -> None:
+    """A provider that is down for hours, a plugin that fails before it asks: not two events every two seconds."""
+    history = (
+        History().unknown().sees(Status.CLOSED).renumbered("N2").ended(OperationState.INTENT, "create-N2")
+    )
+    begun_at, tries = history.payment.creation.begun_at, 0
+    now = begun_at
+    while now < begun_at + timedelta(hours=1):
+        if move(history, now=now) == SendAgain(history.payment.creation):
+            tries += 1
+            history.sent_again("create-N2", now).ended(OperationState.INTENT, "create-N2")
+        now += timedelta(seconds=1)
+    assert 60 <= tries <= 70
+
+
 def test_close_refused_again_and_again_rests_longer() -> None:
     """Each refusal is a close of its own: they are counted together."""
     bad_key = Failure(code="1108", message="bad signature", who_acts="operator")
