@@ -40,15 +40,12 @@ def counted(operation: Operation, outcome: Any) -> Any:
 
 def counted_found(refs: Iterable[OrderRef], found: Found) -> Found:
     """What of the answer to a query counts: of numbers that were asked about, and without promises it contradicts."""
-    asked = {ref.number: ref.kind == "refund" for ref in refs}
-    seen = found.observations
-    own = (
-        one for one in seen if one.number in asked and _is_about(one, one.number, is_refund=asked[one.number])
-    )
+    asked = {ref.number for ref in refs}
+    own = (seen for seen in found.observations if seen.number in asked)
     return Found(
         observations=tuple(own),
-        absent=found.absent & asked.keys(),
-        undecided=found.undecided & asked.keys(),
+        absent=found.absent & asked,
+        undecided=found.undecided & asked,
     ).agreed()
 
 
