@@ -160,3 +160,22 @@ def test_unknown_number_takes_no_charge(ledger: SqlLedger) -> None:
     with pytest.raises(NotFound):
         ledger.get("NOBODY").result()
     assert says_paid(pending_payment(ledger, "order-1"))(ledger).status is Status.PAID
+
+
+def test_migration_gives_an_id_counted_twice_to_the_first_and_leaves_what_can_not_be_read(
+    database: Database,
+) -> None:
+    """A ledger from before the rule may hold doubles, and rows that somebody damaged: it opens all the same."""
+    ledger = database.open()
+    first, second, broken = (pending_payment(ledger, f"order-{n}") for n in range(3))
+    for payment, charge in ((first, "A"), (second, "B"), (broken, "C")):
+        says_paid(payment, charge)(ledger)
+    ledger.close()
+    database.run(
+        f"""UPDATE payments SET body = replace(body, '"B"', '"A"') WHERE id = '{second.id}'""",
+        f"UPDATE payments SET body = 'nonsense' WHERE id = '{broken.id}'",
+        "DROP TABLE charges",
+        "DELETE FROM meta WHERE schema = 5",
+    )
+    rows = database.open().read(lambda tx: tx.all("SELECT provider_id, payment_id FROM charges")).result()
+    assert rows == [("A", first.id)]
