@@ -11,6 +11,7 @@ PaycoreError
 │   │   └── InvalidMoney       an amount that is not exact money
 │   ├── NotSupported           a capability the account's provider does not declare
 │   ├── NotFound               no such payment
+│   ├── ReferenceAmbiguous     the reference names several payments
 │   ├── ReferenceConflict      same reference, different content
 │   ├── RefundTooLarge         more than what is left of the payment
 │   ├── TooMany                more than one payment may have
@@ -39,6 +40,7 @@ questions: what happened (its docstring), who acts (`who_acts`) and whether mone
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 Actor = Literal["caller", "operator", "author", "provider"]
@@ -137,8 +139,22 @@ class NotFound(RequestError):
     """No payment with this id or reference is in the ledger."""
 
 
+class ReferenceAmbiguous(RequestError):
+    """The reference names a payment on each of `accounts`. Nothing was sent."""
+
+    def __init__(self, reference: str, accounts: Sequence[str]) -> None:
+        named = ", ".join(accounts)
+        super().__init__(f"reference {reference!r} names a payment on each of {named}; name the account")
+        self.reference = reference
+        self.accounts = tuple(accounts)
+
+
 class ReferenceConflict(RequestError):
-    """Same reference, different content; `field` names the first difference. Nothing was sent."""
+    """
+    Same reference, different content; `field` names the first difference. Nothing was sent.
+
+    `account` is such a field where the caller named one, and the payment is another account's.
+    """
 
     def __init__(self, reference: str, field: str, *, payment_id: str | None = None) -> None:
         super().__init__(

@@ -36,6 +36,7 @@ WHAT_TO_DO: Mapping[str, str] = {
     "InvalidField": "Mend the field the error names.",
     "NotSupported": "Ask for something the account offers; the message lists what there is.",
     "NotFound": "Check the id, the reference and the account.",
+    "ReferenceAmbiguous": "Name the account, or the namespace.",
     "ReferenceConflict": "Use a new reference for new content; `field` names the first difference.",
     "RefundTooLarge": "Refund at most what is left; the message says how much that is.",
     "TooMany": "Refund all that is left in one, or go on in the provider's own portal.",

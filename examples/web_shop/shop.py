@@ -53,7 +53,6 @@ CHANNELS = {
     "qr": "Scan a QR code",
     "wap": "Alipay on this phone",
 }
-OPEN = (paycore.Status.CREATED, paycore.Status.PENDING, paycore.Status.UNKNOWN)
 WORDS = {
     paycore.Status.CREATED: "Your order is not placed yet. You have not been charged.",
     paycore.Status.UNKNOWN: "We are asking the payment company whether your order arrived.",
@@ -82,8 +81,8 @@ def make_app(config: str | Path | None = None) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with paycore.AsyncClient(config) as pay:
             app.state.pay, app.state.waits = pay, set()
-            for status in OPEN:
-                for payment in await pay.list(status=status, limit=1000):
+            async for payment in pay.open():
+                if not payment.status.is_final:  # else it is paid, and something of it is going back
                     look_after(app, payment)
             yield
             for wait in app.state.waits:

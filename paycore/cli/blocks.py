@@ -29,6 +29,7 @@ def payment_block(payment: Payment, style: Style) -> list[str]:
     rows = [
         ("payment", style(payment.id, "bold")),
         ("reference", clean(payment.reference)),
+        *([("namespace", payment.namespace)] if payment.namespace else []),
         ("amount", _amount(payment)),
         ("status", _status(payment, style)),
         *_warnings(payment, style),

@@ -39,6 +39,7 @@ def payment_document(payment: Payment) -> Document:
         "id": payment.id,
         "account": payment.account,
         "provider": payment.provider,
+        "namespace": payment.namespace,
         "reference": payment.reference,
         "method": payment.method,
         "channel": payment.channel,

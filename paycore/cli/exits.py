@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from enum import IntEnum
 
 from paycore import errors
+from paycore.domain.lifecycle import is_refunding
 from paycore.domain.payment import Payment, RefundStatus, Status
 from paycore.domain.schedule import is_left_to_caller
 
@@ -31,7 +32,7 @@ MEANINGS: Mapping[Exit, str] = {
     Exit.BUG: "internal error: a bug, with its traceback",
     Exit.USAGE: "usage: what was asked can't be done as asked; nothing was sent",
     Exit.FAILED: "failed, declined or closed",
-    Exit.PENDING: "still pending at the timeout; nothing is lost, await it again",
+    Exit.PENDING: "still pending, the payment or a refund of it; nothing is lost, await it again",
     Exit.UNKNOWN: "unknown outcome: money may have moved; `paycore query` settles it",
     Exit.CONFIG: "configuration, credentials, plugin or ledger can't be used",
     Exit.NOT_SENT: "nothing sent: provider unreachable, or never sent; the command that sends may be run again",
@@ -53,19 +54,28 @@ _REFUNDED: Mapping[RefundStatus, Exit] = {
     # Recorded, and another process is sending it right now: nobody here knows how that goes.
     RefundStatus.CREATED: Exit.UNKNOWN,
     RefundStatus.UNKNOWN: Exit.UNKNOWN,
-    RefundStatus.PENDING: Exit.DONE,
+    RefundStatus.PENDING: Exit.PENDING,
     RefundStatus.SUCCEEDED: Exit.DONE,
     RefundStatus.FAILED: Exit.FAILED,
 }
 
 
+_ANSWERED = (RefundStatus.PENDING, RefundStatus.SUCCEEDED, RefundStatus.FAILED)
+
+
 def after_waiting(payment: Payment) -> Exit:
-    """`await` exits by the state reached."""
+    """`await` exits by the state reached; a refund that is under way has not reached its own."""
     return Exit.NOT_SENT if is_left_to_caller(payment) else _by_state(payment)
 
 
 def _by_state(payment: Payment) -> Exit:
-    return Exit.REVIEW if payment.review else _WAITED[payment.status]
+    if payment.review:
+        return Exit.REVIEW
+    code = _WAITED[payment.status]
+    if code is not Exit.DONE or not is_refunding(payment):
+        return code
+    are_answered = all(refund.status in _ANSWERED for refund in payment.refunds)
+    return Exit.PENDING if are_answered else Exit.UNKNOWN
 
 
 def after_asking(payment: Payment) -> Exit:

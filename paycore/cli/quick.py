@@ -30,8 +30,8 @@ COMMANDS = {
     "list": _Quick(
         records.list_payments,
         has_id=False,
-        values=frozenset({"status", "created_before", "limit"}),
-        flags=frozenset({"review", "uncertain"}),
+        values=frozenset({"status", "created_before", "after", "limit"}),
+        flags=frozenset({"review", "uncertain", "open"}),
     ),
 }
 

@@ -43,7 +43,9 @@ def list_payments(
     status: str | None = None,
     review: bool = False,
     uncertain: bool = False,
+    open: bool = False,
     created_before: str | None = None,
+    after: str | None = None,
     limit: str = str(LIMIT),
 ) -> int:
     """Payments, newest first."""
@@ -54,7 +56,9 @@ def list_payments(
         status=None if status is None else _status(status),
         review=review or None,
         uncertain=uncertain or None,
+        open=open or None,
         created_before=None if created_before is None else _moment(created_before),
+        after=after,
         limit=_limit(limit),
     )
     return _list(options, which)
@@ -81,7 +85,7 @@ def _list(options: GlobalOptions, which: Filter) -> int:
             " or in the ledger"
         )
     if len(payments) == which.limit:
-        output.say(f"there may be more: these are the newest {which.limit}; see --limit and --created-before")
+        output.say(f"there may be more: the same command with --after {payments[-1].id} goes on")
     return Exit.DONE
 
 

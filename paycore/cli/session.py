@@ -77,6 +77,24 @@ def find_recorded(options: GlobalOptions, payment_id: str | None, reference: str
         return payment
 
 
+def find_created(options: GlobalOptions, reference: str) -> Payment:
+    """The payment that `create` made or came back with; `NotFound` where nothing is recorded of it."""
+    from paycore.domain.decisions import named
+    from paycore.engine.config import load_config
+    from paycore.errors import LedgerMissing, NotFound
+
+    config = load_config(options.config)
+    account = config.account(options.account)
+    try:
+        with records_of(config) as ledger:
+            known = named(ledger.find(None, reference).result(), account.name, account.namespace)
+    except LedgerMissing as missing:
+        raise NotFound(f"there is no such payment: {missing.message}") from missing
+    if known is None:
+        raise NotFound(f"no payment has the reference {reference!r}")
+    return known
+
+
 def identify(pay: Client, options: GlobalOptions, payment_id: str | None, reference: str | None) -> Payment:
     """The same where a client has the ledger open."""
     if payment_id is not None:
@@ -92,15 +110,12 @@ def check_identity(payment_id: str | None, reference: str | None) -> None:
 
 def only(found: Mapping[str, T], reference: str) -> T:
     """The one thing that was found by this reference; `found` by account."""
-    from paycore.errors import NotFound
+    from paycore.errors import NotFound, ReferenceAmbiguous
 
     if not found:
         raise NotFound(f"no payment has the reference {reference!r}")
     if len(found) > 1:
-        accounts = ", ".join(sorted(found))
-        raise NotFound(
-            f"reference {reference!r} names a payment on each of {accounts}; name the account with --account"
-        )
+        raise ReferenceAmbiguous(reference, sorted(found))
     return next(iter(found.values()))
 
 

@@ -11,6 +11,7 @@ import msgspec
 from paycore.domain.events import (
     Change,
     Event,
+    NamespaceGiven,
     Observed,
     OperationBegun,
     OperationEnded,
@@ -86,11 +87,22 @@ def _what(event: Event, before: Payment | None, payment: Payment | None) -> str:
             return _sent(_operation(before, change.operation_id))
         case OperationEnded():
             return _ended(change, event.source, _operation(before, change.operation_id), payment)
+        case Observed() | ProvenAbsent() | NamespaceGiven():
+            return _learned(change, before)
+        case _:
+            assert_never(change)
+
+
+def _learned(change: Observed | ProvenAbsent | NamespaceGiven, before: Payment | None) -> str:
+    match change:
         case Observed():
             beyond = ", more than is kept of one payment" if change.is_beyond else ""
             return f"the provider says {_says(change.observation, before)}{beyond}"
         case ProvenAbsent():
             return f"the provider does not know number {change.number}: it never arrived there"
+        case NamespaceGiven():
+            namespace = change.namespace
+            return f"put into the namespace {namespace}: another account's payment had the reference before"
         case _:
             assert_never(change)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from paycore.cli.output import Output
 from paycore.cli.progress import FRAME_S, spinner
 from paycore.cli.text import duration
-from paycore.domain.schedule import is_left_to_caller
+from paycore.domain.schedule import is_awaited
 
 if TYPE_CHECKING:
     from paycore.domain.payment import Payment
@@ -21,7 +21,7 @@ PLAIN_LINE_EVERY_S = 30.0
 
 def wait(pay: Client, payment: Payment, timeout_s: float, output: Output) -> Payment:
     """`pay.wait`, watched. Ctrl-C leaves the payment alone."""
-    if payment.status.is_final or payment.review or is_left_to_caller(payment):
+    if not is_awaited(payment):
         return payment
     with _Watcher(pay, payment, timeout_s, output):
         return pay.wait(payment.id, timeout_s=timeout_s)

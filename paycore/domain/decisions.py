@@ -7,7 +7,7 @@ So two commands at once can't both be right: the second one decides on what the 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -51,6 +51,21 @@ def first_difference(known: Order, given: Order) -> str | None:
         if getattr(known, field) != getattr(given, field):
             return "auth_code" if field == "auth_code_hash" else field
     return None
+
+
+def named(found: Iterable[Payment], account: str, namespace: str) -> Payment | None:
+    """
+    Which of the payments with a reference it names for this account; None when that may still make one.
+
+    Its own, in whatever namespace its configuration puts it by now; else the one of its namespace.
+    """
+    known: Payment | None = None
+    for payment in found:
+        if payment.account == account:
+            return payment
+        if payment.namespace == namespace:
+            known = payment
+    return known
 
 
 def new_operation(

@@ -39,7 +39,11 @@ class Source(StrEnum):
 
 
 class PaymentBegun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="payment_begun"):
-    """The caller's intent and the first create operation, committed before anything is sent."""
+    """
+    The caller's intent and the first create operation, committed before anything is sent.
+
+    `namespace` is that of its account: (namespace, reference) names one payment.
+    """
 
     payment_id: str
     account: str
@@ -47,6 +51,7 @@ class PaymentBegun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     order: Order
     operation: Operation
     expires_at: datetime | None = None
+    namespace: str = ""
 
 
 class OperationBegun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="operation_begun"):
@@ -113,7 +118,15 @@ class ProvenAbsent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     number: str
 
 
-Change = PaymentBegun | OperationBegun | OperationSent | OperationEnded | Observed | ProvenAbsent
+class NamespaceGiven(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="namespace_given"):
+    """Another payment had the reference before, from when each account had references of its own."""
+
+    namespace: str
+
+
+Change = (
+    PaymentBegun | OperationBegun | OperationSent | OperationEnded | Observed | ProvenAbsent | NamespaceGiven
+)
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ from msgspec.structs import replace
 from paycore.domain.codec import encode
 from paycore.domain.events import (
     Change,
+    NamespaceGiven,
     Observed,
     OperationBegun,
     OperationEnded,
@@ -73,6 +74,7 @@ def _begun(change: PaymentBegun, at: datetime) -> Payment:
         id=change.payment_id,
         account=change.account,
         provider=change.provider,
+        namespace=change.namespace,
         order=change.order,
         status=Status.CREATED,
         version=1,
@@ -95,6 +97,8 @@ def _apply(payment: Payment, change: Change, at: datetime) -> Payment:
             return observe(payment, change)
         case ProvenAbsent():
             return _proven_absent(payment, change.number, at)
+        case NamespaceGiven():
+            return replace(payment, namespace=change.namespace)
         case PaymentBegun():
             raise ValueError("a payment begins once")
         case _:
@@ -362,6 +366,25 @@ def is_needless(payment: Payment) -> bool:
     observed = payment.creation.observed
     is_open = Status.PENDING in observed and not any(status.is_final for status in observed)
     return is_open and bool(payment.charges)
+
+
+def is_refunding(payment: Payment) -> bool:
+    """Whether the provider's last word on one of its refunds is still to come."""
+    return any(refund.is_open for refund in payment.refunds) or any(
+        op.is_uncertain and op.kind is OperationKind.REFUND for op in payment.operations
+    )
+
+
+def is_open(payment: Payment) -> bool:
+    """
+    Whether anything of it is not final: its status, a refund, a close without an answer, a needless order.
+
+    A refund that could not be sent, or was refused for the account's sake, waits for its caller to call again.
+    """
+    has_unfinished_refund = any(
+        refund.status not in (RefundStatus.SUCCEEDED, RefundStatus.FAILED) for refund in payment.refunds
+    )
+    return not payment.status.is_final or payment.uncertain or has_unfinished_refund or is_needless(payment)
 
 
 def _refund(refund: Refund, operation: Operation) -> Refund:

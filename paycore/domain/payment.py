@@ -260,7 +260,7 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class Refund(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
-    Money asked back, keyed by the caller's own `reference` within the payment's account.
+    Money asked back, keyed by the caller's own `reference` within the payment's namespace.
 
     `status` follows from its operation and what the provider said; `failure` when it was refused. `charge_id` is
     the provider's id of the charge it goes back from, fixed when it is begun; None in older histories, which
@@ -309,14 +309,17 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
     What the caller wants paid once, and everything known of it. A value: read it, compare it, keep it.
 
-    `version` grows by one with every change. `charges` are the provider-side orders that took money.
-    `mismatches` are contradictions found in single observations; `review_reasons` all that stand.
+    `namespace` and `reference` together name it in the whole ledger; the namespace is the one its account had
+    when it was made, mostly none. `version` grows by one with every change. `charges` are the provider-side
+    orders that took money. `mismatches` are contradictions found in single observations; `review_reasons`
+    all that stand.
     `evidence` holds a digest of every distinct observation, so that one brought twice changes nothing.
     """
 
     id: str
     account: str
     provider: str
+    namespace: str = ""
     order: Order
     status: Status
     version: int

@@ -10,7 +10,7 @@ from __future__ import annotations
 import zlib
 from datetime import datetime, timedelta
 
-from paycore.domain.lifecycle import has_earlier_number, is_needless
+from paycore.domain.lifecycle import has_earlier_number, is_needless, is_refunding
 from paycore.domain.payment import OperationState, Payment, Status
 
 INTERVAL_MIN_S = 2.0
@@ -43,7 +43,8 @@ def due_at(payment: Payment, now: datetime) -> datetime | None:
     """
     When to look at `payment` next, None when there is nothing to look for.
 
-    Under way: once no answer can come any more. Uncertain or pending, or made anew and not sent yet: by age.
+    Under way: once no answer can come any more. Uncertain or pending, refunds too, or made anew and not sent
+    yet: by age.
     Expiring: at its expiry at the latest. Paid by one order while another is open: by age, for it may be
     paid twice. Settled, and an order of it was closed: a few late checks, also when a later order was paid.
     Otherwise settled: not any more.
@@ -53,7 +54,7 @@ def due_at(payment: Payment, now: datetime) -> datetime | None:
     ]
     if under_way:
         return min(under_way)
-    if _is_open(payment):
+    if _is_to_ask_about(payment):
         return _by_age(payment, now)
     if _has_closed_order(payment):
         checks = (payment.updated_at + after for after in LATE_CHECKS)
@@ -61,10 +62,9 @@ def due_at(payment: Payment, now: datetime) -> datetime | None:
     return None
 
 
-def _is_open(payment: Payment) -> bool:
+def _is_to_ask_about(payment: Payment) -> bool:
     waits = payment.status in (Status.PENDING, Status.UNKNOWN) or _is_unsent_successor(payment)
-    waits = waits or payment.uncertain or is_needless(payment)
-    return waits or any(refund.is_open for refund in payment.refunds)
+    return waits or payment.uncertain or is_needless(payment) or is_refunding(payment)
 
 
 def _is_unsent_successor(payment: Payment) -> bool:
@@ -77,6 +77,12 @@ def is_left_to_caller(payment: Payment) -> bool:
     """Whether it certainly is not at the provider, and nobody but its caller sends it: nothing comes of waiting."""
     is_unsent = payment.status is Status.CREATED and not payment.uncertain
     return is_unsent and not _is_unsent_successor(payment)
+
+
+def is_awaited(payment: Payment) -> bool:
+    """Whether waiting may tell more: it or a refund of it is under way, and nobody has to look at it."""
+    is_under_way = not payment.status.is_final or is_refunding(payment)
+    return is_under_way and not payment.review and not is_left_to_caller(payment)
 
 
 def _has_closed_order(payment: Payment) -> bool:

@@ -28,6 +28,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: Capabilities
     base_url: str
     timeout_s: float
+    namespace: str = ""
     is_live: bool = False
     secrets: tuple[Secret, ...] = ()
 
@@ -85,6 +86,7 @@ class Accounts:
             capabilities=capabilities,
             base_url=resolve_base_url(account, kind.info, self.config.path),
             timeout_s=account.timeout_s,
+            namespace=account.namespace,
             is_live=unmade.is_live,
             secrets=unmade.secrets,
         )

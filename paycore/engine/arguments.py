@@ -6,18 +6,32 @@ Anything of a wrong type or out of its bounds is an `InvalidField` that names th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
-from paycore.domain.payment import Status
+from msgspec.structs import replace
+
+from paycore.domain.payment import Payment, Status
 from paycore.domain.wire import Notification
 from paycore.engine.requests import check_name, check_text
 from paycore.errors import InvalidField
 from paycore.ledger.api import Filter
 
 LIST_MAX = 1000
+OPEN_PAGE = 200
+"""Open payments held at once by who iterates over them."""
+
 WAIT_MAX_S = 366 * 24 * 3600
 """Longer than any payment is open, and within what threads and event loops can wait."""
+
+
+class Name(NamedTuple):
+    """What a payment is found by."""
+
+    account: str | None
+    reference: str
+    namespace: str | None
 
 
 def checked_id(payment_id: object) -> str:
@@ -36,12 +50,13 @@ def checked_wait(timeout_s: object) -> float:
     raise InvalidField("timeout_s", f"must be a number of seconds from 0 to {WAIT_MAX_S}")
 
 
-def checked_name(account: str | None, reference: str) -> tuple[str | None, str]:
-    """What a payment is found by: its account, None for any, and its reference."""
-    if account is not None:
-        check_text("account", account)
+def checked_name(account: str | None, reference: str, namespace: str | None) -> Name:
+    """What a payment is found by: its account and its namespace, None for any, and its reference."""
+    for field, value in (("account", account), ("namespace", namespace)):
+        if value is not None:
+            check_text(field, value)
     check_text("reference", reference)
-    return account, reference
+    return Name(account, reference, namespace)
 
 
 def checked_account(account: str) -> str:
@@ -71,13 +86,15 @@ def checked_filter(
     status: Status | str | None,
     review: bool | None,
     uncertain: bool | None,
+    open: bool | None,
     created_before: datetime | None,
+    after: str | Payment | None,
     limit: int,
 ) -> Filter:
     """Which payments to list; None means any."""
     if account is not None:
         check_text("account", account)
-    for field, flag in (("review", review), ("uncertain", uncertain)):
+    for field, flag in (("review", review), ("uncertain", uncertain), ("open", open)):
         if flag is not None and not isinstance(flag, bool):
             raise InvalidField(field, f"must be True, False or None, not {type(flag).__name__}")
     if created_before is not None:
@@ -89,9 +106,32 @@ def checked_filter(
         status=None if status is None else _status(status),
         review=review,
         uncertain=uncertain,
+        open=open,
         created_before=created_before,
+        after=None if after is None else _place(after),
         limit=limit,
     )
+
+
+def open_pages(account: str | None) -> Filter:
+    """The first page of all payments of which anything is not final."""
+    if account is not None:
+        check_text("account", account)
+    return Filter(account=account, open=True, limit=OPEN_PAGE)
+
+
+def next_page(which: Filter, page: Sequence[Payment]) -> Filter | None:
+    """The page after this one; None when it was the last."""
+    return None if len(page) < which.limit else replace(which, after=page[-1].id)
+
+
+def _place(after: str | Payment) -> str:
+    """The id of the payment after which a list goes on."""
+    payment_id = after.id if isinstance(after, Payment) else after
+    if not isinstance(payment_id, str):
+        raise InvalidField("after", f"must be a payment or its id, not {type(payment_id).__name__}")
+    check_text("after", payment_id)
+    return payment_id
 
 
 def _status(status: Status | str) -> Status:

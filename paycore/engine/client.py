@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import datetime
@@ -25,6 +25,8 @@ from paycore.engine.arguments import (
     checked_name,
     checked_notification,
     checked_wait,
+    next_page,
+    open_pages,
 )
 from paycore.engine.attempts import Attempts
 from paycore.engine.bridge import Bridge
@@ -37,9 +39,9 @@ from paycore.engine.runner import AsyncRunner, Runner
 from paycore.engine.settling import Settling
 from paycore.engine.waiter import AsyncWaiter, Waiter
 from paycore.engine.worker import Worker
-from paycore.errors import NotFound, PaycoreError
+from paycore.errors import NotFound, PaycoreError, ReferenceAmbiguous
 from paycore.ledger import open_ledger
-from paycore.ledger.api import Ledger
+from paycore.ledger.api import Filter, Ledger
 from paycore.ledger.base import SqlLedger
 
 T = TypeVar("T")
@@ -87,13 +89,13 @@ def _read(reading: Future[T]) -> T:
         return reading.result()
 
 
-def _only(found: tuple[Payment, ...], reference: str) -> Payment:
-    if not found:
+def _only(found: tuple[Payment, ...], reference: str, namespace: str | None) -> Payment:
+    left = [payment for payment in found if namespace in (None, payment.namespace)]
+    if not left:
         raise NotFound(f"no payment has the reference {reference!r}")
-    if len(found) > 1:
-        accounts = ", ".join(sorted(payment.account for payment in found))
-        raise NotFound(f"reference {reference!r} names a payment on each of {accounts}; name the account")
-    return found[0]
+    if len(left) > 1:
+        raise ReferenceAmbiguous(reference, sorted(payment.account for payment in left))
+    return left[0]
 
 
 class Client:
@@ -129,12 +131,13 @@ class Client:
         extra: Mapping[str, str] | None = None,
     ) -> Payment:
         """
-        Make a payment, or get the one this `reference` already names on this account.
+        Make a payment, or get the one this `reference` already names, whichever account made it.
 
         - `reference`: your key, 1 to 128 printable characters without a space at its ends; the same reference is
-          the same payment, for ever.
+          the same payment, for ever, in the whole ledger, or in the account's `namespace` where the
+          configuration gives it one.
         - `amount`: exact money, above 0. `method`, `channel`: what the payer pays with, and where.
-        - `account`: a name from the configuration; None takes the default one.
+        - `account`: a name from the configuration; None takes the default one, or that of the payment there is.
         - `subject`: what is bought. `return_url`: where the payer's browser goes afterwards; it proves
           nothing. `notify_url`: where the provider sends notifications.
         - `expires_in_s`: how long the payer has, in seconds. `payer_id`: the wallet's id of the payer.
@@ -169,6 +172,7 @@ class Client:
         The payment once it is paid, failed, closed or needs review; else as it is after `timeout_s` seconds.
 
         At once when it was never sent, for waiting changes nothing: `create` with the same reference sends it.
+        A refund that is under way is waited for too, and asked about meanwhile: until it succeeded or failed.
         0 seconds take it as it is; at most 366 days.
         Nothing is lost when the caller goes away: call again, from any process.
         """
@@ -232,9 +236,14 @@ class Client:
         """The payment as it is recorded; `NotFound` when there is none."""
         return _read(self._core.ledger.get(checked_id(payment_id)))
 
-    def find(self, reference: str, *, account: str | None = None) -> Payment:
-        """The payment with this reference, on `account` or on whichever has it; `NotFound` otherwise."""
-        return _only(_read(self._core.ledger.find(*checked_name(account, reference))), reference)
+    def find(self, reference: str, *, account: str | None = None, namespace: str | None = None) -> Payment:
+        """
+        The payment with this reference; of `account`, and in `namespace`, where they are given.
+
+        Raises `NotFound` when there is none, `ReferenceAmbiguous` when there are several.
+        """
+        name = checked_name(account, reference, namespace)
+        return _only(_read(self._core.ledger.find(name.account, name.reference)), reference, namespace)
 
     def list(
         self,
@@ -243,23 +252,46 @@ class Client:
         status: Status | str | None = None,
         review: bool | None = None,
         uncertain: bool | None = None,
+        open: bool | None = None,
         created_before: datetime | None = None,
+        after: str | Payment | None = None,
         limit: int = 50,
     ) -> tuple[Payment, ...]:
         """
         Payments, newest first; None means any.
 
-        `status` may be its word, "paid". `created_before` is a moment with a time zone. `limit` 1 to 1000.
+        `status` may be its word, "paid". `open`: whether anything of it is not final; see `Client.open`.
+        `created_before` is a moment with a time zone. `limit` 1 to 1000. The next page is the one `after` the last
+        payment of this one, or its id: payments made at once have the same time, and a page of times leaves some out.
         """
         which = checked_filter(
             account=account,
             status=status,
             review=review,
             uncertain=uncertain,
+            open=open,
             created_before=created_before,
+            after=after,
             limit=limit,
         )
         return _read(self._core.ledger.list(which))
+
+    def open(self, *, account: str | None = None) -> Iterator[Payment]:
+        """
+        Every payment of which anything is not final, newest first, however many there are.
+
+        That is created, unknown or pending; or with a refund, a close or an order that is not needed any more
+        still to be settled. Each comes once, as it is when its page is read; those that are open all the while
+        all come, whatever changes meanwhile. `wait` looks after one. Holds a page of them at a time.
+        """
+        return self._open(open_pages(account))
+
+    def _open(self, which: Filter) -> Iterator[Payment]:
+        more: Filter | None = which
+        while more is not None:
+            page = _read(self._core.ledger.list(more))
+            yield from page
+            more = next_page(more, page)
 
     def events(self, payment_id: str) -> tuple[Event, ...]:
         """The payment's history, oldest first."""
@@ -381,10 +413,13 @@ class AsyncClient:
         which = checked_id(payment_id)
         return await self._read(lambda ledger: ledger.get(which))
 
-    async def find(self, reference: str, *, account: str | None = None) -> Payment:
+    async def find(
+        self, reference: str, *, account: str | None = None, namespace: str | None = None
+    ) -> Payment:
         """See `Client.find`."""
-        which = checked_name(account, reference)
-        return _only(await self._read(lambda ledger: ledger.find(*which)), reference)
+        name = checked_name(account, reference, namespace)
+        found = await self._read(lambda ledger: ledger.find(name.account, name.reference))
+        return _only(found, reference, namespace)
 
     async def list(
         self,
@@ -393,7 +428,9 @@ class AsyncClient:
         status: Status | str | None = None,
         review: bool | None = None,
         uncertain: bool | None = None,
+        open: bool | None = None,
         created_before: datetime | None = None,
+        after: str | Payment | None = None,
         limit: int = 50,
     ) -> tuple[Payment, ...]:
         """See `Client.list`."""
@@ -402,15 +439,32 @@ class AsyncClient:
             status=status,
             review=review,
             uncertain=uncertain,
+            open=open,
             created_before=created_before,
+            after=after,
             limit=limit,
         )
-        return await self._read(lambda ledger: ledger.list(which))
+        return await self._page(which)
+
+    def open(self, *, account: str | None = None) -> AsyncIterator[Payment]:
+        """See `Client.open`; for `async for`."""
+        return self._open(open_pages(account))
+
+    async def _open(self, which: Filter) -> AsyncIterator[Payment]:
+        more: Filter | None = which
+        while more is not None:
+            page = await self._page(more)
+            for payment in page:
+                yield payment
+            more = next_page(more, page)
 
     async def events(self, payment_id: str) -> tuple[Event, ...]:
         """See `Client.events`."""
         which = checked_id(payment_id)
         return await self._read(lambda ledger: ledger.events(which))
+
+    async def _page(self, which: Filter) -> tuple[Payment, ...]:
+        return await self._read(lambda ledger: ledger.list(which))
 
     async def _read(self, verb: Callable[[Ledger], Future[T]]) -> T:
         self._bridge.check_loop()

@@ -7,16 +7,15 @@ left unfinished.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from paycore.domain import decisions
 from paycore.domain.events import Change, PaymentBegun, Source
 from paycore.domain.lifecycle import refund_operation
 from paycore.domain.money import Money
-from paycore.domain.payment import OperationKind, OperationState, Order, Payment, Status
-from paycore.domain.provider import Secret
-from paycore.domain.schedule import is_left_to_caller
+from paycore.domain.payment import OperationKind, OperationState, Payment, Status
+from paycore.domain.schedule import is_awaited
 from paycore.domain.wire import Notification
 from paycore.engine.accounts import Account, Accounts
 from paycore.engine.attempts import Attempts, Timed
@@ -36,7 +35,7 @@ from paycore.engine.requests import (
 from paycore.engine.settling import Settling, product_of
 from paycore.engine.telling import Given, told
 from paycore.engine.transport import Deadline
-from paycore.errors import ReferenceConflict, RequestError
+from paycore.errors import ConfigError, ReferenceConflict, RequestError
 
 
 class Commands:
@@ -51,7 +50,19 @@ class Commands:
     @told("create", lambda request: Given(account=request.account, reference=request.reference))
     def create(self, request: CreateRequest) -> Program[Payment]:
         """Make the payment, or come back with the one this reference already names."""
-        account = self._accounts.get(request.account)
+        try:
+            account = self._accounts.get(request.account)
+            begun = self._beginning(request, account)
+        except (RequestError, ConfigError) as refusal:
+            return (yield from self._known_all_the_same(request, refusal))
+        timed = Timed(begun, account.timeout_s)
+        committed = yield from self._attempts.commit(InLedger(lambda ledger: ledger.begin(timed)))
+        if committed.changed:
+            return (yield from self._attempts.send(account, committed, timed.deadline, request.auth_code))
+        return (yield from self._join(committed.payment, request))
+
+    def _beginning(self, request: CreateRequest, account: Account) -> Callable[[datetime], PaymentBegun]:
+        """The payment as it would begin, once the account can make it."""
         product = check_request(request, account)
         order = content_of(request, account.name)
         numbering, payment_id = self._attempts.numbering(), self._attempts.payment_id()
@@ -69,6 +80,7 @@ class Commands:
                 payment_id=payment_id,
                 account=account.name,
                 provider=account.provider_name,
+                namespace=account.namespace,
                 order=order,
                 operation=decisions.new_operation(
                     OperationKind.CREATE, numbering, now, account.deadline, needs_action=product.needs_action
@@ -76,17 +88,13 @@ class Commands:
                 expires_at=decisions.ends_at(now, request.expires_in_s),
             )
 
-        timed = Timed(begun, account.timeout_s)
-        committed = yield from self._attempts.commit(InLedger(lambda ledger: ledger.begin(timed)))
-        if committed.changed:
-            return (yield from self._attempts.send(account, committed, timed.deadline, request.auth_code))
-        return (yield from self._join(account, committed.payment, order, request.auth_code))
+        return begun
 
     @told("query", lambda payment_id: Given(payment_id=payment_id))
     def query(self, payment_id: str) -> Program[Payment]:
         """Ask the provider about the payment, and settle what is not known of it."""
         payment = yield InLedger(lambda ledger: ledger.get(payment_id))
-        account = self._accounts.get(payment.account)
+        account = self._account_of(payment)
         return (yield from self._settling.settle_in_time(account, payment))
 
     @told("refund", lambda payment_id, *, reference, **_: Given(payment_id=payment_id, refund=reference))
@@ -100,7 +108,7 @@ class Commands:
         if reason is not None:
             check_reason(reason)
         payment = yield InLedger(lambda ledger: ledger.get(payment_id))
-        account = self._accounts.get(payment.account)
+        account = self._account_of(payment)
         product, numbering = product_of(account, payment), self._attempts.numbering()
 
         def decide(payment: Payment, now: datetime) -> Sequence[Change]:
@@ -130,7 +138,7 @@ class Commands:
     def close(self, payment_id: str) -> Program[Payment]:
         """Cancel the unpaid order; only the provider's answer closes the payment."""
         payment = yield InLedger(lambda ledger: ledger.get(payment_id))
-        account = self._accounts.get(payment.account)
+        account = self._account_of(payment)
         payment = yield from self._settling.close_order(account, payment, Source.CALLER)
         if payment.status.is_final:
             return payment
@@ -140,13 +148,13 @@ class Commands:
     @told("wait", lambda payment_id, _: Given(payment_id=payment_id))
     def wait(self, payment_id: str, timeout_s: float) -> Program[Payment]:
         """
-        The payment once it is settled or needs review, or in whatever state it is at the timeout.
+        The payment once it and its refunds are settled or it needs review, or in whatever state it is at the timeout.
 
         At once when it is left to its caller to send it.
         """
         deadline = Deadline(timeout_s)
         payment: Payment = yield InLedger(lambda ledger: ledger.get(payment_id))
-        while not _is_over(payment) and deadline.left_s > 0:
+        while is_awaited(payment) and deadline.left_s > 0:
             payment = yield from self._attempts.after_change(payment, deadline.left_s)
         return payment
 
@@ -157,13 +165,26 @@ class Commands:
 
     # --- joining what others do ----------------------------------------------------------------------
 
-    def _join(
-        self, account: Account, payment: Payment, order: Order, auth_code: Secret | None
+    def _known_all_the_same(
+        self, request: CreateRequest, refusal: RequestError | ConfigError
     ) -> Program[Payment]:
+        """What the default account can't make may be there already, by what was the default account before."""
+        if request.account is not None:
+            raise refusal
+        account = self._accounts.config.account(None)
+        found = yield InLedger(lambda ledger: ledger.find(None, request.reference))
+        known = decisions.named(found, account.name, account.namespace)
+        is_same = known is not None and known.order == content_of(request, known.account)
+        if known is None or known.account == account.name or not is_same:
+            raise refusal
+        return (yield from self._join(known, request))
+
+    def _join(self, payment: Payment, request: CreateRequest) -> Program[Payment]:
         """The payment this reference already names: wait for its sender, or finish what was left."""
-        field = decisions.first_difference(payment.order, order)
+        field = _first_difference(payment, request)
         if field is not None:
             raise ReferenceConflict(payment.reference, field, payment_id=payment.id)
+        account, auth_code = self._account_of(payment), request.auth_code
         payment = yield from self._until_answered(payment, payment.creation.id)
         creation = payment.creation
         if creation.state is OperationState.INTENT:
@@ -173,6 +194,16 @@ class Commands:
         if creation.is_uncertain:
             return (yield from self._settling.settle_in_time(account, payment, auth_code))
         return payment
+
+    def _account_of(self, payment: Payment) -> Account:
+        """The account the payment is pinned to; `ConfigError` when the configuration has it no more."""
+        if payment.account not in self._accounts:
+            raise ConfigError(
+                f"{self._accounts.config.path}: accounts.{payment.account}: missing; payment {payment.id} is that"
+                " account's, whichever is the default one: write it again, under that name",
+                payment_id=payment.id,
+            )
+        return self._accounts.get(payment.account)
 
     def _until_answered(self, payment: Payment, operation_id: str) -> Program[Payment]:
         """Somebody is sending right now: there is one provider call, and this caller joins it."""
@@ -184,6 +215,8 @@ class Commands:
         return payment
 
 
-def _is_over(payment: Payment) -> bool:
-    """Whether nothing comes of waiting any longer."""
-    return payment.status.is_final or payment.review or is_left_to_caller(payment)
+def _first_difference(payment: Payment, request: CreateRequest) -> str | None:
+    """The first field in which the request is not the payment; an account counts where it was named."""
+    if request.account not in (None, payment.account):
+        return "account"
+    return decisions.first_difference(payment.order, content_of(request, payment.account))

@@ -34,15 +34,16 @@ FILE_NAME = "paycore.toml"
 TIMEOUT_S = 10.0
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_COMMON_KEYS = ("provider", "mode", "base_url", "timeout_s", "allow_remote_sandbox")
+_COMMON_KEYS = ("provider", "mode", "base_url", "timeout_s", "namespace", "allow_remote_sandbox")
 
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
     """
     One account as the file has it: what every account has, and the provider's own settings unread.
 
-    `timeout_s` is the total deadline of one call, above 0 and at most 300 seconds. `allow_remote_sandbox` lets
-    `base_url` of a sandbox lead to another machine.
+    `timeout_s` is the total deadline of one call, above 0 and at most 300 seconds. References are the
+    payments' keys within `namespace`, which accounts share; the empty one is what none is written for.
+    `allow_remote_sandbox` lets `base_url` of a sandbox lead to another machine.
     """
 
     name: str
@@ -50,6 +51,7 @@ class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode
     base_url: str | None
     timeout_s: float
+    namespace: str = ""
     settings: Mapping[str, Any]
     allow_remote_sandbox: bool = False
 
@@ -192,9 +194,17 @@ def _account(name: str, table: object, where: str) -> AccountConfig:
         mode=mode,
         base_url=_typed(table, "base_url", str, f"{where}.", default=None),
         timeout_s=float(timeout_s),
+        namespace=_namespace(table, where),
         settings={key: value for key, value in table.items() if key not in _COMMON_KEYS},
         allow_remote_sandbox=_typed(table, "allow_remote_sandbox", bool, f"{where}.", default=False),
     )
+
+
+def _namespace(table: Mapping[str, Any], where: str) -> str:
+    namespace: str = _typed(table, "namespace", str, f"{where}.", default="")
+    if namespace and not _NAME.fullmatch(namespace):
+        raise ConfigError(f"{where}.namespace: must be 1 to 64 letters, digits, '_', '.' or '-'")
+    return namespace
 
 
 def _ledger(dsn: str, path: Path) -> str:

@@ -70,13 +70,20 @@ def committed_in(result: object) -> tuple[Committed, ...]:
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which payments to list, newest first; None means any. `limit` 1 to 1000."""
+    """
+    Which payments to list, newest first; None means any.
+
+    `open`: those of which anything is not final. `after`: the id of the last payment of the page before.
+    `limit` 1 to 1000.
+    """
 
     account: str | None = None
     status: Status | None = None
     review: bool | None = None
     uncertain: bool | None = None
+    open: bool | None = None
     created_before: datetime | None = None
+    after: str | None = None
     limit: int = 50
 
 
@@ -85,9 +92,10 @@ class Ledger(Protocol):
 
     def begin(self, begun: Callable[[datetime], PaymentBegun]) -> Future[Committed]:
         """
-        Record a new payment with its first operation, unless its (account, reference) is taken.
+        Record a new payment with its first operation, unless its reference names one already.
 
-        Then the payment that has it comes back, with no events. `begun` is given the ledger's time.
+        That is one of its account or of its namespace. It comes back, with no events. `begun` is given the
+        ledger's time.
         """
         ...
 
@@ -147,7 +155,7 @@ class Ledger(Protocol):
         ...
 
     def list(self, which: Filter) -> Future[tuple[Payment, ...]]:
-        """Payments, newest first."""
+        """Payments, newest first; `NotFound` when there is no payment to go on after."""
         ...
 
     def events(self, payment_id: str) -> Future[tuple[Event, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -16,7 +17,7 @@ from paycore.domain.payment import Observation, Payment, PaymentObservation, Sta
 from paycore.domain.provider import Notice
 from paycore.domain.wire import Notification
 from paycore.errors import LedgerCorrupt, LedgerUnavailable
-from paycore.ledger import verbs
+from paycore.ledger import upgrading, verbs
 from paycore.ledger.api import Committed, Decide, Recorded
 from paycore.ledger.clock import LedgerClock
 from paycore.ledger.groupcommit import GroupCommit, Unit
@@ -49,7 +50,7 @@ class SqlLedger(LedgerReads):
 
         def wants(now: datetime) -> Wants:
             change = begun(now)
-            return Wants(references=[(change.account, change.order.reference)])
+            return Wants(references=[change.order.reference])
 
         return self._submit(lambda session: verbs.begin(session, begun), wants)
 
@@ -102,6 +103,20 @@ class SqlLedger(LedgerReads):
     def reschedule(self, due: Sequence[tuple[str, int, datetime | None]]) -> Future[None]:
         """See `Ledger.reschedule`."""
         return self._submit(lambda session: verbs.reschedule(session, due), _nothing)
+
+    # --- opening -------------------------------------------------------------------------------------
+
+    def _finish_upgrade(self) -> None:
+        """Fill what an upgrade left; whatever goes wrong, nothing stays open."""
+        try:
+            given: Counter[str] = Counter()
+            while self.read(upgrading.is_left).result():
+                given += self._submit(upgrading.fill, _nothing).result().given
+        except BaseException:
+            self.close()
+            raise
+        for account, count in sorted(given.items()):
+            _log.warning("%s", upgrading.advice(account, count))
 
     # --- how each database writes and reads ------------------------------------------------------------
 

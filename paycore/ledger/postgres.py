@@ -108,6 +108,7 @@ class PostgresLedger(SqlLedger):
         self._open_readers: list[psycopg.Connection[Any]] = []
         self._listener: Listener | None = None
         self._commits = GroupCommit(self._transaction, committed=self._tell, name="paycore-ledger")
+        self._finish_upgrade()
 
     def __repr__(self) -> str:
         return f"PostgresLedger({self._server.name!r})"

@@ -7,7 +7,7 @@ For looking at what is there: to verify it, to hand it out, also on a copy or on
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import closing
 from typing import TypeVar
@@ -19,6 +19,7 @@ from paycore.ledger import SQLITE, is_sqlite, open_ledger
 from paycore.ledger.migrations import pending
 from paycore.ledger.reads import LedgerReads
 from paycore.ledger.session import Transaction
+from paycore.ledger.upgrading import given_namespaces
 
 T = TypeVar("T")
 
@@ -78,19 +79,27 @@ def open_read_only(dsn: str) -> ReadOnlyLedger:
 
 
 class Migrated(msgspec.Struct, frozen=True, kw_only=True):
-    """A ledger by its public name, and the number of its schema before (0: there was none) and after."""
+    """
+    A ledger by its public name, and the number of its schema before (0: there was none) and after.
+
+    `namespaces` counts, by account, the payments whose namespace is their account's name since an upgrade:
+    others had their reference before.
+    """
 
     name: str
     before: int
     after: int
+    namespaces: Mapping[str, int] = {}
 
 
 def migrate(dsn: str) -> Migrated:
     """Make the ledger at `dsn`, or bring it to this paycore's schema; nothing when it has that already."""
     name, before = _schema(dsn)
     open_ledger(dsn).close()
+    with closing(_open(dsn)) as ledger:
+        given: dict[str, int] = dict(ledger.read(given_namespaces).result())
     _, after = _schema(dsn)
-    return Migrated(name=name, before=before, after=after)
+    return Migrated(name=name, before=before, after=after, namespaces=given)
 
 
 def _schema(dsn: str) -> tuple[str, int]:

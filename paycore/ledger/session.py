@@ -15,6 +15,8 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from paycore.domain.codec import decode, encode
+from paycore.domain.decisions import named
+from paycore.domain.lifecycle import is_open
 from paycore.domain.payment import Charge, Payment
 from paycore.domain.schedule import due_at
 from paycore.errors import LedgerCorrupt, NotFound
@@ -63,10 +65,10 @@ class Transaction(Protocol):
 
 
 class Wants(NamedTuple):
-    """What a unit will ask for: payments by id, (account, reference)s, (account, number)s, (account, provider id)s."""
+    """What a unit will ask for: payments by id, references, (account, number)s, (account, provider id)s."""
 
     payments: Sequence[str] = ()
-    references: Sequence[Key] = ()
+    references: Sequence[str] = ()
     numbers: Sequence[Key] = ()
     charges: Sequence[Key] = ()
 
@@ -76,6 +78,15 @@ class Known(NamedTuple):
 
     payment: Payment
     head: bytes
+
+
+class RefundName(NamedTuple):
+    """A row of `refunds`: what a refund's reference leads to."""
+
+    account: str
+    reference: str
+    payment_id: str
+    namespace: str
 
 
 class Stage:
@@ -96,9 +107,9 @@ class Stage:
 
     def __init__(self) -> None:
         self.payments: dict[str, Known] = {}
-        self.references: dict[Key, str] = {}
+        self.references: dict[str, list[str]] = {}
         self.numbers: dict[Key, str] = {}
-        self.refunds: dict[Key, str] = {}
+        self.refunds: list[RefundName] = []
         self.charges: dict[Key, str] = {}
         self.inbox: dict[Key, Row] = {}
         self.events: list[Row] = []
@@ -118,7 +129,7 @@ class Session:
         self._tx = tx
         self._stage = Stage()
         self._stored: dict[str, Known | None] = {}
-        self._by_reference: dict[Key, Payment | None] = {}
+        self._by_reference: dict[str, list[Payment]] = {}
         self._owners: dict[Key, str | None] = {}
         self._charged: dict[Key, str | None] = {}
 
@@ -140,18 +151,13 @@ class Session:
         """The hash of the payment's last event."""
         return self._known(payment_id).head
 
-    def with_reference(self, account: str, reference: str) -> Payment | None:
-        """The payment that has this reference on this account."""
-        key = (account, reference)
-        staged = self._stage.references.get(key)
-        if staged is not None:
-            return self.payment(staged)
-        if key not in self._by_reference:
-            self._find({key})
-        found = self._by_reference[key]
-        if found is None or found.id not in self._stage.payments:
-            return found
-        return self.payment(found.id)
+    def with_reference(self, account: str, namespace: str, reference: str) -> Payment | None:
+        """The payment that this reference names for this account; see `decisions.named`."""
+        if reference not in self._by_reference:
+            self._find({reference})
+        staged = [self.payment(payment_id) for payment_id in self._stage.references.get(reference, ())]
+        known = named((*self._by_reference[reference], *staged), account, namespace)
+        return known if known is None or known.id not in self._stage.payments else self.payment(known.id)
 
     def with_number(self, account: str, number: str) -> str | None:
         """The id of the payment that this order or refund number belongs to."""
@@ -170,14 +176,13 @@ class Session:
                 found[number] += (other,)
         return found
 
-    def with_refund(self, account: str, reference: str) -> str | None:
-        """The id of the payment that has a refund with this reference on this account."""
-        key = (account, reference)
-        staged = self._stage.refunds.get(key)
-        if staged is not None:
-            return staged
-        rows = self._tx.all("SELECT payment_id FROM refunds WHERE account = ? AND reference = ?", key)
-        return rows[0][0] if rows else None
+    def has_refund(self, account: str, namespace: str, reference: str) -> bool:
+        """Whether some payment of this account or namespace has a refund with this reference."""
+        rows = self._tx.all("SELECT account, namespace FROM refunds WHERE reference = ?", (reference,))
+        rows += [
+            (name.account, name.namespace) for name in self._stage.refunds if name.reference == reference
+        ]
+        return any(taken[0] == account or taken[1] == namespace for taken in rows)
 
     def with_charge(self, account: str, provider_id: str) -> str | None:
         """The id of the payment whose charge goes by this provider id."""
@@ -217,18 +222,17 @@ class Session:
         for payment_id, body, head in rows:
             self._stored[payment_id] = Known(read_payment(payment_id, body), bytes(head))
 
-    def _find(self, keys: Collection[Key]) -> None:
-        if not keys:
+    def _find(self, references: Collection[str]) -> None:
+        if not references:
             return
-        references = {reference for _, reference in keys if is_storable(reference)}
-        sql, parameter = self._tx.in_list(references)
+        sql, parameter = self._tx.in_list(list(filter(is_storable, references)))
         rows = self._tx.all(
-            f"SELECT account, reference, id, body FROM payments WHERE reference {sql}",  # noqa: S608
+            f"SELECT reference, id, body FROM payments WHERE reference {sql}",  # noqa: S608
             (parameter,),
         )
-        self._by_reference.update(dict.fromkeys(keys))
-        for account, reference, payment_id, body in rows:
-            self._by_reference[account, reference] = read_payment(payment_id, body)
+        self._by_reference.update((reference, []) for reference in references)
+        for reference, payment_id, body in rows:
+            self._by_reference[reference].append(read_payment(payment_id, body))
 
     def _find_owners(self, keys: Collection[Key]) -> Iterable[str | None]:
         if not keys:
@@ -263,7 +267,7 @@ class Session:
         stage.payments[payment.id] = Known(payment, head)
         stage.events.extend(events)
         if before is None:
-            stage.references[account, payment.reference] = payment.id
+            stage.references.setdefault(payment.reference, []).append(payment.id)
         for operation in payment.operations[len(before.operations) if before else 0 :]:
             stage.operations.append(
                 (
@@ -280,7 +284,7 @@ class Session:
         known = {refund.reference for refund in before.refunds} if before else set()
         for refund in payment.refunds:
             if refund.reference not in known:
-                stage.refunds[account, refund.reference] = payment.id
+                stage.refunds.append(RefundName(account, refund.reference, payment.id, payment.namespace))
         for charge in new_charges(before, payment):
             if self.with_charge(account, charge.provider_id) is None:
                 stage.charges[account, charge.provider_id] = payment.id
@@ -310,7 +314,6 @@ class Session:
         new = [known for known in stage.payments.values() if self._stored.get(known.payment.id) is None]
         old = [known for known in stage.payments.values() if self._stored.get(known.payment.id) is not None]
         inbox = [(*key, *row) for key, row in stage.inbox.items()]
-        refunds = [(*key, payment_id) for key, payment_id in stage.refunds.items()]
         self._write(
             INSERT_PAYMENT,
             [(*_moving(p := known.payment), *_fixed(p), *_whole(known), p.id) for known in new],
@@ -320,7 +323,7 @@ class Session:
             [(*_moving(p := known.payment), *_whole(known), *self._cas(p.id)) for known in old],
         )
         self._write(INSERT_OPERATION, stage.operations)
-        self._write(INSERT_REFUND, refunds)
+        self._write(INSERT_REFUND, stage.refunds)
         # In one order, so that two processes with the same ids wait for each other and not crosswise.
         self._write(INSERT_CHARGE, [(*key, owner) for key, owner in sorted(stage.charges.items())])
         self._write(INSERT_EVENT, stage.events)
@@ -330,6 +333,8 @@ class Session:
         if stage.postponed:
             self._tx.many(POSTPONE, stage.postponed)
         self._stored.update(stage.payments)
+        for reference in stage.references:  # what was read before is not all any more
+            self._by_reference.pop(reference, None)
         self._charged.update(stage.charges)
         self.changed.update(stage.payments)
 
@@ -351,19 +356,24 @@ class Session:
 
 
 INSERT_PAYMENT = (
-    "INSERT INTO payments (status, version, paid_minor, refunded_minor, uncertain, review, due_at, updated_at,"
-    " account, provider, reference, amount_minor, currency, exponent, created_at, head, body, id)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    "INSERT INTO payments (status, version, paid_minor, refunded_minor, uncertain, review, open, namespace,"
+    " due_at, updated_at, account, provider, reference, amount_minor, currency, exponent, created_at,"
+    " head, body, id)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 UPDATE_PAYMENT = (
     "UPDATE payments SET status = ?, version = ?, paid_minor = ?, refunded_minor = ?, uncertain = ?,"
-    " review = ?, due_at = ?, updated_at = ?, head = ?, body = ? WHERE id = ? AND version = ?"
+    " review = ?, open = ?, namespace = ?, due_at = ?, updated_at = ?, head = ?, body = ?"
+    " WHERE id = ? AND version = ?"
 )
 INSERT_OPERATION = (
     "INSERT INTO operations (id, payment_id, account, kind, number, begun_at)"
     " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
-INSERT_REFUND = "INSERT INTO refunds (account, reference, payment_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+INSERT_REFUND = (
+    "INSERT INTO refunds (account, reference, payment_id, namespace)"
+    " VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+)
 INSERT_CHARGE = (
     "INSERT INTO charges (account, provider_id, payment_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 )
@@ -413,6 +423,8 @@ COLUMNS = (
     "refunded_minor",
     "uncertain",
     "review",
+    "open",
+    "namespace",
     "due_at",
     "updated_at",
     "account",
@@ -441,6 +453,8 @@ def _moving(payment: Payment) -> Row:
         payment.refunded_minor,
         int(payment.uncertain),
         int(payment.review),
+        int(is_open(payment)),
+        payment.namespace,
         None if due is None else to_ms(due),
         to_ms(payment.updated_at),
     )

@@ -125,6 +125,7 @@ class SqliteLedger(SqlLedger):
             name="paycore-ledger",
             inline=inline,
         )
+        self._finish_upgrade()
 
     # --- writing -------------------------------------------------------------------------------------
 

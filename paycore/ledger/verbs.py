@@ -59,7 +59,8 @@ def begin(session: Session, begun: Callable[[datetime], PaymentBegun]) -> Commit
     operation = change.operation
     check_storable(account=change.account, reference=change.order.reference, payment_id=change.payment_id)
     check_storable(provider=change.provider, operation_id=operation.id, number=operation.number)
-    known = session.with_reference(change.account, change.order.reference)
+    check_storable(namespace=change.namespace)
+    known = session.with_reference(change.account, change.namespace, change.order.reference)
     if known is not None:
         return Committed(payment=known, events=(), now=session.now)
     payment = evolve(None, change, session.now)
@@ -252,12 +253,12 @@ def _event(
 
 
 def _refuse_taken_refunds(session: Session, before: Payment, payment: Payment) -> None:
-    """A refund's reference names one refund of its account, whichever payment it belongs to."""
+    """A refund's reference names one refund of its namespace, whichever payment it belongs to."""
     known = {refund.reference for refund in before.refunds}
     for refund in payment.refunds:
         if refund.reference not in known:
             check_storable(refund_reference=refund.reference)
-            if session.with_refund(payment.account, refund.reference) is not None:
+            if session.has_refund(payment.account, payment.namespace, refund.reference):
                 raise ReferenceConflict(refund.reference, "payment", payment_id=payment.id)
 
 
@@ -287,7 +288,9 @@ def find(tx: Transaction, account: str | None, reference: str) -> tuple[Payment,
     """See `Ledger.find`."""
     check_storable(account=account, reference=reference)
     if account is None:
-        rows = tx.all("SELECT id, body FROM payments WHERE reference = ? ORDER BY created_at", (reference,))
+        rows = tx.all(
+            "SELECT id, body FROM payments WHERE reference = ? ORDER BY created_at, id", (reference,)
+        )
     else:
         rows = tx.all(
             "SELECT id, body FROM payments WHERE account = ? AND reference = ?", (account, reference)
@@ -297,7 +300,7 @@ def find(tx: Transaction, account: str | None, reference: str) -> tuple[Payment,
 
 def list_payments(tx: Transaction, which: Filter) -> tuple[Payment, ...]:
     """See `Ledger.list`."""
-    check_storable(account=which.account)
+    check_storable(account=which.account, after=which.after)
     conditions = {
         "account = ?": which.account,
         "status = ?": which.status and which.status.value,
@@ -305,13 +308,28 @@ def list_payments(tx: Transaction, which: Filter) -> tuple[Payment, ...]:
         "uncertain = ?": None if which.uncertain is None else int(which.uncertain),
         "created_at < ?": which.created_before and to_ms(which.created_before),
     }
-    given = {sql: value for sql, value in conditions.items() if value is not None}
-    where = f" WHERE {' AND '.join(given)}" if given else ""
+    given: list[tuple[str, Row]] = [(sql, (value,)) for sql, value in conditions.items() if value is not None]
+    if which.open is not None:
+        given.append(
+            (f"open = {int(which.open)}", ())
+        )  # spelt out, for an index has those that are open only
+    if which.after is not None:
+        given.append(("(created_at, id) < (?, ?)", _place(tx, which.after)))
+    where = f" WHERE {' AND '.join(sql for sql, _ in given)}" if given else ""
+    values = [value for _, values in given for value in values]
     rows = tx.all(
         f"SELECT id, body FROM payments{where} ORDER BY created_at DESC, id DESC LIMIT ?",  # noqa: S608
-        (*given.values(), which.limit),
+        (*values, which.limit),
     )
     return tuple(read_payment(*row) for row in rows)
+
+
+def _place(tx: Transaction, payment_id: str) -> Row:
+    """Where a payment stands in every list: that never changes."""
+    rows = tx.all("SELECT created_at, id FROM payments WHERE id = ?", (payment_id,))
+    if not rows:
+        raise NotFound(f"no payment has the id {payment_id!r}")
+    return rows[0]
 
 
 def events(tx: Transaction, payment_id: str) -> tuple[Event, ...]:

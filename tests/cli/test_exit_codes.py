@@ -211,6 +211,34 @@ def test_refund_reply_lost_5(cli: Cli, shop: SandboxServer) -> None:
     shop.gateway.faults.add("lose_reply", path="/trade/v1/refund")
     ran = cli("refund", payment["id"], "--reference", "back-1", "--json")
     assert (ran.code, ran.json["status"], ran.json["refunds"][0]["status"]) == (5, "paid", "unknown"), ran
+    assert cli("await", payment["id"], "--timeout", 0).code == 5
+    assert cli("await", payment["id"], "--timeout", 20).code == 0
+
+
+def test_refund_pending_4_until_it_is_settled(cli: Cli, shop: SandboxServer) -> None:
+    """A refund under way is not done: `refund` and `await` exit 4, `query` has asked, `list --open` finds it."""
+    payment = cli.create()
+    shop.gateway.controls.pay(payment["order_number"])
+    cli("query", payment["id"])
+    assert cli("list", "--open", "--json").out == ""
+    shop.gateway.faults.add("pending_refund", seconds=4.0)
+    refund = ("refund", payment["id"], "--reference", "back-1", "--json")
+    for words, code in (
+        (refund, 4),
+        (refund, 4),
+        (("await", payment["id"], "--timeout", "0.2", "--json"), 4),
+        (("query", payment["id"], "--json"), 0),
+    ):
+        ran = cli(*words)
+        assert (ran.code, ran.json["status"], ran.json["refunds"][0]["status"]) == (
+            code,
+            "paid",
+            "pending",
+        ), ran
+    assert cli("list", "--open", "--json").json["id"] == payment["id"]
+    assert cli("await", payment["id"], "--timeout", 30, "--json").json["refunds"][0]["status"] == "succeeded"
+    assert cli(*refund).code == 0
+    assert cli("list", "--open", "--json").out == ""
 
 
 def test_refund_succeeded_0_and_refused_3(cli: Cli, shop: SandboxServer) -> None:

@@ -55,10 +55,11 @@ def test_create_interrupted_money_may_have_moved(cli: Cli, slow_shop: SandboxSer
 
 
 def test_create_interrupted_names_the_payment_of_its_own_account(cli: Cli, slow_shop: SandboxServer) -> None:
-    """The same reference on another account is another payment."""
+    """The same reference in another namespace is another payment."""
     text = Path("paycore.toml").read_text(encoding="utf-8")
     second = text[text.index("[accounts.shop]") :].replace("accounts.shop", "accounts.till")
-    Path("paycore.toml").write_text('default_account = "shop"\n' + text + second, encoding="utf-8")
+    config = f'default_account = "shop"\n{text}{second}namespace = "till"\n'
+    Path("paycore.toml").write_text(config, encoding="utf-8")
     cli.create("order-1", "--account", "till")
     error = interrupted(slow_shop, *SCANNED)
     assert cli("show", error["payment_id"], "--json").json["account"] == "shop"

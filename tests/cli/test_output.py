@@ -15,7 +15,7 @@ from paycore.sandbox.server import SandboxServer
 from tests.cli.conftest import PAYCORE, Cli, order
 
 FIELDS = """
-    id account provider reference method channel status uncertain review review_reasons amount amount_minor
+    id account provider namespace reference method channel status uncertain review review_reasons amount amount_minor
     currency paid_minor refunded_minor action order_number provider_id created_at updated_at expires_at failure
     refunds
 """.split()
@@ -78,6 +78,18 @@ def test_json_show_adds_the_events(cli: Cli, shop: SandboxServer) -> None:
     assert list(shown) == [*FIELDS, "events"]
     assert [event["status_to"] for event in shown["events"]] == ["created", "pending"]
     assert list(shown["events"][0]) == ["seq", "at", "source", "kind", "status_from", "status_to", "what"]
+
+
+def test_list_goes_on_after_the_last(cli: Cli, shop: SandboxServer) -> None:
+    """Where a list may go on it says how, and the next page begins after the last payment of this one."""
+    made = [cli.create(reference)["id"] for reference in ("a", "b", "c")]
+    page = cli("list", "--limit", "2")
+    assert f"--after {made[1]}" in page.err
+    rest = cli("list", "--limit", "2", "--after", made[1], "--json")
+    assert (rest.json["id"], rest.err) == (made[0], ""), rest
+    assert "--after" not in cli("list", "--limit", "2", "--after", made[1]).err
+    unknown = cli("list", "--after", "nobody", "--json")
+    assert (unknown.code, unknown.out, unknown.error["kind"]) == (2, "", "NotFound"), unknown
 
 
 def test_json_lists_are_lines(cli: Cli, shop: SandboxServer) -> None:
@@ -174,11 +186,12 @@ def test_reader_who_leaves_changes_nothing(cli: Cli, shop: SandboxServer) -> Non
     assert done.stderr.strip() == "0", done
 
 
-def test_reference_on_two_accounts_needs_the_account(cli: Cli, shop: SandboxServer) -> None:
-    """A reference that two accounts know is looked up on the one that is named."""
+def test_reference_in_two_namespaces_needs_the_account(cli: Cli, shop: SandboxServer) -> None:
+    """A reference that names two payments is looked up on the account that is named."""
     text = Path("paycore.toml").read_text(encoding="utf-8")
     second = text[text.index("[accounts.shop]") :].replace("accounts.shop", "accounts.till")
-    Path("paycore.toml").write_text('default_account = "shop"\n' + text + second, encoding="utf-8")
+    namespace = 'namespace = "till"\n'
+    Path("paycore.toml").write_text(f'default_account = "shop"\n{text}{second}{namespace}', encoding="utf-8")
     first, other = cli.create("same"), cli.create("same", "--account", "till")
     assert first["id"] != other["id"]
     for word in ("show", "query", "await"):

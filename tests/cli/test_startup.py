@@ -96,6 +96,7 @@ def test_creating_loads_no_renderer_it_does_not_need(shop: SandboxServer) -> Non
         "show --reference r --account a --config c.toml --no-color",
         "list",
         "list --status paid --review --uncertain --limit 3 --created-before 2025-01-01",
+        "list --open --after abc --json",
     ],
 )
 def test_both_parsers_agree(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,8 +110,9 @@ def test_both_parsers_agree(words: str, monkeypatch: pytest.MonkeyPatch) -> None
             "status": None,
             "review": False,
             "uncertain": False,
+            "open": False,
         }
-        defaults |= {"created_before": None, "limit": "50"}
+        defaults |= {"created_before": None, "after": None, "limit": "50"}
         seen.append((options, {**defaults, **given}))
         return 0
 

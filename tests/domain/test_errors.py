@@ -17,6 +17,7 @@ PARTICULAR: dict[str, dict[str, Any]] = {
     "PluginError": {"message": "KeyError in acme, line 12", "plugin": "acme", "stage": "flow"},
     "InvalidField": {"field": "subject", "problem": "65 characters; at most 64"},
     "InvalidMoney": {"problem": "88.001 has more decimals than HKD"},
+    "ReferenceAmbiguous": {"reference": "order-1001", "accounts": ("hk", "cn")},
     "ReferenceConflict": {"reference": "order-1001", "field": "amount"},
 }
 """What the errors are made with that take something else than a message."""

@@ -19,7 +19,7 @@ from paycore.errors import (
 from paycore.testing.toy import ToyGateway
 from tests.engine.conftest import OpenTill
 from tests.engine.tills import Kind, Till
-from tests.support.toy_http import ToyServer, toy_config, toy_plugins, toy_server
+from tests.support.toy_http import ToyServer, toy_server
 
 
 def test_create_gives_a_pending_payment_with_what_the_payer_must_do(till: Till, gateway: ToyServer) -> None:
@@ -278,32 +278,3 @@ def test_get_unknown_payment_is_not_found(till: Till) -> None:
     for verb in ("get", "find", "query", "close", "wait"):
         with pytest.raises(NotFound, match="nobody"):
             till.do(verb, "nobody")
-
-
-def test_find_reference_on_several_accounts_asks_which(open_till: OpenTill, gateway: ToyServer) -> None:
-    """A reference is unique per account: without one, two payments are not guessed between."""
-    till = open_till()
-    first = till.create()
-    config = toy_config(gateway.url, till.ledger_dsn)
-    account = config.accounts["toy"]
-    other = type(account)(
-        name="other",
-        provider="toy",
-        mode="sandbox",
-        base_url=gateway.url,
-        timeout_s=1.0,
-        settings={"key": "toy"},
-    )
-    both = type(config)(
-        path=config.path,
-        ledger=config.ledger,
-        default_account="other",
-        accounts={"toy": account, "other": other},
-    )
-    second_till = Till("sync", both, toy_plugins())
-    second = second_till.create()
-    assert second.id != first.id
-    with pytest.raises(NotFound, match="on each of other, toy; name the account"):
-        second_till.find("order-1")
-    assert second_till.find("order-1", account="toy") == first
-    second_till.shutdown()

@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from paycore import AsyncClient, Client, Config, Event, Money, Payment
@@ -87,6 +87,20 @@ class Till:
     def list(self, **which: Any) -> tuple[Payment, ...]:
         found: tuple[Payment, ...] = self.do("list", **which)
         return found
+
+    def opened(self, **which: Any) -> Iterator[Payment]:
+        """What `open` iterates over, one at a time."""
+        if self._loop is None:
+            yield from self._client.open(**which)
+            return
+        payments = self._client.open(**which)
+
+        async def following() -> Payment | None:
+            found: Payment | None = await anext(payments, None)
+            return found
+
+        while (payment := self._loop.run(following())) is not None:
+            yield payment
 
     def events(self, payment: Payment) -> tuple[Event, ...]:
         found: tuple[Event, ...] = self.do("events", payment.id)

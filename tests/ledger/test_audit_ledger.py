@@ -56,7 +56,7 @@ def lived(database: Database) -> SqlLedger:
             "number STRAY",
         ),
         (
-            "INSERT INTO refunds SELECT account, 'stray', payment_id FROM refunds LIMIT 1",
+            "INSERT INTO refunds SELECT account, 'stray', payment_id, '' FROM refunds LIMIT 1",
             "refunds",
             "reference stray",
         ),

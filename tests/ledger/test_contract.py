@@ -66,16 +66,6 @@ def test_begin_known_reference_returns_the_payment_that_has_it(database: Databas
     assert not again.changed
 
 
-def test_begin_same_reference_on_another_account_is_another_payment(ledger: SqlLedger) -> None:
-    """A reference names one payment of its account."""
-    one = ledger.begin(begun("order-1", account="a")).result().payment
-    other = ledger.begin(begun("order-1", account="b")).result().payment
-    assert one.id != other.id
-    assert {payment.id for payment in ledger.find(None, "order-1").result()} == {one.id, other.id}
-    assert ledger.find("a", "order-1").result() == (one,)
-    assert ledger.find("c", "order-1").result() == ()
-
-
 def test_begin_by_many_at_once_makes_one_payment(database: Database) -> None:
     """Of many callers over two ledgers, one begins; the others get its payment."""
     ledgers = [database.open(), database.open()]
@@ -136,14 +126,16 @@ def test_refunds_over_what_was_paid_are_refused_also_at_once(database: Database)
 
 
 def test_refund_reference_of_another_payment_conflicts(database: Database) -> None:
-    """A refund's reference is unique in its account, across payments and processes; on another account it is free."""
+    """A refund's reference is unique in its namespace, across payments, accounts, processes; in another it is free."""
     here, there = database.open(), database.open()
     one, two = paid_payment(here, "order-1"), paid_payment(here, "order-2")
-    elsewhere = paid_payment(here, "order-1", account="other")
+    three = paid_payment(here, "order-3", account="other")
+    elsewhere = paid_payment(here, "order-1", account="another", namespace="shop-b")
     here.change(one.id, refunding("r1"), Source.CALLER).result()
-    with pytest.raises(ReferenceConflict):
-        there.change(two.id, refunding("r1"), Source.CALLER).result()
-    assert there.get(two.id).result().refunds == ()
+    for taken in (two, three):
+        with pytest.raises(ReferenceConflict):
+            there.change(taken.id, refunding("r1"), Source.CALLER).result()
+        assert there.get(taken.id).result().refunds == ()
     assert there.change(elsewhere.id, refunding("r1"), Source.CALLER).result().changed
 
 
@@ -151,7 +143,9 @@ def test_refund_reference_raced_for_by_two_payments_is_given_once(database: Data
     """Both processes find the reference free; one of them gets it, the other hears of the conflict."""
     ledgers = [database.open(), database.open()]
     for turn in range(10):
-        payments = [paid_payment(ledgers[0], f"order-{turn}-{n}") for n in range(2)]
+        payments = [
+            paid_payment(ledgers[0], f"order-{turn}-{n}", account=f"a{n * (turn % 2)}") for n in range(2)
+        ]
         barrier = threading.Barrier(2)
         errors: list[BaseException | None] = [None, None]
 
@@ -276,7 +270,7 @@ def test_mention_makes_its_payment_due_now_whatever_else_the_notification_says(l
 def test_notification_tells_which_numbers_are_whose(ledger: SqlLedger) -> None:
     """What its account has, what other accounts have, and what nobody has."""
     here = pending_payment(ledger, "order-1")
-    there = pending_payment(ledger, "order-1", account="other")
+    there = pending_payment(ledger, "order-2", account="other")
     told = [Mention(number=number) for number in (here.order_number, there.order_number, "NOBODYS", "a\x00b")]
     recorded = ledger.record_notification(
         ACCOUNT, notice(b"x", ledger.now()), told, is_evidence=False

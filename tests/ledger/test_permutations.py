@@ -53,7 +53,7 @@ def two_orders(draw: st.DrawFn) -> Orders:
 
 def _beginning(name: str) -> tuple[PaymentBegun, OperationBegun]:
     """A payment with the number N1 and a refund with the number R1 under way, on an account of its own."""
-    change = begun("order-1", account=name, payment_id=f"P{name}")(START)
+    change = begun("order-1", account=name, namespace=name, payment_id=f"P{name}")(START)
     change = replace(change, operation=replace(change.operation, id=f"O1{name}", number="N1"))
     paid = evolve(evolve(None, change, START), Observed(observation=seen("N1", Status.PAID)), START)
     (asked,) = refunding("refund-1", Money("3.00", "HKD"))(paid, START)
@@ -69,6 +69,7 @@ def _state(payment: Payment) -> Payment:
         payment,
         id="",
         account="",
+        namespace="",
         version=0,
         created_at=START,
         updated_at=START,

@@ -33,7 +33,12 @@ def numbering() -> Numbering:
 
 
 def begun(
-    reference: str, *, account: str = ACCOUNT, deadline: timedelta = DEADLINE, payment_id: str | None = None
+    reference: str,
+    *,
+    account: str = ACCOUNT,
+    namespace: str = "",
+    deadline: timedelta = DEADLINE,
+    payment_id: str | None = None,
 ) -> Callable[[datetime], PaymentBegun]:
     """For `Ledger.begin`: a payment of 88 dollars with its first operation."""
     own_id, names = payment_id or new_id(), numbering()
@@ -43,6 +48,7 @@ def begun(
             payment_id=own_id,
             account=account,
             provider="toy",
+            namespace=namespace,
             order=Order(reference=reference, amount=AMOUNT, method="toy", channel="web"),
             operation=new_operation(OperationKind.CREATE, names, now, deadline, needs_action=True),
         )
@@ -98,16 +104,18 @@ def notice(body: bytes, at: datetime) -> Notification:
     return Notification(body=body, headers={"x-toy-signature": "s"}, received_at=at)
 
 
-def pending_payment(ledger: Ledger, reference: str, *, account: str = ACCOUNT) -> Payment:
+def pending_payment(
+    ledger: Ledger, reference: str, *, account: str = ACCOUNT, namespace: str = ""
+) -> Payment:
     """A payment the provider has accepted, in two transactions as `create` makes them."""
-    payment = ledger.begin(begun(reference, account=account)).result().payment
+    payment = ledger.begin(begun(reference, account=account, namespace=namespace)).result().payment
     outcome = accepted(payment.order_number)
     return ledger.change(payment.id, answered(outcome), Source.REPLY).result().payment
 
 
-def paid_payment(ledger: Ledger, reference: str, *, account: str = ACCOUNT) -> Payment:
+def paid_payment(ledger: Ledger, reference: str, *, account: str = ACCOUNT, namespace: str = "") -> Payment:
     """A payment the provider says was paid."""
-    payment = pending_payment(ledger, reference, account=account)
+    payment = pending_payment(ledger, reference, account=account, namespace=namespace)
     return observe(ledger, seen(payment.order_number, Status.PAID), account=account)[0].payment
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from paycore.domain.payment import Payment, Status
-from paycore.domain.schedule import interval_s, is_left_to_caller
+from paycore.domain.schedule import interval_s, is_awaited
 from paycore.engine.worker import PAUSE_MAX_S
 from tests.simulation.scheduler import START
 
@@ -151,4 +151,4 @@ class Waits:
 
 def _is_settled(payment: Payment) -> bool:
     """Nothing comes of waiting for it: also where only its caller can send it."""
-    return payment.status.is_final or payment.review or is_left_to_caller(payment)
+    return not is_awaited(payment)

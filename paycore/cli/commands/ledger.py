@@ -18,7 +18,7 @@ from paycore.cli.interrupting import ctrl_c_says
 from paycore.cli.options import GlobalOptions
 from paycore.cli.output import Output
 from paycore.cli.progress import Progress
-from paycore.cli.session import check_identity, only, open_records
+from paycore.cli.session import check_identity, hear_log, only, open_records
 from paycore.cli.text import count
 
 if TYPE_CHECKING:
@@ -123,14 +123,26 @@ def migrate(context: typer.Context) -> int:
     """
     from paycore.engine.config import load_config
     from paycore.ledger.reading import migrate as migrate_ledger
+    from paycore.ledger.upgrading import advice
 
     options = options_of(context)
-    migrated = migrate_ledger(load_config(options.config).ledger)
     output = Output(options)
+    hear_log(output)
+    migrated = migrate_ledger(load_config(options.config).ledger)
     if options.json:
-        output.json({"ledger": migrated.name, "from": migrated.before or None, "to": migrated.after})
+        output.json(
+            {
+                "ledger": migrated.name,
+                "from": migrated.before or None,
+                "to": migrated.after,
+                "namespaces": migrated.namespaces,
+            }
+        )
     else:
         output.data(_told(migrated))
+    if migrated.before == migrated.after:  # what an upgrade did is heard while it does it
+        for account, payments in migrated.namespaces.items():
+            output.warn(advice(account, payments))
     return Exit.DONE
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
 from paycore.cli import authcode, exits
@@ -16,7 +15,7 @@ from paycore.cli.exits import Exit
 from paycore.cli.interrupting import ctrl_c_names_payment
 from paycore.cli.options import GlobalOptions, to_type
 from paycore.cli.output import Output
-from paycore.cli.session import check_identity, find_recorded, identify, open_client
+from paycore.cli.session import check_identity, find_created, find_recorded, identify, open_client
 from paycore.domain.money import Money
 from paycore.domain.payment import OperationState, Status
 from paycore.domain.provider import Secret
@@ -98,7 +97,7 @@ def create(
         settle = to_type(options, "query", payment_id)
         return f"payment {payment_id} may be under way: run the same command again, or `{settle}` settles it"
 
-    with ctrl_c_names_payment(lambda: _created_id(options, reference), tell):
+    with ctrl_c_names_payment(lambda: find_created(options, reference).id, tell):
         return _perform(options, work, exits.after_asking, with_qr=True)
 
 
@@ -277,14 +276,6 @@ def _perhaps_paid(error: WrongState, payment: Payment, options: GlobalOptions) -
 def _id_of(options: GlobalOptions, payment_id: str | None, reference: str | None) -> Callable[[], str]:
     """What gives the payment's id: it is looked up where only the reference was given."""
     return lambda: payment_id or find_recorded(options, None, reference).id
-
-
-def _created_id(options: GlobalOptions, reference: str) -> str:
-    """The id of the payment `create` made, or found, on the account it uses."""
-    from paycore.engine.config import load_config
-
-    account = load_config(options.config).account(options.account).name
-    return find_recorded(msgspec.structs.replace(options, account=account), None, reference).id
 
 
 def _print_recorded(pay: Client, error: PaycoreError, output: Output) -> None:

@@ -27,9 +27,15 @@ def list_payments(
     uncertain: Annotated[
         bool, typer.Option("--uncertain", help="Those with an answer of the provider outstanding.")
     ] = False,
+    is_open: Annotated[
+        bool, typer.Option("--open", help="Those of which anything is not final, refunds too.")
+    ] = False,
     created_before: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="Those older than this, in ISO 8601; UTC without a zone."),
+    ] = None,
+    after: Annotated[
+        str | None, typer.Option(metavar="ID", help="Go on after this payment, the last one of a list.")
     ] = None,
     limit: Annotated[
         str, typer.Option(metavar="N", help=f"At most so many, 1 to {records.LIMIT_MAX}.")
@@ -41,6 +47,8 @@ def list_payments(
         status=status,
         review=review,
         uncertain=uncertain,
+        open=is_open,
         created_before=created_before,
+        after=after,
         limit=limit,
     )

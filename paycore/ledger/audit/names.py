@@ -13,15 +13,20 @@ from paycore.ledger.history import Readable, name_rows
 from paycore.ledger.session import Row, Transaction
 
 _OPERATION = ("id", "payment_id", "account", "kind", "number", "begun_at")
-_REFUND = ("account", "reference", "payment_id")
+_REFUND = ("account", "reference", "payment_id", "namespace")
 _CHARGE = ("account", "provider_id", "payment_id")
 
 
 class Names(NamedTuple):
-    """Rows of operations by their id; payments by account and a refund's reference, or a charge's provider id."""
+    """
+    Rows of operations by their id, of refunds by account and reference; payments by a charge's provider id.
+
+    `taken` has namespace and reference of refunds.
+    """
 
     operations: dict[str, dict[str, object]]
-    refunds: dict[tuple[str, str], str]
+    refunds: dict[tuple[str, str], dict[str, object]]
+    taken: frozenset[tuple[str | None, str]]
     charges: dict[tuple[str, str], str]
 
 
@@ -43,7 +48,8 @@ def names_of(ledger: Readable, payments: Sequence[Payment]) -> Names:
     numbered, refunded, paid = ledger.read(rows).result()
     return Names(
         {row[0]: dict(zip(_OPERATION, row, strict=True)) for row in numbered},
-        {(account, reference): payment_id for account, reference, payment_id in refunded},
+        {(row[0], row[1]): dict(zip(_REFUND, row, strict=True)) for row in refunded},
+        frozenset((namespace, reference) for _, reference, _, namespace in refunded),
         {(account, provider_id): payment_id for account, provider_id, payment_id in paid},
     )
 
@@ -57,12 +63,24 @@ def wrong_name(payment: Payment, found: Names) -> Difference | None:
         difference = unequal(row, _operation_row(payment, operation), prefix="operations ")
         if difference is not None:
             return difference
+    return _wrong_refund(payment, found) or _wrong_charge(payment, found)
+
+
+def _wrong_refund(payment: Payment, found: Names) -> Difference | None:
     for refund in payment.refunds:
-        owner = found.refunds.get((payment.account, refund.reference), "no row")
-        if owner == "no row":
-            return Difference(where="refunds", stored=owner, derived=f"reference {refund.reference}")
-        if owner != payment.id:
-            return Difference(where="refunds payment_id", stored=owner, derived=payment.id)
+        row = found.refunds.get((payment.account, refund.reference))
+        if row is None:
+            return Difference(where="refunds", stored="no row", derived=f"reference {refund.reference}")
+        # One that had to give up its name has no namespace: another refund had the name before.
+        gave_up = row["namespace"] is None and (payment.namespace, refund.reference) in found.taken
+        namespace = None if gave_up else payment.namespace
+        difference = unequal(row, {"payment_id": payment.id, "namespace": namespace}, prefix="refunds ")
+        if difference is not None:
+            return difference
+    return None
+
+
+def _wrong_charge(payment: Payment, found: Names) -> Difference | None:
     for charge in payment.charges:
         # Which of several payments an id of an old ledger went to is told by the table alone.
         if (payment.account, charge.provider_id) not in found.charges:

@@ -1,5 +1,7 @@
 """`paycore ledger migrate`: makes or upgrades a ledger, forward only."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ def test_migrate_makes_the_ledger_and_then_says_it_is_up_to_date(cli: Cli, datab
     newest = load_migrations("sqlite")[-1].number
     ran = cli("ledger", "migrate", "--json")
     assert (ran.code, ran.err) == (0, ""), ran
-    assert ran.json == {"ledger": ran.json["ledger"], "from": None, "to": newest}
+    assert ran.json == {"ledger": ran.json["ledger"], "from": None, "to": newest, "namespaces": {}}
     again = cli("ledger", "migrate")
     assert (again.code, again.out) == (0, f"{ran.json['ledger']} is up to date: schema {newest}\n"), again
     assert cli("ledger", "migrate", "--json").json["from"] == newest
@@ -61,3 +63,22 @@ def test_newer_schema_is_refused(cli: Cli, database: Database, word: str) -> Non
     database.run("INSERT INTO meta VALUES (9999, 'x', 0)")
     one_line(cli("ledger", word), "9999", "upgrade paycore")
     assert cli("ledger", word, "--json").error["kind"] == "LedgerTooNew"
+
+
+def test_migrate_says_which_namespaces_to_write(cli: Cli, tmp_path: Path) -> None:
+    """Where references repeated over accounts: at once, and whenever it is asked again."""
+    saved = Path(__file__).parents[2] / "ledger" / "saved" / "repeats_0004.sql"
+    with closing(sqlite3.connect("old.db")) as old:
+        old.executescript(saved.read_text())
+    configure("sqlite:///old.db")
+    for _ in range(2):
+        ran = cli("ledger", "migrate")
+        assert (ran.code, ran.err.count("\n")) == (0, 2), ran
+        assert 'write namespace = "cn" under [accounts.cn]' in ran.err
+        assert 'write namespace = "sg" under [accounts.sg]' in ran.err
+    assert cli("ledger", "migrate", "--json").json["namespaces"] == {"cn": 2, "sg": 1}
+    assert cli("ledger", "verify").code == 0
+    one_line(cli("show", "--reference", "order-1"), "each of cn, hk, sg", code=2)
+    shown = cli("show", "--reference", "order-1", "--account", "cn")
+    assert "namespace    cn" in shown.out, shown
+    assert cli("show", "--reference", "order-1", "--account", "cn", "--json").json["namespace"] == "cn"

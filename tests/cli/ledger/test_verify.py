@@ -149,11 +149,11 @@ def test_verify_one_payment_by_id_or_reference(cli: Cli, ledger: SqlLedger) -> N
     one_line(cli("ledger", "verify", whole, "--reference", "order-1"), "not by both", code=2)
 
 
-def test_verify_reference_on_two_accounts_needs_the_account(cli: Cli, ledger: SqlLedger) -> None:
-    """A reference two accounts know is verified on the one that is named; the ledger as a whole takes no account."""
+def test_verify_reference_in_two_namespaces_needs_the_account(cli: Cli, ledger: SqlLedger) -> None:
+    """A reference that names two payments is verified on the account named; the ledger as a whole takes no account."""
     whole_life(ledger, "same")
-    paid_payment(ledger, "same", account="till")
-    one_line(cli("ledger", "verify", "--reference", "same"), "hk, till", "--account", code=2)
+    paid_payment(ledger, "same", account="till", namespace="till")
+    one_line(cli("ledger", "verify", "--reference", "same"), "hk, till; name the account", code=2)
     assert "1 payment, 5 events" in cli("ledger", "verify", "--reference", "same", "--account", "hk").out
     assert "1 payment, 3 events" in cli("ledger", "verify", "--reference", "same", "--account", "till").out
     for word in ("verify", "export"):

@@ -16,6 +16,7 @@ import httpx
 from paycore.domain.events import Event, Source
 from paycore.domain.lifecycle import evolve
 from paycore.domain.payment import Payment
+from paycore.domain.schedule import is_awaited
 from paycore.engine import transport
 from paycore.engine.attempts import Attempts
 from paycore.engine.commands import Commands
@@ -75,7 +76,7 @@ def wait_ends_with_any_change() -> Patch:
 
     def wait(self: Commands, payment_id: str, timeout_s: float) -> Program[Payment]:
         payment: Payment = yield InLedger(lambda ledger: ledger.get(payment_id))
-        if payment.status.is_final or payment.review:
+        if not is_awaited(payment):
             return payment
         return (yield from self._attempts.after_change(payment, timeout_s))
 
@@ -88,7 +89,7 @@ def wait_begins_anew_with_each_change() -> Patch:
     def wait(self: Commands, payment_id: str, timeout_s: float) -> Program[Payment]:
         deadline = Deadline(timeout_s)
         payment: Payment = yield InLedger(lambda ledger: ledger.get(payment_id))
-        while not (payment.status.is_final or payment.review) and deadline.left_s > 0:
+        while is_awaited(payment) and deadline.left_s > 0:
             version = payment.version
             payment = yield from self._attempts.after_change(payment, deadline.left_s)
             if payment.version != version:

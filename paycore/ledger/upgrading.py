@@ -1,0 +1,86 @@
+"""
+What an upgrade leaves to whoever opens the ledger next: what can't be told by SQL, only from the payment itself.
+
+The schema file leaves NULL in the columns that are to be filled. So nothing is lost when the process dies
+meanwhile, and a ledger of any size is filled a page at a time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+from paycore.domain.events import NamespaceGiven, Source
+from paycore.domain.lifecycle import is_open
+from paycore.errors import LedgerCorrupt
+from paycore.ledger import verbs
+from paycore.ledger.session import Row, Session, Transaction, read_payment
+
+PAGE = 500
+
+_LEFT = "SELECT id, body, account, namespace FROM payments WHERE open IS NULL LIMIT ?"
+_FILL = "UPDATE payments SET open = ?, namespace = coalesce(namespace, account) WHERE id = ?"
+_GIVEN = (
+    "SELECT p.account, count(*) FROM events e JOIN payments p ON p.id = e.payment_id"
+    " WHERE e.kind = 'namespace_given' GROUP BY p.account ORDER BY p.account"
+)
+
+
+class Filled(NamedTuple):
+    """How many rows a page had, and of how many payments of each account the namespace was given."""
+
+    rows: int
+    given: Counter[str]
+
+
+def is_left(tx: Transaction) -> bool:
+    """Whether an upgrade has left anything to fill."""
+    return bool(tx.all("SELECT 1 FROM payments WHERE open IS NULL LIMIT 1"))
+
+
+def fill(session: Session) -> Filled:
+    """Fill the next page of what an upgrade left."""
+    tx = session.direct()
+    rows = tx.all(_LEFT, (PAGE,))
+    given: Counter[str] = Counter()
+    opened: list[tuple[int, str]] = []
+    for payment_id, body, account, namespace in rows:
+        if namespace is None and _give(session, payment_id, account):
+            given[account] += 1
+        else:
+            opened.append((_is_open(payment_id, body), payment_id))
+    if opened:
+        tx.many(_FILL, opened)
+    return Filled(len(rows), given)
+
+
+def _give(session: Session, payment_id: str, account: str) -> bool:
+    """Another payment had the reference first: this one is found by it in a namespace named for its account."""
+    try:
+        verbs.change(session, payment_id, lambda _, __: [NamespaceGiven(namespace=account)], Source.OPERATOR)
+    except LedgerCorrupt:
+        return False
+    return True
+
+
+def _is_open(payment_id: str, body: str) -> int:
+    """Nothing is known of a payment that can't be read; `verify` tells of it."""
+    try:
+        return int(is_open(read_payment(payment_id, body)))
+    except LedgerCorrupt:
+        return 0
+
+
+def given_namespaces(tx: Transaction) -> list[Row]:
+    """Account, and of how many of its payments an upgrade gave the namespace."""
+    return tx.all(_GIVEN)
+
+
+def advice(account: str, count: int) -> str:
+    """What to write into the configuration where references repeated over accounts."""
+    payments = "1 payment has a reference" if count == 1 else f"{count} payments have references"
+    return (
+        f"account {account}: {payments} that an older payment of another account has, and each is now in the"
+        f" namespace {account!r}: find it by its reference with the account named. If the order numbers of"
+        f' {account} may repeat those of other accounts, write namespace = "{account}" under [accounts.{account}]'
+    )
