@@ -198,9 +198,12 @@ _ROWS = (
     " WHERE {events}) own"
     " ORDER BY 1, 2, seq"
 )
+# By the range twice: told it once only, PostgreSQL may read a table whole for each span.
+_ID_IN = f"id > {_KEY} AND id <= {_KEY}"
+_OWNER_IN = f"payment_id > {_KEY} AND payment_id <= {_KEY}"
 _SHORT = _ROWS.format(
-    payments=f"id > {_KEY} AND id <= {_KEY}",
-    events=f"payment_id IN (SELECT id FROM payments WHERE id > {_KEY} AND id <= {_KEY})",  # noqa: S608
+    payments=_ID_IN,
+    events=f"{_OWNER_IN} AND payment_id IN (SELECT id FROM payments WHERE {_ID_IN})",  # noqa: S608
 )
 _LONG = _ROWS.format(
     payments=f"id = {_KEY}", events=f"payment_id = {_KEY} AND seq > ? ORDER BY payment_id, seq LIMIT ?"
@@ -256,7 +259,7 @@ def _spans(last: str, sizes: Sequence[Row]) -> Iterator[tuple[str, str, bool]]:
 
 def _short(ledger: Readable, after: str, up_to: str) -> list[History]:
     """The payments of a span of ids, with all their events, by one statement."""
-    groups = groupby(_rows(ledger, _SHORT, (after, up_to) * 2), key=lambda row: row[0])
+    groups = groupby(_rows(ledger, _SHORT, (after, up_to) * 3), key=lambda row: row[0])
     return [_whole(*own) for _, own in groups]
 
 

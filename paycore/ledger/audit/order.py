@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from paycore.ledger.audit.verdicts import Difference, Verdict, of_ledger
+from paycore.ledger.audit.verdicts import Verdict, of_ledger
 from paycore.ledger.clock import AHEAD_MAX, MILLISECOND
 from paycore.ledger.history import Placed, Readable
 
@@ -31,7 +31,8 @@ def order_differences(ledger: Readable, events: Iterable[Placed]) -> Iterator[Ve
         if ledger.dialect == "sqlite" and event.position != (missing := _next(before)):
             yield of_ledger(f"position {missing}", "no event", "an event")
         if before is not None and steps.is_wrong(before.at, event.at):
-            yield Verdict(payment_id=event.payment_id, events=0, difference=_stepped_back(before, event))
+            stored = f"event {event.seq} of payment {event.payment_id}, at {event.at}"
+            yield of_ledger(f"position {event.position}", stored, f"not before {before.at}")
         steps.note(event.at)
         before = event
     yield from steps.clock_differences()
@@ -39,14 +40,6 @@ def order_differences(ledger: Readable, events: Iterable[Placed]) -> Iterator[Ve
 
 def _next(before: Placed | None) -> int:
     return 1 if before is None else before.position + 1
-
-
-def _stepped_back(before: Placed, event: Placed) -> Difference:
-    return Difference(
-        where=f"event {event.seq} position",
-        stored=f"{event.position}, at {event.at}",
-        derived=f"not before {before.at}",
-    )
 
 
 class _Steps:
