@@ -1,6 +1,7 @@
 """A shop with a sandbox account, and the command line to run in it: in this process, or as the installed command."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -47,7 +48,13 @@ class Cli:
     def __call__(self, *arguments: object) -> Ran:
         """In this process, which is quicker."""
         self._capsys.readouterr()
-        code = main([str(argument) for argument in arguments])
+        logger = logging.getLogger("paycore")
+        handlers = list(logger.handlers)
+        try:
+            code = main([str(argument) for argument in arguments])
+        finally:  # what a process of its own takes along with it
+            logger.handlers[:] = handlers
+            logger.setLevel(logging.NOTSET)
         out, err = self._capsys.readouterr()
         return Ran(code, out, err)
 
