@@ -20,6 +20,7 @@ from paycore.ledger import open_ledger
 from paycore.ledger.audit import Anchor, anchors, export, make_anchor, read_anchor, render_anchor, verify
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import to_ms
+from paycore.ledger.session import COLUMNS
 from tests.ledger.conftest import Database
 from tests.ledger.test_audit import whole_life
 from tests.ledger.test_audit_ledger import swap
@@ -83,8 +84,10 @@ def test_newest_payment_deleted_without_a_trace(lived: SqlLedger, database: Data
 def test_tail_cut_together_with_its_row(lived: SqlLedger, database: Database) -> None:
     """A paid payment that is made pending again, row and history alike."""
     payment = pending_payment(lived, "newest")
-    names = "status, version, paid_minor, refunded_minor, uncertain, review, due_at, updated_at, head, body"
-    database.run(f"CREATE TABLE kept AS SELECT id, {names} FROM payments WHERE id = '{payment.id}'")
+    names = [*COLUMNS, "head", "body"]
+    database.run(
+        f"CREATE TABLE kept AS SELECT id, {', '.join(names)} FROM payments WHERE id = '{payment.id}'"
+    )
     observe(lived, seen(payment.order_number, Status.PAID))
     anchor = make_anchor(lived)
     database.tamper(
@@ -92,7 +95,7 @@ def test_tail_cut_together_with_its_row(lived: SqlLedger, database: Database) ->
         f"DELETE FROM charges WHERE payment_id = '{payment.id}'",
         *(
             f"UPDATE payments SET {name} = (SELECT {name} FROM kept) WHERE id = '{payment.id}'"
-            for name in names.split(", ")
+            for name in names
         ),
         "DROP TABLE kept",
     )
