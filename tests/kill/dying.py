@@ -62,10 +62,10 @@ def _in_the_ledger(death: Death, patch: pytest.MonkeyPatch) -> None:
     submit, flush = GroupCommit.submit, Session.flush
     submitted, flushed = itertools.count(1), itertools.count(1)
 
-    def dying_submit(self: GroupCommit, *args: Any) -> Any:
+    def dying_submit(self: GroupCommit, *args: Any, **options: Any) -> Any:
         number = next(submitted)
         death(f"write {number} before")
-        future: Any = submit(self, *args)
+        future: Any = submit(self, *args, **options)
         future.exception()  # until it is durable; an error is for whoever takes the result
         death(f"write {number} after")
         return future

@@ -39,13 +39,13 @@ def _intent_after_sending(patch: pytest.MonkeyPatch) -> None:
     kept: list[tuple[Any, Any]] = []
     numbers = itertools.count(1)
 
-    def late_submit(self: GroupCommit, work: Any, wants: Any) -> Any:
+    def late_submit(self: GroupCommit, work: Any, wants: Any, **options: Any) -> Any:
         if next(numbers) == 1:
             kept.append((work, wants))
             return _as_if(submit, self, work, wants)
         if kept:
-            submit(self, *kept.pop()).result()
-        return submit(self, work, wants)
+            submit(self, *kept.pop(), **options).result()
+        return submit(self, work, wants, **options)
 
     patch.setattr(GroupCommit, "submit", late_submit)
 
