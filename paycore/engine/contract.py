@@ -37,7 +37,10 @@ ID_MAX = 256
 """Characters of an id of the provider's."""
 
 OBSERVATIONS_MAX = 10_000
-"""Observations in one answer or notification: a hundred of each order that can be asked about at once, and more."""
+"""Observations in one answer: a hundred of each order that can be asked about at once, and more."""
+
+NOTICES_MAX = 1000
+"""What one notification tells, in observations and mentions: it is recorded in one transaction."""
 
 SAID_MAX = 200
 """Characters of a plugin's own words that an error repeats."""
@@ -257,6 +260,8 @@ def _read_back(value: object, kind: type[T]) -> T:
         raise ValueError(f"Expected at most {TOLD_MAX} bytes, got {len(written)}")
     if len(observations) > OBSERVATIONS_MAX:
         raise ValueError(f"Expected at most {OBSERVATIONS_MAX} observations, got {len(observations)}")
+    if isinstance(read, _Notices) and len(read.told) > NOTICES_MAX:
+        raise ValueError(f"Expected at most {NOTICES_MAX} notices, got {len(read.told)}")
     times = [seen.occurred_at for seen in observations]
     times += [read.expires_at] if isinstance(read, Created) else []
     if any(at is not None and at.tzinfo is None for at in times):

@@ -9,8 +9,8 @@ from paycore import Money, ReviewReason, Status
 from paycore.domain import bounds
 from paycore.domain.bounds import CHARGES_MAX
 from paycore.domain.payment import Observation
-from paycore.domain.provider import Done, Found
-from paycore.engine.contract import OBSERVATIONS_MAX
+from paycore.domain.provider import Done, Found, Mention
+from paycore.engine.contract import NOTICES_MAX, OBSERVATIONS_MAX, read_told
 from paycore.errors import PluginError, TooMany
 from paycore.testing.toy import ToyProvider
 from tests.engine.by_hand import Bench
@@ -66,3 +66,12 @@ def test_refund_too_many_is_refused_before_anything_is_sent(
     with pytest.raises(TooMany, match="all that is left"):
         refund("one more", cent)
     assert len(refund("back-1", cent).refunds) == 3
+
+
+def test_notification_that_tells_more_than_is_recorded_at_once(bench: Bench) -> None:
+    """What a notification tells is recorded in one transaction, which is bounded: beyond, the plugin failed."""
+    payment = bench.run(bench.create())
+    many = tuple(Mention(number=payment.order_number) for _ in range(NOTICES_MAX + 1))
+    with pytest.raises(PluginError, match=f"at most {NOTICES_MAX} notices"):
+        read_told(bench.account, many)
+    assert len(read_told(bench.account, many[1:])) == NOTICES_MAX

@@ -200,6 +200,8 @@ def test_trigger_of_the_same_name_that_does_nothing(lived: SqlLedger, database: 
             "CREATE OR REPLACE FUNCTION refuse_change_of_events() RETURNS trigger LANGUAGE plpgsql AS"
             " $$ BEGIN RETURN NULL; END $$",
             "CREATE TRIGGER payments_own AFTER INSERT ON payments EXECUTE FUNCTION refuse_change_of_events()",
+            "CREATE TABLE orders (id int)",
+            "CREATE TRIGGER orders_own AFTER INSERT ON orders EXECUTE FUNCTION refuse_change_of_events()",
             "ALTER TABLE events DISABLE TRIGGER events_are_never_emptied",
             "ALTER TABLE operations DROP CONSTRAINT operations_payment_id_fkey",
         )

@@ -78,7 +78,7 @@ SELECT 'index ' || c.relname, pg_get_indexdef(c.oid), i.indisvalid
 UNION ALL
 SELECT 'trigger ' || t.tgname, pg_get_triggerdef(t.oid), t.tgenabled IN ('O', 'A')
   FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
- WHERE c.relnamespace = {_NAMESPACE} AND NOT t.tgisinternal
+ WHERE c.relnamespace = {_NAMESPACE} AND NOT t.tgisinternal AND c.relname = ANY(?)
 UNION ALL
 SELECT 'function ' || p.proname, p.prosrc, true FROM pg_proc p WHERE p.pronamespace = {_NAMESPACE}
 UNION ALL
@@ -89,7 +89,13 @@ SELECT 'constraint ' || k.conname, '', NOT EXISTS (
 
 
 def _found_postgres(ledger: Readable) -> Objects:
-    rows = ledger.read(lambda tx: tx.all(_POSTGRES)).result()
+    # Other tables in the same database are somebody else's, and so are their triggers.
+    tables = [
+        found["name"]
+        for file in migrations.load_migrations("postgres")
+        for found in _TABLE.finditer(file.sql)
+    ]
+    rows = ledger.read(lambda tx: tx.all(_POSTGRES, ([*tables, "meta"],))).result()
     return {name: _definition(name, sql) if is_on else "switched off" for name, sql, is_on in rows}
 
 
