@@ -14,6 +14,8 @@ import stat
 from pathlib import Path
 
 _ROOT = 0
+_LINKS_MAX = 40
+"""As many as Linux follows."""
 
 
 def ownership_problem(path: Path) -> str | None:
@@ -31,10 +33,12 @@ def ownership_problem(path: Path) -> str | None:
 
 
 def _places(path: Path) -> list[Path]:
-    """What leads to the file: the name as given, where a link leads, and the folder of each."""
-    given, real = Path(os.path.abspath(path)), Path(os.path.realpath(path))  # noqa: PTH100 - links are kept
-    names = [given] if given == real else [given, real]
-    return [place for name in names for place in (name.parent, name)]
+    """What leads to the file: the name as given, where links lead one after the other, and the folder of each."""
+    real = Path(os.path.realpath(path))
+    names = [Path(os.path.abspath(path))]  # noqa: PTH100 - links are kept
+    while names[-1].is_symlink() and len(names) < _LINKS_MAX:
+        names.append(Path(os.path.abspath(names[-1].parent / names[-1].readlink())))  # noqa: PTH100
+    return [place for name in dict.fromkeys((*names, real)) for place in (name.parent, name)]
 
 
 def _problem(place: Path) -> str | None:
@@ -47,7 +51,7 @@ def _problem(place: Path) -> str | None:
         owner, us = _user(found.st_uid), _user(os.geteuid())
         return (
             f"the {kind} {place} belongs to {owner}, and this process runs as {us}: run it as {owner},"
-            f" or take the {kind} over (`chown {us} {place}`) once you know what is in it"
+            f" or take the {kind} over (`chown -h {us} {place}`) once you know what is in it"
         )
     if kind != "link" and _others_may_write(found) and not _is_kept(place, found):
         return f"others may write the {kind} {place}; keep them out (`chmod go-w {place}`) once you know what is in it"

@@ -89,7 +89,7 @@ def test_what_is_not_our_own_is_refused_with_words(
     if name == "client.key" and spoil is not SPOILT["of another user"]:
         (home / name).chmod(0o620)
     for path in (None, "paycore.toml", str(home / "paycore.toml")):
-        with pytest.raises(ConfigError, match=r"chown root|chmod go-w|chmod 600") as caught:
+        with pytest.raises(ConfigError, match=r"chown -h root|chmod go-w|chmod 600") as caught:
             use(path)
         assert (home / name).resolve().name in caught.value.message
 
@@ -151,7 +151,14 @@ def test_link_is_followed_and_looked_at(home: Path, tmp_path: Path) -> None:
     theirs.mkdir()
     (theirs / "link.db").symlink_to(home / "paycore.db")
     os.chown(theirs, SOMEBODY, SOMEBODY)
-    for look in (lambda: load_config(link), lambda: open_ledger(f"sqlite:///{theirs}/link.db")):
+    (theirs / "between.toml").symlink_to(home / "paycore.toml")
+    first = tmp_path / "first.toml"
+    first.symlink_to(theirs / "between.toml")
+    for look in (
+        lambda: load_config(link),
+        lambda: load_config(first),
+        lambda: open_ledger(f"sqlite:///{theirs}/link.db"),
+    ):
         with pytest.raises(ConfigError, match="belongs to user 4711"):
             look()
 
