@@ -26,12 +26,12 @@ def _charges(payment: Payment, count: int) -> list:
 
 
 def _took_s(work: Callable[[], object], times: int = 5) -> float:
-    """Seconds of the processor the fastest of some runs takes, however busy the machine is."""
+    """Seconds the fastest of some runs takes."""
     taken = []
     for _ in range(times):
-        began = time.process_time()
+        began = time.perf_counter()
         work()
-        taken.append(time.process_time() - began)
+        taken.append(time.perf_counter() - began)
     return min(taken)
 
 
@@ -75,7 +75,7 @@ def test_other_accounts_go_on_meanwhile(ledger: SqlLedger) -> None:
     while not whole.done():
         assert ledger.begin(begun(f"till-{others}", account="till")).result().changed
         others += 1
-    assert others > 3
+    assert others > 3000 / PART_MAX / 4
     assert whole.result()[0].payment.status is Status.PAID
 
 

@@ -9,7 +9,6 @@ import pytest
 from paycore.domain.decisions import may_send, send_again
 from paycore.domain.events import Source
 from paycore.ledger.api import Filter
-from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import AHEAD_MAX, PAYBACK, LedgerClock, Standing, to_ms
 from paycore.ledger.sqlite import SqliteLedger
 from tests.ledger.workload import DEADLINE, begun, pending_payment
@@ -119,21 +118,3 @@ def test_all_processes_have_one_time_after_a_step_back(tmp_path: Path, hand: Han
             nows = [ledger.claim(limit=1, lease_s=0.0).result()[0] for ledger in (busy, idle, new)]
     assert len(set(nows)) == 1
     assert nows[0] > hand.at + HOUR / 2
-
-
-def test_what_began_before_a_wrong_clock_is_no_older_for_it() -> None:
-    """An event from a clock an hour ahead moves the ledger's time on, not the age of what was there before."""
-    hand = Hand()
-    clock = LedgerClock(hand)
-    assert clock.now_for(NOON - SECOND) == NOON
-    clock.catch_up(Standing(to_ms(NOON + HOUR), None))
-    hand.at += 300 * SECOND
-    assert clock.now() > NOON + HOUR
-    assert clock.now_for(NOON - SECOND) == clock.now_for(NOON) == hand.at
-    assert clock.now_for(NOON + HOUR + SECOND) == clock.now()
-
-
-def test_time_for_an_order_is_the_ledgers_where_no_clock_was_wrong(ledger: SqlLedger) -> None:
-    """On both databases."""
-    begun_at = pending_payment(ledger, "order-1").creation.begun_at
-    assert timedelta() <= ledger.now_for(begun_at) - begun_at < timedelta(seconds=30)

@@ -1,0 +1,90 @@
+"""What one trade says, read by itself: words, what went back, and what is signed wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from paycore.plugin import Money, RefundStatus, Status, Told
+from plugins.qfpay_alipay.tests.bank import record
+from plugins.qfpay_alipay.tests.support import NUMBER
+from qfpay_alipay import wire
+from qfpay_alipay.reading import read_payment, read_refund
+
+ASKED = Money("10.99", "HKD")
+UNTOLD = {"txamt": "", "txcurrcd": ""}
+
+
+def trade(**fields: Any) -> wire.Record:
+    """The record of the order, as it came."""
+    return wire.decode(json.dumps(record(**fields)).encode(), wire.Record)
+
+
+def test_all_of_qfpays_words_are_kept_as_evidence() -> None:
+    """By QFPay's names for them; empty ones are left out."""
+    seen = read_payment(
+        trade(resperr="ok", respmsg="accepted", errmsg="done", cancel="0", pay_type="801514", respcd="0000")
+    )
+    assert seen is not None
+    assert seen.words == {
+        "respcd": "0000",
+        "resperr": "ok",
+        "respmsg": "accepted",
+        "errmsg": "done",
+        "cancel": "0",
+        "pay_type": "801514",
+    }
+    bare = read_payment(trade(errmsg="", cancel=None, pay_type=" "))
+    assert bare is not None
+    assert bare.words == {"respcd": "0000"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "asked", "minor"),
+    [
+        ({}, ASKED, 1099),
+        ({"txamt": "1200"}, ASKED, 1200),
+        ({"txamt": "1200", "txcurrcd": ""}, ASKED, 1200),
+        ({"txamt": "", "txcurrcd": "HKD"}, ASKED, 1099),
+        (UNTOLD, ASKED, 1099),
+        (UNTOLD, None, None),
+        ({"txamt": "8.80"}, ASKED, 1099),
+        ({"txamt": "0", "txcurrcd": ""}, ASKED, 0),
+    ],
+)
+def test_what_went_back_whole_is_what_is_told_or_what_was_asked(
+    fields: dict[str, Any], asked: Money | None, minor: int | None
+) -> None:
+    """The whole amount, else its half, else the payment's; where nothing is known, nothing is said."""
+    seen = read_payment(trade(cancel="3", **fields), asked=asked)
+    assert seen is not None
+    assert (seen.status, seen.refunded_minor) == (Status.PAID, minor)
+
+
+def test_refund_says_what_is_told_of_its_amount() -> None:
+    """Half an amount is compared like a payment's."""
+    seen = read_refund(trade(order_type="refund", txcurrcd=""))
+    assert seen is not None
+    assert (seen.amount, seen.told) == (None, Told(minor=1099))
+    assert (seen.number, seen.status) == (NUMBER, RefundStatus.SUCCEEDED)
+
+
+@pytest.mark.parametrize("is_signed_wrong", [True, False])
+def test_what_is_signed_wrong_says_so(*, is_signed_wrong: bool) -> None:
+    """Of a refund as of a payment: by itself it moves nothing."""
+    payment = read_payment(trade(), is_signed_wrong=is_signed_wrong)
+    refund = read_refund(trade(order_type="refund"), is_signed_wrong=is_signed_wrong)
+    assert payment is not None
+    assert refund is not None
+    assert payment.is_signed_wrong is refund.is_signed_wrong is is_signed_wrong
+
+
+def test_what_is_not_said_to_be_signed_wrong_is_not() -> None:
+    """The signature is judged by whoever reads the reply."""
+    payment, refund = read_payment(trade()), read_refund(trade(order_type="refund"))
+    assert payment is not None
+    assert refund is not None
+    assert not payment.is_signed_wrong
+    assert not refund.is_signed_wrong
