@@ -14,13 +14,14 @@ from msgspec.structs import replace
 from paycore.domain import decisions, recovery
 from paycore.domain.events import Change, Observed, OperationBegun, PaymentBegun, Source
 from paycore.domain.payment import Operation, OperationKind, Payment, PaymentObservation, Status
-from paycore.domain.wire import Notification, Reply
+from paycore.domain.wire import Notification
 from paycore.engine import attempts, settling
 from paycore.engine.accounts import Account
 from paycore.engine.attempts import Attempts
 from paycore.engine.commands import Commands
 from paycore.engine.conversation import converse
 from paycore.engine.effects import InLedger, Program
+from paycore.engine.receiving import Received
 from paycore.engine.requests import CreateRequest, content_of, provider_order
 from paycore.engine.settling import Settling, product_of
 from paycore.engine.transport import Deadline
@@ -176,14 +177,14 @@ def unverified_notification() -> Patch:
 def acknowledged_before_commit() -> Patch:
     """A notification is answered first and recorded afterwards."""
 
-    def make(receive: Callable[..., Program[Reply]]) -> Any:
-        def answer(self: Commands, account_name: str, notification: Notification) -> Program[Reply]:
+    def make(receive: Callable[..., Program[Received]]) -> Any:
+        def answer(self: Commands, account_name: str, notification: Notification) -> Program[Received]:
             account = self._accounts.get(account_name)
             account.provider.verify(notification)
             process = here()
             process.spawn("later", process.client._runner.run(receive(self, account_name, notification)))
             yield from ()
-            return account.provider.acknowledge()
+            return Received(reply=account.provider.acknowledge(), payments=(), to_confirm=())
 
         return answer
 
