@@ -41,7 +41,7 @@ def no_compare_and_set() -> Patch:
 
     def _overwrite(door: Any, seen: Payment, decide: Decide, source: Source) -> Any:
         def work(unit: Session) -> Committed:
-            folded = verbs._fold(unit, seen, decide(seen, unit.now), source)
+            folded = verbs._fold(unit, seen, decide(seen, unit.now), source, {})
             return verbs._keep(unit, [folded])[0]
 
         wants = lambda _: Wants(payments=(seen.id,))  # noqa: E731
