@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from paycore.domain import decisions
+from paycore.domain import decisions, refunding
 from paycore.domain.events import Change, PaymentBegun, Source
 from paycore.domain.lifecycle import refund_operation
 from paycore.domain.money import Money
@@ -112,7 +112,7 @@ class Commands:
         product, numbering = product_of(account, payment), self._attempts.numbering()
 
         def decide(payment: Payment, now: datetime) -> Sequence[Change]:
-            return decisions.begin_refund(
+            return refunding.begin_refund(
                 payment,
                 reference=plain(reference),
                 amount=amount,

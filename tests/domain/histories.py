@@ -6,7 +6,7 @@ from typing import Any, Self
 from msgspec.structs import replace
 
 from paycore import Money, Payment, RefundStatus, Status
-from paycore.domain.decisions import Numbering, begin_refund, new_operation
+from paycore.domain.decisions import Numbering, new_operation
 from paycore.domain.events import (
     Change,
     Observed,
@@ -27,6 +27,7 @@ from paycore.domain.payment import (
     RefundObservation,
 )
 from paycore.domain.provider import Capabilities, CreateResend, NumberFormat, Product, RequestBudget
+from paycore.domain.refunding import begin_refund
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DEADLINE = timedelta(seconds=10)

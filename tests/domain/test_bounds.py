@@ -9,14 +9,7 @@ from paycore import RefundStatus, Status
 from paycore.domain import bounds
 from paycore.domain.bounds import CHARGES_MAX, FACTS_MAX, OPERATIONS_MAX, REFUNDS_MAX, bounded
 from paycore.domain.codec import decode, encode
-from paycore.domain.decisions import (
-    CLOSE_AGAIN_AFTER,
-    Numbering,
-    begin_close,
-    begin_refund,
-    renumber,
-    withdraw,
-)
+from paycore.domain.decisions import CLOSE_AGAIN_AFTER, Numbering, begin_close, renumber, withdraw
 from paycore.domain.events import Change, Observed, OperationEnded
 from paycore.domain.lifecycle import evolve
 from paycore.domain.payment import (
@@ -26,6 +19,7 @@ from paycore.domain.payment import (
     RefundObservation,
     ReviewReason,
 )
+from paycore.domain.refunding import begin_refund
 from paycore.errors import TooMany
 from tests.domain.histories import DEADLINE, NOW, QUIET, History, product
 

@@ -10,7 +10,6 @@ from paycore.domain.decisions import (
     Numbering,
     Outcome,
     begin_close,
-    begin_refund,
     end_attempt,
     end_unsent,
     first_difference,
@@ -24,6 +23,7 @@ from paycore.domain.decisions import (
 from paycore.domain.events import Change, OperationBegun, OperationEnded, OperationSent, ProvenAbsent
 from paycore.domain.payment import Failure, OperationKind, OperationState, Order
 from paycore.domain.provider import Created, Done, Rejected, Unknown
+from paycore.domain.refunding import begin_refund
 from paycore.errors import InvalidMoney, NotSupported, ReferenceConflict, RefundTooLarge, WrongState
 from tests.domain.histories import AMOUNT, DEADLINE, LINK, NOW, QUIET, History, product
 

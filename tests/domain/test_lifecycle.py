@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from paycore import Money, Payment, RefundStatus, ReviewReason, Status
 from paycore.domain.codec import decode, encode
-from paycore.domain.decisions import Numbering, begin_refund, new_operation
+from paycore.domain.decisions import Numbering, new_operation
 from paycore.domain.events import Observed, PaymentBegun
 from paycore.domain.lifecycle import evolve
 from paycore.domain.payment import (
@@ -20,6 +20,7 @@ from paycore.domain.payment import (
     RefundObservation,
 )
 from paycore.domain.provider import Product
+from paycore.domain.refunding import begin_refund
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DEADLINE = timedelta(seconds=10)

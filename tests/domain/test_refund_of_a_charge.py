@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paycore import Money, Payment, RefundStatus, ReviewReason, Status
-from paycore.domain.decisions import Numbering, begin_refund
+from paycore.domain.decisions import Numbering
 from paycore.domain.events import OperationBegun
 from paycore.domain.payment import OperationState, Refund
 from paycore.domain.provider import Product
+from paycore.domain.refunding import begin_refund
 from paycore.engine.conversation import refund_order
 from paycore.errors import NotSupported, RefundTooLarge
 from tests.domain.histories import AMOUNT, DEADLINE, NOW, History, product

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from paycore import Money, Payment
-from paycore.domain.decisions import Numbering, Outcome, begin_refund, end_attempt, new_operation
+from paycore.domain.decisions import Numbering, Outcome, end_attempt, new_operation
 from paycore.domain.events import Change, PaymentBegun, Source
 from paycore.domain.payment import (
     Observation,
@@ -17,6 +17,7 @@ from paycore.domain.payment import (
     Status,
 )
 from paycore.domain.provider import Created, Done, Product
+from paycore.domain.refunding import begin_refund
 from paycore.domain.wire import Notification
 from paycore.engine.ids import new_id
 from paycore.ledger.api import Committed, Decide, Ledger

@@ -11,7 +11,7 @@ from unittest import mock
 import msgspec
 from msgspec.structs import replace
 
-from paycore.domain import decisions, recovery
+from paycore.domain import decisions, recovery, refunding
 from paycore.domain.events import Change, Observed, OperationBegun, PaymentBegun, Source
 from paycore.domain.payment import Operation, OperationKind, Payment, PaymentObservation, Status
 from paycore.domain.wire import Notification
@@ -200,14 +200,14 @@ def refund_cap_outside_transaction() -> Patch:
         payment = yield InLedger(lambda ledger: ledger.get(payment_id))
         known = payment.refund(reference)
         if known is None:
-            decisions._refundable(payment, amount, product_of(self._accounts.get(), payment))
+            refunding._refundable(payment, amount, product_of(self._accounts.get(), payment))
             check(payment, amount)
         return (yield from original(self, payment_id, reference=reference, amount=amount, reason=reason))
 
-    original, check = Commands.refund, decisions._charge_to_refund
+    original, check = Commands.refund, refunding._charge_to_refund
     stack = ExitStack()
     stack.enter_context(mock.patch.object(Commands, "refund", refund))
-    first = mock.patch.object(decisions, "_charge_to_refund", lambda payment, _amount: payment.charges[0])
+    first = mock.patch.object(refunding, "_charge_to_refund", lambda payment, _amount: payment.charges[0])
     stack.enter_context(first)
     return stack
 
