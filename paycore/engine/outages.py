@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from paycore.domain.printable import printable
 from paycore.engine.transport import Deadline, Stopwatch
 
 QUIET_S = 60.0
@@ -41,7 +42,7 @@ class Outages:
             outage.unsaid += 1
             return
         more = f" (and {outage.unsaid} times more since this was last said)" if outage.unsaid else ""
-        _log.warning("%s%s", problem, more, **options)
+        _log.warning("%s%s", printable(problem), more, **options)
         outage.quiet, outage.unsaid = Deadline(QUIET_S), 0
 
     def answered(self, who: str) -> None:

@@ -28,6 +28,7 @@ VERBS: dict[str, Callable[[AsyncClient, str], Awaitable[object]]] = {
     "find": lambda pay, _: pay.find("order-1"),
     "list": lambda pay, _: pay.list(),
     "events": lambda pay, payment_id: pay.events(payment_id),
+    "open": lambda pay, _: anext(pay.open()),
     "enter": lambda pay, _: pay.__aenter__(),
 }
 """Everything an AsyncClient does but `shutdown`."""
