@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from paycore.domain import decisions, recovery
+from paycore.domain import decisions, recovery, refunding
 from paycore.domain.events import OperationBegun
 from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, Status
 from paycore.engine.settling import Settling
@@ -114,7 +114,7 @@ def _new_refund_number(patch: pytest.MonkeyPatch) -> None:
             OperationBegun(operation=msgspec.structs.replace(operation, refund_reference=known.reference))
         ]
 
-    patch.setattr(decisions, "_retry_refund", anew)
+    patch.setattr(refunding, "_retry_refund", anew)
 
 
 MUTANTS: dict[str, Mutant] = {
