@@ -61,7 +61,11 @@ def test_bounds_are_these() -> None:
 def test_what_is_known_told_again_at_the_bound_changes_nothing() -> None:
     """A poll that brings the same answer for ever is no reason for review."""
     history = full()
-    assert told(history, history.order_is(Status.PENDING, provider_id="S0007")) == []
+    known = history.order_is(Status.PENDING, provider_id="S0007")
+    recorded = bounded(history.payment, Observed(observation=known))
+    assert isinstance(recorded, Observed)
+    assert not recorded.is_beyond
+    assert told(history, known) == []
     assert history.payment.review_reasons == ()
 
 

@@ -79,6 +79,22 @@ def test_refund_too_large_says_what_was_asked_and_what_is_left() -> None:
         refund(paid().refunding(8800))
 
 
+def test_refund_that_differs_names_its_reference() -> None:
+    """The refund's own, beside the field that differs."""
+    for changed in ({"amount": Money("1.00", "HKD")}, {"reason": "broken"}):
+        with pytest.raises(ReferenceConflict, match="'back-1'") as raised:
+            refund(paid().refunding(), "back-1", **changed)
+        assert raised.value.reference == "back-1"
+
+
+def test_refund_keeps_its_reason() -> None:
+    """As it was given, for the provider and for whoever asks again."""
+    history = paid()
+    history.change(*refund(history, reason="broken"))
+    assert history.payment.refunds[0].reason == "broken"
+    assert refund(history, reason="broken") == []
+
+
 def test_refund_of_all_that_is_left_may_be_the_least_there_is() -> None:
     """One minor unit is an amount."""
     (change,) = refund(paid().refunding(8799))
