@@ -244,8 +244,8 @@ class Settling:
 
 
 def _both(found: Found, more: Found) -> Found:
+    """What both answers do not show; what they do was merged with each."""
     return Found(
-        observations=(*found.observations, *more.observations),
         absent=found.absent | more.absent,
         undecided=found.undecided | more.undecided,
     )

@@ -2,8 +2,6 @@
 
 from datetime import timedelta
 
-import pytest
-
 from paycore import Status
 from paycore.domain.decisions import end_attempt, end_unsent, give_up_absent, take_silence
 from paycore.domain.events import OperationEnded, ProvenAbsent
@@ -37,10 +35,9 @@ def test_number_that_is_there_already_is_remembered() -> None:
     assert creation.problem == "the provider already has this number"
 
 
-@pytest.mark.parametrize("outcome", [Unknown(problem="HTTP 500")])
-def test_attempt_without_an_answer_says_why(outcome: Unknown) -> None:
+def test_attempt_without_an_answer_says_why() -> None:
     """In the story of the payment."""
-    assert answered(History(), outcome).payment.creation.problem == "HTTP 500"
+    assert answered(History(), Unknown(problem="HTTP 500")).payment.creation.problem == "HTTP 500"
 
 
 def test_attempt_that_was_not_sent_says_why() -> None:
@@ -58,16 +55,14 @@ def test_refused_resend_of_an_order_that_is_there_refuses_only_the_resend() -> N
     assert creation.problem == "sending it again was refused: 1108"
 
 
-@pytest.mark.parametrize(
-    "history",
-    [History().sees(Status.PENDING), History().unknown().absent().sent_again(at=QUIET)],
-    ids=["a poll was quicker than the reply", "no earlier send arrived"],
-)
-def test_refusal_of_the_only_send_that_counts_is_a_refusal(history: History) -> None:
-    """Sent once, or proven absent before: what is refused is the order."""
-    creation = answered(history, Rejected(failure=DECLINED)).payment.creation
-    assert (creation.state, creation.failure) == (OperationState.REJECTED, DECLINED)
-    assert history.payment.status is Status.FAILED
+def test_refusal_of_the_only_send_that_counts_is_a_refusal() -> None:
+    """Sent once, though a poll was quicker than the reply; or proven absent before: what is refused is the order."""
+    seen_before = History().sees(Status.PENDING)
+    absent_before = History().unknown().absent().sent_again(at=QUIET)
+    for history in (seen_before, absent_before):
+        creation = answered(history, Rejected(failure=DECLINED)).payment.creation
+        assert (creation.state, creation.failure) == (OperationState.REJECTED, DECLINED)
+        assert history.payment.status is Status.FAILED
 
 
 def test_silence_speaks_of_every_operation() -> None:
@@ -77,6 +72,9 @@ def test_silence_speaks_of_every_operation() -> None:
     late = QUIET + timedelta(hours=1)
     changes = take_silence(history.payment, {"R1", "R2", "R3"}, late, timedelta(seconds=5))
     assert [type(change) for change in changes] == [OperationEnded, ProvenAbsent, ProvenAbsent, ProvenAbsent]
+    closed_last = History().accepted().sees(Status.PAID).refunding(10, "one", "R1").closing()
+    changes = take_silence(closed_last.payment, {"R1"}, late, timedelta(seconds=5))
+    assert [type(change) for change in changes] == [ProvenAbsent, OperationEnded]
 
 
 def test_order_given_up_says_that_the_caller_may_try_again() -> None:

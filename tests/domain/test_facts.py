@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from paycore import Money, Payment, RefundStatus, ReviewReason, Status
-from paycore.domain.events import Observed, OperationEnded, PaymentBegun
+from paycore.domain.events import NamespaceGiven, Observed, OperationEnded, PaymentBegun
 from paycore.domain.lifecycle import digest, evolve
 from paycore.domain.payment import Failure, OperationState, PaymentObservation, RefundObservation
 from tests.domain.histories import AMOUNT, LINK, NOW, QUIET, History
@@ -46,6 +46,22 @@ def test_history_that_does_not_begin_once_is_refused() -> None:
     )
     with pytest.raises(ValueError, match="a payment begins once"):
         evolve(history.payment, again, NOW)
+
+
+def test_namespace_is_what_the_beginning_or_a_migration_gave() -> None:
+    """It is part of what a reference means."""
+    payment = History().payment
+    begun = PaymentBegun(
+        payment_id="P2",
+        account="hk",
+        provider="toy",
+        order=payment.order,
+        operation=payment.creation,
+        namespace="shop",
+    )
+    assert evolve(None, begun, NOW).namespace == "shop"
+    given = evolve(payment, NamespaceGiven(namespace="hk"), LATER)
+    assert given == replace(payment, namespace="hk", version=2, updated_at=LATER)
 
 
 # --- operations --------------------------------------------------------------------------------------

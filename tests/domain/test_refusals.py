@@ -144,6 +144,15 @@ def test_withdrawal_that_was_refused_is_made_again_an_hour_later(
     assert bool(changes) is is_made
 
 
+def test_withdrawal_does_not_rest_for_what_else_was_refused() -> None:
+    """Only refusals of this very close make the next one wait longer."""
+    history = History().unknown().sees(Status.PENDING).closing(replaces=True).sees(Status.CLOSED)
+    history.renumbered("N2").sees(Status.PENDING, "N2").sees(Status.PAID)
+    history.refunding().ended(OperationState.REJECTED, "refund-R1", failure=BAD_KEY)
+    history.closing().ended(OperationState.REJECTED, "close-N2", failure=BAD_KEY)
+    assert withdraw(history.payment, product=product(), numbering=NUMBERING, now=QUIET, deadline=DEADLINE)
+
+
 def test_close_again_after_an_hour() -> None:
     """How long a close that was refused is left alone."""
     assert timedelta(hours=1) == CLOSE_AGAIN_AFTER

@@ -177,6 +177,19 @@ def test_question_tells_the_provider_when_it_is_asked(bench: Bench) -> None:
     assert [ref.asked_at for ref in query.call_args.args[0]] == [bench.at]
 
 
+def test_what_several_questions_told_is_all_returned(new_bench: NewBench) -> None:
+    """Where a provider takes one number at a time: every payment comes back as it is known by then."""
+    bench = new_bench(batch=1)
+    payments = [begun(bench, reference=f"order-{n}") for n in range(3)]
+    for payment in payments[:2]:
+        bench.gateway._add(ToyOrder(payment.order_number, "payment", 8800, "HKD")).status = "paid"
+    bench.pass_time(TIMEOUT_S + PROOF_S)
+    known = bench.run(bench.settling.ask(bench.account, payments, Source.QUERY))
+    assert [payment.status for payment in known] == [Status.PAID, Status.PAID, Status.UNKNOWN]
+    assert known[2].creation.absent_at is not None
+    assert [path for path, _ in bench.gateway.requests] == ["/query"] * 3
+
+
 def test_question_without_an_answer_names_the_payment(bench: Bench) -> None:
     """Whoever catches the error knows which payment may be anything."""
     payment = begun(bench)

@@ -1,0 +1,44 @@
+"""What is kept of a notification, and what of a request is shown."""
+
+import hashlib
+from datetime import UTC, datetime
+
+import pytest
+
+from paycore.domain.wire import CREDENTIAL_HEADERS, Notification, Request, notification_digest
+
+ARRIVED = Notification(
+    body=b"paid",
+    headers={"x-sign": "abc", "x-forwarded-for": "10.0.0.1"},
+    query="a=b&c=d",
+    received_at=datetime(2026, 1, 1, tzinfo=UTC),
+)
+
+
+def test_only_what_the_provider_names_is_kept() -> None:
+    """Headers by name, in whatever case it is written; the query string where the provider reads it."""
+    kept = ARRIVED.only({"X-Sign", "x-missing"}, query=True)
+    assert (kept.headers, kept.query) == ({"x-sign": "abc"}, "a=b&c=d")
+    assert (kept.body, kept.received_at) == (ARRIVED.body, ARRIVED.received_at)
+    assert ARRIVED.only(set(), query=False) == Notification(body=b"paid", received_at=ARRIVED.received_at)
+
+
+def test_digest_is_of_body_and_query_and_what_it_always_was() -> None:
+    """Ledgers in use hold it: a replay is known by it."""
+    assert notification_digest(b"paid", "") == hashlib.sha256(b"paid").hexdigest()
+    assert notification_digest(b"paid", "a=b") == hashlib.sha256(b"paid\0?a=b").hexdigest()
+    assert ARRIVED.digest == notification_digest(b"paid", "a=b&c=d")
+    assert ARRIVED.digest == ARRIVED.only({"x-sign"}, query=True).digest
+    assert ARRIVED.digest != ARRIVED.only({"x-sign"}, query=False).digest
+
+
+def test_headers_that_open_something_are_these() -> None:
+    """Whatever a provider names, they are never kept."""
+    assert {"authorization", "proxy-authorization", "cookie"} == CREDENTIAL_HEADERS
+
+
+@pytest.mark.parametrize("path", ["/trade?a=hunter2", "/trade?a=hunter2?b=hunter2"])
+def test_request_shows_its_path_without_the_query(path: str) -> None:
+    """A GET has its fields in there, and a signature."""
+    request = Request(method="POST", path=path, headers={"key": "hunter2"}, body=b"hunter2")
+    assert repr(request) == "Request(POST /trade, 7 bytes)"
