@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import re
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
-from plugins.qfpay_alipay.tests.bank import Bank, found, page, query, record, refs
-from plugins.qfpay_alipay.tests.support import BEGUN_AT, always, make_ref
+from paycore.plugin import Status, Unknown
+from plugins.qfpay_alipay.tests.bank import EMPTY, Bank, found, page, query, record, refs
+from plugins.qfpay_alipay.tests.support import BEGUN_AT, Recorder, always, answer, make_ref
 
 
 @pytest.mark.parametrize(("lengths", "requests"), [((63, 64), 1), ((64, 64), 2)])
@@ -51,3 +53,86 @@ def test_query_record_of_an_unknown_kind_leaves_the_number_undecided() -> None:
     assert (value.observations, value.undecided) == ((), {order.number})
     refund = found(query(always(page(record(order_type="refund"))), order))
     assert (refund.observations, refund.undecided) == ((), frozenset())
+
+
+# --- answers that break off --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reply", "problem"),
+    [
+        ({"respcd": "1100", "resperr": "busy"}, r"^respcd 1100: busy\. "),
+        ({"respcd": "0000"}, "^data is missing$"),
+    ],
+)
+def test_query_that_told_nothing_says_why(reply: dict[str, object], problem: str) -> None:
+    """QFPay's code and words, or what is missing."""
+    outcome = query(always(reply))
+    assert isinstance(outcome, Unknown)
+    assert re.search(problem, outcome.problem)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_query_that_breaks_off_tells_what_it_had_found(*, is_known: bool) -> None:
+    """Orders found, or absent: the next request's failure takes nothing of it back."""
+    orders = refs(8)
+    first = page(*(record(out_trade_no=order.number) for order in orders[:4])) if is_known else EMPTY
+    gateway = Recorder([first, answer(status=500)])
+    orders = [msgspec.structs.replace(order, asked_at=BEGUN_AT) for order in orders]
+    value = found(query(gateway, *orders))
+    asked = set(gateway.forms[0]["out_trade_no"].split(","))
+    assert len(asked) == 4
+    assert {seen.number for seen in value.observations} == (asked if is_known else set())
+    assert value.absent == (set() if is_known else asked)
+
+
+# --- what is asked again -----------------------------------------------------------------------------
+
+
+def test_query_paid_orders_read_by_time_are_decided() -> None:
+    """Paid is no promise that no money was taken: nothing more is asked."""
+    orders = refs(60)
+    bank = Bank(orders)
+    value = found(query(bank, *orders))
+    assert (len(value.observations), value.undecided, len(bank.requests)) == (60, frozenset(), 1)
+
+
+def test_query_page_that_tells_as_many_as_numbers_would_is_the_last_one() -> None:
+    """Four of ours on a full page, and four numbers in a request: the rest is asked for by number."""
+    orders = refs(12)
+    others = [record(out_trade_no=f"X{index:025}", syssn=f"X{index}") for index in range(96)]
+    ours = [record(out_trade_no=order.number, syssn=f"S{order.number}") for order in orders]
+    gateway = Recorder([page(*others, *ours[:4]), page(*ours[4:8]), page(*ours[8:])])
+    assert len(found(query(gateway, *orders)).observations) == 12
+    assert ["out_trade_no" in form for form in gateway.forms] == [False, True, True]
+
+
+def test_query_unpaid_order_is_asked_about_in_every_month_it_may_have_been_tried_in() -> None:
+    """31 days after it was begun, and not longer: a later record would be of no payer's."""
+    begun_at = datetime(2026, 3, 30, tzinfo=UTC)
+    order = make_ref(begun_at=begun_at, asked_at=datetime(2026, 7, 1, tzinfo=UTC))
+    failed = record(respcd="1201", out_trade_no=order.number)
+    gateway = Recorder([page(failed), EMPTY])
+    (observation,) = found(query(gateway, order)).observations
+    assert observation.status is Status.FAILED
+    assert [form["start_time"][:7] for form in gateway.forms] == ["2026-03", "2026-04"]
+
+
+def test_query_unpaid_orders_found_by_syssn_are_all_asked_about_by_number() -> None:
+    """A `syssn` shows one record of its number: another one may be paid."""
+    orders = [
+        make_ref(number=f"{index:060}", provider_id=f"2026010100030002{index:010}") for index in range(2)
+    ]
+    failed = [record(respcd="1201", out_trade_no=order.number, syssn=order.provider_id) for order in orders]
+    gateway = Recorder([page(*failed), page(*failed)])
+    value = found(query(gateway, *orders))
+    assert {seen.status for seen in value.observations} == {Status.FAILED}
+    assert set(gateway.forms[0]["syssn"].split(",")) == {order.provider_id for order in orders}
+    assert set(gateway.forms[1]["out_trade_no"].split(",")) == {order.number for order in orders}
+
+
+def test_query_refund_signed_wrong_is_told_as_such() -> None:
+    """It moves nothing by itself, as a payment does not."""
+    gateway = always(page(record(order_type="refund")), headers={"x-qf-sign": "0" * 32})
+    (observation,) = found(query(gateway, make_ref(kind="refund"))).observations
+    assert observation.is_signed_wrong
