@@ -1,6 +1,6 @@
 """When a payment is looked at next: by what is known and how old it is."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -42,7 +42,7 @@ def test_pause_between_sends_grows_by_half(failures: int, pause: float) -> None:
     assert resend_pause_s(failures) == pause
 
 
-@given(st.text(max_size=30), st.datetimes())
+@given(st.text(max_size=30), st.datetimes(timezones=st.just(UTC)))
 def test_jitter_spreads_by_a_fifth_and_is_no_accident(seed: str, now: datetime) -> None:
     """Between 0.8 and 1.2, the same for the same payment at the same time."""
     assert 0.8 <= jitter(seed, now) <= 1.2
