@@ -5,19 +5,23 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
 
-BIN := .venv/bin
+# Where everything is installed; `make test-matrix` has one for each Python.
+export VENV ?= .venv
+BIN := $(VENV)/bin
 PROJECTS := pyproject.toml plugins/qfpay_alipay/pyproject.toml
-RUN := .venv/.stamp-run
-DEV := .venv/.stamp-dev
+RUN := $(VENV)/.stamp-run
+DEV := $(VENV)/.stamp-dev
 # What is held to mypy --strict: both packages, what tests share, and what shows users how types behave.
 TYPED := paycore plugins/qfpay_alipay/qfpay_alipay tests/support tests/contract tests/mutants \
-	$(sort $(dir $(wildcard tests/typing/*.py examples/*.py)))
+	$(sort $(dir $(wildcard examples/*.py)))
 # Workers of the test run; `make test WORKERS=0` runs everything in one process.
 WORKERS ?= 2
+# What `make test-matrix` looks for: names or paths of interpreters.
+PYTHONS ?= python3.11 python3.12 python3.13
 # More arguments for pytest: `make test ARGS="-k money -x"`.
 ARGS ?=
 
-.PHONY: help demo setup test check format lint types imports docs docs-serve bench proof mutants coverage lock clean
+.PHONY: help demo setup test test-matrix check format lint types imports docs docs-serve bench proof mutants coverage lock clean
 
 help:  ## print this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +34,9 @@ setup: $(DEV)  ## make .venv with everything for development
 test: $(DEV)  ## run every test (browser tests need Chromium, which is looked for or installed)
 	@scripts/chromium
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+test-matrix:  ## run every test on each of PYTHONS that this machine has, and say which it has not
+	@scripts/test-matrix $(PYTHONS)
 
 check: lint types imports docs  ## format, lint, types, import layers, documentation
 

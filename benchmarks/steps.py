@@ -55,7 +55,9 @@ class Trail:
 
     def __str__(self) -> str:
         functions, calls = len(set(self.entered)), len(self.entered)
-        return f"{len(self.files)} files, {functions} functions, {calls} calls, {self.moves} moves between files"
+        return (
+            f"{len(self.files)} files, {functions} functions, {calls} calls, {self.moves} moves between files"
+        )
 
 
 def follow_create() -> Trail:
