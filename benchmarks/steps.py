@@ -19,13 +19,12 @@ from itertools import pairwise
 from pathlib import Path
 from types import CodeType, FrameType
 
-import qfpay_alipay
-from qfpay_alipay.sandbox import QFPaySandbox
-
 import paycore
+import qfpay_alipay
 from paycore import Client, Money
 from paycore.engine.config import AccountConfig, Config
 from paycore.sandbox.server import SandboxServer
+from qfpay_alipay.sandbox import QFPaySandbox
 
 OWN = tuple(str(Path(module.__file__ or "").parent) + "/" for module in (paycore, qfpay_alipay))
 WARM_UP = 3

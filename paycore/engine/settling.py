@@ -63,21 +63,26 @@ class Settling:
 
         Takes at most one call's deadline and the provider's proof window longer.
         """
+        asked_at = self._attempts.now()
         payment = yield from self.settle(account, payment, source=Source.QUERY, auth_code=auth_code)
-        wait_s = self._proof_in_s(account, payment)
-        if wait_s is None:
+        proven_at = self._proven_at(account, payment)
+        if proven_at is None or proven_at <= asked_at:
             return payment
-        proven_at = self._attempts.now() + timedelta(seconds=wait_s + MARGIN_S)
         # What wakes a waiter may be a change that is known already.
-        while self._proof_in_s(account, payment) is not None:
+        while self._proven_at(account, payment) is not None:
             left_s = (proven_at - self._attempts.now()).total_seconds()
             if left_s <= 0:
                 break
             payment = yield from self._attempts.after_change(payment, left_s)
         return (yield from self.settle(account, payment, source=Source.QUERY, auth_code=auth_code))
 
-    def _proof_in_s(self, account: Account, payment: Payment) -> float | None:
-        """Seconds until "not found" is proof for every number that lacks an answer; None when none does."""
+    def _proven_at(self, account: Account, payment: Payment) -> datetime | None:
+        """
+        From when "not found" proves that no number without an answer exists.
+
+        None when every number has one, when it never proves that, or only later than one call's deadline and the
+        proof window from now.
+        """
         window_s = account.capabilities.query_proves_absence_after_s
         silent = [
             op.quiet_at
@@ -86,8 +91,9 @@ class Settling:
         ]
         if window_s is None or not silent:
             return None
-        wait_s = (max(silent) - self._attempts.now()).total_seconds() + window_s
-        return wait_s if 0 < wait_s <= account.timeout_s + window_s else None
+        proven_at = max(silent) + timedelta(seconds=window_s)
+        is_soon = proven_at <= self._attempts.now() + timedelta(seconds=account.timeout_s + window_s)
+        return proven_at + timedelta(seconds=MARGIN_S) if is_soon else None
 
     def ask(
         self, account: Account, payments: Sequence[Payment], source: Source

@@ -91,6 +91,22 @@ def test_query_just_before_the_proof_waits_for_it(bench: Bench) -> None:
     assert bench.payment().status is Status.PENDING
 
 
+def test_query_answered_after_the_proof_but_asked_before_asks_again(bench: Bench) -> None:
+    """What was asked too early proves nothing, however late its answer comes: it is asked once more, at once."""
+    payment = sent(bench)
+    bench.pass_time(TIMEOUT_S + PROOF_S - 0.5)
+    honest = bench.gateway.handle
+
+    def slow(request: Request) -> Response:
+        bench.pass_time(1.0)
+        return honest(request)
+
+    bench.answer = slow
+    bench.run_in_time(bench.commands.query(payment.id))
+    assert bench.payment().status is Status.PENDING
+    assert [path for path, _ in bench.gateway.requests] == ["/query", "/query", "/orders"]
+
+
 def test_query_does_not_wait_longer_because_somebody_sends_again(bench: Bench) -> None:
     """It asks once more when its own time is over, and returns the payment as it is."""
     payment = sent(bench)
