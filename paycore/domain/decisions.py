@@ -80,7 +80,7 @@ def new_operation(
         state=OperationState.SENT,
         begun_at=now,
         sent_at=now,
-        quiet_at=now + deadline,
+        in_flight_until=now + deadline,
         needs_action=needs_action,
     )
 
@@ -92,7 +92,7 @@ def is_unfinished(operation: Operation) -> bool:
 
 def is_quiet(operation: Operation, now: datetime) -> bool:
     """Whether an operation lacks an answer, and no request of ours for it can be under way."""
-    return operation.is_uncertain and now >= operation.quiet_at
+    return operation.is_uncertain and now >= operation.in_flight_until
 
 
 def may_send(operation: Operation, now: datetime) -> bool:
@@ -104,7 +104,7 @@ def may_send(operation: Operation, now: datetime) -> bool:
     """
     if operation.state is OperationState.INTENT:
         return True
-    rests_until = operation.sent_at + timedelta(seconds=resend_pause_s(operation.sends - 1))
+    rests_until = operation.sent_at + timedelta(seconds=resend_pause_s(operation.send_count - 1))
     return is_quiet(operation, now) and now >= rests_until
 
 
@@ -128,7 +128,7 @@ def send_again(payment: Payment, operation_id: str, now: datetime, deadline: tim
     is_paid = operation.kind is OperationKind.CREATE and bool(payment.charges)
     if is_paid or not may_send(operation, now):
         return []
-    return [OperationSent(operation_id=operation_id, sent_at=now, quiet_at=now + deadline)]
+    return [OperationSent(operation_id=operation_id, sent_at=now, in_flight_until=now + deadline)]
 
 
 def renumber(payment: Payment, numbering: Numbering, now: datetime, deadline: timedelta) -> list[Change]:
@@ -223,7 +223,7 @@ def is_still_to_close(payment: Payment, number: str, now: datetime) -> bool:
     if now < tried.sent_at + timedelta(seconds=resend_pause_s(_refused_closes(payment, number) - 1)):
         return False
     for_account = tried.failure is not None and tried.failure.who_acts == "operator"
-    too_early = order is not None and tried.sent_at < order.quiet_at
+    too_early = order is not None and tried.sent_at < order.in_flight_until
     return for_account or too_early or now - tried.sent_at >= CLOSE_AGAIN_AFTER
 
 
@@ -254,8 +254,8 @@ def end_attempt(payment: Payment, sent: Operation, outcome: Outcome, now: dateti
         return []
     # Somebody else's request of this operation, sent since, is under way all the same.
     other = payment.operation(sent.id)
-    quiet_at = now if other.sends == sent.sends else max(now, other.quiet_at)
-    ended = OperationEnded(operation_id=sent.id, state=OperationState.DONE, quiet_at=quiet_at)
+    in_flight_until = now if other.send_count == sent.send_count else max(now, other.in_flight_until)
+    ended = OperationEnded(operation_id=sent.id, state=OperationState.DONE, in_flight_until=in_flight_until)
     match outcome:
         case Done(Created(observation=observation, action=action) as created):
             expires_at = _expires_at(payment, sent, created)
@@ -265,7 +265,7 @@ def end_attempt(payment: Payment, sent: Operation, outcome: Outcome, now: dateti
         case Rejected(is_duplicate=True):
             problem = "the provider already has this number"
             ended = replace(ended, state=OperationState.UNKNOWN, is_duplicate=True, problem=problem)
-        case Rejected(failure=failure) if sent.sends > 1 and payment.operation(sent.id).is_observed:
+        case Rejected(failure=failure) if sent.send_count > 1 and payment.operation(sent.id).is_observed:
             # An earlier send has arrived: only this one was refused, for instance for the account's key.
             problem = f"sending it again was refused: {failure.code}"
             ended = replace(ended, state=OperationState.UNKNOWN, problem=problem)
@@ -294,8 +294,8 @@ def end_unsent(payment: Payment, sent: Operation, now: datetime, problem: str) -
     return [
         OperationEnded(
             operation_id=sent.id,
-            state=OperationState.INTENT if sent.sends == 1 else OperationState.UNKNOWN,
-            quiet_at=now,
+            state=OperationState.INTENT if sent.send_count == 1 else OperationState.UNKNOWN,
+            in_flight_until=now,
             problem=problem,
         )
     ]
@@ -305,7 +305,7 @@ def _was_overtaken(payment: Payment, sent: Operation) -> bool:
     """Whether somebody else has sent this operation again, proven it absent or given it up since."""
     operation = payment.operation(sent.id)
     was_given_up = operation.state is OperationState.REJECTED
-    return operation.sends != sent.sends or operation.absent_at is not None or was_given_up
+    return operation.send_count != sent.send_count or operation.proven_absent_at is not None or was_given_up
 
 
 def take_silence(
@@ -322,23 +322,23 @@ def take_silence(
         if operation.kind is OperationKind.CLOSE:
             changes += _take_effect(payment, operation, asked_at)
         elif operation.number in absent and proves_absence_after is not None:
-            changes += _take_absence(operation, asked_at, operation.quiet_at + proves_absence_after)
+            changes += _take_absence(operation, asked_at, operation.in_flight_until + proves_absence_after)
     return changes
 
 
 def _take_absence(operation: Operation, asked_at: datetime, proven_from: datetime) -> list[Change]:
-    is_open = operation.is_uncertain and not operation.is_observed and operation.absent_at is None
+    is_open = operation.is_uncertain and not operation.is_observed and operation.proven_absent_at is None
     return [ProvenAbsent(number=operation.number)] if is_open and asked_at >= proven_from else []
 
 
 def _take_effect(payment: Payment, closing: Operation, asked_at: datetime) -> list[Change]:
     """A close without an answer took effect when, asked after it can be under way, its order is final."""
     order = numbered(payment, closing.number)
-    if order is None or asked_at < closing.quiet_at or not closing.is_uncertain:
+    if order is None or asked_at < closing.in_flight_until or not closing.is_uncertain:
         return []
     if not any(status.is_final for status in order.observed):
         return []
-    return [OperationEnded(operation_id=closing.id, state=OperationState.DONE, quiet_at=asked_at)]
+    return [OperationEnded(operation_id=closing.id, state=OperationState.DONE, in_flight_until=asked_at)]
 
 
 def give_up_absent(operation: Operation, now: datetime) -> list[Change]:
@@ -347,7 +347,7 @@ def give_up_absent(operation: Operation, now: datetime) -> list[Change]:
         OperationEnded(
             operation_id=operation.id,
             state=OperationState.REJECTED,
-            quiet_at=now,
+            in_flight_until=now,
             failure=Failure(
                 code="never_arrived",
                 message="the order never reached the provider, and its time has passed",

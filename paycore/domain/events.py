@@ -72,21 +72,21 @@ class OperationSent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     operation_id: str
     sent_at: datetime
-    quiet_at: datetime
+    in_flight_until: datetime = msgspec.field(name="quiet_at")
 
 
 class OperationEnded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="operation_ended"):
     """
     How an attempt ended.
 
-    `quiet_at` is the moment from which no request of this attempt can be under way. `is_duplicate`: the
+    `in_flight_until` is the moment from which no request of this attempt can be under way. `is_duplicate`: the
     provider refused the number as already used, so an earlier send may have arrived. `is_beyond`, `charge_of`: see
     `Observed`.
     """
 
     operation_id: str
     state: OperationState
-    quiet_at: datetime
+    in_flight_until: datetime = msgspec.field(name="quiet_at")
     observation: Observation | None = None
     action: Action | None = None
     expires_at: datetime | None = None

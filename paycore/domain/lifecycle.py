@@ -129,10 +129,10 @@ def _sent(operation: Operation, change: OperationSent) -> Operation:
         operation,
         state=OperationState.SENT,
         # What went back to intent never left, so the next send is its first.
-        sends=1 if operation.state is OperationState.INTENT else operation.sends + 1,
+        send_count=1 if operation.state is OperationState.INTENT else operation.send_count + 1,
         sent_at=change.sent_at,
-        quiet_at=change.quiet_at,
-        absent_at=None,
+        in_flight_until=change.in_flight_until,
+        proven_absent_at=None,
         problem="",
     )
 
@@ -142,7 +142,7 @@ def _end_operation(payment: Payment, change: OperationEnded) -> Payment:
     ended = replace(
         operation,
         state=OperationState.DONE if operation.state is OperationState.DONE else change.state,
-        quiet_at=change.quiet_at,
+        in_flight_until=change.in_flight_until,
         failure=change.failure or operation.failure,
         problem=change.problem,
         is_duplicate=change.is_duplicate or operation.is_duplicate,
@@ -178,7 +178,9 @@ def _proven_absent(payment: Payment, number: str, at: datetime) -> Payment:
     operation = numbered(payment, number)
     if operation is None or not operation.is_uncertain or operation.is_observed:
         return payment
-    return _edit(payment, operation.id, lambda op: replace(op, state=OperationState.UNKNOWN, absent_at=at))
+    return _edit(
+        payment, operation.id, lambda op: replace(op, state=OperationState.UNKNOWN, proven_absent_at=at)
+    )
 
 
 def numbered(payment: Payment, number: str) -> Operation | None:
@@ -348,7 +350,7 @@ def _status(payment: Payment) -> Status:
         return Status.FAILED
     if creation.observed or creation.state is OperationState.DONE:
         return Status.PENDING
-    was_sent_before = creation.sends > 1 or has_earlier_number(payment)
+    was_sent_before = creation.send_count > 1 or has_earlier_number(payment)
     if creation.state is OperationState.UNKNOWN or (
         creation.state is OperationState.SENT and was_sent_before
     ):

@@ -212,8 +212,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     The durable record of one money-moving command.
 
     `number` is the provider-side number, fixed before the first send (a close names the order it
-    closes). `sends` counts the sends that may have left; `sent_at` is the last one, `quiet_at` the moment
-    from which no request of ours can still be under way. `absent_at` is set once the provider has proven
+    closes). `send_count` counts the sends that may have left; `sent_at` is the last one, `in_flight_until` the moment
+    from which no request of ours can still be under way. `proven_absent_at` is set once the provider has proven
     that it does not know the number. `observed` (a refund's: `refund_observed`) is every status the
     provider told of this number.
     `needs_action`: without an action the payer can't go on. `is_duplicate`: a resend was refused because
@@ -225,14 +225,14 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     number: str
     state: OperationState
     begun_at: datetime
-    sends: int = 1
+    send_count: int = msgspec.field(name="sends", default=1)
     sent_at: datetime
-    quiet_at: datetime
+    in_flight_until: datetime = msgspec.field(name="quiet_at")
     refund_reference: str | None = None
     provider_id: str | None = None
     observed: tuple[Status, ...] = ()
     refund_observed: tuple[RefundStatus, ...] = ()
-    absent_at: datetime | None = None
+    proven_absent_at: datetime | None = msgspec.field(name="absent_at", default=None)
     is_duplicate: bool = False
     needs_action: bool = False
     replaces: bool = False

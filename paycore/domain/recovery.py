@@ -73,7 +73,7 @@ def _next_for_paid(
     payment: Payment, creation: Operation, capabilities: Capabilities, now: datetime
 ) -> Move | None:
     """An order that never arrived must not be sent any more, and one that is open not be paid any more."""
-    if creation.is_uncertain and creation.absent_at is not None:
+    if creation.is_uncertain and creation.proven_absent_at is not None:
         return GiveUp(creation)
     move = _next_for_others(payment, now)
     if move is not None or not is_needless(payment):
@@ -91,7 +91,7 @@ def _next_for_creation(
 ) -> Move | None:
     if Status.PENDING in creation.observed:
         return _recover_action(payment, creation, capabilities, now)
-    if creation.absent_at is None:
+    if creation.proven_absent_at is None:
         return None
     return _send_or_give_up(payment, creation, now, has_auth_code=has_auth_code)
 
@@ -129,7 +129,7 @@ def _next_for_others(payment: Payment, now: datetime) -> Move | None:
     for operation in payment.operations:
         if not operation.is_uncertain or not may_send(operation, now):
             continue
-        if operation.kind is OperationKind.REFUND and operation.absent_at is not None:
+        if operation.kind is OperationKind.REFUND and operation.proven_absent_at is not None:
             return SendAgain(operation)
         if operation.kind is OperationKind.CLOSE:
             return SendAgain(operation)

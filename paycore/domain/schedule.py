@@ -50,7 +50,9 @@ def due_at(payment: Payment, now: datetime) -> datetime | None:
     Otherwise settled: not any more.
     """
     under_way = [
-        op.quiet_at for op in payment.operations if op.state is OperationState.SENT and op.quiet_at > now
+        op.in_flight_until
+        for op in payment.operations
+        if op.state is OperationState.SENT and op.in_flight_until > now
     ]
     if under_way:
         return min(under_way)

@@ -153,12 +153,12 @@ class Attempts:
 
     def _deadline(self, operation: Operation, deadline: Deadline) -> Deadline:
         """
-        Never later than the operation's `quiet_at`, from which others count it as not under way any more.
+        Never later than the operation's `in_flight_until`, from which others count it as not under way any more.
 
         A process that stood still since it recorded the operation has less time left, or none. By both
         clocks: the ledger's may have been set back meanwhile, and the monotonic one may have stood still too.
         """
-        left_s = (operation.quiet_at - self.now()).total_seconds()
+        left_s = (operation.in_flight_until - self.now()).total_seconds()
         return Deadline(min(left_s, deadline.left_s))
 
     def _flow(

@@ -208,7 +208,7 @@ class Commands:
     def _until_answered(self, payment: Payment, operation_id: str) -> Program[Payment]:
         """Somebody is sending right now: there is one provider call, and this caller joins it."""
         while (operation := payment.operation(operation_id)).state is OperationState.SENT:
-            left_s = (operation.quiet_at - self._attempts.now()).total_seconds()
+            left_s = (operation.in_flight_until - self._attempts.now()).total_seconds()
             if left_s <= 0:
                 break
             payment = yield from self._attempts.after_change(payment, left_s)

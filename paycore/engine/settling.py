@@ -85,7 +85,7 @@ class Settling:
         """
         window_s = account.capabilities.query_proves_absence_after_s
         silent = [
-            op.quiet_at
+            op.in_flight_until
             for op in payment.operations
             if op.is_uncertain and not op.is_observed and op.kind is not OperationKind.CLOSE
         ]

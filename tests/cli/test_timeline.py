@@ -62,7 +62,7 @@ def _change(ledger: Ledger, payment: Payment, source: Source, *changes: Change) 
 
 
 def _ended(payment: Payment, state: OperationState, now: datetime, **fields: object) -> OperationEnded:
-    return OperationEnded(operation_id=payment.operations[-1].id, state=state, quiet_at=now, **fields)  # type: ignore[arg-type]
+    return OperationEnded(operation_id=payment.operations[-1].id, state=state, in_flight_until=now, **fields)  # type: ignore[arg-type]
 
 
 def _told(ledger: Ledger, payment: Payment) -> list[str]:
@@ -124,7 +124,7 @@ def test_order_proven_absent_is_sent_again_or_given_up(ledger: SqliteLedger) -> 
     payment = _change(ledger, payment, Source.REPLY, unknown)
     absent = ProvenAbsent(number=payment.order_number)
     payment = _change(ledger, payment, Source.RECOVERY, absent)
-    sent = OperationSent(operation_id=payment.creation.id, sent_at=ledger.now(), quiet_at=ledger.now())
+    sent = OperationSent(operation_id=payment.creation.id, sent_at=ledger.now(), in_flight_until=ledger.now())
     payment = _change(ledger, payment, Source.RECOVERY, sent)
     payment = _change(ledger, payment, Source.RECOVERY, absent)
     payment = _change(ledger, payment, Source.RECOVERY, *give_up_absent(payment.creation, ledger.now()))

@@ -88,7 +88,9 @@ class History:
 
     def ended(self, state: OperationState, operation_id: str = "create-N1", **fields: Any) -> Self:
         """An attempt ended."""
-        return self.change(OperationEnded(operation_id=operation_id, state=state, quiet_at=QUIET, **fields))
+        return self.change(
+            OperationEnded(operation_id=operation_id, state=state, in_flight_until=QUIET, **fields)
+        )
 
     def accepted(self) -> Self:
         """The order was accepted, with a link."""
@@ -100,7 +102,9 @@ class History:
 
     def sent_again(self, operation_id: str = "create-N1", at: datetime = NOW) -> Self:
         """The same operation is sent once more."""
-        return self.change(OperationSent(operation_id=operation_id, sent_at=at, quiet_at=at + DEADLINE))
+        return self.change(
+            OperationSent(operation_id=operation_id, sent_at=at, in_flight_until=at + DEADLINE)
+        )
 
     def absent(self, number: str = "N1") -> Self:
         """The provider has proven that it does not know the number."""

@@ -149,7 +149,7 @@ def test_a_reply_beyond_the_bound_says_so_too() -> None:
     answer = OperationEnded(
         operation_id="create-N1",
         state=OperationState.DONE,
-        quiet_at=QUIET,
+        in_flight_until=QUIET,
         observation=history.order_is(Status.PENDING, provider_id="T"),
     )
     change = bounded(history.payment, answer)

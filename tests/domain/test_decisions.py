@@ -81,9 +81,9 @@ def test_sending_never_races_an_earlier_send(history: History, now: datetime, ex
 def test_sending_again_keeps_the_number_and_moves_the_deadline() -> None:
     """It is the same operation: only when it was sent, and until when it may be under way, are new."""
     (change,) = send_again(History().unknown().payment, "create-N1", QUIET, DEADLINE)
-    assert change == OperationSent(operation_id="create-N1", sent_at=QUIET, quiet_at=QUIET + DEADLINE)
+    assert change == OperationSent(operation_id="create-N1", sent_at=QUIET, in_flight_until=QUIET + DEADLINE)
     again = History().unknown().change(change).payment.creation
-    assert (again.number, again.state, again.sends) == ("N1", OperationState.SENT, 2)
+    assert (again.number, again.state, again.send_count) == ("N1", OperationState.SENT, 2)
 
 
 def paid_after_closing(state: OperationState, **fields: Any) -> History:
@@ -107,7 +107,7 @@ def test_sending_what_never_left_is_a_first_send() -> None:
         history.change(*end_unsent(history.payment, history.payment.creation, NOW, "no route"))
         assert (history.payment.status, history.payment.uncertain) == (Status.CREATED, False)
         history.sent_again()
-        assert history.payment.creation.sends == 1
+        assert history.payment.creation.send_count == 1
 
 
 def test_not_sent_after_a_send_that_may_have_arrived_is_still_unknown() -> None:
@@ -145,7 +145,7 @@ def test_answer_ends_the_attempt(outcome: Any, status: Status, state: OperationS
     outcome = outcomes.get(outcome, outcome) if isinstance(outcome, str) else outcome
     history.change(*end_attempt(history.payment, history.payment.creation, outcome, NOW))
     assert (history.payment.status, history.payment.creation.state) == (status, state)
-    assert history.payment.creation.quiet_at == NOW, "this attempt's request is not under way any more"
+    assert history.payment.creation.in_flight_until == NOW, "this attempt's request is not under way any more"
 
 
 # --- a new number ------------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ def test_withdrawing_closes_the_order_nobody_needs_any_more() -> None:
     assert withdraw(closed.payment, product=product(), **options) == [], "that was tried just now"
     later = QUIET + timedelta(seconds=7)
     assert withdraw(closed.payment, product=product(), **{**options, "now": later}) == [
-        OperationSent(operation_id="close-N2", sent_at=later, quiet_at=later + DEADLINE)
+        OperationSent(operation_id="close-N2", sent_at=later, in_flight_until=later + DEADLINE)
     ]
     refused = closed.ended(OperationState.REJECTED, "close-N2", failure=BAD_KEY)
     assert len(withdraw(refused.payment, product=product(), **options)) == 1
@@ -388,7 +388,7 @@ def test_close_took_effect_when_its_order_is_final() -> None:
     """Asked once the close can't be under way, a final order answers for it; a pending one does not."""
     closed = History().accepted().closing().sees(Status.CLOSED)
     (change,) = take_silence(closed.payment, set(), QUIET, PROOF)
-    assert change == OperationEnded(operation_id="close-N1", state=OperationState.DONE, quiet_at=QUIET)
+    assert change == OperationEnded(operation_id="close-N1", state=OperationState.DONE, in_flight_until=QUIET)
     assert take_silence(closed.payment, set(), QUIET - timedelta(milliseconds=1), PROOF) == []
     assert take_silence(History().accepted().closing().payment, set(), QUIET, PROOF) == []
 

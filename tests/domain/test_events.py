@@ -73,7 +73,9 @@ def changes() -> list[Change]:
     begun = PaymentBegun(
         payment_id="P1", account="hk", provider="toy", order=history.payment.order, operation=operation
     )
-    ended = OperationEnded(operation_id="op", state=OperationState.DONE, quiet_at=QUIET, failure=failure)
+    ended = OperationEnded(
+        operation_id="op", state=OperationState.DONE, in_flight_until=QUIET, failure=failure
+    )
     seen = RefundObservation(number="R1", status=RefundStatus.SUCCEEDED, amount=AMOUNT, words={"respcd": "0"})
     actions = [
         LINK,
@@ -84,7 +86,7 @@ def changes() -> list[Change]:
     return [
         begun,
         OperationBegun(operation=operation, refund=refund),
-        OperationSent(operation_id="op", sent_at=NOW, quiet_at=QUIET),
+        OperationSent(operation_id="op", sent_at=NOW, in_flight_until=QUIET),
         *(msgspec.structs.replace(ended, action=action) for action in actions),
         Observed(observation=seen),
         Observed(observation=history.order_is(Status.PAID)),

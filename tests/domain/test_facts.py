@@ -75,12 +75,16 @@ def test_link_stays_while_another_operation_is_under_way() -> None:
 def test_sending_again_forgets_why_the_last_send_failed() -> None:
     """When it was sent, and until when it may be under way, are the new send's."""
     creation = History().unknown().sent_again(at=QUIET).payment.creation
-    assert (creation.sent_at, creation.quiet_at, creation.problem) == (QUIET, QUIET + (QUIET - NOW), "")
+    assert (creation.sent_at, creation.in_flight_until, creation.problem) == (
+        QUIET,
+        QUIET + (QUIET - NOW),
+        "",
+    )
 
 
 def test_sending_again_takes_absence_back() -> None:
     """What was proven absent may be there from now on."""
-    assert History().unknown().absent().sent_again(at=QUIET).payment.creation.absent_at is None
+    assert History().unknown().absent().sent_again(at=QUIET).payment.creation.proven_absent_at is None
 
 
 def test_accepted_stays_accepted() -> None:
@@ -93,10 +97,10 @@ def test_absence_is_of_one_number_without_an_answer() -> None:
     """A number that is nobody's, one that was seen, and one that is settled are not absent."""
     absent = History().absent()
     assert absent.payment.creation.state is OperationState.UNKNOWN
-    assert absent.payment.creation.absent_at == NOW
-    assert History().absent("N9").payment.creation.absent_at is None
-    assert History().unknown().sees(Status.PENDING).absent().payment.creation.absent_at is None
-    assert History().accepted().absent().payment.creation.absent_at is None
+    assert absent.payment.creation.proven_absent_at == NOW
+    assert History().absent("N9").payment.creation.proven_absent_at is None
+    assert History().unknown().sees(Status.PENDING).absent().payment.creation.proven_absent_at is None
+    assert History().accepted().absent().payment.creation.proven_absent_at is None
     refused = History().ended(OperationState.REJECTED, failure=BAD_KEY).absent()
     assert fate(refused.payment) == (Status.CREATED, OperationState.REJECTED)
 
@@ -169,7 +173,7 @@ def test_charge_of_another_payment_in_a_reply_does_not_pay_either() -> None:
         OperationEnded(
             operation_id="create-N1",
             state=OperationState.DONE,
-            quiet_at=QUIET,
+            in_flight_until=QUIET,
             observation=seen,
             charge_of="P2",
         )

@@ -39,4 +39,9 @@ def test_operation_needs_no_action_unless_its_product_does() -> None:
     numbering = Numbering(operation_id="op", number="N")
     refund = new_operation(OperationKind.REFUND, numbering, NOW, DEADLINE)
     assert refund.needs_action is False
-    assert (refund.sends, refund.begun_at, refund.sent_at, refund.quiet_at) == (1, NOW, NOW, NOW + DEADLINE)
+    assert (refund.send_count, refund.begun_at, refund.sent_at, refund.in_flight_until) == (
+        1,
+        NOW,
+        NOW,
+        NOW + DEADLINE,
+    )

@@ -80,7 +80,7 @@ def test_late_acceptance_counts_and_leaves_the_other_request_under_way() -> None
     payment = after(sent_anew(), *end_attempt(sent_anew(), sent().creation, accepted, LATER))
     assert payment.action == link
     assert payment.creation.state is OperationState.DONE
-    assert payment.creation.quiet_at == LATER + DEADLINE
+    assert payment.creation.in_flight_until == LATER + DEADLINE
 
 
 def test_given_up_stays_given_up() -> None:

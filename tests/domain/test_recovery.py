@@ -198,7 +198,7 @@ def test_what_failed_again_rests_before_it_is_sent_once_more(what: str, sends: i
     }[what]
     for _ in range(sends - 1):
         history.sent_again(operation_id, sent_at).change(
-            OperationEnded(operation_id=operation_id, state=OperationState.UNKNOWN, quiet_at=sent_at)
+            OperationEnded(operation_id=operation_id, state=OperationState.UNKNOWN, in_flight_until=sent_at)
         )
         if what in ("order", "refund"):
             history.absent("N1" if what == "order" else "R1")

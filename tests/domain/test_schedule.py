@@ -78,7 +78,7 @@ def test_of_several_under_way_the_first_that_no_answer_can_come_for_any_more_cou
     later = timedelta(seconds=3)
     for first, second in (("close-N1", "create-N1"), ("create-N1", "close-N1")):
         history = History().closing().sent_again(second, NOW + later)
-        assert history.payment.operation(first).quiet_at == QUIET
+        assert history.payment.operation(first).in_flight_until == QUIET
         assert due_at(history.payment, NOW) == QUIET
 
 

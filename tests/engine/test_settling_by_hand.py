@@ -121,7 +121,7 @@ def test_query_does_not_wait_longer_because_somebody_sends_again(bench: Bench) -
         queried = bench.run_in_time(bench.commands.query(payment.id))
     assert (bench.at - begun_at).total_seconds() < TIMEOUT_S + PROOF_S + 0.1
     assert queried == bench.payment()
-    assert queried.creation.sends == 2
+    assert queried.creation.send_count == 2
     assert [path for path, _ in bench.gateway.requests] == ["/query", "/query"]
 
 
@@ -202,7 +202,7 @@ def test_what_several_questions_told_is_all_returned(new_bench: NewBench) -> Non
     bench.pass_time(TIMEOUT_S + PROOF_S)
     known = bench.run(bench.settling.ask(bench.account, payments, Source.QUERY))
     assert [payment.status for payment in known] == [Status.PAID, Status.PAID, Status.UNKNOWN]
-    assert known[2].creation.absent_at is not None
+    assert known[2].creation.proven_absent_at is not None
     assert [path for path, _ in bench.gateway.requests] == ["/query"] * 3
 
 
@@ -297,7 +297,7 @@ def test_not_found_is_no_proof_where_the_provider_promises_none(bench: Bench) ->
     promises_none = replace(bench.account.capabilities, query_proves_absence_after_s=None)
     account, asked_at = replace(bench.account, capabilities=promises_none), bench.at
     unknown = bench.run_in_time(bench.settling.settle_in_time(account, payment))
-    assert unknown.creation.absent_at is None
+    assert unknown.creation.proven_absent_at is None
     assert bench.at == asked_at
 
 
@@ -316,7 +316,7 @@ def test_absence_counts_from_when_it_was_asked_by_the_ledgers_clock(bench: Bench
     ahead = bench.at + timedelta(hours=1)
     with mock.patch.object(bench.settling._attempts, "now", return_value=ahead):
         (asked,) = bench.run(bench.settling.ask(bench.account, [payment], Source.POLL))
-    assert asked.creation.absent_at is None
+    assert asked.creation.proven_absent_at is None
 
 
 # --- what is sent ------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ def proven_absent(bench: Bench) -> Payment:
     bench.pass_time(TIMEOUT_S + PROOF_S)
     bench.answer = bench.gateway.handle
     (payment,) = bench.run(bench.settling.ask(bench.account, [bench.payment()], Source.POLL))
-    assert payment.creation.absent_at is not None
+    assert payment.creation.proven_absent_at is not None
     return payment
 
 

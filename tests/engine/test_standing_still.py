@@ -96,10 +96,10 @@ def test_absence_is_not_proven_early_by_a_clock_that_is_ahead(bench: Bench) -> N
     ahead = bench.ledger.now() + timedelta(hours=1)
     with mock.patch.object(bench.settling._attempts, "now", return_value=ahead):
         (payment,) = bench.run(bench.settling.ask(bench.account, [bench.payment()], Source.POLL))
-    assert payment.creation.absent_at is None
+    assert payment.creation.proven_absent_at is None
     bench.pass_time(PROOF_S + 1)
     (payment,) = bench.run(bench.settling.ask(bench.account, [payment], Source.POLL))
-    assert payment.creation.absent_at is not None
+    assert payment.creation.proven_absent_at is not None
 
 
 def test_standing_still_past_the_deadline_leaves_an_intent(bench: Bench) -> None:

@@ -129,7 +129,7 @@ def _wait_for_proof(job: Job) -> None:
     ledger = open_ledger(job.ledger)
     try:
         uncertain = [
-            operation.quiet_at
+            operation.in_flight_until
             for payment in ledger.list(Filter()).result()
             for operation in payment.operations
             if operation.is_uncertain

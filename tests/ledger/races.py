@@ -168,7 +168,7 @@ class Storm(msgspec.Struct, frozen=True, kw_only=True):
 
 def _send_once_more(payment: Payment, now: datetime) -> Sequence[Change]:
     """A change that counts: applied twice, it shows."""
-    return [OperationSent(operation_id=payment.creation.id, sent_at=now, quiet_at=now + DEADLINE)]
+    return [OperationSent(operation_id=payment.creation.id, sent_at=now, in_flight_until=now + DEADLINE)]
 
 
 class _Listening(PostgresLedger):
@@ -266,7 +266,7 @@ def _change_in_a_storm(
         thread.join()
     taken_s = time.monotonic() - started
     lightning.end()
-    found = {payment_id: ledgers[0].get(payment_id).result().creation.sends - 1 for payment_id in ids}
+    found = {payment_id: ledgers[0].get(payment_id).result().creation.send_count - 1 for payment_id in ids}
     storm = Storm(
         changes=changes,
         applied=sum(found.values()),

@@ -129,7 +129,7 @@ def _silence_is_true(_before: Payment | None, payment: Payment, gateway: SimGate
             continue
         if op.state is OperationState.INTENT:
             yield "not sent has not arrived", f"{op.kind} {op.number} is at the gateway"
-        if op.absent_at is not None:
+        if op.proven_absent_at is not None:
             yield "absent has not arrived", f"{op.kind} {op.number} is at the gateway"
 
 

@@ -82,7 +82,7 @@ class Sends:
             yield "not sent again while under way", f"{op.kind} {op.number} may be until {until_s:.3f}"
         gives_the_same = DECLARED[self._world.plan.duplicates] is CreateResend.SAME_RESULT
         is_fetched = gives_the_same and Status.PENDING in op.observed and not op.is_duplicate
-        if op.kind is not OperationKind.CLOSE and op.absent_at is None and not is_fetched:
+        if op.kind is not OperationKind.CLOSE and op.proven_absent_at is None and not is_fetched:
             yield "sent again only when absent", f"{op.kind} {op.number} is {op.state}"
 
     def _ended(self, op: Operation, ended: OperationEnded, asked: Asked) -> Broken:
@@ -91,7 +91,7 @@ class Sends:
         if is_sender:
             self._until_s[op.id] = min(self._until_s[op.id], self._now_s())
         is_given_up = ended.state is OperationState.REJECTED and (
-            op.absent_at is not None or op.state is OperationState.INTENT
+            op.proven_absent_at is not None or op.state is OperationState.INTENT
         )
         if ended.state is not OperationState.DONE and not is_sender and not is_given_up:
             yield "a late answer undoes nothing", f"{asked.who} ends what others sent as {ended.state}"

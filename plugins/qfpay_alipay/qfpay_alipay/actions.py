@@ -17,7 +17,7 @@ def action_of(reply: PaymentReply, row: PayType) -> Action | None:
     The action of an order of this pay type; None for `final` replies, which leave the payer nothing to do.
 
     `Malformed` when the reply lacks it or its URL must not be shown: the order exists all the same.
-    Source: reference §3.3; for 800107 no official sample reply exists, only its field table.
+    Source: SOURCES.md §3.3; for 800107 no official sample reply exists, only its field table.
     """
     if row.reply == "final":
         return None
@@ -42,7 +42,7 @@ def sdk_order_string(printed: Mapping[str, str]) -> str:
 
     Values stand as QFPay printed them (`total_fee="3.0"` for the number 3.0), since its signature is over
     them; `sign` arrives percent-encoded and stays so. `Malformed` when it can't be made.
-    Source: sdk.qfapi.com "Alipay In-App Payments"; reference §3.3.
+    Source: sdk.qfapi.com "Alipay In-App Payments"; SOURCES.md §3.3.
     """
     missing = [name for name in _SIGNATURE_FIELDS if not printed.get(name)]
     if missing:

@@ -5,7 +5,7 @@ Two ways to ask. By number: as many as fit into 128 characters, four of the core
 of a range, a hundred a page. Orders begun close together are read by time; the rest, and those a range did
 not show, are asked for by number. Only an answer to the number itself proves that an order is absent.
 
-Source: sdk.qfapi.com "Transaction Enquiry"; reference §4. Undocumented and therefore not relied on: the
+Source: sdk.qfapi.com "Transaction Enquiry"; SOURCES.md §4. Undocumented and therefore not relied on: the
 order of records, the reply past the last page, whether a range restricts a query by number.
 """
 

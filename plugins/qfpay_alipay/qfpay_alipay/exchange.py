@@ -31,7 +31,7 @@ class Exchange:
         `message` to `/trade/v1/{endpoint}`, with `mchid` exactly when the account has one, and signed.
 
         A GET carries the same fields in its query string (assumed: no page says how).
-        Source: sdk.qfapi.com "Request Format"; reference §1, §5.2.
+        Source: sdk.qfapi.com "Request Format"; SOURCES.md §1, §5.2.
         """
         settings = self._settings
         fields = wire.fields_of(msgspec.structs.replace(message, mchid=settings.mchid))
@@ -69,7 +69,7 @@ class Exchange:
         return answer, is_signed_wrong and answer.code != OUR_SIGNATURE_WRONG
 
     def _is_signed(self, response: Response, signature: str) -> bool:
-        """Body and key, MD5 unless the reply names SHA256. Source: reference §2.2, vectors V3, V11."""
+        """Body and key, MD5 unless the reply names SHA256. Source: SOURCES.md §2.2, vectors V3, V11."""
         is_sha256 = response.headers.get("x-qf-signtype", "").upper() == "SHA256"
         sign_type: SignType = "SHA256" if is_sha256 else "MD5"
         return is_signed(response.body, signature, keys=self._settings.client_key, sign_type=sign_type)

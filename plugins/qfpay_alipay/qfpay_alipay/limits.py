@@ -3,7 +3,7 @@ QFPay's documented bounds on the fields of an order, checked before anything is 
 
 Which fields a pay type takes, its currencies and its amounts are declared in `mapping` and checked by the
 core; here is what a field may hold. Every error names the caller's field, what is wrong and the bound.
-Source: sdk.qfapi.com "Request Format", "Payment Methods" and the Alipay pages; reference §3.1, §3.2.
+Source: sdk.qfapi.com "Request Format", "Payment Methods" and the Alipay pages; SOURCES.md §3.1, §3.2.
 """
 
 from __future__ import annotations

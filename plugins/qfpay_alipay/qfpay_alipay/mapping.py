@@ -4,8 +4,8 @@ The pay-type table: our (method, channel, region) -> QFPay's pay type, its field
 Their result codes are the other table, in `respcodes`.
 
 Sources, by row: sdk.qfapi.com "Payment Types", the Alipay pages ("Alipay Web Payments", "Alipay WAP / H5
-Payments", "Alipay In-App Payments", "Alipay Service Window H5") and "Request Format"; reference §3.1 to
-§3.3, read 2026. Closing: reference §5.2, where QFPay's own pages disagree.
+Payments", "Alipay In-App Payments", "Alipay Service Window H5") and "Request Format"; SOURCES.md §3.1 to
+§3.3, read 2026. Closing: SOURCES.md §5.2, where QFPay's own pages disagree.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ LIVE_HOSTS = frozenset(
 """
 Every production host QFPay has published or has a test host beside.
 
-Source: reference §1 ("Environments", G1 to G5); samples of older SDKs for `openapi.qfapi.com` and `qtapi.qfpay.com`.
+Source: SOURCES.md §1 ("Environments", G1 to G5); samples of older SDKs for `openapi.qfapi.com` and `qtapi.qfpay.com`.
 """
 
 QUERY_BATCH_MAX = 300
@@ -96,7 +96,7 @@ ABSENCE_PROVEN_AFTER_S = 5.0
 """QFPay does not say how soon a new order shows in a query; it advises to repeat one every 3 to 5 s."""
 
 REFUND_WINDOW = timedelta(days=365)
-"""How long Alipay payments could be refunded, as a merchant saw it (reference §5.1); QFPay publishes none."""
+"""How long Alipay payments could be refunded, as a merchant saw it (SOURCES.md §5.1); QFPay publishes none."""
 
 
 class QFPayAlipay:
@@ -132,7 +132,7 @@ class QFPayAlipay:
         """
         What the account's region offers.
 
-        Source: number format reference §3.1 (String(128); characters from the 2018 issue), budget §1 ("API
+        Source: number format SOURCES.md §3.1 (String(128); characters from the 2018 issue), budget §1 ("API
         Usage Guidelines"), resend §5.1 and §9 (refused, by one of three codes).
         """
         return self._capabilities
@@ -148,7 +148,7 @@ class QFPayAlipay:
         Make the order: one request, the same bytes for the same `order`.
 
         `txdtm` is when the order was begun, in the account's zone, so that a resend is the same request.
-        Source: reference §3.
+        Source: SOURCES.md §3.
         """
         row = self._pay_types[order.method, order.channel]
         response = yield self._exchange.request("payment", self._payment_request(order, row))
@@ -194,7 +194,7 @@ class QFPayAlipay:
         """
         Give money back: one request, naming the payment by its `syssn` and the refund by our number.
 
-        Without a `syssn` nothing is sent. Source: sdk.qfapi.com "Refund API Guide"; reference §5.1.
+        Without a `syssn` nothing is sent. Source: sdk.qfapi.com "Refund API Guide"; SOURCES.md §5.1.
         """
         syssn = refund.order.provider_id
         if syssn is None:
@@ -229,7 +229,7 @@ class QFPayAlipay:
         `Rejected` when QFPay refused and the order still waits. Which endpoint and method: the pay type's
         row, or the setting `close_requests`. `txdtm` is the order's own. An amount the reply tells that is not
         the order's is told with what the order is now.
-        Source: reference §5.2 (QFPay: "does not guarantee the payer was not charged, query afterwards").
+        Source: SOURCES.md §5.2 (QFPay: "does not guarantee the payer was not charged, query afterwards").
         """
         response = yield self._close_request(order)
         try:
@@ -278,7 +278,7 @@ class QFPayAlipay:
 
         The signature is MD5 over the raw body and a key, whatever requests use; only then is it read.
         `NotAuthentic`: signature missing or wrong, or another merchant's. `MalformedNotification`: ours,
-        but unreadable. Source: "Asynchronous Notifications"; reference §2.3, §7, vector V10.
+        but unreadable. Source: "Asynchronous Notifications"; SOURCES.md §2.3, §7, vector V10.
         """
         signature = notification.headers.get("x-qf-sign", "")
         if not is_signed(notification.body, signature, keys=self._settings.client_key):
@@ -306,7 +306,7 @@ class QFPayAlipay:
         return _mention(notice.number) if seen is None or is_promise else (seen,)
 
     def acknowledge(self) -> Reply:
-        """Exactly what stops QFPay from sending again. Source: reference §7."""
+        """Exactly what stops QFPay from sending again. Source: SOURCES.md §7."""
         return Reply(body=b"SUCCESS")
 
 

@@ -15,7 +15,7 @@ SettledRefund = Literal[RefundStatus.PENDING, RefundStatus.SUCCEEDED, RefundStat
 RETURNED_IN_FULL = frozenset({"1", "2", "3"})
 """
 `cancel` of a paid record whose money went back whole: 1 reversed, 3 refunded; 2 meant refunded before 2022.
-5 is partly refunded, by an amount QFPay does not tell there. Source: reference §4.
+5 is partly refunded, by an amount QFPay does not tell there. Source: SOURCES.md §4.
 """
 
 

@@ -6,7 +6,7 @@ A code that is not in the table says nothing: it never becomes success or failur
 
 Sources: sdk.qfapi.com "Transaction Status Codes" (2026) for the list in force; codes marked "old list" stand
 only in QFPay/QFPAY_Global `appendix.md` (2017) and "QFPay API in Japanese Business" §1.2.4 (2018).
-Classes and live meanings: reference §6 and §5.1, read 2026.
+Classes and live meanings: SOURCES.md §6 and §5.1, read 2026.
 """
 
 from __future__ import annotations
@@ -285,7 +285,7 @@ def resolve(asked: Asked, respcd: str, *, text: str = "", is_late_refund: bool =
     The row for `respcd` as an answer to what was asked; an unlisted code has the meaning `UNKNOWN`.
 
     `text` is resperr and respmsg. `is_late_refund` says that the payment is older than the refund window
-    seen in practice. Four codes depend on these, as seen live (reference §5.1, a merchant's notes, 2024-26):
+    seen in practice. Four codes depend on these, as seen live (SOURCES.md §5.1, a merchant's notes, 2024-26):
 
     | code | documented | also |
     |---|---|---|

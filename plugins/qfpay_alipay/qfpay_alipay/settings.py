@@ -29,7 +29,7 @@ class QFPaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     reply for no reply; off because QFPay does not say that replies are signed today. `close_requests`: how an
     unpaid order is closed, per pay type, where QFPay told you otherwise than `mapping.PAY_TYPES`.
 
-    Source: sdk.qfapi.com "Introduction", "Request Format"; reference §1, §2, §5.2.
+    Source: sdk.qfapi.com "Introduction", "Request Format"; SOURCES.md §1, §2, §5.2.
     """
 
     app_code: Secret

@@ -25,7 +25,7 @@ def render_canonical(fields: Mapping[str, str]) -> str:
 
     Sorted by name in ASCII order (`page` < `page_size` < `pay_type`), values raw: not percent-encoded, not
     trimmed. Empty values are left out; the caller must leave them out of the body too (`wire.fields_of`).
-    Source: sdk.qfapi.com "Authentication & Signature"; reference §2.1, read 2026.
+    Source: sdk.qfapi.com "Authentication & Signature"; SOURCES.md §2.1, read 2026.
     """
     return "&".join(f"{name}={fields[name]}" for name in sorted(fields) if fields[name])
 
@@ -35,7 +35,7 @@ def sign_request(fields: Mapping[str, str], *, key: Secret, sign_type: SignType 
     The value of `X-QF-SIGN` for a request with these raw `fields`: upper-case hex.
 
     UTF-8, key appended without a separator. QFPay seems to accept either case; its own samples send upper.
-    Source: sdk.qfapi.com "Authentication & Signature"; reference §2.1, vectors V1 to V9.
+    Source: sdk.qfapi.com "Authentication & Signature"; SOURCES.md §2.1, vectors V1 to V9.
     """
     return _digest(render_canonical(fields).encode(), key, sign_type)
 
@@ -47,7 +47,7 @@ def sign_body(body: bytes, *, key: Secret, sign_type: SignType = "MD5") -> str:
     Over the bytes as they arrived: a re-serialised body has another digest. Notifications are always MD5,
     even where requests use SHA256.
     Source: "QFPay API in Japanese Business" §3.4 and §3.5.3 (2018-07-25), "Asynchronous Notifications"
-    (2026); reference §2.2 and §2.3, vectors V3, V10, V11.
+    (2026); SOURCES.md §2.2 and §2.3, vectors V3, V10, V11.
     """
     return _digest(body, key, sign_type)
 

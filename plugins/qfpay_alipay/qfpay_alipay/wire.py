@@ -6,7 +6,7 @@ Requests are form bodies, replies and notifications JSON. Decoding is tolerant w
 with an object that names a field twice is refused as a whole: parsers differ in which of the two they take.
 
 Source: sdk.qfapi.com "Request Format", "Payment Methods", "Transaction Enquiry", "Refunds", "Asynchronous
-Notifications"; reference §1, §3, §4, §5, §7, read 2026.
+Notifications"; SOURCES.md §1, §3, §4, §5, §7, read 2026.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The close flow: cancel, then ask what the order is now. Source: reference section 5.2."""
+"""The close flow: cancel, then ask what the order is now. Source: SOURCES.md §5.2."""
 
 from __future__ import annotations
 

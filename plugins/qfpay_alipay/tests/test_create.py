@@ -139,7 +139,7 @@ def test_create_request_time_is_in_the_accounts_zone() -> None:
 
 
 def test_create_accepted_is_pending_never_paid() -> None:
-    """0000 on a pay_url order means accepted; its paydtm proves nothing (reference 8.1, 8.2)."""
+    """0000 on a pay_url order means accepted; its paydtm proves nothing (SOURCES.md §8, items 1 and 2)."""
     value = created(create(always(ACCEPTED)))
     assert value.action == Redirect(url="https://pay.example/x", show_as="qr")
     assert value.observation == PaymentObservation(

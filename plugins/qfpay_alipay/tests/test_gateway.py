@@ -1,4 +1,4 @@
-"""The provider against the sandbox, over HTTP: two readings of the reference that share no code must agree."""
+"""The provider against the sandbox, over HTTP: two readings of QFPay's documents that share no code must agree."""
 
 from __future__ import annotations
 

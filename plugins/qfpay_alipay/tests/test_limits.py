@@ -1,4 +1,4 @@
-"""Every documented bound on a field, both sides of it (reference sections 3.1 and 3.2)."""
+"""Every documented bound on a field, both sides of it (SOURCES.md §3.1 and §3.2)."""
 
 from __future__ import annotations
 

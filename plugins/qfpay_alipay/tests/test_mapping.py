@@ -1,4 +1,4 @@
-"""The pay-type table, row by row against the reference (sections 3.1 to 3.3, 5.2)."""
+"""The pay-type table, row by row against SOURCES.md §3.1 to §3.3, §5.2."""
 
 from __future__ import annotations
 

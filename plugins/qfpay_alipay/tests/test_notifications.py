@@ -1,4 +1,4 @@
-"""Notifications: authentic first, read afterwards. Source: "Asynchronous Notifications" (reference 2.3, 7)."""
+"""Notifications: authentic first, read afterwards. Source: "Asynchronous Notifications" (SOURCES.md §2.3, 7)."""
 
 from __future__ import annotations
 

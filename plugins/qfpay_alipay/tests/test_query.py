@@ -1,4 +1,4 @@
-"""The query flow: what a record says, and what is absent. Source: reference section 4."""
+"""The query flow: what a record says, and what is absent. Source: SOURCES.md §4."""
 
 from __future__ import annotations
 

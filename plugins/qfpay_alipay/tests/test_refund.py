@@ -1,4 +1,4 @@
-"""The refund flow. Source: G5 "Refund API Guide", 91APP's notes (reference section 5.1)."""
+"""The refund flow. Source: G5 "Refund API Guide", 91APP's notes (SOURCES.md §5.1)."""
 
 from __future__ import annotations
 

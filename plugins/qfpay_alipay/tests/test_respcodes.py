@@ -1,4 +1,4 @@
-"""The result-code table, code by code against the reference (section 6), and what each comes to."""
+"""The result-code table, code by code against SOURCES.md §6, and what each comes to."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ EXPECTED: dict[str, dict[str, str]] = {
 
 
 def test_codes_are_exactly_those_of_the_sources() -> None:
-    """Both lists of the reference, and nothing of our own."""
+    """Both lists of SOURCES.md §6, and nothing of our own."""
     assert set(CODES) == set(CURRENT_LIST) | set(OLD_LIST) == set(MEANING_OF)
 
 
@@ -121,7 +121,7 @@ RESOLVED = [
 def test_resolve_ambiguous_code_is_told_apart(
     asked: Asked, respcd: str, text: str, *, late: bool, meaning: str, retryable: bool
 ) -> None:
-    """1250, 1251, 1265 and 1297 mean different things by operation, text and age (reference 5.1, 91APP)."""
+    """1250, 1251, 1265 and 1297 mean different things by operation, text and age (SOURCES.md §5.1, 91APP)."""
     code = resolve(asked, respcd, text=text, is_late_refund=late)
     assert (code.respcd, code.meaning, code.retryable) == (respcd, Meaning(meaning), retryable)
 

@@ -1,4 +1,4 @@
-"""Signatures: the vectors V1 to V12 of the reference (section 2.5), each with its source, and their rules."""
+"""Signatures: the vectors V1 to V12 of SOURCES.md §2.5, each with its source, and their rules."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ REQUESTS: list[tuple[str, dict[str, str], str, SignType, str]] = [
         "SHA256",
         "55BED8288586B02E3836BF0C4BAEC24C002B1C87E1C355F356A3547AB97A64B4",
     ),
-    # V6 to V9: synthetic key, computed by the reference from the rules of G5-live "Authentication & Signature".
+    # V6 to V9: synthetic key, computed for SOURCES.md from the rules of G5-live "Authentication & Signature".
     ("V6", fields_of(V6), KEY, "MD5", "C224383BB68E38E9BCA13630B899BC11"),
     ("V6", fields_of(V6), KEY, "SHA256", "AA79AE9378064B7C4B4A9D9B4533D7CF6316562906325ADD9E425443D853880E"),
     ("V7", fields_of(V7), KEY, "MD5", "1728C6BF2CFD57BD649E2F5828C1C73C"),
@@ -116,7 +116,7 @@ REQUESTS: list[tuple[str, dict[str, str], str, SignType, str]] = [
     ("V8", V8, KEY, "SHA256", "3B9F6FA537DE04BA9A907832762D94AB8D7075EE12EB110BA00150C4B2F8B14B"),
     ("V9", fields_of(V9), KEY, "MD5", "9B50933C84A6B4976359DCD9CEAF7069"),
     ("V9", fields_of(V9), KEY, "SHA256", "2AAE2D90E0CC031EBDADF281BC5B6A7EEA50445B8C67C11B764CCDBE75BE10DD"),
-    # V12: G4 "Checkout Services" signs the same way, in lower case; computed by the reference.
+    # V12: G4 "Checkout Services" signs the same way, in lower case; computed for SOURCES.md.
     ("V12", V12, KEY, "SHA256", "911DBEFE995C0EB814A26DA8A6F1C2CA862BF595A83B1F1EB5B5A6CABD971643"),
 ]
 
@@ -143,7 +143,7 @@ def test_sign_body_vector_2_matches_where_an_empty_value_was_sent() -> None:
 BODIES = [
     # V3: G2 3.4.3 (2018), official reply signature over exactly these 302 bytes.
     ("V3", V3, 302, V3_KEY, "1E2CE7C2A7F8F581C354A857182B7A31"),
-    # V10, V11: synthetic key, computed by the reference from G2 3.4 and G4/G5 "Asynchronous Notifications".
+    # V10, V11: synthetic key, computed for SOURCES.md from G2 3.4 and G4/G5 "Asynchronous Notifications".
     ("V10", V10, 366, KEY, "5BE5F26AF4231825063E13B2FB90C3D3"),
     ("V11", V11, 123, KEY, "644E15A0C414F35ECDB52E1C6D67FD84"),
 ]

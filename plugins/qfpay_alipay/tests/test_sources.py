@@ -14,7 +14,7 @@ CITING = sorted(
 )
 
 TAG = re.compile(r"\b(?:G\d(?:-[a-z]+)*|FAQ17|91APP)\b")
-SECTION = re.compile(r"SOURCES\.md (?:section )?§?(\d+(?:\.\d+)?)((?:(?:, | to | and )§?\d+(?:\.\d+)?)*)")
+SECTION = re.compile(r"SOURCES\.md (?:section )?§?(\d+(?:\.\d+)?)((?:(?:, | to | and )§\d+(?:\.\d+)?)*)")
 VECTOR = re.compile(r"\bvectors? (V\d+)|\b(V\d+)\b(?=[^=\w]*(?:official|computed|, G|\)))")
 
 TAGS = set(re.findall(r"^\| ([\w-]+) \|", SOURCES, re.MULTILINE))

@@ -170,13 +170,13 @@ def test_payment_request_repr_shows_nothing() -> None:
 
 
 def test_render_form_percent_encodes_utf8() -> None:
-    """V7's wire value; a space is %20, and nothing of a URL passes raw (reference 2.5)."""
+    """V7's wire value; a space is %20, and nothing of a URL passes raw (SOURCES.md §2.5)."""
     assert wire.render_form({"goods_name": "測試商品"}) == "goods_name=%E6%B8%AC%E8%A9%A6%E5%95%86%E5%93%81"
     assert wire.render_form({"a": "1 2", "b": "x&y=/?"}) == "a=1%202&b=x%26y%3D%2F%3F"
 
 
 def test_render_time_is_twenty_four_hours_in_the_zone() -> None:
-    """The afternoon is 13 and later, whatever "hh" suggests (reference 8.7)."""
+    """The afternoon is 13 and later, whatever "hh" suggests (SOURCES.md §8, item 7)."""
     at = datetime(2026, 1, 1, 12, 30, 5, tzinfo=UTC)
     assert wire.render_time(at, ZoneInfo("Asia/Hong_Kong")) == "2026-01-01 20:30:05"
     assert wire.render_time(at, ZoneInfo("Asia/Tokyo")) == "2026-01-01 21:30:05"

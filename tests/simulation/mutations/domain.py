@@ -57,7 +57,7 @@ def absence_trusted_early() -> Patch:
     """Not found is taken for proof at once, while the request may still be under way."""
 
     def take(operation: Operation, _asked_at: datetime, _proven_from: datetime) -> list[Change]:
-        is_open = operation.is_uncertain and not operation.is_observed and operation.absent_at is None
+        is_open = operation.is_uncertain and not operation.is_observed and operation.proven_absent_at is None
         return [ProvenAbsent(number=operation.number)] if is_open else []
 
     return mock.patch.object(decisions, "_take_absence", take)
@@ -85,7 +85,7 @@ def sent_again_while_under_way() -> Patch:
 
     def make(take_absence: Any) -> Any:
         def take(operation: Operation, asked_at: datetime, proven_from: datetime) -> list[Change]:
-            early = proven_from - (operation.quiet_at - operation.sent_at)
+            early = proven_from - (operation.in_flight_until - operation.sent_at)
             return take_absence(operation, asked_at, early)  # type: ignore[no-any-return]
 
         return take

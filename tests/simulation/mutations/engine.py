@@ -241,7 +241,7 @@ def deadline_from_sending() -> Patch:
     """A call's time begins when it is sent, not when others begin to count."""
 
     def whole(self: Attempts, operation: Operation, _deadline: Deadline) -> Deadline:
-        return Deadline((operation.quiet_at - operation.sent_at).total_seconds())
+        return Deadline((operation.in_flight_until - operation.sent_at).total_seconds())
 
     return mock.patch.object(Attempts, "_deadline", whole)
 

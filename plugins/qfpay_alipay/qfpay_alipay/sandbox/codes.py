@@ -2,7 +2,7 @@
 The return codes this sandbox answers with, and its refusals.
 
 The codes are QFPay's (G4/G5 "Transaction Status Codes"), the English texts are ours: QFPay's differ by account and
-language, so that a client must not read them (reference section 3.4).
+language, so that a client must not read them (SOURCES.md §3.4).
 """
 
 from __future__ import annotations

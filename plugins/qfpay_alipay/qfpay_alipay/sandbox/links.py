@@ -3,7 +3,7 @@ What a payer is sent to: pay URLs, QR contents, `tradeNO` and the in-app order.
 
 Alipay's parts (partner, secondary merchant, signatures) are made up in the documented shape; the URL is the sandbox's
 own wallet page and carries the documented query fields. Source: samples on the G4/G5 web, WAP and in-app pages
-(reference section 3.3).
+(SOURCES.md §3.3).
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ class Numbers:
 
     So a sandbox started anew does not give out a number again, whether it kept its state or not.
 
-    Source: shape of `syssn` inferred from the samples (reference section 1): date, 4-digit node, `0002`, 10-digit
+    Source: shape of `syssn` inferred from the samples (SOURCES.md §1): date, 4-digit node, `0002`, 10-digit
     counter. The shape of `tradeNO` is not published by QFPay; 28 digits beginning with the date is how Alipay's trade
     numbers commonly look.
     """

@@ -1,4 +1,4 @@
-"""Every Alipay pay type in one table. Source: G4 "Payment Methods", G5 "Payment Types", reference section 3.3."""
+"""Every Alipay pay type in one table. Source: G4 "Payment Methods", G5 "Payment Types", SOURCES.md §3.3."""
 
 from __future__ import annotations
 

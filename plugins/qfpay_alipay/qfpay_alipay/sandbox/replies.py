@@ -30,7 +30,7 @@ def encode(fields: Mapping[str, Any]) -> bytes:
 
 
 def with_numbers(fields: Fields) -> Fields:
-    """Amounts as JSON numbers, as the barcode sample has them (reference section 1)."""
+    """Amounts as JSON numbers, as the barcode sample has them (SOURCES.md §1)."""
     changed: Fields = {
         name: int(value) if name in _NUMBERS and isinstance(value, str) and value.isdigit() else value
         for name, value in fields.items()
@@ -46,7 +46,7 @@ def refusal(error: Refusal) -> Fields:
 
 
 def refused_refund(error: Refusal, params: Mapping[str, str], currency: str) -> Fields:
-    """A refused refund names the original and has no syssn of its own. Source: 91APP (reference section 5.1)."""
+    """A refused refund names the original and has no syssn of its own. Source: 91APP (SOURCES.md §5.1)."""
     fields = {"orig_syssn": params.get("syssn", ""), "out_trade_no": params.get("out_trade_no", "")}
     if currency:
         fields["txcurrcd"] = currency
@@ -172,7 +172,7 @@ def refund_record(refund: Refund, order: Order, respcd: str) -> Fields:
 
 
 def query(records: list[Fields], *, page: int, page_size: int) -> Fields:
-    """Page numbers are integers in real replies, strings in the printed samples (reference section 4)."""
+    """Page numbers are integers in real replies, strings in the printed samples (SOURCES.md §4)."""
     return {
         "respcd": codes.OK,
         "resperr": codes.text(codes.OK),

@@ -1,7 +1,7 @@
 """
 What a request must look like: QFPay's parameters in, a typed request or a `Refusal` out.
 
-Bounds are from G4 "Payment Methods", G5 "Request Format" and the product pages (reference sections 3.1, 3.2, 4, 5).
+Bounds are from G4 "Payment Methods", G5 "Request Format" and the product pages (SOURCES.md §3.1, §3.2, §4, §5).
 That a wrong parameter is answered 1104 is QFPay's table; that `respmsg` names it is this sandbox's courtesy. Empty
 values count as not given. Parameters QFPay does not document are ignored.
 """

@@ -32,7 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `minimum_amount`: 801101 is documented to need more than 100 units, yet QFPay's own sample for it sends 10. `warn`
     accepts and says so in `respmsg` and on the wallet page, `refuse` answers 1104.
     `pay_types`: the enabled ones, comma separated; others get 1104 "filter error".
-    `amounts`: `string` or `number` in replies; the reference has samples of both.
+    `amounts`: `string` or `number` in replies; there are samples of both (SOURCES.md §1).
     `number_range`: what a time range (or the present month) does to a query by `out_trade_no`. `ignore`: nothing
     (G3, zh). `apply`: only orders in it are found (G5 names `syssn` alone as what makes a range meaningless).
     `rate_per_s`, `rate_per_min`: the request limits, 0 for none. Source of 100 and 400: G4/G5 "API Usage Guidelines".

@@ -1,7 +1,7 @@
 """
 QFPay's times: `YYYY-MM-DD hh:mm:ss`, 24 hours, UTC+8 for everything QFPay's own clock says.
 
-Source: format G5 "Request Format"; UTC+8 inferred from the samples (reference section 1).
+Source: format G5 "Request Format"; UTC+8 inferred from the samples (SOURCES.md §1).
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Trade:
             QUERY: self._query,
             REFUND: self._refund,
             # Which pay types take which of the two is told differently by every generation of the documentation
-            # (reference section 5.2), so either works for all.
+            # (SOURCES.md §5.2), so either works for all.
             CLOSE: self._cancel,
             REVERSAL: self._cancel,
         }

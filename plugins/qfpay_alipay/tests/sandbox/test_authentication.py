@@ -30,7 +30,7 @@ def refused(reply: httpx.Response) -> tuple[str, str]:
 def test_signature_of_either_kind_and_case_is_accepted(
     merchant: Merchant, digest: str, case: Callable[[str], str]
 ) -> None:
-    """MD5 without a sign type, SHA256 with it, in hex of either case. Source: reference section 2.1."""
+    """MD5 without a sign type, SHA256 with it, in hex of either case. Source: SOURCES.md §2.1."""
     headers = {"X-QF-SIGN": case(sign(FIELDS, merchant.key, digest))}
     assert merchant.send(QUERY, FIELDS, digest=digest, headers=headers).json()["respcd"] == "0000"
 
@@ -116,7 +116,7 @@ def test_endpoints_take_the_documented_methods(merchant: Merchant) -> None:
 
 
 def test_plus_and_percent20_are_the_same_space(merchant: Merchant) -> None:
-    """Both spellings of a space decode to the space that is signed. Source: reference section 8 no. 8."""
+    """Both spellings of a space decode to the space that is signed. Source: SOURCES.md §8 no. 8."""
     fields = {"out_trade_no": "nothing", "txamt": "1", "txdtm": "2026-01-01 00:00:00"}
     headers = {"X-QF-APPCODE": merchant.app_code, "X-QF-SIGN": sign(fields, merchant.key)}
     for space in ("+", "%20"):

@@ -1,4 +1,4 @@
-"""Close and reversal. The sources disagree on which is for what (reference section 5.2): here both do the same."""
+"""Close and reversal. The sources disagree on which is for what (SOURCES.md §5.2): here both do the same."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Notifications. Source: G4/G5 "Asynchronous Notifications", G2 section 3.5 (reference section 7)."""
+"""Notifications. Source: G4/G5 "Asynchronous Notifications", G2 section 3.5 (SOURCES.md §7)."""
 
 import hashlib
 import http.server

@@ -14,14 +14,14 @@ PUBLIC = {
     "respcd", "resperr", "respmsg", "syssn", "out_trade_no", "txamt", "txcurrcd", "txdtm", "sysdtm", "paydtm",
     "pay_type", "udid", "cardcd", "chnlsn", "chnlsn2",
 }  # fmt: skip
-"""Source: G4/G5 public response fields (reference section 3.4)."""
+"""Source: G4/G5 public response fields (SOURCES.md §3.4)."""
 
 EXTRA = {
     "801101": "pay_url", "801107": "pay_url", "801512": "pay_url", "801514": "pay_url",
     "800107": "pay_params", "801110": "pay_params", "801510": "pay_params",
     "800101": "qrcode", "801501": "qrcode", "800108": "", "800008": "",
 }  # fmt: skip
-"""Source: the pay type table (reference section 3.3)."""
+"""Source: the pay type table (SOURCES.md §3.3)."""
 
 
 def test_every_pay_type_has_a_row_here() -> None:
@@ -210,7 +210,7 @@ BOUNDS = [
 def test_payment_bound_is_enforced_on_both_sides(
     open_merchant: Callable[..., Merchant], merchant: Merchant, name: str, pay_type: str, good: str, bad: str
 ) -> None:
-    """A value at the bound passes, one beyond it is 1104 with the parameter's name. Source: reference 3.1, 3.2."""
+    """A value at the bound passes, one beyond it is 1104 with the parameter's name. Source: SOURCES.md §3.1, 3.2."""
     is_code = name in ("auth_code", "out_trade_no")
     for_good = open_merchant() if is_code else merchant
     assert for_good.payment(**{"pay_type": pay_type, name: good})["respcd"] == "0000"

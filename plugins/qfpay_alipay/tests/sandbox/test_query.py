@@ -1,4 +1,4 @@
-"""POST /trade/v1/query. Source: G4/G5 "Transaction Enquiry" (reference section 4)."""
+"""POST /trade/v1/query. Source: G4/G5 "Transaction Enquiry" (SOURCES.md §4)."""
 
 import datetime as dt
 from collections.abc import Callable

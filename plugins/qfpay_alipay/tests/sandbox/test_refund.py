@@ -1,4 +1,4 @@
-"""POST /trade/v1/refund. Source: G5 "Refund API Guide", 91APP (reference section 5.1)."""
+"""POST /trade/v1/refund. Source: G5 "Refund API Guide", 91APP (SOURCES.md §5.1)."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The sandbox's signatures against every published and computed vector (reference section 2.5)."""
+"""The sandbox's signatures against every published and computed vector (SOURCES.md §2.5)."""
 
 import hashlib
 
