@@ -27,8 +27,8 @@ NEVER_S = 3600.0
 """Longer than any sender waits."""
 
 STRUCK_MOST = 1.4
-STRUCK = {"/query": 0.6}
-"""How much more often than the weather says requests are struck: those that move money, and questions."""
+STRUCK = {"/query": 0.6, "/link": 1.8}
+"""How much more often than the weather says requests are struck: those that move money, questions, and a link's."""
 
 AFTER_MONEY = 3.0
 """How much more often than elsewhere a process dies or stands still when such a request is answered."""
