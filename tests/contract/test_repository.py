@@ -105,5 +105,5 @@ def test_repository_recipes_run_what_exists() -> None:
     for module in set(re.findall(r"python -m (benchmarks|tests\.\w+)", makefile)):
         path = ROOT / module.replace(".", "/")
         assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), module
-    for script in set(re.findall(r"scripts/\w+", makefile)):
+    for script in set(re.findall(r"scripts/[\w-]+", makefile)):
         assert (ROOT / script).is_file(), script
