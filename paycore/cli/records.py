@@ -17,7 +17,7 @@ from paycore.errors import LedgerMissing
 if TYPE_CHECKING:
     from paycore.domain.payment import Payment
     from paycore.ledger.api import Filter
-    from paycore.ledger.reading import ReadOnlyLedger
+    from paycore.ledger.reads import ReadOnlyLedger
 
 LIMIT = 50
 LIMIT_MAX = 1000

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from paycore.domain.payment import Payment
     from paycore.engine.client import Client
     from paycore.engine.config import Config
-    from paycore.ledger.reading import ReadOnlyLedger
+    from paycore.ledger.reads import ReadOnlyLedger
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ def open_records(options: GlobalOptions) -> Iterator[ReadOnlyLedger]:
 
 def records_of(config: Config) -> AbstractContextManager[ReadOnlyLedger]:
     """The same where the configuration is loaded already."""
-    from paycore.ledger.reading import open_read_only
+    from paycore.ledger.opening import open_read_only
 
     return closing(open_read_only(config.ledger))
 

@@ -25,7 +25,7 @@ from paycore.engine.pointers import fetch, is_pointer
 from paycore.engine.secrecy import harmless, secrets_among
 from paycore.engine.wording import keep, misfit, one_of, readable, shown, suggest, wrong_kind
 from paycore.errors import ConfigError
-from paycore.ledger import SQLITE, dsn_problem
+from paycore.ledger.opening import SQLITE, dsn_problem
 from paycore.ledger.ownership import ownership_problem
 
 _log = logging.getLogger(__name__)

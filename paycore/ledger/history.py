@@ -235,7 +235,7 @@ def _rows(ledger: Readable, sql: str, parameters: Sequence[object]) -> list[Row]
 
 
 def _plain(row: Row) -> Row:
-    """The row with nothing but text where a reader says that it is more: see `readingsqlite.Unreadable`."""
+    """The row with nothing but text where a reader says that it is more: see `sqlite.reader.Unreadable`."""
     return tuple(str(value) if isinstance(value, str) else value for value in row)
 
 

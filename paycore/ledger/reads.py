@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from paycore.domain.events import Event
 from paycore.domain.payment import Payment
+from paycore.errors import PaycoreError
 from paycore.ledger import verbs
 from paycore.ledger.api import Filter
 from paycore.ledger.session import Transaction
@@ -43,3 +44,37 @@ class LedgerReads(ABC):
     def next_due(self, ids: Collection[str] | None = None) -> Future[datetime | None]:
         """See `Ledger.next_due`."""
         return self.read(lambda tx: verbs.next_due(tx, ids))
+
+
+class ReadOnlyLedger(LedgerReads):
+    """
+    What is at one DSN, be it a ledger or not. Each database says how it is read.
+
+    `name` can be shown: it has no password. `dialect` is that of the migrations.
+    """
+
+    name: str
+    dialect: str
+
+    @abstractmethod
+    def applied(self) -> dict[int, str]:
+        """The checksum of each migration that made it what it is; none where there is no ledger."""
+
+    @abstractmethod
+    def _run(self, work: Callable[[Transaction], T]) -> T:
+        """Run a read; raises `LedgerError`s."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the database."""
+
+    def read(self, work: Callable[[Transaction], T]) -> Future[T]:
+        """Run a read here and now, on a connection that can't write."""
+        future: Future[T] = Future()
+        try:
+            future.set_result(self._run(work))
+        except Exception as error:  # noqa: BLE001 - the caller takes it out of the future
+            if isinstance(error, PaycoreError):
+                error.money_moved = "no"  # whatever else it means to a client that sends
+            future.set_exception(error)
+        return future

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from paycore.ledger.clock import utc_now
-from paycore.ledger.sqlite import SqliteLedger
+from paycore.ledger.sqlite.ledger import SqliteLedger
 from paycore.sandbox.server import SandboxServer
 from tests.cli.conftest import Cli
 from tests.ledger.workload import begun

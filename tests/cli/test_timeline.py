@@ -31,7 +31,7 @@ from paycore.domain.payment import (
     Status,
 )
 from paycore.ledger.api import Ledger
-from paycore.ledger.sqlite import SqliteLedger
+from paycore.ledger.sqlite.ledger import SqliteLedger
 from paycore.plugin import Told
 from paycore.sandbox.server import SandboxServer
 from tests.cli.conftest import Cli, order, write_config

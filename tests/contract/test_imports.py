@@ -8,8 +8,10 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +69,13 @@ def test_imports_planted_violations_are_found(tmp_path: Path) -> None:
     assert broken == {contract["name"] for contract in contracts}, done.stdout + done.stderr
     assert len(contracts) == len(VIOLATIONS)
     assert all(any(name.startswith(start) for name in broken) for start in VIOLATIONS)
+
+
+def test_imports_make_no_circle() -> None:
+    """No module imports one that imports it back, however many are in between and wherever the import stands."""
+    graph = grimp.build_graph("paycore", "qfpay_alipay", cache_dir=None)
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    TopologicalSorter(imports).prepare()  # raises CycleError with the circle in it
 
 
 @pytest.mark.parametrize(

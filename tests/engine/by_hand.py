@@ -18,7 +18,7 @@ from paycore.engine.settling import Settling
 from paycore.engine.worker import Worker
 from paycore.errors import MaybeSent
 from paycore.ledger.clock import whole_ms
-from paycore.ledger.sqlite import SqliteLedger
+from paycore.ledger.sqlite.ledger import SqliteLedger
 from paycore.testing.toy import ToyGateway, ToyProvider, ToySettings
 
 T = TypeVar("T")

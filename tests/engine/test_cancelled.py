@@ -10,7 +10,7 @@ import pytest
 from paycore import AsyncClient, Money, Payment, Status
 from paycore.domain.payment import RefundStatus
 from paycore.engine.bridge import Bridge
-from paycore.ledger.sqlite import SqliteLedger
+from paycore.ledger.sqlite.ledger import SqliteLedger
 from tests.engine.conftest import PROOF_S, TIMEOUT_S
 from tests.ledger.workload import begun
 from tests.support.toy_http import ToyServer, toy_config, toy_plugins

@@ -28,7 +28,7 @@ from paycore import Client, Money, Payment
 from paycore.domain.events import Change, OperationSent, Source
 from paycore.ledger.audit import verify
 from paycore.ledger.base import SqlLedger
-from paycore.ledger.postgres import PostgresLedger
+from paycore.ledger.postgres.ledger import PostgresLedger
 from tests.ledger.workload import DEADLINE, begun
 from tests.support.cable import Cable, cable
 from tests.support.postgres import PostgresServer, embedded_postgres

@@ -15,7 +15,7 @@ from paycore.ledger import history
 from paycore.ledger.audit import Verdict, export, verify
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.migrations import load_migrations
-from paycore.ledger.sqlite import SqliteLedger
+from paycore.ledger.sqlite.ledger import SqliteLedger
 from tests.ledger.conftest import Database
 from tests.ledger.test_audit import whole_life
 from tests.ledger.workload import notice, observe, paid_payment, pending_payment, seen

@@ -20,10 +20,11 @@ from paycore.errors import (
     LedgerReadOnly,
     LedgerUnavailable,
 )
-from paycore.ledger import mounts, open_ledger
+from paycore.ledger import open_ledger
 from paycore.ledger.audit import verify
-from paycore.ledger.reading import open_read_only
-from paycore.ledger.sqlite import SqliteLedger
+from paycore.ledger.opening import open_read_only
+from paycore.ledger.sqlite import mounts
+from paycore.ledger.sqlite.ledger import SqliteLedger
 from tests.ledger.workload import begun, paid_payment, pending_payment
 
 NOBODY = 65534

@@ -16,11 +16,12 @@ from psycopg.conninfo import conninfo_to_dict
 from paycore import Status
 from paycore.domain.events import Source
 from paycore.errors import ConfigError, LedgerCorrupt, LedgerReadOnly, LedgerUnavailable, PaycoreError
-from paycore.ledger import dsn_problem, open_ledger
+from paycore.ledger import open_ledger
 from paycore.ledger.api import Filter
 from paycore.ledger.audit import verify
-from paycore.ledger.pgserver import PgServer
-from paycore.ledger.postgres import PostgresLedger
+from paycore.ledger.opening import dsn_problem
+from paycore.ledger.postgres.ledger import PostgresLedger
+from paycore.ledger.postgres.server import PgServer
 from tests.ledger.workload import begun, paid_payment, pending_payment, refunding, seen
 from tests.support.postgres import PostgresServer
 
@@ -212,8 +213,8 @@ def test_database_that_does_not_exist(postgres_server: PostgresServer) -> None:
 def test_extra_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without psycopg the error says what to install."""
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    monkeypatch.delitem(sys.modules, "paycore.ledger.postgres")
-    monkeypatch.delitem(sys.modules, "paycore.ledger.pgserver")
+    monkeypatch.delitem(sys.modules, "paycore.ledger.postgres.ledger")
+    monkeypatch.delitem(sys.modules, "paycore.ledger.postgres.server")
     with pytest.raises(ConfigError, match=r"pip install 'paycore\[postgres\]'"):
         open_ledger("postgresql://localhost/pay")
 

@@ -10,7 +10,7 @@ from paycore.domain.decisions import may_send, send_again
 from paycore.domain.events import Source
 from paycore.ledger.api import Filter
 from paycore.ledger.clock import AHEAD_MAX, PAYBACK, LedgerClock, Standing, to_ms
-from paycore.ledger.sqlite import SqliteLedger
+from paycore.ledger.sqlite.ledger import SqliteLedger
 from tests.ledger.workload import DEADLINE, begun, pending_payment
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

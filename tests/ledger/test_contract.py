@@ -28,7 +28,7 @@ from paycore.ledger.api import Filter
 from paycore.ledger.audit import verify
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import to_ms
-from paycore.ledger.sqlite import SqliteLedger
+from paycore.ledger.sqlite.ledger import SqliteLedger
 from tests.ledger.conftest import Database
 from tests.ledger.workload import (
     ACCOUNT,

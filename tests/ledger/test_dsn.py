@@ -6,7 +6,7 @@ import pytest
 
 from paycore.errors import ConfigError
 from paycore.ledger import open_ledger
-from paycore.ledger.reading import open_read_only
+from paycore.ledger.opening import open_read_only
 
 
 @pytest.mark.parametrize("dsn", ["sqlite:///:memory:", "sqlite:////srv/shop/:memory:"])

@@ -15,7 +15,7 @@ from paycore import Payment
 from paycore.domain.events import Change, Source
 from paycore.errors import LedgerUnavailable
 from paycore.ledger.base import SqlLedger
-from paycore.ledger.sqlite import SqliteLedger
+from paycore.ledger.sqlite.ledger import SqliteLedger
 from tests.ledger.workload import begun, paid_payment, refunding
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

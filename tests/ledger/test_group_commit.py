@@ -15,11 +15,11 @@ from msgspec.structs import replace
 from paycore import Payment, Status
 from paycore.domain.events import Change, Observed, Source
 from paycore.errors import LedgerCorrupt, LedgerTooNew, LedgerUnavailable, NotFound, RefundTooLarge
-from paycore.ledger import filelock
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import to_ms
 from paycore.ledger.session import Session
-from paycore.ledger.sqlite import SqliteLedger
+from paycore.ledger.sqlite import lock as filelock
+from paycore.ledger.sqlite.ledger import SqliteLedger
 from tests.ledger.conftest import Database
 from tests.ledger.workload import ACCOUNT, begun, notice, paid_payment, pending_payment, refunding, seen
 

@@ -20,8 +20,8 @@ import pytest
 from paycore.domain.events import Change, Source
 from paycore.errors import ConfigError, LedgerUnavailable
 from paycore.ledger import open_ledger
-from paycore.ledger.reading import open_read_only
-from paycore.ledger.sqlite import SqliteLedger
+from paycore.ledger.opening import open_read_only
+from paycore.ledger.sqlite.ledger import SqliteLedger
 from tests.ledger.workload import begun, pending_payment
 
 COME_AND_GO = """

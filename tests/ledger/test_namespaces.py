@@ -13,7 +13,7 @@ from paycore.ledger import migrations, open_ledger
 from paycore.ledger.audit import verify
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.migrations import load_migrations
-from paycore.ledger.reading import migrate, open_read_only
+from paycore.ledger.opening import migrate, open_read_only
 from tests.ledger.conftest import Database
 from tests.ledger.workload import begun, paid_payment, refunding
 

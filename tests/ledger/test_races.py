@@ -2,7 +2,7 @@
 
 import pytest
 
-from paycore.ledger.postgres import PostgresLedger
+from paycore.ledger.postgres.ledger import PostgresLedger
 from tests.ledger.conftest import Database
 from tests.ledger.races import change_in_a_storm, race_to_create
 from tests.support.postgres import PostgresServer

@@ -9,7 +9,7 @@ import pytest
 from paycore import AsyncClient, Client, Payment
 from paycore.engine.plugins import Plugins
 from paycore.errors import LedgerError, LedgerUnavailable
-from paycore.ledger.reading import open_read_only
+from paycore.ledger.opening import open_read_only
 from tests.ledger.conftest import Database
 from tests.ledger.test_fork import in_child
 from tests.ledger.workload import paid_payment

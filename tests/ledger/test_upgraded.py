@@ -28,7 +28,7 @@ def known_to_the_newer(dialect):
     return (*known, Migration(number=known[-1].number + 1, sql=sys.argv[2], sha256="y"))
 
 migrations.load_migrations = known_to_the_newer
-from paycore.ledger.reading import migrate
+from paycore.ledger.opening import migrate
 migrate(sys.argv[1])
 """
 TABLES = ("payments", "operations", "refunds", "events", "inbox")

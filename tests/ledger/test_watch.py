@@ -98,7 +98,7 @@ def test_listening_survives_a_lost_connection(postgres_server: PostgresServer, p
     """What changes while the listener's connection is lost is heard once it is back."""
     from contextlib import closing
 
-    from paycore.ledger.postgres import PostgresLedger
+    from paycore.ledger.postgres.ledger import PostgresLedger
 
     with closing(PostgresLedger(postgres_dsn)) as here, closing(PostgresLedger(postgres_dsn)) as there:
         ear = Ear()

@@ -14,8 +14,8 @@ from unittest import mock
 from paycore.errors import LedgerUnavailable
 from paycore.ledger.clock import LedgerClock, to_ms
 from paycore.ledger.groupcommit import Unit
-from paycore.ledger.sqlite import SqliteLedger
-from paycore.ledger.sqlitefile import Connection
+from paycore.ledger.sqlite.file import Connection
+from paycore.ledger.sqlite.ledger import SqliteLedger
 from paycore.ledger.verbs import changed_ids
 
 if TYPE_CHECKING:

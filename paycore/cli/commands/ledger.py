@@ -23,7 +23,8 @@ from paycore.cli.text import count
 
 if TYPE_CHECKING:
     from paycore.ledger.audit import Anchor, Verdict
-    from paycore.ledger.reading import Migrated, ReadOnlyLedger
+    from paycore.ledger.opening import Migrated
+    from paycore.ledger.reads import ReadOnlyLedger
 
 STDOUT = "-"
 
@@ -122,7 +123,7 @@ def migrate(context: typer.Context) -> int:
     Forward only: one that a newer paycore has upgraded is refused.
     """
     from paycore.engine.config import load_config
-    from paycore.ledger.reading import migrate as migrate_ledger
+    from paycore.ledger.opening import migrate as migrate_ledger
     from paycore.ledger.upgrading import advice
 
     options = options_of(context)

@@ -11,8 +11,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from paycore.ledger import mounts, open_ledger
+from paycore.ledger import open_ledger
 from paycore.ledger.base import SqlLedger
+from paycore.ledger.sqlite import mounts
 from tests.cli.conftest import Cli
 from tests.cli.ledger.ledgers import CANARY, configure, files, lines, one_line, whole_life
 from tests.ledger.conftest import Database

@@ -10,7 +10,7 @@ import pytest
 from paycore.domain.events import chain_hash
 from paycore.errors import LedgerError
 from paycore.ledger.base import SqlLedger
-from paycore.ledger.reading import open_read_only
+from paycore.ledger.opening import open_read_only
 from tests.cli.conftest import Cli
 from tests.cli.ledger.ledgers import lines, one_line, whole_life
 from tests.cli.test_terminal import Terminal

@@ -25,8 +25,8 @@ from pathlib import Path
 from types import TracebackType
 
 from paycore.errors import ConfigError
-from paycore.ledger.mounts import network_file_system
 from paycore.ledger.ownership import ownership_problem
+from paycore.ledger.sqlite.mounts import network_file_system
 
 _BESIDE = ("-lock", "-wal", "-shm", "-journal")
 """What the names of a ledger's further files end with."""

@@ -29,11 +29,11 @@ from paycore.errors import (
 )
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import KEEP_STEP, STANDING, LedgerClock, Standing, to_ms, utc_now
-from paycore.ledger.filelock import WAIT_MAX_S, FileLock
 from paycore.ledger.groupcommit import GroupCommit
 from paycore.ledger.migrations import META, SCHEMA, check_current, pending
 from paycore.ledger.session import Row, Session, Transaction
-from paycore.ledger.sqlitefile import Connection, check_own, identify, make_private, usable_path
+from paycore.ledger.sqlite.file import Connection, check_own, identify, make_private, usable_path
+from paycore.ledger.sqlite.lock import WAIT_MAX_S, FileLock
 
 T = TypeVar("T")
 

@@ -12,10 +12,10 @@ from typing import Self, TypeVar
 
 from paycore.errors import LedgerCorrupt, LedgerError, LedgerUnavailable
 from paycore.ledger.clock import utc_now
-from paycore.ledger.reading import ReadOnlyLedger
+from paycore.ledger.reads import ReadOnlyLedger
 from paycore.ledger.session import Transaction
-from paycore.ledger.sqlite import BUSY_MAX_S, SqliteTransaction, typed_errors
-from paycore.ledger.sqlitefile import Connection, usable_path
+from paycore.ledger.sqlite.file import Connection, usable_path
+from paycore.ledger.sqlite.ledger import BUSY_MAX_S, SqliteTransaction, typed_errors
 
 T = TypeVar("T")
 
@@ -100,7 +100,7 @@ def _is_there(path: Path) -> bool:
         raise LedgerUnavailable(f"the ledger {path} can't be read: {error.strerror}") from error
     if not stat.S_ISREG(mode):
         raise LedgerUnavailable(f"the ledger {path} can't be read: it is not a file")
-    # Never opened to find out: see sqlitefile.
+    # Never opened to find out: see `file`.
     if not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
         raise LedgerUnavailable(f"the ledger {path} can't be read: {os.strerror(errno.EACCES)}")
     return True

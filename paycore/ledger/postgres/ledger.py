@@ -29,8 +29,8 @@ from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import KEEP_STEP, STANDING, LedgerClock, Standing, from_ms, whole_ms
 from paycore.ledger.groupcommit import GroupCommit
 from paycore.ledger.migrations import META, SCHEMA, check_current, pending
-from paycore.ledger.pglisten import CHANNEL, Listener
-from paycore.ledger.pgserver import PATIENCE_S, PgServer, is_lost
+from paycore.ledger.postgres.listener import CHANNEL, Listener
+from paycore.ledger.postgres.server import PATIENCE_S, PgServer, is_lost
 from paycore.ledger.session import AgainError, Row, Session, Transaction
 
 T = TypeVar("T")

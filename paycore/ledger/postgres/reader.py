@@ -8,9 +8,9 @@ from typing import TypeVar
 import psycopg
 
 from paycore.ledger.clock import utc_now
-from paycore.ledger.pgserver import PgServer, is_lost
-from paycore.ledger.postgres import PostgresTransaction, applied_migrations
-from paycore.ledger.reading import ReadOnlyLedger
+from paycore.ledger.postgres.ledger import PostgresTransaction, applied_migrations
+from paycore.ledger.postgres.server import PgServer, is_lost
+from paycore.ledger.reads import ReadOnlyLedger
 from paycore.ledger.session import Transaction
 
 T = TypeVar("T")

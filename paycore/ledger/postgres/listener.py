@@ -15,7 +15,7 @@ import psycopg
 
 from paycore.errors import LedgerUnavailable
 from paycore.ledger.clock import to_ms
-from paycore.ledger.pgserver import PgServer
+from paycore.ledger.postgres.server import PgServer
 
 CHANNEL = "paycore_changes"
 LISTEN = b"LISTEN paycore_changes"
