@@ -13,6 +13,7 @@ def paycore_register_providers():
 """
 
 from paycore.domain.money import Money
+from paycore.domain.partial_amount import PartialAmount, read_amount
 from paycore.domain.payment import (
     Action,
     AppCall,
@@ -50,7 +51,6 @@ from paycore.domain.provider import (
     Secret,
     Unknown,
 )
-from paycore.domain.told import Told, told_amount
 from paycore.domain.urls import url_problem
 from paycore.domain.wire import FLOW_REQUESTS_MAX, Flow, Notification, Reply, Request, Response
 from paycore.errors import InvalidField, MalformedNotification, NotAuthentic
@@ -80,6 +80,7 @@ __all__ = [
     "NumberFormat",
     "Observation",
     "OrderRef",
+    "PartialAmount",
     "PaymentObservation",
     "Product",
     "Provider",
@@ -98,10 +99,9 @@ __all__ = [
     "Response",
     "Secret",
     "Status",
-    "Told",
     "Unknown",
     "WalletCall",
     "hookimpl",
-    "told_amount",
+    "read_amount",
     "url_problem",
 ]

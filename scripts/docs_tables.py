@@ -17,8 +17,8 @@ from pathlib import Path
 from paycore import errors
 from paycore.errors import PaycoreError
 from paycore.sandbox import control
+from paycore.sandbox.connection import CONNECTION_FAULTS
 from paycore.sandbox.faults import FaultKind
-from paycore.sandbox.wire import WIRE_FAULTS
 from qfpay_alipay.sandbox.faults import QFPAY_FAULTS
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -117,7 +117,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "error-tree": error_tree,
     "errors": error_table,
     "endpoints": endpoint_table,
-    "wire-faults": lambda: fault_table(WIRE_FAULTS),
+    "wire-faults": lambda: fault_table(CONNECTION_FAULTS),
     "qfpay-faults": lambda: fault_table(QFPAY_FAULTS),
 }
 

@@ -224,8 +224,8 @@ def _facts(observation: Observation) -> str:
     parts = [str(observation.status.value)]
     if observation.amount is not None:
         parts.append(str(observation.amount))
-    if observation.told is not None:
-        parts.append(str(observation.told))
+    if observation.partial_amount is not None:
+        parts.append(str(observation.partial_amount))
     if observation.provider_id:
         parts.append(f"its id {observation.provider_id}")
     if observation.is_signed_wrong:

@@ -290,11 +290,11 @@ def _differs(seen: Observation, amount: Money) -> bool:
     """Whether anything told of the amount is not `amount`'s; where nothing is told, nothing differs."""
     if seen.amount is not None and seen.amount != amount:
         return True
-    return seen.told is not None and seen.told.contradicts(amount)
+    return seen.partial_amount is not None and seen.partial_amount.contradicts(amount)
 
 
 def _is_unreadable(seen: Observation) -> bool:
-    return seen.told is not None and seen.told.unreadable is not None
+    return seen.partial_amount is not None and seen.partial_amount.unreadable is not None
 
 
 def _mismatch(payment: Payment, reason: ReviewReason) -> Payment:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from paycore.domain.money import MINOR_MAX, Money
-from paycore.domain.told import Told
+from paycore.domain.partial_amount import PartialAmount
 
 
 class Status(StrEnum):
@@ -126,8 +126,8 @@ class PaymentObservation(msgspec.Struct, frozen=True, kw_only=True, omit_default
 
     `number` is our order number. `status` is pending, paid, failed or closed. `provider_id` is the
     provider's own id of the order: needed, and stable, once paid. `amount` is what the provider says the
-    order is for, None when it does not say; `told` what it says of that when it is half an amount or none that
-    can be read (`told_amount` makes both). `refunded_minor` is the total refunded as the provider tells it,
+    order is for, None when it does not say; `partial_amount` is the part it gives when that is half an amount, or
+    unreadable (`read_amount` makes both). `refunded_minor` is the total refunded as the provider tells it,
     None when it does not. `words` keeps the provider's own codes as evidence; never secrets.
 
     What is told of the amount is compared with the order: where it differs, or can't be read, a person must
@@ -143,7 +143,7 @@ class PaymentObservation(msgspec.Struct, frozen=True, kw_only=True, omit_default
     failure: Failure | None = None
     occurred_at: datetime | None = None
     words: Mapping[str, str] = {}
-    told: Told | None = None
+    partial_amount: PartialAmount | None = msgspec.field(name="told", default=None)
     is_signed_wrong: bool = False
 
     def __post_init__(self) -> None:
@@ -160,7 +160,7 @@ class RefundObservation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     What the provider says of one refund.
 
     `number` is our refund number; `status` is pending, succeeded or failed; `amount` None when the
-    provider does not say. `told` and `is_signed_wrong` as a payment's.
+    provider does not say. `partial_amount` and `is_signed_wrong` as a payment's.
     """
 
     number: str
@@ -170,7 +170,7 @@ class RefundObservation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     failure: Failure | None = None
     occurred_at: datetime | None = None
     words: Mapping[str, str] = {}
-    told: Told | None = None
+    partial_amount: PartialAmount | None = msgspec.field(name="told", default=None)
     is_signed_wrong: bool = False
 
     def __post_init__(self) -> None:

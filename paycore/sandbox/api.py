@@ -11,8 +11,8 @@ import msgspec
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from paycore.sandbox.clock import SandboxClock
     from paycore.sandbox.faults import FaultBoard
+    from paycore.sandbox.virtual_clock import SandboxClock
 
 Document = MutableMapping[str, Any]
 """One JSON object as the control endpoints show it."""

@@ -30,8 +30,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from paycore.sandbox.api import Controls, NotPossible, UnknownOrder
-from paycore.sandbox.clock import SandboxClock
 from paycore.sandbox.faults import Fault, FaultBoard, Option
+from paycore.sandbox.virtual_clock import SandboxClock
 
 Handler = Callable[[Request], Awaitable[Response]]
 

@@ -17,9 +17,9 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from paycore.sandbox.api import Gateway, Sandbox, SandboxOptions
-from paycore.sandbox.bounds import Bounded
+from paycore.sandbox.connection import HANG_UP
 from paycore.sandbox.guard import Guarded
-from paycore.sandbox.wire import HANG_UP
+from paycore.sandbox.request_limits import Bounded
 
 HEAD_S = 10.0
 """Seconds in which a connection, or the next request on it, must send a whole head."""

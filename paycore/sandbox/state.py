@@ -25,7 +25,7 @@ if sys.platform != "win32":
 _VERSION = 1
 
 
-class _Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _FileHeader(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     paycore_sandbox: str
     version: int
 
@@ -91,7 +91,7 @@ class StateFile:
             return {}
         values: dict[str, msgspec.Raw] = {}
         try:
-            head = msgspec.json.decode(complete[0], type=_Head)
+            head = msgspec.json.decode(complete[0], type=_FileHeader)
             for line in complete[1:]:
                 record = msgspec.json.decode(line, type=_Line)
                 values[record.key] = msgspec.Raw(bytes(record.value))
@@ -108,7 +108,9 @@ class StateFile:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(msgspec.json.encode(_Head(paycore_sandbox=self._name, version=_VERSION)) + b"\n")
+                file.write(
+                    msgspec.json.encode(_FileHeader(paycore_sandbox=self._name, version=_VERSION)) + b"\n"
+                )
                 for key, value in self._values.items():
                     file.write(msgspec.json.encode(_Line(key=key, value=value)) + b"\n")
             Path(temporary).replace(path)

@@ -40,6 +40,7 @@ from paycore.plugin import (
     NumberFormat,
     Observation,
     OrderRef,
+    PartialAmount,
     PaymentObservation,
     Product,
     ProviderInfo,
@@ -56,9 +57,8 @@ from paycore.plugin import (
     Response,
     Secret,
     Status,
-    Told,
     Unknown,
-    told_amount,
+    read_amount,
 )
 
 T = TypeVar("T")
@@ -192,7 +192,11 @@ class ToyProvider:
             amount, told = _amounts(answer)
             return Done(
                 RefundObservation(
-                    number=refund.number, status=status, provider_id=answer.id, amount=amount, told=told
+                    number=refund.number,
+                    status=status,
+                    provider_id=answer.id,
+                    amount=amount,
+                    partial_amount=told,
                 )
             )
 
@@ -267,9 +271,9 @@ def _refusal(error: str) -> Rejected:
     return Rejected(failure=Failure(code=error, message=error.replace("_", " "), who_acts=who))  # type: ignore[arg-type]
 
 
-def _amounts(told: _Answer | _Record) -> tuple[Money | None, Told | None]:
+def _amounts(told: _Answer | _Record) -> tuple[Money | None, PartialAmount | None]:
     """What is told of the amount; ValueError for what is none, which makes the whole answer none."""
-    amount, half = told_amount(told.minor, told.currency)
+    amount, half = read_amount(told.minor, told.currency)
     if half is not None and half.unreadable is not None:
         raise ValueError(half.unreadable)
     return amount, half
@@ -282,7 +286,7 @@ def _order(number: str, told: _Answer | _Record, refunded: int | None = None) ->
         status=Status(told.status),
         provider_id=told.id,
         amount=amount,
-        told=half,
+        partial_amount=half,
         refunded_minor=refunded,
     )
 
@@ -293,7 +297,7 @@ def _observation(record: _Record) -> Observation:
     amount, half = _amounts(record)
     status = RefundStatus(record.status)
     return RefundObservation(
-        number=record.number, status=status, provider_id=record.id, amount=amount, told=half
+        number=record.number, status=status, provider_id=record.id, amount=amount, partial_amount=half
     )
 
 

@@ -32,7 +32,7 @@ from paycore.domain.payment import (
 )
 from paycore.ledger.api import Ledger
 from paycore.ledger.sqlite.ledger import SqliteLedger
-from paycore.plugin import Told
+from paycore.plugin import PartialAmount
 from paycore.sandbox.server import SandboxServer
 from tests.cli.conftest import Cli, order, write_config
 from tests.ledger.workload import (
@@ -210,9 +210,9 @@ def test_review_says_what_was_told_of_the_amount(ledger: SqliteLedger) -> None:
     """Half an amount, one that can't be read, a charge of another payment, a wrong signature: all are named."""
     other, payment = paid_payment(ledger, "order-0"), pending_payment(ledger, "order-1")
     paid = replace(seen(payment.order_number, Status.PAID), amount=None)
-    observe(ledger, replace(paid, told=Told(minor=10)))
-    observe(ledger, replace(paid, told=Told(currency="USD")))
-    observe(ledger, replace(paid, told=Told(currency="HKD", unreadable="txamt 8800.0")))
+    observe(ledger, replace(paid, partial_amount=PartialAmount(minor=10)))
+    observe(ledger, replace(paid, partial_amount=PartialAmount(currency="USD")))
+    observe(ledger, replace(paid, partial_amount=PartialAmount(currency="HKD", unreadable="txamt 8800.0")))
     observe(ledger, replace(paid, provider_id=other.provider_id))
     observe(ledger, replace(paid, amount=payment.amount, is_signed_wrong=True))
     own_id = f"its id {paid.provider_id}"

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from paycore import Status
-from paycore.sandbox import bounds, server
+from paycore.sandbox import request_limits, server
 from paycore.sandbox.server import SandboxServer
 from qfpay_alipay.sandbox import QFPaySandbox
 from tests.engine.tills import Till
@@ -94,7 +94,7 @@ def ended_within(connection: socket.socket, seconds: float) -> bool:
 def test_half_a_request_is_hung_up_on(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Head and body have their time; a connection that was used before has no more of it."""
     monkeypatch.setattr(server, "HEAD_S", 0.3)
-    monkeypatch.setattr(bounds, "BODY_S", 0.3)
+    monkeypatch.setattr(request_limits, "BODY_S", 0.3)
     with SandboxServer(QFPaySandbox()) as sandbox:
         with closing(connect(sandbox.url)) as connection:
             connection.sendall(HALVES[name])
@@ -109,7 +109,7 @@ def test_half_a_request_is_hung_up_on(monkeypatch: pytest.MonkeyPatch, name: str
 
 def test_dripped_request_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte now and then does not prolong it."""
-    monkeypatch.setattr(bounds, "BODY_S", 0.5)
+    monkeypatch.setattr(request_limits, "BODY_S", 0.5)
     with SandboxServer(QFPaySandbox()) as sandbox, closing(connect(sandbox.url)) as connection:
         connection.sendall(HALVES["half a body"].replace(b": 10", b": 100000"))
         begun = time.monotonic()

@@ -34,7 +34,7 @@ CHAIN = ("paycore/ledger/", "paycore/domain/lifecycle.py", "paycore/domain/event
 
 OPENERS = {
     "paycore/engine/transport.py",
-    "paycore/sandbox/courier.py",
+    "paycore/sandbox/posts.py",
     "paycore/engine/unreachable.py",  # for the names of errors
     "paycore/sandbox/server.py",
     "plugins/qfpay_alipay/qfpay_alipay/sandbox/bridge.py",  # pages of this machine, for a developer

@@ -13,11 +13,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from paycore.sandbox.api import Document, NotPossible, SandboxOptions, UnknownOrder
-from paycore.sandbox.clock import SandboxClock
+from paycore.sandbox.connection import CONNECTION_FAULTS, FaultyConnection
 from paycore.sandbox.control import control_routes
 from paycore.sandbox.faults import FaultBoard, FaultKind
 from paycore.sandbox.state import StateFile
-from paycore.sandbox.wire import WIRE_FAULTS, FaultyWire
+from paycore.sandbox.virtual_clock import SandboxClock
 
 
 class EchoGateway:
@@ -28,7 +28,7 @@ class EchoGateway:
         self.seen: list[bytes] = []
         self.is_closed = False
         self._state = StateFile(options.state, name="echo")
-        self.faults = FaultBoard([*WIRE_FAULTS, FaultKind(name="own", help="", options={"code": "x"})])
+        self.faults = FaultBoard([*CONNECTION_FAULTS, FaultKind(name="own", help="", options={"code": "x"})])
         self.clock = SandboxClock(speed=options.speed)
         self.controls = OneOrder()
         routes = [
@@ -37,7 +37,7 @@ class EchoGateway:
             Route("/page/open", self._page, methods=["POST"]),
             *control_routes(self.controls, faults=self.faults, clock=self.clock),
         ]
-        self.app: ASGIApp = FaultyWire(Starlette(routes=routes), self.faults, covers="/api/")
+        self.app: ASGIApp = FaultyConnection(Starlette(routes=routes), self.faults, covers="/api/")
         self.open_paths = ("/page/open",)
         self.settings: Mapping[str, str] = {"token": options.settings.get("token", "t")}
 

@@ -40,6 +40,7 @@ from paycore.plugin import (
     Notification,
     NumberFormat,
     OrderRef,
+    PartialAmount,
     PaymentObservation,
     ProviderInfo,
     QueryReply,
@@ -52,7 +53,6 @@ from paycore.plugin import (
     Request,
     RequestBudget,
     Status,
-    Told,
     Unknown,
 )
 from qfpay_alipay import enquiry, wire
@@ -253,7 +253,7 @@ class QFPayAlipay:
         if now is None:
             return Unknown(problem=f"closing: {problem_of(reply, code)} The query after it told nothing")
         if amount not in (None, order.amount) or (half is not None and half.contradicts(order.amount)):
-            now = replace(now, amount=amount, told=half)
+            now = replace(now, amount=amount, partial_amount=half)
         is_refused = verdict not in (Verdict.ACCEPTED, Verdict.PENDING)
         return Rejected(failure=failure) if is_refused and now.status is Status.PENDING else Done(now)
 
@@ -333,7 +333,7 @@ def _check_same(field: str, told: str, expected: str | None) -> None:
         raise wire.Malformed(f"the reply's {field} is not that of the request")
 
 
-def _readable(reply: wire.Trade) -> tuple[Money | None, Told | None]:
+def _readable(reply: wire.Trade) -> tuple[Money | None, PartialAmount | None]:
     """What a reply tells of its amount; `Malformed`, naming it, when that can't be read."""
     amount, told = reply.amounts
     if told is not None and told.unreadable is not None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from paycore.plugin import Failure, Money, PaymentObservation, RefundObservation, RefundStatus, Status, Told
+from paycore.plugin import (
+    Failure,
+    Money,
+    PartialAmount,
+    PaymentObservation,
+    RefundObservation,
+    RefundStatus,
+    Status,
+)
 from qfpay_alipay.respcodes import VERDICTS, Asked, Code, Verdict, resolve
 from qfpay_alipay.wire import Answer, Malformed, Trade, parse_time, trimmed
 
@@ -97,7 +105,7 @@ def payment_observation(
         failure=failure,
         occurred_at=parse_time(times.get(status)),
         words=words_of(trade),
-        told=told,
+        partial_amount=told,
         is_signed_wrong=is_signed_wrong,
     )
 
@@ -106,7 +114,7 @@ def _is_returned(trade: Trade) -> bool:
     return trimmed(trade.cancel) in RETURNED_IN_FULL
 
 
-def _minor_of(*told: Money | Told | None) -> int | None:
+def _minor_of(*told: Money | PartialAmount | None) -> int | None:
     """The first amount that is told, in minor units."""
     return next((one.minor for one in told if one is not None and one.minor is not None), None)
 
@@ -129,7 +137,7 @@ def refund_observation(
         failure=failure,
         occurred_at=parse_time(trade.paydtm or trade.sysdtm),
         words=words_of(trade),
-        told=told,
+        partial_amount=told,
         is_signed_wrong=is_signed_wrong,
     )
 

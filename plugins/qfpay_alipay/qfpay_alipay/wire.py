@@ -20,7 +20,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from paycore.plugin import Money, Told, told_amount
+from paycore.plugin import Money, PartialAmount, read_amount
 
 T = TypeVar("T")
 
@@ -166,7 +166,7 @@ class Trade(Answer, frozen=True, kw_only=True):
         return text_of(self.out_trade_no)
 
     @property
-    def amounts(self) -> tuple[Money | None, Told | None]:
+    def amounts(self) -> tuple[Money | None, PartialAmount | None]:
         """
         `txamt` in `txcurrcd`; else what is told of them: one half, or what is no amount or currency.
 
@@ -175,7 +175,7 @@ class Trade(Answer, frozen=True, kw_only=True):
         minor, no_minor = _read(self.txamt, _minor)
         currency, no_currency = _read(self.txcurrcd, _currency)
         unreadable = [*(f"txamt {text}" for text in no_minor), *(f"txcurrcd {text}" for text in no_currency)]
-        return told_amount(minor, currency, unreadable=", ".join(unreadable) or None)
+        return read_amount(minor, currency, unreadable=", ".join(unreadable) or None)
 
 
 def _read(raw: msgspec.Raw, read: Callable[[object], T]) -> tuple[T | None, list[str]]:

@@ -197,7 +197,7 @@ def test_verify_tells_what_is_told_of_the_amount(fields: dict[str, Any], told: s
     """Whichever half, and what can't be read."""
     (seen,) = verify({**NOTICE, **fields})
     assert isinstance(seen, PaymentObservation)
-    assert str(seen.told) == told
+    assert str(seen.partial_amount) == told
 
 
 @given(st.binary(max_size=200))

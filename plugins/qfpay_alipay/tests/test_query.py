@@ -12,6 +12,7 @@ from paycore.plugin import (
     Found,
     Money,
     Observation,
+    PartialAmount,
     PaymentObservation,
     RefundObservation,
     RefundStatus,
@@ -19,7 +20,6 @@ from paycore.plugin import (
     Response,
     Secret,
     Status,
-    Told,
     Unknown,
 )
 from plugins.qfpay_alipay.tests.bank import EMPTY, found, page, query, record, refs
@@ -116,7 +116,7 @@ def test_query_old_record_decodes() -> None:
     (observation,) = seen(old)
     assert isinstance(observation, PaymentObservation)
     assert (observation.status, observation.provider_id) == (Status.PAID, "2" * 24)
-    assert (observation.amount, observation.told) == (None, Told(minor=1099))
+    assert (observation.amount, observation.partial_amount) == (None, PartialAmount(minor=1099))
     assert observation.refunded_minor == 1099
 
 
@@ -124,7 +124,7 @@ def test_query_record_without_any_amount_went_back_as_it_was_asked_for() -> None
     """A whole return tells how much by what the order was for."""
     (observation,) = seen(record(txamt=None, txcurrcd="", cancel="3"))
     assert isinstance(observation, PaymentObservation)
-    assert (observation.amount, observation.told, observation.refunded_minor) == (None, None, 1099)
+    assert (observation.amount, observation.partial_amount, observation.refunded_minor) == (None, None, 1099)
 
 
 def test_query_official_sample_with_unquoted_zeros_is_malformed() -> None:
@@ -216,8 +216,8 @@ def test_query_amount_that_can_not_be_read_is_told(fields: dict[str, Any]) -> No
     told = seen(record(respcd="1205", syssn="X"), record(**fields))
     assert [one.status for one in told] == [Status.PAID]
     assert isinstance(told[0], PaymentObservation)
-    assert told[0].told is not None
-    assert told[0].told.unreadable
+    assert told[0].partial_amount is not None
+    assert told[0].partial_amount.unreadable
 
 
 def test_query_record_without_a_number_leaves_every_number_open() -> None:

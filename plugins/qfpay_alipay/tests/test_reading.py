@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from paycore.plugin import Money, RefundStatus, Status, Told
+from paycore.plugin import Money, PartialAmount, RefundStatus, Status
 from plugins.qfpay_alipay.tests.bank import record
 from plugins.qfpay_alipay.tests.support import NUMBER
 from qfpay_alipay import wire
@@ -67,7 +67,7 @@ def test_refund_says_what_is_told_of_its_amount() -> None:
     """Half an amount is compared like a payment's."""
     seen = read_refund(trade(order_type="refund", txcurrcd=""))
     assert seen is not None
-    assert (seen.amount, seen.told) == (None, Told(minor=1099))
+    assert (seen.amount, seen.partial_amount) == (None, PartialAmount(minor=1099))
     assert (seen.number, seen.status) == (NUMBER, RefundStatus.SUCCEEDED)
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paycore.plugin import Money, Told
+from paycore.plugin import Money, PartialAmount
 from qfpay_alipay import wire
 
 
@@ -45,17 +45,17 @@ def test_code_number_gets_its_zeros_back_and_text_stays(respcd: object, code: st
         (1099, "HKD", Money("10.99", "HKD"), None),
         ("100", "JPY", Money("100", "JPY"), None),
         ("0", "HKD", Money("0", "HKD"), None),
-        (0, "", None, Told(minor=0)),
-        ("1099", "", None, Told(minor=1099)),
-        ("1099", None, None, Told(minor=1099)),
-        ("", "HKD", None, Told(currency="HKD")),
-        (None, "HKD", None, Told(currency="HKD")),
+        (0, "", None, PartialAmount(minor=0)),
+        ("1099", "", None, PartialAmount(minor=1099)),
+        ("1099", None, None, PartialAmount(minor=1099)),
+        ("", "HKD", None, PartialAmount(currency="HKD")),
+        (None, "HKD", None, PartialAmount(currency="HKD")),
         ("", "", None, None),
         (None, None, None, None),
     ],
 )
 def test_amount_text_or_number_is_minor_units(
-    txamt: object, txcurrcd: object, amount: Money | None, told: Told | None
+    txamt: object, txcurrcd: object, amount: Money | None, told: PartialAmount | None
 ) -> None:
     """Strings and numbers count alike; where one half is empty or null the other is told."""
     assert trade(txamt=txamt, txcurrcd=txcurrcd).amounts == (amount, told)
@@ -64,8 +64,8 @@ def test_amount_text_or_number_is_minor_units(
 def test_amount_missing_is_the_half_that_is_told() -> None:
     """A reply may leave amounts out, one or both."""
     assert trade().amounts == (None, None)
-    assert trade(txamt="1").amounts == (None, Told(minor=1))
-    assert trade(txcurrcd="HKD").amounts == (None, Told(currency="HKD"))
+    assert trade(txamt="1").amounts == (None, PartialAmount(minor=1))
+    assert trade(txcurrcd="HKD").amounts == (None, PartialAmount(currency="HKD"))
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 A faithful offline gateway for QFPay Alipay: real HTTP, real signatures, wallet pages to tap, faults on demand.
 
 Written from QFPay's documentation alone; it shares no code with the plugin's client side, so that each checks the
-other. Settings are in `settings.py`, magic barcodes in `barcodes.py`, faults in `faults.py` and `paycore.sandbox.wire`,
-pages in `wallet.py` and `bridge.py`, control endpoints in `paycore.sandbox.control`.
+other. Settings are in `settings.py`, magic barcodes in `barcodes.py`, faults in `faults.py` and
+`paycore.sandbox.connection`, pages in `wallet.py` and `bridge.py`, control endpoints in `paycore.sandbox.control`.
 """
 
 from __future__ import annotations

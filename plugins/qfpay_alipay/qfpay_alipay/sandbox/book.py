@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from paycore.sandbox.api import UnknownOrder
-from paycore.sandbox.clock import SandboxClock
 from paycore.sandbox.state import StateFile, records
+from paycore.sandbox.virtual_clock import SandboxClock
 from qfpay_alipay.sandbox.records import Order, Refund
 
 Entry = Order | Refund

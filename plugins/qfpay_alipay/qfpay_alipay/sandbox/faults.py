@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from paycore.sandbox.connection import CONNECTION_FAULTS
 from paycore.sandbox.faults import Fault, FaultBoard, FaultKind
-from paycore.sandbox.wire import WIRE_FAULTS
 from qfpay_alipay.sandbox import codes
 
 NOTIFICATION = "notification"
@@ -79,7 +79,7 @@ QFPAY_FAULTS = (
 
 
 def open_board() -> FaultBoard:
-    return FaultBoard([*WIRE_FAULTS, *QFPAY_FAULTS])
+    return FaultBoard([*CONNECTION_FAULTS, *QFPAY_FAULTS])
 
 
 def distort(fields: dict[str, Any], faults: FaultBoard, path: str) -> dict[str, Any]:

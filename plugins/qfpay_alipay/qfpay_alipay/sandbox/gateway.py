@@ -9,12 +9,12 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from paycore.sandbox.api import SandboxOptions
-from paycore.sandbox.clock import SandboxClock
+from paycore.sandbox.connection import FaultyConnection
 from paycore.sandbox.control import control_routes
-from paycore.sandbox.courier import Courier
-from paycore.sandbox.limits import RequestLimit
+from paycore.sandbox.posts import PostQueue
+from paycore.sandbox.rate_limits import RateLimit
 from paycore.sandbox.state import StateFile, records
-from paycore.sandbox.wire import FaultyWire
+from paycore.sandbox.virtual_clock import SandboxClock
 from qfpay_alipay.sandbox.book import Book
 from qfpay_alipay.sandbox.bridge import SHEET, Bridge
 from qfpay_alipay.sandbox.controls import QFPayControls
@@ -46,7 +46,7 @@ class QFPayGateway:
         self.clock = SandboxClock(
             speed=options.speed, not_before_ms=_last_moment(self._state), on_jump=self._remember_moment
         )
-        self._courier = Courier()
+        self._courier = PostQueue()
         self._notifier = Notifier(self.clock, self._courier, self._state, self.faults, settings)
         links = Links(options.public_url, secret=settings.client_key)
         self.orders = Orders(
@@ -59,11 +59,11 @@ class QFPayGateway:
             on_refunded=self._announce_refund,
         )
         trade = Trade(self.clock, self.orders, links, self.faults, settings)
-        limit = RequestLimit(self.clock, [(settings.rate_per_s, 1), (settings.rate_per_min, 60)])
+        limit = RateLimit(self.clock, [(settings.rate_per_s, 1), (settings.rate_per_min, 60)])
         api = TradeApi(trade, self.faults, limit, settings)
         self.controls = QFPayControls(self.orders, self._notifier, links, api, self.clock.now_ms)
         pages = Pages()
-        self.app: ASGIApp = FaultyWire(
+        self.app: ASGIApp = FaultyConnection(
             Starlette(
                 routes=[
                     *api.routes(),

@@ -11,10 +11,10 @@ import uuid
 import msgspec
 
 from paycore.sandbox.api import NotPossible
-from paycore.sandbox.clock import SandboxClock
-from paycore.sandbox.courier import Courier, Parcel, Receipt
 from paycore.sandbox.faults import FaultBoard
+from paycore.sandbox.posts import Post, PostQueue, PostResult
 from paycore.sandbox.state import StateFile, records
+from paycore.sandbox.virtual_clock import SandboxClock
 from qfpay_alipay.sandbox.faults import NOTIFICATION, distort
 from qfpay_alipay.sandbox.records import Attempt, Notice, Order, Refund
 from qfpay_alipay.sandbox.replies import encode, notification
@@ -31,7 +31,12 @@ class Notifier:
     """Sends on the sandbox clock and keeps every attempt; undelivered notifications go on after a restart."""
 
     def __init__(
-        self, clock: SandboxClock, courier: Courier, state: StateFile, faults: FaultBoard, settings: Settings
+        self,
+        clock: SandboxClock,
+        courier: PostQueue,
+        state: StateFile,
+        faults: FaultBoard,
+        settings: Settings,
     ) -> None:
         self._clock = clock
         self._courier = courier
@@ -130,10 +135,10 @@ class Notifier:
         body = notice.body.encode("ascii")
         key = _FORGER_KEY if notice.is_forged else self._settings.client_key
         headers = {"Content-Type": "application/json", "X-QF-SIGN": body_signature(body, key=key)}
-        parcel = Parcel(url=notice.url, headers=headers, body=body)
+        parcel = Post(url=notice.url, headers=headers, body=body)
         self._courier.send(parcel, lambda receipt: self._sent(notice_id, receipt))
 
-    def _sent(self, notice_id: str, receipt: Receipt) -> None:
+    def _sent(self, notice_id: str, receipt: PostResult) -> None:
         """
         Accepted by HTTP 200 with the body SUCCESS, else planned again after the next gap. Forgers try once.
 

@@ -6,7 +6,7 @@ import itertools
 import threading
 from collections.abc import Iterable
 
-from paycore.sandbox.clock import SandboxClock
+from paycore.sandbox.virtual_clock import SandboxClock
 from qfpay_alipay.sandbox.times import date_digits, ms_of_day
 
 _NODE = "0003"

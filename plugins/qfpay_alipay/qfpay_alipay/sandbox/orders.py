@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from paycore.sandbox.api import NotPossible, UnknownOrder
-from paycore.sandbox.clock import SandboxClock
+from paycore.sandbox.virtual_clock import SandboxClock
 from qfpay_alipay.sandbox import codes
 from qfpay_alipay.sandbox.barcodes import read_barcode
 from qfpay_alipay.sandbox.book import Book

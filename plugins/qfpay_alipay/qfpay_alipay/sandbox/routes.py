@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from paycore.sandbox.faults import FaultBoard
-from paycore.sandbox.limits import RequestLimit
+from paycore.sandbox.rate_limits import RateLimit
 from qfpay_alipay.sandbox import codes, replies
 from qfpay_alipay.sandbox.codes import Refusal
 from qfpay_alipay.sandbox.settings import Settings
@@ -32,7 +32,7 @@ class TradeApi:
     answer is not signed, there is no key); a body that is not a form, has a name twice or is not UTF-8 is 1103.
     """
 
-    def __init__(self, trade: Trade, faults: FaultBoard, limit: RequestLimit, settings: Settings) -> None:
+    def __init__(self, trade: Trade, faults: FaultBoard, limit: RateLimit, settings: Settings) -> None:
         self._trade = trade
         self._faults = faults
         self._limit = limit

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from paycore.sandbox.clock import SandboxClock
 from paycore.sandbox.faults import FaultBoard
+from paycore.sandbox.virtual_clock import SandboxClock
 from qfpay_alipay.sandbox import codes, replies
 from qfpay_alipay.sandbox.book import Entry
 from qfpay_alipay.sandbox.codes import Refusal

@@ -27,7 +27,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from paycore.sandbox.api import NotPossible, UnknownOrder
-from paycore.sandbox.clock import SandboxClock
+from paycore.sandbox.virtual_clock import SandboxClock
 from qfpay_alipay.sandbox.links import Links
 from qfpay_alipay.sandbox.orders import Orders
 from qfpay_alipay.sandbox.pay_types import PAY_TYPES, shown_amount

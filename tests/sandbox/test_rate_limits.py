@@ -1,13 +1,13 @@
 """The request limit."""
 
-from paycore.sandbox.clock import SandboxClock
-from paycore.sandbox.limits import RequestLimit
+from paycore.sandbox.rate_limits import RateLimit
+from paycore.sandbox.virtual_clock import SandboxClock
 
 
 def test_limit_slides() -> None:
     """As many as the window holds; a refused request does not count; room comes back as the window moves on."""
     clock = SandboxClock()
-    limit = RequestLimit(clock, [(3, 10)])
+    limit = RateLimit(clock, [(3, 10)])
     assert limit.admits()
     clock.advance(6)
     assert [limit.admits() for _ in range(4)] == [True, True, False, False]
@@ -18,7 +18,7 @@ def test_limit_slides() -> None:
 def test_limit_of_two_windows_holds_both() -> None:
     """Two a second and three a minute."""
     clock = SandboxClock()
-    limit = RequestLimit(clock, [(2, 1), (3, 60)])
+    limit = RateLimit(clock, [(2, 1), (3, 60)])
     assert [limit.admits() for _ in range(3)] == [True, True, False]
     clock.advance(2)
     assert [limit.admits() for _ in range(2)] == [True, False]
@@ -28,5 +28,5 @@ def test_limit_of_two_windows_holds_both() -> None:
 
 def test_limit_of_zero_is_none() -> None:
     """0 switches a window off."""
-    limit = RequestLimit(SandboxClock(), [(0, 1), (0, 60)])
+    limit = RateLimit(SandboxClock(), [(0, 1), (0, 60)])
     assert all(limit.admits() for _ in range(1000))

@@ -7,8 +7,8 @@ import pytest
 
 from paycore import Money, RefundStatus, ReviewReason, Status
 from paycore.domain.money import MINOR_MAX
+from paycore.domain.partial_amount import UNREADABLE_LENGTH_MAX, PartialAmount, read_amount
 from paycore.domain.payment import OperationState
-from paycore.domain.told import UNREADABLE_LENGTH_MAX, Told, told_amount
 from tests.domain.histories import History
 
 
@@ -18,36 +18,40 @@ from tests.domain.histories import History
         (8800, "HKD", Money("88.00", "HKD"), None),
         (None, None, None, None),
         (None, "", None, None),
-        (8800, None, None, Told(minor=8800)),
-        (8800, "", None, Told(minor=8800)),
-        (None, "HKD", None, Told(currency="HKD")),
-        (8800, "hkd", None, Told(minor=8800, unreadable="currency hkd")),
-        (-1, "HKD", None, Told(currency="HKD", unreadable="-1 minor units")),
-        (MINOR_MAX + 1, "HKD", None, Told(currency="HKD", unreadable="1.000e+15 minor units")),
+        (8800, None, None, PartialAmount(minor=8800)),
+        (8800, "", None, PartialAmount(minor=8800)),
+        (None, "HKD", None, PartialAmount(currency="HKD")),
+        (8800, "hkd", None, PartialAmount(minor=8800, unreadable="currency hkd")),
+        (-1, "HKD", None, PartialAmount(currency="HKD", unreadable="-1 minor units")),
+        (MINOR_MAX + 1, "HKD", None, PartialAmount(currency="HKD", unreadable="1.000e+15 minor units")),
         pytest.param(
-            10**5000, "HKD", None, Told(currency="HKD", unreadable="too many minor units"), id="huge"
+            10**5000, "HKD", None, PartialAmount(currency="HKD", unreadable="too many minor units"), id="huge"
         ),
         pytest.param(
-            -(10**5000), "HKD", None, Told(currency="HKD", unreadable="less than no minor units"), id="debt"
+            -(10**5000),
+            "HKD",
+            None,
+            PartialAmount(currency="HKD", unreadable="less than no minor units"),
+            id="debt",
         ),
-        (10**30, None, None, Told(unreadable="1.000e+30 minor units")),
-        (10**30 + 1, None, None, Told(unreadable="too many minor units")),
+        (10**30, None, None, PartialAmount(unreadable="1.000e+30 minor units")),
+        (10**30 + 1, None, None, PartialAmount(unreadable="too many minor units")),
         (0, "HKD", Money("0", "HKD"), None),
         (MINOR_MAX, "HKD", Money.from_minor(MINOR_MAX, "HKD"), None),
-        (0, None, None, Told(minor=0)),
-        (MINOR_MAX, None, None, Told(minor=MINOR_MAX)),
+        (0, None, None, PartialAmount(minor=0)),
+        (MINOR_MAX, None, None, PartialAmount(minor=MINOR_MAX)),
     ],
 )
-def test_told_amount_is_whole_half_or_none(
-    minor: int | None, currency: str | None, amount: Money | None, told: Told | None
+def test_amount_is_whole_half_or_none(
+    minor: int | None, currency: str | None, amount: Money | None, told: PartialAmount | None
 ) -> None:
     """Two halves make an amount, one is kept as it is told, and nothing is left out without a word."""
-    assert told_amount(minor, currency) == (amount, told)
+    assert read_amount(minor, currency) == (amount, told)
 
 
 def test_unreadable_is_kept_short_and_on_one_line() -> None:
     """What a provider writes in place of an amount can't fill the ledger or a terminal's line."""
-    _, told = told_amount(None, None, unreadable="a\nb\x1b" + "c" * 1000)
+    _, told = read_amount(None, None, unreadable="a\nb\x1b" + "c" * 1000)
     assert told is not None
     assert told.unreadable is not None
     assert (told.unreadable[:5], len(told.unreadable)) == ("a b c", UNREADABLE_LENGTH_MAX)
@@ -59,51 +63,51 @@ def test_unreadable_is_kept_short_and_on_one_line() -> None:
 def test_told_out_of_bounds_is_refused(fields: dict[str, Any]) -> None:
     """A plugin that makes one itself is held to the same bounds."""
     with pytest.raises(ValueError, match=r"told|read"):
-        Told(**fields)
+        PartialAmount(**fields)
 
 
 @pytest.mark.parametrize(
     ("told", "shown"),
     [
-        (Told(minor=8800), "8800 minor units without a currency"),
-        (Told(currency="HKD"), "HKD without an amount"),
-        (Told(unreadable="abc"), "an amount that can't be read: abc"),
+        (PartialAmount(minor=8800), "8800 minor units without a currency"),
+        (PartialAmount(currency="HKD"), "HKD without an amount"),
+        (PartialAmount(unreadable="abc"), "an amount that can't be read: abc"),
         (
-            Told(minor=8800, unreadable="currency hkd"),
+            PartialAmount(minor=8800, unreadable="currency hkd"),
             "8800 minor units without a currency, an amount that can't be read: currency hkd",
         ),
     ],
 )
-def test_told_is_shown_in_words(told: Told, shown: str) -> None:
+def test_told_is_shown_in_words(told: PartialAmount, shown: str) -> None:
     """A person who reviews the payment reads what was told, and what was not."""
     assert str(told) == shown
 
 
 DIFFERS, UNREADABLE = ReviewReason.AMOUNT_DIFFERS, ReviewReason.AMOUNT_UNREADABLE
 TOLD = [
-    (Told(minor=10), DIFFERS),
-    (Told(currency="USD"), DIFFERS),
-    (Told(minor=10, unreadable="currency"), DIFFERS),
-    (Told(unreadable="abc"), UNREADABLE),
-    (Told(minor=8800, unreadable="currency hkd"), UNREADABLE),
+    (PartialAmount(minor=10), DIFFERS),
+    (PartialAmount(currency="USD"), DIFFERS),
+    (PartialAmount(minor=10, unreadable="currency"), DIFFERS),
+    (PartialAmount(unreadable="abc"), UNREADABLE),
+    (PartialAmount(minor=8800, unreadable="currency hkd"), UNREADABLE),
 ]
 
 
-def by_query(payment: History, told: Told) -> History:
+def by_query(payment: History, told: PartialAmount) -> History:
     """A query, a poll or a notification tells it."""
-    return payment.accepted().sees(Status.PAID, amount=None, told=told)
+    return payment.accepted().sees(Status.PAID, amount=None, partial_amount=told)
 
 
-def by_reply(payment: History, told: Told) -> History:
+def by_reply(payment: History, told: PartialAmount) -> History:
     """The reply to a scanned code tells it."""
-    seen = payment.order_is(Status.PAID, amount=None, told=told)
+    seen = payment.order_is(Status.PAID, amount=None, partial_amount=told)
     return payment.ended(OperationState.DONE, observation=seen)
 
 
 @pytest.mark.parametrize("brought", [by_query, by_reply])
 @pytest.mark.parametrize(("told", "reason"), TOLD)
 def test_told_half_that_differs_or_unreadable_is_review_and_never_paid(
-    brought: Callable[[History, Told], History], told: Told, reason: ReviewReason
+    brought: Callable[[History, PartialAmount], History], told: PartialAmount, reason: ReviewReason
 ) -> None:
     """The half that is told counts, whoever brought it; a good answer settles the payment later."""
     history = brought(History(needs_action=False), told)
@@ -112,8 +116,8 @@ def test_told_half_that_differs_or_unreadable_is_review_and_never_paid(
     assert (history.payment.status, history.payment.review_reasons) == (Status.PAID, (reason,))
 
 
-@pytest.mark.parametrize("told", [Told(minor=8800), Told(currency="HKD"), None])
-def test_told_half_that_fits_is_taken(told: Told | None) -> None:
+@pytest.mark.parametrize("told", [PartialAmount(minor=8800), PartialAmount(currency="HKD"), None])
+def test_told_half_that_fits_is_taken(told: PartialAmount | None) -> None:
     """As is an answer that tells nothing of the amount."""
     payment = by_query(History(), told) if told else History().accepted().sees(Status.PAID, amount=None)
     assert isinstance(payment, History)
@@ -123,18 +127,18 @@ def test_told_half_that_fits_is_taken(told: Told | None) -> None:
 @pytest.mark.parametrize(
     ("told", "status", "reasons"),
     [
-        (Told(minor=1), RefundStatus.UNKNOWN, (ReviewReason.REFUND_AMOUNT_DIFFERS,)),
-        (Told(currency="USD"), RefundStatus.UNKNOWN, (ReviewReason.REFUND_AMOUNT_DIFFERS,)),
-        (Told(unreadable="abc"), RefundStatus.UNKNOWN, (UNREADABLE,)),
-        (Told(minor=2000), RefundStatus.SUCCEEDED, ()),
+        (PartialAmount(minor=1), RefundStatus.UNKNOWN, (ReviewReason.REFUND_AMOUNT_DIFFERS,)),
+        (PartialAmount(currency="USD"), RefundStatus.UNKNOWN, (ReviewReason.REFUND_AMOUNT_DIFFERS,)),
+        (PartialAmount(unreadable="abc"), RefundStatus.UNKNOWN, (UNREADABLE,)),
+        (PartialAmount(minor=2000), RefundStatus.SUCCEEDED, ()),
     ],
 )
 def test_told_half_of_a_refund_is_compared(
-    told: Told, status: RefundStatus, reasons: tuple[ReviewReason, ...]
+    told: PartialAmount, status: RefundStatus, reasons: tuple[ReviewReason, ...]
 ) -> None:
     """A refund whose told half differs has not succeeded."""
     history = History().accepted().sees(Status.PAID).refunding(2000)
-    history.ended(OperationState.UNKNOWN, "refund-R1").refund_is(RefundStatus.SUCCEEDED, told=told)
+    history.ended(OperationState.UNKNOWN, "refund-R1").refund_is(RefundStatus.SUCCEEDED, partial_amount=told)
     assert history.payment.refunds[0].status is status
     assert history.payment.review_reasons == reasons
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from paycore.sandbox.courier import Courier, Parcel, Receipt
+from paycore.sandbox.posts import Post, PostQueue, PostResult
 
 
 @pytest.fixture
@@ -37,14 +37,14 @@ def target() -> Iterator[str]:
     thread.join()
 
 
-def deliver(url: str) -> Receipt:
-    courier, done, receipts = Courier(), threading.Event(), list[Receipt]()
+def deliver(url: str) -> PostResult:
+    courier, done, receipts = PostQueue(), threading.Event(), list[PostResult]()
 
-    def keep(receipt: Receipt) -> None:
+    def keep(receipt: PostResult) -> None:
         receipts.append(receipt)
         done.set()
 
-    courier.send(Parcel(url=url, headers={"X-Mark": "!"}, body=b"hi"), keep)
+    courier.send(Post(url=url, headers={"X-Mark": "!"}, body=b"hi"), keep)
     assert done.wait(1.5)
     courier.close()
     return receipts[0]
@@ -52,8 +52,8 @@ def deliver(url: str) -> Receipt:
 
 def test_parcel_arrives_with_body_and_headers(target: str) -> None:
     """The answer's status and the beginning of its body come back."""
-    assert deliver(target + "/x") == Receipt(status=200, body=b"hi!")
-    assert deliver(target + "/none") == Receipt(status=204)
+    assert deliver(target + "/x") == PostResult(status=200, body=b"hi!")
+    assert deliver(target + "/none") == PostResult(status=204)
     assert len(deliver(target + "/big").body) == 4096
 
 

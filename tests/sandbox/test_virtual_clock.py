@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from paycore.sandbox.clock import SandboxClock
+from paycore.sandbox.virtual_clock import SandboxClock
 
 
 def test_clock_runs_at_its_speed() -> None:

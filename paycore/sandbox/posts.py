@@ -16,7 +16,7 @@ _TIMEOUT_S = 10.0
 _READ_MAX = 4096
 
 
-class Parcel(msgspec.Struct, frozen=True, kw_only=True):
+class Post(msgspec.Struct, frozen=True, kw_only=True):
     """One POST to make."""
 
     url: str
@@ -24,7 +24,7 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
-class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+class PostResult(msgspec.Struct, frozen=True, kw_only=True):
     """What came of it: `status` is `None` and `error` says why when no answer came. `body` is its first 4 KiB."""
 
     status: int | None
@@ -32,29 +32,29 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
-class Courier:
+class PostQueue:
     """
-    Hands parcels to daemon threads. No redirects, no proxies from the environment, 10 s per socket operation.
+    Hands posts to daemon threads. No redirects, no proxies from the environment, 10 s per socket operation.
 
     http and https only; anything else is an error on the receipt.
     """
 
     def __init__(self) -> None:
-        self._waiting: queue.SimpleQueue[tuple[Parcel, Callable[[Receipt], None]] | None] = (
+        self._waiting: queue.SimpleQueue[tuple[Post, Callable[[PostResult], None]] | None] = (
             queue.SimpleQueue()
         )
         self._opener = _plain_opener()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
 
-    def send(self, parcel: Parcel, done: Callable[[Receipt], None]) -> None:
-        """Queue the parcel; `done` is called from a worker thread with what came of it."""
+    def send(self, post: Post, done: Callable[[PostResult], None]) -> None:
+        """Queue the post; `done` is called from a worker thread with what came of it."""
         with self._lock:
             if len(self._threads) < _WORKERS:
-                thread = threading.Thread(target=self._work, name="sandbox-courier", daemon=True)
+                thread = threading.Thread(target=self._work, name="sandbox-posts", daemon=True)
                 self._threads.append(thread)
                 thread.start()
-        self._waiting.put((parcel, done))
+        self._waiting.put((post, done))
 
     def close(self) -> None:
         """Let the workers go; a delivery under way ends by itself."""
@@ -63,21 +63,21 @@ class Courier:
 
     def _work(self) -> None:
         while (item := self._waiting.get()) is not None:
-            parcel, done = item
-            done(self._deliver(parcel))
+            post, done = item
+            done(self._deliver(post))
 
-    def _deliver(self, parcel: Parcel) -> Receipt:
+    def _deliver(self, post: Post) -> PostResult:
         try:
             request = urllib.request.Request(  # noqa: S310 -- the opener knows http and https alone
-                parcel.url, data=parcel.body, headers=dict(parcel.headers), method="POST"
+                post.url, data=post.body, headers=dict(post.headers), method="POST"
             )
             with self._opener.open(request, timeout=_TIMEOUT_S) as answer:
-                return Receipt(status=answer.status, body=answer.read(_READ_MAX))
+                return PostResult(status=answer.status, body=answer.read(_READ_MAX))
         except urllib.error.HTTPError as error:
             with error:
-                return Receipt(status=error.code, body=error.read(_READ_MAX))
+                return PostResult(status=error.code, body=error.read(_READ_MAX))
         except (OSError, ValueError, http.client.HTTPException) as error:
-            return Receipt(status=None, error=f"{type(error).__name__}: {error}")
+            return PostResult(status=None, error=f"{type(error).__name__}: {error}")
 
 
 def _plain_opener() -> urllib.request.OpenerDirector:

@@ -20,7 +20,7 @@ _MIB = 1024 * 1024
 _HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
 _RECORDED = {"recorded": True}
-WIRE_FAULTS = (
+CONNECTION_FAULTS = (
     FaultKind(name="lose_request", help="the connection breaks, the gateway never saw the request"),
     FaultKind(name="lose_reply", help="the gateway acts, the connection breaks before its answer"),
     FaultKind(
@@ -54,10 +54,10 @@ WIRE_FAULTS = (
 )
 """`recorded` says whether the gateway acts on the request before the client is let down."""
 
-_NAMES = tuple(kind.name for kind in WIRE_FAULTS if kind.name not in ("delay", "late_request"))
+_NAMES = tuple(kind.name for kind in CONNECTION_FAULTS if kind.name not in ("delay", "late_request"))
 
 
-class Answer(msgspec.Struct, kw_only=True):
+class HttpAnswer(msgspec.Struct, kw_only=True):
     """A whole HTTP answer, held back."""
 
     status: int = 500
@@ -65,7 +65,7 @@ class Answer(msgspec.Struct, kw_only=True):
     body: bytes = b""
 
 
-class FaultyWire:
+class FaultyConnection:
     """Applies the wire faults of `board` to requests whose path starts with `covers`; everything else passes."""
 
     def __init__(self, app: ASGIApp, board: FaultBoard, *, covers: str) -> None:
@@ -97,9 +97,9 @@ class FaultyWire:
                 _Break(fault=fault, answer=answer, scope=scope, receive=receive, send=send)
             )
 
-    async def _answer(self, scope: Scope, receive: Receive, fault: Fault | None) -> Answer:
+    async def _answer(self, scope: Scope, receive: Receive, fault: Fault | None) -> HttpAnswer:
         """What the gateway answers, or an empty answer when the fault keeps the request from it."""
-        answer = Answer()
+        answer = HttpAnswer()
         if fault is not None and (fault.kind == "lose_request" or not fault.options.get("recorded", True)):
             return answer
 
@@ -116,7 +116,7 @@ class FaultyWire:
 
 class _Break(msgspec.Struct, frozen=True, kw_only=True):
     fault: Fault
-    answer: Answer
+    answer: HttpAnswer
     scope: MutableMapping[str, Any]
     receive: Callable[[], Awaitable[Message]]
     send: Callable[[Message], Awaitable[None]]
@@ -136,7 +136,7 @@ async def _read_whole(receive: Receive) -> Receive:
     return replay
 
 
-async def _send(send: Send, answer: Answer) -> None:
+async def _send(send: Send, answer: HttpAnswer) -> None:
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
     await send({"type": "http.response.body", "body": answer.body})
 
@@ -145,7 +145,7 @@ def _answer_with(
     broken: _Break, *, status: int, body: bytes, kind: bytes, extra: tuple[tuple[bytes, bytes], ...] = ()
 ) -> Awaitable[None]:
     headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), *extra]
-    return _send(broken.send, Answer(status=status, headers=headers, body=body))
+    return _send(broken.send, HttpAnswer(status=status, headers=headers, body=body))
 
 
 async def _hang_up(broken: _Break) -> None:
@@ -187,7 +187,7 @@ async def _truncated(broken: _Break) -> None:
     half = broken.answer.body[: len(broken.answer.body) // 2]
     headers = [(name, value) for name, value in broken.answer.headers if name.lower() != b"content-length"]
     headers.append((b"content-length", b"%d" % len(half)))
-    await _send(broken.send, Answer(status=broken.answer.status, headers=headers, body=half))
+    await _send(broken.send, HttpAnswer(status=broken.answer.status, headers=headers, body=half))
 
 
 async def _drip(broken: _Break) -> None:

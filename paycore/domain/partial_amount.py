@@ -12,12 +12,12 @@ UNREADABLE_LENGTH_MAX = 64
 """Characters of what can't be read that are kept."""
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PartialAmount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
     One half of an amount, the other not being told; or what was told in its place and is no amount.
 
     `minor` is 0 to `MINOR_MAX` minor units, `currency` an ISO 4217 code. `unreadable` is what can't be read,
-    printable, at most `UNREADABLE_LENGTH_MAX` characters. Made by `told_amount`.
+    printable, at most `UNREADABLE_LENGTH_MAX` characters. Made by `read_amount`.
     """
 
     minor: int | None = None
@@ -45,11 +45,11 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return ", ".join(parts)
 
 
-def told_amount(
+def read_amount(
     minor: int | None, currency: str | None, *, unreadable: str | None = None
-) -> tuple[Money | None, Told | None]:
+) -> tuple[Money | None, PartialAmount | None]:
     """
-    `amount` and `told` of an observation: a whole amount, else what is told of one, else neither.
+    `amount` and `partial_amount` of an observation: a whole amount, else what is told of one, else neither.
 
     `minor` and `currency` as the provider gave them, None (or an empty currency) where it did not;
     `unreadable` is what it gave in place of one that is no amount, in whatever words. Never raises: what is no
@@ -66,7 +66,7 @@ def told_amount(
             problems.append(f"currency {currency}")
             currency = None
     if problems:
-        return None, Told(
+        return None, PartialAmount(
             minor=minor,
             currency=currency or None,
             unreadable=printable(", ".join(problems))[:UNREADABLE_LENGTH_MAX],
@@ -75,7 +75,7 @@ def told_amount(
         return Money.from_minor(minor, currency), None
     if minor is None and not currency:
         return None, None
-    return None, Told(minor=minor, currency=currency or None)
+    return None, PartialAmount(minor=minor, currency=currency or None)
 
 
 def _shown(minor: int) -> str:

@@ -6,10 +6,10 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 
-from paycore.sandbox.clock import SandboxClock
+from paycore.sandbox.virtual_clock import SandboxClock
 
 
-class RequestLimit:
+class RateLimit:
     """
     Sliding windows on the sandbox clock. `windows` are pairs (requests, seconds); 0 requests switches a window off.
 
