@@ -74,7 +74,7 @@ def follow_create() -> Trail:
                 trail.is_on = False
                 sys.setprofile(None)
         finally:
-            threading.setprofile(None)  # type: ignore[arg-type]
+            threading.setprofile(None)
     return trail
 
 

@@ -4,7 +4,6 @@ import inspect
 import subprocess
 import sys
 import time
-from typing import Any
 
 import pytest
 
@@ -28,8 +27,8 @@ def test_exit_codes_every_typed_error_has_one() -> None:
             assert exits.of_error(_any(kind)) is not Exit.BUG, name
 
 
-def _any(kind: type[Any]) -> errors.PaycoreError:
-    error: errors.PaycoreError = kind.__new__(kind)
+def _any(kind: type[errors.PaycoreError]) -> errors.PaycoreError:
+    error = kind.__new__(kind)
     errors.PaycoreError.__init__(error, "words")
     return error
 

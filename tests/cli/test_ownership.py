@@ -32,12 +32,17 @@ region = "hk"
 app_code = "A"
 client_key = { file = "client.key" }
 """
+
+
+def _write_by_a_group(path: Path) -> None:
+    os.chown(path, 0, SOMEBODY)
+    path.chmod(path.stat().st_mode | 0o020)
+
+
 SPOILT: dict[str, Callable[[Path], None]] = {
     "of another user": lambda path: os.chown(path, SOMEBODY, 0),
     "written by all": lambda path: path.chmod(path.stat().st_mode | 0o002),
-    "written by a group": lambda path: (os.chown(path, 0, SOMEBODY), path.chmod(path.stat().st_mode | 0o020))[
-        1
-    ],
+    "written by a group": _write_by_a_group,
 }
 
 

@@ -104,7 +104,7 @@ def test_both_parsers_agree(words: str, monkeypatch: pytest.MonkeyPatch) -> None
     seen: list[tuple[GlobalOptions, dict[str, object]]] = []
 
     def note(options: GlobalOptions, **given: object) -> int:
-        defaults = {
+        defaults: dict[str, object] = {
             "payment_id": None,
             "reference": None,
             "status": None,

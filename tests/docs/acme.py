@@ -57,7 +57,8 @@ class Gateway:
                 return self._refund(self.orders[number], json.loads(body))
             case ["POST", "orders", number, "cancel"]:
                 return self._cancel(self.orders[number])
-        return 500, {}
+            case _:
+                return 500, {}
 
     def _create(self, fields: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         if fields["title"] == "risky":

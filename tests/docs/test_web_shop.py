@@ -72,7 +72,7 @@ def test_web_shop_takes_a_double_click_for_one(shop: str, page: Page) -> None:
     """The form sent twice leads to the same order."""
     page.goto(shop)
     reference = page.locator("[name=reference]").input_value()
-    form = {"reference": reference, "channel": "web"}
+    form: dict[str, str | float | bool] = {"reference": reference, "channel": "web"}
     first, second = (page.request.post(f"{shop}/buy", form=form, headers={"Origin": shop}) for _ in range(2))
     assert first.url == second.url == f"{shop}/orders/{reference}"
     links = [re.findall(r'id="link" href="([^"]+)"', reply.text()) for reply in (first, second)]
@@ -95,7 +95,8 @@ def visitor(shop: str) -> httpx.Client:
 
 def drawn(client: httpx.Client) -> str:
     """The reference in a new form."""
-    return re.findall(r'name="reference" value="([^"]+)"', client.get("/").text)[0]
+    reference: str = re.findall(r'name="reference" value="([^"]+)"', client.get("/").text)[0]
+    return reference
 
 
 def test_web_shop_shows_an_order_to_its_own_session_alone(shop: str) -> None:

@@ -180,7 +180,7 @@ def test_renumber_never_beside_a_payable_or_settled_order(history: History) -> N
 
 def test_withdrawing_closes_the_order_nobody_needs_any_more() -> None:
     """Only an open order beside one that took the money, only once, and only where closing is offered."""
-    options = {"numbering": NUMBERING, "now": QUIET, "deadline": DEADLINE}
+    options: dict[str, Any] = {"numbering": NUMBERING, "now": QUIET, "deadline": DEADLINE}
     history = paid_after_closing(OperationState.UNKNOWN).sees(Status.PENDING, "N2")
     (change,) = withdraw(history.payment, product=product(), **options)
     assert isinstance(change, OperationBegun)
@@ -200,7 +200,7 @@ def test_withdrawing_closes_the_order_nobody_needs_any_more() -> None:
 @pytest.mark.parametrize("history", [History(), History().accepted(), paid()])
 def test_withdrawing_leaves_every_other_order_alone(history: History) -> None:
     """Unknown, payable or paid itself: the payment needs it."""
-    options = {"numbering": NUMBERING, "now": QUIET, "deadline": DEADLINE}
+    options: dict[str, Any] = {"numbering": NUMBERING, "now": QUIET, "deadline": DEADLINE}
     assert withdraw(history.payment, product=product(), **options) == []
 
 

@@ -117,14 +117,16 @@ def test_find_by_no_text_is_refused(till: Till, field: str, wrong: Mapping[str, 
         till.find("x" * 200)
 
 
+WRONG_TYPES: dict[str, list[object]] = {
+    "account": [None, 5, b"toy"],
+    "body": [None, "{}", {}, bytearray(b"{}")],
+    "headers": [None, [("a", "b")], {"a": b"b"}, {b"a": "b"}, {"a": None}],
+    "query": [None, b"a=b", {}],
+}
+
+
 @pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        *(("account", value) for value in (None, 5, b"toy")),
-        *(("body", value) for value in (None, "{}", {}, bytearray(b"{}"))),
-        *(("headers", value) for value in (None, [("a", "b")], {"a": b"b"}, {b"a": "b"}, {"a": None})),
-        *(("query", value) for value in (None, b"a=b", {})),
-    ],
+    ("field", "value"), [(field, value) for field, values in WRONG_TYPES.items() for value in values]
 )
 def test_receive_with_a_wrong_type_is_refused(till: Till, field: str, value: object) -> None:
     """What a web framework may hand over in place of bytes and texts is named, not guessed at."""

@@ -43,7 +43,9 @@ class OneByOne(ToyProvider):
             raise AssertionError(f"{len(orders)} at once")
         found = Found()
         for order in orders:
-            told = (yield from super().query([order])).value
+            outcome = yield from super().query([order])
+            assert isinstance(outcome, Done)
+            told = outcome.value
             found = Found(
                 observations=(*found.observations, *told.observations), absent=found.absent | told.absent
             )
@@ -113,6 +115,6 @@ def test_questions_are_of_the_declared_size_and_take_turns() -> None:
     assert {len(some) for some in asked} == {QUESTIONS_MAX}
     assert {len(question) for some in asked for question in some} == {5, 3}
     assert {number for some in asked for question in some for number in question} == set(refs)
-    firsts = {some[0][0] for some in asked}
+    firsts: set[Any] = {some[0][0] for some in asked}
     assert firsts == set(range(0, 203, 5)), "each comes first once"
     assert questions([], 5, NOON) == []

@@ -24,7 +24,7 @@ def makes_money() -> object:
 
 
 def looks_up() -> object:
-    return {}["gone"]
+    return dict[str, object]()["gone"]
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,8 @@ def test_cancelled_transaction_takes_place_and_the_ledger_goes_on(tmp_path: Path
             await waiting
         async with asyncio.timeout(10):
             await bridge.result(ledger.begin(begun("order-2")))
-            assert len(await bridge.result(ledger.find("hk", "order-1"))) == 1
+            found = await bridge.result(ledger.find("hk", "order-1"))
+            assert len(found) == 1
         ledger.close()
 
     asyncio.run(main())

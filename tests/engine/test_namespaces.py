@@ -100,7 +100,7 @@ def test_create_after_the_default_account_changed_is_the_same_payment(
 
 def test_create_with_the_scanned_code_again_is_the_same_payment(open_shop: OpenShop) -> None:
     """A scanned code counts as the account hashed it that made the payment."""
-    scanned = {"channel": "card", "auth_code": "280000000000000001"}
+    scanned: dict[str, Any] = {"channel": "card", "auth_code": "280000000000000001"}
     first, later = (
         open_shop(name, hk={"provider": "scanning"}, cn={"provider": "scanning"}) for name in ("hk", "cn")
     )

@@ -159,8 +159,8 @@ def _told(outcome: Any, kind: type[msgspec.Struct]) -> Any:
     """What the core takes of a flow that returns this."""
 
     def flow() -> Flow[Any]:
+        yield from ()
         return outcome
-        yield
 
     read = reading(_Asked(), flow, kind)
     with pytest.raises(StopIteration) as stopped:

@@ -164,7 +164,7 @@ def test_query_asks_once_where_nothing_definite_is_said_of_a_number(bench: Bench
     payment = lost(bench)
     bench.pass_time(TIMEOUT_S + PROOF_S + 1)
 
-    def nothing_definite(_: object) -> object:
+    def nothing_definite(_: object) -> Flow[QueryReply]:
         yield Request(method="POST", path="/query", body=b'{"numbers": []}')
         return Done(Found(observations=()))
 

@@ -28,6 +28,7 @@ class TellsTimes(ToyProvider):
     def query(self, orders: Any) -> Flow[Any]:
         """As the toy, at a stopped clock's time."""
         outcome = yield from super().query(orders)
+        assert isinstance(outcome, Done)
         at = StoppedDatetime.now(UTC)
         seen = [self._at(observation, at) for observation in outcome.value.observations]
         return Done(Found(observations=tuple(seen), absent=outcome.value.absent))

@@ -73,7 +73,7 @@ def main(kind: Kind, url: str, folder: str, credentials: str) -> None:
         "qfpay-alipay", url, ledger, timeout_s=TIMEOUT_S, region="hk", **json.loads(credentials)
     )
     till = Till(kind, config, plugins())
-    order = {"method": "alipay", "channel": "web"}
+    order: dict[str, Any] = {"method": "alipay", "channel": "web"}
     pending = till.query(till.create("warm-up", **order))
     print(json.dumps({"came_to": pending.status}), flush=True)
     before = peak_mib()

@@ -79,6 +79,8 @@ class LeakyToy(ToyProvider):
                 raise NotAuthentic(f"signed with another key than {self.key}") from KeyShownError(self.key)
             case "refuse the bytes":
                 raise MalformedNotification(f"can't be read with {self.key}") from KeyShownError(self.key)
+            case _:
+                pass
 
     @property
     def capabilities(self) -> Any:
@@ -114,7 +116,8 @@ class LeakyToy(ToyProvider):
                 return Unknown(problem=f"nothing usable with {self.key}", observation=seen)
             case "create, nonsense":
                 return Done(self.key)
-        return outcome
+            case _:
+                return outcome
 
     def query(self, orders: Sequence[OrderRef]) -> Flow[Any]:
         self._leak("query, before it asks")

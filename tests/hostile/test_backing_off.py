@@ -89,15 +89,11 @@ def unknowing(heard: Heard, honest: Honest) -> Iterator[Part]:
 
 def never_closing(heard: Heard, honest: Honest) -> Iterator[Part]:
     """Is broken when it is to close, and says that the order is open."""
-    is_close = heard.path == "/close"
-    yield from (
-        broken(heard, honest)
-        if is_close
-        else [
-            whole(honest.body.replace(b'"closed"', b'"pending"')),
-            STAY,
-        ]
-    )
+    if heard.path == "/close":
+        yield from broken(heard, honest)
+    else:
+        yield whole(honest.body.replace(b'"closed"', b'"pending"'))
+        yield STAY
 
 
 def losing_orders(heard: Heard, honest: Honest) -> Iterator[Part]:

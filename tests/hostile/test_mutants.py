@@ -10,7 +10,7 @@ import pytest
 
 from paycore.domain.provider import Secret
 from paycore.engine import contract, requests, secrecy, transport
-from paycore.errors import NotSent
+from paycore.errors import InvalidField, NotSent
 from paycore.testing.toy import ToyProvider
 from qfpay_alipay import exchange, wire
 from qfpay_alipay.provider import QFPayAlipay
@@ -113,7 +113,7 @@ def forged(shop: Shop, name: str) -> None:
 
 def unsafe_return_url(open_shop: OpenShop) -> None:
     """The toy, which has no rule of its own, takes no script for a URL."""
-    with pytest.raises(requests.InvalidField):
+    with pytest.raises(InvalidField):
         open_shop("toy").create(return_url="javascript:alert(1)")
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import httpx
@@ -65,7 +66,11 @@ def test_half_open_connections_do_not_stop_good_requests(tmp_path: Path) -> None
             for _ in range(HALF_OPEN // len(HALVES)):
                 connection = stack.enter_context(closing(connect(ready["url"])))
                 connection.sendall(said)
-        settings = {"app_code": ready["app_code"], "client_key": ready["client_key"], "region": "hk"}
+        settings: dict[str, Any] = {
+            "app_code": ready["app_code"],
+            "client_key": ready["client_key"],
+            "region": "hk",
+        }
         till = Till(
             "sync", config_of("qfpay-alipay", ready["url"], tmp_path / "paycore.db", **settings), plugins()
         )

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -204,9 +205,9 @@ def test_signatures_are_compared_as_bytes_and_under_every_key(monkeypatch: pytes
     seen: list[tuple[object, object]] = []
     compare = hmac.compare_digest
 
-    def watched(one: object, other: object) -> bool:
+    def watched(one: Any, other: Any) -> bool:
         seen.append((one, other))
-        return compare(one, other)  # type: ignore[type-var]
+        return compare(one, other)
 
     monkeypatch.setattr(hmac, "compare_digest", watched)
     keys = [KEY, Secret("another"), Secret("third")]

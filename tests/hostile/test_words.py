@@ -235,8 +235,9 @@ ODD_NAMES = [
 @pytest.mark.parametrize("field", ["reference", "payer_id", "device_id", "auth_code"])
 def test_names_that_look_like_others_are_refused(till: Till, field: str, odd: str) -> None:
     """Before anything is recorded or sent; the error names the field and shows nothing of what was given."""
+    given: dict[str, Any] = {field: odd}
     with pytest.raises(InvalidField) as refused:
-        till.create(**{field: odd})
+        till.create(**given)
     assert refused.value.field == field
     assert harmless(refused.value)
     assert till.list() == ()

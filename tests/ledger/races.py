@@ -292,7 +292,8 @@ def main() -> int:
     options = parser.parse_args()
     logging.getLogger("psycopg").setLevel(logging.ERROR)  # it warns of every connection that is cut
     if options.child:
-        _race(*options.child, options.references)
+        url, dsn = options.child
+        _race(url, dsn, options.references)
         return 0
     results: list[CreateRace | Storm] = []
     with tempfile.TemporaryDirectory() as folder, embedded_postgres() as server:

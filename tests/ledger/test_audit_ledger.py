@@ -35,10 +35,11 @@ def places(ledger: SqlLedger) -> list[str]:
 def lived(database: Database) -> SqlLedger:
     """A ledger with three payments and a notification, nothing of it tampered with; times differ."""
     ledger = database.open()
+    ids = []
     for n in range(3):
-        payment_id = whole_life(ledger, f"order-{n}")
+        ids.append(whole_life(ledger, f"order-{n}"))
         time.sleep(0.002)
-    observation = seen(ledger.get(payment_id).result().order_number, Status.PAID)
+    observation = seen(ledger.get(ids[-1]).result().order_number, Status.PAID)
     ledger.record_notification("hk", notice(b"paid", ledger.now()), [observation], is_evidence=True).result()
     assert wrong(ledger) == []
     return ledger

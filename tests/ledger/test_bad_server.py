@@ -282,7 +282,7 @@ class _Unreliable:
 
     def __init__(self, connection: psycopg.Connection[Any], error: psycopg.Error, *, is_heard: bool) -> None:
         self._connection = connection
-        self._error = error
+        self._error: psycopg.Error | None = error
         self._is_heard = is_heard
 
     def execute(self, statement: Any, *parameters: Any) -> Any:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from paycore import Money, Payment, Status
 from paycore.domain.events import GENESIS, Change, Source, chain_hash
-from paycore.domain.payment import RefundStatus
+from paycore.domain.payment import PaymentObservation, RefundStatus
 from paycore.domain.provider import Mention
 from paycore.errors import (
     InvalidField,
@@ -122,7 +122,7 @@ def test_refunds_over_what_was_paid_are_refused_also_at_once(database: Database)
     payment = paid_payment(ledgers[0], "order-1")
     futures = [ledgers[n].change(payment.id, refunding(f"r{n}"), Source.CALLER) for n in range(2)]
     errors = [future.exception() for future in futures]
-    assert sorted(type(error) for error in errors if error) == [RefundTooLarge]
+    assert [type(error) for error in errors if error] == [RefundTooLarge]
 
 
 def test_refund_reference_of_another_payment_conflicts(database: Database) -> None:
@@ -149,7 +149,7 @@ def test_refund_reference_raced_for_by_two_payments_is_given_once(database: Data
         barrier = threading.Barrier(2)
         errors: list[BaseException | None] = [None, None]
 
-        def refund(n: int, payments: list = payments, barrier: threading.Barrier = barrier) -> None:
+        def refund(n: int, payments: list[Payment] = payments, barrier: threading.Barrier = barrier) -> None:
             barrier.wait()
             decide = refunding(f"r{turn}")  # noqa: B023 - the threads end within the turn
             errors[n] = ledgers[n].change(payments[n].id, decide, Source.CALLER).exception()  # noqa: B023
@@ -256,7 +256,10 @@ def test_notification_as_hint_makes_its_payment_due_now(ledger: SqlLedger) -> No
 def test_mention_makes_its_payment_due_now_whatever_else_the_notification_says(ledger: SqlLedger) -> None:
     """A mention is no evidence: beside an observation that is, it still has somebody ask; a repeat has nobody."""
     payment = pending_payment(ledger, "order-1")
-    told = [seen(payment.order_number, Status.PAID), Mention(number=payment.order_number)]
+    told: list[PaymentObservation | Mention] = [
+        seen(payment.order_number, Status.PAID),
+        Mention(number=payment.order_number),
+    ]
     notification = notice(b"x", ledger.now())
     recorded = ledger.record_notification(ACCOUNT, notification, told, is_evidence=True).result()
     assert (recorded.payments[0].payment.status, recorded.due) == (Status.PAID, (payment.id,))

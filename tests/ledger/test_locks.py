@@ -61,8 +61,8 @@ def _opens_a_second_ledger(path: Path) -> object:
     return SqliteLedger(path)
 
 
-def _opens_and_closes_a_second_ledger(path: Path) -> object:
-    return SqliteLedger(path).close()
+def _opens_and_closes_a_second_ledger(path: Path) -> None:
+    SqliteLedger(path).close()
 
 
 def _opens_to_read(path: Path) -> object:

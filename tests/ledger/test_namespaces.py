@@ -122,7 +122,8 @@ def test_upgrade_keeps_repeated_references_findable(
         (payment,) = ledger.find(account, "order-1").result()
         assert payment.account == account
     assert {p.namespace for p in ledger.find(None, "only-cn").result()} == {""}
-    (given,) = [e for e in ledger.events(payment.id).result() if isinstance(e.change, NamespaceGiven)]
+    (renamed,) = ledger.find("sg", "order-1").result()
+    (given,) = [e for e in ledger.events(renamed.id).result() if isinstance(e.change, NamespaceGiven)]
     assert given.source is Source.OPERATOR
     assert [verdict.difference for verdict in verify(ledger)] == [None] * 8
     told = [record.getMessage() for record in caplog.records]

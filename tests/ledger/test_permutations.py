@@ -110,7 +110,7 @@ def test_any_order_of_facts_ends_in_one_state_and_one_set_of_events(
         account = f"a{next(fresh)}"
         begins, refund = _beginning(account)
         ledger.begin(lambda _, begins=begins: begins)  # type: ignore[misc]
-        ledger.change(begins.payment_id, lambda *_, refund=refund: [refund], Source.CALLER)  # type: ignore[misc]
+        ledger.change(begins.payment_id, lambda *_, refund=refund: [refund], Source.CALLER)
         for future in [ledger.observe(account, [fact], Source.POLL) for fact in order]:
             future.result()
         payment, events = ledger.get(begins.payment_id).result(), ledger.events(begins.payment_id).result()

@@ -68,7 +68,11 @@ def upgrade(database: Database, sql: str = CHANGES["nothing the older one knows"
 
 def contents(ledger: SqlLedger) -> list[list[tuple[Any, ...]]]:
     """Every row that payments consist of."""
-    return [ledger.read(lambda tx, name=name: tx.all(f"SELECT * FROM {name}")).result() for name in TABLES]
+
+    def rows(table: str) -> list[tuple[Any, ...]]:
+        return ledger.read(lambda tx: tx.all(f"SELECT * FROM {table}")).result()
+
+    return [rows(table) for table in TABLES]
 
 
 @pytest.mark.parametrize("sql", CHANGES.values(), ids=CHANGES)

@@ -42,8 +42,8 @@ def test_every_route_is_asked_for_by_a_name_of_this_machine(
     for method in ("GET", "POST"):
         reply = http.request(method, path, headers={"Host": host})
         assert (reply.status_code != 403) is is_taken
-    if not is_taken:
-        assert reply.json()["hint"] == "use http://127.0.0.1 on this machine"
+        if not is_taken:
+            assert reply.json()["hint"] == "use http://127.0.0.1 on this machine"
 
 
 @pytest.mark.parametrize(
@@ -68,10 +68,8 @@ def test_page_of_another_origin_changes_nothing(
     """Neither the board nor the clock nor an order: a form or `fetch` of a page that is open in a browser here."""
     gateway.controls.order["state"] = "unpaid"
     before = gateway.clock.now_ms()
+    sent = {name: value.replace("{host}", http.base_url.netloc.decode()) for name, value in headers.items()}
     for kind in ("text/plain", "application/x-www-form-urlencoded", "application/json"):
-        sent = {
-            name: value.replace("{host}", http.base_url.netloc.decode()) for name, value in headers.items()
-        }
         body = b'{"kind": "own", "advance_s": 1000000, "number": "A1"}'
         reply = http.post(path, content=body, headers={**sent, "Content-Type": kind})
         assert (reply.status_code, set(reply.json())) == (403, {"error", "hint"})

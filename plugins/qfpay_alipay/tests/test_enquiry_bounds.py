@@ -50,7 +50,7 @@ def test_query_record_of_an_unknown_kind_leaves_the_number_undecided() -> None:
     """It might be the one that counts."""
     order = make_ref()
     value = found(query(always(page(record(order_type="transfer"))), order))
-    assert (value.observations, value.undecided) == ((), {order.number})
+    assert (value.observations, value.undecided) == ((), frozenset([order.number]))
     refund = found(query(always(page(record(order_type="refund"))), order))
     assert (refund.observations, refund.undecided) == ((), frozenset())
 

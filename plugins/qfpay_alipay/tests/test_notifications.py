@@ -140,6 +140,7 @@ def test_verify_status_one_or_left_out_is_a_success(status: object) -> None:
 def test_verify_unsuccessful_code_is_never_paid() -> None:
     """Notices are sent for successes only; one that says otherwise is read as its code."""
     (observation,) = verify({**NOTICE, "respcd": "1143"})
+    assert isinstance(observation, PaymentObservation)
     assert observation.status is Status.PENDING
 
 

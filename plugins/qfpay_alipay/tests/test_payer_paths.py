@@ -42,7 +42,7 @@ def gateway() -> Iterator[SandboxServer]:
 @pytest.fixture(params=sorted(TWINS))
 def open_client(request: pytest.FixtureRequest, tmp_path: Path, gateway: SandboxServer) -> Iterator[Open]:
     """Open a client on one ledger for an account of this gateway; `settings` go into its paycore.toml."""
-    opened = []
+    opened: list[Any] = []
 
     def open_one(region: str = "hk", **settings: object) -> Any:
         keys = {"app_code": gateway.settings["app_code"], "client_key": gateway.settings["client_key"]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -151,7 +151,7 @@ def test_create_reply_with_code_comes_to_its_outcome(respcd: str) -> None:
 @pytest.mark.parametrize("respcd", CODES)
 def test_refund_reply_with_code_comes_to_its_outcome(respcd: str) -> None:
     """A refund ends as the table says."""
-    expected = {
+    expected: dict[str, type[Any]] = {
         "rejected": Rejected,
         "duplicate": Rejected,
         "open": Unknown,

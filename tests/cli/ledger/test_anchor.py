@@ -41,12 +41,12 @@ def test_anchor_holds_until_something_is_gone(cli: Cli, database: Database) -> N
 def test_anchor_goes_to_stdout_as_one_object(cli: Cli, ledger: SqlLedger) -> None:
     """Without a file it is one line of JSON, which is a file for `verify` as it stands."""
     whole_life(ledger, "order-1")
-    for words in ((), ("--json",)):
-        ran = cli("ledger", "anchor", *words)
+    printed = [cli("ledger", "anchor", *words) for words in ((), ("--json",))]
+    for ran in printed:
         assert (ran.code, ran.err, ran.out.count("\n")) == (0, "", 1), ran
         assert ran.json["type"] == "ledger_anchor"
         assert (ran.json["position"], ran.json["events"]) == (5, 5)
-    Path("anchor.json").write_text(ran.out)
+    Path("anchor.json").write_text(printed[-1].out)
     assert cli("ledger", "verify", "--anchor", "anchor.json").code == 0
     ran = cli("ledger", "anchor", "--json", "--output", "other.json")
     assert ran.json == {"file": "other.json", "events": 5, "notifications": 0}
