@@ -4,7 +4,7 @@ One attempt: send an operation that is recorded as sent, and record what came of
     recorded as sent (transaction 1)  ->  the provider's flow  ->  its outcome (transaction 2)
 
 No transaction is open while a request is under way. Whoever dies in between leaves an operation that
-`settling` can settle.
+`recovery` can resolve.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from paycore.domain.provider import Created, Rejected, Secret, Unknown
 from paycore.engine.accounts import Account
 from paycore.engine.answers import counted
 from paycore.engine.contract import reading
-from paycore.engine.conversation import converse, order_ref, refund_order
+from paycore.engine.conversation import converse
 from paycore.engine.effects import InLedger, Program, UntilChanged
+from paycore.engine.orders import order_ref, provider_order, refund_order
 from paycore.engine.plugins import Plugins
-from paycore.engine.requests import provider_order
 from paycore.engine.transport import Deadline
 from paycore.errors import AccountRefused, IncompleteReply, MaybeSent, PaycoreError
 from paycore.ledger.api import Committed, Decide, committed_in

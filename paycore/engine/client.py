@@ -18,25 +18,26 @@ from paycore.domain.payment import Payment, Status
 from paycore.domain.provider import Secret
 from paycore.domain.wire import Reply
 from paycore.engine.accounts import Accounts
-from paycore.engine.arguments import (
+from paycore.engine.attempts import Attempts
+from paycore.engine.bridge import Bridge
+from paycore.engine.checks import (
     checked_account,
     checked_filter,
     checked_id,
     checked_name,
     checked_notification,
     checked_wait,
+    create_request,
     next_page,
     open_pages,
+    secret_of,
 )
-from paycore.engine.attempts import Attempts
-from paycore.engine.bridge import Bridge
 from paycore.engine.commands import Commands
 from paycore.engine.config import Config, load_config
 from paycore.engine.ids import new_id
 from paycore.engine.plugins import Plugins
-from paycore.engine.requests import create_request, secret_of
+from paycore.engine.recovery import Recovery
 from paycore.engine.runner import AsyncRunner, Runner
-from paycore.engine.settling import Settling
 from paycore.engine.waiter import AsyncWaiter, Waiter
 from paycore.engine.worker import Worker
 from paycore.errors import NotFound, PaycoreError, ReferenceAmbiguous
@@ -58,9 +59,9 @@ class _Core:
         self.accounts = Accounts(self.config, self.plugins)
         self.ledger = _open(self.config)
         attempts = Attempts(self.plugins, now=self.ledger.now, new_id=new_id)
-        settling = Settling(attempts)
-        self.commands = Commands(self.accounts, attempts, settling)
-        self.worker = Worker(settling, self.accounts, now=self.ledger.now, now_for=self.ledger.now_for)
+        recovery = Recovery(attempts)
+        self.commands = Commands(self.accounts, attempts, recovery)
+        self.worker = Worker(recovery, self.accounts, now=self.ledger.now, now_for=self.ledger.now_for)
 
 
 def _open(config: Config) -> SqlLedger:

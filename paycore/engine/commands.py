@@ -19,20 +19,19 @@ from paycore.domain.schedule import is_awaited
 from paycore.domain.wire import Notification
 from paycore.engine.accounts import Account, Accounts
 from paycore.engine.attempts import Attempts, Timed
-from paycore.engine.contract import ask
-from paycore.engine.effects import InLedger, Program
-from paycore.engine.receiving import Received, Receiving
-from paycore.engine.requests import (
+from paycore.engine.checks import (
     CreateRequest,
     check_money,
     check_reason,
     check_reference,
     check_request,
-    content_of,
     plain,
-    provider_order,
 )
-from paycore.engine.settling import Settling, product_of
+from paycore.engine.contract import ask
+from paycore.engine.effects import InLedger, Program
+from paycore.engine.orders import content_of, product_of, provider_order
+from paycore.engine.receiving import Received, Receiving
+from paycore.engine.recovery import Recovery
 from paycore.engine.telling import Given, told
 from paycore.engine.transport import Deadline
 from paycore.errors import ConfigError, ReferenceConflict, RequestError
@@ -41,10 +40,10 @@ from paycore.errors import ConfigError, ReferenceConflict, RequestError
 class Commands:
     """Create, wait, query, refund, close, receive."""
 
-    def __init__(self, accounts: Accounts, attempts: Attempts, settling: Settling) -> None:
+    def __init__(self, accounts: Accounts, attempts: Attempts, recovery: Recovery) -> None:
         self._accounts = accounts
         self._attempts = attempts
-        self._settling = settling
+        self._recovery = recovery
         self._receiving = Receiving(accounts, attempts)
 
     @told("create", lambda request: Given(account=request.account, reference=request.reference))
@@ -95,7 +94,7 @@ class Commands:
         """Ask the provider about the payment, and settle what is not known of it."""
         payment = yield InLedger(lambda ledger: ledger.get(payment_id))
         account = self._account_of(payment)
-        return (yield from self._settling.settle_in_time(account, payment))
+        return (yield from self._recovery.resolve_in_time(account, payment))
 
     @told("refund", lambda payment_id, *, reference, **_: Given(payment_id=payment_id, refund=reference))
     def refund(
@@ -131,7 +130,7 @@ class Commands:
         payment = yield from self._until_answered(committed.payment, operation.id)
         refund = payment.refund(reference)
         if refund is not None and (refund.is_open or payment.operation(operation.id).is_uncertain):
-            return (yield from self._settling.settle_in_time(account, payment))
+            return (yield from self._recovery.resolve_in_time(account, payment))
         return payment
 
     @told("close", lambda payment_id: Given(payment_id=payment_id))
@@ -139,11 +138,11 @@ class Commands:
         """Cancel the unpaid order; only the provider's answer closes the payment."""
         payment = yield InLedger(lambda ledger: ledger.get(payment_id))
         account = self._account_of(payment)
-        payment = yield from self._settling.close_order(account, payment, Source.CALLER)
+        payment = yield from self._recovery.close_order(account, payment, Source.CALLER)
         if payment.status.is_final:
             return payment
         # Refused, or without an answer: perhaps it was paid meanwhile.
-        return (yield from self._settling.settle(account, payment, source=Source.QUERY))
+        return (yield from self._recovery.resolve(account, payment, source=Source.QUERY))
 
     @told("wait", lambda payment_id, _: Given(payment_id=payment_id))
     def wait(self, payment_id: str, timeout_s: float) -> Program[Payment]:
@@ -188,11 +187,11 @@ class Commands:
         payment = yield from self._until_answered(payment, payment.creation.id)
         creation = payment.creation
         if creation.state is OperationState.INTENT:
-            return (yield from self._settling.send_again(account, payment, creation.id, auth_code))
+            return (yield from self._recovery.send_again(account, payment, creation.id, auth_code))
         if payment.status is Status.CREATED and creation.state is OperationState.REJECTED:
-            return (yield from self._settling.renumber(account, payment, auth_code))
+            return (yield from self._recovery.renumber(account, payment, auth_code))
         if creation.is_uncertain:
-            return (yield from self._settling.settle_in_time(account, payment, auth_code))
+            return (yield from self._recovery.resolve_in_time(account, payment, auth_code))
         return payment
 
     def _account_of(self, payment: Payment) -> Account:

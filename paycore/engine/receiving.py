@@ -18,14 +18,15 @@ from msgspec import structs
 from paycore.domain.payment import Payment
 from paycore.domain.printable import printable
 from paycore.domain.provider import Notice
-from paycore.domain.wire import NOTIFICATION_MAX, Notification, Reply
+from paycore.domain.wire import Notification, Reply
 from paycore.engine.accounts import Account, Accounts
 from paycore.engine.answers import counted_notices
 from paycore.engine.attempts import Attempts
+from paycore.engine.checks import check_arrived
 from paycore.engine.contract import ask, read_told
 from paycore.engine.effects import InLedger, Program
 from paycore.engine.secrecy import harmless
-from paycore.errors import ConfigError, MalformedNotification, NotificationError, PluginError
+from paycore.errors import ConfigError, NotificationError, PluginError
 from paycore.ledger.api import Recorded
 
 _log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class Receiving:
         Raises `NotAuthentic` or `MalformedNotification`: nothing changed, and nothing is to be acknowledged.
         """
         account = self._accounts.get(account_name)
-        _check_arrived(notification)
+        check_arrived(notification)
         recorded = yield from self._record(account, notification, _verified(account, notification))
         named, due, strays = [*recorded.payments], [*recorded.due], list(recorded.unknown)
         for neighbour in self._neighbours(account, recorded.unknown):
@@ -140,16 +141,3 @@ def _verified_too(neighbour: Account, notification: Notification) -> tuple[Notic
             "account %s: a notification that names an order of it is refused: %s", neighbour.name, error
         )
         return None
-
-
-def _check_arrived(notification: Notification) -> None:
-    """Refuse what could not be kept, before anybody looks at it."""
-    heads = notification.query + "".join(name + value for name, value in notification.headers.items())
-    if "\x00" in heads:
-        raise MalformedNotification("a header or the query string has a NUL character")
-    try:
-        length = max(len(notification.body), len(heads.encode()))
-    except UnicodeEncodeError:
-        raise MalformedNotification("a header or the query string can't be written as UTF-8") from None
-    if length > NOTIFICATION_MAX:
-        raise MalformedNotification(f"longer than {NOTIFICATION_MAX} bytes")

@@ -16,10 +16,10 @@ from paycore.domain.events import Source
 from paycore.domain.payment import Payment, Status
 from paycore.domain.schedule import due_at
 from paycore.engine.accounts import Account, Accounts
-from paycore.engine.conversation import refs_to_ask
 from paycore.engine.effects import InLedger, Program, UntilWanted
+from paycore.engine.orders import refs_to_ask
 from paycore.engine.outages import Outages
-from paycore.engine.settling import Settling
+from paycore.engine.recovery import Recovery
 from paycore.engine.telling import tell
 from paycore.engine.transport import Deadline, Stopwatch
 from paycore.engine.waiter import Wanted
@@ -55,13 +55,13 @@ class Worker:
 
     def __init__(
         self,
-        settling: Settling,
+        recovery: Recovery,
         accounts: Accounts,
         *,
         now: Callable[[], datetime],
         now_for: Callable[[datetime], datetime],
     ) -> None:
-        self._settling = settling
+        self._recovery = recovery
         self._accounts = accounts
         self._now = now
         self._now_for = now_for
@@ -138,7 +138,7 @@ class Worker:
                 break
             watch = Stopwatch()
             try:
-                asked = yield from self._settling.ask(account, batch, Source.POLL)
+                asked = yield from self._recovery.ask(account, batch, Source.POLL)
             except PaycoreError as error:
                 asked_about = "1 payment" if len(batch) == 1 else f"{len(batch)} payments"
                 self._outages.failed(f"account {account.name}", f"could not ask about {asked_about}: {error}")
@@ -191,16 +191,16 @@ class Worker:
         return recovered
 
     def _recover_one(self, account: Account, payment: Payment) -> Program[Payment]:
-        payment = yield from self._settling.recover(account, payment)
+        payment = yield from self._recovery.recover(account, payment)
         if payment.status is not Status.PENDING or not self._is_to_close(payment):
             return payment
         try:
-            payment = yield from self._settling.close_order(account, payment, Source.RECOVERY)
+            payment = yield from self._recovery.close_order(account, payment, Source.RECOVERY)
         except RequestError:
             return payment  # this product can't be closed: it expires at the provider, which will say so
         if payment.status.is_final:
             return payment
-        return (yield from self._settling.settle(account, payment, source=Source.POLL))
+        return (yield from self._recovery.resolve(account, payment, source=Source.POLL))
 
     def _is_to_close(self, payment: Payment) -> bool:
         """Whether its time is over, and closing it was not refused just now."""

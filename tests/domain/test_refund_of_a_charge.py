@@ -13,7 +13,7 @@ from paycore.domain.events import OperationBegun
 from paycore.domain.payment import OperationState, Refund
 from paycore.domain.provider import Product
 from paycore.domain.refunding import begin_refund
-from paycore.engine.conversation import refund_order
+from paycore.engine.orders import refund_order
 from paycore.errors import NotSupported, RefundTooLarge
 from tests.domain.histories import AMOUNT, DEADLINE, NOW, History, product
 

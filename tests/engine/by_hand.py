@@ -10,11 +10,11 @@ from paycore.domain.provider import Secret
 from paycore.domain.wire import Request, Response
 from paycore.engine.accounts import Account, Accounts
 from paycore.engine.attempts import Attempts
+from paycore.engine.checks import CreateRequest
 from paycore.engine.commands import Commands
 from paycore.engine.effects import InLedger, OnWire, Program, UntilChanged
 from paycore.engine.plugins import Plugins
-from paycore.engine.requests import CreateRequest
-from paycore.engine.settling import Settling
+from paycore.engine.recovery import Recovery
 from paycore.engine.worker import Worker
 from paycore.errors import MaybeSent
 from paycore.ledger.clock import whole_ms
@@ -63,9 +63,9 @@ class Bench:
         )
         accounts, self._ids = cast("Accounts", _Accounts(self.account)), 0
         attempts = Attempts(cast("Plugins", _NoPlugins()), now=self.ledger.now, new_id=self._new_id)
-        self.settling = Settling(attempts)
-        self.commands = Commands(accounts, attempts, self.settling)
-        self.worker = Worker(self.settling, accounts, now=self.ledger.now, now_for=self.ledger.now_for)
+        self.recovery = Recovery(attempts)
+        self.commands = Commands(accounts, attempts, self.recovery)
+        self.worker = Worker(self.recovery, accounts, now=self.ledger.now, now_for=self.ledger.now_for)
 
     def _new_id(self) -> str:
         self._ids += 1

@@ -13,7 +13,7 @@ from paycore.domain.payment import Observation, OperationState, PaymentObservati
 from paycore.domain.provider import Created, Done, Found, Mention, Unknown
 from paycore.domain.wire import Flow
 from paycore.engine.answers import counted_notices
-from paycore.engine.requests import CreateRequest
+from paycore.engine.checks import CreateRequest
 from paycore.errors import IncompleteReply, MaybeSent
 from paycore.testing.toy import ToyProvider
 from tests.engine.by_hand import Bench

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from paycore import Money, RefundStatus, Status
-from paycore.engine.conversation import QUESTIONS_MAX, questions
+from paycore.engine.orders import QUESTIONS_MAX, questions
 from paycore.engine.plugins import Plugins
 from paycore.plugin import Done, Flow, Found, OrderRef, hookimpl
 from paycore.testing.toy import ToyGateway, ToyProvider

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from paycore import Money, Payment, Status
 from paycore.domain.provider import Created, CreateOrder, CreateReply, Done
 from paycore.domain.wire import Flow
-from paycore.engine.requests import CreateRequest
+from paycore.engine.checks import CreateRequest
 from tests.engine.by_hand import Bench
 
 LASTS = timedelta(minutes=30)

@@ -16,7 +16,7 @@ def ahead(bench: Bench) -> Any:
     def now() -> datetime:
         return bench.ledger.now() + AHEAD
 
-    return mock.patch.object(bench.settling._attempts, "now", now)
+    return mock.patch.object(bench.recovery._attempts, "now", now)
 
 
 def test_query_that_waits_for_proof_asks_late_enough(bench: Bench) -> None:
@@ -37,5 +37,5 @@ def test_move_the_ledger_does_not_take_is_not_tried_again_at_once(bench: Bench) 
     bench.pass_time(TIMEOUT_S - AHEAD.total_seconds())
     begun = bench.payment()
     with ahead(bench), mock.patch.object(bench.ledger, "change", wraps=bench.ledger.change) as tried:
-        assert bench.run(bench.settling.recover(bench.account, begun)) == begun
+        assert bench.run(bench.recovery.recover(bench.account, begun)) == begun
     assert tried.call_count == 1

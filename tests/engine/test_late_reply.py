@@ -14,7 +14,7 @@ def held(bench: Bench) -> Held:
     held = bench.hold(bench.create())
     bench.gateway.handle(held.effect.request)
     bench.pass_time(TIMEOUT_S)
-    (found,) = bench.run(bench.settling.ask(bench.account, [bench.payment()], Source.POLL))
+    (found,) = bench.run(bench.recovery.ask(bench.account, [bench.payment()], Source.POLL))
     assert found.creation.needs_action
     return held
 
@@ -32,10 +32,10 @@ def reply(bench: Bench, held: Held) -> Payment:
 
 def test_reply_after_the_closing_brings_no_link(bench: Bench, held: Held) -> None:
     """The old order is closed, the new one not begun: there is nothing to pay, and nothing to show."""
-    bench.run(bench.settling.close_order(bench.account, bench.payment(), Source.RECOVERY, replaces=True))
+    bench.run(bench.recovery.close_order(bench.account, bench.payment(), Source.RECOVERY, replaces=True))
     payment = reply(bench, held)
     assert (payment.status, payment.action) == (Status.PENDING, None)
-    bench.run(bench.settling.recover(bench.account, bench.payment()))
+    bench.run(bench.recovery.recover(bench.account, bench.payment()))
     payment = bench.payment()
     new = bench.gateway.orders[-1]
     assert (payment.order_number, new.status) == (new.number, "pending")
@@ -45,7 +45,7 @@ def test_reply_after_the_closing_brings_no_link(bench: Bench, held: Held) -> Non
 def test_reply_during_the_closing_brings_no_link(bench: Bench, held: Held) -> None:
     """The close is on its way; should it be refused, the link is good again."""
     closing = bench.hold(
-        bench.settling.close_order(bench.account, bench.payment(), Source.RECOVERY, replaces=True)
+        bench.recovery.close_order(bench.account, bench.payment(), Source.RECOVERY, replaces=True)
     )
     assert reply(bench, held).action is None
     closing.succeed(bench.gateway.handle(closing.effect.request))
@@ -54,7 +54,7 @@ def test_reply_during_the_closing_brings_no_link(bench: Bench, held: Held) -> No
 
 def test_reply_after_the_new_number_brings_no_link(bench: Bench, held: Held) -> None:
     """The new order's link stays; its time too."""
-    bench.run(bench.settling.recover(bench.account, bench.payment()))
+    bench.run(bench.recovery.recover(bench.account, bench.payment()))
     before = bench.payment()
     assert before.action == Redirect(url=f"https://toy.example/pay/{bench.gateway.orders[-1].id}")
     payment = reply(bench, held)

@@ -101,10 +101,10 @@ def test_order_that_is_there_survives_a_refused_resend(new_bench: NewBench) -> N
     held = bench.hold(bench.create(expires_in_s=600))
     bench.gateway.handle(held.effect.request)
     bench.pass_time(TIMEOUT_S)
-    (payment,) = bench.run(bench.settling.ask(bench.account, [bench.payment()], Source.POLL))
+    (payment,) = bench.run(bench.recovery.ask(bench.account, [bench.payment()], Source.POLL))
     bench.gateway.reject = "bad_key"
     with pytest.raises(AccountRefused):
-        bench.run(bench.settling.recover(bench.account, payment))
+        bench.run(bench.recovery.recover(bench.account, payment))
     assert bench.payment().creation.state is OperationState.UNKNOWN
     bench.gateway.reject = None
     bench.work(30)
@@ -126,8 +126,8 @@ def test_paid_by_an_earlier_order_leaves_nothing_open(bench: Bench, arrived: boo
     bench.gateway.handle(held.effect.request)
     bench.pass_time(TIMEOUT_S)
     first = bench.gateway.orders[0]
-    (payment,) = bench.run(bench.settling.ask(bench.account, [bench.payment()], Source.POLL))
-    recovery = bench.settling.recover(bench.account, payment)
+    (payment,) = bench.run(bench.recovery.ask(bench.account, [bench.payment()], Source.POLL))
+    recovery = bench.recovery.recover(bench.account, payment)
     held = bench.hold(recovery)  # the link is asked for again, and refused as duplicate
     bench.answer = _without_new_orders(bench, arrived=arrived)
     held.succeed(bench.gateway.handle(held.effect.request))
@@ -151,7 +151,7 @@ def test_late_money_on_both_orders_is_known(bench: Bench) -> None:
     first, second = bench.gateway.orders
     assert (first.status, second.status) == ("closed", "pending")
     first.status = "paid"
-    bench.run(bench.settling.ask(bench.account, [bench.payment()], Source.POLL))
+    bench.run(bench.recovery.ask(bench.account, [bench.payment()], Source.POLL))
     second.status = "paid"
     bench.work(60)
     assert bench.payment().paid_minor == 2 * 8800

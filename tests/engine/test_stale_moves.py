@@ -23,7 +23,7 @@ def proven_absent(bench: Bench) -> Payment:
     bench.run(bench.create())
     bench.pass_time(TIMEOUT_S + PROOF_S)
     bench.answer = bench.gateway.handle
-    (payment,) = bench.run(bench.settling.ask(bench.account, [bench.payment()], Source.POLL))
+    (payment,) = bench.run(bench.recovery.ask(bench.account, [bench.payment()], Source.POLL))
     assert payment.creation.proven_absent_at is not None
     return payment
 
@@ -33,8 +33,8 @@ def test_absence_proven_twice_is_sent_again_once(bench: Bench) -> None:
     sent = list[str]()
     payment = proven_absent(bench)
     bench.answer = counting(lose_requests, sent)
-    bench.run(bench.settling.recover(bench.account, payment))
-    bench.run(bench.settling.recover(bench.account, payment))
+    bench.run(bench.recovery.recover(bench.account, payment))
+    bench.run(bench.recovery.recover(bench.account, payment))
     assert sent == ["/orders"]
 
 
@@ -44,10 +44,10 @@ def test_absent_order_that_is_sent_again_is_not_given_up(bench: Bench) -> None:
     bench.run(bench.create(expires_in_s=20))
     bench.pass_time(TIMEOUT_S + PROOF_S)
     bench.answer = bench.gateway.handle
-    (payment,) = bench.run(bench.settling.ask(bench.account, [bench.payment()], Source.POLL))
-    bench.hold(bench.settling.recover(bench.account, payment))
+    (payment,) = bench.run(bench.recovery.ask(bench.account, [bench.payment()], Source.POLL))
+    bench.hold(bench.recovery.recover(bench.account, payment))
     bench.pass_time(10)
-    bench.run(bench.settling.recover(bench.account, payment))
+    bench.run(bench.recovery.recover(bench.account, payment))
     assert bench.payment().creation.state is OperationState.SENT
 
 
@@ -56,9 +56,9 @@ def test_order_whose_link_was_recovered_is_not_replaced(bench: Bench) -> None:
     held = bench.hold(bench.create())
     bench.gateway.handle(held.effect.request)
     bench.pass_time(TIMEOUT_S)
-    (payment,) = bench.run(bench.settling.ask(bench.account, [bench.payment()], Source.POLL))
+    (payment,) = bench.run(bench.recovery.ask(bench.account, [bench.payment()], Source.POLL))
     bench.gateway.duplicates = "same_result"
     held.succeed(bench.gateway.handle(held.effect.request))
     assert bench.payment().action is not None
-    bench.run(bench.settling.close_order(bench.account, payment, Source.RECOVERY, replaces=True))
+    bench.run(bench.recovery.close_order(bench.account, payment, Source.RECOVERY, replaces=True))
     assert all(op.kind is not OperationKind.CLOSE for op in bench.payment().operations)

@@ -94,11 +94,11 @@ def test_absence_is_not_proven_early_by_a_clock_that_is_ahead(bench: Bench) -> N
     bench.hold(bench.create())
     bench.pass_time(TIMEOUT_S)
     ahead = bench.ledger.now() + timedelta(hours=1)
-    with mock.patch.object(bench.settling._attempts, "now", return_value=ahead):
-        (payment,) = bench.run(bench.settling.ask(bench.account, [bench.payment()], Source.POLL))
+    with mock.patch.object(bench.recovery._attempts, "now", return_value=ahead):
+        (payment,) = bench.run(bench.recovery.ask(bench.account, [bench.payment()], Source.POLL))
     assert payment.creation.proven_absent_at is None
     bench.pass_time(PROOF_S + 1)
-    (payment,) = bench.run(bench.settling.ask(bench.account, [payment], Source.POLL))
+    (payment,) = bench.run(bench.recovery.ask(bench.account, [payment], Source.POLL))
     assert payment.creation.proven_absent_at is not None
 
 

@@ -2,7 +2,7 @@
 
 from paycore import Money
 from paycore.domain.wire import Request, Response
-from paycore.engine.requests import CreateRequest
+from paycore.engine.checks import CreateRequest
 from paycore.engine.waiter import Wanted
 from paycore.engine.worker import TURN_S, Turn
 from tests.engine.conftest import NewBench

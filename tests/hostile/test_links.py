@@ -16,8 +16,8 @@ from paycore.domain.provider import Created, Done, Secret, Unknown
 from paycore.domain.urls import url_problem
 from paycore.domain.wire import Flow
 from paycore.engine.accounts import Account
+from paycore.engine.checks import CreateRequest, check_request
 from paycore.engine.contract import reading
-from paycore.engine.requests import CreateRequest, check_request
 from paycore.errors import IncompleteReply, InvalidField
 from paycore.testing.toy import ToyProvider, ToySettings
 from tests.engine.tills import HKD_88, Kind

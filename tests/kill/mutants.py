@@ -15,7 +15,7 @@ import pytest
 from paycore.domain import decisions, recovery, refunding
 from paycore.domain.events import OperationBegun
 from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, Status
-from paycore.engine.settling import Settling
+from paycore.engine.recovery import Recovery
 from paycore.ledger.groupcommit import GroupCommit
 from tests.kill.cases import Operation as Operations
 
@@ -74,7 +74,7 @@ def _resend_without_asking(patch: pytest.MonkeyPatch) -> None:
         return tuple(payments)
 
     patch.setattr(recovery, "next_move", hasty)
-    patch.setattr(Settling, "ask", asks_nobody)
+    patch.setattr(Recovery, "ask", asks_nobody)
 
 
 def _forget_dead_closes(patch: pytest.MonkeyPatch) -> None:

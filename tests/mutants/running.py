@@ -27,7 +27,7 @@ TESTS = (
     *(
         f"tests/engine/test_{name}.py"
         for name in (
-            "answers blame clock_ahead clocks_apart left_overs settling_by_hand stale_moves standing_still"
+            "answers blame clock_ahead clocks_apart left_overs recovery_by_hand stale_moves standing_still"
             " taking_turns"
         ).split()
     ),

@@ -19,7 +19,7 @@ PLUGIN = ROOT / "plugins/qfpay_alipay"
 
 MODULES = (
     *(f"paycore.domain.{path.stem}" for path in sorted(ROOT.glob("paycore/domain/[!_]*.py"))),
-    "paycore.engine.settling",
+    "paycore.engine.recovery",
     "qfpay_alipay.mapping",
     "qfpay_alipay.reading",
     "qfpay_alipay.enquiry",

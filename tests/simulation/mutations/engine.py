@@ -15,15 +15,17 @@ from paycore.domain import decisions, recovery, refunding
 from paycore.domain.events import Change, Observed, OperationBegun, PaymentBegun, Source
 from paycore.domain.payment import Operation, OperationKind, Payment, PaymentObservation, Status
 from paycore.domain.wire import Notification
-from paycore.engine import attempts, settling
+from paycore.engine import attempts
+from paycore.engine import recovery as engine_recovery
 from paycore.engine.accounts import Account
 from paycore.engine.attempts import Attempts
+from paycore.engine.checks import CreateRequest
 from paycore.engine.commands import Commands
 from paycore.engine.conversation import converse
 from paycore.engine.effects import InLedger, Program
+from paycore.engine.orders import content_of, product_of, provider_order
 from paycore.engine.receiving import Received
-from paycore.engine.requests import CreateRequest, content_of, provider_order
-from paycore.engine.settling import Settling, product_of
+from paycore.engine.recovery import Recovery
 from paycore.engine.transport import Deadline
 from paycore.engine.worker import Worker
 from paycore.errors import MaybeSent, NotSent
@@ -69,7 +71,7 @@ def no_intent() -> Patch:
 def _new_number(kind: OperationKind) -> Patch:
     def make(send_again: Callable[..., Program[Payment]]) -> Any:
         def begin_anew(
-            self: Settling, account: Account, payment: Payment, operation_id: str, auth_code: Any
+            self: Recovery, account: Account, payment: Payment, operation_id: str, auth_code: Any
         ) -> Program[Payment]:
             operation = payment.operation(operation_id)
             if operation.kind is not kind:
@@ -86,7 +88,7 @@ def _new_number(kind: OperationKind) -> Patch:
 
         return begin_anew
 
-    return patched(Settling, "send_again", make)
+    return patched(Recovery, "send_again", make)
 
 
 def new_number_on_retry() -> Patch:
@@ -116,7 +118,7 @@ def number_reused_after_closing() -> Patch:
     """The order after a closed one has the closed one's number."""
 
     def make(renumber: Callable[..., Program[Payment]]) -> Any:
-        def again(self: Settling, account: Account, payment: Payment, auth_code: Any) -> Program[Payment]:
+        def again(self: Recovery, account: Account, payment: Payment, auth_code: Any) -> Program[Payment]:
             fresh = self._attempts.numbering()
             same = replace(fresh, number=payment.order_number)
             with mock.patch.object(self._attempts, "numbering", return_value=same):
@@ -128,7 +130,7 @@ def number_reused_after_closing() -> Patch:
         return again
 
     stack = ExitStack()
-    stack.enter_context(patched(Settling, "renumber", make))
+    stack.enter_context(patched(Recovery, "renumber", make))
     replaces = session.INSERT_OPERATION.replace("INSERT", "INSERT OR REPLACE").partition(" ON CONFLICT")[0]
     stack.enter_context(mock.patch.object(session, "INSERT_OPERATION", replaces))
     return stack
@@ -157,7 +159,7 @@ def expiry_closes_without_asking() -> Patch:
                 return (yield from recover_one(self, account, payment))
             closed = PaymentObservation(number=payment.order_number, status=Status.CLOSED)
             decide = lambda _payment, _now: [Observed(observation=closed)]  # noqa: E731
-            committed = yield from self._settling._attempts.change(payment.id, decide, Source.RECOVERY)
+            committed = yield from self._recovery._attempts.change(payment.id, decide, Source.RECOVERY)
             return committed.payment
 
         return recover
@@ -248,7 +250,7 @@ def deadline_from_sending() -> Patch:
 
 def moves_on_stale_payments() -> Patch:
     """A move is made although the payment has changed since it was thought out."""
-    return mock.patch.object(settling, "as_seen", lambda _seen, decide: decide)
+    return mock.patch.object(engine_recovery, "as_seen", lambda _seen, decide: decide)
 
 
 def own_clock() -> Patch:

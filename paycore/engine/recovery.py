@@ -1,4 +1,4 @@
-"""Settling what is not known: ask the provider, merge what it says, then make the moves recovery asks for."""
+"""Resolves unknown outcomes: query the provider, merge what it says, then send what `domain.recovery` decides."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ import msgspec
 from paycore.domain import decisions, recovery
 from paycore.domain.events import Change, Source
 from paycore.domain.payment import OperationKind, OperationState, Payment
-from paycore.domain.provider import Done, Found, OrderRef, Product, QueryReply, Rejected, Secret, Unknown
+from paycore.domain.provider import Done, Found, OrderRef, QueryReply, Rejected, Secret, Unknown
 from paycore.engine.accounts import Account
 from paycore.engine.answers import counted_found
 from paycore.engine.attempts import Attempts, refused
 from paycore.engine.contract import reading
-from paycore.engine.conversation import converse, questions, refs_to_ask
+from paycore.engine.conversation import converse
 from paycore.engine.effects import InLedger, Program
+from paycore.engine.orders import product_of, questions, refs_to_ask
 from paycore.engine.transport import Deadline
-from paycore.errors import MaybeSent, NotSupported, PaycoreError
+from paycore.errors import MaybeSent, PaycoreError
 from paycore.ledger.api import Decide
 from paycore.ledger.clock import MILLISECOND
 
@@ -32,13 +33,13 @@ MOVES_MAX = 4
 """Moves one recovery makes at most: send again, close, number anew, and once more after a race."""
 
 
-class Settling:
+class Recovery:
     """Programs that find out what became of operations without an answer, and finish them."""
 
     def __init__(self, attempts: Attempts) -> None:
         self._attempts = attempts
 
-    def settle(
+    def resolve(
         self, account: Account, payment: Payment, *, source: Source, auth_code: Secret | None = None
     ) -> Program[Payment]:
         """
@@ -55,7 +56,7 @@ class Settling:
             raise
         return (yield from self.recover(account, payment, auth_code=auth_code))
 
-    def settle_in_time(
+    def resolve_in_time(
         self, account: Account, payment: Payment, auth_code: Secret | None = None
     ) -> Program[Payment]:
         """
@@ -64,7 +65,7 @@ class Settling:
         Takes at most one call's deadline and the provider's proof window longer.
         """
         asked_at = self._attempts.now()
-        payment = yield from self.settle(account, payment, source=Source.QUERY, auth_code=auth_code)
+        payment = yield from self.resolve(account, payment, source=Source.QUERY, auth_code=auth_code)
         proven_at = self._proven_at(account, payment)
         if proven_at is None or proven_at <= asked_at:
             return payment
@@ -74,7 +75,7 @@ class Settling:
             if left_s <= 0:
                 break
             payment = yield from self._attempts.after_change(payment, left_s)
-        return (yield from self.settle(account, payment, source=Source.QUERY, auth_code=auth_code))
+        return (yield from self.resolve(account, payment, source=Source.QUERY, auth_code=auth_code))
 
     def _proven_at(self, account: Account, payment: Payment) -> datetime | None:
         """
@@ -308,14 +309,3 @@ def as_seen(seen: Payment, decide: Decide) -> Decide:
     Once somebody else has changed it, for instance sent the same order, it decides nothing.
     """
     return lambda payment, now: decide(payment, now) if payment.version == seen.version else ()
-
-
-def product_of(account: Account, payment: Payment) -> Product:
-    """What the account offers for this payment; `NotSupported` when it no longer does."""
-    product = account.capabilities.product(payment.method, payment.channel)
-    if product is None:
-        raise NotSupported(
-            f"account {account.name} no longer offers {payment.method}/{payment.channel}",
-            payment_id=payment.id,
-        )
-    return product

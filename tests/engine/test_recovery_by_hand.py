@@ -1,4 +1,4 @@
-"""Settling, effect by effect: how long it waits for proof, what it asks, and whose code it sends."""
+"""Recovery, effect by effect: how long it waits for proof, what it asks, and whose code it sends."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ from paycore.domain.events import PaymentBegun, Source
 from paycore.domain.payment import Failure, OperationKind, Order, PaymentObservation
 from paycore.domain.provider import CreateOrder, CreateReply, Done, Found, QueryReply, Rejected, Secret
 from paycore.domain.wire import Flow, Request, Response
-from paycore.engine.settling import product_of
+from paycore.engine.orders import product_of
 from paycore.errors import AccountRefused, MaybeSent, NotSupported
 from paycore.testing.toy import ToyGateway, ToyOrder
 from tests.engine.by_hand import PROOF_S, TIMEOUT_S, Bench, lose_requests
@@ -189,7 +189,7 @@ def test_question_tells_the_provider_when_it_is_asked(bench: Bench) -> None:
     bench.pass_time(1)
     query = mock.Mock(wraps=bench.account.provider.query)
     with mock.patch.object(bench.account.provider, "query", query):
-        bench.run(bench.settling.ask(bench.account, [payment], Source.QUERY))
+        bench.run(bench.recovery.ask(bench.account, [payment], Source.QUERY))
     assert [ref.asked_at for ref in query.call_args.args[0]] == [bench.at]
 
 
@@ -200,7 +200,7 @@ def test_what_several_questions_told_is_all_returned(new_bench: NewBench) -> Non
     for payment in payments[:2]:
         bench.gateway._add(ToyOrder(payment.order_number, "payment", 8800, "HKD")).status = "paid"
     bench.pass_time(TIMEOUT_S + PROOF_S)
-    known = bench.run(bench.settling.ask(bench.account, payments, Source.QUERY))
+    known = bench.run(bench.recovery.ask(bench.account, payments, Source.QUERY))
     assert [payment.status for payment in known] == [Status.PAID, Status.PAID, Status.UNKNOWN]
     assert known[2].creation.proven_absent_at is not None
     assert [path for path, _ in bench.gateway.requests] == ["/query"] * 3
@@ -223,7 +223,7 @@ def told_by(bench: Bench, payment: Payment, found: Found, source: Source) -> Non
         return Done(found)
 
     with mock.patch.object(bench.account.provider, "query", answer):
-        bench.run(bench.settling.ask(bench.account, [payment], source))
+        bench.run(bench.recovery.ask(bench.account, [payment], source))
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_not_found_is_no_proof_where_the_provider_promises_none(bench: Bench) ->
     bench.pass_time(86_400)
     promises_none = replace(bench.account.capabilities, query_proves_absence_after_s=None)
     account, asked_at = replace(bench.account, capabilities=promises_none), bench.at
-    unknown = bench.run_in_time(bench.settling.settle_in_time(account, payment))
+    unknown = bench.run_in_time(bench.recovery.resolve_in_time(account, payment))
     assert unknown.creation.proven_absent_at is None
     assert bench.at == asked_at
 
@@ -314,8 +314,8 @@ def test_absence_counts_from_when_it_was_asked_by_the_ledgers_clock(bench: Bench
 
     bench.answer = answer_late
     ahead = bench.at + timedelta(hours=1)
-    with mock.patch.object(bench.settling._attempts, "now", return_value=ahead):
-        (asked,) = bench.run(bench.settling.ask(bench.account, [payment], Source.POLL))
+    with mock.patch.object(bench.recovery._attempts, "now", return_value=ahead):
+        (asked,) = bench.run(bench.recovery.ask(bench.account, [payment], Source.POLL))
     assert asked.creation.proven_absent_at is None
 
 
@@ -343,7 +343,7 @@ def test_lost_order_of_a_scanned_code_is_sent_again_with_the_callers_code(
     """The caller who has the code is there: the very code is sent, and the payment is paid."""
     payment = scanned(bench)
     bench.pass_time(pause_s)
-    paid = bench.run_in_time(bench.settling.settle_in_time(bench.account, payment, CODE))
+    paid = bench.run_in_time(bench.recovery.resolve_in_time(bench.account, payment, CODE))
     assert paid.status is Status.PAID
     assert codes == [CODE]
 
@@ -353,7 +353,7 @@ def test_lost_order_of_a_scanned_code_is_given_up_without_the_code(
 ) -> None:
     """Nobody has it any more: nothing is sent, and nothing was taken."""
     payment = scanned(bench)
-    failed = bench.run_in_time(bench.settling.settle_in_time(bench.account, payment))
+    failed = bench.run_in_time(bench.recovery.resolve_in_time(bench.account, payment))
     assert failed.status is Status.FAILED
     assert codes == []
 
@@ -366,10 +366,10 @@ def test_new_number_of_a_scanned_code_is_sent_with_the_callers_code(
     bench.pass_time(TIMEOUT_S + PROOF_S)
     bench.gateway.reject = "bad_key"
     with pytest.raises(AccountRefused):
-        bench.run(bench.settling.settle(bench.account, payment, source=Source.QUERY, auth_code=CODE))
+        bench.run(bench.recovery.resolve(bench.account, payment, source=Source.QUERY, auth_code=CODE))
     bench.gateway.reject = None
     refused = bench.ledger.get(payment.id).result()
-    paid = bench.run(bench.settling.renumber(bench.account, refused, CODE))
+    paid = bench.run(bench.recovery.renumber(bench.account, refused, CODE))
     assert paid.status is Status.PAID
     assert paid.order_number != payment.order_number
     assert codes == [CODE, CODE]
@@ -382,8 +382,8 @@ def test_order_closed_for_a_new_number_is_ordered_anew_with_the_callers_code(
     payment = begun(bench, auth_code_hash="0" * 64)
     bench.gateway._add(ToyOrder(payment.order_number, "payment", 8800, "HKD"))
     bench.pass_time(TIMEOUT_S)
-    closed = bench.run(bench.settling.close_order(bench.account, payment, Source.RECOVERY, replaces=True))
-    anew = bench.run(bench.settling.recover(bench.account, closed, auth_code=CODE))
+    closed = bench.run(bench.recovery.close_order(bench.account, payment, Source.RECOVERY, replaces=True))
+    anew = bench.run(bench.recovery.recover(bench.account, closed, auth_code=CODE))
     assert anew.order_number != payment.order_number
     assert codes == [CODE]
 
@@ -395,7 +395,7 @@ def test_callers_close_holds_for_the_payment_as_it_is_by_then(bench: Bench) -> N
     told = PaymentObservation(number=seen.order_number, status=Status.PENDING, provider_id="other")
     bench.ledger.observe("toy", [told], Source.POLL).result()
     assert bench.payment().version > seen.version
-    closed = bench.run(bench.settling.close_order(bench.account, seen, Source.CALLER))
+    closed = bench.run(bench.recovery.close_order(bench.account, seen, Source.CALLER))
     assert closed.status is Status.CLOSED
 
 

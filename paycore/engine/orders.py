@@ -1,0 +1,140 @@
+"""What the ledger holds of a payment, as its provider is given it: orders, refunds, and the numbers to ask about."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from msgspec import structs
+
+from paycore.domain.lifecycle import refund_operation
+from paycore.domain.money import Money
+from paycore.domain.payment import Operation, OperationKind, OperationState, Order, Payment, RefundStatus
+from paycore.domain.provider import CreateOrder, OrderRef, Product, RefundOrder, Secret
+from paycore.engine.accounts import Account
+from paycore.engine.checks import CreateRequest
+from paycore.errors import NotSupported
+
+QUESTIONS_MAX = 10
+"""Queries made in one pass; the remaining numbers are asked about in the next."""
+
+
+def content_of(request: CreateRequest, account: str) -> Order:
+    """The content that must be the same for the same reference; a scanned code enters as a hash only."""
+    code = request.auth_code
+    return Order(
+        reference=request.reference,
+        amount=request.amount,
+        method=request.method,
+        channel=request.channel,
+        subject=request.subject,
+        return_url=request.return_url,
+        notify_url=request.notify_url,
+        expires_in_s=request.expires_in_s,
+        payer_id=request.payer_id,
+        device_id=request.device_id,
+        auth_code_hash=None if code is None else _hash_code(account, request.reference, code),
+        extra=dict(sorted(request.extra.items())),
+    )
+
+
+def _hash_code(account: str, reference: str, code: Secret) -> str:
+    return hashlib.sha256(f"{account}\0{reference}\0{code.reveal()}".encode()).hexdigest()
+
+
+def provider_order(order: Order, number: str, begun_at: datetime, auth_code: Secret | None) -> CreateOrder:
+    """The order as its provider is given it."""
+    return CreateOrder(
+        number=number,
+        begun_at=begun_at,
+        reference=order.reference,
+        amount=order.amount,
+        method=order.method,
+        channel=order.channel,
+        subject=order.subject,
+        return_url=order.return_url,
+        notify_url=order.notify_url,
+        expires_in_s=order.expires_in_s,
+        payer_id=order.payer_id,
+        device_id=order.device_id,
+        auth_code=auth_code,
+        extra=order.extra,
+    )
+
+
+def product_of(account: Account, payment: Payment) -> Product:
+    """What the account offers for this payment; `NotSupported` when it no longer does."""
+    product = account.capabilities.product(payment.method, payment.channel)
+    if product is None:
+        raise NotSupported(
+            f"account {account.name} no longer offers {payment.method}/{payment.channel}",
+            payment_id=payment.id,
+        )
+    return product
+
+
+def order_ref(payment: Payment, operation: Operation, asked_at: datetime) -> OrderRef:
+    """The order this create operation made, as its provider is asked about it."""
+    return OrderRef(
+        kind="payment",
+        number=operation.number,
+        provider_id=operation.provider_id,
+        begun_at=operation.begun_at,
+        asked_at=asked_at,
+        amount=payment.amount,
+        method=payment.method,
+        channel=payment.channel,
+    )
+
+
+def refs_to_ask(payment: Payment, asked_at: datetime) -> Iterator[OrderRef]:
+    """Every number whose state can still tell something: all orders sent, and open refunds."""
+    for operation in payment.operations:
+        if operation.kind is OperationKind.CREATE and operation.state is not OperationState.INTENT:
+            yield order_ref(payment, operation, asked_at)
+    for refund in payment.refunds:
+        operation = refund_operation(payment, refund.reference)
+        if refund.is_open or (operation.is_uncertain and refund.status is RefundStatus.CREATED):
+            yield _refund_ref(payment, operation, refund.amount, asked_at)
+
+
+def questions(refs: Sequence[OrderRef], size: int, asked_at: datetime) -> list[Sequence[OrderRef]]:
+    """
+    What is asked about in one flow each, at most `size` numbers: `QUESTIONS_MAX` of them.
+
+    Another one comes first each time, so that none is kept from being asked by those before it.
+    """
+    batches = [refs[start : start + size] for start in range(0, len(refs), size)]
+    first = int(asked_at.timestamp() * 1000) % max(1, len(batches))
+    return [*batches[first:], *batches[:first]][:QUESTIONS_MAX]
+
+
+def _refund_ref(payment: Payment, operation: Operation, amount: Money, asked_at: datetime) -> OrderRef:
+    return OrderRef(
+        kind="refund",
+        number=operation.number,
+        provider_id=operation.provider_id,
+        begun_at=operation.begun_at,
+        asked_at=asked_at,
+        amount=amount,
+        method=payment.method,
+        channel=payment.channel,
+    )
+
+
+def refund_order(payment: Payment, operation: Operation, now: datetime) -> RefundOrder:
+    """The refund this operation makes, as its provider is given it: of the charge it goes back from."""
+    refund = payment.refund(operation.refund_reference or "")
+    if refund is None:
+        raise LookupError(f"operation {operation.id} has no refund")
+    charge = payment.charge_for(refund)
+    order = next(op for op in payment.operations if op.number == charge.number)
+    paid = structs.replace(order_ref(payment, order, now), provider_id=charge.provider_id)
+    return RefundOrder(
+        number=operation.number,
+        begun_at=operation.begun_at,
+        amount=refund.amount,
+        order=paid,
+        reason=refund.reason,
+    )
