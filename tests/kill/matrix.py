@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Self
@@ -16,6 +17,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from paycore.domain.schedule import resend_pause_s
 from paycore.ledger import open_ledger
 from paycore.ledger.api import Filter
 from paycore.testing.toy import ToyGateway
@@ -125,17 +127,20 @@ def _prepare(job: Job, server: ToyServer) -> Job:
 
 
 def _wait_for_proof(job: Job) -> None:
-    """Until no request of the dead can be under way, and "not found" is proof."""
+    """Until no request of the dead can be under way, "not found" is proof, and what was sent has rested."""
     ledger = open_ledger(job.ledger)
     try:
-        uncertain = [
-            operation.in_flight_until
+        ready = [
+            max(
+                operation.in_flight_until + timedelta(seconds=PROOF_S),
+                operation.sent_at + timedelta(seconds=resend_pause_s(operation.send_count - 1)),
+            )
             for payment in ledger.list(Filter()).result()
             for operation in payment.operations
             if operation.is_uncertain
         ]
-        if uncertain:
-            time.sleep(max(0.0, (max(uncertain) - ledger.now()).total_seconds() + PROOF_S + 0.01))
+        if ready:
+            time.sleep(max(0.0, (max(ready) - ledger.now()).total_seconds() + 0.01))
     finally:
         ledger.close()
 
