@@ -19,7 +19,7 @@ from paycore.errors import PaycoreError
 from paycore.sandbox import control
 from paycore.sandbox.connection import CONNECTION_FAULTS
 from paycore.sandbox.faults import FaultKind
-from qfpay_alipay.sandbox.faults import QFPAY_FAULTS
+from qfpay_alipay.sandbox.gateway_faults import QFPAY_FAULTS
 
 DOCS = Path(__file__).parents[1] / "docs"
 MARKED = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)

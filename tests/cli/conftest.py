@@ -88,7 +88,7 @@ def write_config(
     url: str, *, more: str = "", key: str = "", region: str = "hk", path: str = "paycore.toml"
 ) -> None:
     """A paycore.toml in the working folder, for the account `shop`."""
-    from qfpay_alipay.sandbox.settings import APP_CODE, CLIENT_KEY
+    from qfpay_alipay.sandbox.sandbox_settings import APP_CODE, CLIENT_KEY
 
     Path(path).write_text(
         f"""

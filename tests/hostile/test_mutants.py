@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from paycore.domain.provider import Secret
-from paycore.engine import contract, requests, secrecy, transport
+from paycore.engine import checks, contract, secrecy, transport
 from paycore.errors import InvalidField, NotSent
 from paycore.testing.toy import ToyProvider
-from qfpay_alipay import exchange, wire
+from qfpay_alipay import api, messages
 from qfpay_alipay.provider import QFPayAlipay
 from tests.hostile import test_contents, test_links, test_notifications, test_replies
 from tests.hostile.canary import CANARIES, Witness
@@ -38,14 +38,14 @@ def not_sent(problem: type[Exception]) -> Plant:
     return lambda: mock.patch.object(transport, "CERTAINLY_NOT_SENT", table)
 
 
-def any_status(self: exchange.Exchange, response: Any, shape: Any) -> Any:
+def any_status(self: api.Api, response: Any, shape: Any) -> Any:
     """A plugin that reads the body, whatever the status beside it."""
-    return wire.read_message(response.body, shape), {}
+    return messages.read_message(response.body, shape), {}
 
 
 def last_one_wins(body: bytes, shape: Any) -> Any:
     """A reader that does not notice a name that is there twice, nor bad UTF-8 in a field it does not know."""
-    return wire.decode(body, shape)
+    return messages.decode(body, shape)
 
 
 def believing(self: Any, notification: Any) -> Any:
@@ -72,19 +72,19 @@ MUTANTS: dict[str, tuple[Plant, Check]] = {
         lambda shop: test_replies.go_through(shop("toy"), HTTP["SSH"]),
     ),
     "any status is an answer": (
-        lambda: mock.patch.object(exchange.Exchange, "read", any_status),
+        lambda: mock.patch.object(api.Api, "read", any_status),
         lambda shop: test_replies.go_through(shop("qfpay-alipay"), HTTP["302"]),
     ),
     "bad UTF-8 is read": (
-        lambda: mock.patch.object(wire, "read_message", last_one_wins),
+        lambda: mock.patch.object(messages, "read_message", last_one_wins),
         lambda shop: test_replies.go_through(shop("qfpay-alipay"), BODIES["bad UTF-8"]),
     ),
     "the last of two names wins": (
-        lambda: mock.patch.object(wire, "read_message", last_one_wins),
+        lambda: mock.patch.object(messages, "read_message", last_one_wins),
         lambda shop: test_contents.go_through(shop("qfpay-alipay"), more(b'"txamt":"8800"')),
     ),
     "other digits are an amount": (
-        lambda: mock.patch.object(wire, "_DIGITS", mock.Mock()),
+        lambda: mock.patch.object(messages, "_DIGITS", mock.Mock()),
         lambda shop: test_contents.go_through(shop("qfpay-alipay"), fields(txamt="８８００")),
     ),
     "any link is a redirect": (
@@ -92,7 +92,7 @@ MUTANTS: dict[str, tuple[Plant, Check]] = {
         lambda shop: test_links.not_handed_out(shop("toy"), "javascript:alert(1)"),
     ),
     "a caller's URLs are passed on": (
-        lambda: mock.patch.object(requests, "url_problem", return_value=None),
+        lambda: mock.patch.object(checks, "url_problem", return_value=None),
         lambda shop: unsafe_return_url(shop),  # noqa: PLW0108 - it is defined below
     ),
     "QFPay's signature is not asked for": (

@@ -34,7 +34,8 @@ TESTS = (
     *(
         f"plugins/qfpay_alipay/tests/test_{name}.py"
         for name in (
-            "mapping reading respcodes query packing enquiry_bounds create close refund notifications wire actions"
+            "pay_types observations respcodes query query_packing query_bounds create close refund notifications"
+            " messages actions"
         ).split()
     ),
 )

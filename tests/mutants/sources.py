@@ -20,9 +20,9 @@ PLUGIN = ROOT / "plugins/qfpay_alipay"
 MODULES = (
     *(f"paycore.domain.{path.stem}" for path in sorted(ROOT.glob("paycore/domain/[!_]*.py"))),
     "paycore.engine.recovery",
-    "qfpay_alipay.mapping",
-    "qfpay_alipay.reading",
-    "qfpay_alipay.enquiry",
+    "qfpay_alipay.pay_types",
+    "qfpay_alipay.observations",
+    "qfpay_alipay.query",
 )
 
 TYPING_ONLY = frozenset({"assert_never", "cast", "TypeVar", "getLogger"})

@@ -55,21 +55,19 @@ from paycore.plugin import (
     Status,
     Unknown,
 )
-from qfpay_alipay import enquiry, wire
-from qfpay_alipay.actions import action_of
-from qfpay_alipay.exchange import SIGNED_WRONG, Exchange
-from qfpay_alipay.limits import check_order
-from qfpay_alipay.mapping import EXPIRES_IN_DEFAULT_S, PayType, pay_types_of
-from qfpay_alipay.reading import (
-    failure_of,
-    judge,
+from qfpay_alipay import messages
+from qfpay_alipay.api import SIGNED_WRONG, Api
+from qfpay_alipay.field_bounds import check_order
+from qfpay_alipay.observations import (
+    action_of,
     payment_observation,
-    problem_of,
     read_payment,
     read_refund,
     refund_observation,
 )
-from qfpay_alipay.respcodes import Verdict
+from qfpay_alipay.pay_types import EXPIRES_IN_DEFAULT_S, PayType, pay_types_of
+from qfpay_alipay.query import query_orders
+from qfpay_alipay.respcodes import Verdict, failure_of, judge, problem_of
 from qfpay_alipay.settings import QFPaySettings
 from qfpay_alipay.signing import is_signed
 
@@ -114,7 +112,7 @@ class QFPayAlipay:
     def __init__(self, settings: QFPaySettings) -> None:
         self._settings = settings
         self._zone = settings.zone
-        self._exchange = Exchange(settings)
+        self._api = Api(settings)
         self._pay_types = pay_types_of(settings.region)
         self._capabilities = Capabilities(
             products=tuple(row.product for row in self._pay_types.values()),
@@ -138,7 +136,7 @@ class QFPayAlipay:
         return self._capabilities
 
     def check(self, order: CreateOrder) -> None:
-        """Raise `InvalidField` where `order` is outside a documented bound (`limits`)."""
+        """Raise `InvalidField` where `order` is outside a documented bound (`field_bounds`)."""
         check_order(order)
 
     # --- create ---------------------------------------------------------------------------------------
@@ -151,19 +149,19 @@ class QFPayAlipay:
         Source: SOURCES.md §3.
         """
         row = self._pay_types[order.method, order.channel]
-        response = yield self._exchange.request("payment", self._payment_request(order, row))
+        response = yield self._api.request("payment", self._payment_request(order, row))
         try:
-            reply, is_signed_wrong = self._exchange.read(response, wire.PaymentReply)
+            reply, is_signed_wrong = self._api.read(response, messages.PaymentReply)
             _check_same("out_trade_no", reply.number, order.number)
             if is_signed_wrong:
                 return Unknown(problem=SIGNED_WRONG, observation=_doubtful_order(order.number, reply))
             return _created(order, row, reply)
-        except wire.Malformed as malformed:
+        except messages.Malformed as malformed:
             return Unknown(problem=str(malformed))
 
-    def _payment_request(self, order: CreateOrder, row: PayType) -> wire.PaymentRequest:
+    def _payment_request(self, order: CreateOrder, row: PayType) -> messages.PaymentRequest:
         minutes = None if order.expires_in_s is None else str(order.expires_in_s // 60)
-        return wire.PaymentRequest(
+        return messages.PaymentRequest(
             txamt=str(order.amount.minor),
             txcurrcd=order.amount.currency,
             pay_type=row.pay_type,
@@ -180,13 +178,13 @@ class QFPayAlipay:
         )
 
     def _txdtm(self, at: datetime) -> str:
-        return wire.render_time(at, self._zone)
+        return messages.render_time(at, self._zone)
 
     # --- query ----------------------------------------------------------------------------------------
 
     def query(self, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
-        """Ask about orders and refunds; how they share requests is `enquiry`'s to say."""
-        return enquiry.query(self._exchange, orders)
+        """Ask about orders and refunds; `query` packs them into requests."""
+        return query_orders(self._api, orders)
 
     # --- refund ---------------------------------------------------------------------------------------
 
@@ -199,25 +197,25 @@ class QFPayAlipay:
         syssn = refund.order.provider_id
         if syssn is None:
             return Rejected(failure=_NO_SYSSN)
-        request = wire.RefundRequest(
+        request = messages.RefundRequest(
             syssn=syssn,
             out_trade_no=refund.number,
             txamt=str(refund.amount.minor),
             txdtm=self._txdtm(refund.begun_at),
             udid=self._settings.udid,
         )
-        response = yield self._exchange.request("refund", request)
+        response = yield self._api.request("refund", request)
         try:
-            reply, is_signed_wrong = self._exchange.read(response, wire.RefundReply)
+            reply, is_signed_wrong = self._api.read(response, messages.RefundReply)
             _check_same("out_trade_no", reply.number, refund.number)
-            _check_same("orig_syssn", wire.text_of(reply.orig_syssn), syssn)
+            _check_same("orig_syssn", messages.text_of(reply.orig_syssn), syssn)
             if is_signed_wrong:
                 doubtful = refund_observation(
                     reply, RefundStatus.PENDING, number=refund.number, is_signed_wrong=True
                 )
                 return Unknown(problem=SIGNED_WRONG, observation=doubtful)
             return _refunded(refund, reply)
-        except wire.Malformed as malformed:
+        except messages.Malformed as malformed:
             return Unknown(problem=str(malformed))
 
     # --- close ----------------------------------------------------------------------------------------
@@ -233,19 +231,19 @@ class QFPayAlipay:
         """
         response = yield self._close_request(order)
         try:
-            reply, is_signed_wrong = self._exchange.read(response, wire.CancelReply)
+            reply, is_signed_wrong = self._api.read(response, messages.CancelReply)
             _check_same("out_trade_no", reply.number, order.number)
-            _check_same("orig_syssn", wire.text_of(reply.orig_syssn), order.provider_id)
+            _check_same("orig_syssn", messages.text_of(reply.orig_syssn), order.provider_id)
             if is_signed_wrong:
                 return Unknown(problem=SIGNED_WRONG, observation=_doubtful_order(order.number, reply))
             amount, half = _readable(reply)
-        except wire.Malformed as malformed:
+        except messages.Malformed as malformed:
             return Unknown(problem=str(malformed))
         verdict, code = judge("close", reply)
         failure = failure_of(reply, code)
         if verdict is Verdict.REJECTED:
             return Rejected(failure=failure)
-        answer = yield from enquiry.query(self._exchange, [order], requests_max=FLOW_REQUESTS_MAX - 1)
+        answer = yield from query_orders(self._api, [order], requests_max=FLOW_REQUESTS_MAX - 1)
         if not isinstance(answer, Done):
             return answer
         told = [seen for seen in answer.value.observations if isinstance(seen, PaymentObservation)]
@@ -261,14 +259,14 @@ class QFPayAlipay:
         row = self._pay_types[order.method, order.channel]
         how = self._settings.close_requests.get(row.pay_type, row.close_request)
         method, endpoint = how.split()
-        request = wire.CancelRequest(
+        request = messages.CancelRequest(
             syssn=order.provider_id,
             out_trade_no=None if order.provider_id else order.number,
             txamt=str(order.amount.minor),
             txdtm=self._txdtm(order.begun_at),
             udid=self._settings.udid,
         )
-        return self._exchange.request(endpoint, request, method=cast("Literal['GET', 'POST']", method))
+        return self._api.request(endpoint, request, method=cast("Literal['GET', 'POST']", method))
 
     # --- notifications --------------------------------------------------------------------------------
 
@@ -285,20 +283,20 @@ class QFPayAlipay:
             raise NotAuthentic("the notification carries no valid X-QF-SIGN of this account")
         try:
             return self._read_notice(notification.body)
-        except wire.Malformed as malformed:
+        except messages.Malformed as malformed:
             raise MalformedNotification(f"the notification is {malformed}") from None
 
     def _read_notice(self, body: bytes) -> Sequence[Notice]:
-        head = wire.read_message(body, wire.NoticeHead)
-        mchid = wire.text_of(head.mchid)
+        head = messages.read_message(body, messages.NoticeHead)
+        mchid = messages.text_of(head.mchid)
         if mchid and self._settings.mchid and mchid != self._settings.mchid:
             raise NotAuthentic("the notification is for another merchant of this key")
         if head.notify_type not in ("payment", "refund"):
             return _mention(head.number)
-        notice = wire.decode(body, wire.Notice)
+        notice = messages.decode(body, messages.Notice)
         if not notice.number:
-            raise wire.Malformed("without out_trade_no")
-        if wire.trimmed(notice.status) not in ("", "1"):
+            raise messages.Malformed("without out_trade_no")
+        if messages.trimmed(notice.status) not in ("", "1"):
             return _mention(notice.number)
         seen = read_payment(notice) if head.notify_type == "payment" else read_refund(notice)
         # That no money was taken is not for one notification to say: an order may have been tried several times.
@@ -330,23 +328,23 @@ _NO_SYSSN = Failure(
 def _check_same(field: str, told: str, expected: str | None) -> None:
     """`Malformed` when a reply is for something else; replies may leave the field out, and we may not know it."""
     if told and expected and told != expected:
-        raise wire.Malformed(f"the reply's {field} is not that of the request")
+        raise messages.Malformed(f"the reply's {field} is not that of the request")
 
 
-def _readable(reply: wire.Trade) -> tuple[Money | None, PartialAmount | None]:
+def _readable(reply: messages.Trade) -> tuple[Money | None, PartialAmount | None]:
     """What a reply tells of its amount; `Malformed`, naming it, when that can't be read."""
     amount, told = reply.amounts
     if told is not None and told.unreadable is not None:
-        raise wire.Malformed(f"the reply tells {told}")
+        raise messages.Malformed(f"the reply tells {told}")
     return amount, told
 
 
-def _doubtful_order(number: str, reply: wire.Trade) -> PaymentObservation:
+def _doubtful_order(number: str, reply: messages.Trade) -> PaymentObservation:
     """What a reply that is signed wrong is kept as: its words, and nothing that counts."""
     return payment_observation(reply, Status.PENDING, number=number, is_signed_wrong=True)
 
 
-def _created(order: CreateOrder, row: PayType, reply: wire.PaymentReply) -> CreateReply:
+def _created(order: CreateOrder, row: PayType, reply: messages.PaymentReply) -> CreateReply:
     verdict, code = judge("create", reply)
     if verdict in (Verdict.REJECTED, Verdict.DUPLICATE):
         return Rejected(failure=failure_of(reply, code), is_duplicate=verdict is Verdict.DUPLICATE)
@@ -363,17 +361,17 @@ def _created(order: CreateOrder, row: PayType, reply: wire.PaymentReply) -> Crea
     seen = payment_observation(reply, Status.PAID if is_paid else Status.PENDING, number=order.number)
     try:
         action = action_of(reply, row)
-    except wire.Malformed as malformed:
+    except messages.Malformed as malformed:
         return Unknown(problem=f"accepted, but {malformed}", observation=seen)
     if not row.takes_expiry:  # how long it lasts is not documented
         return Done(Created(observation=seen, action=action))
     lasts_s = order.expires_in_s or EXPIRES_IN_DEFAULT_S
     # On QFPay's clock, which `sysdtm` is.
-    expires_at = (wire.parse_time(reply.sysdtm) or order.begun_at) + timedelta(seconds=lasts_s)
+    expires_at = (messages.parse_time(reply.sysdtm) or order.begun_at) + timedelta(seconds=lasts_s)
     return Done(Created(observation=seen, action=action, expires_at=expires_at, expires_in_s=lasts_s))
 
 
-def _refunded(refund: RefundOrder, reply: wire.RefundReply) -> RefundReply:
+def _refunded(refund: RefundOrder, reply: messages.RefundReply) -> RefundReply:
     is_late = refund.begun_at - refund.order.begun_at > REFUND_WINDOW
     verdict, code = judge("refund", reply, is_late_refund=is_late)
     if verdict in (Verdict.REJECTED, Verdict.DUPLICATE):

@@ -17,6 +17,9 @@ from typing import Literal
 
 import msgspec
 
+from paycore.plugin import Failure
+from qfpay_alipay.messages import Answer
+
 Actor = Literal["payer", "caller", "operator", "provider"]
 Asked = Literal["create", "refund", "close", "query", "payment record", "refund record"]
 """What a code answers: a command of ours, a query as a whole, or how one record found by it stands."""
@@ -310,3 +313,25 @@ def resolve(asked: Asked, respcd: str, *, text: str = "", is_late_refund: bool =
 
 def _amended(code: Code, meaning: Meaning, advice: str) -> Code:
     return Code(respcd=code.respcd, meaning=meaning, who_acts="caller", retryable=False, advice=advice)
+
+
+def judge(asked: Asked, answer: Answer, *, is_late_refund: bool = False) -> tuple[Verdict, Code]:
+    """What an answer's code comes to, and its row."""
+    code = resolve(asked, answer.code, text=answer.text, is_late_refund=is_late_refund)
+    return VERDICTS[asked][code.meaning], code
+
+
+def failure_of(answer: Answer, code: Code) -> Failure:
+    """The refusal in QFPay's own code and words, with what to do about it."""
+    return Failure(
+        code=code.respcd,
+        message=answer.text,
+        retryable=code.retryable,
+        who_acts=code.who_acts,
+        advice=code.advice,
+    )
+
+
+def problem_of(answer: Answer, code: Code) -> str:
+    """Why an answer settles nothing, in words safe to log."""
+    return f"respcd {code.respcd}: {answer.text or 'no text'}. {code.advice}"

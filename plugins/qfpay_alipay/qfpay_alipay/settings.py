@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from paycore.plugin import Secret
-from qfpay_alipay.mapping import PAY_TYPES, CloseRequest, Region
+from qfpay_alipay.pay_types import PAY_TYPES, CloseRequest, Region
 from qfpay_alipay.signing import SignType, is_usable_key
 
 MCHID_LENGTH_MAX = 16
@@ -27,7 +27,7 @@ class QFPaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     `trust_notifications`: let a notification alone move a payment, without the confirming query; off because
     notifications are MD5 over body and key. `require_signed_replies`: take an unsigned or wrongly signed
     reply for no reply; off because QFPay does not say that replies are signed today. `close_requests`: how an
-    unpaid order is closed, per pay type, where QFPay told you otherwise than `mapping.PAY_TYPES`.
+    unpaid order is closed, per pay type, where QFPay told you otherwise than `pay_types.PAY_TYPES`.
 
     Source: sdk.qfapi.com "Introduction", "Request Format"; SOURCES.md §1, §2, §5.2.
     """

@@ -24,7 +24,7 @@ def render_canonical(fields: Mapping[str, str]) -> str:
     The text a request's signature is made over, before the key: `name=value` joined with `&`.
 
     Sorted by name in ASCII order (`page` < `page_size` < `pay_type`), values raw: not percent-encoded, not
-    trimmed. Empty values are left out; the caller must leave them out of the body too (`wire.fields_of`).
+    trimmed. Empty values are left out; the caller must leave them out of the body too (`messages.fields_of`).
     Source: sdk.qfapi.com "Authentication & Signature"; SOURCES.md §2.1, read 2026.
     """
     return "&".join(f"{name}={fields[name]}" for name in sorted(fields) if fields[name])

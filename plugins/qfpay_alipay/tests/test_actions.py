@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from paycore.plugin import AppCall, QRCode, Redirect, WalletCall
-from qfpay_alipay import wire
-from qfpay_alipay.actions import action_of, sdk_order_string
-from qfpay_alipay.mapping import PayType, Region, pay_types_of
+from qfpay_alipay import messages
+from qfpay_alipay.observations import action_of, sdk_order_string
+from qfpay_alipay.pay_types import PayType, Region, pay_types_of
 
 # G5 "Alipay In-App Payments": the fields of its sample; total_fee is a number in major units.
 PAY_PARAMS = (
@@ -29,9 +29,9 @@ def row_for(channel: str, region: Region = "hk", method: str = "alipay") -> PayT
     return pay_types_of(region)[method, channel]
 
 
-def reply_with(**fields: Any) -> wire.PaymentReply:
+def reply_with(**fields: Any) -> messages.PaymentReply:
     """An accepted reply with these fields."""
-    return wire.decode(json.dumps({"respcd": "0000", **fields}).encode(), wire.PaymentReply)
+    return messages.decode(json.dumps({"respcd": "0000", **fields}).encode(), messages.PaymentReply)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_action_of_scanned_code_is_none(method: str) -> None:
 @pytest.mark.parametrize("region", ["overseas", "hk"])
 def test_action_of_sdk_params_is_the_exact_order_string(region: Region) -> None:
     """By name, quoted, joined with &, then sign and sign_type; a number stays a number, and as printed."""
-    reply = wire.decode(b'{"respcd": "0000", "pay_params": ' + PAY_PARAMS + b"}", wire.PaymentReply)
+    reply = messages.decode(b'{"respcd": "0000", "pay_params": ' + PAY_PARAMS + b"}", messages.PaymentReply)
     action = action_of(reply, row_for("app", region))
     assert isinstance(action, AppCall)
     assert action.params == json.loads(PAY_PARAMS)
@@ -89,7 +89,7 @@ def test_action_of_sdk_params_is_the_exact_order_string(region: Region) -> None:
 def test_sdk_order_string_prints_numbers_as_they_came(printed: str) -> None:
     """QFPay's signature is over its own printing of the number."""
     body = f'{{"total_fee": {printed}, "sign": "s", "sign_type": "RSA"}}'
-    reply = wire.decode(f'{{"respcd": "0000", "pay_params": {body}}}'.encode(), wire.PaymentReply)
+    reply = messages.decode(f'{{"respcd": "0000", "pay_params": {body}}}'.encode(), messages.PaymentReply)
     action = action_of(reply, row_for("app"))
     assert isinstance(action, AppCall)
     assert action.order == f'total_fee="{printed}"&sign="s"&sign_type="RSA"'
@@ -106,7 +106,7 @@ def test_sdk_order_string_prints_numbers_as_they_came(printed: str) -> None:
 )
 def test_sdk_order_string_that_can_not_be_made_is_malformed(printed: dict[str, str], problem: str) -> None:
     """Without a signature, or with a value that would break out of its quotes, there is no order string."""
-    with pytest.raises(wire.Malformed, match=problem):
+    with pytest.raises(messages.Malformed, match=problem):
         sdk_order_string(printed)
 
 
@@ -137,5 +137,5 @@ def test_action_of_reply_without_what_is_needed_is_malformed(
     channel: str, fields: dict[str, Any], problem: str
 ) -> None:
     """The reply lacks it, or it must not be shown."""
-    with pytest.raises(wire.Malformed, match=problem):
+    with pytest.raises(messages.Malformed, match=problem):
         action_of(reply_with(**fields), row_for(channel))

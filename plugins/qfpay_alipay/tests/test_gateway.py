@@ -24,10 +24,10 @@ from paycore.plugin import (
 )
 from paycore.sandbox.server import SandboxServer
 from plugins.qfpay_alipay.tests.support import ROWS, Gateway, make_provider, run
+from qfpay_alipay.messages import QFPAY_ZONE
 from qfpay_alipay.provider import QFPayAlipay
 from qfpay_alipay.sandbox import QFPaySandbox
 from qfpay_alipay.sandbox.gateway import QFPayGateway
-from qfpay_alipay.wire import QFPAY_ZONE
 
 _codes = itertools.count(2_356_157_409)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qfpay_alipay.urls import is_loopback, url_problem
+from paycore.plugin import url_problem
 
 SAFE = [
     "https://shop.example/ok",
@@ -69,9 +69,3 @@ def test_url_problem_unsafe_url_is_named(url: str, problem: str) -> None:
     assert found is not None
     assert problem in found
     assert not url or url not in found
-
-
-def test_is_loopback_knows_this_machine() -> None:
-    """Only the three usual names of this machine."""
-    assert is_loopback("http://127.0.0.1:1/")
-    assert not is_loopback("https://shop.example/")

@@ -55,7 +55,7 @@ def _check_hash(line: str) -> None:
 
 def test_export_holds_no_secret(cli: Cli, shop: SandboxServer) -> None:
     """Neither keys nor a scanned code are in an export, whatever was recorded with them."""
-    from qfpay_alipay.sandbox.settings import CLIENT_KEY
+    from qfpay_alipay.sandbox.sandbox_settings import CLIENT_KEY
 
     code = "280000000000001143"
     assert cli(*order("scanned")[:-1], "barcode", "--auth-code", code).code == 0

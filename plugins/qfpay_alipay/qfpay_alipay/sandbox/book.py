@@ -15,7 +15,7 @@ import msgspec
 from paycore.sandbox.api import UnknownOrder
 from paycore.sandbox.state import StateFile, records
 from paycore.sandbox.virtual_clock import SandboxClock
-from qfpay_alipay.sandbox.records import Order, Refund
+from qfpay_alipay.sandbox.order_records import Order, Refund
 
 Entry = Order | Refund
 

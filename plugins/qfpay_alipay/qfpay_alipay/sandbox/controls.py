@@ -12,8 +12,8 @@ from qfpay_alipay.sandbox import codes
 from qfpay_alipay.sandbox.book import Entry
 from qfpay_alipay.sandbox.links import Links
 from qfpay_alipay.sandbox.notifications import Notifier
-from qfpay_alipay.sandbox.orders import Orders
-from qfpay_alipay.sandbox.records import Order, Refund, State
+from qfpay_alipay.sandbox.order_lifecycle import Orders
+from qfpay_alipay.sandbox.order_records import Order, Refund, State
 from qfpay_alipay.sandbox.routes import TradeApi
 from qfpay_alipay.sandbox.times import render_time
 

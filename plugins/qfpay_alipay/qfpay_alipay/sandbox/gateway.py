@@ -15,16 +15,16 @@ from paycore.sandbox.posts import PostQueue
 from paycore.sandbox.rate_limits import RateLimit
 from paycore.sandbox.state import StateFile, records
 from paycore.sandbox.virtual_clock import SandboxClock
+from qfpay_alipay.sandbox.alipay_bridge import SHEET, Bridge
 from qfpay_alipay.sandbox.book import Book
-from qfpay_alipay.sandbox.bridge import SHEET, Bridge
 from qfpay_alipay.sandbox.controls import QFPayControls
-from qfpay_alipay.sandbox.faults import open_board
+from qfpay_alipay.sandbox.gateway_faults import open_board
 from qfpay_alipay.sandbox.links import Links
 from qfpay_alipay.sandbox.notifications import Notifier
-from qfpay_alipay.sandbox.orders import Orders
-from qfpay_alipay.sandbox.records import Order, Refund
+from qfpay_alipay.sandbox.order_lifecycle import Orders
+from qfpay_alipay.sandbox.order_records import Order, Refund
 from qfpay_alipay.sandbox.routes import TradeApi
-from qfpay_alipay.sandbox.settings import read_settings
+from qfpay_alipay.sandbox.sandbox_settings import read_settings
 from qfpay_alipay.sandbox.trade import Trade
 from qfpay_alipay.sandbox.wallet import Pages, Wallet
 

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from qfpay_alipay.sandbox.pay_types import PAY_TYPES, PayType, Shape, major_units
-from qfpay_alipay.sandbox.records import Order
+from qfpay_alipay.sandbox.gateway_pay_types import PAY_TYPES, PayType, Shape, major_units
+from qfpay_alipay.sandbox.order_records import Order
 from qfpay_alipay.sandbox.times import render_time
 
 _PARTNER = "2088231234567890"

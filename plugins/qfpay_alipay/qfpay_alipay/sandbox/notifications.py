@@ -15,10 +15,10 @@ from paycore.sandbox.faults import FaultBoard
 from paycore.sandbox.posts import Post, PostQueue, PostResult
 from paycore.sandbox.state import StateFile, records
 from paycore.sandbox.virtual_clock import SandboxClock
-from qfpay_alipay.sandbox.faults import NOTIFICATION, distort
-from qfpay_alipay.sandbox.records import Attempt, Notice, Order, Refund
+from qfpay_alipay.sandbox.gateway_faults import NOTIFICATION, distort
+from qfpay_alipay.sandbox.order_records import Attempt, Notice, Order, Refund
 from qfpay_alipay.sandbox.replies import encode, notification
-from qfpay_alipay.sandbox.settings import Settings
+from qfpay_alipay.sandbox.sandbox_settings import Settings
 from qfpay_alipay.sandbox.signing import body_signature
 
 GAPS_S = (120, 600, 600, 3600, 7200, 21600, 54000)

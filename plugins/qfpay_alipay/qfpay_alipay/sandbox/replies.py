@@ -8,8 +8,8 @@ from typing import Any
 
 from qfpay_alipay.sandbox import codes
 from qfpay_alipay.sandbox.codes import Refusal
-from qfpay_alipay.sandbox.pay_types import PAY_TYPES, Shape
-from qfpay_alipay.sandbox.records import Order, Refund, State
+from qfpay_alipay.sandbox.gateway_pay_types import PAY_TYPES, Shape
+from qfpay_alipay.sandbox.order_records import Order, Refund, State
 from qfpay_alipay.sandbox.times import render_time
 
 Fields = dict[str, Any]

@@ -15,7 +15,7 @@ from paycore.sandbox.faults import FaultBoard
 from paycore.sandbox.rate_limits import RateLimit
 from qfpay_alipay.sandbox import codes, replies
 from qfpay_alipay.sandbox.codes import Refusal
-from qfpay_alipay.sandbox.settings import Settings
+from qfpay_alipay.sandbox.sandbox_settings import Settings
 from qfpay_alipay.sandbox.signing import body_signature, is_request_signed
 from qfpay_alipay.sandbox.trade import CLOSE, PAYMENT, QUERY, REFUND, REVERSAL, Trade
 

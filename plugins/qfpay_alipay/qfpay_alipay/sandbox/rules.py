@@ -15,8 +15,8 @@ import msgspec
 
 from qfpay_alipay.sandbox import codes
 from qfpay_alipay.sandbox.codes import Refusal
-from qfpay_alipay.sandbox.pay_types import CURRENCIES, PAY_TYPES, PayType, Shape
-from qfpay_alipay.sandbox.settings import Settings
+from qfpay_alipay.sandbox.gateway_pay_types import CURRENCIES, PAY_TYPES, PayType, Shape
+from qfpay_alipay.sandbox.sandbox_settings import Settings
 from qfpay_alipay.sandbox.times import month_bounds, month_of, parse_time
 
 Params = Mapping[str, str]

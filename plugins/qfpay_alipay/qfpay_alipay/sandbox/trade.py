@@ -7,10 +7,10 @@ from paycore.sandbox.virtual_clock import SandboxClock
 from qfpay_alipay.sandbox import codes, replies
 from qfpay_alipay.sandbox.book import Entry
 from qfpay_alipay.sandbox.codes import Refusal
-from qfpay_alipay.sandbox.faults import distort
+from qfpay_alipay.sandbox.gateway_faults import distort
 from qfpay_alipay.sandbox.links import Links
-from qfpay_alipay.sandbox.orders import Orders
-from qfpay_alipay.sandbox.records import Order, Refund
+from qfpay_alipay.sandbox.order_lifecycle import Orders
+from qfpay_alipay.sandbox.order_records import Order, Refund
 from qfpay_alipay.sandbox.rules import (
     Params,
     QueryRequest,
@@ -20,7 +20,7 @@ from qfpay_alipay.sandbox.rules import (
     read_query,
     read_refund,
 )
-from qfpay_alipay.sandbox.settings import Settings
+from qfpay_alipay.sandbox.sandbox_settings import Settings
 
 PAYMENT = "/trade/v1/payment"
 QUERY = "/trade/v1/query"

@@ -28,11 +28,11 @@ from starlette.routing import Route
 
 from paycore.sandbox.api import NotPossible, UnknownOrder
 from paycore.sandbox.virtual_clock import SandboxClock
+from qfpay_alipay.sandbox.gateway_pay_types import PAY_TYPES, shown_amount
 from qfpay_alipay.sandbox.links import Links
-from qfpay_alipay.sandbox.orders import Orders
-from qfpay_alipay.sandbox.pay_types import PAY_TYPES, shown_amount
-from qfpay_alipay.sandbox.records import Order, State
-from qfpay_alipay.sandbox.settings import Settings
+from qfpay_alipay.sandbox.order_lifecycle import Orders
+from qfpay_alipay.sandbox.order_records import Order, State
+from qfpay_alipay.sandbox.sandbox_settings import Settings
 
 _CONTENT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"

@@ -3,7 +3,7 @@
 import pytest
 
 from plugins.qfpay_alipay.tests.sandbox.merchant import CLOSE, REVERSAL, Merchant, now
-from qfpay_alipay.sandbox.pay_types import PAY_TYPES
+from qfpay_alipay.sandbox.gateway_pay_types import PAY_TYPES
 
 FIELDS = {
     "syssn", "orig_syssn", "out_trade_no", "txamt", "txcurrcd", "txdtm", "sysdtm", "chnlsn", "respcd", "resperr",

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from plugins.qfpay_alipay.tests.sandbox.merchant import PAYMENT, Merchant, new_number, now
-from qfpay_alipay.sandbox.pay_types import PAY_TYPES
+from qfpay_alipay.sandbox.gateway_pay_types import PAY_TYPES
 
 PUBLIC = {
     "respcd", "resperr", "respmsg", "syssn", "out_trade_no", "txamt", "txcurrcd", "txdtm", "sysdtm", "paydtm",

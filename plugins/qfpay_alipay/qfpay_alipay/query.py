@@ -31,10 +31,10 @@ from paycore.plugin import (
     Status,
     Unknown,
 )
-from qfpay_alipay import wire
-from qfpay_alipay.exchange import SIGNED_WRONG, Exchange
-from qfpay_alipay.reading import failure_of, judge, problem_of, read_payment, read_refund
-from qfpay_alipay.respcodes import Verdict
+from qfpay_alipay import messages
+from qfpay_alipay.api import SIGNED_WRONG, Api
+from qfpay_alipay.observations import read_payment, read_refund
+from qfpay_alipay.respcodes import Verdict, failure_of, judge, problem_of
 
 PAGE_SIZE = 100
 NUMBERS_LENGTH_MAX = 128
@@ -79,7 +79,7 @@ class _Page(msgspec.Struct, frozen=True, kw_only=True):
     `is_whole` when that is all there is, no record could be anybody's, and the reply is not signed wrong.
     """
 
-    records: tuple[tuple[bytes, wire.Record | str], ...]
+    records: tuple[tuple[bytes, messages.Record | str], ...]
     is_signed_wrong: bool
     is_full: bool
     is_whole: bool
@@ -93,8 +93,8 @@ class _Ended(Exception):
         self.outcome = outcome
 
 
-def query(
-    exchange: Exchange, orders: Sequence[OrderRef], *, requests_max: int = FLOW_REQUESTS_MAX
+def query_orders(
+    api: Api, orders: Sequence[OrderRef], *, requests_max: int = FLOW_REQUESTS_MAX
 ) -> Flow[QueryReply]:
     """
     Ask about `orders`, in at most `requests_max` requests.
@@ -106,20 +106,20 @@ def query(
     One number may have several records. That no money was taken is said only by answers to the number itself, in
     every month, that are whole and agree: a range, or a `syssn`, may not show the record that counts.
     """
-    enquiry = _Enquiry(exchange, orders, requests_max)
+    run = _Query(api, orders, requests_max)
     try:
-        yield from enquiry.ask()
+        yield from run.ask()
     except _Ended as ended:
-        if not enquiry.is_answered:
+        if not run.is_answered:
             return ended.outcome
-    return Done(enquiry.found())
+    return Done(run.found())
 
 
-class _Enquiry:
+class _Query:
     """One run of the query flow: what is sought, what was told, and how many requests are left."""
 
-    def __init__(self, exchange: Exchange, orders: Sequence[OrderRef], requests_max: int) -> None:
-        self._exchange = exchange
+    def __init__(self, api: Api, orders: Sequence[OrderRef], requests_max: int) -> None:
+        self._api = api
         self._orders = {order.number: order for order in orders}
         self._told: dict[str, list[Observation | None]] = {}  # None: a record that can't be read or decided
         self._heard: set[tuple[bytes, bool]] = set()
@@ -210,10 +210,10 @@ class _Enquiry:
     def _request(self, **fields: str) -> Generator[Request, Response, _Page]:
         """One request; keeps the records of the numbers sought. Raises `_Ended` when it tells nothing."""
         self._requests_left -= 1
-        response = yield self._exchange.request("query", wire.QueryRequest(**fields))
+        response = yield self._api.request("query", messages.QueryRequest(**fields))
         try:
             page = self._read(response)
-        except wire.Malformed as malformed:
+        except messages.Malformed as malformed:
             raise _Ended(Unknown(problem=str(malformed))) from None
         for raw, record in page.records:
             number = record if isinstance(record, str) else record.number
@@ -223,7 +223,7 @@ class _Enquiry:
                 told += (None,) if isinstance(record, str) else self._seen(record, page)
         return page
 
-    def _seen(self, record: wire.Record, page: _Page) -> tuple[Observation | None, ...]:
+    def _seen(self, record: messages.Record, page: _Page) -> tuple[Observation | None, ...]:
         """What a record says of the number it has: nothing where it is of another kind of trade."""
         order, kind = self._orders[record.number], _kind(record)
         if kind != order.kind:
@@ -232,20 +232,20 @@ class _Enquiry:
             if kind == "refund":
                 return (read_refund(record, is_signed_wrong=page.is_signed_wrong),)
             return (read_payment(record, is_signed_wrong=page.is_signed_wrong, asked=order.amount),)
-        except wire.Malformed:
+        except messages.Malformed:
             return (None,)
 
     def _read(self, response: Response) -> _Page:
-        reply, is_signed_wrong = self._exchange.read(response, wire.QueryReply)
+        reply, is_signed_wrong = self._api.read(response, messages.QueryReply)
         if is_signed_wrong and not reply.data:
-            raise wire.Malformed(SIGNED_WRONG)
+            raise messages.Malformed(SIGNED_WRONG)
         verdict, code = judge("query", reply)
         if verdict is Verdict.REJECTED:
             raise _Ended(Rejected(failure=failure_of(reply, code)))
         if verdict is not Verdict.ACCEPTED:
             raise _Ended(Unknown(problem=problem_of(reply, code)))
         if reply.data is None:
-            raise wire.Malformed("data is missing")
+            raise messages.Malformed("data is missing")
         records = [(bytes(raw), _record(raw)) for raw in reply.data]
         is_full = len(reply.data) >= PAGE_SIZE
         is_anybodys = any(not (one if isinstance(one, str) else one.number) for _, one in records)
@@ -286,17 +286,17 @@ class _Sought(msgspec.Struct, frozen=True):
         return cls(order.number, "out_trade_no", order.number, tuple(months))
 
 
-def _record(raw: msgspec.Raw) -> wire.Record | str:
+def _record(raw: msgspec.Raw) -> messages.Record | str:
     """One record, or the number of one that can't be read, empty where that can't be either; the others count."""
     try:
-        return wire.decode(raw, wire.Record)
-    except wire.Malformed:
-        return wire.number_in(raw)
+        return messages.decode(raw, messages.Record)
+    except messages.Malformed:
+        return messages.number_in(raw)
 
 
-def _kind(record: wire.Record) -> str:
+def _kind(record: messages.Record) -> str:
     """What kind of trade a record is; old ones do not say and are payments."""
-    return wire.trimmed(record.order_type) or "payment"
+    return messages.trimmed(record.order_type) or "payment"
 
 
 def _packed(keys: Sequence[str]) -> list[list[str]]:
@@ -362,17 +362,17 @@ def _months_between(first: Month, last: Month) -> Iterator[Month]:
 
 
 def _month(at: datetime) -> Month:
-    local = at.astimezone(wire.QFPAY_ZONE)
+    local = at.astimezone(messages.QFPAY_ZONE)
     return local.year, local.month
 
 
 def _bounds(month: Month) -> tuple[datetime, datetime]:
     """The first and the last second of a month on QFPay's clock."""
     year, number = month
-    first = datetime(year, number, 1, tzinfo=wire.QFPAY_ZONE)
-    following = datetime(year + number // 12, number % 12 + 1, 1, tzinfo=wire.QFPAY_ZONE)
+    first = datetime(year, number, 1, tzinfo=messages.QFPAY_ZONE)
+    following = datetime(year + number // 12, number % 12 + 1, 1, tzinfo=messages.QFPAY_ZONE)
     return first, following - timedelta(seconds=1)
 
 
 def _text(at: datetime) -> str:
-    return wire.render_time(at, wire.QFPAY_ZONE)
+    return messages.render_time(at, messages.QFPAY_ZONE)

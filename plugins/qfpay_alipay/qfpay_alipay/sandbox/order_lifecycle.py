@@ -13,9 +13,9 @@ from qfpay_alipay.sandbox import codes
 from qfpay_alipay.sandbox.barcodes import read_barcode
 from qfpay_alipay.sandbox.book import Book
 from qfpay_alipay.sandbox.codes import Refusal
+from qfpay_alipay.sandbox.gateway_pay_types import PAY_TYPES, Shape
 from qfpay_alipay.sandbox.numbers import Numbers
-from qfpay_alipay.sandbox.pay_types import PAY_TYPES, Shape
-from qfpay_alipay.sandbox.records import Order, Refund, State
+from qfpay_alipay.sandbox.order_records import Order, Refund, State
 from qfpay_alipay.sandbox.rules import CancelRequest, PaymentRequest, RefundRequest
 
 _NOT_CLOSABLE = {

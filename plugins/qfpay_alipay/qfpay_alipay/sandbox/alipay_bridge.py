@@ -28,10 +28,10 @@ from starlette.routing import Route
 
 from paycore.sandbox.api import NotPossible, UnknownOrder
 from paycore.sandbox.guard import is_loopback, is_of_this_machine
+from qfpay_alipay.sandbox.gateway_pay_types import shown_amount
 from qfpay_alipay.sandbox.links import Links
-from qfpay_alipay.sandbox.orders import Orders
-from qfpay_alipay.sandbox.pay_types import shown_amount
-from qfpay_alipay.sandbox.records import State
+from qfpay_alipay.sandbox.order_lifecycle import Orders
+from qfpay_alipay.sandbox.order_records import State
 from qfpay_alipay.sandbox.wallet import Pages
 
 SHEET = "/wallet/sheet/"

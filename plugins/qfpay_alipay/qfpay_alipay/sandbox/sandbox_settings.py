@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from qfpay_alipay.sandbox.pay_types import PAY_TYPES
+from qfpay_alipay.sandbox.gateway_pay_types import PAY_TYPES
 
 APP_CODE = "5AB0C0DE5AB0C0DE5AB0C0DE5AB0C0DE"
 CLIENT_KEY = "FEEDFACE0000SANDBOX0000FEEDFACE0"

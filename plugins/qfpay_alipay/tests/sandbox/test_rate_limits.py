@@ -7,7 +7,7 @@ import pytest
 from paycore.sandbox.server import SandboxServer
 from plugins.qfpay_alipay.tests.sandbox.merchant import QUERY, Merchant
 from qfpay_alipay.sandbox import QFPaySandbox
-from qfpay_alipay.sandbox.settings import Settings, read_settings
+from qfpay_alipay.sandbox.sandbox_settings import Settings, read_settings
 
 
 def test_limits_are_the_documented_ones_by_default() -> None:

@@ -1,7 +1,7 @@
 """
 QFPay's documented bounds on the fields of an order, checked before anything is sent.
 
-Which fields a pay type takes, its currencies and its amounts are declared in `mapping` and checked by the
+Which fields a pay type takes, its currencies and its amounts are declared in `pay_types` and checked by the
 core; here is what a field may hold. Every error names the caller's field, what is wrong and the bound.
 Source: sdk.qfapi.com "Request Format", "Payment Methods" and the Alipay pages; SOURCES.md §3.1, §3.2.
 """
@@ -12,10 +12,9 @@ import unicodedata
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from paycore.plugin import CreateOrder, InvalidField
-from qfpay_alipay.mapping import EXPIRES_IN_S
+from paycore.plugin import CreateOrder, InvalidField, url_problem
+from qfpay_alipay.pay_types import EXPIRES_IN_S
 from qfpay_alipay.settings import UDID_LENGTH_MAX
-from qfpay_alipay.urls import is_loopback, url_problem
 
 GOODS_NAME_LENGTH_MAX = 20
 """Characters; declared String(64), with "no more than 20 characters" in the text."""
@@ -108,7 +107,7 @@ def _check_url(field: str, url: str, length_max: int) -> None:
 def _check_port(field: str, url: str) -> None:
     """QFPay calls ports 80 and 443 only; 80 would be plain http. The sandbox calls any port of this machine."""
     port = urlsplit(url).port
-    if port not in (None, 443) and not is_loopback(url):
+    if port not in (None, 443) and url_problem(url, takes_loopback=False) is None:
         raise InvalidField(field, f"port {port}; QFPay calls https on port 443 only")
 
 

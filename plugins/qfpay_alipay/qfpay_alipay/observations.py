@@ -1,4 +1,4 @@
-"""What QFPay's trades say of our payments and refunds: from replies, records and notifications."""
+"""What QFPay's replies, records and notifications say of a payment or a refund, and what the payer does next."""
 
 from __future__ import annotations
 
@@ -6,16 +6,23 @@ from collections.abc import Mapping
 from typing import Literal
 
 from paycore.plugin import (
+    Action,
+    AppCall,
     Failure,
     Money,
     PartialAmount,
     PaymentObservation,
+    QRCode,
+    Redirect,
     RefundObservation,
     RefundStatus,
     Status,
+    WalletCall,
+    url_problem,
 )
-from qfpay_alipay.respcodes import VERDICTS, Asked, Code, Verdict, resolve
-from qfpay_alipay.wire import Answer, Malformed, Trade, parse_time, trimmed
+from qfpay_alipay.messages import Malformed, PaymentReply, Trade, decode_params, parse_time, trimmed
+from qfpay_alipay.pay_types import PayType
+from qfpay_alipay.respcodes import Verdict, failure_of, judge
 
 PaymentStatus = Literal[Status.PENDING, Status.PAID, Status.CLOSED, Status.FAILED]
 SettledRefund = Literal[RefundStatus.PENDING, RefundStatus.SUCCEEDED, RefundStatus.FAILED]
@@ -26,6 +33,7 @@ RETURNED_IN_FULL = frozenset({"1", "2", "3"})
 5 is partly refunded, by an amount QFPay does not tell there. Source: SOURCES.md §4.
 """
 
+_SIGNATURE_FIELDS = ("sign", "sign_type")
 
 _PAYMENT_STATUSES: Mapping[Verdict, PaymentStatus] = {
     Verdict.ACCEPTED: Status.PAID,
@@ -38,28 +46,6 @@ _REFUND_STATUSES: Mapping[Verdict, SettledRefund] = {
     Verdict.PENDING: RefundStatus.PENDING,
     Verdict.REJECTED: RefundStatus.FAILED,
 }
-
-
-def judge(asked: Asked, answer: Answer, *, is_late_refund: bool = False) -> tuple[Verdict, Code]:
-    """What an answer's code comes to, and its row."""
-    code = resolve(asked, answer.code, text=answer.text, is_late_refund=is_late_refund)
-    return VERDICTS[asked][code.meaning], code
-
-
-def failure_of(answer: Answer, code: Code) -> Failure:
-    """The refusal in QFPay's own code and words, with what to do about it."""
-    return Failure(
-        code=code.respcd,
-        message=answer.text,
-        retryable=code.retryable,
-        who_acts=code.who_acts,
-        advice=code.advice,
-    )
-
-
-def problem_of(answer: Answer, code: Code) -> str:
-    """Why an answer settles nothing, in words safe to log."""
-    return f"respcd {code.respcd}: {answer.text or 'no text'}. {code.advice}"
 
 
 def words_of(trade: Trade) -> dict[str, str]:
@@ -170,3 +156,53 @@ def read_refund(trade: Trade, *, is_signed_wrong: bool = False) -> RefundObserva
     return refund_observation(
         trade, status, number=trade.number, failure=failure, is_signed_wrong=is_signed_wrong
     )
+
+
+def action_of(reply: PaymentReply, row: PayType) -> Action | None:
+    """
+    The action of an order of this pay type; None for `final` replies, which leave the payer nothing to do.
+
+    `Malformed` when the reply lacks it or its URL must not be shown: the order exists all the same.
+    Source: SOURCES.md §3.3; for 800107 no official sample reply exists, only its field table.
+    """
+    if row.reply == "final":
+        return None
+    if row.reply == "pay_url":
+        return Redirect(url=_shown("pay_url", reply.pay_url), show_as=row.show_as)
+    if row.reply == "qrcode":
+        return QRCode(content=_shown("qrcode", reply.qrcode))
+    if not bytes(reply.pay_params):
+        raise Malformed("pay_params is missing")
+    values, printed = decode_params(reply.pay_params)
+    if row.reply == "sdk_params":
+        return AppCall(order=sdk_order_string(printed), params=values)
+    trade_no = printed.get("tradeNO")
+    if not trade_no:
+        raise Malformed("pay_params.tradeNO is missing")
+    return WalletCall(call="tradePay", params={"tradeNO": trade_no})
+
+
+def sdk_order_string(printed: Mapping[str, str]) -> str:
+    """
+    The order string for the Alipay SDK: `key="value"` by name, joined with `&`, then `sign` and `sign_type`.
+
+    Values stand as QFPay printed them (`total_fee="3.0"` for the number 3.0), since its signature is over
+    them; `sign` arrives percent-encoded and stays so. `Malformed` when it can't be made.
+    Source: sdk.qfapi.com "Alipay In-App Payments"; SOURCES.md §3.3.
+    """
+    missing = [name for name in _SIGNATURE_FIELDS if not printed.get(name)]
+    if missing:
+        raise Malformed(f"pay_params.{missing[0]} is missing")
+    if any('"' in value for value in printed.values()):
+        raise Malformed("pay_params has a quotation mark in a value")
+    names = sorted(name for name in printed if name not in _SIGNATURE_FIELDS)
+    return "&".join(f'{name}="{printed[name]}"' for name in (*names, *_SIGNATURE_FIELDS))
+
+
+def _shown(field: str, url: str | None) -> str:
+    if not url:
+        raise Malformed(f"{field} is missing")
+    problem = url_problem(url)
+    if problem:
+        raise Malformed(f"{field} has {problem}")
+    return url

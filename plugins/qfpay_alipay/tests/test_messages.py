@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paycore.plugin import Money, PartialAmount
-from qfpay_alipay import wire
+from qfpay_alipay import messages
 
 
-def trade(**fields: Any) -> wire.Trade:
+def trade(**fields: Any) -> messages.Trade:
     """A trade decoded from JSON with these fields."""
-    return wire.decode(json.dumps({"respcd": "0000", **fields}).encode(), wire.Trade)
+    return messages.decode(json.dumps({"respcd": "0000", **fields}).encode(), messages.Trade)
 
 
 @pytest.mark.parametrize(
@@ -120,8 +120,8 @@ def test_provider_id_empty_is_none(syssn: object) -> None:
 )
 def test_decode_malformed_body_is_one_typed_error(body: bytes) -> None:
     """HTML, truncated, official samples' unquoted 0000, wrong types, bad UTF-8, deep nesting."""
-    with pytest.raises(wire.Malformed) as malformed:
-        wire.decode(body, wire.PaymentReply)
+    with pytest.raises(messages.Malformed) as malformed:
+        messages.decode(body, messages.PaymentReply)
     assert str(malformed.value) == "not a PaymentReply in JSON"
     assert malformed.value.__cause__ is None
 
@@ -129,16 +129,16 @@ def test_decode_malformed_body_is_one_typed_error(body: bytes) -> None:
 @given(st.binary(max_size=200))
 def test_decode_any_bytes_are_a_value_or_malformed(body: bytes) -> None:
     """Nothing that arrives raises anything else."""
-    for shape in (wire.PaymentReply, wire.QueryReply, wire.Notice, wire.NoticeHead):
+    for shape in (messages.PaymentReply, messages.QueryReply, messages.Notice, messages.NoticeHead):
         try:
-            wire.decode(body, shape)
-        except wire.Malformed:
+            messages.decode(body, shape)
+        except messages.Malformed:
             continue
 
 
 def test_decode_field_named_twice_counts_with_its_last_value() -> None:
     """Documented behaviour of the parser; nothing is trusted for being unsigned."""
-    reply = wire.decode(b'{"respcd": "1143", "respcd": "0000"}', wire.Trade)
+    reply = messages.decode(b'{"respcd": "1143", "respcd": "0000"}', messages.Trade)
     assert reply.code == "0000"
 
 
@@ -157,13 +157,13 @@ def test_answer_text_is_without_repeats() -> None:
 
 def test_fields_of_request_leaves_out_what_is_empty() -> None:
     """Neither signed nor sent: fields that are not set, and empty ones."""
-    request = wire.RefundRequest(syssn="1", out_trade_no="2", txamt="3", txdtm="4", udid="", mchid=None)
-    assert wire.fields_of(request) == {"syssn": "1", "out_trade_no": "2", "txamt": "3", "txdtm": "4"}
+    request = messages.RefundRequest(syssn="1", out_trade_no="2", txamt="3", txdtm="4", udid="", mchid=None)
+    assert messages.fields_of(request) == {"syssn": "1", "out_trade_no": "2", "txamt": "3", "txdtm": "4"}
 
 
 def test_payment_request_repr_shows_nothing() -> None:
     """A scanned code is as good as money."""
-    request = wire.PaymentRequest(
+    request = messages.PaymentRequest(
         txamt="1", txcurrcd="HKD", pay_type="800108", out_trade_no="1", txdtm="t", auth_code="CANARY"
     )
     assert repr(request) == "PaymentRequest(***)"
@@ -171,15 +171,17 @@ def test_payment_request_repr_shows_nothing() -> None:
 
 def test_render_form_percent_encodes_utf8() -> None:
     """V7's wire value; a space is %20, and nothing of a URL passes raw (SOURCES.md §2.5)."""
-    assert wire.render_form({"goods_name": "測試商品"}) == "goods_name=%E6%B8%AC%E8%A9%A6%E5%95%86%E5%93%81"
-    assert wire.render_form({"a": "1 2", "b": "x&y=/?"}) == "a=1%202&b=x%26y%3D%2F%3F"
+    assert (
+        messages.render_form({"goods_name": "測試商品"}) == "goods_name=%E6%B8%AC%E8%A9%A6%E5%95%86%E5%93%81"
+    )
+    assert messages.render_form({"a": "1 2", "b": "x&y=/?"}) == "a=1%202&b=x%26y%3D%2F%3F"
 
 
 def test_render_time_is_twenty_four_hours_in_the_zone() -> None:
     """The afternoon is 13 and later, whatever "hh" suggests (SOURCES.md §8, item 7)."""
     at = datetime(2026, 1, 1, 12, 30, 5, tzinfo=UTC)
-    assert wire.render_time(at, ZoneInfo("Asia/Hong_Kong")) == "2026-01-01 20:30:05"
-    assert wire.render_time(at, ZoneInfo("Asia/Tokyo")) == "2026-01-01 21:30:05"
+    assert messages.render_time(at, ZoneInfo("Asia/Hong_Kong")) == "2026-01-01 20:30:05"
+    assert messages.render_time(at, ZoneInfo("Asia/Tokyo")) == "2026-01-01 21:30:05"
 
 
 @pytest.mark.parametrize(
@@ -196,4 +198,4 @@ def test_render_time_is_twenty_four_hours_in_the_zone() -> None:
 )
 def test_parse_time_is_utc_plus_eight(text: str | None, at: datetime | None) -> None:
     """sysdtm and paydtm are QFPay's clock; what can't be read is no time, and no error."""
-    assert wire.parse_time(text) == at
+    assert messages.parse_time(text) == at

@@ -10,16 +10,16 @@ import pytest
 from paycore.plugin import Money, PartialAmount, RefundStatus, Status
 from plugins.qfpay_alipay.tests.bank import record
 from plugins.qfpay_alipay.tests.support import NUMBER
-from qfpay_alipay import wire
-from qfpay_alipay.reading import read_payment, read_refund
+from qfpay_alipay import messages
+from qfpay_alipay.observations import read_payment, read_refund
 
 ASKED = Money("10.99", "HKD")
 UNTOLD = {"txamt": "", "txcurrcd": ""}
 
 
-def trade(**fields: Any) -> wire.Record:
+def trade(**fields: Any) -> messages.Record:
     """The record of the order, as it came."""
-    return wire.decode(json.dumps(record(**fields)).encode(), wire.Record)
+    return messages.decode(json.dumps(record(**fields)).encode(), messages.Record)
 
 
 def test_all_of_qfpays_words_are_kept_as_evidence() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from paycore.plugin import Money
 from plugins.qfpay_alipay.tests.support import ROWS, fields_in, make_order, make_provider, make_ref
-from qfpay_alipay.mapping import CURRENCIES, PAY_TYPES, TXAMT_MAX, Region, pay_types_of
+from qfpay_alipay.pay_types import CURRENCIES, PAY_TYPES, TXAMT_MAX, Region, pay_types_of
 
 EVERY = {"subject", "notify_url", "device_id"}
 MPM = {"limit_pay", "pay_tag"}

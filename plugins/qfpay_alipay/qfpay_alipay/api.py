@@ -7,18 +7,18 @@ from typing import Literal, TypeVar
 import msgspec
 
 from paycore.plugin import Request, Response
-from qfpay_alipay import wire
+from qfpay_alipay import messages
 from qfpay_alipay.respcodes import OUR_SIGNATURE_WRONG
 from qfpay_alipay.settings import QFPaySettings
 from qfpay_alipay.signing import SignType, is_signed, sign_request
 
-AnswerT = TypeVar("AnswerT", bound=wire.Answer)
+AnswerT = TypeVar("AnswerT", bound=messages.Answer)
 
 SIGNED_WRONG = "the reply's signature is wrong"
 """Why such a reply settles nothing."""
 
 
-class Exchange:
+class Api:
     """How one account asks QFPay and reads the reply. No state beyond the settings."""
 
     def __init__(self, settings: QFPaySettings) -> None:
@@ -34,8 +34,8 @@ class Exchange:
         Source: sdk.qfapi.com "Request Format"; SOURCES.md §1, §5.2.
         """
         settings = self._settings
-        fields = wire.fields_of(msgspec.structs.replace(message, mchid=settings.mchid))
-        form = wire.render_form(fields)
+        fields = messages.fields_of(msgspec.structs.replace(message, mchid=settings.mchid))
+        form = messages.render_form(fields)
         headers = {
             "X-QF-APPCODE": settings.app_code.reveal(),
             "X-QF-SIGN": sign_request(fields, key=settings.client_key[0], sign_type=settings.sign_type),
@@ -55,16 +55,16 @@ class Exchange:
         Nothing that is signed wrong counts, except that QFPay refused our own signature (1108): where the key is
         wrong, no reply's can hold.
 
-        Raises `wire.Malformed` for any other HTTP status than 200, for what is not such a reply, and for a
+        Raises `messages.Malformed` for any other HTTP status than 200, for what is not such a reply, and for a
         signature that is missing where the account requires one. None of these says that nothing moved: QFPay
         documents no HTTP status but 429, and not what was done before it.
         """
         if response.status != 200:
-            raise wire.Malformed(f"HTTP status {response.status}")
+            raise messages.Malformed(f"HTTP status {response.status}")
         signature = response.headers.get("x-qf-sign")
         if self._settings.require_signed_replies and signature is None:
-            raise wire.Malformed("the reply is not signed, as this account requires")
-        answer = wire.read_message(response.body, shape)
+            raise messages.Malformed("the reply is not signed, as this account requires")
+        answer = messages.read_message(response.body, shape)
         is_signed_wrong = signature is not None and not self._is_signed(response, signature)
         return answer, is_signed_wrong and answer.code != OUR_SIGNATURE_WRONG
 
