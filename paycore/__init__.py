@@ -21,21 +21,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from paycore.domain.action import Action, AppCall, QRCode, Redirect, WalletCall
     from paycore.domain.events import Event
     from paycore.domain.money import Money
-    from paycore.domain.payment import (
-        Action,
-        AppCall,
-        Failure,
-        Payment,
-        QRCode,
-        Redirect,
-        Refund,
-        RefundStatus,
-        ReviewReason,
-        Status,
-        WalletCall,
-    )
+    from paycore.domain.payment import Failure, Payment, Refund, RefundStatus, ReviewReason, Status
     from paycore.engine.client import AsyncClient, Client
     from paycore.engine.config import Config, load_config
     from paycore.errors import PaycoreError
@@ -43,8 +32,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Action": "paycore.domain.payment",
-    "AppCall": "paycore.domain.payment",
+    "Action": "paycore.domain.action",
+    "AppCall": "paycore.domain.action",
     "AsyncClient": "paycore.engine.client",
     "Client": "paycore.engine.client",
     "Config": "paycore.engine.config",
@@ -53,13 +42,13 @@ _HOMES = {
     "Money": "paycore.domain.money",
     "PaycoreError": "paycore.errors",
     "Payment": "paycore.domain.payment",
-    "QRCode": "paycore.domain.payment",
-    "Redirect": "paycore.domain.payment",
+    "QRCode": "paycore.domain.action",
+    "Redirect": "paycore.domain.action",
     "Refund": "paycore.domain.payment",
     "RefundStatus": "paycore.domain.payment",
     "ReviewReason": "paycore.domain.payment",
     "Status": "paycore.domain.payment",
-    "WalletCall": "paycore.domain.payment",
+    "WalletCall": "paycore.domain.action",
     "load_config": "paycore.engine.config",
 }
 

@@ -12,21 +12,16 @@ def paycore_register_providers():
 ```
 """
 
+from paycore.domain.action import Action, AppCall, QRCode, Redirect, WalletCall
 from paycore.domain.money import Money
-from paycore.domain.partial_amount import PartialAmount, read_amount
-from paycore.domain.payment import (
-    Action,
-    AppCall,
-    Failure,
+from paycore.domain.observation import (
     Observation,
+    PartialAmount,
     PaymentObservation,
-    QRCode,
-    Redirect,
     RefundObservation,
-    RefundStatus,
-    Status,
-    WalletCall,
+    read_amount,
 )
+from paycore.domain.payment import Failure, RefundStatus, Status
 from paycore.domain.provider import (
     Capabilities,
     CloseReply,
@@ -51,7 +46,7 @@ from paycore.domain.provider import (
     Secret,
     Unknown,
 )
-from paycore.domain.urls import url_problem
+from paycore.domain.safe_text import url_problem
 from paycore.domain.wire import FLOW_REQUESTS_MAX, Flow, Notification, Reply, Request, Response
 from paycore.errors import InvalidField, MalformedNotification, NotAuthentic
 from paycore.hookspecs import hookimpl

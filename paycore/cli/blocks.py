@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from paycore.cli.text import Style, align, clean, duration, fold, moment, width
 from paycore.cli.timeline import Entry
+from paycore.domain.action import Action, AppCall, QRCode, Redirect, WalletCall
 from paycore.domain.money import Money
-from paycore.domain.payment import Action, AppCall, Payment, QRCode, Redirect, Status, WalletCall
+from paycore.domain.payment import Payment, Status
 
 if TYPE_CHECKING:
     from paycore.ledger.audit import Verdict

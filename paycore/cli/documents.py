@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from paycore.cli.timeline import Entry
-from paycore.domain.payment import Action, Failure, Payment, Refund
+from paycore.domain.action import Action
+from paycore.domain.payment import Failure, Payment, Refund
 
 if TYPE_CHECKING:
     from paycore.ledger.audit import Verdict

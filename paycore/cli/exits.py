@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from enum import IntEnum
 
 from paycore import errors
-from paycore.domain.lifecycle import is_refunding
-from paycore.domain.payment import Payment, RefundStatus, Status
+from paycore.domain.payment import Payment, RefundStatus, Status, is_refunding
 from paycore.domain.schedule import is_left_to_caller
 
 

@@ -125,7 +125,7 @@ class Output:
             pass
 
     def _qr(self, payment: Payment) -> None:
-        from paycore.domain.payment import QRCode, Redirect
+        from paycore.domain.action import QRCode, Redirect
 
         action = payment.action
         if self.options.quiet or not _is_terminal(sys.stdout) or not isinstance(action, QRCode | Redirect):

@@ -21,14 +21,13 @@ from paycore.domain.events import (
     Source,
 )
 from paycore.domain.lifecycle import evolve
+from paycore.domain.observation import Observation, RefundObservation
 from paycore.domain.payment import (
     Failure,
-    Observation,
     Operation,
     OperationKind,
     OperationState,
     Payment,
-    RefundObservation,
     ReviewReason,
     Status,
 )

@@ -8,11 +8,7 @@ history, also one from before there were bounds, needs none of these numbers.
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
-from paycore.domain.events import Change, Observed, OperationEnded
-from paycore.domain.lifecycle import digest, is_in
-from paycore.domain.payment import Observation, OperationKind, Payment, PaymentObservation, Status
+from paycore.domain.payment import OperationKind, Payment
 from paycore.errors import TooMany
 
 FACTS_MAX = 1000
@@ -26,28 +22,6 @@ REFUNDS_MAX = 100
 
 OPERATIONS_MAX = 200
 """Operations of one kind (orders, refunds, closings) of one payment."""
-
-
-def bounded(payment: Payment, change: Change) -> Change:
-    """The change as it is to be recorded of `payment`: one that brings a fact too many says so."""
-    match change:
-        case Observed(observation=observation) | OperationEnded(observation=observation) if observation:
-            return replace(change, is_beyond=_is_beyond(payment, observation))
-        case _:
-            return change
-
-
-def _is_beyond(payment: Payment, observation: Observation) -> bool:
-    if len(payment.evidence) < FACTS_MAX and not _is_charge_too_many(payment, observation):
-        return False
-    return not is_in(payment.evidence, digest(observation))
-
-
-def _is_charge_too_many(payment: Payment, observation: Observation) -> bool:
-    if not isinstance(observation, PaymentObservation) or observation.status is not Status.PAID:
-        return False
-    ids = {charge.provider_id for charge in payment.charges}
-    return len(ids) >= CHARGES_MAX and observation.provider_id not in ids
 
 
 def check_operations(payment: Payment, kind: OperationKind) -> None:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from paycore.domain.bounds import check_operations
 from paycore.domain.events import Change, OperationBegun, OperationEnded, OperationSent, ProvenAbsent
-from paycore.domain.lifecycle import is_needless, numbered
+from paycore.domain.observation import PaymentObservation, RefundObservation
 from paycore.domain.payment import (
     Failure,
     Operation,
@@ -23,9 +23,9 @@ from paycore.domain.payment import (
     OperationState,
     Order,
     Payment,
-    PaymentObservation,
-    RefundObservation,
     Status,
+    is_needless,
+    numbered,
 )
 from paycore.domain.provider import Created, Done, Product, Rejected, Unknown
 from paycore.domain.schedule import interval_s, resend_pause_s

@@ -14,16 +14,9 @@ from enum import StrEnum
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from paycore.domain.payment import (
-    Action,
-    Failure,
-    Observation,
-    Operation,
-    OperationState,
-    Order,
-    Refund,
-    Status,
-)
+from paycore.domain.action import Action
+from paycore.domain.observation import Observation
+from paycore.domain.payment import Failure, Operation, OperationState, Order, Refund, Status
 
 
 class Source(StrEnum):

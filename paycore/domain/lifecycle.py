@@ -13,7 +13,6 @@ does not matter, and bringing one twice changes nothing.
 
 from __future__ import annotations
 
-import hashlib
 from bisect import bisect_left
 from collections.abc import Callable
 from datetime import datetime
@@ -22,6 +21,7 @@ from typing import TypeVar, assert_never
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from paycore.domain import bounds
 from paycore.domain.codec import encode
 from paycore.domain.events import (
     Change,
@@ -34,20 +34,20 @@ from paycore.domain.events import (
     ProvenAbsent,
 )
 from paycore.domain.money import Money
+from paycore.domain.observation import Observation, PaymentObservation, RefundObservation, digest
 from paycore.domain.payment import (
     Charge,
     Failure,
-    Observation,
     Operation,
     OperationKind,
     OperationState,
     Payment,
-    PaymentObservation,
     Refund,
-    RefundObservation,
     RefundStatus,
     ReviewReason,
     Status,
+    has_earlier_number,
+    numbered,
 )
 
 T = TypeVar("T")
@@ -183,14 +183,6 @@ def _proven_absent(payment: Payment, number: str, at: datetime) -> Payment:
     )
 
 
-def numbered(payment: Payment, number: str) -> Operation | None:
-    """The create or refund operation that goes by `number` at the provider."""
-    for operation in payment.operations:
-        if operation.number == number and operation.kind is not OperationKind.CLOSE:
-            return operation
-    return None
-
-
 # --- observations ------------------------------------------------------------------------------------
 
 
@@ -219,16 +211,26 @@ def observe(payment: Payment, change: Observed | OperationEnded) -> Payment:
     return _observe_refund(payment, operation, observation)
 
 
-def digest(observation: Observation) -> str:
-    """
-    What makes an observation distinct: who, what status, how much; not when, nor in which words.
+def bounded(payment: Payment, change: Change) -> Change:
+    """The change as it is to be recorded of `payment`: one that brings a fact too many says so."""
+    match change:
+        case Observed(observation=observation) | OperationEnded(observation=observation) if observation:
+            return replace(change, is_beyond=_is_beyond(payment, observation))
+        case _:
+            return change
 
-    12 hex digits of SHA-256.
-    """
-    bare = replace(observation, occurred_at=None, words={})
-    if bare.failure is not None:
-        bare = replace(bare, failure=Failure(code=bare.failure.code, message=""))
-    return hashlib.sha256(encode(bare)).hexdigest()[:12]
+
+def _is_beyond(payment: Payment, observation: Observation) -> bool:
+    if len(payment.evidence) < bounds.FACTS_MAX and not _is_charge_too_many(payment, observation):
+        return False
+    return not is_in(payment.evidence, digest(observation))
+
+
+def _is_charge_too_many(payment: Payment, observation: Observation) -> bool:
+    if not isinstance(observation, PaymentObservation) or observation.status is not Status.PAID:
+        return False
+    ids = {charge.provider_id for charge in payment.charges}
+    return len(ids) >= bounds.CHARGES_MAX and observation.provider_id not in ids
 
 
 def _observe_order(
@@ -358,37 +360,6 @@ def _status(payment: Payment) -> Status:
     return Status.CREATED
 
 
-def has_earlier_number(payment: Payment) -> bool:
-    """Whether the order now in force follows on one that can't be paid any more."""
-    return sum(op.kind is OperationKind.CREATE for op in payment.operations) > 1
-
-
-def is_needless(payment: Payment) -> bool:
-    """Whether the order now in force can still be paid, although an earlier one took the money."""
-    observed = payment.creation.observed
-    is_open = Status.PENDING in observed and not any(status.is_final for status in observed)
-    return is_open and bool(payment.charges)
-
-
-def is_refunding(payment: Payment) -> bool:
-    """Whether the provider's last word on one of its refunds is still to come."""
-    return any(refund.is_open for refund in payment.refunds) or any(
-        op.is_uncertain and op.kind is OperationKind.REFUND for op in payment.operations
-    )
-
-
-def is_open(payment: Payment) -> bool:
-    """
-    Whether anything of it is not final: its status, a refund, a close without an answer, a needless order.
-
-    A refund that could not be sent, or was refused for the account's sake, waits for its caller to call again.
-    """
-    has_unfinished_refund = any(
-        refund.status not in (RefundStatus.SUCCEEDED, RefundStatus.FAILED) for refund in payment.refunds
-    )
-    return not payment.status.is_final or payment.uncertain or has_unfinished_refund or is_needless(payment)
-
-
 def _refund(refund: Refund, operation: Operation) -> Refund:
     return replace(
         refund,
@@ -397,11 +368,6 @@ def _refund(refund: Refund, operation: Operation) -> Refund:
         provider_id=operation.provider_id,
         failure=operation.failure,
     )
-
-
-def refund_operation(payment: Payment, reference: str) -> Operation:
-    """The refund operation now in force for this refund reference."""
-    return next(op for op in reversed(payment.operations) if op.refund_reference == reference)
 
 
 def _refund_status(operation: Operation) -> RefundStatus:

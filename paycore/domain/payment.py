@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-from paycore.domain.money import MINOR_MAX, Money
-from paycore.domain.partial_amount import PartialAmount
+from paycore.domain.action import Action
+from paycore.domain.money import Money
 
 
 class Status(StrEnum):
@@ -64,47 +64,6 @@ class ReviewReason(StrEnum):
     TOO_MANY_FACTS = "too_many_facts"
 
 
-# --- what the payer must do next ---------------------------------------------------------------------
-
-
-class Redirect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="redirect"):
-    """
-    Send the payer to `url`.
-
-    `show_as` says how: `page` opens it (navigate or link); `qr` means the wallet has no page of its own
-    there, so show it as a QR code or in an iframe.
-    """
-
-    url: str
-    show_as: Literal["page", "qr"] = "page"
-
-
-class QRCode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="qr_code"):
-    """Draw `content` as a QR code for the payer to scan."""
-
-    content: str
-
-
-class WalletCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="wallet_call"):
-    """Hand `params` to the wallet's bridge function `call` on a page inside the wallet: `tradePay`."""
-
-    call: str
-    params: Mapping[str, Any]
-
-
-class AppCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="app_call"):
-    """Hand `order` (the SDK's order string) to the wallet's SDK; `params` are the fields it was made of."""
-
-    order: str
-    params: Mapping[str, Any]
-
-
-Action = Redirect | QRCode | WalletCall | AppCall
-
-
-# --- what a provider says ----------------------------------------------------------------------------
-
-
 class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
     Why something was refused, in the provider's own code and words.
@@ -118,67 +77,6 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     retryable: bool = False
     who_acts: Literal["payer", "caller", "operator", "provider"] = "payer"
     advice: str = ""
-
-
-class PaymentObservation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="payment"):
-    """
-    What the provider says of one order. Totals, never deltas.
-
-    `number` is our order number. `status` is pending, paid, failed or closed. `provider_id` is the
-    provider's own id of the order: needed, and stable, once paid. `amount` is what the provider says the
-    order is for, None when it does not say; `partial_amount` is the part it gives when that is half an amount, or
-    unreadable (`read_amount` makes both). `refunded_minor` is the total refunded as the provider tells it,
-    None when it does not. `words` keeps the provider's own codes as evidence; never secrets.
-
-    What is told of the amount is compared with the order: where it differs, or can't be read, a person must
-    look, and nothing else of the observation counts. `is_signed_wrong` says that it came with a signature that
-    does not hold: nothing of it counts either.
-    """
-
-    number: str
-    status: Status
-    provider_id: str | None = None
-    amount: Money | None = None
-    refunded_minor: int | None = None
-    failure: Failure | None = None
-    occurred_at: datetime | None = None
-    words: Mapping[str, str] = {}
-    partial_amount: PartialAmount | None = msgspec.field(name="told", default=None)
-    is_signed_wrong: bool = False
-
-    def __post_init__(self) -> None:
-        if self.status is Status.PAID and not self.provider_id:
-            raise ValueError("a paid observation names the provider's id of the order")
-        if self.status in (Status.CREATED, Status.UNKNOWN):
-            raise ValueError("a provider observes pending, paid, failed or closed")
-        if self.refunded_minor is not None and not 0 <= self.refunded_minor <= MINOR_MAX:
-            raise ValueError(f"a refunded total is 0 to {MINOR_MAX} minor units")
-
-
-class RefundObservation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="refund"):
-    """
-    What the provider says of one refund.
-
-    `number` is our refund number; `status` is pending, succeeded or failed; `amount` None when the
-    provider does not say. `partial_amount` and `is_signed_wrong` as a payment's.
-    """
-
-    number: str
-    status: RefundStatus
-    provider_id: str | None = None
-    amount: Money | None = None
-    failure: Failure | None = None
-    occurred_at: datetime | None = None
-    words: Mapping[str, str] = {}
-    partial_amount: PartialAmount | None = msgspec.field(name="told", default=None)
-    is_signed_wrong: bool = False
-
-    def __post_init__(self) -> None:
-        if self.status in (RefundStatus.CREATED, RefundStatus.UNKNOWN):
-            raise ValueError("a provider observes a refund pending, succeeded or failed")
-
-
-Observation = PaymentObservation | RefundObservation
 
 
 # --- what we did -------------------------------------------------------------------------------------
@@ -446,3 +344,50 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def refund(self, reference: str) -> Refund | None:
         """The refund with this reference, None when there is none."""
         return next((refund for refund in self.refunds if refund.reference == reference), None)
+
+
+# --- questions about a payment -------------------------------------------------------------------------
+
+
+def numbered(payment: Payment, number: str) -> Operation | None:
+    """The create or refund operation that goes by `number` at the provider."""
+    for operation in payment.operations:
+        if operation.number == number and operation.kind is not OperationKind.CLOSE:
+            return operation
+    return None
+
+
+def refund_operation(payment: Payment, reference: str) -> Operation:
+    """The refund operation now in force for this refund reference."""
+    return next(op for op in reversed(payment.operations) if op.refund_reference == reference)
+
+
+def has_earlier_number(payment: Payment) -> bool:
+    """Whether the order now in force follows on one that can't be paid any more."""
+    return sum(op.kind is OperationKind.CREATE for op in payment.operations) > 1
+
+
+def is_needless(payment: Payment) -> bool:
+    """Whether the order now in force can still be paid, although an earlier one took the money."""
+    observed = payment.creation.observed
+    is_open = Status.PENDING in observed and not any(status.is_final for status in observed)
+    return is_open and bool(payment.charges)
+
+
+def is_refunding(payment: Payment) -> bool:
+    """Whether the provider's last word on one of its refunds is still to come."""
+    return any(refund.is_open for refund in payment.refunds) or any(
+        op.is_uncertain and op.kind is OperationKind.REFUND for op in payment.operations
+    )
+
+
+def is_open(payment: Payment) -> bool:
+    """
+    Whether anything of it is not final: its status, a refund, a close without an answer, a needless order.
+
+    A refund that could not be sent, or was refused for the account's sake, waits for its caller to call again.
+    """
+    has_unfinished_refund = any(
+        refund.status not in (RefundStatus.SUCCEEDED, RefundStatus.FAILED) for refund in payment.refunds
+    )
+    return not payment.status.is_final or payment.uncertain or has_unfinished_refund or is_needless(payment)

@@ -16,16 +16,10 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, NoReturn, Protoco
 
 import msgspec
 
+from paycore.domain.action import Action
 from paycore.domain.money import Money
-from paycore.domain.payment import (
-    Action,
-    Failure,
-    Observation,
-    PaymentObservation,
-    RefundObservation,
-    RefundStatus,
-    Status,
-)
+from paycore.domain.observation import Observation, PaymentObservation, RefundObservation
+from paycore.domain.payment import Failure, RefundStatus, Status
 from paycore.domain.wire import Flow, Notification, Reply
 
 T = TypeVar("T")

@@ -15,8 +15,15 @@ from datetime import datetime
 import msgspec
 
 from paycore.domain.decisions import has_rested, is_quiet, is_still_to_close, may_send
-from paycore.domain.lifecycle import has_earlier_number, is_needless
-from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, Status
+from paycore.domain.payment import (
+    Operation,
+    OperationKind,
+    OperationState,
+    Payment,
+    Status,
+    has_earlier_number,
+    is_needless,
+)
 from paycore.domain.provider import Capabilities, CreateResend
 
 

@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from paycore.domain.bounds import check_operations, check_refunds
 from paycore.domain.decisions import Numbering, new_operation, send_again
 from paycore.domain.events import Change, OperationBegun
-from paycore.domain.lifecycle import refund_operation
 from paycore.domain.money import Money
 from paycore.domain.payment import (
     Charge,
@@ -23,6 +22,7 @@ from paycore.domain.payment import (
     Refund,
     RefundStatus,
     Status,
+    refund_operation,
 )
 from paycore.domain.provider import Product
 from paycore.errors import InvalidMoney, NotSupported, ReferenceConflict, RefundTooLarge, WrongState

@@ -10,8 +10,14 @@ from __future__ import annotations
 import zlib
 from datetime import datetime, timedelta
 
-from paycore.domain.lifecycle import has_earlier_number, is_needless, is_refunding
-from paycore.domain.payment import OperationState, Payment, Status
+from paycore.domain.payment import (
+    OperationState,
+    Payment,
+    Status,
+    has_earlier_number,
+    is_needless,
+    is_refunding,
+)
 
 INTERVAL_MIN_S = 2.0
 INTERVAL_MAX_S = 60.0

@@ -10,14 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from paycore.domain.payment import (
-    Observation,
-    Operation,
-    OperationKind,
-    PaymentObservation,
-    RefundObservation,
-    Status,
-)
+from paycore.domain.observation import Observation, PaymentObservation, RefundObservation
+from paycore.domain.payment import Operation, OperationKind, Status
 from paycore.domain.provider import Created, Done, Found, Mention, Notice, OrderRef, Unknown
 
 

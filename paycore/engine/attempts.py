@@ -16,15 +16,8 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from paycore.domain import decisions
 from paycore.domain.decisions import Numbering
 from paycore.domain.events import Change, OperationBegun, OperationSent, PaymentBegun, Source
-from paycore.domain.lifecycle import numbered
-from paycore.domain.payment import (
-    Failure,
-    Operation,
-    OperationKind,
-    Payment,
-    PaymentObservation,
-    RefundObservation,
-)
+from paycore.domain.observation import PaymentObservation, RefundObservation
+from paycore.domain.payment import Failure, Operation, OperationKind, Payment, numbered
 from paycore.domain.provider import Created, Rejected, Secret, Unknown
 from paycore.engine.accounts import Account
 from paycore.engine.answers import counted

@@ -17,9 +17,8 @@ from msgspec.structs import replace
 
 from paycore.domain.money import Money
 from paycore.domain.payment import Payment, Status
-from paycore.domain.printable import name_problem
 from paycore.domain.provider import EXPIRES_IN_MAX_S, OPTIONAL_FIELDS, Product, Secret
-from paycore.domain.urls import url_problem
+from paycore.domain.safe_text import name_problem, url_problem
 from paycore.domain.wire import NOTIFICATION_MAX, Notification
 from paycore.engine.accounts import Account
 from paycore.errors import InvalidField, InvalidMoney, MalformedNotification, NotSupported

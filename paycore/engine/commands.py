@@ -12,9 +12,8 @@ from datetime import datetime
 
 from paycore.domain import decisions, refunding
 from paycore.domain.events import Change, PaymentBegun, Source
-from paycore.domain.lifecycle import refund_operation
 from paycore.domain.money import Money
-from paycore.domain.payment import OperationKind, OperationState, Payment, Status
+from paycore.domain.payment import OperationKind, OperationState, Payment, Status, refund_operation
 from paycore.domain.schedule import is_awaited
 from paycore.domain.wire import Notification
 from paycore.engine.accounts import Account, Accounts

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from paycore.domain.provider import Mode, ProviderInfo, Secret
-from paycore.domain.urls import LOOPBACK_HOSTS, has_odd_characters
+from paycore.domain.safe_text import LOOPBACK_HOSTS, has_odd_characters
 from paycore.engine.pointers import fetch, is_pointer
 from paycore.engine.secrecy import harmless, secrets_among
 from paycore.engine.wording import keep, misfit, one_of, readable, shown, suggest, wrong_kind

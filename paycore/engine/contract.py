@@ -16,11 +16,11 @@ from typing import Any, Protocol, TypeVar, get_args
 
 import msgspec
 
+from paycore.domain.action import Action, Redirect
 from paycore.domain.codec import decode, encode
-from paycore.domain.payment import Action, Observation, PaymentObservation, Redirect, RefundObservation
-from paycore.domain.printable import name_problem, printable
+from paycore.domain.observation import Observation, PaymentObservation, RefundObservation
 from paycore.domain.provider import Created, Done, Found, Mention, Notice, Rejected, Secret, Unknown
-from paycore.domain.urls import url_problem
+from paycore.domain.safe_text import name_problem, printable, url_problem
 from paycore.domain.wire import Flow, Method, Request
 from paycore.engine.secrecy import harmless, holds_secret, holds_short_secret, mask, masked
 from paycore.engine.wording import one_line, said

@@ -8,9 +8,16 @@ from datetime import datetime
 
 from msgspec import structs
 
-from paycore.domain.lifecycle import refund_operation
 from paycore.domain.money import Money
-from paycore.domain.payment import Operation, OperationKind, OperationState, Order, Payment, RefundStatus
+from paycore.domain.payment import (
+    Operation,
+    OperationKind,
+    OperationState,
+    Order,
+    Payment,
+    RefundStatus,
+    refund_operation,
+)
 from paycore.domain.provider import CreateOrder, OrderRef, Product, RefundOrder, Secret
 from paycore.engine.accounts import Account
 from paycore.engine.checks import CreateRequest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from paycore.domain.printable import printable
+from paycore.domain.safe_text import printable
 from paycore.engine.transport import Deadline, Stopwatch
 
 QUIET_S = 60.0

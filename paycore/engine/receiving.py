@@ -16,8 +16,8 @@ from typing import NamedTuple
 from msgspec import structs
 
 from paycore.domain.payment import Payment
-from paycore.domain.printable import printable
 from paycore.domain.provider import Notice
+from paycore.domain.safe_text import printable
 from paycore.domain.wire import Notification, Reply
 from paycore.engine.accounts import Account, Accounts
 from paycore.engine.answers import counted_notices

@@ -16,9 +16,10 @@ from urllib.parse import quote, quote_plus
 import msgspec
 
 from paycore.domain.codec import encode
-from paycore.domain.payment import Failure, PaymentObservation, RefundObservation
-from paycore.domain.printable import printable
+from paycore.domain.observation import PaymentObservation, RefundObservation
+from paycore.domain.payment import Failure
 from paycore.domain.provider import Secret, Unknown
+from paycore.domain.safe_text import printable
 
 T = TypeVar("T")
 

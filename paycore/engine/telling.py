@@ -11,10 +11,9 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
-from paycore.domain.lifecycle import refund_operation
-from paycore.domain.payment import Payment
-from paycore.domain.printable import printable
+from paycore.domain.payment import Payment, refund_operation
 from paycore.domain.provider import Secret
+from paycore.domain.safe_text import printable
 from paycore.domain.wire import Request
 from paycore.engine.effects import InLedger, Program
 from paycore.engine.secrecy import mask

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from paycore.domain.printable import printable
+from paycore.domain.safe_text import printable
 
 _PORTS = {"http": 80, "https": 443}
 _CAUSE_MAX = 200

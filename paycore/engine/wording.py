@@ -11,7 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from paycore.domain.printable import printable
+from paycore.domain.safe_text import printable
 
 SHOWN_MAX = 24
 """Characters of a text an error repeats; keys and tokens are longer."""

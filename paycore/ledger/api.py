@@ -16,7 +16,8 @@ from typing import Protocol
 import msgspec
 
 from paycore.domain.events import Change, Event, PaymentBegun, Source
-from paycore.domain.payment import Observation, Payment, Status
+from paycore.domain.observation import Observation
+from paycore.domain.payment import Payment, Status
 from paycore.domain.provider import Notice
 from paycore.domain.wire import Notification
 

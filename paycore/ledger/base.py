@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from paycore.domain.events import PaymentBegun, Source
-from paycore.domain.payment import Observation, Payment, PaymentObservation, Status
+from paycore.domain.observation import Observation, PaymentObservation
+from paycore.domain.payment import Payment, Status
 from paycore.domain.provider import Notice
 from paycore.domain.wire import Notification
 from paycore.errors import LedgerCorrupt, LedgerUnavailable

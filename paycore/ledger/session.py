@@ -16,8 +16,7 @@ import msgspec
 
 from paycore.domain.codec import decode, encode
 from paycore.domain.decisions import named
-from paycore.domain.lifecycle import is_open
-from paycore.domain.payment import Charge, Payment
+from paycore.domain.payment import Charge, Payment, is_open
 from paycore.domain.schedule import due_at
 from paycore.errors import LedgerCorrupt, NotFound
 from paycore.ledger.clock import to_ms

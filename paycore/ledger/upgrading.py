@@ -11,7 +11,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from paycore.domain.events import NamespaceGiven, Source
-from paycore.domain.lifecycle import is_open
+from paycore.domain.payment import is_open
 from paycore.errors import LedgerCorrupt
 from paycore.ledger import verbs
 from paycore.ledger.session import Row, Session, Transaction, read_payment

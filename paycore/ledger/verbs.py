@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from paycore.domain.bounds import bounded
 from paycore.domain.codec import decode, encode
 from paycore.domain.events import (
     GENESIS,
@@ -26,8 +25,9 @@ from paycore.domain.events import (
     Source,
     chain_hash,
 )
-from paycore.domain.lifecycle import evolve
-from paycore.domain.payment import Observation, Payment, Status
+from paycore.domain.lifecycle import bounded, evolve
+from paycore.domain.observation import Observation
+from paycore.domain.payment import Payment, Status
 from paycore.domain.provider import Mention, Notice
 from paycore.domain.wire import CREDENTIAL_HEADERS, Notification
 from paycore.errors import InvalidField, LedgerCorrupt, NotFound, ReferenceConflict

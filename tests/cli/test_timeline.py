@@ -22,14 +22,8 @@ from paycore.domain.events import (
     ProvenAbsent,
     Source,
 )
-from paycore.domain.payment import (
-    Failure,
-    OperationKind,
-    OperationState,
-    RefundObservation,
-    RefundStatus,
-    Status,
-)
+from paycore.domain.observation import RefundObservation
+from paycore.domain.payment import Failure, OperationKind, OperationState, RefundStatus, Status
 from paycore.ledger.api import Ledger
 from paycore.ledger.sqlite.ledger import SqliteLedger
 from paycore.plugin import PartialAmount

@@ -6,6 +6,7 @@ from typing import Any, Self
 from msgspec.structs import replace
 
 from paycore import Money, Payment, RefundStatus, Status
+from paycore.domain.action import Redirect
 from paycore.domain.decisions import Numbering, new_operation
 from paycore.domain.events import (
     Change,
@@ -17,15 +18,8 @@ from paycore.domain.events import (
     ProvenAbsent,
 )
 from paycore.domain.lifecycle import evolve
-from paycore.domain.payment import (
-    Operation,
-    OperationKind,
-    OperationState,
-    Order,
-    PaymentObservation,
-    Redirect,
-    RefundObservation,
-)
+from paycore.domain.observation import PaymentObservation, RefundObservation
+from paycore.domain.payment import Operation, OperationKind, OperationState, Order
 from paycore.domain.provider import Capabilities, CreateResend, NumberFormat, Product, RequestBudget
 from paycore.domain.refunding import begin_refund
 

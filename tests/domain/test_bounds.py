@@ -7,18 +7,13 @@ from msgspec.structs import replace
 
 from paycore import RefundStatus, Status
 from paycore.domain import bounds
-from paycore.domain.bounds import CHARGES_MAX, FACTS_MAX, OPERATIONS_MAX, REFUNDS_MAX, bounded
+from paycore.domain.bounds import CHARGES_MAX, FACTS_MAX, OPERATIONS_MAX, REFUNDS_MAX
 from paycore.domain.codec import decode, encode
 from paycore.domain.decisions import CLOSE_AGAIN_AFTER, Numbering, begin_close, renumber, withdraw
 from paycore.domain.events import Change, Observed, OperationEnded
-from paycore.domain.lifecycle import evolve
-from paycore.domain.payment import (
-    Failure,
-    Observation,
-    OperationState,
-    RefundObservation,
-    ReviewReason,
-)
+from paycore.domain.lifecycle import bounded, evolve
+from paycore.domain.observation import Observation, RefundObservation
+from paycore.domain.payment import Failure, OperationState, ReviewReason
 from paycore.domain.refunding import begin_refund
 from paycore.errors import TooMany
 from tests.domain.histories import DEADLINE, NOW, QUIET, History, product

@@ -9,7 +9,8 @@ import pytest
 
 from paycore import Money
 from paycore.domain.codec import decode, encode
-from paycore.domain.payment import PaymentObservation, Status
+from paycore.domain.observation import PaymentObservation
+from paycore.domain.payment import Status
 from paycore.domain.provider import Secret
 from tests.support.stopped import StoppedDatetime
 

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from paycore import Money, Status
+from paycore.domain.action import AppCall, QRCode, WalletCall
 from paycore.domain.codec import decode, encode
 from paycore.domain.events import (
     GENESIS,
@@ -20,16 +21,8 @@ from paycore.domain.events import (
     Source,
     chain_hash,
 )
-from paycore.domain.payment import (
-    AppCall,
-    Failure,
-    OperationState,
-    Payment,
-    QRCode,
-    RefundObservation,
-    RefundStatus,
-    WalletCall,
-)
+from paycore.domain.observation import RefundObservation
+from paycore.domain.payment import Failure, OperationState, Payment, RefundStatus
 from tests.domain.histories import AMOUNT, LINK, NOW, QUIET, History
 
 CHAINED: dict[str, Any] = {

@@ -7,8 +7,9 @@ from msgspec.structs import replace
 
 from paycore import Money, Payment, RefundStatus, ReviewReason, Status
 from paycore.domain.events import NamespaceGiven, Observed, OperationEnded, PaymentBegun
-from paycore.domain.lifecycle import digest, evolve
-from paycore.domain.payment import Failure, OperationState, PaymentObservation, RefundObservation
+from paycore.domain.lifecycle import evolve
+from paycore.domain.observation import PaymentObservation, RefundObservation, digest
+from paycore.domain.payment import Failure, OperationState
 from tests.domain.histories import AMOUNT, LINK, NOW, QUIET, History
 
 DECLINED = Failure(code="1205", message="declined")

@@ -11,14 +11,8 @@ from paycore.domain.codec import decode, encode
 from paycore.domain.decisions import Numbering, new_operation
 from paycore.domain.events import Observed, PaymentBegun
 from paycore.domain.lifecycle import evolve
-from paycore.domain.payment import (
-    Failure,
-    Observation,
-    OperationKind,
-    Order,
-    PaymentObservation,
-    RefundObservation,
-)
+from paycore.domain.observation import Observation, PaymentObservation, RefundObservation
+from paycore.domain.payment import Failure, OperationKind, Order
 from paycore.domain.provider import Product
 from paycore.domain.refunding import begin_refund
 

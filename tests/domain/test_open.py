@@ -1,8 +1,7 @@
 """What of a payment is not final yet, and where waiting may tell more: every reason by itself."""
 
 from paycore import RefundStatus, Status
-from paycore.domain.lifecycle import is_open, is_refunding
-from paycore.domain.payment import Failure, OperationState
+from paycore.domain.payment import Failure, OperationState, is_open, is_refunding
 from paycore.domain.schedule import INTERVAL_MAX_S, is_awaited, is_left_to_caller, resend_pause_s
 from tests.domain.histories import History
 

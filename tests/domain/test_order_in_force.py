@@ -6,10 +6,11 @@ from datetime import timedelta
 import pytest
 
 from paycore import Payment, Status
+from paycore.domain.action import Redirect
 from paycore.domain.decisions import Numbering, end_attempt, renumber
 from paycore.domain.events import OperationBegun, OperationEnded
 from paycore.domain.lifecycle import evolve
-from paycore.domain.payment import OperationState, Redirect
+from paycore.domain.payment import OperationState
 from paycore.domain.provider import Created, Done
 from tests.domain.histories import DEADLINE, LINK, NOW, History
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from paycore import Money, Payment, Status
+from paycore.domain.action import Redirect
 from paycore.domain.decisions import (
     Numbering,
     end_attempt,
@@ -16,14 +17,8 @@ from paycore.domain.decisions import (
 )
 from paycore.domain.events import Change, PaymentBegun
 from paycore.domain.lifecycle import evolve
-from paycore.domain.payment import (
-    Failure,
-    OperationKind,
-    OperationState,
-    Order,
-    PaymentObservation,
-    Redirect,
-)
+from paycore.domain.observation import PaymentObservation
+from paycore.domain.payment import Failure, OperationKind, OperationState, Order
 from paycore.domain.provider import Created, Done, Rejected, Unknown
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

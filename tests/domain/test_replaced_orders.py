@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 
 from paycore import ReviewReason, Status
+from paycore.domain.action import Redirect
 from paycore.domain.decisions import Numbering, begin_close
 from paycore.domain.events import OperationBegun
-from paycore.domain.payment import Failure, OperationState, Redirect
+from paycore.domain.payment import Failure, OperationState
 from tests.domain.histories import DEADLINE, LINK, NOW, QUIET, History, product
 
 NEW_LINK = Redirect(url="https://toy.example/pay/2")

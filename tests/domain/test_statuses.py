@@ -11,7 +11,8 @@ from paycore import Money, RefundStatus, ReviewReason, Status
 from paycore.domain.events import Observed
 from paycore.domain.lifecycle import evolve
 from paycore.domain.money import MINOR_MAX
-from paycore.domain.payment import Failure, Observation, OperationState, PaymentObservation, RefundObservation
+from paycore.domain.observation import Observation, PaymentObservation, RefundObservation
+from paycore.domain.payment import Failure, OperationState
 from tests.domain.histories import AMOUNT, LINK, NOW, History
 
 OBSERVED = (Status.PENDING, Status.PAID, Status.FAILED, Status.CLOSED)

@@ -9,7 +9,8 @@ import pytest
 
 from paycore import Money, Payment, RefundStatus, ReviewReason, Status
 from paycore.domain.events import OperationEnded
-from paycore.domain.payment import Observation, OperationState, PaymentObservation, RefundObservation
+from paycore.domain.observation import Observation, PaymentObservation, RefundObservation
+from paycore.domain.payment import OperationState
 from paycore.domain.provider import Created, Done, Found, Mention, Unknown
 from paycore.domain.wire import Flow
 from paycore.engine.answers import counted_notices

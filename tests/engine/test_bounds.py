@@ -8,7 +8,7 @@ import pytest
 from paycore import Money, ReviewReason, Status
 from paycore.domain import bounds
 from paycore.domain.bounds import CHARGES_MAX
-from paycore.domain.payment import Observation
+from paycore.domain.observation import Observation
 from paycore.domain.provider import Done, Found, Mention
 from paycore.engine.contract import NOTICES_MAX, OBSERVATIONS_MAX, read_told
 from paycore.errors import PluginError, TooMany

@@ -5,7 +5,8 @@ import threading
 import pytest
 
 from paycore import Money, Payment, Status
-from paycore.domain.payment import OperationKind, OperationState, Redirect
+from paycore.domain.action import Redirect
+from paycore.domain.payment import OperationKind, OperationState
 from paycore.errors import (
     AccountRefused,
     IncompleteReply,

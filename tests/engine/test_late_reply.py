@@ -3,8 +3,8 @@
 import pytest
 
 from paycore import Payment, Status
+from paycore.domain.action import Redirect
 from paycore.domain.events import Source
-from paycore.domain.payment import Redirect
 from tests.engine.by_hand import TIMEOUT_S, Bench, Held
 
 

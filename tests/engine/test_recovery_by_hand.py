@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from paycore import Payment, Status
 from paycore.domain.decisions import Numbering, new_operation, send_again
 from paycore.domain.events import PaymentBegun, Source
-from paycore.domain.payment import Failure, OperationKind, Order, PaymentObservation
+from paycore.domain.observation import PaymentObservation
+from paycore.domain.payment import Failure, OperationKind, Order
 from paycore.domain.provider import CreateOrder, CreateReply, Done, Found, QueryReply, Rejected, Secret
 from paycore.domain.wire import Flow, Request, Response
 from paycore.engine.orders import product_of

@@ -6,17 +6,9 @@ import msgspec
 import pytest
 
 from paycore import Money, Status
-from paycore.domain.payment import (
-    Action,
-    AppCall,
-    Failure,
-    PaymentObservation,
-    QRCode,
-    Redirect,
-    RefundObservation,
-    RefundStatus,
-    WalletCall,
-)
+from paycore.domain.action import Action, AppCall, QRCode, Redirect, WalletCall
+from paycore.domain.observation import PaymentObservation, RefundObservation
+from paycore.domain.payment import Failure, RefundStatus
 from paycore.domain.provider import Created, Done, Found, Rejected, Secret, Unknown
 from paycore.domain.wire import Flow
 from paycore.engine.contract import reading

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from paycore import Status
-from paycore.domain.payment import PaymentObservation, Redirect
+from paycore.domain.action import Redirect
+from paycore.domain.observation import PaymentObservation
 from paycore.domain.provider import Created, Done, Secret, Unknown
-from paycore.domain.urls import url_problem
+from paycore.domain.safe_text import url_problem
 from paycore.domain.wire import Flow
 from paycore.engine.accounts import Account
 from paycore.engine.checks import CreateRequest, check_request

@@ -9,7 +9,7 @@ import pytest
 
 from paycore import Money, Status
 from paycore.cli.documents import encode
-from paycore.domain.printable import name_problem
+from paycore.domain.safe_text import name_problem
 from paycore.errors import ConfigError, InvalidField, NotAuthentic, PaycoreError, PluginError
 from paycore.ledger import audit, open_ledger
 from paycore.plugin import (

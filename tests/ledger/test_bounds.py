@@ -9,7 +9,8 @@ from paycore import Money, Payment, Status
 from paycore.domain import bounds
 from paycore.domain.bounds import CHARGES_MAX, FACTS_MAX, REFUNDS_MAX
 from paycore.domain.events import Source
-from paycore.domain.payment import PaymentObservation, ReviewReason
+from paycore.domain.observation import PaymentObservation
+from paycore.domain.payment import ReviewReason
 from paycore.errors import TooMany
 from paycore.ledger import groupcommit
 from paycore.ledger.audit import verify

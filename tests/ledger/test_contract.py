@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from paycore import Money, Payment, Status
 from paycore.domain.events import GENESIS, Change, Source, chain_hash
-from paycore.domain.payment import PaymentObservation, RefundStatus
+from paycore.domain.observation import PaymentObservation
+from paycore.domain.payment import RefundStatus
 from paycore.domain.provider import Mention
 from paycore.errors import (
     InvalidField,

@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from paycore import Money, Payment, Status
 from paycore.domain.codec import encode
 from paycore.domain.events import Event, Observed, OperationBegun, PaymentBegun, Source
-from paycore.domain.lifecycle import digest, evolve
-from paycore.domain.payment import Failure, Observation, RefundStatus
+from paycore.domain.lifecycle import evolve
+from paycore.domain.observation import Observation, digest
+from paycore.domain.payment import Failure, RefundStatus
 from paycore.ledger.audit import verify
 from paycore.ledger.base import SqlLedger
 from tests.ledger.workload import begun, refund_seen, refunding, seen

@@ -4,18 +4,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from paycore import Money, Payment
+from paycore.domain.action import Redirect
 from paycore.domain.decisions import Numbering, Outcome, end_attempt, new_operation
 from paycore.domain.events import Change, PaymentBegun, Source
-from paycore.domain.payment import (
-    Observation,
-    OperationKind,
-    Order,
-    PaymentObservation,
-    Redirect,
-    RefundObservation,
-    RefundStatus,
-    Status,
-)
+from paycore.domain.observation import Observation, PaymentObservation, RefundObservation
+from paycore.domain.payment import OperationKind, Order, RefundStatus, Status
 from paycore.domain.provider import Created, Done, Product
 from paycore.domain.refunding import begin_refund
 from paycore.domain.wire import Notification

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from paycore.domain.action import Redirect
 from paycore.domain.money import Money
-from paycore.domain.payment import Payment, Redirect, RefundStatus
+from paycore.domain.payment import Payment, RefundStatus
 from paycore.errors import (
     AccountRefused,
     LedgerError,

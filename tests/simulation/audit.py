@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from paycore.domain.lifecycle import has_earlier_number
-from paycore.domain.payment import OperationState, Payment, RefundStatus, ReviewReason, Status
+from paycore.domain.payment import (
+    OperationState,
+    Payment,
+    RefundStatus,
+    ReviewReason,
+    Status,
+    has_earlier_number,
+)
 from paycore.ledger.api import Filter
 from paycore.ledger.audit import verify
 

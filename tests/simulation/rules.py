@@ -5,15 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from paycore.domain.payment import (
-    Operation,
-    OperationKind,
-    OperationState,
-    Payment,
-    Redirect,
-    RefundStatus,
-    Status,
-)
+from paycore.domain.action import Redirect
+from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, RefundStatus, Status
 
 if TYPE_CHECKING:
     from tests.simulation.gateway import SimGateway

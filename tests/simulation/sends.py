@@ -15,8 +15,7 @@ from paycore.domain.events import (
     PaymentBegun,
     ProvenAbsent,
 )
-from paycore.domain.lifecycle import numbered
-from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, Status
+from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, Status, numbered
 from paycore.domain.wire import Request
 from paycore.plugin import CreateResend
 from tests.simulation.plan import DECLARED

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from paycore.domain.action import Redirect
 from paycore.domain.events import Event
-from paycore.domain.lifecycle import digest
-from paycore.domain.payment import OperationKind, Payment, Redirect, Status
+from paycore.domain.observation import digest
+from paycore.domain.payment import OperationKind, Payment, Status
 from paycore.errors import LedgerError, ReferenceConflict
 from paycore.ledger.api import committed_in
 from tests.simulation.rules import broken_rules, is_open

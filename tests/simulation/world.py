@@ -15,7 +15,7 @@ from unittest import mock
 import httpx
 import msgspec
 
-from paycore.domain.payment import Observation
+from paycore.domain.observation import Observation
 from paycore.engine import client, transport
 from paycore.engine.config import AccountConfig, Config
 from paycore.engine.plugins import Plugins

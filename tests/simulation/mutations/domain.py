@@ -12,15 +12,8 @@ from msgspec.structs import replace
 
 from paycore.domain import decisions, lifecycle, recovery, schedule
 from paycore.domain.events import Change, OperationBegun, ProvenAbsent
-from paycore.domain.payment import (
-    Failure,
-    Operation,
-    OperationKind,
-    OperationState,
-    Payment,
-    PaymentObservation,
-    Status,
-)
+from paycore.domain.observation import PaymentObservation
+from paycore.domain.payment import Failure, Operation, OperationKind, OperationState, Payment, Status
 from paycore.domain.provider import Done, Rejected, Unknown
 from tests.simulation.mutations import Patch, patched
 

@@ -13,7 +13,8 @@ from msgspec.structs import replace
 
 from paycore.domain import decisions, recovery, refunding
 from paycore.domain.events import Change, Observed, OperationBegun, PaymentBegun, Source
-from paycore.domain.payment import Operation, OperationKind, Payment, PaymentObservation, Status
+from paycore.domain.observation import PaymentObservation
+from paycore.domain.payment import Operation, OperationKind, Payment, Status
 from paycore.domain.wire import Notification
 from paycore.engine import attempts
 from paycore.engine import recovery as engine_recovery

@@ -2,7 +2,7 @@
 
 import pytest
 
-from paycore.domain.printable import name_problem, printable
+from paycore.domain.safe_text import name_problem, printable
 
 UNSEEN = "has characters that are not seen: control, zero-width or text direction characters, or odd spaces"
 

@@ -7,7 +7,7 @@ import pytest
 
 from paycore import Money, RefundStatus, ReviewReason, Status
 from paycore.domain.money import MINOR_MAX
-from paycore.domain.partial_amount import UNREADABLE_LENGTH_MAX, PartialAmount, read_amount
+from paycore.domain.observation import UNREADABLE_LENGTH_MAX, PartialAmount, read_amount
 from paycore.domain.payment import OperationState
 from tests.domain.histories import History
 

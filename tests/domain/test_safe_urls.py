@@ -2,7 +2,7 @@
 
 import pytest
 
-from paycore.domain.urls import URL_LENGTH_MAX, has_odd_characters, url_problem
+from paycore.domain.safe_text import URL_LENGTH_MAX, has_odd_characters, url_problem
 
 ODD = "a quote, an angle bracket, a backslash, a space, a control character or one outside ASCII"
 NO_NAME = "a host that is not a plain host name"
