@@ -16,11 +16,10 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from paycore import __version__
-from paycore.cli import exits
+from paycore.cli import endings
 from paycore.cli.endings import Interrupted, UsageProblem
 from paycore.cli.options import FLAGS, NAMES, GlobalOptions
 from paycore.cli.output import Output
-from paycore.cli.session import hear_log
 
 _PACKAGE = "paycore.cli.commands"
 
@@ -31,8 +30,8 @@ COMMANDS: dict[str, Any] = {
     "query": "payments:query",
     "refund": "payments:refund",
     "close": "payments:close",
-    "list": "records:list_payments",
-    "show": "records:show",
+    "list": "show:list_payments",
+    "show": "show:show",
     "accounts": "setup:accounts",
     "plugins": {"list": "plugins:list_plugins"},
     "sandbox": {
@@ -86,7 +85,7 @@ def root() -> TyperGroup:
         commands=_Lazy(COMMANDS),
         params=[*_parameters(_version_option), *_parameters(_global_options)],
         help=_HELP.strip(),
-        epilog=f"Exit codes:\n\n\b\n{exits.table()}",
+        epilog=f"Exit codes:\n\n\b\n{endings.table()}",
         rich_markup_mode=None,
     )
     return group
@@ -126,7 +125,7 @@ def _show_version(options: GlobalOptions) -> int:
         output.json({"version": __version__})
     else:
         output.data(f"paycore {__version__}")
-    return exits.Exit.DONE
+    return endings.Exit.DONE
 
 
 def _show_help(context: Any, _option: object, wanted: bool) -> None:
@@ -169,7 +168,7 @@ class _TakesGlobals:
         if ctx.params.pop("version", False):
             return _show_version(ctx.obj)
         if ctx.obj.verbose:
-            hear_log(Output(ctx.obj))
+            Output(ctx.obj).show_log()
         try:
             return super().invoke(ctx)  # type: ignore[misc]
         except KeyboardInterrupt:
@@ -214,6 +213,25 @@ class _Root(_Group):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         return super().get_command(ctx, cmd_name) or _plugin_command(options_of(ctx), cmd_name)
+
+
+# --- what commands share ------------------------------------------------------------------------------
+
+PaymentId = Annotated[str | None, typer.Argument(metavar="ID", help="The payment's id.", show_default=False)]
+Reference = Annotated[str | None, typer.Option(metavar="R", help="Find it by your own reference instead.")]
+
+
+def pairs(option: str, words: Sequence[str]) -> dict[str, str]:
+    """`KEY=VALUE` words as a mapping."""
+    found: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not key or not equals:
+            raise UsageProblem(f"{option}: {word!r} is not KEY=VALUE")
+        if key in found:
+            raise UsageProblem(f"{option}: {key} is given twice")
+        found[key] = value
+    return found
 
 
 # --- the tree ----------------------------------------------------------------------------------------

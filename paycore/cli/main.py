@@ -6,10 +6,15 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from paycore.cli.endings import CommandEnded
+    from paycore.errors import PaycoreError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; `argv` None takes the process's own arguments."""
+    """Run one command and return its exit code; None as `argv` means the arguments of this process."""
     if argv is None:
         sys.argv[1:] = arguments = _without_code(sys.argv[1:])
     else:
@@ -19,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if arguments[:1] not in (["show"], ["list"]):
         return _reporting(arguments)
-    # Loading modules and reading a few rows leaves little to collect: looking for it takes 5 of 100 ms.
+    # These two leave little to collect; the collector takes 5 of their 100 ms.
     gc.disable()
     try:
         return _reporting(arguments)
@@ -28,16 +33,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _without_code(arguments: Sequence[str]) -> list[str]:
-    """The arguments, a scanned code taken out of them before anything can fail and show it."""
+    """Return the arguments without a scanned code, so that no error report or traceback can show it."""
     if not any(word.startswith("--auth-code") for word in arguments):
         return list(arguments)
-    from paycore.cli.authcode import take_out
+    from paycore.cli.auth_code import take_out
 
     return take_out(arguments)
 
 
 def _fill_closed_streams() -> None:
-    """A file that is opened takes the number of a closed stream, and whoever prints there would write into it."""
+    """Open /dev/null for closed standard streams: the next file opened would take the number and be printed into."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -48,7 +53,7 @@ def _fill_closed_streams() -> None:
 
 
 def _prints_version() -> bool:
-    """Print which paycore this is, without loading more of it; False where that can't be printed."""
+    """Print the version without importing more of paycore; False if stdout can't be written."""
     from paycore import __version__
 
     try:
@@ -67,17 +72,21 @@ def _reporting(arguments: list[str]) -> int:
         _check_text(arguments)
         return _command(arguments)()
     except (PaycoreError, CommandEnded) as error:
-        from paycore.cli.failures import report
-
-        return report(error, arguments)
+        return _report(error, arguments)
     except KeyboardInterrupt:
-        from paycore.cli.failures import report
+        return _report(Interrupted("interrupted"), arguments)
 
-        return report(Interrupted("interrupted"), arguments)
+
+def _report(error: PaycoreError | CommandEnded, arguments: list[str]) -> int:
+    from paycore.cli.endings import report
+    from paycore.cli.options import guess
+    from paycore.cli.output import Output
+
+    return report(error, Output(guess(arguments)))
 
 
 def _check_stdout() -> None:
-    """Refuse before anything is sent what can't be told afterwards."""
+    """Refuse to start where the result could not be printed."""
     from paycore.cli.endings import Unwritable
 
     if sys.stdout is None:
@@ -91,7 +100,9 @@ def _check_text(arguments: Sequence[str]) -> None:
         try:
             word.encode()
         except UnicodeEncodeError:
-            raise UsageProblem(f"argument {position} is not valid text: {word!a}") from None
+            raise UsageProblem(
+                f"argument {position} contains bytes that are not valid UTF-8: {word!a}"
+            ) from None
 
 
 def _command(arguments: list[str]) -> Callable[[], int]:

@@ -7,6 +7,7 @@ With `--json` stdout carries JSON alone and stderr at most one object, an error.
 from __future__ import annotations
 
 import io
+import logging
 import os
 import shutil
 import sys
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from paycore.cli.endings import Unwritable
 from paycore.cli.options import GlobalOptions
-from paycore.cli.text import Style, clean, shorten
+from paycore.cli.render.text import Style, clean, shorten
 
 if TYPE_CHECKING:
     from paycore.domain.events import Event
@@ -46,11 +47,11 @@ class Output:
     def payment(self, payment: Payment, *, with_qr: bool = False) -> None:
         """One payment; `with_qr` draws the code its payer is to scan, on a terminal."""
         if self.options.json:
-            from paycore.cli.documents import payment_document
+            from paycore.cli.render.documents import payment_document
 
             self.json(payment_document(payment))
             return
-        from paycore.cli.blocks import payment_block
+        from paycore.cli.render.blocks import payment_block
 
         # The code first: whatever scrolls away is not the id, the status and the link.
         if with_qr:
@@ -59,15 +60,15 @@ class Output:
 
     def payment_with_events(self, payment: Payment, events: Sequence[Event]) -> None:
         """One payment and its timeline."""
-        from paycore.cli.timeline import tell
+        from paycore.cli.render.timeline import tell
 
         entries = tell(events)
         if self.options.json:
-            from paycore.cli.documents import timeline_document
+            from paycore.cli.render.documents import timeline_document
 
             self.json(timeline_document(payment, entries))
             return
-        from paycore.cli.blocks import payment_block, timeline_block
+        from paycore.cli.render.blocks import payment_block, timeline_block
 
         timeline = timeline_block(entries, self.style, self._columns())
         self.data(*payment_block(payment, self.style), "", *timeline)
@@ -75,11 +76,11 @@ class Output:
     def payments(self, payments: Sequence[Payment]) -> None:
         """Many payments."""
         if self.options.json:
-            from paycore.cli.documents import payment_document
+            from paycore.cli.render.documents import payment_document
 
             self.json(*(payment_document(payment) for payment in payments))
         elif payments:
-            from paycore.cli.tables import payment_table
+            from paycore.cli.render.tables import payment_table
 
             self.data(*payment_table(payments, self.style, self._columns()))
         else:
@@ -87,7 +88,7 @@ class Output:
 
     def rows(self, header: Sequence[str], rows: Sequence[Sequence[str]], documents: Sequence[Any]) -> None:
         """A table, or the same as JSON Lines."""
-        from paycore.cli.tables import table
+        from paycore.cli.render.tables import table
 
         if self.options.json:
             self.json(*documents)
@@ -97,17 +98,17 @@ class Output:
     def difference(self, verdict: Verdict) -> None:
         """Where one payment is not as its history says."""
         if self.options.json:
-            from paycore.cli.documents import difference_document
+            from paycore.cli.render.documents import difference_document
 
             self.json(difference_document(verdict))
             return
-        from paycore.cli.blocks import difference_block
+        from paycore.cli.render.blocks import difference_block
 
         self.data(*difference_block(verdict, self.style), "")
 
     def json(self, *documents: Any) -> None:
         """JSON, one object a line."""
-        from paycore.cli.documents import encode
+        from paycore.cli.render.documents import encode
 
         self.data(*(encode(document).decode() for document in documents))
 
@@ -130,7 +131,7 @@ class Output:
         action = payment.action
         if self.options.quiet or not _is_terminal(sys.stdout) or not isinstance(action, QRCode | Redirect):
             return
-        from paycore.cli.qr import BLOCKS, draw
+        from paycore.cli.render.qr import BLOCKS, draw
 
         if not _has(sys.stdout, BLOCKS):
             self.say("this terminal lacks the characters to draw the QR code with")
@@ -146,6 +147,15 @@ class Output:
     def _columns(self) -> int | None:
         """What fits on a line of stdout; None where it is no window."""
         return _window(sys.stdout).columns if _is_terminal(sys.stdout) else None
+
+    def show_log(self) -> None:
+        """Print what paycore logs from now on, as words; an earlier Output no longer does."""
+        logger = logging.getLogger("paycore")
+        for handler in [handler for handler in logger.handlers if isinstance(handler, _LogLines)]:
+            logger.removeHandler(handler)
+        lines = _LogLines(self)
+        logger.addHandler(lines)
+        logger.setLevel(lines.level if self.options.verbose else logging.NOTSET)
 
     # --- words ---------------------------------------------------------------------------------------
 
@@ -163,7 +173,7 @@ class Output:
         """Why the command ends: one line, or one JSON object; not even `--quiet` keeps it back."""
         self._erase()
         if self.options.json:
-            from paycore.cli.documents import encode
+            from paycore.cli.render.documents import encode
 
             _tell(encode({"error": document}).decode() + "\n")
         else:
@@ -189,6 +199,26 @@ class Output:
         if self._live:
             _tell("\r\x1b[K")
             self._live = ""
+
+
+class _LogLines(logging.Handler):
+    """Prints warnings, with --verbose everything logged; a line equal to the one before is left out."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__(logging.INFO if output.options.verbose else logging.WARNING)
+        self._output = output
+        self._last = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        words = record.getMessage()
+        if record.exc_info and record.exc_info[1] is not None:
+            words += f": {type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
+        if words != self._last:
+            self._last = words
+            if record.levelno < logging.WARNING:
+                self._output.say(clean(words))
+            else:
+                self._output.warn(words)
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

@@ -1,19 +1,131 @@
 """
-`show` and `list` without typer, whose import takes longer than reading the ledger.
+`show` and `list`, parsed and run without typer, whose import takes longer than reading the ledger.
 
-Only what is plainly right is taken; anything else (help, a typing error, an abbreviation) goes to typer, which
-knows the same options and calls the same functions.
+Loads no plugin and no httpx either. Only plainly valid arguments are taken; anything else (help, a typing error, an
+abbreviation) goes to typer, which has the same options and calls the same functions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from paycore.cli import records
-from paycore.cli.options import FLAGS, NAMES, GlobalOptions
+from paycore.cli.endings import Exit, UsageProblem
+from paycore.cli.lookup import open_recorded, records_of
+from paycore.cli.options import FLAGS, NAMES, GlobalOptions, to_type
+from paycore.cli.output import Output
+from paycore.domain.payment import Status
+from paycore.errors import LedgerMissing
+
+if TYPE_CHECKING:
+    from paycore.domain.payment import Payment
+    from paycore.ledger.api import Filter
+    from paycore.ledger.reads import ReadOnlyLedger
+
+LIMIT = 50
+LIMIT_MAX = 1000
+
+
+def show(options: GlobalOptions, *, payment_id: str | None = None, reference: str | None = None) -> int:
+    """One payment with its timeline; says so when it does not follow from it."""
+    from paycore.ledger.audit import verify_payment
+
+    output = Output(options)
+    with open_recorded(options, payment_id, reference) as (ledger, payment):
+        output.payment_with_events(payment, ledger.events(payment.id).result())
+        difference = verify_payment(ledger, payment.id).difference
+    if difference is not None:
+        verify = to_type(options, "ledger", "verify", payment.id)
+        output.warn(f"this payment is not as its history says ({difference.where}); `{verify}` tells more")
+    return Exit.DONE
+
+
+def list_payments(
+    options: GlobalOptions,
+    *,
+    status: str | None = None,
+    review: bool = False,
+    uncertain: bool = False,
+    open: bool = False,
+    created_before: str | None = None,
+    after: str | None = None,
+    limit: str = str(LIMIT),
+) -> int:
+    """Payments, newest first."""
+    from paycore.ledger.api import Filter
+
+    which = Filter(
+        account=options.account,
+        status=None if status is None else _status(status),
+        review=review or None,
+        uncertain=uncertain or None,
+        open=open or None,
+        created_before=None if created_before is None else _moment(created_before),
+        after=after,
+        limit=_limit(limit),
+    )
+    return _list(options, which)
+
+
+def _list(options: GlobalOptions, which: Filter) -> int:
+    from paycore.engine.config import load_config
+    from paycore.engine.wording import one_of
+
+    output = Output(options)
+    config = load_config(options.config)
+    payments: Sequence[Payment] = ()
+    is_known = which.account is None or which.account in config.accounts
+    try:
+        with records_of(config) as ledger:
+            payments = ledger.list(which).result()
+            is_known = is_known or bool(payments) or _has_any(ledger, which.account)
+    except LedgerMissing as missing:
+        output.say(missing.message)
+    output.payments(payments)
+    if not is_known:
+        output.warn(
+            f"no account is called {which.account!r}, in the configuration ({one_of(config.accounts)})"
+            " or in the ledger"
+        )
+    if len(payments) == which.limit:
+        output.say(f"there may be more: the same command with --after {payments[-1].id} goes on")
+    return Exit.DONE
+
+
+def _has_any(ledger: ReadOnlyLedger, account: str | None) -> bool:
+    """Whether there are payments of this account, of old perhaps: it need not be configured any more."""
+    from paycore.ledger.api import Filter
+
+    return bool(ledger.list(Filter(account=account, limit=1)).result())
+
+
+def _status(text: str) -> Status:
+    try:
+        return Status(text)
+    except ValueError:
+        raise UsageProblem(f"--status: {text!r} is not one of {', '.join(Status)}") from None
+
+
+def _limit(text: str) -> int:
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(LIMIT_MAX))
+    if not is_number or not 1 <= int(text) <= LIMIT_MAX:
+        raise UsageProblem(f"--limit: {text!r} is not a number from 1 to {LIMIT_MAX}")
+    return int(text)
+
+
+def _moment(text: str) -> datetime:
+    """A moment in ISO 8601; without a zone it is UTC, as everything paycore prints."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UsageProblem(f"--created-before: {text!r} is not a time such as 2025-01-31T12:00:00Z") from None
+
+
+# --- without typer -----------------------------------------------------------------------------------
 
 _GLOBAL_VALUES = frozenset(NAMES) - FLAGS
 
@@ -26,9 +138,9 @@ class _Quick(msgspec.Struct, frozen=True):
 
 
 COMMANDS = {
-    "show": _Quick(records.show, has_id=True, values=frozenset({"reference"}), flags=frozenset()),
+    "show": _Quick(show, has_id=True, values=frozenset({"reference"}), flags=frozenset()),
     "list": _Quick(
-        records.list_payments,
+        list_payments,
         has_id=False,
         values=frozenset({"status", "created_before", "after", "limit"}),
         flags=frozenset({"review", "uncertain", "open"}),

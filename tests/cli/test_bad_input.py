@@ -28,15 +28,17 @@ def test_wrong_key_names_account_and_1108(cli: Cli, shop: SandboxServer) -> None
     "fault",
     ["html", "truncated_json", "http_500", "http_502", "http_429", "redirect", "stall", "drip", "huge_body"],
 )
-def test_useless_answer_unknown_then_settled(cli: Cli, shop: SandboxServer, fault: str) -> None:
-    """HTML, half a JSON, HTTP errors or no end of it: unknown, exit 5, and a later query settles it."""
+def test_useless_answer_unknown_then_resolved(cli: Cli, shop: SandboxServer, fault: str) -> None:
+    """HTML, half a JSON, HTTP errors or no end of it: unknown, exit 5, and a later query resolves it."""
     write_config(shop.url, more="timeout_s = 0.5")
     shop.gateway.faults.add(fault)
     ran = cli(*order(), "--json")
     assert (ran.code, ran.json["status"]) == (5, "unknown"), ran
     write_config(shop.url, more="timeout_s = 5")
-    settled = cli("query", ran.json["id"], "--json")
-    assert (settled.code, settled.json["status"], settled.json["uncertain"]) == (0, "pending", False), settled
+    resolved = cli("query", ran.json["id"], "--json")
+    assert (resolved.code, resolved.json["status"], resolved.json["uncertain"]) == (0, "pending", False), (
+        resolved
+    )
 
 
 def test_useless_answer_to_a_query_says_so(cli: Cli, shop: SandboxServer) -> None:
@@ -46,11 +48,11 @@ def test_useless_answer_to_a_query_says_so(cli: Cli, shop: SandboxServer) -> Non
     ran = cli("query", payment["id"])
     assert (ran.code, ran.err.count("\n")) == (5, 1), ran
     assert "account shop" in ran.err
-    assert f"`paycore query {payment['id']}` settles it" in ran.err
+    assert f"`paycore query {payment['id']}` resolves it" in ran.err
     assert "pending" in ran.out
     for config in (["--config", "paycore.toml"], ["--config=paycore.toml"]):
         ran = cli("query", payment["id"], *config)
-        assert f"`paycore query {payment['id']} --config paycore.toml` settles it" in ran.err, ran
+        assert f"`paycore query {payment['id']} --config paycore.toml` resolves it" in ran.err, ran
 
 
 def test_reply_without_its_link_the_same_command_recovers_it(cli: Cli, shop: SandboxServer) -> None:

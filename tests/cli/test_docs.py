@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from paycore.cli import exits
+from paycore.cli import endings
 from paycore.cli.app import COMMANDS
 from tests.cli.conftest import Cli
 
@@ -15,7 +15,7 @@ REWRITE = "REWRITE_CLI_DOCS"
 
 
 def _generated(cli: Cli) -> dict[str, str]:
-    codes = [f"| {code.value} | {meaning} |" for code, meaning in exits.MEANINGS.items()]
+    codes = [f"| {code.value} | {meaning} |" for code, meaning in endings.MEANINGS.items()]
     parts = {"exit codes": "\n".join(["| Code | Meaning |", "|---|---|", *codes])}
     words = []
     for word, entry in COMMANDS.items():

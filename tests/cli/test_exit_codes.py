@@ -8,15 +8,15 @@ import time
 import pytest
 
 from paycore import errors
-from paycore.cli import exits
-from paycore.cli.exits import Exit
+from paycore.cli import endings
+from paycore.cli.endings import Exit
 from paycore.sandbox.server import SandboxServer
 from tests.cli.conftest import Cli, order, write_config
 
 
 def test_exit_codes_have_one_meaning_each() -> None:
     """Every exit code is in the table, under the numbers the design gives."""
-    assert list(exits.MEANINGS) == list(Exit)
+    assert list(endings.MEANINGS) == list(Exit)
     assert [int(code) for code in Exit] == [*range(10), 130]
 
 
@@ -24,7 +24,7 @@ def test_exit_codes_every_typed_error_has_one() -> None:
     """No typed error counts as a bug."""
     for name, kind in inspect.getmembers(errors, inspect.isclass):
         if issubclass(kind, errors.PaycoreError) and kind is not errors.PaycoreError:
-            assert exits.of_error(_any(kind)) is not Exit.BUG, name
+            assert endings.of_error(_any(kind)) is not Exit.BUG, name
 
 
 def _any(kind: type[errors.PaycoreError]) -> errors.PaycoreError:
@@ -35,9 +35,9 @@ def _any(kind: type[errors.PaycoreError]) -> errors.PaycoreError:
 
 def test_exit_codes_ledger_breaks_under_way_unknown() -> None:
     """A ledger that breaks before anything began is a matter of configuration, after that the outcome is unknown."""
-    assert exits.of_error(errors.LedgerFull("full")) is Exit.CONFIG
-    assert exits.of_error(errors.LedgerFull("full", payment_id="P")) is Exit.UNKNOWN
-    assert exits.of_error(errors.LedgerReadOnly("read-only", payment_id="P")) is Exit.CONFIG
+    assert endings.of_error(errors.LedgerFull("full")) is Exit.CONFIG
+    assert endings.of_error(errors.LedgerFull("full", payment_id="P")) is Exit.UNKNOWN
+    assert endings.of_error(errors.LedgerReadOnly("read-only", payment_id="P")) is Exit.CONFIG
 
 
 def test_create_pending_0(cli: Cli, shop: SandboxServer) -> None:
@@ -57,7 +57,7 @@ def test_await_paid_0(cli: Cli, shop: SandboxServer) -> None:
 def test_unforeseen_error_1_with_traceback() -> None:
     """What nobody foresaw keeps its traceback and exits 1."""
     code = (
-        "import sys; from paycore.cli import exits, main, records, output\n"
+        "import sys; from paycore.cli import main, output, quick\n"
         "output.Output = None\n"
         "sys.exit(main.main(['plugins', 'list']))"
     )
@@ -192,14 +192,16 @@ def test_await_timeout_4(cli: Cli, shop: SandboxServer) -> None:
     assert (ran.code, ran.json["status"]) == (4, "pending"), ran
 
 
-def test_create_reply_lost_5_then_query_settles(cli: Cli, shop: SandboxServer) -> None:
-    """A lost reply leaves the outcome unknown; a later query settles it."""
+def test_create_reply_lost_5_then_query_resolves(cli: Cli, shop: SandboxServer) -> None:
+    """A lost reply leaves the outcome unknown; a later query resolves it."""
     shop.gateway.faults.add("lose_reply")
     ran = cli(*order(), "--json")
     assert (ran.code, ran.json["status"], ran.json["uncertain"]) == (5, "unknown", True), ran
     shop.gateway.controls.pay(ran.json["order_number"])
-    settled = cli("query", ran.json["id"], "--json")
-    assert (settled.code, settled.json["status"], settled.json["uncertain"]) == (0, "paid", False), settled
+    resolved = cli("query", ran.json["id"], "--json")
+    assert (resolved.code, resolved.json["status"], resolved.json["uncertain"]) == (0, "paid", False), (
+        resolved
+    )
 
 
 def test_refund_reply_lost_5(cli: Cli, shop: SandboxServer) -> None:
@@ -214,7 +216,7 @@ def test_refund_reply_lost_5(cli: Cli, shop: SandboxServer) -> None:
     assert cli("await", payment["id"], "--timeout", 20).code == 0
 
 
-def test_refund_pending_4_until_it_is_settled(cli: Cli, shop: SandboxServer) -> None:
+def test_refund_pending_4_until_it_is_resolved(cli: Cli, shop: SandboxServer) -> None:
     """A refund under way is not done: `refund` and `await` exit 4, `query` has asked, `list --open` finds it."""
     payment = cli.create()
     shop.gateway.controls.pay(payment["order_number"])

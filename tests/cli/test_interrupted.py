@@ -42,7 +42,7 @@ def slow_shop(shop: SandboxServer) -> SandboxServer:
 
 
 def test_create_interrupted_money_may_have_moved(cli: Cli, slow_shop: SandboxServer) -> None:
-    """Ctrl-C after the request was sent: the payment's id, "maybe", and what settles it."""
+    """Ctrl-C after the request was sent: the payment's id, "maybe", and what resolves it."""
     error = interrupted(slow_shop, *SCANNED, "--config", "paycore.toml")
     (recorded,) = [json.loads(line) for line in cli("list", "--json").out.splitlines()]
     assert (error["kind"], error["money_moved"], error["payment_id"]) == (
@@ -110,12 +110,12 @@ def test_interrupted_before_anything_is_recorded_no(
 
 def test_reading_interrupted_no(cli: Cli, shop: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C in a command that only reads: nothing can have moved."""
-    from paycore.cli import records
+    from paycore.cli import quick
 
     def interrupt(*_arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(records, "records_of", interrupt)
+    monkeypatch.setattr(quick, "records_of", interrupt)
     for words in (["list"], ["list", "--limit=3"]):
         ran = cli(*words, "--json")
         assert (ran.code, ran.error["kind"], ran.error["money_moved"]) == (130, "Interrupted", "no"), ran

@@ -202,7 +202,7 @@ def test_reference_in_two_namespaces_needs_the_account(cli: Cli, shop: SandboxSe
 
 
 def test_timeline_tells_what_happened(cli: Cli, shop: SandboxServer) -> None:
-    """`show` tells the loss of a reply, how it was settled, the payment and the refund in plain words."""
+    """`show` tells the loss of a reply, how it was resolved, the payment and the refund in plain words."""
     shop.gateway.faults.add("lose_reply")
     unknown = cli(*order(), "--json").json
     cli("query", unknown["id"])

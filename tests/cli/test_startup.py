@@ -116,10 +116,10 @@ def test_both_parsers_agree(words: str, monkeypatch: pytest.MonkeyPatch) -> None
         seen.append((options, {**defaults, **given}))
         return 0
 
-    from paycore.cli import app, records
+    from paycore.cli import app
 
-    monkeypatch.setattr(records, "show", note)
-    monkeypatch.setattr(records, "list_payments", note)
+    monkeypatch.setattr(quick, "show", note)
+    monkeypatch.setattr(quick, "list_payments", note)
     for name, command in quick.COMMANDS.items():
         monkeypatch.setitem(
             quick.COMMANDS, name, type(command)(note, command.has_id, command.values, command.flags)

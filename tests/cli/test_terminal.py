@@ -13,8 +13,8 @@ from typing import Self
 
 import pytest
 
-from paycore.cli.qr import draw
-from paycore.cli.text import shorten, width
+from paycore.cli.render.qr import draw
+from paycore.cli.render.text import shorten, width
 from paycore.sandbox.server import SandboxServer
 from tests.cli.conftest import PAYCORE, Cli, order
 

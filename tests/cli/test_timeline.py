@@ -9,8 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from paycore import Money, Payment, ReviewReason
-from paycore.cli import timeline
-from paycore.cli.timeline import tell
+from paycore.cli.render import timeline
+from paycore.cli.render.timeline import tell
 from paycore.domain import bounds
 from paycore.domain.decisions import give_up_absent, new_operation, renumber
 from paycore.domain.events import (
@@ -151,7 +151,7 @@ def test_closing_says_who_wanted_it_and_how_it_ended(
         f"{source}: recorded that order {payment.order_number} is to be closed{reason}",
         "reply: no definite answer to the closing: no answer",
         f"poll: the provider says closed, 88.00 HKD, its id C1-{payment.order_number}",
-        "recovery: the closing is settled: the order is closed",
+        "recovery: the closing is resolved: the order is closed",
     ]
 
 

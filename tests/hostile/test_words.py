@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from paycore import Money, Status
-from paycore.cli.documents import encode
+from paycore.cli.render.documents import encode
 from paycore.domain.safe_text import name_problem
 from paycore.errors import ConfigError, InvalidField, NotAuthentic, PaycoreError, PluginError
 from paycore.ledger import audit, open_ledger

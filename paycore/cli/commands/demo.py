@@ -17,14 +17,11 @@ from typing import TYPE_CHECKING, Annotated, Never
 import typer
 
 from paycore.cli.app import options_of
-from paycore.cli.commands.sandbox import snippet
-from paycore.cli.endings import UsageProblem
-from paycore.cli.exits import Exit
-from paycore.cli.interrupting import ctrl_c_says
+from paycore.cli.commands.sandbox import explain_import, find_sandbox, order_path, post, snippet
+from paycore.cli.endings import Exit, UsageProblem, on_ctrl_c
+from paycore.cli.lookup import open_recorded
 from paycore.cli.options import GlobalOptions
 from paycore.cli.output import Output
-from paycore.cli.sandboxes import explain_import, find_sandbox, order_path, post
-from paycore.cli.session import open_recorded
 from paycore.domain.money import render_minor
 from paycore.errors import PaycoreError
 
@@ -73,7 +70,7 @@ def demo(
         explain_import(error)
     with (
         _sigterm_ends(),
-        ctrl_c_says("nothing of the demo is left" if keep is None else f"what was done so far is in {keep}"),
+        on_ctrl_c("nothing of the demo is left" if keep is None else f"what was done so far is in {keep}"),
         tempfile.TemporaryDirectory(prefix="paycore-demo-") as temporary,
         SandboxServer(sandbox) as server,
     ):

@@ -9,17 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from paycore.cli.app import options_of
-from paycore.cli.commands.records import PaymentId, Reference
-from paycore.cli.endings import UsageProblem
-from paycore.cli.exits import Exit
-from paycore.cli.files import whole_file
-from paycore.cli.interrupting import ctrl_c_says
+from paycore.cli.app import PaymentId, Reference, options_of
+from paycore.cli.atomic_file import whole_file
+from paycore.cli.endings import Exit, UsageProblem, on_ctrl_c
+from paycore.cli.lookup import check_identity, only, open_records
 from paycore.cli.options import GlobalOptions
 from paycore.cli.output import Output
 from paycore.cli.progress import Progress
-from paycore.cli.session import check_identity, hear_log, only, open_records
-from paycore.cli.text import count
+from paycore.cli.render.text import count
 
 if TYPE_CHECKING:
     from paycore.ledger.audit import Anchor, Verdict
@@ -59,7 +56,7 @@ def verify(
     tally = Counter(payments=0, events=0, differences=0)
     with (
         open_records(options) as ledger,
-        ctrl_c_says("nothing was changed"),
+        on_ctrl_c("nothing was changed"),
         Progress(output) as progress,
     ):
         for verdict in _verdicts(ledger, options, payment_id, reference, known):
@@ -83,7 +80,7 @@ def anchor(context: typer.Context, *, output: OutputFile = STDOUT, overwrite: Ov
     options = options_of(context)
     _refuse_account(options)
     _check_overwrite(output, overwrite=overwrite)
-    with open_records(options) as ledger, ctrl_c_says("no anchor was written"):
+    with open_records(options) as ledger, on_ctrl_c("no anchor was written"):
         made = make_anchor(ledger)
         if output == STDOUT:
             Output(options).data(render_anchor(made))
@@ -111,7 +108,7 @@ def export(context: typer.Context, *, output: OutputFile = STDOUT, overwrite: Ov
             return _export_to_file(ledger, Output(options), output, overwrite=overwrite)
         from paycore.ledger.audit import export as export_lines
 
-        with ctrl_c_says("the export is not whole"):
+        with on_ctrl_c("the export is not whole"):
             Output(options).stream(export_lines(ledger))
     return Exit.DONE
 
@@ -128,7 +125,7 @@ def migrate(context: typer.Context) -> int:
 
     options = options_of(context)
     output = Output(options)
-    hear_log(output)
+    output.show_log()
     migrated = migrate_ledger(load_config(options.config).ledger)
     if options.json:
         output.json(
@@ -212,7 +209,7 @@ def _export_to_file(ledger: ReadOnlyLedger, output: Output, name: str, *, overwr
 
     tally = Counter(payments=0, events=0, notifications=0)
     with (
-        ctrl_c_says(f"{name} was not written"),
+        on_ctrl_c(f"{name} was not written"),
         Progress(output) as progress,
         whole_file("--output", name, overwrite=overwrite) as file,
     ):

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from paycore.cli import authcode, exits
-from paycore.cli.app import options_of
-from paycore.cli.commands.records import PaymentId, Reference
-from paycore.cli.endings import Unwritable, UsageProblem
-from paycore.cli.exits import Exit
-from paycore.cli.interrupting import ctrl_c_names_payment
+from paycore.cli import auth_code, endings
+from paycore.cli.app import PaymentId, Reference, options_of, pairs
+from paycore.cli.endings import Exit, Unwritable, UsageProblem, on_ctrl_c_name
+from paycore.cli.lookup import check_identity, find_created, find_recorded, identify, open_client
 from paycore.cli.options import GlobalOptions, to_type
 from paycore.cli.output import Output
-from paycore.cli.session import check_identity, find_created, find_recorded, identify, open_client
 from paycore.domain.money import Money
 from paycore.domain.payment import OperationState, Status
 from paycore.domain.provider import Secret
@@ -56,8 +53,8 @@ def create(
         Secret | None,
         typer.Option(
             metavar="CODE",
-            parser=authcode.read,
-            envvar=authcode.VARIABLE,
+            parser=auth_code.read,
+            envvar=auth_code.VARIABLE,
             help="The code scanned from the payer. Others can read it in the process list: - takes it from stdin.",
         ),
     ] = None,
@@ -94,11 +91,11 @@ def create(
         )
 
     def tell(payment_id: str) -> str:
-        settle = to_type(options, "query", payment_id)
-        return f"payment {payment_id} may be under way: run the same command again, or `{settle}` settles it"
+        ask = to_type(options, "query", payment_id)
+        return f"payment {payment_id} may be under way: run the same command again, or `{ask}` resolves it"
 
-    with ctrl_c_names_payment(lambda: find_created(options, reference).id, tell):
-        return _perform(options, work, exits.after_asking, with_qr=True)
+    with on_ctrl_c_name(lambda: find_created(options, reference).id, tell):
+        return _perform(options, work, endings.after_asking, with_qr=True)
 
 
 def await_payment(
@@ -113,7 +110,7 @@ def await_payment(
 
     Waiting ends when it is paid, failed, closed or needs review, or at the timeout. Nothing is lost by ending it.
     """
-    from paycore.cli.waiting import wait
+    from paycore.cli.progress import wait
 
     if not 0 <= timeout < float("inf"):
         raise UsageProblem("--timeout: must be a number of seconds, 0 or more")
@@ -125,18 +122,18 @@ def await_payment(
         return f"the payment goes on without you, come back with: {to_type(options, 'await', payment_id)}"
 
     with (
-        ctrl_c_names_payment(_id_of(options, payment_id, reference), tell),
+        on_ctrl_c_name(_id_of(options, payment_id, reference), tell),
         open_client(options, output) as pay,
     ):
         payment = wait(pay, identify(pay, options, payment_id, reference), timeout, output)
         _print(payment, output)
         if words := _nothing_to_wait_for(payment):
             output.say(words)
-    return exits.after_waiting(payment)
+    return endings.after_waiting(payment)
 
 
 def query(context: typer.Context, payment_id: PaymentId = None, *, reference: Reference = None) -> int:
-    """Ask the provider now, and settle what is not known."""
+    """Ask the provider now, and resolve what is not known."""
     check_identity(payment_id, reference)
     options = options_of(context)
 
@@ -146,8 +143,8 @@ def query(context: typer.Context, payment_id: PaymentId = None, *, reference: Re
     def tell(payment_id: str) -> str:
         return f"what was not answered stays open, ask again with: {to_type(options, 'query', payment_id)}"
 
-    with ctrl_c_names_payment(_id_of(options, payment_id, reference), tell):
-        return _perform(options, work, exits.after_asking, explain=_nothing_to_ask)
+    with on_ctrl_c_name(_id_of(options, payment_id, reference), tell):
+        return _perform(options, work, endings.after_asking, explain=_nothing_to_ask)
 
 
 def refund(
@@ -193,8 +190,8 @@ def refund(
             " run the same command again, the same reference is the same refund"
         )
 
-    with ctrl_c_names_payment(_id_of(options, payment_id, payment_reference), tell):
-        return _perform(options, work, lambda payment: exits.after_refund(payment, reference))
+    with on_ctrl_c_name(_id_of(options, payment_id, payment_reference), tell):
+        return _perform(options, work, lambda payment: endings.after_refund(payment, reference))
 
 
 def close(context: typer.Context, payment_id: PaymentId = None, *, reference: Reference = None) -> int:
@@ -213,8 +210,8 @@ def close(context: typer.Context, payment_id: PaymentId = None, *, reference: Re
         again = to_type(options, "close", payment_id)
         return f"the closing of payment {payment_id} may be under way, go on with: {again}"
 
-    with ctrl_c_names_payment(_id_of(options, payment_id, reference), tell):
-        return _perform(options, work, exits.after_closing, explain=_payer_was_faster)
+    with on_ctrl_c_name(_id_of(options, payment_id, reference), tell):
+        return _perform(options, work, endings.after_closing, explain=_payer_was_faster)
 
 
 def _perform(
@@ -298,16 +295,3 @@ def _print(payment: Payment, output: Output, *, with_qr: bool = False) -> None:
             f"{error}; payment {payment.id} is recorded as {payment.status}: `{show}` prints it",
             payment_id=payment.id,
         ) from None
-
-
-def pairs(option: str, words: Sequence[str]) -> dict[str, str]:
-    """`KEY=VALUE` words as a mapping."""
-    found: dict[str, str] = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not key or not equals:
-            raise UsageProblem(f"{option}: {word!r} is not KEY=VALUE")
-        if key in found:
-            raise UsageProblem(f"{option}: {key} is given twice")
-        found[key] = value
-    return found

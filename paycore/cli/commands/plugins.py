@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from paycore.cli.app import COMMANDS, options_of
-from paycore.cli.exits import Exit
+from paycore.cli.endings import Exit
 from paycore.cli.output import Output
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def list_plugins(context: typer.Context) -> int:
 
     Ends with exit code 6 when one of them could not be loaded.
     """
-    from paycore.cli.sandboxes import blocked_plugins
+    from paycore.cli.commands.sandbox import blocked_plugins
     from paycore.engine.plugins import Plugins
 
     options = options_of(context)

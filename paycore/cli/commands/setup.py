@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from paycore.cli.app import options_of
-from paycore.cli.exits import Exit
+from paycore.cli.endings import Exit
 from paycore.cli.output import Output
-from paycore.cli.session import hear_log
 
 if TYPE_CHECKING:
     from paycore.engine.accounts import Accounts
@@ -92,7 +91,7 @@ def accounts(context: typer.Context) -> int:
 
     options = options_of(context)
     output = Output(options)
-    hear_log(output)
+    output.show_log()
     config = load_config(options.config)
     known = Accounts(config, Plugins(blocked=config.blocked_plugins))
     names = [config.account(options.account).name] if options.account else list(config.accounts)

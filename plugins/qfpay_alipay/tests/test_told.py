@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from paycore import Client, Money, Payment, RefundStatus, ReviewReason, Status
-from paycore.cli.timeline import tell
+from paycore.cli.render.timeline import tell
 from paycore.engine.config import AccountConfig, Config
 from paycore.ledger import open_ledger
 from paycore.sandbox.server import SandboxServer

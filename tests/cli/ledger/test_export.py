@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from paycore import Status
+from paycore.cli.atomic_file import whole_file
 from paycore.cli.endings import UsageProblem
-from paycore.cli.files import whole_file
 from paycore.cli.options import GlobalOptions
 from paycore.cli.output import LINES_AT_ONCE, Output
 from paycore.domain.events import GENESIS

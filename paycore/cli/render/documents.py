@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from paycore.cli.timeline import Entry
+from paycore.cli.render.timeline import Entry
 from paycore.domain.action import Action
 from paycore.domain.payment import Failure, Payment, Refund
 

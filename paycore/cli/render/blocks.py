@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from paycore.cli.text import Style, align, clean, duration, fold, moment, width
-from paycore.cli.timeline import Entry
+from paycore.cli.render.text import Style, align, clean, duration, fold, moment, width
+from paycore.cli.render.timeline import Entry
 from paycore.domain.action import Action, AppCall, QRCode, Redirect, WalletCall
 from paycore.domain.money import Money
 from paycore.domain.payment import Payment, Status
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _MEANINGS = {
     Status.CREATED: "nothing is confirmed: create it again, same reference",
-    Status.UNKNOWN: "it may have arrived: `paycore query` settles it",
+    Status.UNKNOWN: "it may have arrived: `paycore query` resolves it",
     Status.PENDING: "the payer must act",
     Status.PAID: "",
     Status.FAILED: "nothing was taken",

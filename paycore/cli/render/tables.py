@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC
 from typing import NamedTuple
 
-from paycore.cli.text import Style, align, clean, fold, moment, shorten, width
+from paycore.cli.render.text import Style, align, clean, fold, moment, shorten, width
 from paycore.domain.payment import Payment, Status
 
 REFERENCE_MAX = 32

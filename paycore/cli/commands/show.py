@@ -6,17 +6,14 @@ from typing import Annotated
 
 import typer
 
-from paycore.cli import records
-from paycore.cli.app import options_of
+from paycore.cli import quick
+from paycore.cli.app import PaymentId, Reference, options_of
 from paycore.domain.payment import Status
-
-PaymentId = Annotated[str | None, typer.Argument(metavar="ID", help="The payment's id.", show_default=False)]
-Reference = Annotated[str | None, typer.Option(metavar="R", help="Find it by your own reference instead.")]
 
 
 def show(context: typer.Context, payment_id: PaymentId = None, *, reference: Reference = None) -> int:
     """Show a payment and what happened to it."""
-    return records.show(options_of(context), payment_id=payment_id, reference=reference)
+    return quick.show(options_of(context), payment_id=payment_id, reference=reference)
 
 
 def list_payments(
@@ -37,12 +34,12 @@ def list_payments(
     after: Annotated[
         str | None, typer.Option(metavar="ID", help="Go on after this payment, the last one of a list.")
     ] = None,
-    limit: Annotated[
-        str, typer.Option(metavar="N", help=f"At most so many, 1 to {records.LIMIT_MAX}.")
-    ] = str(records.LIMIT),
+    limit: Annotated[str, typer.Option(metavar="N", help=f"At most so many, 1 to {quick.LIMIT_MAX}.")] = str(
+        quick.LIMIT
+    ),
 ) -> int:
     """List payments, newest first."""
-    return records.list_payments(
+    return quick.list_payments(
         options_of(context),
         status=status,
         review=review,

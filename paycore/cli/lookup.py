@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, TypeVar
 from paycore.cli.endings import UsageProblem
 from paycore.cli.options import GlobalOptions
 from paycore.cli.output import Output
-from paycore.cli.text import clean
 
 if TYPE_CHECKING:
     from paycore.domain.payment import Payment
@@ -42,7 +40,7 @@ def open_client(options: GlobalOptions, output: Output) -> Iterator[Client]:
     """A client on the configuration; what paycore logs meanwhile becomes words on stderr."""
     from paycore.engine.client import Client
 
-    hear_log(output)
+    output.show_log()
     with Client(options.config) as pay:
         yield pay
 
@@ -117,33 +115,3 @@ def only(found: Mapping[str, T], reference: str) -> T:
     if len(found) > 1:
         raise ReferenceAmbiguous(reference, sorted(found))
     return next(iter(found.values()))
-
-
-class _Words(logging.Handler):
-    """Passes warnings on to the person at the terminal, each one once in a row; with --verbose all that is logged."""
-
-    def __init__(self, output: Output) -> None:
-        super().__init__(logging.INFO if output.options.verbose else logging.WARNING)
-        self._output = output
-        self._last = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        words = record.getMessage()
-        if record.exc_info and record.exc_info[1] is not None:
-            words += f": {type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
-        if words != self._last:
-            self._last = words
-            if record.levelno < logging.WARNING:
-                self._output.say(clean(words))
-            else:
-                self._output.warn(words)
-
-
-def hear_log(output: Output) -> None:
-    """Let what paycore logs be heard on `output`, in place of an earlier one."""
-    logger = logging.getLogger("paycore")
-    for handler in [handler for handler in logger.handlers if isinstance(handler, _Words)]:
-        logger.removeHandler(handler)
-    words = _Words(output)
-    logger.addHandler(words)
-    logger.setLevel(words.level if output.options.verbose else logging.NOTSET)

@@ -168,7 +168,7 @@ def _ended(
     thing = _thing(operation)
     match change.state:
         case OperationState.DONE if source is Source.RECOVERY:
-            return f"{thing} is settled: {_settled(payment, operation)}"
+            return f"{thing} is resolved: {_resolved(payment, operation)}"
         case OperationState.DONE:
             said = f": {_facts(change.observation)}" if change.observation is not None else ""
             return f"the provider accepted {thing}{said}"
@@ -185,7 +185,7 @@ def _ended(
             assert_never(change.state)
 
 
-def _settled(payment: Payment | None, closing: Operation | None) -> str:
+def _resolved(payment: Payment | None, closing: Operation | None) -> str:
     """What came of the order that was to be closed: a close without an answer ends when its order is final."""
     if payment is None or closing is None:
         return "its order is final"

@@ -1,0 +1,1 @@
+"""Turns payments, events and differences into lines of text, tables and JSON. Nothing in here prints."""
