@@ -1,4 +1,4 @@
-"""`list` and `show`, as typer sees them; what they do is in `paycore.cli.records`."""
+"""`show` and `list`: their options and help; `paycore.cli.quick` runs them."""
 
 from __future__ import annotations
 
