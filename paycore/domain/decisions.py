@@ -17,14 +17,12 @@ from paycore.domain.bounds import check_operations
 from paycore.domain.events import Change, OperationBegun, OperationEnded, OperationSent, ProvenAbsent
 from paycore.domain.observation import PaymentObservation, RefundObservation
 from paycore.domain.payment import (
-    Failure,
     Operation,
     OperationKind,
     OperationState,
     Order,
     Payment,
     Status,
-    is_needless,
     numbered,
 )
 from paycore.domain.provider import Created, Done, Product, Rejected, Unknown
@@ -118,7 +116,7 @@ def has_rested(operation: Operation, now: datetime) -> bool:
     return now >= operation.sent_at + timedelta(seconds=interval_s(tried_for_s))
 
 
-def send_again(payment: Payment, operation_id: str, now: datetime, deadline: timedelta) -> list[Change]:
+def send_again(payment: Payment, now: datetime, operation_id: str, deadline: timedelta) -> list[Change]:
     """
     The same operation with the same number once more; nothing when it is settled or still under way.
 
@@ -131,7 +129,7 @@ def send_again(payment: Payment, operation_id: str, now: datetime, deadline: tim
     return [OperationSent(operation_id=operation_id, sent_at=now, in_flight_until=now + deadline)]
 
 
-def renumber(payment: Payment, numbering: Numbering, now: datetime, deadline: timedelta) -> list[Change]:
+def renumber(payment: Payment, now: datetime, numbering: Numbering, deadline: timedelta) -> list[Change]:
     """
     A new order number for the same payment, when the present one can't be paid any more and none was.
 
@@ -158,10 +156,10 @@ def ends_at(begun_at: datetime, expires_in_s: int | None) -> datetime | None:
 
 def begin_close(
     payment: Payment,
+    now: datetime,
     *,
     product: Product,
     numbering: Numbering,
-    now: datetime,
     deadline: timedelta,
     replaces: bool = False,
 ) -> list[Change]:
@@ -182,24 +180,11 @@ def begin_close(
         )
     running = closing(payment, payment.order_number)
     if running is not None and running.replaces is replaces and is_unfinished(running):
-        return send_again(payment, running.id, now, deadline)
+        return send_again(payment, now, running.id, deadline)
     check_operations(payment, OperationKind.CLOSE)
+    numbering = replace(numbering, number=payment.order_number)
     operation = new_operation(OperationKind.CLOSE, numbering, now, deadline)
     return [OperationBegun(operation=replace(operation, replaces=replaces))]
-
-
-def withdraw(
-    payment: Payment, *, product: Product, numbering: Numbering, now: datetime, deadline: timedelta
-) -> list[Change]:
-    """Close the order now in force, where an earlier one took the money; nothing when that was tried."""
-    is_to_close = is_still_to_close(payment, payment.order_number, now)
-    if not (is_needless(payment) and product.close and is_to_close):
-        return []
-    tried = closing(payment, payment.order_number)
-    if tried is not None and tried.state is OperationState.INTENT:
-        return send_again(payment, tried.id, now, deadline)
-    check_operations(payment, OperationKind.CLOSE)
-    return [OperationBegun(operation=new_operation(OperationKind.CLOSE, numbering, now, deadline))]
 
 
 CLOSE_AGAIN_AFTER = timedelta(hours=1)
@@ -339,21 +324,3 @@ def _take_effect(payment: Payment, closing: Operation, asked_at: datetime) -> li
     if not any(status.is_final for status in order.observed):
         return []
     return [OperationEnded(operation_id=closing.id, state=OperationState.DONE, in_flight_until=asked_at)]
-
-
-def give_up_absent(operation: Operation, now: datetime) -> list[Change]:
-    """The order never arrived and must not be sent any more: definitely failed, nothing moved."""
-    return [
-        OperationEnded(
-            operation_id=operation.id,
-            state=OperationState.REJECTED,
-            in_flight_until=now,
-            failure=Failure(
-                code="never_arrived",
-                message="the order never reached the provider, and its time has passed",
-                retryable=True,
-                who_acts="caller",
-                advice="Create it again under a new reference.",
-            ),
-        )
-    ]

@@ -30,13 +30,13 @@ from paycore.errors import InvalidMoney, NotSupported, ReferenceConflict, Refund
 
 def begin_refund(
     payment: Payment,
+    now: datetime,
     *,
     reference: str,
     amount: Money | None,
     reason: str | None,
     product: Product,
     numbering: Numbering,
-    now: datetime,
     deadline: timedelta,
 ) -> list[Change]:
     """
@@ -86,7 +86,7 @@ def _retry_refund(
     """A refund refused because of the account gets a new number; one certainly unsent keeps its own."""
     operation = refund_operation(payment, known.reference)
     if operation.state is OperationState.INTENT:
-        return send_again(payment, operation.id, now, deadline)
+        return send_again(payment, now, operation.id, deadline)
     if operation.state is OperationState.REJECTED and known.status is RefundStatus.CREATED:
         check_operations(payment, OperationKind.REFUND)
         again = replace(

@@ -15,7 +15,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from paycore.domain import decisions
 from paycore.domain.decisions import Numbering
-from paycore.domain.events import Change, OperationBegun, OperationSent, PaymentBegun, Source
+from paycore.domain.events import OperationBegun, OperationSent, PaymentBegun, Source
 from paycore.domain.observation import PaymentObservation, RefundObservation
 from paycore.domain.payment import Failure, Operation, OperationKind, Payment, numbered
 from paycore.domain.provider import Created, Rejected, Secret, Unknown
@@ -103,7 +103,7 @@ class Attempts:
         """Decide; and when that put an operation on its way, send it."""
         timed = Timed(decide, account.timeout_s)
         committed = yield from self.change(payment_id, timed, source)
-        if not committed.changed:
+        if _put_on_its_way(committed) is None:
             return committed.payment
         return (yield from self.send(account, committed, timed.deadline, auth_code))
 
@@ -112,7 +112,7 @@ class Attempts:
     ) -> Program[Payment]:
         """Send the operation this transaction put on its way, by `deadline`; record what came of it."""
         payment = begun.payment
-        operation = payment.operation(_put_on_its_way(begun.events[-1].change))
+        operation = payment.operation(_put_on_its_way(begun) or "")
         raised: PaycoreError | None = None
         told = _TOLD[operation.kind]
         try:
@@ -177,15 +177,15 @@ _TOLD: Mapping[OperationKind, type[Created | RefundObservation | PaymentObservat
 """What a flow that is `Done` tells."""
 
 
-def _put_on_its_way(change: Change) -> str:
-    """The id of the operation that is to be sent after this change."""
-    match change:
+def _put_on_its_way(committed: Committed) -> str | None:
+    """The id of the operation that is to be sent after this transaction; None when there is none."""
+    match committed.events[-1].change if committed.events else None:
         case PaymentBegun(operation=operation) | OperationBegun(operation=operation):
             return operation.id
         case OperationSent(operation_id=operation_id):
             return operation_id
         case _:
-            raise TypeError(f"{type(change).__name__} puts nothing on its way")
+            return None
 
 
 def _ending(operation: Operation, outcome: decisions.Outcome) -> Decide:

@@ -7,11 +7,12 @@ left unfinished.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from paycore.domain import decisions, refunding
-from paycore.domain.events import Change, PaymentBegun, Source
+from paycore.domain.events import PaymentBegun, Source
 from paycore.domain.money import Money
 from paycore.domain.payment import OperationKind, OperationState, Payment, Status, refund_operation
 from paycore.domain.schedule import is_awaited
@@ -107,21 +108,16 @@ class Commands:
             check_reason(reason)
         payment = yield InLedger(lambda ledger: ledger.get(payment_id))
         account = self._account_of(payment)
-        product, numbering = product_of(account, payment), self._attempts.numbering()
-
-        def decide(payment: Payment, now: datetime) -> Sequence[Change]:
-            return refunding.begin_refund(
-                payment,
-                reference=plain(reference),
-                amount=amount,
-                reason=plain(reason),
-                product=product,
-                numbering=numbering,
-                now=now,
-                deadline=account.deadline,
-            )
-
-        timed = Timed(decide, account.timeout_s)
+        begin = partial(
+            refunding.begin_refund,
+            reference=plain(reference),
+            amount=amount,
+            reason=plain(reason),
+            product=product_of(account, payment),
+            numbering=self._attempts.numbering(),
+            deadline=account.deadline,
+        )
+        timed = Timed(begin, account.timeout_s)
         committed = yield from self._attempts.change(payment_id, timed, Source.CALLER)
         operation = refund_operation(committed.payment, reference)
         if committed.changed:

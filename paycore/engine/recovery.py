@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-
-import msgspec
+from functools import partial
 
 from paycore.domain import decisions, recovery
 from paycore.domain.events import Change, Source
@@ -30,7 +29,7 @@ MARGIN_S = 0.05
 """Asked only this long after proof begins: the ledger's clock is not known to the millisecond outside of it."""
 
 MOVES_MAX = 4
-"""Moves one recovery makes at most: send again, close, number anew, and once more after a race."""
+"""Steps of one recovery at most: send again, close, number anew, and once more after a race."""
 
 
 class Recovery:
@@ -132,15 +131,21 @@ class Recovery:
     def recover(
         self, account: Account, payment: Payment, *, auth_code: Secret | None = None
     ) -> Program[Payment]:
-        """Make the moves recovery asks for, given what is known now."""
+        """Take the steps `domain.recovery` decides on, given what is known now."""
         for _ in range(MOVES_MAX):
-            move = recovery.next_move(
-                payment, account.capabilities, self._attempts.now(), has_auth_code=auth_code is not None
+            context = recovery.Context(
+                capabilities=account.capabilities,
+                numbering=self._attempts.numbering(),
+                deadline=account.deadline,
+                has_auth_code=auth_code is not None,
             )
-            if move is None:
+            decide = partial(recovery.next_changes, context=context)
+            if not decide(payment, self._attempts.now()):  # a transaction of its own would be for nothing
                 break
             before = payment.version
-            payment = yield from self._make(move, account, payment, auth_code)
+            payment = yield from self._attempts.change_and_send(
+                account, payment.id, decide, Source.RECOVERY, auth_code
+            )
             if payment.version == before:
                 break
         return payment
@@ -160,94 +165,53 @@ class Recovery:
         """What the answer says without an observation: numbers proven absent, closes that took effect."""
         window_s = account.capabilities.query_proves_absence_after_s
         proof = None if window_s is None else timedelta(seconds=window_s)
-
-        def decide(payment: Payment, now: datetime) -> list[Change]:
-            return decisions.take_silence(payment, found.absent, asked.seen_from(now), proof)
-
+        decide = partial(_take_silence, found.absent, asked, proof)
         if not decisions.take_silence(payment, found.absent, asked.at, proof):
             return payment
         committed = yield from self._attempts.change(payment.id, decide, Source.RECOVERY)
         return committed.payment
 
-    # --- moves ---------------------------------------------------------------------------------------
-
-    def _make(
-        self, move: recovery.Move, account: Account, payment: Payment, auth_code: Secret | None
-    ) -> Program[Payment]:
-        match move:
-            case recovery.SendAgain(operation):
-                return (yield from self.send_again(account, payment, operation.id, auth_code))
-            case recovery.GiveUp(operation):
-                give_up = as_seen(payment, lambda _, now: decisions.give_up_absent(operation, now))
-                committed = yield from self._attempts.change(payment.id, give_up, Source.RECOVERY)
-                return committed.payment
-            case recovery.Replace():
-                return (yield from self.close_order(account, payment, Source.RECOVERY, replaces=True))
-            case recovery.Renumber():
-                return (yield from self.renumber(account, payment, auth_code))
-            case recovery.Withdraw():
-                return (yield from self.withdraw(account, payment))
-
     def send_again(
         self, account: Account, payment: Payment, operation_id: str, auth_code: Secret | None
     ) -> Program[Payment]:
-        """The same operation once more, with the same number, unless it is settled or under way."""
-
-        def decide(payment: Payment, now: datetime) -> Sequence[Change]:
-            return decisions.send_again(payment, operation_id, now, account.deadline)
-
-        again = as_seen(payment, decide)
-        return (
-            yield from self._attempts.change_and_send(account, payment.id, again, Source.RECOVERY, auth_code)
-        )
+        """The same operation once more, with the same number, unless it is resolved or under way."""
+        again = partial(decisions.send_again, operation_id=operation_id, deadline=account.deadline)
+        return self._change_as_seen(account, payment, again, auth_code)
 
     def renumber(self, account: Account, payment: Payment, auth_code: Secret | None) -> Program[Payment]:
         """The same payment under a new number, when the present one can't be paid any more."""
         numbering = self._attempts.numbering()
+        anew = partial(decisions.renumber, numbering=numbering, deadline=account.deadline)
+        return self._change_as_seen(account, payment, anew, auth_code)
 
-        def decide(payment: Payment, now: datetime) -> Sequence[Change]:
-            return decisions.renumber(payment, numbering, now, account.deadline)
+    def close_order(self, account: Account, payment: Payment, source: Source) -> Program[Payment]:
+        """
+        One close of the order now in force.
 
-        anew = as_seen(payment, decide)
-        return (
-            yield from self._attempts.change_and_send(account, payment.id, anew, Source.RECOVERY, auth_code)
+        A caller's close applies to the payment as it is by then, any other only to the one that was seen.
+        """
+        close = partial(
+            decisions.begin_close,
+            product=product_of(account, payment),
+            numbering=self._attempts.numbering(),
+            deadline=account.deadline,
         )
+        if source is Source.CALLER:
+            return self._attempts.change_and_send(account, payment.id, close, source)
+        return self._change_as_seen(account, payment, close)
 
-    def close_order(
-        self, account: Account, payment: Payment, source: Source, *, replaces: bool = False
+    def _change_as_seen(
+        self, account: Account, seen: Payment, decide: Decide, auth_code: Secret | None = None
     ) -> Program[Payment]:
-        """
-        One close of the order now in force; `replaces` when the payment is to have a new number.
+        """Decide only on the payment as it was seen: once somebody else has changed it, nothing is decided."""
+        as_seen = partial(_if_unchanged, decide, seen.version)
+        return self._attempts.change_and_send(account, seen.id, as_seen, Source.RECOVERY, auth_code)
 
-        A caller's close holds for the payment as it is by then, any other only for the one that was seen.
-        """
-        product, numbering = product_of(account, payment), self._attempts.numbering()
 
-        def decide(payment: Payment, now: datetime) -> Sequence[Change]:
-            return decisions.begin_close(
-                payment,
-                product=product,
-                numbering=msgspec.structs.replace(numbering, number=payment.order_number),
-                now=now,
-                deadline=account.deadline,
-                replaces=replaces,
-            )
-
-        close = decide if source is Source.CALLER else as_seen(payment, decide)
-        return (yield from self._attempts.change_and_send(account, payment.id, close, source))
-
-    def withdraw(self, account: Account, payment: Payment) -> Program[Payment]:
-        """Close the order now in force, since an earlier one took the money."""
-        product, numbering = product_of(account, payment), self._attempts.numbering()
-
-        def decide(payment: Payment, now: datetime) -> Sequence[Change]:
-            same = msgspec.structs.replace(numbering, number=payment.order_number)
-            return decisions.withdraw(
-                payment, product=product, numbering=same, now=now, deadline=account.deadline
-            )
-
-        close = as_seen(payment, decide)
-        return (yield from self._attempts.change_and_send(account, payment.id, close, Source.RECOVERY))
+def _take_silence(
+    absent: Collection[str], asked: _Asked, proof: timedelta | None, payment: Payment, now: datetime
+) -> list[Change]:
+    return decisions.take_silence(payment, absent, asked.seen_from(now), proof)
 
 
 def _both(found: Found, more: Found) -> Found:
@@ -302,10 +266,5 @@ def _warn_of_undecided(account: Account, payment: Payment, found: Found) -> None
             )
 
 
-def as_seen(seen: Payment, decide: Decide) -> Decide:
-    """
-    A move holds only for the payment it was thought out for.
-
-    Once somebody else has changed it, for instance sent the same order, it decides nothing.
-    """
-    return lambda payment, now: decide(payment, now) if payment.version == seen.version else ()
+def _if_unchanged(decide: Decide, version: int, payment: Payment, now: datetime) -> Sequence[Change]:
+    return decide(payment, now) if payment.version == version else ()

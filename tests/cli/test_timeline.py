@@ -12,7 +12,7 @@ from paycore import Money, Payment, ReviewReason
 from paycore.cli.render import timeline
 from paycore.cli.render.timeline import tell
 from paycore.domain import bounds
-from paycore.domain.decisions import give_up_absent, new_operation, renumber
+from paycore.domain.decisions import new_operation, renumber
 from paycore.domain.events import (
     Change,
     OperationBegun,
@@ -24,6 +24,7 @@ from paycore.domain.events import (
 )
 from paycore.domain.observation import RefundObservation
 from paycore.domain.payment import Failure, OperationKind, OperationState, RefundStatus, Status
+from paycore.domain.recovery import give_up_absent
 from paycore.ledger.api import Ledger
 from paycore.ledger.sqlite.ledger import SqliteLedger
 from paycore.plugin import PartialAmount
@@ -100,7 +101,7 @@ def test_order_refused_for_the_account_is_made_anew(ledger: SqliteLedger) -> Non
     failure = Failure(code="1108", message="wrong signature", who_acts="operator")
     refused = _ended(payment, OperationState.REJECTED, ledger.now(), failure=failure)
     payment = _change(ledger, payment, Source.REPLY, refused)
-    changes = renumber(payment, numbering(), ledger.now(), SOON)
+    changes = renumber(payment, ledger.now(), numbering(), SOON)
     payment = _change(ledger, payment, Source.RECOVERY, *changes)
     assert _told(ledger, payment)[1:] == [
         "reply: the provider refused the order: 1108 wrong signature",

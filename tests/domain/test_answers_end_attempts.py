@@ -3,10 +3,11 @@
 from datetime import timedelta
 
 from paycore import Status
-from paycore.domain.decisions import end_attempt, end_unsent, give_up_absent, take_silence
+from paycore.domain.decisions import end_attempt, end_unsent, take_silence
 from paycore.domain.events import OperationEnded, ProvenAbsent
 from paycore.domain.payment import Failure, OperationState
 from paycore.domain.provider import Created, Done, Rejected, Unknown
+from paycore.domain.recovery import give_up_absent
 from tests.domain.histories import LINK, NOW, QUIET, History
 
 DECLINED = Failure(code="1205", message="declined")

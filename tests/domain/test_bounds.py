@@ -9,11 +9,12 @@ from paycore import RefundStatus, Status
 from paycore.domain import bounds
 from paycore.domain.bounds import CHARGES_MAX, FACTS_MAX, OPERATIONS_MAX, REFUNDS_MAX
 from paycore.domain.codec import decode, encode
-from paycore.domain.decisions import CLOSE_AGAIN_AFTER, Numbering, begin_close, renumber, withdraw
+from paycore.domain.decisions import CLOSE_AGAIN_AFTER, Numbering, begin_close, renumber
 from paycore.domain.events import Change, Observed, OperationEnded
 from paycore.domain.lifecycle import bounded, evolve
 from paycore.domain.observation import Observation, RefundObservation
 from paycore.domain.payment import Failure, OperationState, ReviewReason
+from paycore.domain.recovery import withdraw
 from paycore.domain.refunding import begin_refund
 from paycore.errors import TooMany
 from tests.domain.histories import DEADLINE, NOW, QUIET, History, product
@@ -238,10 +239,10 @@ def test_closings_and_new_numbers_are_bounded() -> None:
         close(_attempts(history, begun, OperationState.REJECTED, BAD_KEY))
 
     refused = History().ended(OperationState.REJECTED, failure=BAD_KEY)
-    (anew,) = renumber(refused.payment, numbering, later, DEADLINE)
+    (anew,) = renumber(refused.payment, later, numbering, DEADLINE)
     with pytest.raises(TooMany, match="create"):
         renumber(
-            _attempts(refused, anew, OperationState.REJECTED, BAD_KEY).payment, numbering, later, DEADLINE
+            _attempts(refused, anew, OperationState.REJECTED, BAD_KEY).payment, later, numbering, DEADLINE
         )
 
 

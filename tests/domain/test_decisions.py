@@ -13,16 +13,15 @@ from paycore.domain.decisions import (
     end_attempt,
     end_unsent,
     first_difference,
-    give_up_absent,
     may_send,
     renumber,
     send_again,
     take_silence,
-    withdraw,
 )
 from paycore.domain.events import Change, OperationBegun, OperationEnded, OperationSent, ProvenAbsent
 from paycore.domain.payment import Failure, OperationKind, OperationState, Order
 from paycore.domain.provider import Created, Done, Rejected, Unknown
+from paycore.domain.recovery import give_up_absent, withdraw
 from paycore.domain.refunding import begin_refund
 from paycore.errors import InvalidMoney, NotSupported, ReferenceConflict, RefundTooLarge, WrongState
 from tests.domain.histories import AMOUNT, DEADLINE, LINK, NOW, QUIET, History, product
@@ -75,12 +74,12 @@ def test_first_difference_names_the_callers_field(field: str, value: object, nam
 def test_sending_never_races_an_earlier_send(history: History, now: datetime, expected: bool) -> None:
     """Certainly unsent: at once. Without an answer: after its deadline. Settled: never."""
     assert may_send(history.payment.creation, now) is expected
-    assert bool(send_again(history.payment, "create-N1", now, DEADLINE)) is expected
+    assert bool(send_again(history.payment, now, "create-N1", DEADLINE)) is expected
 
 
 def test_sending_again_keeps_the_number_and_moves_the_deadline() -> None:
     """It is the same operation: only when it was sent, and until when it may be under way, are new."""
-    (change,) = send_again(History().unknown().payment, "create-N1", QUIET, DEADLINE)
+    (change,) = send_again(History().unknown().payment, QUIET, "create-N1", DEADLINE)
     assert change == OperationSent(operation_id="create-N1", sent_at=QUIET, in_flight_until=QUIET + DEADLINE)
     again = History().unknown().change(change).payment.creation
     assert (again.number, again.state, again.send_count) == ("N1", OperationState.SENT, 2)
@@ -95,9 +94,9 @@ def paid_after_closing(state: OperationState, **fields: Any) -> History:
 def test_paid_payment_is_not_ordered_again() -> None:
     """Late money on a closed order: its successor, unsent or refused, is left alone whoever calls again."""
     unsent = paid_after_closing(OperationState.INTENT)
-    assert send_again(unsent.payment, "create-N2", QUIET, DEADLINE) == []
+    assert send_again(unsent.payment, QUIET, "create-N2", DEADLINE) == []
     refused = paid_after_closing(OperationState.REJECTED, failure=BAD_KEY)
-    assert renumber(refused.payment, NUMBERING, QUIET, DEADLINE) == []
+    assert renumber(refused.payment, QUIET, NUMBERING, DEADLINE) == []
 
 
 def test_sending_what_never_left_is_a_first_send() -> None:
@@ -156,7 +155,7 @@ def test_renumber_after_a_refused_account_and_after_a_confirmed_close() -> None:
     refused = History().ended(OperationState.REJECTED, failure=BAD_KEY)
     replaced = History().unknown().sees(Status.PENDING).closing(replaces=True).sees(Status.CLOSED)
     for history in (refused, replaced):
-        (change,) = renumber(history.payment, NUMBERING, NOW, DEADLINE)
+        (change,) = renumber(history.payment, NOW, NUMBERING, DEADLINE)
         assert isinstance(change, OperationBegun)
         assert (change.operation.number, change.operation.needs_action) == ("NEW", True)
 
@@ -175,7 +174,7 @@ def test_renumber_after_a_refused_account_and_after_a_confirmed_close() -> None:
 )
 def test_renumber_never_beside_a_payable_or_settled_order(history: History) -> None:
     """Unknown, payable, declined, closed for good or paid: no second number."""
-    assert renumber(history.payment, NUMBERING, QUIET, DEADLINE) == []
+    assert renumber(history.payment, QUIET, NUMBERING, DEADLINE) == []
 
 
 def test_withdrawing_closes_the_order_nobody_needs_any_more() -> None:

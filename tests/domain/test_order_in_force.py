@@ -45,7 +45,7 @@ def closed(history: History) -> History:
 def new_number(history: History) -> History:
     """As `decisions.renumber` has it, or where it finds nothing to do, as an earlier version would have."""
     numbering = Numbering(operation_id="create-N2", number="N2")
-    return history.change(*renumber(history.payment, numbering, LATER, DEADLINE))
+    return history.change(*renumber(history.payment, LATER, numbering, DEADLINE))
 
 
 def new_reply(history: History) -> History:

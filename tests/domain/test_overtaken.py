@@ -10,7 +10,6 @@ from paycore.domain.decisions import (
     Numbering,
     end_attempt,
     end_unsent,
-    give_up_absent,
     new_operation,
     send_again,
     take_silence,
@@ -20,6 +19,7 @@ from paycore.domain.lifecycle import evolve
 from paycore.domain.observation import PaymentObservation
 from paycore.domain.payment import Failure, OperationKind, OperationState, Order
 from paycore.domain.provider import Created, Done, Rejected, Unknown
+from paycore.domain.recovery import give_up_absent
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DEADLINE = timedelta(seconds=10)
@@ -54,7 +54,7 @@ def given_up() -> Payment:
 
 def sent_anew() -> Payment:
     absent = proven_absent()
-    return after(absent, *send_again(absent, "op1", LATER, DEADLINE))
+    return after(absent, *send_again(absent, LATER, "op1", DEADLINE))
 
 
 @pytest.mark.parametrize("gone_further", [proven_absent(), given_up(), sent_anew()])

@@ -1,19 +1,47 @@
 """What is done next about an operation without an answer: a table from what is known to the one move."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-from paycore import Status
-from paycore.domain.events import OperationEnded
-from paycore.domain.payment import Failure, OperationState
+from paycore import Payment, Status
+from paycore.domain.decisions import Numbering
+from paycore.domain.events import Change, OperationBegun, OperationEnded, OperationSent
+from paycore.domain.payment import Failure, Operation, OperationKind, OperationState
 from paycore.domain.provider import CreateResend
-from paycore.domain.recovery import GiveUp, Move, Renumber, Replace, SendAgain, Withdraw, next_move
-from tests.domain.histories import NOW, QUIET, History, capabilities, product
+from paycore.domain.recovery import Context, next_changes
+from tests.domain.histories import DEADLINE, NOW, QUIET, History, capabilities, product
 
 SAME, REFUSED, UNSAFE = CreateResend.SAME_RESULT, CreateResend.REFUSED_AS_DUPLICATE, CreateResend.UNSAFE
 TOO_LATE = Failure(code="2005", message="it can not be closed now")
+
+
+class SendAgain(NamedTuple):
+    """The operation is put on its way once more, with its number."""
+
+    operation: Operation
+
+
+class GiveUp(NamedTuple):
+    """The operation is refused for good: it never arrived."""
+
+    operation: Operation
+
+
+class Renumber(NamedTuple):
+    """An order under a new number is put on its way."""
+
+
+class Replace(NamedTuple):
+    """A close that makes room for a new number is put on its way."""
+
+
+class Withdraw(NamedTuple):
+    """A close of an order that is not needed is put on its way."""
+
+
+Move = SendAgain | GiveUp | Renumber | Replace | Withdraw
 
 
 def move(
@@ -24,9 +52,34 @@ def move(
     close: bool = True,
     has_auth_code: bool = False,
 ) -> Move | None:
-    """The next move for this history, once nothing can be under way any more."""
-    able = capabilities(resend, product(close=close))
-    return next_move(history.payment, able, now, has_auth_code=has_auth_code)
+    """What recovery does next to this history, once nothing can be under way any more."""
+    context = Context(
+        capabilities=capabilities(resend, product(close=close)),
+        numbering=Numbering(operation_id="new", number="NEW"),
+        deadline=DEADLINE,
+        has_auth_code=has_auth_code,
+    )
+    changes = next_changes(history.payment, now, context)
+    return _move(history.payment, changes[0], now) if changes else None
+
+
+def _move(payment: Payment, change: Change, now: datetime) -> Move:
+    match change:
+        case OperationSent(operation_id=operation_id, sent_at=at, in_flight_until=until):
+            assert (at, until) == (now, now + DEADLINE)
+            return SendAgain(payment.operation(operation_id))
+        case OperationEnded(
+            operation_id=operation_id, state=OperationState.REJECTED, failure=Failure() as why
+        ):
+            assert why.code == "never_arrived"
+            return GiveUp(payment.operation(operation_id))
+        case OperationBegun(operation=Operation(kind=OperationKind.CREATE, number="NEW")):
+            return Renumber()
+        case OperationBegun(operation=Operation(kind=OperationKind.CLOSE, number=number, replaces=replaces)):
+            assert number == payment.order_number
+            return Replace() if replaces else Withdraw()
+        case _:
+            raise AssertionError(change)
 
 
 @pytest.mark.parametrize("resend", list(CreateResend))

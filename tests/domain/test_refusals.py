@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from paycore import Money, Status
-from paycore.domain.decisions import CLOSE_AGAIN_AFTER, Numbering, begin_close, withdraw
+from paycore.domain.decisions import CLOSE_AGAIN_AFTER, Numbering, begin_close
 from paycore.domain.events import Change, OperationBegun
 from paycore.domain.payment import Failure, OperationKind, OperationState
+from paycore.domain.recovery import withdraw
 from paycore.domain.refunding import begin_refund
 from paycore.errors import (
     NotSupported,

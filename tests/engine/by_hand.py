@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from paycore import Event, Money, Payment
+from paycore.domain.decisions import Numbering, begin_close
 from paycore.domain.provider import Secret
 from paycore.domain.wire import Request, Response
 from paycore.engine.accounts import Account, Accounts
@@ -13,6 +15,7 @@ from paycore.engine.attempts import Attempts
 from paycore.engine.checks import CreateRequest
 from paycore.engine.commands import Commands
 from paycore.engine.effects import InLedger, OnWire, Program, UntilChanged
+from paycore.engine.orders import product_of
 from paycore.engine.plugins import Plugins
 from paycore.engine.recovery import Recovery
 from paycore.engine.worker import Worker
@@ -94,6 +97,17 @@ class Bench:
             expires_in_s=expires_in_s,
         )
         return self.commands.create(request)
+
+    def replace_order(self, payment: Payment) -> Program[Payment]:
+        """The program that closes the order now in force to make room for another, if nobody has changed it."""
+        close = partial(
+            begin_close,
+            product=product_of(self.account, payment),
+            numbering=Numbering(operation_id=self._new_id(), number=self._new_id()),
+            deadline=self.account.deadline,
+            replaces=True,
+        )
+        return self.recovery._change_as_seen(self.account, payment, close)
 
     def payment(self) -> Payment:
         """`order-1` as it is recorded."""

@@ -32,7 +32,7 @@ def reply(bench: Bench, held: Held) -> Payment:
 
 def test_reply_after_the_closing_brings_no_link(bench: Bench, held: Held) -> None:
     """The old order is closed, the new one not begun: there is nothing to pay, and nothing to show."""
-    bench.run(bench.recovery.close_order(bench.account, bench.payment(), Source.RECOVERY, replaces=True))
+    bench.run(bench.replace_order(bench.payment()))
     payment = reply(bench, held)
     assert (payment.status, payment.action) == (Status.PENDING, None)
     bench.run(bench.recovery.recover(bench.account, bench.payment()))
@@ -44,9 +44,7 @@ def test_reply_after_the_closing_brings_no_link(bench: Bench, held: Held) -> Non
 
 def test_reply_during_the_closing_brings_no_link(bench: Bench, held: Held) -> None:
     """The close is on its way; should it be refused, the link is good again."""
-    closing = bench.hold(
-        bench.recovery.close_order(bench.account, bench.payment(), Source.RECOVERY, replaces=True)
-    )
+    closing = bench.hold(bench.replace_order(bench.payment()))
     assert reply(bench, held).action is None
     closing.succeed(bench.gateway.handle(closing.effect.request))
     assert bench.payment().action is None

@@ -115,7 +115,7 @@ def test_query_does_not_wait_longer_because_somebody_sends_again(bench: Bench) -
 
     def while_somebody_sends_again(seconds: float) -> None:
         pass_time(seconds)
-        again = send_again(bench.payment(), payment.creation.id, bench.at, bench.account.deadline)
+        again = send_again(bench.payment(), bench.at, payment.creation.id, bench.account.deadline)
         bench.ledger.change(payment.id, lambda _payment, _now: again, Source.RECOVERY).result()
 
     with mock.patch.object(bench, "pass_time", while_somebody_sends_again):
@@ -383,7 +383,7 @@ def test_order_closed_for_a_new_number_is_ordered_anew_with_the_callers_code(
     payment = begun(bench, auth_code_hash="0" * 64)
     bench.gateway._add(ToyOrder(payment.order_number, "payment", 8800, "HKD"))
     bench.pass_time(TIMEOUT_S)
-    closed = bench.run(bench.recovery.close_order(bench.account, payment, Source.RECOVERY, replaces=True))
+    closed = bench.run(bench.replace_order(payment))
     anew = bench.run(bench.recovery.recover(bench.account, closed, auth_code=CODE))
     assert anew.order_number != payment.order_number
     assert codes == [CODE]

@@ -60,5 +60,5 @@ def test_order_whose_link_was_recovered_is_not_replaced(bench: Bench) -> None:
     bench.gateway.duplicates = "same_result"
     held.succeed(bench.gateway.handle(held.effect.request))
     assert bench.payment().action is not None
-    bench.run(bench.recovery.close_order(bench.account, payment, Source.RECOVERY, replaces=True))
+    bench.run(bench.replace_order(payment))
     assert all(op.kind is not OperationKind.CLOSE for op in bench.payment().operations)

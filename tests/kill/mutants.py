@@ -7,14 +7,15 @@ They are put into the process that is killed and into the one that recovers.
 import itertools
 from collections.abc import Callable
 from concurrent.futures import Future
+from datetime import datetime
 from typing import Any
 
 import msgspec
 import pytest
 
 from paycore.domain import decisions, recovery, refunding
-from paycore.domain.events import OperationBegun
-from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, Status
+from paycore.domain.events import Change, OperationBegun, OperationSent
+from paycore.domain.payment import OperationKind, OperationState, Payment, Status
 from paycore.engine.recovery import Recovery
 from paycore.ledger.groupcommit import GroupCommit
 from tests.kill.cases import Operation as Operations
@@ -65,44 +66,47 @@ def _as_if(submit: Any, commits: GroupCommit, work: Any, wants: Any) -> Future[A
 def _resend_without_asking(patch: pytest.MonkeyPatch) -> None:
     """Whatever lacks an answer is sent again at once."""
 
-    def hasty(payment: Payment, *_: object, **__: object) -> object:
-        creation = payment.creation
-        return recovery.SendAgain(creation) if creation.is_uncertain else None
+    def hasty(payment: Payment, now: datetime, context: recovery.Context) -> list[Change]:
+        return _resend(payment, now, context) if payment.creation.is_uncertain else []
 
     def asks_nobody(_self: object, _account: object, payments: Any, _source: object) -> Any:
         yield from ()
         return tuple(payments)
 
-    patch.setattr(recovery, "next_move", hasty)
+    patch.setattr(recovery, "next_changes", hasty)
     patch.setattr(Recovery, "ask", asks_nobody)
 
 
 def _forget_dead_closes(patch: pytest.MonkeyPatch) -> None:
     """A close whose sender died is not made again."""
-    next_move = recovery.next_move
+    next_changes = recovery.next_changes
 
-    def forgetful(payment: Payment, *args: Any, **kwargs: Any) -> Any:
-        match next_move(payment, *args, **kwargs):
-            case recovery.SendAgain(Operation(kind=OperationKind.CLOSE, state=OperationState.SENT)):
-                return None
-            case move:
-                return move
+    def forgetful(payment: Payment, now: datetime, context: recovery.Context) -> list[Change]:
+        changes = next_changes(payment, now, context)
+        sent = [
+            payment.operation(change.operation_id) for change in changes if isinstance(change, OperationSent)
+        ]
+        is_dead = any(op.kind is OperationKind.CLOSE and op.state is OperationState.SENT for op in sent)
+        return [] if is_dead else changes
 
-    patch.setattr(recovery, "next_move", forgetful)
+    patch.setattr(recovery, "next_changes", forgetful)
 
 
 def _resend_what_is_there(patch: pytest.MonkeyPatch) -> None:
     """A number the provider has is sent again, trusting that it will be refused."""
-    next_move = recovery.next_move
+    next_changes = recovery.next_changes
 
-    def trusting(payment: Payment, *args: Any, **kwargs: Any) -> Any:
-        move = next_move(payment, *args, **kwargs)
+    def trusting(payment: Payment, now: datetime, context: recovery.Context) -> list[Change]:
+        changes = next_changes(payment, now, context)
+        replaces = any(isinstance(item, OperationBegun) and item.operation.replaces for item in changes)
         is_there = Status.PENDING in payment.creation.observed and not payment.creation.is_duplicate
-        return (
-            recovery.SendAgain(payment.creation) if isinstance(move, recovery.Replace) and is_there else move
-        )
+        return _resend(payment, now, context) if replaces and is_there else changes
 
-    patch.setattr(recovery, "next_move", trusting)
+    patch.setattr(recovery, "next_changes", trusting)
+
+
+def _resend(payment: Payment, now: datetime, context: recovery.Context) -> list[Change]:
+    return decisions.send_again(payment, now, payment.creation.id, context.deadline)
 
 
 def _new_refund_number(patch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ def test_step_back_sends_nothing_twice(tmp_path: Path, hand: Hand) -> None:
         hand.at -= HOUR
         hand.at += DEADLINE / 2
         committed = ledger.change(
-            payment.id, lambda p, now: send_again(p, p.creation.id, now, DEADLINE), Source.RECOVERY
+            payment.id, lambda p, now: send_again(p, now, p.creation.id, DEADLINE), Source.RECOVERY
         ).result()
         assert not committed.changed
         assert not may_send(payment.creation, ledger.now())

@@ -59,15 +59,15 @@ def absence_trusted_early() -> Patch:
 def sent_again_without_asking() -> Patch:
     """An order without an answer is sent again at once, whatever became of the first."""
 
-    def make(next_move: Any) -> Any:
-        def move(payment: Payment, *arguments: Any, **options: Any) -> Any:
+    def make(next_changes: Any) -> Any:
+        def hasty(payment: Payment, now: datetime, context: recovery.Context) -> Any:
             if payment.creation.state is OperationState.UNKNOWN and not payment.charges:
-                return recovery.SendAgain(payment.creation)
-            return next_move(payment, *arguments, **options)
+                return decisions.send_again(payment, now, payment.creation.id, context.deadline)
+            return next_changes(payment, now, context)
 
-        return move
+        return hasty
 
-    return patched(recovery, "next_move", make)
+    return patched(recovery, "next_changes", make)
 
 
 def sent_again_while_under_way() -> Patch:
@@ -85,7 +85,6 @@ def sent_again_while_under_way() -> Patch:
 
     stack = ExitStack()
     stack.enter_context(mock.patch.object(decisions, "may_send", may_send))
-    stack.enter_context(mock.patch.object(recovery, "may_send", may_send))
     stack.enter_context(mock.patch.object(recovery, "is_quiet", may_send))
     stack.enter_context(patched(decisions, "_take_absence", make))
     return stack
@@ -112,19 +111,14 @@ def contradictions_pass() -> Patch:
 def renumbered_without_closing() -> Patch:
     """An order whose link is lost gets a successor while it is still open."""
 
-    def renumber(
-        payment: Payment, numbering: decisions.Numbering, now: datetime, deadline: timedelta
-    ) -> list[Change]:
+    def renumber(payment: Payment, now: datetime, context: recovery.Context) -> list[Change]:
         needs_action = payment.creation.needs_action
         operation = decisions.new_operation(
-            OperationKind.CREATE, numbering, now, deadline, needs_action=needs_action
+            OperationKind.CREATE, context.numbering, now, context.deadline, needs_action=needs_action
         )
         return [OperationBegun(operation=operation)]
 
-    stack = ExitStack()
-    stack.enter_context(mock.patch.object(recovery, "_recover_action", return_value=recovery.Renumber()))
-    stack.enter_context(mock.patch.object(decisions, "renumber", renumber))
-    return stack
+    return mock.patch.object(recovery, "_recover_action", renumber)
 
 
 def other_content_passes() -> Patch:
@@ -177,7 +171,7 @@ def close_without_answer_has_closed() -> Patch:
 def needless_order_stays_open() -> Patch:
     """When a closed order takes money all the same, its successor is neither closed nor asked about."""
     stack = ExitStack()
-    for module in (schedule, recovery, decisions):
+    for module in (schedule, recovery):
         stack.enter_context(mock.patch.object(module, "is_needless", return_value=False))
     return stack
 

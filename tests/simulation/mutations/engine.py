@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -12,9 +13,10 @@ import msgspec
 from msgspec.structs import replace
 
 from paycore.domain import decisions, recovery, refunding
-from paycore.domain.events import Change, Observed, OperationBegun, PaymentBegun, Source
+from paycore.domain.events import Change, Observed, OperationBegun, OperationSent, PaymentBegun, Source
 from paycore.domain.observation import PaymentObservation
 from paycore.domain.payment import Operation, OperationKind, Payment, Status
+from paycore.domain.recovery import Context
 from paycore.domain.wire import Notification
 from paycore.engine import attempts
 from paycore.engine import recovery as engine_recovery
@@ -70,26 +72,54 @@ def no_intent() -> Patch:
 
 
 def _new_number(kind: OperationKind) -> Patch:
-    def make(send_again: Callable[..., Program[Payment]]) -> Any:
-        def begin_anew(
-            self: Recovery, account: Account, payment: Payment, operation_id: str, auth_code: Any
-        ) -> Program[Payment]:
-            operation = payment.operation(operation_id)
-            if operation.kind is not kind:
-                return (yield from send_again(self, account, payment, operation_id, auth_code))
-            numbering = self._attempts.numbering()
+    """What is sent again gets a new number, in recovery and where a caller comes back."""
 
-            def decide(_payment: Payment, now: datetime) -> list[Change]:
-                fresh = decisions.new_operation(
-                    kind, numbering, now, account.deadline, needs_action=operation.needs_action
-                )
-                return [OperationBegun(operation=replace(fresh, refund_reference=operation.refund_reference))]
-
-            return (yield from self._attempts.change_and_send(account, payment.id, decide, Source.RECOVERY))
+    def make(next_changes: Any) -> Any:
+        def begin_anew(payment: Payment, now: datetime, context: Context) -> list[Change]:
+            changes: list[Change] = next_changes(payment, now, context)
+            return [_anew(payment, change, now, context) for change in changes]
 
         return begin_anew
 
-    return patched(Recovery, "send_again", make)
+    def _anew(payment: Payment, change: Change, now: datetime, context: Context) -> Change:
+        if not isinstance(change, OperationSent) or payment.operation(change.operation_id).kind is not kind:
+            return change
+        known = payment.operation(change.operation_id)
+        fresh = decisions.new_operation(
+            kind, context.numbering, now, context.deadline, needs_action=known.needs_action
+        )
+        return OperationBegun(operation=replace(fresh, refund_reference=known.refund_reference))
+
+    def make_for_callers(send_again: Callable[..., Program[Payment]]) -> Any:
+        def again(
+            self: Recovery, account: Account, payment: Payment, operation_id: str, auth_code: Any
+        ) -> Program[Payment]:
+            return self._change_as_seen(
+                account,
+                payment,
+                partial(_again, self._attempts.numbering(), account, operation_id),
+                auth_code,
+            )
+
+        def _again(
+            numbering: decisions.Numbering,
+            account: Account,
+            operation_id: str,
+            payment: Payment,
+            now: datetime,
+        ) -> list[Change]:
+            context = Context(
+                capabilities=account.capabilities, numbering=numbering, deadline=account.deadline
+            )
+            changes = decisions.send_again(payment, now, operation_id, account.deadline)
+            return [_anew(payment, change, now, context) for change in changes]
+
+        return again
+
+    stack = ExitStack()
+    stack.enter_context(patched(recovery, "next_changes", make))
+    stack.enter_context(patched(Recovery, "send_again", make_for_callers))
+    return stack
 
 
 def new_number_on_retry() -> Patch:
@@ -100,55 +130,38 @@ def new_number_on_retry() -> Patch:
 def new_refund_number_on_retry() -> Patch:
     """A refund that is sent again gets a new number, before the old one is proven absent."""
 
-    def make(next_move: Any) -> Any:
-        def move(payment: Payment, *arguments: Any, **options: Any) -> Any:
+    def make(next_changes: Any) -> Any:
+        def hasty(payment: Payment, now: datetime, context: Context) -> Any:
             for operation in payment.operations:
                 if operation.kind is OperationKind.REFUND and operation.state == "unknown":
-                    return recovery.SendAgain(operation)
-            return next_move(payment, *arguments, **options)
+                    return decisions.send_again(payment, now, operation.id, context.deadline)
+            return next_changes(payment, now, context)
 
-        return move
+        return hasty
 
     stack = ExitStack()
+    stack.enter_context(patched(recovery, "next_changes", make))
     stack.enter_context(_new_number(OperationKind.REFUND))
-    stack.enter_context(patched(recovery, "next_move", make))
     return stack
 
 
 def number_reused_after_closing() -> Patch:
     """The order after a closed one has the closed one's number."""
 
-    def make(renumber: Callable[..., Program[Payment]]) -> Any:
-        def again(self: Recovery, account: Account, payment: Payment, auth_code: Any) -> Program[Payment]:
-            fresh = self._attempts.numbering()
-            same = replace(fresh, number=payment.order_number)
-            with mock.patch.object(self._attempts, "numbering", return_value=same):
-                program = renumber(self, account, payment, auth_code)
-                effect = program.send(None)
-            result: Payment = yield from _go_on(program, effect)
-            return result
+    def make(renumber: Callable[..., list[Change]]) -> Any:
+        def again(
+            payment: Payment, now: datetime, numbering: decisions.Numbering, deadline: timedelta
+        ) -> list[Change]:
+            return renumber(payment, now, replace(numbering, number=payment.order_number), deadline)
 
         return again
 
     stack = ExitStack()
-    stack.enter_context(patched(Recovery, "renumber", make))
+    for module in (decisions, recovery):
+        stack.enter_context(patched(module, "renumber", make))
     replaces = session.INSERT_OPERATION.replace("INSERT", "INSERT OR REPLACE").partition(" ON CONFLICT")[0]
     stack.enter_context(mock.patch.object(session, "INSERT_OPERATION", replaces))
     return stack
-
-
-def _go_on(program: Program[Any], effect: Any) -> Program[Any]:
-    """The rest of a program whose first effect was taken out of it."""
-    while True:
-        try:
-            try:
-                value = yield effect
-            except Exception as error:
-                effect = program.throw(error)
-            else:
-                effect = program.send(value)
-        except StopIteration as stop:
-            return stop.value
 
 
 def expiry_closes_without_asking() -> Patch:
@@ -250,8 +263,26 @@ def deadline_from_sending() -> Patch:
 
 
 def moves_on_stale_payments() -> Patch:
-    """A move is made although the payment has changed since it was thought out."""
-    return mock.patch.object(engine_recovery, "as_seen", lambda _seen, decide: decide)
+    """A step is taken although the payment has changed since it was decided on."""
+
+    def make(next_changes: Any) -> Any:
+        decided: dict[str, Any] = {}
+
+        def first(payment: Payment, now: datetime, context: Context) -> Any:
+            changes = decided.pop(context.numbering.operation_id, None)
+            if changes is None:
+                changes = decided[context.numbering.operation_id] = next_changes(payment, now, context)
+            return changes
+
+        return first
+
+    stack = ExitStack()
+    stack.enter_context(patched(recovery, "next_changes", make))
+    as_ever = mock.patch.object(
+        engine_recovery, "_if_unchanged", lambda decide, _version, *seen: decide(*seen)
+    )
+    stack.enter_context(as_ever)
+    return stack
 
 
 def own_clock() -> Patch:
