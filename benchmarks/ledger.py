@@ -34,7 +34,7 @@ Drive = Callable[[Ledger, int], float]
 
 def _begin(ledger: Ledger, reference: str) -> Future[Committed]:
     """The first transaction of `create()`."""
-    return ledger.begin(begun(reference))
+    return ledger.begin(*begun(reference))
 
 
 def _answer(ledger: Ledger, payment: Payment) -> Future[Committed]:

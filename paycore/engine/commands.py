@@ -55,7 +55,9 @@ class Commands:
         except (RequestError, ConfigError) as refusal:
             return (yield from self._known_all_the_same(request, refusal))
         timed = Timed(begun, account.timeout_s)
-        committed = yield from self._attempts.commit(InLedger(lambda ledger: ledger.begin(timed)))
+        committed = yield from self._attempts.commit(
+            InLedger(lambda ledger: ledger.begin(request.reference, timed))
+        )
         if committed.changed:
             return (yield from self._attempts.send(account, committed, timed.deadline, request.auth_code))
         return (yield from self._join(committed.payment, request))

@@ -91,12 +91,12 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 class Ledger(Protocol):
     """The durable record. Raises `LedgerError`s; what they say about the money is in their classes."""
 
-    def begin(self, begun: Callable[[datetime], PaymentBegun]) -> Future[Committed]:
+    def begin(self, reference: str, begun: Callable[[datetime], PaymentBegun]) -> Future[Committed]:
         """
-        Record a new payment with its first operation, unless its reference names one already.
+        Record a new payment with its first operation, unless `reference` already names one.
 
-        That is one of its account or of its namespace. It comes back, with no events. `begun` is given the
-        ledger's time.
+        A payment of the same account or namespace that has the reference is returned, with no events.
+        `begun` is called with the ledger's time and returns a payment with this reference.
         """
         ...
 

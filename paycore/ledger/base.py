@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from paycore.domain.events import PaymentBegun, Source
@@ -22,7 +23,7 @@ from paycore.ledger import upgrading, verbs
 from paycore.ledger.api import Committed, Decide, Recorded
 from paycore.ledger.clock import LedgerClock
 from paycore.ledger.groupcommit import GroupCommit, Unit
-from paycore.ledger.migrations import SCHEMA, check_known
+from paycore.ledger.migrations import SCHEMA, check_known, newest_schema
 from paycore.ledger.parts import in_parts
 from paycore.ledger.reads import LedgerReads
 from paycore.ledger.session import Session, Transaction, Wants
@@ -30,6 +31,7 @@ from paycore.ledger.session import Session, Transaction, Wants
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
+_NOTHING = Wants()
 
 
 class SqlLedger(LedgerReads):
@@ -42,25 +44,19 @@ class SqlLedger(LedgerReads):
     def __init__(self) -> None:
         self._watchers: list[Callable[[Collection[str]], None]] = []
         self._process = os.getpid()
+        self._schema = newest_schema(self.dialect)
         self._is_closed = False
 
     # --- verbs that write ----------------------------------------------------------------------------
 
-    def begin(self, begun: Callable[[datetime], PaymentBegun]) -> Future[Committed]:
+    def begin(self, reference: str, begun: Callable[[datetime], PaymentBegun]) -> Future[Committed]:
         """See `Ledger.begin`."""
-
-        def wants(now: datetime) -> Wants:
-            change = begun(now)
-            return Wants(references=[change.order.reference])
-
-        return self._submit(lambda session: verbs.begin(session, begun), wants)
+        return self._submit(partial(verbs.begin, begun=begun), Wants(references=(reference,)))
 
     def change(self, payment_id: str, decide: Decide, source: Source) -> Future[Committed]:
         """See `Ledger.change`."""
-        return self._submit(
-            lambda session: verbs.change(session, payment_id, decide, source),
-            lambda _: Wants(payments=(payment_id,)),
-        )
+        work = partial(verbs.change, payment_id=payment_id, decide=decide, source=source)
+        return self._submit(work, Wants(payments=(payment_id,)))
 
     def observe(
         self, account: str, observations: Sequence[Observation], source: Source
@@ -68,11 +64,8 @@ class SqlLedger(LedgerReads):
         """See `Ledger.observe`."""
 
         def observe(part: Sequence[Observation]) -> Future[tuple[Committed, ...]]:
-            return self._submit(
-                lambda session: verbs.observe(session, account, part, source),
-                lambda _: _numbers(account, part),
-                weight=len(part),
-            )
+            work = partial(verbs.observe, account=account, observations=part, source=source)
+            return self._submit(work, _numbers(account, part), weight=len(part))
 
         return in_parts(observe, observations)
 
@@ -85,25 +78,24 @@ class SqlLedger(LedgerReads):
         is_evidence: bool,
     ) -> Future[Recorded]:
         """See `Ledger.record_notification`."""
-        return self._submit(
-            lambda session: verbs.record_notification(
-                session, account, notification, told, is_evidence=is_evidence
-            ),
-            lambda _: _numbers(account, told),
-            weight=len(told),
+        work = partial(
+            verbs.record_notification,
+            account=account,
+            notification=notification,
+            told=told,
+            is_evidence=is_evidence,
         )
+        return self._submit(work, _numbers(account, told), weight=len(told))
 
     def claim(
         self, *, limit: int, lease_s: float, ids: Collection[str] | None = None
     ) -> Future[tuple[datetime, tuple[Payment, ...]]]:
         """See `Ledger.claim`."""
-        return self._submit(
-            lambda session: verbs.claim(session, limit=limit, lease_s=lease_s, ids=ids), _nothing
-        )
+        return self._submit(partial(verbs.claim, limit=limit, lease_s=lease_s, ids=ids))
 
     def reschedule(self, due: Sequence[tuple[str, int, datetime | None]]) -> Future[None]:
         """See `Ledger.reschedule`."""
-        return self._submit(lambda session: verbs.reschedule(session, due), _nothing)
+        return self._submit(partial(verbs.reschedule, due=due))
 
     # --- opening -------------------------------------------------------------------------------------
 
@@ -112,7 +104,7 @@ class SqlLedger(LedgerReads):
         try:
             given: Counter[str] = Counter()
             while self.read(upgrading.is_left).result():
-                given += self._submit(upgrading.fill, _nothing).result().given
+                given += self._submit(upgrading.fill).result().given
         except BaseException:
             self.close()
             raise
@@ -121,9 +113,7 @@ class SqlLedger(LedgerReads):
 
     # --- how each database writes and reads ------------------------------------------------------------
 
-    def _submit(
-        self, work: Callable[[Session], T], wants: Callable[[datetime], Wants], *, weight: int = 1
-    ) -> Future[T]:
+    def _submit(self, work: Callable[[Session], T], wants: Wants = _NOTHING, *, weight: int = 1) -> Future[T]:
         return _inherited() if self._is_inherited else self._commits.submit(work, wants, weight=weight)
 
     def read(self, work: Callable[[Transaction], T]) -> Future[T]:
@@ -230,7 +220,3 @@ def _numbers(account: str, told: Sequence[Notice]) -> Wants:
         numbers=[(account, item.number) for item in told],
         charges=[(account, seen.provider_id) for seen in paid if seen.provider_id is not None],
     )
-
-
-def _nothing(_: datetime) -> Wants:
-    return Wants()

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from datetime import datetime
 from itertools import count
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -43,9 +42,7 @@ class Unit:
 
     __slots__ = ("error", "future", "result", "wants", "weight", "work")
 
-    def __init__(
-        self, work: Callable[[Session], Any], wants: Callable[[datetime], Wants], weight: int
-    ) -> None:
+    def __init__(self, work: Callable[[Session], Any], wants: Wants, weight: int) -> None:
         self.work = work
         self.wants = wants
         self.weight = weight
@@ -53,13 +50,6 @@ class Unit:
         self.future.set_running_or_notify_cancel()  # from here on it can't be cancelled
         self.result: Any = None
         self.error: Exception | None = None
-
-    def ahead(self, now: datetime) -> Wants:
-        """What to read before it runs; nothing when the caller's own part in that fails, as its run will tell."""
-        try:
-            return self.wants(now)
-        except Exception:  # noqa: BLE001 - the caller's own, and raised again when the unit runs
-            return Wants()
 
     def run(self, session: Session) -> None:
         """
@@ -119,9 +109,7 @@ class GroupCommit:
         if self._thread is not None:
             self._thread.start()
 
-    def submit(
-        self, work: Callable[[Session], T], wants: Callable[[datetime], Wants], *, weight: int = 1
-    ) -> Future[T]:
+    def submit(self, work: Callable[[Session], T], wants: Wants, *, weight: int = 1) -> Future[T]:
         """Run `work` in a transaction; the future resolves once it is durable, or with its error."""
         unit = Unit(work, wants, weight)
         with self._closing:
@@ -213,7 +201,7 @@ class GroupCommit:
 
     def _run_group(self, units: Sequence[Unit]) -> None:
         with self._transaction(self._answer) as session:
-            session.read_ahead([unit.ahead(session.now) for unit in units])
+            session.read_ahead([unit.wants for unit in units])
             for unit in units:
                 unit.run(session)
             session.flush()

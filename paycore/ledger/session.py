@@ -18,7 +18,7 @@ from paycore.domain.codec import decode, encode
 from paycore.domain.decisions import named
 from paycore.domain.payment import Charge, Payment, is_open
 from paycore.domain.schedule import due_at
-from paycore.errors import LedgerCorrupt, NotFound
+from paycore.errors import InvalidField, LedgerCorrupt, NotFound
 from paycore.ledger.clock import to_ms
 
 Row = tuple[Any, ...]
@@ -38,6 +38,15 @@ class AgainError(Exception):
         self.times_max = times_max
 
 
+class Written(Protocol):
+    """What a statement that writes has done: a cursor of the database's driver."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows it changed."""
+        ...
+
+
 class Transaction(Protocol):
     """One open transaction: its clock, its statements, and how its database locks and lists."""
 
@@ -54,8 +63,8 @@ class Transaction(Protocol):
         """Run a statement and return all its rows."""
         ...
 
-    def many(self, sql: str, rows: Collection[Row]) -> int:
-        """Run a statement that writes, once for each row of parameters; returns how many rows it touched."""
+    def executemany(self, sql: str, rows: Collection[Row], /) -> Written:
+        """Run a statement that writes, once for each row of parameters."""
         ...
 
     def in_list(self, values: Collection[str]) -> tuple[str, object]:
@@ -155,7 +164,8 @@ class Session:
         if reference not in self._by_reference:
             self._find({reference})
         staged = [self.payment(payment_id) for payment_id in self._stage.references.get(reference, ())]
-        known = named((*self._by_reference[reference], *staged), account, namespace)
+        candidates = (*self._by_reference[reference], *staged)
+        known = named(candidates, account, namespace) if candidates else None
         return known if known is None or known.id not in self._stage.payments else self.payment(known.id)
 
     def with_number(self, account: str, number: str) -> str | None:
@@ -266,7 +276,7 @@ class Session:
         stage.payments[payment.id] = Known(payment, head)
         stage.events.extend(events)
         if before is None:
-            stage.references.setdefault(payment.reference, []).append(payment.id)
+            stage.references.setdefault(payment.order.reference, []).append(payment.id)
         for operation in payment.operations[len(before.operations) if before else 0 :]:
             stage.operations.append(
                 (
@@ -284,9 +294,10 @@ class Session:
         for refund in payment.refunds:
             if refund.reference not in known:
                 stage.refunds.append(RefundName(account, refund.reference, payment.id, payment.namespace))
-        for charge in new_charges(before, payment):
-            if self.with_charge(account, charge.provider_id) is None:
-                stage.charges[account, charge.provider_id] = payment.id
+        if payment.charges:
+            for charge in new_charges(before, payment):
+                if self.with_charge(account, charge.provider_id) is None:
+                    stage.charges[account, charge.provider_id] = payment.id
 
     def keep_notification(self, account: str, digest: str, row: Row) -> None:
         """Keep a notification: when it was received, headers, query, body, verdict, payment id."""
@@ -310,43 +321,39 @@ class Session:
     def flush(self) -> None:
         """Write what the units have done."""
         stage, self._stage = self._stage, Stage()
-        new = [known for known in stage.payments.values() if self._stored.get(known.payment.id) is None]
-        old = [known for known in stage.payments.values() if self._stored.get(known.payment.id) is not None]
-        inbox = [(*key, *row) for key, row in stage.inbox.items()]
-        self._write(
-            INSERT_PAYMENT,
-            [(*_moving(p := known.payment), *_fixed(p), *_whole(known), p.id) for known in new],
-        )
-        self._write(
-            UPDATE_PAYMENT,
-            [(*_moving(p := known.payment), *_whole(known), *self._cas(p.id)) for known in old],
-        )
+        new: list[Row] = []
+        old: list[Row] = []
+        for payment, head in stage.payments.values():
+            stored, values = self._stored.get(payment.id), columns(payment)
+            body = encode(payment).decode()
+            if stored is None:
+                new.append((*values, head, body, payment.id))
+            else:
+                old.append((*values[:_CHANGING], head, body, payment.id, stored.payment.version))
+        self._write(INSERT_PAYMENT, new)
+        self._write(UPDATE_PAYMENT, old)
         self._write(INSERT_OPERATION, stage.operations)
         self._write(INSERT_REFUND, stage.refunds)
         # In one order, so that two processes with the same ids wait for each other and not crosswise.
         self._write(INSERT_CHARGE, [(*key, owner) for key, owner in sorted(stage.charges.items())])
         self._write(INSERT_EVENT, stage.events)
-        self._write(INSERT_NOTIFICATION, inbox)
+        self._write(INSERT_NOTIFICATION, [(*key, *row) for key, row in stage.inbox.items()])
         if stage.due:
-            self._tx.many(UPDATE_DUE, stage.due)
+            self._tx.executemany(UPDATE_DUE, stage.due)
         if stage.postponed:
-            self._tx.many(POSTPONE, stage.postponed)
+            self._tx.executemany(POSTPONE, stage.postponed)
         self._stored.update(stage.payments)
         for reference in stage.references:  # what was read before is not all any more
             self._by_reference.pop(reference, None)
         self._charged.update(stage.charges)
         self.changed.update(stage.payments)
 
-    def _cas(self, payment_id: str) -> tuple[str, int]:
-        stored = self._stored[payment_id]
-        return payment_id, stored.payment.version if stored else 0
-
     def _write(self, sql: str, rows: Collection[Row]) -> None:
         """Write rows that are not there yet; another process may have been faster with a name all share."""
         if not rows:
             return
         self.writes += 1
-        if self._tx.many(sql, rows) != len(rows):
+        if self._tx.executemany(sql, rows).rowcount != len(rows):
             taken = LedgerCorrupt("an id or number that was to be new is taken in the ledger")
             raise AgainError(taken, times_max=3)
 
@@ -404,6 +411,13 @@ def is_storable(text: str) -> bool:
         return False
 
 
+def check_storable(**texts: str | None) -> None:
+    """Raise `InvalidField` for text that not every database can store: NUL characters, and what is not UTF-8."""
+    for field, text in texts.items():
+        if text is not None and not is_storable(text):
+            raise InvalidField(field, "must be text without NUL characters that can be written as UTF-8")
+
+
 def read_payment(payment_id: str, body: str) -> Payment:
     """The payment in a row; `LedgerCorrupt` when the row holds none."""
     try:
@@ -434,17 +448,15 @@ COLUMNS = (
     "exponent",
     "created_at",
 )
-"""The columns that repeat what a payment's body says, so that the database can look for it."""
+"""The columns of a payment's row that repeat what is in its body, for the database to search."""
+
+_CHANGING = COLUMNS.index("account")
+"""How many of them may change, which are the first."""
 
 
-def columns(payment: Payment) -> dict[str, object]:
-    """What `COLUMNS` are for this payment."""
-    return dict(zip(COLUMNS, (*_moving(payment), *_fixed(payment)), strict=True))
-
-
-def _moving(payment: Payment) -> Row:
-    """The columns that change, in their order."""
-    due = due_at(payment, payment.updated_at)
+def columns(payment: Payment) -> Row:
+    """The values of `COLUMNS` for this payment."""
+    due, order = due_at(payment, payment.updated_at), payment.order
     return (
         payment.status.value,
         payment.version,
@@ -456,21 +468,11 @@ def _moving(payment: Payment) -> Row:
         payment.namespace,
         None if due is None else to_ms(due),
         to_ms(payment.updated_at),
-    )
-
-
-def _fixed(payment: Payment) -> Row:
-    """The columns that never change, in their order."""
-    return (
         payment.account,
         payment.provider,
-        payment.reference,
-        payment.amount.minor,
-        payment.amount.currency,
-        payment.amount.exponent,
+        order.reference,
+        order.amount.minor,
+        order.amount.currency,
+        order.amount.exponent,
         to_ms(payment.created_at),
     )
-
-
-def _whole(known: Known) -> tuple[bytes, str]:
-    return known.head, encode(known.payment).decode()

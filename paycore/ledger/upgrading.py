@@ -50,7 +50,7 @@ def fill(session: Session) -> Filled:
         else:
             opened.append((_is_open(payment_id, body), payment_id))
     if opened:
-        tx.many(_FILL, opened)
+        tx.executemany(_FILL, opened)
     return Filled(len(rows), given)
 
 

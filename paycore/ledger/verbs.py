@@ -30,10 +30,10 @@ from paycore.domain.observation import Observation
 from paycore.domain.payment import Payment, Status
 from paycore.domain.provider import Mention, Notice
 from paycore.domain.wire import CREDENTIAL_HEADERS, Notification
-from paycore.errors import InvalidField, LedgerCorrupt, NotFound, ReferenceConflict
+from paycore.errors import LedgerCorrupt, NotFound, ReferenceConflict
 from paycore.ledger.api import Committed, Decide, Filter, Recorded, committed_in
 from paycore.ledger.clock import from_ms, to_ms
-from paycore.ledger.session import Row, Session, Transaction, is_storable, new_charges, read_payment
+from paycore.ledger.session import Row, Session, Transaction, check_storable, new_charges, read_payment
 
 NoticeT = TypeVar("NoticeT", bound=Notice)
 
@@ -43,13 +43,6 @@ def changed_ids(result: object) -> Iterator[str]:
     return (committed.payment.id for committed in committed_in(result) if committed.changed)
 
 
-def check_storable(**texts: str | None) -> None:
-    """Refuse text that not every database can hold: NUL characters, and what is not UTF-8."""
-    for field, text in texts.items():
-        if text is not None and not is_storable(text):
-            raise InvalidField(field, "must be text without NUL characters that can be written as UTF-8")
-
-
 # --- writing -----------------------------------------------------------------------------------------
 
 
@@ -57,9 +50,15 @@ def begin(session: Session, begun: Callable[[datetime], PaymentBegun]) -> Commit
     """See `Ledger.begin`."""
     change = begun(session.now)
     operation = change.operation
-    check_storable(account=change.account, reference=change.order.reference, payment_id=change.payment_id)
-    check_storable(provider=change.provider, operation_id=operation.id, number=operation.number)
-    check_storable(namespace=change.namespace)
+    check_storable(
+        account=change.account,
+        namespace=change.namespace,
+        reference=change.order.reference,
+        payment_id=change.payment_id,
+        provider=change.provider,
+        operation_id=operation.id,
+        number=operation.number,
+    )
     known = session.with_reference(change.account, change.namespace, change.order.reference)
     if known is not None:
         return Committed(payment=known, events=(), now=session.now)
@@ -167,7 +166,8 @@ def _fold(
         evolved = evolve(payment, item, session.now)
         if evolved is payment:
             continue
-        owner = _owner_of_charge(session, payment, evolved, charged)
+        has_charges = evolved.charges != payment.charges
+        owner = _owner_of_charge(session, payment, evolved, charged) if has_charges else None
         if owner is not None and isinstance(item, Observed | OperationEnded):
             item = replace(item, charge_of=owner)
             evolved = evolve(payment, item, session.now)

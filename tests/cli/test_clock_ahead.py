@@ -18,7 +18,7 @@ def test_order_after_a_payment_from_the_future_is_awaited(
 ) -> None:
     """It has its thirty minutes, and `await` leaves it to the payer instead of closing it."""
     with closing(SqliteLedger("paycore.db", clock=lambda: utc_now() + ahead)) as ledger:
-        ledger.begin(begun("from-the-future", account="shop")).result()
+        ledger.begin(*begun("from-the-future", account="shop")).result()
     payment = cli.create()
     made, ends = (datetime.fromisoformat(payment[name]) for name in ("created_at", "expires_at"))
     assert made > utc_now() + ahead / 2

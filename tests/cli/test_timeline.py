@@ -97,7 +97,7 @@ def test_order_that_never_left_is_sent_now(cli: Cli, shop: SandboxServer) -> Non
 
 def test_order_refused_for_the_account_is_made_anew(ledger: SqliteLedger) -> None:
     """A new attempt after the account was refused gives that reason."""
-    payment = ledger.begin(begun("order-1")).result().payment
+    payment = ledger.begin(*begun("order-1")).result().payment
     failure = Failure(code="1108", message="wrong signature", who_acts="operator")
     refused = _ended(payment, OperationState.REJECTED, ledger.now(), failure=failure)
     payment = _change(ledger, payment, Source.REPLY, refused)
@@ -114,7 +114,7 @@ def test_order_refused_for_the_account_is_made_anew(ledger: SqliteLedger) -> Non
 
 def test_order_proven_absent_is_sent_again_or_given_up(ledger: SqliteLedger) -> None:
     """Absence is told as what it is, and so is giving up: the provider has refused nothing."""
-    payment = ledger.begin(begun("order-1")).result().payment
+    payment = ledger.begin(*begun("order-1")).result().payment
     unknown = _ended(payment, OperationState.UNKNOWN, ledger.now(), problem="no answer")
     payment = _change(ledger, payment, Source.REPLY, unknown)
     absent = ProvenAbsent(number=payment.order_number)

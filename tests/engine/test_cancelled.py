@@ -83,13 +83,13 @@ def test_cancelled_transaction_takes_place_and_the_ledger_goes_on(tmp_path: Path
 
     async def main() -> None:
         ledger, bridge = SqliteLedger(tmp_path / "ledger.db"), Bridge()
-        waiting = asyncio.create_task(bridge.result(ledger.begin(begun("order-1"))))
+        waiting = asyncio.create_task(bridge.result(ledger.begin(*begun("order-1"))))
         await asyncio.sleep(0)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
         async with asyncio.timeout(10):
-            await bridge.result(ledger.begin(begun("order-2")))
+            await bridge.result(ledger.begin(*begun("order-2")))
             found = await bridge.result(ledger.find("hk", "order-1"))
             assert len(found) == 1
         ledger.close()
@@ -102,9 +102,9 @@ def test_wrapped_future_that_is_cancelled_does_no_harm_either(tmp_path: Path) ->
 
     async def main() -> None:
         ledger = SqliteLedger(tmp_path / "ledger.db")
-        wrapped = asyncio.wrap_future(ledger.begin(begun("order-1")))
+        wrapped = asyncio.wrap_future(ledger.begin(*begun("order-1")))
         wrapped.cancel()
-        assert await asyncio.to_thread(lambda: ledger.begin(begun("order-2")).result(10).changed)
+        assert await asyncio.to_thread(lambda: ledger.begin(*begun("order-2")).result(10).changed)
         assert ledger.find("hk", "order-1").result()
         ledger.close()
 

@@ -52,7 +52,7 @@ def begun(bench: Bench, deadline: timedelta | None = None, **content: str) -> Pa
             ),
         )
 
-    return bench.ledger.begin(begin).result().payment
+    return bench.ledger.begin(order.reference, begin).result().payment
 
 
 def scanned(bench: Bench) -> Payment:

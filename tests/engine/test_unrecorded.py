@@ -71,10 +71,10 @@ def test_reply_that_can_not_be_stored_says_that_money_may_have_moved(
     till = open_till()
     change = verbs.change
 
-    def refuse(*arguments: Any) -> Any:
-        if arguments[-1] is Source.REPLY:
+    def refuse(session: Any, **arguments: Any) -> Any:
+        if arguments["source"] is Source.REPLY:
             raise InvalidField("change", "can't be stored")
-        return change(*arguments)
+        return change(session, **arguments)
 
     monkeypatch.setattr(verbs, "change", refuse)
     with pytest.raises(InvalidField) as caught:

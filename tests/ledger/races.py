@@ -235,7 +235,7 @@ def _change_in_a_storm(
     server: PostgresServer, line: Cable, changes: int, callers: int, payments: int
 ) -> Storm:
     ledgers = [_Listening(line.dsn), _Listening(line.dsn)]
-    ids = [ledgers[0].begin(begun(f"order-{n}")).result().payment.id for n in range(payments)]
+    ids = [ledgers[0].begin(*begun(f"order-{n}")).result().payment.id for n in range(payments)]
     told: Counter[str] = Counter()
     errors: list[str] = []
     left = iter(range(changes))

@@ -41,7 +41,7 @@ def _wrong(ledger: SqlLedger) -> list[Verdict]:
 def test_verify_untouched_ledger_holds(ledger: SqlLedger) -> None:
     """Every payment, whatever it went through, follows from its events; one verdict for each."""
     ids = [whole_life(ledger, f"order-{n}") for n in range(3)]
-    ids += [pending_payment(ledger, "pending").id, ledger.begin(begun("begun")).result().payment.id]
+    ids += [pending_payment(ledger, "pending").id, ledger.begin(*begun("begun")).result().payment.id]
     contradicted = paid_payment(ledger, "contradicted")
     observe(ledger, seen(contradicted.order_number, Status.PAID, charge="C2"))
     verdicts = list(verify(ledger))
@@ -53,7 +53,7 @@ def test_verify_untouched_ledger_holds(ledger: SqlLedger) -> None:
 def test_verify_goes_page_by_page(ledger: SqlLedger) -> None:
     """More payments than a page are all looked at, once."""
     count = PAGE * 2 + 1
-    for future in [ledger.begin(begun(f"order-{n}")) for n in range(count)]:
+    for future in [ledger.begin(*begun(f"order-{n}")) for n in range(count)]:
         future.result()
     assert len({verdict.payment_id for verdict in verify(ledger)}) == count
 

@@ -54,21 +54,21 @@ def test_disk_full_says_so_and_goes_on_once_there_is_room(path: Path) -> None:
     """Without room nothing is written, by halves either; with room again the same ledger works."""
     with closing(SqliteLedger(path, inline=True)) as ledger:
         payment = pending_payment(ledger, "order-1")
-        (pages,) = ledger._writer._sqlite.execute("PRAGMA page_count").fetchone()
-        ledger._writer._sqlite.execute(f"PRAGMA max_page_count = {pages}")
+        (pages,) = ledger._writer.sqlite.execute("PRAGMA page_count").fetchone()
+        ledger._writer.sqlite.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(LedgerFull, match="free some disk space") as caught:
             _begin_many(ledger, 200)
         assert caught.value.money_moved == "maybe"
         assert caught.value.who_acts == "operator"
-        ledger._writer._sqlite.execute("PRAGMA max_page_count = 1000000")
-        assert ledger.begin(begun("order-2")).result().changed
+        ledger._writer.sqlite.execute("PRAGMA max_page_count = 1000000")
+        assert ledger.begin(*begun("order-2")).result().changed
         assert ledger.get(payment.id).result() == payment
         assert all(verdict.difference is None for verdict in verify(ledger))
 
 
 def _begin_many(ledger: SqliteLedger, count: int) -> None:
     for n in range(count):
-        ledger.begin(begun(f"more-{n}")).result()
+        ledger.begin(*begun(f"more-{n}")).result()
 
 
 @contextmanager
@@ -127,9 +127,9 @@ def test_read_only_file_and_folder(open_folder: Path) -> None:
 def test_file_that_becomes_read_only(path: Path) -> None:
     """A ledger that loses its right to write while it is open sends nothing more, and says why."""
     with closing(SqliteLedger(path, inline=True)) as ledger:
-        ledger._writer._sqlite.execute("PRAGMA query_only = ON")
+        ledger._writer.sqlite.execute("PRAGMA query_only = ON")
         with pytest.raises(LedgerReadOnly):
-            ledger.begin(begun("order-1")).result()
+            ledger.begin(*begun("order-1")).result()
 
 
 def test_not_a_database(path: Path) -> None:
@@ -201,11 +201,11 @@ def test_lock_held_by_a_stopped_process(path: Path) -> None:
             holder.stdout.readline()
             holder.send_signal(signal.SIGSTOP)
             with pytest.raises(LedgerUnavailable, match=r"another process has held .*-lock"):
-                ledger.begin(begun("order-1")).result()
+                ledger.begin(*begun("order-1")).result()
             with pytest.raises(LedgerUnavailable):
                 SqliteLedger(path, wait_max_s=0.1)
             holder.kill()
-        assert ledger.begin(begun("order-1")).result().changed
+        assert ledger.begin(*begun("order-1")).result().changed
 
 
 def test_file_locked_by_another_program(path: Path) -> None:
@@ -213,9 +213,9 @@ def test_file_locked_by_another_program(path: Path) -> None:
     with closing(SqliteLedger(path, wait_max_s=0.2)) as ledger, closing(sqlite3.connect(path)) as shell:
         shell.execute("BEGIN IMMEDIATE")
         with pytest.raises(LedgerUnavailable, match=r"kept the ledger .* locked"):
-            ledger.begin(begun("order-1")).result()
+            ledger.begin(*begun("order-1")).result()
         shell.rollback()
-        assert ledger.begin(begun("order-1")).result().changed
+        assert ledger.begin(*begun("order-1")).result().changed
 
 
 MOUNTINFO = """\
@@ -237,7 +237,7 @@ def test_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
         SqliteLedger(share / "below" / "ledger.db")
     assert list((share / "below").iterdir()) == []
     with closing(SqliteLedger(tmp_path / "ledger.db")) as ledger:
-        assert ledger.begin(begun("order-1")).result().changed
+        assert ledger.begin(*begun("order-1")).result().changed
 
 
 def test_local_mount_below_a_network_one_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

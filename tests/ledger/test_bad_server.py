@@ -236,7 +236,7 @@ def test_read_only_database(ledger: PostgresLedger, postgres_dsn: str) -> None:
         shell.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
     with closing(PostgresLedger(postgres_dsn)) as other:
         with pytest.raises(LedgerReadOnly) as caught:
-            other.begin(begun("order-1")).result()
+            other.begin(*begun("order-1")).result()
         assert caught.value.money_moved == "no"
         assert other.find(None, "order-1").result() == ()
 
@@ -248,7 +248,7 @@ def test_server_down_and_back(postgres_server: PostgresServer, postgres_dsn: str
         postgres_server.stop("immediate")
         try:
             calls: list[Future[Any]] = [
-                ledger.begin(begun("order-2")),
+                ledger.begin(*begun("order-2")),
                 ledger.change(payment.id, refunding("r1"), Source.CALLER),
                 ledger.get(payment.id),
             ]
@@ -261,7 +261,7 @@ def test_server_down_and_back(postgres_server: PostgresServer, postgres_dsn: str
                 open_ledger(postgres_dsn)
         finally:
             postgres_server.start()
-        assert ledger.begin(begun("order-2")).result().changed
+        assert ledger.begin(*begun("order-2")).result().changed
         assert ledger.get(payment.id).result() == payment
 
 
@@ -271,7 +271,7 @@ def test_restart_within_the_patience_is_not_noticed(
     """A call that is made while the server restarts simply takes longer."""
     payment = pending_payment(ledger, "order-1")
     postgres_server.stop("immediate")
-    calls: list[Future[Any]] = [ledger.begin(begun("order-2")), ledger.get(payment.id)]
+    calls: list[Future[Any]] = [ledger.begin(*begun("order-2")), ledger.get(payment.id)]
     postgres_server.start()
     assert calls[0].result().changed
     assert calls[1].result() == payment
@@ -307,7 +307,7 @@ def test_commit_without_an_answer_is_looked_up(ledger: PostgresLedger, is_heard:
     """Whether the lost commit took place or not: every caller gets the result of its own change, made once."""
     payment = paid_payment(ledger, "order-1")
     ledger._writer = _Unreliable(ledger._writer, LOST, is_heard=is_heard)  # type: ignore[arg-type, assignment]
-    futures = [ledger.begin(begun(f"more-{n}")) for n in range(20)]
+    futures = [ledger.begin(*begun(f"more-{n}")) for n in range(20)]
     refund = ledger.change(payment.id, refunding("r1"), Source.CALLER)
     assert all(future.result().changed for future in futures)
     assert refund.result().changed
@@ -318,7 +318,7 @@ def test_commit_without_an_answer_is_looked_up(ledger: PostgresLedger, is_heard:
 
 def test_lost_commit_that_is_still_under_way_is_waited_for(ledger: PostgresLedger, postgres_dsn: str) -> None:
     """The server may still be at it when the ledger asks: the answer comes when that has ended."""
-    assert ledger.begin(begun("order-1")).result().changed
+    assert ledger.begin(*begun("order-1")).result().changed
     number = ledger._commit_number
     with psycopg.connect(postgres_dsn) as zombie:
         zombie.execute("UPDATE writers SET commits = %s WHERE id = %s", (number + 1, ledger._id))
@@ -331,9 +331,9 @@ def test_lost_commit_that_is_still_under_way_is_waited_for(ledger: PostgresLedge
 def test_loser_of_a_deadlock_is_run_again(ledger: PostgresLedger) -> None:
     """PostgreSQL ends one of two transactions that wait for each other; nobody hears of it."""
     deadlock = psycopg.errors.DeadlockDetected("deadlock detected")
-    ledger.begin(begun("order-1")).result()
+    ledger.begin(*begun("order-1")).result()
     ledger._writer = _Unreliable(ledger._writer, deadlock, is_heard=False)  # type: ignore[arg-type, assignment]
-    assert ledger.begin(begun("order-2")).result().changed
+    assert ledger.begin(*begun("order-2")).result().changed
     assert all(verdict.difference is None for verdict in verify(ledger))
 
 

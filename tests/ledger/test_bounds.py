@@ -75,7 +75,7 @@ def test_other_accounts_go_on_meanwhile(ledger: SqlLedger) -> None:
     whole = ledger.observe("hk", _charges(crowded, 3000), Source.POLL)
     others = 0
     while not whole.done():
-        assert ledger.begin(begun(f"till-{others}", account="till")).result().changed
+        assert ledger.begin(*begun(f"till-{others}", account="till")).result().changed
         others += 1
     assert others > 3000 / PART_MAX / 4
     assert whole.result()[0].payment.status is Status.PAID

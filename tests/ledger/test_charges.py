@@ -92,7 +92,7 @@ def test_payments_of_several_processes_do_not_share_a_charge(database: Database)
 def test_reply_with_the_charge_of_another_is_not_paid(ledger: SqlLedger) -> None:
     """A scanned code's reply says paid by itself: the same holds for it."""
     says_paid(pending_payment(ledger, "order-1"))(ledger)
-    other = ledger.begin(begun("order-2")).result().payment
+    other = ledger.begin(*begun("order-2")).result().payment
     outcome = Done(Created(observation=seen(other.order_number, Status.PAID, charge=CHARGE)))
     after = ledger.change(other.id, answered(outcome), Source.REPLY).result().payment
     assert (after.status, after.review_reasons) == (Status.PENDING, (ReviewReason.CHARGE_OF_ANOTHER,))

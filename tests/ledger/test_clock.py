@@ -42,7 +42,7 @@ def _open(path: Path, hand: Hand) -> SqliteLedger:
 def test_step_back_leaves_nothing_stuck(tmp_path: Path, hand: Hand, is_new_process: bool) -> None:
     """After an hour's step back, what is under way comes due when its time is up, and not an hour later."""
     with closing(_open(tmp_path, hand)) as first:
-        payment = first.begin(begun("order-1")).result().payment
+        payment = first.begin(*begun("order-1")).result().payment
         hand.at -= HOUR
         with closing(_open(tmp_path, hand)) as second:
             ledger = second if is_new_process else first
@@ -56,7 +56,7 @@ def test_step_back_leaves_nothing_stuck(tmp_path: Path, hand: Hand, is_new_proce
 def test_step_back_sends_nothing_twice(tmp_path: Path, hand: Hand) -> None:
     """Right after a step back, an operation that is under way may not be sent again, by nobody."""
     with closing(_open(tmp_path, hand)) as ledger:
-        payment = ledger.begin(begun("order-1")).result().payment
+        payment = ledger.begin(*begun("order-1")).result().payment
         hand.at -= HOUR
         hand.at += DEADLINE / 2
         committed = ledger.change(

@@ -51,7 +51,7 @@ from tests.support.stopped import StoppedDatetime
 
 def test_begin_new_reference_is_recorded_with_its_event(ledger: SqlLedger) -> None:
     """A new payment stands in the ledger, and its history begins with it."""
-    committed = ledger.begin(begun("order-1")).result()
+    committed = ledger.begin(*begun("order-1")).result()
     assert committed.changed
     assert ledger.get(committed.payment.id).result() == committed.payment
     (event,) = ledger.events(committed.payment.id).result()
@@ -61,8 +61,8 @@ def test_begin_new_reference_is_recorded_with_its_event(ledger: SqlLedger) -> No
 
 def test_begin_known_reference_returns_the_payment_that_has_it(database: Database) -> None:
     """The second to begin gets the first one's payment and no events, in this process and in another."""
-    first = database.open().begin(begun("order-1")).result()
-    again = database.open().begin(begun("order-1")).result()
+    first = database.open().begin(*begun("order-1")).result()
+    again = database.open().begin(*begun("order-1")).result()
     assert again.payment == first.payment
     assert not again.changed
 
@@ -70,7 +70,7 @@ def test_begin_known_reference_returns_the_payment_that_has_it(database: Databas
 def test_begin_by_many_at_once_makes_one_payment(database: Database) -> None:
     """Of many callers over two ledgers, one begins; the others get its payment."""
     ledgers = [database.open(), database.open()]
-    futures = [ledgers[n % 2].begin(begun("order-1")) for n in range(40)]
+    futures = [ledgers[n % 2].begin(*begun("order-1")) for n in range(40)]
     results = [future.result() for future in futures]
     assert len({committed.payment.id for committed in results}) == 1
     assert sum(committed.changed for committed in results) == 1
@@ -89,7 +89,7 @@ def test_change_decides_on_what_is_stored(database: Database) -> None:
 
 def test_change_that_changes_nothing_writes_nothing(ledger: SqlLedger) -> None:
     """The same answer twice is one event."""
-    payment = ledger.begin(begun("order-1")).result().payment
+    payment = ledger.begin(*begun("order-1")).result().payment
     at = payment.created_at
 
     def decide(payment: Payment, _: datetime) -> Sequence[Change]:
@@ -343,7 +343,7 @@ def test_times_are_exact_to_the_millisecond(ledger: SqlLedger) -> None:
 def test_now_is_the_clock_of_transactions(ledger: SqlLedger) -> None:
     """`now` and a transaction's time are one clock, in whole milliseconds."""
     before = ledger.now()
-    at = ledger.begin(begun("order-1")).result().now
+    at = ledger.begin(*begun("order-1")).result().now
     after = ledger.now()
     assert before <= at <= after
     assert {before.microsecond % 1000, after.microsecond % 1000, at.microsecond % 1000} == {0}
@@ -365,7 +365,7 @@ def test_events_are_chained_over_everything_stored(ledger: SqlLedger) -> None:
 def test_list_filters_and_orders(ledger: SqlLedger) -> None:
     """Newest first, and by id within a millisecond; every given condition holds."""
     paid, pending = paid_payment(ledger, "order-1"), pending_payment(ledger, "order-2", account="other")
-    uncertain = ledger.begin(begun("order-3")).result().payment
+    uncertain = ledger.begin(*begun("order-3")).result().payment
     mismatch = observe(ledger, seen(paid.order_number, Status.PAID, charge="C2"))[0].payment
 
     def listed(**fields: object) -> list[str]:
@@ -419,7 +419,7 @@ def test_text_no_database_can_hold_is_refused(ledger: SqlLedger) -> None:
     """NUL characters and broken Unicode are refused as a request, on both databases, before anything is written."""
     for text in ("nul\x00", "\ud800"):
         with pytest.raises(InvalidField):
-            ledger.begin(begun(text)).result()
+            ledger.begin(*begun(text)).result()
         for read in (ledger.get, ledger.events, lambda text: ledger.find(None, text)):
             with pytest.raises(RequestError):
                 read(text).result()
@@ -436,11 +436,11 @@ def test_text_no_database_can_hold_is_refused(ledger: SqlLedger) -> None:
 
 def test_closed_ledger_refuses(ledger: SqlLedger) -> None:
     """After `close` verbs say so; what was submitted before is done."""
-    last = ledger.begin(begun("order-1"))
+    last = ledger.begin(*begun("order-1"))
     ledger.close()
     assert last.result().changed
     with pytest.raises(LedgerUnavailable):
-        ledger.begin(begun("order-2")).result()
+        ledger.begin(*begun("order-2")).result()
     with pytest.raises(LedgerUnavailable):
         ledger.get("P1").result()
     ledger.close()
@@ -451,7 +451,7 @@ def test_number_that_is_taken_is_refused(ledger: SqlLedger) -> None:
     names = numbering()
 
     def same(payment_id: str, reference: str) -> object:
-        base = begun(reference, payment_id=payment_id)
+        _, base = begun(reference, payment_id=payment_id)
 
         def at(now: datetime) -> object:
             change = base(now)
@@ -461,14 +461,14 @@ def test_number_that_is_taken_is_refused(ledger: SqlLedger) -> None:
 
         return at
 
-    ledger.begin(same("P1", "order-1")).result()  # type: ignore[arg-type]
+    ledger.begin("order-1", same("P1", "order-1")).result()  # type: ignore[arg-type]
     with pytest.raises(LedgerCorrupt, match="taken"):
-        ledger.begin(same("P2", "order-2")).result()  # type: ignore[arg-type]
+        ledger.begin("order-2", same("P2", "order-2")).result()  # type: ignore[arg-type]
     assert ledger.find(None, "order-2").result() == ()
 
 
 def test_moments_of_a_stopped_clock_are_recorded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tools that stop the clock in tests replace `datetime` by a subclass: what it says is recorded as any other."""
     monkeypatch.setattr(clock, "datetime", StoppedDatetime)
-    payment = database.open().begin(begun("order-1")).result().payment
+    payment = database.open().begin(*begun("order-1")).result().payment
     assert database.open().get(payment.id).result() == payment

@@ -41,7 +41,7 @@ def test_child_is_told_to_open_a_ledger_of_its_own(ledger: SqlLedger) -> None:
 
     def use() -> None:
         for future in (
-            ledger.begin(begun("order-2")),
+            ledger.begin(*begun("order-2")),
             ledger.change(payment.id, refunding("back-1"), Source.CALLER),
             ledger.get(payment.id),
         ):
@@ -49,7 +49,7 @@ def test_child_is_told_to_open_a_ledger_of_its_own(ledger: SqlLedger) -> None:
                 future.result(5)
 
     assert in_child(use) == 0
-    assert ledger.begin(begun("order-3")).result().changed
+    assert ledger.begin(*begun("order-3")).result().changed
     assert ledger.get(payment.id).result() == payment
 
 
@@ -57,7 +57,7 @@ def test_child_that_closes_leaves_the_parent_its_ledger(ledger: SqlLedger) -> No
     """Leaving a client's block in the child ends nothing of the parent's."""
     paid_payment(ledger, "order-1")
     assert in_child(ledger.close) == 0
-    assert ledger.begin(begun("order-2")).result().changed
+    assert ledger.begin(*begun("order-2")).result().changed
 
 
 def test_child_does_not_keep_the_lock_of_a_killed_parent(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_child_does_not_keep_the_lock_of_a_killed_parent(tmp_path: Path) -> None
     parent = os.fork()
     if parent == 0:
         ledger, inside = SqliteLedger(path), threading.Event()
-        payment = ledger.begin(begun("order-1")).result().payment
+        payment = ledger.begin(*begun("order-1")).result().payment
         if os.fork() == 0:
             os.write(writing, str(os.getpid()).encode())
             time.sleep(60)
@@ -84,6 +84,6 @@ def test_child_does_not_keep_the_lock_of_a_killed_parent(tmp_path: Path) -> None
     orphan = int(os.read(reading, 32))
     try:
         with closing(SqliteLedger(path, wait_max_s=2.0)) as ledger:
-            assert ledger.begin(begun("order-2")).result(10).changed
+            assert ledger.begin(*begun("order-2")).result(10).changed
     finally:
         os.kill(orphan, signal.SIGKILL)

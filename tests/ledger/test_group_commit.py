@@ -34,7 +34,7 @@ def one_group(ledger: SqlLedger) -> Iterator[None]:
         go_on.wait(30)
         return []
 
-    payment = ledger.begin(begun(f"held-{id(go_on)}")).result().payment
+    payment = ledger.begin(*begun(f"held-{id(go_on)}")).result().payment
     held = ledger.change(payment.id, hold, Source.CALLER)
     waiting.wait(30)
     try:
@@ -52,16 +52,16 @@ def _positions(ledger: SqlLedger, payment_ids: Sequence[str]) -> int:
 def test_group_of_many_is_one_transaction(ledger: SqlLedger) -> None:
     """Units that wait together commit together, at one time."""
     with one_group(ledger):
-        futures = [ledger.begin(begun(f"order-{n}")) for n in range(50)]
+        futures = [ledger.begin(*begun(f"order-{n}")) for n in range(50)]
     assert _positions(ledger, [future.result().payment.id for future in futures]) == 1
 
 
 def test_units_of_a_group_see_what_those_before_them_did(ledger: SqlLedger) -> None:
     """One group begins, answers, pays and refunds a payment; the reference, the number and the cap hold within it."""
-    begin = begun("order-1", payment_id="P1")
+    reference, begin = begun("order-1", payment_id="P1")
     number = begin(ledger.now()).operation.number
     with one_group(ledger):
-        first, again = ledger.begin(begin), ledger.begin(begun("order-1"))
+        first, again = ledger.begin(reference, begin), ledger.begin(*begun("order-1"))
         observed = ledger.observe(ACCOUNT, [seen(number, Status.PAID)], Source.POLL)
         refunds = [ledger.change("P1", refunding(reference), Source.CALLER) for reference in ("r1", "r2")]
     assert (first.result().changed, again.result().changed) == (True, False)
@@ -79,12 +79,12 @@ def test_failing_unit_does_not_harm_its_neighbours(ledger: SqlLedger) -> None:
         raise ZeroDivisionError
 
     with one_group(ledger):
-        good = [ledger.begin(begun(f"order-{n}")) for n in range(1, 10)]
+        good = [ledger.begin(*begun(f"order-{n}")) for n in range(1, 10)]
         broken = ledger.change(paid.id, bug, Source.CALLER)
         missing = ledger.change("nobody", bug, Source.CALLER)
         refund = ledger.change(paid.id, refunding("r1"), Source.CALLER)
         too_much = ledger.change(paid.id, refunding("r2"), Source.CALLER)
-        more = [ledger.begin(begun(f"order-{n}")) for n in range(10, 20)]
+        more = [ledger.begin(*begun(f"order-{n}")) for n in range(10, 20)]
     assert isinstance(broken.exception(), ZeroDivisionError)
     assert isinstance(missing.exception(), NotFound)
     assert isinstance(too_much.exception(), RefundTooLarge)
@@ -94,16 +94,16 @@ def test_failing_unit_does_not_harm_its_neighbours(ledger: SqlLedger) -> None:
 
 def test_unit_that_the_database_refuses_is_alone_with_it(ledger: SqlLedger) -> None:
     """A number that is taken spoils the group; its other units are then committed one by one."""
-    taken = begun("order-0", payment_id="P0")
-    ledger.begin(taken).result()
+    reference, taken = begun("order-0", payment_id="P0")
+    ledger.begin(reference, taken).result()
 
     def same_operation(now: datetime) -> object:
-        return replace(begun("order-2", payment_id="P2")(now), operation=taken(now).operation)
+        return replace(begun("order-2", payment_id="P2")[1](now), operation=taken(now).operation)
 
     with one_group(ledger):
-        one = ledger.begin(begun("order-1"))
-        bad: Future[object] = ledger.begin(same_operation)  # type: ignore[arg-type, assignment]
-        two = ledger.begin(begun("order-3"))
+        one = ledger.begin(*begun("order-1"))
+        bad: Future[object] = ledger.begin("order-2", same_operation)  # type: ignore[arg-type, assignment]
+        two = ledger.begin(*begun("order-3"))
     assert isinstance(bad.exception(), LedgerCorrupt)
     assert one.result().changed
     assert two.result().changed
@@ -148,7 +148,7 @@ def test_error_of_a_whole_group_is_one_of_its_own_for_each_caller(ledger: SqlLed
         raise LedgerTooNew("upgrade")
 
     with one_group(ledger):
-        futures = [ledger.begin(begun(f"order-{n}")) for n in range(3)]
+        futures = [ledger.begin(*begun(f"order-{n}")) for n in range(3)]
         ledger._commits._transaction = fail
     errors = [future.exception() for future in futures]
     assert [type(error) for error in errors] == [LedgerTooNew] * 3
@@ -185,7 +185,7 @@ def test_callers_do_not_wait_for_the_turn_of_the_next_group(
 
         first = ledger.change(payment.id, go_on_once_followed, Source.CALLER)
         is_inside.wait(10)
-        second = ledger.begin(begun("order-2"))
+        second = ledger.begin(*begun("order-2"))
         is_followed.set()
         try:
             assert first.result(5).payment == payment
@@ -215,13 +215,13 @@ def test_callers_are_answered_after_their_commit_and_before_the_next_one(
             if words in ("BEGIN IMMEDIATE", "COMMIT"):
                 order.append(words.split(maxsplit=1)[0])
 
-        with ledger._writer as sqlite:
-            sqlite.set_trace_callback(note)
+        with ledger._writer.lock:
+            ledger._writer.sqlite.set_trace_callback(note)
         stop = ledger.watch(lambda ids: order.append("watcher") if payment.id in ids else None)
         first = ledger.change(payment.id, go_on_once_followed, Source.POLL)
         first.add_done_callback(lambda _: order.append("first"))
         is_inside.wait(10)
-        second = ledger.begin(begun("order-2"))
+        second = ledger.begin(*begun("order-2"))
         second.add_done_callback(lambda _: order.append("second"))
         is_followed.set()
         second.result(10)
@@ -250,8 +250,8 @@ class _ClosedMeanwhile:
 
 def test_call_while_the_ledger_closes_gets_an_answer(ledger: SqlLedger) -> None:
     """Nothing is queued behind the end, where its caller would wait for ever."""
-    ledger.begin(begun("order-1")).result()
+    ledger.begin(*begun("order-1")).result()
     ledger._commits._queue = queue = _ClosedMeanwhile(ledger)  # type: ignore[assignment]
-    assert ledger.begin(begun("order-2")).result(10).changed
+    assert ledger.begin(*begun("order-2")).result(10).changed
     queue.closing.join(10)
-    assert isinstance(ledger.begin(begun("order-3")).exception(10), LedgerUnavailable)
+    assert isinstance(ledger.begin(*begun("order-3")).exception(10), LedgerUnavailable)

@@ -39,7 +39,7 @@ def paged(ledger: SqlLedger, which: Filter) -> Iterator[Payment]:
 
 def test_list_page_by_page_finds_each_once(ledger: SqlLedger) -> None:
     """Payments made at once share a few moments: paging by the last payment seen finds each of them."""
-    futures = [ledger.begin(begun(f"order-{n}")) for n in range(MANY)]
+    futures = [ledger.begin(*begun(f"order-{n}")) for n in range(MANY)]
     made = [future.result().payment for future in futures]
     assert len({payment.created_at for payment in made}) < MANY / 2
     found = list(paged(ledger, Filter(limit=7)))
@@ -74,7 +74,7 @@ def _unsent(ledger: SqlLedger) -> Payment:
     """Its request certainly never left."""
     from paycore.domain.decisions import end_unsent
 
-    payment = ledger.begin(begun("order-1")).result().payment
+    payment = ledger.begin(*begun("order-1")).result().payment
 
     def decide(payment: Payment, now: datetime) -> list[Change]:
         return end_unsent(payment, payment.creation, now, "no route")
@@ -83,7 +83,7 @@ def _unsent(ledger: SqlLedger) -> Payment:
 
 
 def _unknown(ledger: SqlLedger) -> Payment:
-    payment = ledger.begin(begun("order-1")).result().payment
+    payment = ledger.begin(*begun("order-1")).result().payment
     return ledger.change(payment.id, answered(Unknown(problem="silence")), Source.REPLY).result().payment
 
 
@@ -122,7 +122,7 @@ def _failed(ledger: SqlLedger) -> Payment:
 @pytest.mark.parametrize(
     ("make", "is_listed"),
     [
-        (lambda ledger: ledger.begin(begun("order-1")).result().payment, True),  # created, and being sent
+        (lambda ledger: ledger.begin(*begun("order-1")).result().payment, True),  # created, and being sent
         (_unsent, True),
         (_unknown, True),
         (lambda ledger: pending_payment(ledger, "order-1"), True),

@@ -271,7 +271,7 @@ def test_file_that_is_not_there_any_more_takes_nothing_more(
     payment = pending_payment(ledger, "before")
     happens(path)
     with pytest.raises(LedgerUnavailable, match="removed or replaced"):
-        ledger.begin(begun("after")).result()
+        ledger.begin(*begun("after")).result()
     with pytest.raises(LedgerUnavailable, match="removed or replaced"):
         ledger.change(payment.id, lambda *_: (), "reply").result()  # type: ignore[arg-type]
     ledger.close()

@@ -49,13 +49,13 @@ def test_ledger_upgraded_while_it_is_open_is_written_no_more(database: Database)
     payment = paid_payment(ledger, "order-1")
     database.run("INSERT INTO meta VALUES (9999, 'x', 0)")
     with pytest.raises(LedgerTooNew, match="upgrade paycore here too"):
-        ledger.begin(begun("order-2")).result()
+        ledger.begin(*begun("order-2")).result()
     with pytest.raises(LedgerTooNew):
         ledger.change(payment.id, refunding("back-1"), Source.CALLER).result()
     assert ledger.find(None, "order-2").result() == ()
     assert ledger.get(payment.id).result() == payment
     database.run("DELETE FROM meta WHERE schema = 9999")
-    assert ledger.begin(begun("order-2")).result().changed
+    assert ledger.begin(*begun("order-2")).result().changed
 
 
 def test_tampered_checksum_is_refused(database: Database) -> None:

@@ -24,7 +24,7 @@ OF_SCHEMA_4 = 4
 
 
 def begin(ledger: SqlLedger, reference: str, account: str, namespace: str = "", *, is_new: bool) -> Payment:
-    committed = ledger.begin(begun(reference, account=account, namespace=namespace)).result()
+    committed = ledger.begin(*begun(reference, account=account, namespace=namespace)).result()
     assert committed.changed is is_new
     return committed.payment
 
@@ -63,7 +63,7 @@ def test_begin_by_many_accounts_at_once_makes_one_payment(database: Database) ->
     """Of many callers over two ledgers and four accounts, one begins; the others get its payment."""
     ledgers = [database.open(), database.open()]
     for turn in range(5):
-        futures = [ledgers[n % 2].begin(begun(f"order-{turn}", account=f"a{n % 4}")) for n in range(40)]
+        futures = [ledgers[n % 2].begin(*begun(f"order-{turn}", account=f"a{n % 4}")) for n in range(40)]
         results = [future.result() for future in futures]
         assert len({committed.payment.id for committed in results}) == 1
         assert sum(committed.changed for committed in results) == 1

@@ -54,7 +54,7 @@ def two_orders(draw: st.DrawFn) -> Orders:
 
 def _beginning(name: str) -> tuple[PaymentBegun, OperationBegun]:
     """A payment with the number N1 and a refund with the number R1 under way, on an account of its own."""
-    change = begun("order-1", account=name, namespace=name, payment_id=f"P{name}")(START)
+    change = begun("order-1", account=name, namespace=name, payment_id=f"P{name}")[1](START)
     change = replace(change, operation=replace(change.operation, id=f"O1{name}", number="N1"))
     paid = evolve(evolve(None, change, START), Observed(observation=seen("N1", Status.PAID)), START)
     (asked,) = refunding("refund-1", Money("3.00", "HKD"))(paid, START)
@@ -110,7 +110,7 @@ def test_any_order_of_facts_ends_in_one_state_and_one_set_of_events(
     for order in orders:
         account = f"a{next(fresh)}"
         begins, refund = _beginning(account)
-        ledger.begin(lambda _, begins=begins: begins)  # type: ignore[misc]
+        ledger.begin(begins.order.reference, lambda _, begins=begins: begins)  # type: ignore[misc]
         ledger.change(begins.payment_id, lambda *_, refund=refund: [refund], Source.CALLER)
         for future in [ledger.observe(account, [fact], Source.POLL) for fact in order]:
             future.result()

@@ -40,7 +40,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 Write = Callable[[SqlLedger, Payment], Future[Any]]
 WRITES: dict[str, Write] = {
-    "begin": lambda ledger, _: ledger.begin(begun("order-2")),
+    "begin": lambda ledger, _: ledger.begin(*begun("order-2")),
     "change": lambda ledger, payment: ledger.change(payment.id, refunding("back-1"), Source.CALLER),
     "observe": lambda ledger, payment: ledger.observe(
         ACCOUNT, [seen(payment.order_number, Status.PAID)], Source.POLL
@@ -105,7 +105,7 @@ def test_first_write_of_a_ledger_that_only_read_is_refused(database: Database) -
     ledger = database.open()
     upgrade(database)
     with pytest.raises(LedgerTooNew):
-        ledger.begin(begun("order-2")).result()
+        ledger.begin(*begun("order-2")).result()
     if not database.is_sqlite:
         assert len(ledger.read(lambda tx: tx.all("SELECT id FROM writers")).result()) == 1
 
@@ -154,7 +154,7 @@ def test_upgrade_waits_for_the_transaction_that_is_under_way(database: Database)
     assert not ledger.change(payment.id, decide, Source.CALLER).result().changed
     assert started[0].wait(60) == 0
     with pytest.raises(LedgerTooNew):
-        ledger.begin(begun("order-2")).result()
+        ledger.begin(*begun("order-2")).result()
 
 
 def test_older_ledger_put_in_its_place_is_not_written(database: Database) -> None:

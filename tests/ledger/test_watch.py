@@ -18,7 +18,7 @@ import sys
 from paycore.ledger import open_ledger
 from tests.ledger.workload import begun
 ledger = open_ledger(sys.argv[1])
-ledger.begin(begun("order-1", payment_id="P1")).result()
+ledger.begin(*begun("order-1", payment_id="P1")).result()
 ledger.close()
 """
 
@@ -56,7 +56,7 @@ def test_changes_through_another_ledger_are_heard(database: Database) -> None:
         here, there = database.open(), database.open()
         ear = Ear()
         here.watch(ear)
-        assert ear.hears(there.begin(begun(f"order-{turn}")).result().payment.id)
+        assert ear.hears(there.begin(*begun(f"order-{turn}")).result().payment.id)
 
 
 def test_changes_of_another_process_are_heard(database: Database) -> None:
@@ -74,9 +74,9 @@ def test_watcher_that_fails_harms_nobody(database: Database) -> None:
     ear = Ear()
     here.watch(_raise)
     here.watch(ear)
-    assert ear.hears(there.begin(begun("order-1")).result().payment.id)
-    assert ear.hears(here.begin(begun("order-2")).result().payment.id)
-    assert here.begin(begun("order-3")).result().changed
+    assert ear.hears(there.begin(*begun("order-1")).result().payment.id)
+    assert ear.hears(here.begin(*begun("order-2")).result().payment.id)
+    assert here.begin(*begun("order-3")).result().changed
 
 
 def _raise(_: Collection[str]) -> None:
@@ -90,7 +90,7 @@ def test_stopped_watcher_hears_nothing_more(ledger: SqlLedger) -> None:
     ledger.watch(ear)
     stop()
     stop()
-    assert ear.hears(ledger.begin(begun("order-1")).result().payment.id)
+    assert ear.hears(ledger.begin(*begun("order-1")).result().payment.id)
     assert stopped.heard.empty()
 
 
@@ -105,4 +105,4 @@ def test_listening_survives_a_lost_connection(postgres_server: PostgresServer, p
         here.watch(ear)
         for turn in range(3):
             postgres_server.terminate_backends(postgres_dsn)
-            assert ear.hears(there.begin(begun(f"order-{turn}")).result().payment.id)
+            assert ear.hears(there.begin(*begun(f"order-{turn}")).result().payment.id)

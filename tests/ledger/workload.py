@@ -33,8 +33,8 @@ def begun(
     namespace: str = "",
     deadline: timedelta = DEADLINE,
     payment_id: str | None = None,
-) -> Callable[[datetime], PaymentBegun]:
-    """For `Ledger.begin`: a payment of 88 dollars with its first operation."""
+) -> tuple[str, Callable[[datetime], PaymentBegun]]:
+    """For `Ledger.begin`, its arguments: a payment of 88 dollars with its first operation."""
     own_id, names = payment_id or new_id(), numbering()
 
     def at(now: datetime) -> PaymentBegun:
@@ -47,7 +47,7 @@ def begun(
             operation=new_operation(OperationKind.CREATE, names, now, deadline, needs_action=True),
         )
 
-    return at
+    return reference, at
 
 
 def answered(outcome: Outcome) -> Decide:
@@ -102,7 +102,7 @@ def pending_payment(
     ledger: Ledger, reference: str, *, account: str = ACCOUNT, namespace: str = ""
 ) -> Payment:
     """A payment the provider has accepted, in two transactions as `create` makes them."""
-    payment = ledger.begin(begun(reference, account=account, namespace=namespace)).result().payment
+    payment = ledger.begin(*begun(reference, account=account, namespace=namespace)).result().payment
     outcome = accepted(payment.order_number)
     return ledger.change(payment.id, answered(outcome), Source.REPLY).result().payment
 

@@ -57,8 +57,7 @@ class SimLedger(SqliteLedger):
 
     def _open(self, *, read_only: bool) -> Connection:
         connection = super()._open(read_only=read_only)
-        with connection as sqlite:
-            sqlite.execute("PRAGMA synchronous = OFF")
+        connection.sqlite.execute("PRAGMA synchronous = OFF")
         return connection
 
     @contextmanager

@@ -14,7 +14,7 @@ from paycore.domain.payment import Payment, Status
 from paycore.ledger.audit.verdicts import Difference, unequal
 from paycore.ledger.clock import from_ms
 from paycore.ledger.history import History, StoredEvent, StoredPayment
-from paycore.ledger.session import columns
+from paycore.ledger.session import COLUMNS, columns
 
 
 class Judged:
@@ -102,7 +102,7 @@ def _row_difference(stored: StoredPayment, known: Payment | None, fold: Fold) ->
     # When to look next moves with every lease and look; but as long as the provider has it, somebody looks.
     if stored.columns["due_at"] is None and payment.status in (Status.PENDING, Status.UNKNOWN):
         return Difference(where="due_at", stored="never", derived=f"a time, for it is {payment.status}")
-    derived = {name: value for name, value in columns(payment).items() if name != "due_at"}
+    derived = {name: value for name, value in zip(COLUMNS, columns(payment), strict=True) if name != "due_at"}
     difference = unequal({"id": stored.payment_id, **stored.columns}, {"id": payment.id, **derived})
     return difference or _body_difference(stored, known, payment)
 

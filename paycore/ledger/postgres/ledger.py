@@ -72,11 +72,11 @@ class PostgresTransaction:
         """Run a statement and return all its rows."""
         return self._connection.execute(_sql(sql), parameters).fetchall()
 
-    def many(self, sql: str, rows: Collection[Row]) -> int:
-        """Run a statement that writes, once for each row of parameters; returns how many rows it touched."""
-        with self._connection.cursor() as cursor:
-            cursor.executemany(_sql(sql), rows)
-            return cursor.rowcount
+    def executemany(self, sql: str, rows: Collection[Row], /) -> psycopg.Cursor[Any]:
+        """Run a statement that writes, once for each row of parameters."""
+        cursor = self._connection.cursor()
+        cursor.executemany(_sql(sql), rows)
+        return cursor
 
     def in_list(self, values: Collection[str]) -> tuple[str, object]:
         """One array parameter, so that any number of values is one prepared statement."""
@@ -210,7 +210,8 @@ class PostgresLedger(SqlLedger):
     def _stand(self, connection: psycopg.Connection[Any], row: Row | None) -> datetime:
         """The database's time; refuses a ledger that was upgraded since it was opened."""
         schema, now_ms, *standing = row or (0, 0, None, None, None)
-        check_current(self.dialect, schema)
+        if schema != self._schema:
+            check_current(self.dialect, schema)
         self._database_time, self._read_at = from_ms(now_ms), time.monotonic()
         now, step = self._clock.catch_up(Standing.of(*standing))
         if step is not None:

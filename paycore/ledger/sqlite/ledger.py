@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import sqlite3
 import threading
 import time
@@ -32,7 +33,7 @@ from paycore.ledger.clock import KEEP_STEP, STANDING, LedgerClock, Standing, to_
 from paycore.ledger.groupcommit import GroupCommit
 from paycore.ledger.migrations import META, SCHEMA, check_current, pending
 from paycore.ledger.session import Row, Session, Transaction
-from paycore.ledger.sqlite.file import Connection, check_own, identify, make_private, usable_path
+from paycore.ledger.sqlite.file import Connection, check_own, make_private, usable_path
 from paycore.ledger.sqlite.lock import WAIT_MAX_S, FileLock
 
 T = TypeVar("T")
@@ -60,15 +61,12 @@ class SqliteTransaction:
 
     def __init__(self, connection: sqlite3.Connection, now: datetime) -> None:
         self.now = now
+        self.executemany = connection.executemany
         self._connection = connection
 
     def all(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         """Run a statement and return all its rows."""
         return self._connection.execute(sql, parameters).fetchall()
-
-    def many(self, sql: str, rows: Collection[Row]) -> int:
-        """Run a statement that writes, once for each row of parameters; returns how many rows it touched."""
-        return self._connection.executemany(sql, rows).rowcount
 
     def in_list(self, values: Collection[str]) -> tuple[str, object]:
         """One JSON parameter, so that any number of values is one cached statement; the commonest number is one."""
@@ -110,9 +108,8 @@ class SqliteLedger(SqlLedger):
                     make_private(self.path)
                     check_own(path, self.path)  # somebody may have been faster
                     self._writer = self._open(read_only=False)
-                    with self._writer as sqlite:
-                        self._migrate(sqlite)
-                    self._files = identify(self._paths)
+                    self._migrate(self._writer.sqlite)
+                    self._files = _identify(self._paths)
                 self._reader = self._open(read_only=True)
             except BaseException:
                 self._let_go()
@@ -131,19 +128,23 @@ class SqliteLedger(SqlLedger):
 
     @contextmanager
     def _transaction(self, meanwhile: Callable[[], None]) -> Iterator[Session]:
-        with typed_errors(self.path), self._lock.held(meanwhile), self._writer as sqlite:
-            self._check_place()
-            self._begin(sqlite, meanwhile)
-            try:
-                yield Session(SqliteTransaction(sqlite, self._catch_up(sqlite)))
-                meanwhile()
-                sqlite.execute("COMMIT")
-            except BaseException as error:
-                with suppress(sqlite3.Error):
-                    sqlite.execute("ROLLBACK")
-                if isinstance(error, sqlite3.Error):
-                    self._check_upgraded(SqliteTransaction(sqlite, self.now()))
-                raise
+        try:
+            with self._lock.held(meanwhile), self._writer.lock:
+                sqlite = self._writer.sqlite
+                self._check_files()
+                self._begin(sqlite, meanwhile)
+                try:
+                    yield Session(SqliteTransaction(sqlite, self._catch_up(sqlite)))
+                    meanwhile()
+                    sqlite.execute("COMMIT")
+                except BaseException as error:
+                    with suppress(sqlite3.Error):
+                        sqlite.execute("ROLLBACK")
+                    if isinstance(error, sqlite3.Error):
+                        self._check_upgraded(SqliteTransaction(sqlite, self.now()))
+                    raise
+        except (sqlite3.Error, OSError) as error:
+            raise _ledger_error(self.path, error) from error
 
     def _begin(self, sqlite: sqlite3.Connection, meanwhile: Callable[[], None]) -> None:
         """Take SQLite's own lock, for which only programs that do not take turns at the lock file make us wait."""
@@ -159,9 +160,9 @@ class SqliteLedger(SqlLedger):
             else:
                 return
 
-    def _check_place(self) -> None:
-        """Nothing more is written to files that nobody else can find: what is at the path is another ledger."""
-        if identify(self._paths) != self._files:
+    def _check_files(self) -> None:
+        """Refuse to write to files that were removed or replaced: no other process would find what is in them."""
+        if _identify(self._paths) != self._files:
             raise LedgerUnavailable(
                 f"the ledger {self.path} or its -wal file was removed or replaced while this process had it"
                 " open, so nothing more is written; end every process that uses it, put the files back (or a"
@@ -171,7 +172,8 @@ class SqliteLedger(SqlLedger):
     def _catch_up(self, sqlite: sqlite3.Connection) -> datetime:
         """The time, not before the newest event's; refuses a ledger that was upgraded since it was opened."""
         schema, *standing = sqlite.execute(_STANDING).fetchone()
-        check_current(self.dialect, schema)
+        if schema != self._schema:
+            check_current(self.dialect, schema)
         now, step = self._clock.catch_up(Standing.of(*standing))
         if step is not None:
             sqlite.execute(KEEP_STEP, step)
@@ -187,8 +189,9 @@ class SqliteLedger(SqlLedger):
         """Run a read here and now: on a local file it is over in microseconds."""
         future: Future[T] = Future()
         try:
-            with typed_errors(self.path), self._reader as sqlite:
-                future.set_result(self._read_in(SqliteTransaction(sqlite, self.now()), work))
+            with typed_errors(self.path), self._reader.lock:
+                tx = SqliteTransaction(self._reader.sqlite, self.now())
+                future.set_result(self._read_in(tx, work))
         except Exception as error:  # noqa: BLE001 - the caller takes it out of the future
             future.set_exception(error)
         return future
@@ -199,8 +202,10 @@ class SqliteLedger(SqlLedger):
         # Where the ledger stands is read here, so that no change falls between `watch` and the first look.
         with typed_errors(self.path):
             connection = self._open(read_only=True)
-            with connection as sqlite:
-                (position,) = sqlite.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()
+            with connection.lock:
+                (position,) = connection.sqlite.execute(
+                    "SELECT coalesce(max(position), 0) FROM events"
+                ).fetchone()
         self._watching = threading.Thread(
             target=self._watch_others, args=(connection, position), name="paycore-watch", daemon=True
         )
@@ -212,7 +217,8 @@ class SqliteLedger(SqlLedger):
         while not self._stopping.wait(WATCH_EVERY_S):
             with suppress(sqlite3.Error):
                 rows: list[Row] = []
-                with connection as sqlite:
+                with connection.lock:
+                    sqlite = connection.sqlite
                     (now_version,) = sqlite.execute("PRAGMA data_version").fetchone()
                     if now_version != version and self._watchers:
                         rows = sqlite.execute(_EVENTS_AFTER, (position,)).fetchall()
@@ -228,11 +234,11 @@ class SqliteLedger(SqlLedger):
         if read_only:
             return connection
         try:
-            with connection as sqlite:
-                sqlite.execute("PRAGMA journal_mode = WAL")
-                sqlite.execute("PRAGMA synchronous = FULL")
-                sqlite.execute("PRAGMA foreign_keys = ON")
-                sqlite.execute("PRAGMA busy_timeout = 0")  # from here on `_begin` waits
+            with connection.lock:
+                connection.sqlite.execute("PRAGMA journal_mode = WAL")
+                connection.sqlite.execute("PRAGMA synchronous = FULL")
+                connection.sqlite.execute("PRAGMA foreign_keys = ON")
+                connection.sqlite.execute("PRAGMA busy_timeout = 0")  # from here on `_begin` waits
         except BaseException:
             connection.close()
             raise
@@ -268,21 +274,55 @@ class SqliteLedger(SqlLedger):
                 vars(self)[name].close()
 
 
+def _identify(paths: Sequence[str]) -> list[tuple[int, int] | None]:
+    """Device and inode of the file at each path, None where there is none."""
+    found: list[tuple[int, int] | None] = []
+    for path in paths:
+        try:
+            status = os.stat(path)  # noqa: PTH116 - at every commit, and `Path.stat` takes twice as long
+        except FileNotFoundError:
+            found.append(None)
+        else:
+            found.append((status.st_dev, status.st_ino))
+    return found
+
+
 @contextmanager
 def typed_errors(path: Path) -> Iterator[None]:
-    """Turn SQLite's and the file system's errors into typed ones that say what to do."""
+    """Turn errors of SQLite and of the file system into `LedgerError`s that say what to do."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise _ledger_error(path, error) from error
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _full(path) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise _read_only(path) from error
-        is_nowhere = error.errno in (errno.ENOENT, errno.ENOTDIR)
-        advice = f"; check that the folder {path.parent} exists" if is_nowhere else ""
-        raise LedgerUnavailable(f"the ledger {path} can't be opened: {error.strerror}{advice}") from error
+
+
+def _ledger_error(path: Path, error: sqlite3.Error | OSError) -> LedgerError:
+    if isinstance(error, sqlite3.Error):
+        return _sqlite_error(path, error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _full(path)
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return _read_only(path)
+    is_nowhere = error.errno in (errno.ENOENT, errno.ENOTDIR)
+    advice = f"; check that the folder {path.parent} exists" if is_nowhere else ""
+    return LedgerUnavailable(f"the ledger {path} can't be opened: {error.strerror}{advice}")
+
+
+def _sqlite_error(path: Path, error: sqlite3.Error) -> LedgerError:
+    name = getattr(error, "sqlite_errorname", "") or ""
+    if name.startswith("SQLITE_FULL"):
+        return _full(path)
+    if name.startswith(("SQLITE_READONLY", "SQLITE_PERM")):
+        return _read_only(path)
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return LedgerCorrupt(f"the ledger {path} is damaged or is not a ledger; restore a backup")
+    if str(error).startswith("Could not decode to UTF-8"):  # raised by the sqlite3 module, without a name
+        return LedgerCorrupt(
+            f"the ledger {path} contains bytes that are not valid UTF-8; run `paycore ledger verify`"
+        )
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return LedgerUnavailable(f"another program has kept the ledger {path} locked; find it and end it")
+    return LedgerUnavailable(f"the ledger {path} can't be used: {error}")
 
 
 def _full(path: Path) -> LedgerFull:
@@ -291,18 +331,3 @@ def _full(path: Path) -> LedgerFull:
 
 def _read_only(path: Path) -> LedgerReadOnly:
     return LedgerReadOnly(f"the ledger {path} can't be written; check its permissions and its folder's")
-
-
-def _ledger_error(path: Path, error: sqlite3.Error) -> LedgerError:
-    name = getattr(error, "sqlite_errorname", "") or ""
-    if name.startswith("SQLITE_FULL"):
-        return _full(path)
-    if name.startswith(("SQLITE_READONLY", "SQLITE_PERM")):
-        return _read_only(path)
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return LedgerCorrupt(f"the ledger {path} is damaged or is not a ledger; restore a backup")
-    if str(error).startswith("Could not decode to UTF-8"):  # sqlite3's own, and without a name
-        return LedgerCorrupt(f"the ledger {path} holds text that is no text; run `paycore ledger verify`")
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return LedgerUnavailable(f"another program has kept the ledger {path} locked; find it and end it")
-    return LedgerUnavailable(f"the ledger {path} can't be used: {error}")

@@ -37,8 +37,7 @@ class SqliteReader(ReadOnlyLedger):
     def _connect(self) -> Connection:
         with typed_errors(self._path):
             connection = Connection(self._path, read_only=True, timeout_s=BUSY_MAX_S)
-        with connection as sqlite:
-            sqlite.text_factory = _text
+        connection.sqlite.text_factory = _text
         return connection
 
     def applied(self) -> dict[int, str]:
@@ -54,9 +53,9 @@ class SqliteReader(ReadOnlyLedger):
 
     def _run(self, work: Callable[[Transaction], T]) -> T:
         assert self._connection is not None, "nothing is read where nothing is applied"
-        with typed_errors(self._path), self._connection as sqlite:
+        with typed_errors(self._path), self._connection.lock:
             try:
-                return work(SqliteTransaction(sqlite, utc_now()))
+                return work(SqliteTransaction(self._connection.sqlite, utc_now()))
             except sqlite3.OperationalError as error:
                 raise _unreadable(self.name, error) or error from error
 

@@ -152,7 +152,7 @@ def test_whole_file_fails_and_nothing_is_there(tmp_path: Path) -> None:
 
 def test_export_reader_who_leaves_ends_it(ledger: SqlLedger) -> None:
     """`| head` prints no traceback, keeps the exit code, and ends the reading."""
-    for future in [ledger.begin(begun(f"order-{n}")) for n in range(2000)]:
+    for future in [ledger.begin(*begun(f"order-{n}")) for n in range(2000)]:
         future.result()
     words = f"({PAYCORE} ledger export; echo $? >&2) | head -1"
     done = subprocess.run(["bash", "-c", words], capture_output=True, text=True, check=False)

@@ -165,7 +165,7 @@ def test_verify_while_others_write(cli: Cli, database: Database) -> None:
     ledger = database.open()
     futures = []
     for n in range(10):
-        futures += [ledger.begin(begun(f"order-{n}-{m}")) for m in range(40)]
+        futures += [ledger.begin(*begun(f"order-{n}-{m}")) for m in range(40)]
         ran = cli("ledger", "verify")
         assert ran.code == 0, ran
     assert all(future.result().changed for future in futures)
@@ -173,7 +173,7 @@ def test_verify_while_others_write(cli: Cli, database: Database) -> None:
 
 def test_verify_on_a_terminal_moves_a_line_and_ctrl_c_harms_nothing(ledger: SqlLedger) -> None:
     """A long one shows how far it has come on a line that moves; Ctrl-C ends it with exit 130 and one line."""
-    futures = [ledger.begin(begun(f"order-{n}")) for n in range(15_000)]
+    futures = [ledger.begin(*begun(f"order-{n}")) for n in range(15_000)]
     assert all(future.result().changed for future in futures)
     with Terminal("ledger", "verify") as terminal:
         terminal.read_until(lambda text: "payments, " in text)
@@ -225,7 +225,7 @@ def test_verify_can_not_write(database: Database) -> None:
     """A ledger that is opened to be read takes no statement that writes."""
     database.open().close()
     with closing(open_read_only(database.dsn)) as ledger:
-        deleting = ledger.read(lambda tx: tx.many("DELETE FROM meta WHERE schema = ?", [(1,)]))
+        deleting = ledger.read(lambda tx: tx.executemany("DELETE FROM meta WHERE schema = ?", [(1,)]))
         with pytest.raises(LedgerError):
             deleting.result()
         assert ledger.applied()

@@ -57,7 +57,9 @@ def no_intent() -> Patch:
                 payment_id=payment_id, account=account.name, provider="toy", order=order, operation=operation
             )
 
-        committed: Committed = yield from work.commit(InLedger(lambda ledger: ledger.begin(begun)))
+        committed: Committed = yield from work.commit(
+            InLedger(lambda ledger: ledger.begin(order.reference, begun))
+        )
         if not committed.changed:
             return committed.payment
         sent = committed.payment.creation

@@ -44,8 +44,7 @@ def no_compare_and_set() -> Patch:
             folded = verbs._fold(unit, seen, decide(seen, unit.now), source, {})
             return verbs._keep(unit, [folded])[0]
 
-        wants = lambda _: Wants(payments=(seen.id,))  # noqa: E731
-        return door.submit(lambda ledger: ledger._commits.submit(work, wants))
+        return door.submit(lambda ledger: ledger._commits.submit(work, Wants(payments=(seen.id,))))
 
     stack = ExitStack()
     stack.enter_context(mock.patch.object(Attempts, "change", change))
@@ -75,7 +74,7 @@ def event_outside_transaction() -> Patch:
 
     def append(door: Any, own: tuple[Any, ...]) -> Any:
         work = lambda unit: unit._stage.events.extend(own)  # noqa: E731
-        return door.submit(lambda ledger: ledger._commits.submit(work, lambda _: Wants()))
+        return door.submit(lambda ledger: ledger._commits.submit(work, Wants()))
 
     original_keep = Session.keep
     stack = ExitStack()
