@@ -72,9 +72,8 @@ class PaymentRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueryRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """`POST /trade/v1/query`: by `syssn`, by `out_trade_no` (both comma separated), or by range alone."""
+    """`POST /trade/v1/query`: by `out_trade_no` (comma separated) within a range, or by range alone."""
 
-    syssn: str | None = None
     out_trade_no: str | None = None
     start_time: str | None = None
     end_time: str | None = None
@@ -222,18 +221,6 @@ class CancelReply(Trade, frozen=True, kw_only=True):
     orig_syssn: Text = None
 
 
-class _Numbered(msgspec.Struct, frozen=True):
-    out_trade_no: Text = None
-
-
-def number_in(raw: msgspec.Raw) -> str:
-    """`out_trade_no` of a record of which nothing else can be read; empty where that can't be either."""
-    try:
-        return text_of(decode(raw, _Numbered).out_trade_no)
-    except Malformed:
-        return ""
-
-
 class QueryReply(Answer, frozen=True, kw_only=True):
     """The reply to a query. `respcd` is of the call; `data` is a list, empty when nothing was found."""
 
@@ -244,6 +231,39 @@ class Record(Trade, frozen=True, kw_only=True):
     """One record of a query: its `respcd` is of the trade."""
 
     order_type: Text = None
+
+    @property
+    def kind(self) -> str:
+        """What kind of trade it is, one of `ORDER_TYPES` if known; old records do not say and are payments."""
+        return trimmed(self.order_type) or "payment"
+
+
+ORDER_TYPES = ("payment", "refund", "close")
+"""The known values of `order_type`; "close" in the issue of 2018."""
+
+
+class _Numbered(msgspec.Struct, frozen=True):
+    out_trade_no: Text = None
+
+
+def read_record(raw: msgspec.Raw) -> tuple[str, Record | None]:
+    """
+    A record's `out_trade_no`, and the record.
+
+    None in place of a record that can't be read, and an empty text in place of a number that can't.
+    """
+    try:
+        record = decode(raw, Record)
+    except Malformed:
+        return _number_in(raw), None
+    return record.number, record
+
+
+def _number_in(raw: msgspec.Raw) -> str:
+    try:
+        return text_of(decode(raw, _Numbered).out_trade_no)
+    except Malformed:
+        return ""
 
 
 class NoticeHead(msgspec.Struct, frozen=True, kw_only=True):

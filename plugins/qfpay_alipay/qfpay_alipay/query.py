@@ -1,12 +1,12 @@
 """
-The query flow: what many orders and refunds have come to, in as few requests as QFPay's API takes.
+The query flow: reads many orders and refunds in few requests.
 
-Two ways to ask. By number: as many as fit into 128 characters, four of the core's. By time: all records
-of a range, a hundred a page. Orders begun close together are read by time; the rest, and those a range did
-not show, are asked for by number. Only an answer to the number itself proves that an order is absent.
+QFPay's query takes either numbers, as many as fit into 128 characters (four of paycore's), or a time range, a
+hundred records a page. Orders begun close together are read by range; the others, and those a range did not show,
+are asked for by number. Only an answer to the number itself proves that an order is absent or unpaid.
 
-Source: sdk.qfapi.com "Transaction Enquiry"; SOURCES.md §4. Undocumented and therefore not relied on: the
-order of records, the reply past the last page, whether a range restricts a query by number.
+Source: sdk.qfapi.com "Transaction Enquiry"; SOURCES.md §4. Undocumented, so not relied on: the order of records,
+the reply past the last page, whether a range restricts a query by number.
 """
 
 from __future__ import annotations
@@ -38,55 +38,59 @@ from qfpay_alipay.respcodes import Verdict, failure_of, judge, problem_of
 
 PAGE_SIZE = 100
 NUMBERS_LENGTH_MAX = 128
-"""`syssn` and `out_trade_no` are String(128), commas included."""
+"""`out_trade_no` is String(128), commas included."""
 
 BY_NUMBER_REQUESTS_MAX = 2
-"""Up to this many requests are made by number at once; beyond, reading by time may need fewer."""
+"""Up to this many requests, orders are asked for by number; beyond, reading a range may need fewer."""
 
 GAP_MAX = timedelta(minutes=15)
-"""Orders further apart are not read as one range: it would hold more of other orders than of ours."""
+"""Orders further apart are not read as one range: it would hold mostly orders of others."""
 
 EARLY, LATE = timedelta(seconds=1), timedelta(seconds=3)
 """
-How far a range reaches beyond its orders: a creation's way to QFPay, whose clock `sysdtm` is. Narrow, for a
-wider one would hold more of other orders; a clock that is off by more costs requests, not answers.
+How far a range reaches beyond its orders: for the time a creation takes to QFPay, whose clock `sysdtm` is. A wider
+range would hold more orders of others. A clock that is off by more costs requests, not answers.
 """
 
 AHEAD, BEHIND = timedelta(hours=12), timedelta(minutes=15)
 """
-How far our clock may be ahead of QFPay's, or behind, at the turn of a month: a number is asked for in both
-months before it is absent, for absence is what lets an order be sent again.
+How far our clock may be ahead of QFPay's, or behind it, at the turn of a month: a number is asked for in both months
+before it counts as absent, because an absent order may be sent again.
 
-A machine's clock is off by minutes where nobody sets it. Ahead it may be by hours: a wrong zone, or a ledger, whose
-clock never goes back, after one payment of a machine that was. That costs a request only for what is not found
-where it should be; asking in a month that may not have begun is kept shorter, for QFPay does not say what it answers.
+Ahead it may be by hours (a wrong time zone, or a ledger whose clock never goes back), behind by minutes. Asking in a
+month that may not have begun is kept shorter, because QFPay does not say what it answers.
 """
-
-_KINDS = ("payment", "refund", "close")
-"""`order_type`; "close" in the issue of 2018."""
 
 TRIED_WITHIN = timedelta(days=31)
 """How long after it was begun an order may still get another record: far longer than any can be paid."""
 
 Month = tuple[int, int]
 _SYSSN_MONTH = re.compile(r"(20[0-9]{2})(0[1-9]|1[0-2])", re.ASCII)
+"""A `syssn` begins with the date QFPay made it on."""
 
 
 class _Page(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One reply's records, each as it came and as it was read: of one that can't be, its number, perhaps empty.
+    One reply's records, each with its number; None in place of a record that can't be read.
 
-    `is_whole` when that is all there is, no record could be anybody's, and the reply is not signed wrong.
+    `is_full` when there may be another page. `is_whole` when there is none, every record has a number, and the
+    reply is not signed wrong: only then does a record that is missing prove anything.
     """
 
-    records: tuple[tuple[bytes, messages.Record | str], ...]
+    records: tuple[tuple[str, messages.Record | None], ...]
     is_signed_wrong: bool
-    is_full: bool
-    is_whole: bool
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.records) >= PAGE_SIZE
+
+    @property
+    def is_whole(self) -> bool:
+        return not (self.is_full or self.is_signed_wrong) and all(number for number, _ in self.records)
 
 
 class _Ended(Exception):
-    """The provider's answer leaves nothing to go on with."""
+    """A reply that ends the flow."""
 
     def __init__(self, outcome: Rejected | Unknown) -> None:
         super().__init__()
@@ -99,12 +103,12 @@ def query_orders(
     """
     Ask about `orders`, in at most `requests_max` requests.
 
-    Those that did not fit, or of which nothing definite was said, are in no part of the answer; who is left
-    out moves on with `asked_at`, so that a later query reaches them. An answer that breaks off still tells
-    what it had found; only one that found nothing is `Unknown`, or `Rejected` for the account's sake.
+    Orders that did not fit, or of which nothing definite was said, are in no part of the answer; a later query,
+    with another `asked_at`, starts with others. A flow that a reply ends still tells what it had found; one that
+    had found nothing is `Unknown`, or `Rejected` where QFPay refused the account.
 
-    One number may have several records. That no money was taken is said only by answers to the number itself, in
-    every month, that are whole and agree: a range, or a `syssn`, may not show the record that counts.
+    One number may have several records. That no money was taken is said only when whole answers to the number
+    itself, in every month, agree on it: a range may not show the record that counts.
     """
     run = _Query(api, orders, requests_max)
     try:
@@ -116,124 +120,113 @@ def query_orders(
 
 
 class _Query:
-    """One run of the query flow: what is sought, what was told, and how many requests are left."""
+    """One run of the query flow: what is asked for, what was told, and how many requests are left."""
 
     def __init__(self, api: Api, orders: Sequence[OrderRef], requests_max: int) -> None:
         self._api = api
         self._orders = {order.number: order for order in orders}
         self._told: dict[str, list[Observation | None]] = {}  # None: a record that can't be read or decided
-        self._heard: set[tuple[bytes, bool]] = set()
-        self._absent: set[str] = set()
-        self._asked_whole: set[str] = set()
+        self._complete: set[str] = set()  # numbers with a whole answer for every month
         self._requests_left = requests_max
 
     @property
     def is_answered(self) -> bool:
         """Whether anything was told yet."""
-        return bool(self._told or self._absent)
+        return bool(self._told or self._complete)
 
     def ask(self) -> Generator[Request, Response, None]:
-        """All requests, those that answer most first. Raises `_Ended`."""
+        """Send all requests, those that may answer most first. Raises `_Ended`."""
         for cluster in sorted(_clusters(self._orders.values()), key=len, reverse=True):
-            if len(_packed([order.number for order in cluster])) > BY_NUMBER_REQUESTS_MAX:
-                yield from self._ask_by_time(cluster)
+            yield from self._ask_by_time(cluster)
         yield from self._ask_by_number()
 
     def found(self) -> Found:
-        """What all replies together come to."""
+        """What all replies together say."""
         undecided = {
             number
             for number, told in self._told.items()
-            if None in told or (number not in self._asked_whole and self._lacks_proof(number))
+            if None in told or (number not in self._complete and self._may_be_contradicted(number))
         }
-        seen = (one for told in self._told.values() for one in told if one is not None)
-        found = Found(
-            observations=tuple(seen), absent=frozenset(self._absent), undecided=frozenset(undecided)
-        )
-        return found.agreed()
+        return Found(
+            observations=tuple(one for told in self._told.values() for one in told if one is not None),
+            absent=frozenset(self._complete - self._told.keys()),
+            undecided=frozenset(undecided),
+        ).agreed()
 
-    def _lacks_proof(self, number: str) -> bool:
-        """Whether nothing shows yet that the number can still be paid, was, or that its records don't agree."""
+    def _may_be_contradicted(self, number: str) -> bool:
+        """Whether all records so far, if any, say that no money was taken: another one may say that it was."""
         return all(
             one is not None and one.status in (Status.FAILED, Status.CLOSED)
             for one in self._told.get(number, ())
         )
 
     def _ask_by_time(self, cluster: Sequence[OrderRef]) -> Generator[Request, Response, None]:
-        """Read the cluster's range page by page, while pages tell of more orders than numbers would."""
+        """Read the cluster's range, page by page, while that tells of more orders than asking by number would."""
+        requests = len(_packed([order.number for order in cluster]))
+        if requests <= BY_NUMBER_REQUESTS_MAX:
+            return
         start, end = _range(cluster)
         sought = {order.number for order in cluster} - self._told.keys()
-        by_number_at_once = len(cluster) / len(_packed(sorted(order.number for order in cluster)))
         pages = 0
         while self._requests_left:
             pages += 1
-            page = yield from self._request(start_time=_text(start), end_time=_text(end), page=str(pages))
+            page = yield from self._request(start, end, page=str(pages))
             told = len(sought & self._told.keys())
-            if told == len(sought) or not page.is_full or told <= pages * by_number_at_once:
+            if told == len(sought) or not page.is_full or told <= pages * len(cluster) / requests:
                 return
 
     def _ask_by_number(self) -> Generator[Request, Response, None]:
-        """Ask for what is still missing, or said to be unpaid, each in every month it may have been made in."""
-        missing = [order for order in self._orders.values() if self._lacks_proof(order.number)]
-        waiting = [_Sought.of(order) for order in _in_turn(missing)]
-        while waiting and self._requests_left:
-            first = waiting[0]
-            alike = [one for one in waiting if (one.field, one.months[0]) == (first.field, first.months[0])]
-            batch = _packed([one.key for one in alike])[0]
-            asked = [one for one in alike if one.key in batch]
-            start, end = _bounds(first.months[0])
-            page = yield from self._request(
-                start_time=_text(start), end_time=_text(end), **{first.field: ",".join(batch)}
-            )
-            waiting = [one for one in waiting if one not in asked]
-            waiting += self._next_months(asked, page)
+        """Ask for each number that may be contradicted, in every month it may have been made in."""
+        months = {
+            order.number: _months(order)
+            for order in _rotated(list(self._orders.values()))
+            if self._may_be_contradicted(order.number)
+        }
+        while months and self._requests_left:
+            month = next(iter(months.values()))[0]
+            batch = _packed([number for number, left in months.items() if left[0] == month])[0]
+            page = yield from self._request(*_bounds(month), out_trade_no=",".join(batch))
+            for number in batch:
+                left = self._months_left(number, months.pop(number)[1:], page)
+                if left:
+                    months[number] = left
 
-    def _next_months(self, asked: Iterable[_Sought], page: _Page) -> list[_Sought]:
-        """What must be asked again, in a later month or by number; what no month knows is absent."""
-        again = []
-        for one in asked:
-            if not page.is_whole or not self._lacks_proof(one.number):
-                continue
-            order, is_told = self._orders[one.number], one.number in self._told
-            last = _month(order.begun_at + TRIED_WITHIN)
-            further = tuple(month for month in one.months[1:] if not is_told or month <= last)
-            if further:
-                again.append(msgspec.structs.replace(one, months=further))
-            elif one.field == "syssn":
-                again += [_Sought.by_number(order)] if is_told else []
-            elif is_told:
-                self._asked_whole.add(one.number)
-            else:
-                self._absent.add(one.number)
-        return again
+    def _months_left(self, number: str, months: tuple[Month, ...], page: _Page) -> tuple[Month, ...]:
+        """The months of `months` to ask in after `page`; none where the number is decided or can't be."""
+        if not page.is_whole or not self._may_be_contradicted(number):
+            return ()
+        if number in self._told:
+            last = _month(self._orders[number].begun_at + TRIED_WITHIN)
+            months = tuple(month for month in months if month <= last)
+        if not months:
+            self._complete.add(number)
+        return months
 
-    def _request(self, **fields: str) -> Generator[Request, Response, _Page]:
-        """One request; keeps the records of the numbers sought. Raises `_Ended` when it tells nothing."""
+    def _request(self, start: datetime, end: datetime, **fields: str) -> Generator[Request, Response, _Page]:
+        """Send one request and keep its records of our numbers. Raises `_Ended` when the reply tells nothing."""
         self._requests_left -= 1
-        response = yield self._api.request("query", messages.QueryRequest(**fields))
+        query = messages.QueryRequest(
+            start_time=messages.render_time(start, messages.QFPAY_ZONE),
+            end_time=messages.render_time(end, messages.QFPAY_ZONE),
+            **fields,
+        )
+        response = yield self._api.request("query", query)
         try:
             page = self._read(response)
         except messages.Malformed as malformed:
             raise _Ended(Unknown(problem=str(malformed))) from None
-        for raw, record in page.records:
-            number = record if isinstance(record, str) else record.number
-            if number in self._orders and (raw, page.is_signed_wrong) not in self._heard:
-                self._heard.add((raw, page.is_signed_wrong))
-                told = self._told.setdefault(number, [])
-                told += (None,) if isinstance(record, str) else self._seen(record, page)
+        for number, record in page.records:
+            if number in self._orders:
+                self._keep(self._orders[number], record, page)
         return page
 
-    def _seen(self, record: messages.Record, page: _Page) -> tuple[Observation | None, ...]:
-        """What a record says of the number it has: nothing where it is of another kind of trade."""
-        order, kind = self._orders[record.number], _kind(record)
-        if kind != order.kind:
-            return () if kind in _KINDS else (None,)
-        try:
-            if kind == "refund":
-                return (read_refund(record, is_signed_wrong=page.is_signed_wrong),)
-            return (read_payment(record, is_signed_wrong=page.is_signed_wrong, asked=order.amount),)
-        except messages.Malformed:
-            return (None,)
+    def _keep(self, order: OrderRef, record: messages.Record | None, page: _Page) -> None:
+        """Keep what a record says of `order`, once; a record of another known kind says nothing of it."""
+        told = self._told.setdefault(order.number, [])
+        if record is None or record.kind == order.kind or record.kind not in messages.ORDER_TYPES:
+            seen = _observation(order, record, page)
+            if seen not in told:
+                told.append(seen)
 
     def _read(self, response: Response) -> _Page:
         reply, is_signed_wrong = self._api.read(response, messages.QueryReply)
@@ -246,61 +239,24 @@ class _Query:
             raise _Ended(Unknown(problem=problem_of(reply, code)))
         if reply.data is None:
             raise messages.Malformed("data is missing")
-        records = [(bytes(raw), _record(raw)) for raw in reply.data]
-        is_full = len(reply.data) >= PAGE_SIZE
-        is_anybodys = any(not (one if isinstance(one, str) else one.number) for _, one in records)
-        return _Page(
-            records=tuple(records),
-            is_signed_wrong=is_signed_wrong,
-            is_full=is_full,
-            is_whole=not (is_full or is_anybodys or is_signed_wrong),
-        )
+        records = tuple(messages.read_record(raw) for raw in reply.data)
+        return _Page(records=records, is_signed_wrong=is_signed_wrong)
 
 
-class _Sought(msgspec.Struct, frozen=True):
-    """One number to ask for: by which field, and in which months."""
-
-    number: str
-    field: str
-    key: str
-    months: tuple[Month, ...]
-
-    @classmethod
-    def of(cls, order: OrderRef) -> _Sought:
-        """
-        By our own number, which also finds an order paid twice; by `syssn` where that is known and shorter.
-
-        A `syssn` begins with its date on QFPay's clock, and its month is the first one asked.
-        """
-        syssn = order.provider_id or ""
-        dated = _SYSSN_MONTH.match(syssn)
-        month = ((int(dated[1]), int(dated[2])),) if dated else ()
-        if month and len(syssn) < len(order.number):
-            return cls(order.number, "syssn", syssn, month)
-        return cls.by_number(order, *month)
-
-    @classmethod
-    def by_number(cls, order: OrderRef, *first: Month) -> _Sought:
-        """By our own number, in the month `first` before the others."""
-        months = dict.fromkeys((*first, *_months(order)))
-        return cls(order.number, "out_trade_no", order.number, tuple(months))
-
-
-def _record(raw: msgspec.Raw) -> messages.Record | str:
-    """One record, or the number of one that can't be read, empty where that can't be either; the others count."""
+def _observation(order: OrderRef, record: messages.Record | None, page: _Page) -> Observation | None:
+    """What a record says of `order`; None when it can't be read, or is of an unknown kind."""
+    if record is None or record.kind != order.kind:
+        return None
     try:
-        return messages.decode(raw, messages.Record)
+        if record.kind == "refund":
+            return read_refund(record, is_signed_wrong=page.is_signed_wrong)
+        return read_payment(record, is_signed_wrong=page.is_signed_wrong, asked=order.amount)
     except messages.Malformed:
-        return messages.number_in(raw)
-
-
-def _kind(record: messages.Record) -> str:
-    """What kind of trade a record is; old ones do not say and are payments."""
-    return messages.trimmed(record.order_type) or "payment"
+        return None
 
 
 def _packed(keys: Sequence[str]) -> list[list[str]]:
-    """`keys` in as few groups as fit, comma separated, into one field."""
+    """`keys` in groups that fit, comma separated, into one field."""
     groups: list[list[str]] = []
     length = NUMBERS_LENGTH_MAX
     for key in keys:
@@ -328,8 +284,8 @@ def _clusters(orders: Iterable[OrderRef]) -> list[list[OrderRef]]:
     return clusters
 
 
-def _in_turn(orders: Sequence[OrderRef]) -> list[OrderRef]:
-    """`orders`, beginning at another one at every time of asking, so that no one is left out for good."""
+def _rotated(orders: Sequence[OrderRef]) -> list[OrderRef]:
+    """`orders`, starting at another one each time they are asked about, so that none is always left out."""
     if not orders:
         return []
     start = int(orders[0].asked_at.timestamp() * 1000) % len(orders)
@@ -337,24 +293,26 @@ def _in_turn(orders: Sequence[OrderRef]) -> list[OrderRef]:
 
 
 def _range(cluster: Sequence[OrderRef]) -> tuple[datetime, datetime]:
-    """The range a cluster is read in: a little wider than it, and within its month."""
+    """The first and the last second to read a cluster in: a little wider than it, and within its month."""
     first, last = _bounds(_month(cluster[0].begun_at))
     return max(first, cluster[0].begun_at - EARLY), min(last, cluster[-1].begun_at + LATE)
 
 
-def _months(order: OrderRef) -> Iterator[Month]:
+def _months(order: OrderRef) -> tuple[Month, ...]:
     """
-    The months an order may have been made in: from when its number was fixed until it is asked about.
+    The months to look for an order in: that of its `syssn`, those from its beginning until now, and by clocks apart.
 
-    By our clock first; then what lies beyond, should that differ from QFPay's.
+    It may have been made in any month from when its number was fixed until it is asked about.
     """
+    dated = _SYSSN_MONTH.match(order.provider_id or "")
+    first = [(int(dated[1]), int(dated[2]))] if dated else []
     begun, asked = _month(order.begun_at), _month(max(order.begun_at, order.asked_at) + BEHIND)
-    yield from _months_between(begun, asked)
-    yield from _months_between(_month(order.begun_at - AHEAD), begun)
+    before = _months_between(_month(order.begun_at - AHEAD), begun)
+    return tuple(dict.fromkeys([*first, *_months_between(begun, asked), *before]))
 
 
 def _months_between(first: Month, last: Month) -> Iterator[Month]:
-    """Both included."""
+    """All months from `first` to `last`, both included."""
     year, month = first
     while (year, month) <= last:
         yield year, month
@@ -372,7 +330,3 @@ def _bounds(month: Month) -> tuple[datetime, datetime]:
     first = datetime(year, number, 1, tzinfo=messages.QFPAY_ZONE)
     following = datetime(year + number // 12, number % 12 + 1, 1, tzinfo=messages.QFPAY_ZONE)
     return first, following - timedelta(seconds=1)
-
-
-def _text(at: datetime) -> str:
-    return messages.render_time(at, messages.QFPAY_ZONE)

@@ -90,8 +90,6 @@ class Bank:
 
     @staticmethod
     def _matches(asked: dict[str, str], at: datetime, order: OrderRef) -> bool:
-        if "syssn" in asked:
-            return order.provider_id in asked["syssn"].split(",")
         local = (at + timedelta(hours=8)).strftime("%Y-%m-%d %H:%M:%S")
         if not asked["start_time"] <= local <= asked["end_time"]:
             return False

@@ -258,14 +258,6 @@ def test_query_unpaid_order_is_looked_for_in_the_months_it_may_have_been_tried_i
     assert [one.status for one in found(query(paid_later, old)).observations] == [Status.PAID]
 
 
-def test_query_by_syssn_asks_again_by_number_for_what_it_calls_unpaid() -> None:
-    """A syssn names one record; the number may have another."""
-    gateway = Recorder([page(record(respcd="1205")), page(record(respcd="1205"), record())])
-    (observation,) = found(query(gateway, make_ref(provider_id="202601" + "0" * 6))).observations
-    assert observation.status is Status.PAID
-    assert ["syssn" in form for form in gateway.forms] == [True, False]
-
-
 def test_query_failed_refund_beside_another_record_is_not_failed() -> None:
     """A refund that failed gives its amount back to be refunded: a promise too."""
     failed, other = record(order_type="refund", respcd="1269"), record(order_type="refund", syssn="X")

@@ -118,19 +118,6 @@ def test_query_unpaid_order_is_asked_about_in_every_month_it_may_have_been_tried
     assert [form["start_time"][:7] for form in gateway.forms] == ["2026-03", "2026-04"]
 
 
-def test_query_unpaid_orders_found_by_syssn_are_all_asked_about_by_number() -> None:
-    """A `syssn` shows one record of its number: another one may be paid."""
-    orders = [
-        make_ref(number=f"{index:060}", provider_id=f"2026010100030002{index:010}") for index in range(2)
-    ]
-    failed = [record(respcd="1201", out_trade_no=order.number, syssn=order.provider_id) for order in orders]
-    gateway = Recorder([page(*failed), page(*failed)])
-    value = found(query(gateway, *orders))
-    assert {seen.status for seen in value.observations} == {Status.FAILED}
-    assert set(gateway.forms[0]["syssn"].split(",")) == {order.provider_id for order in orders}
-    assert set(gateway.forms[1]["out_trade_no"].split(",")) == {order.number for order in orders}
-
-
 def test_query_refund_signed_wrong_is_told_as_such() -> None:
     """It moves nothing by itself, as a payment does not."""
     gateway = always(page(record(order_type="refund")), headers={"x-qf-sign": "0" * 32})

@@ -1,4 +1,4 @@
-"""The query flow: how many orders share a request, and in what order they are asked for. Reference section 4."""
+"""The query flow: how many orders share a request, and in what order they are asked for. Source: SOURCES.md §4."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paycore.plugin import Found, Secret
-from plugins.qfpay_alipay.tests.bank import EMPTY, Bank, found, query, refs
+from paycore.plugin import Secret
+from plugins.qfpay_alipay.tests.bank import Bank, found, query, refs
 from plugins.qfpay_alipay.tests.support import (
     BEGUN_AT,
     KEY,
     NUMBER,
     SYSSN,
-    always,
     fields_in,
     make_provider,
     make_ref,
@@ -51,30 +50,12 @@ def test_query_few_orders_share_a_request_by_number(count: int, requests: int) -
     assert all(len(asked["out_trade_no"]) <= 128 for asked in bank.requests)
 
 
-def test_query_long_numbers_are_asked_by_syssn_where_that_is_shorter() -> None:
-    """Four of QFPay's ids fit where two of such numbers do."""
-    orders = [
-        make_ref(number=f"{index:060}", provider_id=f"2026010100030002{index:010}") for index in range(4)
-    ]
-    bank = Bank(orders)
-    assert len(found(query(bank, *orders)).observations) == 4
-    (asked,) = bank.requests
-    assert asked["syssn"].count(",") == 3
-    assert "out_trade_no" not in asked
-    assert asked["start_time"] == "2026-01-01 00:00:00"
-
-
-def test_query_syssn_not_found_proves_nothing_of_the_number() -> None:
-    """Only an answer to the number itself does."""
-    order = make_ref(number="9" * 60, provider_id=SYSSN)
-    assert found(query(always(EMPTY), order)) == Found()
-
-
 @pytest.mark.parametrize("provider_id", ["20261301000300020012345678", "abc"])
 def test_query_syssn_without_a_date_is_not_used(provider_id: str) -> None:
-    """Its month would be a guess."""
+    """Its month would be a guess: the first month asked is that of the order."""
     order = make_ref(number="9" * 60, provider_id=provider_id)
-    assert "out_trade_no" in fields_in(next(make_provider().query([order])))
+    asked = fields_in(next(make_provider().query([order])))
+    assert (asked["out_trade_no"], asked["start_time"]) == (order.number, "2026-01-01 00:00:00")
 
 
 @pytest.mark.parametrize("newest_first", [True, False])
