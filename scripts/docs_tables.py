@@ -4,7 +4,7 @@ Write the tables of the documentation that follow from the code, between their m
     .venv/bin/python scripts/docs_tables.py            # rewrite docs/*.md
     .venv/bin/python scripts/docs_tables.py --check    # exit 1 when one is out of date
 
-A table stands between `<!-- table: NAME -->` and `<!-- /table -->`; what is between them is ours.
+A table stands between `<!-- table: NAME -->` and `<!-- /table -->`; what is between them is generated.
 """
 
 import argparse
@@ -27,22 +27,22 @@ FENCED = re.compile(r"^```\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 WHAT_TO_DO: Mapping[str, str] = {
     "PaycoreError": "Catch it last, at the edge of your program.",
-    "ConfigError": "Mend what the message names: it gives the path inside the file and a suggestion.",
-    "AccountRefused": "Mend the account's credentials or settings, then call again with the same reference.",
-    "PluginError": "Tell the plugin's author. When `payment_id` is set, `query` settles that payment;"
+    "ConfigError": "Correct what the message names: it gives the path inside the file and a suggestion.",
+    "AccountRefused": "Correct the account's credentials or settings, then call again with the same reference.",
+    "PluginError": "Tell the plugin's author. When `payment_id` is set, `query` resolves that payment;"
     " where nothing moved, call again with the same reference.",
     "RequestError": "Change what you ask for.",
     "InvalidMoney": "Give exact text: `Money('88.00', 'HKD')`.",
-    "InvalidField": "Mend the field the error names.",
+    "InvalidField": "Correct the field the error names.",
     "NotSupported": "Ask for something the account offers; the message lists what there is.",
     "NotFound": "Check the id, the reference and the account.",
     "ReferenceAmbiguous": "Name the account, or the namespace.",
     "ReferenceConflict": "Use a new reference for new content; `field` names the first difference.",
     "RefundTooLarge": "Refund at most what is left; the message says how much that is.",
-    "TooMany": "Refund all that is left in one, or go on in the provider's own portal.",
+    "TooMany": "Refund all that is left at once, or continue in the provider's own portal.",
     "WrongState": "Look at `payment.status` first.",
     "WrongLoop": "Open an `AsyncClient` in each event loop, with `async with`, and close it there.",
-    "LedgerError": "Mend the database; calls go on where they stopped.",
+    "LedgerError": "Repair the database; calls continue where they stopped.",
     "LedgerUnavailable": "Bring the database back, then call again with the same reference, or `query`.",
     "LedgerMissing": "Check `ledger` in the configuration; make a payment, or run `paycore ledger migrate`.",
     "LedgerReadOnly": "Make the file and its folder writable.",
