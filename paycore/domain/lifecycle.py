@@ -1,20 +1,19 @@
 """
-The rules: what a change makes of a payment. The one place where money facts move.
+The state machine of a payment: what each change makes of it. Money facts change nowhere else.
 
-Observations merge by a join: each distinct one is added to what is known, and status, totals and review
-follow from the whole set. So the order in which poll, notification, reply and another process bring them
-does not matter, and bringing one twice changes nothing.
+Observations are merged by set union, so their order does not matter and a repeat changes nothing: each distinct one
+is added to what is known, and status, totals and review reasons are computed from the whole set. So poll,
+notification, reply and another process may bring the same facts in any order.
 
     created ──> unknown ──> pending ──> failed | closed ──> paid        (a status only moves to the right,
         └──────────────────────┴───────────────────────────>┘            except that a new number starts anew)
 
-`failed | closed -> paid` is legal (late money) and raises `review`. Time passing moves nothing.
+`failed | closed -> paid` is legal (late money) and raises `review`. Time alone changes no status.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
 from datetime import datetime
 from typing import TypeVar, assert_never
 
@@ -50,14 +49,15 @@ from paycore.domain.payment import (
     numbered,
 )
 
-T = TypeVar("T")
+TextT = TypeVar("TextT", bound=str)
 
 
 def evolve(payment: Payment | None, change: Change, at: datetime) -> Payment:
     """
-    What `change` makes of `payment`; the very same object when it tells nothing new.
+    `payment` after `change`; the same object when the change brings nothing new.
 
-    `payment` is None for `PaymentBegun` only. Pure: the ledger stores change and result together.
+    `payment` is None for `PaymentBegun` only. Pure: the ledger stores change and result together. `ValueError` or
+    `KeyError` for a change that can't follow on this payment.
     """
     if payment is None:
         if not isinstance(change, PaymentBegun):
@@ -90,11 +90,11 @@ def _apply(payment: Payment, change: Change, at: datetime) -> Payment:
         case OperationBegun():
             return _begin_operation(payment, change)
         case OperationSent():
-            return _edit(payment, change.operation_id, lambda op: _sent(op, change))
+            return _with_operation(payment, _sent(payment.operation(change.operation_id), change))
         case OperationEnded():
             return _end_operation(payment, change)
         case Observed():
-            return observe(payment, change)
+            return _observe(payment, change)
         case ProvenAbsent():
             return _proven_absent(payment, change.number, at)
         case NamespaceGiven():
@@ -113,7 +113,7 @@ def _begin_operation(payment: Payment, change: OperationBegun) -> Payment:
     if change.refund is not None:
         others = (refund for refund in refunds if refund.reference != change.refund.reference)
         refunds = (*others, change.refund)
-    # A new order number means that the old order's link must not be handed out any more.
+    # With a new order number, the link of the old order must not be given to the payer any more.
     is_new_number = change.operation.kind is OperationKind.CREATE
     return replace(
         payment,
@@ -128,7 +128,7 @@ def _sent(operation: Operation, change: OperationSent) -> Operation:
     return replace(
         operation,
         state=OperationState.SENT,
-        # What went back to intent never left, so the next send is its first.
+        # Back in `intent` means that no earlier send left this machine: the next one is the first.
         send_count=1 if operation.state is OperationState.INTENT else operation.send_count + 1,
         sent_at=change.sent_at,
         in_flight_until=change.in_flight_until,
@@ -149,16 +149,16 @@ def _end_operation(payment: Payment, change: OperationEnded) -> Payment:
     )
     if change.state is OperationState.REJECTED and _is_refusal(change.failure):
         ended = _mark_failed(ended)
-    payment = _edit(payment, operation.id, lambda _: ended)
+    payment = _with_operation(payment, ended)
     if change.action is not None and operation.id == payment.creation.id:
         payment = replace(
             payment, next_step=change.action, expires_at=change.expires_at or payment.expires_at
         )
-    return observe(payment, change)
+    return _observe(payment, change)
 
 
 def _is_refusal(failure: Failure | None) -> bool:
-    """Whether a rejection is about the payment itself, and not about how the account is set up."""
+    """Whether a rejection is final for the payment: not one that the account's operator can correct."""
     return failure is None or failure.who_acts != "operator"
 
 
@@ -178,41 +178,14 @@ def _proven_absent(payment: Payment, number: str, at: datetime) -> Payment:
     operation = numbered(payment, number)
     if operation is None or not operation.is_uncertain or operation.is_observed:
         return payment
-    return _edit(
-        payment, operation.id, lambda op: replace(op, state=OperationState.UNKNOWN, proven_absent_at=at)
-    )
+    return _with_operation(payment, replace(operation, state=OperationState.UNKNOWN, proven_absent_at=at))
 
 
 # --- observations ------------------------------------------------------------------------------------
 
 
-def observe(payment: Payment, change: Observed | OperationEnded) -> Payment:
-    """
-    Add a change's observation to what is known; unchanged when there is none, or its number is not this payment's.
-
-    One that `is_beyond` what is kept leaves no mark, brings no second id, failure or charge of its number, and
-    makes the payment need review: so a payment stays bounded, whatever a provider says of it.
-    """
-    observation = change.observation
-    if observation is None:
-        return payment
-    operation, mark = numbered(payment, observation.number), digest(observation)
-    if operation is None or is_in(payment.evidence, mark):
-        return payment
-    if change.is_beyond:
-        payment = _mismatch(payment, ReviewReason.TOO_MANY_FACTS)
-        observation = _bare(payment, operation, observation)
-    else:
-        payment = replace(payment, evidence=_union(payment.evidence, mark))
-    if observation.is_signed_wrong:
-        return _mismatch(payment, ReviewReason.SIGNATURE_WRONG)
-    if isinstance(observation, PaymentObservation):
-        return _observe_order(payment, operation, observation, change.charge_of)
-    return _observe_refund(payment, operation, observation)
-
-
 def bounded(payment: Payment, change: Change) -> Change:
-    """The change as it is to be recorded of `payment`: one that brings a fact too many says so."""
+    """`change` as it is recorded: with `is_beyond` set where its observation exceeds what one payment keeps."""
     match change:
         case Observed(observation=observation) | OperationEnded(observation=observation) if observation:
             return replace(change, is_beyond=_is_beyond(payment, observation))
@@ -221,9 +194,10 @@ def bounded(payment: Payment, change: Change) -> Change:
 
 
 def _is_beyond(payment: Payment, observation: Observation) -> bool:
-    if len(payment.evidence) < bounds.FACTS_MAX and not _is_charge_too_many(payment, observation):
+    is_full = len(payment.evidence) >= bounds.FACTS_MAX
+    if not is_full and not _is_charge_too_many(payment, observation):
         return False
-    return not is_in(payment.evidence, digest(observation))
+    return digest(observation) not in payment.evidence
 
 
 def _is_charge_too_many(payment: Payment, observation: Observation) -> bool:
@@ -231,6 +205,32 @@ def _is_charge_too_many(payment: Payment, observation: Observation) -> bool:
         return False
     ids = {charge.provider_id for charge in payment.charges}
     return len(ids) >= bounds.CHARGES_MAX and observation.provider_id not in ids
+
+
+def _observe(payment: Payment, change: Observed | OperationEnded) -> Payment:
+    """
+    Add a change's observation to what is known; unchanged without one, or if its number is not this payment's.
+
+    One that `is_beyond` the bounds is not added to the evidence, adds no second id, failure or charge for its number,
+    and makes the payment need review. So the size of a payment is limited whatever a provider reports.
+    """
+    observation = change.observation
+    operation = None if observation is None else numbered(payment, observation.number)
+    if observation is None or operation is None:
+        return payment
+    evidence = _union(payment.evidence, digest(observation))
+    if evidence is payment.evidence:
+        return payment
+    if change.is_beyond:
+        payment = _mismatch(payment, ReviewReason.TOO_MANY_FACTS)
+        observation = _without_new_details(payment, operation, observation)
+    else:
+        payment = replace(payment, evidence=evidence)
+    if observation.is_signed_wrong:
+        return _mismatch(payment, ReviewReason.SIGNATURE_WRONG)
+    if isinstance(observation, PaymentObservation):
+        return _observe_order(payment, operation, observation, change.charge_of)
+    return _observe_refund(payment, operation, observation)
 
 
 def _observe_order(
@@ -242,19 +242,11 @@ def _observe_order(
         return _mismatch(payment, ReviewReason.AMOUNT_UNREADABLE)
     if charge_of is not None:
         return _mismatch(payment, ReviewReason.CHARGE_OF_ANOTHER)
-    payment = _edit(
-        payment,
-        operation.id,
-        lambda op: replace(
-            op,
-            observed=_union(op.observed, seen.status),
-            provider_id=_least(op.provider_id, seen.provider_id),
-            failure=_worst(op.failure, seen.failure),
-        ),
-    )
+    operation = replace(operation, observed=_union(operation.observed, seen.status))
+    payment = _with_operation(payment, _with_details(operation, seen))
     if seen.status is Status.PAID and seen.provider_id is not None:
         charge = Charge(number=seen.number, provider_id=seen.provider_id, amount_minor=payment.amount.minor)
-        payment = replace(payment, charges=_union(payment.charges, charge))
+        payment = replace(payment, charges=tuple(sorted({*payment.charges, charge}, key=encode)))
     return replace(payment, refunded_seen_minor=max(payment.refunded_seen_minor, seen.refunded_minor or 0))
 
 
@@ -264,20 +256,23 @@ def _observe_refund(payment: Payment, operation: Operation, seen: RefundObservat
         return _mismatch(payment, ReviewReason.REFUND_AMOUNT_DIFFERS)
     if _is_unreadable(seen):
         return _mismatch(payment, ReviewReason.AMOUNT_UNREADABLE)
-    return _edit(
-        payment,
-        operation.id,
-        lambda op: replace(
-            op,
-            refund_observed=_union(op.refund_observed, seen.status),
-            provider_id=_least(op.provider_id, seen.provider_id),
-            failure=_worst(op.failure, seen.failure),
-        ),
+    operation = replace(operation, refund_observed=_union(operation.refund_observed, seen.status))
+    return _with_operation(payment, _with_details(operation, seen))
+
+
+def _with_details(operation: Operation, seen: Observation) -> Operation:
+    """The operation with the observed id and failure; of two different ones, the same is kept in either order."""
+    ids = [known for known in (operation.provider_id, seen.provider_id) if known]
+    failures = [known for known in (operation.failure, seen.failure) if known is not None]
+    return replace(
+        operation,
+        provider_id=min(ids, default=None),
+        failure=max(failures, key=encode, default=None),
     )
 
 
-def _bare(payment: Payment, operation: Operation, observation: Observation) -> Observation:
-    """The observation with what is known already in place of its own id and failure; a first charge keeps its id."""
+def _without_new_details(payment: Payment, operation: Operation, observation: Observation) -> Observation:
+    """The observation with the id and failure that are known already; a first charge keeps its own id."""
     charge = next((charge for charge in payment.charges if charge.number == operation.number), None)
     known = charge.provider_id if charge is not None else operation.provider_id
     is_first = charge is None and observation.status is Status.PAID
@@ -289,7 +284,7 @@ def _bare(payment: Payment, operation: Operation, observation: Observation) -> O
 
 
 def _differs(seen: Observation, amount: Money) -> bool:
-    """Whether anything told of the amount is not `amount`'s; where nothing is told, nothing differs."""
+    """Whether the reported amount, or a part of it, differs from `amount`; no report is no difference."""
     if seen.amount is not None and seen.amount != amount:
         return True
     return seen.partial_amount is not None and seen.partial_amount.contradicts(amount)
@@ -299,21 +294,15 @@ def _is_unreadable(seen: Observation) -> bool:
     return seen.partial_amount is not None and seen.partial_amount.unreadable is not None
 
 
-def _mismatch(payment: Payment, reason: ReviewReason) -> Payment:
-    return replace(payment, mismatches=_union(payment.mismatches, reason))
-
-
 # --- what follows from the facts ---------------------------------------------------------------------
 
 
 def _derive(payment: Payment) -> Payment:
     """Recompute everything that follows from operations, charges and mismatches."""
-    payment = replace(payment, operations=tuple([_settle(payment, op) for op in payment.operations]))
-    if payment.refunds:
-        latest = {op.refund_reference: op for op in payment.operations}
-        payment = replace(
-            payment, refunds=tuple([_refund(refund, latest[refund.reference]) for refund in payment.refunds])
-        )
+    operations = tuple([_resolve(payment, operation) for operation in payment.operations])
+    in_force = {operation.refund_reference: operation for operation in operations}
+    refunds = tuple([_refund(refund, in_force[refund.reference]) for refund in payment.refunds])
+    payment = replace(payment, operations=operations, refunds=refunds)
     status = _status(payment)
     return replace(
         payment,
@@ -323,8 +312,8 @@ def _derive(payment: Payment) -> Payment:
     )
 
 
-def _settle(payment: Payment, operation: Operation) -> Operation:
-    """An order or refund that was seen at the provider has arrived there, whatever its reply said."""
+def _resolve(payment: Payment, operation: Operation) -> Operation:
+    """`done` for an uncertain order or refund that the provider reports: its request has arrived."""
     if not operation.is_uncertain:
         return operation
     if operation.kind is OperationKind.REFUND and operation.refund_observed:
@@ -337,7 +326,7 @@ def _settle(payment: Payment, operation: Operation) -> Operation:
 
 def _lacks_action(payment: Payment, operation: Operation) -> bool:
     if payment.charges:
-        return False  # it is paid, by an earlier order: nobody needs this one's link any more
+        return False  # an earlier order was paid: the payer needs no link for this one
     return operation.needs_action and (payment.next_step is None or operation.id != payment.creation.id)
 
 
@@ -346,7 +335,7 @@ def _status(payment: Payment) -> Status:
         return Status.PAID
     creation = payment.creation
     if Status.CLOSED in creation.observed:
-        # Closed by us to make room for the next number: the payment itself goes on.
+        # We closed the order to replace it by one with a new number: the payment goes on.
         return Status.PENDING if payment.is_being_replaced else Status.CLOSED
     if Status.FAILED in creation.observed:
         return Status.FAILED
@@ -405,32 +394,18 @@ def _ended_unpaid(payment: Payment, charge: Charge) -> bool:
     return operation is not None and bool({Status.CLOSED, Status.FAILED} & set(operation.observed))
 
 
-# --- joins -------------------------------------------------------------------------------------------
+def _with_operation(payment: Payment, changed: Operation) -> Payment:
+    operations = [changed if op.id == changed.id else op for op in payment.operations]
+    return replace(payment, operations=tuple(operations))
 
 
-def _edit(payment: Payment, operation_id: str, edit: Callable[[Operation], Operation]) -> Payment:
-    edited = [edit(op) if op.id == operation_id else op for op in payment.operations]
-    return replace(payment, operations=tuple(edited))
+def _mismatch(payment: Payment, reason: ReviewReason) -> Payment:
+    return replace(payment, mismatches=_union(payment.mismatches, reason))
 
 
-def _union(known: tuple[T, ...], new: T) -> tuple[T, ...]:
-    """The set of both, in one order whatever order they came in; `known` is in that order."""
-    if is_in(known, new):
+def _union(known: tuple[TextT, ...], new: TextT) -> tuple[TextT, ...]:
+    """The sorted set of both, so that the order of arrival does not matter; `known` itself if it has `new`."""
+    place = bisect_left(known, new)
+    if place < len(known) and known[place] == new:
         return known
-    place = bisect_left(known, encode(new), key=encode)
     return (*known[:place], new, *known[place:])
-
-
-def is_in(known: tuple[T, ...], one: T) -> bool:
-    """Whether `one` is in a tuple that is kept in order."""
-    place = bisect_left(known, encode(one), key=encode)
-    return place < len(known) and known[place] == one
-
-
-def _least(known: str | None, new: str | None) -> str | None:
-    return min((value for value in (known, new) if value), default=None)
-
-
-def _worst(known: Failure | None, new: Failure | None) -> Failure | None:
-    """One of the two, chosen the same way whichever came first."""
-    return max((failure for failure in (known, new) if failure is not None), key=encode, default=None)
