@@ -378,15 +378,17 @@ def _review_reasons(payment: Payment) -> tuple[ReviewReason, ...]:
     reasons = set(payment.mismatches)
     if len(payment.charges) > 1:
         reasons.add(ReviewReason.PAID_TWICE)
-    if any(_ended_unpaid(payment, charge) for charge in payment.charges):
-        reasons.add(ReviewReason.PAID_AFTER_CLOSING)
     if payment.charges and payment.refunded_minor > payment.paid_minor:
         reasons.add(ReviewReason.REFUNDED_TOO_MUCH)
-    if any(
-        {RefundStatus.FAILED, RefundStatus.SUCCEEDED} <= set(op.refund_observed) for op in payment.operations
-    ):
+    if any(_ended_unpaid(payment, charge) for charge in payment.charges):
+        reasons.add(ReviewReason.PAID_AFTER_CLOSING)
+    if payment.refunds and any(_failed_and_succeeded(operation) for operation in payment.operations):
         reasons.add(ReviewReason.REFUNDED_AFTER_FAILING)
     return tuple(sorted(reasons))
+
+
+def _failed_and_succeeded(refund: Operation) -> bool:
+    return {RefundStatus.FAILED, RefundStatus.SUCCEEDED} <= set(refund.refund_observed)
 
 
 def _ended_unpaid(payment: Payment, charge: Charge) -> bool:
