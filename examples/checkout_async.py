@@ -37,7 +37,7 @@ def main() -> None:
 
 
 async def check_out(config: Path) -> None:
-    """Everything below is what an application writes."""
+    """The code of an application."""
     async with paycore.AsyncClient(config) as pay:
         payments = await asyncio.gather(*(buy(pay, f"order-{number}") for number in range(1, 11)))
         refunded = await pay.refund(payments[0].id, reference="refund-1")
@@ -49,7 +49,7 @@ async def check_out(config: Path) -> None:
 
 
 async def buy(pay: paycore.AsyncClient, reference: str) -> paycore.Payment:
-    """One payer's checkout, from order to money."""
+    """One payer's checkout, from order to payment."""
     payment = await pay.create(
         reference=reference,
         amount=paycore.Money("88.00", "HKD"),

@@ -1,5 +1,5 @@
 """
-A whole checkout in one file: order, payer, money, partial refund, and what the ledger has of it.
+A complete checkout in one file: order, payment, partial refund, and the ledger's history of it.
 
 Runs by itself: a QFPay sandbox on this machine is the provider, a temporary SQLite file the ledger, and a
 simulated payer pays one second after the order.
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def check_out(config: Path) -> None:
-    """Everything below is what an application writes."""
+    """The code of an application."""
     with paycore.Client(config) as pay:
         payment = pay.create(
             reference="order-1001",

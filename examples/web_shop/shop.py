@@ -6,16 +6,16 @@ A small shop: a click makes a payment, the page shows what the payer must do, an
 
 What it shows of paycore:
 
-- The reference is drawn with the form, so a double click or a reload is one payment, not two.
-- A reference is this shop's own, and its session's: nobody else opens, retries or looks at the order.
-- Only the shop's own pages make orders: a form that another page sends is refused.
+- The reference is part of the form, so a double click or a reload is one payment, not two.
+- A reference is signed by this shop for one session: nobody else can open, retry or see the order.
+- Only the shop's own pages make orders: a form sent by another site is refused.
 - The price is the shop's, never the form's.
-- The browser only ever learns a status. What it says (a return URL, a script) moves nothing.
-- Somebody waits for every open payment, also for those an earlier run of this shop has left.
-- What a form says is in no line of the log.
+- The browser only receives a status. What it sends (a return URL, a script) changes no payment.
+- The shop waits for every open payment, including those of an earlier run.
+- Form contents are not logged.
 
-References are signed with SHOP_SECRET. Without it a secret is drawn at each start: orders of an earlier run are
-looked after, and shown to nobody.
+References are signed with SHOP_SECRET. Without it a secret is generated at each start: orders of an earlier run
+are still waited for, but shown to nobody.
 """
 
 import argparse
@@ -82,7 +82,9 @@ def make_app(config: str | Path | None = None) -> Starlette:
         async with paycore.AsyncClient(config) as pay:
             app.state.pay, app.state.waits = pay, set()
             async for payment in pay.open():
-                if not payment.status.is_final:  # else it is paid, and something of it is going back
+                if (
+                    not payment.status.is_final
+                ):  # otherwise it is paid, and open because of a refund or a close
                     look_after(app, payment)
             yield
             for wait in app.state.waits:
@@ -103,7 +105,7 @@ def make_app(config: str | Path | None = None) -> Starlette:
 
 
 async def front(request: Request) -> Response:
-    """The shop window, with a form for one order of this session."""
+    """The front page, with a form for one order of this session."""
     session = request.cookies.get(SESSION) or secrets.token_urlsafe(24)
     values = {
         "price": PRICE,
@@ -118,7 +120,7 @@ async def front(request: Request) -> Response:
 
 
 async def buy(request: Request) -> Response:
-    """Make the payment, or come back to the one this form has made already."""
+    """Make the payment, or return to the one this form has already made."""
     form = await read_form(request)
     reference, channel = form.get("reference", ""), form.get("channel", "")
     if not (is_own_page(request) and is_own_order(request, reference) and channel in CHANNELS):
@@ -132,13 +134,13 @@ async def buy(request: Request) -> Response:
         log.warning("order %s: %r", reference, error.message)
         if error.payment_id is None:
             return problem(request, "Nothing was ordered, and you have not been charged.")
-        payment = await pay.get(error.payment_id)  # recorded all the same: its page tells how it stands
+        payment = await pay.get(error.payment_id)  # recorded all the same: its page shows its status
     look_after(request.app, payment)
     return RedirectResponse(f"/orders/{reference}", status_code=303)
 
 
 async def order(request: Request) -> Response:
-    """One order of this session: what the payer must do, and how it stands."""
+    """One order of this session: what the payer must do, and its status."""
     payment = await find_own(request)
     if payment is None:
         return problem(request, "There is no such order.", status=404)
@@ -148,7 +150,7 @@ async def order(request: Request) -> Response:
 
 
 async def status(request: Request) -> Response:
-    """How an order stands, for the page's script: read from the ledger, the provider is not asked here."""
+    """The status of an order, for the page's script: read from the ledger, without a query to the provider."""
     payment = await find_own(request)
     if payment is None:
         return JSONResponse({"status": "not_found"}, status_code=404)
@@ -156,7 +158,7 @@ async def status(request: Request) -> Response:
 
 
 def problem(request: Request, words: str, *, status: int = 400) -> Response:
-    """A page for what can't be done; the details are in the shop's log."""
+    """A page for a request that is refused; the details are in the shop's log."""
     return templates.TemplateResponse(request, "problem.html", {"words": words}, status_code=status)
 
 
@@ -182,22 +184,22 @@ def draw(content: str) -> str:
     return out.getvalue().decode()
 
 
-# --- whose order it is -------------------------------------------------------------------------------
+# --- ownership of orders -----------------------------------------------------------------------------
 
 
 def new_reference(session: str) -> str:
-    """A reference that nobody else has, and that only this session can use."""
+    """A unique reference that only this session can use."""
     nonce = secrets.token_hex(8)
     return f"web-{nonce}-{seal(session, nonce)}"
 
 
 def seal(session: str, nonce: str) -> str:
-    """What only this shop can write into a reference of this session."""
+    """The signature of this shop in a reference of this session."""
     return hmac.digest(SECRET, f"{session} {nonce}".encode(), "sha256").hex()[:16]
 
 
 def is_own_order(request: Request, reference: str) -> bool:
-    """Whether this shop drew the reference for the session that asks; all else about it is not to be trusted."""
+    """Whether this shop made the reference for the session of the request."""
     session = request.cookies.get(SESSION, "")
     _, _, nonce_and_seal = reference.partition("web-")
     nonce, _, _ = nonce_and_seal.partition("-")
@@ -205,12 +207,12 @@ def is_own_order(request: Request, reference: str) -> bool:
 
 
 def is_own_page(request: Request) -> bool:
-    """Whether a form comes from a page of this shop; a browser says so, and no page can change it."""
+    """Whether a form comes from a page of this shop. The browser sets this header; a page can't change it."""
     return request.headers.get("origin") == f"{request.url.scheme}://{request.url.netloc}"
 
 
 async def find_own(request: Request) -> paycore.Payment | None:
-    """The payment of an order of this session; None for any other, whether there is one or not."""
+    """The payment of an order of this session; None for any other, whether it exists or not."""
     reference = request.path_params["reference"]
     if not is_own_order(request, reference):
         return None
@@ -222,7 +224,7 @@ async def find_own(request: Request) -> paycore.Payment | None:
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """What a form says; nothing when it is no form of this shop's size."""
+    """The fields of a form; none if it is too large or can't be read."""
     body = b""
     async for chunk in request.stream():
         body += chunk
@@ -238,14 +240,14 @@ async def read_form(request: Request) -> dict[str, str]:
 
 
 def look_after(app: Starlette, payment: paycore.Payment) -> None:
-    """Wait for the payment in the background: while somebody waits, paycore asks the provider."""
+    """Wait for the payment in the background: while a caller waits, paycore polls the provider."""
     wait = asyncio.create_task(deliver_when_paid(app.state.pay, payment.id))
     app.state.waits.add(wait)
     wait.add_done_callback(app.state.waits.discard)
 
 
 async def deliver_when_paid(pay: paycore.AsyncClient, payment_id: str) -> None:
-    """Hand out the goods on evidence only: paid, and nothing for a person to look at."""
+    """Deliver only if the payment is paid and not under review."""
     payment = await pay.wait(payment_id, timeout_s=3600)
     if payment.status is paycore.Status.PAID and not payment.review:
         log.info("order %r: paid, deliver %s", payment.reference, SUBJECT)
@@ -270,7 +272,7 @@ client_key = "{client_key}"
 
 @contextlib.contextmanager
 def own_sandbox() -> Iterator[Path]:
-    """A configuration that points at a sandbox of this process, with a ledger that ends with it."""
+    """A configuration for a sandbox in this process, with a temporary ledger."""
     with tempfile.TemporaryDirectory() as folder, SandboxServer(QFPaySandbox()) as sandbox:
         config = Path(folder) / "paycore.toml"
         config.write_text(CONFIG.format(url=sandbox.url, **sandbox.settings), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The fixtures every test stands on do what they say."""
+"""The fixtures of every test do what they document."""
 
 import asyncio
 import os
@@ -65,5 +65,5 @@ def test_browser_and_async_code_take_turns(page: Page) -> None:
 
 
 def test_async_code_works_after_the_browser() -> None:
-    """Playwright's own event loop does not stand in the way of another."""
+    """Playwright's own event loop does not block another."""
     asyncio.run(asyncio.sleep(0))

@@ -1,4 +1,4 @@
-"""Who may import whom: the contracts of pyproject.toml bite, and the rules they cannot express are checked here."""
+"""Who may import whom: each contract of pyproject.toml fails on a violation; other rules are checked here."""
 
 import ast
 import os
@@ -83,7 +83,7 @@ def test_imports_make_no_circle() -> None:
     "path", sorted((ROOT / "paycore/domain").glob("**/*.py")), ids=lambda path: path.stem
 )
 def test_imports_of_domain_are_pure(path: Path) -> None:
-    """The domain stands on the standard library, msgspec and paycore.errors; not on I/O, clocks or other packages."""
+    """The domain imports the standard library, msgspec and paycore.errors; no I/O, clock or other package."""
     allowed = re.compile(r"paycore\.(domain|errors)(\.|$)|msgspec(\.|$)")
     effects = {"asyncio", "os", "pathlib", "random", "socket", "sqlite3", "subprocess", "threading", "time"}
     for name in imports_of(path):
@@ -94,28 +94,28 @@ def test_imports_of_domain_are_pure(path: Path) -> None:
 @pytest.mark.parametrize(
     "path", sorted((ROOT / PLUGIN / "qfpay_alipay").rglob("*.py")), ids=lambda path: path.stem
 )
-def test_imports_of_plugin_go_through_its_door(path: Path) -> None:
+def test_imports_of_plugin_use_its_public_modules(path: Path) -> None:
     """A plugin imports from paycore what `paycore.plugin` offers; its sandbox also what `paycore.sandbox` offers."""
-    doors = ["paycore.plugin"]
+    allowed = ["paycore.plugin"]
     if "sandbox" in path.relative_to(ROOT / PLUGIN).with_suffix("").parts:
-        doors.append("paycore.sandbox")
+        allowed.append("paycore.sandbox")
     for name in imports_of(path):
         assert not re.match(r"paycore(\.|$)", name) or any(
-            name.startswith(f"{door}.") or name == door for door in doors
+            name.startswith(f"{module}.") or name == module for module in allowed
         )
 
 
-def test_imports_inside_paycore_do_not_use_its_front_door() -> None:
+def test_imports_inside_paycore_name_the_defining_module() -> None:
     """Only what an application writes imports `paycore` itself; inside, names come from where they are defined."""
-    inside = {"paycore.__version__"}  # the version has one home, and it is there
+    inside = {"paycore.__version__"}  # the version is defined there
     for path in (ROOT / "paycore").rglob("*.py"):
         if path.relative_to(ROOT / "paycore").parts[0] == "cli" or path == ROOT / "paycore/__init__.py":
             continue
         for name in imports_of(path):
-            is_front_door = name == "paycore" or (
+            is_top_level = name == "paycore" or (
                 name.count(".") == 1
                 and name.startswith("paycore.")
                 and not (ROOT / name.replace(".", "/")).is_dir()
                 and not (ROOT / name.replace(".", "/")).with_suffix(".py").is_file()
             )
-            assert not is_front_door or name in inside, f"{path.relative_to(ROOT)}: {name}"
+            assert not is_top_level or name in inside, f"{path.relative_to(ROOT)}: {name}"

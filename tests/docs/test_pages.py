@@ -1,4 +1,4 @@
-"""What a reader copies out of the pages works."""
+"""What a reader copies from the pages works."""
 
 import sys
 import tomllib

@@ -1,4 +1,4 @@
-"""The example shop in a real browser, from the click to the thanks, and under the hands of a stranger."""
+"""The example shop in a real browser, and against requests from other sessions and sites."""
 
 import re
 import socket
@@ -19,7 +19,7 @@ SHOP = Path(__file__).parents[2] / "examples/web_shop/shop.py"
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """What the shop's process says."""
+    """The output of the shop's process."""
     return tmp_path / "log"
 
 
@@ -80,14 +80,14 @@ def test_web_shop_takes_a_double_click_for_one(shop: str, page: Page) -> None:
 
 
 def test_web_shop_knows_no_other_orders(shop: str, page: Page) -> None:
-    """An order that is not there is a page that says so, and not a trace of the inside."""
+    """An order that is not there is a page that says so, without a traceback."""
     reply = page.request.get(f"{shop}/orders/nothing")
     assert reply.status == 404
     assert "There is no such order." in reply.text()
 
 
 def visitor(shop: str) -> httpx.Client:
-    """Somebody with a session of their own, who has seen the shop window."""
+    """A client with a session of its own that has opened the front page."""
     client = httpx.Client(base_url=shop, trust_env=False, timeout=10, headers={"Origin": shop})
     client.get("/")
     return client
@@ -100,7 +100,7 @@ def drawn(client: httpx.Client) -> str:
 
 
 def test_web_shop_shows_an_order_to_its_own_session_alone(shop: str) -> None:
-    """Whoever learns a reference from a log, a mail or a screen neither sees the order nor retries it."""
+    """Another session that knows a reference can neither see the order nor retry it."""
     with (
         closing(visitor(shop)) as buyer,
         closing(visitor(shop)) as stranger,
@@ -122,7 +122,7 @@ def test_web_shop_shows_an_order_to_its_own_session_alone(shop: str) -> None:
     "origin", [None, "null", "http://evil.example", "http://localhost:1", "https://{shop}"]
 )
 def test_web_shop_takes_forms_of_its_own_pages_alone(shop: str, origin: str | None) -> None:
-    """A page elsewhere can't have a visitor's browser order, with the visitor's cookie along."""
+    """A page of another site can't make a visitor's browser order with the visitor's cookie."""
     with closing(visitor(shop)) as buyer:
         reference = drawn(buyer)
         headers = {} if origin is None else {"Origin": origin.replace("{shop}", shop.partition("//")[2])}
@@ -134,7 +134,7 @@ def test_web_shop_takes_forms_of_its_own_pages_alone(shop: str, origin: str | No
 
 
 def test_web_shop_is_reached_by_its_own_name(shop: str) -> None:
-    """A name that somebody has resolve to the shop's address is not served."""
+    """Requests with a foreign host name that resolves to the shop's address are refused."""
     assert httpx.get(shop, headers={"Host": "evil.example"}, trust_env=False).status_code == 400
 
 
@@ -153,7 +153,7 @@ def test_web_shop_is_reached_by_its_own_name(shop: str) -> None:
     ],
 )
 def test_web_shop_logs_nothing_a_form_says(shop: str, log: Path, field: str, value: str) -> None:
-    """A line of the log that says "paid, deliver" is the shop's own, and no reference is taken that it did not draw."""
+    """A log line "paid, deliver" comes from the shop only; a reference it did not make is refused."""
     with closing(visitor(shop)) as buyer:
         form = {"reference": drawn(buyer), "channel": "web", field: value}
         body = value if field == "more" else None

@@ -1,4 +1,4 @@
-"""The provider that docs/writing-a-plugin.md prints is a good one: it is run as it stands there."""
+"""The provider printed in docs/writing-a-plugin.md works: it is run as printed."""
 
 import re
 import subprocess
@@ -123,7 +123,7 @@ def test_page_provider_is_refused_definitely(pay: Client) -> None:
 
 
 def test_page_provider_with_a_wrong_key(page: types.ModuleType, gateway: Gateway, tmp_path: Path) -> None:
-    """A wrong key is the account's trouble: once it is mended, the same reference is paid for."""
+    """A wrong key is an error of the account: once it is corrected, the same reference can be paid."""
     with page.client(configure(tmp_path, gateway, key="wrong")) as pay, pytest.raises(AccountRefused):
         order(pay)
     with page.client(configure(tmp_path, gateway)) as pay:
@@ -132,7 +132,7 @@ def test_page_provider_with_a_wrong_key(page: types.ModuleType, gateway: Gateway
 
 
 def test_page_provider_declares_what_it_takes(pay: Client, gateway: Gateway) -> None:
-    """What is not declared, or out of bounds, is refused before a request leaves."""
+    """What is not declared, or out of bounds, is refused before a request is sent."""
     with pytest.raises(NotSupported):
         order(pay, payer_id="2088")
     with pytest.raises(InvalidField, match="at most 64"):
@@ -173,7 +173,7 @@ def test_page_provider_says_what_is_definite(
 
 
 def test_page_distribution_holds_the_plugin(tmp_path: Path) -> None:
-    """What the page's pyproject.toml builds is the module and its entry point, whatever folders stand beside it."""
+    """What the page's pyproject.toml builds is the module and its entry point, whatever folders are beside it."""
     (project,) = [source for _, source in blocks(PAGE, "toml") if "[project]" in source]
     (tmp_path / "pyproject.toml").write_text(project)
     (tmp_path / "paycore_acme.py").write_text("".join(source for _, source in blocks(PAGE, "python")))

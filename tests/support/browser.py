@@ -1,4 +1,4 @@
-"""The fixtures `chromium` and `page`: one headless Chromium for the run, and a loud word when there is none."""
+"""The fixtures `chromium` and `page`: one headless Chromium for the run, and a warning when there is none."""
 
 import asyncio
 import functools
@@ -16,7 +16,7 @@ Loop = asyncio.AbstractEventLoop | None
 
 PAGE_TIMEOUT_MS = 10_000
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# The tests' pages are on this machine; the browser's own errands (updates, sync, lists) are switched off.
+# The tests' pages are on this machine; the browser's own background requests (updates, sync, lists) are switched off.
 ARGUMENTS = (
     "--headless",
     "--no-sandbox",
@@ -93,7 +93,7 @@ def _unmarked(function: Callable[..., Any], loop: Loop) -> Callable[..., Any]:
 
 @pytest.fixture
 def page(chromium: "Browser") -> Iterator["Page"]:
-    """A new page with cookies and storage of its own; whatever it waits for has ten seconds to come."""
+    """A new page with cookies and storage of its own; each wait has a limit of ten seconds."""
     context = chromium.new_context()
     context.set_default_timeout(PAGE_TIMEOUT_MS)
     yield context.new_page()
@@ -101,7 +101,7 @@ def page(chromium: "Browser") -> Iterator["Page"]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say loudly that browser tests were skipped: a green run must not pass for more than it was."""
+    """Report that browser tests were skipped, so that a green run is not taken for a complete one."""
     skipped = [
         report for report in terminalreporter.getreports("skipped") if NO_BROWSER in str(report.longrepr)
     ]

@@ -1,9 +1,9 @@
 """
-A cable between PostgreSQL and its clients that can be pulled out: what was on its way back is lost.
+A proxy between PostgreSQL and its clients whose connections can be cut: answers under way are lost.
 
     with cable(server.dsn("ledger")) as line:
         ledger = open_ledger(line.dsn)
-        line.cut()      # the server still does what it was told; nobody hears of it
+        line.cut()      # the server still carries out what it received; no answer arrives
 """
 
 import contextlib
@@ -16,8 +16,8 @@ from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
 SOCKET = ".s.PGSQL.5432"
-SILENCE_S = 0.003
-"""How long the server goes on unheard before the cut shows: longer than a commit takes it."""
+CUT_DELAY_S = 0.003
+"""How long answers are dropped before the connections close: longer than a commit takes."""
 
 
 class _Wire:
@@ -27,7 +27,7 @@ class _Wire:
         self.is_cut = False
         self._client = client
         self._server = socket.socket(socket.AF_UNIX)
-        with contextlib.suppress(OSError):  # the server is down: so the client finds a closed connection
+        with contextlib.suppress(OSError):  # the server is down: the client gets a closed connection
             self._server.connect(server_path)
         for source, sink in ((self._client, self._server), (self._server, self._client)):
             threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()
@@ -40,7 +40,7 @@ class _Wire:
         self.end()
 
     def end(self) -> None:
-        """Both sides see it closed."""
+        """Close both sides."""
         for end in (self._client, self._server):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
@@ -48,7 +48,7 @@ class _Wire:
 
 
 class Cable:
-    """A way to the database at `dsn` that leads over sockets of its own; made by `cable`."""
+    """Forwards connections to the database at `dsn` over sockets of its own; made by `cable`."""
 
     def __init__(self, dsn: str, folder: Path) -> None:
         parts = urlsplit(dsn)
@@ -67,17 +67,17 @@ class Cable:
                 self._wires.append(_Wire(client, self._server_path))
 
     def cut(self) -> int:
-        """Lose what the server says from now on, then every connection; return how many there were."""
+        """Drop the server's answers, then close every connection; return how many there were."""
         wires, self._wires = self._wires, []
         for wire in wires:
             wire.is_cut = True
-        time.sleep(SILENCE_S)
+        time.sleep(CUT_DELAY_S)
         for wire in wires:
             wire.end()
         return len(wires)
 
     def close(self) -> None:
-        """Take no more connections, and end those there are."""
+        """Accept no more connections, and close the open ones."""
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.cut()

@@ -28,7 +28,7 @@ hypothesis.settings.register_profile("ci", deadline=None, print_blob=True, deran
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "paycore")
 
 
-# A shell starts what it runs in the background deaf to Ctrl-C, and so would be every process the tests start.
+# A shell starts background jobs with Ctrl-C ignored, and every process the tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -55,7 +55,7 @@ def _refuse_outside(connection: socket.socket, address: Any) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _no_network() -> Iterator[None]:
-    """Refuse connections to other machines, and know no names of other machines, as on a machine without a network."""
+    """Refuse connections to other machines and look-ups of their names, as on a machine without a network."""
     connect, connect_ex, getaddrinfo = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
 
     def guarded_connect(self: socket.socket, address: Any, /) -> None:

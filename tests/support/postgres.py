@@ -39,11 +39,11 @@ TEMPORARY_FOLDER_CHARS_MAX = 60
 
 StopMode = Literal["smart", "fast", "immediate"]
 
-# How a postmaster is told to go (PostgreSQL manual, "Shutting Down the Server").
+# The signals that stop a postmaster (PostgreSQL manual, "Shutting Down the Server").
 STOP_SIGNALS: Mapping[StopMode, signal.Signals] = MappingProxyType(
     {
         "smart": signal.SIGTERM,  # waits until the last client has left
-        "fast": signal.SIGINT,  # rolls back what is open and leaves in order
+        "fast": signal.SIGINT,  # rolls back open transactions and shuts down
         "immediate": signal.SIGQUIT,  # drops everything; the next start recovers from the log
     }
 )

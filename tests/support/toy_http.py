@@ -259,7 +259,7 @@ def _handler(answers: _Answers) -> type[BaseHTTPRequestHandler]:
         do_GET = do_POST  # noqa: N815 - the name http.server looks for
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     return Handler
 
