@@ -165,6 +165,19 @@ class Trade(Answer, frozen=True, kw_only=True):
         return text_of(self.out_trade_no)
 
     @property
+    def words(self) -> dict[str, str]:
+        """QFPay's codes and texts, to keep as evidence; nothing about the payer, and nothing empty."""
+        words = {
+            "respcd": self.code,
+            "resperr": trimmed(self.resperr),
+            "respmsg": trimmed(self.respmsg),
+            "errmsg": trimmed(self.errmsg),
+            "cancel": trimmed(self.cancel),
+            "pay_type": trimmed(self.pay_type),
+        }
+        return {name: word for name, word in words.items() if word}
+
+    @property
     def amounts(self) -> tuple[Money | None, PartialAmount | None]:
         """
         `txamt` in `txcurrcd`; else what is told of them: one half, or what is no amount or currency.

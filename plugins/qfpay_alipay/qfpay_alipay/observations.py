@@ -20,50 +20,37 @@ from paycore.plugin import (
     WalletCall,
     url_problem,
 )
-from qfpay_alipay.messages import Malformed, PaymentReply, Trade, decode_params, parse_time, trimmed
+from qfpay_alipay.messages import Malformed, PaymentReply, Trade, decode_params, parse_time
 from qfpay_alipay.pay_types import PayType
 from qfpay_alipay.respcodes import Verdict, failure_of, judge
 
-PaymentStatus = Literal[Status.PENDING, Status.PAID, Status.CLOSED, Status.FAILED]
-SettledRefund = Literal[RefundStatus.PENDING, RefundStatus.SUCCEEDED, RefundStatus.FAILED]
+KnownPaymentStatus = Literal[Status.PENDING, Status.PAID, Status.CLOSED, Status.FAILED]
+KnownRefundStatus = Literal[RefundStatus.PENDING, RefundStatus.SUCCEEDED, RefundStatus.FAILED]
 
-RETURNED_IN_FULL = frozenset({"1", "2", "3"})
+REFUNDED_IN_FULL = frozenset({"1", "2", "3"})
 """
-`cancel` of a paid record whose money went back whole: 1 reversed, 3 refunded; 2 meant refunded before 2022.
+`cancel` of a paid record that was refunded in full: 1 reversed, 3 refunded; 2 meant refunded before 2022.
 5 is partly refunded, by an amount QFPay does not tell there. Source: SOURCES.md §4.
 """
 
 _SIGNATURE_FIELDS = ("sign", "sign_type")
 
-_PAYMENT_STATUSES: Mapping[Verdict, PaymentStatus] = {
+_PAYMENT_STATUSES: Mapping[Verdict, KnownPaymentStatus] = {
     Verdict.ACCEPTED: Status.PAID,
     Verdict.PENDING: Status.PENDING,
     Verdict.CLOSED: Status.CLOSED,
     Verdict.REJECTED: Status.FAILED,
 }
-_REFUND_STATUSES: Mapping[Verdict, SettledRefund] = {
+REFUND_STATUSES: Mapping[Verdict, KnownRefundStatus] = {
     Verdict.ACCEPTED: RefundStatus.SUCCEEDED,
     Verdict.PENDING: RefundStatus.PENDING,
     Verdict.REJECTED: RefundStatus.FAILED,
 }
 
 
-def words_of(trade: Trade) -> dict[str, str]:
-    """QFPay's own words of a trade, to be kept as evidence; nothing about the payer is among them."""
-    words = {
-        "respcd": trade.code,
-        "resperr": trimmed(trade.resperr),
-        "respmsg": trimmed(trade.respmsg),
-        "errmsg": trimmed(trade.errmsg),
-        "cancel": trimmed(trade.cancel),
-        "pay_type": trimmed(trade.pay_type),
-    }
-    return {name: word for name, word in words.items() if word}
-
-
 def payment_observation(
     trade: Trade,
-    status: PaymentStatus,
+    status: KnownPaymentStatus,
     *,
     number: str,
     failure: Failure | None = None,
@@ -71,50 +58,46 @@ def payment_observation(
     asked: Money | None = None,
 ) -> PaymentObservation:
     """
-    A payment as a trade tells it. `Malformed` when it is paid without `syssn`.
+    A payment with `status`, and what `trade` tells of it. `Malformed` when it is paid without `syssn`.
 
-    `asked` is what the payment is for, where that is known: what went back when all of it did, untold.
-    The time is that of payment for a paid one (`paydtm`), of creation for one that waits (`sysdtm`), and
-    none otherwise: nothing tells when an order was closed.
+    `asked` is the amount of the payment, if known: what was refunded in full where the trade tells no amount.
+    `occurred_at` is when a paid one was paid (`paydtm`), when a pending one was made (`sysdtm`), else None: QFPay
+    does not tell when an order was closed.
     """
-    is_paid = status is Status.PAID
-    if is_paid and trade.provider_id is None:
+    provider_id, (amount, partial) = trade.provider_id, trade.amounts
+    if status is Status.PAID and provider_id is None:
         raise Malformed("paid, but without syssn")
+    is_refunded = status is Status.PAID and trade.words.get("cancel") in REFUNDED_IN_FULL
     times = {Status.PAID: trade.paydtm or trade.sysdtm, Status.PENDING: trade.sysdtm}
-    amount, told = trade.amounts
     return PaymentObservation(
         number=number,
         status=status,
-        provider_id=trade.provider_id,
+        provider_id=provider_id,
         amount=amount,
-        refunded_minor=_minor_of(amount, told, asked) if is_paid and _is_returned(trade) else None,
+        refunded_minor=_minor_of(amount, partial, asked) if is_refunded else None,
         failure=failure,
         occurred_at=parse_time(times.get(status)),
-        words=words_of(trade),
-        partial_amount=told,
+        words=trade.words,
+        partial_amount=partial,
         is_signed_wrong=is_signed_wrong,
     )
 
 
-def _is_returned(trade: Trade) -> bool:
-    return trimmed(trade.cancel) in RETURNED_IN_FULL
-
-
-def _minor_of(*told: Money | PartialAmount | None) -> int | None:
-    """The first amount that is told, in minor units."""
-    return next((one.minor for one in told if one is not None and one.minor is not None), None)
+def _minor_of(*amounts: Money | PartialAmount | None) -> int | None:
+    """The first amount that is known, in minor units."""
+    return next((one.minor for one in amounts if one is not None and one.minor is not None), None)
 
 
 def refund_observation(
     trade: Trade,
-    status: SettledRefund,
+    status: KnownRefundStatus,
     *,
     number: str,
     failure: Failure | None = None,
     is_signed_wrong: bool = False,
 ) -> RefundObservation:
-    """A refund as a trade tells it."""
-    amount, told = trade.amounts
+    """A refund with `status`, and what `trade` tells of it."""
+    amount, partial = trade.amounts
     return RefundObservation(
         number=number,
         status=status,
@@ -122,8 +105,8 @@ def refund_observation(
         amount=amount,
         failure=failure,
         occurred_at=parse_time(trade.paydtm or trade.sysdtm),
-        words=words_of(trade),
-        partial_amount=told,
+        words=trade.words,
+        partial_amount=partial,
         is_signed_wrong=is_signed_wrong,
     )
 
@@ -149,7 +132,7 @@ def read_payment(
 def read_refund(trade: Trade, *, is_signed_wrong: bool = False) -> RefundObservation | None:
     """The refund a record or a notification tells of; None when its code says nothing definite."""
     verdict, code = judge("refund record", trade)
-    status = _REFUND_STATUSES.get(verdict)
+    status = REFUND_STATUSES.get(verdict)
     if status is None:
         return None
     failure = failure_of(trade, code) if status is RefundStatus.FAILED else None

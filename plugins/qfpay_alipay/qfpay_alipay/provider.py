@@ -5,18 +5,18 @@ Can: web, WAP, service window (`jsapi`), merchant and consumer presented codes (
 payments for Hong Kong and overseas accounts; query in batches; partial and repeated refunds; closing;
 notifications. Cannot: pre-authorisation, hosted checkout, customs, statements.
 
-Accepting a request is not payment: only a scanned code is settled by its own reply, everything else by a
-query or a notification. Undocumented at QFPay, and our choice: when a query proves absence (5 s), the
-decimals of JPY, IDR and MMK (ISO 4217), which currencies a pay type takes (all listed ones are offered).
+An accepted request is not a payment: only the reply to a scanned code says that it was paid, otherwise a query or
+a notification does. Undocumented by QFPay, and chosen here: when a query proves absence (5 s), the decimals of JPY,
+IDR and MMK (ISO 4217), which currencies a pay type takes (all listed ones are offered).
 
-Sources are named beside each fact; "reference" is the project's reading of QFPay's pages of 2017 to 2026.
+The source of each fact is named beside it, see SOURCES.md.
 """
 
 from __future__ import annotations
 
 import string
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import ClassVar, Literal, cast
 
 from msgspec.structs import replace
@@ -34,7 +34,6 @@ from paycore.plugin import (
     Flow,
     MalformedNotification,
     Mention,
-    Money,
     NotAuthentic,
     Notice,
     Notification,
@@ -59,6 +58,7 @@ from qfpay_alipay import messages
 from qfpay_alipay.api import SIGNED_WRONG, Api
 from qfpay_alipay.field_bounds import check_order
 from qfpay_alipay.observations import (
+    REFUND_STATUSES,
     action_of,
     payment_observation,
     read_payment,
@@ -67,7 +67,7 @@ from qfpay_alipay.observations import (
 )
 from qfpay_alipay.pay_types import EXPIRES_IN_DEFAULT_S, PayType, pay_types_of
 from qfpay_alipay.query import query_orders
-from qfpay_alipay.respcodes import Verdict, failure_of, judge, problem_of
+from qfpay_alipay.respcodes import Code, Verdict, failure_of, judge, problem_of
 from qfpay_alipay.settings import QFPaySettings
 from qfpay_alipay.signing import is_signed
 
@@ -75,7 +75,7 @@ LIVE_HOST = "openapi-hk.qfapi.com"
 LIVE_HOSTS = frozenset(
     {
         LIVE_HOST,
-        # Other regions, and hosts of older documents: they stand in samples that are still copied.
+        # Other regions, and hosts of older documents, whose samples are still copied.
         *(f"openapi{region}.qfapi.com" for region in ("", "-sg", "-th", "-eur", "-jp")),
         "api.qfapi.com",
         *(f"{name}.qfpay.com" for name in ("openapi", "osqt", "qtapi")),
@@ -88,7 +88,7 @@ Source: SOURCES.md §1 ("Environments", G1 to G5); samples of older SDKs for `op
 """
 
 QUERY_BATCH_MAX = 300
-"""Orders of one query flow: three or four pages when they were begun together, and requests to spare."""
+"""Orders of one query flow: three or four pages if they were begun together, and some requests to spare."""
 
 ABSENCE_PROVEN_AFTER_S = 5.0
 """QFPay does not say how soon a new order shows in a query; it advises to repeat one every 3 to 5 s."""
@@ -98,7 +98,7 @@ REFUND_WINDOW = timedelta(days=365)
 
 
 class QFPayAlipay:
-    """The provider of one account; see the module for what it can do."""
+    """The provider, for one account."""
 
     info: ClassVar[ProviderInfo] = ProviderInfo(
         name="qfpay-alipay",
@@ -153,9 +153,7 @@ class QFPayAlipay:
         try:
             reply, is_signed_wrong = self._api.read(response, messages.PaymentReply)
             _check_same("out_trade_no", reply.number, order.number)
-            if is_signed_wrong:
-                return Unknown(problem=SIGNED_WRONG, observation=_doubtful_order(order.number, reply))
-            return _created(order, row, reply)
+            return _signed_wrong(order.number, reply) if is_signed_wrong else _created(order, row, reply)
         except messages.Malformed as malformed:
             return Unknown(problem=str(malformed))
 
@@ -166,7 +164,7 @@ class QFPayAlipay:
             txcurrcd=order.amount.currency,
             pay_type=row.pay_type,
             out_trade_no=order.number,
-            txdtm=self._txdtm(order.begun_at),
+            txdtm=messages.render_time(order.begun_at, self._zone),
             goods_name=order.subject,
             expired_time=minutes,
             return_url=order.return_url,
@@ -176,9 +174,6 @@ class QFPayAlipay:
             udid=order.device_id or self._settings.udid,
             **order.extra,
         )
-
-    def _txdtm(self, at: datetime) -> str:
-        return messages.render_time(at, self._zone)
 
     # --- query ----------------------------------------------------------------------------------------
 
@@ -201,7 +196,7 @@ class QFPayAlipay:
             syssn=syssn,
             out_trade_no=refund.number,
             txamt=str(refund.amount.minor),
-            txdtm=self._txdtm(refund.begun_at),
+            txdtm=messages.render_time(refund.begun_at, self._zone),
             udid=self._settings.udid,
         )
         response = yield self._api.request("refund", request)
@@ -210,10 +205,10 @@ class QFPayAlipay:
             _check_same("out_trade_no", reply.number, refund.number)
             _check_same("orig_syssn", messages.text_of(reply.orig_syssn), syssn)
             if is_signed_wrong:
-                doubtful = refund_observation(
+                kept = refund_observation(
                     reply, RefundStatus.PENDING, number=refund.number, is_signed_wrong=True
                 )
-                return Unknown(problem=SIGNED_WRONG, observation=doubtful)
+                return Unknown(problem=SIGNED_WRONG, observation=kept)
             return _refunded(refund, reply)
         except messages.Malformed as malformed:
             return Unknown(problem=str(malformed))
@@ -222,11 +217,11 @@ class QFPayAlipay:
 
     def close(self, order: OrderRef) -> Flow[CloseReply]:
         """
-        Cancel an unpaid order, then ask what it is now, for an accepted cancelling does not say.
+        Cancel an unpaid order, then ask what it is now: QFPay's reply does not say whether it was paid meanwhile.
 
-        `Rejected` when QFPay refused and the order still waits. Which endpoint and method: the pay type's
-        row, or the setting `close_requests`. `txdtm` is the order's own. An amount the reply tells that is not
-        the order's is told with what the order is now.
+        `Rejected` when QFPay refused and the order is still unpaid. `close_request` of the pay type, or the setting
+        `close_requests`, says which endpoint and method. `txdtm` is that of the order. If the reply tells another
+        amount than the order's, the observation has that amount.
         Source: SOURCES.md §5.2 (QFPay: "does not guarantee the payer was not charged, query afterwards").
         """
         response = yield self._close_request(order)
@@ -235,8 +230,9 @@ class QFPayAlipay:
             _check_same("out_trade_no", reply.number, order.number)
             _check_same("orig_syssn", messages.text_of(reply.orig_syssn), order.provider_id)
             if is_signed_wrong:
-                return Unknown(problem=SIGNED_WRONG, observation=_doubtful_order(order.number, reply))
-            amount, half = _readable(reply)
+                return _signed_wrong(order.number, reply)
+            amount, partial = reply.amounts
+            _check_readable(partial)
         except messages.Malformed as malformed:
             return Unknown(problem=str(malformed))
         verdict, code = judge("close", reply)
@@ -246,12 +242,12 @@ class QFPayAlipay:
         answer = yield from query_orders(self._api, [order], requests_max=FLOW_REQUESTS_MAX - 1)
         if not isinstance(answer, Done):
             return answer
-        told = [seen for seen in answer.value.observations if isinstance(seen, PaymentObservation)]
-        now = min(told, key=lambda seen: _BY_WEIGHT.index(seen.status), default=None)
+        seen = [one for one in answer.value.observations if isinstance(one, PaymentObservation)]
+        now = min(seen, key=lambda one: _BY_WEIGHT.index(one.status), default=None)
         if now is None:
             return Unknown(problem=f"closing: {problem_of(reply, code)} The query after it told nothing")
-        if amount not in (None, order.amount) or (half is not None and half.contradicts(order.amount)):
-            now = replace(now, amount=amount, partial_amount=half)
+        if amount not in (None, order.amount) or (partial is not None and partial.contradicts(order.amount)):
+            now = replace(now, amount=amount, partial_amount=partial)
         is_refused = verdict not in (Verdict.ACCEPTED, Verdict.PENDING)
         return Rejected(failure=failure) if is_refused and now.status is Status.PENDING else Done(now)
 
@@ -263,7 +259,7 @@ class QFPayAlipay:
             syssn=order.provider_id,
             out_trade_no=None if order.provider_id else order.number,
             txamt=str(order.amount.minor),
-            txdtm=self._txdtm(order.begun_at),
+            txdtm=messages.render_time(order.begun_at, self._zone),
             udid=self._settings.udid,
         )
         return self._api.request(endpoint, request, method=cast("Literal['GET', 'POST']", method))
@@ -272,11 +268,11 @@ class QFPayAlipay:
 
     def verify(self, notification: Notification) -> Sequence[Notice]:
         """
-        What an authentic notification says of a payment or a refund; of every other kind only its number is read.
+        What an authentic notification says of a payment or a refund; of other kinds only the number is read.
 
-        The signature is MD5 over the raw body and a key, whatever requests use; only then is it read.
-        `NotAuthentic`: signature missing or wrong, or another merchant's. `MalformedNotification`: ours,
-        but unreadable. Source: "Asynchronous Notifications"; SOURCES.md §2.3, §7, vector V10.
+        The signature is MD5 over the raw body and a key, whatever requests use. Nothing is read before it is verified.
+        `NotAuthentic`: signature missing or wrong, or another merchant's. `MalformedNotification`: ours, but
+        unreadable. Source: "Asynchronous Notifications"; SOURCES.md §2.3, §7, vector V10.
         """
         signature = notification.headers.get("x-qf-sign", "")
         if not is_signed(notification.body, signature, keys=self._settings.client_key):
@@ -299,22 +295,22 @@ class QFPayAlipay:
         if messages.trimmed(notice.status) not in ("", "1"):
             return _mention(notice.number)
         seen = read_payment(notice) if head.notify_type == "payment" else read_refund(notice)
-        # That no money was taken is not for one notification to say: an order may have been tried several times.
+        # An order may be tried several times, so one notification does not prove that no money was taken.
         is_promise = seen is not None and seen.status in (Status.CLOSED, Status.FAILED)
         return _mention(notice.number) if seen is None or is_promise else (seen,)
 
     def acknowledge(self) -> Reply:
-        """Exactly what stops QFPay from sending again. Source: SOURCES.md §7."""
+        """What QFPay wants as an answer; any other makes it send again. Source: SOURCES.md §7."""
         return Reply(body=b"SUCCESS")
 
 
 def _mention(number: str) -> Sequence[Mention]:
-    """Of what is not understood: that something about this number changed, where it names one."""
+    """A hint that something about this number changed, where there is one; for notifications that are not read."""
     return (Mention(number=number),) if number else ()
 
 
 _BY_WEIGHT = (Status.PAID, Status.PENDING, Status.CLOSED, Status.FAILED)
-"""Which of several records says what an order is now."""
+"""Of several records, the first of these statuses says what the order is now."""
 
 _NO_SYSSN = Failure(
     code="no_syssn",
@@ -326,39 +322,43 @@ _NO_SYSSN = Failure(
 
 
 def _check_same(field: str, told: str, expected: str | None) -> None:
-    """`Malformed` when a reply is for something else; replies may leave the field out, and we may not know it."""
+    """`Malformed` when a reply is for another order; replies may leave the field out, and we may not know it yet."""
     if told and expected and told != expected:
         raise messages.Malformed(f"the reply's {field} is not that of the request")
 
 
-def _readable(reply: messages.Trade) -> tuple[Money | None, PartialAmount | None]:
-    """What a reply tells of its amount; `Malformed`, naming it, when that can't be read."""
-    amount, told = reply.amounts
-    if told is not None and told.unreadable is not None:
-        raise messages.Malformed(f"the reply tells {told}")
-    return amount, told
+def _check_readable(partial: PartialAmount | None) -> None:
+    """`Malformed` when a reply tells an amount that can't be read."""
+    if partial is not None and partial.unreadable is not None:
+        raise messages.Malformed(f"the reply tells {partial}")
 
 
-def _doubtful_order(number: str, reply: messages.Trade) -> PaymentObservation:
-    """What a reply that is signed wrong is kept as: its words, and nothing that counts."""
-    return payment_observation(reply, Status.PENDING, number=number, is_signed_wrong=True)
+def _signed_wrong(number: str, reply: messages.Trade) -> Unknown:
+    """What a reply that is signed wrong comes to: its words are kept as evidence, and nothing else of it counts."""
+    kept = payment_observation(reply, Status.PENDING, number=number, is_signed_wrong=True)
+    return Unknown(problem=SIGNED_WRONG, observation=kept)
+
+
+def _refusal(reply: messages.Trade, verdict: Verdict, code: Code) -> Rejected | Unknown | None:
+    """The outcome of a reply that does not accept the request; None when it does."""
+    if verdict in (Verdict.REJECTED, Verdict.DUPLICATE):
+        return Rejected(failure=failure_of(reply, code), is_duplicate=verdict is Verdict.DUPLICATE)
+    return Unknown(problem=problem_of(reply, code)) if verdict is Verdict.OPEN else None
 
 
 def _created(order: CreateOrder, row: PayType, reply: messages.PaymentReply) -> CreateReply:
     verdict, code = judge("create", reply)
-    if verdict in (Verdict.REJECTED, Verdict.DUPLICATE):
-        return Rejected(failure=failure_of(reply, code), is_duplicate=verdict is Verdict.DUPLICATE)
-    if verdict is Verdict.OPEN:
-        return Unknown(problem=problem_of(reply, code))
+    refusal = _refusal(reply, verdict, code)
+    if refusal is not None:
+        return refusal
     if verdict is Verdict.CLOSED:
-        _readable(reply)
-        closed = payment_observation(
-            reply, Status.CLOSED, number=order.number, failure=failure_of(reply, code)
-        )
-        return Done(Created(observation=closed))
-    _readable(reply)
+        failure = failure_of(reply, code)
+        seen = payment_observation(reply, Status.CLOSED, number=order.number, failure=failure)
+        _check_readable(seen.partial_amount)
+        return Done(Created(observation=seen))
     is_paid = verdict is Verdict.ACCEPTED and row.reply == "final"
     seen = payment_observation(reply, Status.PAID if is_paid else Status.PENDING, number=order.number)
+    _check_readable(seen.partial_amount)
     try:
         action = action_of(reply, row)
     except messages.Malformed as malformed:
@@ -366,22 +366,17 @@ def _created(order: CreateOrder, row: PayType, reply: messages.PaymentReply) -> 
     if not row.takes_expiry:  # how long it lasts is not documented
         return Done(Created(observation=seen, action=action))
     lasts_s = order.expires_in_s or EXPIRES_IN_DEFAULT_S
-    # On QFPay's clock, which `sysdtm` is.
-    expires_at = (messages.parse_time(reply.sysdtm) or order.begun_at) + timedelta(seconds=lasts_s)
+    expires_at = (seen.occurred_at or order.begun_at) + timedelta(seconds=lasts_s)  # by QFPay's clock if told
     return Done(Created(observation=seen, action=action, expires_at=expires_at, expires_in_s=lasts_s))
 
 
 def _refunded(refund: RefundOrder, reply: messages.RefundReply) -> RefundReply:
     is_late = refund.begun_at - refund.order.begun_at > REFUND_WINDOW
     verdict, code = judge("refund", reply, is_late_refund=is_late)
-    if verdict in (Verdict.REJECTED, Verdict.DUPLICATE):
-        return Rejected(failure=failure_of(reply, code), is_duplicate=verdict is Verdict.DUPLICATE)
-    if verdict is Verdict.OPEN:
-        return Unknown(problem=problem_of(reply, code))
-    _readable(reply)
-    is_done = verdict is Verdict.ACCEPTED
-    status: Literal[RefundStatus.SUCCEEDED, RefundStatus.PENDING] = (
-        RefundStatus.SUCCEEDED if is_done else RefundStatus.PENDING
-    )
+    refusal = _refusal(reply, verdict, code)
+    if refusal is not None:
+        return refusal
+    status = REFUND_STATUSES[verdict]
     seen: RefundObservation = refund_observation(reply, status, number=refund.number)
+    _check_readable(seen.partial_amount)
     return Done(seen)
