@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar
 
 from paycore import errors
 from paycore.cli.options import GlobalOptions, to_type
 from paycore.domain.payment import Payment, RefundStatus, Status, is_refunding
 from paycore.domain.schedule import is_left_to_caller
-
-if TYPE_CHECKING:
-    from paycore.cli.output import Output
 
 
 class Exit(IntEnum):
@@ -194,12 +191,16 @@ def of_error(error: errors.PaycoreError) -> Exit:
     return Exit.UNKNOWN if code is Exit.CONFIG and is_under_way else code
 
 
-def report(error: errors.PaycoreError | CommandEnded, output: Output) -> Exit:
-    """Print what happened and what to do next, as one line or one JSON object; return the exit code."""
+def report(
+    error: errors.PaycoreError | CommandEnded,
+    options: GlobalOptions,
+    fail: Callable[[str, dict[str, Any]], None],
+) -> Exit:
+    """Pass what happened and what to do next to `fail`, as one line and as a document; return the exit code."""
     if isinstance(error, CommandEnded):
         kind, message, code = error.kind, str(error), error.exit
     else:
-        message = error.message + _advice(error, output.options)
+        message = error.message + _advice(error, options)
         kind, code = type(error).__name__, of_error(error)
     document = {
         "kind": kind,
@@ -208,7 +209,7 @@ def report(error: errors.PaycoreError | CommandEnded, output: Output) -> Exit:
         "money_moved": error.money_moved,
         "payment_id": error.payment_id,
     }
-    output.fail(message, document)
+    fail(message, document)
     return code
 
 

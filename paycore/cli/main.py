@@ -82,7 +82,8 @@ def _report(error: PaycoreError | CommandEnded, arguments: list[str]) -> int:
     from paycore.cli.options import guess
     from paycore.cli.output import Output
 
-    return report(error, Output(guess(arguments)))
+    options = guess(arguments)
+    return report(error, options, Output(options).fail)
 
 
 def _check_stdout() -> None:
