@@ -1,5 +1,5 @@
 """
-Payments through any provider, with nothing lost and nothing doubled.
+Payments through any provider: none lost, none made twice.
 
 ```python
 import paycore
@@ -75,7 +75,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name when it is first used, so that importing paycore costs next to nothing."""
+    """Import a public name on first use, so that `import paycore` is fast."""
     if name not in _HOMES:
         raise AttributeError(f"module 'paycore' has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)

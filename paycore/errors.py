@@ -4,7 +4,7 @@ Every error paycore raises on purpose, in one tree.
 ```
 PaycoreError
 ├── ConfigError                the configuration can't be used
-│   └── AccountRefused         the provider refuses this account's credentials or settings
+│   └── AccountRefused         the provider refused this account's credentials or settings
 ├── PluginError                a plugin failed to load or broke its contract
 ├── RequestError               what was asked for can't be done as asked
 │   ├── InvalidField           a field outside its documented bounds
@@ -13,29 +13,29 @@ PaycoreError
 │   ├── NotFound               no such payment
 │   ├── ReferenceAmbiguous     the reference names several payments
 │   ├── ReferenceConflict      same reference, different content
-│   ├── RefundTooLarge         more than what is left of the payment
-│   ├── TooMany                more than one payment may have
+│   ├── RefundTooLarge         more than what is left of any one charge
+│   ├── TooMany                the payment has the most refunds or operations it may have
 │   ├── WrongState             the payment's status does not allow it
-│   └── WrongLoop              an AsyncClient, on an event loop that is not its own
+│   └── WrongLoop              an AsyncClient used on a second event loop
 ├── LedgerError                the durable record can't be used
-│   ├── LedgerUnavailable      it can't be reached or opened now
+│   ├── LedgerUnavailable      it can't be reached or opened
 │   │   └── LedgerMissing      there is none yet
 │   ├── LedgerReadOnly         it can't be written
-│   ├── LedgerFull             no room left to write
+│   ├── LedgerFull             no space left
 │   ├── LedgerCorrupt          what is stored contradicts itself
 │   └── LedgerTooNew           a newer paycore has upgraded it
 ├── ProviderError              the conversation with the provider failed
-│   ├── NotSent                nothing left this machine
+│   ├── NotSent                no request left this machine
 │   ├── MaybeSent              the request may have arrived; no usable answer came
 │   └── IncompleteReply        accepted, but the reply lacks what the payer needs
-└── NotificationError          bytes that arrived can't be taken as a notification
-    ├── NotAuthentic           the signature does not hold
-    └── MalformedNotification  authentic or not, they can't be read
+└── NotificationError          a notification was refused
+    ├── NotAuthentic           its signature does not verify
+    └── MalformedNotification  authentic or not, it can't be read
 ```
 
 Declined, pending and unknown are *outcomes* and are returned, never raised. Each class answers three
-questions: what happened (its docstring), who acts (`who_acts`) and whether money may have moved
-(`money_moved`). Messages name accounts, fields and ids; never keys, bodies or signed URLs.
+questions: what happened (its docstring), who must act (`who_acts`) and whether money may have moved
+(`money_moved`). Messages name accounts, fields and ids, never keys, bodies or signed URLs.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ class PaycoreError(Exception):
     """
     Base of everything paycore raises on purpose.
 
-    `payment_id` is set once a payment is in the ledger: it can be found again there. `money_moved` is the
-    class's answer, unless more is known: what can't be recorded once a request is out is "maybe".
+    `payment_id` is set once the payment is in the ledger and can be found there. `money_moved` is the class's value
+    unless an instance sets another one: an error in recording the outcome of a sent request is "maybe".
 
-    Every one can be pickled and copied, whatever its `__init__` takes: all its attributes and notes come along.
+    All can be pickled and copied, with all attributes and notes.
     """
 
     who_acts: ClassVar[Actor] = "caller"
@@ -66,14 +66,14 @@ class PaycoreError(Exception):
         self.payment_id = payment_id
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Exceptions are otherwise made anew by calling the class with `args`, which are not what it takes.
+        # By default an exception is rebuilt by calling its class with `args`, which may not fit `__init__`.
         state = self.__getstate__()
         fields, slots = state if isinstance(state, tuple) else (state, None)
         return _remade, (type(self), self.args), {**(fields or {}), **(slots or {})}
 
 
 def _remade(kind: type[PaycoreError], args: tuple[Any, ...]) -> PaycoreError:
-    """An error of this kind without its `__init__`; its attributes follow, as the state of a pickle does."""
+    """A new error, made without its `__init__`; pickle and copy set its attributes afterwards."""
     return kind.__new__(kind, *args)
 
 
@@ -85,9 +85,9 @@ class ConfigError(PaycoreError):
 
 class AccountRefused(ConfigError):
     """
-    The provider refuses this account's credentials or settings; nothing moved.
+    The provider refused this account's credentials or settings; no money moved.
 
-    The payment stays `created`: mend the account and call again with the same reference.
+    The payment stays `created`: correct the account and call again with the same reference.
     """
 
     def __init__(self, message: str, *, code: str, payment_id: str | None = None) -> None:
@@ -99,8 +99,8 @@ class PluginError(PaycoreError):
     """
     A plugin failed to load, or broke the provider contract.
 
-    Says what was raised, where in the plugin and in which words, with secrets masked. `money_moved` is "no"
-    when that was before anything was sent: the payment is then as it was.
+    The message has what was raised and where in the plugin, with secrets masked. `money_moved` is "no" when that
+    was before anything was sent: the payment is then unchanged.
     """
 
     who_acts: ClassVar[Actor] = "author"
@@ -125,7 +125,7 @@ class InvalidField(RequestError):
 
 
 class InvalidMoney(InvalidField):
-    """An amount that is not exact money in its currency. Nothing was sent."""
+    """An amount that is not exact in its currency. Nothing was sent."""
 
     def __init__(self, problem: str) -> None:
         super().__init__("amount", problem)
@@ -140,7 +140,7 @@ class NotFound(RequestError):
 
 
 class ReferenceAmbiguous(RequestError):
-    """The reference names a payment on each of `accounts`. Nothing was sent."""
+    """Each of `accounts` has a payment with this reference. Nothing was sent."""
 
     def __init__(self, reference: str, accounts: Sequence[str]) -> None:
         named = ", ".join(accounts)
@@ -153,7 +153,7 @@ class ReferenceConflict(RequestError):
     """
     Same reference, different content; `field` names the first difference. Nothing was sent.
 
-    `account` is such a field where the caller named one, and the payment is another account's.
+    `field` is "account" where the caller named an account and the payment belongs to another one.
     """
 
     def __init__(self, reference: str, field: str, *, payment_id: str | None = None) -> None:
@@ -171,7 +171,7 @@ class RefundTooLarge(RequestError):
 
 
 class TooMany(RequestError):
-    """The payment has as many refunds or operations as one may have. Nothing was sent."""
+    """The payment has the most refunds or operations it may have. Nothing was sent."""
 
 
 class WrongState(RequestError):
@@ -179,23 +179,23 @@ class WrongState(RequestError):
 
 
 class WrongLoop(RequestError):
-    """An `AsyncClient` was used on another event loop than the first it was used on. Nothing was sent."""
+    """An `AsyncClient` was used on a second event loop. Nothing was sent."""
 
 
 class LedgerError(PaycoreError):
-    """The durable record can't be used. What was committed before is kept."""
+    """The ledger can't be used. What was committed before is kept."""
 
     who_acts: ClassVar[Actor] = "operator"
 
 
 class LedgerUnavailable(LedgerError):
-    """The ledger can't be reached or opened now. A command that had already been sent is recovered from its intent."""
+    """The ledger can't be reached or opened. A request that was already sent is recovered from its stored intent."""
 
     money_moved: MoneyMoved = "maybe"
 
 
 class LedgerMissing(LedgerUnavailable):
-    """There is no ledger yet where one was to be read; the first payment makes one."""
+    """There is no ledger to read yet; the first payment creates it."""
 
     money_moved: MoneyMoved = "no"
 
@@ -205,19 +205,19 @@ class LedgerReadOnly(LedgerError):
 
 
 class LedgerFull(LedgerError):
-    """No room is left to write, so nothing new is sent; what was in flight is recovered from its intent."""
+    """No space is left, so nothing new is sent; requests in flight are recovered from their stored intent."""
 
     money_moved: MoneyMoved = "maybe"
 
 
 class LedgerCorrupt(LedgerError):
-    """What is stored contradicts itself; restore a backup, then `paycore ledger verify`."""
+    """The stored data contradicts itself; restore a backup, then run `paycore ledger verify`."""
 
     money_moved: MoneyMoved = "maybe"
 
 
 class LedgerTooNew(LedgerError):
-    """A newer paycore has upgraded this ledger; upgrade this one too. Nothing new is sent."""
+    """A newer paycore has upgraded this ledger; upgrade this installation too. Nothing new is sent."""
 
 
 class ProviderError(PaycoreError):
@@ -229,9 +229,9 @@ class ProviderError(PaycoreError):
 
 class NotSent(ProviderError):
     """
-    Nothing left this machine, for certain: no connection to the provider could be made.
+    Certain: no request left this machine, since no connection to the provider could be made.
 
-    The payment stays as it was; call again with the same reference.
+    The payment is unchanged; call again with the same reference.
     """
 
     who_acts: ClassVar[Actor] = "operator"
@@ -239,25 +239,25 @@ class NotSent(ProviderError):
 
 
 class MaybeSent(ProviderError):
-    """The request may have arrived, but no usable answer came; `query` settles it."""
+    """The request may have arrived, but no usable answer came; `query` resolves it."""
 
 
 class IncompleteReply(ProviderError):
     """
-    The provider accepted the order, but its reply lacks what the payer needs to go on.
+    The provider accepted the order, but its reply lacks what the payer needs to pay.
 
-    The order is known and recorded; calling again with the same reference recovers the missing part.
+    The order is recorded; calling again with the same reference recovers the missing part.
     """
 
 
 class NotificationError(PaycoreError):
-    """Bytes that arrived can't be taken as a notification; nothing changed."""
+    """A notification was refused; nothing changed."""
 
     who_acts: ClassVar[Actor] = "provider"
 
 
 class NotAuthentic(NotificationError):
-    """The notification's signature does not hold; nothing changed."""
+    """The notification's signature does not verify; nothing changed."""
 
 
 class MalformedNotification(NotificationError):

@@ -1,8 +1,8 @@
 """
 The hooks a plugin may implement, in the order they fire.
 
-Hooks register things or observe facts; they never decide, route or move money. Implementations take
-plain positional parameters, without defaults, and are never async.
+Hooks register things or observe events; they never decide, route or move money. Implementations have plain
+positional parameters without defaults and are never async.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def paycore_register_providers() -> Iterable[type[Provider]]:  # type: ignore[em
     """
     Return the provider classes this plugin offers.
 
-    Called once when a client first needs a provider, in the thread that needs it. Raising disables this
-    plugin's providers and is reported by (plugin, stage, error); the others go on. A name that another
-    plugin claims too is served by neither.
+    Called once, when a client first needs a provider, in that thread. An exception disables this plugin's providers
+    and is reported with plugin, stage and error; other plugins continue. If two plugins claim one name, neither is
+    used.
     """
 
 
@@ -38,26 +38,26 @@ def paycore_register_sandboxes() -> Iterable[Any]:  # type: ignore[empty-body]
     """
     Return this plugin's sandboxes (`paycore.sandbox.api.Sandbox`), named like their providers.
 
-    Called once, when `paycore sandbox` or a test asks for one. Raising disables this plugin's sandboxes only; a
-    name that another plugin claims too is served by neither.
+    Called once, when `paycore sandbox` or a test needs one. An exception disables this plugin's sandboxes only. If
+    two plugins claim one name, neither is used.
     """
 
 
 @hookspec
 def paycore_register_commands() -> Iterable[Any]:  # type: ignore[empty-body]
     """
-    Return typer apps to be added to the command line, each with a name of its own.
+    Return typer apps to add to the command line, each with a name.
 
-    Called once, when the command line meets a word it does not know. Raising disables this plugin's commands;
-    a word that another plugin claims too, or that is paycore's own, is served by neither.
+    Called once, when the command line has an unknown command. An exception disables this plugin's commands. A name
+    that two plugins claim, or that is paycore's own, is not added.
     """
 
 
 @hookspec
 def paycore_after_commit(event: Event) -> None:
     """
-    Observe one event that is durable in the ledger.
+    Observe one event that is committed to the ledger.
 
-    Called once per event in this process, after its transaction, in the thread (or on the event loop)
-    that ran the command: return quickly. Raising is logged and changes nothing.
+    Called once per event of this process, after its transaction, in the thread (or on the event loop) of the command:
+    return quickly. An exception is logged and changes nothing.
     """

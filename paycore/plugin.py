@@ -1,5 +1,5 @@
 """
-Everything a provider plugin imports from paycore, and nothing else.
+Everything a provider plugin imports from paycore.
 
 A plugin is a module with hook implementations, named by an entry point of the group `paycore`:
 

@@ -1,4 +1,4 @@
-"""What the payer must do next. Values: the application shows them, see `Payment.action`."""
+"""What the payer must do next, as values that the application shows: see `Payment.action`."""
 
 from __future__ import annotations
 

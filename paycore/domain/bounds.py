@@ -1,9 +1,9 @@
 """
-How much one payment holds, whoever goes on telling or asking. Real use stays far below.
+How much one payment may hold. Ordinary use stays far below.
 
-A payment is read, compared and written whole with each event, so that an event costs the same however long
-the history is. Bounds are applied where a change is decided and recorded in the change itself: replaying a
-history, also one from before there were bounds, needs none of these numbers.
+A payment is read, compared and written whole with each event, so a limited size keeps the cost of an event
+constant. Bounds are applied where a change is decided and recorded in the change itself: replaying a history needs
+none of these numbers, not even one from before they existed.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from paycore.domain.payment import OperationKind, Payment
 from paycore.errors import TooMany
 
 FACTS_MAX = 1000
-"""Distinct observations of one payment and its refunds that are kept."""
+"""Distinct observations kept of one payment and its refunds."""
 
 CHARGES_MAX = 20
-"""Charges of one payment that are kept."""
+"""Charges kept of one payment."""
 
 REFUNDS_MAX = 100
-"""Refunds of one payment; beyond that only such as take all that is left of a charge."""
+"""Refunds of one payment; beyond that, only refunds of all that is left of a charge."""
 
 OPERATIONS_MAX = 200
-"""Operations of one kind (orders, refunds, closings) of one payment."""
+"""Operations of one kind (create, refund, close) of one payment."""
 
 
 def check_operations(payment: Payment, kind: OperationKind) -> None:
-    """`TooMany` when the payment has as many operations of this kind as it may have."""
+    """Raise `TooMany` if the payment has `OPERATIONS_MAX` operations of this kind."""
     if sum(operation.kind is kind for operation in payment.operations) >= OPERATIONS_MAX:
         raise TooMany(
             f"the payment has {OPERATIONS_MAX} operations to {kind} it, and takes no more; go on in the"
@@ -35,7 +35,7 @@ def check_operations(payment: Payment, kind: OperationKind) -> None:
 
 
 def check_refunds(payment: Payment, asked_minor: int, left_minor: int) -> None:
-    """`TooMany` when the payment has as many refunds as it may have, and this one leaves some of its charge over."""
+    """Raise `TooMany` if the payment has `REFUNDS_MAX` refunds and this one is not all that is left of its charge."""
     if len(payment.refunds) >= REFUNDS_MAX and asked_minor < left_minor:
         raise TooMany(
             f"the payment has {len(payment.refunds)} refunds; beyond {REFUNDS_MAX} only all that is left of a charge"

@@ -1,4 +1,4 @@
-"""How domain values are written as JSON and read back: strict, exact, unable to write a secret."""
+"""Domain values as JSON: strict and exact in both directions, and a `Secret` can't be encoded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def _write(value: object) -> object:
-    """What is written for `value`, which is of no type that JSON has."""
+    """What is encoded for a value of a type that msgspec does not know."""
     match value:
         case Money():
             return (value.minor, value.currency, value.exponent)
@@ -25,17 +25,17 @@ def _write(value: object) -> object:
         case int():
             return int.__int__(value)
         case _:
-            raise TypeError(f"{type(value).__name__} is never written down")
+            raise TypeError(f"{type(value).__name__} can't be encoded")
 
 
 def _plain_datetime(value: datetime) -> datetime:
-    """The same moment without a subclass's additions: tools that stop the clock in tests hand out subclasses."""
+    """The same moment as a plain `datetime`: libraries that freeze time in tests return subclasses."""
     fields = (value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond)
     return _plain(type(value))(*fields, tzinfo=value.tzinfo, fold=value.fold)
 
 
 def _plain(kind: type[datetime]) -> type[datetime]:
-    """The standard library's class below `kind`; by its home, for the name `datetime` may have been replaced."""
+    """The standard library's base class of `kind`, found by its module: the name `datetime` may be patched."""
     return next(cast("type[datetime]", base) for base in kind.__mro__ if base.__module__ == "datetime")
 
 
@@ -45,11 +45,11 @@ def _read(kind: type, value: Any) -> object:
         try:
             return Money.from_minor(minor, currency, exponent=exponent)
         except InvalidMoney as error:
-            # msgspec makes a `ValidationError` of it, as of everything else that does not fit.
+            # msgspec turns it into a `ValidationError`, as for any other value that does not fit.
             raise ValueError(error.message) from error
     if issubclass(kind, datetime):
         return msgspec.convert(value, _plain(kind))
-    raise TypeError(f"{kind.__name__} is never read back")
+    raise TypeError(f"{kind.__name__} can't be decoded")
 
 
 _encoder = msgspec.json.Encoder(enc_hook=_write)
@@ -60,7 +60,7 @@ def encode(value: object) -> bytes:
     """
     The JSON of a domain value; TypeError for a `Secret` or anything else that must not be stored.
 
-    A subclass of `datetime`, `str` or `int` is written as what it is a subclass of.
+    A subclass of `datetime`, `str` or `int` is encoded as its base class.
     """
     return _encoder.encode(value)
 

@@ -1,8 +1,8 @@
 """
-What can happen to a payment, as values: the append-only history from which its state follows.
+Everything that can happen to a payment, as values: its append-only history, from which its state is computed.
 
-A `Change` is one fact; an `Event` is a change as it stands in the ledger, chained to the one before by
-hash. `lifecycle.evolve` folds changes into a `Payment`.
+A `Change` is one fact; an `Event` is a change as the ledger stores it, chained to the event before by hash.
+`lifecycle.evolve` folds changes into a `Payment`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from paycore.domain.payment import Failure, Operation, OperationState, Order, Re
 
 
 class Source(StrEnum):
-    """Who brought the fact."""
+    """Where the fact came from."""
 
     CALLER = "caller"
     REPLY = "reply"
@@ -51,8 +51,8 @@ class OperationBegun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """
     A further operation, committed before it is sent; `refund` when it is a refund's first one.
 
-    `expires_at`: when the order under a new number ends, None until its provider says; unset elsewhere, and in
-    histories in which a new number kept the time of the one before.
+    `expires_at`: when the order with a new number expires, None until the provider reports it; unset for other
+    operations, and in older histories, where a new number kept the expiry of the previous one.
     """
 
     operation: Operation
@@ -61,7 +61,7 @@ class OperationBegun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class OperationSent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="operation_sent"):
-    """An operation is about to be sent again, with the same number."""
+    """An operation is about to be sent again with the same number."""
 
     operation_id: str
     sent_at: datetime
@@ -72,9 +72,8 @@ class OperationEnded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """
     How an attempt ended.
 
-    `in_flight_until` is the moment from which no request of this attempt can be under way. `is_duplicate`: the
-    provider refused the number as already used, so an earlier send may have arrived. `is_beyond`, `charge_of`: see
-    `Observed`.
+    After `in_flight_until` no request of this attempt can still arrive. `is_duplicate`: the provider refused the
+    number as already used, so an earlier send may have arrived. `is_beyond`, `charge_of`: see `Observed`.
     """
 
     operation_id: str
@@ -92,12 +91,11 @@ class OperationEnded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 class Observed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="observed"):
     """
-    The provider said something of an order or a refund.
+    The provider reported something about an order or a refund.
 
-    `is_beyond`: the payment holds as many facts as `bounds` allows, so this one makes it need review, and counts
-    only as far as it moves a status or a total.
-    `charge_of` is the id of another payment whose charge already goes by this provider id: one charge does not
-    pay twice. Only the ledger knows, so it is noted here when the change is recorded.
+    `is_beyond`: the payment already has as many facts as `bounds` allows, so this one makes it need review, and only
+    its status and totals are used. `charge_of` is the id of another payment that already has a charge with this
+    provider id: one charge can't pay two payments. Only the ledger knows, so it is recorded in the change.
     """
 
     observation: Observation
@@ -106,13 +104,13 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
 
 
 class ProvenAbsent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="proven_absent"):
-    """The provider does not know this number, asked at a time when that proves it never arrived."""
+    """The provider does not know this number, at a time when that proves that the request never arrived."""
 
     number: str
 
 
 class NamespaceGiven(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="namespace_given"):
-    """Another payment had the reference before, from when each account had references of its own."""
+    """Another payment already had the reference: a ledger from when references were unique per account only."""
 
     namespace: str
 
@@ -124,9 +122,9 @@ Change = (
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One change as it stands in the ledger: append-only, numbered from 1 within its payment.
+    One change as the ledger stores it: append-only, numbered from 1 within its payment.
 
-    `hash` is `chain_hash` of this event and the one before, so that tampering shows.
+    `hash` is `chain_hash` of this event and the one before, so that tampering is detected.
     """
 
     payment_id: str
@@ -146,10 +144,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 GENESIS = b"\x00" * 32
-"""What the first event of a payment is chained to."""
+"""`prev_hash` of the first event of a payment."""
 
 
 def chain_hash(prev_hash: bytes, payment_id: str, seq: int, at_ms: int, source: str, change: bytes) -> bytes:
-    """SHA-256 over the previous hash and everything stored of this event; `change` is its stored JSON."""
+    """SHA-256 over the previous hash and all stored fields of this event; `change` is its stored JSON."""
     head = f"{payment_id}\n{seq}\n{at_ms}\n{source}\n".encode()
     return hashlib.sha256(prev_hash + head + change).digest()

@@ -17,7 +17,7 @@ MINOR_MAX = 10**15 - 1
 """Largest amount in minor units; fits a 64-bit column and a JSON number exactly."""
 
 EXPONENT_MAX = 4
-"""Most digits after the point of any currency in ISO 4217."""
+"""Most decimals of any currency in ISO 4217."""
 
 _TEXT = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,4}))?", re.ASCII)
 
@@ -116,7 +116,7 @@ class Money:
 
 
 def _fill(money: Money, minor: int, currency: str, exponent: int) -> None:
-    """Set the fields of a new `Money`, which nobody may set afterwards."""
+    """Set the fields of a new `Money`, which is immutable afterwards."""
     object.__setattr__(money, "minor", minor)
     object.__setattr__(money, "currency", currency)
     object.__setattr__(money, "exponent", exponent)
@@ -127,7 +127,7 @@ def _restore(minor: int, currency: str, exponent: int) -> Money:
 
 
 def parse_minor(text: str, currency: str, exponent: int) -> int:
-    """Minor units of `text`, an amount in major units; raises `InvalidMoney` saying what is wrong."""
+    """Minor units of `text`, an amount in major units; `InvalidMoney` when it is not one."""
     match = _TEXT.fullmatch(text)
     if match is None:
         shown = text if len(text) <= 24 else text[:24] + "…"

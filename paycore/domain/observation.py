@@ -16,14 +16,14 @@ from paycore.domain.safe_text import printable
 from paycore.errors import InvalidMoney
 
 UNREADABLE_LENGTH_MAX = 64
-"""Characters of what can't be read that are kept."""
+"""Characters kept of an unreadable amount."""
 
 
 class PartialAmount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
-    One half of an amount, the other not being told; or what was told in its place and is no amount.
+    An incomplete amount: minor units without a currency, a currency without minor units, or unreadable text.
 
-    `minor` is 0 to `MINOR_MAX` minor units, `currency` an ISO 4217 code. `unreadable` is what can't be read,
+    `minor` is 0 to `MINOR_MAX` minor units, `currency` an ISO 4217 code. `unreadable` is the text that is no amount,
     printable, at most `UNREADABLE_LENGTH_MAX` characters. Made by `read_amount`.
     """
 
@@ -33,12 +33,12 @@ class PartialAmount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     def __post_init__(self) -> None:
         if self.minor is not None and not 0 <= self.minor <= MINOR_MAX:
-            raise ValueError(f"what is told of an amount is 0 to {MINOR_MAX} minor units")
+            raise ValueError(f"`minor` is 0 to {MINOR_MAX} minor units")
         if self.unreadable is not None and not _is_line(self.unreadable):
-            raise ValueError(f"what can't be read is kept as {UNREADABLE_LENGTH_MAX} printable characters")
+            raise ValueError(f"`unreadable` is at most {UNREADABLE_LENGTH_MAX} printable characters")
 
     def contradicts(self, amount: Money) -> bool:
-        """Whether what can be read of it is not that of `amount`."""
+        """Whether its minor units or its currency differ from those of `amount`."""
         return self.minor not in (None, amount.minor) or self.currency not in (None, amount.currency)
 
     def __str__(self) -> str:
@@ -56,11 +56,11 @@ def read_amount(
     minor: int | None, currency: str | None, *, unreadable: str | None = None
 ) -> tuple[Money | None, PartialAmount | None]:
     """
-    `amount` and `partial_amount` of an observation: a whole amount, else what is told of one, else neither.
+    `amount` and `partial_amount` of an observation: a complete amount, else an incomplete one, else neither.
 
-    `minor` and `currency` as the provider gave them, None (or an empty currency) where it did not;
-    `unreadable` is what it gave in place of one that is no amount, in whatever words. Never raises: what is no
-    currency, and what is out of bounds, is unreadable too.
+    `minor` and `currency` are as the provider gave them, None (or an empty currency) where it gave none;
+    `unreadable` is text it gave that is no amount. Never raises: an unknown currency and minor units out of range
+    count as unreadable too.
     """
     problems = [] if unreadable is None else [unreadable]
     if minor is not None and not 0 <= minor <= MINOR_MAX:
@@ -86,7 +86,7 @@ def read_amount(
 
 
 def _shown(minor: int) -> str:
-    """In few characters, of whatever length it is: a number that is longer than any amount is not written out."""
+    """A short text for a number of any length."""
     if abs(minor) > 10**30:
         return "too many" if minor > 0 else "less than no"
     return f"{minor:.3e}" if minor > 0 else str(minor)
@@ -98,17 +98,17 @@ def _is_line(text: str) -> bool:
 
 class PaymentObservation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="payment"):
     """
-    What the provider says of one order. Totals, never deltas.
+    What the provider reports of one order. Totals, never deltas.
 
     `number` is our order number. `status` is pending, paid, failed or closed. `provider_id` is the
-    provider's own id of the order: needed, and stable, once paid. `amount` is what the provider says the
-    order is for, None when it does not say; `partial_amount` is the part it gives when that is half an amount, or
-    unreadable (`read_amount` makes both). `refunded_minor` is the total refunded as the provider tells it,
-    None when it does not. `words` keeps the provider's own codes as evidence; never secrets.
+    provider's own id of the order: required and stable once paid. `amount` is the order's amount as reported, None
+    when it is not; `partial_amount` is what was reported instead of a complete amount (`read_amount` makes both).
+    `refunded_minor` is the total refunded as reported, None when it is not. `words` keeps the provider's own codes
+    as evidence; never secrets.
 
-    What is told of the amount is compared with the order: where it differs, or can't be read, a person must
-    look, and nothing else of the observation counts. `is_signed_wrong` says that it came with a signature that
-    does not hold: nothing of it counts either.
+    The reported amount is compared with the order's. Where it differs or is unreadable, the payment needs review and
+    nothing else in the observation is used. `is_signed_wrong`: its signature does not verify, and nothing in it is
+    used either.
     """
 
     number: str
@@ -133,10 +133,10 @@ class PaymentObservation(msgspec.Struct, frozen=True, kw_only=True, omit_default
 
 class RefundObservation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="refund"):
     """
-    What the provider says of one refund.
+    What the provider reports of one refund.
 
-    `number` is our refund number; `status` is pending, succeeded or failed; `amount` None when the
-    provider does not say. `partial_amount` and `is_signed_wrong` as a payment's.
+    `number` is our refund number; `status` is pending, succeeded or failed; `amount` is None when it is not
+    reported. `partial_amount` and `is_signed_wrong` are as in `PaymentObservation`.
     """
 
     number: str
@@ -159,7 +159,7 @@ Observation = PaymentObservation | RefundObservation
 
 def digest(observation: Observation) -> str:
     """
-    What makes an observation distinct: who, what status, how much; not when, nor in which words.
+    Identifies an observation by its content: number, status, amounts; not by its time or the provider's wording.
 
     12 hex digits of SHA-256.
     """

@@ -1,7 +1,7 @@
 """
-The values a payment is made of: statuses, actions, operations, refunds and observations.
+A payment and its parts: statuses, operations, charges, refunds, the caller's order.
 
-All are frozen. Rules that change them are in `lifecycle`; nothing here decides anything.
+All are frozen values. `lifecycle` has the rules that change them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from paycore.domain.money import Money
 
 
 class Status(StrEnum):
-    """Where a payment stands. Only evidence moves it; time passing never does."""
+    """The status of a payment. Only evidence changes it, never time alone."""
 
     CREATED = "created"
     """The intent is recorded, nothing is confirmed."""
@@ -40,7 +40,7 @@ class Status(StrEnum):
 
 
 class RefundStatus(StrEnum):
-    """Where a refund stands; the same words as a payment's, and `succeeded` for money returned."""
+    """The status of a refund; `succeeded` means that the money was returned."""
 
     CREATED = "created"
     UNKNOWN = "unknown"
@@ -50,7 +50,7 @@ class RefundStatus(StrEnum):
 
 
 class ReviewReason(StrEnum):
-    """Why a person must look: the facts contradict each other."""
+    """Why a payment needs review by a person: its facts contradict each other."""
 
     AMOUNT_DIFFERS = "amount_differs"
     AMOUNT_UNREADABLE = "amount_unreadable"
@@ -66,7 +66,7 @@ class ReviewReason(StrEnum):
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
-    Why something was refused, in the provider's own code and words.
+    Why something was refused: the provider's own code and message.
 
     `retryable`: the same thing may be tried again later (under a new reference). `who_acts`: the payer,
     the caller, the operator (credentials, settings) or the provider. `advice` is one sentence.
@@ -79,11 +79,11 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     advice: str = ""
 
 
-# --- what we did -------------------------------------------------------------------------------------
+# --- operations --------------------------------------------------------------------------------------
 
 
 class OperationKind(StrEnum):
-    """The three commands that move money or stop it from moving."""
+    """The three commands that move money, or prevent that it moves."""
 
     CREATE = "create"
     REFUND = "refund"
@@ -96,26 +96,26 @@ class OperationState(StrEnum):
     INTENT = "intent"
     """Recorded, and certainly not sent."""
     SENT = "sent"
-    """On its way: the request may be out, its answer is not in. Past its deadline this means unknown."""
+    """The request may have been sent, and no reply is recorded. After `in_flight_until` this means unknown."""
     DONE = "done"
     """The provider accepted it."""
     REJECTED = "rejected"
     """The provider refused it, definitely; nothing moved."""
     UNKNOWN = "unknown"
-    """The attempt ended without a definite answer; only asking the provider settles it."""
+    """The attempt ended without a definite answer; only a query resolves it."""
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
     The durable record of one money-moving command.
 
-    `number` is the provider-side number, fixed before the first send (a close names the order it
-    closes). `send_count` counts the sends that may have left; `sent_at` is the last one, `in_flight_until` the moment
-    from which no request of ours can still be under way. `proven_absent_at` is set once the provider has proven
-    that it does not know the number. `observed` (a refund's: `refund_observed`) is every status the
-    provider told of this number.
-    `needs_action`: without an action the payer can't go on. `is_duplicate`: a resend was refused because
-    the provider has the number. `replaces`: this close makes room for the same payment's next number.
+    `number` is the provider-side number, fixed before the first send (a close has the number of the order it
+    closes). `send_count` counts the sends that may have left this machine; `sent_at` is the last one, and after
+    `in_flight_until` no request of ours can still arrive. `proven_absent_at` is set once the provider has proven
+    that it does not know the number. `observed` (for a refund: `refund_observed`) has every status the provider
+    reported for this number. `needs_action`: the payer can't pay without an action. `is_duplicate`: a resend was
+    refused because the provider has the number. `replaces`: this close is followed by a new order number for the
+    same payment.
     """
 
     id: str
@@ -144,7 +144,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def is_observed(self) -> bool:
-        """Whether the provider has told anything of this number."""
+        """Whether the provider has reported any status for this number."""
         return bool(self.observed or self.refund_observed)
 
 
@@ -158,11 +158,11 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class Refund(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
-    Money asked back, keyed by the caller's own `reference` within the payment's namespace.
+    Money to be returned, keyed by the caller's own `reference` within the payment's namespace.
 
-    `status` follows from its operation and what the provider said; `failure` when it was refused. `charge_id` is
-    the provider's id of the charge it goes back from, fixed when it is begun; None in older histories, which
-    gave back from the first one.
+    `status` follows from its operation and the provider's reports; `failure` says why it was refused. `charge_id` is
+    the provider's id of the charge that is refunded, fixed when the refund begins; None in older histories, where
+    it was the first charge.
     """
 
     reference: str
@@ -177,16 +177,16 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def is_open(self) -> bool:
-        """Whether the provider's last word on it is still to come."""
+        """Whether the provider has not reported its final status yet."""
         return self.status in (RefundStatus.UNKNOWN, RefundStatus.PENDING)
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
-    What the caller wants paid: the content that must be the same for the same reference.
+    What the caller wants paid: a repeated call with the same reference must have the same content.
 
-    `expires_in_s` is the time the payer has, in seconds. `auth_code_hash` stands for a scanned code,
-    which itself is never stored. `extra` holds the provider's own fields.
+    `expires_in_s` is the time the payer has, in seconds. `auth_code_hash` is the hash of a scanned code; the code
+    itself is never stored. `extra` holds the provider's own fields.
     """
 
     reference: str
@@ -205,13 +205,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
-    What the caller wants paid once, and everything known of it. A value: read it, compare it, keep it.
+    What the caller wants paid once, and everything known about it. An immutable value.
 
-    `namespace` and `reference` together name it in the whole ledger; the namespace is the one its account had
-    when it was made, mostly none. `version` grows by one with every change. `charges` are the provider-side
-    orders that took money. `mismatches` are contradictions found in single observations; `review_reasons`
-    all that stand.
-    `evidence` holds a digest of every distinct observation, so that one brought twice changes nothing.
+    `namespace` and `reference` together are unique in the ledger; the namespace is the one its account had when the
+    payment was made, usually empty. `version` grows by one with every change. `charges` are the provider-side
+    orders that took money. `mismatches` are contradictions found in single observations, `review_reasons` all
+    reasons for review. `evidence` has a digest of every distinct observation, so that a repeat changes nothing.
     """
 
     id: str
@@ -257,16 +256,16 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def action(self) -> Action | None:
         """
-        What the payer must do next; None when there is nothing to do or it is not known.
+        What the payer must do next; None when there is nothing to do, or when it is not known.
 
-        It belongs to the order now in force: one that makes room for another is not to be paid any more.
+        It belongs to the current order. An order that is being replaced must not be paid any more.
         """
         is_payable = self.status is Status.PENDING and not self.is_being_replaced
         return self.next_step if is_payable else None
 
     @property
     def creation(self) -> Operation:
-        """The create operation now in force."""
+        """The current create operation."""
         for operation in reversed(self.operations):
             if operation.kind is OperationKind.CREATE:
                 return operation
@@ -274,7 +273,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def is_being_replaced(self) -> bool:
-        """Whether the order now in force is closed, or about to be, so that the payment can have a new number."""
+        """Whether the current order is closed, or being closed, so that a new number can follow."""
         number = self.creation.number
         return any(
             op.replaces and op.number == number and op.state is not OperationState.REJECTED
@@ -288,37 +287,37 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def provider_id(self) -> str | None:
-        """The provider's own id of the order, once it told one."""
+        """The provider's own id of the order, None until it is reported."""
         return self.charges[0].provider_id if self.charges else self.creation.provider_id
 
     @property
     def paid_minor(self) -> int:
-        """Everything the provider says was taken, in minor units."""
+        """The total the provider reports as taken, in minor units."""
         return sum(charge.amount_minor for charge in self.charges)
 
     @property
     def refunded_minor(self) -> int:
-        """Everything the provider says was returned, in minor units."""
+        """The total the provider reports as returned, in minor units."""
         ours = sum(r.amount.minor for r in self.refunds if r.status is RefundStatus.SUCCEEDED)
         return max(ours, self.refunded_seen_minor)
 
     @property
     def refundable_minor(self) -> int:
         """
-        What can still be asked back: paid, less every refund that is not definitely refused.
+        What can still be refunded, in minor units: paid, less every refund that is not definitely refused.
 
-        Each refund goes back from one charge, so that of a payment that was paid twice it takes two.
+        Each refund is of one charge, so a payment that was paid twice needs two refunds.
         """
         asked = sum(r.amount.minor for r in self.refunds if r.status is not RefundStatus.FAILED)
         return max(0, self.paid_minor - max(asked, self.refunded_seen_minor))
 
     def charge_for(self, refund: Refund) -> Charge:
-        """The charge this refund goes back from."""
+        """The charge that this refund returns."""
         own = (charge for charge in self.charges if charge.provider_id == refund.charge_id)
         return next(own, self.charges[0])
 
     def left_of(self, charge: Charge) -> int:
-        """What can still be asked back from this charge, in minor units."""
+        """What can still be refunded of this charge, in minor units."""
         refunds = (refund for refund in self.refunds if refund.status is not RefundStatus.FAILED)
         own = (refund for refund in refunds if self.charge_for(refund).provider_id == charge.provider_id)
         asked = sum(refund.amount.minor for refund in own)
@@ -326,12 +325,12 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def uncertain(self) -> bool:
-        """Whether the answer to some operation is outstanding, so that money may have moved unseen."""
+        """Whether the answer to any operation is outstanding, so that money may have moved."""
         return any(op.is_uncertain for op in self.operations)
 
     @property
     def review(self) -> bool:
-        """Whether a person must look: the facts contradict each other (`review_reasons`)."""
+        """Whether a person must review it, because its facts contradict each other (`review_reasons`)."""
         return bool(self.review_reasons)
 
     def operation(self, operation_id: str) -> Operation:
@@ -346,11 +345,11 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return next((refund for refund in self.refunds if refund.reference == reference), None)
 
 
-# --- questions about a payment -------------------------------------------------------------------------
+# --- derived from a payment --------------------------------------------------------------------------
 
 
 def numbered(payment: Payment, number: str) -> Operation | None:
-    """The create or refund operation that goes by `number` at the provider."""
+    """The create or refund operation with this provider-side number, None when there is none."""
     for operation in payment.operations:
         if operation.number == number and operation.kind is not OperationKind.CLOSE:
             return operation
@@ -358,24 +357,24 @@ def numbered(payment: Payment, number: str) -> Operation | None:
 
 
 def refund_operation(payment: Payment, reference: str) -> Operation:
-    """The refund operation now in force for this refund reference."""
+    """The latest operation for this refund reference."""
     return next(op for op in reversed(payment.operations) if op.refund_reference == reference)
 
 
 def has_earlier_number(payment: Payment) -> bool:
-    """Whether the order now in force follows on one that can't be paid any more."""
+    """Whether the current order replaced one that can't be paid any more."""
     return sum(op.kind is OperationKind.CREATE for op in payment.operations) > 1
 
 
 def is_needless(payment: Payment) -> bool:
-    """Whether the order now in force can still be paid, although an earlier one took the money."""
+    """Whether the current order can still be paid although an earlier one took the money."""
     observed = payment.creation.observed
     is_open = Status.PENDING in observed and not any(status.is_final for status in observed)
     return is_open and bool(payment.charges)
 
 
 def is_refunding(payment: Payment) -> bool:
-    """Whether the provider's last word on one of its refunds is still to come."""
+    """Whether the final status of any refund is outstanding."""
     return any(refund.is_open for refund in payment.refunds) or any(
         op.is_uncertain and op.kind is OperationKind.REFUND for op in payment.operations
     )
@@ -383,9 +382,9 @@ def is_refunding(payment: Payment) -> bool:
 
 def is_open(payment: Payment) -> bool:
     """
-    Whether anything of it is not final: its status, a refund, a close without an answer, a needless order.
+    Whether anything is not final: its status, a refund, an unanswered close, a second order that can still be paid.
 
-    A refund that could not be sent, or was refused for the account's sake, waits for its caller to call again.
+    A refund that could not be sent, or was refused because of the account, waits for its caller to call again.
     """
     has_unfinished_refund = any(
         refund.status not in (RefundStatus.SUCCEEDED, RefundStatus.FAILED) for refund in payment.refunds

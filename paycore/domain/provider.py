@@ -1,9 +1,9 @@
 """
 The contract between the core and a provider.
 
-A provider describes: it builds requests, reads responses, verifies notifications. It opens no socket,
-reads no clock, draws no randomness, sleeps never, logs nothing and does not touch the ledger. That makes
-one implementation serve sync and async callers, and testable without a network.
+A provider builds requests, reads responses and verifies notifications. It does no I/O, reads no clock, uses no
+randomness, never sleeps, logs nothing and does not use the ledger. So one implementation serves sync and async
+callers and can be tested without a network.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from paycore.domain.wire import Flow, Notification, Reply
 T = TypeVar("T")
 
 EXPIRES_IN_MAX_S = 366 * 24 * 3600
-"""The longest an order lasts, where a product sets no bound of its own."""
+"""The longest lifetime of an order, in seconds, where a product sets no bound of its own."""
 
 Mode = Literal["sandbox", "test", "live"]
 
 
 class Secret:
     """
-    A value that shows itself only to `reveal()`: masked in repr and str, refused by every encoder.
+    A value that only `reveal()` returns: masked in repr and str, refused by every encoder.
 
-    Open it where a signature is made and nowhere else. It is neither copied nor pickled, and has no attribute
-    that an encoder's hook would find: not in `__dict__`, and not by the names in `__slots__`.
+    Reveal it only to make a signature. It can be neither copied nor pickled, and has no attribute that an encoder
+    would find through `__dict__` or `__slots__`.
     """
 
     __slots__ = ("__value",)
@@ -68,7 +68,7 @@ class Secret:
 
 
 def _bytes_of(secret: Secret) -> bytes:
-    return secret.reveal().encode("utf-8", "surrogatepass")  # an error of encoding would hold it
+    return secret.reveal().encode("utf-8", "surrogatepass")  # a UnicodeEncodeError would contain it
 
 
 # --- what a provider can do --------------------------------------------------------------------------
@@ -78,11 +78,11 @@ class CreateResend(StrEnum):
     """What happens when a create is sent again with the same number."""
 
     SAME_RESULT = "same_result"
-    """The provider answers with the order it has."""
+    """The provider answers with the existing order."""
     REFUSED_AS_DUPLICATE = "refused_as_duplicate"
     """The provider refuses: the flow returns `Rejected(..., is_duplicate=True)`."""
     UNSAFE = "unsafe"
-    """A second order would be made; the core never sends again unless absence is proven."""
+    """A second order would be made; the core sends again only if absence is proven."""
 
 
 OPTIONAL_FIELDS = (
@@ -94,17 +94,17 @@ OPTIONAL_FIELDS = (
     "auth_code",
     "device_id",
 )
-"""Fields of `create()` that a product may need or take."""
+"""Fields of `create()` that a product may require or use."""
 
 
 class Product(msgspec.Struct, frozen=True, kw_only=True):
     """
     One (method, channel) pair an account offers, with its bounds.
 
-    Amounts are inclusive minor units per currency. `required` and `optional` name fields of `create()`
-    beyond reference, amount, method and channel; any other that is given is refused. `extra` names the
-    provider's own fields that are allowed. `expires_in_s` is the inclusive range of the payer's time,
-    None where it can't be set. `needs_action` says that a reply without an action leaves the payer stuck.
+    `currencies` has the least and the largest amount per currency, inclusive, in minor units. `required` and
+    `optional` name fields of `create()` beyond reference, amount, method and channel; any other one is refused.
+    `extra` names the provider's own fields that are allowed. `expires_in_s` is the inclusive range of the order's
+    lifetime, None where it can't be set. `needs_action`: the payer can't pay unless the reply has an action.
     """
 
     method: str
@@ -120,7 +120,7 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NumberFormat(msgspec.Struct, frozen=True, kw_only=True):
-    """Order and refund numbers the provider takes: which characters, how many at most."""
+    """The order and refund numbers a provider accepts: which characters, how many at most."""
 
     characters: str
     length_max: int
@@ -137,12 +137,12 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """
     What one account can do; the core refuses everything else before any I/O.
 
-    A declaration that makes no sense is refused when the provider is loaded.
+    A contradictory declaration is refused when the provider is loaded.
 
-    `query_proves_absence_after_s`: seconds after our last request can have arrived from which "not
-    found" proves that the order does not exist; None means it never does. `query_batch_max`: orders
-    and refunds one query flow takes. `notifications_trusted`: an authentic notification alone is evidence;
-    otherwise it only makes the payment due, and the confirming query moves it.
+    `query_proves_absence_after_s`: seconds after the last moment at which a request of ours can arrive, from which
+    "not found" proves that the order does not exist; None if it never does. `query_batch_max`: orders and refunds
+    per query flow. `notifications_trusted`: an authentic notification alone is evidence; otherwise it only makes
+    the payment due, and the query that follows is the evidence.
     """
 
     products: tuple[Product, ...]
@@ -162,14 +162,13 @@ class ProviderInfo(msgspec.Struct, frozen=True, kw_only=True):
     """
     Who a provider is, before any account exists.
 
-    `name` is what config says; `settings` the msgspec struct an account's keys are decoded into (strict,
-    secrets typed `Secret` or `tuple[Secret, ...]`); `base_urls` the default host per mode, without one
-    for sandbox; `live_hosts` every host that moves real money of settled accounts.
+    `name` is the provider's name in the configuration; `settings` the msgspec struct an account's keys are decoded
+    into (strict, secrets typed `Secret` or `tuple[Secret, ...]`); `base_urls` the default base URL per mode, none for
+    sandbox; `live_hosts` every host that moves real money.
 
-    `notification_headers` are the headers `verify` reads, the signature's for one; `notification_query` says
-    that it reads the query string, and that this is signed. `verify` is given nothing else beside the body,
-    and nothing else is kept. One that has the same body, and the same query string where that is read, is a
-    repeat whatever its headers say.
+    `notification_headers` are the headers `verify` reads, such as the signature's; `notification_query`: it reads the
+    query string, and that is signed. `verify` receives only these and the body, and only these are stored. A
+    notification with the same body (and query string, where that is read) is a repeat, whatever its headers.
     """
 
     name: str
@@ -181,14 +180,14 @@ class ProviderInfo(msgspec.Struct, frozen=True, kw_only=True):
     notification_query: bool = False
 
 
-# --- what the core hands to a provider ---------------------------------------------------------------
+# --- what the core gives to a provider ---------------------------------------------------------------
 
 
 class CreateOrder(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One order to be made. `number` was committed before; `begun_at` (aware UTC) stays the same on resend.
+    One order to create. `number` is already committed; `begun_at` (aware UTC) is the same on a resend.
 
-    The other fields are what the caller gave to `create()`, None where not given.
+    The other fields are the arguments of `create()`, None where not given.
     """
 
     number: str
@@ -209,10 +208,10 @@ class CreateOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 class OrderRef(msgspec.Struct, frozen=True, kw_only=True):
     """
-    An order or refund the provider is asked about.
+    An order or refund to query, or an order to close.
 
-    `kind` says which; `provider_id` when known; `begun_at` (aware UTC) when its number was fixed.
-    `amount`, `method` and `channel` are the payment's (a refund's own amount).
+    `provider_id` is None while it is unknown; `begun_at` (aware UTC) is when its number was fixed. `method` and
+    `channel` are the payment's; `amount` is the payment's, or the refund's own.
     """
 
     kind: Literal["payment", "refund"]
@@ -226,7 +225,7 @@ class OrderRef(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RefundOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """One refund to be made of `order`; `number` was committed before. `amount` is what goes back."""
+    """One refund of `order` to make; `number` is already committed. `amount` is what is returned to the payer."""
 
     number: str
     begun_at: datetime
@@ -235,11 +234,11 @@ class RefundOrder(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
-# --- what a provider hands back ----------------------------------------------------------------------
+# --- what a provider returns -------------------------------------------------------------------------
 
 
 class Done(msgspec.Struct, Generic[T], frozen=True):
-    """The provider accepted; `value` says what it told."""
+    """The provider accepted; `value` is what it reported."""
 
     value: T
 
@@ -248,7 +247,7 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
     """
     Definite: nothing moved.
 
-    `is_duplicate`: the number is already in use at the provider, so an earlier send of ours may have arrived.
+    `is_duplicate`: the provider already has the number, so an earlier send may have arrived.
     """
 
     failure: Failure
@@ -257,9 +256,9 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
 
 class Unknown(msgspec.Struct, frozen=True, kw_only=True):
     """
-    Money may have moved. `problem` says what was wrong with the answer, in words without secrets.
+    Money may have moved. `problem` says what was wrong with the answer, without secrets.
 
-    `observation` is what the answer told all the same, for instance an order accepted without a URL.
+    `observation` is what the answer reported nevertheless, for instance an order accepted without a URL.
     """
 
     problem: str
@@ -268,11 +267,11 @@ class Unknown(msgspec.Struct, frozen=True, kw_only=True):
 
 class Created(msgspec.Struct, frozen=True, kw_only=True):
     """
-    An accepted order: what it is now, and what the payer must do.
+    An accepted order: its present state, and what the payer must do.
 
-    `expires_at` is when it ends on the provider's clock, None where the provider does not say. `expires_in_s`
-    is how many seconds it lasts, None where that is not known or is what the caller asked for. Give both: the
-    core counts the order's time on its own clock as well, and lets the order live until the later of the two.
+    `expires_at` is when it expires by the provider's clock, None where that is not reported. `expires_in_s` is its
+    lifetime in seconds, None where that is unknown or is what the caller asked for. Give both: the core measures the
+    lifetime on its own clock as well, and the later of the two counts.
     """
 
     observation: PaymentObservation
@@ -283,15 +282,14 @@ class Created(msgspec.Struct, frozen=True, kw_only=True):
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """
-    The answer to a query: what was found, and which numbers the provider says it does not know.
+    The answer to a query: what was found, and which numbers the provider does not know.
 
-    A number in neither was not answered. Observations of numbers nobody asked about are ignored. `undecided`
-    are numbers of which not everything is known: a record that can't be read, a code nobody lists, a page that was
-    not fetched.
+    A number in neither was not answered. Observations of numbers that were not asked for are ignored. `undecided`
+    are numbers whose answer is incomplete: an unreadable record, an undocumented code, a page that was not fetched.
 
-    `failed` and `closed` are promises that no money was taken, and a refund's `failed` that none went back. The
-    core takes them, and absence, only where the whole answer agrees (`agreed`): one number may have several
-    observations, and one that can still be paid, or was, speaks against the others.
+    `failed` and `closed` promise that no money was taken, and a refund's `failed` that none was returned. The core
+    accepts these, and absence, only where the whole answer agrees (`agreed`): a number may have several
+    observations, and one that was paid or can still be paid contradicts such a promise.
     """
 
     observations: tuple[Observation, ...] = ()
@@ -299,7 +297,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     undecided: frozenset[str] = frozenset()
 
     def agreed(self) -> Found:
-        """The answer without promises of numbers that are undecided, or of which it says something else as well."""
+        """The answer without promises for numbers that are undecided or have a contradicting observation."""
         open_or_taken = {seen.number for seen in self.observations if not _is_promise(seen)}
         doubted = self.undecided | open_or_taken
         told = {seen.number for seen in self.observations}
@@ -313,23 +311,23 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _is_promise(seen: Observation) -> bool:
-    """Whether it says that no money moved, and that none will: what is signed wrong says nothing."""
+    """Whether it promises that no money moved or will move. A wrong signature promises nothing."""
     is_unmoved = seen.status in (Status.FAILED, Status.CLOSED, RefundStatus.FAILED)
     return is_unmoved and not seen.is_signed_wrong
 
 
 class Mention(msgspec.Struct, frozen=True, kw_only=True, tag="mention"):
     """
-    A hint that something about an order or refund of ours changed, without a word on what.
+    A hint that an order or refund of ours changed, without saying how.
 
-    It is asked about at once, and only the answer moves anything, whatever the account trusts.
+    It is queried at once, and only the answer is evidence, whether or not notifications are trusted.
     """
 
     number: str
 
 
 Notice = Observation | Mention
-"""What a notification says."""
+"""One item of a notification."""
 
 CreateReply = Done[Created] | Rejected | Unknown
 QueryReply = Done[Found] | Rejected | Unknown
@@ -363,25 +361,25 @@ class Provider(Protocol):
         ...
 
     def query(self, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
-        """Ask about at most `query_batch_max` orders and refunds, in as few requests as the API takes."""
+        """Query at most `query_batch_max` orders and refunds, in as few requests as the API allows."""
         ...
 
     def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
-        """Give money back."""
+        """Return money to the payer."""
         ...
 
     def close(self, order: OrderRef) -> Flow[CloseReply]:
-        """Cancel an unpaid order; `Done` says what it is now, which may still be pending."""
+        """Cancel an unpaid order; `Done` has its present state, which may still be pending."""
         ...
 
     def verify(self, notification: Notification) -> Sequence[Notice]:
         """
-        What an authentic notification says: observations, and a `Mention` where it names a number and says no more.
+        The items of an authentic notification: observations, and a `Mention` where it has only a number.
 
-        Empty when it names none. It is given the headers and query string that `info` names.
+        Empty when it has no number. `notification` has the headers and query string that `info` names.
         """
         ...
 
     def acknowledge(self) -> Reply:
-        """What to answer once a notification is durable."""
+        """The HTTP answer to a notification once it is stored."""
         ...

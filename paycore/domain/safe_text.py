@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-"""Characters that take no room or show nothing, and that Python counts as printable."""
+"""Invisible characters that Python counts as printable."""
 
 
 def printable(text: str) -> str:
-    """`text` on one line and as long as it was: what would move a cursor, turn or hide is a space."""
+    """`text` with every control and formatting character replaced by a space, so that it stays on one line."""
     return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
 
 
@@ -26,7 +26,7 @@ def name_problem(text: str) -> str | None:
     """
     Why `text` can't be an id, a number or a reference, None when it can.
 
-    It is printable and begins and ends with no space; of spaces it has the plain one only.
+    It must be printable, without a space at either end, and with no other space than U+0020.
     """
     if not text.isprintable() or _UNSEEN.search(text):
         return "has characters that are not seen: control, zero-width or text direction characters, or odd spaces"
@@ -40,21 +40,21 @@ def name_problem(text: str) -> str | None:
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 URL_LENGTH_MAX = 8192
-"""Characters; the longest links seen, with a signature in them, have two thousand."""
+"""Characters; the longest signed links in use have about 2,000."""
 
 _ODD = frozenset("\"'`<>\\ ")
 
-# Its last label starts with a letter, so no spelling of an address (127.1, 0x7f000001) passes for a name.
+# The last label starts with a letter, so no form of an IP address (127.1, 0x7f000001) matches.
 _HOST = re.compile(r"([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.)*[a-z]([a-z0-9-]*[a-z0-9])?", re.ASCII)
 
 
 def url_problem(url: str, *, takes_loopback: bool = True) -> str | None:
     """
-    Why `url` must not be shown or sent, in words that do not repeat it; None when it may.
+    Why `url` must not be shown or sent, without repeating it; None when it may.
 
-    https with a host name, printable ASCII, without user info and without characters that end a URL where it stands
-    in a page, a header or a log. Percent-encoded, those are taken (`%22`). http, or an address for a host, only
-    for this machine, where sandboxes are; `takes_loopback` False refuses that too.
+    It must be https with a host name, in printable ASCII, without user info and without characters that end a URL in
+    a page, a header or a log (percent-encoded ones such as `%22` are allowed). http, or an IP address, is allowed
+    for this machine only, where sandboxes run; `takes_loopback` False refuses that too.
     """
     if len(url) > URL_LENGTH_MAX:
         return f"more than {URL_LENGTH_MAX} characters"
@@ -71,7 +71,7 @@ def url_problem(url: str, *, takes_loopback: bool = True) -> str | None:
 
 
 def has_odd_characters(url: str) -> bool:
-    """Whether it holds what no URL holds unless percent-encoded, or an apostrophe, which ends it in an attribute."""
+    """Whether it has characters that a URL must percent-encode, or an apostrophe, which can end an HTML attribute."""
     return not (url.isascii() and url.isprintable()) or not _ODD.isdisjoint(url)
 
 

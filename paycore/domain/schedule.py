@@ -1,8 +1,8 @@
 """
-When a payment is looked at next: a pure function of what is known and how old it is.
+When a payment is due: a pure function of its state and its age.
 
-A waiting payment is a row with a due time, not a coroutine. Young ones are asked about every 2 seconds,
-the interval grows by half each time and stops at 60 seconds.
+A waiting payment is a row with a due time, not a coroutine. A new one is queried after 2 seconds; the interval
+grows by half each time, up to 60 seconds.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from paycore.domain.payment import (
 INTERVAL_MIN_S = 2.0
 INTERVAL_MAX_S = 60.0
 LATE_CHECKS = (timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
-"""Closed orders do get paid: they are asked about this long after closing."""
+"""Times after closing at which a closed order is queried: some are paid all the same."""
 
 
 def interval_s(age_s: float) -> float:
     """
-    Seconds until the next look at a payment `age_s` seconds after it last changed.
+    Seconds until the next query of a payment that last changed `age_s` seconds ago.
 
     An interval that starts at 2 s and grows by half each time has, after `age` seconds, the length
     `2 + age / 2`; capped at 60 s.
@@ -36,24 +36,24 @@ def interval_s(age_s: float) -> float:
 
 
 def resend_pause_s(failures: int) -> float:
-    """Seconds from a send to the next at least, when so many repetitions came to nothing: 0, 2, 3, 4.5 ... 60."""
+    """Least seconds between a send and the next one after this many failed resends: 0, 2, 3, 4.5 ... 60."""
     return 0.0 if failures < 1 else min(INTERVAL_MAX_S, INTERVAL_MIN_S * 1.5 ** min(failures - 1, 10))
 
 
 def jitter(seed: str, now: datetime) -> float:
-    """A factor from 0.8 to 1.2, spread evenly over payments and times, the same for the same input."""
+    """A factor from 0.8 to 1.2, evenly distributed over payments and times, the same for the same input."""
     return (8000 + zlib.crc32(f"{seed}{now.timestamp()}".encode()) % 4001) / 10_000
 
 
 def due_at(payment: Payment, now: datetime) -> datetime | None:
     """
-    When to look at `payment` next, None when there is nothing to look for.
+    When `payment` is due next, None for never.
 
-    Under way: once no answer can come any more. Uncertain or pending, refunds too, or made anew and not sent
-    yet: by age.
-    Expiring: at its expiry at the latest. Paid by one order while another is open: by age, for it may be
-    paid twice. Settled, and an order of it was closed: a few late checks, also when a later order was paid.
-    Otherwise settled: not any more.
+    - A request is in flight: when its answer can't arrive any more.
+    - Pending, uncertain, with an open refund, or renumbered and not sent yet: by age, and at its expiry at the latest.
+    - Paid by one order while another can still be paid: by age, since it may be paid twice.
+    - Final, with an order that was closed: at `LATE_CHECKS`, also when a later order was paid.
+    - Otherwise final: never.
     """
     under_way = [
         op.in_flight_until
@@ -76,25 +76,25 @@ def _is_to_ask_about(payment: Payment) -> bool:
 
 
 def _is_unsent_successor(payment: Payment) -> bool:
-    """Whether its order was closed for a new one, which then could not be sent: recovery has not finished."""
+    """Whether its order was replaced by a new one that was not sent yet: recovery has not finished."""
     is_unsent = payment.status is Status.CREATED and payment.creation.state is OperationState.INTENT
     return is_unsent and has_earlier_number(payment)
 
 
 def is_left_to_caller(payment: Payment) -> bool:
-    """Whether it certainly is not at the provider, and nobody but its caller sends it: nothing comes of waiting."""
+    """Whether it was certainly not sent, and only another call by its caller sends it: waiting can't help."""
     is_unsent = payment.status is Status.CREATED and not payment.uncertain
     return is_unsent and not _is_unsent_successor(payment)
 
 
 def is_awaited(payment: Payment) -> bool:
-    """Whether waiting may tell more: it or a refund of it is under way, and nobody has to look at it."""
+    """Whether waiting can help: the payment or a refund of it is open, and it needs no review."""
     is_under_way = not payment.status.is_final or is_refunding(payment)
     return is_under_way and not payment.review and not is_left_to_caller(payment)
 
 
 def _has_closed_order(payment: Payment) -> bool:
-    """Whether an order was closed and has not been paid all the same."""
+    """Whether an order was closed and took no money."""
     charged = {charge.number for charge in payment.charges}
     return any(Status.CLOSED in op.observed and op.number not in charged for op in payment.operations)
 

@@ -1,8 +1,8 @@
 """
-What goes over the wire between the core and a provider, as plain values.
+HTTP requests, responses and notifications, as plain values.
 
-A provider describes requests and reads responses; the core does the sending. A conversation is a
-`Flow`: a generator that yields `Request`, is sent the `Response`, and returns its result.
+A provider builds requests and reads responses; the core sends them. One conversation is a `Flow`: a generator that
+yields each `Request`, receives its `Response` and returns a result.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ import msgspec
 T = TypeVar("T")
 
 Flow = Generator["Request", "Response", T]
-"""A provider's conversation for one operation; at most `FLOW_REQUESTS_MAX` requests long."""
+"""A provider's conversation for one operation; at most `FLOW_REQUESTS_MAX` requests."""
 
 Method = Literal["GET", "POST"]
-"""The HTTP methods a provider asks by."""
+"""The HTTP methods a provider may use."""
 
 FLOW_REQUESTS_MAX = 10
-"""A flow that asks for more requests than this is ended as if no answer had come."""
+"""A flow that yields more requests than this is ended as if no answer had come."""
 
 
 NOTIFICATION_MAX = 64 * 1024
-"""Bytes of a notification that are taken; a longer one is refused."""
+"""Largest notification in bytes; a longer one is refused."""
 
 
 CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
-"""Headers a provider may name and verify, and that are never kept: they open something, and prove nothing later."""
+"""Headers a provider may verify that are never stored: they are credentials, and no evidence later."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """
     One HTTP request, relative to the account's base URL.
 
-    `path` starts with `/` and holds the query string, already encoded; the host is never the
-    plugin's to choose. `body` is sent as it stands. The repr shows neither headers nor body.
+    `path` starts with `/` and includes the encoded query string; a plugin can't choose the host. `body` is sent
+    unchanged. The repr shows neither headers nor body.
     """
 
     method: Method
@@ -68,11 +68,11 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
     """
-    Raw bytes that arrived from outside: nothing in it is believed before `Provider.verify`.
+    A received notification: nothing in it is trusted before `Provider.verify`.
 
-    `body` is exactly what was received, at most 64 KiB; `headers` have lower-case names, and are those its
-    provider names (`ProviderInfo.notification_headers`); `query` is the raw query string, empty unless the
-    provider reads it (`notification_query`); `received_at` is aware UTC.
+    `body` is exactly what was received, at most 64 KiB; `headers` have lower-case names, and are those in
+    `ProviderInfo.notification_headers`; `query` is the raw query string, empty unless the provider reads it
+    (`notification_query`); `received_at` is aware UTC.
     """
 
     body: bytes
@@ -81,14 +81,14 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     received_at: datetime
 
     def only(self, headers: Collection[str], *, query: bool) -> Notification:
-        """This notification with no more than these headers, and without its query string unless `query`."""
+        """This notification with these headers only, and with its query string only if `query`."""
         names = {name.lower() for name in headers}
         named = {name: value for name, value in self.headers.items() if name in names}
         return msgspec.structs.replace(self, headers=named, query=self.query if query else "")
 
     @property
     def digest(self) -> str:
-        """What tells it from others, see `notification_digest`."""
+        """Identifies the notification, see `notification_digest`."""
         return notification_digest(self.body, self.query)
 
     def __repr__(self) -> str:
@@ -97,16 +97,16 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
 
 def notification_digest(body: bytes, query: str) -> str:
     """
-    What tells a notification, as it is kept, from others: SHA-256 in hex over body and query string.
+    Identifies a notification: SHA-256 in hex over body and query string.
 
-    Headers say how it was delivered, which differs each time: a signature, its time, a proxy's marks.
+    Headers are not included, since they differ between deliveries: a signature, its time, what proxies add.
     """
     said = body if not query else body + b"\0?" + query.encode()
     return hashlib.sha256(said).hexdigest()
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """What is answered to a notification once it is durable: exactly the bytes the provider wants."""
+    """The HTTP answer to a notification, sent once it is stored: exactly what the provider expects."""
 
     status: int = 200
     content_type: str = "text/plain"
