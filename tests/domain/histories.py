@@ -19,7 +19,7 @@ from paycore.domain.events import (
 )
 from paycore.domain.lifecycle import evolve
 from paycore.domain.observation import PaymentObservation, RefundObservation
-from paycore.domain.payment import Operation, OperationKind, OperationState, Order
+from paycore.domain.payment import Failure, Operation, OperationKind, OperationState, Order
 from paycore.domain.provider import Capabilities, CreateResend, NumberFormat, Product, RequestBudget
 from paycore.domain.refunding import begin_refund
 
@@ -28,6 +28,10 @@ DEADLINE = timedelta(seconds=10)
 QUIET = NOW + DEADLINE
 AMOUNT = Money("88.00", "HKD")
 LINK = Redirect(url="https://toy.example/pay/1")
+NEW_LINK = Redirect(url="https://toy.example/pay/2")
+DECLINED = Failure(code="1205", message="declined")
+BAD_KEY = Failure(code="1108", message="bad signature", who_acts="operator")
+TOO_LATE = Failure(code="2005", message="it can not be closed now")
 
 
 def product(**fields: Any) -> Product:
@@ -149,3 +153,14 @@ class History:
     def refund_is(self, status: RefundStatus, number: str = "R1", **fields: Any) -> Self:
         """The provider says so of a refund."""
         return self.change(Observed(observation=RefundObservation(number=number, status=status, **fields)))
+
+
+def paid(**order: Any) -> History:
+    """A payment of 88.00 HKD that is paid."""
+    return History(**order).accepted().sees(Status.PAID)
+
+
+def replaced() -> History:
+    """N1 had a link and was closed by us to be replaced by N2, which is on its way."""
+    history = History().accepted().closing(OperationState.DONE, replaces=True)
+    return history.sees(Status.CLOSED).renumbered("N2")

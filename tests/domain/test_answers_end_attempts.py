@@ -8,10 +8,7 @@ from paycore.domain.events import OperationEnded, ProvenAbsent
 from paycore.domain.payment import Failure, OperationState
 from paycore.domain.provider import Created, Done, Rejected, Unknown
 from paycore.domain.recovery import give_up_absent
-from tests.domain.histories import LINK, NOW, QUIET, History
-
-DECLINED = Failure(code="1205", message="declined")
-BAD_KEY = Failure(code="1108", message="bad signature", who_acts="operator")
+from tests.domain.histories import BAD_KEY, DECLINED, LINK, NOW, QUIET, History
 
 
 def answered(history: History, outcome: object) -> History:

@@ -17,7 +17,7 @@ from paycore.domain.payment import Failure, OperationState, ReviewReason
 from paycore.domain.recovery import withdraw
 from paycore.domain.refunding import begin_refund
 from paycore.errors import TooMany
-from tests.domain.histories import DEADLINE, NOW, QUIET, History, product
+from tests.domain.histories import BAD_KEY, DEADLINE, NOW, QUIET, History, product
 
 
 def told(history: History, *observations: Observation) -> list[Change]:
@@ -206,9 +206,6 @@ def _attempts(history: History, change: Change, state: OperationState, failure: 
     )
     history.payment = replace(payment, operations=(*payment.operations, *refused))
     return history
-
-
-BAD_KEY = Failure(code="1108", message="bad signature", who_acts="operator")
 
 
 def test_attempts_at_one_refund_are_bounded() -> None:

@@ -19,22 +19,26 @@ from paycore.domain.decisions import (
     take_silence,
 )
 from paycore.domain.events import Change, OperationBegun, OperationEnded, OperationSent, ProvenAbsent
-from paycore.domain.payment import Failure, OperationKind, OperationState, Order
+from paycore.domain.payment import OperationKind, OperationState, Order
 from paycore.domain.provider import Created, Done, Rejected, Unknown
 from paycore.domain.recovery import give_up_absent, withdraw
 from paycore.domain.refunding import begin_refund
 from paycore.errors import InvalidMoney, NotSupported, ReferenceConflict, RefundTooLarge, WrongState
-from tests.domain.histories import AMOUNT, DEADLINE, LINK, NOW, QUIET, History, product
+from tests.domain.histories import (
+    AMOUNT,
+    BAD_KEY,
+    DEADLINE,
+    DECLINED,
+    LINK,
+    NOW,
+    QUIET,
+    History,
+    paid,
+    product,
+)
 
 NUMBERING = Numbering(operation_id="new", number="NEW")
 PROOF = timedelta(seconds=5)
-DECLINED = Failure(code="1205", message="declined")
-BAD_KEY = Failure(code="1108", message="bad signature", who_acts="operator")
-
-
-def paid() -> History:
-    """A payment of 88.00 HKD that is paid."""
-    return History().accepted().sees(Status.PAID)
 
 
 # --- the same reference ------------------------------------------------------------------------------

@@ -10,10 +10,8 @@ from paycore.domain.events import NamespaceGiven, Observed, OperationEnded, Paym
 from paycore.domain.lifecycle import evolve
 from paycore.domain.observation import PaymentObservation, RefundObservation, digest
 from paycore.domain.payment import Failure, OperationState
-from tests.domain.histories import AMOUNT, LINK, NOW, QUIET, History
+from tests.domain.histories import AMOUNT, BAD_KEY, DECLINED, LINK, NOW, QUIET, History
 
-DECLINED = Failure(code="1205", message="declined")
-BAD_KEY = Failure(code="1108", message="bad signature", who_acts="operator")
 LATER = NOW + timedelta(minutes=1)
 
 

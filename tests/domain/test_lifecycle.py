@@ -1,6 +1,6 @@
 """The rules: observations merge in any order, paid never goes back, contradictions are flagged."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -8,26 +8,20 @@ from hypothesis import strategies as st
 
 from paycore import Money, Payment, RefundStatus, ReviewReason, Status
 from paycore.domain.codec import decode, encode
-from paycore.domain.decisions import Numbering, new_operation
-from paycore.domain.events import Observed, PaymentBegun
+from paycore.domain.events import Observed
 from paycore.domain.lifecycle import evolve
 from paycore.domain.observation import Observation, PaymentObservation, RefundObservation
-from paycore.domain.payment import Failure, OperationKind, Order
-from paycore.domain.provider import Product
-from paycore.domain.refunding import begin_refund
-
-NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-DEADLINE = timedelta(seconds=10)
-AMOUNT = Money("88.00", "HKD")
+from paycore.domain.payment import Failure
+from tests.domain.histories import AMOUNT, NOW, History
 
 
 def begun() -> Payment:
-    operation = new_operation(
-        OperationKind.CREATE, Numbering(operation_id="op1", number="N1"), NOW, DEADLINE, needs_action=False
-    )
-    order = Order(reference="order-1", amount=AMOUNT, method="toy", channel="web")
-    change = PaymentBegun(payment_id="P1", account="hk", provider="toy", order=order, operation=operation)
-    return evolve(None, change, NOW)
+    return History(needs_action=False).payment
+
+
+def refunding() -> Payment:
+    """Paid, and 20.00 HKD of it on their way back."""
+    return History(needs_action=False).sees(Status.PAID, provider_id="S1").refunding().payment
 
 
 def seen(status: Status, provider_id: str = "S1", **fields: object) -> PaymentObservation:
@@ -38,21 +32,6 @@ def after(payment: Payment, *observations: Observation) -> Payment:
     for observation in observations:
         payment = evolve(payment, Observed(observation=observation), NOW)
     return payment
-
-
-def with_refund(payment: Payment) -> Payment:
-    product = Product(method="toy", channel="web", currencies={"HKD": (1, 10**9)})
-    (change,) = begin_refund(
-        payment,
-        reference="r1",
-        amount=Money("20.00", "HKD"),
-        reason=None,
-        product=product,
-        numbering=Numbering(operation_id="op2", number="R1"),
-        now=NOW,
-        deadline=DEADLINE,
-    )
-    return evolve(payment, change, NOW)
 
 
 def test_paid_never_goes_back() -> None:
@@ -106,7 +85,7 @@ def test_a_number_of_somebody_else_changes_nothing() -> None:
 
 def test_refund_of_another_amount_is_flagged() -> None:
     """A refund that came out differently is not counted as ours; a person must look."""
-    payment = with_refund(after(begun(), seen(Status.PAID)))
+    payment = refunding()
     wrong = RefundObservation(number="R1", status=RefundStatus.SUCCEEDED, amount=Money("21.00", "HKD"))
     payment = after(payment, wrong)
     assert (payment.refunded_minor, payment.review_reasons) == (0, (ReviewReason.REFUND_AMOUNT_DIFFERS,))
@@ -140,7 +119,7 @@ def test_any_order_with_repeats_ends_in_one_state_and_one_set_of_events(
     observations: list[Observation], random: object
 ) -> None:
     """Poll, notification and another process converge, whatever the order and however often."""
-    start = with_refund(after(begun(), seen(Status.PAID)))
+    start = refunding()
     shuffled = [*observations, *observations]
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     one, other = after(start, *observations), after(start, *shuffled)
@@ -151,5 +130,5 @@ def test_any_order_with_repeats_ends_in_one_state_and_one_set_of_events(
 @given(_observations)
 def test_what_is_stored_reads_back_equal(observations: list[Observation]) -> None:
     """A payment survives its way through the ledger's JSON exactly."""
-    payment = after(with_refund(after(begun(), seen(Status.PAID))), *observations)
+    payment = after(refunding(), *observations)
     assert decode(encode(payment), Payment) == payment

@@ -60,9 +60,9 @@ def test_unreadable_is_kept_short_and_on_one_line() -> None:
 @pytest.mark.parametrize(
     "fields", [{"minor": -1}, {"minor": MINOR_MAX + 1}, {"unreadable": "a\nb"}, {"unreadable": "x" * 65}]
 )
-def test_told_out_of_bounds_is_refused(fields: dict[str, Any]) -> None:
+def test_partial_amount_out_of_bounds_is_refused(fields: dict[str, Any]) -> None:
     """A plugin that makes one itself is held to the same bounds."""
-    with pytest.raises(ValueError, match=r"told|read"):
+    with pytest.raises(ValueError, match=r"`(minor|unreadable)` is"):
         PartialAmount(**fields)
 
 

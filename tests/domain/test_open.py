@@ -1,26 +1,14 @@
 """What of a payment is not final yet, and where waiting may tell more: every reason by itself."""
 
 from paycore import RefundStatus, Status
-from paycore.domain.payment import Failure, OperationState, is_open, is_refunding
+from paycore.domain.payment import OperationState, is_open, is_refunding
 from paycore.domain.schedule import INTERVAL_MAX_S, is_awaited, is_left_to_caller, resend_pause_s
-from tests.domain.histories import History
-
-BAD_KEY = Failure(code="1108", message="bad signature", who_acts="operator")
+from tests.domain.histories import BAD_KEY, History, paid, replaced
 
 
 def of(history: History) -> tuple[bool, bool, bool]:
     """Whether it is open, awaited, left to its caller."""
     return is_open(history.payment), is_awaited(history.payment), is_left_to_caller(history.payment)
-
-
-def paid() -> History:
-    return History().accepted().sees(Status.PAID)
-
-
-def replaced() -> History:
-    """N1 closed to make room for N2, which is on its way."""
-    history = History().accepted().closing(OperationState.DONE, replaces=True)
-    return history.sees(Status.CLOSED).renumbered("N2")
 
 
 def test_payment_under_way_is_open_and_awaited() -> None:

@@ -6,15 +6,13 @@ from datetime import timedelta
 import pytest
 
 from paycore import Payment, Status
-from paycore.domain.action import Redirect
 from paycore.domain.decisions import Numbering, end_attempt, renumber
 from paycore.domain.events import OperationBegun, OperationEnded
 from paycore.domain.lifecycle import evolve
 from paycore.domain.payment import OperationState
 from paycore.domain.provider import Created, Done
-from tests.domain.histories import DEADLINE, LINK, NOW, History
+from tests.domain.histories import DEADLINE, LINK, NEW_LINK, NOW, History
 
-NEW_LINK = Redirect(url="https://toy.example/pay/2")
 OLD_END, NEW_END = NOW + timedelta(minutes=30), NOW + timedelta(minutes=50)
 LATER = NOW + timedelta(minutes=20)
 """When the new number is begun."""

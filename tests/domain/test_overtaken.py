@@ -1,40 +1,32 @@
 """A process that stood still goes on where others have gone further: what it brings must undo nothing."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from paycore import Money, Payment, Status
+from paycore import Payment, Status
 from paycore.domain.action import Redirect
 from paycore.domain.decisions import (
-    Numbering,
     end_attempt,
     end_unsent,
-    new_operation,
     send_again,
     take_silence,
 )
-from paycore.domain.events import Change, PaymentBegun
+from paycore.domain.events import Change
 from paycore.domain.lifecycle import evolve
 from paycore.domain.observation import PaymentObservation
-from paycore.domain.payment import Failure, OperationKind, OperationState, Order
+from paycore.domain.payment import Failure, OperationState
 from paycore.domain.provider import Created, Done, Rejected, Unknown
 from paycore.domain.recovery import give_up_absent
+from tests.domain.histories import DEADLINE, NOW, History
 
-NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-DEADLINE = timedelta(seconds=10)
 PROOF = timedelta(seconds=5)
 LATER = NOW + DEADLINE + PROOF
 
 
 def sent() -> Payment:
     """A payment whose create is on its way."""
-    operation = new_operation(
-        OperationKind.CREATE, Numbering(operation_id="op1", number="N1"), NOW, DEADLINE, needs_action=True
-    )
-    order = Order(reference="order-1", amount=Money("88.00", "HKD"), method="toy", channel="web")
-    change = PaymentBegun(payment_id="P1", account="hk", provider="toy", order=order, operation=operation)
-    return evolve(None, change, NOW)
+    return History().payment
 
 
 def after(payment: Payment, *changes: Change) -> Payment:
@@ -54,7 +46,7 @@ def given_up() -> Payment:
 
 def sent_anew() -> Payment:
     absent = proven_absent()
-    return after(absent, *send_again(absent, LATER, "op1", DEADLINE))
+    return after(absent, *send_again(absent, LATER, "create-N1", DEADLINE))
 
 
 @pytest.mark.parametrize("gone_further", [proven_absent(), given_up(), sent_anew()])

@@ -11,10 +11,9 @@ from paycore.domain.events import Change, OperationBegun, OperationEnded, Operat
 from paycore.domain.payment import Failure, Operation, OperationKind, OperationState
 from paycore.domain.provider import CreateResend
 from paycore.domain.recovery import Context, next_changes
-from tests.domain.histories import DEADLINE, NOW, QUIET, History, capabilities, product
+from tests.domain.histories import DEADLINE, NOW, QUIET, TOO_LATE, History, capabilities, product
 
 SAME, REFUSED, UNSAFE = CreateResend.SAME_RESULT, CreateResend.REFUSED_AS_DUPLICATE, CreateResend.UNSAFE
-TOO_LATE = Failure(code="2005", message="it can not be closed now")
 
 
 class SendAgain(NamedTuple):

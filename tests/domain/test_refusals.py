@@ -18,15 +18,9 @@ from paycore.errors import (
     RefundTooLarge,
     WrongState,
 )
-from tests.domain.histories import DEADLINE, QUIET, History, product
+from tests.domain.histories import BAD_KEY, DEADLINE, QUIET, TOO_LATE, History, paid, product
 
 NUMBERING = Numbering(operation_id="new", number="NEW")
-BAD_KEY = Failure(code="1108", message="bad signature", who_acts="operator")
-TOO_LATE = Failure(code="2005", message="it can not be closed now")
-
-
-def paid(**order: Any) -> History:
-    return History(**order).accepted().sees(Status.PAID)
 
 
 def refund(

@@ -5,20 +5,10 @@ from datetime import timedelta
 import pytest
 
 from paycore import ReviewReason, Status
-from paycore.domain.action import Redirect
 from paycore.domain.decisions import Numbering, begin_close
 from paycore.domain.events import OperationBegun
-from paycore.domain.payment import Failure, OperationState
-from tests.domain.histories import DEADLINE, LINK, NOW, QUIET, History, product
-
-NEW_LINK = Redirect(url="https://toy.example/pay/2")
-BAD_KEY = Failure(code="1108", message="bad signature", who_acts="operator")
-
-
-def replaced() -> History:
-    """N1 had a link, was closed by us to make room, and N2 is on its way."""
-    history = History().accepted().closing(OperationState.DONE, replaces=True)
-    return history.sees(Status.CLOSED).renumbered("N2")
+from paycore.domain.payment import OperationState
+from tests.domain.histories import BAD_KEY, DEADLINE, LINK, NEW_LINK, NOW, QUIET, History, product, replaced
 
 
 def accepted_anew() -> History:

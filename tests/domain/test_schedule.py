@@ -18,7 +18,7 @@ from paycore.domain.schedule import (
     jitter,
     resend_pause_s,
 )
-from tests.domain.histories import NOW, QUIET, History
+from tests.domain.histories import NOW, QUIET, History, replaced
 
 
 def in_s(history: History, now: datetime = NOW) -> float:
@@ -141,12 +141,6 @@ def test_closed_order_is_looked_at_late_when_its_successor_was_paid() -> None:
     assert history.payment.status is Status.PAID
     assert due_at(history.payment, NOW) == NOW + LATE_CHECKS[0]
     assert due_at(history.sees(Status.PAID).payment, NOW) is None
-
-
-def replaced() -> History:
-    """N1 closed to make room for N2, which is on its way."""
-    history = History().accepted().closing(OperationState.DONE, replaces=True)
-    return history.sees(Status.CLOSED).renumbered("N2")
 
 
 def test_successor_refused_for_the_account_is_not_asked_about_by_age() -> None:
