@@ -10,7 +10,7 @@ POST /wallet/sheet/{tradeNO}/pay     {"resultCode"}
 ```
 
 `resultCode`: 9000 paid, 6001 the payer cancelled (the order stays open), 4000 the order cannot be paid, 6002 the
-sandbox cannot be reached. Source: Antom "jsapi:tradePay" (SOURCES.md §5.8).
+sandbox cannot be reached. Source: Antom "jsapi:tradePay" (SOURCES.md §5.4).
 """
 
 from __future__ import annotations
