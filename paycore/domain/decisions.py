@@ -14,7 +14,14 @@ import msgspec
 from msgspec.structs import replace
 
 from paycore.domain.bounds import check_operations
-from paycore.domain.events import Change, OperationBegun, OperationEnded, OperationSent, ProvenAbsent
+from paycore.domain.events import (
+    Change,
+    OperationBegun,
+    OperationEnded,
+    OperationSent,
+    PaymentBegun,
+    ProvenAbsent,
+)
 from paycore.domain.observation import PaymentObservation, RefundObservation
 from paycore.domain.payment import (
     Operation,
@@ -80,6 +87,30 @@ def new_operation(
         sent_at=now,
         in_flight_until=now + deadline,
         needs_action=needs_action,
+    )
+
+
+def begin_payment(
+    now: datetime,
+    *,
+    payment_id: str,
+    account: str,
+    provider: str,
+    namespace: str,
+    order: Order,
+    numbering: Numbering,
+    deadline: timedelta,
+    needs_action: bool,
+) -> PaymentBegun:
+    """A new payment whose order is about to be sent."""
+    return PaymentBegun(
+        payment_id=payment_id,
+        account=account,
+        provider=provider,
+        namespace=namespace,
+        order=order,
+        operation=new_operation(OperationKind.CREATE, numbering, now, deadline, needs_action=needs_action),
+        expires_at=ends_at(now, order.expires_in_s),
     )
 
 

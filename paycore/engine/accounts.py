@@ -48,15 +48,19 @@ class Accounts:
         self.config = config
         self.plugins = plugins
         self._environment = environment
-        self._ready: dict[str, Account] = {}
+        self._ready: dict[str | None, Account] = {}
         self._making = threading.Lock()
 
     def get(self, name: str | None = None) -> Account:
         """The account called `name` (None: the default one); `ConfigError` when it can't be used."""
+        ready = self._ready.get(name)
+        if ready is not None:
+            return ready
         wanted = self.config.account(name).name
         with self._making:
             if wanted not in self._ready:
                 self._ready[wanted] = self._make(wanted)
+            self._ready[name] = self._ready[wanted]
             return self._ready[wanted]
 
     def __contains__(self, name: str) -> bool:

@@ -10,8 +10,9 @@ No transaction is open while a request is under way. Whoever dies in between lea
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from datetime import datetime
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from paycore.domain import decisions
 from paycore.domain.decisions import Numbering
@@ -23,32 +24,15 @@ from paycore.engine.accounts import Account
 from paycore.engine.answers import counted
 from paycore.engine.contract import reading
 from paycore.engine.conversation import converse
-from paycore.engine.effects import InLedger, Program, UntilChanged
+from paycore.engine.effects import InLedger, Program, UntilChanged, in_ledger
 from paycore.engine.orders import order_ref, provider_order, refund_order
 from paycore.engine.plugins import Plugins
-from paycore.engine.transport import Deadline
+from paycore.engine.transport import Deadline, Timed
 from paycore.errors import AccountRefused, IncompleteReply, MaybeSent, PaycoreError
-from paycore.ledger.api import Committed, Decide, committed_in
+from paycore.ledger.api import Committed, Decide, Ledger, committed_in
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class Timed(Generic[P, T]):
-    """
-    A decision, and the deadline of what it puts on its way: `timeout_s` from when it was made.
-
-    It may be made more than once; the last time counts, for that is what was committed.
-    """
-
-    def __init__(self, decide: Callable[P, T], timeout_s: float) -> None:
-        self.deadline = Deadline(timeout_s)
-        self._decide = decide
-        self._timeout_s = timeout_s
-
-    def __call__(self, *arguments: P.args, **options: P.kwargs) -> T:
-        self.deadline = Deadline(self._timeout_s)
-        return self._decide(*arguments, **options)
 
 
 class Attempts:
@@ -60,37 +44,29 @@ class Attempts:
 
     def __init__(self, plugins: Plugins, *, now: Callable[[], datetime], new_id: Callable[[], str]) -> None:
         self._plugins = plugins
-        self._new_id = new_id
+        self.new_id = new_id
         self.now = now
 
     def change(self, payment_id: str, decide: Decide, source: Source) -> Program[Committed]:
         """Decide on the payment as it stands, in one transaction."""
-        committed: Committed = yield from self.commit(
-            InLedger(lambda ledger: ledger.change(payment_id, decide, source))
-        )
-        return committed
+        return self.commit(lambda ledger: ledger.change(payment_id, decide, source))
 
-    def commit(self, effect: InLedger) -> Program[Any]:
+    def commit(self, verb: Callable[[Ledger], Future[T]]) -> Program[T]:
         """One transaction, then its events to the observers."""
-        result = yield effect
-        for committed in committed_in(result):
+        result: T = yield InLedger(verb)
+        for committed in (result,) if isinstance(result, Committed) else committed_in(result):
             for event in committed.events:
                 self._plugins.after_commit(event)
         return result
 
     def numbering(self) -> Numbering:
         """A new operation's id and its number at the provider."""
-        return Numbering(operation_id=self._new_id(), number=self._new_id())
-
-    def payment_id(self) -> str:
-        """A new payment's id."""
-        return self._new_id()
+        return Numbering(operation_id=self.new_id(), number=self.new_id())
 
     def after_change(self, payment: Payment, timeout_s: float) -> Program[Payment]:
         """The payment once it has changed, or as it is after `timeout_s`."""
         yield UntilChanged(payment.id, payment.version, timeout_s)
-        changed: Payment = yield InLedger(lambda ledger: ledger.get(payment.id))
-        return changed
+        return (yield from in_ledger(lambda ledger: ledger.get(payment.id)))
 
     def change_and_send(
         self,

@@ -14,11 +14,11 @@ from functools import partial
 from paycore.domain import decisions, refunding
 from paycore.domain.events import PaymentBegun, Source
 from paycore.domain.money import Money
-from paycore.domain.payment import OperationKind, OperationState, Payment, Status, refund_operation
+from paycore.domain.payment import OperationState, Payment, Status, refund_operation
 from paycore.domain.schedule import is_awaited
 from paycore.domain.wire import Notification
 from paycore.engine.accounts import Account, Accounts
-from paycore.engine.attempts import Attempts, Timed
+from paycore.engine.attempts import Attempts
 from paycore.engine.checks import (
     CreateRequest,
     check_money,
@@ -28,12 +28,12 @@ from paycore.engine.checks import (
     plain,
 )
 from paycore.engine.contract import ask
-from paycore.engine.effects import InLedger, Program
+from paycore.engine.effects import Program, in_ledger
 from paycore.engine.orders import content_of, product_of, provider_order
 from paycore.engine.receiving import Received, Receiving
 from paycore.engine.recovery import Recovery
 from paycore.engine.telling import Given, told
-from paycore.engine.transport import Deadline
+from paycore.engine.transport import Deadline, Timed
 from paycore.errors import ConfigError, ReferenceConflict, RequestError
 
 
@@ -55,9 +55,7 @@ class Commands:
         except (RequestError, ConfigError) as refusal:
             return (yield from self._known_all_the_same(request, refusal))
         timed = Timed(begun, account.timeout_s)
-        committed = yield from self._attempts.commit(
-            InLedger(lambda ledger: ledger.begin(request.reference, timed))
-        )
+        committed = yield from self._attempts.commit(lambda ledger: ledger.begin(request.reference, timed))
         if committed.changed:
             return (yield from self._attempts.send(account, committed, timed.deadline, request.auth_code))
         return (yield from self._join(committed.payment, request))
@@ -65,36 +63,27 @@ class Commands:
     def _beginning(self, request: CreateRequest, account: Account) -> Callable[[datetime], PaymentBegun]:
         """The payment as it would begin, once the account can make it."""
         product = check_request(request, account)
-        order = content_of(request, account.name)
-        numbering, payment_id = self._attempts.numbering(), self._attempts.payment_id()
-        offered = provider_order(order, numbering.number, self._attempts.now(), request.auth_code)
-        ask(
-            account,
-            "check",
-            lambda: account.provider.check(offered),
-            may_raise=(RequestError,),
-            auth_code=request.auth_code,
+        order, numbering = content_of(request, account.name), self._attempts.numbering()
+        payment_id, code = self._attempts.new_id(), request.auth_code
+        offered = provider_order(order, numbering.number, self._attempts.now(), code)
+        check = partial(account.provider.check, offered)
+        ask(account, "check", check, may_raise=(RequestError,), auth_code=code)
+        return partial(
+            decisions.begin_payment,
+            payment_id=payment_id,
+            account=account.name,
+            provider=account.provider_name,
+            namespace=account.namespace,
+            order=order,
+            numbering=numbering,
+            deadline=account.deadline,
+            needs_action=product.needs_action,
         )
-
-        def begun(now: datetime) -> PaymentBegun:
-            return PaymentBegun(
-                payment_id=payment_id,
-                account=account.name,
-                provider=account.provider_name,
-                namespace=account.namespace,
-                order=order,
-                operation=decisions.new_operation(
-                    OperationKind.CREATE, numbering, now, account.deadline, needs_action=product.needs_action
-                ),
-                expires_at=decisions.ends_at(now, request.expires_in_s),
-            )
-
-        return begun
 
     @told("query", lambda payment_id: Given(payment_id=payment_id))
     def query(self, payment_id: str) -> Program[Payment]:
         """Ask the provider about the payment, and settle what is not known of it."""
-        payment = yield InLedger(lambda ledger: ledger.get(payment_id))
+        payment = yield from in_ledger(lambda ledger: ledger.get(payment_id))
         account = self._account_of(payment)
         return (yield from self._recovery.resolve_in_time(account, payment))
 
@@ -108,7 +97,7 @@ class Commands:
             check_money(amount)
         if reason is not None:
             check_reason(reason)
-        payment = yield InLedger(lambda ledger: ledger.get(payment_id))
+        payment = yield from in_ledger(lambda ledger: ledger.get(payment_id))
         account = self._account_of(payment)
         begin = partial(
             refunding.begin_refund,
@@ -133,7 +122,7 @@ class Commands:
     @told("close", lambda payment_id: Given(payment_id=payment_id))
     def close(self, payment_id: str) -> Program[Payment]:
         """Cancel the unpaid order; only the provider's answer closes the payment."""
-        payment = yield InLedger(lambda ledger: ledger.get(payment_id))
+        payment = yield from in_ledger(lambda ledger: ledger.get(payment_id))
         account = self._account_of(payment)
         payment = yield from self._recovery.close_order(account, payment, Source.CALLER)
         if payment.status.is_final:
@@ -149,7 +138,7 @@ class Commands:
         At once when it is left to its caller to send it.
         """
         deadline = Deadline(timeout_s)
-        payment: Payment = yield InLedger(lambda ledger: ledger.get(payment_id))
+        payment = yield from in_ledger(lambda ledger: ledger.get(payment_id))
         while is_awaited(payment) and deadline.left_s > 0:
             payment = yield from self._attempts.after_change(payment, deadline.left_s)
         return payment
@@ -168,7 +157,7 @@ class Commands:
         if request.account is not None:
             raise refusal
         account = self._accounts.config.account(None)
-        found = yield InLedger(lambda ledger: ledger.find(None, request.reference))
+        found = yield from in_ledger(lambda ledger: ledger.find(None, request.reference))
         known = decisions.named(found, account.name, account.namespace)
         is_same = known is not None and known.order == content_of(request, known.account)
         if known is None or known.account == account.name or not is_same:

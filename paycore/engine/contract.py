@@ -22,7 +22,7 @@ from paycore.domain.observation import Observation, PaymentObservation, RefundOb
 from paycore.domain.provider import Created, Done, Found, Mention, Notice, Rejected, Secret, Unknown
 from paycore.domain.safe_text import name_problem, printable, url_problem
 from paycore.domain.wire import Flow, Method, Request
-from paycore.engine.secrecy import harmless, holds_secret, holds_short_secret, mask, masked
+from paycore.engine.secrecy import harmless, holds_secret, holds_short_secret, is_harmless, mask, masked
 from paycore.engine.wording import one_line, said
 from paycore.errors import PaycoreError, PluginError
 
@@ -77,17 +77,28 @@ def ask(
 
     That includes what ends a process or a task: a plugin ends neither. Only Ctrl-C is no plugin's.
     """
-    failure: PaycoreError
-    secrets = _secrets(account, auth_code)
     try:
         return call()
     except KeyboardInterrupt:
         raise
-    except may_raise as error:
-        failure = _bare(error, secrets)
     except BaseException as error:  # noqa: BLE001 - whatever a stranger's plugin raises
-        failure = misused(account, stage, f"{type(error).__name__} in {_place(error)}{_said(error, secrets)}")
+        failure = blamed(account, stage, error, may_raise=may_raise, auth_code=auth_code)
     raise failure from None  # out here, where nothing of the plugin's hangs on it
+
+
+def blamed(
+    account: Asked,
+    stage: str,
+    error: BaseException,
+    *,
+    may_raise: tuple[type[PaycoreError], ...],
+    auth_code: Secret | None,
+) -> PaycoreError:
+    """The error for what a plugin raised: its own, bare, where the contract allows it, else a `PluginError`."""
+    secrets = secrets_of(account, auth_code)
+    if isinstance(error, may_raise):
+        return _bare(error, secrets)
+    return misused(account, stage, f"{type(error).__name__} in {_place(error)}{_said(error, secrets)}")
 
 
 def misused(account: Asked, stage: str, problem: str) -> PluginError:
@@ -136,16 +147,18 @@ def _is_foreign(module: str) -> bool:
 
 # --- what a plugin asks for --------------------------------------------------------------------------
 
+_METHODS = get_args(Method)
+
 
 def request_problem(request: object) -> str | None:
     """Why what a flow yielded can't be sent, None when it can; nothing of a request checks itself."""
     if not isinstance(request, Request):
         return f"it yielded {type(request).__name__} where a Request belongs"
-    given: dict[str, Any] = msgspec.structs.asdict(request)
-    headers = given["headers"]
-    if given["method"] not in get_args(Method):
-        return f"it asked by another method than {' and '.join(get_args(Method))}"
-    if not isinstance(given["path"], str) or not isinstance(given["body"], bytes):
+    given: Any = request
+    headers = given.headers
+    if given.method not in _METHODS:
+        return f"it asked by another method than {' and '.join(_METHODS)}"
+    if not isinstance(given.path, str) or not isinstance(given.body, bytes):
         return "a request's path is text, and its body bytes"
     if not isinstance(headers, Mapping) or not all(
         isinstance(text, str) for pair in headers.items() for text in pair
@@ -170,17 +183,18 @@ def reading(
     `PluginError` when it is none, or can't be recorded. An order whose link must not be shown is `Unknown`
     with its observation: the order is there, what the payer needs is not.
     """
-    return _read_outcome(account, (yield from begin()), told, _secrets(account, auth_code))
+    return _read_outcome(account, (yield from begin()), told, secrets_of(account, auth_code))
 
 
 def _read_outcome(
     account: Asked, outcome: object, told: type[msgspec.Struct], secrets: Sequence[Secret]
 ) -> Any:
     if isinstance(outcome, Done):
-        value = _read(account, "flow", outcome.value, told, secrets)
-        return _with_usable_ids(account, value) or _with_safe_action(account, value, secrets)
+        value, is_clean = _read(account, "flow", outcome.value, told, secrets)
+        kept = _with_usable_ids(account, value)
+        return kept or _with_safe_action(account, value, () if is_clean else secrets)
     if isinstance(outcome, Rejected | Unknown):
-        read = _read(account, "flow", outcome, type(outcome), secrets)
+        read, _ = _read(account, "flow", outcome, type(outcome), secrets)
         return _with_usable_ids(account, read) or read
     raise misused(account, "flow", f"it returned {type(outcome).__name__} where an outcome belongs")
 
@@ -192,21 +206,25 @@ class _Notices(msgspec.Struct, frozen=True, kw_only=True):
 def read_told(account: Asked, told: Sequence[Notice]) -> tuple[Notice, ...]:
     """What a notification says, checked and with secrets masked."""
     notice = ask(account, "verify", lambda: _Notices(told=tuple(told)))
-    read = _read(account, "verify", notice, _Notices, account.secrets).told
-    return tuple(item if _odd_id(item) is None else Mention(number=item.number) for item in read)
+    read, _ = _read(account, "verify", notice, _Notices, account.secrets)
+    return tuple(item if _odd_id(item) is None else Mention(number=item.number) for item in read.told)
 
 
-def _read(account: Asked, stage: str, value: object, kind: type[T], secrets: Sequence[Secret]) -> T:
-    """`value` as it would be read back once it is recorded, with secrets masked."""
+def _read(
+    account: Asked, stage: str, value: object, kind: type[T], secrets: Sequence[Secret]
+) -> tuple[T, bool]:
+    """`value` as it would be read back once it is recorded, with secrets masked; and whether there was none to mask."""
     try:
-        read = _read_back(value, kind)
+        read, written = _read_back(value, kind)
     except Exception as error:  # noqa: BLE001 - whatever a stranger's value does when it is looked at
         words = re.sub(r"'.*'", "'...'", str(error), flags=re.DOTALL)
         problem = one_line(mask(words, secrets), SAID_MAX)
     else:
+        if is_harmless(written, secrets):
+            return read, True
         kept = masked(read, secrets)
         if not holds_secret(_without_action(kept), secrets):
-            return kept
+            return kept, False
         problem = "an id or a number in it has a secret of the account in it"
     raise misused(account, stage, f"what it returned can't be recorded: {problem}")
 
@@ -250,7 +268,7 @@ def _without_action(told: object) -> object:
     return msgspec.structs.replace(told, action=None) if isinstance(told, Created) else told
 
 
-def _read_back(value: object, kind: type[T]) -> T:
+def _read_back(value: object, kind: type[T]) -> tuple[T, bytes]:
     if not isinstance(value, kind):
         raise TypeError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
     written = encode(value)
@@ -266,7 +284,7 @@ def _read_back(value: object, kind: type[T]) -> T:
     times += [read.expires_at] if isinstance(read, Created) else []
     if any(at is not None and at.tzinfo is None for at in times):
         raise ValueError("Expected times with their zone")
-    return read
+    return read, written
 
 
 def _observations(read: object) -> Sequence[Observation]:
@@ -301,5 +319,5 @@ def _action_problem(account: Asked, action: Action, secrets: Sequence[Secret]) -
     return None
 
 
-def _secrets(account: Asked, auth_code: Secret | None) -> tuple[Secret, ...]:
+def secrets_of(account: Asked, auth_code: Secret | None) -> Sequence[Secret]:
     return account.secrets if auth_code is None else (*account.secrets, auth_code)

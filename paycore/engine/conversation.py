@@ -7,16 +7,17 @@ typed error that says whether the money may have moved.
 
 from __future__ import annotations
 
+import logging
 from typing import TypeVar
 
 from paycore.domain.provider import Secret
 from paycore.domain.wire import FLOW_REQUESTS_MAX, Flow, Request, Response
 from paycore.engine.accounts import Account
-from paycore.engine.contract import ask, misused, request_problem
+from paycore.engine.contract import blamed, misused, request_problem, secrets_of
 from paycore.engine.effects import OnWire, Program
-from paycore.engine.telling import tell_request
+from paycore.engine.telling import requests_log, tell_request
 from paycore.engine.transport import Deadline, Stopwatch
-from paycore.errors import MaybeSent, NotSent, PluginError
+from paycore.errors import MaybeSent, NotSent, PaycoreError, PluginError
 
 T = TypeVar("T")
 
@@ -32,28 +33,30 @@ def converse(
     `auth_code` is kept out of what the plugin says.
     """
     deadline = deadline or Deadline(account.timeout_s)
-    failure: NotSent | MaybeSent = MaybeSent(
-        f"account {account.name}: the provider asked for more than {FLOW_REQUESTS_MAX} requests"
-    )
-    secrets = account.secrets if auth_code is None else (*account.secrets, auth_code)
+    failure: NotSent | MaybeSent | None = None
+    is_told = requests_log.isEnabledFor(logging.DEBUG)
     request, result = _begin(account, flow, auth_code)
     for sent in range(FLOW_REQUESTS_MAX):
         if request is None:
             return result
-        watch = Stopwatch()
+        watch = Stopwatch() if is_told else None
         try:
             response: Response = yield OnWire(account.name, account.base_url, request, deadline)
         except (NotSent, MaybeSent) as error:
-            tell_request(account.name, request, error, watch, secrets)
+            if watch is not None:
+                tell_request(account.name, request, error, watch, secrets_of(account, auth_code))
             is_sure = isinstance(error, NotSent) and not sent
             failure = (NotSent if is_sure else MaybeSent)(f"account {account.name}: {error.message}")
             break
-        tell_request(account.name, request, response.status, watch, secrets)
+        if watch is not None:
+            tell_request(account.name, request, response.status, watch, secrets_of(account, auth_code))
         request, result = _advance(account, flow, response, auth_code)
     if request is None:
         return result
     _end_early(flow)
-    raise failure
+    raise failure or MaybeSent(
+        f"account {account.name}: the provider asked for more than {FLOW_REQUESTS_MAX} requests"
+    )
 
 
 def _begin(account: Account, flow: Flow[T], auth_code: Secret | None) -> tuple[Request | None, T]:
@@ -69,18 +72,21 @@ def _advance(
     account: Account, flow: Flow[T], response: object, auth_code: Secret | None
 ) -> tuple[Request | None, T]:
     """The flow's next request, or None and what it returned."""
-
-    def advance() -> tuple[Request | None, T]:
-        try:
-            request = flow.send(response)  # type: ignore[arg-type]
-        except StopIteration as stop:
-            return None, stop.value
+    failure: PaycoreError
+    try:
+        request = flow.send(response)  # type: ignore[arg-type]
+    except StopIteration as stop:
+        return None, stop.value
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever a stranger's plugin raises
+        failure = blamed(account, "flow", error, may_raise=(PluginError,), auth_code=auth_code)
+    else:
         problem = request_problem(request)
-        if problem is not None:
-            raise misused(account, "flow", problem)
-        return request, None  # type: ignore[return-value]
-
-    return ask(account, "flow", advance, may_raise=(PluginError,), auth_code=auth_code)
+        if problem is None:
+            return request, None  # type: ignore[return-value]
+        failure = misused(account, "flow", problem)
+    raise failure from None  # out here, where nothing of the plugin's hangs on it
 
 
 def _end_early(flow: Flow[T]) -> None:

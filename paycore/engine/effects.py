@@ -53,5 +53,11 @@ class UntilWanted(msgspec.Struct, frozen=True):
     timeout_s: float | None
 
 
+def in_ledger(verb: Callable[[Ledger], Future[T]]) -> Program[T]:
+    """What one ledger transaction returns, with its type."""
+    result: T = yield InLedger(verb)
+    return result
+
+
 Effect = InLedger | OnWire | UntilChanged | UntilWanted
 Program = Generator[Effect, Any, T]

@@ -24,7 +24,7 @@ from paycore.engine.answers import counted_notices
 from paycore.engine.attempts import Attempts
 from paycore.engine.checks import check_arrived
 from paycore.engine.contract import ask, read_told
-from paycore.engine.effects import InLedger, Program
+from paycore.engine.effects import Program
 from paycore.engine.secrecy import harmless
 from paycore.errors import ConfigError, NotificationError, PluginError
 from paycore.ledger.api import Recorded
@@ -85,12 +85,9 @@ class Receiving:
             structs.replace(named, headers=headers),
             account.capabilities.notifications_trusted,
         )
-        recorded: Recorded = yield from self._attempts.commit(
-            InLedger(
-                lambda ledger: ledger.record_notification(account.name, kept, told, is_evidence=is_evidence)
-            )
+        return self._attempts.commit(
+            lambda ledger: ledger.record_notification(account.name, kept, told, is_evidence=is_evidence)
         )
-        return recorded
 
     def _neighbours(self, account: Account, unknown: Mapping[str, tuple[str, ...]]) -> list[Account]:
         """The other accounts of this provider that have one of these numbers, and can be used."""

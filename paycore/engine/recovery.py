@@ -16,7 +16,7 @@ from paycore.engine.answers import counted_found
 from paycore.engine.attempts import Attempts, refused
 from paycore.engine.contract import reading
 from paycore.engine.conversation import converse
-from paycore.engine.effects import InLedger, Program
+from paycore.engine.effects import Program
 from paycore.engine.orders import product_of, questions, refs_to_ask
 from paycore.engine.transport import Deadline
 from paycore.errors import MaybeSent, PaycoreError
@@ -124,7 +124,7 @@ class Recovery:
         if not found.observations:
             return {}
         observed = yield from self._attempts.commit(
-            InLedger(lambda ledger: ledger.observe(account.name, found.observations, source))
+            lambda ledger: ledger.observe(account.name, found.observations, source)
         )
         return {committed.payment.id: committed.payment for committed in observed}
 

@@ -10,6 +10,7 @@ taken at all: one that was altered would never be found again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TypeVar
 from urllib.parse import quote, quote_plus
 
@@ -40,9 +41,30 @@ _WORDS: Mapping[type, frozenset[str]] = {
 """The fields that are for people to read. Every other text is an id, a number, a link or a word of ours."""
 
 
-def secrets_in(settings: msgspec.Struct) -> tuple[Secret, ...]:
+class Secrets(tuple[Secret, ...]):  # noqa: SLOT001 - the forms are kept in its `__dict__`
+    """The secrets of an account, with the forms to look for computed once."""
+
+    @cached_property
+    def forms(self) -> list[str]:
+        """Those that are masked, also as URLs, JSON and errors have them; the longest first: one may hold another."""
+        words = (secret.reveal() for secret in self)
+        forms = {
+            form
+            for word in words
+            if len(word) >= SECRET_LENGTH_MIN
+            for form in (word, quote(word), quote(word, safe=""), quote_plus(word), _in_json(word).decode())
+        }
+        return sorted(forms, key=len, reverse=True)
+
+    @cached_property
+    def beginnings(self) -> frozenset[bytes]:
+        """How each form begins, as JSON writes it."""
+        return frozenset(_in_json(form[:SECRET_LENGTH_MIN]) for form in self.forms)
+
+
+def secrets_in(settings: msgspec.Struct) -> Secrets:
     """Every secret an account's settings hold, those in lists too."""
-    return tuple(secrets_among(msgspec.structs.asdict(settings).values()))
+    return Secrets(secrets_among(msgspec.structs.asdict(settings).values()))
 
 
 def secrets_among(values: Iterable[object]) -> Iterator[Secret]:
@@ -67,9 +89,7 @@ def mask(text: str, secrets: Sequence[Secret]) -> str:
 def holds_secret(value: object, secrets: Sequence[Secret]) -> bool:
     """Whether a text anywhere in `value`, a domain value, holds a whole secret."""
     forms = _forms(secrets)
-    if not forms:
-        return False
-    written = encode(value)
+    written = encode(value) if forms else b""
     return any(_in_json(form) in written for form in forms)
 
 
@@ -86,11 +106,15 @@ def harmless(text: str, secrets: Sequence[Secret]) -> str:
 
 def masked(value: T, secrets: Sequence[Secret]) -> T:
     """A domain value with all its words harmless; the very same object when they are."""
-    written = encode(value)
-    is_plain = written.isascii() and _ESCAPED.isdisjoint(written)
-    if is_plain and not any(_in_json(form[:SECRET_LENGTH_MIN]) in written for form in _forms(secrets)):
-        return value
-    return _masked(value, secrets)  # type: ignore[return-value]
+    return value if is_harmless(encode(value), secrets) else _masked(value, secrets)  # type: ignore[return-value]
+
+
+def is_harmless(written: bytes, secrets: Sequence[Secret]) -> bool:
+    """Whether a value, as JSON, certainly has nothing in it to mask: plain ASCII, and no beginning of a secret."""
+    if not written.isascii() or not _ESCAPED.isdisjoint(written):
+        return False
+    known = secrets if isinstance(secrets, Secrets) else Secrets(secrets)
+    return not any(map(written.__contains__, known.beginnings))
 
 
 def _masked(value: object, secrets: Sequence[Secret]) -> object:
@@ -120,12 +144,4 @@ def _in_json(text: str) -> bytes:
 
 
 def _forms(secrets: Sequence[Secret]) -> list[str]:
-    """The secrets that are masked, also as URLs, JSON and errors have them; the longest first: one may hold another."""
-    words = (secret.reveal() for secret in secrets)
-    forms = {
-        form
-        for word in words
-        if len(word) >= SECRET_LENGTH_MIN
-        for form in (word, quote(word), quote(word, safe=""), quote_plus(word), _in_json(word).decode())
-    }
-    return sorted(forms, key=len, reverse=True)
+    return secrets.forms if isinstance(secrets, Secrets) else Secrets(secrets).forms

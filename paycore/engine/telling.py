@@ -15,7 +15,7 @@ from paycore.domain.payment import Payment, refund_operation
 from paycore.domain.provider import Secret
 from paycore.domain.safe_text import printable
 from paycore.domain.wire import Request
-from paycore.engine.effects import InLedger, Program
+from paycore.engine.effects import Program, in_ledger
 from paycore.engine.secrecy import mask
 from paycore.engine.transport import Stopwatch
 from paycore.errors import PaycoreError
@@ -25,7 +25,7 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 _operations = logging.getLogger("paycore.operations")
-_requests = logging.getLogger("paycore.requests")
+requests_log = logging.getLogger("paycore.requests")
 
 
 class Given(NamedTuple):
@@ -77,10 +77,9 @@ def _known(payment_id: str | None) -> Program[Payment | None]:
     if payment_id is None:
         return None
     try:
-        payment: Payment = yield InLedger(lambda ledger: ledger.get(payment_id))
+        return (yield from in_ledger(lambda ledger: ledger.get(payment_id)))
     except PaycoreError:
         return None
-    return payment
 
 
 def tell(
@@ -134,7 +133,6 @@ def tell_request(
     account: str, request: Request, came: int | PaycoreError, watch: Stopwatch, secrets: Sequence[Secret]
 ) -> None:
     """One line: what was asked for, without query string and body, and the HTTP status or the error that came."""
-    if _requests.isEnabledFor(logging.DEBUG):
-        path = printable(mask(request.path.partition("?")[0], secrets))
-        status = came if isinstance(came, int) else type(came).__name__
-        _requests.debug("account %s: %s %s: %s (%d ms)", account, request.method, path, status, watch.ms)
+    path = printable(mask(request.path.partition("?")[0], secrets))
+    status = came if isinstance(came, int) else type(came).__name__
+    requests_log.debug("account %s: %s %s: %s (%d ms)", account, request.method, path, status, watch.ms)

@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing, closing, contextmanager
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import certifi
 import httpcore
 import httpx
 
 from paycore.domain.wire import Request, Response
-from paycore.engine.quiet import quiet_logs
 from paycore.engine.unreachable import cause_of, place_of
 from paycore.errors import MaybeSent, NotSent
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 BODY_MAX = 1024 * 1024
 """Bytes of a reply that are read; a longer one counts as no usable answer."""
@@ -72,6 +76,30 @@ _CAUSES: Mapping[type[BaseException], str] = {
 """What httpx itself finds out, in words."""
 
 
+# --- logs of the HTTP client ---------------------------------------------------------------------------
+
+_sending: ContextVar[bool] = ContextVar("paycore_sending", default=False)
+
+
+def _is_not_ours(_record: logging.LogRecord) -> bool:
+    """Httpx logs URLs and httpcore headers; both may hold what must not be logged."""
+    return not _sending.get()
+
+
+for _name in ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy"):
+    logging.getLogger(_name).addFilter(_is_not_ours)
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Nothing of what is sent inside the block is logged; other users of the same client log as ever."""
+    token = _sending.set(True)
+    try:
+        yield
+    finally:
+        _sending.reset(token)
+
+
 class Deadline:
     """The moment by which a whole conversation must be over, on the monotonic clock."""
 
@@ -84,6 +112,28 @@ class Deadline:
     def left_s(self) -> float:
         """Seconds left; 0 or less once it has passed."""
         return self.at - time.monotonic()
+
+
+class Timed(Generic[P, T]):
+    """
+    Wraps a decision so that the send deadline, `timeout_s`, starts when it is last made.
+
+    A ledger may make it more than once; the last one is what was committed.
+    """
+
+    def __init__(self, decide: Callable[P, T], timeout_s: float) -> None:
+        self._decide = decide
+        self._timeout_s = timeout_s
+        self._decided_at = time.monotonic()
+
+    @property
+    def deadline(self) -> Deadline:
+        """By when what was decided last must be over."""
+        return Deadline(self._timeout_s - (time.monotonic() - self._decided_at))
+
+    def __call__(self, *arguments: P.args, **options: P.kwargs) -> T:
+        self._decided_at = time.monotonic()
+        return self._decide(*arguments, **options)
 
 
 def _judge(error: Exception, base_url: str) -> NotSent | MaybeSent:
@@ -191,7 +241,7 @@ class Sender:
         """The reply to `request`; `NotSent` or `MaybeSent` when there is none by `deadline`."""
         _check_time(deadline)
         failure: Exception
-        with quiet_logs(), _until(deadline):
+        with _unlogged(), _until(deadline):
             try:
                 return self._exchange(request, deadline)
             except (NotSent, MaybeSent) as error:
@@ -226,7 +276,7 @@ class AsyncSender:
         """The reply to `request`; `NotSent` or `MaybeSent` when there is none by `deadline`."""
         _check_time(deadline)
         failure: Exception
-        with quiet_logs():
+        with _unlogged():
             try:
                 async with asyncio.timeout(max(deadline.left_s, 0.001)):
                     return await self._exchange(request, deadline)

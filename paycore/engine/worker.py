@@ -16,7 +16,7 @@ from paycore.domain.events import Source
 from paycore.domain.payment import Payment, Status
 from paycore.domain.schedule import due_at
 from paycore.engine.accounts import Account, Accounts
-from paycore.engine.effects import InLedger, Program, UntilWanted
+from paycore.engine.effects import Program, UntilWanted, in_ledger
 from paycore.engine.orders import refs_to_ask
 from paycore.engine.outages import Outages
 from paycore.engine.recovery import Recovery
@@ -98,7 +98,7 @@ class Worker:
                 to_confirm.pop(payment_id, None)
             if looked_after:
                 return 0.0  # there may be more
-            due: datetime | None = yield InLedger(lambda ledger: ledger.next_due(wanted))
+            due = yield from in_ledger(lambda ledger: ledger.next_due(wanted))
         except Exception:  # noqa: BLE001 - whoever waits still wants to be looked after
             self._outages.failed("the worker", "could not look after the payments waited for", exc_info=True)
             return RETRY_S
@@ -115,7 +115,9 @@ class Worker:
 
         What is not asked about when `turn` is over is due at once.
         """
-        _, claimed = yield InLedger(lambda ledger: ledger.claim(limit=CLAIM_MAX, lease_s=LEASE_S, ids=ids))
+        _, claimed = yield from in_ledger(
+            lambda ledger: ledger.claim(limit=CLAIM_MAX, lease_s=LEASE_S, ids=ids)
+        )
         is_settled = {payment.id: False for payment in claimed}
         known = [payment for payment in claimed if payment.account in self._accounts]
         for name, group in groupby(sorted(known, key=_account_name), key=_account_name):
@@ -177,7 +179,7 @@ class Worker:
         yield from self._reschedule([next_look for next_look in due if next_look[2] is not None])
 
     def _reschedule(self, due: Sequence[tuple[str, int, datetime | None]]) -> Program[None]:
-        yield InLedger(lambda ledger: ledger.reschedule(due))
+        return in_ledger(lambda ledger: ledger.reschedule(due))
 
     def _recover(self, account: Account, payments: Sequence[Payment]) -> Program[Sequence[Payment]]:
         recovered = []

@@ -47,7 +47,7 @@ def no_intent() -> Patch:
     def create(self: Commands, request: CreateRequest) -> Program[Payment]:
         account, work = self._accounts.get(), self._attempts
         order, numbering = content_of(request, account.name), work.numbering()
-        payment_id = work.payment_id()
+        payment_id = work.new_id()
         flow = account.provider.create(provider_order(order, numbering.number, work.now(), None))
         outcome = yield from converse(account, flow)
 
@@ -57,9 +57,7 @@ def no_intent() -> Patch:
                 payment_id=payment_id, account=account.name, provider="toy", order=order, operation=operation
             )
 
-        committed: Committed = yield from work.commit(
-            InLedger(lambda ledger: ledger.begin(order.reference, begun))
-        )
+        committed: Committed = yield from work.commit(lambda ledger: ledger.begin(order.reference, begun))
         if not committed.changed:
             return committed.payment
         sent = committed.payment.creation

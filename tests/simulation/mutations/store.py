@@ -22,7 +22,7 @@ def decided_outside_transaction() -> Patch:
     def change(self: Attempts, payment_id: str, decide: Decide, source: Source) -> Program[Committed]:
         seen = yield InLedger(lambda ledger: ledger.get(payment_id))
         committed: Committed = yield from self.commit(
-            InLedger(lambda ledger: ledger.change(payment_id, lambda _, now: decide(seen, now), source))
+            lambda ledger: ledger.change(payment_id, lambda _, now: decide(seen, now), source)
         )
         return committed
 
@@ -34,9 +34,7 @@ def no_compare_and_set() -> Patch:
 
     def change(self: Attempts, payment_id: str, decide: Decide, source: Source) -> Program[Committed]:
         seen = yield InLedger(lambda ledger: ledger.get(payment_id))
-        committed: Committed = yield from self.commit(
-            InLedger(lambda ledger: _overwrite(ledger, seen, decide, source))
-        )
+        committed: Committed = yield from self.commit(lambda ledger: _overwrite(ledger, seen, decide, source))
         return committed
 
     def _overwrite(door: Any, seen: Payment, decide: Decide, source: Source) -> Any:
