@@ -312,7 +312,7 @@ def _with_safe_action(account: Asked, told: object, secrets: Sequence[Secret]) -
 
 
 def _action_problem(account: Asked, action: Action, secrets: Sequence[Secret]) -> str | None:
-    if holds_secret(action, secrets):
+    if secrets and holds_secret(action, secrets):
         return "a secret of the account in it"
     if isinstance(action, Redirect):
         return url_problem(action.url, takes_loopback=not account.is_live)
