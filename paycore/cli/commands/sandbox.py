@@ -282,7 +282,10 @@ def explain_import(error: ImportError) -> NoReturn:
 
     if (error.name or "").split(".")[0] not in _OF_THE_EXTRA:
         raise error
-    raise ConfigError("the sandbox needs more packages: pip install 'paycore[sandbox]'") from None
+    raise ConfigError(
+        f"the sandbox needs the package {error.name}: pip install 'paycore[sandbox]',"
+        " and the provider's plugin with its extra [sandbox]"
+    ) from None
 
 
 def post(url: str, path: str, document: Mapping[str, object] | None = None) -> Any:
