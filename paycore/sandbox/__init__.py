@@ -1,5 +1,5 @@
 """
-The host for provider sandboxes: real HTTP on loopback, one clock, faults on demand, control endpoints.
+The host for provider sandboxes: HTTP on loopback, a virtual clock, faults on demand, control endpoints.
 
 A plugin offers a `Sandbox`; the host serves it. `api` holds the contract, `server` runs it. A plugin builds its gateway
 from `connection`, `control`, `faults`, `posts`, `rate_limits`, `state` and `virtual_clock`.

@@ -20,11 +20,12 @@ Document = MutableMapping[str, Any]
 
 class SandboxOptions(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What a sandbox is opened with.
+    Options of a sandbox.
 
-    `public_url` is where payers and clients reach it, without a trailing slash. `state` is the file that outlives the
-    process, `None` keeps everything in memory. `auto_pay_s` is how many seconds after creation a simulated payer pays,
-    `None` for never. `speed` is how many sandbox seconds pass in one real second. `settings` are the provider's own.
+    `public_url` is where payers and clients reach it, without a trailing slash. `state` is the file that keeps its
+    state over restarts; `None` keeps everything in memory. `auto_pay_s` is how many seconds after creation a
+    simulated payer pays, `None` for never. `speed` is how many sandbox seconds pass in one real second. `settings`
+    are the provider's own.
     """
 
     public_url: str
@@ -41,18 +42,18 @@ class SandboxOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UnknownOrder(LookupError):
-    """No order with this number; the message is the hint the control endpoint answers with 404."""
+    """No order has this number; the control endpoint answers 404 with the message as hint."""
 
 
 class NotPossible(Exception):
-    """The order's state does not allow what was asked; the control endpoint answers 409."""
+    """The order's state does not allow the command; the control endpoint answers 409."""
 
 
 class Controls(Protocol):
     """
-    What the person (or test) at the sandbox may do. Every method may be called from any thread.
+    The commands of a person or test that controls the sandbox. All methods are thread-safe.
 
-    A `number` is any number the provider knows the order by. `UnknownOrder` when there is none.
+    A `number` is any number that the provider has for the order. `UnknownOrder` when no order has it.
     """
 
     def list_orders(self, limit: int) -> Sequence[Document]:
@@ -62,24 +63,24 @@ class Controls(Protocol):
         """
         One order.
 
-        At least with `state`, `charges` (how often money was taken under this number, 2 means a payer paid twice) and
-        `requests` (how often a payment with this number was asked for, refused repeats included).
+        It has at least `state`, `charges` (how often money was taken for this number: 2 means that a payer paid
+        twice) and `requests` (how often a payment with this number was requested, refused repeats included).
         """
 
     def pay(self, number: str) -> Document:
         """Let the payer pay. `NotPossible` when the order can no longer be paid."""
 
     def decline(self, number: str) -> Document:
-        """Let the payer refuse for good."""
+        """Let the payer decline; the order can't be paid afterwards."""
 
     def expire(self, number: str) -> Document:
-        """Let the order's time run out now."""
+        """Let the order expire now."""
 
     def notify(self, number: str, *, kind: str, seconds: float) -> Document:
         """Send a notification about the order: `kind` is `repeat`, `late` (after `seconds`) or `forged`."""
 
     def stats(self) -> Document:
-        """Counts since the start: requests by path, refusals by the request limit, orders, charges."""
+        """Counts since the start: requests by path, requests over the rate limit, orders, charges."""
 
 
 class Gateway(Protocol):
@@ -87,34 +88,34 @@ class Gateway(Protocol):
 
     @property
     def app(self) -> ASGIApp:
-        """Everything over HTTP: the provider's API, wallet pages, control endpoints."""
+        """The ASGI app: the provider's API, wallet pages, control endpoints."""
 
     @property
     def open_paths(self) -> Sequence[str]:
         """
-        Starts of the paths that pages of other origins may post to, as long as this machine served them.
+        Prefixes of the paths that pages of other origins may post to, if this machine served the page.
 
-        For what runs inside a merchant's page. The host refuses what else a page of another origin posts.
+        For scripts inside a merchant's page. The host refuses all other posts from pages of another origin.
         """
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """What an account in paycore.toml needs to reach it."""
+        """The settings of an account in paycore.toml that uses this sandbox."""
 
     @property
     def controls(self) -> Controls:
-        """The same as the control endpoints, for Python."""
+        """The control endpoints as a Python object."""
 
     @property
     def faults(self) -> FaultBoard:
-        """What goes wrong next."""
+        """The faults that apply to the next requests."""
 
     @property
     def clock(self) -> SandboxClock:
-        """The one clock everything in the gateway goes by."""
+        """The clock of everything in the gateway."""
 
     async def aclose(self) -> None:
-        """Stop the clock and the notifications and close the state file. Nothing else may be called after it."""
+        """Stop the clock and the notifications, and close the state file. The gateway can't be used afterwards."""
 
 
 class Sandbox(Protocol):
@@ -125,4 +126,4 @@ class Sandbox(Protocol):
         """The provider's name, for instance `qfpay-alipay`."""
 
     def open(self, options: SandboxOptions) -> Gateway:
-        """Open the gateway. `ValueError` for a setting unknown or out of range, and for a foreign state file."""
+        """Open the gateway. `ValueError` for an invalid setting, and for a state file of another sandbox."""

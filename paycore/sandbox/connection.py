@@ -1,4 +1,4 @@
-"""What can go wrong between a client and any gateway, as a wrapper round the gateway's ASGI app."""
+"""Faults of the connection between client and gateway, as a wrapper of the gateway's ASGI app."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from paycore.sandbox.faults import Fault, FaultBoard, FaultKind
 
 HANG_UP = "paycore.sandbox.hang_up"
-"""Key in `scope["extensions"]`: a function that drops the connection. The host's server puts it there."""
+"""Key in `scope["extensions"]` of a function that drops the connection; set by the host's server."""
 
 _MIB = 1024 * 1024
 _HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
@@ -52,13 +52,13 @@ CONNECTION_FAULTS = (
         options={"recorded": True, "mebibytes": 32},
     ),
 )
-"""`recorded` says whether the gateway acts on the request before the client is let down."""
+"""`recorded`: whether the gateway processes the request before the fault."""
 
 _NAMES = tuple(kind.name for kind in CONNECTION_FAULTS if kind.name not in ("delay", "late_request"))
 
 
 class HttpAnswer(msgspec.Struct, kw_only=True):
-    """A whole HTTP answer, held back."""
+    """A complete HTTP answer that is not sent yet."""
 
     status: int = 500
     headers: list[tuple[bytes, bytes]] = []
@@ -66,7 +66,7 @@ class HttpAnswer(msgspec.Struct, kw_only=True):
 
 
 class FaultyConnection:
-    """Applies the wire faults of `board` to requests whose path starts with `covers`; everything else passes."""
+    """Applies the faults of `board` to requests whose path starts with `covers`; all others pass unchanged."""
 
     def __init__(self, app: ASGIApp, board: FaultBoard, *, covers: str) -> None:
         self._app = app
@@ -84,7 +84,6 @@ class FaultyConnection:
         if late is None and slow is None and fault is None:
             await self._app(scope, receive, send)
             return
-        receive = await _read_whole(receive)
         if late is not None:
             await asyncio.sleep(late.number("seconds"))
         answer = await self._answer(scope, receive, fault)
@@ -98,7 +97,7 @@ class FaultyConnection:
             )
 
     async def _answer(self, scope: Scope, receive: Receive, fault: Fault | None) -> HttpAnswer:
-        """What the gateway answers, or an empty answer when the fault keeps the request from it."""
+        """The gateway's answer; an empty one when the fault keeps the request from the gateway."""
         answer = HttpAnswer()
         if fault is not None and (fault.kind == "lose_request" or not fault.options.get("recorded", True)):
             return answer
@@ -122,20 +121,6 @@ class _Break(msgspec.Struct, frozen=True, kw_only=True):
     send: Callable[[Message], Awaitable[None]]
 
 
-async def _read_whole(receive: Receive) -> Receive:
-    """The request's body, read now, so that it is there however late the gateway looks at it."""
-    messages: list[Message] = []
-    while True:
-        messages.append(await receive())
-        if not messages[-1].get("more_body", False):
-            break
-
-    async def replay() -> Message:
-        return messages.pop(0) if messages else await receive()
-
-    return replay
-
-
 async def _send(send: Send, answer: HttpAnswer) -> None:
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
     await send({"type": "http.response.body", "body": answer.body})
@@ -151,7 +136,7 @@ def _answer_with(
 async def _hang_up(broken: _Break) -> None:
     hang_up = broken.scope.get("extensions", {}).get(HANG_UP)
     if hang_up is None:
-        # Not our server (for instance an in-process client): an exception is the nearest there is.
+        # Another server, for instance an in-process client: an exception is the nearest equivalent.
         raise ConnectionAbortedError(f"fault {broken.fault.kind}")
     hang_up()
     await _until_gone(broken)
@@ -210,7 +195,7 @@ async def _gzip_bomb(broken: _Break) -> None:
 
 @functools.lru_cache(maxsize=1)
 def _zeros_gzipped(mebibytes: int) -> bytes:
-    # One member: decoders that stop after the first would not see the rest of several.
+    # A single gzip member, since some decoders stop after the first.
     packer = zlib.compressobj(wbits=31)
     chunk = bytes(_MIB)
     return b"".join([*(packer.compress(chunk) for _ in range(mebibytes)), packer.flush()])

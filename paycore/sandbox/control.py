@@ -14,8 +14,8 @@ GET    /_sandbox/clock                     {"now_ms", "now", "speed"}
 POST   /_sandbox/clock                     {"advance_s"}
 ```
 
-Errors are `{"error", "hint"}`: 400 for a body that makes no sense, 404 for an unknown order, 409 for what the order's
-state does not allow. Strangers do not get here: see `paycore.sandbox.guard`.
+Errors are `{"error", "hint"}`: 400 for an invalid body, 404 for an unknown order, 409 for what the order's state does
+not allow. Requests from elsewhere are refused before: see `paycore.sandbox.guard`.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ _encode = msgspec.json.Encoder().encode
 
 
 def control_routes(controls: Controls, *, faults: FaultBoard, clock: SandboxClock) -> list[Route]:
-    """The routes above, for any gateway."""
-    desk = _Desk(controls, faults, clock)
+    """The routes above, for one gateway."""
+    handlers = _Handlers(controls, faults, clock)
     table: list[tuple[str, str, Handler]] = [
-        ("GET", "/_sandbox/orders", desk.list_orders),
-        ("GET", "/_sandbox/orders/{number}", desk.show_order),
-        ("POST", "/_sandbox/orders/{number}/{verb}", desk.act),
-        ("GET", "/_sandbox/faults", desk.list_faults),
-        ("POST", "/_sandbox/faults", desk.add_fault),
-        ("DELETE", "/_sandbox/faults", desk.clear_faults),
-        ("POST", "/_sandbox/notify", desk.notify),
-        ("GET", "/_sandbox/stats", desk.stats),
-        ("GET", "/_sandbox/clock", desk.show_clock),
-        ("POST", "/_sandbox/clock", desk.advance_clock),
+        ("GET", "/_sandbox/orders", handlers.list_orders),
+        ("GET", "/_sandbox/orders/{number}", handlers.show_order),
+        ("POST", "/_sandbox/orders/{number}/{verb}", handlers.act),
+        ("GET", "/_sandbox/faults", handlers.list_faults),
+        ("POST", "/_sandbox/faults", handlers.add_fault),
+        ("DELETE", "/_sandbox/faults", handlers.clear_faults),
+        ("POST", "/_sandbox/notify", handlers.notify),
+        ("GET", "/_sandbox/stats", handlers.stats),
+        ("GET", "/_sandbox/clock", handlers.show_clock),
+        ("POST", "/_sandbox/clock", handlers.advance_clock),
     ]
     return [Route(path, _answered(handler), methods=[method]) for method, path, handler in table]
 
@@ -72,7 +72,7 @@ class _Advance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     advance_s: float
 
 
-class _Desk:
+class _Handlers:
     def __init__(self, controls: Controls, faults: FaultBoard, clock: SandboxClock) -> None:
         self._controls = controls
         self._faults = faults

@@ -1,4 +1,4 @@
-"""The fault board: what goes wrong next, how often, and where."""
+"""The fault board: which faults apply to the next requests, how often and on which paths."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Option = bool | float | int | str
 
 class FaultKind(msgspec.Struct, frozen=True, kw_only=True):
     """
-    A kind of fault with its options and their defaults; an option's type is that of its default.
+    A kind of fault with its options and their defaults; an option has the type of its default.
 
-    `choices` are the values an option has, where they can be counted.
+    `choices` are the values an option may have, where they are a closed list.
     """
 
     name: str
@@ -28,8 +28,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """
     A fault on the board.
 
-    `times` is how often it still applies. `path` limits it to one request path; `None` is every path the fault makes
-    sense for.
+    `times` is how often it still applies. `path` limits it to one request path; `None` means every path.
     """
 
     id: int
@@ -49,7 +48,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FaultBoard:
-    """Faults in the order they were added. Every method may be called from any thread."""
+    """Faults in the order they were added. All methods are thread-safe."""
 
     def __init__(self, kinds: Iterable[FaultKind]) -> None:
         self.kinds = {kind.name: kind for kind in kinds}
@@ -59,10 +58,9 @@ class FaultBoard:
 
     def add(self, kind: str, *, times: int = 1, path: str | None = None, **options: Option) -> Fault:
         """
-        Let `kind` happen the next `times` times.
+        Apply `kind` to the next `times` requests.
 
-        `ValueError`, with the nearest name there is, for a kind or option that does not exist or a value of the wrong
-        type.
+        `ValueError` for an unknown kind or option, with the nearest known name, and for a value of the wrong type.
         """
         known = self.kinds.get(kind)
         if known is None:
@@ -79,7 +77,7 @@ class FaultBoard:
         return fault
 
     def take(self, *kinds: str, path: str | None = None) -> Fault | None:
-        """The first fault of these kinds that applies to `path`, counted down; `None` when there is none."""
+        """The first fault of these kinds that applies to `path`, used up once; `None` when there is none."""
         if not self._faults:
             return None
         with self._lock:
@@ -118,7 +116,7 @@ def _checked(kind: FaultKind, name: str, value: Option) -> Option:
     if isinstance(default, bool) or isinstance(value, bool):
         fits = isinstance(default, bool) and isinstance(value, bool)
     elif isinstance(default, str):
-        # A command line cannot tell the code 1265 from the number.
+        # A command line can't distinguish the code 1265 from the number.
         value = str(value) if isinstance(value, int | float) else value
         fits = isinstance(value, str)
     else:

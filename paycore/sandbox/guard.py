@@ -1,10 +1,11 @@
 """
-Who may talk to a sandbox: programs of this machine, and its own pages. No page of somebody else's in a browser here.
+Refuses requests that do not come from programs on this machine or from the sandbox's own pages.
 
-A browser sends what any page tells it to. What it adds by itself, and no page can change, gives such requests away:
+Any web page can make a browser send requests to this machine. Headers that the browser sets, and that a page can't
+change, identify them:
 
-- `Host` names who was asked. A foreign name that resolves to 127.0.0.1 (DNS rebinding) would make the sandbox
-  that page's own origin, with everything to be read in it.
+- `Host`: with a foreign name that resolves to 127.0.0.1 (DNS rebinding), the sandbox would have that page's origin
+  and the page could read it.
 - `Origin` and `Sec-Fetch-Site` name the page that sends a form or calls `fetch`. Programs send neither.
 """
 
@@ -26,10 +27,10 @@ _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 class Guarded:
     """
-    An ASGI app that hears only of requests from this machine, to a name of this machine.
+    An ASGI app that is called only for requests from this machine, addressed to this machine.
 
-    One that changes something and comes from a page comes from the sandbox's own page; from any page that was served
-    by this machine where the path starts with one of `open_paths`. Everybody else is answered 403.
+    A page may send requests that change something only if it is the sandbox's own; where the path starts with one of
+    `open_paths`, any page that this machine served may. All others are answered 403.
     """
 
     def __init__(self, app: ASGIApp, *, open_paths: Sequence[str]) -> None:
@@ -66,7 +67,7 @@ class Guarded:
 
 
 def is_of_this_machine(origin: str) -> bool:
-    """Whether an `Origin` header names a page that this machine served, on any port."""
+    """Whether this `Origin` is on this machine, on any port."""
     try:
         parts = urlsplit(origin)
     except ValueError:

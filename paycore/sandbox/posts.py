@@ -1,4 +1,4 @@
-"""Sends what a gateway sends by itself: one POST at a time per worker, off the server's thread."""
+"""Sends a gateway's notifications, in worker threads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _READ_MAX = 4096
 
 
 class Post(msgspec.Struct, frozen=True, kw_only=True):
-    """One POST to make."""
+    """One POST request."""
 
     url: str
     headers: Mapping[str, str]
@@ -25,7 +25,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PostResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it: `status` is `None` and `error` says why when no answer came. `body` is its first 4 KiB."""
+    """The answer to a `Post`: without one, `status` is `None` and `error` says why. `body` has its first 4 KiB."""
 
     status: int | None
     body: bytes = b""
@@ -34,9 +34,9 @@ class PostResult(msgspec.Struct, frozen=True, kw_only=True):
 
 class PostQueue:
     """
-    Hands posts to daemon threads. No redirects, no proxies from the environment, 10 s per socket operation.
+    Sends posts in daemon threads: no redirects, no proxies from the environment, 10 s per socket operation.
 
-    http and https only; anything else is an error on the receipt.
+    http and https only; anything else is an `error` in the result.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class PostQueue:
         self._lock = threading.Lock()
 
     def send(self, post: Post, done: Callable[[PostResult], None]) -> None:
-        """Queue the post; `done` is called from a worker thread with what came of it."""
+        """Queue `post`; `done` is called with the result in a worker thread."""
         with self._lock:
             if len(self._threads) < _WORKERS:
                 thread = threading.Thread(target=self._work, name="sandbox-posts", daemon=True)
@@ -57,7 +57,7 @@ class PostQueue:
         self._waiting.put((post, done))
 
     def close(self) -> None:
-        """Let the workers go; a delivery under way ends by itself."""
+        """Stop the workers; a request in progress is completed."""
         for _ in self._threads:
             self._waiting.put(None)
 
@@ -68,7 +68,7 @@ class PostQueue:
 
     def _deliver(self, post: Post) -> PostResult:
         try:
-            request = urllib.request.Request(  # noqa: S310 -- the opener knows http and https alone
+            request = urllib.request.Request(  # noqa: S310 -- the opener has http and https only
                 post.url, data=post.body, headers=dict(post.headers), method="POST"
             )
             with self._opener.open(request, timeout=_TIMEOUT_S) as answer:
@@ -81,7 +81,7 @@ class PostQueue:
 
 
 def _plain_opener() -> urllib.request.OpenerDirector:
-    # build_opener would add redirects, file:, ftp:, data: and the proxies of the environment.
+    # `build_opener` would add redirects, file:, ftp:, data: and proxies from the environment.
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.HTTPHandler(),

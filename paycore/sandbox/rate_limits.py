@@ -1,4 +1,4 @@
-"""A limit on requests: so many in a second and so many in a minute."""
+"""Rate limits of a gateway, for instance per second and per minute."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from paycore.sandbox.virtual_clock import SandboxClock
 
 class RateLimit:
     """
-    Sliding windows on the sandbox clock. `windows` are pairs (requests, seconds); 0 requests switches a window off.
+    Sliding windows by the sandbox clock. `windows` are pairs (requests, seconds); 0 requests disables a window.
 
     A refused request does not count, so a client that waits until the window has room is served at once.
     """
@@ -23,7 +23,7 @@ class RateLimit:
         self._lock = threading.Lock()
 
     def admits(self) -> bool:
-        """Count one request, unless a window is full."""
+        """Count one request and return True, or return False when a window is full."""
         if not self._windows:
             return True
         with self._lock:

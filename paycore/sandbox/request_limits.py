@@ -1,4 +1,4 @@
-"""What a client may take of a sandbox: so much of a body, in so much time. Whoever takes more is hung up on."""
+"""Limits of a request's body: size and time. The connection of a client that exceeds one is dropped."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 BODY_MAX = 1024 * 1024
-"""Bytes; what a gateway itself takes is less, and answered."""
+"""Bytes. A gateway's own limit is lower, and is answered."""
 
 BODY_S = 10.0
-"""Seconds from the head of a request until its body is complete."""
+"""Seconds from a request's head until its body is complete."""
 
 
 class Bounded:
     """
-    An ASGI app that hears of a request once its body is there, whole and within bounds.
+    An ASGI app that is called only when the whole body has arrived within the limits.
 
-    Read before the app: one that answers without looking would leave the rest to come for ever. `hang_up`
-    drops a request's connection.
+    The body is read before the app runs, since an app may answer without reading it. `hang_up` drops the request's
+    connection.
     """
 
     def __init__(self, app: ASGIApp, *, hang_up: Callable[[Scope], None]) -> None:
@@ -41,7 +41,7 @@ class Bounded:
 
 
 async def _whole_body(receive: Receive) -> list[Message] | None:
-    """The messages of a body, or of a client that left; None when it takes too much or too long."""
+    """The messages up to the end of the body, or up to a disconnect; None for a body that exceeds a limit."""
     messages: list[Message] = []
     size, is_whole = 0, False
     try:

@@ -1,4 +1,4 @@
-"""Runs a sandbox on a real socket: in a daemon thread for tests, in the foreground for the command line."""
+"""Runs a sandbox on a socket: in a daemon thread for tests, in the foreground for the command line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from paycore.sandbox.guard import Guarded
 from paycore.sandbox.request_limits import Bounded
 
 HEAD_S = 10.0
-"""Seconds in which a connection, or the next request on it, must send a whole head."""
+"""Seconds in which a connection must send the whole head of each request."""
 
 _HOST = "127.0.0.1"
 _START_TIMEOUT_S = 10.0
@@ -35,8 +35,8 @@ class SandboxServer:
     """
     A sandbox on 127.0.0.1 in a daemon thread, as a context manager.
 
-    `port` 0 takes a free one. The other arguments are those of `SandboxOptions`. `url`, `settings` and `gateway` are
-    there inside the `with` block. Entering raises `OSError` when the port is taken and `ValueError` for bad settings.
+    `port` 0 uses a free one. The other arguments are those of `SandboxOptions`. `url`, `settings` and `gateway` are
+    available inside the `with` block. Entering raises `OSError` if the port is taken, `ValueError` for bad settings.
     """
 
     def __init__(
@@ -80,20 +80,14 @@ class SandboxServer:
         self.stop()
 
     def start(self) -> None:
-        listener = _listen(self._port)
-        self.url = f"http://{_HOST}:{listener.getsockname()[1]}"
-        options = SandboxOptions(
-            public_url=self.url,
+        listener, self.url, self._gateway = _open(
+            self._sandbox,
+            self._port,
             state=self._state,
             auto_pay_s=self._auto_pay_s,
             speed=self._speed,
             settings=self._settings,
         )
-        try:
-            self._gateway = self._sandbox.open(options)
-        except BaseException:
-            listener.close()
-            raise
         ready = threading.Event()
         self._server = _Server(self._gateway, ready.set)
         self._thread = threading.Thread(
@@ -104,7 +98,7 @@ class SandboxServer:
             raise RuntimeError(f"sandbox {self._sandbox.name} did not start within {_START_TIMEOUT_S:.0f} s")
 
     def stop(self) -> None:
-        """Stop listening, end what is under way and close the gateway. Safe to call twice."""
+        """Stop listening, end requests in progress and close the gateway. Safe to call twice."""
         if self._server is None or self._thread is None:
             return
         self._server.should_exit = True
@@ -125,27 +119,31 @@ def serve_forever(
     """
     Serve in the foreground until SIGINT or SIGTERM, then return within 2 s with the state saved.
 
-    `on_ready` is called once, with `url` and the gateway's settings, when requests are served. `OSError` when the port
-    is taken, `ValueError` for bad settings. Call it from the main thread: signals are taken there only.
+    `on_ready` is called once, with `url` and the gateway's settings, when requests are served. `OSError` if the port
+    is taken, `ValueError` for bad settings. Call it in the main thread, the only one that receives signals.
     """
-    listener = _listen(port)
-    url = f"http://{_HOST}:{listener.getsockname()[1]}"
-    options = SandboxOptions(
-        public_url=url, state=state, auto_pay_s=auto_pay_s, speed=speed, settings=settings
+    listener, url, gateway = _open(
+        sandbox, port, state=state, auto_pay_s=auto_pay_s, speed=speed, settings=settings
     )
-    try:
-        gateway = sandbox.open(options)
-    except BaseException:
-        listener.close()
-        raise
     _Server(gateway, lambda: on_ready({"url": url, **gateway.settings})).run_on(listener)
 
 
+def _open(sandbox: Sandbox, port: int, **options: Any) -> tuple[socket.socket, str, Gateway]:
+    """Listen, and open the gateway at the URL of the listener; `options` are those of `SandboxOptions`."""
+    listener = _listen(port)
+    url = f"http://{_HOST}:{listener.getsockname()[1]}"
+    try:
+        return listener, url, sandbox.open(SandboxOptions(public_url=url, **options))
+    except BaseException:
+        listener.close()
+        raise
+
+
 def _listen(port: int) -> socket.socket:
-    # asyncio switches Nagle's algorithm off only where the protocol is named; with it, answers take 40 ms.
+    # asyncio sets TCP_NODELAY only if the protocol is given; without it, answers take 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        # A gateway restarted on its port must not wait for the old connections to be forgotten.
+        # A restart on the same port must not wait for the old connections to leave TIME_WAIT.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((_HOST, port))
         listener.listen(2048)
@@ -156,7 +154,7 @@ def _listen(port: int) -> socket.socket:
 
 
 class _Protocol(H11Protocol):
-    """HTTP/1.1 that lets the app drop the connection, which ASGI has no word for, and ends half a head by itself."""
+    """HTTP/1.1 that lets the app drop the connection, which ASGI can't, and drops one whose head is incomplete."""
 
     _head_due: asyncio.TimerHandle | None = None
     _is_serving = False
@@ -172,7 +170,7 @@ class _Protocol(H11Protocol):
             try:
                 await inner(scope, receive, send)
             except asyncio.CancelledError:
-                # The server stops. Two turns of the loop later the connection is known to be lost, and uvicorn
+                # The server stops. After two loop iterations uvicorn has noticed that the connection is lost, and
                 # does not try to answer on it.
                 transport.abort()
                 await asyncio.sleep(0)
@@ -233,7 +231,7 @@ class _Server(uvicorn.Server):
         self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let requests under way end, then hang up on whoever a fault still keeps waiting."""
+        """Let requests in progress end, then drop the connections that a fault keeps waiting."""
         tasks = self.server_state.tasks
         if tasks:
             await asyncio.wait(list(tasks), timeout=_GRACE_S)
@@ -243,7 +241,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Like uvicorn's, but the signal is spent: stopping a sandbox is not a failure."""
+        """As in uvicorn, but the signal is not raised again: stopping a sandbox is no failure."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

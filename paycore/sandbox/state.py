@@ -1,9 +1,9 @@
 """
-What a sandbox remembers over a restart: a file of JSON lines, one per change, newest last.
+The state file of a sandbox: JSON lines, one per change, newest last.
 
-Each record is one `write` before the change is answered, so a killed process loses nothing it had answered (a power
-failure may: nothing is synced to disk, it is a sandbox). Opening reads the last record of each key and rewrites the
-file in that short form, by rename.
+Each record is one `write` before the change is answered, so a killed process loses nothing it had answered. Nothing is
+synced to disk, so a power failure may lose records. Opening the file reads the last record of each key and replaces the
+file by these.
 """
 
 from __future__ import annotations
@@ -37,10 +37,9 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 class StateFile:
     """
-    Keys and JSON values in `path`, or nowhere when it is `None`.
+    Keys and JSON values in `path`; `None` stores nothing.
 
-    `ValueError` when the file belongs to another provider, another version or is not such a file, and when another
-    process has it open.
+    `ValueError` if the file belongs to another provider or version, is no state file, or is open in another process.
     """
 
     def __init__(self, path: Path | None, *, name: str) -> None:
@@ -63,11 +62,11 @@ class StateFile:
             raise
 
     def values(self) -> Mapping[str, msgspec.Raw]:
-        """What was there when the file was opened, in the order of first writing."""
+        """The values when the file was opened, in the order in which their keys were first written."""
         return self._values
 
     def put(self, key: str, value: Any) -> None:
-        """Remember `value`, anything msgspec encodes, in one write."""
+        """Store `value`, anything msgspec can encode, in one write."""
         if self._file is None:
             return
         line = msgspec.json.encode(_Line(key=key, value=msgspec.Raw(msgspec.json.encode(value)))) + b"\n"
@@ -76,7 +75,7 @@ class StateFile:
                 os.write(self._file, line)
 
     def close(self) -> None:
-        """Let the file go; what is put after this is forgotten."""
+        """Close the file; a later `put` stores nothing."""
         with self._guard:
             for handle in (self._file, self._lock):
                 if handle is not None:
@@ -85,7 +84,7 @@ class StateFile:
 
     def _load(self, path: Path) -> dict[str, msgspec.Raw]:
         lines = path.read_bytes().split(b"\n")
-        # What follows the last line end is a write cut short by a kill: it was never answered.
+        # After the last line end is a write that was interrupted by a kill, and so never answered.
         complete = lines[:-1]
         if not complete:
             return {}
@@ -122,7 +121,7 @@ class StateFile:
 
 def _lock(path: Path) -> int | None:
     if sys.platform == "win32":
-        return None  # no flock there: two sandboxes on one file go unnoticed
+        return None  # no flock there: a second sandbox on the file is not detected
     handle = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

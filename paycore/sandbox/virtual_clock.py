@@ -1,4 +1,4 @@
-"""One clock for everything a sandbox times, with a speed, a way to jump ahead, and things to do at a time."""
+"""The clock of a sandbox: it has a speed, can jump ahead, and calls functions at given times."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ import time
 from collections.abc import Callable
 
 _LAST_MS = 221_876_928_000_000
-"""The first moment of the year 9001: well before dates end."""
+"""The start of the year 9001, well before the last date that `datetime` can represent."""
 
 _log = logging.getLogger("paycore.sandbox")
 
 
 class SandboxClock:
     """
-    Milliseconds since the Unix epoch, running `speed` times as fast as the real clock. Never goes back.
+    Milliseconds since the Unix epoch, `speed` times as fast as the real clock. Never goes back.
 
-    `not_before_ms` is where a clock from an earlier run had got to: the new one starts there when that lies in the
-    real future, so that orders do not become younger by a restart. `on_jump` is told the new time after each `advance`.
+    `not_before_ms` is the last time of the clock of an earlier run: the new one starts there if that is later than
+    the real time, so that a restart does not make orders younger. `on_jump` is called with the new time after each
+    `advance`.
     """
 
     def __init__(
@@ -44,8 +45,8 @@ class SandboxClock:
         return self._start_ms + int((time.monotonic() - self._start_real) * self.speed * 1000)
 
     def advance(self, seconds: float) -> int:
-        """Jump ahead and do, in the calling thread, what has become due. Returns the new time in ms."""
-        if not seconds >= 0:  # NaN is not either
+        """Jump ahead, run what has become due in the calling thread, and return the new time in ms."""
+        if not seconds >= 0:  # also refuses NaN
             raise ValueError("the clock only goes forward")
         if self.now_ms() + seconds * 1000 > _LAST_MS:
             raise ValueError("the clock ends with the year 9000")
@@ -53,11 +54,11 @@ class SandboxClock:
             self._start_ms += round(seconds * 1000)
             self._changed.notify()
         self._on_jump(self.now_ms())
-        self._do_what_is_due()
+        self._run_due()
         return self.now_ms()
 
     def call_at(self, due_ms: int, action: Callable[[], None]) -> None:
-        """Call `action` once when `due_ms` has come, from the clock's own thread; it must not block."""
+        """Call `action` once at `due_ms`, in the clock's own thread; it must not block."""
         with self._changed:
             heapq.heappush(self._due, (due_ms, next(self._order), action))
             if self._thread is None and not self._is_closed:
@@ -78,14 +79,14 @@ class SandboxClock:
                     self._changed.wait(wait_s)
                 if self._is_closed:
                     return
-            self._do_what_is_due()
+            self._run_due()
 
     def _real_seconds_to_next(self) -> float | None:
         if not self._due:
             return None
         return max(0.0, (self._due[0][0] - self.now_ms()) / 1000 / self.speed)
 
-    def _do_what_is_due(self) -> None:
+    def _run_due(self) -> None:
         while True:
             with self._changed:
                 if self._is_closed or not self._due or self._due[0][0] > self.now_ms():
@@ -93,5 +94,5 @@ class SandboxClock:
                 _, _, action = heapq.heappop(self._due)
             try:
                 action()
-            except Exception:  # noqa: BLE001 -- whatever one plan does, the clock goes on
+            except Exception:  # noqa: BLE001 -- one failing action must not stop the clock
                 _log.exception("something planned on the sandbox clock failed")

@@ -1,1 +1,1 @@
-"""What plugin authors and applications test with: doubles, conformance checks, pytest fixtures."""
+"""Test doubles for plugin authors and applications."""

@@ -1,8 +1,8 @@
 """
-A provider small enough to read in a minute, and the gateway it talks to: a double for tests and simulations.
+A minimal provider and its gateway: test doubles.
 
-The provider is real (flows, capabilities, signed notifications); the gateway is a plain object that turns
-a `Request` into a `Response` and counts every charge. Amounts travel as minor units in JSON.
+The provider is complete (flows, capabilities, signed notifications); the gateway is a plain object that turns a
+`Request` into a `Response` and counts every charge. Amounts are minor units in JSON.
 
     POST /orders   {number, reference, minor, currency, channel}  ->  {id, status, url}
     POST /query    {numbers}                                      ->  {records: [{number, id, status, minor, ...}]}
@@ -65,12 +65,12 @@ T = TypeVar("T")
 
 SIGNATURE_HEADER = "x-toy-signature"
 UNREADABLE = (msgspec.MsgspecError, RecursionError, ValueError, InvalidField)
-"""What is raised for bytes that are not the JSON expected, and for words and amounts in it that make no sense."""
+"""Raised for bytes that are not the expected JSON, and for invalid statuses and amounts in it."""
 LETTERS_AND_DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
 class ToySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An account's settings: a key, and what this toy is to declare of itself."""
+    """An account's settings: a key, and the capabilities to declare."""
 
     key: tuple[Secret, ...]
     create_resend: CreateResend = CreateResend.REFUSED_AS_DUPLICATE
@@ -111,7 +111,7 @@ class _Records(msgspec.Struct, kw_only=True):
 
 
 class ToyProvider:
-    """The toy's plugin side. Channels: `web` gives a link; `card` is charged at once; `lane` can't be closed."""
+    """The provider. Channels: `web` has a link, `card` is charged at once, `lane` can't be closed."""
 
     info: ClassVar[ProviderInfo] = ProviderInfo(
         name="toy",
@@ -127,7 +127,7 @@ class ToyProvider:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the settings declare, over three products."""
+        """What the settings declare, for three products."""
         currencies = {"HKD": (1, 10_000_000), "JPY": (1, 10_000_000)}
         shared = frozenset({"subject", "return_url", "notify_url", "expires_in_s"})
         expiry = (1, 86_400)
@@ -166,7 +166,7 @@ class ToyProvider:
         return (yield from _call("/orders", fields, lambda answer: _created(order, answer)))
 
     def query(self, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
-        """Ask about all of them in one request."""
+        """Query all of them in one request."""
         numbers = [order.number for order in orders]
         response = yield _post("/query", {"numbers": numbers})
         try:
@@ -178,7 +178,7 @@ class ToyProvider:
         return Done(Found(observations=observations, absent=frozenset(numbers) - known))
 
     def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
-        """Give money back."""
+        """Return money to the payer."""
         fields = {
             "number": refund.number,
             "order": refund.order.number,
@@ -211,7 +211,7 @@ class ToyProvider:
         return (yield from _call("/close", {"number": order.number}, closed))
 
     def verify(self, notification: Notification) -> Sequence[Notice]:
-        """A record, signed with HMAC-SHA256 over the raw body; of other kinds only its number is read."""
+        """A record, signed with HMAC-SHA256 over the raw body; only the number is read of unknown kinds."""
         given = notification.headers.get(SIGNATURE_HEADER, "").encode()
         if not any(
             hmac.compare_digest(given, sign(notification.body, key.reveal()).encode())
@@ -242,7 +242,7 @@ def _post(path: str, fields: dict[str, Any]) -> Request:
 
 
 def _call(path: str, fields: dict[str, Any], read: Callable[[_Answer], T]) -> Flow[T | Rejected | Unknown]:
-    """One request, and its answer as `read` has it; unknown when it can't be read."""
+    """Send one request and `read` its answer; `Unknown` when it is unreadable."""
     response: Response = yield _post(path, fields)
     try:
         answer = _read(response, _Answer)
@@ -254,7 +254,9 @@ def _call(path: str, fields: dict[str, Any], read: Callable[[_Answer], T]) -> Fl
 def _read(response: Response, kind: type[T]) -> T:
     if response.status != 200:
         raise ValueError("only 200 is an answer")
-    return msgspec.json.decode(response.body.decode(), type=kind)  # fields it does not know may not be UTF-8
+    return msgspec.json.decode(
+        response.body.decode(), type=kind
+    )  # also checks unknown fields for valid UTF-8
 
 
 def _created(order: CreateOrder, answer: _Answer) -> CreateReply:
@@ -272,7 +274,7 @@ def _refusal(error: str) -> Rejected:
 
 
 def _amounts(told: _Answer | _Record) -> tuple[Money | None, PartialAmount | None]:
-    """What is told of the amount; ValueError for what is none, which makes the whole answer none."""
+    """The reported amount; ValueError for an unreadable one, which makes the whole answer unreadable."""
     amount, half = read_amount(told.minor, told.currency)
     if half is not None and half.unreadable is not None:
         raise ValueError(half.unreadable)
@@ -317,17 +319,17 @@ class ToyOrder:
         self.id = ""
 
     def record(self) -> dict[str, Any]:
-        """As a query and a notification show it."""
+        """As in the answer to a query and in a notification."""
         fields = ("number", "kind", "id", "status", "minor", "currency", "refunded")
         return {name: getattr(self, name) for name in fields}
 
 
 class ToyGateway:
     """
-    The other side: takes requests, holds orders, counts what it charged.
+    The provider's server: answers requests, stores orders, counts charges.
 
-    `duplicates`: a second create with one number is refused, answered with the same order, or makes a
-    second order ("charge_blindly"). `reject` names an error for the next creates.
+    `duplicates`: a second create with the same number is refused, answered with the same order, or makes a second
+    order ("charge_blindly"). `reject` is the error for the next creates.
     """
 
     def __init__(
@@ -360,7 +362,7 @@ class ToyGateway:
         raise RuntimeError("nothing to pay under this number")
 
     def charged(self, number: str) -> int:
-        """How many orders with this number took money."""
+        """How many orders with this number were paid."""
         return sum(o.number == number and o.kind == "payment" and o.status == "paid" for o in self.orders)
 
     def notification(self, number: str) -> tuple[bytes, dict[str, str]]:
