@@ -279,7 +279,7 @@ def _number_in(raw: msgspec.Raw) -> str:
         return ""
 
 
-class NoticeHead(msgspec.Struct, frozen=True, kw_only=True):
+class NotificationHead(msgspec.Struct, frozen=True, kw_only=True):
     """What tells the kind of a notification, whose it is, and of which order, where it is of one."""
 
     notify_type: Text = None
@@ -292,7 +292,7 @@ class NoticeHead(msgspec.Struct, frozen=True, kw_only=True):
         return text_of(self.out_trade_no) if type(self.out_trade_no) in (str, int) else ""
 
 
-class Notice(Trade, frozen=True, kw_only=True):
+class TradeNotification(Trade, frozen=True, kw_only=True):
     """A notification of a payment or a refund. `status` is documented as always "1"."""
 
     status: Text = None

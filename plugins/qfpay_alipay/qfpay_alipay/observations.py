@@ -22,7 +22,7 @@ from paycore.plugin import (
 )
 from qfpay_alipay.messages import Malformed, PaymentReply, Trade, decode_params, parse_time
 from qfpay_alipay.pay_types import PayType
-from qfpay_alipay.respcodes import Verdict, failure_of, judge
+from qfpay_alipay.respcodes import Judgement, failure_of, judge
 
 KnownPaymentStatus = Literal[Status.PENDING, Status.PAID, Status.CLOSED, Status.FAILED]
 KnownRefundStatus = Literal[RefundStatus.PENDING, RefundStatus.SUCCEEDED, RefundStatus.FAILED]
@@ -35,16 +35,16 @@ REFUNDED_IN_FULL = frozenset({"1", "2", "3"})
 
 _SIGNATURE_FIELDS = ("sign", "sign_type")
 
-_PAYMENT_STATUSES: Mapping[Verdict, KnownPaymentStatus] = {
-    Verdict.ACCEPTED: Status.PAID,
-    Verdict.PENDING: Status.PENDING,
-    Verdict.CLOSED: Status.CLOSED,
-    Verdict.REJECTED: Status.FAILED,
+_PAYMENT_STATUSES: Mapping[Judgement, KnownPaymentStatus] = {
+    Judgement.ACCEPTED: Status.PAID,
+    Judgement.PENDING: Status.PENDING,
+    Judgement.CLOSED: Status.CLOSED,
+    Judgement.REJECTED: Status.FAILED,
 }
-REFUND_STATUSES: Mapping[Verdict, KnownRefundStatus] = {
-    Verdict.ACCEPTED: RefundStatus.SUCCEEDED,
-    Verdict.PENDING: RefundStatus.PENDING,
-    Verdict.REJECTED: RefundStatus.FAILED,
+REFUND_STATUSES: Mapping[Judgement, KnownRefundStatus] = {
+    Judgement.ACCEPTED: RefundStatus.SUCCEEDED,
+    Judgement.PENDING: RefundStatus.PENDING,
+    Judgement.REJECTED: RefundStatus.FAILED,
 }
 
 
@@ -119,8 +119,8 @@ def read_payment(
 
     `asked` and what is raised: see `payment_observation`.
     """
-    verdict, code = judge("payment record", trade)
-    status = _PAYMENT_STATUSES.get(verdict)
+    judgement, code = judge("payment record", trade)
+    status = _PAYMENT_STATUSES.get(judgement)
     if status is None:
         return None
     failure = failure_of(trade, code) if status in (Status.CLOSED, Status.FAILED) else None
@@ -131,8 +131,8 @@ def read_payment(
 
 def read_refund(trade: Trade, *, is_signed_wrong: bool = False) -> RefundObservation | None:
     """The refund a record or a notification tells of; None when its code says nothing definite."""
-    verdict, code = judge("refund record", trade)
-    status = REFUND_STATUSES.get(verdict)
+    judgement, code = judge("refund record", trade)
+    status = REFUND_STATUSES.get(judgement)
     if status is None:
         return None
     failure = failure_of(trade, code) if status is RefundStatus.FAILED else None

@@ -67,7 +67,7 @@ from qfpay_alipay.observations import (
 )
 from qfpay_alipay.pay_types import EXPIRES_IN_DEFAULT_S, PayType, pay_types_of
 from qfpay_alipay.query import query_orders
-from qfpay_alipay.respcodes import Code, Verdict, failure_of, judge, problem_of
+from qfpay_alipay.respcodes import Code, Judgement, failure_of, judge, problem_of
 from qfpay_alipay.settings import QFPaySettings
 from qfpay_alipay.signing import is_signed
 
@@ -235,9 +235,9 @@ class QFPayAlipay:
             _check_readable(partial)
         except messages.Malformed as malformed:
             return Unknown(problem=str(malformed))
-        verdict, code = judge("close", reply)
+        judgement, code = judge("close", reply)
         failure = failure_of(reply, code)
-        if verdict is Verdict.REJECTED:
+        if judgement is Judgement.REJECTED:
             return Rejected(failure=failure)
         answer = yield from query_orders(self._api, [order], requests_max=FLOW_REQUESTS_MAX - 1)
         if not isinstance(answer, Done):
@@ -248,7 +248,7 @@ class QFPayAlipay:
             return Unknown(problem=f"closing: {problem_of(reply, code)} The query after it told nothing")
         if amount not in (None, order.amount) or (partial is not None and partial.contradicts(order.amount)):
             now = replace(now, amount=amount, partial_amount=partial)
-        is_refused = verdict not in (Verdict.ACCEPTED, Verdict.PENDING)
+        is_refused = judgement not in (Judgement.ACCEPTED, Judgement.PENDING)
         return Rejected(failure=failure) if is_refused and now.status is Status.PENDING else Done(now)
 
     def _close_request(self, order: OrderRef) -> Request:
@@ -283,13 +283,13 @@ class QFPayAlipay:
             raise MalformedNotification(f"the notification is {malformed}") from None
 
     def _read_notice(self, body: bytes) -> Sequence[Notice]:
-        head = messages.read_message(body, messages.NoticeHead)
+        head = messages.read_message(body, messages.NotificationHead)
         mchid = messages.text_of(head.mchid)
         if mchid and self._settings.mchid and mchid != self._settings.mchid:
             raise NotAuthentic("the notification is for another merchant of this key")
         if head.notify_type not in ("payment", "refund"):
             return _mention(head.number)
-        notice = messages.decode(body, messages.Notice)
+        notice = messages.decode(body, messages.TradeNotification)
         if not notice.number:
             raise messages.Malformed("without out_trade_no")
         if messages.trimmed(notice.status) not in ("", "1"):
@@ -339,24 +339,24 @@ def _signed_wrong(number: str, reply: messages.Trade) -> Unknown:
     return Unknown(problem=SIGNED_WRONG, observation=kept)
 
 
-def _refusal(reply: messages.Trade, verdict: Verdict, code: Code) -> Rejected | Unknown | None:
+def _refusal(reply: messages.Trade, judgement: Judgement, code: Code) -> Rejected | Unknown | None:
     """The outcome of a reply that does not accept the request; None when it does."""
-    if verdict in (Verdict.REJECTED, Verdict.DUPLICATE):
-        return Rejected(failure=failure_of(reply, code), is_duplicate=verdict is Verdict.DUPLICATE)
-    return Unknown(problem=problem_of(reply, code)) if verdict is Verdict.OPEN else None
+    if judgement in (Judgement.REJECTED, Judgement.DUPLICATE):
+        return Rejected(failure=failure_of(reply, code), is_duplicate=judgement is Judgement.DUPLICATE)
+    return Unknown(problem=problem_of(reply, code)) if judgement is Judgement.OPEN else None
 
 
 def _created(order: CreateOrder, row: PayType, reply: messages.PaymentReply) -> CreateReply:
-    verdict, code = judge("create", reply)
-    refusal = _refusal(reply, verdict, code)
+    judgement, code = judge("create", reply)
+    refusal = _refusal(reply, judgement, code)
     if refusal is not None:
         return refusal
-    if verdict is Verdict.CLOSED:
+    if judgement is Judgement.CLOSED:
         failure = failure_of(reply, code)
         seen = payment_observation(reply, Status.CLOSED, number=order.number, failure=failure)
         _check_readable(seen.partial_amount)
         return Done(Created(observation=seen))
-    is_paid = verdict is Verdict.ACCEPTED and row.reply == "final"
+    is_paid = judgement is Judgement.ACCEPTED and row.reply == "final"
     seen = payment_observation(reply, Status.PAID if is_paid else Status.PENDING, number=order.number)
     _check_readable(seen.partial_amount)
     try:
@@ -372,11 +372,11 @@ def _created(order: CreateOrder, row: PayType, reply: messages.PaymentReply) -> 
 
 def _refunded(refund: RefundOrder, reply: messages.RefundReply) -> RefundReply:
     is_late = refund.begun_at - refund.order.begun_at > REFUND_WINDOW
-    verdict, code = judge("refund", reply, is_late_refund=is_late)
-    refusal = _refusal(reply, verdict, code)
+    judgement, code = judge("refund", reply, is_late_refund=is_late)
+    refusal = _refusal(reply, judgement, code)
     if refusal is not None:
         return refusal
-    status = REFUND_STATUSES[verdict]
+    status = REFUND_STATUSES[judgement]
     seen: RefundObservation = refund_observation(reply, status, number=refund.number)
     _check_readable(seen.partial_amount)
     return Done(seen)

@@ -34,7 +34,7 @@ from paycore.plugin import (
 from qfpay_alipay import messages
 from qfpay_alipay.api import SIGNED_WRONG, Api
 from qfpay_alipay.observations import read_payment, read_refund
-from qfpay_alipay.respcodes import Verdict, failure_of, judge, problem_of
+from qfpay_alipay.respcodes import Judgement, failure_of, judge, problem_of
 
 PAGE_SIZE = 100
 NUMBERS_LENGTH_MAX = 128
@@ -232,10 +232,10 @@ class _Query:
         reply, is_signed_wrong = self._api.read(response, messages.QueryReply)
         if is_signed_wrong and not reply.data:
             raise messages.Malformed(SIGNED_WRONG)
-        verdict, code = judge("query", reply)
-        if verdict is Verdict.REJECTED:
+        judgement, code = judge("query", reply)
+        if judgement is Judgement.REJECTED:
             raise _Ended(Rejected(failure=failure_of(reply, code)))
-        if verdict is not Verdict.ACCEPTED:
+        if judgement is not Judgement.ACCEPTED:
             raise _Ended(Unknown(problem=problem_of(reply, code)))
         if reply.data is None:
             raise messages.Malformed("data is missing")

@@ -230,7 +230,7 @@ CODES: Mapping[str, Code] = {
 """Every code the sources name, by `respcd`."""
 
 
-class Verdict(StrEnum):
+class Judgement(StrEnum):
     """What a code comes to for one question."""
 
     ACCEPTED = "accepted"
@@ -242,40 +242,40 @@ class Verdict(StrEnum):
     """Nothing definite: neither success nor failure may be read from it."""
 
 
-def _verdicts(**by_meaning: Verdict) -> Mapping[Meaning, Verdict]:
+def _judgements(**by_meaning: Judgement) -> Mapping[Meaning, Judgement]:
     """A total row: accepted and pending are what they say, and what is not named stays open."""
-    usual = {Meaning.ACCEPTED: Verdict.ACCEPTED, Meaning.PENDING: Verdict.PENDING}
-    named = {Meaning(meaning): verdict for meaning, verdict in by_meaning.items()}
-    return dict.fromkeys(Meaning, Verdict.OPEN) | usual | named
+    usual = {Meaning.ACCEPTED: Judgement.ACCEPTED, Meaning.PENDING: Judgement.PENDING}
+    named = {Meaning(meaning): judgement for meaning, judgement in by_meaning.items()}
+    return dict.fromkeys(Meaning, Judgement.OPEN) | usual | named
 
 
-_REJECTED, _CLOSED = Verdict.REJECTED, Verdict.CLOSED
+_REJECTED, _CLOSED = Judgement.REJECTED, Judgement.CLOSED
 
-VERDICTS: Mapping[Asked, Mapping[Meaning, Verdict]] = {
-    "create": _verdicts(
+JUDGEMENTS: Mapping[Asked, Mapping[Meaning, Judgement]] = {
+    "create": _judgements(
         declined=_REJECTED,
         closed=_CLOSED,
-        duplicate=Verdict.DUPLICATE,
+        duplicate=Judgement.DUPLICATE,
         refused=_REJECTED,
         limited=_REJECTED,
     ),
-    "refund": _verdicts(
+    "refund": _judgements(
         declined=_REJECTED,
         closed=_REJECTED,
         state=_REJECTED,
-        duplicate=Verdict.DUPLICATE,
+        duplicate=Judgement.DUPLICATE,
         refused=_REJECTED,
         limited=_REJECTED,
     ),
-    "close": _verdicts(declined=_REJECTED, closed=_CLOSED, refused=_REJECTED, limited=_REJECTED),
+    "close": _judgements(declined=_REJECTED, closed=_CLOSED, refused=_REJECTED, limited=_REJECTED),
     # A query's own code is of the call, not of any order: it never says how an order stands.
-    "query": _verdicts(pending=Verdict.OPEN, refused=_REJECTED),
+    "query": _judgements(pending=Judgement.OPEN, refused=_REJECTED),
     # A record is known to QFPay, so a passing fault in it leaves the order waiting.
-    "payment record": _verdicts(
-        later=Verdict.PENDING, declined=_REJECTED, closed=_CLOSED, refused=_REJECTED, limited=_REJECTED
+    "payment record": _judgements(
+        later=Judgement.PENDING, declined=_REJECTED, closed=_CLOSED, refused=_REJECTED, limited=_REJECTED
     ),
-    "refund record": _verdicts(
-        later=Verdict.PENDING, declined=_REJECTED, closed=_REJECTED, refused=_REJECTED, limited=_REJECTED
+    "refund record": _judgements(
+        later=Judgement.PENDING, declined=_REJECTED, closed=_REJECTED, refused=_REJECTED, limited=_REJECTED
     ),
 }
 """What each meaning comes to, by what was asked; total."""
@@ -315,10 +315,10 @@ def _amended(code: Code, meaning: Meaning, advice: str) -> Code:
     return Code(respcd=code.respcd, meaning=meaning, who_acts="caller", retryable=False, advice=advice)
 
 
-def judge(asked: Asked, answer: Answer, *, is_late_refund: bool = False) -> tuple[Verdict, Code]:
+def judge(asked: Asked, answer: Answer, *, is_late_refund: bool = False) -> tuple[Judgement, Code]:
     """What an answer's code comes to, and its row."""
     code = resolve(asked, answer.code, text=answer.text, is_late_refund=is_late_refund)
-    return VERDICTS[asked][code.meaning], code
+    return JUDGEMENTS[asked][code.meaning], code
 
 
 def failure_of(answer: Answer, code: Code) -> Failure:

@@ -129,7 +129,12 @@ def test_decode_malformed_body_is_one_typed_error(body: bytes) -> None:
 @given(st.binary(max_size=200))
 def test_decode_any_bytes_are_a_value_or_malformed(body: bytes) -> None:
     """Nothing that arrives raises anything else."""
-    for shape in (messages.PaymentReply, messages.QueryReply, messages.Notice, messages.NoticeHead):
+    for shape in (
+        messages.PaymentReply,
+        messages.QueryReply,
+        messages.TradeNotification,
+        messages.NotificationHead,
+    ):
         try:
             messages.decode(body, shape)
         except messages.Malformed:

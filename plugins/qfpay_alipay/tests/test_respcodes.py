@@ -16,7 +16,7 @@ from plugins.qfpay_alipay.tests.support import (
     make_refund,
     run,
 )
-from qfpay_alipay.respcodes import CODES, VERDICTS, Asked, Meaning, Verdict, resolve
+from qfpay_alipay.respcodes import CODES, JUDGEMENTS, Asked, Judgement, Meaning, resolve
 
 CLASSES = {
     "accepted": "0000",
@@ -92,14 +92,14 @@ def test_code_row_is_complete_and_of_its_class(respcd: str) -> None:
 @pytest.mark.parametrize("meaning", Meaning)
 def test_verdict_table_is_total_and_as_written(asked: Asked, meaning: Meaning) -> None:
     """Every meaning comes to one verdict for everything that is asked."""
-    assert VERDICTS[asked][meaning] is Verdict(EXPECTED[meaning][asked])
+    assert JUDGEMENTS[asked][meaning] is Judgement(EXPECTED[meaning][asked])
 
 
 @pytest.mark.parametrize("asked", get_args(Asked))
 @pytest.mark.parametrize("respcd", ["1148", "9999", "0", "", "OK", "00000", "abc"])
 def test_resolve_unlisted_code_is_neither_success_nor_failure(respcd: str, asked: Asked) -> None:
     """A code no source names stays open, whatever was asked."""
-    assert VERDICTS[asked][resolve(asked, respcd).meaning] is Verdict.OPEN
+    assert JUDGEMENTS[asked][resolve(asked, respcd).meaning] is Judgement.OPEN
 
 
 RESOLVED = [
@@ -132,18 +132,18 @@ def test_create_reply_with_code_comes_to_its_outcome(respcd: str) -> None:
     order = make_order(channel="barcode", auth_code=Secret("283854702356157409"))
     reply = {"respcd": respcd, "resperr": "said", "respmsg": "more", "syssn": SYSSN}
     outcome = run(make_provider().create(order), always(reply))
-    verdict = VERDICTS["create"][MEANING_OF[respcd]]
-    if verdict is Verdict.OPEN:
+    judgement = JUDGEMENTS["create"][MEANING_OF[respcd]]
+    if judgement is Judgement.OPEN:
         assert isinstance(outcome, Unknown)
         assert respcd in outcome.problem
         assert outcome.observation is None
-    elif verdict in (Verdict.REJECTED, Verdict.DUPLICATE):
+    elif judgement in (Judgement.REJECTED, Judgement.DUPLICATE):
         assert isinstance(outcome, Rejected)
-        assert outcome.is_duplicate is (verdict is Verdict.DUPLICATE)
+        assert outcome.is_duplicate is (judgement is Judgement.DUPLICATE)
         assert (outcome.failure.code, outcome.failure.message) == (respcd, "said; more")
         assert outcome.failure.advice == CODES[respcd].advice
     else:
-        expected = {"accepted": Status.PAID, "pending": Status.PENDING, "closed": Status.CLOSED}[verdict]
+        expected = {"accepted": Status.PAID, "pending": Status.PENDING, "closed": Status.CLOSED}[judgement]
         assert isinstance(outcome, Done)
         assert outcome.value.observation.status is expected
 
@@ -159,10 +159,10 @@ def test_refund_reply_with_code_comes_to_its_outcome(respcd: str) -> None:
         "pending": Done,
     }
     outcome = run(make_provider().refund(make_refund()), always({"respcd": respcd, "syssn": "R1"}))
-    verdict = VERDICTS["refund"][resolve("refund", respcd).meaning]
-    assert isinstance(outcome, expected[verdict])
+    judgement = JUDGEMENTS["refund"][resolve("refund", respcd).meaning]
+    assert isinstance(outcome, expected[judgement])
     if isinstance(outcome, Done):
-        assert outcome.value.status == {"accepted": "succeeded", "pending": "pending"}[verdict]
+        assert outcome.value.status == {"accepted": "succeeded", "pending": "pending"}[judgement]
 
 
 @pytest.mark.parametrize("respcd", CODES)
@@ -174,13 +174,13 @@ def test_record_with_code_is_observed_as_its_verdict(respcd: str, kind: str) -> 
     outcome = run(make_provider().query([make_ref(number="A1", kind=kind)]), always(reply))
     assert isinstance(outcome, Done)
     assert outcome.value.absent == frozenset()
-    verdict = VERDICTS["payment record" if kind == "payment" else "refund record"][MEANING_OF[respcd]]
+    judgement = JUDGEMENTS["payment record" if kind == "payment" else "refund record"][MEANING_OF[respcd]]
     words = {
         "payment": {"accepted": "paid", "pending": "pending", "closed": "closed", "rejected": "failed"},
         "refund": {"accepted": "succeeded", "pending": "pending", "rejected": "failed"},
     }
     seen = [observation.status for observation in outcome.value.observations]
-    assert seen == [words[kind][verdict]] if verdict is not Verdict.OPEN else seen == []
+    assert seen == [words[kind][judgement]] if judgement is not Judgement.OPEN else seen == []
     for observation in outcome.value.observations:
         is_over = observation.status in ("closed", "failed")
         assert (observation.failure is not None and observation.failure.message == "said") is is_over

@@ -30,8 +30,8 @@ from paycore.sandbox.api import NotPossible, UnknownOrder
 from paycore.sandbox.guard import is_loopback, is_of_this_machine
 from qfpay_alipay.sandbox.gateway_pay_types import shown_amount
 from qfpay_alipay.sandbox.links import Links
-from qfpay_alipay.sandbox.order_lifecycle import Orders
-from qfpay_alipay.sandbox.order_records import State
+from qfpay_alipay.sandbox.order_lifecycle import OrderLifecycle
+from qfpay_alipay.sandbox.order_records import OrderState
 from qfpay_alipay.sandbox.wallet import Pages
 
 SHEET = "/wallet/sheet/"
@@ -41,8 +41,8 @@ _PAGE_MAX = 2 * 1024 * 1024
 _TIMEOUT_S = 5.0
 
 
-class Bridge:
-    def __init__(self, orders: Orders, links: Links, pages: Pages) -> None:
+class AlipayBridge:
+    def __init__(self, orders: OrderLifecycle, links: Links, pages: Pages) -> None:
         self._orders = orders
         self._links = links
         self._pages = pages
@@ -97,7 +97,7 @@ class Bridge:
             order = self._orders.pay(request.path_params["trade_no"])
         except (UnknownOrder, NotPossible):
             return JSONResponse({"resultCode": "4000"}, headers=_readable_by(request))
-        code = "9000" if order.state is State.PAID else "4000"
+        code = "9000" if order.state is OrderState.PAID else "4000"
         return JSONResponse({"resultCode": code}, headers=_readable_by(request))
 
 
@@ -115,13 +115,13 @@ def _is_on_this_machine(url: str) -> bool:
 
 
 def _fetch(url: str) -> str:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Stay())
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects())
     with opener.open(url, timeout=_TIMEOUT_S) as answer:
         page: bytes = answer.read(_PAGE_MAX)
         return page.decode(answer.headers.get_content_charset() or "utf-8", "replace")
 
 
-class _Stay(urllib.request.HTTPRedirectHandler):
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """No redirects: they could lead off this machine."""
 
     def redirect_request(self, *_args: object, **_kwargs: object) -> None:

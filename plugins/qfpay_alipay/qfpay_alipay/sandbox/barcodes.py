@@ -23,7 +23,7 @@ from qfpay_alipay.sandbox import codes
 _PROCESSING_MS = 5_000
 
 
-class Scan(msgspec.Struct, frozen=True, kw_only=True):
+class BarcodeResult(msgspec.Struct, frozen=True, kw_only=True):
     """`pays_after_ms` is when the payer pays an open order without further ado, `None` for not by itself."""
 
     respcd: str
@@ -32,16 +32,16 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _BY_ENDING = {
-    "1143": Scan(respcd=codes.UNPAID, is_open=True),
-    "1145": Scan(respcd=codes.PROCESSING, is_open=True, pays_after_ms=_PROCESSING_MS),
-    "1201": Scan(respcd=codes.PAYER_BALANCE),
-    "1202": Scan(respcd=codes.BAD_PAY_CODE),
-    "1205": Scan(respcd=codes.FAILED),
+    "1143": BarcodeResult(respcd=codes.UNPAID, is_open=True),
+    "1145": BarcodeResult(respcd=codes.PROCESSING, is_open=True, pays_after_ms=_PROCESSING_MS),
+    "1201": BarcodeResult(respcd=codes.PAYER_BALANCE),
+    "1202": BarcodeResult(respcd=codes.BAD_PAY_CODE),
+    "1205": BarcodeResult(respcd=codes.FAILED),
 }
-_PAID = Scan(respcd=codes.OK)
+_PAID = BarcodeResult(respcd=codes.OK)
 
 
-def read_barcode(auth_code: str, *, is_used: bool) -> Scan:
+def read_barcode(auth_code: str, *, is_used: bool) -> BarcodeResult:
     if is_used:
         return _BY_ENDING["1202"]
     return _BY_ENDING.get(auth_code[-4:], _PAID)

@@ -15,12 +15,12 @@ import msgspec
 from paycore.sandbox.api import UnknownOrder
 from paycore.sandbox.state import StateFile, records
 from paycore.sandbox.virtual_clock import SandboxClock
-from qfpay_alipay.sandbox.order_records import Order, Refund
+from qfpay_alipay.sandbox.order_records import SandboxOrder, SandboxRefund
 
-Entry = Order | Refund
+Entry = SandboxOrder | SandboxRefund
 
 
-class Book:
+class OrderBook:
     """Orders come out as they are at this moment on the sandbox clock: expired when their time is up."""
 
     def __init__(self, clock: SandboxClock, state: StateFile) -> None:
@@ -39,7 +39,7 @@ class Book:
             self._index(entry)
             self._write(entry)
 
-    def change(self, order: Order, **changes: Any) -> Order:
+    def change(self, order: SandboxOrder, **changes: Any) -> SandboxOrder:
         with self.lock:
             changed = msgspec.structs.replace(order, **changes)
             self._entries[order.syssn] = changed
@@ -49,7 +49,7 @@ class Book:
     def entry(self, syssn: str) -> Entry | None:
         with self.lock:
             entry = self._entries.get(syssn)
-            return entry.at(self._clock.now_ms()) if isinstance(entry, Order) else entry
+            return entry.at(self._clock.now_ms()) if isinstance(entry, SandboxOrder) else entry
 
     def numbered(self, out_trade_no: str) -> list[Entry]:
         """Everything under this out_trade_no, oldest first; more than one only when the gateway charges blindly."""
@@ -57,12 +57,12 @@ class Book:
             entries = [self.entry(syssn) for syssn in self._by_number.get(out_trade_no, ())]
             return [entry for entry in entries if entry is not None]
 
-    def find(self, number: str) -> Order:
+    def find(self, number: str) -> SandboxOrder:
         """The newest payment with this syssn, out_trade_no or wallet number. `UnknownOrder` when there is none."""
         with self.lock:
             numbered = self.numbered(number)
             entry = numbered[-1] if numbered else self.entry(self._by_trade_no.get(number, number))
-        if isinstance(entry, Refund):
+        if isinstance(entry, SandboxRefund):
             raise UnknownOrder(f"{number} is a refund; its payment is {entry.orig_syssn}")
         if entry is None:
             raise UnknownOrder(
@@ -88,21 +88,21 @@ class Book:
                 found = [entry for number in out_trade_nos for entry in self.numbered(number)]
         return sorted(found, key=lambda entry: (entry.created_at, entry.syssn), reverse=True)
 
-    def orders(self) -> list[Order]:
+    def orders(self) -> list[SandboxOrder]:
         """Every payment, newest first."""
         with self.lock:
             found = [self.entry(syssn) for _, syssn in reversed(self._timeline)]
-            return [entry for entry in found if isinstance(entry, Order)]
+            return [entry for entry in found if isinstance(entry, SandboxOrder)]
 
-    def refunds(self) -> list[Refund]:
+    def refunds(self) -> list[SandboxRefund]:
         with self.lock:
-            return [entry for entry in self._entries.values() if isinstance(entry, Refund)]
+            return [entry for entry in self._entries.values() if isinstance(entry, SandboxRefund)]
 
-    def refunds_of(self, order: Order) -> list[Refund]:
+    def refunds_of(self, order: SandboxOrder) -> list[SandboxRefund]:
         """Oldest first."""
         with self.lock:
             entries = [self._entries[syssn] for syssn in self._refunds.get(order.syssn, ())]
-            return [entry for entry in entries if isinstance(entry, Refund)]
+            return [entry for entry in entries if isinstance(entry, SandboxRefund)]
 
     def given_numbers(self) -> list[str]:
         """Every syssn and wallet number there is."""
@@ -111,8 +111,10 @@ class Book:
 
     def _load(self) -> None:
         values = self._state.values()
-        entries: list[Entry] = [msgspec.json.decode(raw, type=Order) for raw in records(values, "order:")]
-        entries += [msgspec.json.decode(raw, type=Refund) for raw in records(values, "refund:")]
+        entries: list[Entry] = [
+            msgspec.json.decode(raw, type=SandboxOrder) for raw in records(values, "order:")
+        ]
+        entries += [msgspec.json.decode(raw, type=SandboxRefund) for raw in records(values, "refund:")]
         for entry in sorted(entries, key=lambda entry: (entry.created_at, entry.syssn)):
             self._index(entry)
 
@@ -121,11 +123,11 @@ class Book:
         # Two may share a millisecond; their counters decide.
         bisect.insort(self._timeline, (entry.created_at, entry.syssn))
         self._by_number.setdefault(entry.out_trade_no, []).append(entry.syssn)
-        if isinstance(entry, Order):
+        if isinstance(entry, SandboxOrder):
             self._by_trade_no[entry.trade_no] = entry.syssn
         else:
             self._refunds.setdefault(entry.orig_syssn, []).append(entry.syssn)
 
     def _write(self, entry: Entry) -> None:
-        kind = "order" if isinstance(entry, Order) else "refund"
+        kind = "order" if isinstance(entry, SandboxOrder) else "refund"
         self._state.put(f"{kind}:{entry.syssn}", entry)

@@ -12,8 +12,8 @@ from qfpay_alipay.sandbox import codes
 from qfpay_alipay.sandbox.book import Entry
 from qfpay_alipay.sandbox.links import Links
 from qfpay_alipay.sandbox.notifications import Notifier
-from qfpay_alipay.sandbox.order_lifecycle import Orders
-from qfpay_alipay.sandbox.order_records import Order, Refund, State
+from qfpay_alipay.sandbox.order_lifecycle import OrderLifecycle
+from qfpay_alipay.sandbox.order_records import OrderState, SandboxOrder, SandboxRefund
 from qfpay_alipay.sandbox.routes import TradeApi
 from qfpay_alipay.sandbox.times import render_time
 
@@ -24,7 +24,12 @@ class QFPayControls:
     """`paycore.sandbox.api.Controls` for this gateway."""
 
     def __init__(
-        self, orders: Orders, notifier: Notifier, links: Links, api: TradeApi, now_ms: Callable[[], int]
+        self,
+        orders: OrderLifecycle,
+        notifier: Notifier,
+        links: Links,
+        api: TradeApi,
+        now_ms: Callable[[], int],
     ) -> None:
         self._orders = orders
         self._notifier = notifier
@@ -37,7 +42,11 @@ class QFPayControls:
 
     def show_order(self, number: str) -> Document:
         order = self._orders.book.find(number)
-        same = [entry for entry in self._orders.book.numbered(order.out_trade_no) if isinstance(entry, Order)]
+        same = [
+            entry
+            for entry in self._orders.book.numbered(order.out_trade_no)
+            if isinstance(entry, SandboxOrder)
+        ]
         return {
             **self._summary(order),
             # All orders under this number together: a blindly charging gateway has several.
@@ -61,7 +70,7 @@ class QFPayControls:
         if kind not in _NOTIFY_KINDS:
             raise ValueError(f"kind is one of {', '.join(_NOTIFY_KINDS)}, not {kind!r}")
         entry = self._any_entry(number)
-        order = self._orders.book.find(entry.orig_syssn) if isinstance(entry, Refund) else entry
+        order = self._orders.book.find(entry.orig_syssn) if isinstance(entry, SandboxRefund) else entry
         if kind != "forged" and not self._has_succeeded(entry):
             raise NotPossible("only successful payments and refunds are notified")
         notice = self._notifier.send_again(
@@ -94,11 +103,11 @@ class QFPayControls:
         return entry
 
     def _has_succeeded(self, entry: Entry) -> bool:
-        if isinstance(entry, Refund):
+        if isinstance(entry, SandboxRefund):
             return entry.respcd_at(self._now_ms()) == codes.OK
-        return entry.state is State.PAID
+        return entry.state is OrderState.PAID
 
-    def _summary(self, order: Order) -> Document:
+    def _summary(self, order: SandboxOrder) -> Document:
         return {
             "out_trade_no": order.out_trade_no,
             "syssn": order.syssn,
@@ -119,7 +128,7 @@ class QFPayControls:
             "requests": self._orders.requests_for(order.out_trade_no),
         }
 
-    def _refund(self, refund: Refund) -> dict[str, Any]:
+    def _refund(self, refund: SandboxRefund) -> dict[str, Any]:
         return {
             "out_trade_no": refund.out_trade_no,
             "syssn": refund.syssn,

@@ -15,17 +15,17 @@ from paycore.sandbox.posts import PostQueue
 from paycore.sandbox.rate_limits import RateLimit
 from paycore.sandbox.state import StateFile, records
 from paycore.sandbox.virtual_clock import SandboxClock
-from qfpay_alipay.sandbox.alipay_bridge import SHEET, Bridge
-from qfpay_alipay.sandbox.book import Book
+from qfpay_alipay.sandbox.alipay_bridge import SHEET, AlipayBridge
+from qfpay_alipay.sandbox.book import OrderBook
 from qfpay_alipay.sandbox.controls import QFPayControls
 from qfpay_alipay.sandbox.gateway_faults import open_board
 from qfpay_alipay.sandbox.links import Links
 from qfpay_alipay.sandbox.notifications import Notifier
-from qfpay_alipay.sandbox.order_lifecycle import Orders
-from qfpay_alipay.sandbox.order_records import Order, Refund
+from qfpay_alipay.sandbox.order_lifecycle import OrderLifecycle
+from qfpay_alipay.sandbox.order_records import SandboxOrder, SandboxRefund
 from qfpay_alipay.sandbox.routes import TradeApi
 from qfpay_alipay.sandbox.sandbox_settings import read_settings
-from qfpay_alipay.sandbox.trade import Trade
+from qfpay_alipay.sandbox.trade import TradeOperations
 from qfpay_alipay.sandbox.wallet import Pages, Wallet
 
 NAME = "qfpay-alipay"
@@ -49,16 +49,16 @@ class QFPayGateway:
         self._courier = PostQueue()
         self._notifier = Notifier(self.clock, self._courier, self._state, self.faults, settings)
         links = Links(options.public_url, secret=settings.client_key)
-        self.orders = Orders(
+        self.orders = OrderLifecycle(
             self.clock,
-            Book(self.clock, self._state),
+            OrderBook(self.clock, self._state),
             duplicate_policy=settings.duplicate_policy,
             auto_pay_s=options.auto_pay_s,
             takes_late_money=lambda: self.faults.take("late_pay") is not None,
             on_paid=self._announce_payment,
             on_refunded=self._announce_refund,
         )
-        trade = Trade(self.clock, self.orders, links, self.faults, settings)
+        trade = TradeOperations(self.clock, self.orders, links, self.faults, settings)
         limit = RateLimit(self.clock, [(settings.rate_per_s, 1), (settings.rate_per_min, 60)])
         api = TradeApi(trade, self.faults, limit, settings)
         self.controls = QFPayControls(self.orders, self._notifier, links, api, self.clock.now_ms)
@@ -68,7 +68,7 @@ class QFPayGateway:
                 routes=[
                     *api.routes(),
                     *Wallet(self.clock, self.orders, links, pages, settings).routes(),
-                    *Bridge(self.orders, links, pages).routes(),
+                    *AlipayBridge(self.orders, links, pages).routes(),
                     *control_routes(self.controls, faults=self.faults, clock=self.clock),
                 ]
             ),
@@ -90,10 +90,10 @@ class QFPayGateway:
         self._courier.close()
         self._state.close()
 
-    def _announce_payment(self, order: Order) -> None:
+    def _announce_payment(self, order: SandboxOrder) -> None:
         self._notifier.announce(order, order, self.orders.cancel_mark(order))
 
-    def _announce_refund(self, order: Order, refund: Refund) -> None:
+    def _announce_refund(self, order: SandboxOrder, refund: SandboxRefund) -> None:
         self._notifier.announce(refund, order, "0")
 
     def _remember_moment(self, now_ms: int) -> None:
@@ -103,7 +103,7 @@ class QFPayGateway:
 def _last_moment(state: StateFile) -> int:
     """How far the clock of the last run is known to have got, 0 without one."""
     values = state.values()
-    moments = [msgspec.json.decode(raw, type=Order).created_at for raw in records(values, "order:")]
+    moments = [msgspec.json.decode(raw, type=SandboxOrder).created_at for raw in records(values, "order:")]
     if _MOMENT in values:
         moments.append(msgspec.json.decode(values[_MOMENT], type=int))
     return max(moments, default=0)

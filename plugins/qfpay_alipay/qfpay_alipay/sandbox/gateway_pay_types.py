@@ -17,7 +17,7 @@ class Shape(enum.Enum):
     RESULT = "result"
 
 
-class PayType(msgspec.Struct, frozen=True, kw_only=True):
+class GatewayPayType(msgspec.Struct, frozen=True, kw_only=True):
     """
     One pay type.
 
@@ -37,7 +37,7 @@ class PayType(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _ROWS = (
-    PayType(
+    GatewayPayType(
         code="801101",
         title="web, overseas",
         shape=Shape.PAY_URL,
@@ -46,7 +46,7 @@ _ROWS = (
         has_expired_time=True,
         amount_above=100,
     ),
-    PayType(
+    GatewayPayType(
         code="801107",
         title="WAP, overseas",
         shape=Shape.PAY_URL,
@@ -56,7 +56,7 @@ _ROWS = (
         return_url_max=255,
     ),
     # expired_time: the public table leaves 801514 out, the product's own page (seed "Alipay Web Payments") lists it.
-    PayType(
+    GatewayPayType(
         code="801514",
         title="web, Hong Kong",
         shape=Shape.PAY_URL,
@@ -64,7 +64,7 @@ _ROWS = (
         product="NEW_OVERSEAS_SELLER",
         has_expired_time=True,
     ),
-    PayType(
+    GatewayPayType(
         code="801512",
         title="WAP, Hong Kong",
         shape=Shape.PAY_URL,
@@ -73,14 +73,14 @@ _ROWS = (
         has_expired_time=True,
         return_url_max=255,
     ),
-    PayType(code="800107", title="JSAPI in the Alipay app", shape=Shape.TRADE_NO),
-    PayType(code="800101", title="QR code, overseas", shape=Shape.QRCODE, has_expired_time=True),
-    PayType(code="801501", title="QR code, Hong Kong", shape=Shape.QRCODE, has_expired_time=True),
+    GatewayPayType(code="800107", title="JSAPI in the Alipay app", shape=Shape.TRADE_NO),
+    GatewayPayType(code="800101", title="QR code, overseas", shape=Shape.QRCODE, has_expired_time=True),
+    GatewayPayType(code="801501", title="QR code, Hong Kong", shape=Shape.QRCODE, has_expired_time=True),
     # The mark of a reversed barcode payment is 1, of a cancelled QR order 2 (G4/G5 "Transaction Enquiry").
-    PayType(code="800108", title="barcode", shape=Shape.RESULT, cancel="1"),
-    PayType(code="800008", title="barcode, any wallet", shape=Shape.RESULT, cancel="1"),
-    PayType(code="801110", title="in-app, overseas", shape=Shape.IN_APP),
-    PayType(code="801510", title="in-app, Hong Kong", shape=Shape.IN_APP, has_expired_time=True),
+    GatewayPayType(code="800108", title="barcode", shape=Shape.RESULT, cancel="1"),
+    GatewayPayType(code="800008", title="barcode, any wallet", shape=Shape.RESULT, cancel="1"),
+    GatewayPayType(code="801110", title="in-app, overseas", shape=Shape.IN_APP),
+    GatewayPayType(code="801510", title="in-app, Hong Kong", shape=Shape.IN_APP, has_expired_time=True),
 )
 
 PAY_TYPES = {row.code: row for row in _ROWS}

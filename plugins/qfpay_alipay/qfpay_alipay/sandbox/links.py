@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from qfpay_alipay.sandbox.gateway_pay_types import PAY_TYPES, PayType, Shape, major_units
-from qfpay_alipay.sandbox.order_records import Order
+from qfpay_alipay.sandbox.gateway_pay_types import PAY_TYPES, GatewayPayType, Shape, major_units
+from qfpay_alipay.sandbox.order_records import SandboxOrder
 from qfpay_alipay.sandbox.times import render_time
 
 _PARTNER = "2088231234567890"
@@ -36,7 +36,7 @@ class Links:
         self.public_url = public_url
         self._secret = secret.encode()
 
-    def reply_fields(self, order: Order) -> dict[str, Any]:
+    def reply_fields(self, order: SandboxOrder) -> dict[str, Any]:
         """What the order's pay type adds to the reply of a payment."""
         kind = PAY_TYPES[order.pay_type]
         match kind.shape:
@@ -51,11 +51,11 @@ class Links:
             case Shape.RESULT:
                 return {}
 
-    def wallet_page(self, order: Order) -> str:
+    def wallet_page(self, order: SandboxOrder) -> str:
         """The order on a phone; what the sandbox's QR codes contain."""
         return f"{self.public_url}/wallet/orders/{order.syssn}"
 
-    def pay_url(self, order: Order, kind: PayType) -> str:
+    def pay_url(self, order: SandboxOrder, kind: GatewayPayType) -> str:
         fields = {
             "_input_charset": "UTF-8",
             "currency": order.txcurrcd,
@@ -80,7 +80,7 @@ class Links:
         fields = {name: value for name, value in query.items() if name not in _LATE_FIELDS}
         return hmac.compare_digest(self._sign(fields).encode(), query.get("sign", "").encode())
 
-    def in_app_params(self, order: Order) -> dict[str, Any]:
+    def in_app_params(self, order: SandboxOrder) -> dict[str, Any]:
         """All fields of G5 "Alipay In-App Payments"; `total_fee` is a number there, `sign` already percent-encoded."""
         params: dict[str, Any] = {
             "_input_charset": "UTF-8",
@@ -105,7 +105,7 @@ class Links:
         params["sign_type"] = "RSA"
         return params
 
-    def order_string(self, order: Order) -> str:
+    def order_string(self, order: SandboxOrder) -> str:
         """
         What a merchant's app must hand to the Alipay SDK: `key="value"` sorted by name, `sign` and `sign_type` last.
 
@@ -126,7 +126,7 @@ class Links:
         return quote(base64.b64encode(raw).decode(), safe="")
 
 
-def _validity(order: Order, kind: PayType) -> dict[str, str]:
+def _validity(order: SandboxOrder, kind: GatewayPayType) -> dict[str, str]:
     """How long the URL holds, in the words of its service: seconds for web, minutes for WAP."""
     seconds = (order.expires_at - order.created_at) // 1000
     if kind.service == "create_forex_trade_wap":

@@ -16,9 +16,9 @@ from paycore.sandbox.posts import Post, PostQueue, PostResult
 from paycore.sandbox.state import StateFile, records
 from paycore.sandbox.virtual_clock import SandboxClock
 from qfpay_alipay.sandbox.gateway_faults import NOTIFICATION, distort
-from qfpay_alipay.sandbox.order_records import Attempt, Notice, Order, Refund
+from qfpay_alipay.sandbox.order_records import DeliveryAttempt, SandboxNotice, SandboxOrder, SandboxRefund
 from qfpay_alipay.sandbox.replies import encode, notification
-from qfpay_alipay.sandbox.sandbox_settings import Settings
+from qfpay_alipay.sandbox.sandbox_settings import SandboxSettings
 from qfpay_alipay.sandbox.signing import body_signature
 
 GAPS_S = (120, 600, 600, 3600, 7200, 21600, 54000)
@@ -36,21 +36,21 @@ class Notifier:
         courier: PostQueue,
         state: StateFile,
         faults: FaultBoard,
-        settings: Settings,
+        settings: SandboxSettings,
     ) -> None:
         self._clock = clock
         self._courier = courier
         self._state = state
         self._faults = faults
         self._settings = settings
-        self._notices: dict[str, Notice] = {}
+        self._notices: dict[str, SandboxNotice] = {}
 
     def resume(self) -> None:
         """Take up the notifications the last process had not delivered."""
         for raw in records(self._state.values(), "notice:"):
-            self._plan(msgspec.json.decode(raw, type=Notice))
+            self._plan(msgspec.json.decode(raw, type=SandboxNotice))
 
-    def announce(self, entry: Order | Refund, order: Order, cancel: str) -> None:
+    def announce(self, entry: SandboxOrder | SandboxRefund, order: SandboxOrder, cancel: str) -> None:
         """Tell the merchant that a payment or refund succeeded, if anybody is to be told."""
         url = self._url(order)
         if not url or self._faults.take("drop_notification") is not None:
@@ -70,13 +70,13 @@ class Notifier:
 
     def send_again(
         self,
-        entry: Order | Refund,
-        order: Order,
+        entry: SandboxOrder | SandboxRefund,
+        order: SandboxOrder,
         *,
         cancel: str,
         after_s: float = 0.0,
         is_forged: bool = False,
-    ) -> Notice:
+    ) -> SandboxNotice:
         """One more notification on request. `NotPossible` when no URL is known."""
         url = self._url(order)
         if not url:
@@ -88,7 +88,7 @@ class Notifier:
         self._plan(notice)
         return notice
 
-    def notices_of(self, order: Order) -> list[Notice]:
+    def notices_of(self, order: SandboxOrder) -> list[SandboxNotice]:
         """Oldest first."""
         return [notice for notice in list(self._notices.values()) if notice.order == order.syssn]
 
@@ -100,15 +100,17 @@ class Notifier:
             "accepted": sum(notice.is_accepted for notice in notices),
         }
 
-    def _url(self, order: Order) -> str:
+    def _url(self, order: SandboxOrder) -> str:
         return order.notify_url or self._settings.notify_url
 
-    def _new(self, entry: Order | Refund, order: Order, url: str, body: str) -> Notice:
-        return Notice(
+    def _new(
+        self, entry: SandboxOrder | SandboxRefund, order: SandboxOrder, url: str, body: str
+    ) -> SandboxNotice:
+        return SandboxNotice(
             id=self._id(),
             order=order.syssn,
             about=entry.syssn,
-            notify_type="refund" if isinstance(entry, Refund) else "payment",
+            notify_type="refund" if isinstance(entry, SandboxRefund) else "payment",
             url=url,
             body=body,
             next_at=self._clock.now_ms(),
@@ -117,7 +119,7 @@ class Notifier:
     def _id(self) -> str:
         return uuid.uuid4().hex
 
-    def _plan(self, notice: Notice) -> None:
+    def _plan(self, notice: SandboxNotice) -> None:
         self._keep(notice)
         if notice.next_at is None:
             return
@@ -126,7 +128,7 @@ class Notifier:
         else:
             self._clock.call_at(notice.next_at, lambda: self._send(notice.id))
 
-    def _keep(self, notice: Notice) -> None:
+    def _keep(self, notice: SandboxNotice) -> None:
         self._notices[notice.id] = notice
         self._state.put(f"notice:{notice.id}", notice)
 
@@ -146,7 +148,7 @@ class Notifier:
         """
         notice = self._notices[notice_id]
         now = self._clock.now_ms()
-        attempts = (*notice.attempts, Attempt(at=now, status=receipt.status, error=receipt.error))
+        attempts = (*notice.attempts, DeliveryAttempt(at=now, status=receipt.status, error=receipt.error))
         is_accepted = receipt.status == 200 and receipt.body.strip() == b"SUCCESS"
         gap = None if is_accepted or notice.is_forged else dict(enumerate(GAPS_S, start=1)).get(len(attempts))
         self._plan(

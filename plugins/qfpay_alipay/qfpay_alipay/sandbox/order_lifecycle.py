@@ -11,30 +11,30 @@ from paycore.sandbox.api import NotPossible, UnknownOrder
 from paycore.sandbox.virtual_clock import SandboxClock
 from qfpay_alipay.sandbox import codes
 from qfpay_alipay.sandbox.barcodes import read_barcode
-from qfpay_alipay.sandbox.book import Book
+from qfpay_alipay.sandbox.book import OrderBook
 from qfpay_alipay.sandbox.codes import Refusal
 from qfpay_alipay.sandbox.gateway_pay_types import PAY_TYPES, Shape
 from qfpay_alipay.sandbox.numbers import Numbers
-from qfpay_alipay.sandbox.order_records import Order, Refund, State
-from qfpay_alipay.sandbox.rules import CancelRequest, PaymentRequest, RefundRequest
+from qfpay_alipay.sandbox.order_records import OrderState, SandboxOrder, SandboxRefund
+from qfpay_alipay.sandbox.rules import CancelParams, PaymentParams, RefundParams
 
 _NOT_CLOSABLE = {
-    State.PAID: codes.ALREADY_PAID,
-    State.FAILED: codes.ORDER_CLOSED,
-    State.CLOSED: codes.CANCELLED,
-    State.EXPIRED: codes.ORDER_CLOSED,
+    OrderState.PAID: codes.ALREADY_PAID,
+    OrderState.FAILED: codes.ORDER_CLOSED,
+    OrderState.CLOSED: codes.CANCELLED,
+    OrderState.EXPIRED: codes.ORDER_CLOSED,
 }
 """Which code closing an ended order gets is documented for paid ones only; the others are chosen here."""
 
 _NOT_REFUNDABLE = {
-    State.UNPAID: codes.NOT_PAID,
-    State.FAILED: codes.NOT_PAID,
-    State.CLOSED: codes.ORDER_CLOSED,
-    State.EXPIRED: codes.NOT_PAID,
+    OrderState.UNPAID: codes.NOT_PAID,
+    OrderState.FAILED: codes.NOT_PAID,
+    OrderState.CLOSED: codes.ORDER_CLOSED,
+    OrderState.EXPIRED: codes.NOT_PAID,
 }
 
 
-class Orders:
+class OrderLifecycle:
     """
     The rules over the book.
 
@@ -46,13 +46,13 @@ class Orders:
     def __init__(
         self,
         clock: SandboxClock,
-        book: Book,
+        book: OrderBook,
         *,
         duplicate_policy: str,
         auto_pay_s: float | None,
         takes_late_money: Callable[[], bool],
-        on_paid: Callable[[Order], None],
-        on_refunded: Callable[[Order, Refund], None],
+        on_paid: Callable[[SandboxOrder], None],
+        on_refunded: Callable[[SandboxOrder, SandboxRefund], None],
     ) -> None:
         self.book = book
         self._clock = clock
@@ -65,7 +65,7 @@ class Orders:
         self._requests: Counter[str] = Counter()
         self._used_barcodes = {order.auth_code for order in book.orders()}
 
-    def create(self, asked: PaymentRequest) -> Order:
+    def create(self, asked: PaymentParams) -> SandboxOrder:
         """Open an order, or give the one there is when the policy says so. `Refusal` 1251 for a used number."""
         with self.book.lock:
             self._requests[asked.out_trade_no] += 1
@@ -74,26 +74,26 @@ class Orders:
             order = self._new_order(asked)
             self._used_barcodes.add(order.auth_code)
             self.book.add(order)
-        if order.state is State.PAID:
+        if order.state is OrderState.PAID:
             self._on_paid(order)
         self._plan_payer(order)
         return order
 
-    def cancel(self, asked: CancelRequest) -> tuple[Order, str]:
+    def cancel(self, asked: CancelParams) -> tuple[SandboxOrder, str]:
         """Close an unpaid order: the order, and the cancellation's own syssn. 1268, 1267, 1266, 1260, 1263, 1264."""
         with self.book.lock:
             order = self._named(asked)
             if asked.txamt != order.txamt:
                 raise Refusal(codes.WRONG_AMOUNT, f"txamt of the order is {order.txamt}")
-            if order.state is not State.UNPAID:
+            if order.state is not OrderState.UNPAID:
                 raise Refusal(_NOT_CLOSABLE[order.state], f"order is {order.state.value}")
             mark = PAY_TYPES[order.pay_type].cancel
-            order = self.book.change(order, state=State.CLOSED, respcd=codes.CLOSED, cancel=mark)
+            order = self.book.change(order, state=OrderState.CLOSED, respcd=codes.CLOSED, cancel=mark)
         return order, self._numbers.syssn()
 
     def refund(
-        self, asked: RefundRequest, *, after_ms: int = 0, respcd: str = codes.OK
-    ) -> tuple[Order, Refund]:
+        self, asked: RefundParams, *, after_ms: int = 0, respcd: str = codes.OK
+    ) -> tuple[SandboxOrder, SandboxRefund]:
         """
         Refund a paid order: the order as it is now, and the refund, which gets `respcd` after `after_ms`.
 
@@ -104,7 +104,7 @@ class Orders:
                 # Source: 91APP; also while the earlier refund is still pending.
                 raise Refusal(codes.NUMBER_USED, "out_trade_no is used")
             order = self.book.entry(asked.syssn)
-            if not isinstance(order, Order):
+            if not isinstance(order, SandboxOrder):
                 raise Refusal(codes.NO_SUCH_ORDER, "no payment with this syssn")
             self._check_refundable(order, asked.txamt)
             refund = self._new_refund(order, asked, after_ms, respcd)
@@ -115,19 +115,19 @@ class Orders:
             self._clock.call_at(refund.done_at, lambda: self._settle(refund))
         return order, refund
 
-    def pay(self, number: str) -> Order:
+    def pay(self, number: str) -> SandboxOrder:
         """The payer pays. `NotPossible` when the order is not open, unless late money is let through."""
         with self.book.lock:
             order = self.book.find(number)
-            if order.state is State.PAID:
+            if order.state is OrderState.PAID:
                 raise NotPossible("order is already paid")
-            if order.state is not State.UNPAID and not self._takes_late_money():
+            if order.state is not OrderState.UNPAID and not self._takes_late_money():
                 raise NotPossible(
                     f"order is {order.state.value}; the fault late_pay lets it be paid all the same"
                 )
             order = self.book.change(
                 order,
-                state=State.PAID,
+                state=OrderState.PAID,
                 respcd=codes.OK,
                 cancel="0",
                 paid_at=self._clock.now_ms(),
@@ -136,15 +136,15 @@ class Orders:
         self._on_paid(order)
         return order
 
-    def decline(self, number: str) -> Order:
+    def decline(self, number: str) -> SandboxOrder:
         """The payer refuses for good: the order fails with 1205 (which code the real one has is undocumented)."""
-        return self._end(number, State.FAILED, codes.FAILED)
+        return self._end(number, OrderState.FAILED, codes.FAILED)
 
-    def expire(self, number: str) -> Order:
+    def expire(self, number: str) -> SandboxOrder:
         """The order's time is up now."""
-        return self._end(number, State.EXPIRED, codes.EXPIRED)
+        return self._end(number, OrderState.EXPIRED, codes.EXPIRED)
 
-    def cancel_mark(self, order: Order) -> str:
+    def cancel_mark(self, order: SandboxOrder) -> str:
         """
         The `cancel` field: what is on the order itself, or 5 partly and 3 wholly refunded (1 for barcode payments).
 
@@ -168,7 +168,7 @@ class Orders:
         """Plan again what was still to come when the last process ended."""
         now = self._clock.now_ms()
         for order in self.book.orders():
-            if order.pays_at is None and self._auto_pay_ms is not None and order.state is State.UNPAID:
+            if order.pays_at is None and self._auto_pay_ms is not None and order.state is OrderState.UNPAID:
                 self._plan_payer(self.book.change(order, pays_at=now + self._auto_pay_ms))
             else:
                 self._plan_payer(order)
@@ -176,43 +176,43 @@ class Orders:
             if refund.done_at > now:
                 self._clock.call_at(refund.done_at, lambda late=refund: self._settle(late))  # type: ignore[misc]
 
-    def _plan_payer(self, order: Order) -> None:
-        if order.state is State.UNPAID and order.pays_at is not None:
+    def _plan_payer(self, order: SandboxOrder) -> None:
+        if order.state is OrderState.UNPAID and order.pays_at is not None:
             self._clock.call_at(order.pays_at, lambda: self._pay_if_open(order.syssn))
 
     def _pay_if_open(self, syssn: str) -> None:
         with self.book.lock:
-            if self.book.find(syssn).state is State.UNPAID:
+            if self.book.find(syssn).state is OrderState.UNPAID:
                 self.pay(syssn)
 
-    def _end(self, number: str, state: State, respcd: str) -> Order:
+    def _end(self, number: str, state: OrderState, respcd: str) -> SandboxOrder:
         with self.book.lock:
             order = self.book.find(number)
-            if order.state is not State.UNPAID:
+            if order.state is not OrderState.UNPAID:
                 raise NotPossible(f"order is {order.state.value}")
             return self.book.change(order, state=state, respcd=respcd)
 
-    def _settle(self, refund: Refund) -> None:
+    def _settle(self, refund: SandboxRefund) -> None:
         if refund.respcd == codes.OK:
             self._on_refunded(self.book.find(refund.orig_syssn), refund)
 
-    def _repeated(self, asked: PaymentRequest) -> Order:
+    def _repeated(self, asked: PaymentParams) -> SandboxOrder:
         entry = self.book.numbered(asked.out_trade_no)[-1]
         if (
             self._duplicate_policy == "same_result"
-            and isinstance(entry, Order)
-            and entry.state is State.UNPAID
+            and isinstance(entry, SandboxOrder)
+            and entry.state is OrderState.UNPAID
             and (entry.pay_type, entry.txamt, entry.txcurrcd)
             == (asked.pay_type.code, asked.txamt, asked.txcurrcd)
         ):
             return entry
         raise Refusal(codes.NUMBER_USED, "out_trade_no is used")
 
-    def _new_order(self, asked: PaymentRequest) -> Order:
+    def _new_order(self, asked: PaymentParams) -> SandboxOrder:
         now = self._clock.now_ms()
         given = msgspec.structs.asdict(asked)
         kind, life_min = given.pop("pay_type"), given.pop("life_min")
-        order = Order(
+        order = SandboxOrder(
             **given,
             syssn=self._numbers.syssn(),
             trade_no=self._numbers.trade_no(),
@@ -223,21 +223,23 @@ class Orders:
         )
         return self._scanned(order) if kind.shape is Shape.RESULT else order
 
-    def _scanned(self, order: Order) -> Order:
+    def _scanned(self, order: SandboxOrder) -> SandboxOrder:
         """A barcode payment is decided at once, or waits for the payer."""
         result = read_barcode(order.auth_code, is_used=order.auth_code in self._used_barcodes)
         change = msgspec.structs.replace
         if result.respcd == codes.OK:
-            return change(order, state=State.PAID, respcd=codes.OK, paid_at=order.created_at, charges=1)
+            return change(order, state=OrderState.PAID, respcd=codes.OK, paid_at=order.created_at, charges=1)
         if not result.is_open:
-            return change(order, state=State.FAILED, respcd=result.respcd)
+            return change(order, state=OrderState.FAILED, respcd=result.respcd)
         if result.pays_after_ms is not None:
             order = change(order, pays_at=order.created_at + result.pays_after_ms)
         return change(order, respcd=result.respcd)
 
-    def _new_refund(self, order: Order, asked: RefundRequest, after_ms: int, respcd: str) -> Refund:
+    def _new_refund(
+        self, order: SandboxOrder, asked: RefundParams, after_ms: int, respcd: str
+    ) -> SandboxRefund:
         now = self._clock.now_ms()
-        return Refund(
+        return SandboxRefund(
             syssn=self._numbers.syssn(),
             out_trade_no=asked.out_trade_no,
             orig_syssn=order.syssn,
@@ -251,7 +253,7 @@ class Orders:
             udid=asked.udid,
         )
 
-    def _named(self, asked: CancelRequest) -> Order:
+    def _named(self, asked: CancelParams) -> SandboxOrder:
         try:
             order = self.book.find(asked.syssn or asked.out_trade_no)
         except UnknownOrder:
@@ -260,8 +262,8 @@ class Orders:
             raise Refusal(codes.MISMATCH, "syssn and out_trade_no are of different orders")
         return order
 
-    def _check_refundable(self, order: Order, amount: int) -> None:
-        if order.state is not State.PAID:
+    def _check_refundable(self, order: SandboxOrder, amount: int) -> None:
+        if order.state is not OrderState.PAID:
             raise Refusal(_NOT_REFUNDABLE[order.state], f"order is {order.state.value}")
         now = self._clock.now_ms()
         # A pending refund holds its share of the sum; a failed one gives it back.

@@ -9,7 +9,7 @@ import msgspec
 from qfpay_alipay.sandbox import codes
 
 
-class State(enum.Enum):
+class OrderState(enum.Enum):
     UNPAID = "unpaid"
     PAID = "paid"
     FAILED = "declined"
@@ -17,7 +17,7 @@ class State(enum.Enum):
     EXPIRED = "expired"
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class SandboxOrder(msgspec.Struct, frozen=True, kw_only=True):
     """
     One payment order, in QFPay's words.
 
@@ -34,7 +34,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     trade_no: str
     created_at: int
     expires_at: int
-    state: State = State.UNPAID
+    state: OrderState = OrderState.UNPAID
     respcd: str = codes.UNPAID
     cancel: str = "0"
     pays_at: int | None = None
@@ -52,14 +52,14 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     seller_id: str = ""
     udid: str = ""
 
-    def at(self, now_ms: int) -> Order:
+    def at(self, now_ms: int) -> SandboxOrder:
         """The order as it is at `now_ms`: unpaid ones expire by themselves."""
-        if self.state is State.UNPAID and now_ms >= self.expires_at:
-            return msgspec.structs.replace(self, state=State.EXPIRED, respcd=codes.EXPIRED)
+        if self.state is OrderState.UNPAID and now_ms >= self.expires_at:
+            return msgspec.structs.replace(self, state=OrderState.EXPIRED, respcd=codes.EXPIRED)
         return self
 
 
-class Refund(msgspec.Struct, frozen=True, kw_only=True):
+class SandboxRefund(msgspec.Struct, frozen=True, kw_only=True):
     """One accepted refund: `respcd` holds from `done_at` on, before it is 1143."""
 
     syssn: str
@@ -78,7 +78,7 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
         return self.respcd if now_ms >= self.done_at else codes.UNPAID
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryAttempt(msgspec.Struct, frozen=True, kw_only=True):
     """One delivery of a notification: the receiver's HTTP status, or `error` when it gave none."""
 
     at: int
@@ -86,7 +86,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
-class Notice(msgspec.Struct, frozen=True, kw_only=True):
+class SandboxNotice(msgspec.Struct, frozen=True, kw_only=True):
     """
     One notification and what came of it. `next_at` is when it is sent next, `None` when it will not be again.
 
@@ -101,5 +101,5 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     body: str
     is_forged: bool = False
     is_accepted: bool = False
-    attempts: tuple[Attempt, ...] = ()
+    attempts: tuple[DeliveryAttempt, ...] = ()
     next_at: int | None = None

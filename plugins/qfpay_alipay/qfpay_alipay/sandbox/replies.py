@@ -9,7 +9,7 @@ from typing import Any
 from qfpay_alipay.sandbox import codes
 from qfpay_alipay.sandbox.codes import Refusal
 from qfpay_alipay.sandbox.gateway_pay_types import PAY_TYPES, Shape
-from qfpay_alipay.sandbox.order_records import Order, Refund, State
+from qfpay_alipay.sandbox.order_records import OrderState, SandboxOrder, SandboxRefund
 from qfpay_alipay.sandbox.times import render_time
 
 Fields = dict[str, Any]
@@ -53,7 +53,7 @@ def refused_refund(error: Refusal, params: Mapping[str, str], currency: str) -> 
     return {**fields, **refusal(error)}
 
 
-def payment(order: Order, extra: Mapping[str, Any]) -> Fields:
+def payment(order: SandboxOrder, extra: Mapping[str, Any]) -> Fields:
     """
     The reply to a payment. `respcd` 0000 means accepted; only for barcodes it means paid.
 
@@ -81,7 +81,7 @@ def payment(order: Order, extra: Mapping[str, Any]) -> Fields:
     }
 
 
-def refund(refund: Refund, order: Order, respcd: str) -> Fields:
+def refund(refund: SandboxRefund, order: SandboxOrder, respcd: str) -> Fields:
     return {
         "orig_syssn": refund.orig_syssn,
         "sysdtm": render_time(refund.created_at),
@@ -102,7 +102,7 @@ def refund(refund: Refund, order: Order, respcd: str) -> Fields:
     }
 
 
-def cancellation(order: Order, *, syssn: str, txdtm: str, now_ms: int) -> Fields:
+def cancellation(order: SandboxOrder, *, syssn: str, txdtm: str, now_ms: int) -> Fields:
     return {
         "syssn": syssn,
         "orig_syssn": order.syssn,
@@ -118,9 +118,9 @@ def cancellation(order: Order, *, syssn: str, txdtm: str, now_ms: int) -> Fields
     }
 
 
-def payment_record(order: Order, *, cancel: str) -> Fields:
+def payment_record(order: SandboxOrder, *, cancel: str) -> Fields:
     """One payment in the answer to a query: all documented fields and the undocumented ones seen in samples."""
-    is_paid = order.state is State.PAID
+    is_paid = order.state is OrderState.PAID
     return {
         **_common_record(order.respcd),
         "syssn": order.syssn,
@@ -144,7 +144,7 @@ def payment_record(order: Order, *, cancel: str) -> Fields:
     }
 
 
-def refund_record(refund: Refund, order: Order, respcd: str) -> Fields:
+def refund_record(refund: SandboxRefund, order: SandboxOrder, respcd: str) -> Fields:
     is_done = respcd == codes.OK
     return {
         **_common_record(respcd),
@@ -183,14 +183,16 @@ def query(records: list[Fields], *, page: int, page_size: int) -> Fields:
     }
 
 
-def notification(entry: Order | Refund, order: Order, *, cancel: str, mchid: str) -> Fields:
+def notification(
+    entry: SandboxOrder | SandboxRefund, order: SandboxOrder, *, cancel: str, mchid: str
+) -> Fields:
     """
     The fields of a payment's or refund's notification, all strings. A refund's has its own two numbers and no other.
 
     Source: G4/G5 "Asynchronous Notifications", the order of fields as in vector V10's source.
     """
-    is_refund = isinstance(entry, Refund)
-    paid_at = entry.done_at if isinstance(entry, Refund) else (entry.paid_at or entry.created_at)
+    is_refund = isinstance(entry, SandboxRefund)
+    paid_at = entry.done_at if isinstance(entry, SandboxRefund) else (entry.paid_at or entry.created_at)
     fields = {
         "status": "1",
         "pay_type": order.pay_type,
@@ -229,10 +231,10 @@ def _common_record(respcd: str) -> Fields:
     }
 
 
-def _payer(order: Order) -> str:
+def _payer(order: SandboxOrder) -> str:
     """Who paid; blank until paid."""
-    return (order.openid or _WALLET_USER) if order.state is State.PAID else ""
+    return (order.openid or _WALLET_USER) if order.state is OrderState.PAID else ""
 
 
-def _wallet_number(order: Order) -> str:
-    return order.trade_no if order.state is State.PAID else ""
+def _wallet_number(order: SandboxOrder) -> str:
+    return order.trade_no if order.state is OrderState.PAID else ""

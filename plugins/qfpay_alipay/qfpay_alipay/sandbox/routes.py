@@ -15,9 +15,9 @@ from paycore.sandbox.faults import FaultBoard
 from paycore.sandbox.rate_limits import RateLimit
 from qfpay_alipay.sandbox import codes, replies
 from qfpay_alipay.sandbox.codes import Refusal
-from qfpay_alipay.sandbox.sandbox_settings import Settings
+from qfpay_alipay.sandbox.sandbox_settings import SandboxSettings
 from qfpay_alipay.sandbox.signing import body_signature, is_request_signed
-from qfpay_alipay.sandbox.trade import CLOSE, PAYMENT, QUERY, REFUND, REVERSAL, Trade
+from qfpay_alipay.sandbox.trade import CLOSE, PAYMENT, QUERY, REFUND, REVERSAL, TradeOperations
 
 _BODY_MAX = 64 * 1024
 _FIELDS_MAX = 64
@@ -32,7 +32,9 @@ class TradeApi:
     answer is not signed, there is no key); a body that is not a form, has a name twice or is not UTF-8 is 1103.
     """
 
-    def __init__(self, trade: Trade, faults: FaultBoard, limit: RateLimit, settings: Settings) -> None:
+    def __init__(
+        self, trade: TradeOperations, faults: FaultBoard, limit: RateLimit, settings: SandboxSettings
+    ) -> None:
         self._trade = trade
         self._faults = faults
         self._limit = limit

@@ -15,8 +15,8 @@ import msgspec
 
 from qfpay_alipay.sandbox import codes
 from qfpay_alipay.sandbox.codes import Refusal
-from qfpay_alipay.sandbox.gateway_pay_types import CURRENCIES, PAY_TYPES, PayType, Shape
-from qfpay_alipay.sandbox.sandbox_settings import Settings
+from qfpay_alipay.sandbox.gateway_pay_types import CURRENCIES, PAY_TYPES, GatewayPayType, Shape
+from qfpay_alipay.sandbox.sandbox_settings import SandboxSettings
 from qfpay_alipay.sandbox.times import month_bounds, month_of, parse_time
 
 Params = Mapping[str, str]
@@ -33,8 +33,8 @@ _DEFAULT_LIFE_MIN = 30
 _PAGE_SIZE_MAX = 100
 
 
-class PaymentRequest(msgspec.Struct, frozen=True, kw_only=True):
-    pay_type: PayType
+class PaymentParams(msgspec.Struct, frozen=True, kw_only=True):
+    pay_type: GatewayPayType
     txamt: int
     txcurrcd: str
     out_trade_no: str
@@ -53,7 +53,7 @@ class PaymentRequest(msgspec.Struct, frozen=True, kw_only=True):
     udid: str
 
 
-class RefundRequest(msgspec.Struct, frozen=True, kw_only=True):
+class RefundParams(msgspec.Struct, frozen=True, kw_only=True):
     syssn: str
     out_trade_no: str
     txamt: int
@@ -61,7 +61,7 @@ class RefundRequest(msgspec.Struct, frozen=True, kw_only=True):
     udid: str
 
 
-class CancelRequest(msgspec.Struct, frozen=True, kw_only=True):
+class CancelParams(msgspec.Struct, frozen=True, kw_only=True):
     syssn: str
     out_trade_no: str
     txamt: int
@@ -69,7 +69,7 @@ class CancelRequest(msgspec.Struct, frozen=True, kw_only=True):
     udid: str
 
 
-class QueryRequest(msgspec.Struct, frozen=True, kw_only=True):
+class QueryParams(msgspec.Struct, frozen=True, kw_only=True):
     """`during` is the first and the last millisecond, `None` when the range is ignored: numbers are given."""
 
     syssns: frozenset[str]
@@ -81,7 +81,7 @@ class QueryRequest(msgspec.Struct, frozen=True, kw_only=True):
     page_size: int
 
 
-def check_mchid(params: Params, settings: Settings) -> None:
+def check_mchid(params: Params, settings: SandboxSettings) -> None:
     """
     An issued mchid goes in every request, none may go in when none was issued.
 
@@ -96,10 +96,10 @@ def check_mchid(params: Params, settings: Settings) -> None:
         raise Refusal(codes.PARAMETER, "mchid is not this account's")
 
 
-def read_payment(params: Params, settings: Settings) -> PaymentRequest:
+def read_payment(params: Params, settings: SandboxSettings) -> PaymentParams:
     kind = _pay_type(params, settings)
     amount = _amount(params)
-    return PaymentRequest(
+    return PaymentParams(
         pay_type=kind,
         txamt=amount,
         txcurrcd=_currency(params),
@@ -120,8 +120,8 @@ def read_payment(params: Params, settings: Settings) -> PaymentRequest:
     )
 
 
-def read_refund(params: Params) -> RefundRequest:
-    return RefundRequest(
+def read_refund(params: Params) -> RefundParams:
+    return RefundParams(
         syssn=_required(params, "syssn", 40),
         out_trade_no=_order_number(params),
         txamt=_amount(params),
@@ -130,12 +130,12 @@ def read_refund(params: Params) -> RefundRequest:
     )
 
 
-def read_cancel(params: Params) -> CancelRequest:
+def read_cancel(params: Params) -> CancelParams:
     syssn = _optional(params, "syssn", 40)
     number = _optional(params, "out_trade_no", 128)
     if not syssn and not number:
         raise Refusal(codes.PARAMETER, "syssn or out_trade_no is required")
-    return CancelRequest(
+    return CancelParams(
         syssn=syssn,
         out_trade_no=number,
         txamt=_amount(params),
@@ -144,11 +144,11 @@ def read_cancel(params: Params) -> CancelRequest:
     )
 
 
-def read_query(params: Params, settings: Settings, *, now_ms: int) -> QueryRequest:
+def read_query(params: Params, settings: SandboxSettings, *, now_ms: int) -> QueryParams:
     syssns = _list(params, "syssn", 128)
     numbers = _list(params, "out_trade_no", 128)
     is_ranged = not syssns and (not numbers or settings.number_range == "apply")
-    return QueryRequest(
+    return QueryParams(
         syssns=syssns,
         out_trade_nos=numbers,
         pay_types=_list(params, "pay_type", 128),
@@ -174,13 +174,13 @@ def _optional(params: Params, name: str, width: int) -> str:
     return value
 
 
-def _for(kind: PayType, shape: Shape, value: str, name: str) -> str:
+def _for(kind: GatewayPayType, shape: Shape, value: str, name: str) -> str:
     if kind.shape is shape and not value:
         raise Refusal(codes.PARAMETER, f"{name} is required for {kind.code}")
     return value
 
 
-def _pay_type(params: Params, settings: Settings) -> PayType:
+def _pay_type(params: Params, settings: SandboxSettings) -> GatewayPayType:
     code = _required(params, "pay_type", 6)
     if code not in settings.pay_types:
         # Source: FAQ17 question 2.
@@ -195,7 +195,7 @@ def _amount(params: Params) -> int:
     return int(text)
 
 
-def _minimum(amount: int, kind: PayType, settings: Settings) -> str:
+def _minimum(amount: int, kind: GatewayPayType, settings: SandboxSettings) -> str:
     """A warning for an amount the product does not take, or a refusal, as the account is set."""
     if amount > kind.amount_above:
         return ""
@@ -228,13 +228,13 @@ def _time(params: Params) -> str:
     return text
 
 
-def _life(params: Params, kind: PayType) -> int:
+def _life(params: Params, kind: GatewayPayType) -> int:
     """Minutes until the order expires. Pay types without `expired_time` have it checked and not used."""
     minutes = _whole(params, "expired_time", default=_DEFAULT_LIFE_MIN, low=5, high=120)
     return minutes if kind.has_expired_time else _DEFAULT_LIFE_MIN
 
 
-def _goods_name(params: Params, kind: PayType) -> str:
+def _goods_name(params: Params, kind: GatewayPayType) -> str:
     name = _plain_text(params, "goods_name", 20)
     return _for(kind, Shape.IN_APP, name, "goods_name")
 
@@ -260,7 +260,7 @@ def _web_url(params: Params, name: str, width: int) -> str:
     return value
 
 
-def _return_url(params: Params, kind: PayType) -> str:
+def _return_url(params: Params, kind: GatewayPayType) -> str:
     if kind.shape is Shape.IN_APP:
         # An app returns to a scheme of its own; required by G5 "Alipay In-App Payments".
         return _for(kind, Shape.IN_APP, _optional(params, "return_url", kind.return_url_max), "return_url")

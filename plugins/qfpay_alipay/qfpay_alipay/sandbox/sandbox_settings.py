@@ -18,7 +18,7 @@ _AMOUNTS = ("string", "number")
 _NUMBER_RANGES = ("ignore", "apply")
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
     What `--set name=value` (or `settings=` in Python) may change.
 
@@ -67,9 +67,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
-def read_settings(given: Mapping[str, str]) -> Settings:
+def read_settings(given: Mapping[str, str]) -> SandboxSettings:
     """The settings from text. `ValueError` names what is unknown or out of range."""
-    known = Settings.__struct_fields__
+    known = SandboxSettings.__struct_fields__
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
@@ -81,7 +81,7 @@ def read_settings(given: Mapping[str, str]) -> Settings:
     for name in ("rate_per_s", "rate_per_min"):
         if name in given:
             values[name] = _count(name, given[name])
-    return Settings(**values)  # type: ignore[arg-type]
+    return SandboxSettings(**values)  # type: ignore[arg-type]
 
 
 def _count(name: str, text: str) -> int:

@@ -9,18 +9,18 @@ from qfpay_alipay.sandbox.book import Entry
 from qfpay_alipay.sandbox.codes import Refusal
 from qfpay_alipay.sandbox.gateway_faults import distort
 from qfpay_alipay.sandbox.links import Links
-from qfpay_alipay.sandbox.order_lifecycle import Orders
-from qfpay_alipay.sandbox.order_records import Order, Refund
+from qfpay_alipay.sandbox.order_lifecycle import OrderLifecycle
+from qfpay_alipay.sandbox.order_records import SandboxOrder, SandboxRefund
 from qfpay_alipay.sandbox.rules import (
     Params,
-    QueryRequest,
+    QueryParams,
     check_mchid,
     read_cancel,
     read_payment,
     read_query,
     read_refund,
 )
-from qfpay_alipay.sandbox.sandbox_settings import Settings
+from qfpay_alipay.sandbox.sandbox_settings import SandboxSettings
 
 PAYMENT = "/trade/v1/payment"
 QUERY = "/trade/v1/query"
@@ -29,9 +29,14 @@ CLOSE = "/trade/v1/close"
 REVERSAL = "/trade/v1/reversal"
 
 
-class Trade:
+class TradeOperations:
     def __init__(
-        self, clock: SandboxClock, orders: Orders, links: Links, faults: FaultBoard, settings: Settings
+        self,
+        clock: SandboxClock,
+        orders: OrderLifecycle,
+        links: Links,
+        faults: FaultBoard,
+        settings: SandboxSettings,
     ) -> None:
         self._clock = clock
         self._orders = orders
@@ -66,7 +71,9 @@ class Trade:
         if path != REFUND:
             return replies.refusal(error)
         order = self._orders.book.entry(params.get("syssn", ""))
-        return replies.refused_refund(error, params, order.txcurrcd if isinstance(order, Order) else "")
+        return replies.refused_refund(
+            error, params, order.txcurrcd if isinstance(order, SandboxOrder) else ""
+        )
 
     def _payment(self, params: Params) -> replies.Fields:
         order = self._orders.create(read_payment(params, self._settings))
@@ -102,7 +109,7 @@ class Trade:
         order, syssn = self._orders.cancel(asked)
         return replies.cancellation(order, syssn=syssn, txdtm=asked.txdtm, now_ms=self._clock.now_ms())
 
-    def _matches(self, entry: Entry, asked: QueryRequest) -> bool:
+    def _matches(self, entry: Entry, asked: QueryParams) -> bool:
         if asked.respcd and asked.respcd != self._respcd(entry):
             return False
         if asked.during is not None and not asked.during[0] <= entry.created_at <= asked.during[1]:
@@ -110,13 +117,13 @@ class Trade:
         return not asked.pay_types or self._order_of(entry).pay_type in asked.pay_types
 
     def _respcd(self, entry: Entry) -> str:
-        return entry.respcd_at(self._clock.now_ms()) if isinstance(entry, Refund) else entry.respcd
+        return entry.respcd_at(self._clock.now_ms()) if isinstance(entry, SandboxRefund) else entry.respcd
 
-    def _order_of(self, entry: Entry) -> Order:
-        return self._orders.book.find(entry.orig_syssn) if isinstance(entry, Refund) else entry
+    def _order_of(self, entry: Entry) -> SandboxOrder:
+        return self._orders.book.find(entry.orig_syssn) if isinstance(entry, SandboxRefund) else entry
 
     def _record(self, entry: Entry) -> replies.Fields:
         order = self._order_of(entry)
-        if isinstance(entry, Refund):
+        if isinstance(entry, SandboxRefund):
             return replies.refund_record(entry, order, self._respcd(entry))
         return replies.payment_record(order, cancel=self._orders.cancel_mark(order))

@@ -30,9 +30,9 @@ from paycore.sandbox.api import NotPossible, UnknownOrder
 from paycore.sandbox.virtual_clock import SandboxClock
 from qfpay_alipay.sandbox.gateway_pay_types import PAY_TYPES, shown_amount
 from qfpay_alipay.sandbox.links import Links
-from qfpay_alipay.sandbox.order_lifecycle import Orders
-from qfpay_alipay.sandbox.order_records import Order, State
-from qfpay_alipay.sandbox.sandbox_settings import Settings
+from qfpay_alipay.sandbox.order_lifecycle import OrderLifecycle
+from qfpay_alipay.sandbox.order_records import OrderState, SandboxOrder
+from qfpay_alipay.sandbox.sandbox_settings import SandboxSettings
 
 _CONTENT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
@@ -75,7 +75,12 @@ class Pages:
 
 class Wallet:
     def __init__(
-        self, clock: SandboxClock, orders: Orders, links: Links, pages: Pages, settings: Settings
+        self,
+        clock: SandboxClock,
+        orders: OrderLifecycle,
+        links: Links,
+        pages: Pages,
+        settings: SandboxSettings,
     ) -> None:
         self._clock = clock
         self._orders = orders
@@ -159,22 +164,22 @@ class Wallet:
             order = self._orders.book.find(number)
         except UnknownOrder:
             return self._pages.problem("Order not found", "No order with this number", status=404)
-        is_open = order.state is State.UNPAID
+        is_open = order.state is OrderState.UNPAID
         return self._pages.show(
             "order.html",
             order=order,
             qr=_qr(self._links.wallet_page(order)) if order.pay_type == _SHOWN_AS_QR and is_open else "",
             is_open=is_open,
-            return_url=_web_link(order.return_url) if order.state is State.PAID else "",
+            return_url=_web_link(order.return_url) if order.state is OrderState.PAID else "",
             seconds_left=self._seconds_left(order),
             speed=self._clock.speed,
             **self._words(order),
         )
 
-    def _seconds_left(self, order: Order) -> int:
+    def _seconds_left(self, order: SandboxOrder) -> int:
         return max(0, order.expires_at - self._clock.now_ms()) // 1000
 
-    def _words(self, order: Order) -> dict[str, Any]:
+    def _words(self, order: SandboxOrder) -> dict[str, Any]:
         return {
             "merchant": "Sandbox Shop",
             "subject": order.goods_name or "Payment",

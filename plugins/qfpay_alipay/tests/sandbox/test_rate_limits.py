@@ -7,12 +7,12 @@ import pytest
 from paycore.sandbox.server import SandboxServer
 from plugins.qfpay_alipay.tests.sandbox.merchant import QUERY, Merchant
 from qfpay_alipay.sandbox import QFPaySandbox
-from qfpay_alipay.sandbox.sandbox_settings import Settings, read_settings
+from qfpay_alipay.sandbox.sandbox_settings import SandboxSettings, read_settings
 
 
 def test_limits_are_the_documented_ones_by_default() -> None:
     """100 a second and 400 a minute. Source: G4/G5 "API Usage Guidelines"."""
-    settings = Settings()
+    settings = SandboxSettings()
     assert (settings.rate_per_s, settings.rate_per_min) == (100, 400)
 
 
