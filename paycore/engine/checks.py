@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypedDict, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
 from paycore.domain.money import Money
-from paycore.domain.payment import Payment, Status
+from paycore.domain.payment import Order, Payment, Status
 from paycore.domain.provider import EXPIRES_IN_MAX_S, OPTIONAL_FIELDS, Product, Secret
 from paycore.domain.safe_text import name_problem, url_problem
 from paycore.domain.wire import NOTIFICATION_MAX, Notification
@@ -30,57 +30,82 @@ REFERENCE_MAX = 128
 REFUND_REASON_MAX = 256
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_NAMES = frozenset({"reference", "payer_id", "device_id"})
+_NAMES = frozenset({"payer_id", "device_id"})
 """Fields that name something."""
 
 
-class CreateRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything `create()` takes, as given; `auth_code` is masked from here on."""
-
+class _RequiredFields(TypedDict):
     reference: str
     amount: Money
     method: str
     channel: str
+
+
+class CreateFields(_RequiredFields, total=False):
+    """What `create()` takes: `Client.create` says what each means. None stands for a field that is not given."""
+
+    account: str | None
+    subject: str | None
+    return_url: str | None
+    notify_url: str | None
+    expires_in_s: int | None
+    payer_id: str | None
+    auth_code: str | Secret | None
+    device_id: str | None
+    extra: Mapping[str, str] | None
+
+
+class CreateRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What `create()` was given, checked: the content without the scanned code, which is masked from here on."""
+
+    order: Order
     account: str | None = None
-    subject: str | None = None
-    return_url: str | None = None
-    notify_url: str | None = None
-    expires_in_s: int | None = None
-    payer_id: str | None = None
     auth_code: Secret | None = None
-    device_id: str | None = None
-    extra: Mapping[str, str] = {}
 
 
-def secret_of(auth_code: str | Secret | None) -> Secret | None:
+def create_request(fields: CreateFields) -> CreateRequest:
     """
-    A scanned code as it goes through paycore: shown by no frame of an error.
+    What a caller of `create()` gave; `InvalidField` names what is of a wrong type, `TypeError` what is no field.
 
-    It may be of a wrong type, and an error about that must not show it either: `create_request` looks at it.
+    A scanned code is replaced in `fields` itself, so that no frame of an error shows it.
     """
-    return auth_code if auth_code is None or isinstance(auth_code, Secret) else Secret(auth_code)
-
-
-def create_request(
-    fields: Mapping[str, Any], auth_code: Secret | None, extra: Mapping[str, str] | None
-) -> CreateRequest:
-    """What a caller of `create()` gave; `InvalidField` names what is of a wrong type."""
-    for field, value in fields.items():
-        if field == "amount":
-            check_money(value)
-        elif value is None and field not in ("reference", "method", "channel"):
-            continue
-        elif field == "expires_in_s":
-            _check_whole(field, value)
-        elif field in _NAMES:
-            check_name(field, value)
-        else:
-            check_text(field, value)
-    problem = None if auth_code is None else _problem_of_name(auth_code.reveal())
+    code = fields.get("auth_code")
+    if code is not None and not isinstance(code, Secret):
+        fields["auth_code"] = code = Secret(code)
+    _check_names(fields)
+    given = {
+        field: _checked(field, value)
+        for field, value in fields.items()
+        if field != "auth_code" and (value is not None or field in CreateFields.__required_keys__)
+    }
+    problem = None if code is None else _problem_of_name(code.reveal())
     if problem is not None:
         raise InvalidField("auth_code", problem)  # from here, where only the `Secret` stands
-    given = {field: plain(value) for field, value in fields.items()}
-    return CreateRequest(auth_code=auth_code, extra=_extra({} if extra is None else extra), **given)
+    return CreateRequest(account=given.pop("account", None), auth_code=code, order=Order(**given))
+
+
+def _check_names(fields: CreateFields) -> None:
+    for name in fields.keys() - CreateFields.__annotations__.keys():
+        raise TypeError(f"create() got an unexpected keyword argument {name!r}")
+    missing = CreateFields.__required_keys__ - fields.keys()
+    if missing:
+        raise TypeError(f"create() is missing the keyword arguments {', '.join(sorted(missing))}")
+
+
+def _checked(field: str, value: Any) -> Any:
+    if field == "amount":
+        check_money(value)
+    elif field == "expires_in_s":
+        _check_whole(field, value)
+    elif field == "extra":
+        return _extra(value)
+    elif field == "reference":
+        check_reference(value)
+    elif field in _NAMES:
+        check_name(field, value)
+    else:
+        check_text(field, value)
+    return plain(value)
 
 
 def _check_whole(field: str, seconds: object) -> None:
@@ -94,22 +119,20 @@ def _extra(extra: Mapping[str, str]) -> dict[str, str]:
     for name, value in extra.items():
         check_text("extra", name)
         check_text(f"extra.{name}", value)
-    return {plain(name): plain(value) for name, value in extra.items()}
+    return {plain(name): plain(extra[name]) for name in sorted(extra)}
 
 
 def check_request(request: CreateRequest, account: Account) -> Product:
     """The product that serves `request`; `InvalidField` or `NotSupported` before anything is recorded."""
-    check_reference(request.reference)
-    product = account.capabilities.product(request.method, request.channel)
+    order = request.order
+    product = account.capabilities.product(order.method, order.channel)
     if product is None:
         offered = ", ".join(f"{p.method}/{p.channel}" for p in account.capabilities.products)
-        raise NotSupported(
-            f"account {account.name} has no {request.method}/{request.channel}; it has: {offered}"
-        )
-    _check_amount(request.amount, product)
+        raise NotSupported(f"account {account.name} has no {order.method}/{order.channel}; it has: {offered}")
+    _check_amount(order.amount, product)
     _check_fields(request, product)
-    _check_urls(request, account)
-    _check_expiry(request.expires_in_s, product)
+    _check_urls(order, account)
+    _check_expiry(order.expires_in_s, product)
     return product
 
 
@@ -188,12 +211,12 @@ def _check_amount(amount: Money, product: Product) -> None:
 def _check_fields(request: CreateRequest, product: Product) -> None:
     known = product.required | product.optional
     for field in OPTIONAL_FIELDS:
-        value = getattr(request, field)
+        value = request.auth_code if field == "auth_code" else getattr(request.order, field)
         if value is None and field in product.required:
             raise InvalidField(field, f"is needed for {product.method}/{product.channel}")
         if value is not None and field not in known:
             raise NotSupported(f"{product.method}/{product.channel} takes no {field}")
-    for name in request.extra:
+    for name in request.order.extra:
         if name not in product.extra:
             raise NotSupported(
                 f"{product.method}/{product.channel} takes no extra {name!r};"
@@ -201,9 +224,8 @@ def _check_fields(request: CreateRequest, product: Product) -> None:
             )
 
 
-def _check_urls(request: CreateRequest, account: Account) -> None:
-    for field in ("return_url", "notify_url"):
-        url = getattr(request, field)
+def _check_urls(order: Order, account: Account) -> None:
+    for field, url in (("return_url", order.return_url), ("notify_url", order.notify_url)):
         problem = None if url is None else url_problem(url, takes_loopback=not account.is_live)
         if problem is not None:
             raise InvalidField(field, f"has {problem}; give a plain https URL")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -10,17 +11,17 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import ParamSpec, Self, TypeVar, Unpack
 
 from paycore.domain.events import Event
 from paycore.domain.money import Money
 from paycore.domain.payment import Payment, Status
-from paycore.domain.provider import Secret
 from paycore.domain.wire import Reply
 from paycore.engine.accounts import Accounts
 from paycore.engine.attempts import Attempts
 from paycore.engine.bridge import Bridge
 from paycore.engine.checks import (
+    CreateFields,
     checked_account,
     checked_filter,
     checked_id,
@@ -30,7 +31,6 @@ from paycore.engine.checks import (
     create_request,
     next_page,
     open_pages,
-    secret_of,
 )
 from paycore.engine.commands import Commands
 from paycore.engine.config import Config, load_config
@@ -45,6 +45,7 @@ from paycore.ledger import open_ledger
 from paycore.ledger.api import Filter, Ledger
 from paycore.ledger.base import SqlLedger
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 WAIT_S = 300.0
@@ -99,6 +100,23 @@ def _only(found: tuple[Payment, ...], reference: str, namespace: str | None) -> 
     return left[0]
 
 
+def _with_keywords_of_create(verb: Callable[P, T]) -> Callable[P, T]:
+    """Have `help()` and `inspect` show the keywords themselves, in place of `**fields`."""
+    own = inspect.signature(verb)
+    keywords = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if name in CreateFields.__required_keys__ else None,
+            annotation=kind.__forward_arg__,
+        )
+        for name, kind in CreateFields.__annotations__.items()
+    ]
+    shown = own.replace(parameters=[own.parameters["self"], *keywords])
+    setattr(verb, "__signature__", shown)  # noqa: B010 - not declared for functions
+    return verb
+
+
 class Client:
     """
     Payments from sync code; share one between threads.
@@ -114,23 +132,8 @@ class Client:
         self._working: threading.Thread | None = None
         self._starting = threading.Lock()
 
-    def create(
-        self,
-        *,
-        reference: str,
-        amount: Money,
-        method: str,
-        channel: str,
-        account: str | None = None,
-        subject: str | None = None,
-        return_url: str | None = None,
-        notify_url: str | None = None,
-        expires_in_s: int | None = None,
-        payer_id: str | None = None,
-        auth_code: str | Secret | None = None,
-        device_id: str | None = None,
-        extra: Mapping[str, str] | None = None,
-    ) -> Payment:
+    @_with_keywords_of_create
+    def create(self, **fields: Unpack[CreateFields]) -> Payment:
         """
         Make a payment, or get the one this `reference` already names, whichever account made it.
 
@@ -152,21 +155,7 @@ class Client:
         payment is `created`, call again), `AccountRefused` (nothing moved), `IncompleteReply` (the order
         is known, its link is not; call again), `LedgerError`s.
         """
-        auth_code = secret_of(auth_code)
-        fields = {
-            "reference": reference,
-            "amount": amount,
-            "method": method,
-            "channel": channel,
-            "account": account,
-            "subject": subject,
-            "return_url": return_url,
-            "notify_url": notify_url,
-            "expires_in_s": expires_in_s,
-            "payer_id": payer_id,
-            "device_id": device_id,
-        }
-        return self._runner.run(self._core.commands.create(create_request(fields, auth_code, extra)))
+        return self._runner.run(self._core.commands.create(create_request(fields)))
 
     def wait(self, payment_id: str, timeout_s: float = WAIT_S) -> Payment:
         """
@@ -339,39 +328,10 @@ class AsyncClient:
         self._runner = AsyncRunner(self._core.ledger, self._waiter, self._bridge)
         self._working: asyncio.Task[None] | None = None
 
-    async def create(
-        self,
-        *,
-        reference: str,
-        amount: Money,
-        method: str,
-        channel: str,
-        account: str | None = None,
-        subject: str | None = None,
-        return_url: str | None = None,
-        notify_url: str | None = None,
-        expires_in_s: int | None = None,
-        payer_id: str | None = None,
-        auth_code: str | Secret | None = None,
-        device_id: str | None = None,
-        extra: Mapping[str, str] | None = None,
-    ) -> Payment:
+    @_with_keywords_of_create
+    async def create(self, **fields: Unpack[CreateFields]) -> Payment:
         """See `Client.create`."""
-        auth_code = secret_of(auth_code)
-        fields = {
-            "reference": reference,
-            "amount": amount,
-            "method": method,
-            "channel": channel,
-            "account": account,
-            "subject": subject,
-            "return_url": return_url,
-            "notify_url": notify_url,
-            "expires_in_s": expires_in_s,
-            "payer_id": payer_id,
-            "device_id": device_id,
-        }
-        return await self._runner.run(self._core.commands.create(create_request(fields, auth_code, extra)))
+        return await self._runner.run(self._core.commands.create(create_request(fields)))
 
     async def wait(self, payment_id: str, timeout_s: float = WAIT_S) -> Payment:
         """See `Client.wait`."""

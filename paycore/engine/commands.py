@@ -46,7 +46,7 @@ class Commands:
         self._recovery = recovery
         self._receiving = Receiving(accounts, attempts)
 
-    @told("create", lambda request: Given(account=request.account, reference=request.reference))
+    @told("create", lambda request: Given(account=request.account, reference=request.order.reference))
     def create(self, request: CreateRequest) -> Program[Payment]:
         """Make the payment, or come back with the one this reference already names."""
         try:
@@ -55,7 +55,9 @@ class Commands:
         except (RequestError, ConfigError) as refusal:
             return (yield from self._known_all_the_same(request, refusal))
         timed = Timed(begun, account.timeout_s)
-        committed = yield from self._attempts.commit(lambda ledger: ledger.begin(request.reference, timed))
+        committed = yield from self._attempts.commit(
+            lambda ledger: ledger.begin(request.order.reference, timed)
+        )
         if committed.changed:
             return (yield from self._attempts.send(account, committed, timed.deadline, request.auth_code))
         return (yield from self._join(committed.payment, request))
@@ -157,7 +159,7 @@ class Commands:
         if request.account is not None:
             raise refusal
         account = self._accounts.config.account(None)
-        found = yield from in_ledger(lambda ledger: ledger.find(None, request.reference))
+        found = yield from in_ledger(lambda ledger: ledger.find(None, request.order.reference))
         known = decisions.named(found, account.name, account.namespace)
         is_same = known is not None and known.order == content_of(request, known.account)
         if known is None or known.account == account.name or not is_same:

@@ -29,21 +29,10 @@ QUESTIONS_MAX = 10
 
 def content_of(request: CreateRequest, account: str) -> Order:
     """The content that must be the same for the same reference; a scanned code enters as a hash only."""
-    code = request.auth_code
-    return Order(
-        reference=request.reference,
-        amount=request.amount,
-        method=request.method,
-        channel=request.channel,
-        subject=request.subject,
-        return_url=request.return_url,
-        notify_url=request.notify_url,
-        expires_in_s=request.expires_in_s,
-        payer_id=request.payer_id,
-        device_id=request.device_id,
-        auth_code_hash=None if code is None else _hash_code(account, request.reference, code),
-        extra=dict(sorted(request.extra.items())),
-    )
+    order, code = request.order, request.auth_code
+    if code is None:
+        return order
+    return structs.replace(order, auth_code_hash=_hash_code(account, order.reference, code))
 
 
 def _hash_code(account: str, reference: str, code: Secret) -> str:
@@ -52,22 +41,9 @@ def _hash_code(account: str, reference: str, code: Secret) -> str:
 
 def provider_order(order: Order, number: str, begun_at: datetime, auth_code: Secret | None) -> CreateOrder:
     """The order as its provider is given it."""
-    return CreateOrder(
-        number=number,
-        begun_at=begun_at,
-        reference=order.reference,
-        amount=order.amount,
-        method=order.method,
-        channel=order.channel,
-        subject=order.subject,
-        return_url=order.return_url,
-        notify_url=order.notify_url,
-        expires_in_s=order.expires_in_s,
-        payer_id=order.payer_id,
-        device_id=order.device_id,
-        auth_code=auth_code,
-        extra=order.extra,
-    )
+    content = structs.asdict(order)
+    del content["auth_code_hash"]
+    return CreateOrder(number=number, begun_at=begun_at, auth_code=auth_code, **content)
 
 
 def product_of(account: Account, payment: Payment) -> Product:

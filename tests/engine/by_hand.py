@@ -12,7 +12,7 @@ from paycore.domain.provider import Secret
 from paycore.domain.wire import Request, Response
 from paycore.engine.accounts import Account, Accounts
 from paycore.engine.attempts import Attempts
-from paycore.engine.checks import CreateRequest
+from paycore.engine.checks import CreateFields, create_request
 from paycore.engine.commands import Commands
 from paycore.engine.effects import InLedger, OnWire, Program, UntilChanged
 from paycore.engine.orders import product_of
@@ -89,12 +89,14 @@ class Bench:
 
     def create(self, channel: str = "web", expires_in_s: int | None = None) -> Program[Payment]:
         """The program that makes the payment `order-1`."""
-        request = CreateRequest(
-            reference="order-1",
-            amount=Money("88.00", "HKD"),
-            method="toy",
-            channel=channel,
-            expires_in_s=expires_in_s,
+        request = create_request(
+            CreateFields(
+                reference="order-1",
+                amount=Money("88.00", "HKD"),
+                method="toy",
+                channel=channel,
+                expires_in_s=expires_in_s,
+            )
         )
         return self.commands.create(request)
 

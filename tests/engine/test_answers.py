@@ -14,7 +14,7 @@ from paycore.domain.payment import OperationState
 from paycore.domain.provider import Created, Done, Found, Mention, Unknown
 from paycore.domain.wire import Flow
 from paycore.engine.answers import counted_notices
-from paycore.engine.checks import CreateRequest
+from paycore.engine.checks import CreateFields, create_request
 from paycore.errors import IncompleteReply, MaybeSent
 from paycore.testing.toy import ToyProvider
 from tests.engine.by_hand import Bench
@@ -121,7 +121,9 @@ def test_query_of_numbers_nobody_asked_about_is_ignored(
 ) -> None:
     """What a query says beside what it was asked about moves no other payment."""
     payment = bench.run(bench.create())
-    request = CreateRequest(reference="order-2", amount=payment.amount, method="toy", channel="web")
+    request = create_request(
+        CreateFields(reference="order-2", amount=payment.amount, method="toy", channel="web")
+    )
     other = bench.run(bench.commands.create(request))
 
     def as_other(outcome: Any) -> Done[Found]:

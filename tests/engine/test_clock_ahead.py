@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from paycore import Money, Payment, Status
 from paycore.domain.provider import Created, CreateOrder, CreateReply, Done
 from paycore.domain.wire import Flow
-from paycore.engine.checks import CreateRequest
+from paycore.engine.checks import CreateFields, create_request
 from tests.engine.by_hand import Bench
 
 LASTS = timedelta(minutes=30)
@@ -33,12 +33,14 @@ def tell_time(bench: Bench, clock: Callable[[], datetime]) -> Any:
 
 
 def make(bench: Bench, reference: str, expires_in_s: int | None = None) -> Payment:
-    request = CreateRequest(
-        reference=reference,
-        amount=Money("88.00", "HKD"),
-        method="toy",
-        channel="web",
-        expires_in_s=expires_in_s,
+    request = create_request(
+        CreateFields(
+            reference=reference,
+            amount=Money("88.00", "HKD"),
+            method="toy",
+            channel="web",
+            expires_in_s=expires_in_s,
+        )
     )
     return bench.run(bench.commands.create(request))
 

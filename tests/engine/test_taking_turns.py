@@ -2,7 +2,7 @@
 
 from paycore import Money
 from paycore.domain.wire import Request, Response
-from paycore.engine.checks import CreateRequest
+from paycore.engine.checks import CreateFields, create_request
 from paycore.engine.waiter import Wanted
 from paycore.engine.worker import TURN_S, Turn
 from tests.engine.conftest import NewBench
@@ -14,8 +14,10 @@ def test_every_order_has_its_turn_at_a_slow_provider(new_bench: NewBench) -> Non
     """Where one question takes a whole turn, each turn begins with another one: none is left out for good."""
     bench = new_bench(batch=1)
     for number in range(ORDERS):
-        request = CreateRequest(
-            reference=f"order-{number}", amount=Money("88.00", "HKD"), method="toy", channel="web"
+        request = create_request(
+            CreateFields(
+                reference=f"order-{number}", amount=Money("88.00", "HKD"), method="toy", channel="web"
+            )
         )
         bench.run(bench.commands.create(request))
     bench.pass_time(60)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -17,7 +17,7 @@ from paycore.domain.provider import Created, Done, Secret, Unknown
 from paycore.domain.safe_text import url_problem
 from paycore.domain.wire import Flow
 from paycore.engine.accounts import Account
-from paycore.engine.checks import CreateRequest, check_request
+from paycore.engine.checks import CreateFields, check_request, create_request
 from paycore.engine.contract import reading
 from paycore.errors import IncompleteReply, InvalidField
 from paycore.testing.toy import ToyProvider, ToySettings
@@ -100,9 +100,13 @@ def test_live_account_takes_no_url_of_this_machine() -> None:
         is_live=True,
     )
     order: dict[str, Any] = {"reference": "r", "amount": HKD_88, "method": "toy", "channel": "web"}
-    check_request(CreateRequest(**order, return_url="https://shop.example/"), account)
+    check_request(
+        create_request(cast("CreateFields", {**order, "return_url": "https://shop.example/"})), account
+    )
     with pytest.raises(InvalidField, match="return_url"):
-        check_request(CreateRequest(**order, return_url="http://127.0.0.1:8700/"), account)
+        check_request(
+            create_request(cast("CreateFields", {**order, "return_url": "http://127.0.0.1:8700/"})), account
+        )
     seen = PaymentObservation(number="N", status=Status.PENDING)
     for url, expected in (
         ("http://127.0.0.1/pay", Unknown),
