@@ -1,0 +1,61 @@
+"""One name means one thing: a module's base name and a public class's name are each used once in both packages."""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = [ROOT / "paycore", ROOT / "plugins/qfpay_alipay/qfpay_alipay"]
+COMMANDS = ROOT / "paycore/cli/commands"
+"""Its modules are named after the commands they hold."""
+
+SHARED_MODULES = {
+    "api": "the interface of its package",
+    "commands": "the commands of the engine, and those of the command line",
+    "ledger": "the package, and in it the ledger of each database",
+    "provider": "the contract, and QFPay's implementation of it",
+    "reader": "the reader of each database's ledger",
+    "recovery": "what to do about an unanswered operation: decided in the domain, carried out in the engine",
+    "sandbox": "the host of sandboxes, and the sandbox of a plugin",
+    "server": "PostgreSQL's server, and the HTTP server of the sandbox",
+    "signing": "a client and its sandbox sign by code of their own, so that each checks the other",
+}
+
+
+def test_names_of_modules_are_used_once() -> None:
+    """Two modules or packages share a base name only where the table gives the reason."""
+    modules = [path for package in PACKAGES for path in package.rglob("*.py") if COMMANDS not in path.parents]
+    found = (path.parent if path.name == "__init__.py" else path.with_suffix("") for path in modules)
+    assert not shared(((path.name, str(path.relative_to(ROOT))) for path in found), SHARED_MODULES)
+
+
+def test_names_of_public_classes_are_used_once() -> None:
+    """No two public classes share a name."""
+    found = (
+        (node.name, str(path.relative_to(ROOT)))
+        for package in PACKAGES
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert not shared(found, {})
+
+
+def test_shared_names_are_noticed() -> None:
+    """A name in two places is found, unless it is listed."""
+    places = [
+        ("wire", "paycore/domain/wire"),
+        ("wire", "paycore/sandbox/wire"),
+        ("money", "paycore/domain/money"),
+    ]
+    assert shared(places, {}) == {"wire": ["paycore/domain/wire", "paycore/sandbox/wire"]}
+    assert shared(places, {"wire": "a reason"}) == {}
+
+
+def shared(found: Iterable[tuple[str, str]], listed: dict[str, str]) -> dict[str, list[str]]:
+    """Names in more than one place that are not listed, with these places."""
+    places = defaultdict(list)
+    for name, place in found:
+        places[name].append(place)
+    return {name: sorted(where) for name, where in places.items() if len(where) > 1 and name not in listed}
