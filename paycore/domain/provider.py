@@ -300,12 +300,12 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         """The answer without promises for numbers that are undecided or have a contradicting observation."""
         open_or_taken = {seen.number for seen in self.observations if not _is_promise(seen)}
         doubted = self.undecided | open_or_taken
-        told = {seen.number for seen in self.observations}
+        reported = {seen.number for seen in self.observations}
         return Found(
             observations=tuple(
                 seen for seen in self.observations if not (_is_promise(seen) and seen.number in doubted)
             ),
-            absent=self.absent - self.undecided - told,
+            absent=self.absent - self.undecided - reported,
             undecided=self.undecided,
         )
 

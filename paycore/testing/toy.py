@@ -189,14 +189,14 @@ class ToyProvider:
 
         def refunded(answer: _Answer) -> RefundReply:
             status = RefundStatus(answer.status)
-            amount, told = _amounts(answer)
+            amount, partial = _amounts(answer)
             return Done(
                 RefundObservation(
                     number=refund.number,
                     status=status,
                     provider_id=answer.id,
                     amount=amount,
-                    partial_amount=told,
+                    partial_amount=partial,
                 )
             )
 
@@ -273,22 +273,22 @@ def _refusal(error: str) -> Rejected:
     return Rejected(failure=Failure(code=error, message=error.replace("_", " "), who_acts=who))  # type: ignore[arg-type]
 
 
-def _amounts(told: _Answer | _Record) -> tuple[Money | None, PartialAmount | None]:
+def _amounts(reported: _Answer | _Record) -> tuple[Money | None, PartialAmount | None]:
     """The reported amount; ValueError for an unreadable one, which makes the whole answer unreadable."""
-    amount, half = read_amount(told.minor, told.currency)
-    if half is not None and half.unreadable is not None:
-        raise ValueError(half.unreadable)
-    return amount, half
+    amount, partial = read_amount(reported.minor, reported.currency)
+    if partial is not None and partial.unreadable is not None:
+        raise ValueError(partial.unreadable)
+    return amount, partial
 
 
-def _order(number: str, told: _Answer | _Record, refunded: int | None = None) -> PaymentObservation:
-    amount, half = _amounts(told)
+def _order(number: str, reported: _Answer | _Record, refunded: int | None = None) -> PaymentObservation:
+    amount, partial = _amounts(reported)
     return PaymentObservation(
         number=number,
-        status=Status(told.status),
-        provider_id=told.id,
+        status=Status(reported.status),
+        provider_id=reported.id,
         amount=amount,
-        partial_amount=half,
+        partial_amount=partial,
         refunded_minor=refunded,
     )
 
@@ -296,10 +296,10 @@ def _order(number: str, told: _Answer | _Record, refunded: int | None = None) ->
 def _observation(record: _Record) -> Observation:
     if record.kind == "payment":
         return _order(record.number, record, record.refunded)
-    amount, half = _amounts(record)
+    amount, partial = _amounts(record)
     status = RefundStatus(record.status)
     return RefundObservation(
-        number=record.number, status=status, provider_id=record.id, amount=amount, partial_amount=half
+        number=record.number, status=status, provider_id=record.id, amount=amount, partial_amount=partial
     )
 
 

@@ -1,4 +1,4 @@
-"""What an answer leaves in the operation it ends: everything it said, and why it settled nothing."""
+"""What an answer records in the operation it ends: everything it reported, and why it resolved nothing."""
 
 from datetime import timedelta
 

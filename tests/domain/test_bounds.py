@@ -1,4 +1,4 @@
-"""A payment stays bounded, whatever is told of it and asked for it, and the money is never forgotten."""
+"""The size of a payment is limited, whatever is reported and requested; its money is always counted."""
 
 from datetime import datetime, timedelta
 
@@ -21,7 +21,7 @@ from tests.domain.histories import BAD_KEY, DEADLINE, NOW, QUIET, History, produ
 
 
 def told(history: History, *observations: Observation) -> list[Change]:
-    """What is recorded of these: each as the ledger does it, none that tells nothing new."""
+    """The changes recorded for these observations, as the ledger does it: those that add nothing are left out."""
     recorded = []
     for observation in observations:
         change = bounded(history.payment, Observed(observation=observation))
@@ -33,7 +33,7 @@ def told(history: History, *observations: Observation) -> list[Change]:
 
 
 def full() -> History:
-    """A payment of which as many distinct things were told as are kept, none of them that it is paid."""
+    """A payment with as many distinct observations as are kept, none of them paid."""
     history = History().accepted()
     told(history, *(history.order_is(Status.PENDING, provider_id=f"S{n:04}") for n in range(FACTS_MAX - 1)))
     assert len(history.payment.evidence) == FACTS_MAX
@@ -50,12 +50,12 @@ def test_facts_up_to_the_bound_are_all_kept_and_need_no_review() -> None:
 
 
 def test_bounds_are_these() -> None:
-    """Far above what a payment has in use, and no more than one may be told or asked in all."""
+    """Far above ordinary use, and an upper limit of what one payment holds."""
     assert (FACTS_MAX, CHARGES_MAX, REFUNDS_MAX, OPERATIONS_MAX) == (1000, 20, 100, 200)
 
 
 def test_what_is_known_told_again_at_the_bound_changes_nothing() -> None:
-    """A poll that brings the same answer for ever is no reason for review."""
+    """A poll with the same answer every time is no reason for review."""
     history = full()
     known = history.order_is(Status.PENDING, provider_id="S0007")
     recorded = bounded(history.payment, Observed(observation=known))
@@ -77,7 +77,7 @@ def test_facts_beyond_the_bound_are_one_event_and_review() -> None:
 
 
 def test_money_told_beyond_the_bound_is_never_lost() -> None:
-    """Paid, refunded and failing refunds count however much was told before; the charge has the id it was told with."""
+    """Paid, refunded and failed refunds count however much was reported before; the charge has its reported id."""
     history = full()
     told(history, history.order_is(Status.PAID, provider_id="CHARGED"))
     assert history.payment.status is Status.PAID
@@ -91,7 +91,7 @@ def test_money_told_beyond_the_bound_is_never_lost() -> None:
 
 
 def test_another_order_paid_beyond_the_bound_is_paid_twice() -> None:
-    """A charge of a number that had none is kept, however much was told before."""
+    """The first charge of a number is kept, however much was reported before."""
     history = full()
     history.ended(OperationState.UNKNOWN).closing(OperationState.DONE, replaces=True).sees(Status.CLOSED)
     history.renumbered("N2")
@@ -140,7 +140,7 @@ def test_a_failure_told_beyond_the_bound_keeps_the_known_one() -> None:
 
 
 def test_a_reply_beyond_the_bound_says_so_too() -> None:
-    """What an answer to an operation tells is bounded like what a query tells."""
+    """The observation in an operation's answer is limited like that of a query."""
     history = full()
     answer = OperationEnded(
         operation_id="create-N1",
@@ -244,7 +244,7 @@ def test_closings_and_new_numbers_are_bounded() -> None:
 
 
 def test_withdrawals_are_bounded() -> None:
-    """Nor is an order that nobody needs any more closed more often."""
+    """An order that is not needed any more is not closed more often either."""
     history = History().unknown().sees(Status.PENDING).closing(replaces=True).sees(Status.CLOSED)
     history.renumbered("N2").sees(Status.PENDING, "N2").sees(Status.PAID)
     now = NOW + CLOSE_AGAIN_AFTER + timedelta(hours=1)

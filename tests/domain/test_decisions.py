@@ -76,7 +76,7 @@ def test_first_difference_names_the_callers_field(field: str, value: object, nam
     ],
 )
 def test_sending_never_races_an_earlier_send(history: History, now: datetime, expected: bool) -> None:
-    """Certainly unsent: at once. Without an answer: after its deadline. Settled: never."""
+    """Certainly unsent: at once. Unanswered: after its deadline. Resolved: never."""
     assert may_send(history.payment.creation, now) is expected
     assert bool(send_again(history.payment, now, "create-N1", DEADLINE)) is expected
 
@@ -90,13 +90,13 @@ def test_sending_again_keeps_the_number_and_moves_the_deadline() -> None:
 
 
 def paid_after_closing(state: OperationState, **fields: Any) -> History:
-    """N1 was closed to make room for N2 and took money all the same; N2 ended in `state`."""
+    """N1 was closed to be replaced by N2, and was paid all the same; N2 ended in `state`."""
     history = History().unknown().sees(Status.PENDING).closing(replaces=True).sees(Status.CLOSED)
     return history.renumbered("N2").ended(state, "create-N2", **fields).sees(Status.PAID)
 
 
 def test_paid_payment_is_not_ordered_again() -> None:
-    """Late money on a closed order: its successor, unsent or refused, is left alone whoever calls again."""
+    """Late money on a closed order: its successor, unsent or refused, is not sent by any later call."""
     unsent = paid_after_closing(OperationState.INTENT)
     assert send_again(unsent.payment, QUIET, "create-N2", DEADLINE) == []
     refused = paid_after_closing(OperationState.REJECTED, failure=BAD_KEY)
@@ -114,7 +114,7 @@ def test_sending_what_never_left_is_a_first_send() -> None:
 
 
 def test_not_sent_after_a_send_that_may_have_arrived_is_still_unknown() -> None:
-    """The last send did not leave, but an earlier one may have: only asking settles it."""
+    """The last send did not leave, but an earlier one may have: only a query resolves it."""
     history = History().unknown().sent_again(at=QUIET)
     history.change(*end_unsent(history.payment, history.payment.creation, QUIET, "no route"))
     assert (history.payment.status, history.payment.creation.state) == (
@@ -138,7 +138,7 @@ def test_not_sent_after_a_send_that_may_have_arrived_is_still_unknown() -> None:
     ],
 )
 def test_answer_ends_the_attempt(outcome: Any, status: Status, state: OperationState) -> None:
-    """Definite answers settle; refusals of the account or of a number in use are no failure of the payment."""
+    """Definite answers resolve; a refusal of the account or of a number in use is no failure of the payment."""
     history = History()
     seen = history.order_is(Status.PENDING)
     outcomes: dict[str, Outcome] = {
@@ -378,7 +378,7 @@ def test_absence_is_proof_only_late_enough(
 
 
 def test_absence_of_what_was_seen_or_is_settled_proves_nothing() -> None:
-    """A provider that forgets an order it has told of does not make it absent."""
+    """An order that was reported once is not absent when the provider forgets it."""
     for history in (
         History().unknown().sees(Status.PENDING),
         History().accepted(),

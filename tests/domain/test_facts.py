@@ -67,7 +67,7 @@ def test_namespace_is_what_the_beginning_or_a_migration_gave() -> None:
 
 
 def test_link_stays_while_another_operation_is_under_way() -> None:
-    """A payer may be about to pay when somebody asks for the order to be closed."""
+    """A payer may be about to pay when the order is closed."""
     assert History().accepted().closing().payment.action == LINK
 
 
@@ -93,7 +93,7 @@ def test_accepted_stays_accepted() -> None:
 
 
 def test_absence_is_of_one_number_without_an_answer() -> None:
-    """A number that is nobody's, one that was seen, and one that is settled are not absent."""
+    """An unknown number, one that was observed and one that is resolved are not absent."""
     absent = History().absent()
     assert absent.payment.creation.state is OperationState.UNKNOWN
     assert absent.payment.creation.proven_absent_at == NOW
@@ -108,7 +108,7 @@ def test_absence_is_of_one_number_without_an_answer() -> None:
 
 
 def test_order_that_was_seen_has_arrived_once_nothing_is_missing() -> None:
-    """Without a link that the payer needs, the answer is still outstanding; in the end nobody needs it."""
+    """Without the link that the payer needs, the answer is outstanding; once the order is final, none is needed."""
     assert fate(History().unknown().sees(Status.PENDING).payment) == (Status.PENDING, OperationState.UNKNOWN)
     needs_none = History(needs_action=False).unknown().sees(Status.PENDING)
     assert fate(needs_none.payment) == (Status.PENDING, OperationState.DONE)
@@ -118,7 +118,7 @@ def test_order_that_was_seen_has_arrived_once_nothing_is_missing() -> None:
 
 
 def test_order_whose_link_came_before_the_answer_was_lost_has_arrived() -> None:
-    """Sent again without an answer, while the link of the first reply is known: a sighting settles it."""
+    """Sent again without an answer, while the link of the first reply is known: an observation resolves it."""
     history = History().ended(OperationState.UNKNOWN, action=LINK).sees(Status.PENDING)
     assert fate(history.payment) == (Status.PENDING, OperationState.DONE)
 
@@ -137,7 +137,7 @@ def test_status_before_anything_is_known() -> None:
 
 
 def test_order_closed_for_a_new_number_is_pending_unless_the_close_was_refused() -> None:
-    """Then somebody else closed it, and the payment is closed with it."""
+    """Then it was closed elsewhere, and the payment is closed too."""
     history = History().accepted().closing(replaces=True).sees(Status.CLOSED)
     assert history.payment.status is Status.PENDING
     refused = History().accepted().closing(OperationState.REJECTED, replaces=True).sees(Status.CLOSED)
@@ -165,7 +165,7 @@ def test_charge_that_already_pays_another_payment_does_not_pay_this_one() -> Non
 
 
 def test_charge_of_another_payment_in_a_reply_does_not_pay_either() -> None:
-    """The same when the answer to an operation tells it."""
+    """The same when the answer to an operation reports it."""
     history = History(needs_action=False)
     seen = history.order_is(Status.PAID)
     history.change(
@@ -182,7 +182,7 @@ def test_charge_of_another_payment_in_a_reply_does_not_pay_either() -> None:
 
 
 def test_digest_is_what_it_always_was() -> None:
-    """It is stored with the payments of ledgers in use, and tells what was brought before."""
+    """It is stored in existing ledgers, and identifies repeats there."""
     seen = PaymentObservation(
         number="N1", status=Status.FAILED, provider_id="S1", amount=AMOUNT, failure=DECLINED, occurred_at=NOW
     )
@@ -192,7 +192,7 @@ def test_digest_is_what_it_always_was() -> None:
 
 
 def test_digest_is_of_who_what_and_how_much() -> None:
-    """Not of when, nor in which words it was told."""
+    """Its time and the provider's wording do not count."""
     seen = PaymentObservation(number="N1", status=Status.FAILED, provider_id="S1", failure=DECLINED)
     reworded = Failure(code="1205", message="the bank said no", advice="Try another card.")
     assert digest(seen) == digest(replace(seen, occurred_at=NOW, words={"a": "b"}, failure=reworded))
@@ -216,7 +216,7 @@ def test_known_fact_recorded_as_beyond_the_bound_changes_nothing() -> None:
 
 
 def test_second_charge_beyond_the_bound_is_the_first_one() -> None:
-    """What is kept of a number that is paid is the id it was first paid by, whatever order id was told before."""
+    """A paid number keeps the id it was first paid with, whatever id was reported before."""
     history = History().accepted().sees(Status.PENDING, provider_id="A-order")
     history.sees(Status.PAID, provider_id="B-charge")
     beyond = history.order_is(Status.PAID, provider_id="C-charge")
@@ -287,7 +287,7 @@ def test_refused_close_leaves_the_order_as_it_was() -> None:
 
 
 def test_refunded_total_never_goes_back() -> None:
-    """Nor does one that is not told make it less."""
+    """An observation without a total does not reduce it."""
     history = History().accepted().sees(Status.PAID, refunded_minor=500)
     history.sees(Status.PAID, refunded_minor=300).sees(Status.PAID)
     assert history.payment.refunded_minor == 500

@@ -1,4 +1,4 @@
-"""Whatever half of an amount is told is compared; one that can't be read is named and pays nothing."""
+"""An incomplete amount is compared as far as it goes; an unreadable one is recorded and pays nothing."""
 
 from collections.abc import Callable
 from typing import Any
@@ -45,7 +45,7 @@ from tests.domain.histories import History
 def test_amount_is_whole_half_or_none(
     minor: int | None, currency: str | None, amount: Money | None, told: PartialAmount | None
 ) -> None:
-    """Two halves make an amount, one is kept as it is told, and nothing is left out without a word."""
+    """Both parts make an amount, one part is kept as reported, and nothing is dropped."""
     assert read_amount(minor, currency) == (amount, told)
 
 
@@ -79,7 +79,7 @@ def test_partial_amount_out_of_bounds_is_refused(fields: dict[str, Any]) -> None
     ],
 )
 def test_told_is_shown_in_words(told: PartialAmount, shown: str) -> None:
-    """A person who reviews the payment reads what was told, and what was not."""
+    """A person who reviews the payment reads what was reported, and what was not."""
     assert str(told) == shown
 
 
@@ -94,12 +94,12 @@ TOLD = [
 
 
 def by_query(payment: History, told: PartialAmount) -> History:
-    """A query, a poll or a notification tells it."""
+    """A query, a poll or a notification reports it."""
     return payment.accepted().sees(Status.PAID, amount=None, partial_amount=told)
 
 
 def by_reply(payment: History, told: PartialAmount) -> History:
-    """The reply to a scanned code tells it."""
+    """The reply to a scanned code reports it."""
     seen = payment.order_is(Status.PAID, amount=None, partial_amount=told)
     return payment.ended(OperationState.DONE, observation=seen)
 
@@ -109,7 +109,7 @@ def by_reply(payment: History, told: PartialAmount) -> History:
 def test_told_half_that_differs_or_unreadable_is_review_and_never_paid(
     brought: Callable[[History, PartialAmount], History], told: PartialAmount, reason: ReviewReason
 ) -> None:
-    """The half that is told counts, whoever brought it; a good answer settles the payment later."""
+    """The reported part is compared, whatever its source; a complete answer resolves the payment later."""
     history = brought(History(needs_action=False), told)
     assert (history.payment.status, history.payment.review_reasons) == (Status.PENDING, (reason,))
     history.sees(Status.PAID)
@@ -118,7 +118,7 @@ def test_told_half_that_differs_or_unreadable_is_review_and_never_paid(
 
 @pytest.mark.parametrize("told", [PartialAmount(minor=8800), PartialAmount(currency="HKD"), None])
 def test_told_half_that_fits_is_taken(told: PartialAmount | None) -> None:
-    """As is an answer that tells nothing of the amount."""
+    """An answer without an amount is accepted too."""
     payment = by_query(History(), told) if told else History().accepted().sees(Status.PAID, amount=None)
     assert isinstance(payment, History)
     assert (payment.payment.status, payment.payment.review) == (Status.PAID, False)
@@ -136,7 +136,7 @@ def test_told_half_that_fits_is_taken(told: PartialAmount | None) -> None:
 def test_told_half_of_a_refund_is_compared(
     told: PartialAmount, status: RefundStatus, reasons: tuple[ReviewReason, ...]
 ) -> None:
-    """A refund whose told half differs has not succeeded."""
+    """A refund whose reported part differs has not succeeded."""
     history = History().accepted().sees(Status.PAID).refunding(2000)
     history.ended(OperationState.UNKNOWN, "refund-R1").refund_is(RefundStatus.SUCCEEDED, partial_amount=told)
     assert history.payment.refunds[0].status is status

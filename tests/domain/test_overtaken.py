@@ -1,4 +1,4 @@
-"""A process that stood still goes on where others have gone further: what it brings must undo nothing."""
+"""A process was suspended while others went on: its late result must not undo theirs."""
 
 from datetime import timedelta
 
@@ -60,7 +60,7 @@ def test_late_attempt_undoes_nothing(gone_further: Payment) -> None:
 
 
 def test_late_acceptance_counts_and_leaves_the_other_request_under_way() -> None:
-    """An order that is there after all is known from then on; what somebody else sent may still arrive."""
+    """An order that does exist is known from then on; a request of another process may still arrive."""
     seen = PaymentObservation(number="N1", status=Status.PENDING, provider_id="T1")
     link = Redirect(url="https://toy.example/pay/T1")
     accepted = Done(Created(observation=seen, action=link))

@@ -87,7 +87,7 @@ def test_hook_of_an_encoder_finds_nothing_to_write(hook: Any) -> None:
 
 
 def test_secret_has_nothing_to_look_at() -> None:
-    """No attribute dictionary; its hash is that of every other secret, so it tells nothing either."""
+    """No attribute dictionary; its hash is the same as that of every other secret, so it reveals nothing."""
     assert not hasattr(Secret(CANARY), "__dict__")
     assert hash(Secret(CANARY)) == hash(Secret("other"))
 
@@ -98,7 +98,7 @@ def test_secret_that_is_no_unicode_is_compared_without_an_error_that_holds_it() 
 
 
 def test_secret_that_is_pickled_says_why_not() -> None:
-    """Whoever hands settings to another process learns what they can't hand over."""
+    """Settings with a secret can't be passed to another process, and the error says why."""
     with pytest.raises(TypeError, match="a Secret is never serialised"):
         pickle.dumps(Settings((Secret(CANARY),)))
 
@@ -124,7 +124,7 @@ def test_secrets_are_compared_by_value() -> None:
     "path", ["", "orders", "//evil.example/", "http://evil.example/", "?a=1", "\\\\evil"]
 )
 def test_request_can_not_name_a_host(path: str) -> None:
-    """A path starts with exactly one slash, so the host is the account's whatever a plugin is told."""
+    """A path starts with exactly one slash, so the host is always the account's."""
     with pytest.raises(ValueError, match="never names a host"):
         Request(method="POST", path=path)
 

@@ -33,7 +33,7 @@ class Renumber(NamedTuple):
 
 
 class Replace(NamedTuple):
-    """A close that makes room for a new number is put on its way."""
+    """A close before a new number is sent."""
 
 
 class Withdraw(NamedTuple):
@@ -103,7 +103,7 @@ def test_absent_order_is_not_sent_while_a_request_may_be_under_way() -> None:
 
 
 def test_absent_order_past_its_time_is_given_up() -> None:
-    """Its payer's time is over: sending it now would make an order nobody wants."""
+    """The order has expired: sending it now would make one that is not wanted any more."""
     history = History(expires_at=QUIET).unknown().absent()
     assert move(history) == GiveUp(history.payment.creation)
     history = History(expires_at=QUIET + timedelta(seconds=1)).unknown().absent()
@@ -118,7 +118,7 @@ def test_absent_scanned_code_order_needs_the_code_again() -> None:
 
 
 def test_unsent_successor_of_a_scanned_code_order_needs_the_code_too() -> None:
-    """The order before it is closed: with the code in hand the new one is sent, without it nobody can pay it."""
+    """The order before it is closed: with the code at hand the new one is sent, without it no payer could pay it."""
     history = History(auth_code_hash="0" * 64, needs_action=False).accepted()
     history.closing(OperationState.DONE, replaces=True).sees(Status.CLOSED)
     history.renumbered("N2").ended(OperationState.INTENT, "create-N2")
@@ -153,7 +153,7 @@ def test_lost_link_refused_as_duplicate_makes_room_for_a_new_number() -> None:
 
 
 def test_replacing_close_without_an_answer_is_sent_again() -> None:
-    """Whoever closed the old order died: the close is repeated, whether or not its end was recorded."""
+    """The process that closed the old order died: the close is repeated, whether or not its end was recorded."""
     for history in (
         History().unknown().sees(Status.PENDING).closing(replaces=True),
         History().unknown().sees(Status.PENDING).closing(OperationState.UNKNOWN, replaces=True),
@@ -162,14 +162,14 @@ def test_replacing_close_without_an_answer_is_sent_again() -> None:
 
 
 def test_replaced_order_closed_and_confirmed_gets_a_new_number() -> None:
-    """Only the confirmed close makes room."""
+    """Only a confirmed close allows a new number."""
     history = History().unknown().sees(Status.PENDING).closing(replaces=True)
     assert move(history) != Renumber()
     assert move(history.sees(Status.CLOSED)) == Renumber()
 
 
 def unsent_successor(**fields: Any) -> History:
-    """The old order is closed to make room; the new one could certainly not be sent."""
+    """The old order is closed to be replaced; the new one was certainly not sent."""
     history = History(**fields).unknown().sees(Status.PENDING).closing(replaces=True)
     history.sees(Status.CLOSED).ended(OperationState.DONE, "close-N1")
     return history.renumbered("N2").ended(OperationState.INTENT, "create-N2")
@@ -316,7 +316,7 @@ def test_newer_number_that_never_arrived_is_given_up_once_the_old_one_is_paid() 
 
 
 def test_newer_number_that_arrived_is_withdrawn_once_the_old_one_is_paid() -> None:
-    """It needs no link any more, for nobody is to pay it: it is closed, once."""
+    """It needs no link, since it must not be paid any more: it is closed, once."""
     history = late_money_on_the_old_number().sees(Status.PENDING, "N2")
     assert (history.payment.status, history.payment.uncertain) == (Status.PAID, False)
     assert move(history) == Withdraw()

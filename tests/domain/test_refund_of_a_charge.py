@@ -75,7 +75,7 @@ def test_refund_larger_than_any_charge_is_refused_and_says_what_is_left_of_which
 
 
 def test_refund_whose_charge_was_fixed_keeps_it() -> None:
-    """A charge that is told later, and sorts before, takes over no refund of another one."""
+    """A charge that is reported later and sorts first takes over no refund of another one."""
     history, refund = begin(History().accepted().sees(Status.PAID, provider_id="S2"), "back-1")
     history.sees(Status.PAID, provider_id="S1")
     assert [charge.provider_id for charge in history.payment.charges] == ["S1", "S2"]

@@ -58,7 +58,7 @@ def close(history: History, **fields: Any) -> list[Change]:
     ],
 )
 def test_refusal_names_the_payment(refused: Any, error: type[PaycoreError]) -> None:
-    """Whoever logs or shows the error alone can still look the payment up."""
+    """The payment can be found from the error alone."""
     with pytest.raises(error) as raised:
         refused()
     assert raised.value.payment_id == "P1"
@@ -83,7 +83,7 @@ def test_refund_that_differs_names_its_reference() -> None:
 
 
 def test_refund_keeps_its_reason() -> None:
-    """As it was given, for the provider and for whoever asks again."""
+    """As it was given, for the provider and for a repeated call."""
     history = paid()
     history.change(*refund(history, reason="broken"))
     assert history.payment.refunds[0].reason == "broken"

@@ -27,7 +27,7 @@ def test_link_of_the_old_order_is_not_the_new_ones() -> None:
 
 
 def test_late_reply_to_the_old_order_does_not_bring_its_link_back() -> None:
-    """Its sender goes on when it is closed: what it brings is not shown, before or after the new link."""
+    """Its sender continues after it was closed: its link is not shown, before or after the new one."""
     waiting = replaced().sees(Status.PENDING, "N2").ended(OperationState.DONE, action=LINK)
     assert waiting.payment.action is None
     assert waiting.payment.uncertain, "and the new link is still to be recovered"
@@ -59,7 +59,7 @@ def test_payment_told_of_a_refunds_number_is_flagged() -> None:
 
 @pytest.mark.parametrize("replaces", [True, False])
 def test_close_for_another_purpose_is_not_joined(*, replaces: bool) -> None:
-    """A caller's close ends the payment, recovery's makes room for its next number: neither stands for the other."""
+    """A caller's close ends the payment, recovery's is followed by a new number: neither replaces the other."""
     history = History().accepted().closing(OperationState.UNKNOWN, replaces=not replaces)
     (change,) = begin_close(
         history.payment,

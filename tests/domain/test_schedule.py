@@ -69,7 +69,7 @@ def test_looks_spread_over_payments_and_times() -> None:
 
 
 def test_under_way_is_looked_at_once_no_answer_can_come_any_more() -> None:
-    """Not sooner: somebody is still waiting for the answer."""
+    """Not sooner: the answer may still arrive."""
     assert due_at(History().payment, NOW) == QUIET
 
 

@@ -118,14 +118,14 @@ def test_refund_failed_and_succeeded_needs_review() -> None:
 
 
 def test_refunded_more_than_paid_needs_review() -> None:
-    """The provider tells of more money returned than was taken."""
+    """The provider reports more money returned than taken."""
     history = History().accepted().sees(Status.PAID, refunded_minor=8801)
     assert history.payment.review_reasons == (ReviewReason.REFUNDED_TOO_MUCH,)
     assert history.payment.refundable_minor == 0
 
 
 def test_paid_without_the_providers_id_is_no_observation() -> None:
-    """What can't be told apart from another charge is refused where it is made; so is a status nobody observes."""
+    """One that can't be distinguished from another charge is refused; so is a status that no provider reports."""
     with pytest.raises(ValueError, match="provider's id"):
         PaymentObservation(number="N1", status=Status.PAID)
     with pytest.raises(ValueError, match="observes pending"):

@@ -66,7 +66,7 @@ def more(fragment: bytes) -> Body:
 
 
 def packed(encoding: str, pack: Callable[[bytes], bytes], *, chunked: bool = False) -> Answer:
-    """The honest body, compressed though nobody asked for it."""
+    """The correct body, compressed though that was not requested."""
 
     def make(honest: bytes) -> bytes:
         content = pack(honest)
@@ -178,7 +178,7 @@ def drip(parts: Callable[[bytes], tuple[bytes, bytes]], every_s: float) -> Answe
 
 
 def stop_after(make: Callable[[bytes], bytes]) -> Answer:
-    """So much, then silence."""
+    """This part, and then nothing more."""
 
     def answer(_heard: Heard, honest: Honest) -> Iterator[Part]:
         yield make(honest.body)

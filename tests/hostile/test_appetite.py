@@ -1,4 +1,4 @@
-"""Replies made to eat memory or time: whoever reads them, in a process of its own, eats neither."""
+"""Replies made to use up memory or time, read in a separate process that is measured."""
 
 import functools
 import gzip

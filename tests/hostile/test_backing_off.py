@@ -104,7 +104,7 @@ def losing_orders(heard: Heard, honest: Honest) -> Iterator[Part]:
 def test_close_that_is_not_answered_is_sent_at_a_pace(
     till: Till, gateway: HostileGateway, pace: Pace
 ) -> None:
-    """Once again at once, for one reply may get lost; then after 2 seconds, and later each time, whoever asks."""
+    """Once more at once, since one reply may get lost; then after 2 seconds, and later each time, by any caller."""
     payment = till.create()
     with gateway.answering(never_closing):
         for _ in range(5):
@@ -135,7 +135,7 @@ def test_order_that_never_arrives_is_sent_at_a_pace(till: Till, gateway: Hostile
 
 
 def test_refund_that_never_arrives_is_sent_at_a_pace(till: Till, gateway: HostileGateway, pace: Pace) -> None:
-    """The same for a refund, by its caller and by whoever queries."""
+    """The same for a refund, by its caller and by a query."""
     paid = till.create(channel="card")
     with gateway.answering(losing_orders):
         for _ in range(4):

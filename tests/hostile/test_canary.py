@@ -112,7 +112,7 @@ def test_link_with_a_secret_is_not_handed_out(set_scene: SetScene, kind: Kind) -
 
 @kinds
 def test_wrong_key_and_gateway_that_is_down_bring_no_secret_out(set_scene: SetScene, kind: Kind) -> None:
-    """Credentials that are refused, then nobody who could refuse them."""
+    """Credentials that are refused, then no server at all."""
     scene = set_scene(kind, client_key='{ file = "old-key" }')
     refused = scene.create()
     assert isinstance(refused, AccountRefused), refused
@@ -244,7 +244,7 @@ def test_ledger_file_that_is_none_brings_no_secret_out(
 
 
 def asks_for_the_password(listener: socket.socket) -> None:
-    """A server that says it is PostgreSQL, asks for the password in plain, and repeats what it was told."""
+    """A server that claims to be PostgreSQL, asks for the password in plain text, and repeats what it received."""
     with suppress(OSError):
         while True:
             connection, _ = listener.accept()

@@ -72,7 +72,7 @@ def told(shop: Shop, change: Body) -> tuple[Answer, Answer]:
 
 
 def go_through(shop: Shop, change: Body, reference: str = "order-1", reasons: tuple[str, ...] = ()) -> None:
-    """A creation and a query, both told this: neither is believed, and honest answers settle it but for `reasons`."""
+    """A create and a query with this answer: neither is trusted, and correct ones resolve it except for `reasons`."""
     creation, record = told(shop, change)
     with shop.gateway.answering(creation, shop.paths["create"]):
         payment = shop.create(reference)
@@ -185,7 +185,7 @@ def test_half_of_an_amount_is_compared(
     currency: str | None,
     reasons: tuple[str, ...],
 ) -> None:
-    """Whichever half a record tells: one that differs is never paid. Where nothing is told, nothing differs."""
+    """Whichever part a record has: one that differs is never paid. Where nothing is reported, nothing differs."""
     shop = open_shop(provider)
     payment = shop.create()
     shop.pay(payment)
@@ -266,7 +266,7 @@ def test_odd_words_of_a_provider_are_kept_harmless(open_shop: OpenShop, name: st
 
 @pytest.mark.parametrize("name", [name for name in ODD_WORDS if name != "turned round"])
 def test_odd_id_is_no_answer_to_the_toy(open_shop: OpenShop, name: str) -> None:
-    """An id nobody could print is not one."""
+    """An unprintable id is no id."""
     shop = open_shop("toy")
     with shop.gateway.answering(body(fields(id=ODD_WORDS[name])), shop.paths["create"]):
         assert shop.create().status is Status.UNKNOWN

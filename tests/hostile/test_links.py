@@ -35,7 +35,7 @@ URL_FIELD = {"toy": "url", "qfpay-alipay": "pay_url"}
 
 @contextmanager
 def listener() -> Iterator[tuple[str, list[bytes]]]:
-    """A place of this machine that nobody should call; what it heard."""
+    """A port of this machine that must not be called, and what it received."""
     heard: list[bytes] = []
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
 
@@ -135,7 +135,7 @@ def outcome_of(flow: Flow[Any]) -> Any:
 def test_link_of_a_reply_is_shown_and_never_fetched(
     open_shop: OpenShop, provider: Provider, kind: Kind
 ) -> None:
-    """A link to this machine is handed out as it is; nobody calls there, whatever becomes of the payment."""
+    """A link to this machine is returned unchanged; it is never called, whatever becomes of the payment."""
     with listener() as (place, heard):
         shop = open_shop(provider, kind)
         url = f"http://{place}/pay?a=b"

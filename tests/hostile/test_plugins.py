@@ -143,7 +143,7 @@ UNREADABLE: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_outcome_that_can_not_be_recorded_is_not(tmp_path: Path, name: str) -> None:
-    """What a plugin passes on without looking stops there: unknown, readable, settled by a mended plugin."""
+    """What a plugin passes on unchecked goes no further: unknown, readable, and resolved by a corrected plugin."""
     ledger = tmp_path / "paycore.db"
     with hostile_gateway(carrier(ToyGateway(key=KEY))) as gateway:
         till = broken_till(gateway, ledger, create=flow_of(UNREADABLE[name]))
@@ -294,7 +294,7 @@ def test_verify_that_tells_no_observations_is_a_plugin_error(tmp_path: Path, tol
 
 
 def in_query(order_to: Callable[[OrderRef], Any]) -> Flawed:
-    """A query that tells this of each order."""
+    """A query that reports this for each order."""
 
     def query(orders: Sequence[OrderRef]) -> Flow[Any]:
         yield Request(method="POST", path="/query", body=b'{"numbers":[]}')

@@ -23,7 +23,7 @@ senders = pytest.mark.parametrize(("provider", "kind"), [("toy", "async"), ("qfp
 def test_hostile_body_leaves_every_verb_unknown_and_loses_nothing(
     open_shop: OpenShop, provider: Provider, kind: Kind, name: str
 ) -> None:
-    """No such body is taken for an answer; honest ones later settle everything, and nothing happens twice."""
+    """No such body is taken for an answer; correct ones later resolve everything, and nothing happens twice."""
     go_through(open_shop(provider, kind), BODIES[name])
 
 
@@ -52,7 +52,7 @@ def test_reply_without_end_is_ended_by_the_deadline(
 
 
 def go_through(shop: Shop, answer: Answer) -> None:
-    """Create, query and refund, each answered like this, and settled by an honest answer afterwards."""
+    """Create, query and refund, each answered like this and resolved by a correct answer afterwards."""
     payment = unknown_creation(shop, answer)
     shop.pay(payment)
     payment = unanswered_query(shop, payment, answer)

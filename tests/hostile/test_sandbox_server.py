@@ -127,7 +127,7 @@ def test_dripped_request_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("is_faulty", [False, True])
 def test_body_without_end_is_cut_off(*, is_faulty: bool) -> None:
-    """Wherever it goes: after a MiB or so nobody listens any more, and nothing of it is kept."""
+    """On every path: after about a MiB nothing more is read, and nothing of it is kept."""
     with SandboxServer(QFPaySandbox()) as sandbox:
         if is_faulty:
             sandbox.gateway.faults.add("delay", times=9, seconds=0.0)

@@ -31,7 +31,7 @@ FORBIDDEN = re.compile(
 SECRET_WORD = re.compile(r"sign(ed|ature|s)?$|^sign|mac$|digest|secret|token|password|reveal|client_key")
 PLAIN_WORDS = {"sign_type", "signal", "holds_secret"}
 CHAIN = ("paycore/ledger/", "paycore/domain/lifecycle.py", "paycore/domain/events.py")
-"""Where hashes chain a history: they prove nobody's identity, and nobody guesses at them."""
+"""Where hashes chain a history: they authenticate nothing, so comparing them needs no constant time."""
 
 OPENERS = {
     "paycore/engine/transport.py",
@@ -201,7 +201,7 @@ def test_signature_of_any_shape_is_compared_and_refused(given: str) -> None:
 
 
 def test_signatures_are_compared_as_bytes_and_under_every_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whichever key fits, each is tried: the time tells neither which nor how much of a signature was right."""
+    """All keys are tried, so the time reveals neither which one fits nor how much of a signature was right."""
     seen: list[tuple[object, object]] = []
     compare = hmac.compare_digest
 

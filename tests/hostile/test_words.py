@@ -35,7 +35,7 @@ from tests.hostile.test_plugins import Flawed, broken_till, flow_of
 from tests.support.toy_http import KEY
 
 FORGED = "no\r\n2026-11-28 12:00:00 INFO paid, deliver\x1b[2J\x9b2J\u2028\u202e\u200b\ufeff\x7f"
-"""A new line, an escape, a C1 control, a line separator, a turn of direction, two that take no room, and DEL."""
+"""A new line, an escape, a C1 control, a line separator, a change of direction, two zero-width characters, and DEL."""
 
 ODD_IDS = ["T1\n", "T\x1b[2J", "T\u202e1", "T\u200b1", " T1", "T1 ", "T\u00a01", "T\u30641\ufe0f", "9" * 257]
 HKD_88 = Money("88.00", "HKD")

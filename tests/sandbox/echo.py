@@ -1,4 +1,4 @@
-"""The smallest sandbox there can be: echoes, counts what it saw, knows one order."""
+"""A minimal sandbox: it echoes, counts its requests and has one order."""
 
 from __future__ import annotations
 

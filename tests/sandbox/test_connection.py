@@ -154,7 +154,7 @@ def test_pages_and_controls_are_spared(http: httpx.Client, gateway: EchoGateway)
 
 
 def test_half_a_request_is_no_request(gateway: EchoGateway) -> None:
-    """A client that leaves before its body is complete reaches nobody, fault or not."""
+    """A client that leaves before its body is complete does not reach the gateway, with or without a fault."""
     parts = urlsplit(gateway.options.public_url)
     with socket.create_connection((parts.hostname, parts.port), timeout=1) as connection:
         connection.sendall(b"POST /api/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")

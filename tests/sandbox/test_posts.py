@@ -72,7 +72,7 @@ def test_proxy_of_the_environment_is_not_asked(target: str, monkeypatch: pytest.
     "url", ["http://127.0.0.1:9/", "file:///etc/passwd", "ftp://127.0.0.1/x", "nonsense", "http://[x/"]
 )
 def test_failure_is_a_receipt(url: str) -> None:
-    """Nobody there, not http, not a URL: no status, and words why. The worker goes on."""
+    """No server, not http, not a URL: no status, and an error that says why. The worker continues."""
     receipt = deliver(url)
     assert receipt.status is None
     assert receipt.error

@@ -5,7 +5,7 @@ from paycore.sandbox.virtual_clock import SandboxClock
 
 
 def test_limit_slides() -> None:
-    """As many as the window holds; a refused request does not count; room comes back as the window moves on."""
+    """As many as the window allows; a refused request does not count; the window moves on with time."""
     clock = SandboxClock()
     limit = RateLimit(clock, [(3, 10)])
     assert limit.admits()

@@ -125,7 +125,7 @@ def test_answers_come_at_once() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_foreground_serves_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
-    """Tells when it is ready, stops within 2 s though a client hangs, returns normally, keeps its state."""
+    """It reports when it is ready, stops within 2 s though a client hangs, returns normally, and keeps its state."""
     state = tmp_path / "state.jsonl"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     command = [sys.executable, "-c", CHILD, "0", str(state)]

@@ -25,7 +25,7 @@ def test_clock_begins_now_or_where_the_last_one_was() -> None:
 
 
 def test_advance_does_what_is_due_in_order_before_it_returns() -> None:
-    """By time, then by when it was planned; what is later stays; the new time is told."""
+    """By time, then in the order of planning; later ones wait; `on_jump` gets the new time."""
     jumps: list[int] = []
     clock = SandboxClock(on_jump=jumps.append)
     done: list[str] = []
