@@ -1,9 +1,9 @@
 """
-What a ledger offers: a dozen verbs, each one transaction but `observe`, on whichever database.
+The `Ledger` protocol: the methods that every database implements, and their results.
 
-Every verb returns a `concurrent.futures.Future`, resolved once the transaction is durable. A sync caller
-takes `.result()`, an async one awaits it through `engine.bridge`; neither can hold a transaction open
-across I/O. A verb that was called takes place: its future can't be cancelled.
+Each method is one transaction, except `observe`. It returns a `concurrent.futures.Future` that is done once the
+transaction is durable. Sync callers use `.result()`, async callers await it through `engine.bridge`, so neither
+can hold a transaction open across I/O. A submitted call can't be cancelled.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from paycore.domain.provider import Notice
 from paycore.domain.wire import Notification
 
 Decide = Callable[[Payment, datetime], Sequence[Change]]
-"""Decides the changes of a payment as it stands now; raises a `RequestError` to refuse. Pure."""
+"""Returns the changes to make to the payment as stored now. Raises a `RequestError` to refuse. Pure."""
 
 
 class Committed(msgspec.Struct, frozen=True, kw_only=True):
     """
-    A payment as it stands, and the events this transaction added: none when it told nothing new.
+    A payment as stored, and the events this transaction added; none when nothing changed.
 
     `now` is the ledger's clock inside the transaction.
     """
@@ -44,11 +44,11 @@ class Committed(msgspec.Struct, frozen=True, kw_only=True):
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     """
-    A notification as it was taken.
+    The result of recording a notification.
 
-    `payments` are those of its account that it names, `due` the ids of those to be asked about to confirm it.
-    `unknown` are the numbers no payment of its account has, each with the other accounts that have it.
-    `is_repeat` says that it was there before: it changed nothing.
+    `payments`: the account's payments that it names. `due`: the ids of those that must be queried to confirm
+    it. `unknown`: the numbers that belong to no payment of the account, each with the other accounts that have
+    it. `is_repeat`: the notification was recorded before, and nothing changed.
     """
 
     payments: tuple[Committed, ...]
@@ -74,8 +74,8 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """
     Which payments to list, newest first; None means any.
 
-    `open`: those of which anything is not final. `after`: the id of the last payment of the page before.
-    `limit` 1 to 1000.
+    `open`: those that are not final in every part. `after`: the id of the last payment of the previous page.
+    `limit`: 1 to 1000.
     """
 
     account: str | None = None
@@ -89,7 +89,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ledger(Protocol):
-    """The durable record. Raises `LedgerError`s; what they say about the money is in their classes."""
+    """The durable record. Raises `LedgerError`s; each class says whether money may have moved."""
 
     def begin(self, reference: str, begun: Callable[[datetime], PaymentBegun]) -> Future[Committed]:
         """
@@ -101,16 +101,17 @@ class Ledger(Protocol):
         ...
 
     def change(self, payment_id: str, decide: Decide, source: Source) -> Future[Committed]:
-        """Decide on the payment as it stands and record what follows. `NotFound` when there is none."""
+        """Call `decide` on the stored payment and record the changes it returns. `NotFound` when there is none."""
         ...
 
     def observe(
         self, account: str, observations: Sequence[Observation], source: Source
     ) -> Future[tuple[Committed, ...]]:
         """
-        Merge what the provider said into the payments its numbers belong to; other numbers are left out.
+        Merge observations into the payments that have their numbers; unknown numbers are ignored.
 
-        Many observations take several transactions, with others' in between; after an error the rest is left.
+        Many observations are split into several transactions, and other writers run in between. After an error
+        the remaining ones are not merged.
         """
         ...
 
@@ -123,9 +124,10 @@ class Ledger(Protocol):
         is_evidence: bool,
     ) -> Future[Recorded]:
         """
-        Keep a verified notification, and in the same transaction merge it or make its payments due now.
+        Store a verified notification, and in the same transaction merge it or make its payments due now.
 
-        `is_evidence` False: it only makes them due, as a `Mention` always does. A repeated one changes nothing.
+        With `is_evidence` False it only makes payments due; a `Mention` never does more. A repeated
+        notification changes nothing.
         """
         ...
 
@@ -133,17 +135,18 @@ class Ledger(Protocol):
         self, *, limit: int, lease_s: float, ids: Collection[str] | None = None
     ) -> Future[tuple[datetime, tuple[Payment, ...]]]:
         """
-        Take up to `limit` due payments (of `ids`, when given), most overdue first, and the ledger's time.
+        Claim up to `limit` due payments (among `ids`, if given), most overdue first.
 
-        Their due time moves to the end of the lease: a claimer that dies gives them back by itself.
+        Returns the ledger's time and the payments. Each becomes due again after `lease_s` seconds, so the
+        claims of a process that dies expire by themselves.
         """
         ...
 
     def reschedule(self, due: Sequence[tuple[str, int, datetime | None]]) -> Future[None]:
         """
-        Set when to look next, by (payment id, version, due).
+        Set due times, by (payment id, version, due).
 
-        A payment that changed since is left, and so is one that is due by now: a notification came meanwhile.
+        Skips a payment whose version changed, and one that is due by now, because a notification arrived.
         """
         ...
 
@@ -156,37 +159,39 @@ class Ledger(Protocol):
         ...
 
     def list(self, which: Filter) -> Future[tuple[Payment, ...]]:
-        """Payments, newest first; `NotFound` when there is no payment to go on after."""
+        """Payments, newest first; `NotFound` when there is no payment with the id `after`."""
         ...
 
     def events(self, payment_id: str) -> Future[tuple[Event, ...]]:
-        """The whole history of a payment, oldest first."""
+        """All events of a payment, oldest first."""
         ...
 
     def next_due(self, ids: Collection[str] | None = None) -> Future[datetime | None]:
-        """When the first of these payments (None: of all) is due."""
+        """The earliest due time of these payments (None: of all)."""
         ...
 
     def watch(self, on_change: Callable[[Collection[str]], None]) -> Callable[[], None]:
         """
-        Call `on_change` with the ids of payments that changed, whoever changed them; returns how to stop.
+        Call `on_change` with the ids of payments that any process changed; returns a function that stops it.
 
-        Called from a thread of the ledger, after the commit. May name payments that did not change.
+        Called from one of the ledger's threads, after the commit. The ids may include payments that did not
+        change.
         """
         ...
 
     def now(self) -> datetime:
-        """The clock all processes on this ledger share: aware UTC, whole milliseconds."""
+        """The clock that all processes on this ledger share: aware UTC, whole milliseconds."""
         ...
 
     def now_for(self, begun_at: datetime) -> datetime:
         """
-        The time now by which an order that was begun then grows older; never ahead of `now`.
+        The time by which the age of an order that was begun at `begun_at` is measured; never later than `now`.
 
-        The ledger's clock stays ahead where one was ahead once. Orders from before are no older for that.
+        After the system clock was set back, `now` runs ahead of it. Orders begun before that do not get older
+        by the difference.
         """
         ...
 
     def close(self) -> None:
-        """Finish what was submitted and let go of the database."""
+        """Finish the submitted work and close all connections."""
         ...

@@ -1,4 +1,8 @@
-"""What both ledgers share: the verbs as units of a group or as reads, and who is told of a change."""
+"""
+What both ledgers share.
+
+Methods are submitted as units of a group commit or run as reads, and watchers are notified.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +39,7 @@ _NOTHING = Wants()
 
 
 class SqlLedger(LedgerReads):
-    """A `Ledger` over SQL; each database says how it commits, reads and listens."""
+    """A `Ledger` over SQL. Subclasses implement committing, reading and listening."""
 
     dialect: str
     _commits: GroupCommit
@@ -100,7 +104,7 @@ class SqlLedger(LedgerReads):
     # --- opening -------------------------------------------------------------------------------------
 
     def _finish_upgrade(self) -> None:
-        """Fill what an upgrade left; whatever goes wrong, nothing stays open."""
+        """Fill the columns that an upgrade left NULL. Closes the ledger on any error."""
         try:
             given: Counter[str] = Counter()
             while self.read(upgrading.is_left).result():
@@ -126,7 +130,7 @@ class SqlLedger(LedgerReads):
     def _read(self, work: Callable[[Transaction], T]) -> Future[T]: ...
 
     def _read_in(self, tx: Transaction, work: Callable[[Transaction], T]) -> T:
-        """Run a read; one that fails for the ledger was upgraded meanwhile says so, and not that it is damaged."""
+        """Run a read; an error caused by an upgrade of the ledger is raised as `LedgerTooNew`, not as damage."""
         try:
             return work(tx)
         except (LedgerCorrupt, tx.error):
@@ -134,7 +138,7 @@ class SqlLedger(LedgerReads):
             raise
 
     def _check_upgraded(self, tx: Transaction) -> None:
-        """After an error: `LedgerTooNew` when a newer paycore has upgraded the ledger, which explains it."""
+        """After an error: raise `LedgerTooNew` if a newer paycore has upgraded the ledger meanwhile."""
         try:
             ((schema,),) = tx.all(f"SELECT {SCHEMA}")
         except tx.error:
@@ -160,7 +164,7 @@ class SqlLedger(LedgerReads):
 
     @property
     def _is_inherited(self) -> bool:
-        """Whether this process was forked off the one whose connections, locks and threads these are."""
+        """Whether this is a forked child of the process that opened the connections, locks and threads."""
         return os.getpid() != self._process
 
     # --- watching ------------------------------------------------------------------------------------
@@ -178,10 +182,10 @@ class SqlLedger(LedgerReads):
 
     @abstractmethod
     def _start_watching(self) -> None:
-        """Begin to look for commits of other processes, unless that has begun."""
+        """Start to look for commits of other processes, unless that has started."""
 
     def _tell(self, units: Sequence[Unit]) -> None:
-        """Tell the watchers of a group that was committed here."""
+        """Notify the watchers of a group that was committed by this process."""
         if self._watchers:
             self._call_watchers(
                 {payment_id for unit in units for payment_id in verbs.changed_ids(unit.result)}
@@ -200,7 +204,7 @@ def _inherited() -> Future[Any]:
     error = LedgerUnavailable(
         "this ledger was opened before the process forked; open a client of its own in each process"
     )
-    error.money_moved = "no"  # nothing was recorded here, so nothing is sent from here
+    error.money_moved = "no"  # nothing was recorded, so nothing is sent
     return _failed(error)
 
 

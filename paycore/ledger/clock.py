@@ -1,9 +1,8 @@
 """
-The one clock of a ledger: it goes on at the system's pace, and never behind what the ledger already holds.
+The clock of a ledger: it follows the system clock, and is never behind the newest event of the ledger.
 
-A system clock that steps back an hour must neither make a deadline that has passed look as if it were to
-come, nor put every payment's next look an hour off. So a step back is added on again, and paid back
-slowly.
+When the system clock is set back by an hour, deadlines that have passed must not lie in the future again, and
+due times must not be an hour off. So the ledger's clock keeps the difference, and reduces it slowly.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 AHEAD_MAX = timedelta(days=1)
-"""What is recorded further ahead than this is somebody's broken clock, and nobody follows it."""
+"""An event further ahead than this came from a broken clock, and is ignored."""
 
 MILLISECOND = timedelta(milliseconds=1)
 
 PAYBACK = 10
-"""One second of each of this many is given back, so that a step that was a correction is made up for."""
+"""The difference is reduced by one second in this many."""
 
 
 def utc_now() -> datetime:
@@ -27,7 +26,7 @@ def utc_now() -> datetime:
 
 
 def whole_ms(at: datetime) -> datetime:
-    """Without the microseconds a ledger doesn't keep."""
+    """The time truncated to the milliseconds that a ledger stores."""
     return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
@@ -42,14 +41,14 @@ def from_ms(ms: int) -> datetime:
 
 
 class Step(NamedTuple):
-    """A step back as the ledger keeps it: the system's time when it was noticed, and how far ahead that left us."""
+    """A step back as stored: the system time when it was detected, and how far ahead of it the ledger's clock was."""
 
     system_ms: int
     ahead_ms: int
 
 
 class Standing(NamedTuple):
-    """What a ledger says of its clock: the time of its newest event and the last step back; None: there is none."""
+    """The time of a ledger's newest event and its last step back, as stored; None: there is none."""
 
     newest_ms: int | None
     step: Step | None
@@ -71,15 +70,14 @@ KEEP_STEP = (
     "INSERT INTO clock (id, system_at, ahead_ms) VALUES (1, ?, ?)"
     " ON CONFLICT (id) DO UPDATE SET system_at = excluded.system_at, ahead_ms = excluded.ahead_ms"
 )
-"""Keeps a `Step`."""
+"""Stores a `Step`."""
 
 
 class LedgerClock:
     """
-    `clock`, and on top of it what it lacks since it last stepped back.
+    `clock`, plus the difference that is left since it last stepped back.
 
-    The step stands in the ledger, so that all processes on it have the same time: it follows from the
-    system's clock and that one row.
+    The step is stored in the ledger, so all processes compute the same time from the system clock and that row.
     """
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
@@ -87,22 +85,21 @@ class LedgerClock:
         self._step: Step | None = None
 
     def now(self) -> datetime:
-        """The time now, as far as this process knows."""
+        """The time now, by the last step that this process has read."""
         return self._at(self._clock())
 
     def now_for(self, begun_at: datetime) -> datetime:
         """
-        The time now by which what began then grows older.
+        The time by which the age of something begun at `begun_at` is measured.
 
-        That is `now`, but for what began before the last step back, by a time that was not ahead: it has not grown
-        older by what is added since.
+        That is `now`, except for what began before the last step back: its age is measured by the system clock.
         """
         system = self._clock()
         is_from_before = self._step is not None and to_ms(begun_at) <= self._step.system_ms
         return system if is_from_before else self._at(system)
 
     def catch_up(self, standing: Standing) -> tuple[datetime, Step | None]:
-        """The time now, not before the ledger's newest event; and the step that was noticed, to be kept."""
+        """The time now, not before the ledger's newest event, and the step if a new one was detected: store it."""
         self._step = standing.step
         read_at = self._clock()
         now = self._at(read_at)

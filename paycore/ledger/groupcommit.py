@@ -1,9 +1,9 @@
 """
-One writer thread that commits what many callers submit in groups: each caller still gets its own result.
+One writer thread commits the work of many callers in groups; each caller gets its own result.
 
-A durable commit costs one disk flush, however many units of work it holds. The thread takes whatever is
-waiting, runs it in one transaction and flushes once. While it waits for the disk, the callers of the group
-before go on: answered any sooner they would compete with it for the interpreter.
+A durable commit costs one disk flush, however many units it contains. The thread takes whatever is queued, runs
+it in one transaction and flushes once. Callers of the previous group are answered while the thread waits for
+the disk: earlier, they would compete with it for the interpreter.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from paycore.ledger.session import AgainError, Session, Wants
 T = TypeVar("T")
 
 GROUP_MAX = 256
-"""Weight of the units in one commit, about: bounds how long the first waits for the last."""
+"""The approximate weight of the units in one commit; limits how long the first waits for the last."""
 
 AGAIN_MAX_S = 15.0
-"""How long a group is run again and again before its callers are told why it can't be."""
+"""How long a group is retried before its callers get the error."""
 
 CONCERNS_ALL = (LedgerUnavailable, LedgerFull, LedgerReadOnly, LedgerTooNew)
-"""Errors that every unit would meet, so that running each by itself is no use."""
+"""Errors that affect every unit, so that running each by itself would not help."""
 
 
 class Unit:
     """
-    One caller's work, what it is going to ask for, and where its result goes.
+    One caller's work, what it reads, and where its result goes.
 
-    `work` may run more than once before it commits: it is a function of what the database holds. `weight` is
-    how many changes it makes, about.
+    `work` may run more than once before it commits, and depends on the database alone. `weight` is the
+    approximate number of changes it makes.
     """
 
     __slots__ = ("error", "future", "result", "wants", "weight", "work")
@@ -53,9 +53,9 @@ class Unit:
 
     def run(self, session: Session) -> None:
         """
-        Run in `session`, and keep what the caller's own part in it raises.
+        Run in `session`, and store the error that the caller's own code raises.
 
-        Raises what the database does, and `_SpoiltError` when it failed after something was written.
+        Raises the database's errors, and `_SpoiltError` when the unit failed after something was written.
         """
         writes_before, self.error = session.writes, None
         try:
@@ -76,18 +76,18 @@ class Unit:
 
 
 class _SpoiltError(Exception):
-    """A unit failed in a way that its group can't be committed as it is."""
+    """A unit failed after it wrote, so its group can't be committed."""
 
 
 class GroupCommit:
     """
     Runs submitted units in groups, each group inside one `transaction()`.
 
-    `transaction(meanwhile)` commits when its block ends and rolls back when it raises; it raises
-    `LedgerError`s, and `AgainError` when nothing was committed and the group may be run once more. Before it
-    waits for other processes or the disk it calls `meanwhile`, in which the callers of the group before are
-    answered. `committed` is told every group's units, after their callers and outside of transactions. With
-    `inline` there is no thread: each unit is committed in its caller's.
+    `transaction(meanwhile)` commits when its block ends and rolls back when it raises. It raises
+    `LedgerError`s, and `AgainError` when nothing was committed and the group may be retried. Before it waits
+    for other processes or the disk it calls `meanwhile`, which answers the callers of the previous group.
+    `committed` is called with each group's units, after their callers were answered and outside of
+    transactions. With `inline` there is no thread: each unit is committed in the thread of its caller.
     """
 
     def __init__(
@@ -100,17 +100,17 @@ class GroupCommit:
     ) -> None:
         self._transaction = transaction
         self._committed = committed
-        self._to_answer: Sequence[Unit] = ()  # committed, and their callers do not know yet
-        self._to_tell: Sequence[Unit] = ()  # committed, and `committed` does not know yet
+        self._to_answer: Sequence[Unit] = ()  # committed, callers not answered yet
+        self._to_tell: Sequence[Unit] = ()  # committed, `committed` not called yet
         self._queue: SimpleQueue[Unit | None] = SimpleQueue()
         self._closed = False
-        self._closing = threading.RLock()  # nothing is queued behind the end, where it would wait for ever
+        self._closing = threading.RLock()  # nothing may be queued after the end: it would wait for ever
         self._thread = None if inline else threading.Thread(target=self._run, name=name, daemon=True)
         if self._thread is not None:
             self._thread.start()
 
     def submit(self, work: Callable[[Session], T], wants: Wants, *, weight: int = 1) -> Future[T]:
-        """Run `work` in a transaction; the future resolves once it is durable, or with its error."""
+        """Run `work` in a transaction; the future is done once that is durable, or failed."""
         unit = Unit(work, wants, weight)
         with self._closing:
             if self._closed:
@@ -157,7 +157,7 @@ class GroupCommit:
         return group
 
     def _commit(self, units: Sequence[Unit]) -> None:
-        """One transaction for the whole group; one each when a unit spoils it."""
+        """Commit the group in one transaction, or each unit in its own when one of them fails the group."""
         if not self._commit_together(units):
             for unit in units:
                 self._commit_together([unit])
@@ -165,20 +165,20 @@ class GroupCommit:
         self._to_answer = self._to_tell = units
 
     def _answer(self) -> None:
-        """Tell the callers of what is committed."""
+        """Answer the callers of what is committed."""
         units, self._to_answer = self._to_answer, ()
         for unit in units:
             unit.resolve()
 
     def _finish(self) -> None:
-        """Tell whoever does not know yet: the callers, then `committed`."""
+        """Answer the callers, then call `committed`."""
         self._answer()
         units, self._to_tell = self._to_tell, ()
         if units:
             self._committed(units)
 
     def _commit_together(self, units: Sequence[Unit]) -> bool:
-        """False when a group was rolled back because of one of several units."""
+        """False when the group was rolled back because of one of several units."""
         give_up_at = time.monotonic() + AGAIN_MAX_S
         for times in count(1):
             try:
@@ -191,8 +191,8 @@ class GroupCommit:
                 _fail(units, again.error)
             except _SpoiltError:
                 return len(units) == 1
-            except Exception as error:  # noqa: BLE001 - every caller must hear of it, and the thread live on
-                # Perhaps one payment's rows or values only, which is no business of the others.
+            except Exception as error:  # noqa: BLE001 - every caller gets the error, and the thread goes on
+                # The cause may be one payment's rows or values, which must not affect the others.
                 if len(units) > 1 and not isinstance(error, CONCERNS_ALL):
                     return False
                 _fail(units, error)
@@ -212,5 +212,5 @@ def _fail(units: Sequence[Unit], error: Exception) -> None:
         wrapped = LedgerUnavailable(f"the ledger failed: {type(error).__name__}")
         wrapped.__cause__, error = error, wrapped
     for unit in units:
-        # An error of their own for each of several, for each notes its own payment in it.
+        # One error object each: the payment's id is added to it later.
         unit.error = error if len(units) == 1 else type(error)(error.message)

@@ -1,8 +1,8 @@
 """
-What is stored of payments, as it stands: rows nobody has judged yet, read some at a time.
+Reads what is stored, unchecked, in pages.
 
-One statement sees one state of the ledger, and events are only ever added. So a payment's row and the last of
-its events come from one statement, and those before it may come from others, whoever writes meanwhile.
+One statement sees one state of the ledger, and events are only ever added. So a payment's row and its last
+events are read by one statement, and earlier events may be read by others while somebody writes.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from paycore.ledger.session import COLUMNS, Row, Transaction
 T = TypeVar("T")
 
 PAGE = 200
-"""Payments, or rows of another table, read at once: bounds the memory, not the result."""
+"""Payments, or rows of another table, read at once; limits memory, not the result."""
 
 EVENTS = 1000
 """Events read at once."""
 
 EVENT_LENGTH = 1000
-"""Characters of a payment's row that count as an event."""
+"""This many characters of a payment's row count as one event."""
 
 
 class Readable(Protocol):
-    """A ledger, or one that is only read."""
+    """A ledger, or a `ReadOnlyLedger`."""
 
     @property
     def dialect(self) -> str:
-        """Whose SQL it is: `sqlite` or `postgres`."""
+        """The SQL dialect: `sqlite` or `postgres`."""
         ...
 
     def read(self, work: Callable[[Transaction], T]) -> Future[T]:
@@ -49,7 +49,7 @@ class StoredPayment(NamedTuple):
 
 
 class StoredEvent(NamedTuple):
-    """An event's row, unread."""
+    """An event's row, not decoded."""
 
     position: int
     seq: int
@@ -65,9 +65,9 @@ class StoredEvent(NamedTuple):
 
 class History:
     """
-    A payment's row, and its events, oldest first, which can be gone through once.
+    A payment's row and its events, oldest first; the events can be iterated once.
 
-    `payment` is what the row is by the time of the last event that was taken.
+    `payment` is the row as of the last event that was read.
     """
 
     def __init__(self, payment: StoredPayment, events: Iterator[StoredEvent] | None = None) -> None:
@@ -76,7 +76,7 @@ class History:
 
 
 class StoredNotification(NamedTuple):
-    """A notification as it was kept: `headers` as JSON, `payment_id` where it is known."""
+    """A notification as stored: `headers` as JSON, `payment_id` if known."""
 
     account: str
     digest: str
@@ -89,14 +89,14 @@ class StoredNotification(NamedTuple):
 
 
 class Orphan(NamedTuple):
-    """What is there of a payment that has no row: its id, and the first table that names it."""
+    """A payment id that has no row, and the first table that refers to it."""
 
     payment_id: str
     table: str
 
 
 def pages(ledger: Readable) -> Iterator[list[History]]:
-    """Every payment with its events, in the order of their ids. Go through one page before you ask for the next."""
+    """Every payment with its events, by id, in pages. Finish one page before you take the next."""
     last = ""
     while sizes := _rows(ledger, _SIZES, (last, PAGE)):
         for first, up_to, is_long in _spans(last, sizes):
@@ -105,12 +105,12 @@ def pages(ledger: Readable) -> Iterator[list[History]]:
 
 
 def one(ledger: Readable, payment_id: str) -> list[History]:
-    """A page of this payment alone; empty when it has no row."""
+    """A page with this payment alone; empty when it has no row."""
     return list(_long(ledger, payment_id))
 
 
 def orphans(ledger: Readable, payment_id: str | None = None) -> Iterator[Orphan]:
-    """What events, operations, refunds and notifications say of payments (of this one) that have no row."""
+    """The payment ids without a row (or this one) that events, operations, refunds or notifications refer to."""
     last = ""
     which, wanted = (f"payment_id > {_KEY}", None) if payment_id is None else ("payment_id = ?", payment_id)
     while True:
@@ -122,7 +122,7 @@ def orphans(ledger: Readable, payment_id: str | None = None) -> Iterator[Orphan]
 
 
 def notifications(ledger: Readable) -> Iterator[StoredNotification]:
-    """Every notification kept."""
+    """Every stored notification."""
     last = ("", "")
     while rows := _rows(ledger, _INBOX, (*last, PAGE)):
         kept = (StoredNotification._make(_plain(row)) for row in rows)
@@ -133,7 +133,7 @@ def notifications(ledger: Readable) -> Iterator[StoredNotification]:
 def name_rows(
     ledger: Readable, table: str, columns: Sequence[str], key: Sequence[str]
 ) -> Iterator[list[Row]]:
-    """These columns of a table's rows, some at a time, in the order of its key, which is text."""
+    """These columns of a table's rows, in pages, ordered by its key, whose columns are text."""
     places = [columns.index(name) for name in key]
     sql = (
         f"SELECT {', '.join(columns)} FROM {table}"  # noqa: S608
@@ -146,7 +146,7 @@ def name_rows(
 
 
 class Placed(NamedTuple):
-    """An event by its place in the ledger."""
+    """An event by its position in the ledger."""
 
     position: int
     at: int
@@ -156,7 +156,7 @@ class Placed(NamedTuple):
 
 
 def placed(ledger: Readable, up_to: int) -> Iterator[Placed]:
-    """All events up to a position, in the order of their positions."""
+    """All events up to a position, in order."""
     last = _SEQ_MIN
     while rows := _rows(ledger, _PLACED, (last, up_to, EVENTS)):
         for row in rows:
@@ -166,12 +166,12 @@ def placed(ledger: Readable, up_to: int) -> Iterator[Placed]:
 
 
 def newest_position(ledger: Readable) -> int:
-    """The greatest position of an event; 0 where there is none."""
+    """The position of the newest event; 0 when there is none."""
     return int(_rows(ledger, "SELECT coalesce(max(position), 0) FROM events", ())[0][0])
 
 
 def accounts_of(ledger: Readable, reference: str, account: str | None) -> list[tuple[str, str]]:
-    """Account and id of each payment with this reference (on this account), whatever else its row says."""
+    """Account and id of each payment with this reference (of this account), without decoding its row."""
     sql = "SELECT account, id FROM payments WHERE reference = ?"
     if account is None:
         return [(row[0], row[1]) for row in _rows(ledger, f"{sql} ORDER BY account", (reference,))]
@@ -180,7 +180,7 @@ def accounts_of(ledger: Readable, reference: str, account: str | None) -> list[t
 
 # --- reading -----------------------------------------------------------------------------------------
 
-# Pages go on after a key as it was read, also where that is no text: cast, SQLite compares its bytes.
+# A page starts after the last key as it was read, even if that is not text: with CAST, SQLite compares the bytes.
 _KEY = "CAST(? AS TEXT)"
 
 _SIZES = (
@@ -198,7 +198,7 @@ _ROWS = (
     " WHERE {events}) own"
     " ORDER BY 1, 2, seq"
 )
-# By the range twice: told it once only, PostgreSQL may read a table whole for each span.
+# The range is repeated: given once, PostgreSQL may scan a whole table for each span.
 _ID_IN = f"id > {_KEY} AND id <= {_KEY}"
 _OWNER_IN = f"payment_id > {_KEY} AND payment_id <= {_KEY}"
 _SHORT = _ROWS.format(
@@ -217,7 +217,7 @@ _INBOX = (
     f"SELECT {', '.join(StoredNotification._fields)} FROM inbox"  # noqa: S608
     f" WHERE (account, digest) > ({_KEY}, {_KEY}) ORDER BY account, digest LIMIT ?"
 )
-# `min` prefers events, which say most.
+# `min` prefers `events`, which tell most.
 _ORPHANS = (
     "SELECT payment_id, min(place) FROM ("
     "SELECT payment_id, 'events' AS place FROM events"
@@ -235,12 +235,16 @@ def _rows(ledger: Readable, sql: str, parameters: Sequence[object]) -> list[Row]
 
 
 def _plain(row: Row) -> Row:
-    """The row with nothing but text where a reader says that it is more: see `sqlite.reader.Unreadable`."""
+    """The row with plain strings instead of `sqlite.reader.Unreadable` ones."""
     return tuple(str(value) if isinstance(value, str) else value for value in row)
 
 
 def _spans(last: str, sizes: Sequence[Row]) -> Iterator[tuple[str, str, bool]]:
-    """A page of ids, numbers of events and lengths, cut: after an id, up to an id, whether it is one long history."""
+    """
+    Split a page of (id, number of events, length) into spans.
+
+    A span is: after this id, up to this id, whether it is one long history.
+    """
     after, before, some = last, last, 0
     for payment_id, events, length in sizes:
         size = max(1, events, length // EVENT_LENGTH)
@@ -258,7 +262,7 @@ def _spans(last: str, sizes: Sequence[Row]) -> Iterator[tuple[str, str, bool]]:
 
 
 def _short(ledger: Readable, after: str, up_to: str) -> list[History]:
-    """The payments of a span of ids, with all their events, by one statement."""
+    """The payments of a span of ids with all their events, by one statement."""
     groups = groupby(_rows(ledger, _SHORT, (after, up_to) * 3), key=lambda row: row[0])
     return [_whole(*own) for _, own in groups]
 
@@ -268,7 +272,7 @@ def _whole(first: Row, *events: Row) -> History:
 
 
 def _long(ledger: Readable, payment_id: str) -> Iterator[History]:
-    """A payment whose events are read as they are asked for; none when it has no row."""
+    """A payment whose events are read in pages as they are iterated; none when it has no row."""
     rows = _rows(ledger, _LONG, (payment_id, payment_id, _SEQ_MIN, EVENTS))
     if not rows or rows[0][1]:
         return

@@ -1,4 +1,4 @@
-"""Which schema files a database needs: numbered, checksummed, forward only."""
+"""Which schema files a database needs: numbered, with checksums, forward only."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import msgspec
 from paycore.errors import LedgerCorrupt, LedgerTooNew, LedgerUnavailable
 
 SCHEMA = "(SELECT max(schema) FROM meta)"
-"""A column of a SELECT for `check_current`; `meta` is the one table that no migration changes."""
+"""A column of a SELECT, for `check_current`. No migration changes the table `meta`."""
 
 META = {
     "sqlite": "CREATE TABLE IF NOT EXISTS meta (schema INTEGER PRIMARY KEY, sha256 TEXT NOT NULL, at INTEGER NOT NULL)",
     "postgres": "CREATE TABLE IF NOT EXISTS meta (schema int PRIMARY KEY, sha256 text NOT NULL, at bigint NOT NULL)",
 }
-"""Makes the table of the migrations that were run."""
+"""Creates the table of applied migrations."""
 
 
 class Migration(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +58,7 @@ def pending(dialect: str, applied: Mapping[int, str]) -> tuple[Migration, ...]:
 
 
 def check_known(dialect: str, schema: int) -> None:
-    """`LedgerTooNew` when the ledger's newest schema is one that this paycore does not know."""
+    """Raise `LedgerTooNew` when this paycore does not know the ledger's newest schema."""
     newest = newest_schema(dialect)
     if schema > newest:
         raise LedgerTooNew(
@@ -68,9 +68,10 @@ def check_known(dialect: str, schema: int) -> None:
 
 def check_current(dialect: str, schema: int | None) -> None:
     """
-    Refuse an open ledger whose newest schema, read with `SCHEMA`, is no longer the one it was opened with.
+    Check that the newest schema, read with `SCHEMA`, is still the one the ledger was opened with.
 
-    `LedgerTooNew` when it was upgraded meanwhile, `LedgerUnavailable` when an older one is in its place.
+    Raises `LedgerTooNew` when the ledger was upgraded meanwhile, `LedgerUnavailable` when it was replaced by an
+    older one.
     """
     check_known(dialect, schema or 0)
     newest = newest_schema(dialect)

@@ -18,10 +18,10 @@ SQLITE = "sqlite:///"
 
 def open_ledger(dsn: str) -> SqlLedger:
     """
-    The ledger at `dsn`: `sqlite:////absolute/file.db` or `postgresql://user@host:5432/database`.
+    Open the ledger at `dsn`: `sqlite:////absolute/file.db` or `postgresql://user@host:5432/database`.
 
-    Opened, made and migrated; raises `LedgerError`s, and `ConfigError` for a DSN of another kind or when
-    the extra for PostgreSQL is missing. No error repeats the DSN's password.
+    Creates and migrates it. Raises `LedgerError`s, and `ConfigError` for any other DSN or when the extra for
+    PostgreSQL is missing. No error contains the DSN's password.
     """
     if is_sqlite(dsn):
         from paycore.ledger.sqlite.ledger import SqliteLedger
@@ -34,9 +34,9 @@ def open_ledger(dsn: str) -> SqlLedger:
 
 def open_read_only(dsn: str) -> ReadOnlyLedger:
     """
-    The ledger at `dsn`, as it is.
+    Open the ledger at `dsn` for reading, without creating or migrating it.
 
-    Raises `LedgerMissing` where there is none, `LedgerUnavailable` when it has an older schema, and what
+    Raises `LedgerMissing` when there is none, `LedgerUnavailable` when it has an older schema, and what
     `open_ledger` raises.
     """
     try:
@@ -54,10 +54,10 @@ def open_read_only(dsn: str) -> ReadOnlyLedger:
 
 class Migrated(msgspec.Struct, frozen=True, kw_only=True):
     """
-    A ledger by its public name, and the number of its schema before (0: there was none) and after.
+    What `migrate` did: the ledger's name without password, its schema before (0: there was none) and after.
 
-    `namespaces` counts, by account, the payments whose namespace is their account's name since an upgrade:
-    others had their reference before.
+    `namespaces`: by account, how many payments an upgrade has given the account's name as namespace, because an
+    older payment had their reference.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Migrated(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def migrate(dsn: str) -> Migrated:
-    """Make the ledger at `dsn`, or bring it to this paycore's schema; nothing when it has that already."""
+    """Create the ledger at `dsn` or upgrade it to this paycore's schema; nothing to do when it has that already."""
     name, before = _schema(dsn)
     open_ledger(dsn).close()
     with closing(_open(dsn)) as ledger:
@@ -77,7 +77,7 @@ def migrate(dsn: str) -> Migrated:
 
 
 def _schema(dsn: str) -> tuple[str, int]:
-    """The ledger's public name and the number of its schema; 0 where there is none yet."""
+    """The ledger's name without password, and its schema; 0 when there is none yet."""
     with closing(_open(dsn)) as ledger:
         return ledger.name, max(ledger.applied(), default=0)
 
@@ -97,7 +97,7 @@ def _check_schema(ledger: ReadOnlyLedger) -> None:
     if not applied:
         raise LedgerMissing(
             f"there is no ledger at {ledger.name}: check `ledger` in the configuration;"
-            " the first payment makes one, and so does `paycore ledger migrate`"
+            " the first payment creates one, and so does `paycore ledger migrate`"
         )
     missing = pending(ledger.dialect, applied)
     if missing:
@@ -108,7 +108,7 @@ def _check_schema(ledger: ReadOnlyLedger) -> None:
 
 
 def is_sqlite(dsn: str) -> bool:
-    """Whether it is a file; else it is PostgreSQL, and can be used. `ConfigError` when it is neither, or can't."""
+    """Whether `dsn` names a SQLite file; otherwise PostgreSQL. `ConfigError` when no ledger can be opened there."""
     problem = dsn_problem(dsn)
     if problem is None and not dsn.startswith(SQLITE) and not _has_driver():
         problem = "PostgreSQL needs the extra: pip install 'paycore[postgres]'"
@@ -119,9 +119,9 @@ def is_sqlite(dsn: str) -> bool:
 
 def dsn_problem(dsn: str) -> str | None:
     """
-    Why no ledger can be at `dsn`, and what to write instead; None when one can. Never repeats a password.
+    Why no ledger can be at `dsn`, and what to write instead; None when one can. Never contains a password.
 
-    What is in a PostgreSQL DSN is looked at only where its driver is installed.
+    The contents of a PostgreSQL DSN are checked only if the driver is installed.
     """
     if dsn.startswith(SQLITE):
         return _file_problem(dsn.removeprefix(SQLITE))
@@ -136,13 +136,13 @@ def dsn_problem(dsn: str) -> str | None:
 
 def _file_problem(path: str) -> str | None:
     if path.rpartition("/")[2] == ":memory:":
-        return "a ledger in memory would forget what was sent; name a file, such as sqlite:///paycore.db"
+        return "a ledger in memory is lost when the process ends; name a file, such as sqlite:///paycore.db"
     return None if path else "name a file, such as sqlite:///paycore.db"
 
 
 def _has_driver() -> bool:
     try:
-        import paycore.ledger.postgres.server  # noqa: F401 - it needs what the extra brings
+        import paycore.ledger.postgres.server  # noqa: F401 - needs the driver
     except ImportError:
         return False
     return True

@@ -1,8 +1,8 @@
 """
-Whose a file is: what belongs to somebody else, or that others may change, is not taken for the user's own.
+Whether files belong to the user: files that others own or may change are refused.
 
-A configuration says where signatures and passwords go, a ledger what was paid. The user's own are those that
-nobody but this user, and the system's administrator (root), can write or replace.
+A configuration says where signatures and passwords are sent, a ledger what was paid. So nobody but the user and
+the administrator (root) may be able to write or replace them.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from pathlib import Path
 
 _ROOT = 0
 _LINKS_MAX = 40
-"""As many as Linux follows."""
+"""The number of symbolic links that Linux follows."""
 
 
 def ownership_problem(path: Path) -> str | None:
     """
-    Why what is at `path` must not be used, and what to do; None when it is the user's own.
+    Why the file at `path` must not be used, and what to do; None when it is safe.
 
-    Looked at: the file if there is one, the folder it is in, and links on the way. A folder in which nobody can
-    replace what belongs to others (sticky, as /tmp) will do. `OSError` when it can't be looked at.
+    Checks the file if it exists, its folder, and symbolic links on the way. A sticky folder such as /tmp is
+    accepted, because nobody can replace the files of others there. `OSError` when something can't be checked.
     """
     for place in _places(path):
         problem = _problem(place)
@@ -33,9 +33,9 @@ def ownership_problem(path: Path) -> str | None:
 
 
 def _places(path: Path) -> list[Path]:
-    """What leads to the file: the name as given, where links lead one after the other, and the folder of each."""
+    """The paths to check: the name as given, the targets of its links one after the other, and the folder of each."""
     real = Path(os.path.realpath(path))
-    names = [Path(os.path.abspath(path))]  # noqa: PTH100 - links are kept
+    names = [Path(os.path.abspath(path))]  # noqa: PTH100 - does not resolve links
     while names[-1].is_symlink() and len(names) < _LINKS_MAX:
         names.append(Path(os.path.abspath(names[-1].parent / names[-1].readlink())))  # noqa: PTH100
     return [place for name in dict.fromkeys((*names, real)) for place in (name.parent, name)]
@@ -54,7 +54,10 @@ def _problem(place: Path) -> str | None:
             f" or take the {kind} over (`chown -h {us} {place}`) once you know what is in it"
         )
     if kind != "link" and _others_may_write(found) and not _is_kept(place, found):
-        return f"others may write the {kind} {place}; keep them out (`chmod go-w {place}`) once you know what is in it"
+        return (
+            f"others may write the {kind} {place}; remove their permission (`chmod go-w {place}`)"
+            " once you know what is in it"
+        )
     return None
 
 
@@ -65,7 +68,7 @@ def _others_may_write(found: os.stat_result) -> bool:
 
 
 def _is_own_group(owner: int, group: int) -> bool:
-    """Whether the group is the owner's alone, as many systems make one for each user, and have it write by default."""
+    """Whether the owner is the group's only member, as on systems that make a group for each user."""
     try:
         user, members = pwd.getpwuid(owner), grp.getgrgid(group)
     except KeyError:
@@ -74,7 +77,7 @@ def _is_own_group(owner: int, group: int) -> bool:
 
 
 def _is_kept(place: Path, found: os.stat_result) -> bool:
-    """Whether the modes do not count: a folder where nobody replaces others' files, or what can only be read."""
+    """Whether the mode is harmless: a sticky folder, or a read-only file system."""
     is_sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
     return bool(is_sticky or os.statvfs(place).f_flag & os.ST_RDONLY)
 

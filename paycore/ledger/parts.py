@@ -1,7 +1,7 @@
 """
-One call's work in several transactions, one after the other, so that whoever else writes has a turn in between.
+Splits one call's work into several transactions, so that other writers run in between.
 
-For what may be done in parts: merging observations is a join, and a part that is lost is told again.
+For observations, which are merged by set union: an interrupted call can be repeated.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from paycore.ledger.api import Committed
 T = TypeVar("T")
 
 PART_MAX = 64
-"""Observations merged in one transaction at most."""
+"""The maximum number of observations merged in one transaction."""
 
 
 def in_parts(
     submit: Callable[[Sequence[T]], Future[tuple[Committed, ...]]], items: Sequence[T]
 ) -> Future[tuple[Committed, ...]]:
     """
-    Submit `items` part by part, each once the one before is durable; what became of each payment, by its id.
+    Submit `items` in parts, each once the one before is durable.
 
-    The first error ends it: parts before it took place.
+    The result has one entry for each payment, ordered by id. The first error ends it; the parts before are
+    committed.
     """
     if len(items) <= PART_MAX:
         return submit(items)

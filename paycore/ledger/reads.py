@@ -1,4 +1,4 @@
-"""The verbs that only read, on a ledger as on one that was opened to be looked at."""
+"""The methods that only read, shared by ledgers and read-only ledgers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class LedgerReads(ABC):
-    """What can be asked of a ledger; each says how it reads."""
+    """The reading methods of a ledger; subclasses implement `read`."""
 
     @abstractmethod
     def read(self, work: Callable[[Transaction], T]) -> Future[T]:
@@ -48,9 +48,10 @@ class LedgerReads(ABC):
 
 class ReadOnlyLedger(LedgerReads):
     """
-    What is at one DSN, be it a ledger or not. Each database says how it is read.
+    A database opened for reading as it is: neither created nor migrated, and not necessarily a ledger.
 
-    `name` can be shown: it has no password. `dialect` is that of the migrations.
+    For verifying and exporting, also from a copy or a PostgreSQL standby. `name` contains no password.
+    `dialect` is that of the migrations.
     """
 
     name: str
@@ -58,7 +59,7 @@ class ReadOnlyLedger(LedgerReads):
 
     @abstractmethod
     def applied(self) -> dict[int, str]:
-        """The checksum of each migration that made it what it is; none where there is no ledger."""
+        """The checksum of each applied migration, by number; empty when there is no ledger."""
 
     @abstractmethod
     def _run(self, work: Callable[[Transaction], T]) -> T:
@@ -66,15 +67,15 @@ class ReadOnlyLedger(LedgerReads):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the connection."""
 
     def read(self, work: Callable[[Transaction], T]) -> Future[T]:
-        """Run a read here and now, on a connection that can't write."""
+        """Run a read at once, on a connection that can't write."""
         future: Future[T] = Future()
         try:
             future.set_result(self._run(work))
         except Exception as error:  # noqa: BLE001 - the caller takes it out of the future
             if isinstance(error, PaycoreError):
-                error.money_moved = "no"  # whatever else it means to a client that sends
+                error.money_moved = "no"  # whatever the class says: a read sends nothing
             future.set_exception(error)
         return future

@@ -1,9 +1,9 @@
 """
-What one group of units reads and writes: read ahead at once, decided in memory, written at once.
+One group of units in memory: read ahead together, decide, and write together.
 
-A unit sees what the units before it in its group have done. It keeps what it did only once nothing in it
-can fail any more, so that its neighbours never notice one that fails. SQL here is what SQLite and
-PostgreSQL share; `?` marks a parameter, and the two differ in `Transaction` only.
+A unit sees what the units before it in its group did. It stores its results as its last step, so a unit that
+fails does not affect the others. The SQL here is shared by SQLite and PostgreSQL, with `?` as parameter mark;
+they differ in `Transaction` only.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ Key = tuple[str, str]
 
 class AgainError(Exception):
     """
-    Nothing was committed, and the same units can be run once more, `times_max` times at most.
+    Nothing was committed, and the same units can be run again, at most `times_max` times.
 
-    `error` is what callers are told when that does not end.
+    `error` is what callers get when retrying does not help.
     """
 
     def __init__(self, error: Exception, *, times_max: int | None = None) -> None:
@@ -39,16 +39,16 @@ class AgainError(Exception):
 
 
 class Written(Protocol):
-    """What a statement that writes has done: a cursor of the database's driver."""
+    """The result of a statement that writes: a cursor of the database's driver."""
 
     @property
     def rowcount(self) -> int:
-        """How many rows it changed."""
+        """The number of rows it changed."""
         ...
 
 
 class Transaction(Protocol):
-    """One open transaction: its clock, its statements, and how its database locks and lists."""
+    """One open transaction: its time, its statements, and its database's SQL for locks and lists."""
 
     now: datetime
     for_update: str
@@ -56,7 +56,7 @@ class Transaction(Protocol):
 
     @property
     def error(self) -> type[Exception]:
-        """The base of what its database raises."""
+        """The base class of the database's errors."""
         ...
 
     def all(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
@@ -64,16 +64,16 @@ class Transaction(Protocol):
         ...
 
     def executemany(self, sql: str, rows: Collection[Row], /) -> Written:
-        """Run a statement that writes, once for each row of parameters."""
+        """Run a statement that writes once for each row of parameters."""
         ...
 
     def in_list(self, values: Collection[str]) -> tuple[str, object]:
-        """SQL for `IN <values>` with one parameter, however many values there are."""
+        """SQL for `IN <values>` and its one parameter, for any number of values."""
         ...
 
 
 class Wants(NamedTuple):
-    """What a unit will ask for: payments by id, references, (account, number)s, (account, provider id)s."""
+    """What a unit reads: payments by id, references, (account, number)s, (account, provider id)s."""
 
     payments: Sequence[str] = ()
     references: Sequence[str] = ()
@@ -89,7 +89,7 @@ class Known(NamedTuple):
 
 
 class RefundName(NamedTuple):
-    """A row of `refunds`: what a refund's reference leads to."""
+    """A row of `refunds`: which payment a refund's reference belongs to."""
 
     account: str
     reference: str
@@ -98,7 +98,7 @@ class RefundName(NamedTuple):
 
 
 class Stage:
-    """What was done and is not written yet."""
+    """What the units have done and is not written yet."""
 
     __slots__ = (
         "charges",
@@ -127,7 +127,11 @@ class Stage:
 
 
 class Session:
-    """One transaction, as its units see it. `writes` counts statements, `changed` holds ids of payments."""
+    """
+    One transaction as its units see it.
+
+    `writes` counts the statements that wrote, `changed` holds the ids of changed payments.
+    """
 
     def __init__(self, tx: Transaction) -> None:
         self.now = tx.now
@@ -144,7 +148,7 @@ class Session:
     # --- reading -------------------------------------------------------------------------------------
 
     def read_ahead(self, wants: Sequence[Wants]) -> None:
-        """Read what the units will ask for, one statement for each kind; payments locked in one order."""
+        """Read what the units ask for, one statement for each kind; payments are locked in the order of their ids."""
         self._find({key for want in wants for key in want.references})
         owners = self._find_owners({key for want in wants for key in want.numbers})
         self._find_charged({key for want in wants for key in want.charges})
@@ -152,7 +156,7 @@ class Session:
         self._lock(ids.union(owner for owner in owners if owner is not None))
 
     def payment(self, payment_id: str) -> Payment:
-        """The payment, locked against every other writer; `NotFound` when there is none."""
+        """The payment, locked until the transaction ends; `NotFound` when there is none."""
         return self._known(payment_id).payment
 
     def head(self, payment_id: str) -> bytes:
@@ -160,7 +164,7 @@ class Session:
         return self._known(payment_id).head
 
     def with_reference(self, account: str, namespace: str, reference: str) -> Payment | None:
-        """The payment that this reference names for this account; see `decisions.named`."""
+        """The payment that has this reference for this account; see `decisions.named`."""
         if reference not in self._by_reference:
             self._find({reference})
         staged = [self.payment(payment_id) for payment_id in self._stage.references.get(reference, ())]
@@ -177,7 +181,7 @@ class Session:
         return staged or self._owners[key]
 
     def elsewhere(self, account: str, numbers: Collection[str]) -> dict[str, tuple[str, ...]]:
-        """Of these numbers those that no payment of this account has, each with the other accounts that have it."""
+        """Those of the numbers that no payment of the account has, each with the other accounts that have it."""
         unknown = {number: () for number in numbers if self.with_number(account, number) is None}
         found: dict[str, tuple[str, ...]] = dict(unknown)
         for (other, number), owner in self._owners.items() if unknown else ():
@@ -194,7 +198,7 @@ class Session:
         return any(taken[0] == account or taken[1] == namespace for taken in rows)
 
     def with_charge(self, account: str, provider_id: str) -> str | None:
-        """The id of the payment whose charge goes by this provider id."""
+        """The id of the payment whose charge has this provider id."""
         key = (account, provider_id)
         staged = self._stage.charges.get(key)
         if staged is None and key not in self._charged:
@@ -271,7 +275,7 @@ class Session:
     # --- writing -------------------------------------------------------------------------------------
 
     def keep(self, before: Payment | None, payment: Payment, head: bytes, events: Sequence[Row]) -> None:
-        """Keep what became of `before` (None: a new payment), with the rows of the events that led there."""
+        """Store the payment that `before` (None: a new payment) became, and the rows of its new events."""
         stage, account = self._stage, payment.account
         stage.payments[payment.id] = Known(payment, head)
         stage.events.extend(events)
@@ -300,26 +304,26 @@ class Session:
                     stage.charges[account, charge.provider_id] = payment.id
 
     def keep_notification(self, account: str, digest: str, row: Row) -> None:
-        """Keep a notification: when it was received, headers, query, body, verdict, payment id."""
+        """Store a notification; `row`: time received, headers, query, body, verdict, payment id."""
         self._stage.inbox[account, digest] = row
 
     def keep_due(self, payment_id: str, version: int) -> None:
-        """Keep that a payment is to be looked at now, unless it has another version by then."""
+        """Make a payment due now, unless its version changes until this is written."""
         self._stage.due.append((to_ms(self.now), payment_id, version))
 
     def postpone(self, at: datetime | None, payment_id: str, version: int) -> None:
-        """Keep when to look at a payment next, unless it has another version by then, or is due already."""
+        """Set when a payment is due, unless its version changes until this is written, or it is due already."""
         until = None if at is None else to_ms(at)
         self._stage.postponed.append((until, payment_id, version, to_ms(self.now)))
 
     def direct(self) -> Transaction:
-        """The transaction itself, for a statement that picks its own rows; what was done before it is written."""
+        """The transaction, for a statement that selects its own rows; staged changes are written first."""
         self.flush()
         self.writes += 1
         return self._tx
 
     def flush(self) -> None:
-        """Write what the units have done."""
+        """Write the staged changes."""
         stage, self._stage = self._stage, Stage()
         new: list[Row] = []
         old: list[Row] = []
@@ -334,7 +338,7 @@ class Session:
         self._write(UPDATE_PAYMENT, old)
         self._write(INSERT_OPERATION, stage.operations)
         self._write(INSERT_REFUND, stage.refunds)
-        # In one order, so that two processes with the same ids wait for each other and not crosswise.
+        # Sorted, so that two processes with the same ids lock them in the same order.
         self._write(INSERT_CHARGE, [(*key, owner) for key, owner in sorted(stage.charges.items())])
         self._write(INSERT_EVENT, stage.events)
         self._write(INSERT_NOTIFICATION, [(*key, *row) for key, row in stage.inbox.items()])
@@ -343,13 +347,13 @@ class Session:
         if stage.postponed:
             self._tx.executemany(POSTPONE, stage.postponed)
         self._stored.update(stage.payments)
-        for reference in stage.references:  # what was read before is not all any more
+        for reference in stage.references:  # what was read before is incomplete now
             self._by_reference.pop(reference, None)
         self._charged.update(stage.charges)
         self.changed.update(stage.payments)
 
     def _write(self, sql: str, rows: Collection[Row]) -> None:
-        """Write rows that are not there yet; another process may have been faster with a name all share."""
+        """Insert or update exactly these rows; run again if another process has changed or inserted one first."""
         if not rows:
             return
         self.writes += 1
@@ -396,13 +400,13 @@ POSTPONE = "UPDATE payments SET due_at = ? WHERE id = ? AND version = ? AND due_
 
 
 def new_charges(before: Payment | None, payment: Payment) -> Iterator[Charge]:
-    """The charges `payment` has and `before` has not."""
+    """The charges that `payment` has and `before` does not."""
     known = set(before.charges) if before is not None else set()
     return (charge for charge in payment.charges if charge not in known)
 
 
 def is_storable(text: str) -> bool:
-    """Whether every database can hold it: no NUL characters, nothing that can't be written as UTF-8."""
+    """Whether every database can store the text: no NUL characters, and valid as UTF-8."""
     if "\x00" in text:
         return False
     try:
@@ -412,14 +416,14 @@ def is_storable(text: str) -> bool:
 
 
 def check_storable(**texts: str | None) -> None:
-    """Raise `InvalidField` for text that not every database can store: NUL characters, and what is not UTF-8."""
+    """Raise `InvalidField` for text that not every database can store."""
     for field, text in texts.items():
         if text is not None and not is_storable(text):
             raise InvalidField(field, "must be text without NUL characters that can be written as UTF-8")
 
 
 def read_payment(payment_id: str, body: str) -> Payment:
-    """The payment in a row; `LedgerCorrupt` when the row holds none."""
+    """The payment in a row; `LedgerCorrupt` when it can't be decoded."""
     try:
         return decode(body, Payment)
     except (msgspec.MsgspecError, ValueError) as error:
@@ -448,10 +452,10 @@ COLUMNS = (
     "exponent",
     "created_at",
 )
-"""The columns of a payment's row that repeat what is in its body, for the database to search."""
+"""The columns of a payment's row that repeat parts of its body, to be searched."""
 
 _CHANGING = COLUMNS.index("account")
-"""How many of them may change, which are the first."""
+"""The number of columns that may change; they come first."""
 
 
 def columns(payment: Payment) -> Row:

@@ -1,8 +1,8 @@
 """
-What an upgrade leaves to whoever opens the ledger next: what can't be told by SQL, only from the payment itself.
+Fills columns that a migration can't fill by SQL, because the values follow from the decoded payment.
 
-The schema file leaves NULL in the columns that are to be filled. So nothing is lost when the process dies
-meanwhile, and a ledger of any size is filled a page at a time.
+The schema file leaves NULL in them. They are filled in pages when the ledger is opened, so a process that dies
+meanwhile loses nothing, and a ledger may have any size.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ _GIVEN = (
 
 
 class Filled(NamedTuple):
-    """How many rows a page had, and of how many payments of each account the namespace was given."""
+    """The number of rows in a page, and of payments of each account that were given a namespace."""
 
     rows: int
     given: Counter[str]
 
 
 def is_left(tx: Transaction) -> bool:
-    """Whether an upgrade has left anything to fill."""
+    """Whether there are columns to fill."""
     return bool(tx.all("SELECT 1 FROM payments WHERE open IS NULL LIMIT 1"))
 
 
 def fill(session: Session) -> Filled:
-    """Fill the next page of what an upgrade left."""
+    """Fill the next page."""
     tx = session.direct()
     rows = tx.all(_LEFT, (PAGE,))
     given: Counter[str] = Counter()
@@ -55,7 +55,7 @@ def fill(session: Session) -> Filled:
 
 
 def _give(session: Session, payment_id: str, account: str) -> bool:
-    """Another payment had the reference first: this one is found by it in a namespace named for its account."""
+    """Give the payment its account's name as namespace: an older payment has its reference."""
     try:
         verbs.change(session, payment_id, lambda _, __: [NamespaceGiven(namespace=account)], Source.OPERATOR)
     except LedgerCorrupt:
@@ -64,7 +64,7 @@ def _give(session: Session, payment_id: str, account: str) -> bool:
 
 
 def _is_open(payment_id: str, body: str) -> int:
-    """Nothing is known of a payment that can't be read; `verify` tells of it."""
+    """Whether the payment is open; 0 for one that can't be decoded, which `verify` reports."""
     try:
         return int(is_open(read_payment(payment_id, body)))
     except LedgerCorrupt:
@@ -72,12 +72,12 @@ def _is_open(payment_id: str, body: str) -> int:
 
 
 def given_namespaces(tx: Transaction) -> list[Row]:
-    """Account, and of how many of its payments an upgrade gave the namespace."""
+    """Each account, and how many of its payments an upgrade has given a namespace."""
     return tx.all(_GIVEN)
 
 
 def advice(account: str, count: int) -> str:
-    """What to write into the configuration where references repeated over accounts."""
+    """What to write into the configuration when references are repeated across accounts."""
     payments = "1 payment has a reference" if count == 1 else f"{count} payments have references"
     return (
         f"account {account}: {payments} that an older payment of another account has, and each is now in the"

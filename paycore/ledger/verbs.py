@@ -1,7 +1,7 @@
 """
-The verbs: what each of them reads, decides and leaves to be written, the same on every database.
+What each method of a ledger reads, decides and writes, on any database.
 
-Those that write work on a `Session`, which they share with the rest of their group; those that only read
+Methods that write work on a `Session`, which they share with the rest of their group. Methods that only read
 are plain SQL.
 """
 
@@ -39,7 +39,7 @@ NoticeT = TypeVar("NoticeT", bound=Notice)
 
 
 def changed_ids(result: object) -> Iterator[str]:
-    """The ids of the payments that a verb with this result changed."""
+    """The ids of the payments that a method with this result changed."""
     return (committed.payment.id for committed in committed_in(result) if committed.changed)
 
 
@@ -144,7 +144,7 @@ def reschedule(session: Session, due: Sequence[tuple[str, int, datetime | None]]
 
 
 class _Folded(NamedTuple):
-    """What changes make of a payment: the payment before and after, the events and their rows."""
+    """The result of applying changes: the payment before and after, the events and their rows."""
 
     before: Payment
     payment: Payment
@@ -156,9 +156,9 @@ def _fold(
     session: Session, payment: Payment, changes: Sequence[Change], source: Source, charged: dict[str, str]
 ) -> _Folded:
     """
-    Fold the changes into the payment; nothing is kept yet.
+    Apply the changes to the payment in memory.
 
-    `charged` holds, and is told of, the charges of this unit: provider ids and the payments they belong to.
+    `charged` maps the provider ids of this unit's charges to their payments, and is updated.
     """
     folded = _Folded(payment, payment, [], [])
     for decided in changes:
@@ -186,7 +186,7 @@ def _fold(
 def _owner_of_charge(
     session: Session, before: Payment, payment: Payment, charged: dict[str, str]
 ) -> str | None:
-    """Another payment to which a new charge of this one belongs; else the charges are noted as this one's."""
+    """The id of another payment that already has a new charge of this one; otherwise add the charges to `charged`."""
     ids = [charge.provider_id for charge in new_charges(before, payment)]
     for provider_id in ids:
         owner = charged.get(provider_id) or session.with_charge(payment.account, provider_id)
@@ -207,7 +207,7 @@ def _fold_observations(
 
 
 def _keep(session: Session, folded: Sequence[_Folded]) -> tuple[Committed, ...]:
-    """Keep row, operations and events of each payment together. Last of all: from here on nothing fails."""
+    """Store row, operations and events of each payment. The last step of a unit: nothing fails from here on."""
     for before, payment, events, rows in folded:
         if events:
             session.keep(before, payment, events[-1].hash, rows)
@@ -224,7 +224,7 @@ def _event(
     prev_hash: bytes,
     now: datetime,
 ) -> tuple[Event, Row]:
-    """The event that made `payment` what it is, and its row."""
+    """The event that resulted in `payment`, and its row."""
     at_ms, body = to_ms(now), encode(item)
     own_hash = chain_hash(prev_hash, payment.id, payment.version, at_ms, source, body)
     event = Event(
@@ -253,7 +253,7 @@ def _event(
 
 
 def _refuse_taken_refunds(session: Session, before: Payment, payment: Payment) -> None:
-    """A refund's reference names one refund of its namespace, whichever payment it belongs to."""
+    """Check that no other refund of the namespace, of whichever payment, has the reference of a new one."""
     known = {refund.reference for refund in before.refunds}
     for refund in payment.refunds:
         if refund.reference not in known:
@@ -263,7 +263,7 @@ def _refuse_taken_refunds(session: Session, before: Payment, payment: Payment) -
 
 
 def _by_payment(session: Session, account: str, told: Sequence[NoticeT]) -> dict[str, list[NoticeT]]:
-    """What is told by the payment its number belongs to, in a fixed order so that locks never cross."""
+    """Group notices by the payment that has their number, ordered by its id so that locks never cross."""
     grouped: dict[str, list[NoticeT]] = {}
     for item in told:
         owner = session.with_number(account, item.number)
@@ -310,9 +310,7 @@ def list_payments(tx: Transaction, which: Filter) -> tuple[Payment, ...]:
     }
     given: list[tuple[str, Row]] = [(sql, (value,)) for sql, value in conditions.items() if value is not None]
     if which.open is not None:
-        given.append(
-            (f"open = {int(which.open)}", ())
-        )  # spelt out, for an index has those that are open only
+        given.append((f"open = {int(which.open)}", ()))  # a literal: the index covers `open = 1` only
     if which.after is not None:
         given.append(("(created_at, id) < (?, ?)", _place(tx, which.after)))
     where = f" WHERE {' AND '.join(sql for sql, _ in given)}" if given else ""
@@ -325,7 +323,7 @@ def list_payments(tx: Transaction, which: Filter) -> tuple[Payment, ...]:
 
 
 def _place(tx: Transaction, payment_id: str) -> Row:
-    """Where a payment stands in every list: that never changes."""
+    """The sort key of a payment in every list, which never changes."""
     rows = tx.all("SELECT created_at, id FROM payments WHERE id = ?", (payment_id,))
     if not rows:
         raise NotFound(f"no payment has the id {payment_id!r}")

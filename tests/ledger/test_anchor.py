@@ -244,7 +244,7 @@ def test_anchor_does_not_wait_for_ever(
     on_postgres: SqlLedger, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A transaction nobody ends: says so."""
-    monkeypatch.setattr(anchors, "SETTLE_MAX_S", 0.2)
+    monkeypatch.setattr(anchors, "OPEN_MAX_S", 0.2)
 
     def work(slow: psycopg.Connection) -> None:
         with pytest.raises(LedgerUnavailable, match="pg_stat_activity"):

@@ -74,9 +74,9 @@ def test_wrong_dsn_is_one_clear_line_without_the_password(dsn: str) -> None:
             "postgresql://u@h/pay?no_such_option=1",
             "PostgreSQL knows no parameter 'no_such_option'; write postgresql:",
         ),
-        ("postgresql://u@h/pay?%6eo_such_option=1", "it is no address of a PostgreSQL database"),
-        ("postgresql://u@h:port/pay", "its port is no number"),
-        ("postgresql://u@h/pay?sslmode", "it is no address of a PostgreSQL database"),
+        ("postgresql://u@h/pay?%6eo_such_option=1", "it is not the address of a PostgreSQL database"),
+        ("postgresql://u@h:port/pay", "its port is not a number"),
+        ("postgresql://u@h/pay?sslmode", "it is not the address of a PostgreSQL database"),
     ],
 )
 def test_unreadable_dsn_says_what_is_wrong_and_where_the_password_goes(dsn: str, words: str) -> None:

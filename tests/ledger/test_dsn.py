@@ -13,7 +13,9 @@ from paycore.ledger.opening import open_read_only
 def test_ledger_in_memory_is_refused(dsn: str) -> None:
     """SQLite's word for a database in memory makes no file of that name: a ledger must outlive its process."""
     for opening in (open_ledger, open_read_only):
-        with pytest.raises(ConfigError, match="a ledger in memory would forget what was sent; name a file"):
+        with pytest.raises(
+            ConfigError, match="a ledger in memory is lost when the process ends; name a file"
+        ):
             opening(dsn)
     assert list(Path().iterdir()) == []
 

@@ -1,8 +1,8 @@
 """
-Verifying the whole ledger, anchoring what it holds, and handing it out as text.
+Verifies, anchors and exports a ledger.
 
-Reads only, some rows at a time, so that memory does not grow with the ledger or with one history in it; other
-processes may go on writing.
+Only reads, in pages, so that memory does not grow with the ledger or with a payment's history. Other processes
+may write meanwhile.
 """
 
 from __future__ import annotations
@@ -37,12 +37,11 @@ __all__ = [
 
 def verify(ledger: Readable, anchor: Anchor | None = None) -> Iterator[Verdict]:
     """
-    Compare everything that can be derived with what is stored.
+    Recompute everything that follows from the events, and compare it with what is stored.
 
-    Yields one verdict for each payment, in the order of their ids, then one for each payment that has no row,
-    while something still names it. After them one for each difference that is the ledger's: rows that belong to
-    nothing, notifications, order, clock, schema, and what is not as `anchor` says. Raises `LedgerError`s when the
-    ledger can't be read.
+    Yields one verdict for each payment, ordered by id, and one for each payment id without a row that something
+    refers to. Then one for each difference of the ledger as a whole: surplus rows, notifications, order, clock,
+    schema, and what differs from `anchor`. Raises `LedgerError`s when the ledger can't be read.
     """
     for page in pages(ledger):
         yield from _verdicts(ledger, page)
@@ -61,7 +60,7 @@ def verify(ledger: Readable, anchor: Anchor | None = None) -> Iterator[Verdict]:
 
 
 def verify_payment(ledger: Readable, payment_id: str) -> Verdict:
-    """The verdict on one payment; `NotFound` when nothing in the ledger names it."""
+    """The verdict on one payment; `NotFound` when nothing in the ledger refers to it."""
     for verdict in _verdicts(ledger, one(ledger, payment_id)):
         return verdict
     for orphan in orphans(ledger, payment_id):

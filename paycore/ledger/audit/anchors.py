@@ -1,9 +1,9 @@
 """
-Anchors: what a ledger held once, in a digest that is kept elsewhere.
+Anchors: digests of what a ledger contained, to be kept elsewhere.
 
-Whoever may write the database can forge a whole history, hashes included, or take one away. A digest of all
-events up to a position, kept where they can't write, shows it: any event that was lost, added, moved or
-changed before it. An event's own hash covers what it says, and with its place what is digested here.
+Whoever can write the database can forge or remove a whole history, hashes included. A digest of all events up
+to a position, kept out of their reach, shows any event before it that was removed, added, moved or changed.
+What is digested is each event's position and hash; the hash covers its contents.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from paycore.ledger.clock import from_ms, to_ms, utc_now
 from paycore.ledger.history import Placed, Readable, newest_position, notifications, placed
 
 INBOX_AFTER = timedelta(days=1)
-"""Notifications are anchored once they are so old: one that was received before another may be kept after it."""
+"""Notifications are anchored at this age: one may be stored later than another that was received after it."""
 
-SETTLE_MAX_S = 30.0
-"""How long transactions under way are waited for."""
+OPEN_MAX_S = 30.0
+"""How long to wait for open transactions."""
 
 _SETTLE_PAUSE_S = 0.05
 
 
 class Anchor(msgspec.Struct, frozen=True, kw_only=True, tag="ledger_anchor"):
     """
-    What a ledger held at `made_at`, aware UTC.
+    What a ledger contained at `made_at`, aware UTC.
 
     `digest` (SHA-256, hex) covers the `events` with positions up to `position`; `inbox_digest` the
-    `notifications` that had been received before `inbox_before`. `schema` is the ledger's.
+    `notifications` received before `inbox_before`. `schema` is the ledger's.
     """
 
     schema: int
@@ -48,41 +48,41 @@ class Anchor(msgspec.Struct, frozen=True, kw_only=True, tag="ledger_anchor"):
 
 
 class Digest:
-    """SHA-256 over lines, and how many there were."""
+    """SHA-256 over lines, and their number."""
 
     def __init__(self) -> None:
         self.count = 0
         self._sha256 = hashlib.sha256()
 
     def take(self, *fields: str | int | None) -> None:
-        """One line more: fields behind each other, a tab in between."""
+        """Add a line: the fields, separated by tabs."""
         self._sha256.update(
             "\t".join("" if field is None else str(field) for field in fields).encode() + b"\n"
         )
         self.count += 1
 
     def take_event(self, event: Placed) -> None:
-        """One event more: its position, payment, seq and hash."""
+        """Add an event: its position, payment, seq and hash."""
         self.take(event.position, event.payment_id, event.seq, event.hash.hex())
 
     @property
     def hex(self) -> str:
-        """The digest of what was taken, in hex."""
+        """The digest in hex."""
         return self._sha256.hexdigest()
 
 
 def make_anchor(ledger: Readable) -> Anchor:
     """
-    The anchor of what the ledger holds now; reads all of it once.
+    Make an anchor of what the ledger contains now; reads all of it once.
 
-    Raises `LedgerUnavailable` when a transaction on PostgreSQL has been open for half a minute.
+    Raises `LedgerUnavailable` when a PostgreSQL transaction has been open for half a minute.
     """
-    position, made_at = settled_position(ledger), utc_now()
+    position, made_at = stable_position(ledger), utc_now()
     events, newest_ms = Digest(), to_ms(made_at)
     for event in placed(ledger, position):
         events.take_event(event)
         newest_ms = event.at
-    # By the ledger's time, where this machine's is ahead of it.
+    # By the ledger's time, which may be ahead of this machine's.
     inbox_before = min(made_at, from_ms(newest_ms)) - INBOX_AFTER
     inbox = _inbox_digest(ledger, inbox_before)
     return Anchor(
@@ -98,7 +98,7 @@ def make_anchor(ledger: Readable) -> Anchor:
 
 
 def read_anchor(text: bytes | str) -> Anchor:
-    """The anchor in a file; `InvalidField` when it is none."""
+    """Parse an anchor file; `InvalidField` when it is not one."""
     try:
         return msgspec.json.decode(text, type=Anchor)
     except (msgspec.MsgspecError, UnicodeError) as error:
@@ -111,21 +111,21 @@ def render_anchor(anchor: Anchor) -> str:
 
 
 class AnchorCheck:
-    """Compares a ledger with an anchor, while its events are gone through."""
+    """Compares a ledger with an anchor while its events are iterated."""
 
     def __init__(self, anchor: Anchor) -> None:
         self._anchor = anchor
         self._events = Digest()
 
     def watch(self, events: Iterable[Placed]) -> Iterator[Placed]:
-        """The same events, in the order of their positions, noted on their way."""
+        """Pass on the events, which are ordered by position, and digest them."""
         for event in events:
             if event.position <= self._anchor.position:
                 self._events.take_event(event)
             yield event
 
     def differences(self, ledger: Readable) -> Iterator[Verdict]:
-        """What is not as the anchor says, once all events were gone through."""
+        """The differences from the anchor, once all events were iterated."""
         anchor, events = self._anchor, self._events
         if (events.count, events.hex) != (anchor.events, anchor.digest):
             yield of_ledger(
@@ -166,22 +166,23 @@ _SNAPSHOT = (
 )
 
 
-def settled_position(ledger: Readable) -> int:
+def stable_position(ledger: Readable) -> int:
     """
-    The greatest position, once no event with a smaller one can still be committed.
+    The newest position below which no event can be committed any more.
 
     On PostgreSQL a transaction takes its positions before it commits, and others may commit in between. It has
-    its number by then: `writers` is written first. So what was under way when the position was read is waited for.
+    a transaction number by then, because it writes `writers` first. So this waits for the transactions that
+    were open when the position was read.
     """
     position = newest_position(ledger)
     if ledger.dialect != "postgres":
         return position
     _, under_way = ledger.read(lambda tx: tx.all(_SNAPSHOT)).result()[0]
-    give_up_at = time.monotonic() + SETTLE_MAX_S
+    give_up_at = time.monotonic() + OPEN_MAX_S
     while ledger.read(lambda tx: tx.all(_SNAPSHOT)).result()[0][0] < under_way:
         if time.monotonic() > give_up_at:
             raise LedgerUnavailable(
-                f"a transaction of the database has been open for {SETTLE_MAX_S:.0f} s, so it is not known what was"
+                f"a transaction of the database has been open for {OPEN_MAX_S:.0f} s, so it is not known what was"
                 " written before it; end it (`pg_stat_activity` shows it), then run this again"
             )
         time.sleep(_SETTLE_PAUSE_S)

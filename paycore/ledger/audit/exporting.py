@@ -1,4 +1,4 @@
-"""The whole ledger as text."""
+"""Exports a ledger as text."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from paycore.ledger.history import Readable, StoredNotification, notifications, 
 
 def export(ledger: Readable) -> Iterator[str]:
     """
-    The whole ledger as JSON Lines, without line ends: each payment and its events, then the notifications.
+    The ledger as JSON Lines, without line ends; see `records`.
 
-    See `records`. Holds personal data where the ledger does.
+    Contains the personal data that the ledger contains.
     """
     return (render_record(record) for record in records(ledger))
 
 
 def records(ledger: Readable) -> Iterator[dict[str, Any]]:
     """
-    Everything in the ledger: each payment, then its events, oldest first; after all payments the notifications.
+    Each payment followed by its events, oldest first, and after all payments the notifications.
 
-    `type` is `payment`, `event` or `notification`. A payment and a change are what is stored, byte for
-    byte, so that hashes can be checked; what is no JSON is given as text. Hashes are in hex, bodies of
-    notifications in base64, times in UTC milliseconds. Reads only, some rows at a time; a payment with a long
-    history that is written to meanwhile may have more events than its row tells of.
+    `type` is `payment`, `event` or `notification`. A payment and a change are exported byte for byte, so that
+    hashes can be checked; what is not valid JSON is exported as a string. Hashes are in hex, bodies of
+    notifications in base64, times in UTC milliseconds. Only reads, in pages; a payment with a long history that
+    is changed meanwhile may have more events than its row counts.
     """
     for history in chain.from_iterable(pages(ledger)):
         stored = history.payment
@@ -49,7 +49,7 @@ def render_record(record: dict[str, Any]) -> str:
 
 
 def _as_stored(text: str) -> msgspec.Raw | str:
-    """The JSON as it stands, unless it would break the line."""
+    """The stored JSON, or a string when it is not valid or contains line ends."""
     try:
         msgspec.json.decode(text)
     except (msgspec.MsgspecError, UnicodeError):
@@ -60,5 +60,5 @@ def _as_stored(text: str) -> msgspec.Raw | str:
 def _shown_headers(notification: StoredNotification) -> dict[str, str] | str:
     headers = read_headers(notification.headers)
     if headers is None:
-        return ""  # whatever stands there, it is not what paycore wrote
+        return ""  # not written by paycore
     return {name: "***" if name.lower() in CREDENTIAL_HEADERS else value for name, value in headers.items()}

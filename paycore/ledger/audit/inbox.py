@@ -1,4 +1,4 @@
-"""The notifications that were kept: each is what its digest says, and leads to a payment that is there."""
+"""Checks stored notifications: each matches its digest, and its payment exists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from paycore.ledger.history import Readable, StoredNotification, notifications
 
 
 def inbox_differences(ledger: Readable) -> Iterator[Verdict]:
-    """The first thing of each notification that is not as it was kept; a payment it names is looked for elsewhere."""
+    """The first difference of each notification; whether its payment exists is checked elsewhere."""
     for kept in notifications(ledger):
         difference = _first_difference(kept)
         if difference is not None:
@@ -30,7 +30,7 @@ def _first_difference(kept: StoredNotification) -> Difference | None:
 
 
 def read_headers(stored: str) -> dict[str, str] | None:
-    """Headers as they were kept; None where somebody wrote something else."""
+    """The stored headers; None when they can't be decoded."""
     try:
         return msgspec.json.decode(stored, type=dict[str, str])
     except (msgspec.MsgspecError, UnicodeError):

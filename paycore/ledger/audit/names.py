@@ -1,4 +1,8 @@
-"""The names a payment is found by: each must lead to it, and there must be no others."""
+"""
+Checks the rows by which payments are found.
+
+Each number and reference must lead to its payment, and there must be no other rows.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ _CHARGE = ("account", "provider_id", "payment_id")
 
 class Names(NamedTuple):
     """
-    Rows of operations by their id, of refunds by account and reference; payments by a charge's provider id.
+    Rows of operations by id and of refunds by account and reference, and payments by a charge's provider id.
 
     `taken` has namespace and reference of refunds.
     """
@@ -31,7 +35,7 @@ class Names(NamedTuple):
 
 
 def names_of(ledger: Readable, payments: Sequence[Payment]) -> Names:
-    """What leads to the payments of a page. Read after them, so that nothing of theirs can be missing yet."""
+    """The rows that lead to the payments of a page. Read after the payments, so that none can be missing yet."""
     operations = [operation.id for payment in payments for operation in payment.operations]
     references = [refund.reference for payment in payments for refund in payment.refunds]
     charged = [charge.provider_id for payment in payments for charge in payment.charges]
@@ -55,7 +59,7 @@ def names_of(ledger: Readable, payments: Sequence[Payment]) -> Names:
 
 
 def wrong_name(payment: Payment, found: Names) -> Difference | None:
-    """A number or reference of this payment that does not lead to it: what is said of it would go unheard."""
+    """The first number or reference of this payment that does not lead to it."""
     for operation in payment.operations:
         row = found.operations.get(operation.id)
         if row is None:
@@ -71,7 +75,7 @@ def _wrong_refund(payment: Payment, found: Names) -> Difference | None:
         row = found.refunds.get((payment.account, refund.reference))
         if row is None:
             return Difference(where="refunds", stored="no row", derived=f"reference {refund.reference}")
-        # One that had to give up its name has no namespace: another refund had the name before.
+        # A refund whose reference another refund had first has no namespace.
         gave_up = row["namespace"] is None and (payment.namespace, refund.reference) in found.taken
         namespace = None if gave_up else payment.namespace
         difference = unequal(row, {"payment_id": payment.id, "namespace": namespace}, prefix="refunds ")
@@ -82,7 +86,7 @@ def _wrong_refund(payment: Payment, found: Names) -> Difference | None:
 
 def _wrong_charge(payment: Payment, found: Names) -> Difference | None:
     for charge in payment.charges:
-        # Which of several payments an id of an old ledger went to is told by the table alone.
+        # Only the table tells which of several payments has a provider id in a ledger of an older schema.
         if (payment.account, charge.provider_id) not in found.charges:
             return Difference(where="charges", stored="no row", derived=f"provider id {charge.provider_id}")
     return None
@@ -99,7 +103,7 @@ def _operation_row(payment: Payment, operation: Operation) -> dict[str, object]:
 
 
 def surplus(ledger: Readable) -> Iterator[Verdict]:
-    """Rows that would lead what is said to a payment which has no such number or reference."""
+    """Rows that lead to a payment which does not have that number or reference."""
     yield from _surplus(
         ledger,
         "operations",
@@ -141,7 +145,7 @@ def _surplus(
 ) -> Iterator[Verdict]:
     for page in name_rows(ledger, table, columns, key):
         rows = [dict(zip(columns, row, strict=True)) for row in page]
-        # Payments after the rows that name them: what was begun meanwhile is in both.
+        # Payments are read after the rows, so that a payment begun meanwhile is in both.
         known = _names_by_payment(ledger, {str(row["payment_id"]) for row in rows}, names)
         for row in rows:
             own = known.get(str(row["payment_id"]))
@@ -152,7 +156,11 @@ def _surplus(
 def _names_by_payment(
     ledger: Readable, ids: set[str], names: Callable[[Payment], set[Any]]
 ) -> dict[str, set[Any]]:
-    """By payment the names it has; without those that have no row or can't be read, which is told elsewhere."""
+    """
+    The names of each payment.
+
+    Payments that have no row or can't be decoded are reported elsewhere.
+    """
 
     def bodies(tx: Transaction) -> list[Row]:
         among, parameter = tx.in_list(sorted(ids))

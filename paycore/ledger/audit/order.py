@@ -1,9 +1,8 @@
 """
-The order of all events: each has a position, and later ones have later times.
+Checks the order of all events: each has a position, and later ones have later times.
 
-On SQLite one writer after the other takes the next position, at a time not before the newest event's. On
-PostgreSQL transactions overlap: positions are left out where one was rolled back, and times step back by as
-long as one took.
+On SQLite writers take positions in turn, at a time not before the newest event's. On PostgreSQL transactions
+overlap: rollbacks leave gaps in the positions, and times step back by up to the length of a transaction.
 """
 
 from __future__ import annotations
@@ -15,16 +14,16 @@ from paycore.ledger.clock import AHEAD_MAX, MILLISECOND
 from paycore.ledger.history import Placed, Readable
 
 _OVERLAP_MS: Mapping[str, int] = {"sqlite": 0, "postgres": 3_600_000}
-"""How long ago a transaction may have begun that commits now: its process may have stood still."""
+"""The maximum age of a transaction that commits; its process may have been stopped meanwhile."""
 
 _AHEAD_MS = AHEAD_MAX // MILLISECOND
 
 _CLOCK_SCHEMA = 3
-"""Since this schema a ledger's clock is never behind what it holds."""
+"""From this schema on, a ledger's clock is never behind its events."""
 
 
 def order_differences(ledger: Readable, events: Iterable[Placed]) -> Iterator[Verdict]:
-    """Positions that are missing, times that step back, and a clock that was not set by any event; goes through all."""
+    """Missing positions, times that step back, and a clock that no event explains; iterates over all events."""
     steps = _Steps(ledger)
     before: Placed | None = None
     for event in events:
@@ -43,7 +42,7 @@ def _next(before: Placed | None) -> int:
 
 
 class _Steps:
-    """What the ledger's clock may have done, by its own row and the time from which it was kept."""
+    """The steps that the ledger's clock may have made, by its row and the time since which it is stored."""
 
     def __init__(self, ledger: Readable) -> None:
         rows = ledger.read(
@@ -58,20 +57,20 @@ class _Steps:
         self._is_set_by_event = False
 
     def is_wrong(self, before_at: int, at: int) -> bool:
-        """Whether a time can't follow on another."""
-        # What is a day ahead is nobody's time, and is not followed.
+        """Whether a time can't follow the one before."""
+        # A time a day ahead is from a broken clock, and is ignored.
         return min(before_at, at) >= self._since and self._overlap_ms < before_at - at <= _AHEAD_MS
 
     def note(self, at: int) -> None:
-        """An event has this time."""
+        """Add an event's time."""
         self._is_set_by_event |= any(
             abs(system_at + ahead_ms - at) <= 1 for system_at, ahead_ms in self._clock
         )
 
     def clock_differences(self) -> Iterator[Verdict]:
-        """When the clock stepped back, it went on from the newest event of that time."""
+        """A stored step must lead to the time of the newest event at that moment."""
         for system_at, ahead_ms in self._clock:
             stored = f"{ahead_ms} ms ahead at {system_at}"
-            # With nothing ahead it says nothing.
+            # A step of 0 ms needs no event.
             if ahead_ms < 0 or (ahead_ms and not self._is_set_by_event):
                 yield of_ledger("clock", stored, "ahead by what was left to the newest event then")

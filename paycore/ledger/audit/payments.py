@@ -1,8 +1,7 @@
 """
-Each payment derived again from its events, and compared with its row.
+Recomputes each payment from its events, and compares it with its row.
 
-Trusts nothing but the events, and of those only what their hashes vouch for: it folds them again by the rules
-the ledger used.
+Trusts only events whose hashes match, and applies them by the rules that the ledger uses.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from paycore.ledger.session import COLUMNS, columns
 
 
 class Judged:
-    """A payment that was derived: how many events it has, what its row tells, and what of both differs first."""
+    """A recomputed payment: its number of events, the payment in its row, and the first difference."""
 
     def __init__(self, history: History) -> None:
         fold = Fold(history.payment.payment_id)
@@ -33,7 +32,7 @@ class Judged:
 
 
 class Fold:
-    """What the events taken so far make of a payment, up to the first that does not fit."""
+    """The payment after the events so far, up to the first difference."""
 
     def __init__(self, payment_id: str) -> None:
         self.payment: Payment | None = None
@@ -44,7 +43,7 @@ class Fold:
         self._position = 0
 
     def take(self, event: StoredEvent) -> None:
-        """The next event; after a difference none counts any more."""
+        """Take the next event; ignored after a difference."""
         if self.difference is not None:
             return
         self._number += 1
@@ -73,7 +72,7 @@ class Fold:
         where, before = f"event {self._number}", self.payment
         folded = _fold(before, event)
         if folded is None:
-            return Difference(where=where, stored=event.kind, derived="a change that fits here")
+            return Difference(where=where, stored=event.kind, derived="a change that is possible here")
         self.payment, kind = folded
         derived = {
             "seq": self.payment.version,
@@ -85,21 +84,21 @@ class Fold:
 
 
 def _fold(payment: Payment | None, event: StoredEvent) -> tuple[Payment, str] | None:
-    """The payment after this event and the event's kind; None when it can't have happened."""
+    """The payment after this event, and the event's kind; None when the event is not possible here."""
     try:
         change: Change = decode(event.change, Change)  # type: ignore[arg-type]
         return evolve(payment, change, from_ms(event.at)), str(change.__struct_config__.tag)
-    except Exception:  # noqa: BLE001 - whatever somebody wrote there, and however it fails: it is no history
+    except Exception:  # noqa: BLE001 - any error means that it is not a valid event
         return None
 
 
 def _row_difference(stored: StoredPayment, known: Payment | None, fold: Fold) -> Difference | None:
     payment = fold.payment
     if payment is None:
-        return Difference(where="events", stored="none", derived="at least the payment's beginning")
+        return Difference(where="events", stored="none", derived="at least `payment_begun`")
     if stored.head != fold.head:
         return Difference(where="head", stored=stored.head.hex(), derived=fold.head.hex())
-    # When to look next moves with every lease and look; but as long as the provider has it, somebody looks.
+    # `due_at` changes with each claim and query; but a payment that is not final must have one.
     if stored.columns["due_at"] is None and payment.status in (Status.PENDING, Status.UNKNOWN):
         return Difference(where="due_at", stored="never", derived=f"a time, for it is {payment.status}")
     derived = {name: value for name, value in zip(COLUMNS, columns(payment), strict=True) if name != "due_at"}
@@ -116,12 +115,14 @@ def _body_difference(stored: StoredPayment, known: Payment | None, payment: Paym
         was, now = getattr(known, name), getattr(payment, name)
         if was != now:
             return Difference(where=f"body {name}", stored=encode(was).decode(), derived=encode(now).decode())
-    return Difference(where="body", stored="the same payment in other words", derived="as paycore writes it")
+    return Difference(
+        where="body", stored="the same payment, encoded differently", derived="paycore's encoding"
+    )
 
 
 def read_body(body: str) -> Payment | None:
-    """The payment a row tells; None when it tells none."""
+    """The payment in a row; None when it can't be decoded."""
     try:
         return decode(body, Payment)
-    except Exception:  # noqa: BLE001 - whatever somebody wrote there, it is no payment
+    except Exception:  # noqa: BLE001 - any error means that it is not a payment
         return None

@@ -1,4 +1,4 @@
-"""Whether the tables, indexes and triggers are those that the migrations make."""
+"""Checks that tables, indexes and triggers are those that the migrations create."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from paycore.ledger.history import Readable
 MISSING = "missing"
 
 Objects = dict[str, str]
-"""What a database has, by kind and name, and how it is defined, so far as that says what it does."""
+"""What a database contains, by kind and name, with the significant part of its definition."""
 
 
 def schema_differences(ledger: Readable) -> Iterator[Verdict]:
-    """Each migration, table, index and trigger that is not there, or not as it was made, and each trigger too many."""
+    """Each migration, table, index and trigger that is missing or altered, and each additional trigger."""
     wanted, found = _EXPECTED[ledger.dialect](), _FOUND[ledger.dialect](ledger)
     for name, definition in wanted.items():
         if found.get(name) != definition:
@@ -43,7 +43,7 @@ _SQLITE = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND n
 
 
 def _expected_sqlite() -> Objects:
-    """What a database has in which the migrations were run."""
+    """What an in-memory database contains after the migrations."""
     with closing(sqlite3.connect(":memory:")) as made:
         made.execute(migrations.META["sqlite"])
         for migration in migrations.load_migrations("sqlite"):
@@ -57,7 +57,7 @@ def _found_sqlite(ledger: Readable) -> Objects:
 
 
 def _bare(sql: str) -> str:
-    """The definition in one line, without comments and quotes of names."""
+    """The definition in one line, without comments and quoted names."""
     return " ".join(re.sub(r"--[^\n]*", "", sql).replace('"', "").split())
 
 
@@ -89,7 +89,7 @@ SELECT 'constraint ' || k.conname, '', NOT EXISTS (
 
 
 def _found_postgres(ledger: Readable) -> Objects:
-    # Other tables in the same database are somebody else's, and so are their triggers.
+    # Other tables in the same database belong to others, and so do their triggers.
     tables = [
         found["name"]
         for file in migrations.load_migrations("postgres")
@@ -100,7 +100,7 @@ def _found_postgres(ledger: Readable) -> Objects:
 
 
 def _expected_postgres() -> Objects:
-    """What the migrations make, by their text: there is no database to run them in."""
+    """What the migrations create, by their text: there is no database to run them in."""
     objects: Objects = {}
     for sql in (migrations.META["postgres"], *(file.sql for file in migrations.load_migrations("postgres"))):
         for _, name, definition in sorted(_made(re.sub(r"--[^\n]*", "", sql))):
@@ -112,7 +112,7 @@ def _expected_postgres() -> Objects:
 
 
 def _made(sql: str) -> Iterator[tuple[int, str, str | None]]:
-    """What a schema file makes and drops (None): where in the file, what, and how it is defined."""
+    """What a schema file creates and drops (None): where in the file, what, and its definition."""
     for function in _FUNCTION.finditer(sql):
         name = f"function {function['name']}"
         yield function.start(), name, _definition(name, function["body"])
@@ -142,7 +142,7 @@ def _constraints(table: str, columns: str) -> Iterator[str]:
 
 
 def _definition(name: str, sql: str) -> str:
-    """A definition, ours or as PostgreSQL writes it, in the same words."""
+    """A definition, from a schema file or from PostgreSQL, in normal form."""
     words = re.sub(r"::\w+|\bUSING btree\b|\b(?:\w+|\"[^\"]+\")\.(?=\w)|['\"()]", " ", sql)
     words = re.sub(r"\s*([=,;]|<>)\s*", r" \1 ", words)
     if name.startswith("trigger "):

@@ -1,4 +1,4 @@
-"""What verifying comes to: verdicts, and the differences in them."""
+"""Results of verifying: verdicts and differences."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import msgspec
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """
-    The first thing about a payment, or a thing about the ledger, that is not as the history says.
+    The first difference of a payment, or a difference of the ledger as a whole.
 
     `where` is `event 3` (and the column, where one differs), a column of the payment's row, a field of its
-    `body`, or the table, trigger, index or position that is missing or wrong; `stored` and `derived` are what
-    stands there and what should.
+    `body`, or the table, trigger, index or position that is missing or wrong. `stored` is what was found,
+    `derived` what should be there.
     """
 
     where: str
@@ -23,9 +23,9 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One payment, how many events it has, and what is wrong with it; None when everything holds.
+    The result for one payment: its number of events, and the difference; None when there is none.
 
-    `payment_id` is None for a difference that is the ledger's, and no one payment's.
+    `payment_id` is None for a difference of the ledger as a whole.
     """
 
     payment_id: str | None
@@ -34,7 +34,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def of_ledger(where: str, stored: object, derived: object) -> Verdict:
-    """A difference that is no one payment's."""
+    """A verdict on the ledger as a whole."""
     difference = Difference(where=where, stored=str(stored), derived=str(derived))
     return Verdict(payment_id=None, events=0, difference=difference)
 
@@ -42,7 +42,7 @@ def of_ledger(where: str, stored: object, derived: object) -> Verdict:
 def unequal(
     stored: Mapping[str, object], derived: Mapping[str, object], *, prefix: str = ""
 ) -> Difference | None:
-    """The first of `derived` that is not what is stored under its name."""
+    """The first value of `derived` that differs from the stored one of that name."""
     for name, value in derived.items():
         if stored[name] != value:
             return Difference(where=f"{prefix}{name}", stored=str(stored[name]), derived=str(value))

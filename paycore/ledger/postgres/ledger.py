@@ -1,13 +1,13 @@
 """
-The ledger in a PostgreSQL database: for when one machine is outgrown. Any number of hosts share it.
+The ledger in a PostgreSQL database, shared by any number of hosts.
 
-Writes go through one thread and one connection with group commit, reads through a few threads with a
-connection each, changes of other processes arrive by LISTEN. A transaction holds row locks and nothing
-else; two processes whose locks cross are told so by PostgreSQL, and the loser runs its group again.
+One thread with one connection writes, with group commit; a few threads with a connection each read; changes of
+other processes arrive by LISTEN. A transaction holds row locks only. When two processes deadlock, PostgreSQL
+aborts one, and its group is run again.
 
-A connection that is lost while committing leaves the question whether it did. Each commit carries a
-number, written in its own transaction to the ledger's row in `writers`; afterwards that row is asked. It
-is asked with a lock, so that a server process that is still at it is waited for.
+When the connection is lost during a commit, its result is unknown. Each transaction writes its number to the
+ledger's row in `writers`, and that row is read afterwards. It is read with a lock, which waits for a server
+process that is still committing.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from paycore.ledger.session import AgainError, Row, Session, Transaction
 T = TypeVar("T")
 
 READERS_MAX = 4
-"""Threads and connections for reads; more only queue in the server (measured)."""
+"""Threads and connections for reads; more than this only queue in the server (measured)."""
 
 NOTIFY_MAX = 250
-"""Payment ids in one notification: 26 characters each, and PostgreSQL takes less than 8000 bytes."""
+"""Payment ids in one notification: 26 characters each, and PostgreSQL limits it to 8000 bytes."""
 
 _MIGRATION_LOCK = 0x70617963  # "payc"
 _DEADLOCK = ("40P01", "40001", "55P03")
@@ -53,7 +53,7 @@ _STANDING = f"SELECT {SCHEMA}, (extract(epoch FROM clock_timestamp()) * 1000)::b
 
 @lru_cache(maxsize=256)
 def _sql(shared: str) -> bytes:
-    """SQL as the verbs write it, with psycopg's parameter marks."""
+    """SQL with psycopg's parameter marks."""
     return shared.replace("?", "%s").encode()
 
 
@@ -73,7 +73,7 @@ class PostgresTransaction:
         return self._connection.execute(_sql(sql), parameters).fetchall()
 
     def executemany(self, sql: str, rows: Collection[Row], /) -> psycopg.Cursor[Any]:
-        """Run a statement that writes, once for each row of parameters."""
+        """Run a statement that writes once for each row of parameters."""
         cursor = self._connection.cursor()
         cursor.executemany(_sql(sql), rows)
         return cursor
@@ -85,10 +85,10 @@ class PostgresTransaction:
 
 class PostgresLedger(SqlLedger):
     """
-    A `Ledger` in the database at `dsn`, made and migrated when it is opened.
+    A `Ledger` in the database at `dsn`, created and migrated when it is opened.
 
-    `patience_s` is how long a call waits for a database that went away. Raises `LedgerError`s that say what
-    to do; the DSN's password is in none of them.
+    `patience_s` is how long a call waits for a database that can't be reached. Raises `LedgerError`s that say
+    what to do; none contains the DSN's password.
     """
 
     dialect = "postgres"
@@ -126,25 +126,27 @@ class PostgresLedger(SqlLedger):
             _notify(connection, sorted(session.changed))
             connection.execute("COMMIT")
         except psycopg.Error as error:
-            self._settle(error, connection)
+            self._after_error(error, connection)
         except BaseException:
             with suppress(psycopg.Error):
                 connection.execute("ROLLBACK")
             raise
 
     def _begin(self, connection: psycopg.Connection[Any]) -> datetime:
-        """Open the transaction, number it, and take its time: three statements on one way there and back."""
+        """Begin the transaction, write its number and read its time, in one round trip."""
         with connection.pipeline():
             connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
             marked = connection.execute(_MARK, (self._commit_number, self._id))
             standing = connection.execute(_STANDING)
-        if marked.rowcount != 1:  # a month without a write: somebody took us for dead
+        if marked.rowcount != 1:  # no write for a month: another writer removed the row
             self._is_registered = False
-            raise AgainError(LedgerUnavailable(f"the ledger {self._server.name} forgets its writers"))
+            raise AgainError(
+                LedgerUnavailable(f"the ledger {self._server.name} has removed this writer's row")
+            )
         return self._stand(connection, standing.fetchone())
 
-    def _settle(self, error: psycopg.Error, connection: psycopg.Connection[Any]) -> None:
-        """After an error: return when all was committed nevertheless, raise what it means otherwise."""
+    def _after_error(self, error: psycopg.Error, connection: psycopg.Connection[Any]) -> None:
+        """After an error: return if the transaction was committed nevertheless, otherwise raise the typed error."""
         if is_lost(error, connection):
             self._drop_writer()
             if self._was_committed(self._commit_number):
@@ -159,7 +161,7 @@ class PostgresLedger(SqlLedger):
         raise typed from error
 
     def _was_committed(self, number: int) -> bool:
-        """What became of a commit whose answer was lost; `LedgerUnavailable` when nobody can be asked."""
+        """Whether a commit took place whose answer was lost; `LedgerUnavailable` when that can't be found out."""
         give_up_at = time.monotonic() + self._server.patience_s
         while True:
             connection = self._connected()
@@ -172,7 +174,7 @@ class PostgresLedger(SqlLedger):
                     raise self._server.unavailable(error) from None
 
     def _registered(self) -> psycopg.Connection[Any]:
-        """The writer's connection, once this ledger has a row among the writers."""
+        """The writer's connection; registers this ledger in `writers` first."""
         connection = self._connected()
         if not self._is_registered:
             try:
@@ -201,14 +203,14 @@ class PostgresLedger(SqlLedger):
     # --- time ----------------------------------------------------------------------------------------
 
     def now(self) -> datetime:
-        """See `Ledger.now`: the database's clock as of the last transaction, and what has passed since."""
+        """See `Ledger.now`: the database's clock at the last transaction, plus the time since."""
         return self._clock.now()
 
     def _database_now(self) -> datetime:
         return whole_ms(self._database_time + timedelta(seconds=time.monotonic() - self._read_at))
 
     def _stand(self, connection: psycopg.Connection[Any], row: Row | None) -> datetime:
-        """The database's time; refuses a ledger that was upgraded since it was opened."""
+        """The ledger's time; refuses a ledger that was upgraded since it was opened."""
         schema, now_ms, *standing = row or (0, 0, None, None, None)
         if schema != self._schema:
             check_current(self.dialect, schema)
@@ -225,7 +227,7 @@ class PostgresLedger(SqlLedger):
     # --- reading and watching ------------------------------------------------------------------------
 
     def _read(self, work: Callable[[Transaction], T]) -> Future[T]:
-        """Run a read in one of a few threads, so that no event loop waits for the database."""
+        """Run a read in a thread, so that no event loop waits for the database."""
         try:
             return self._readers.submit(self._read_here, work)
         except RuntimeError:
@@ -234,7 +236,7 @@ class PostgresLedger(SqlLedger):
             return closed
 
     def _read_here(self, work: Callable[[Transaction], T]) -> T:
-        """Run a read on this thread's connection; again on a new one when it is lost."""
+        """Run a read on this thread's connection; again on a new one if it is lost."""
         give_up_at = time.monotonic() + self._server.patience_s
         while True:
             connection = self._reader()
@@ -266,19 +268,19 @@ class PostgresLedger(SqlLedger):
         if encoding != "UTF8":
             raise ConfigError(
                 f"the database of the ledger {self._server.name} stores text as {encoding}, which can't hold what"
-                " providers say; make one with ENCODING 'UTF8' (TEMPLATE template0)"
+                " providers send; create one with ENCODING 'UTF8' (TEMPLATE template0)"
             )
 
     def _migrate(self) -> None:
-        """Bring the schema up to date, while nobody writes; only one process at a time finds something to do."""
+        """Apply pending migrations while nobody writes; one process at a time."""
         connection = self._connected()
         if not pending(self.dialect, applied_migrations(connection)):
             return
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
             connection.execute(META[self.dialect].encode())
-            # A transaction that writes reads this table first, and keeps it locked until it ends: those under way
-            # are waited for, and whoever waits for this one finds the new schema.
+            # Every writing transaction reads this table first and holds a lock on it until it ends. So this waits for
+            # those that are open, and later ones see the new schema.
             connection.execute("LOCK TABLE meta IN ACCESS EXCLUSIVE MODE")
             for migration in pending(self.dialect, applied_migrations(connection)):
                 connection.execute(migration.sql.encode())
@@ -288,7 +290,7 @@ class PostgresLedger(SqlLedger):
                 )
 
     def _typed(self, work: Callable[[], None]) -> None:
-        """Run a part of opening; whatever goes wrong, nothing stays open."""
+        """Run a step of opening; on any error close the connection."""
         try:
             work()
         except psycopg.Error as error:
@@ -313,13 +315,13 @@ class PostgresLedger(SqlLedger):
 
 
 def applied_migrations(connection: psycopg.Connection[Any]) -> dict[int, str]:
-    """The checksum of each migration in the database, by number."""
+    """The checksum of each applied migration, by number."""
     (meta,) = connection.execute("SELECT to_regclass('meta')").fetchone() or (None,)
     return dict(connection.execute("SELECT schema, sha256 FROM meta").fetchall()) if meta else {}
 
 
 def _notify(connection: psycopg.Connection[Any], changed: Sequence[str]) -> None:
-    """Tell whoever listens, when this transaction commits."""
+    """Notify listeners when this transaction commits."""
     for start in range(0, len(changed), NOTIFY_MAX):
         payload = " ".join(changed[start : start + NOTIFY_MAX])
         connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, payload))

@@ -1,4 +1,4 @@
-"""Hearing of other processes' commits through LISTEN, also of those made while the connection was lost."""
+"""Receives the commits of other processes through LISTEN, including those made while the connection was lost."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ CHANNEL = "paycore_changes"
 LISTEN = b"LISTEN paycore_changes"
 
 OVERLAP = timedelta(minutes=1)
-"""How far before the last notice to look for missed ones: transactions commit a while after their time."""
+"""How far back to search for missed changes: a transaction commits some time after its events' times."""
 
 _log = logging.getLogger(__name__)
 
 
 class Listener:
     """
-    A thread that calls `on_change` with the ids of payments in committed transactions, whoever made them.
+    A thread that calls `on_change` with the ids of payments that any process has committed changes of.
 
     `now` is the ledger's clock.
     """
@@ -62,7 +62,7 @@ class Listener:
         connection.close()
 
     def _hear(self, connection: psycopg.Connection[Any]) -> None:
-        """Pass on what arrives, until it is time to stop."""
+        """Pass on notifications until the listener is stopped."""
         while True:
             for notice in connection.notifies(timeout=0):
                 self._heard_at = self._now()
@@ -80,7 +80,7 @@ class Listener:
         except LedgerUnavailable as error:
             _log.warning("not hearing of other processes' changes: %s", error)
             return None
-        with suppress(psycopg.Error):  # lost again: the next turn finds out
+        with suppress(psycopg.Error):  # lost again: handled by the next call
             connection.execute(LISTEN)
             since_ms = to_ms(self._heard_at - OVERLAP)
             rows = connection.execute(

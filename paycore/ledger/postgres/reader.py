@@ -1,4 +1,4 @@
-"""Reading what is in a PostgreSQL database, on one connection that never writes."""
+"""Reads a ledger in a PostgreSQL database, on one connection that can't write."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class PostgresReader(ReadOnlyLedger):
-    """The database at `dsn`, which may be a standby. A connection that is lost is not looked for again."""
+    """The ledger in the database at `dsn`, which may be a standby. Does not reconnect."""
 
     dialect = "postgres"
 

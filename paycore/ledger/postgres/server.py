@@ -1,7 +1,7 @@
 """
-Reaching one PostgreSQL database: connecting, waiting for it to come back, and what its errors mean.
+Connects to one PostgreSQL database, waits for it to come back, and translates its errors.
 
-The password stands in the connection's parameters and nowhere else: no message or repr here holds it.
+The password is in the connection's parameters only: no message and no repr contains it.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from paycore.errors import (
 )
 
 PATIENCE_S = 10.0
-"""How long a lost connection is looked for: longer than a restart or a failover of a healthy server."""
+"""How long to try to reconnect: longer than a restart or a failover takes."""
 
 PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5)
-"""Between attempts to connect; the last one again and again."""
+"""Pauses between attempts to connect; the last one is repeated."""
 
 _DEFAULTS = {
     "connect_timeout": "5",
     "application_name": "paycore",
     "client_encoding": "utf8",
-    # Notice within seconds that the other side is gone without a word.
+    # Detect a dead connection within seconds.
     "keepalives_idle": "10",
     "keepalives_interval": "5",
     "keepalives_count": "3",
     "tcp_user_timeout": "15000",
 }
 
-# A transaction of ours takes milliseconds. One that is left open by a lost client must not hold its locks for
-# long, and nobody waits for a lock longer than that. A commit that is not on disk is none.
+# Transactions take milliseconds. The server ends one that a lost client left open, and nobody waits for a lock longer
+# than that. A commit must be on disk before it is confirmed.
 _SETTINGS = """
 SELECT set_config('lock_timeout', '10s', false),
        set_config('idle_in_transaction_session_timeout', '5s', false),
@@ -55,9 +55,9 @@ SELECT set_config('lock_timeout', '10s', false),
 """
 
 
-# What an SQLSTATE that starts so means (PostgreSQL manual, appendix A).
+# The meanings of SQLSTATEs by their start (PostgreSQL manual, appendix A).
 _MEANINGS: tuple[tuple[tuple[str, ...], type[PaycoreError], str], ...] = (
-    (("53100",), LedgerFull, "no room left to write the ledger {name}; free some disk space there"),
+    (("53100",), LedgerFull, "no space left to write the ledger {name}; free some disk space there"),
     (
         ("25006", "42501"),
         LedgerReadOnly,
@@ -80,7 +80,7 @@ _ADVICE = "write postgresql://user@host:5432/database; the password belongs into
 
 
 class PgServer:
-    """The database at `dsn`. `patience_s`: how long to wait for one that went away."""
+    """The database at `dsn`. `patience_s`: how long to wait for one that can't be reached."""
 
     def __init__(self, dsn: str, *, patience_s: float = PATIENCE_S) -> None:
         self._parameters = _parameters(dsn)
@@ -91,7 +91,7 @@ class PgServer:
         return f"PgServer({self.name!r})"
 
     def connect(self, *, read_only: bool = False) -> psycopg.Connection[Any]:
-        """A new connection; `LedgerUnavailable` at once when there is none to be had."""
+        """Connect; `LedgerUnavailable` at once when that fails."""
         try:
             connection = psycopg.connect(**self._parameters, autocommit=True)
             connection.execute(_SETTINGS)
@@ -101,10 +101,10 @@ class PgServer:
             failure = self.unavailable(error)
         else:
             return connection
-        raise failure  # out here: on the driver's error hang the connection's parameters, the password among them
+        raise failure  # raised here, because the driver's error refers to the parameters with the password
 
     def reconnect(self, *, read_only: bool = False, until: Callable[[], bool] = lambda: False) -> Any:
-        """A new connection, waiting for the database to come back; gives up after `patience_s`, or on `until`."""
+        """Connect, waiting for the database to come back; gives up after `patience_s`, or on `until`."""
         give_up_at = time.monotonic() + self.patience_s
         attempt = 0
         while True:
@@ -117,14 +117,14 @@ class PgServer:
             attempt += 1
 
     def unavailable(self, error: psycopg.Error) -> LedgerUnavailable:
-        """The database can't be reached, in one line."""
+        """The error for a database that can't be reached, in one line."""
         return LedgerUnavailable(
             f"the ledger {self.name} can't be reached: {_cause(self._without_password(str(error)))};"
-            " check that PostgreSQL runs there and takes this user"
+            " check that PostgreSQL runs there and accepts this user"
         )
 
     def typed(self, error: psycopg.Error) -> PaycoreError:
-        """What an error of a database that can be reached means, and what to do about it."""
+        """The typed error for an error of a database that can be reached, with what to do about it."""
         said = self._without_password(error.diag.message_primary or type(error).__name__)
         for states, kind, meaning in _MEANINGS:
             if (error.sqlstate or "").startswith(states):
@@ -137,7 +137,7 @@ class PgServer:
 
 
 def is_lost(error: psycopg.Error, connection: psycopg.Connection[Any]) -> bool:
-    """Whether the connection is gone: closed, shut down by the server, or broken without a word from it."""
+    """Whether the connection is lost: closed, shut down by the server, or broken."""
     if error.sqlstate is None:
         return connection.closed or isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
     return connection.closed or error.sqlstate.startswith(("08", "25P03", "57P"))
@@ -151,28 +151,28 @@ def _parameters(dsn: str) -> dict[str, Any]:
 
 
 def address_problem(dsn: str) -> str | None:
-    """Why `dsn` is no address of a PostgreSQL database, and what to write instead; None when it is one."""
+    """Why `dsn` is not the address of a PostgreSQL database, and what to write instead; None when it is."""
     try:
         parameters = conninfo_to_dict(dsn)
     except psycopg.Error as error:
         return f"{_unreadable(dsn, str(error))}; {_ADVICE}"
     ports = str(parameters.get("port") or "").split(",")
-    # A name with an '@' in it is one that was written so, or the rest of a password that was not encoded.
+    # An '@' in a name was written there, or is the rest of a password that was not percent-encoded.
     names = [str(parameters.get(name) or "") for name in ("host", "dbname")]
     if any("@" in name and name in dsn for name in names):
-        return f"it holds an '@' too many: write %40 for it, and %2F for '/'; {_ADVICE}"
+        return f"it contains an extra '@': write %40 for it, and %2F for '/'; {_ADVICE}"
     if not all(port.isdigit() or not port for port in ports):
-        return f"its port is no number; write %2F for a '/' in a password; {_ADVICE}"
+        return f"its port is not a number; write %2F for a '/' in a password; {_ADVICE}"
     if not parameters.get("sslmode") and not _is_local(parameters):
         return (
             "it leads to another machine and has no sslmode, so a password may go there in clear;"
-            " add ?sslmode=verify-full&sslrootcert=system, or the sslmode that you settle for"
+            " add ?sslmode=verify-full&sslrootcert=system, or another sslmode"
         )
     return None
 
 
 def _is_local(parameters: dict[str, Any]) -> bool:
-    """Whether the database is surely on this machine; what the DSN leaves open libpq takes from the environment."""
+    """Whether the database is certainly on this machine; libpq takes what the DSN omits from the environment."""
     places = [parameters.get(name) or os.environ.get(f"PG{name.upper()}") for name in ("host", "hostaddr")]
     is_left_open = not all(places) and (parameters.get("service") or os.environ.get("PGSERVICE"))
     hosts = [host for place in places if place for host in str(place).split(",")]
@@ -180,7 +180,7 @@ def _is_local(parameters: dict[str, Any]) -> bool:
 
 
 def _is_local_host(host: str) -> bool:
-    """A socket's folder or abstract name, none (the usual socket), or this machine's own name or address."""
+    """Whether the host is a socket's folder or abstract name, empty (the default socket), or the local machine."""
     try:
         return host in ("", "localhost") or host[0] in "/@" or ip_address(host).is_loopback
     except ValueError:
@@ -188,23 +188,23 @@ def _is_local_host(host: str) -> bool:
 
 
 def _unreadable(dsn: str, said: str) -> str:
-    """What libpq made of it, without its own words: they quote the DSN, and with it the password."""
+    """What is wrong with the DSN, without libpq's message, which quotes it and with it the password."""
     unknown = _UNKNOWN_PARAMETER.match(said)
-    # A name that comes before an '@' may be a part of the password.
+    # A name before an '@' may be part of the password.
     place = -1 if unknown is None else dsn.rfind(unknown[1])
     if unknown is None or place < 0 or "@" in dsn[place:]:
-        return "it is no address of a PostgreSQL database"
+        return "it is not the address of a PostgreSQL database"
     return f"PostgreSQL knows no parameter {unknown[1]!r}"
 
 
 def _cause(said: str) -> str:
-    """The first of libpq's lines, which tells the cause; further ones guess, or repeat it for other addresses."""
+    """The first line of libpq's message; further ones are hints, or repeat it for other addresses."""
     first = " ".join(said.strip().partition("\n")[0].split()).rstrip(" .:?")
     return re.sub(r"^connection (failed|is bad): ", "", first) or "no reason given"
 
 
 def _public_name(parameters: dict[str, Any]) -> str:
-    """The DSN without its password; a socket's folder, or several hosts, stand behind the `?`, as sslmode does."""
+    """The DSN without its password; a socket's folder, several hosts and sslmode are put behind the `?`."""
     user = f"{quote(parameters['user'], safe='')}@" if parameters.get("user") else ""
     host, port = str(parameters.get("host") or ""), str(parameters.get("port") or "")
     tls = f"sslmode={quote(parameters['sslmode'], safe='')}" if parameters.get("sslmode") else ""

@@ -28,7 +28,7 @@ from paycore.ledger.ownership import ownership_problem
 from paycore.ledger.sqlite.mounts import network_file_system
 
 _BESIDE = ("-lock", "-wal", "-shm", "-journal")
-"""What the names of a ledger's further files end with."""
+"""The endings of the names of a ledger's other files."""
 
 
 class Connection:
@@ -52,7 +52,7 @@ class Connection:
             _connections.add(self)
 
     def close(self) -> None:
-        """Close it, once nobody uses it."""
+        """Wait until it is not in use, and close it."""
         with _forking, self.lock:
             _connections.discard(self)
             self.sqlite.close()
@@ -60,10 +60,10 @@ class Connection:
 
 def usable_path(path: str | Path) -> Path:
     """
-    Where the ledger at `path` really is, by one name for all processes: they meet at files named after it.
+    The real path of the ledger at `path`, by which all processes find the same lock file and `-wal` file.
 
-    Raises `ConfigError` for what is no regular file, and for a file that has several names or is on a network file
-    system.
+    Raises `ConfigError` for what is not a regular file, for a file with a second hard link, and on network file
+    systems.
     """
     real = Path(os.path.realpath(path))
     if real.is_dir():
@@ -75,7 +75,7 @@ def usable_path(path: str | Path) -> Path:
             " put it on a local disk, or use postgresql://"
         )
     if real.exists() and not real.is_file():
-        raise ConfigError(f"the ledger {real} is no regular file; name another")
+        raise ConfigError(f"the ledger {real} is not a regular file; name another")
     if real.is_file() and real.stat().st_nlink > 1:
         raise ConfigError(
             f"the ledger {real} has a second name (a hard link), under which it could be opened as another"
@@ -85,7 +85,11 @@ def usable_path(path: str | Path) -> Path:
 
 
 def check_own(path: str | Path, real: Path) -> None:
-    """`ConfigError` when the ledger at `path`, which is at `real`, or what is beside it is not the user's own."""
+    """
+    Raise `ConfigError` when others own or may change the ledger's files.
+
+    `path` is the name as given, `real` the path it leads to.
+    """
     for place in (Path(path), *(real.with_name(real.name + end) for end in _BESIDE)):
         problem = ownership_problem(place)
         if problem is not None:
@@ -93,7 +97,7 @@ def check_own(path: str | Path, real: Path) -> None:
 
 
 def make_private(path: Path) -> None:
-    """Make an empty file for its owner alone, unless there is a file; SQLite gives its own files the same mode."""
+    """Create an empty file with mode 0600 unless there is one; SQLite gives its other files the same mode."""
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 

@@ -1,9 +1,9 @@
 """
 The ledger in one SQLite file: WAL, every commit flushed to disk, one writer thread, group commit.
 
-A lock file beside the database is held round open, write, checkpoint and close. It makes writers of
-several processes take turns fairly, and keeps SQLite 3.7.0 to 3.51.2 from the WAL-reset bug
-(https://sqlite.org/wal.html#walresetbug), which needs two connections at it at once.
+A lock file beside the database is held during open, write, checkpoint and close. It lets processes write in
+turn, and avoids the WAL-reset bug of SQLite 3.7.0 to 3.51.2 (https://sqlite.org/wal.html#walresetbug), which
+needs two connections at once.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from paycore.ledger.sqlite.lock import WAIT_MAX_S, FileLock
 T = TypeVar("T")
 
 WATCH_EVERY_S = 0.05
-"""How often a watcher looks for commits of other processes; one look costs some microseconds."""
+"""How often a watcher checks for commits of other processes; a check costs some microseconds."""
 
 
 BUSY_MAX_S = 5.0
-"""How long to wait for a program that locks the file without taking turns at the lock file."""
+"""How long to wait for a program that locks the file without using the lock file."""
 
 BUSY_PAUSE_S = 0.002
 
@@ -69,7 +69,7 @@ class SqliteTransaction:
         return self._connection.execute(sql, parameters).fetchall()
 
     def in_list(self, values: Collection[str]) -> tuple[str, object]:
-        """One JSON parameter, so that any number of values is one cached statement; the commonest number is one."""
+        """One JSON parameter, so that any number of values is one cached statement; a single value needs none."""
         if len(values) == 1:
             return "= ?", next(iter(values))
         return "IN (SELECT value FROM json_each(?))", json.dumps(list(values))
@@ -77,11 +77,11 @@ class SqliteTransaction:
 
 class SqliteLedger(SqlLedger):
     """
-    A `Ledger` in the file at `path`, made and migrated when it is opened.
+    A `Ledger` in the file at `path`, created and migrated when it is opened.
 
-    `clock` is shared by all processes of one machine; `inline` commits in the caller's thread;
-    `wait_max_s` is how long other processes may hold the file. Raises `LedgerError`s that say what is wrong
-    with the file, and `ConfigError` when it is on a network file system.
+    `clock` is shared by all processes of one machine. `inline` commits in the caller's thread. `wait_max_s` is
+    how long other processes may hold the file. Raises `LedgerError`s that say what is wrong with the file, and
+    `ConfigError` when it is on a network file system.
     """
 
     dialect = "sqlite"
@@ -96,7 +96,7 @@ class SqliteLedger(SqlLedger):
     ) -> None:
         super().__init__()
         self.path = usable_path(path)
-        # SQLite keeps both while anybody has them open.
+        # SQLite keeps both files while any process has them open.
         self._paths = (str(self.path), f"{self.path}-wal")
         self._wait_max_s = wait_max_s
         self._clock = LedgerClock(clock)
@@ -106,7 +106,7 @@ class SqliteLedger(SqlLedger):
             try:
                 with self._lock.held():
                     make_private(self.path)
-                    check_own(path, self.path)  # somebody may have been faster
+                    check_own(path, self.path)  # it may have been created meanwhile
                     self._writer = self._open(read_only=False)
                     self._migrate(self._writer.sqlite)
                     self._files = _identify(self._paths)
@@ -147,7 +147,7 @@ class SqliteLedger(SqlLedger):
             raise _ledger_error(self.path, error) from error
 
     def _begin(self, sqlite: sqlite3.Connection, meanwhile: Callable[[], None]) -> None:
-        """Take SQLite's own lock, for which only programs that do not take turns at the lock file make us wait."""
+        """Take SQLite's own lock. Only programs that do not use the lock file can make this wait."""
         give_up_at = time.monotonic() + min(BUSY_MAX_S, self._wait_max_s)
         while True:
             try:
@@ -161,7 +161,7 @@ class SqliteLedger(SqlLedger):
                 return
 
     def _check_files(self) -> None:
-        """Refuse to write to files that were removed or replaced: no other process would find what is in them."""
+        """Refuse to write to files that were removed or replaced: other processes would not find what is written."""
         if _identify(self._paths) != self._files:
             raise LedgerUnavailable(
                 f"the ledger {self.path} or its -wal file was removed or replaced while this process had it"
@@ -170,7 +170,7 @@ class SqliteLedger(SqlLedger):
             )
 
     def _catch_up(self, sqlite: sqlite3.Connection) -> datetime:
-        """The time, not before the newest event's; refuses a ledger that was upgraded since it was opened."""
+        """The ledger's time; refuses a ledger that was upgraded since it was opened."""
         schema, *standing = sqlite.execute(_STANDING).fetchone()
         if schema != self._schema:
             check_current(self.dialect, schema)
@@ -180,13 +180,13 @@ class SqliteLedger(SqlLedger):
         return now
 
     def now(self) -> datetime:
-        """See `Ledger.now`: the system's clock, which one machine shares, but never behind the ledger."""
+        """See `Ledger.now`: the system clock, but never behind the ledger."""
         return self._clock.now()
 
     # --- reading and watching ------------------------------------------------------------------------
 
     def _read(self, work: Callable[[Transaction], T]) -> Future[T]:
-        """Run a read here and now: on a local file it is over in microseconds."""
+        """Run a read in the caller's thread: on a local file it takes microseconds."""
         future: Future[T] = Future()
         try:
             with typed_errors(self.path), self._reader.lock:
@@ -199,7 +199,7 @@ class SqliteLedger(SqlLedger):
     def _start_watching(self) -> None:
         if self._watching is not None:
             return
-        # Where the ledger stands is read here, so that no change falls between `watch` and the first look.
+        # The position is read here, so that no change between `watch` and the first check is missed.
         with typed_errors(self.path):
             connection = self._open(read_only=True)
             with connection.lock:
@@ -212,7 +212,7 @@ class SqliteLedger(SqlLedger):
         self._watching.start()
 
     def _watch_others(self, connection: Connection, position: int) -> None:
-        """Look for commits of any process; `data_version` changes with each."""
+        """Check for commits of any process; `data_version` changes with each."""
         version = None
         while not self._stopping.wait(WATCH_EVERY_S):
             with suppress(sqlite3.Error):
@@ -268,7 +268,7 @@ class SqliteLedger(SqlLedger):
         self._lock.close()
 
     def _let_go(self) -> None:
-        """Close what a failed opening has opened."""
+        """Close what was opened before opening failed."""
         for name in ("_reader", "_writer", "_lock"):
             if name in vars(self):
                 vars(self)[name].close()
@@ -326,7 +326,7 @@ def _sqlite_error(path: Path, error: sqlite3.Error) -> LedgerError:
 
 
 def _full(path: Path) -> LedgerFull:
-    return LedgerFull(f"no room left to write the ledger {path}; free some disk space")
+    return LedgerFull(f"no space left to write the ledger {path}; free some disk space")
 
 
 def _read_only(path: Path) -> LedgerReadOnly:

@@ -1,4 +1,4 @@
-"""A lock file that makes processes take turns: held by the kernel, gone when its holder dies."""
+"""A lock file that lets processes write in turn. The kernel releases the lock when its holder dies."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pathlib import Path
 from paycore.errors import LedgerUnavailable
 
 WAIT_MAX_S = 15.0
-"""Longer than any healthy holder needs; then somebody holds it who is stopped or stuck."""
+"""Longer than any transaction takes; beyond it the holder is stopped or stuck."""
 
 _PAUSE_S = 0.0005
 
 
 class FileLock:
     """
-    `with lock.held():` holds an exclusive `flock` on the file at `path`. Not reentrant; one per ledger.
+    `with lock.held():` holds an exclusive `flock` on the file at `path`. Not reentrant; one for each ledger.
 
-    Raises `LedgerUnavailable` when somebody else has held it for `wait_max_s` seconds.
+    Raises `LedgerUnavailable` when another process has held it for `wait_max_s` seconds.
     """
 
     def __init__(self, path: Path, *, wait_max_s: float = WAIT_MAX_S) -> None:
@@ -33,7 +33,7 @@ class FileLock:
 
     @contextmanager
     def held(self, meanwhile: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """Hold it; `meanwhile` is called before waiting for another holder."""
+        """Hold the lock; `meanwhile` is called before waiting for another holder."""
         self._acquire(meanwhile)
         try:
             yield
@@ -50,12 +50,12 @@ class FileLock:
                 if time.monotonic() > give_up_at:
                     raise LedgerUnavailable(
                         f"another process has held {self._path} for {self._wait_max_s:g} s;"
-                        f" find it (`fuser {self._path}`) and let it go on, or end it"
+                        f" find it (`fuser {self._path}`) and let it continue, or end it"
                     ) from None
                 time.sleep(_PAUSE_S)
 
     def close(self) -> None:
-        """Let go of the file; it stays on disk."""
+        """Close the file; it stays on disk."""
         _open_locks.discard(self)
         os.close(self._descriptor)
 
@@ -64,7 +64,7 @@ _open_locks: weakref.WeakSet[FileLock] = weakref.WeakSet()
 
 
 def _close_in_child() -> None:
-    """A forked process shares the lock: left open there, it would outlive a holder that is killed."""
+    """Close the inherited lock files: a child would keep a lock after its parent was killed."""
     for lock in tuple(_open_locks):
         lock.close()
 

@@ -1,4 +1,4 @@
-"""Which file system a path is on: locks do not hold reliably on those that reach over a network."""
+"""Finds the file system a path is on: locks do not hold reliably on network file systems."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ NETWORK = frozenset(
     "9p afs ceph cifs coda fuse.glusterfs fuse.rclone fuse.s3fs fuse.sshfs gfs2 gpfs lustre ncpfs"
     " nfs nfs4 smb3 smbfs".split()
 )
-"""File system types as the kernel names them; a virtual machine's shared folder is `9p`."""
+"""File system types by their kernel names; `9p` includes shared folders of virtual machines."""
 
 
 def network_file_system(path: Path) -> str | None:
-    """The type of the network file system `path` is on; None when it is local, or the system does not tell."""
+    """The type of the network file system `path` is on; None when it is local or unknown."""
     try:
         lines = MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

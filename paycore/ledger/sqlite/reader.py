@@ -1,4 +1,4 @@
-"""Reading what is in a SQLite file, without making or changing it."""
+"""Reads a ledger in a SQLite file without creating or changing it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ T = TypeVar("T")
 
 class SqliteReader(ReadOnlyLedger):
     """
-    The file at `path`. Where there is none, nothing is applied and nothing can be read.
+    The ledger in the file at `path`; without a file, no migration is applied and nothing can be read.
 
-    Text that is not UTF-8 is read all the same, with marks in place of what makes no sense.
+    Text that is not valid UTF-8 is read with replacement characters.
     """
 
     dialect = "sqlite"
@@ -66,19 +66,19 @@ class SqliteReader(ReadOnlyLedger):
 
 
 class Unreadable(str):
-    """Text that is not UTF-8, shown with marks in place of what makes no sense; to SQLite it is what stands there."""
+    """Text that is not valid UTF-8, with replacement characters; as a parameter to SQLite, the original bytes."""
 
     __slots__ = ("raw",)
     raw: bytes
 
     def __new__(cls, raw: bytes) -> Self:
-        """From the bytes that stand there."""
+        """Decode the bytes that are stored."""
         text = super().__new__(cls, raw.decode(errors="replace"))
         text.raw = raw
         return text
 
     def __conform__(self, _protocol: object) -> bytes:
-        """As a parameter: sqlite3 asks."""
+        """The value as a parameter of sqlite3."""
         return self.raw
 
 
@@ -90,7 +90,7 @@ def _text(raw: bytes) -> str:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether there is a file, which can be read; `LedgerUnavailable` when it can't."""
+    """Whether there is a file; `LedgerUnavailable` when it can't be read."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -99,14 +99,14 @@ def _is_there(path: Path) -> bool:
         raise LedgerUnavailable(f"the ledger {path} can't be read: {error.strerror}") from error
     if not stat.S_ISREG(mode):
         raise LedgerUnavailable(f"the ledger {path} can't be read: it is not a file")
-    # Never opened to find out: see `file`.
+    # Not by opening it: see the module `file`.
     if not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
         raise LedgerUnavailable(f"the ledger {path} can't be read: {os.strerror(errno.EACCES)}")
     return True
 
 
 def _unreadable(name: str, error: sqlite3.OperationalError) -> LedgerError | None:
-    """What an error means to whoever only reads; None when it means no more than to a writer."""
+    """The typed error of a failed read; None when it is the same as for a writer."""
     if error.sqlite_errorname.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")):
         return LedgerUnavailable(
             f"the ledger {name} can't be read: while no process has it open, reading it takes the right to"
