@@ -31,26 +31,16 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "Action": "paycore.domain.action",
-    "AppCall": "paycore.domain.action",
-    "AsyncClient": "paycore.engine.client",
-    "Client": "paycore.engine.client",
-    "Config": "paycore.engine.config",
-    "Event": "paycore.domain.events",
-    "Failure": "paycore.domain.payment",
-    "Money": "paycore.domain.money",
-    "PaycoreError": "paycore.errors",
-    "Payment": "paycore.domain.payment",
-    "QRCode": "paycore.domain.action",
-    "Redirect": "paycore.domain.action",
-    "Refund": "paycore.domain.payment",
-    "RefundStatus": "paycore.domain.payment",
-    "ReviewReason": "paycore.domain.payment",
-    "Status": "paycore.domain.payment",
-    "WalletCall": "paycore.domain.action",
-    "load_config": "paycore.engine.config",
+_MODULES = {
+    "paycore.domain.action": ("Action", "AppCall", "QRCode", "Redirect", "WalletCall"),
+    "paycore.domain.events": ("Event",),
+    "paycore.domain.money": ("Money",),
+    "paycore.domain.payment": ("Failure", "Payment", "Refund", "RefundStatus", "ReviewReason", "Status"),
+    "paycore.engine.client": ("AsyncClient", "Client"),
+    "paycore.engine.config": ("Config", "load_config"),
+    "paycore.errors": ("PaycoreError",),
 }
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "Action",
@@ -76,9 +66,9 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Import a public name on first use, so that `import paycore` is fast."""
-    if name not in _HOMES:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'paycore' has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
+    value = getattr(import_module(_MODULE_OF[name]), name)
     globals()[name] = value
     return value
 

@@ -101,7 +101,7 @@ def test_source_compares_no_signature_with_equals() -> None:
 
 
 def test_source_opens_connections_in_few_places() -> None:
-    """The sender, and in the sandbox the courier and the server: no URL of a reply can be fetched anywhere else."""
+    """The sender, and in the sandbox the post queue and the server: no URL of a reply can be fetched anywhere else."""
     found = {
         name: [one for one in imports_of(text) if OPENING.match(one)]
         for name, text in SOURCES.items()

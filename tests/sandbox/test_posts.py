@@ -1,4 +1,4 @@
-"""The courier: one POST, no detours."""
+"""The post queue: one POST, without redirects or proxies."""
 
 import http.server
 import os
@@ -38,19 +38,19 @@ def target() -> Iterator[str]:
 
 
 def deliver(url: str) -> PostResult:
-    courier, done, receipts = PostQueue(), threading.Event(), list[PostResult]()
+    posts, done, results = PostQueue(), threading.Event(), list[PostResult]()
 
-    def keep(receipt: PostResult) -> None:
-        receipts.append(receipt)
+    def keep(result: PostResult) -> None:
+        results.append(result)
         done.set()
 
-    courier.send(Post(url=url, headers={"X-Mark": "!"}, body=b"hi"), keep)
+    posts.send(Post(url=url, headers={"X-Mark": "!"}, body=b"hi"), keep)
     assert done.wait(1.5)
-    courier.close()
-    return receipts[0]
+    posts.close()
+    return results[0]
 
 
-def test_parcel_arrives_with_body_and_headers(target: str) -> None:
+def test_post_arrives_with_body_and_headers(target: str) -> None:
     """The answer's status and the beginning of its body come back."""
     assert deliver(target + "/x") == PostResult(status=200, body=b"hi!")
     assert deliver(target + "/none") == PostResult(status=204)
@@ -71,8 +71,8 @@ def test_proxy_of_the_environment_is_not_asked(target: str, monkeypatch: pytest.
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:9/", "file:///etc/passwd", "ftp://127.0.0.1/x", "nonsense", "http://[x/"]
 )
-def test_failure_is_a_receipt(url: str) -> None:
+def test_failure_is_a_result(url: str) -> None:
     """No server, not http, not a URL: no status, and an error that says why. The worker continues."""
-    receipt = deliver(url)
-    assert receipt.status is None
-    assert receipt.error
+    result = deliver(url)
+    assert result.status is None
+    assert result.error
