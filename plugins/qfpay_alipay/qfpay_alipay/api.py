@@ -1,4 +1,4 @@
-"""Between a flow and the wire: signed requests out, verified and decoded replies in."""
+"""QFPay's HTTP API: builds signed requests, verifies and decodes replies."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from qfpay_alipay.signing import SignType, is_signed, sign_request
 AnswerT = TypeVar("AnswerT", bound=messages.Answer)
 
 SIGNED_WRONG = "the reply's signature is wrong"
-"""Why such a reply settles nothing."""
+"""The problem of such a reply, which proves nothing."""
 
 
 class Api:
-    """How one account asks QFPay and reads the reply. No state beyond the settings."""
+    """The API as one account uses it. Has no state but the settings."""
 
     def __init__(self, settings: QFPaySettings) -> None:
         self._settings = settings
@@ -30,7 +30,7 @@ class Api:
         """
         `message` to `/trade/v1/{endpoint}`, with `mchid` exactly when the account has one, and signed.
 
-        A GET carries the same fields in its query string (assumed: no page says how).
+        A GET has the same fields in its query string (assumed: no page says how).
         Source: sdk.qfapi.com "Request Format"; SOURCES.md §1, §5.2.
         """
         settings = self._settings
@@ -50,14 +50,14 @@ class Api:
 
     def read(self, response: Response, shape: type[AnswerT]) -> tuple[AnswerT, bool]:
         """
-        The reply as `shape`, and whether it is signed wrong: with a signature that does not hold.
+        The reply as `shape`, and whether its signature is wrong.
 
-        Nothing that is signed wrong counts, except that QFPay refused our own signature (1108): where the key is
-        wrong, no reply's can hold.
+        A reply that is signed wrong proves nothing, except that QFPay refused our own signature (1108): if our key is
+        wrong, every reply's signature looks wrong too.
 
-        Raises `messages.Malformed` for any other HTTP status than 200, for what is not such a reply, and for a
-        signature that is missing where the account requires one. None of these says that nothing moved: QFPay
-        documents no HTTP status but 429, and not what was done before it.
+        Raises `messages.Malformed` for an HTTP status other than 200, for a body that is not such a reply, and for a
+        missing signature where the account requires one. Money may have moved in each case: QFPay documents no
+        HTTP status but 429, and not what was done before it.
         """
         if response.status != 200:
             raise messages.Malformed(f"HTTP status {response.status}")

@@ -1,8 +1,8 @@
 """
 QFPay's documented bounds on the fields of an order, checked before anything is sent.
 
-Which fields a pay type takes, its currencies and its amounts are declared in `pay_types` and checked by the
-core; here is what a field may hold. Every error names the caller's field, what is wrong and the bound.
+`pay_types` declares which fields, currencies and amounts a pay type takes, and paycore checks that. This module checks
+what a field may hold. Every error names the field, what is wrong and the bound.
 Source: sdk.qfapi.com "Request Format", "Payment Methods" and the Alipay pages; SOURCES.md §3.1, §3.2.
 """
 
@@ -33,10 +33,10 @@ CHOICES: Mapping[str, frozenset[str]] = {
     "limit_pay": frozenset({"no_credit"}),
     "pay_tag": frozenset({"ALIPAYHK", "ALIPAYCN"}),
 }
-"""Provider fields that take one of few values."""
+"""QFPay's own fields that take only these values."""
 
 _MARKS = "-_."
-"""Taken beside letters, digits and spaces of any script; QFPay says "no special characters" and no more."""
+"""Allowed beside letters, digits and spaces of any script; QFPay only says "no special characters"."""
 
 
 def check_order(order: CreateOrder) -> None:
@@ -91,10 +91,10 @@ def _is_plain(char: str) -> bool:
 
 
 def _check_word(field: str, text: str, length_max: int) -> None:
-    """One word of printable ASCII. The error never shows it: it may be a payer's code."""
+    """Printable ASCII without spaces. The error does not show the value: it may be a payer's code."""
     _check_length(field, text, length_max)
     if not (text.isascii() and text.isprintable()) or " " in text:
-        raise InvalidField(field, "holds a space, a control character or one outside ASCII")
+        raise InvalidField(field, "contains a space, a control character or one outside ASCII")
 
 
 def _check_url(field: str, url: str, length_max: int) -> None:

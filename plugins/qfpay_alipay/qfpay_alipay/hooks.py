@@ -1,4 +1,4 @@
-"""What this plugin registers with paycore; named by the entry point `qfpay-alipay` of the group `paycore`."""
+"""What this plugin registers with paycore, by the entry point `qfpay-alipay` of the group `paycore`."""
 
 from __future__ import annotations
 

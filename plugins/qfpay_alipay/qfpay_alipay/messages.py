@@ -1,5 +1,5 @@
 """
-QFPay's messages in QFPay's own spelling, and the one place where their bytes become values.
+QFPay's requests, replies and notifications, and the one place where their bytes become values.
 
 Requests are form bodies, replies and notifications JSON. Decoding is tolerant where the samples differ
 (strings or numbers, missing or extra fields, empty currency) and raises `Malformed` for the rest. A message
@@ -31,7 +31,7 @@ QFPAY_ZONE = timezone(timedelta(hours=8))
 """`sysdtm`, `paydtm` and the ranges of a query are QFPay's clock, UTC+8 (inferred from samples, §1)."""
 
 MESSAGE_MAX = 256 * 1024
-"""Bytes; a page of a hundred records, the most we ask for, has some sixty thousand."""
+"""Bytes. A page of 100 records, the most this plugin asks for, has about 60,000."""
 
 _TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 _DIGITS = re.compile(r"[0-9]{1,15}", re.ASCII)
@@ -40,14 +40,14 @@ _AMOUNT_LENGTH_MAX = 64
 
 
 class Malformed(Exception):
-    """What arrived is not what QFPay documents; the message is safe to log and shows nothing of it."""
+    """A message is not what QFPay documents. The error is safe to log: it quotes nothing of the message."""
 
 
 # --- requests ----------------------------------------------------------------------------------------
 
 
 class PaymentRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """`POST /trade/v1/payment`. Its repr shows nothing: `auth_code` is as good as money."""
+    """`POST /trade/v1/payment`. Its repr hides all fields: whoever has `auth_code` can charge the payer."""
 
     txamt: str
     txcurrcd: str
@@ -105,7 +105,7 @@ class CancelRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fields_of(request: msgspec.Struct) -> dict[str, str]:
-    """What is signed and sent of `request`: raw values, and nothing that is empty or not set."""
+    """The fields of `request` that are signed and sent: raw values, without empty ones and None."""
     return {name: value for name, value in msgspec.structs.asdict(request).items() if value}
 
 
@@ -123,7 +123,7 @@ def render_time(at: datetime, zone: tzinfo) -> str:
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What every reply and every record has; `respcd` decides, the texts are for people."""
+    """The fields of every reply and every record. `respcd` is the result, the texts are for people."""
 
     respcd: str | int
     resperr: Text = None
@@ -132,18 +132,18 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def code(self) -> str:
-        """`respcd` as four digits; a number lost its leading zeros on the way."""
+        """`respcd` as four digits; one sent as a JSON number gets its leading zeros back."""
         return str(self.respcd).zfill(4) if isinstance(self.respcd, int) else trimmed(self.respcd)
 
     @property
     def text(self) -> str:
-        """All that QFPay says in words, at most 256 characters."""
+        """QFPay's texts, without repetition, joined with `; `; at most 256 characters."""
         said = [trimmed(text) for text in (self.resperr, self.respmsg, self.errmsg)]
         return "; ".join(dict.fromkeys(text for text in said if text))[:_WORDS_LENGTH_MAX]
 
 
 class Trade(Answer, frozen=True, kw_only=True):
-    """One trade: in the reply to a creation, a refund or a closing, in a record, in a notification."""
+    """The fields of one trade, in any reply, record or notification that has one."""
 
     syssn: Text = None
     out_trade_no: Text = None
@@ -180,9 +180,9 @@ class Trade(Answer, frozen=True, kw_only=True):
     @property
     def amounts(self) -> tuple[Money | None, PartialAmount | None]:
         """
-        `txamt` in `txcurrcd`; else what is told of them: one half, or what is no amount or currency.
+        `txamt` in `txcurrcd`; if they are no whole amount, what can be read of them and what can't.
 
-        Neither is told where both are empty, null or missing, as in published samples.
+        None twice if both are empty, null or missing, as in published samples.
         """
         minor, no_minor = _read(self.txamt, _minor)
         currency, no_currency = _read(self.txcurrcd, _currency)
@@ -191,11 +191,11 @@ class Trade(Answer, frozen=True, kw_only=True):
 
 
 def _read(raw: msgspec.Raw, read: Callable[[object], T]) -> tuple[T | None, list[str]]:
-    """A field as `read` has it, None when it is empty, null or missing; and what stands there when it is neither."""
+    """The field's value, None when it is empty, null or missing; and its text, if `read` refuses it."""
     text = bytes(raw) or b"null"
     try:
         if len(text) > _AMOUNT_LENGTH_MAX:
-            raise ValueError("too long for either, and to be looked at")
+            raise ValueError("too long for an amount or a currency")
         value = msgspec.json.decode(text)
         return (None if value is None or value == "" else read(value)), []
     except (msgspec.MsgspecError, ValueError):
@@ -210,12 +210,12 @@ def _minor(value: object) -> int:
 
 def _currency(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError("no currency")  # noqa: TRY004 - what stands there is read, and not an argument
+        raise ValueError("no currency")  # noqa: TRY004 - data from QFPay, not an argument
     return value
 
 
 class PaymentReply(Trade, frozen=True, kw_only=True):
-    """The reply to a creation. `pay_params` is kept as it came, for its numbers' printing; empty if missing."""
+    """The reply to a creation. `pay_params` is kept as it came, because numbers must be passed on digit for digit."""
 
     pay_url: str | None = None
     qrcode: str | None = None
@@ -229,25 +229,25 @@ class RefundReply(Trade, frozen=True, kw_only=True):
 
 
 class CancelReply(Trade, frozen=True, kw_only=True):
-    """The reply to a closing: `syssn` is the closing's, `orig_syssn` the order's."""
+    """The reply to a close or reversal: `syssn` is that of the closing, `orig_syssn` that of the order."""
 
     orig_syssn: Text = None
 
 
 class QueryReply(Answer, frozen=True, kw_only=True):
-    """The reply to a query. `respcd` is of the call; `data` is a list, empty when nothing was found."""
+    """The reply to a query. `respcd` is the result of the call; `data` is empty when nothing was found."""
 
     data: list[msgspec.Raw] | None = None
 
 
 class Record(Trade, frozen=True, kw_only=True):
-    """One record of a query: its `respcd` is of the trade."""
+    """One record of a query. Its `respcd` is the result of the trade."""
 
     order_type: Text = None
 
     @property
     def kind(self) -> str:
-        """What kind of trade it is, one of `ORDER_TYPES` if known; old records do not say and are payments."""
+        """The kind of trade, one of `ORDER_TYPES` if known; old records have none and are payments."""
         return trimmed(self.order_type) or "payment"
 
 
@@ -280,7 +280,7 @@ def _number_in(raw: msgspec.Raw) -> str:
 
 
 class NotificationHead(msgspec.Struct, frozen=True, kw_only=True):
-    """What tells the kind of a notification, whose it is, and of which order, where it is of one."""
+    """The fields read of every kind of notification: its kind, its merchant, and its order if it has one."""
 
     notify_type: Text = None
     mchid: Text = None
@@ -288,7 +288,7 @@ class NotificationHead(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def number(self) -> str:
-        """Our number for what it is about; empty when it names none. Other kinds share nothing more."""
+        """`out_trade_no`, our number for the order or refund; empty when there is none."""
         return text_of(self.out_trade_no) if type(self.out_trade_no) in (str, int) else ""
 
 
@@ -316,25 +316,25 @@ def _each_once(pairs: list[tuple[str, Any]]) -> None:
 
 
 def _nothing(_digits: str) -> None:
-    """Numbers are not looked at: a long one would take its time."""
+    """Numbers are not converted: a very long one would take too much time."""
 
 
 _NAMES = json.JSONDecoder(
     object_pairs_hook=_each_once, parse_int=_nothing, parse_float=_nothing, parse_constant=_nothing
 )
-"""Looks at the names alone."""
+"""Checks the names of all fields, and nothing else."""
 
 
 def decode(body: bytes | msgspec.Raw, shape: type[T]) -> T:
     """
-    `body`, one JSON value, as `shape`; unknown fields are left. `Malformed` for anything else.
+    `body`, one JSON value, as `shape`; unknown fields are ignored. `Malformed` for anything else.
 
-    A field that is there twice counts with its last value; `read_message` refuses it.
+    Of a repeated field the last value is taken; `read_message` refuses one.
     """
     try:
         return msgspec.json.decode(body, type=shape)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        # Without the cause: its message can quote what arrived.
+        # Without the cause, whose text can quote the message.
         raise Malformed(f"not a {shape.__name__} in JSON") from None
 
 
@@ -342,7 +342,7 @@ def decode_params(raw: msgspec.Raw) -> tuple[dict[str, str | int | float], dict[
     """
     `pay_params` as values, and each as QFPay printed it: text without quotes, numbers digit for digit.
 
-    `Malformed` when it is no object of texts and numbers.
+    `Malformed` when it is not an object of texts and numbers.
     """
     values = _decode_as(raw, dict[str, str | int | float])
     tokens = _decode_as(raw, dict[str, msgspec.Raw])
@@ -369,10 +369,10 @@ def parse_time(text: str | None) -> datetime | None:
 
 
 def text_of(value: Text) -> str:
-    """An id or a number just as it came; empty for None."""
+    """An id or a number unchanged, as text; empty for None."""
     return "" if value is None else str(value)
 
 
 def trimmed(value: Text) -> str:
-    """A word or a code without spaces round it, at most 256 characters; empty for None. The core cleans words."""
+    """A text or a code without surrounding spaces, at most 256 characters; empty for None."""
     return text_of(value)[:_WORDS_LENGTH_MAX].strip()

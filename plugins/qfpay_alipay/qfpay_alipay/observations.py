@@ -115,9 +115,9 @@ def read_payment(
     trade: Trade, *, is_signed_wrong: bool = False, asked: Money | None = None
 ) -> PaymentObservation | None:
     """
-    The payment a record or a notification tells of; None when its code says nothing definite.
+    The payment that a record or a notification is about; None when its code says nothing definite.
 
-    `asked` and what is raised: see `payment_observation`.
+    For `asked` and errors see `payment_observation`.
     """
     judgement, code = judge("payment record", trade)
     status = _PAYMENT_STATUSES.get(judgement)
@@ -130,7 +130,7 @@ def read_payment(
 
 
 def read_refund(trade: Trade, *, is_signed_wrong: bool = False) -> RefundObservation | None:
-    """The refund a record or a notification tells of; None when its code says nothing definite."""
+    """The refund that a record or a notification is about; None when its code says nothing definite."""
     judgement, code = judge("refund record", trade)
     status = REFUND_STATUSES.get(judgement)
     if status is None:
@@ -145,7 +145,7 @@ def action_of(reply: PaymentReply, row: PayType) -> Action | None:
     """
     The action of an order of this pay type; None for `final` replies, which leave the payer nothing to do.
 
-    `Malformed` when the reply lacks it or its URL must not be shown: the order exists all the same.
+    `Malformed` when the reply lacks it or its URL must not be shown. The order exists in either case.
     Source: SOURCES.md §3.3; for 800107 no official sample reply exists, only its field table.
     """
     if row.reply == "final":
@@ -169,8 +169,8 @@ def sdk_order_string(printed: Mapping[str, str]) -> str:
     """
     The order string for the Alipay SDK: `key="value"` by name, joined with `&`, then `sign` and `sign_type`.
 
-    Values stand as QFPay printed them (`total_fee="3.0"` for the number 3.0), since its signature is over
-    them; `sign` arrives percent-encoded and stays so. `Malformed` when it can't be made.
+    Values stay as QFPay printed them (`total_fee="3.0"` for the number 3.0), because its signature covers
+    them; `sign` arrives percent-encoded and stays so. `Malformed` when a part is missing.
     Source: sdk.qfapi.com "Alipay In-App Payments"; SOURCES.md §3.3.
     """
     missing = [name for name in _SIGNATURE_FIELDS if not printed.get(name)]

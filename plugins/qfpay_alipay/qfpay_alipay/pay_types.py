@@ -1,7 +1,7 @@
 """
-The pay-type table: our (method, channel, region) -> QFPay's pay type, its fields, its reply and its closing.
+The pay types: for each method, channel and region QFPay's pay type, its fields, its reply and how it is closed.
 
-Their result codes are the other table, in `respcodes`.
+The result codes are in `respcodes`.
 
 Sources, by row: sdk.qfapi.com "Payment Types", the Alipay pages ("Alipay Web Payments", "Alipay WAP / H5
 Payments", "Alipay In-App Payments", "Alipay Service Window H5") and "Request Format"; SOURCES.md §3.1 to
@@ -33,7 +33,7 @@ EXPIRES_IN_DEFAULT_S = 30 * 60
 """What QFPay takes where `expired_time` can be sent and is not."""
 
 CURRENCIES = tuple("AED AUD CAD CNY EUR HKD IDR JPY MMK MYR SGD THB USD".split())
-"""sdk.qfapi.com "Currencies". Which of them an account takes is QFPay's to say; nothing documents it."""
+"""sdk.qfapi.com "Currencies". Which of them an account takes is not documented."""
 
 _ANY = frozenset({"subject", "notify_url", "device_id"})
 """Optional fields of every pay type: `goods_name`, `notify_url`, `udid`."""
@@ -41,11 +41,11 @@ _ANY = frozenset({"subject", "notify_url", "device_id"})
 
 class PayType(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One row: what `method` on `channel` is at QFPay, for accounts of `regions`.
+    One pay type: what `method` on `channel` is at QFPay, for accounts of `regions`.
 
     `required` and `optional` name fields of `create()`, `extra` QFPay's own fields. `reply` is where the
-    reply to a creation has what the payer needs; `final` means the reply itself is the result.
-    `minor_min` is the least amount per currency where one is documented, otherwise 1. `show_as` is how a
+    reply to a creation has what the payer needs; with `final` the reply is the result.
+    `minor_min` is the documented minimum amount by currency, 1 for the others. `show_as` is how a
     `pay_url` is shown. `close_request` is how an unpaid order is closed.
     """
 
@@ -64,7 +64,7 @@ class PayType(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def product(self) -> Product:
-        """What this row declares to the core."""
+        """What the plugin declares to paycore for this pay type."""
         expiry = frozenset({"expires_in_s"}) if self.takes_expiry else frozenset()
         return Product(
             method=self.method,
@@ -173,7 +173,7 @@ PAY_TYPES: tuple[PayType, ...] = (
         close_request="POST reversal",
         required=frozenset({"auth_code"}),
     ),
-    # Any wallet: QFPay tells from the code which one; offered beside "alipay", not in its place.
+    # Any wallet: QFPay recognises it by the code. Offered in addition to "alipay".
     PayType(
         method="wallet",
         channel="barcode",
@@ -208,5 +208,5 @@ PAY_TYPES: tuple[PayType, ...] = (
 
 
 def pay_types_of(region: Region) -> Mapping[tuple[str, str], PayType]:
-    """The rows of `region` by (method, channel); what is not in it, the account does not have."""
+    """The pay types an account of `region` has, by (method, channel)."""
     return {(row.method, row.channel): row for row in PAY_TYPES if region in row.regions}

@@ -136,7 +136,7 @@ class QFPayAlipay:
         return self._capabilities
 
     def check(self, order: CreateOrder) -> None:
-        """Raise `InvalidField` where `order` is outside a documented bound (`field_bounds`)."""
+        """Raise `InvalidField` when a field of `order` is outside its documented bound."""
         check_order(order)
 
     # --- create ---------------------------------------------------------------------------------------
@@ -178,14 +178,14 @@ class QFPayAlipay:
     # --- query ----------------------------------------------------------------------------------------
 
     def query(self, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
-        """Ask about orders and refunds; `query` packs them into requests."""
+        """Ask about orders and refunds, see `query.query_orders`."""
         return query_orders(self._api, orders)
 
     # --- refund ---------------------------------------------------------------------------------------
 
     def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
         """
-        Give money back: one request, naming the payment by its `syssn` and the refund by our number.
+        Refund: one request, with the `syssn` of the payment and our number for the refund.
 
         Without a `syssn` nothing is sent. Source: sdk.qfapi.com "Refund API Guide"; SOURCES.md §5.1.
         """
@@ -245,7 +245,7 @@ class QFPayAlipay:
         seen = [one for one in answer.value.observations if isinstance(one, PaymentObservation)]
         now = min(seen, key=lambda one: _BY_WEIGHT.index(one.status), default=None)
         if now is None:
-            return Unknown(problem=f"closing: {problem_of(reply, code)} The query after it told nothing")
+            return Unknown(problem=f"closing: {problem_of(reply, code)} The query after it found nothing")
         if amount not in (None, order.amount) or (partial is not None and partial.contradicts(order.amount)):
             now = replace(now, amount=amount, partial_amount=partial)
         is_refused = judgement not in (Judgement.ACCEPTED, Judgement.PENDING)
@@ -334,7 +334,7 @@ def _check_readable(partial: PartialAmount | None) -> None:
 
 
 def _signed_wrong(number: str, reply: messages.Trade) -> Unknown:
-    """What a reply that is signed wrong comes to: its words are kept as evidence, and nothing else of it counts."""
+    """The outcome of a reply that is signed wrong: it is kept as evidence and proves nothing."""
     kept = payment_observation(reply, Status.PENDING, number=number, is_signed_wrong=True)
     return Unknown(problem=SIGNED_WRONG, observation=kept)
 

@@ -1,8 +1,8 @@
 """
-The result-code table: QFPay's `respcd` -> what it means for us, who acts, and what to do.
+The result codes: what each `respcd` of QFPay means, who acts, and what to do.
 
-The same code means different things by operation and even by text; `resolve` is the one place that knows.
-A code that is not in the table says nothing: it never becomes success or failure.
+The same code means different things by operation and even by text; `resolve` decides which. A code that is not in the
+table is neither success nor failure.
 
 Sources: sdk.qfapi.com "Transaction Status Codes" (2026) for the list in force; codes marked "old list" stand
 only in QFPay/QFPAY_Global `appendix.md` (2017) and "QFPay API in Japanese Business" §1.2.4 (2018).
@@ -22,32 +22,31 @@ from qfpay_alipay.messages import Answer
 
 Actor = Literal["payer", "caller", "operator", "provider"]
 Asked = Literal["create", "refund", "close", "query", "payment record", "refund record"]
-"""What a code answers: a command of ours, a query as a whole, or how one record found by it stands."""
-
+"""What a code is the result of: an operation, a query as a whole, or one record found by a query."""
 
 OUR_SIGNATURE_WRONG = "1108"
-"""What a request that is not signed by QFPay's idea of our key gets."""
+"""The result of a request whose signature QFPay does not accept."""
 
 
 class Meaning(StrEnum):
-    """What a result code says; the flows turn it into an outcome per operation."""
+    """What a result code means; `JUDGEMENTS` says what it comes to for each operation."""
 
     ACCEPTED = "accepted"
-    """The request was accepted. Only a scanned code, a refund or a record is thereby settled."""
+    """The request was accepted. For a scanned code, a refund or a record this is also success."""
     PENDING = "pending"
-    """QFPay has it and does not know the end yet: ask again."""
+    """The result is not known yet: query again."""
     LATER = "later"
-    """Something failed on the way; whether money moved is open: ask first."""
+    """A temporary fault; whether money moved is not known: query before trying again."""
     DECLINED = "declined"
-    """This attempt took no money; the payer may try anew with another order."""
+    """This attempt took no money; the payer may try again with a new order."""
     CLOSED = "closed"
     """The order is closed or has expired, for good."""
     STATE = "state"
-    """The order is not in the state this needs: ask and compare."""
+    """The order is not in the state that the request needs: query and compare."""
     DUPLICATE = "duplicate"
     """The number is in use at QFPay already."""
     REFUSED = "refused"
-    """Credentials, settings or format: refused until someone mends them."""
+    """Credentials, settings or format are wrong: refused until they are corrected."""
     LIMITED = "limited"
     """A rule forbids it; nothing moved."""
     UNKNOWN = "unknown"
@@ -64,12 +63,14 @@ class Code(msgspec.Struct, frozen=True, kw_only=True):
     advice: str
 
 
-_ASK = "Query the order before anything else; whether money moved is open."
+_ASK = "Query the order before anything else; whether money moved is not known."
 _INTERNAL = "A fault inside QFPay; query the order, and tell QFPay if it lasts."
 _NEW = "Ask the payer to try again, with a new order."
 _SETTINGS = "Ask QFPay which store or device setting of this account is wrong."
 _REPEATED = "The number was used before; query it, and never send it again blindly."
-_COMPARE = "Query the order and compare it with your records."
+_REFUSED_ACCOUNT = "The payer's account is refused (old list); use another."
+_NO_ROUTE = "QFPay could not route it (old list); query, then try again."
+_UNDOCUMENTED = "Undocumented beyond its number (old list); query the order."
 _NO_PARTIAL = "Refund the whole amount in one piece."
 
 _A, _P, _L, _D = Meaning.ACCEPTED, Meaning.PENDING, Meaning.LATER, Meaning.DECLINED
@@ -96,11 +97,7 @@ _ROWS: tuple[tuple[str, Meaning, Actor, bool, str], ...] = (
     ("1110", _L, "provider", True, _INTERNAL),
     ("1111", _L, "provider", True, "A service behind QFPay is down (old list); query, then try again."),
     ("1112", _L, "provider", True, _INTERNAL),
-    ("1113", _D, "payer", False, "The payer's account is refused (old list); use another."),
-    ("1114", _D, "payer", False, "The payer's account is refused (old list); use another."),
-    ("1115", _D, "payer", False, "The payer's account is refused (old list); use another."),
-    ("1116", _D, "payer", False, "The payer's account is refused (old list); use another."),
-    ("1117", _D, "payer", False, "The payer's account is refused (old list); use another."),
+    *((str(code), _D, "payer", False, _REFUSED_ACCOUNT) for code in range(1113, 1118)),
     ("1118", _D, "payer", False, "Blocked by risk control (old list); use another way to pay."),
     ("1119", _X, "caller", False, "This kind of transaction is not allowed (old list)."),
     ("1120", _X, "caller", True, "Not allowed at this time (old list)."),
@@ -114,20 +111,16 @@ _ROWS: tuple[tuple[str, Meaning, Actor, bool, str], ...] = (
     ("1136", _L, "provider", True, "Not found or not operable; query, then perhaps try again."),
     *((str(code), _L, "provider", True, _INTERNAL) for code in range(1137, 1142)),
     ("1142", _C, "caller", False, "The order is closed; make a new one."),
-    ("1143", _P, "payer", False, "Not paid yet; query until it settles."),
+    ("1143", _P, "payer", False, "Not paid yet; query until it is final."),
     ("1144", _D, "payer", False, "The code belongs to another wallet (old list); ask for the right one."),
-    ("1145", _P, "provider", False, "Being processed; query until it settles."),
+    ("1145", _P, "provider", False, "Being processed; query until it is final."),
     ("1146", _L, "provider", True, "A business error without details (old list); query the order."),
     ("1147", _D, "payer", False, "A WeChat Pay error; ask the payer to try again or pay otherwise."),
     ("1150", _X, "caller", False, "Settled the same day (T0), so it cannot be cancelled; refund it."),
-    ("1151", _L, "provider", True, _INTERNAL),
-    ("1152", _L, "provider", True, _INTERNAL),
-    ("1153", _L, "provider", True, _INTERNAL),
-    ("1154", _L, "provider", True, _INTERNAL),
+    *((str(code), _L, "provider", True, _INTERNAL) for code in range(1151, 1155)),
     ("1155", _X, "caller", False, "The refund is refused; ask QFPay why."),
     ("1161", _L, "provider", False, "The result is not known (old list); query until it is."),
-    ("1170", _L, "provider", True, "QFPay could not route it (old list); query, then try again."),
-    ("1180", _L, "provider", True, "QFPay could not route it (old list); query, then try again."),
+    *((code, _L, "provider", True, _NO_ROUTE) for code in ("1170", "1180")),
     ("1181", _C, "caller", False, "The order has expired; make a new one."),
     ("1201", _D, "payer", False, "The payer's balance is too low; ask for another way to pay."),
     ("1202", _D, "payer", False, "The pay code is wrong or has expired; scan a fresh one."),
@@ -188,36 +181,17 @@ _ROWS: tuple[tuple[str, Meaning, Actor, bool, str], ...] = (
         _P,
         "provider",
         False,
-        "Slow, and the payer may have paid: never repeat, query until it settles.",
+        "Slow, and the payer may have paid: never repeat, query until it is final.",
     ),
-    (
-        "2001",
-        Meaning.UNKNOWN,
-        "provider",
-        False,
-        "Undocumented beyond its number (old list); query the order.",
-    ),
-    (
-        "2002",
-        Meaning.UNKNOWN,
-        "provider",
-        False,
-        "Undocumented beyond its number (old list); query the order.",
-    ),
-    (
-        "2003",
-        Meaning.UNKNOWN,
-        "provider",
-        False,
-        "Undocumented beyond its number (old list); query the order.",
-    ),
+    *((code, Meaning.UNKNOWN, "provider", False, _UNDOCUMENTED) for code in ("2001", "2002", "2003")),
     ("2004", _D, "payer", False, "The payer's balance is too low (old list); ask for another way to pay."),
     ("2005", _D, "payer", False, "The pay code is wrong or has expired; scan a fresh one."),
     ("2006", _D, "payer", False, "The pay code is wrong (old list); scan a fresh one."),
     ("2007", _D, "payer", False, f"The payer closed the payment (old list). {_NEW}"),
-    ("2008", _L, "provider", True, f"The wallet had a fault (old list). {_ASK}"),
-    ("2009", _L, "provider", True, f"The wallet had a fault (old list). {_ASK}"),
-    ("2010", _L, "provider", True, f"The wallet had a fault (old list). {_ASK}"),
+    *(
+        (code, _L, "provider", True, f"The wallet had a fault (old list). {_ASK}")
+        for code in ("2008", "2009", "2010")
+    ),
     ("2011", Meaning.DUPLICATE, "caller", False, _REPEATED),
     ("2012", _R, "operator", False, "A certificate is wrong (old list); ask QFPay."),
     ("2999", _P, "provider", False, "The wallet is still working (old list); query after 3 to 5 seconds."),
@@ -231,7 +205,7 @@ CODES: Mapping[str, Code] = {
 
 
 class Judgement(StrEnum):
-    """What a code comes to for one question."""
+    """What a code comes to, for one operation or record."""
 
     ACCEPTED = "accepted"
     PENDING = "pending"
@@ -239,11 +213,11 @@ class Judgement(StrEnum):
     REJECTED = "rejected"
     DUPLICATE = "duplicate"
     OPEN = "open"
-    """Nothing definite: neither success nor failure may be read from it."""
+    """Nothing definite: neither success nor failure."""
 
 
 def _judgements(**by_meaning: Judgement) -> Mapping[Meaning, Judgement]:
-    """A total row: accepted and pending are what they say, and what is not named stays open."""
+    """One row: accepted and pending stay what they are, and meanings not named are open."""
     usual = {Meaning.ACCEPTED: Judgement.ACCEPTED, Meaning.PENDING: Judgement.PENDING}
     named = {Meaning(meaning): judgement for meaning, judgement in by_meaning.items()}
     return dict.fromkeys(Meaning, Judgement.OPEN) | usual | named
@@ -268,9 +242,9 @@ JUDGEMENTS: Mapping[Asked, Mapping[Meaning, Judgement]] = {
         limited=_REJECTED,
     ),
     "close": _judgements(declined=_REJECTED, closed=_CLOSED, refused=_REJECTED, limited=_REJECTED),
-    # A query's own code is of the call, not of any order: it never says how an order stands.
+    # A query's own code is the result of the call and says nothing of any order.
     "query": _judgements(pending=Judgement.OPEN, refused=_REJECTED),
-    # A record is known to QFPay, so a passing fault in it leaves the order waiting.
+    # QFPay has the order, so a temporary fault in its record leaves it pending.
     "payment record": _judgements(
         later=Judgement.PENDING, declined=_REJECTED, closed=_CLOSED, refused=_REJECTED, limited=_REJECTED
     ),
@@ -278,14 +252,14 @@ JUDGEMENTS: Mapping[Asked, Mapping[Meaning, Judgement]] = {
         later=Judgement.PENDING, declined=_REJECTED, closed=_REJECTED, refused=_REJECTED, limited=_REJECTED
     ),
 }
-"""What each meaning comes to, by what was asked; total."""
+"""What each meaning comes to, by what was asked; every meaning is listed."""
 
 _OUTSIDE_WINDOW = "The time for refunds has passed; pay the payer back in another way."
 
 
 def resolve(asked: Asked, respcd: str, *, text: str = "", is_late_refund: bool = False) -> Code:
     """
-    The row for `respcd` as an answer to what was asked; an unlisted code has the meaning `UNKNOWN`.
+    The row for `respcd` as the result of what was asked; an unlisted code has the meaning `UNKNOWN`.
 
     `text` is resperr and respmsg. `is_late_refund` says that the payment is older than the refund window
     seen in practice. Four codes depend on these, as seen live (SOURCES.md §5.1, a merchant's notes, 2024-26):
@@ -316,13 +290,13 @@ def _amended(code: Code, meaning: Meaning, advice: str) -> Code:
 
 
 def judge(asked: Asked, answer: Answer, *, is_late_refund: bool = False) -> tuple[Judgement, Code]:
-    """What an answer's code comes to, and its row."""
+    """What the code of an answer comes to, and its row."""
     code = resolve(asked, answer.code, text=answer.text, is_late_refund=is_late_refund)
     return JUDGEMENTS[asked][code.meaning], code
 
 
 def failure_of(answer: Answer, code: Code) -> Failure:
-    """The refusal in QFPay's own code and words, with what to do about it."""
+    """QFPay's code and text, with what to do about it."""
     return Failure(
         code=code.respcd,
         message=answer.text,
@@ -333,5 +307,5 @@ def failure_of(answer: Answer, code: Code) -> Failure:
 
 
 def problem_of(answer: Answer, code: Code) -> str:
-    """Why an answer settles nothing, in words safe to log."""
+    """Why an answer decides nothing; safe to log."""
     return f"respcd {code.respcd}: {answer.text or 'no text'}. {code.advice}"

@@ -1,4 +1,4 @@
-"""The settings of one QFPay account, as they stand under `[accounts.NAME]` in `paycore.toml`."""
+"""The settings of one QFPay account, from `[accounts.NAME]` in `paycore.toml`."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ UDID_LENGTH_MAX = 40
 
 class QFPaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
-    What one QFPay account needs; `ValueError` names the setting that is wrong, never a key.
+    The settings of one account. `ValueError` names the setting that is wrong and never shows a key.
 
-    `app_code` and `client_key` are the credentials, documented as 32 characters each; several keys mean a
-    rotation: the first signs, all verify. `region` decides which pay types the account has. `mchid` is sent
+    `app_code` and `client_key` are the credentials, documented as 32 characters each; with several keys, during a
+    rotation, the first signs and all verify. `region` decides which pay types the account has. `mchid` is sent
     exactly when set, as QFPay demands. `udid` names the device unless an order does. `timezone` is that of
     `txdtm`, the merchant's own clock.
 
-    `trust_notifications`: let a notification alone move a payment, without the confirming query; off because
-    notifications are MD5 over body and key. `require_signed_replies`: take an unsigned or wrongly signed
-    reply for no reply; off because QFPay does not say that replies are signed today. `close_requests`: how an
-    unpaid order is closed, per pay type, where QFPay told you otherwise than `pay_types.PAY_TYPES`.
+    `trust_notifications`: a notification alone changes a payment, without a confirming query; off because
+    notifications are signed with MD5 over body and key. `require_signed_replies`: an unsigned reply counts as no
+    reply; off because QFPay does not say that replies are signed today. `close_requests`: how an
+    unpaid order is closed, by pay type, if QFPay told you something else than `pay_types.PAY_TYPES`.
 
     Source: sdk.qfapi.com "Introduction", "Request Format"; SOURCES.md §1, §2, §5.2.
     """
@@ -45,9 +45,11 @@ class QFPaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     def __post_init__(self) -> None:
         if not is_usable_key(self.app_code):
-            raise ValueError("app_code: write printable ASCII without spaces, and not nothing")
+            raise ValueError("app_code: write printable ASCII without spaces, at least one character")
         if not self.client_key or not all(is_usable_key(key) for key in self.client_key):
-            raise ValueError("client_key: a key is printable ASCII without spaces, and not empty")
+            raise ValueError(
+                "client_key: write keys of printable ASCII without spaces, at least one character each"
+            )
         if self.mchid is not None:
             _check_word("mchid", self.mchid, MCHID_LENGTH_MAX)
         if self.udid is not None:
@@ -66,7 +68,7 @@ class QFPaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 def _check_word(name: str, value: str, length_max: int) -> None:
     if not (value.isascii() and value.isprintable()) or " " in value or not value:
-        raise ValueError(f"{name}: write printable ASCII without spaces, and not nothing")
+        raise ValueError(f"{name}: write printable ASCII without spaces, at least one character")
     if len(value) > length_max:
         raise ValueError(f"{name}: {len(value)} characters; QFPay takes at most {length_max}")
 

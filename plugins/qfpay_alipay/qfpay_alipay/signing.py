@@ -1,8 +1,7 @@
 """
-QFPay's signatures: of requests, of replies and of notifications. Keys are opened here and nowhere else.
+QFPay's signatures of requests, replies and notifications. The client key is revealed only here.
 
-All are a hex digest over some bytes with the client key appended; they differ in the bytes and in the hash.
-Pure functions; none modifies its input, none puts a key into an error.
+Each is the hex digest of some bytes followed by the key. Pure functions; no error shows a key.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _HASHES: Mapping[SignType, Callable[[bytes], Any]] = {"MD5": hashlib.md5, "SHA25
 
 def render_canonical(fields: Mapping[str, str]) -> str:
     """
-    The text a request's signature is made over, before the key: `name=value` joined with `&`.
+    The text that is signed for a request, without the key: `name=value` joined with `&`.
 
     Sorted by name in ASCII order (`page` < `page_size` < `pay_type`), values raw: not percent-encoded, not
     trimmed. Empty values are left out; the caller must leave them out of the body too (`messages.fields_of`).
@@ -44,7 +43,7 @@ def sign_body(body: bytes, *, key: Secret, sign_type: SignType = "MD5") -> str:
     """
     The signature of a reply or a notification: upper-case hex over the raw `body` and the key.
 
-    Over the bytes as they arrived: a re-serialised body has another digest. Notifications are always MD5,
+    Sign the bytes as they arrived: a re-serialised body has another digest. Notifications are always MD5,
     even where requests use SHA256.
     Source: "QFPay API in Japanese Business" §3.4 and §3.5.3 (2018-07-25), "Asynchronous Notifications"
     (2026); SOURCES.md §2.2 and §2.3, vectors V3, V10, V11.
@@ -56,7 +55,7 @@ def is_signed(body: bytes, signature: str, *, keys: Iterable[Secret], sign_type:
     """
     Whether `signature`, hex in either case, is that of `body` under any of `keys`.
 
-    Compares in constant time, and tries every key whichever one fits.
+    Compares in constant time and always tries every key.
     """
     given = signature.upper().encode("utf-8", "replace")
     matches = [

@@ -39,7 +39,7 @@ def reply_with(**fields: Any) -> messages.PaymentReply:
     [("web", "overseas", "page"), ("web", "hk", "qr"), ("wap", "overseas", "page"), ("wap", "hk", "page")],
 )
 def test_action_of_pay_url_is_a_redirect(channel: str, region: Region, show_as: str) -> None:
-    """801514 has no checkout page of its own: its URL is shown as a QR code (seed B, G5-live)."""
+    """801514 has no checkout page of its own: its URL is shown as a QR code (G5-live "Alipay Web Payments")."""
     action = action_of(reply_with(pay_url="https://pay.example/x"), row_for(channel, region))
     assert action == Redirect(url="https://pay.example/x", show_as=show_as)  # type: ignore[arg-type]
 

@@ -177,11 +177,11 @@ def test_create_amount_of_the_reply_is_passed_on_as_it_is() -> None:
     assert value.observation.amount == Money("9.99", "CNY")
 
 
-def test_create_seed_a_sample_reply_decodes() -> None:
+def test_create_service_window_sample_reply_decodes() -> None:
     """
-    Seed A's sample, an overseas WAP reply without out_trade_no and with a blank pay_url.
+    The page's sample: an overseas WAP reply without out_trade_no and with a blank pay_url.
 
-    Source: seed "Alipay Service Window H5"; the blank URL is a lost reply part, so the order stays known.
+    Source: G4 "Alipay Service Window H5"; the blank URL is a lost reply part, so the order stays known.
     """
     sample = {
         "sysdtm": "2020-04-13 11:32:03", "paydtm": "2020-04-13 11:32:03", "txcurrcd": "HKD", "respmsg": "",
@@ -199,8 +199,8 @@ def test_create_seed_a_sample_reply_decodes() -> None:
     assert outcome.observation.amount == Money("3.00", "HKD")
 
 
-def test_create_seed_b_sample_reply_decodes() -> None:
-    """Seed B's sample: 801101 accepted, with a pay_url. Source: seed "Alipay Web Payments"."""
+def test_create_web_sample_reply_decodes() -> None:
+    """801101 accepted, with a pay_url. Source: G5-live "Alipay Web Payments"."""
     sample = {
         "sysdtm": "2020-04-13 10:30:34", "paydtm": "2020-04-13 10:30:34", "txcurrcd": "HKD", "respmsg": "",
         "pay_type": "801101", "udid": "qiantai2", "txdtm": "2020-04-13 10:30:34", "txamt": "300",
@@ -217,7 +217,7 @@ def test_create_seed_b_sample_reply_decodes() -> None:
 
 
 def test_create_service_window_reply_decodes() -> None:
-    """800107: pay_params.tradeNO and txcurrcd (seed A's field table; no official sample exists)."""
+    """800107: pay_params.tradeNO and txcurrcd (G4's field table; no official sample exists)."""
     reply = {"respcd": "0000", "syssn": SYSSN, "txcurrcd": "HKD", "pay_params": {"tradeNO": "2026010122001"}}
     value = created(create(always(reply), channel="jsapi", payer_id="2088802811715388"))
     assert value.action == WalletCall(call="tradePay", params={"tradeNO": "2026010122001"})

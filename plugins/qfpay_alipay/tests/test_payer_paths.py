@@ -90,7 +90,7 @@ def test_created_then_pending_then_paid_then_refunded(
 
 @pytest.mark.parametrize("region", ["hk", "overseas"])
 def test_scanned_code_is_paid_by_its_own_reply(open_client: Open, region: str) -> None:
-    """A barcode payment is settled at once."""
+    """A barcode payment has its result at once."""
     payment = open_client(region).create(**order("barcode"))
     assert (payment.status, payment.action, payment.paid_minor) == (Status.PAID, None, 8800)
 
@@ -141,19 +141,19 @@ def test_close_is_confirmed(open_client: Open) -> None:
 @pytest.mark.parametrize(
     "fault", ["lose_request", "lose_reply", "html", "truncated_json", "http_500", "http_429", "stall"]
 )
-def test_without_an_answer_it_is_unknown_and_a_query_settles_it(
+def test_without_an_answer_it_is_unknown_and_a_query_resolves_it(
     gateway: SandboxServer, open_client: Open, fault: str
 ) -> None:
-    """HTML, half a JSON, 5xx, 429, silence: unknown, and a later query settles it to one payable order."""
+    """HTML, half a JSON, 5xx, 429, no answer: unknown, and a later query resolves it to one payable order."""
     client = open_client()
     gateway.gateway.faults.add(fault, path="/trade/v1/payment")
     payment = client.create(**order("web"))
     assert (payment.status, payment.uncertain) == (Status.UNKNOWN, True)
-    settled = client.query(payment.id)
-    assert (settled.status, settled.uncertain) == (Status.PENDING, False)
-    assert settled.action.url
+    resolved = client.query(payment.id)
+    assert (resolved.status, resolved.uncertain) == (Status.PENDING, False)
+    assert resolved.action.url
     payable = [entry for entry in gateway.gateway.controls.list_orders(100) if entry["state"] == "unpaid"]
-    assert [entry["out_trade_no"] for entry in payable] == [settled.order_number]
+    assert [entry["out_trade_no"] for entry in payable] == [resolved.order_number]
 
 
 def test_query_without_an_answer_leaves_the_payment_as_it_is(

@@ -91,7 +91,7 @@ def test_code_row_is_complete_and_of_its_class(respcd: str) -> None:
 @pytest.mark.parametrize("asked", get_args(Asked))
 @pytest.mark.parametrize("meaning", Meaning)
 def test_verdict_table_is_total_and_as_written(asked: Asked, meaning: Meaning) -> None:
-    """Every meaning comes to one verdict for everything that is asked."""
+    """Every meaning comes to one judgement for everything that is asked."""
     assert JUDGEMENTS[asked][meaning] is Judgement(EXPECTED[meaning][asked])
 
 

@@ -1,9 +1,9 @@
 """
-A faithful offline gateway for QFPay Alipay: real HTTP, real signatures, wallet pages to tap, faults on demand.
+An offline gateway for QFPay Alipay: real HTTP, real signatures, wallet pages to tap, faults on demand.
 
-Written from QFPay's documentation alone; it shares no code with the plugin's client side, so that each checks the
-other. Settings are in `settings.py`, magic barcodes in `barcodes.py`, faults in `faults.py` and
-`paycore.sandbox.connection`, pages in `wallet.py` and `bridge.py`, control endpoints in `paycore.sandbox.control`.
+Written from QFPay's documentation; it shares no code with the plugin's client side, so that each checks the other.
+Settings are in `sandbox_settings`, test barcodes in `barcodes`, faults in `gateway_faults` and
+`paycore.sandbox.connection`, pages in `wallet` and `alipay_bridge`, control endpoints in `paycore.sandbox.control`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["QFPaySandbox"]
 
 
 class QFPaySandbox:
-    """The sandbox of provider `qfpay-alipay`. The web parts are loaded by `open`, not before."""
+    """The sandbox of provider `qfpay-alipay`. `open` imports what needs the extra `sandbox`."""
 
     name = "qfpay-alipay"
 

@@ -1,5 +1,5 @@
 """
-The bridge a page finds inside the Alipay app: `AlipayJSBridge.call('tradePay', ...)` and `my.tradePay`.
+The JavaScript bridge of the Alipay app: `AlipayJSBridge.call('tradePay', ...)` and `my.tradePay`.
 
 ```
 GET  /_sandbox/bridge.js             the script; a page that includes it needs no other change
@@ -35,7 +35,7 @@ from qfpay_alipay.sandbox.order_records import OrderState
 from qfpay_alipay.sandbox.wallet import Pages
 
 SHEET = "/wallet/sheet/"
-"""Where the bridge asks and pays, from inside the merchant's page, which has another origin."""
+"""What the bridge calls from inside the merchant's page, which has another origin."""
 
 _PAGE_MAX = 2 * 1024 * 1024
 _TIMEOUT_S = 5.0
@@ -102,7 +102,7 @@ class AlipayBridge:
 
 
 def _readable_by(request: Request) -> dict[str, str]:
-    """Lets the merchant's page read the answer, if it is on this machine as the sandbox is."""
+    """Headers that let the merchant's page read the answer, if it is on this machine too."""
     origin = request.headers.get("origin", "")
     return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"} if is_of_this_machine(origin) else {}
 
@@ -122,7 +122,7 @@ def _fetch(url: str) -> str:
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """No redirects: they could lead off this machine."""
+    """Refuses redirects, which could lead to another machine."""
 
     def redirect_request(self, *_args: object, **_kwargs: object) -> None:
         return None

@@ -1,5 +1,5 @@
 """
-What a scanned barcode leads to, so that every outcome of 800108 and 800008 can be had on purpose.
+The result of a scanned barcode, so that every outcome of 800108 and 800008 can be produced.
 
 | `auth_code` ends in | result |
 |---|---|
@@ -10,8 +10,7 @@ What a scanned barcode leads to, so that every outcome of 800108 and 800008 can 
 | 1205 | 1205, failed |
 | anything else | 0000, paid at once |
 
-A code works once; the second time it is 1202 (that a code is used once is G4/G5 "Payment Methods", the code is chosen
-here).
+A barcode works once (G4/G5 "Payment Methods"); the second time the result is 1202 (chosen here).
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _PROCESSING_MS = 5_000
 
 
 class BarcodeResult(msgspec.Struct, frozen=True, kw_only=True):
-    """`pays_after_ms` is when the payer pays an open order without further ado, `None` for not by itself."""
+    """`pays_after_ms` is after how long a simulated payer pays an open order, `None` for never."""
 
     respcd: str
     is_open: bool = False

@@ -1,7 +1,7 @@
 """
-The order book's shelves: payments and refunds by every number and by time, each change in the state file.
+The order book: payments and refunds, indexed by number and by time, each change written to the state file.
 
-Thread-safe: the server, the sandbox clock and a test may call at once. `lock` is for those who read and then change.
+Thread-safe: the server, the sandbox clock and a test may call at once. Hold `lock` to read and then change.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Entry = SandboxOrder | SandboxRefund
 
 
 class OrderBook:
-    """Orders come out as they are at this moment on the sandbox clock: expired when their time is up."""
+    """Returns orders as they are now on the sandbox clock: expired when their time is up."""
 
     def __init__(self, clock: SandboxClock, state: StateFile) -> None:
         self.lock = threading.RLock()
@@ -120,7 +120,7 @@ class OrderBook:
 
     def _index(self, entry: Entry) -> None:
         self._entries[entry.syssn] = entry
-        # Two may share a millisecond; their counters decide.
+        # Within one millisecond they are ordered by syssn.
         bisect.insort(self._timeline, (entry.created_at, entry.syssn))
         self._by_number.setdefault(entry.out_trade_no, []).append(entry.syssn)
         if isinstance(entry, SandboxOrder):

@@ -1,8 +1,8 @@
 """
 The return codes this sandbox answers with, and its refusals.
 
-The codes are QFPay's (G4/G5 "Transaction Status Codes"), the English texts are ours: QFPay's differ by account and
-language, so that a client must not read them (SOURCES.md §3.4).
+The codes are QFPay's (G4/G5 "Transaction Status Codes"). The texts are the sandbox's: QFPay's differ by account and
+language, so a client must not depend on them (SOURCES.md §3.4).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ TEXTS = {
 
 
 def text(code: str) -> str:
-    """The sandbox's `resperr` for a code; a neutral one for codes only a fault produces."""
+    """The sandbox's `resperr` for a code; a generic one for codes that only a fault produces."""
     return TEXTS.get(code, f"error {code}")
 
 

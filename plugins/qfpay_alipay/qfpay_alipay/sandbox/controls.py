@@ -1,4 +1,4 @@
-"""The control endpoints' words for QFPay orders."""
+"""The control endpoints for QFPay orders."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class QFPayControls:
         ]
         return {
             **self._summary(order),
-            # All orders under this number together: a blindly charging gateway has several.
+            # Of all orders with this number: with `charge_blindly` there may be several.
             "charges": sum(one.charges for one in same),
             "orders": [one.syssn for one in same],
             "refunds": [self._refund(refund) for refund in self._orders.book.refunds_of(order)],
@@ -66,7 +66,7 @@ class QFPayControls:
         return self.show_order(self._orders.expire(number).syssn)
 
     def notify(self, number: str, *, kind: str, seconds: float) -> Document:
-        """`repeat` and `late` need something that succeeded; `forged` claims success whatever the truth."""
+        """Send one. `repeat` and `late` need a success to notify of; `forged` claims one in any case."""
         if kind not in _NOTIFY_KINDS:
             raise ValueError(f"kind is one of {', '.join(_NOTIFY_KINDS)}, not {kind!r}")
         entry = self._any_entry(number)

@@ -1,4 +1,4 @@
-"""The gateway, put together."""
+"""The gateway: all parts of the sandbox, connected."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class QFPayGateway:
         self.clock = SandboxClock(
             speed=options.speed, not_before_ms=_last_moment(self._state), on_jump=self._remember_moment
         )
-        self._courier = PostQueue()
-        self._notifier = Notifier(self.clock, self._courier, self._state, self.faults, settings)
+        self._posts = PostQueue()
+        self._notifier = Notifier(self.clock, self._posts, self._state, self.faults, settings)
         links = Links(options.public_url, secret=settings.client_key)
         self.orders = OrderLifecycle(
             self.clock,
@@ -87,7 +87,7 @@ class QFPayGateway:
     async def aclose(self) -> None:
         self._remember_moment(self.clock.now_ms())
         self.clock.close()
-        self._courier.close()
+        self._posts.close()
         self._state.close()
 
     def _announce_payment(self, order: SandboxOrder) -> None:
@@ -101,7 +101,7 @@ class QFPayGateway:
 
 
 def _last_moment(state: StateFile) -> int:
-    """How far the clock of the last run is known to have got, 0 without one."""
+    """The latest time on the clock that a former run has written down, 0 without one."""
     values = state.values()
     moments = [msgspec.json.decode(raw, type=SandboxOrder).created_at for raw in records(values, "order:")]
     if _MOMENT in values:

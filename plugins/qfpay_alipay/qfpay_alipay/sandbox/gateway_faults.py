@@ -1,4 +1,4 @@
-"""What can go wrong inside QFPay, beside what can go wrong on any wire."""
+"""Faults inside QFPay, in addition to those of the connection."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def open_board() -> FaultBoard:
 
 
 def distort(fields: dict[str, Any], faults: FaultBoard, path: str) -> dict[str, Any]:
-    """The reply (or notification) as the faults on the board want it."""
+    """The fields of a reply or notification, changed by the faults on the board."""
     pending = None if path == NOTIFICATION else faults.take("answer_pending", path=path)
     if pending is not None:
         fields = _pending(fields, pending)
@@ -99,7 +99,7 @@ def distort(fields: dict[str, Any], faults: FaultBoard, path: str) -> dict[str, 
 
 
 def _leave_out(fields: dict[str, Any], faults: FaultBoard, path: str) -> dict[str, Any]:
-    """Either half of the amount, or both; or an amount that is none."""
+    """Leave out the amount, the currency or both; or send an amount that is none."""
     odd = faults.take("odd_amount", path=path)
     if odd is not None:
         fields = _each(fields, lambda record: _changed(record, "txamt", lambda _: _value(odd.text("txamt"))))
@@ -128,7 +128,7 @@ def _pending(fields: dict[str, Any], fault: Fault) -> dict[str, Any]:
     code = fault.text("code")
     change = {"respcd": code, "resperr": codes.text(code)}
     if "data" in fields:
-        # The query itself succeeded; each record says that it is still being worked on.
+        # The query itself succeeds; each record is in progress.
         blank = {"respcd": code, "errmsg": codes.text(code), "paydtm": "", "chnlsn": "", "cancel": "0"}
         return {**fields, "data": [{**record, **blank} for record in fields["data"]]}
     return {
@@ -139,7 +139,7 @@ def _pending(fields: dict[str, Any], fault: Fault) -> dict[str, Any]:
 
 
 def _each(fields: dict[str, Any], change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-    """The fields changed, or each record of a query's answer."""
+    """`fields` changed, or each record of a query's reply."""
     if "data" in fields:
         return {**fields, "data": [change(record) for record in fields["data"]]}
     return change(fields)

@@ -1,4 +1,4 @@
-"""Every Alipay pay type in one table. Source: G4 "Payment Methods", G5 "Payment Types", SOURCES.md §3.3."""
+"""The Alipay pay types of the gateway. Source: G4 "Payment Methods", G5 "Payment Types", SOURCES.md §3.3."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _ROWS = (
         has_expired_time=True,
         return_url_max=255,
     ),
-    # expired_time: the public table leaves 801514 out, the product's own page (seed "Alipay Web Payments") lists it.
+    # expired_time: the public table leaves 801514 out, the product's own page (G5-live "Alipay Web Payments") lists it.
     GatewayPayType(
         code="801514",
         title="web, Hong Kong",
@@ -95,11 +95,11 @@ def major_units(amount: int, currency: str) -> float:
     """
     The amount in major units, as Alipay's `total_fee` has it: 300 HKD cents are 3.0.
 
-    A float as in the sample, for showing only. That JPY has no decimals is G2's (Japan) word; no later page says.
+    A float as in the sample, only for display. JPY without decimals is stated by G2 (Japan) only.
     """
     return float(amount) if currency in _NO_DECIMALS else amount / 100
 
 
 def shown_amount(amount: int, currency: str) -> str:
-    """The amount as people read it."""
+    """The amount in major units, for people."""
     return f"{amount:,}" if currency in _NO_DECIMALS else f"{amount // 100:,}.{amount % 100:02d}"

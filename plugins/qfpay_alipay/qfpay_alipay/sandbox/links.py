@@ -1,8 +1,8 @@
 """
-What a payer is sent to: pay URLs, QR contents, `tradeNO` and the in-app order.
+What a payer is given: pay URLs, QR contents, `tradeNO` and the in-app order.
 
-Alipay's parts (partner, secondary merchant, signatures) are made up in the documented shape; the URL is the sandbox's
-own wallet page and carries the documented query fields. Source: samples on the G4/G5 web, WAP and in-app pages
+Alipay's values (partner, secondary merchant, signatures) are invented, in the documented form; the URL is that of
+the sandbox's wallet page, with the documented query fields. Source: samples on the G4/G5 web, WAP and in-app pages
 (SOURCES.md §3.3).
 """
 
@@ -30,7 +30,7 @@ _LATE_FIELDS = ("sign", "sign_type")
 
 
 class Links:
-    """`public_url` is where payers reach the sandbox; `secret` signs what they carry back to it."""
+    """`public_url` is where payers reach the sandbox; `secret` signs the URLs."""
 
     def __init__(self, public_url: str, *, secret: str) -> None:
         self.public_url = public_url
@@ -76,7 +76,7 @@ class Links:
         return f"{self.public_url}/wallet/gateway.do?{urlencode(fields)}"
 
     def is_genuine(self, query: Mapping[str, str]) -> bool:
-        """Whether the query of a pay URL is as the sandbox made it."""
+        """Whether the query of a pay URL is unchanged."""
         fields = {name: value for name, value in query.items() if name not in _LATE_FIELDS}
         return hmac.compare_digest(self._sign(fields).encode(), query.get("sign", "").encode())
 
@@ -120,14 +120,14 @@ class Links:
         return hmac.new(self._secret, text, hashlib.md5).hexdigest()
 
     def _rsa_like(self, params: Mapping[str, Any]) -> str:
-        """The look of an RSA signature, percent-encoded as in the sample; it has no key pair behind it."""
+        """A value that looks like an RSA signature, percent-encoded as in the sample; there is no key pair."""
         text = json.dumps(params, sort_keys=True).encode()
         raw = b"".join(hmac.digest(self._secret, text + bytes([part]), "sha256") for part in range(4))
         return quote(base64.b64encode(raw).decode(), safe="")
 
 
 def _validity(order: SandboxOrder, kind: GatewayPayType) -> dict[str, str]:
-    """How long the URL holds, in the words of its service: seconds for web, minutes for WAP."""
+    """How long the URL is valid, as its service states it: in seconds for web, in minutes for WAP."""
     seconds = (order.expires_at - order.created_at) // 1000
     if kind.service == "create_forex_trade_wap":
         return {"timeout_rule": f"{seconds // 60}m"}

@@ -28,30 +28,30 @@ _FORGER_KEY = "0000000000000000NOTTHEKEY0000000"
 
 
 class Notifier:
-    """Sends on the sandbox clock and keeps every attempt; undelivered notifications go on after a restart."""
+    """Sends notifications on the sandbox clock and records each attempt; goes on after a restart."""
 
     def __init__(
         self,
         clock: SandboxClock,
-        courier: PostQueue,
+        posts: PostQueue,
         state: StateFile,
         faults: FaultBoard,
         settings: SandboxSettings,
     ) -> None:
         self._clock = clock
-        self._courier = courier
+        self._posts = posts
         self._state = state
         self._faults = faults
         self._settings = settings
         self._notices: dict[str, SandboxNotice] = {}
 
     def resume(self) -> None:
-        """Take up the notifications the last process had not delivered."""
+        """Send the notifications that the last process had not delivered."""
         for raw in records(self._state.values(), "notice:"):
             self._plan(msgspec.json.decode(raw, type=SandboxNotice))
 
     def announce(self, entry: SandboxOrder | SandboxRefund, order: SandboxOrder, cancel: str) -> None:
-        """Tell the merchant that a payment or refund succeeded, if anybody is to be told."""
+        """Notify the merchant of a successful payment or refund, if there is a URL."""
         url = self._url(order)
         if not url or self._faults.take("drop_notification") is not None:
             return
@@ -77,7 +77,7 @@ class Notifier:
         after_s: float = 0.0,
         is_forged: bool = False,
     ) -> SandboxNotice:
-        """One more notification on request. `NotPossible` when no URL is known."""
+        """Send another notification. `NotPossible` when there is no URL."""
         url = self._url(order)
         if not url:
             raise NotPossible("no notify_url: neither the payment nor the account has one")
@@ -137,19 +137,19 @@ class Notifier:
         body = notice.body.encode("ascii")
         key = _FORGER_KEY if notice.is_forged else self._settings.client_key
         headers = {"Content-Type": "application/json", "X-QF-SIGN": body_signature(body, key=key)}
-        parcel = Post(url=notice.url, headers=headers, body=body)
-        self._courier.send(parcel, lambda receipt: self._sent(notice_id, receipt))
+        post = Post(url=notice.url, headers=headers, body=body)
+        self._posts.send(post, lambda result: self._sent(notice_id, result))
 
-    def _sent(self, notice_id: str, receipt: PostResult) -> None:
+    def _sent(self, notice_id: str, result: PostResult) -> None:
         """
-        Accepted by HTTP 200 with the body SUCCESS, else planned again after the next gap. Forgers try once.
+        Accepted by HTTP 200 with the body SUCCESS, else sent again after the next gap; a forged one is sent once.
 
-        White space round SUCCESS is let pass; how exactly the real one compares is undocumented.
+        White space around SUCCESS is ignored; how the real gateway compares is undocumented.
         """
         notice = self._notices[notice_id]
         now = self._clock.now_ms()
-        attempts = (*notice.attempts, DeliveryAttempt(at=now, status=receipt.status, error=receipt.error))
-        is_accepted = receipt.status == 200 and receipt.body.strip() == b"SUCCESS"
+        attempts = (*notice.attempts, DeliveryAttempt(at=now, status=result.status, error=result.error))
+        is_accepted = result.status == 200 and result.body.strip() == b"SUCCESS"
         gap = None if is_accepted or notice.is_forged else dict(enumerate(GAPS_S, start=1)).get(len(attempts))
         self._plan(
             msgspec.structs.replace(

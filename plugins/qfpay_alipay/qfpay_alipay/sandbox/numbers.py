@@ -1,4 +1,4 @@
-"""QFPay's and the wallet's order numbers."""
+"""QFPay's order numbers (`syssn`) and the wallet's (`tradeNO`)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _DIGITS = 10
 
 class Numbers:
     """
-    Counts on from the time of day and past every number `known`.
+    Counts up from the time of day, and from past every number in `known`.
 
-    So a sandbox started anew does not give out a number again, whether it kept its state or not.
+    So a restarted sandbox never repeats a number, with its state or without.
 
     Source: shape of `syssn` inferred from the samples (SOURCES.md §1): date, 4-digit node, `0002`, 10-digit
     counter. The shape of `tradeNO` is not published by QFPay; 28 digits beginning with the date is how Alipay's trade

@@ -1,4 +1,4 @@
-"""What may happen to an order, asked by the merchant or done by the payer."""
+"""What happens to an order: what the merchant requests and what the payer does."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NOT_CLOSABLE = {
     OrderState.CLOSED: codes.CANCELLED,
     OrderState.EXPIRED: codes.ORDER_CLOSED,
 }
-"""Which code closing an ended order gets is documented for paid ones only; the others are chosen here."""
+"""The code for closing an order in a final state is documented for paid ones only; the others are chosen here."""
 
 _NOT_REFUNDABLE = {
     OrderState.UNPAID: codes.NOT_PAID,
@@ -36,10 +36,10 @@ _NOT_REFUNDABLE = {
 
 class OrderLifecycle:
     """
-    The rules over the book.
+    The rules for changes of orders in the book.
 
-    `auto_pay_s` lets a simulated payer pay each order after so many sandbox seconds. `takes_late_money` is asked when
-    somebody pays an order that is closed, expired or declined. `on_paid` and `on_refunded` are called after the change
+    `auto_pay_s`: a simulated payer pays each order after so many sandbox seconds. `takes_late_money` decides whether an
+    order that is closed, expired or declined can be paid. `on_paid` and `on_refunded` are called after the change
     is written.
     """
 
@@ -66,7 +66,7 @@ class OrderLifecycle:
         self._used_barcodes = {order.auth_code for order in book.orders()}
 
     def create(self, asked: PaymentParams) -> SandboxOrder:
-        """Open an order, or give the one there is when the policy says so. `Refusal` 1251 for a used number."""
+        """Open an order, or return the existing one if the policy says so. `Refusal` 1251 for a used number."""
         with self.book.lock:
             self._requests[asked.out_trade_no] += 1
             if self.book.numbered(asked.out_trade_no) and self._duplicate_policy != "charge_blindly":
@@ -110,13 +110,13 @@ class OrderLifecycle:
             refund = self._new_refund(order, asked, after_ms, respcd)
             self.book.add(refund)
         if after_ms == 0:
-            self._settle(refund)
+            self._refund_done(refund)
         else:
-            self._clock.call_at(refund.done_at, lambda: self._settle(refund))
+            self._clock.call_at(refund.done_at, lambda: self._refund_done(refund))
         return order, refund
 
     def pay(self, number: str) -> SandboxOrder:
-        """The payer pays. `NotPossible` when the order is not open, unless late money is let through."""
+        """The payer pays. `NotPossible` when the order is not open, unless late money is taken."""
         with self.book.lock:
             order = self.book.find(number)
             if order.state is OrderState.PAID:
@@ -137,7 +137,7 @@ class OrderLifecycle:
         return order
 
     def decline(self, number: str) -> SandboxOrder:
-        """The payer refuses for good: the order fails with 1205 (which code the real one has is undocumented)."""
+        """The payer declines: the order fails with 1205 (the real code is undocumented)."""
         return self._end(number, OrderState.FAILED, codes.FAILED)
 
     def expire(self, number: str) -> SandboxOrder:
@@ -165,7 +165,7 @@ class OrderLifecycle:
         return self._requests[out_trade_no]
 
     def resume(self) -> None:
-        """Plan again what was still to come when the last process ended."""
+        """Schedule again what was still to happen when the last process ended."""
         now = self._clock.now_ms()
         for order in self.book.orders():
             if order.pays_at is None and self._auto_pay_ms is not None and order.state is OrderState.UNPAID:
@@ -174,7 +174,7 @@ class OrderLifecycle:
                 self._plan_payer(order)
         for refund in self.book.refunds():
             if refund.done_at > now:
-                self._clock.call_at(refund.done_at, lambda late=refund: self._settle(late))  # type: ignore[misc]
+                self._clock.call_at(refund.done_at, lambda late=refund: self._refund_done(late))  # type: ignore[misc]
 
     def _plan_payer(self, order: SandboxOrder) -> None:
         if order.state is OrderState.UNPAID and order.pays_at is not None:
@@ -192,7 +192,7 @@ class OrderLifecycle:
                 raise NotPossible(f"order is {order.state.value}")
             return self.book.change(order, state=state, respcd=respcd)
 
-    def _settle(self, refund: SandboxRefund) -> None:
+    def _refund_done(self, refund: SandboxRefund) -> None:
         if refund.respcd == codes.OK:
             self._on_refunded(self.book.find(refund.orig_syssn), refund)
 
@@ -224,7 +224,7 @@ class OrderLifecycle:
         return self._scanned(order) if kind.shape is Shape.RESULT else order
 
     def _scanned(self, order: SandboxOrder) -> SandboxOrder:
-        """A barcode payment is decided at once, or waits for the payer."""
+        """A barcode payment gets its result at once, or waits for the payer."""
         result = read_barcode(order.auth_code, is_used=order.auth_code in self._used_barcodes)
         change = msgspec.structs.replace
         if result.respcd == codes.OK:

@@ -1,4 +1,4 @@
-"""What the sandbox knows of orders, refunds and notifications. Times are ms since the epoch on the sandbox clock."""
+"""Orders, refunds and notifications as the sandbox stores them. Times are ms since the epoch, on the sandbox clock."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class OrderState(enum.Enum):
 
 class SandboxOrder(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One payment order, in QFPay's words.
+    One payment order, with QFPay's field names.
 
-    `respcd` is what a query says of it. `pays_at` is when a simulated payer pays, `None` for never. `trade_no` is the
+    `respcd` is its result in a query. `pays_at` is when a simulated payer pays, `None` for never. `trade_no` is the
     wallet's number, shown to the merchant once paid. `charges` is how often money was taken.
     """
 
@@ -60,7 +60,7 @@ class SandboxOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SandboxRefund(msgspec.Struct, frozen=True, kw_only=True):
-    """One accepted refund: `respcd` holds from `done_at` on, before it is 1143."""
+    """One accepted refund: its result is 1143 until `done_at`, then `respcd`."""
 
     syssn: str
     out_trade_no: str
@@ -79,7 +79,7 @@ class SandboxRefund(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveryAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One delivery of a notification: the receiver's HTTP status, or `error` when it gave none."""
+    """One attempt to deliver a notification: the HTTP status, or `error` when there was none."""
 
     at: int
     status: int | None
@@ -88,9 +88,9 @@ class DeliveryAttempt(msgspec.Struct, frozen=True, kw_only=True):
 
 class SandboxNotice(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One notification and what came of it. `next_at` is when it is sent next, `None` when it will not be again.
+    One notification and its attempts. `next_at` is when it is sent next, `None` for never.
 
-    `order` is the payment's syssn, `about` the record it tells of (the payment's or a refund's syssn).
+    `order` is the payment's syssn, `about` that of the payment or refund it is about.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""QFPay's words for what the order book holds: replies, query records and notifications, as JSON."""
+"""Replies, query records and notifications, made from the order book, as JSON."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def encode(fields: Mapping[str, Any]) -> bytes:
     r"""
     JSON as Python writes it by default: `", "`, `": "` and `\uXXXX`.
 
-    The bytes matter, they are what is signed. Source: G2's raw reply (vector V3).
+    The exact bytes matter: they are signed. Source: G2's raw reply (vector V3).
     """
     return json.dumps(fields).encode("ascii")
 
@@ -187,9 +187,9 @@ def notification(
     entry: SandboxOrder | SandboxRefund, order: SandboxOrder, *, cancel: str, mchid: str
 ) -> Fields:
     """
-    The fields of a payment's or refund's notification, all strings. A refund's has its own two numbers and no other.
+    The fields of a payment's or refund's notification, all strings. A refund's has the two numbers of the refund only.
 
-    Source: G4/G5 "Asynchronous Notifications", the order of fields as in vector V10's source.
+    Source: G4/G5 "Asynchronous Notifications", in the order of fields of vector V10.
     """
     is_refund = isinstance(entry, SandboxRefund)
     paid_at = entry.done_at if isinstance(entry, SandboxRefund) else (entry.paid_at or entry.created_at)
@@ -232,7 +232,7 @@ def _common_record(respcd: str) -> Fields:
 
 
 def _payer(order: SandboxOrder) -> str:
-    """Who paid; blank until paid."""
+    """The payer's id; empty until paid."""
     return (order.openid or _WALLET_USER) if order.state is OrderState.PAID else ""
 
 

@@ -1,4 +1,4 @@
-"""QFPay's API over HTTP: who asks, is it signed, and the signed answer."""
+"""QFPay's HTTP API: checks app code and signature, signs the reply."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TradeApi:
     `requests` counts by path, `refused` by respcd, `limited` the 429s.
 
     Undocumented and chosen here: every failed authentication is 1108 with HTTP 200, an unknown app code too (its
-    answer is not signed, there is no key); a body that is not a form, has a name twice or is not UTF-8 is 1103.
+    reply is not signed: there is no key); a body that is not a form, repeats a name or is not UTF-8 is 1103.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class TradeApi:
         self.limited = 0
 
     def routes(self) -> list[Route]:
-        """Close and reversal take GET and POST: the documentation names each for each."""
+        """Close and reversal take GET and POST: the sources name both for both."""
         post = [Route(path, self._serve, methods=["POST"]) for path in (PAYMENT, QUERY, REFUND)]
         return [*post, *(Route(path, self._serve, methods=["GET", "POST"]) for path in (CLOSE, REVERSAL))]
 
@@ -73,7 +73,7 @@ class TradeApi:
         signature = request.headers.get("x-qf-sign", "")
         key = self._settings.client_key
         if not is_request_signed(params, key=key, sign_type=sign_type, signature=signature):
-            raise Refusal(codes.SIGNATURE, "X-QF-SIGN does not fit the parameters")
+            raise Refusal(codes.SIGNATURE, "X-QF-SIGN does not match the parameters")
 
     def _reply(self, fields: replies.Fields, path: str, *, is_signed: bool) -> Response:
         if fields["respcd"] != codes.OK:
@@ -111,5 +111,5 @@ def _parse(form: bytes) -> dict[str, str]:
         raise Refusal(codes.FORMAT, "parameters are not a UTF-8 form") from None
     params = dict(pairs)
     if len(params) != len(pairs):
-        raise Refusal(codes.FORMAT, "a parameter is there twice")
+        raise Refusal(codes.FORMAT, "a parameter is repeated")
     return params

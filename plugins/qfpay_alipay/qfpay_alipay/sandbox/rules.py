@@ -1,9 +1,9 @@
 """
-What a request must look like: QFPay's parameters in, a typed request or a `Refusal` out.
+Reads and checks the parameters of requests: a typed value, or a `Refusal`.
 
 Bounds are from G4 "Payment Methods", G5 "Request Format" and the product pages (SOURCES.md §3.1, §3.2, §4, §5).
-That a wrong parameter is answered 1104 is QFPay's table; that `respmsg` names it is this sandbox's courtesy. Empty
-values count as not given. Parameters QFPay does not document are ignored.
+A wrong parameter gets 1104, as documented; that `respmsg` names it is an addition of the sandbox. Empty values
+count as not given. Parameters QFPay does not document are ignored.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class QueryParams(msgspec.Struct, frozen=True, kw_only=True):
 
 def check_mchid(params: Params, settings: SandboxSettings) -> None:
     """
-    An issued mchid goes in every request, none may go in when none was issued.
+    An issued mchid must be in every request; if none was issued, none may be.
 
     Source: G5 "Introduction". The code for a violation is undocumented; 1104 chosen here.
     """
@@ -196,7 +196,7 @@ def _amount(params: Params) -> int:
 
 
 def _minimum(amount: int, kind: GatewayPayType, settings: SandboxSettings) -> str:
-    """A warning for an amount the product does not take, or a refusal, as the account is set."""
+    """A warning or, by the setting `minimum_amount`, a refusal of an amount the product does not take."""
     if amount > kind.amount_above:
         return ""
     message = f"txamt of {kind.code} must exceed {kind.amount_above}"

@@ -22,18 +22,18 @@ class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
     What `--set name=value` (or `settings=` in Python) may change.
 
-    `app_code`, `client_key`: the credentials; the defaults are public and open nothing but a sandbox.
+    `app_code`, `client_key`: the credentials; the defaults are public and valid only for a sandbox.
     `mchid`: `""` when the account has none (then a request must not carry one), else every request must carry it.
-    `notify_url`: the account's registered URL for notifications; a payment's own `notify_url` goes before it (which
-    of the two the real gateway prefers is undocumented).
-    `duplicate_policy`: what a used `out_trade_no` gets. `refuse`: 1251. `same_result`: an unpaid order asked for again
-    in the same words is answered again (G5-zh-live allows either). `charge_blindly`: a second order under the same
+    `notify_url`: the account's registered URL for notifications; a payment's own `notify_url` is preferred (which
+    one the real gateway prefers is undocumented).
+    `duplicate_policy`: what a used `out_trade_no` gets. `refuse`: 1251. `same_result`: an unpaid order requested again
+    with the same values is returned again (G5-zh-live allows either). `charge_blindly`: a second order under the same
     number, which no gateway should do and every client should survive.
     `minimum_amount`: 801101 is documented to need more than 100 units, yet QFPay's own sample for it sends 10. `warn`
     accepts and says so in `respmsg` and on the wallet page, `refuse` answers 1104.
     `pay_types`: the enabled ones, comma separated; others get 1104 "filter error".
     `amounts`: `string` or `number` in replies; there are samples of both (SOURCES.md §1).
-    `number_range`: what a time range (or the present month) does to a query by `out_trade_no`. `ignore`: nothing
+    `number_range`: the effect of a time range (or the current month) on a query by `out_trade_no`. `ignore`: nothing
     (G3, zh). `apply`: only orders in it are found (G5 names `syssn` alone as what makes a range meaningless).
     `rate_per_s`, `rate_per_min`: the request limits, 0 for none. Source of 100 and 400: G4/G5 "API Usage Guidelines".
     """

@@ -1,7 +1,7 @@
 """
-The sandbox's own signatures, written from QFPay's texts and shared with nobody.
+The sandbox's own signatures, written from QFPay's documentation.
 
-The plugin signs with code of its own; that the two agree is evidence for both.
+The plugin has code of its own for them, so that each checks the other.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-QFPay's times: `YYYY-MM-DD hh:mm:ss`, 24 hours, UTC+8 for everything QFPay's own clock says.
+QFPay's times: `YYYY-MM-DD hh:mm:ss`, 24 hours; those of QFPay's clock are in UTC+8.
 
 Source: format G5 "Request Format"; UTC+8 inferred from the samples (SOURCES.md §1).
 """

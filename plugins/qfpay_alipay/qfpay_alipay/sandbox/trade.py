@@ -1,4 +1,4 @@
-"""The operations of `/trade/v1/`: parameters in, the fields of a reply out, a `Refusal` when there is none."""
+"""The operations of `/trade/v1/`: from the parameters of a request to the fields of its reply."""
 
 from __future__ import annotations
 

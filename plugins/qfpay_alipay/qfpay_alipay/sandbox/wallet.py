@@ -1,12 +1,12 @@
 """
-The payer's side: pages that look and work like a phone wallet.
+The payer's pages, which look and work like a phone wallet.
 
 ```
 GET  /                                    what runs here, and the latest orders
 GET  /wallet/gateway.do?...               a pay URL: signed query, out_trade_no = syssn
 GET  /wallet/orders/{syssn}               the order on a phone; what QR codes contain
 GET  /wallet/trade/{tradeNO}              the order of a tradeNO
-GET  /wallet/sdk?order=...                the Alipay SDK's part: an in-app order string, checked to the letter
+GET  /wallet/sdk?order=...                the Alipay SDK's part: an in-app order string, checked exactly
 GET  /wallet/orders/{syssn}/state         {"state", "seconds_left"}
 POST /wallet/orders/{syssn}/pay|decline   what the buttons do
 ```
@@ -61,7 +61,7 @@ class Pages:
         headers = {
             "Cache-Control": "no-store",
             "Content-Security-Policy": f"{policy}; frame-ancestors {_FRAMED_BY}",
-            # With "no-referrer" a form would be sent without its origin, as those of strangers are.
+            # With "no-referrer" a form would be sent without its origin and be refused.
             "Referrer-Policy": "same-origin",
         }
         return HTMLResponse(html, status_code=status, headers=headers)
@@ -121,7 +121,7 @@ class Wallet:
         return self._show(request.path_params["syssn"])
 
     async def _sdk(self, request: Request) -> Response:
-        """What the app hands over must be letter for letter what the sandbox would build of `pay_params`."""
+        """The order string of the app must be exactly the one that the sandbox makes of `pay_params`."""
         given = request.query_params.get("order", "")
         number = _SDK_NUMBER.search(given)
         try:
@@ -131,7 +131,9 @@ class Wallet:
         expected = self._links.order_string(order)
         # A form or a URL may have decoded the signature on its way here; the SDK itself sees it encoded.
         if given not in (expected, unquote(expected)):
-            words = "The order string is not what pay_params say: name order, quoting or a value differs"
+            words = (
+                "The order string does not match pay_params: the order of names, the quotes or a value differ"
+            )
             return self._pages.problem("Order not valid", words, status=400)
         return self._show(order.syssn)
 
@@ -155,7 +157,7 @@ class Wallet:
         except UnknownOrder:
             return self._pages.problem("Order not found", "No order with this number", status=404)
         except NotPossible:
-            # Somebody was faster, or time is up; the page says which.
+            # It is paid, closed or expired by now; the page says which.
             pass
         return RedirectResponse(f"/wallet/orders/{syssn}", status_code=303)
 

@@ -50,7 +50,7 @@ def shop() -> Iterator[str]:
 
 
 def test_payer_pays_on_a_phone_and_is_taken_back(merchant: Merchant, page: Page, shop: str) -> None:
-    """Opens the pay URL, sees the countdown run, taps Pay, sees the verdict, returns to the shop."""
+    """Opens the pay URL, sees the countdown run, taps Pay, sees the result, returns to the shop."""
     page.set_viewport_size({"width": 360, "height": 740})
     order = merchant.payment("801107", goods_name="測試商品", return_url=shop)
     page.goto(order["pay_url"])

@@ -69,7 +69,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 
 @pytest.mark.parametrize("left", LEFT)
 def test_amount_without_a_currency_is_compared(shop: Shop, left: str) -> None:
-    """A record of another amount is never paid for having no currency; the next good one settles it."""
+    """A record of another amount is never paid for having no currency; the next good one resolves it."""
     payment = shop.paid()
     shop.gateway.faults.add("wrong_amount", by=1)
     shop.gateway.faults.add("no_currency", left=left)
@@ -139,14 +139,14 @@ def test_close_answered_with_another_half_needs_review(shop: Shop) -> None:
     assert shop.pay.close(payment.id).review_reasons == (ReviewReason.AMOUNT_DIFFERS,)
 
 
-def test_reply_that_is_signed_wrong_is_review_and_settled_by_a_good_one(shop: Shop) -> None:
+def test_reply_that_is_signed_wrong_is_review_and_resolved_by_a_good_one(shop: Shop) -> None:
     """A scanned code whose reply is signed wrong is not paid by it."""
     shop.gateway.faults.add("wrong_signature")
     payment = shop.create("barcode", auth_code="283854702356157409")
     assert (payment.status, payment.review_reasons) == (Status.UNKNOWN, (ReviewReason.SIGNATURE_WRONG,))
     assert "the reply's signature is wrong; it says" in shop.story(payment)
-    settled = shop.pay.query(payment.id)
-    assert (settled.status, settled.review_reasons) == (Status.PAID, (ReviewReason.SIGNATURE_WRONG,))
+    resolved = shop.pay.query(payment.id)
+    assert (resolved.status, resolved.review_reasons) == (Status.PAID, (ReviewReason.SIGNATURE_WRONG,))
 
 
 def test_record_that_is_signed_wrong_is_review_and_not_paid(shop: Shop) -> None:
