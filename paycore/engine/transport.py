@@ -187,20 +187,23 @@ def _check_time(deadline: Deadline) -> None:
 
 def _build(base_url: str, request: Request, deadline: Deadline) -> httpx.Request:
     """The request as httpx sends it; `NotSent` when the plugin made one that can't be written."""
-    headers = httpx.Headers({"accept": "*/*", "user-agent": "paycore"})
+    headers = {"accept": ("accept", "*/*"), "user-agent": ("user-agent", "paycore")}
     try:
-        headers.update(request.headers)
-        headers["accept-encoding"] = "identity"
+        headers |= {name.lower(): (name, value) for name, value in request.headers.items()}
+        headers["accept-encoding"] = ("accept-encoding", "identity")
         return httpx.Request(
             request.method,
-            base_url + request.path,
+            _url(base_url + request.path),
             content=request.body,
-            headers=headers,
+            headers=list(headers.values()),
             extensions={"timeout": _timeout(deadline).as_dict()},
         )
     except Exception as error:  # noqa: BLE001 - whatever it is, nothing has left yet
         problem = type(error).__name__
     raise NotSent(f"the request the plugin made can't be written as HTTP ({problem})")
+
+
+_url = functools.lru_cache(maxsize=64)(httpx.URL)
 
 
 def _timeout(deadline: Deadline) -> httpx.Timeout:
