@@ -1,8 +1,8 @@
 """
-What a command may do to a payment as it stands: decides the changes, or refuses with a typed error.
+Decides the changes a command makes to a payment, or refuses it with a typed error.
 
-Each decision is made inside the ledger transaction that writes its changes, on the state it has there.
-So two commands at once can't both be right: the second one decides on what the first one wrote.
+Each decision is made inside the ledger transaction that writes its changes, on the state read there. Of two
+concurrent commands the second one decides on what the first one wrote.
 """
 
 from __future__ import annotations
@@ -119,8 +119,8 @@ def is_unfinished(operation: Operation) -> bool:
     return operation.state is OperationState.INTENT or operation.is_uncertain
 
 
-def is_quiet(operation: Operation, now: datetime) -> bool:
-    """Whether an operation lacks an answer, and no request of ours for it can be under way."""
+def is_overdue(operation: Operation, now: datetime) -> bool:
+    """Whether an operation has no answer, and no request of ours for it can still be under way."""
     return operation.is_uncertain and now >= operation.in_flight_until
 
 
@@ -128,20 +128,20 @@ def may_send(operation: Operation, now: datetime) -> bool:
     """
     Whether an operation may be sent (again) without racing an earlier send.
 
-    Certainly unsent ones may. Quiet ones too: the first time at once, for one reply may get lost, and later each
-    further time, for whatever a provider answers, it is not asked for the same thing again and again.
+    Those certainly unsent may. Overdue ones too: the first time at once, since one reply may get lost, then with a
+    pause that grows each time, whatever the provider answers.
     """
     if operation.state is OperationState.INTENT:
         return True
     rests_until = operation.sent_at + timedelta(seconds=resend_pause_s(operation.send_count - 1))
-    return is_quiet(operation, now) and now >= rests_until
+    return is_overdue(operation, now) and now >= rests_until
 
 
 def has_rested(operation: Operation, now: datetime) -> bool:
     """
-    Whether recovery may try once more what could not be sent: not each time somebody looks.
+    Whether recovery may retry what could not be sent; its caller may at any time.
 
-    Its caller may at any time. The longer it has been tried in vain, the longer it rests, at most a minute.
+    The pause grows with the time it has been retried, up to a minute.
     """
     tried_for_s = (operation.sent_at - operation.begun_at).total_seconds()
     return now >= operation.sent_at + timedelta(seconds=interval_s(tried_for_s))
@@ -149,7 +149,7 @@ def has_rested(operation: Operation, now: datetime) -> bool:
 
 def send_again(payment: Payment, now: datetime, operation_id: str, deadline: timedelta) -> list[Change]:
     """
-    The same operation with the same number once more; nothing when it is settled or still under way.
+    The same operation with the same number once more; nothing when it has an answer or is still under way.
 
     Nor an order of a payment that is paid: an earlier order took the money after it was closed.
     """
@@ -219,15 +219,15 @@ def begin_close(
 
 
 CLOSE_AGAIN_AFTER = timedelta(hours=1)
-"""How long a close that was refused is left alone: a payer may have been about to pay."""
+"""How long a refused close is not repeated: the payer may have been about to pay."""
 
 
 def is_still_to_close(payment: Payment, number: str, now: datetime) -> bool:
     """
     Whether recovery's close of this order is to be made: never sent, or refused for what may be over.
 
-    That is: refused for the account's sake; or while the order itself was on its way, so that the provider
-    did not know it yet; or long ago. Each further one waits longer.
+    That is: refused because of the account; or while the order itself was still being sent, so that the provider did
+    not know it yet; or long ago. Each further close waits longer.
     """
     tried, order = closing(payment, number), numbered(payment, number)
     if tried is None:
@@ -324,11 +324,11 @@ def _was_overtaken(payment: Payment, sent: Operation) -> bool:
     return operation.send_count != sent.send_count or operation.proven_absent_at is not None or was_given_up
 
 
-def take_silence(
+def conclude_from_query(
     payment: Payment, absent: Collection[str], asked_at: datetime, proves_absence_after: timedelta | None
 ) -> list[Change]:
     """
-    What a query says by not showing something: numbers that never arrived, closes that took effect.
+    What follows from a query without an observation: numbers that never arrived, closes that took effect.
 
     `absent`: the numbers the provider says it does not know. `proves_absence_after`: how long after our
     last request may have arrived this is proof; None means never.
@@ -348,7 +348,7 @@ def _take_absence(operation: Operation, asked_at: datetime, proven_from: datetim
 
 
 def _take_effect(payment: Payment, closing: Operation, asked_at: datetime) -> list[Change]:
-    """A close without an answer took effect when, asked after it can be under way, its order is final."""
+    """An unanswered close succeeded if a query made after its deadline shows the order in a final state."""
     order = numbered(payment, closing.number)
     if order is None or asked_at < closing.in_flight_until or not closing.is_uncertain:
         return []

@@ -20,7 +20,7 @@ from paycore.domain.decisions import (
     begin_close,
     closing,
     has_rested,
-    is_quiet,
+    is_overdue,
     is_still_to_close,
     new_operation,
     renumber,
@@ -63,7 +63,7 @@ def next_changes(payment: Payment, now: datetime, context: Context) -> list[Chan
         return renumber(payment, now, context.numbering, context.deadline)
     if creation.state is OperationState.INTENT and has_earlier_number(payment) and has_rested(creation, now):
         return _send_or_give_up(payment, now, context)
-    changes = _for_creation(payment, now, context) if is_quiet(creation, now) else []
+    changes = _for_creation(payment, now, context) if is_overdue(creation, now) else []
     return changes or _for_others(payment, now, context)
 
 

@@ -1,7 +1,7 @@
 """
-What goes back, and from which charge: decides a refund, or refuses it with a typed error.
+Decides a refund and the charge it goes back from, or refuses it with a typed error.
 
-Made inside the ledger transaction that writes the changes, as every decision.
+Made inside the ledger transaction that writes its changes, as every decision.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
-What an answer counts for, given what was asked: what a provider declared and was asked about is enforced here.
+Checks a provider's answer against the request: what it declared, and the numbers it was asked about.
 
-An answer of another number is no answer, whatever it says; neither is one to a query about what nobody asked. An
-accepted order without what its payer needs is there, and not accepted.
+An answer about another number counts as none. An accepted order without the action its payer needs is `Unknown`: the
+order exists, but nobody can pay it.
 """
 
 from __future__ import annotations

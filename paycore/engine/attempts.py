@@ -1,9 +1,9 @@
 """
-One attempt: send an operation that is recorded as sent, and record what came of it.
+One attempt: send an operation that is recorded as sent, and record its outcome.
 
     recorded as sent (transaction 1)  ->  the provider's flow  ->  its outcome (transaction 2)
 
-No transaction is open while a request is under way. Whoever dies in between leaves an operation that
+No transaction is open while a request is under way. A process that dies in between leaves an operation that
 `recovery` can resolve.
 """
 
@@ -37,9 +37,9 @@ T = TypeVar("T")
 
 class Attempts:
     """
-    What every command is made of: ledger transactions with their hooks, and attempts.
+    The steps every command consists of: ledger transactions followed by their hooks, and attempts.
 
-    `now` is the ledger's clock, `new_id` draws ids and numbers.
+    `now` is the ledger's clock; `new_id` returns a new id or number.
     """
 
     def __init__(self, plugins: Plugins, *, now: Callable[[], datetime], new_id: Callable[[], str]) -> None:
@@ -64,7 +64,7 @@ class Attempts:
         return Numbering(operation_id=self.new_id(), number=self.new_id())
 
     def after_change(self, payment: Payment, timeout_s: float) -> Program[Payment]:
-        """The payment once it has changed, or as it is after `timeout_s`."""
+        """The payment as soon as it changes, or as it is after `timeout_s` seconds."""
         yield UntilChanged(payment.id, payment.version, timeout_s)
         return (yield from in_ledger(lambda ledger: ledger.get(payment.id)))
 
@@ -76,7 +76,7 @@ class Attempts:
         source: Source,
         auth_code: Secret | None = None,
     ) -> Program[Payment]:
-        """Decide; and when that put an operation on its way, send it."""
+        """Decide; and if the decision begins or repeats an operation, send it."""
         timed = Timed(decide, account.timeout_s)
         committed = yield from self.change(payment_id, timed, source)
         if _put_on_its_way(committed) is None:
@@ -86,7 +86,7 @@ class Attempts:
     def send(
         self, account: Account, begun: Committed, deadline: Deadline, auth_code: Secret | None = None
     ) -> Program[Payment]:
-        """Send the operation this transaction put on its way, by `deadline`; record what came of it."""
+        """Send the operation that this transaction recorded as sent, by `deadline`; record its outcome."""
         payment = begun.payment
         operation = payment.operation(_put_on_its_way(begun) or "")
         raised: PaycoreError | None = None
@@ -112,7 +112,7 @@ class Attempts:
         return payment
 
     def _record(self, payment_id: str, decide: Decide, *, may_have_moved: bool) -> Program[Payment]:
-        """What came of sending; a ledger that can't take it leaves the operation to be settled later."""
+        """Record the outcome; if the ledger can't, the operation stays `sent` and recovery resolves it later."""
         try:
             return (yield from self.change(payment_id, decide, Source.REPLY)).payment
         except PaycoreError as error:
@@ -150,11 +150,11 @@ _TOLD: Mapping[OperationKind, type[Created | RefundObservation | PaymentObservat
     OperationKind.REFUND: RefundObservation,
     OperationKind.CLOSE: PaymentObservation,
 }
-"""What a flow that is `Done` tells."""
+"""The type of a `Done` outcome's value."""
 
 
 def _put_on_its_way(committed: Committed) -> str | None:
-    """The id of the operation that is to be sent after this transaction; None when there is none."""
+    """The id of the operation to send after this transaction, None when there is none."""
     match committed.events[-1].change if committed.events else None:
         case PaymentBegun(operation=operation) | OperationBegun(operation=operation):
             return operation.id

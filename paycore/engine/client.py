@@ -1,4 +1,4 @@
-"""The application's door: `Client` and `AsyncClient`, the same verbs in sync and async."""
+"""The application's API: `Client` and `AsyncClient`, the same methods in sync and async."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ WAIT_S = 300.0
 
 
 class _Core:
-    """What both clients are wired from: configuration, accounts, ledger, commands, worker."""
+    """What both clients consist of: configuration, accounts, ledger, commands, worker."""
 
     def __init__(self, config: str | Path | Config | None, plugins: Plugins | None) -> None:
         self.config = config if isinstance(config, Config) else load_config(config)
@@ -66,7 +66,7 @@ class _Core:
 
 
 def _open(config: Config) -> SqlLedger:
-    """The ledger; on an error of it hangs nothing that holds the DSN, and with it a password."""
+    """Open the ledger. Errors carry no traceback or cause that holds the DSN, which may include a password."""
     try:
         with _nothing_moves():
             return open_ledger(config.ledger)
@@ -78,7 +78,7 @@ def _open(config: Config) -> SqlLedger:
 
 @contextmanager
 def _nothing_moves() -> Iterator[None]:
-    """Where the ledger is only opened or read: an error that may mean more elsewhere says here that nothing moved."""
+    """Mark errors raised inside the block, which only opens or reads the ledger, as `money_moved = "no"`."""
     try:
         yield
     except PaycoreError as error:
@@ -149,7 +149,7 @@ class Client:
         - `device_id`: the till. `extra`: the provider's own fields.
 
         Returns the payment: pending with an `action`, already paid (scanned codes), failed, or `unknown`
-        when no definite answer came; then `query` or `wait` settles it.
+        when no definite answer came; then `query` or `wait` resolves it.
 
         Raises `RequestError`s and `ReferenceConflict` (nothing was sent), `NotSent` (nothing was sent; the
         payment is `created`, call again), `AccountRefused` (nothing moved), `IncompleteReply` (the order
@@ -173,7 +173,7 @@ class Client:
 
     def query(self, payment_id: str) -> Payment:
         """
-        Ask the provider now, and settle what is not known.
+        Query the provider now, and resolve what is unknown.
 
         Raises `NotSent` or `MaybeSent` when no answer came: the payment is then as it was.
         """
@@ -271,7 +271,7 @@ class Client:
         Every payment of which anything is not final, newest first, however many there are.
 
         That is created, unknown or pending; or with a refund, a close or an order that is not needed any more
-        still to be settled. Each comes once, as it is when its page is read; those that are open all the while
+        not final yet. Each comes once, as it is when its page is read; those that are open all the while
         all come, whatever changes meanwhile. `wait` looks after one. Holds a page of them at a time.
         """
         return self._open(open_pages(account))

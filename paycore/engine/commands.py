@@ -1,7 +1,7 @@
 """
-The verbs, as programs: what callers ask for, from intent to outcome.
+The commands of the clients, as programs: from intent to outcome.
 
-A reference names one payment for ever: whoever comes second joins whoever was first, and finishes what was
+A reference names one payment for ever: a second caller waits for the first one's request, and completes what it
 left unfinished.
 """
 
@@ -84,7 +84,7 @@ class Commands:
 
     @told("query", lambda payment_id: Given(payment_id=payment_id))
     def query(self, payment_id: str) -> Program[Payment]:
-        """Ask the provider about the payment, and settle what is not known of it."""
+        """Query the provider, and resolve what is unknown about the payment."""
         payment = yield from in_ledger(lambda ledger: ledger.get(payment_id))
         account = self._account_of(payment)
         return (yield from self._recovery.resolve_in_time(account, payment))
@@ -135,7 +135,7 @@ class Commands:
     @told("wait", lambda payment_id, _: Given(payment_id=payment_id))
     def wait(self, payment_id: str, timeout_s: float) -> Program[Payment]:
         """
-        The payment once it and its refunds are settled or it needs review, or in whatever state it is at the timeout.
+        The payment once it and its refunds are final or it needs review, or in whatever state it is at the timeout.
 
         At once when it is left to its caller to send it.
         """
@@ -150,7 +150,7 @@ class Commands:
         """See `Receiving.receive`."""
         return (yield from self._receiving.receive(account_name, notification))
 
-    # --- joining what others do ----------------------------------------------------------------------
+    # --- a reference that already names a payment ---------------------------------------------------------
 
     def _known_all_the_same(
         self, request: CreateRequest, refusal: RequestError | ConfigError
@@ -193,7 +193,7 @@ class Commands:
         return self._accounts.get(payment.account)
 
     def _until_answered(self, payment: Payment, operation_id: str) -> Program[Payment]:
-        """Somebody is sending right now: there is one provider call, and this caller joins it."""
+        """Wait for the answer to a request that another caller is sending; there is one provider call."""
         while (operation := payment.operation(operation_id)).state is OperationState.SENT:
             left_s = (operation.in_flight_until - self._attempts.now()).total_seconds()
             if left_s <= 0:

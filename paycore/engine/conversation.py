@@ -1,8 +1,8 @@
 """
 One provider conversation as a program: requests out, responses in, within one deadline.
 
-The only loop between core and provider. What a flow raises, and what goes wrong on the wire, becomes a
-typed error that says whether the money may have moved.
+The only loop between core and provider. What a flow raises, and every transport failure, becomes a typed error that
+says whether money may have moved.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _advance(
 
 
 def _end_early(flow: Flow[T]) -> None:
-    """Close a flow whose answer can't come any more, whatever it does then."""
+    """Close a flow that gets no answer any more, and ignore whatever it raises."""
     try:
         flow.close()
     except KeyboardInterrupt:

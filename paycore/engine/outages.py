@@ -1,4 +1,4 @@
-"""Says of an outage what it is, at most once a minute for each account, and says once that it is over."""
+"""Logs an outage at most once a minute for each account, and logs once that it is over."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from paycore.domain.safe_text import printable
 from paycore.engine.transport import Deadline, Stopwatch
 
-QUIET_S = 60.0
-"""Nothing more is said of one account's failures for so long."""
+WARN_EVERY_S = 60.0
+"""Seconds between two warnings about the same account."""
 
 _log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ class _Outage:
 
     def __init__(self) -> None:
         self.lasts = Stopwatch()
-        self.quiet = Deadline(0.0)
+        self.next_warning = Deadline(0.0)
         self.unsaid = 0
         self.is_known = False
 
@@ -38,12 +38,12 @@ class Outages:
         """
         outage = self._under_way.setdefault(who, _Outage())
         outage.is_known = True
-        if outage.quiet.left_s > 0:
+        if outage.next_warning.left_s > 0:
             outage.unsaid += 1
             return
         more = f" (and {outage.unsaid} times more since this was last said)" if outage.unsaid else ""
         _log.warning("%s%s", printable(problem), more, **options)
-        outage.quiet, outage.unsaid = Deadline(QUIET_S), 0
+        outage.next_warning, outage.unsaid = Deadline(WARN_EVERY_S), 0
 
     def answered(self, who: str) -> None:
         """`who` answers: a warning says that it does again, and how long it did not."""

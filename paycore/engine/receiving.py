@@ -1,7 +1,7 @@
 """
-Notifications: verified, kept, and followed up, whichever account of their provider they arrived at.
+Notifications: verified, recorded and followed up, whichever account of their provider they arrived at.
 
-Nothing is answered before the commit. What a notification says moves a payment only where its account trusts
+Nothing is answered before the commit. A notification changes a payment only where its account trusts
 notifications; elsewhere, and for a mere mention, the provider is asked.
 """
 

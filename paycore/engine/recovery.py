@@ -26,14 +26,14 @@ from paycore.ledger.clock import MILLISECOND
 _log = logging.getLogger(__name__)
 
 MARGIN_S = 0.05
-"""Asked only this long after proof begins: the ledger's clock is not known to the millisecond outside of it."""
+"""Seconds after proof begins before the query: outside the ledger its clock is known only roughly."""
 
 MOVES_MAX = 4
 """Steps of one recovery at most: send again, close, number anew, and once more after a race."""
 
 
 class Recovery:
-    """Programs that find out what became of operations without an answer, and finish them."""
+    """Programs that find the outcome of operations without an answer, and complete them."""
 
     def __init__(self, attempts: Attempts) -> None:
         self._attempts = attempts
@@ -42,9 +42,9 @@ class Recovery:
         self, account: Account, payment: Payment, *, source: Source, auth_code: Secret | None = None
     ) -> Program[Payment]:
         """
-        Ask the provider, then do what recovery says until nothing is left to do now.
+        Query the provider, then take the steps `domain.recovery` decides on until none is left for now.
 
-        Raises what became of the asking; the payment is then as it was.
+        Raises when the query fails; the payment is then unchanged.
         """
         if payment.creation.state is OperationState.INTENT:
             return payment
@@ -59,9 +59,9 @@ class Recovery:
         self, account: Account, payment: Payment, auth_code: Secret | None = None
     ) -> Program[Payment]:
         """
-        Settle; and where the provider does not know a number, but that is no proof yet, once more when it is.
+        Resolve; if "not found" does not prove absence yet, wait until it does and resolve once more.
 
-        Takes at most one call's deadline and the provider's proof window longer.
+        Takes at most one call's deadline and the proof window longer.
         """
         asked_at = self._attempts.now()
         payment = yield from self.resolve(account, payment, source=Source.QUERY, auth_code=auth_code)
@@ -84,14 +84,14 @@ class Recovery:
         proof window from now.
         """
         window_s = account.capabilities.query_proves_absence_after_s
-        silent = [
+        unanswered = [
             op.in_flight_until
             for op in payment.operations
             if op.is_uncertain and not op.is_observed and op.kind is not OperationKind.CLOSE
         ]
-        if window_s is None or not silent:
+        if window_s is None or not unanswered:
             return None
-        proven_at = max(silent) + timedelta(seconds=window_s)
+        proven_at = max(unanswered) + timedelta(seconds=window_s)
         is_soon = proven_at <= self._attempts.now() + timedelta(seconds=account.timeout_s + window_s)
         return proven_at + timedelta(seconds=MARGIN_S) if is_soon else None
 
@@ -101,8 +101,8 @@ class Recovery:
         """
         What the provider says of these payments and their open refunds, merged into the ledger.
 
-        In as many questions as their numbers need, at most `QUESTIONS_MAX`; what one told is kept, whatever comes
-        of the next.
+        Makes as many queries as their numbers need, at most `QUESTIONS_MAX`; the answers of those before a failure
+        are kept.
         """
         asked = _Asked(self._attempts.now())
         refs = [ref for payment in payments for ref in refs_to_ask(payment, asked.at)]
@@ -162,11 +162,11 @@ class Recovery:
                 raise MaybeSent(f"account {account.name}: the provider gave no usable answer: {problem}")
 
     def _note(self, account: Account, payment: Payment, found: Found, asked: _Asked) -> Program[Payment]:
-        """What the answer says without an observation: numbers proven absent, closes that took effect."""
+        """Record what follows without an observation: numbers proven absent, closes that took effect."""
         window_s = account.capabilities.query_proves_absence_after_s
         proof = None if window_s is None else timedelta(seconds=window_s)
-        decide = partial(_take_silence, found.absent, asked, proof)
-        if not decisions.take_silence(payment, found.absent, asked.at, proof):
+        decide = partial(_conclude_from_query, found.absent, asked, proof)
+        if not decisions.conclude_from_query(payment, found.absent, asked.at, proof):
             return payment
         committed = yield from self._attempts.change(payment.id, decide, Source.RECOVERY)
         return committed.payment
@@ -208,14 +208,14 @@ class Recovery:
         return self._attempts.change_and_send(account, seen.id, as_seen, Source.RECOVERY, auth_code)
 
 
-def _take_silence(
+def _conclude_from_query(
     absent: Collection[str], asked: _Asked, proof: timedelta | None, payment: Payment, now: datetime
 ) -> list[Change]:
-    return decisions.take_silence(payment, absent, asked.seen_from(now), proof)
+    return decisions.conclude_from_query(payment, absent, asked.seen_from(now), proof)
 
 
 def _both(found: Found, more: Found) -> Found:
-    """What both answers do not show; what they do was merged with each."""
+    """The numbers that are absent or undecided in either answer; its observations are merged already."""
     return Found(
         absent=found.absent | more.absent,
         undecided=found.undecided | more.undecided,
@@ -223,7 +223,7 @@ def _both(found: Found, more: Found) -> Found:
 
 
 class _Asked:
-    """When the provider was asked, by the ledger's clock: as this process knew it, and as it turns out."""
+    """When the provider was queried: as this process estimates the ledger's clock, and corrected by `seen_from`."""
 
     def __init__(self, at: datetime) -> None:
         self.at = at
@@ -231,15 +231,15 @@ class _Asked:
 
     def seen_from(self, now: datetime) -> datetime:
         """
-        Not later than the ledger's clock showed then, given what it shows `now`, inside a transaction.
+        A time not later than the query by the ledger's clock, given `now`, which it shows inside a transaction.
 
-        That is to the millisecond: `now` has been rounded down, so the moment may have been one later.
+        To the millisecond: `now` is rounded down, so the query may have been one later.
         """
         return min(self.at, now + MILLISECOND + timedelta(seconds=self._since.left_s))
 
 
 def _warn_of_forgotten(account: Account, payment: Payment, found: Found) -> None:
-    """A number the provider told of before and does not know now is no evidence of anything, but odd."""
+    """A number the provider reported before and does not know now proves nothing, but is unexpected."""
     if payment.status.is_final:
         return
     for operation in payment.operations:
@@ -254,7 +254,7 @@ def _warn_of_forgotten(account: Account, payment: Payment, found: Found) -> None
 
 
 def _warn_of_undecided(account: Account, payment: Payment, found: Found) -> None:
-    """What can't be read or decided is why a payment stays as it is: whoever asked hears of it."""
+    """Log why the payment stays as it is: part of the answer can't be read, or is undecided."""
     for operation in payment.operations:
         if operation.kind is not OperationKind.CLOSE and operation.number in found.undecided:
             _log.warning(

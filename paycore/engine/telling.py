@@ -1,5 +1,5 @@
 """
-What a client does, in its log: one line for each operation, and one for each request of it.
+The log of a client: one line for each operation, and one for each of its requests.
 
 The loggers are `paycore.operations` (INFO) and `paycore.requests` (DEBUG). Neither says what is in a request or an
 answer; words of others are on one line, and without secrets.

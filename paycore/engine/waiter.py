@@ -1,8 +1,8 @@
 """
-Who is waiting for what: woken by any change of a payment, whoever made it.
+Waiters: woken by any change of their payment, whichever process made it.
 
-A waiter registers first and reads the row afterwards, so no change falls in between. It holds nothing but
-its wake-up: the caller may vanish and nothing is lost.
+A waiter registers first and reads the row afterwards, so no change is missed in between. It holds nothing but
+its wake-up: nothing is lost when the caller goes away.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Wanted:
     """
     What the embedded worker looks after.
 
-    The payments somebody waits for, until they are settled; and those a notification told of, for which
+    The payments somebody waits for, until they are final; and those a notification told of, for which
     whoever takes them is to ask the provider.
     """
 

@@ -1,5 +1,5 @@
 """
-Looks after due payments: claims them, asks their providers in batches, recovers what is not known.
+Looks after due payments: claims them, queries their providers in batches, resolves what is unknown.
 
 Embedded in a client it looks after the payments somebody waits for, and confirms what notifications tell.
 A payment whose worker dies comes due again when its lease ends.
@@ -31,14 +31,14 @@ PAUSE_MAX_S = 60.0
 RETRY_S = 1.0
 
 TURN_S = 5.0
-"""No further question is begun in a turn that has lasted so long: others may have begun to wait, or to close."""
+"""Seconds after which a turn begins no further query: others may wait by now, or the client may be closing."""
 
 CONFIRM_WITHIN = timedelta(seconds=60)
-"""A notification is followed up for so long. The payment stays due in the ledger, for whoever looks after it next."""
+"""How long this worker follows up a notification. The payment stays due in the ledger for any other worker."""
 
 
 class Turn:
-    """How long the embedded worker goes on before it looks whom it works for."""
+    """How long the embedded worker continues before it looks again which payments are waited for."""
 
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
@@ -46,7 +46,7 @@ class Turn:
 
     @property
     def is_over(self) -> bool:
-        """Whether its time has passed, or nobody wants anything any more."""
+        """Whether its time has passed, or the client is closing."""
         return self._wanted.is_over or self._deadline.left_s <= 0
 
 
@@ -85,7 +85,7 @@ class Worker:
         """
         One turn over these payments; seconds until the next one is due, None when none is wanted.
 
-        Those somebody waits for come first. Takes out of `to_confirm` what is settled.
+        Those somebody waits for come first. Removes from `to_confirm` what is resolved.
         """
         wanted = {*ids, *to_confirm}
         if not wanted:
@@ -94,7 +94,7 @@ class Worker:
             looked_after = (yield from self.look_once(ids, turn)) if ids else {}
             if to_confirm and not turn.is_over:
                 looked_after |= yield from self.look_once(tuple(to_confirm), turn)
-            for payment_id in (looked for looked, is_settled in looked_after.items() if is_settled):
+            for payment_id in (looked for looked, is_resolved in looked_after.items() if is_resolved):
                 to_confirm.pop(payment_id, None)
             if looked_after:
                 return 0.0  # there may be more
@@ -111,25 +111,25 @@ class Worker:
         self, ids: Collection[str] | None = None, turn: Turn | None = None
     ) -> Program[dict[str, bool]]:
         """
-        Claim what is due (of `ids`; None: of all) and look after it: of each whether that settled it.
+        Claim what is due (of `ids`; None: of all) and look after it: of each whether that resolved it.
 
         What is not asked about when `turn` is over is due at once.
         """
         _, claimed = yield from in_ledger(
             lambda ledger: ledger.claim(limit=CLAIM_MAX, lease_s=LEASE_S, ids=ids)
         )
-        is_settled = {payment.id: False for payment in claimed}
+        is_resolved = {payment.id: False for payment in claimed}
         known = [payment for payment in claimed if payment.account in self._accounts]
         for name, group in groupby(sorted(known, key=_account_name), key=_account_name):
-            settled = yield from self._look_after(self._accounts.get(name), list(group), turn)
-            is_settled.update(dict.fromkeys(settled, True))
-        return is_settled
+            resolved = yield from self._look_after(self._accounts.get(name), list(group), turn)
+            is_resolved.update(dict.fromkeys(resolved, True))
+        return is_resolved
 
     def _look_after(
         self, account: Account, payments: Sequence[Payment], turn: Turn | None
     ) -> Program[list[str]]:
         """Ask about these and recover them; the ids of those that need not be looked at any more."""
-        settled: list[str] = []
+        resolved: list[str] = []
         batches = self._batches(account, payments)
         for number, batch in enumerate(batches):
             if turn is not None and turn.is_over:
@@ -152,22 +152,22 @@ class Worker:
                 now = self._now()
                 due = [(payment.id, payment.version, due_at(payment, now)) for payment in recovered]
                 yield from self._reschedule(due)
-                settled += [payment_id for payment_id, _, at in due if at is None]
-        return settled
+                resolved += [payment_id for payment_id, _, at in due if at is None]
+        return resolved
 
     def _batches(self, account: Account, payments: Sequence[Payment]) -> list[list[Payment]]:
-        """What is asked about in one go each; another one comes first each time, lest the last never has its turn."""
+        """Query-sized batches, rotated on every pass so that none starves."""
         size, now = account.capabilities.query_batch_max, self._now()
         batches: list[list[Payment]] = []
-        room = 0
+        left = 0
         # Orders begun close together can share a request where a provider is asked by time.
         for payment in sorted(payments, key=lambda payment: payment.created_at):
             numbers = sum(1 for _ in refs_to_ask(payment, now))
-            if numbers > room or not batches:
+            if numbers > left or not batches:
                 batches.append([])
-                room = size
+                left = size
             batches[-1].append(payment)
-            room -= numbers
+            left -= numbers
         self._looks += 1
         first = self._looks % len(batches)
         return batches[first:] + batches[:first]

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from paycore import Status
-from paycore.domain.decisions import end_attempt, end_unsent, take_silence
+from paycore.domain.decisions import conclude_from_query, end_attempt, end_unsent
 from paycore.domain.events import OperationEnded, ProvenAbsent
 from paycore.domain.payment import Failure, OperationState
 from paycore.domain.provider import Created, Done, Rejected, Unknown
@@ -68,10 +68,10 @@ def test_silence_speaks_of_every_operation() -> None:
     history = History().accepted().closing(replaces=True).sees(Status.CLOSED).sees(Status.PAID)
     history.refunding(10, "one", "R1").refunding(20, "two", "R2").refunding(30, "three", "R3")
     late = QUIET + timedelta(hours=1)
-    changes = take_silence(history.payment, {"R1", "R2", "R3"}, late, timedelta(seconds=5))
+    changes = conclude_from_query(history.payment, {"R1", "R2", "R3"}, late, timedelta(seconds=5))
     assert [type(change) for change in changes] == [OperationEnded, ProvenAbsent, ProvenAbsent, ProvenAbsent]
     closed_last = History().accepted().sees(Status.PAID).refunding(10, "one", "R1").closing()
-    changes = take_silence(closed_last.payment, {"R1"}, late, timedelta(seconds=5))
+    changes = conclude_from_query(closed_last.payment, {"R1"}, late, timedelta(seconds=5))
     assert [type(change) for change in changes] == [ProvenAbsent, OperationEnded]
 
 

@@ -10,13 +10,13 @@ from paycore.domain.decisions import (
     Numbering,
     Outcome,
     begin_close,
+    conclude_from_query,
     end_attempt,
     end_unsent,
     first_difference,
     may_send,
     renumber,
     send_again,
-    take_silence,
 )
 from paycore.domain.events import Change, OperationBegun, OperationEnded, OperationSent, ProvenAbsent
 from paycore.domain.payment import OperationKind, OperationState, Order
@@ -373,8 +373,8 @@ def test_absence_is_proof_only_late_enough(
     asked_at: datetime, proof: timedelta | None, expected: list[Change]
 ) -> None:
     """Asked before the last send's deadline and the provider's window, "not found" proves nothing."""
-    assert take_silence(History().unknown().payment, {"N1"}, asked_at, proof) == expected
-    assert take_silence(History().unknown().payment, set(), asked_at, proof) == []
+    assert conclude_from_query(History().unknown().payment, {"N1"}, asked_at, proof) == expected
+    assert conclude_from_query(History().unknown().payment, set(), asked_at, proof) == []
 
 
 def test_absence_of_what_was_seen_or_is_settled_proves_nothing() -> None:
@@ -384,16 +384,16 @@ def test_absence_of_what_was_seen_or_is_settled_proves_nothing() -> None:
         History().accepted(),
         History().unknown().absent(),
     ):
-        assert take_silence(history.payment, {"N1"}, QUIET + PROOF, PROOF) == []
+        assert conclude_from_query(history.payment, {"N1"}, QUIET + PROOF, PROOF) == []
 
 
 def test_close_took_effect_when_its_order_is_final() -> None:
     """Asked once the close can't be under way, a final order answers for it; a pending one does not."""
     closed = History().accepted().closing().sees(Status.CLOSED)
-    (change,) = take_silence(closed.payment, set(), QUIET, PROOF)
+    (change,) = conclude_from_query(closed.payment, set(), QUIET, PROOF)
     assert change == OperationEnded(operation_id="close-N1", state=OperationState.DONE, in_flight_until=QUIET)
-    assert take_silence(closed.payment, set(), QUIET - timedelta(milliseconds=1), PROOF) == []
-    assert take_silence(History().accepted().closing().payment, set(), QUIET, PROOF) == []
+    assert conclude_from_query(closed.payment, set(), QUIET - timedelta(milliseconds=1), PROOF) == []
+    assert conclude_from_query(History().accepted().closing().payment, set(), QUIET, PROOF) == []
 
 
 def test_given_up_order_failed_and_nothing_moved() -> None:

@@ -7,10 +7,10 @@ import pytest
 from paycore import Payment, Status
 from paycore.domain.action import Redirect
 from paycore.domain.decisions import (
+    conclude_from_query,
     end_attempt,
     end_unsent,
     send_again,
-    take_silence,
 )
 from paycore.domain.events import Change
 from paycore.domain.lifecycle import evolve
@@ -36,7 +36,7 @@ def after(payment: Payment, *changes: Change) -> Payment:
 
 
 def proven_absent() -> Payment:
-    return after(sent(), *take_silence(sent(), {"N1"}, LATER, PROOF))
+    return after(sent(), *conclude_from_query(sent(), {"N1"}, LATER, PROOF))
 
 
 def given_up() -> Payment:

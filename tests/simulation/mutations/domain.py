@@ -85,7 +85,7 @@ def sent_again_while_under_way() -> Patch:
 
     stack = ExitStack()
     stack.enter_context(mock.patch.object(decisions, "may_send", may_send))
-    stack.enter_context(mock.patch.object(recovery, "is_quiet", may_send))
+    stack.enter_context(mock.patch.object(recovery, "is_overdue", may_send))
     stack.enter_context(patched(decisions, "_take_absence", make))
     return stack
 
