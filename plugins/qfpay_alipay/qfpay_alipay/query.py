@@ -104,8 +104,8 @@ def query_orders(
     Ask about `orders`, in at most `requests_max` requests.
 
     Orders that did not fit, or of which nothing definite was said, are in no part of the answer; a later query,
-    with another `asked_at`, starts with others. A flow that a reply ends still tells what it had found; one that
-    had found nothing is `Unknown`, or `Rejected` where QFPay refused the account.
+    with another `asked_at`, starts with others. If a reply ends the flow, what was found before is still
+    returned; a flow that found nothing is `Unknown`, or `Rejected` where QFPay refused the account.
 
     One number may have several records. That no money was taken is said only when whole answers to the number
     itself, in every month, agree on it: a range may not show the record that counts.
@@ -120,7 +120,7 @@ def query_orders(
 
 
 class _Query:
-    """One run of the query flow: what is asked for, what was told, and how many requests are left."""
+    """One run of the query flow: the orders, what was found, and how many requests are left."""
 
     def __init__(self, api: Api, orders: Sequence[OrderRef], requests_max: int) -> None:
         self._api = api
@@ -131,7 +131,7 @@ class _Query:
 
     @property
     def is_answered(self) -> bool:
-        """Whether anything was told yet."""
+        """Whether anything was found yet."""
         return bool(self._told or self._complete)
 
     def ask(self) -> Generator[Request, Response, None]:
@@ -161,7 +161,7 @@ class _Query:
         )
 
     def _ask_by_time(self, cluster: Sequence[OrderRef]) -> Generator[Request, Response, None]:
-        """Read the cluster's range, page by page, while that tells of more orders than asking by number would."""
+        """Read the cluster's range, page by page, while that finds more orders than asking by number would."""
         requests = len(_packed([order.number for order in cluster]))
         if requests <= BY_NUMBER_REQUESTS_MAX:
             return
@@ -203,7 +203,7 @@ class _Query:
         return months
 
     def _request(self, start: datetime, end: datetime, **fields: str) -> Generator[Request, Response, _Page]:
-        """Send one request and keep its records of our numbers. Raises `_Ended` when the reply tells nothing."""
+        """Send one request and keep its records of our numbers. Raises `_Ended` when the reply can't be used."""
         self._requests_left -= 1
         query = messages.QueryRequest(
             start_time=messages.render_time(start, messages.QFPAY_ZONE),
@@ -300,9 +300,10 @@ def _range(cluster: Sequence[OrderRef]) -> tuple[datetime, datetime]:
 
 def _months(order: OrderRef) -> tuple[Month, ...]:
     """
-    The months to look for an order in: that of its `syssn`, those from its beginning until now, and by clocks apart.
+    The months an order may have been made in, the most likely first.
 
-    It may have been made in any month from when its number was fixed until it is asked about.
+    That of its `syssn`, those from when its number was fixed until it is asked about, and the months next to these
+    if our clock and QFPay's may disagree (`AHEAD`, `BEHIND`).
     """
     dated = _SYSSN_MONTH.match(order.provider_id or "")
     first = [(int(dated[1]), int(dated[2]))] if dated else []
