@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from itertools import count
+from operator import attrgetter
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -50,22 +51,6 @@ class Unit:
         self.future.set_running_or_notify_cancel()  # from here on it can't be cancelled
         self.result: Any = None
         self.error: Exception | None = None
-
-    def run(self, session: Session) -> None:
-        """
-        Run in `session`, and store the error that the caller's own code raises.
-
-        Raises the database's errors, and `_SpoiltError` when the unit failed after something was written.
-        """
-        writes_before, self.error = session.writes, None
-        try:
-            self.result = self.work(session)
-        except Exception as error:
-            if isinstance(error, AgainError | session.database_error):
-                raise
-            self.error = error
-            if session.writes > writes_before:
-                raise _SpoiltError from None
 
     def resolve(self) -> None:
         """Hand the result or the error to the caller."""
@@ -200,10 +185,23 @@ class GroupCommit:
         return True
 
     def _run_group(self, units: Sequence[Unit]) -> None:
+        """
+        Run the units in one transaction, and store the error that a caller's own code raises in its unit.
+
+        Raises the database's errors, and `_SpoiltError` when a unit failed after something was written.
+        """
         with self._transaction(self._answer) as session:
-            session.read_ahead([unit.wants for unit in units])
+            session.read_ahead(list(map(attrgetter("wants"), units)))
             for unit in units:
-                unit.run(session)
+                writes_before, unit.error = session.writes, None
+                try:
+                    unit.result = unit.work(session)
+                except Exception as error:
+                    if isinstance(error, AgainError | session.database_error):
+                        raise
+                    unit.error = error
+                    if session.writes > writes_before:
+                        raise _SpoiltError from None
             session.flush()
 
 

@@ -48,9 +48,8 @@ class Written(Protocol):
 
 
 class Transaction(Protocol):
-    """One open transaction: its time, its statements, and its database's SQL for locks and lists."""
+    """One open transaction: its statements, and its database's SQL for locks and lists."""
 
-    now: datetime
     for_update: str
     skip_locked: str
 
@@ -130,11 +129,12 @@ class Session:
     """
     One transaction as its units see it.
 
-    `writes` counts the statements that wrote, `changed` holds the ids of changed payments.
+    `now` is the ledger's time in it, `writes` counts the statements that wrote, `changed` holds the ids of changed
+    payments.
     """
 
-    def __init__(self, tx: Transaction) -> None:
-        self.now = tx.now
+    def __init__(self, tx: Transaction, now: datetime) -> None:
+        self.now = now
         self.writes = 0
         self.changed: set[str] = set()
         self.database_error = tx.error

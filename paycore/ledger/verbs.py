@@ -208,12 +208,12 @@ def _fold_observations(
 
 def _keep(session: Session, folded: Sequence[_Folded]) -> tuple[Committed, ...]:
     """Store row, operations and events of each payment. The last step of a unit: nothing fails from here on."""
+    kept: list[Committed] = []
     for before, payment, events, rows in folded:
         if events:
             session.keep(before, payment, events[-1].hash, rows)
-    return tuple(
-        Committed(payment=payment, events=tuple(events), now=session.now) for _, payment, events, _ in folded
-    )
+        kept.append(Committed(payment=payment, events=tuple(events), now=session.now))
+    return tuple(kept)
 
 
 def _event(

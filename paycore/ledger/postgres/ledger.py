@@ -64,8 +64,7 @@ class PostgresTransaction:
     skip_locked = " FOR UPDATE SKIP LOCKED"
     error = psycopg.Error
 
-    def __init__(self, connection: psycopg.Connection[Any], now: datetime) -> None:
-        self.now = now
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
 
     def all(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
@@ -121,7 +120,7 @@ class PostgresLedger(SqlLedger):
         self._commit_number += 1
         connection = self._registered()
         try:
-            session = Session(PostgresTransaction(connection, self._begin(connection)))
+            session = Session(PostgresTransaction(connection), self._begin(connection))
             yield session
             _notify(connection, sorted(session.changed))
             connection.execute("COMMIT")
@@ -157,7 +156,7 @@ class PostgresLedger(SqlLedger):
         typed = self._server.typed(error)
         if error.sqlstate in _DEADLOCK:
             raise AgainError(typed) from None
-        self._check_upgraded(PostgresTransaction(connection, self.now()))
+        self._check_upgraded(PostgresTransaction(connection))
         raise typed from error
 
     def _was_committed(self, number: int) -> bool:
@@ -241,7 +240,7 @@ class PostgresLedger(SqlLedger):
         while True:
             connection = self._reader()
             try:
-                return self._read_in(PostgresTransaction(connection, self.now()), work)
+                return self._read_in(PostgresTransaction(connection), work)
             except psycopg.Error as error:
                 if not is_lost(error, connection):
                     raise self._server.typed(error) from error

@@ -7,7 +7,6 @@ from typing import TypeVar
 
 import psycopg
 
-from paycore.ledger.clock import utc_now
 from paycore.ledger.postgres.ledger import PostgresTransaction, applied_migrations
 from paycore.ledger.postgres.server import PgServer, is_lost
 from paycore.ledger.reads import ReadOnlyLedger
@@ -31,7 +30,7 @@ class PostgresReader(ReadOnlyLedger):
         return self._typed(lambda: applied_migrations(self._connection))
 
     def _run(self, work: Callable[[Transaction], T]) -> T:
-        return self._typed(lambda: work(PostgresTransaction(self._connection, utc_now())))
+        return self._typed(lambda: work(PostgresTransaction(self._connection)))
 
     def _typed(self, work: Callable[[], T]) -> T:
         try:

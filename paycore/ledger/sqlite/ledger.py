@@ -59,8 +59,7 @@ class SqliteTransaction:
     skip_locked = ""
     error = sqlite3.Error
 
-    def __init__(self, connection: sqlite3.Connection, now: datetime) -> None:
-        self.now = now
+    def __init__(self, connection: sqlite3.Connection) -> None:
         self.executemany = connection.executemany
         self._connection = connection
 
@@ -134,14 +133,14 @@ class SqliteLedger(SqlLedger):
                 self._check_files()
                 self._begin(sqlite, meanwhile)
                 try:
-                    yield Session(SqliteTransaction(sqlite, self._catch_up(sqlite)))
+                    yield Session(SqliteTransaction(sqlite), self._catch_up(sqlite))
                     meanwhile()
                     sqlite.execute("COMMIT")
                 except BaseException as error:
                     with suppress(sqlite3.Error):
                         sqlite.execute("ROLLBACK")
                     if isinstance(error, sqlite3.Error):
-                        self._check_upgraded(SqliteTransaction(sqlite, self.now()))
+                        self._check_upgraded(SqliteTransaction(sqlite))
                     raise
         except (sqlite3.Error, OSError) as error:
             raise _ledger_error(self.path, error) from error
@@ -190,8 +189,7 @@ class SqliteLedger(SqlLedger):
         future: Future[T] = Future()
         try:
             with typed_errors(self.path), self._reader.lock:
-                tx = SqliteTransaction(self._reader.sqlite, self.now())
-                future.set_result(self._read_in(tx, work))
+                future.set_result(self._read_in(SqliteTransaction(self._reader.sqlite), work))
         except Exception as error:  # noqa: BLE001 - the caller takes it out of the future
             future.set_exception(error)
         return future

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from paycore.errors import LedgerCorrupt, LedgerError, LedgerUnavailable
-from paycore.ledger.clock import utc_now
 from paycore.ledger.reads import ReadOnlyLedger
 from paycore.ledger.session import Transaction
 from paycore.ledger.sqlite.file import Connection, usable_path
@@ -55,7 +54,7 @@ class SqliteReader(ReadOnlyLedger):
         assert self._connection is not None, "nothing is read where nothing is applied"
         with typed_errors(self._path), self._connection.lock:
             try:
-                return work(SqliteTransaction(self._connection.sqlite, utc_now()))
+                return work(SqliteTransaction(self._connection.sqlite))
             except sqlite3.OperationalError as error:
                 raise _unreadable(self.name, error) or error from error
 
