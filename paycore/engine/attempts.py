@@ -81,12 +81,12 @@ class Attempts:
         committed = yield from self.change(payment_id, timed, source)
         if _put_on_its_way(committed) is None:
             return committed.payment
-        return (yield from self.send(account, committed, timed.deadline, auth_code))
+        return (yield from self.send(account, committed, timed, auth_code))
 
     def send(
-        self, account: Account, begun: Committed, deadline: Deadline, auth_code: Secret | None = None
+        self, account: Account, begun: Committed, timed: Timed[..., Any], auth_code: Secret | None = None
     ) -> Program[Payment]:
-        """Send the operation that this transaction recorded as sent, by `deadline`; record its outcome."""
+        """Send the operation that this transaction, decided by `timed`, recorded as sent; record its outcome."""
         payment = begun.payment
         operation = payment.operation(_put_on_its_way(begun) or "")
         raised: PaycoreError | None = None
@@ -96,7 +96,7 @@ class Attempts:
                 account, lambda: self._flow(account, payment, operation, auth_code), told, auth_code=auth_code
             )
             answer = yield from converse(
-                account, flow, self._deadline(operation, deadline), auth_code=auth_code
+                account, flow, self._deadline(operation, timed.left_s), auth_code=auth_code
             )
             outcome = counted(operation, answer)
         except PaycoreError as error:
@@ -120,7 +120,7 @@ class Attempts:
             error.money_moved = "maybe" if may_have_moved else error.money_moved
             raise
 
-    def _deadline(self, operation: Operation, deadline: Deadline) -> Deadline:
+    def _deadline(self, operation: Operation, decided_left_s: float) -> Deadline:
         """
         Never later than the operation's `in_flight_until`, from which others count it as not under way any more.
 
@@ -128,7 +128,7 @@ class Attempts:
         clocks: the ledger's may have been set back meanwhile, and the monotonic one may have stood still too.
         """
         left_s = (operation.in_flight_until - self.now()).total_seconds()
-        return Deadline(min(left_s, deadline.left_s))
+        return Deadline(min(left_s, decided_left_s))
 
     def _flow(
         self, account: Account, payment: Payment, operation: Operation, auth_code: Secret | None

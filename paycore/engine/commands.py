@@ -59,7 +59,7 @@ class Commands:
             lambda ledger: ledger.begin(request.order.reference, timed)
         )
         if committed.changed:
-            return (yield from self._attempts.send(account, committed, timed.deadline, request.auth_code))
+            return (yield from self._attempts.send(account, committed, timed, request.auth_code))
         return (yield from self._join(committed.payment, request))
 
     def _beginning(self, request: CreateRequest, account: Account) -> Callable[[datetime], PaymentBegun]:
@@ -114,7 +114,7 @@ class Commands:
         committed = yield from self._attempts.change(payment_id, timed, Source.CALLER)
         operation = refund_operation(committed.payment, reference)
         if committed.changed:
-            return (yield from self._attempts.send(account, committed, timed.deadline))
+            return (yield from self._attempts.send(account, committed, timed))
         payment = yield from self._until_answered(committed.payment, operation.id)
         refund = payment.refund(reference)
         if refund is not None and (refund.is_open or payment.operation(operation.id).is_uncertain):

@@ -127,9 +127,9 @@ class Timed(Generic[P, T]):
         self._decided_at = time.monotonic()
 
     @property
-    def deadline(self) -> Deadline:
-        """By when what was decided last must be over."""
-        return Deadline(self._timeout_s - (time.monotonic() - self._decided_at))
+    def left_s(self) -> float:
+        """Seconds left for what was decided last; 0 or less once its deadline has passed."""
+        return self._timeout_s - (time.monotonic() - self._decided_at)
 
     def __call__(self, *arguments: P.args, **options: P.kwargs) -> T:
         self._decided_at = time.monotonic()

@@ -256,7 +256,7 @@ def not_sent_after_first_request() -> Patch:
 def deadline_from_sending() -> Patch:
     """A call's time begins when it is sent, not when others begin to count."""
 
-    def whole(self: Attempts, operation: Operation, _deadline: Deadline) -> Deadline:
+    def whole(self: Attempts, operation: Operation, _left_s: float) -> Deadline:
         return Deadline((operation.in_flight_until - operation.sent_at).total_seconds())
 
     return mock.patch.object(Attempts, "_deadline", whole)
