@@ -1,5 +1,5 @@
 """
-The command line: one module per group of commands, one renderer, one table of exit codes.
+The command line: `main` is the entry point, `commands/` the commands, `render/` what they print, `endings` exit codes.
 
-Every import of something heavy stands in the function that needs it: `paycore show` loads neither typer nor httpx.
+Slow imports are made in the function that needs them: `paycore show` loads neither typer nor httpx.
 """

@@ -1,4 +1,4 @@
-"""`python -m paycore.cli` is the command `paycore`, for where the script is not on the path."""
+"""`python -m paycore.cli` runs the command `paycore` where the script is not on PATH."""
 
 import sys
 

@@ -1,7 +1,7 @@
 """
-The typer side: one lazy table of commands, the global options on every level, and the words plugins add.
+The typer application: the table of commands, the global options of every command, and commands added by plugins.
 
-A command's module is imported when its word is met (or when `--help` lists them all).
+A command's module is imported when the command is run, or when `--help` lists all of them.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ COMMANDS: dict[str, Any] = {
     },
     "demo": "demo:demo",
 }
-"""Each word's function, or the table of a group of words."""
+"""The function of each command, or the table of a group of commands."""
 
 _GROUP_HELP = {
-    "ledger": "The durable record: verify it, anchor it, hand it out, upgrade it.",
+    "ledger": "The durable record: verify, anchor, export and migrate it.",
     "plugins": "What is installed beside paycore.",
-    "sandbox": "A gateway on this machine: serve it, be its payer.",
+    "sandbox": "A provider's gateway on this machine: serve it, and act as its payer.",
 }
 
 _HELP = """
@@ -63,11 +63,11 @@ ID is a payment's id; with --reference R it is found by your own reference inste
 """
 
 _UsageError: type[Any] = typer.BadParameter.__bases__[0]
-"""Typer's own error for arguments that can't be read, whether typer brings click along or needs it."""
+"""Typer's own error for invalid arguments, whether typer vendors click or depends on it."""
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line and return its exit code."""
+    """Run the command that the arguments name and return its exit code."""
     try:
         code = root().main(args=list(arguments) or ["--help"], prog_name="paycore", standalone_mode=False)
     except _UsageError as error:
@@ -79,7 +79,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def root() -> TyperGroup:
-    """The whole command tree; nothing below it is imported yet."""
+    """Build the root command; modules of commands are not imported yet."""
     group = _Root(
         name="paycore",
         commands=_Lazy(COMMANDS),
@@ -95,7 +95,7 @@ def root() -> TyperGroup:
 
 
 def options_of(context: typer.Context) -> GlobalOptions:
-    """The global options as they stand for this command."""
+    """Return the global options given before and after the command."""
     options = context.obj
     return options if isinstance(options, GlobalOptions) else GlobalOptions()
 
@@ -110,13 +110,13 @@ def _global_options(
         str | None, typer.Option(metavar="NAME", help="Account to use, or to look a reference up on.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON; lists as JSON Lines.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but the data and errors.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only data and errors.")] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Say which configuration is used, and what is done.")
+        bool, typer.Option("--verbose", "-v", help="Print which configuration is used, and paycore's log.")
     ] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours; so does NO_COLOR.")] = False,
 ) -> None:
-    """Hold the declarations every command shares."""
+    """Declare the options of every command; never called."""
 
 
 def _show_version(options: GlobalOptions) -> int:
@@ -137,7 +137,7 @@ def _show_help(context: Any, _option: object, wanted: bool) -> None:
 def _version_option(
     *, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
 ) -> None:
-    """Hold the declaration."""
+    """Declare the option; never called."""
 
 
 def _parameters(function: Callable[..., object]) -> list[Any]:
@@ -145,10 +145,10 @@ def _parameters(function: Callable[..., object]) -> list[Any]:
 
 
 class _TakesGlobals:
-    """Takes the global options out of a command's parameters and keeps them for whoever is below."""
+    """Moves the global options from a command's parameters to `ctx.obj`, where subcommands find them."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Refuse an option that says two things: the last one to win may be the wrong one."""
+        """Refuse an option given twice: click would silently use the last one."""
         _, _, given = self.make_parser(ctx).parse_args(args=list(args))  # type: ignore[attr-defined]
         for number, option in enumerate(given):
             may_repeat = getattr(option, "multiple", False) or getattr(option, "is_flag", False)
@@ -157,7 +157,7 @@ class _TakesGlobals:
         return super().parse_args(ctx, args)  # type: ignore[misc,no-any-return]
 
     def invoke(self, ctx: Any) -> Any:
-        """Join what is given on this level with what was given before the word."""
+        """Merge global options given after the command with those given before it."""
         given = {name: ctx.params.pop(name) for name in NAMES if name in ctx.params}
         given = {name: value for name, value in given.items() if value not in (None, False)}
         before = options_of(ctx)
@@ -175,13 +175,13 @@ class _TakesGlobals:
             raise Interrupted("interrupted") from None
 
     def get_help_option(self, ctx: Any) -> Any:
-        """`--help`, printed as everything else is."""
+        """Print `--help` through `Output`."""
         option = super().get_help_option(ctx)  # type: ignore[misc]
         option.callback = _show_help
         return option
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """A command's own options first, the global ones in a section of their own."""
+        """List the command's own options first and the global ones in a separate section."""
         own: list[Any] = []
         shared: list[Any] = []
         for param in self.get_params(ctx):  # type: ignore[attr-defined]
@@ -209,7 +209,7 @@ class _Group(_TakesGlobals, TyperGroup):
 
 
 class _Root(_Group):
-    """The root also knows the words that plugins add, and asks for them only when a word is unknown."""
+    """The root command; it looks for a plugin's command only when a name is unknown."""
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         return super().get_command(ctx, cmd_name) or _plugin_command(options_of(ctx), cmd_name)
@@ -222,7 +222,7 @@ Reference = Annotated[str | None, typer.Option(metavar="R", help="Find it by you
 
 
 def pairs(option: str, words: Sequence[str]) -> dict[str, str]:
-    """`KEY=VALUE` words as a mapping."""
+    """Parse `KEY=VALUE` arguments of an option."""
     found: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")
@@ -234,11 +234,11 @@ def pairs(option: str, words: Sequence[str]) -> dict[str, str]:
     return found
 
 
-# --- the tree ----------------------------------------------------------------------------------------
+# --- the command tree ----------------------------------------------------------------------------------------
 
 
 class _Lazy(dict[str, Any]):
-    """Commands by their word, each made when it is first looked at; until then its entry of the table stands in."""
+    """Commands by name, each built from its entry in the table on first access."""
 
     def __getitem__(self, word: str) -> Any:
         entry = super().__getitem__(word)
@@ -275,7 +275,7 @@ def _built(word: str, function: Callable[..., object], kind: type[TyperCommand])
 
 
 def _plugin_command(options: GlobalOptions, word: str) -> Any:
-    """The command a plugin registers under this word, None when there is none."""
+    """Return the command that a plugin registers under this name, None when there is none."""
     from paycore.engine.config import load_config
     from paycore.engine.plugins import Plugins
     from paycore.errors import ConfigError
@@ -283,6 +283,6 @@ def _plugin_command(options: GlobalOptions, word: str) -> Any:
     try:
         blocked = load_config(options.config).blocked_plugins
     except ConfigError:
-        blocked = frozenset()  # a word may well be asked for before there is a configuration
+        blocked = frozenset()  # plugin commands work without a configuration
     apps = Plugins(blocked=blocked).commands(taken=COMMANDS)
     return get_command(apps[word]) if word in apps else None

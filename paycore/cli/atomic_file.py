@@ -1,4 +1,4 @@
-"""A file that is there whole or not at all, readable by its owner alone."""
+"""Writes a file atomically, readable by its owner only."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _SQLITE = b"SQLite format 3\0"
 @contextmanager
 def whole_file(option: str, name: str, *, overwrite: bool) -> Iterator[BinaryIO]:
     """
-    What is written in the block is the file `name` once the block ends, on disk and under its name at once.
+    Write a temporary file beside `name`, and rename it to `name` when the block ends.
 
-    Until then it is a hidden file beside it, which is gone when the block fails. Raises `UsageProblem`s that
-    begin with `option`: also when the file is there already and not to be overwritten, or is a database.
+    Synced to disk first; removed when the block fails. Raises a `UsageProblem` beginning with `option` when the file
+    can't be written, is a database, or exists and `overwrite` is false.
     """
     path = Path(name).resolve()
     try:
@@ -35,7 +35,7 @@ def whole_file(option: str, name: str, *, overwrite: bool) -> Iterator[BinaryIO]
 
 
 def _problem(path: Path, *, overwrite: bool) -> str:
-    """Why what is there can't be replaced; empty when it can, or nothing is there."""
+    """Return why an existing file must not be replaced; empty when it may be, or does not exist."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -50,7 +50,7 @@ def _problem(path: Path, *, overwrite: bool) -> str:
 
 @contextmanager
 def _hidden(path: Path) -> Iterator[BinaryIO]:
-    # Made with mode 0600, whatever the umask.
+    # mkstemp makes it with mode 0600, whatever the umask.
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".part")
     hidden = Path(name)
     try:
@@ -67,7 +67,7 @@ def _hidden(path: Path) -> Iterator[BinaryIO]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """The name, too, is to outlive a power cut, where the file system has a way to see to it."""
+    """Make the rename durable, where the file system can sync a directory."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):

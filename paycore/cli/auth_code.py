@@ -1,8 +1,8 @@
 """
-The scanned code on the command line: it opens a wallet, so it is a `Secret` before anything else reads the arguments.
+A payer's scanned code: whoever has it can charge the wallet, so it becomes a `Secret` before arguments are parsed.
 
-Others on the machine see a process's arguments, and a report of an error may hold `sys.argv` or a frame's
-variables. `-` and the environment keep it out of the first; taking it out at once keeps it out of the others.
+Other users can read a process's arguments, which `--auth-code -` and the environment variable avoid. Error reports may
+hold `sys.argv` and local variables, so the code is removed from the arguments first.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ STDIN = "-"
 LENGTH_MAX = 128
 
 _TAKEN = "(taken out)"
-"""Stands where the code was; typing it means nothing."""
+"""Replaces the code in the arguments; has no meaning when typed."""
 
 _taken: list[Secret] = []
 
 
 def take_out(arguments: Sequence[str]) -> list[str]:
-    """The arguments without what `--auth-code` was given; `read` has it."""
+    """Return the arguments with the value of `--auth-code` replaced; `read` returns the value."""
     _taken.clear()
     left: list[str] = []
     for word in arguments:
@@ -47,7 +47,7 @@ def _take(code: str) -> str:
 
 
 def read(given: str) -> Secret:
-    """The code that the option, or the environment, gives; from stdin where it is `-`."""
+    """Return the code given by the option or the environment variable; `-` reads it from stdin."""
     if given == STDIN:
         return _read_stdin()
     if given == _TAKEN and _taken:
@@ -56,7 +56,7 @@ def read(given: str) -> Secret:
 
 
 def _read_stdin() -> Secret:
-    """One line of it: what a scanner types."""
+    """Read one line, which is what a scanner types."""
     try:
         code = Secret("" if sys.stdin is None else sys.stdin.readline(LENGTH_MAX).strip())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Opens what a command works on: the ledger alone for reading, a client for everything that talks to a provider."""
+"""Opens the ledger or a client, and finds the payment that a command names by id or reference."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @contextmanager
 def open_records(options: GlobalOptions) -> Iterator[ReadOnlyLedger]:
-    """The ledger as it is, neither made nor migrated; loads no plugin and nothing that could reach a network."""
+    """Open the ledger read-only, neither created nor migrated; imports no plugin and no HTTP client."""
     from paycore.engine.config import load_config
 
     with records_of(load_config(options.config)) as ledger:
@@ -29,7 +29,7 @@ def open_records(options: GlobalOptions) -> Iterator[ReadOnlyLedger]:
 
 
 def records_of(config: Config) -> AbstractContextManager[ReadOnlyLedger]:
-    """The same where the configuration is loaded already."""
+    """Open the ledger of a loaded configuration read-only."""
     from paycore.ledger.opening import open_read_only
 
     return closing(open_read_only(config.ledger))
@@ -37,7 +37,7 @@ def records_of(config: Config) -> AbstractContextManager[ReadOnlyLedger]:
 
 @contextmanager
 def open_client(options: GlobalOptions, output: Output) -> Iterator[Client]:
-    """A client on the configuration; what paycore logs meanwhile becomes words on stderr."""
+    """Open a client; what paycore logs is printed on stderr."""
     from paycore.engine.client import Client
 
     output.show_log()
@@ -49,7 +49,7 @@ def open_client(options: GlobalOptions, output: Output) -> Iterator[Client]:
 def open_recorded(
     options: GlobalOptions, payment_id: str | None, reference: str | None
 ) -> Iterator[tuple[ReadOnlyLedger, Payment]]:
-    """The payment a command is about, by its id or by the caller's reference, and the ledger it is in."""
+    """Open the ledger read-only and find a payment by exactly one of its id and reference."""
     from paycore.errors import LedgerMissing, NotFound
 
     check_identity(payment_id, reference)
@@ -70,13 +70,13 @@ def _look_up(
 
 
 def find_recorded(options: GlobalOptions, payment_id: str | None, reference: str | None) -> Payment:
-    """The payment a command is about, from the ledger alone; `NotFound` where nothing is recorded of it."""
+    """Find a payment in the ledger; raises `NotFound`."""
     with open_recorded(options, payment_id, reference) as (_, payment):
         return payment
 
 
 def find_created(options: GlobalOptions, reference: str) -> Payment:
-    """The payment that `create` made or came back with; `NotFound` where nothing is recorded of it."""
+    """Find the payment that `create` with this reference makes or returns; raises `NotFound`."""
     from paycore.domain.decisions import named
     from paycore.engine.config import load_config
     from paycore.errors import LedgerMissing, NotFound
@@ -94,20 +94,20 @@ def find_created(options: GlobalOptions, reference: str) -> Payment:
 
 
 def identify(pay: Client, options: GlobalOptions, payment_id: str | None, reference: str | None) -> Payment:
-    """The same where a client has the ledger open."""
+    """Find a payment with an open client."""
     if payment_id is not None:
         return pay.get(payment_id)
     return pay.find(str(reference), account=options.account)
 
 
 def check_identity(payment_id: str | None, reference: str | None) -> None:
-    """Exactly one of the two names a payment."""
+    """Refuse both and neither."""
     if (payment_id is None) == (reference is None):
         raise UsageProblem("name the payment by its ID or by --reference, not by both or neither")
 
 
 def only(found: Mapping[str, T], reference: str) -> T:
-    """The one thing that was found by this reference; `found` by account."""
+    """Return the only value of `found`, which is by account; raises `NotFound` and `ReferenceAmbiguous`."""
     from paycore.errors import NotFound, ReferenceAmbiguous
 
     if not found:
@@ -115,3 +115,24 @@ def only(found: Mapping[str, T], reference: str) -> T:
     if len(found) > 1:
         raise ReferenceAmbiguous(reference, sorted(found))
     return next(iter(found.values()))
+
+
+def has_config(options: GlobalOptions) -> bool:
+    """Return whether there is a configuration; raises `ConfigError` where `--config` names none."""
+    from paycore.engine.config import find_config
+    from paycore.errors import ConfigError
+
+    try:
+        find_config(options.config)
+    except ConfigError:
+        if options.config is not None:
+            raise
+        return False
+    return True
+
+
+def blocked_plugins(options: GlobalOptions) -> frozenset[str]:
+    """Return the plugins that the configuration blocks; none without a configuration."""
+    from paycore.engine.config import load_config
+
+    return load_config(options.config).blocked_plugins if has_config(options) else frozenset()

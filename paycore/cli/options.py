@@ -1,4 +1,4 @@
-"""The options every command takes, before or after its word."""
+"""The global options, given before or after a command."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 
 class GlobalOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What `--config --account --json --quiet --verbose --no-color` said; the defaults are those of silence."""
+    """Values of `--config --account --json --quiet --verbose --no-color`; the defaults apply when not given."""
 
     config: str | None = None
     account: str | None = None
@@ -24,7 +24,7 @@ FLAGS = frozenset({"json", "quiet", "verbose", "no_color"})
 
 
 def guess(arguments: Sequence[str]) -> GlobalOptions:
-    """How to report an error in arguments that could not be read: as they seem to ask for it."""
+    """Guess the global options of arguments that can't be parsed, to report the error in the format they ask for."""
     config = None
     for word, following in pairwise([*arguments, ""]):
         name, equals, value = word.partition("=")
@@ -39,7 +39,7 @@ def guess(arguments: Sequence[str]) -> GlobalOptions:
 
 
 def to_type(options: GlobalOptions, *words: str) -> str:
-    """The command of these words, with the --config this one was given."""
+    """Return a shell command to suggest, with the `--config` of this one."""
     import shlex
 
     config = () if options.config is None else ("--config", options.config)

@@ -1,7 +1,7 @@
 """
-Everything the command line prints, in one place: data on stdout, words on stderr.
+Everything the command line prints goes through `Output`: data to stdout, messages to stderr.
 
-With `--json` stdout carries JSON alone and stderr at most one object, an error. `--quiet` keeps to the data.
+With `--json` stdout holds only JSON and stderr at most one object, an error. `--quiet` leaves out messages.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 LINES_AT_ONCE = 256
 LINES_UNKNOWN = 1000
-"""Of a window that does not tell its height."""
+"""Height assumed for a terminal of unknown size."""
 
 
 class Output:
-    """Where a command prints, as its global options want it."""
+    """Prints in the format and colours that the global options ask for."""
 
     def __init__(self, options: GlobalOptions) -> None:
         self.options = options
@@ -45,7 +45,7 @@ class Output:
     # --- data ----------------------------------------------------------------------------------------
 
     def payment(self, payment: Payment, *, with_qr: bool = False) -> None:
-        """One payment; `with_qr` draws the code its payer is to scan, on a terminal."""
+        """Print a payment; `with_qr` draws its QR code first where stdout is a terminal."""
         if self.options.json:
             from paycore.cli.render.documents import payment_document
 
@@ -53,13 +53,13 @@ class Output:
             return
         from paycore.cli.render.blocks import payment_block
 
-        # The code first: whatever scrolls away is not the id, the status and the link.
+        # The code first, so that id, status and link do not scroll away.
         if with_qr:
             self._qr(payment)
         self.data(*payment_block(payment, self.style))
 
     def payment_with_events(self, payment: Payment, events: Sequence[Event]) -> None:
-        """One payment and its timeline."""
+        """Print a payment and its timeline."""
         from paycore.cli.render.timeline import tell
 
         entries = tell(events)
@@ -74,7 +74,7 @@ class Output:
         self.data(*payment_block(payment, self.style), "", *timeline)
 
     def payments(self, payments: Sequence[Payment]) -> None:
-        """Many payments."""
+        """Print a table of payments, or JSON Lines."""
         if self.options.json:
             from paycore.cli.render.documents import payment_document
 
@@ -87,7 +87,7 @@ class Output:
             self.say("no payments")
 
     def rows(self, header: Sequence[str], rows: Sequence[Sequence[str]], documents: Sequence[Any]) -> None:
-        """A table, or the same as JSON Lines."""
+        """Print a table, or `documents` as JSON Lines."""
         from paycore.cli.render.tables import table
 
         if self.options.json:
@@ -96,7 +96,7 @@ class Output:
             self.data(*table(header, rows, self.style, self._columns()))
 
     def difference(self, verdict: Verdict) -> None:
-        """Where one payment is not as its history says."""
+        """Print a difference that verification found."""
         if self.options.json:
             from paycore.cli.render.documents import difference_document
 
@@ -107,19 +107,19 @@ class Output:
         self.data(*difference_block(verdict, self.style), "")
 
     def json(self, *documents: Any) -> None:
-        """JSON, one object a line."""
+        """Print JSON, one object a line."""
         from paycore.cli.render.documents import encode
 
         self.data(*(encode(document).decode() for document in documents))
 
     def data(self, *lines: str) -> None:
-        """Lines on stdout, at once."""
+        """Print lines on stdout in one write."""
         self._erase()
         if lines:
             _print("\n".join(lines) + "\n")
 
     def stream(self, lines: Iterable[str]) -> None:
-        """Any number of lines on stdout, as UTF-8, until they end or whoever reads them leaves."""
+        """Print any number of lines on stdout as UTF-8, in batches, until they end or the reader closes the pipe."""
         _prepare(sys.stdout, is_json=True)
         rest = iter(lines)
         while (some := list(islice(rest, LINES_AT_ONCE))) and _print("\n".join(some) + "\n"):
@@ -145,11 +145,11 @@ class Output:
             self.data("", *lines, "")
 
     def _columns(self) -> int | None:
-        """What fits on a line of stdout; None where it is no window."""
+        """Return the width of the terminal in columns; None where stdout is no terminal."""
         return _window(sys.stdout).columns if _is_terminal(sys.stdout) else None
 
     def show_log(self) -> None:
-        """Print what paycore logs from now on, as words; an earlier Output no longer does."""
+        """Print what paycore logs as messages, in place of an earlier `Output`."""
         logger = logging.getLogger("paycore")
         for handler in [handler for handler in logger.handlers if isinstance(handler, _LogLines)]:
             logger.removeHandler(handler)
@@ -157,20 +157,20 @@ class Output:
         logger.addHandler(lines)
         logger.setLevel(lines.level if self.options.verbose else logging.NOTSET)
 
-    # --- words ---------------------------------------------------------------------------------------
+    # --- messages ---------------------------------------------------------------------------------------
 
     def say(self, words: str) -> None:
-        """A line for the person at the terminal."""
-        if self.has_words:
+        """Print a line on stderr for a person; nothing where it is empty."""
+        if words and self.has_words:
             self._erase()
             _tell(words + "\n")
 
     def warn(self, words: str) -> None:
-        """Something that went wrong on the way, though the command goes on."""
+        """Print a warning."""
         self.say(f"{self.words_style('warning:', 'yellow')} {clean(words)}")
 
     def fail(self, words: str, document: Any) -> None:
-        """Why the command ends: one line, or one JSON object; not even `--quiet` keeps it back."""
+        """Print an error as one line or one JSON object, also with `--quiet`."""
         self._erase()
         if self.options.json:
             from paycore.cli.render.documents import encode
@@ -180,18 +180,18 @@ class Output:
             _tell(f"{self.words_style('error:', 'red', 'bold')} {clean(words)}\n")
 
     def live(self, line: str) -> None:
-        """Replace the line that moves; empty takes it away. Only where there is a terminal to move it on."""
+        """Replace the progress line, empty to remove it; does nothing where stderr is no terminal."""
         if not self.has_live_line:
             return
-        # One column less than there are: in the last one some terminals begin a new line.
+        # Some terminals wrap after writing to the last column.
         line = shorten(line, _window(sys.stderr).columns - 1)
         if line != self._live:
             self._erase()
-            self._live = line  # before it is there: Ctrl-C may come in between
+            self._live = line  # set first: Ctrl-C may come before the line is written
             _tell(line)
 
     def clear_line(self) -> None:
-        """Take away the line that another process moved here."""
+        """Remove a progress line that a subprocess left."""
         if self.has_live_line:
             _tell("\r\x1b[K")
 
@@ -202,7 +202,7 @@ class Output:
 
 
 class _LogLines(logging.Handler):
-    """Prints warnings, with --verbose everything logged; a line equal to the one before is left out."""
+    """Prints warnings, or with `--verbose` everything from INFO up; leaves out consecutive duplicates."""
 
     def __init__(self, output: Output) -> None:
         super().__init__(logging.INFO if output.options.verbose else logging.WARNING)
@@ -222,12 +222,12 @@ class _LogLines(logging.Handler):
 
 
 def _is_terminal(stream: TextIO | None) -> bool:
-    """Whether somebody looks at it; None is a stream that was closed from the start."""
+    """Return whether it is a terminal with cursor control; None is a stream closed at the start."""
     return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _window(stream: TextIO) -> os.terminal_size:
-    """Its columns and lines."""
+    """Return the size of its terminal."""
     try:
         columns, lines = os.get_terminal_size(stream.fileno())
     except OSError:
@@ -236,7 +236,7 @@ def _window(stream: TextIO) -> os.terminal_size:
 
 
 def _has(stream: TextIO, characters: str) -> bool:
-    """Whether these can be written to it as they are."""
+    """Return whether its encoding has these characters."""
     try:
         characters.encode(stream.encoding)
     except UnicodeEncodeError:
@@ -245,16 +245,16 @@ def _has(stream: TextIO, characters: str) -> bool:
 
 
 def _prepare(stream: TextIO, *, is_json: bool) -> None:
-    """JSON is UTF-8 whatever the terminal takes; words do not fail for a character that it lacks."""
+    """Encode JSON as UTF-8 whatever the locale, and replace characters that the encoding lacks."""
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(encoding="utf-8" if is_json else None, errors="replace")
 
 
 def _print(text: str) -> bool:
     """
-    Print data, and tell whether anybody reads it; `Unwritable` when there is no place for it.
+    Write to stdout; return False once the reader has closed the pipe, which does not change the exit code.
 
-    Whoever closed the other end of the pipe wants no more, and changes nothing about the exit code.
+    Raises `Unwritable` on any other error.
     """
     try:
         sys.stdout.write(text)
@@ -269,7 +269,7 @@ def _print(text: str) -> bool:
 
 
 def _tell(text: str) -> None:
-    """Print words; where they can't be written nobody misses them."""
+    """Write to stderr, ignoring errors."""
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
@@ -278,5 +278,5 @@ def _tell(text: str) -> None:
 
 
 def _let_go(stream: TextIO) -> None:
-    """What is printed from now on, and what could not be, goes nowhere."""
+    """Redirect the stream to /dev/null, with what it still buffers."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

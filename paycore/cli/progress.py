@@ -1,4 +1,4 @@
-"""A line that moves while something takes long; only on a terminal, and gone when it is over."""
+"""Progress lines, redrawn on a terminal and removed at the end; elsewhere `await` prints a plain line now and then."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 class Progress:
     """
-    `with Progress(output) as progress: ... progress.show(lambda: "12 of many")`, as often as you like.
+    `with Progress(output) as progress: ... progress.show(lambda: "12 payments")`, as often as progress is made.
 
-    The words are asked for when the line is drawn, which is not each time.
+    The text is only computed when the line is redrawn, every `FRAME_S` seconds.
     """
 
     def __init__(self, output: Output) -> None:
@@ -38,7 +38,7 @@ class Progress:
         self._output.live("")
 
     def show(self, words: Callable[[], str]) -> None:
-        """Draw the line anew when its time has come."""
+        """Redraw the line unless that was done less than `FRAME_S` ago."""
         if not self._output.has_live_line or time.monotonic() < self._due_at:
             return
         self._due_at = time.monotonic() + FRAME_S
@@ -47,7 +47,7 @@ class Progress:
 
 
 def spinner(output: Output, frame: int) -> str:
-    """What turns."""
+    """Return a frame of the spinner."""
     return output.words_style(FRAMES[frame % len(FRAMES)], "cyan")
 
 
@@ -58,7 +58,7 @@ PLAIN_LINE_EVERY_S = 30.0
 
 
 def wait(pay: Client, payment: Payment, timeout_s: float, output: Output) -> Payment:
-    """`pay.wait`, watched. Ctrl-C leaves the payment alone."""
+    """Call `pay.wait` and show elapsed time and status; `timeout_s` in seconds."""
     if not is_awaited(payment):
         return payment
     with _Watcher(pay, payment, timeout_s, output):
@@ -66,7 +66,7 @@ def wait(pay: Client, payment: Payment, timeout_s: float, output: Output) -> Pay
 
 
 class _Watcher:
-    """Tells how long it has taken and what the ledger says, from a thread of its own."""
+    """Prints elapsed time and the status in the ledger, from its own thread."""
 
     def __init__(self, pay: Client, payment: Payment, timeout_s: float, output: Output) -> None:
         self._pay = pay

@@ -22,7 +22,6 @@ from paycore.errors import LedgerMissing
 
 if TYPE_CHECKING:
     from paycore.domain.payment import Payment
-    from paycore.ledger.api import Filter
     from paycore.ledger.reads import ReadOnlyLedger
 
 LIMIT = 50
@@ -30,7 +29,7 @@ LIMIT_MAX = 1000
 
 
 def show(options: GlobalOptions, *, payment_id: str | None = None, reference: str | None = None) -> int:
-    """One payment with its timeline; says so when it does not follow from it."""
+    """Print a payment with its timeline; warn when the stored payment differs from what its events give."""
     from paycore.ledger.audit import verify_payment
 
     output = Output(options)
@@ -54,7 +53,9 @@ def list_payments(
     after: str | None = None,
     limit: str = str(LIMIT),
 ) -> int:
-    """Payments, newest first."""
+    """Print payments, newest first."""
+    from paycore.engine.config import load_config
+    from paycore.engine.wording import one_of
     from paycore.ledger.api import Filter
 
     which = Filter(
@@ -67,13 +68,6 @@ def list_payments(
         after=after,
         limit=_limit(limit),
     )
-    return _list(options, which)
-
-
-def _list(options: GlobalOptions, which: Filter) -> int:
-    from paycore.engine.config import load_config
-    from paycore.engine.wording import one_of
-
     output = Output(options)
     config = load_config(options.config)
     payments: Sequence[Payment] = ()
@@ -96,7 +90,7 @@ def _list(options: GlobalOptions, which: Filter) -> int:
 
 
 def _has_any(ledger: ReadOnlyLedger, account: str | None) -> bool:
-    """Whether there are payments of this account, of old perhaps: it need not be configured any more."""
+    """Return whether the ledger has payments of this account, which may no longer be configured."""
     from paycore.ledger.api import Filter
 
     return bool(ledger.list(Filter(account=account, limit=1)).result())
@@ -117,7 +111,7 @@ def _limit(text: str) -> int:
 
 
 def _moment(text: str) -> datetime:
-    """A moment in ISO 8601; without a zone it is UTC, as everything paycore prints."""
+    """Parse ISO 8601; a time without a zone is UTC."""
     try:
         moment = datetime.fromisoformat(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
@@ -149,7 +143,7 @@ COMMANDS = {
 
 
 def parse(arguments: Sequence[str]) -> Callable[[], int] | None:
-    """The command to run, or None when typer must look at these arguments."""
+    """Return the command to run, or None when typer must parse these arguments."""
     if not arguments or arguments[0] not in COMMANDS:
         return None
     command = COMMANDS[arguments[0]]

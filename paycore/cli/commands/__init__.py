@@ -1,1 +1,1 @@
-"""The commands as typer sees them: options and help; each loaded when its word is met."""
+"""The commands: their options, help and what they do. Each module is imported when one of its commands is run."""

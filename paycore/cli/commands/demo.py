@@ -1,4 +1,4 @@
-"""`demo`: a payment from order to refund, at a real HTTP gateway on this machine, by the commands themselves."""
+"""`demo`: runs the commands from create to refund against a sandbox served on this machine."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _CREATE = (
 
 
 class DemoFailed(PaycoreError):
-    """A step did not come out as it should; the message names it."""
+    """A step had an unexpected result; the message names it."""
 
     who_acts = "author"
 
@@ -50,13 +50,13 @@ def demo(
     context: typer.Context,
     *,
     keep: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Work here and leave the files to look at.")
+        Path | None, typer.Option(metavar="FOLDER", help="Work in this folder and keep its files.")
     ] = None,
 ) -> int:
     """
     Pay, query and refund at a gateway on this machine.
 
-    Every step prints the command it is, and is checked in the ledger.
+    Every step prints the command that it runs, and is checked in the ledger.
     """
     options = options_of(context)
     _refuse_configuration(options)
@@ -99,7 +99,7 @@ def _make_folder(keep: Path) -> None:
 
 @contextmanager
 def _sigterm_ends() -> Iterator[None]:
-    """A request to end, too, leaves no files and no process behind."""
+    """Clean up on SIGTERM too."""
 
     def end(number: int, _frame: object) -> Never:
         raise SystemExit(128 + number)
@@ -119,7 +119,7 @@ def _write_config(folder: Path, ready: Mapping[str, str]) -> Path:
 
 
 class _Demo:
-    """The steps. What is printed comes from the commands, what is checked from the ledger they wrote."""
+    """The steps: each runs a command as a subprocess and checks the ledger that it wrote."""
 
     def __init__(self, config: Path, url: str, output: Output) -> None:
         self._config = config
@@ -128,7 +128,7 @@ class _Demo:
         self._events: Sequence[Event] = ()
 
     def run(self) -> None:
-        """All steps, in order; the first that goes wrong ends them."""
+        """Run all steps in order; the first that fails ends the demo."""
         self._step("A shop asks for 88.00 HKD.", shlex.split(_CREATE))
         payment = self._expect("pending", refunded_minor=0)
         self._step("Nobody has paid yet, says the provider.", ["query", payment.id])
@@ -152,7 +152,7 @@ class _Demo:
         self.tell("", f"In short: {self._path()}.")
 
     def tell(self, *lines: str) -> None:
-        """Words between the steps: what this command is for, so they are data unless JSON is wanted."""
+        """Print the text between the steps on stdout; not with `--json` or `--quiet`."""
         if self._output.has_words:
             self._output.data(*lines)
 
@@ -161,22 +161,16 @@ class _Demo:
         self.tell("", f"{style('#', 'dim')} {words}")
         self.tell(style(f"$ paycore {shlex.join(command)}", "bold"))
         given = self._output.options
-        flags = [("--json", given.json), ("--quiet", given.quiet), ("--no-color", given.no_color)]
+        flags = (("--json", given.json), ("--quiet", given.quiet), ("--no-color", given.no_color))
+        # -P: do not import modules from the working folder.
+        paycore = [sys.executable, "-P", "-m", "paycore.cli"]
         try:
             code = subprocess.run(  # noqa: S603 - our own command, with our own words
-                # -P: a file of the demo's folder must not pass for a module.
-                [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "paycore.cli",
-                    *command,
-                    *(flag for flag, is_on in flags if is_on),
-                ],
+                [*paycore, *command, *(flag for flag, is_on in flags if is_on)],
                 env={**os.environ, "PAYCORE_CONFIG": str(self._config)},
                 timeout=STEP_MAX_S,
                 check=False,
-                # Ctrl-C is for the demo: what the command would say of going on is not true here.
+                # Ctrl-C ends the demo; the command's own advice on how to go on would be wrong here.
                 start_new_session=True,
             ).returncode
         except KeyboardInterrupt:
@@ -194,7 +188,7 @@ class _Demo:
         return payment
 
     def _path(self) -> str:
-        """The states the ledger's events went through, in its own words."""
+        """Return the statuses that the events went through."""
         payment = self._recorded()
         states = [str(event.status_to) for event in self._events if event.status_to != event.status_from]
         if payment.refunded_minor:

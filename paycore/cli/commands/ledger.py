@@ -1,4 +1,4 @@
-"""`ledger verify`, `anchor`, `export` and `migrate`: the durable record itself, without any provider."""
+"""`ledger verify`, `anchor`, `export` and `migrate`: work on the ledger without any provider."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ STDOUT = "-"
 
 
 OutputFile = Annotated[
-    str, typer.Option("--output", metavar="FILE", help="Write it there, whole or not at all; - is stdout.")
+    str, typer.Option("--output", metavar="FILE", help="Write this file atomically; - is stdout.")
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a FILE that is there.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it exists.")]
 
 ANCHOR_MAX = 64 * 1024
-"""Bytes of an anchor's file that are read."""
+"""How much of an anchor's file is read, in bytes."""
 
 
 def verify(
@@ -41,14 +41,14 @@ def verify(
     *,
     reference: Reference = None,
     anchor: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Compare with what `ledger anchor` wrote before.")
+        str | None, typer.Option(metavar="FILE", help="Compare with a file that `ledger anchor` wrote.")
     ] = None,
 ) -> int:
     """
-    Compare all that can be derived from the events with what is stored.
+    Check that what is stored follows from the events.
 
-    The whole ledger, or one payment. Prints the first difference of each payment that has one and each of the
-    ledger's, and then ends with exit code 9. Only reads.
+    Checks the whole ledger, or one payment. Prints the first difference of each payment and every difference of the
+    ledger itself; exits 9 if there are any. Only reads.
     """
     options = options_of(context)
     output = Output(options)
@@ -71,9 +71,9 @@ def verify(
 
 def anchor(context: typer.Context, *, output: OutputFile = STDOUT, overwrite: Overwrite = False) -> int:
     """
-    Write a digest of all events, to be kept elsewhere.
+    Write a digest of all events, to keep outside the ledger.
 
-    `ledger verify --anchor FILE` then shows whatever is lost, added, moved or changed before it. Only reads.
+    `ledger verify --anchor FILE` later shows events that were lost, added, moved or changed since. Only reads.
     """
     from paycore.ledger.audit import make_anchor, render_anchor
 
@@ -96,9 +96,9 @@ def anchor(context: typer.Context, *, output: OutputFile = STDOUT, overwrite: Ov
 
 def export(context: typer.Context, *, output: OutputFile = STDOUT, overwrite: Overwrite = False) -> int:
     """
-    Hand out the whole ledger as JSON Lines.
+    Export the whole ledger as JSON Lines.
 
-    Each payment and its events, then the notifications. Holds personal data where the ledger does. Only reads.
+    Each payment with its events, then the notifications. Contains any personal data in the ledger. Only reads.
     """
     options = options_of(context)
     _refuse_account(options)
@@ -115,9 +115,9 @@ def export(context: typer.Context, *, output: OutputFile = STDOUT, overwrite: Ov
 
 def migrate(context: typer.Context) -> int:
     """
-    Make the ledger, or bring it to this paycore's schema.
+    Create the ledger, or upgrade its schema to this version.
 
-    Forward only: one that a newer paycore has upgraded is refused.
+    Never downgrades: a ledger that a newer paycore upgraded is refused.
     """
     from paycore.engine.config import load_config
     from paycore.ledger.opening import migrate as migrate_ledger
@@ -138,7 +138,7 @@ def migrate(context: typer.Context) -> int:
         )
     else:
         output.data(_told(migrated))
-    if migrated.before == migrated.after:  # what an upgrade did is heard while it does it
+    if migrated.before == migrated.after:  # an upgrade logs the same advice itself
         for account, payments in migrated.namespaces.items():
             output.warn(advice(account, payments))
     return Exit.DONE
@@ -223,7 +223,7 @@ def _export_to_file(ledger: ReadOnlyLedger, output: Output, name: str, *, overwr
     return Exit.DONE
 
 
-# --- what they share ---------------------------------------------------------------------------------
+# --- shared ---------------------------------------------------------------------------------
 
 
 def _check_overwrite(output: str, *, overwrite: bool) -> None:

@@ -1,4 +1,4 @@
-"""`create`, `await`, `query`, `refund`, `close`: the commands that talk to a provider. Each prints the payment."""
+"""`create`, `await`, `query`, `refund` and `close`: they send requests to a provider and print the payment."""
 
 from __future__ import annotations
 
@@ -32,12 +32,10 @@ def create(
     reference: Annotated[
         str, typer.Option(metavar="R", help="Your key: the same reference, the same payment.")
     ],
-    amount: Annotated[str, typer.Option(metavar="88.00", help="What is to be paid, in major units.")],
+    amount: Annotated[str, typer.Option(metavar="88.00", help="The amount, in major units.")],
     currency: Annotated[str, typer.Option(metavar="HKD", help="Its ISO 4217 code.")],
     method: Annotated[str, typer.Option(metavar="alipay", help="What the payer pays with.")],
-    channel: Annotated[
-        str, typer.Option(metavar="web", help="Where the payer stands: web, wap, jsapi, qr, barcode, app.")
-    ],
+    channel: Annotated[str, typer.Option(metavar="web", help="One of web, wap, jsapi, qr, barcode, app.")],
     subject: Annotated[str | None, typer.Option(metavar="TEXT", help="What is bought.")] = None,
     return_url: Annotated[
         str | None, typer.Option(metavar="URL", help="Where the payer's browser goes afterwards.")
@@ -46,9 +44,9 @@ def create(
         str | None, typer.Option(metavar="URL", help="Where the provider sends notifications.")
     ] = None,
     expires_in_s: Annotated[
-        int | None, typer.Option(metavar="SECONDS", help="How long the payer has.")
+        int | None, typer.Option(metavar="SECONDS", help="How long the payer has to pay.")
     ] = None,
-    payer_id: Annotated[str | None, typer.Option(metavar="ID", help="The wallet's id of the payer.")] = None,
+    payer_id: Annotated[str | None, typer.Option(metavar="ID", help="The payer's id at the wallet.")] = None,
     auth_code: Annotated[
         Secret | None,
         typer.Option(
@@ -65,9 +63,9 @@ def create(
     ] = None,
 ) -> int:
     """
-    Make a payment, or get the one the reference names.
+    Create a payment, or return the one with this reference.
 
-    Run it again whenever in doubt: the same reference is the same payment.
+    Safe to run again: the same reference is the same payment.
     """
     fields = pairs("--extra", extra or ())
     money = Money(amount, currency)
@@ -90,12 +88,17 @@ def create(
             extra=fields,
         )
 
-    def tell(payment_id: str) -> str:
-        ask = to_type(options, "query", payment_id)
-        return f"payment {payment_id} may be under way: run the same command again, or `{ask}` resolves it"
-
-    with on_ctrl_c_name(lambda: find_created(options, reference).id, tell):
-        return _perform(options, work, endings.after_asking, with_qr=True)
+    return _perform(
+        options,
+        work,
+        endings.after_asking,
+        find_id=lambda: find_created(options, reference).id,
+        interrupted=lambda payment_id: (
+            f"payment {payment_id} may be under way: run the same command again, or"
+            f" `{to_type(options, 'query', payment_id)}` resolves it"
+        ),
+        with_qr=True,
+    )
 
 
 def await_payment(
@@ -106,9 +109,9 @@ def await_payment(
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait at most.")] = WAIT_S,
 ) -> int:
     """
-    Wait for a payment, and exit by what it comes to.
+    Wait for a payment, and exit by its status.
 
-    Waiting ends when it is paid, failed, closed or needs review, or at the timeout. Nothing is lost by ending it.
+    Waiting ends when it is paid, failed, closed or needs review, or at the timeout. It is safe to interrupt.
     """
     from paycore.cli.progress import wait
 
@@ -118,33 +121,33 @@ def await_payment(
     options = options_of(context)
     output = Output(options)
 
-    def tell(payment_id: str) -> str:
+    def interrupted(payment_id: str) -> str:
         return f"the payment goes on without you, come back with: {to_type(options, 'await', payment_id)}"
 
     with (
-        on_ctrl_c_name(_id_of(options, payment_id, reference), tell),
+        on_ctrl_c_name(_id_of(options, payment_id, reference), interrupted),
         open_client(options, output) as pay,
     ):
         payment = wait(pay, identify(pay, options, payment_id, reference), timeout, output)
         _print(payment, output)
-        if words := _nothing_to_wait_for(payment):
-            output.say(words)
+        output.say(_nothing_to_wait_for(payment))
     return endings.after_waiting(payment)
 
 
 def query(context: typer.Context, payment_id: PaymentId = None, *, reference: Reference = None) -> int:
-    """Ask the provider now, and resolve what is not known."""
+    """Ask the provider now, and resolve what is unknown."""
     check_identity(payment_id, reference)
     options = options_of(context)
-
-    def work(pay: Client) -> Payment:
-        return pay.query(identify(pay, options, payment_id, reference).id)
-
-    def tell(payment_id: str) -> str:
-        return f"what was not answered stays open, ask again with: {to_type(options, 'query', payment_id)}"
-
-    with on_ctrl_c_name(_id_of(options, payment_id, reference), tell):
-        return _perform(options, work, endings.after_asking, explain=_nothing_to_ask)
+    return _perform(
+        options,
+        lambda pay: pay.query(identify(pay, options, payment_id, reference).id),
+        endings.after_asking,
+        find_id=_id_of(options, payment_id, reference),
+        interrupted=lambda found: (
+            f"what was not answered stays open, ask again with: {to_type(options, 'query', found)}"
+        ),
+        explain=_nothing_to_ask,
+    )
 
 
 def refund(
@@ -159,16 +162,17 @@ def refund(
         typer.Option(metavar="R", help="Find the payment by your own reference instead of its ID."),
     ] = None,
     amount: Annotated[
-        str | None, typer.Option(metavar="20.00", help="What goes back; all that is left without it.")
+        str | None,
+        typer.Option(metavar="20.00", help="The amount; without it, all that is left of the payment."),
     ] = None,
     reason: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Why, where the provider takes it.")
+        str | None, typer.Option(metavar="TEXT", help="The reason, for providers that take one.")
     ] = None,
 ) -> int:
     """
-    Give money back, once per refund reference.
+    Refund a payment, once per refund reference.
 
-    Exits by how that refund went.
+    Exits by the status of that refund.
     """
     if (payment_id is None) == (payment_reference is None):
         raise UsageProblem(
@@ -184,34 +188,36 @@ def refund(
         except WrongState as error:
             raise _perhaps_paid(error, payment, options) from None
 
-    def tell(payment_id: str) -> str:
-        return (
-            f"the refund {reference!r} of payment {payment_id} may be under way:"
+    return _perform(
+        options,
+        work,
+        lambda payment: endings.after_refund(payment, reference),
+        find_id=_id_of(options, payment_id, payment_reference),
+        interrupted=lambda found: (
+            f"the refund {reference!r} of payment {found} may be under way:"
             " run the same command again, the same reference is the same refund"
-        )
-
-    with on_ctrl_c_name(_id_of(options, payment_id, payment_reference), tell):
-        return _perform(options, work, lambda payment: endings.after_refund(payment, reference))
+        ),
+    )
 
 
 def close(context: typer.Context, payment_id: PaymentId = None, *, reference: Reference = None) -> int:
     """
     Cancel an unpaid payment.
 
-    Only the provider's answer closes it.
+    It is closed once the provider confirms it.
     """
     check_identity(payment_id, reference)
     options = options_of(context)
-
-    def work(pay: Client) -> Payment:
-        return pay.close(identify(pay, options, payment_id, reference).id)
-
-    def tell(payment_id: str) -> str:
-        again = to_type(options, "close", payment_id)
-        return f"the closing of payment {payment_id} may be under way, go on with: {again}"
-
-    with on_ctrl_c_name(_id_of(options, payment_id, reference), tell):
-        return _perform(options, work, endings.after_closing, explain=_payer_was_faster)
+    return _perform(
+        options,
+        lambda pay: pay.close(identify(pay, options, payment_id, reference).id),
+        endings.after_closing,
+        find_id=_id_of(options, payment_id, reference),
+        interrupted=lambda found: (
+            f"the closing of payment {found} may be under way, go on with: {to_type(options, 'close', found)}"
+        ),
+        explain=_paid_before_closing,
+    )
 
 
 def _perform(
@@ -219,21 +225,26 @@ def _perform(
     work: Callable[[Client], Payment],
     code_of: Callable[[Payment], Exit],
     *,
+    find_id: Callable[[], str],
+    interrupted: Callable[[str], str],
     with_qr: bool = False,
     explain: Callable[[Payment, GlobalOptions], str] = lambda *_: "",
 ) -> int:
-    """Do `work`, print the payment it comes to, say what `explain` finds worth saying of it, and exit by it."""
+    """
+    Do `work`, print the payment it returns and return the exit code that `code_of` gives for it.
+
+    `explain` may return a line to print after the payment; `find_id` and `interrupted` are those of `on_ctrl_c_name`.
+    """
     output = Output(options)
-    with open_client(options, output) as pay:
+    with on_ctrl_c_name(find_id, interrupted), open_client(options, output) as pay:
         try:
             payment = work(pay)
         except (ProviderError, AccountRefused, PluginError) as error:
             _print_recorded(pay, error, output)
             raise
         _print(payment, output, with_qr=with_qr)
-        if words := explain(payment, options):
-            output.say(words)
-    return code_of(payment)
+        output.say(explain(payment, options))
+        return code_of(payment)
 
 
 _SEND_IT = "`paycore create` with the same reference sends it"
@@ -255,7 +266,7 @@ def _nothing_to_wait_for(payment: Payment) -> str:
     return f"nothing to wait for: the provider refused the account; once that is mended, {_SEND_IT}"
 
 
-def _payer_was_faster(payment: Payment, options: GlobalOptions) -> str:
+def _paid_before_closing(payment: Payment, options: GlobalOptions) -> str:
     if payment.status is not Status.PAID:
         return ""
     refund = to_type(options, "refund", payment.id)
@@ -263,7 +274,7 @@ def _payer_was_faster(payment: Payment, options: GlobalOptions) -> str:
 
 
 def _perhaps_paid(error: WrongState, payment: Payment, options: GlobalOptions) -> WrongState:
-    """The error, with what may mend it: the ledger may not know yet that the payment is paid."""
+    """Add to the error that a query may show the payment as paid, which the ledger may not know yet."""
     if payment.status not in (Status.PENDING, Status.UNKNOWN):
         return error
     ask = to_type(options, "query", payment.id)
@@ -271,12 +282,12 @@ def _perhaps_paid(error: WrongState, payment: Payment, options: GlobalOptions) -
 
 
 def _id_of(options: GlobalOptions, payment_id: str | None, reference: str | None) -> Callable[[], str]:
-    """What gives the payment's id: it is looked up where only the reference was given."""
+    """Return a function that gives the payment's id, from the ledger where only its reference was given."""
     return lambda: payment_id or find_recorded(options, None, reference).id
 
 
 def _print_recorded(pay: Client, error: PaycoreError, output: Output) -> None:
-    """A command that failed on the way has left a payment: print it as it is now recorded."""
+    """Print the payment of a failed command, as it is now recorded."""
     if error.payment_id is None:
         return
     try:
@@ -286,7 +297,7 @@ def _print_recorded(pay: Client, error: PaycoreError, output: Output) -> None:
 
 
 def _print(payment: Payment, output: Output, *, with_qr: bool = False) -> None:
-    """Print the payment; where that can't be done, the error names it."""
+    """Print the payment; `Unwritable` names it where stdout can't be written."""
     try:
         output.payment(payment, with_qr=with_qr)
     except Unwritable as error:

@@ -1,4 +1,4 @@
-"""`sandbox serve|pay|decline|fault`: a provider's gateway on this machine, and its payer."""
+"""`sandbox serve` serves a provider's gateway; `pay`, `decline` and `fault` call a running one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 from paycore.cli.app import Reference, options_of, pairs
 from paycore.cli.endings import Exit, UsageProblem
-from paycore.cli.lookup import find_recorded
+from paycore.cli.lookup import blocked_plugins, find_recorded, has_config
 from paycore.cli.options import GlobalOptions
 from paycore.cli.output import Output
 from paycore.cli.render.text import align, clean
@@ -48,14 +48,14 @@ def serve(
     *,
     port: Annotated[int, typer.Option(min=0, max=65535, help="On 127.0.0.1; 0 takes a free one.")] = 8700,
     state: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Keep the orders here, to be there after a restart.")
+        Path | None, typer.Option(metavar="FILE", help="Keep the orders in this file over restarts.")
     ] = None,
     auto_pay: Annotated[
         float | None,
-        typer.Option(min=0, metavar="SECONDS", help="A simulated payer pays so long after an order."),
+        typer.Option(min=0, metavar="SECONDS", help="A simulated payer pays this long after an order."),
     ] = None,
     speed: Annotated[
-        float, typer.Option(metavar="N", help="Seconds that pass in the sandbox in one real one.")
+        float, typer.Option(metavar="N", help="Seconds of the sandbox's clock per real second.")
     ] = 1.0,
     settings: Annotated[
         list[str] | None,
@@ -65,7 +65,7 @@ def serve(
     """
     Serve a provider's gateway until Ctrl-C.
 
-    Its API with real signatures, wallet pages to tap, faults on demand. What a client needs is printed first.
+    It has the provider's API with real signatures, wallet pages and faults on demand. Prints what a client needs first.
     """
     from paycore.errors import ConfigError
 
@@ -109,7 +109,7 @@ def _announce(output: Output, provider: str, ready: Mapping[str, str]) -> None:
 
 
 def snippet(name: str, provider: str, ready: Mapping[str, str]) -> list[str]:
-    """The account that reaches this sandbox, as it stands in paycore.toml."""
+    """Return the account for this sandbox in paycore.toml, as lines."""
     settings = {key: value for key, value in ready.items() if key != "url"}
     return [
         f"[accounts.{name}]",
@@ -122,7 +122,7 @@ def snippet(name: str, provider: str, ready: Mapping[str, str]) -> list[str]:
 
 
 def _toml(text: str) -> str:
-    """A basic TOML string; JSON's escapes are among TOML's."""
+    """Render a basic TOML string; JSON's escapes are valid in TOML."""
     import json
 
     return json.dumps(text)
@@ -131,14 +131,14 @@ def _toml(text: str) -> str:
 def pay(
     context: typer.Context, number: Number = None, *, reference: Reference = None, url: Url = None
 ) -> int:
-    """Let the payer of an order pay."""
+    """Pay an order as its payer."""
     return _act(context, number, reference, url, "pay")
 
 
 def decline(
     context: typer.Context, number: Number = None, *, reference: Reference = None, url: Url = None
 ) -> int:
-    """Let the payer of an order refuse for good."""
+    """Decline an order for good as its payer."""
     return _act(context, number, reference, url, "decline")
 
 
@@ -154,7 +154,7 @@ def _act(
 def _order(
     options: GlobalOptions, number: str | None, reference: str | None, url: str | None
 ) -> tuple[str, str]:
-    """The number of the order whose payer is meant, and its gateway: the one that was given before any other."""
+    """Return the order's number and its gateway's URL; `url` takes precedence."""
     if (number is None) == (reference is None):
         raise UsageProblem("name the order by its NUMBER or by --reference, not by both or neither")
     payment = find_recorded(options, None, reference) if number is None else _payment(options, number)
@@ -164,15 +164,10 @@ def _order(
 
 
 def _payment(options: GlobalOptions, payment_id: str) -> Payment | None:
-    """The payment with this id, where there is a configuration and its ledger knows it."""
-    from paycore.engine.config import find_config
-    from paycore.errors import ConfigError, NotFound
+    """Return the payment with this id; None without a configuration, or where the ledger does not have it."""
+    from paycore.errors import NotFound
 
-    try:
-        find_config(options.config)
-    except ConfigError:
-        if options.config is not None:
-            raise
+    if not has_config(options):
         return None
     try:
         return find_recorded(options, payment_id, None)
@@ -181,7 +176,7 @@ def _payment(options: GlobalOptions, payment_id: str) -> Payment | None:
 
 
 def _gateway_of(options: GlobalOptions, payment: Payment) -> str:
-    """The base URL of the payment's account, if that is a sandbox; else where one is served by default."""
+    """Return the base URL of the payment's account if it is a sandbox, else the default."""
     from paycore.engine.config import load_config
 
     account = load_config(options.config).account(payment.account)
@@ -193,11 +188,11 @@ def fault(
     kind: Annotated[
         str,
         typer.Argument(
-            metavar="KIND", help="For instance lose_reply, http_500, stall; GET /_sandbox/faults."
+            metavar="KIND", help="For instance lose_reply, http_500, stall; GET /_sandbox/faults lists all."
         ),
     ],
     *,
-    times: Annotated[int, typer.Option(min=1, help="How often it happens.")] = 1,
+    times: Annotated[int, typer.Option(min=1, help="How many requests it affects.")] = 1,
     path: Annotated[str | None, typer.Option(metavar="PATH", help="Only for requests to this path.")] = None,
     option: Annotated[
         list[str] | None,
@@ -205,7 +200,7 @@ def fault(
     ] = None,
     url: Annotated[str | None, typer.Option(metavar="URL", help=f"The running gateway; else {URL}.")] = None,
 ) -> int:
-    """Let something go wrong with the next requests."""
+    """Inject a fault into the next requests."""
     extras = {key: _value(text) for key, text in pairs("--option", option or ()).items()}
     document: dict[str, object] = {**extras, "kind": kind, "times": times}
     if path is not None:
@@ -215,7 +210,7 @@ def fault(
 
 
 def _value(text: str) -> object:
-    """`true`, `false` and numbers as what they are, everything else as text."""
+    """Parse `true`, `false` and numbers; anything else stays text."""
     if text in ("true", "false"):
         return text == "true"
     try:
@@ -225,7 +220,7 @@ def _value(text: str) -> object:
 
 
 def _show(output: Output, answer: Any) -> None:
-    """The gateway's own document: as it came, or its plain facts one a line."""
+    """Print the gateway's answer as JSON, or its simple fields one a line."""
     if output.options.json or not isinstance(answer, dict):
         output.json(answer)
         return
@@ -238,22 +233,8 @@ def _show(output: Output, answer: Any) -> None:
 # --- a running gateway ---------------------------------------------------------------------------------
 
 
-def blocked_plugins(options: GlobalOptions) -> frozenset[str]:
-    """Plugins the configuration blocks; none where there is no configuration and none was asked for."""
-    from paycore.engine.config import find_config, load_config
-    from paycore.errors import ConfigError
-
-    try:
-        find_config(options.config)
-    except ConfigError:
-        if options.config is not None:
-            raise
-        return frozenset()
-    return load_config(options.config).blocked_plugins
-
-
 def find_sandbox(options: GlobalOptions, provider: str, output: Output) -> Sandbox:
-    """The sandbox of this provider."""
+    """Return the sandbox of a provider."""
     from paycore.engine.plugins import Plugins
     from paycore.engine.wording import one_of
     from paycore.errors import ConfigError
@@ -277,7 +258,7 @@ def find_sandbox(options: GlobalOptions, provider: str, output: Output) -> Sandb
 
 
 def explain_import(error: ImportError) -> NoReturn:
-    """Say how to get the extra when it is what is missing; any other failing import is a bug."""
+    """Say how to install the extra when a package of it is missing; any other failed import is a bug."""
     from paycore.errors import ConfigError
 
     if (error.name or "").split(".")[0] not in _OF_THE_EXTRA:
@@ -289,7 +270,7 @@ def explain_import(error: ImportError) -> NoReturn:
 
 
 def post(url: str, path: str, document: Mapping[str, object] | None = None) -> Any:
-    """One call of a running gateway's control endpoints; its answer, decoded."""
+    """Call a control endpoint of a running gateway and return its decoded answer."""
     import msgspec
 
     from paycore.domain.wire import Request
@@ -325,7 +306,7 @@ def _refusal(status: int, answer: Any, url: str) -> str:
 
 
 def order_path(number: str, verb: str) -> str:
-    """The control endpoint that lets an order's payer do something."""
+    """Return the path of a control endpoint of an order: `pay` or `decline`."""
     if not _NUMBER.fullmatch(number):
         raise UsageProblem(
             f"NUMBER: {number!r} is neither an order's number nor a payment's id; see --reference"

@@ -1,4 +1,4 @@
-"""`init` and `accounts`: the configuration, written and looked at."""
+"""`init` writes a configuration; `accounts` lists the accounts of one."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def init(context: typer.Context) -> int:
     """
     Write a commented paycore.toml, set up for a sandbox.
 
-    It goes to --config FILE, or here. One that is there is never overwritten.
+    Written to --config FILE, or to the working folder. An existing file is never overwritten.
     """
     from paycore.engine.config import FILE_NAME
     from paycore.errors import ConfigError
@@ -58,7 +58,7 @@ def init(context: typer.Context) -> int:
     options = options_of(context)
     path = Path(options.config or FILE_NAME)
     try:
-        # Keys may be written into it later: it is its owner's alone, whatever the umask.
+        # Keys may be written into it later: readable by its owner only, whatever the umask.
         path.touch(0o600, exist_ok=False)
         path.chmod(0o600)
         path.write_text(TEMPLATE, encoding="utf-8")
@@ -83,7 +83,7 @@ def accounts(context: typer.Context) -> int:
     """
     List the configured accounts and what they offer.
 
-    Ends with exit code 6 when one of them can't be used, and says why.
+    Exits 6 when one of them can't be used, and says why.
     """
     from paycore.engine.accounts import Accounts
     from paycore.engine.config import load_config

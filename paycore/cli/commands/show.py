@@ -12,7 +12,7 @@ from paycore.domain.payment import Status
 
 
 def show(context: typer.Context, payment_id: PaymentId = None, *, reference: Reference = None) -> int:
-    """Show a payment and what happened to it."""
+    """Show a payment and its timeline."""
     return quick.show(options_of(context), payment_id=payment_id, reference=reference)
 
 
@@ -20,23 +20,23 @@ def list_payments(
     context: typer.Context,
     *,
     status: Annotated[str | None, typer.Option(metavar="STATUS", help=f"One of {', '.join(Status)}.")] = None,
-    review: Annotated[bool, typer.Option("--review", help="Those a person must look at.")] = False,
+    review: Annotated[bool, typer.Option("--review", help="Only payments that need review.")] = False,
     uncertain: Annotated[
-        bool, typer.Option("--uncertain", help="Those with an answer of the provider outstanding.")
+        bool, typer.Option("--uncertain", help="Only payments with an unknown outcome.")
     ] = False,
     is_open: Annotated[
-        bool, typer.Option("--open", help="Those of which anything is not final, refunds too.")
+        bool, typer.Option("--open", help="Only payments that are not final, or have a refund that is not.")
     ] = False,
     created_before: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Those older than this, in ISO 8601; UTC without a zone."),
+        typer.Option(metavar="TIME", help="Only older payments; ISO 8601, UTC without a zone."),
     ] = None,
     after: Annotated[
-        str | None, typer.Option(metavar="ID", help="Go on after this payment, the last one of a list.")
+        str | None, typer.Option(metavar="ID", help="Continue after this payment, the last one of a list.")
     ] = None,
-    limit: Annotated[str, typer.Option(metavar="N", help=f"At most so many, 1 to {quick.LIMIT_MAX}.")] = str(
-        quick.LIMIT
-    ),
+    limit: Annotated[
+        str, typer.Option(metavar="N", help=f"Maximum number of payments, 1 to {quick.LIMIT_MAX}.")
+    ] = str(quick.LIMIT),
 ) -> int:
     """List payments, newest first."""
     return quick.list_payments(

@@ -1,4 +1,4 @@
-"""Payments for people: a block for one, a timeline for what happened."""
+"""Labelled lines of text: a payment, its timeline, a difference that verification found."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MEANINGS = {
 
 
 def payment_block(payment: Payment, style: Style) -> list[str]:
-    """What there is to say of one payment, one fact a line."""
+    """Render a payment, one field a line."""
     rows = [
         ("payment", style(payment.id, "bold")),
         ("reference", clean(payment.reference)),
@@ -126,7 +126,7 @@ def _refund_rows(payment: Payment, style: Style) -> list[tuple[str, str]]:
 
 
 def difference_block(verdict: Verdict, style: Style) -> list[str]:
-    """One payment that is not as its history says: where, what stands there, what should."""
+    """Render a difference between what is stored and what the events give."""
     difference = verdict.difference
     if difference is None:
         return []
@@ -142,9 +142,9 @@ def difference_block(verdict: Verdict, style: Style) -> list[str]:
 
 def timeline_block(entries: Sequence[Entry], style: Style, columns: int | None) -> list[str]:
     """
-    What happened, oldest first: when, who brought it, what it was, and what it made of the payment.
+    Render the timeline, oldest first: time, source, what happened and the status it led to.
 
-    Long words are folded to `columns`; None leaves an entry on its line.
+    Text is wrapped to `columns`; None leaves each entry on one line.
     """
     lines, day = [], ""
     source_width = max((width(entry.source) for entry in entries), default=0)
@@ -161,7 +161,7 @@ def timeline_block(entries: Sequence[Entry], style: Style, columns: int | None) 
 
 
 def _wrapped(head: str, words: str, columns: int | None) -> list[str]:
-    """`words` after `head`, further lines indented as far; what has no spaces is not broken."""
+    """Wrap `words` after `head` with a hanging indent; a word without spaces is not broken."""
     if columns is None:
         return [head + words]
     first, *more = fold(words, max(24, columns - width(head) - 14))

@@ -21,7 +21,7 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode(document: object) -> bytes:
-    """JSON on one line; characters that would move a terminal's cursor, turn its text or hide in it are escaped."""
+    """Encode JSON on one line; characters that are not printable are escaped."""
     written = _encoder.encode(document)
     text = written.decode()
     return written if text.isprintable() else "".join(map(_escaped, text)).encode()
@@ -35,7 +35,7 @@ def _escaped(character: str) -> str:
 
 
 def payment_document(payment: Payment) -> Document:
-    """One payment."""
+    """Return a payment as JSON fields."""
     return {
         "id": payment.id,
         "account": payment.account,
@@ -65,25 +65,17 @@ def payment_document(payment: Payment) -> Document:
 
 
 def event_document(entry: Entry) -> Document:
-    """One line of a timeline."""
-    return {
-        "seq": entry.seq,
-        "at": render_time(entry.at),
-        "source": entry.source,
-        "kind": entry.kind,
-        "status_from": entry.status_from,
-        "status_to": entry.status_to,
-        "what": entry.what,
-    }
+    """Return an entry of the timeline as JSON fields."""
+    return {**msgspec.structs.asdict(entry), "at": render_time(entry.at)}
 
 
 def timeline_document(payment: Payment, entries: Sequence[Entry]) -> Document:
-    """One payment with its `events`."""
+    """Return a payment as JSON fields, with its `events`."""
     return {**payment_document(payment), "events": [event_document(entry) for entry in entries]}
 
 
 def difference_document(verdict: Verdict) -> Document:
-    """One payment that is not as its history says."""
+    """Return a difference between what is stored and what the events give as JSON fields."""
     difference = verdict.difference
     return {
         "type": "difference",
@@ -95,12 +87,12 @@ def difference_document(verdict: Verdict) -> Document:
 
 
 def render_time(moment: datetime) -> str:
-    """Always with milliseconds and `Z`, so that texts compare as the times do."""
+    """Render ISO 8601 in UTC with milliseconds, so that strings sort as times do."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _action(action: Action | None) -> Document | None:
-    """Every field of the action, those at their defaults too: a reader should not have to know them."""
+    """Include fields at their defaults, so that readers need not know the defaults."""
     if action is None:
         return None
     fields = {name: getattr(action, name) for name in action.__struct_fields__}

@@ -1,21 +1,21 @@
-"""A QR code in a terminal, two rows of modules to a line."""
+"""Draws a QR code with block characters, two rows of modules to a line."""
 
 from __future__ import annotations
 
 BORDERS = (2, 1)
-"""Modules of quiet zone, the widest that fits. The standard asks for 4; wallets read less, and terminals are narrow."""
+"""Modules of border, the widest that fits. The standard asks for 4; wallets accept less, and terminals are narrow."""
 
 # Black on white whatever the terminal's own colours are.
 _COLOURS = "\x1b[38;5;16;48;5;231m"
 _RESET = "\x1b[0m"
 BLOCKS = "▀▄█"
 _DARK_CELLS = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
-# Without colours light modules are drawn: right on a dark terminal, and most scanners read the reverse too.
+# Without colours the light modules are drawn, for a dark terminal; most scanners read inverted codes too.
 _LIGHT_CELLS = {(top, bottom): _DARK_CELLS[not top, not bottom] for top, bottom in _DARK_CELLS}
 
 
 def draw(content: str, *, colours: bool, columns: int, lines: int) -> list[str] | None:
-    """The lines of the QR code of `content`, None when it does not fit in so many columns and lines."""
+    """Return the lines of a QR code of `content`, None when it does not fit in `columns` and `lines`."""
     import segno
 
     code = segno.make(content, error="l", boost_error=False, micro=False)

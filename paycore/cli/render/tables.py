@@ -1,4 +1,4 @@
-"""Tables: one payment a line, or whatever else comes in rows, fitted to the window they are looked at in."""
+"""Tables that are fitted to the width of the terminal: payments one a line, and any other rows."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from paycore.domain.payment import Payment, Status
 
 REFERENCE_MAX = 32
 REFERENCE_MIN = 8
-"""Columns a reference has: the second where the window is narrow."""
+"""Width of a reference in columns, at most and, in a narrow terminal, at least."""
 
 LAST_MIN = 16
-"""Columns the last column needs for its words to be put under each other."""
+"""Narrower than this, the last column is not wrapped."""
 
 
 class _Column(NamedTuple):
@@ -42,7 +42,7 @@ _FLAGS = _Column("", _flags)
 _CREATED = _Column("CREATED", lambda payment, _: moment(payment.created_at))
 _BRIEFLY = _Column("CREATED UTC", lambda payment, _: f"{payment.created_at.astimezone(UTC):%m-%d %H:%M}")
 
-# From all there is to say to what a narrow window has room for.
+# From the widest to the narrowest.
 _LAYOUTS = (
     (_ID, _REFERENCE, _ACCOUNT, _AMOUNT, _STATUS, _FLAGS, _CREATED),
     (_ID, _REFERENCE, _ACCOUNT, _AMOUNT, _STATUS, _FLAGS, _BRIEFLY),
@@ -54,7 +54,7 @@ _LAYOUTS = (
 
 
 def payment_table(payments: Sequence[Payment], style: Style, columns: int | None) -> list[str]:
-    """One payment a line, with as much as so many columns take; None where nobody looks through a window."""
+    """Render one payment a line in the widest layout that fits in `columns`; None means no limit."""
     if columns is None:
         return _laid_out(_LAYOUTS[0], payments, style, columns)
     has_flags = any(_flags(payment, style) for payment in payments)
@@ -70,7 +70,7 @@ def payment_table(payments: Sequence[Payment], style: Style, columns: int | None
 def _laid_out(
     layout: Sequence[_Column], payments: Sequence[Payment], style: Style, columns: int | None
 ) -> list[str]:
-    """The table of these columns; references give way where it is too wide."""
+    """Render a layout; references are shortened where it is too wide."""
     rows = [[column.cell(payment, style) for column in layout] for payment in payments]
     rows.insert(0, [column.head for column in layout])
     right = frozenset({layout.index(_AMOUNT)} if _AMOUNT in layout else ())
@@ -88,7 +88,7 @@ def _laid_out(
 def table(
     header: Sequence[str], rows: Sequence[Sequence[str]], style: Style, columns: int | None
 ) -> list[str]:
-    """Any other table; in a window the last column's words go on under each other."""
+    """Render rows; the last column is wrapped to fit in `columns`, None means no limit."""
     cleaned = [header, *([clean(cell) for cell in row] for row in rows)]
     lines = align(cleaned)
     indent = _width(lines) - max(width(row[-1]) for row in cleaned)
@@ -98,7 +98,7 @@ def table(
 
 
 def _parts(row: Sequence[str], room: int) -> list[list[str]]:
-    """A row as several, with what its last cell has no room for under it."""
+    """Split a row into several lines, with the rest of its last cell under it."""
     first, *more = fold(row[-1], room)
     return [[*row[:-1], first], *([""] * (len(row) - 1) + [line] for line in more)]
 

@@ -1,4 +1,4 @@
-"""Text for a terminal: colours, columns, and other people's words made harmless."""
+"""Text for a terminal: colours, widths, alignment, and untrusted text without control characters."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STATUS_COLOURS = {
 
 
 class Style:
-    """Colours, or none."""
+    """Applies terminal colours, or none."""
 
     def __init__(self, *, enabled: bool) -> None:
         self.enabled = enabled
@@ -38,18 +38,19 @@ class Style:
         return f"\x1b[{codes}m{text}\x1b[0m"
 
     def status(self, status: str) -> str:
-        """A status in its colour."""
+        """Colour a status."""
         return self(status, STATUS_COLOURS[status])
 
 
 def clean(text: str) -> str:
-    """On one line, without anything that moves a cursor or turns the reading direction."""
+    """Put text on one line and replace control and bidirectional characters."""
     return _UNSAFE.sub("\ufffd", " ".join(text.split()))
 
 
 def width(text: str) -> int:
-    """Terminal columns `text` takes, colours not counted."""
-    return sum(_columns(character) for character in _COLOUR.sub("", text))
+    """Return the width of `text` in terminal columns, without colours."""
+    plain = _COLOUR.sub("", text)
+    return len(plain) if plain.isascii() else sum(map(_columns, plain))
 
 
 def _columns(character: str) -> int:
@@ -59,7 +60,7 @@ def _columns(character: str) -> int:
 
 
 def shorten(text: str, columns: int) -> str:
-    """`text` cut to so many columns, with an ellipsis where something is missing; it keeps its colours."""
+    """Cut `text` to `columns` with an ellipsis, keeping its colours."""
     if width(text) <= columns:
         return text
     kept, used = "", 0
@@ -72,7 +73,7 @@ def shorten(text: str, columns: int) -> str:
 
 
 def fold(words: str, columns: int) -> list[str]:
-    """`words` on as many lines of so many columns as it takes; what has no spaces is not broken."""
+    """Wrap at spaces into lines of at most `columns`; a longer word is not broken."""
     lines = [""]
     for word in words.split(" "):
         if lines[-1] and width(lines[-1]) + 1 + width(word) > columns:
@@ -84,7 +85,7 @@ def fold(words: str, columns: int) -> list[str]:
 def align(
     rows: Sequence[Sequence[str]], *, gap: str = "  ", right: frozenset[int] = frozenset()
 ) -> list[str]:
-    """Lines with the cells of each column under each other; `right` are the columns that end together."""
+    """Pad cells so that columns line up; `right` holds the indices of right-aligned columns."""
     widths = [max(width(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -97,17 +98,17 @@ def align(
 
 
 def moment(at: datetime) -> str:
-    """A time of day with its date: `2025-01-31 12:00:00 UTC`."""
+    """Render a time in UTC: `2025-01-31 12:00:00 UTC`."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def count(number: int, thing: str) -> str:
-    """So many of a thing: `1 payment`, `12 payments`."""
+    """Render a count: `1 payment`, `12 payments`."""
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:
-    """About how long: `45 s`, `12 min`, `3 h`, `2 d`."""
+    """Render a rounded duration: `45 s`, `12 min`, `3 h`, `2 d`."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size or (seconds >= size and unit == "min"):
             return f"{seconds / size:.0f} {unit}"

@@ -1,4 +1,4 @@
-"""A payment's history in plain words: what happened, who brought it, and what it changed."""
+"""Describes each event of a payment in a sentence: what happened, its source and what it changed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from paycore.domain.payment import (
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One event, told."""
+    """One event with its description; the field names are those of the JSON."""
 
     seq: int
     at: datetime
@@ -46,7 +46,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def tell(events: Sequence[Event]) -> list[Entry]:
-    """The events of one payment, oldest first, each in a sentence."""
+    """Describe the events of one payment, oldest first."""
     payment: Payment | None = None
     entries = []
     for event in events:
@@ -66,7 +66,7 @@ def tell(events: Sequence[Event]) -> list[Entry]:
 
 
 def _after(payment: Payment | None, event: Event) -> Payment | None:
-    """The payment after this event; as before where that can't be, which `paycore ledger verify` tells."""
+    """Apply an event; unchanged where it does not apply, which `paycore ledger verify` reports."""
     try:
         return evolve(payment, event.change, event.at)
     except (ValueError, KeyError, StopIteration):
@@ -106,11 +106,11 @@ def _learned(change: Observed | ProvenAbsent | NamespaceGiven, before: Payment |
             assert_never(change)
 
 
-# --- what an event is about --------------------------------------------------------------------------
+# --- operations --------------------------------------------------------------------------
 
 
 def _operation(payment: Payment | None, operation_id: str) -> Operation | None:
-    """The operation with this id; None where the history is not whole."""
+    """Return the operation with this id; None where events are missing."""
     operations = payment.operations if payment is not None else ()
     return next((operation for operation in operations if operation.id == operation_id), None)
 
@@ -127,7 +127,7 @@ def _thing(operation: Operation | None) -> str:
             return "the closing"
 
 
-# --- what was done -----------------------------------------------------------------------------------
+# --- what paycore did -----------------------------------------------------------------------------------
 
 
 def _begun(change: OperationBegun, source: Source, before: Payment | None) -> str:
@@ -186,7 +186,7 @@ def _ended(
 
 
 def _resolved(payment: Payment | None, closing: Operation | None) -> str:
-    """What came of the order that was to be closed: a close without an answer ends when its order is final."""
+    """Return the final state of the order to be closed, which ends a close without an answer."""
     if payment is None or closing is None:
         return "its order is final"
     seen = {status for op in payment.operations if op.number == closing.number for status in op.observed}
@@ -213,7 +213,7 @@ def _says(observation: Observation, before: Payment | None) -> str:
 
 
 def _subject(number: str, before: Payment | None) -> str:
-    """Which refund is meant: its reference says more than its number."""
+    """Name a refund by its reference, or by its number where that is unknown."""
     operations = before.operations if before is not None else ()
     known = next((op.refund_reference for op in operations if op.number == number), None)
     return f"of the refund {known or number}: "
@@ -238,11 +238,11 @@ def _because(failure: Failure | None) -> str:
     return f": {failure.code} {failure.message}".rstrip()
 
 
-# --- what does not fit -------------------------------------------------------------------------------
+# --- review reasons -------------------------------------------------------------------------------
 
 
 def _review(change: Change, before: Payment | None, payment: Payment | None) -> str:
-    """Why a person must look since this event; empty where nothing new contradicts."""
+    """Return the review reasons this event added; empty where there are none."""
     if payment is None:
         return ""
     known = before.review_reasons if before is not None else ()
