@@ -221,7 +221,7 @@ def test_ledger_that_breaks_brings_no_secret_out(set_scene: SetScene, kind: Kind
 
     def break_it(heard: Heard, honest: Honest) -> Iterator[Part]:
         with ledger._lock.held():
-            ledger._writer._sqlite.execute(BREAK[name])
+            ledger._writer.sqlite.execute(BREAK[name])
         yield whole(honest.body)
 
     with scene.gateway.answering(break_it, "/trade/v1/payment"):
