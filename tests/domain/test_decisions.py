@@ -10,6 +10,7 @@ from paycore.domain.decisions import (
     Numbering,
     Outcome,
     begin_close,
+    begin_payment,
     conclude_from_query,
     end_attempt,
     end_unsent,
@@ -39,6 +40,38 @@ from tests.domain.histories import (
 
 NUMBERING = Numbering(operation_id="new", number="NEW")
 PROOF = timedelta(seconds=5)
+
+
+# --- a new payment ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("expires_in_s", [None, 300])
+def test_new_payment_records_its_namespace_its_end_and_the_order_before_it_is_sent(
+    expires_in_s: int | None,
+) -> None:
+    """The order ends its time after it was begun, on paycore's clock; without a time of its own nothing is said."""
+    order = Order(reference="order-1", amount=AMOUNT, method="toy", channel="web", expires_in_s=expires_in_s)
+    begun = begin_payment(
+        NOW,
+        payment_id="P1",
+        account="hk",
+        provider="toy",
+        namespace="shop-a",
+        order=order,
+        numbering=NUMBERING,
+        deadline=DEADLINE,
+        needs_action=True,
+    )
+    assert (begun.namespace, begun.order) == ("shop-a", order)
+    assert begun.expires_at == (None if expires_in_s is None else NOW + timedelta(seconds=expires_in_s))
+    sent = begun.operation
+    assert (sent.number, sent.state, sent.begun_at, sent.in_flight_until, sent.needs_action) == (
+        "NEW",
+        OperationState.SENT,
+        NOW,
+        QUIET,
+        True,
+    )
 
 
 # --- the same reference ------------------------------------------------------------------------------

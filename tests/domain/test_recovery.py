@@ -1,8 +1,9 @@
 """What is done next about an operation without an answer: a table from what is known to the one move."""
 
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 import pytest
 
 from paycore import Payment, Status
@@ -16,27 +17,27 @@ from tests.domain.histories import DEADLINE, NOW, QUIET, TOO_LATE, History, capa
 SAME, REFUSED, UNSAFE = CreateResend.SAME_RESULT, CreateResend.REFUSED_AS_DUPLICATE, CreateResend.UNSAFE
 
 
-class SendAgain(NamedTuple):
+class SendAgain(msgspec.Struct, frozen=True):
     """The operation is put on its way once more, with its number."""
 
     operation: Operation
 
 
-class GiveUp(NamedTuple):
+class GiveUp(msgspec.Struct, frozen=True):
     """The operation is refused for good: it never arrived."""
 
     operation: Operation
 
 
-class Renumber(NamedTuple):
+class Renumber(msgspec.Struct, frozen=True):
     """An order under a new number is put on its way."""
 
 
-class Replace(NamedTuple):
+class Replace(msgspec.Struct, frozen=True):
     """A close before a new number is sent."""
 
 
-class Withdraw(NamedTuple):
+class Withdraw(msgspec.Struct, frozen=True):
     """A close of an order that is not needed is put on its way."""
 
 
@@ -68,9 +69,12 @@ def _move(payment: Payment, change: Change, now: datetime) -> Move:
             assert (at, until) == (now, now + DEADLINE)
             return SendAgain(payment.operation(operation_id))
         case OperationEnded(
-            operation_id=operation_id, state=OperationState.REJECTED, failure=Failure() as why
+            operation_id=operation_id,
+            state=OperationState.REJECTED,
+            failure=Failure() as why,
+            in_flight_until=until,
         ):
-            assert why.code == "never_arrived"
+            assert (why.code, until) == ("never_arrived", now)
             return GiveUp(payment.operation(operation_id))
         case OperationBegun(operation=Operation(kind=OperationKind.CREATE, number="NEW")):
             return Renumber()

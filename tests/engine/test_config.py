@@ -66,7 +66,7 @@ def test_a_good_file_is_an_account_ready_to_use(tmp_path: Path) -> None:
         (
             'ledger = "sqlite:///pay.db"',
             'ledger = "sqlite:///:memory:"',
-            ": ledger: a ledger in memory would forget",
+            ": ledger: a ledger in memory is lost when the process ends",
         ),
         ('ledger = "sqlite:///pay.db"', 'ledger = "sqlite:///"', ": ledger: name a file"),
         (

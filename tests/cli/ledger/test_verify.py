@@ -55,7 +55,12 @@ TAMPERINGS = {
         "seq 3",
         "seq 2",
     ),
-    "all events deleted": (("DELETE FROM events WHERE payment_id = '{id}'",), "events", "none", "beginning"),
+    "all events deleted": (
+        ("DELETE FROM events WHERE payment_id = '{id}'",),
+        "events",
+        "none",
+        "payment_begun",
+    ),
     "missing number": (
         ("DELETE FROM operations WHERE payment_id = '{id}'",),
         "operations",
