@@ -8,10 +8,10 @@ import pytest
 from msgspec.structs import replace
 
 from paycore import Payment, Status
-from paycore.domain.decisions import Numbering, new_operation, send_again
-from paycore.domain.events import PaymentBegun, Source
+from paycore.domain.decisions import Numbering, end_unsent, new_operation, send_again
+from paycore.domain.events import Change, PaymentBegun, Source
 from paycore.domain.observation import PaymentObservation
-from paycore.domain.payment import Failure, OperationKind, Order
+from paycore.domain.payment import Failure, OperationKind, OperationState, Order
 from paycore.domain.provider import CreateOrder, CreateReply, Done, Found, QueryReply, Rejected, Secret
 from paycore.domain.wire import Flow, Request, Response
 from paycore.engine.orders import product_of
@@ -374,6 +374,21 @@ def test_new_number_of_a_scanned_code_is_sent_with_the_callers_code(
     assert paid.status is Status.PAID
     assert paid.order_number != payment.order_number
     assert codes == [CODE, CODE]
+
+
+def test_unsent_order_is_sent_with_the_callers_code(bench: Bench, codes: list[Secret | None]) -> None:
+    """It certainly never left: the caller is back with the code, and the same number is sent with it."""
+    payment = begun(bench, auth_code_hash="0" * 64)
+
+    def end(payment: Payment, now: datetime) -> list[Change]:
+        return end_unsent(payment, payment.creation, now, "could not be reached")
+
+    bench.ledger.change(payment.id, end, Source.REPLY).result()
+    unsent = bench.payment()
+    assert unsent.creation.state is OperationState.INTENT
+    sent = bench.run(bench.recovery.send_again(bench.account, unsent, unsent.creation.id, CODE))
+    assert sent.order_number == payment.order_number
+    assert codes == [CODE]
 
 
 def test_order_closed_for_a_new_number_is_ordered_anew_with_the_callers_code(
