@@ -64,7 +64,7 @@ class FaultBoard:
         """
         known = self.kinds.get(kind)
         if known is None:
-            raise ValueError(_unknown("fault", kind, self.kinds))
+            raise ValueError(unknown_name("fault", kind, self.kinds))
         if times < 1:
             raise ValueError(f"times must be 1 or more, not {times}")
         checked = dict(known.options)
@@ -102,7 +102,8 @@ class FaultBoard:
             self._faults[index] = msgspec.structs.replace(fault, times=fault.times - 1)
 
 
-def _unknown(what: str, name: str, known: Iterable[str]) -> str:
+def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
+    """The words of an error about a name that is not known: the nearest one, or all there are."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names)}"
@@ -111,7 +112,7 @@ def _unknown(what: str, name: str, known: Iterable[str]) -> str:
 
 def _checked(kind: FaultKind, name: str, value: Option) -> Option:
     if name not in kind.options:
-        raise ValueError(_unknown(f"option of {kind.name}", name, kind.options))
+        raise ValueError(unknown_name(f"option of {kind.name}", name, kind.options))
     default = kind.options[name]
     if isinstance(default, bool) or isinstance(value, bool):
         fits = isinstance(default, bool) and isinstance(value, bool)
@@ -124,5 +125,5 @@ def _checked(kind: FaultKind, name: str, value: Option) -> Option:
     if not fits:
         raise ValueError(f"option {name} of {kind.name} is like {default!r}, not {value!r}")
     if name in kind.choices and value not in kind.choices[name]:
-        raise ValueError(_unknown(f"{name} of {kind.name}", str(value), kind.choices[name]))
+        raise ValueError(unknown_name(f"{name} of {kind.name}", str(value), kind.choices[name]))
     return value

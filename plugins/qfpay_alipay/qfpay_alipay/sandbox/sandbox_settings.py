@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 
 import msgspec
 
+from paycore.sandbox.faults import unknown_name
 from qfpay_alipay.sandbox.gateway_pay_types import PAY_TYPES
 
 APP_CODE = "5AB0C0DE5AB0C0DE5AB0C0DE5AB0C0DE"
@@ -72,9 +72,7 @@ def read_settings(given: Mapping[str, str]) -> SandboxSettings:
     known = SandboxSettings.__struct_fields__
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(known))}"
-            raise ValueError(f"no sandbox setting {name!r}; {hint}")
+            raise ValueError(unknown_name("sandbox setting", name, known))
     values: dict[str, object] = dict(given)
     if "pay_types" in given:
         values["pay_types"] = frozenset(part.strip() for part in given["pay_types"].split(","))
