@@ -34,7 +34,7 @@ from paycore.engine.checks import (
 )
 from paycore.engine.commands import Commands
 from paycore.engine.config import Config, load_config
-from paycore.engine.ids import new_id
+from paycore.engine.orders import new_id
 from paycore.engine.plugins import Plugins
 from paycore.engine.recovery import Recovery
 from paycore.engine.runner import AsyncRunner, Runner

@@ -15,8 +15,12 @@ import msgspec
 from paycore.domain.currencies import EXPONENTS
 from paycore.domain.money import MINOR_MAX
 from paycore.domain.provider import OPTIONAL_FIELDS, Capabilities, Product
-from paycore.engine.ids import number_problem
 from paycore.engine.wording import one_of, readable, shown
+
+NUMBER_CHARACTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""Crockford's base32: what ids and the numbers at a provider consist of, see `orders.new_id`."""
+
+NUMBER_LENGTH = 26
 
 
 def declared_problem(declared: object) -> str | None:
@@ -34,9 +38,9 @@ def declared_problem(declared: object) -> str | None:
 
 
 def _problems(declared: Capabilities) -> Iterator[str]:
-    numbers = number_problem(declared.number)
-    if numbers is not None:
-        yield f"number: {numbers}"
+    takes = declared.number
+    if takes.length_max < NUMBER_LENGTH or not set(NUMBER_CHARACTERS) <= set(takes.characters):
+        yield f"number: numbers of {NUMBER_LENGTH} digits and capital letters ({NUMBER_CHARACTERS}) do not fit"
     window_s = declared.query_proves_absence_after_s
     if window_s is not None and not (math.isfinite(window_s) and window_s >= 0):
         yield "query_proves_absence_after_s: must be seconds, 0 or more, or None"

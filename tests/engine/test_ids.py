@@ -5,7 +5,8 @@ import uuid
 
 import pytest
 
-from paycore.engine.ids import ID_LENGTH, new_id
+from paycore.engine.declared import NUMBER_LENGTH
+from paycore.engine.orders import new_id
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -24,7 +25,7 @@ def test_an_id_is_a_uuid_of_version_7_made_now() -> None:
     text = new_id()
     after = time.time_ns() // 1_000_000
     read = as_uuid(text)
-    assert len(text) == ID_LENGTH
+    assert len(text) == NUMBER_LENGTH
     assert (read.version, read.variant) == (7, uuid.RFC_4122)
     assert before <= read.int >> 80 <= after
 

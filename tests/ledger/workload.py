@@ -12,7 +12,7 @@ from paycore.domain.payment import OperationKind, Order, RefundStatus, Status
 from paycore.domain.provider import Created, Done, Product
 from paycore.domain.refunding import begin_refund
 from paycore.domain.wire import Notification
-from paycore.engine.ids import new_id
+from paycore.engine.orders import new_id
 from paycore.ledger.api import Committed, Decide, Ledger
 
 ACCOUNT = "hk"
