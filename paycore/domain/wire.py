@@ -47,10 +47,6 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     body: bytes = b""
 
-    def __post_init__(self) -> None:
-        if not self.path.startswith("/") or self.path.startswith("//"):
-            raise ValueError("a request's path starts with one '/', and never names a host")
-
     def __repr__(self) -> str:
         return f"Request({self.method} {self.path.partition('?')[0]}, {len(self.body)} bytes)"
 

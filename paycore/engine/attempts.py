@@ -21,9 +21,8 @@ from paycore.domain.observation import PaymentObservation, RefundObservation
 from paycore.domain.payment import Failure, Operation, OperationKind, Payment, numbered
 from paycore.domain.provider import Created, Rejected, Secret, Unknown
 from paycore.engine.accounts import Account
-from paycore.engine.answers import counted
-from paycore.engine.contract import reading
-from paycore.engine.conversation import converse
+from paycore.engine.answers import counted, reading
+from paycore.engine.contract import converse
 from paycore.engine.effects import InLedger, Program, UntilChanged, in_ledger
 from paycore.engine.orders import order_ref, provider_order, refund_order
 from paycore.engine.plugins import Plugins

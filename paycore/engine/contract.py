@@ -1,46 +1,28 @@
 """
-The provider contract, held to: what a plugin raises or returns against it becomes a `PluginError`.
+Calls into a plugin: what it raises against its contract becomes a `PluginError`, and what it asks for is sent.
 
-The error says what was raised, where in the plugin, and in which words, with secrets masked. What a plugin
-returns is read as the ledger will read it, so that nothing is recorded that can't be read back.
+The error says what was raised, where in the plugin, and in which words, with secrets masked. `converse` is the only
+loop between core and provider: requests out, responses in, within one deadline.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, get_args
 
-import msgspec
-
-from paycore.domain.action import Action, Redirect
-from paycore.domain.codec import decode, encode
-from paycore.domain.observation import Observation, PaymentObservation, RefundObservation
-from paycore.domain.provider import Created, Done, Found, Mention, Notice, Rejected, Secret, Unknown
-from paycore.domain.safe_text import name_problem, printable, url_problem
-from paycore.domain.wire import Flow, Method, Request
-from paycore.engine.secrecy import harmless, holds_secret, holds_short_secret, is_harmless, mask, masked
+from paycore.domain.provider import Secret
+from paycore.domain.wire import FLOW_REQUESTS_MAX, Flow, Method, Request, Response
+from paycore.engine.effects import OnWire, Program
+from paycore.engine.secrecy import harmless, holds_short_secret, mask
+from paycore.engine.telling import requests_log, tell_request
+from paycore.engine.transport import Deadline, Stopwatch
 from paycore.engine.wording import one_line, said
-from paycore.errors import PaycoreError, PluginError
+from paycore.errors import MaybeSent, NotSent, PaycoreError, PluginError
 
 T = TypeVar("T")
-
-_log = logging.getLogger(__name__)
-
-TOLD_MAX = 64 * 1024
-"""Bytes of what a plugin tells of one order, as they would be recorded."""
-
-ID_MAX = 256
-"""Characters of an id of the provider's."""
-
-OBSERVATIONS_MAX = 10_000
-"""Observations in one answer: a hundred of each order that can be asked about at once, and more."""
-
-NOTICES_MAX = 1000
-"""What one notification tells, in observations and mentions: it is recorded in one transaction."""
 
 SAID_MAX = 200
 """Characters of a plugin's own words that an error repeats."""
@@ -59,6 +41,18 @@ class Asked(Protocol):
     def is_live(self) -> bool: ...
     @property
     def secrets(self) -> tuple[Secret, ...]: ...
+
+
+class Reached(Asked, Protocol):
+    """Whose provider is sent requests."""
+
+    @property
+    def base_url(self) -> str: ...
+
+
+def secrets_of(account: Asked, auth_code: Secret | None) -> Sequence[Secret]:
+    """Those of the account, and the scanned code where there is one."""
+    return account.secrets if auth_code is None else (*account.secrets, auth_code)
 
 
 # --- what a plugin raises ----------------------------------------------------------------------------
@@ -160,6 +154,8 @@ def request_problem(request: object) -> str | None:
         return f"it asked by another method than {' and '.join(_METHODS)}"
     if not isinstance(given.path, str) or not isinstance(given.body, bytes):
         return "a request's path is text, and its body bytes"
+    if not given.path.startswith("/") or given.path.startswith("//"):
+        return "a request's path starts with one '/', and never names a host"
     if not isinstance(headers, Mapping) or not all(
         isinstance(text, str) for pair in headers.items() for text in pair
     ):
@@ -167,157 +163,78 @@ def request_problem(request: object) -> str | None:
     return None
 
 
-# --- what a plugin returns ---------------------------------------------------------------------------
+# --- requests out, responses in ----------------------------------------------------------------------
 
 
-def reading(
-    account: Asked,
-    begin: Callable[[], Flow[Any]],
-    told: type[msgspec.Struct],
-    *,
-    auth_code: Secret | None = None,
-) -> Flow[Any]:
+def converse(
+    account: Reached, flow: Flow[T], deadline: Deadline, *, auth_code: Secret | None = None
+) -> Program[T]:
     """
-    The flow that `begin` makes, its outcome checked and with secrets masked; `told` is what a `Done` of it holds.
+    What the flow returns, by `deadline`.
 
-    `PluginError` when it is none, or can't be recorded. An order whose link must not be shown is `Unknown`
-    with its observation: the order is there, what the payer needs is not.
+    Raises `NotSent` when nothing left this machine, `MaybeSent` when no usable answer came, `PluginError`
+    when the flow itself failed. Only the first request can be not sent: after that everything is maybe.
+    `auth_code` is kept out of what the plugin says.
     """
-    return _read_outcome(account, (yield from begin()), told, secrets_of(account, auth_code))
+    request, result = _advance(account, flow, None, auth_code)
+    for sent in range(FLOW_REQUESTS_MAX):
+        if request is None:
+            return result
+        came = yield from _exchange(account, request, deadline, auth_code)
+        if not isinstance(came, Response):
+            _end_early(flow)
+            is_sure = isinstance(came, NotSent) and not sent
+            raise (NotSent if is_sure else MaybeSent)(f"account {account.name}: {came.message}")
+        request, result = _advance(account, flow, came, auth_code)
+    if request is None:
+        return result
+    _end_early(flow)
+    raise MaybeSent(f"account {account.name}: the provider asked for more than {FLOW_REQUESTS_MAX} requests")
 
 
-def _read_outcome(
-    account: Asked, outcome: object, told: type[msgspec.Struct], secrets: Sequence[Secret]
-) -> Any:
-    if isinstance(outcome, Done):
-        value, is_clean = _read(account, "flow", outcome.value, told, secrets)
-        kept = _with_usable_ids(account, value)
-        return kept or _with_safe_action(account, value, () if is_clean else secrets)
-    if isinstance(outcome, Rejected | Unknown):
-        read, _ = _read(account, "flow", outcome, type(outcome), secrets)
-        return _with_usable_ids(account, read) or read
-    raise misused(account, "flow", f"it returned {type(outcome).__name__} where an outcome belongs")
-
-
-class _Notices(msgspec.Struct, frozen=True, kw_only=True):
-    told: tuple[Notice, ...]
-
-
-def read_told(account: Asked, told: Sequence[Notice]) -> tuple[Notice, ...]:
-    """What a notification says, checked and with secrets masked."""
-    notice = ask(account, "verify", lambda: _Notices(told=tuple(told)))
-    read, _ = _read(account, "verify", notice, _Notices, account.secrets)
-    return tuple(item if _odd_id(item) is None else Mention(number=item.number) for item in read.told)
-
-
-def _read(
-    account: Asked, stage: str, value: object, kind: type[T], secrets: Sequence[Secret]
-) -> tuple[T, bool]:
-    """`value` as it would be read back once it is recorded, with secrets masked; and whether there was none to mask."""
+def _exchange(
+    account: Reached, request: Request, deadline: Deadline, auth_code: Secret | None
+) -> Program[Response | NotSent | MaybeSent]:
+    """What came of one request, which is logged where somebody listens."""
+    watch = Stopwatch() if requests_log.isEnabledFor(logging.DEBUG) else None
+    came: Response | NotSent | MaybeSent
     try:
-        read, written = _read_back(value, kind)
-    except Exception as error:  # noqa: BLE001 - whatever a stranger's value does when it is looked at
-        words = re.sub(r"'.*'", "'...'", str(error), flags=re.DOTALL)
-        problem = one_line(mask(words, secrets), SAID_MAX)
+        came = yield OnWire(account.name, account.base_url, request, deadline)
+    except (NotSent, MaybeSent) as error:
+        came = error
+    if watch is not None:
+        tell_request(account.name, request, came, watch, secrets_of(account, auth_code))
+    return came
+
+
+def _advance(
+    account: Asked, flow: Flow[T], response: Response | None, auth_code: Secret | None
+) -> tuple[Request | None, T]:
+    """The flow's next request, or None and what it returned; an error before the first says that nothing was sent."""
+    failure: PaycoreError
+    try:
+        request = flow.send(response)  # type: ignore[arg-type]
+    except StopIteration as stop:
+        return None, stop.value
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever a stranger's plugin raises
+        failure = blamed(account, "flow", error, may_raise=(PluginError,), auth_code=auth_code)
     else:
-        if is_harmless(written, secrets):
-            return read, True
-        kept = masked(read, secrets)
-        if not holds_secret(_without_action(kept), secrets):
-            return kept, False
-        problem = "an id or a number in it has a secret of the account in it"
-    raise misused(account, stage, f"what it returned can't be recorded: {problem}")
+        problem = request_problem(request)
+        if problem is None:
+            return request, None  # type: ignore[return-value]
+        failure = misused(account, "flow", problem)
+    if response is None:
+        failure.money_moved = "no"
+    raise failure from None  # out here, where nothing of the plugin's hangs on it
 
 
-def _with_usable_ids(account: Asked, told: object) -> Done[Found] | Unknown | None:
-    """
-    What is left of an answer with an id that nobody could write down, or tell from another; None without one.
-
-    An observation with such an id counts for nothing, and nothing is concluded from it: its number stays undecided.
-    """
-    odd = {seen.number: problem for seen in _observations(told) if (problem := _odd_id(seen)) is not None}
-    if not odd:
-        return None
-    number, problem = next(iter(odd.items()))
-    if not isinstance(told, Found):
-        words = f"{told.problem}; " if isinstance(told, Unknown) else ""
-        return Unknown(problem=f"{words}the provider's id in the answer {problem}")
-    _log.warning(
-        "account %s: what the provider says of %d of its orders is not taken; of number %s its id %s",
-        account.name,
-        len(odd),
-        printable(number),
-        problem,
-    )
-    kept = tuple(seen for seen in told.observations if seen.number not in odd)
-    return Done(msgspec.structs.replace(told, observations=kept, undecided=told.undecided | odd.keys()))
-
-
-def _odd_id(told: Notice) -> str | None:
-    """Why the provider's id in it can't be used, None when it can, or there is none."""
-    provider_id = None if isinstance(told, Mention) else told.provider_id
-    if provider_id is None:
-        return None
-    if len(provider_id) > ID_MAX:
-        return f"is longer than {ID_MAX} characters"
-    return name_problem(provider_id)
-
-
-def _without_action(told: object) -> object:
-    """What is told of the order: what the payer needs is judged by itself, and may be left out."""
-    return msgspec.structs.replace(told, action=None) if isinstance(told, Created) else told
-
-
-def _read_back(value: object, kind: type[T]) -> tuple[T, bytes]:
-    if not isinstance(value, kind):
-        raise TypeError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
-    written = encode(value)
-    read = decode(written, kind)
-    observations = _observations(read)
-    if len(written) > TOLD_MAX * max(1, len(observations)):
-        raise ValueError(f"Expected at most {TOLD_MAX} bytes, got {len(written)}")
-    if len(observations) > OBSERVATIONS_MAX:
-        raise ValueError(f"Expected at most {OBSERVATIONS_MAX} observations, got {len(observations)}")
-    if isinstance(read, _Notices) and len(read.told) > NOTICES_MAX:
-        raise ValueError(f"Expected at most {NOTICES_MAX} notices, got {len(read.told)}")
-    times = [seen.occurred_at for seen in observations]
-    times += [read.expires_at] if isinstance(read, Created) else []
-    if any(at is not None and at.tzinfo is None for at in times):
-        raise ValueError("Expected times with their zone")
-    return read, written
-
-
-def _observations(read: object) -> Sequence[Observation]:
-    """Every observation a plugin's value holds."""
-    match read:
-        case Found(observations=observations):
-            return observations
-        case _Notices(told=told):
-            return [item for item in told if not isinstance(item, Mention)]
-        case Created(observation=seen) | Unknown(observation=seen) if seen is not None:
-            return (seen,)
-        case PaymentObservation() | RefundObservation():
-            return (read,)
-        case _:
-            return ()
-
-
-def _with_safe_action(account: Asked, told: object, secrets: Sequence[Secret]) -> Done[Any] | Unknown:
-    if not isinstance(told, Created) or told.action is None:
-        return Done(told)
-    problem = _action_problem(account, told.action, secrets)
-    if problem is None:
-        return Done(told)
-    return Unknown(problem=f"accepted, but what the payer needs has {problem}", observation=told.observation)
-
-
-def _action_problem(account: Asked, action: Action, secrets: Sequence[Secret]) -> str | None:
-    if secrets and holds_secret(action, secrets):
-        return "a secret of the account in it"
-    if isinstance(action, Redirect):
-        return url_problem(action.url, takes_loopback=not account.is_live)
-    return None
-
-
-def secrets_of(account: Asked, auth_code: Secret | None) -> Sequence[Secret]:
-    return account.secrets if auth_code is None else (*account.secrets, auth_code)
+def _end_early(flow: Flow[T]) -> None:
+    """Close a flow that gets no answer any more, and ignore whatever it raises."""
+    try:
+        flow.close()
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001, S110 - what is known of the request is what counts
+        pass

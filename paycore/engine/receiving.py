@@ -20,10 +20,10 @@ from paycore.domain.provider import Notice
 from paycore.domain.safe_text import printable
 from paycore.domain.wire import Notification, Reply
 from paycore.engine.accounts import Account, Accounts
-from paycore.engine.answers import counted_notices
+from paycore.engine.answers import counted_notices, read_told
 from paycore.engine.attempts import Attempts
 from paycore.engine.checks import check_arrived
-from paycore.engine.contract import ask, read_told
+from paycore.engine.contract import ask
 from paycore.engine.effects import Program
 from paycore.engine.secrecy import harmless
 from paycore.errors import ConfigError, NotificationError, PluginError

@@ -12,10 +12,9 @@ from paycore.domain.events import Change, Source
 from paycore.domain.payment import OperationKind, OperationState, Payment
 from paycore.domain.provider import Done, Found, OrderRef, QueryReply, Rejected, Secret, Unknown
 from paycore.engine.accounts import Account
-from paycore.engine.answers import counted_found
+from paycore.engine.answers import counted_found, reading
 from paycore.engine.attempts import Attempts, refused
-from paycore.engine.contract import reading
-from paycore.engine.conversation import converse
+from paycore.engine.contract import converse
 from paycore.engine.effects import Program
 from paycore.engine.orders import product_of, questions, refs_to_ask
 from paycore.engine.transport import Deadline
@@ -152,7 +151,7 @@ class Recovery:
 
     def _query(self, account: Account, refs: Sequence[OrderRef]) -> Program[Found]:
         flow = reading(account, lambda: account.provider.query(refs), Found)
-        outcome: QueryReply = yield from converse(account, flow)
+        outcome: QueryReply = yield from converse(account, flow, Deadline(account.timeout_s))
         match outcome:
             case Done(found):
                 return counted_found(refs, found)

@@ -14,7 +14,7 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 from paycore.domain.payment import Payment, refund_operation
 from paycore.domain.provider import Secret
 from paycore.domain.safe_text import printable
-from paycore.domain.wire import Request
+from paycore.domain.wire import Request, Response
 from paycore.engine.effects import Program, in_ledger
 from paycore.engine.secrecy import mask
 from paycore.engine.transport import Stopwatch
@@ -130,9 +130,9 @@ def _quoted(text: str | None) -> str:
 
 
 def tell_request(
-    account: str, request: Request, came: int | PaycoreError, watch: Stopwatch, secrets: Sequence[Secret]
+    account: str, request: Request, came: Response | PaycoreError, watch: Stopwatch, secrets: Sequence[Secret]
 ) -> None:
     """One line: what was asked for, without query string and body, and the HTTP status or the error that came."""
     path = printable(mask(request.path.partition("?")[0], secrets))
-    status = came if isinstance(came, int) else type(came).__name__
+    status = came.status if isinstance(came, Response) else type(came).__name__
     requests_log.debug("account %s: %s %s: %s (%d ms)", account, request.method, path, status, watch.ms)

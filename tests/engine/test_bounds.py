@@ -10,7 +10,7 @@ from paycore.domain import bounds
 from paycore.domain.bounds import CHARGES_MAX
 from paycore.domain.observation import Observation
 from paycore.domain.provider import Done, Found, Mention
-from paycore.engine.contract import NOTICES_MAX, OBSERVATIONS_MAX, read_told
+from paycore.engine.answers import NOTICES_MAX, OBSERVATIONS_MAX, read_told
 from paycore.errors import PluginError, TooMany
 from paycore.testing.toy import ToyProvider
 from tests.engine.by_hand import Bench

@@ -11,7 +11,7 @@ from paycore.domain.observation import PaymentObservation, RefundObservation
 from paycore.domain.payment import Failure, RefundStatus
 from paycore.domain.provider import Created, Done, Found, Rejected, Secret, Unknown
 from paycore.domain.wire import Flow
-from paycore.engine.contract import reading
+from paycore.engine.answers import reading
 from paycore.engine.secrecy import holds_secret, mask, masked, secrets_in
 from paycore.errors import PluginError
 

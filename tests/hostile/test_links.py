@@ -17,8 +17,8 @@ from paycore.domain.provider import Created, Done, Secret, Unknown
 from paycore.domain.safe_text import url_problem
 from paycore.domain.wire import Flow
 from paycore.engine.accounts import Account
+from paycore.engine.answers import reading
 from paycore.engine.checks import CreateFields, check_request, create_request
-from paycore.engine.contract import reading
 from paycore.errors import IncompleteReply, InvalidField
 from paycore.testing.toy import ToyProvider, ToySettings
 from tests.engine.tills import HKD_88, Kind

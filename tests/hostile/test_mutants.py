@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from paycore.domain.provider import Secret
-from paycore.engine import checks, contract, secrecy, transport
+from paycore.engine import answers, checks, secrecy, transport
 from paycore.errors import InvalidField, NotSent
 from paycore.testing.toy import ToyProvider
 from qfpay_alipay import api, messages
@@ -88,7 +88,7 @@ MUTANTS: dict[str, tuple[Plant, Check]] = {
         lambda shop: test_contents.go_through(shop("qfpay-alipay"), fields(txamt="８８００")),
     ),
     "any link is a redirect": (
-        lambda: mock.patch.object(contract, "url_problem", return_value=None),
+        lambda: mock.patch.object(answers, "url_problem", return_value=None),
         lambda shop: test_links.not_handed_out(shop("toy"), "javascript:alert(1)"),
     ),
     "a caller's URLs are passed on": (

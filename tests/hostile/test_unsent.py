@@ -60,6 +60,7 @@ FLAWS = {
     "yields a text": lambda *_: iter(["/orders"]),
     "by another method": asking(method="DELETE"),
     "no path": asking(path=b"/orders"),
+    "another host": asking(path="//evil.example/"),
     "a text as body": asking(body="{}"),
     "header that is a number": asking(headers={"x": 1}),
     "no headers": asking(headers=None),

@@ -24,7 +24,7 @@ from paycore.engine.accounts import Account
 from paycore.engine.attempts import Attempts
 from paycore.engine.checks import CreateRequest
 from paycore.engine.commands import Commands
-from paycore.engine.conversation import converse
+from paycore.engine.contract import converse
 from paycore.engine.effects import InLedger, Program
 from paycore.engine.orders import content_of, product_of, provider_order
 from paycore.engine.receiving import Received
@@ -49,7 +49,7 @@ def no_intent() -> Patch:
         order, numbering = content_of(request, account.name), work.numbering()
         payment_id = work.new_id()
         flow = account.provider.create(provider_order(order, numbering.number, work.now(), None))
-        outcome = yield from converse(account, flow)
+        outcome = yield from converse(account, flow, Deadline(account.timeout_s))
 
         def begun(now: datetime) -> PaymentBegun:
             operation = decisions.new_operation(OperationKind.CREATE, numbering, now, account.deadline)
@@ -231,7 +231,7 @@ def refund_cap_outside_transaction() -> Patch:
 def not_sent_after_first_request() -> Patch:
     """A conversation whose second request could not be sent counts as not sent at all."""
 
-    def careless(account: Account, flow: Any, deadline: Any = None, **options: Any) -> Program[Any]:
+    def careless(account: Account, flow: Any, deadline: Deadline, **options: Any) -> Program[Any]:
         program, unsent = converse(account, flow, deadline, **options), False
         effect = program.send(None)
         while True:
