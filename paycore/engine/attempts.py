@@ -9,14 +9,14 @@ No transaction is open while a request is under way. A process that dies in betw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 
 from paycore.domain import decisions
 from paycore.domain.decisions import Numbering
-from paycore.domain.events import OperationBegun, OperationSent, PaymentBegun, Source
+from paycore.domain.events import Event, OperationBegun, OperationSent, PaymentBegun, Source
 from paycore.domain.observation import PaymentObservation, RefundObservation
 from paycore.domain.payment import Failure, Operation, OperationKind, Payment, numbered
 from paycore.domain.provider import Created, Rejected, Secret, Unknown
@@ -25,7 +25,6 @@ from paycore.engine.answers import counted, reading
 from paycore.engine.contract import converse
 from paycore.engine.effects import InLedger, Program, UntilChanged, in_ledger
 from paycore.engine.orders import order_ref, provider_order, refund_order
-from paycore.engine.plugins import Plugins
 from paycore.engine.transport import Deadline, Timed
 from paycore.errors import AccountRefused, IncompleteReply, MaybeSent, PaycoreError
 from paycore.ledger.api import Committed, Decide, Ledger, committed_in
@@ -38,11 +37,17 @@ class Attempts:
     """
     The steps every command consists of: ledger transactions followed by their hooks, and attempts.
 
-    `now` is the ledger's clock; `new_id` returns a new id or number.
+    `observers` are told of every event; `now` is the ledger's clock; `new_id` returns a new id or number.
     """
 
-    def __init__(self, plugins: Plugins, *, now: Callable[[], datetime], new_id: Callable[[], str]) -> None:
-        self._plugins = plugins
+    def __init__(
+        self,
+        observers: Sequence[Callable[[Event], None]],
+        *,
+        now: Callable[[], datetime],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._observers = observers
         self.new_id = new_id
         self.now = now
 
@@ -55,7 +60,8 @@ class Attempts:
         result: T = yield InLedger(verb)
         for committed in (result,) if isinstance(result, Committed) else committed_in(result):
             for event in committed.events:
-                self._plugins.after_commit(event)
+                for observe in self._observers:
+                    observe(event)
         return result
 
     def numbering(self) -> Numbering:

@@ -59,7 +59,7 @@ class _Core:
         self.plugins = plugins or Plugins(blocked=self.config.blocked_plugins)
         self.accounts = Accounts(self.config, self.plugins)
         self.ledger = _open(self.config)
-        attempts = Attempts(self.plugins, now=self.ledger.now, new_id=new_id)
+        attempts = Attempts(self.plugins.observers, now=self.ledger.now, new_id=new_id)
         recovery = Recovery(attempts)
         self.commands = Commands(self.accounts, attempts, recovery)
         self.worker = Worker(recovery, self.accounts, now=self.ledger.now, now_for=self.ledger.now_for)

@@ -7,9 +7,11 @@ left unfinished.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
+from typing import Concatenate, ParamSpec, TypeVar
 
 from paycore.domain import decisions, refunding
 from paycore.domain.events import PaymentBegun, Source
@@ -32,9 +34,31 @@ from paycore.engine.effects import Program, in_ledger
 from paycore.engine.orders import content_of, product_of, provider_order
 from paycore.engine.receiving import Received, Receiving
 from paycore.engine.recovery import Recovery
-from paycore.engine.telling import Given, told
+from paycore.engine.telling import Given, operations_log, telling
 from paycore.engine.transport import Deadline, Timed
 from paycore.errors import ConfigError, ReferenceConflict, RequestError
+
+P = ParamSpec("P")
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+def _told(
+    verb: str, given: Callable[..., Given]
+) -> Callable[[Callable[Concatenate[S, P], Program[T]]], Callable[Concatenate[S, P], Program[T]]]:
+    """Have a command tell what came of it, under this name, where somebody listens; `given` reads its arguments."""
+
+    def decorate(command: Callable[Concatenate[S, P], Program[T]]) -> Callable[Concatenate[S, P], Program[T]]:
+        def begun(self: S, /, *args: P.args, **options: P.kwargs) -> Program[T]:
+            program = command(self, *args, **options)
+            if not operations_log.isEnabledFor(logging.INFO):
+                return program
+            return telling(verb, program, given(*args, **options))
+
+        begun.__doc__, begun.__name__ = command.__doc__, command.__name__
+        return begun
+
+    return decorate
 
 
 class Commands:
@@ -46,7 +70,7 @@ class Commands:
         self._recovery = recovery
         self._receiving = Receiving(accounts, attempts)
 
-    @told("create", lambda request: Given(account=request.account, reference=request.order.reference))
+    @_told("create", lambda request: Given(account=request.account, reference=request.order.reference))
     def create(self, request: CreateRequest) -> Program[Payment]:
         """Make the payment, or come back with the one this reference already names."""
         try:
@@ -82,14 +106,14 @@ class Commands:
             needs_action=product.needs_action,
         )
 
-    @told("query", lambda payment_id: Given(payment_id=payment_id))
+    @_told("query", lambda payment_id: Given(payment_id=payment_id))
     def query(self, payment_id: str) -> Program[Payment]:
         """Query the provider, and resolve what is unknown about the payment."""
         payment = yield from in_ledger(lambda ledger: ledger.get(payment_id))
         account = self._account_of(payment)
         return (yield from self._recovery.resolve_in_time(account, payment))
 
-    @told("refund", lambda payment_id, *, reference, **_: Given(payment_id=payment_id, refund=reference))
+    @_told("refund", lambda payment_id, *, reference, **_: Given(payment_id=payment_id, refund=reference))
     def refund(
         self, payment_id: str, *, reference: str, amount: Money | None, reason: str | None
     ) -> Program[Payment]:
@@ -121,7 +145,7 @@ class Commands:
             return (yield from self._recovery.resolve_in_time(account, payment))
         return payment
 
-    @told("close", lambda payment_id: Given(payment_id=payment_id))
+    @_told("close", lambda payment_id: Given(payment_id=payment_id))
     def close(self, payment_id: str) -> Program[Payment]:
         """Cancel the unpaid order; only the provider's answer closes the payment."""
         payment = yield from in_ledger(lambda ledger: ledger.get(payment_id))
@@ -132,7 +156,7 @@ class Commands:
         # Refused, or without an answer: perhaps it was paid meanwhile.
         return (yield from self._recovery.resolve(account, payment, source=Source.QUERY))
 
-    @told("wait", lambda payment_id, _: Given(payment_id=payment_id))
+    @_told("wait", lambda payment_id, _: Given(payment_id=payment_id))
     def wait(self, payment_id: str, timeout_s: float) -> Program[Payment]:
         """
         The payment once it and its refunds are final or it needs review, or in whatever state it is at the timeout.
@@ -145,7 +169,7 @@ class Commands:
             payment = yield from self._attempts.after_change(payment, deadline.left_s)
         return payment
 
-    @told("receive", lambda account, _: Given(account=account))
+    @_told("receive", lambda account, _: Given(account=account))
     def receive(self, account_name: str, notification: Notification) -> Program[Received]:
         """See `Receiving.receive`."""
         return (yield from self._receiving.receive(account_name, notification))

@@ -70,7 +70,8 @@ class Plugins:
     """
     The plugins installed here (entry point group `paycore`), less the blocked ones, and `extra` ones.
 
-    `failures` grows as stages are reached; what failed is left out. Raises `ConfigError` when a blocked one
+    `failures` grows as stages are reached; what failed is left out. `observers` are told of every event that is
+    committed, and raise nothing. Raises `ConfigError` when a blocked one
     is not installed: misspelt, it would be loaded.
     """
 
@@ -92,6 +93,10 @@ class Plugins:
         candidates += [_Candidate(name, None, partial(_given, plugin)) for name, plugin in extra]
         self._known = {candidate.name: candidate for candidate in candidates}
         self._load(candidates)
+        observers = self._manager.hook.paycore_after_commit.get_hookimpls()
+        self.observers: Sequence[Callable[[Event], None]] = [
+            partial(_observe, observer.plugin_name, observer.function) for observer in observers
+        ]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -128,16 +133,6 @@ class Plugins:
     def commands(self, *, taken: Collection[str] = ()) -> dict[str, Any]:
         """Typer apps that plugins add to the command line, by their word; `taken` are the command line's own."""
         return dict(self._collect("commands", lambda app: app.info.name, taken))
-
-    def after_commit(self, event: Event) -> None:
-        """Tell every observer; one that raises is logged and the rest still hear of it."""
-        for implementation in self._manager.hook.paycore_after_commit.get_hookimpls():
-            try:
-                implementation.function(event)
-            except KeyboardInterrupt:
-                raise
-            except BaseException:  # noqa: BLE001 - an observer never harms the others, nor the command
-                _log.exception("plugin %s failed in paycore_after_commit", implementation.plugin_name)
 
     # --- loading -------------------------------------------------------------------------------------
 
@@ -248,6 +243,15 @@ def _grouped(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, list[Any]]:
     for key, value in pairs:
         groups[key].append(value)
     return dict(groups)
+
+
+def _observe(name: str, observer: Callable[[Event], object], event: Event) -> None:
+    try:
+        observer(event)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - an observer never harms the others, nor the command
+        _log.exception("plugin %s failed in paycore_after_commit", name)
 
 
 def _given(plugin: object) -> object:

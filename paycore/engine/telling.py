@@ -8,8 +8,8 @@ answer; words of others are on one line, and without secrets.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from paycore.domain.payment import Payment, refund_operation
 from paycore.domain.provider import Secret
@@ -20,11 +20,9 @@ from paycore.engine.secrecy import mask
 from paycore.engine.transport import Stopwatch
 from paycore.errors import PaycoreError
 
-P = ParamSpec("P")
-S = TypeVar("S")
 T = TypeVar("T")
 
-_operations = logging.getLogger("paycore.operations")
+operations_log = logging.getLogger("paycore.operations")
 requests_log = logging.getLogger("paycore.requests")
 
 
@@ -37,25 +35,8 @@ class Given(NamedTuple):
     refund: str | None = None
 
 
-def told(
-    verb: str, given: Callable[..., Given]
-) -> Callable[[Callable[Concatenate[S, P], Program[T]]], Callable[Concatenate[S, P], Program[T]]]:
-    """Have a command tell what came of it, under this name, where somebody listens; `given` reads its arguments."""
-
-    def decorate(command: Callable[Concatenate[S, P], Program[T]]) -> Callable[Concatenate[S, P], Program[T]]:
-        def begun(self: S, /, *args: P.args, **options: P.kwargs) -> Program[T]:
-            program = command(self, *args, **options)
-            if not _operations.isEnabledFor(logging.INFO):
-                return program
-            return _telling(verb, program, given(*args, **options))
-
-        begun.__doc__, begun.__name__ = command.__doc__, command.__name__
-        return begun
-
-    return decorate
-
-
-def _telling(verb: str, program: Program[T], given: Given) -> Program[T]:
+def telling(verb: str, program: Program[T], given: Given) -> Program[T]:
+    """What the program returns; and one line of what came of it, under the name of the verb."""
     watch = Stopwatch()
     try:
         result = yield from program
@@ -93,7 +74,7 @@ def tell(
     payment = payments[0] if len(payments) == 1 else None
     if payment is None:
         named = f"names {len(payments)} payments" if payments else "names no payment here"
-        _operations.info(
+        operations_log.info(
             "%s: account %s, reference %s, number -: %s (%d ms)",
             verb,
             _word(given.account),
@@ -102,7 +83,7 @@ def tell(
             watch.ms,
         )
         return
-    _operations.info(
+    operations_log.info(
         "%s: account %s, reference %s, number %s: %s (%d ms)",
         verb,
         payment.account,

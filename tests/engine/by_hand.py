@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from paycore import Event, Money, Payment
+from paycore import Money, Payment
 from paycore.domain.decisions import Numbering, begin_close
 from paycore.domain.provider import Secret
 from paycore.domain.wire import Request, Response
@@ -16,7 +16,6 @@ from paycore.engine.checks import CreateFields, create_request
 from paycore.engine.commands import Commands
 from paycore.engine.effects import InLedger, OnWire, Program, UntilChanged
 from paycore.engine.orders import product_of
-from paycore.engine.plugins import Plugins
 from paycore.engine.recovery import Recovery
 from paycore.engine.worker import Worker
 from paycore.errors import MaybeSent
@@ -65,7 +64,7 @@ class Bench:
             timeout_s=TIMEOUT_S,
         )
         accounts, self._ids = cast("Accounts", _Accounts(self.account)), 0
-        attempts = Attempts(cast("Plugins", _NoPlugins()), now=self.ledger.now, new_id=self._new_id)
+        attempts = Attempts((), now=self.ledger.now, new_id=self._new_id)
         self.recovery = Recovery(attempts)
         self.commands = Commands(accounts, attempts, self.recovery)
         self.worker = Worker(self.recovery, accounts, now=self.ledger.now, now_for=self.ledger.now_for)
@@ -178,8 +177,3 @@ class _Accounts:
 
     def __contains__(self, name: str) -> bool:
         return name == self._account.name
-
-
-class _NoPlugins:
-    def after_commit(self, event: Event) -> None:
-        """Nobody observes."""

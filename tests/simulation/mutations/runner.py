@@ -198,7 +198,8 @@ def observers_hear_before_the_commit() -> Patch:
             payment = yield InLedger(lambda ledger: ledger.get(payment_id))
             for item in decide(payment, self.now()):
                 evolved = evolve(payment, item, self.now())
-                self._plugins.after_commit(_event(payment, evolved, item, source))
+                for observe in self._observers:
+                    observe(_event(payment, evolved, item, source))
             return (yield from change(self, payment_id, decide, source))
 
         return told
