@@ -82,7 +82,7 @@ class Commands:
         committed = yield from self._attempts.commit(
             lambda ledger: ledger.begin(request.order.reference, timed)
         )
-        if committed.changed:
+        if committed.events:
             return (yield from self._attempts.send(account, committed, timed, request.auth_code))
         return (yield from self._join(committed.payment, request))
 
@@ -137,7 +137,7 @@ class Commands:
         timed = Timed(begin, account.timeout_s)
         committed = yield from self._attempts.change(payment_id, timed, Source.CALLER)
         operation = refund_operation(committed.payment, reference)
-        if committed.changed:
+        if committed.events:
             return (yield from self._attempts.send(account, committed, timed))
         payment = yield from self._until_answered(committed.payment, operation.id)
         refund = payment.refund(reference)

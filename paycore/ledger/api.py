@@ -36,11 +36,6 @@ class Committed(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[Event, ...]
     now: datetime
 
-    @property
-    def changed(self) -> bool:
-        """Whether this transaction changed anything."""
-        return bool(self.events)
-
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     """

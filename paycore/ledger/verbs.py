@@ -40,7 +40,7 @@ NoticeT = TypeVar("NoticeT", bound=Notice)
 
 def changed_ids(result: object) -> Iterator[str]:
     """The ids of the payments that a method with this result changed."""
-    return (committed.payment.id for committed in committed_in(result) if committed.changed)
+    return (committed.payment.id for committed in committed_in(result) if committed.events)
 
 
 # --- writing -----------------------------------------------------------------------------------------

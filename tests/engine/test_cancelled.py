@@ -104,7 +104,7 @@ def test_wrapped_future_that_is_cancelled_does_no_harm_either(tmp_path: Path) ->
         ledger = SqliteLedger(tmp_path / "ledger.db")
         wrapped = asyncio.wrap_future(ledger.begin(*begun("order-1")))
         wrapped.cancel()
-        assert await asyncio.to_thread(lambda: ledger.begin(*begun("order-2")).result(10).changed)
+        assert await asyncio.to_thread(lambda: ledger.begin(*begun("order-2")).result(10).events)
         assert ledger.find("hk", "order-1").result()
         ledger.close()
 

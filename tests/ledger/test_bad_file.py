@@ -61,7 +61,7 @@ def test_disk_full_says_so_and_goes_on_once_there_is_room(path: Path) -> None:
         assert caught.value.money_moved == "maybe"
         assert caught.value.who_acts == "operator"
         ledger._writer.sqlite.execute("PRAGMA max_page_count = 1000000")
-        assert ledger.begin(*begun("order-2")).result().changed
+        assert ledger.begin(*begun("order-2")).result().events
         assert ledger.get(payment.id).result() == payment
         assert all(verdict.difference is None for verdict in verify(ledger))
 
@@ -205,7 +205,7 @@ def test_lock_held_by_a_stopped_process(path: Path) -> None:
             with pytest.raises(LedgerUnavailable):
                 SqliteLedger(path, wait_max_s=0.1)
             holder.kill()
-        assert ledger.begin(*begun("order-1")).result().changed
+        assert ledger.begin(*begun("order-1")).result().events
 
 
 def test_file_locked_by_another_program(path: Path) -> None:
@@ -215,7 +215,7 @@ def test_file_locked_by_another_program(path: Path) -> None:
         with pytest.raises(LedgerUnavailable, match=r"kept the ledger .* locked"):
             ledger.begin(*begun("order-1")).result()
         shell.rollback()
-        assert ledger.begin(*begun("order-1")).result().changed
+        assert ledger.begin(*begun("order-1")).result().events
 
 
 MOUNTINFO = """\
@@ -237,7 +237,7 @@ def test_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
         SqliteLedger(share / "below" / "ledger.db")
     assert list((share / "below").iterdir()) == []
     with closing(SqliteLedger(tmp_path / "ledger.db")) as ledger:
-        assert ledger.begin(*begun("order-1")).result().changed
+        assert ledger.begin(*begun("order-1")).result().events
 
 
 def test_local_mount_below_a_network_one_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

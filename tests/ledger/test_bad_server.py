@@ -261,7 +261,7 @@ def test_server_down_and_back(postgres_server: PostgresServer, postgres_dsn: str
                 open_ledger(postgres_dsn)
         finally:
             postgres_server.start()
-        assert ledger.begin(*begun("order-2")).result().changed
+        assert ledger.begin(*begun("order-2")).result().events
         assert ledger.get(payment.id).result() == payment
 
 
@@ -273,7 +273,7 @@ def test_restart_within_the_patience_is_not_noticed(
     postgres_server.stop("immediate")
     calls: list[Future[Any]] = [ledger.begin(*begun("order-2")), ledger.get(payment.id)]
     postgres_server.start()
-    assert calls[0].result().changed
+    assert calls[0].result().events
     assert calls[1].result() == payment
 
 
@@ -309,8 +309,8 @@ def test_commit_without_an_answer_is_looked_up(ledger: PostgresLedger, is_heard:
     ledger._writer = _Unreliable(ledger._writer, LOST, is_heard=is_heard)  # type: ignore[arg-type, assignment]
     futures = [ledger.begin(*begun(f"more-{n}")) for n in range(20)]
     refund = ledger.change(payment.id, refunding("r1"), Source.CALLER)
-    assert all(future.result().changed for future in futures)
-    assert refund.result().changed
+    assert all(future.result().events for future in futures)
+    assert refund.result().events
     assert refund.result().payment == ledger.get(payment.id).result()
     assert len(ledger.events(payment.id).result()) == 4
     assert all(verdict.difference is None for verdict in verify(ledger))
@@ -318,7 +318,7 @@ def test_commit_without_an_answer_is_looked_up(ledger: PostgresLedger, is_heard:
 
 def test_lost_commit_that_is_still_under_way_is_waited_for(ledger: PostgresLedger, postgres_dsn: str) -> None:
     """The server may still be at it when the ledger asks: the answer comes when that has ended."""
-    assert ledger.begin(*begun("order-1")).result().changed
+    assert ledger.begin(*begun("order-1")).result().events
     number = ledger._commit_number
     with psycopg.connect(postgres_dsn) as zombie:
         zombie.execute("UPDATE writers SET commits = %s WHERE id = %s", (number + 1, ledger._id))
@@ -333,7 +333,7 @@ def test_loser_of_a_deadlock_is_run_again(ledger: PostgresLedger) -> None:
     deadlock = psycopg.errors.DeadlockDetected("deadlock detected")
     ledger.begin(*begun("order-1")).result()
     ledger._writer = _Unreliable(ledger._writer, deadlock, is_heard=False)  # type: ignore[arg-type, assignment]
-    assert ledger.begin(*begun("order-2")).result().changed
+    assert ledger.begin(*begun("order-2")).result().events
     assert all(verdict.difference is None for verdict in verify(ledger))
 
 

@@ -49,8 +49,8 @@ def test_answer_with_thousands_of_charges_is_bounded_and_verifies(ledger: SqlLed
     assert crowded.review_reasons == (ReviewReason.PAID_TWICE, ReviewReason.TOO_MANY_FACTS)
     assert [event.seq for event in told[payment.id].events] == list(range(3, CHARGES_MAX + 4))
     assert crowded == ledger.get(payment.id).result()
-    assert ledger.change(payment.id, refunding("back", CENT), Source.CALLER).result().changed
-    assert not observe(ledger, *answer)[0].changed
+    assert ledger.change(payment.id, refunding("back", CENT), Source.CALLER).result().events
+    assert not observe(ledger, *answer)[0].events
     assert all(verdict.difference is None for verdict in verify(ledger))
 
 
@@ -61,7 +61,7 @@ def test_history_of_any_length_costs_no_more(ledger: SqlLedger) -> None:
 
     def ten_more() -> None:
         for _ in range(10):
-            assert observe(ledger, seen(payment.order_number, charge=next(names)))[0].changed
+            assert observe(ledger, seen(payment.order_number, charge=next(names)))[0].events
 
     early_s = _took_s(ten_more)
     observe(ledger, *(seen(payment.order_number, charge=next(names)) for _ in range(FACTS_MAX - 150)))
@@ -75,7 +75,7 @@ def test_other_accounts_go_on_meanwhile(ledger: SqlLedger) -> None:
     whole = ledger.observe("hk", _charges(crowded, 3000), Source.POLL)
     others = 0
     while not whole.done():
-        assert ledger.begin(*begun(f"till-{others}", account="till")).result().changed
+        assert ledger.begin(*begun(f"till-{others}", account="till")).result().events
         others += 1
     assert others > 3000 / PART_MAX / 4
     assert whole.result()[0].payment.status is Status.PAID
@@ -149,7 +149,7 @@ def test_ledger_from_before_the_bounds_opens_verifies_and_refunds(
     known = ledger.get(payment.id).result()
     assert (len(known.charges), len(known.refunds)) == (CHARGES_MAX * 3, REFUNDS_MAX + 5)
     assert ReviewReason.TOO_MANY_FACTS not in known.review_reasons
-    assert ledger.change(payment.id, refunding("the rest"), Source.CALLER).result().changed
+    assert ledger.change(payment.id, refunding("the rest"), Source.CALLER).result().events
     observe(ledger, seen(payment.order_number, Status.PAID, charge="one more"))
     assert len(ledger.get(payment.id).result().charges) == CHARGES_MAX * 3
     assert all(verdict.difference is None for verdict in verify(ledger))

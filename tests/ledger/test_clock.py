@@ -62,7 +62,7 @@ def test_step_back_sends_nothing_twice(tmp_path: Path, hand: Hand) -> None:
         committed = ledger.change(
             payment.id, lambda p, now: send_again(p, now, p.creation.id, DEADLINE), Source.RECOVERY
         ).result()
-        assert not committed.changed
+        assert not committed.events
         assert not may_send(payment.creation, ledger.now())
 
 

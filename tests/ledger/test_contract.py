@@ -52,7 +52,7 @@ from tests.support.stopped import StoppedDatetime
 def test_begin_new_reference_is_recorded_with_its_event(ledger: SqlLedger) -> None:
     """A new payment stands in the ledger, and its history begins with it."""
     committed = ledger.begin(*begun("order-1")).result()
-    assert committed.changed
+    assert committed.events
     assert ledger.get(committed.payment.id).result() == committed.payment
     (event,) = ledger.events(committed.payment.id).result()
     assert event == committed.events[0]
@@ -64,7 +64,7 @@ def test_begin_known_reference_returns_the_payment_that_has_it(database: Databas
     first = database.open().begin(*begun("order-1")).result()
     again = database.open().begin(*begun("order-1")).result()
     assert again.payment == first.payment
-    assert not again.changed
+    assert not again.events
 
 
 def test_begin_by_many_at_once_makes_one_payment(database: Database) -> None:
@@ -73,7 +73,7 @@ def test_begin_by_many_at_once_makes_one_payment(database: Database) -> None:
     futures = [ledgers[n % 2].begin(*begun("order-1")) for n in range(40)]
     results = [future.result() for future in futures]
     assert len({committed.payment.id for committed in results}) == 1
-    assert sum(committed.changed for committed in results) == 1
+    assert sum(bool(committed.events) for committed in results) == 1
 
 
 def test_change_decides_on_what_is_stored(database: Database) -> None:
@@ -97,7 +97,7 @@ def test_change_that_changes_nothing_writes_nothing(ledger: SqlLedger) -> None:
 
     first = ledger.change(payment.id, decide, Source.REPLY).result()
     again = ledger.change(payment.id, decide, Source.REPLY).result()
-    assert (first.changed, again.changed) == (True, False)
+    assert (bool(first.events), bool(again.events)) == (True, False)
     assert again.payment.version == first.payment.version
 
 
@@ -137,7 +137,7 @@ def test_refund_reference_of_another_payment_conflicts(database: Database) -> No
         with pytest.raises(ReferenceConflict):
             there.change(taken.id, refunding("r1"), Source.CALLER).result()
         assert there.get(taken.id).result().refunds == ()
-    assert there.change(elsewhere.id, refunding("r1"), Source.CALLER).result().changed
+    assert there.change(elsewhere.id, refunding("r1"), Source.CALLER).result().events
 
 
 def test_refund_reference_raced_for_by_two_payments_is_given_once(database: Database) -> None:
@@ -168,7 +168,7 @@ def test_observe_finds_the_payment_by_its_number(ledger: SqlLedger) -> None:
     one, two = pending_payment(ledger, "order-1"), pending_payment(ledger, "order-2")
     paid = seen(one.order_number, Status.PAID)
     committed = observe(ledger, paid, seen("nobody", Status.PAID), seen(two.order_number))
-    assert {c.payment.id: c.changed for c in committed} == {one.id: True, two.id: False}
+    assert {c.payment.id: bool(c.events) for c in committed} == {one.id: True, two.id: False}
     assert ledger.get(one.id).result().status is Status.PAID
     assert observe(ledger, paid, account="other") == ()
 
@@ -179,7 +179,7 @@ def test_observe_same_again_changes_nothing(database: Database) -> None:
     payment = pending_payment(ledgers[0], "order-1")
     paid = seen(payment.order_number, Status.PAID)
     futures = [ledgers[n % 2].observe(ACCOUNT, [paid], Source.POLL) for n in range(10)]
-    assert sum(future.result()[0].changed for future in futures) == 1
+    assert sum(bool(future.result()[0].events) for future in futures) == 1
     assert len(ledgers[0].events(payment.id).result()) == 3
 
 
@@ -201,7 +201,7 @@ def test_notification_is_kept_once(database: Database) -> None:
 
     def record(ledger: SqlLedger, account: str = ACCOUNT) -> list[bool]:
         future = ledger.record_notification(account, notification, paid, is_evidence=True)
-        return [committed.changed for committed in future.result().payments]
+        return [bool(committed.events) for committed in future.result().payments]
 
     assert record(here) == [True]
     assert record(here) == [False]
@@ -222,7 +222,7 @@ def test_notification_by_its_query_string_is_another_when_that_differs(ledger: S
         notification = replace(notice(b"", ledger.now()), query=query)
         said = [seen(payment.order_number, status)]
         recorded = ledger.record_notification(ACCOUNT, notification, said, is_evidence=True).result()
-        return recorded.payments[0].changed
+        return bool(recorded.payments[0].events)
 
     record("status=WAIT", Status.PENDING)
     assert record("status=PAID", Status.PAID)
@@ -247,7 +247,7 @@ def test_notification_as_hint_makes_its_payment_due_now(ledger: SqlLedger) -> No
     recorded = ledger.record_notification(
         ACCOUNT, notice(b"x", ledger.now()), paid, is_evidence=False
     ).result()
-    assert not recorded.payments[0].changed
+    assert not recorded.payments[0].events
     assert recorded.due == (payment.id,)
     assert ledger.get(payment.id).result().status is Status.PENDING
     _, (claimed,) = ledger.claim(limit=10, lease_s=30).result()
@@ -430,7 +430,7 @@ def test_text_no_database_can_hold_is_refused(ledger: SqlLedger) -> None:
     with pytest.raises(InvalidField):
         ledger.change(payment.id, refunding("r\x00"), Source.CALLER).result()
     words = replace(seen(payment.order_number, Status.PAID, charge="C9"), words={"memo": "a\x00b\U0001f600"})
-    assert observe(ledger, words)[0].changed
+    assert observe(ledger, words)[0].events
     assert all(verdict.difference is None for verdict in verify(ledger))
 
 
@@ -438,7 +438,7 @@ def test_closed_ledger_refuses(ledger: SqlLedger) -> None:
     """After `close` verbs say so; what was submitted before is done."""
     last = ledger.begin(*begun("order-1"))
     ledger.close()
-    assert last.result().changed
+    assert last.result().events
     with pytest.raises(LedgerUnavailable):
         ledger.begin(*begun("order-2")).result()
     with pytest.raises(LedgerUnavailable):

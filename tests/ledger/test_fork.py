@@ -49,7 +49,7 @@ def test_child_is_told_to_open_a_ledger_of_its_own(ledger: SqlLedger) -> None:
                 future.result(5)
 
     assert in_child(use) == 0
-    assert ledger.begin(*begun("order-3")).result().changed
+    assert ledger.begin(*begun("order-3")).result().events
     assert ledger.get(payment.id).result() == payment
 
 
@@ -57,7 +57,7 @@ def test_child_that_closes_leaves_the_parent_its_ledger(ledger: SqlLedger) -> No
     """Leaving a client's block in the child ends nothing of the parent's."""
     paid_payment(ledger, "order-1")
     assert in_child(ledger.close) == 0
-    assert ledger.begin(*begun("order-2")).result().changed
+    assert ledger.begin(*begun("order-2")).result().events
 
 
 def test_child_does_not_keep_the_lock_of_a_killed_parent(tmp_path: Path) -> None:
@@ -84,6 +84,6 @@ def test_child_does_not_keep_the_lock_of_a_killed_parent(tmp_path: Path) -> None
     orphan = int(os.read(reading, 32))
     try:
         with closing(SqliteLedger(path, wait_max_s=2.0)) as ledger:
-            assert ledger.begin(*begun("order-2")).result(10).changed
+            assert ledger.begin(*begun("order-2")).result(10).events
     finally:
         os.kill(orphan, signal.SIGKILL)

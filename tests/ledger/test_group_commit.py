@@ -64,9 +64,9 @@ def test_units_of_a_group_see_what_those_before_them_did(ledger: SqlLedger) -> N
         first, again = ledger.begin(reference, begin), ledger.begin(*begun("order-1"))
         observed = ledger.observe(ACCOUNT, [seen(number, Status.PAID)], Source.POLL)
         refunds = [ledger.change("P1", refunding(reference), Source.CALLER) for reference in ("r1", "r2")]
-    assert (first.result().changed, again.result().changed) == (True, False)
+    assert (bool(first.result().events), bool(again.result().events)) == (True, False)
     assert observed.result()[0].payment.status == "paid"
-    assert refunds[0].result().changed
+    assert refunds[0].result().events
     assert isinstance(refunds[1].exception(), RefundTooLarge)
     assert [event.seq for event in ledger.events("P1").result()] == [1, 2, 3]
 
@@ -88,7 +88,7 @@ def test_failing_unit_does_not_harm_its_neighbours(ledger: SqlLedger) -> None:
     assert isinstance(broken.exception(), ZeroDivisionError)
     assert isinstance(missing.exception(), NotFound)
     assert isinstance(too_much.exception(), RefundTooLarge)
-    assert refund.result().changed
+    assert refund.result().events
     assert _positions(ledger, [future.result().payment.id for future in good + more]) == 1
 
 
@@ -105,8 +105,8 @@ def test_unit_that_the_database_refuses_is_alone_with_it(ledger: SqlLedger) -> N
         bad: Future[object] = ledger.begin("order-2", same_operation)  # type: ignore[arg-type, assignment]
         two = ledger.begin(*begun("order-3"))
     assert isinstance(bad.exception(), LedgerCorrupt)
-    assert one.result().changed
-    assert two.result().changed
+    assert one.result().events
+    assert two.result().events
     assert ledger.find(None, "order-2").result() == ()
 
 
@@ -122,7 +122,7 @@ def test_row_that_is_damaged_harms_nobody_else(database: Database) -> None:
     with pytest.raises(LedgerCorrupt) as caught:
         futures[0].result()
     assert caught.value.payment_id == bad.id
-    assert futures[1].result()[0].changed
+    assert futures[1].result()[0].events
 
 
 def test_claim_within_a_group_sees_what_was_done_before(ledger: SqlLedger) -> None:
@@ -192,7 +192,7 @@ def test_callers_do_not_wait_for_the_turn_of_the_next_group(
             assert not second.done()
         finally:
             taken.is_taken = False
-        assert second.result(5).changed
+        assert second.result(5).events
 
 
 def test_callers_are_answered_after_their_commit_and_before_the_next_one(
@@ -252,6 +252,6 @@ def test_call_while_the_ledger_closes_gets_an_answer(ledger: SqlLedger) -> None:
     """Nothing is queued behind the end, where its caller would wait for ever."""
     ledger.begin(*begun("order-1")).result()
     ledger._commits._queue = queue = _ClosedMeanwhile(ledger)  # type: ignore[assignment]
-    assert ledger.begin(*begun("order-2")).result(10).changed
+    assert ledger.begin(*begun("order-2")).result(10).events
     queue.closing.join(10)
     assert isinstance(ledger.begin(*begun("order-3")).exception(10), LedgerUnavailable)

@@ -55,7 +55,7 @@ def test_ledger_upgraded_while_it_is_open_is_written_no_more(database: Database)
     assert ledger.find(None, "order-2").result() == ()
     assert ledger.get(payment.id).result() == payment
     database.run("DELETE FROM meta WHERE schema = 9999")
-    assert ledger.begin(*begun("order-2")).result().changed
+    assert ledger.begin(*begun("order-2")).result().events
 
 
 def test_tampered_checksum_is_refused(database: Database) -> None:

@@ -53,7 +53,7 @@ def test_saved_payments_are_read_and_gone_on_with(ledger: SqlLedger) -> None:
     for payment in payments:
         assert len(ledger.events(payment.id).result()) == payment.version
     paid: Payment = next(p for p in payments if p.status is Status.PAID and p.refundable_minor)
-    assert ledger.change(paid.id, refunding("one more"), Source.CALLER).result().changed
+    assert ledger.change(paid.id, refunding("one more"), Source.CALLER).result().events
     assert all(verdict.difference is None for verdict in verify(ledger))
 
 

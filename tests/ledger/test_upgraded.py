@@ -151,7 +151,7 @@ def test_upgrade_waits_for_the_transaction_that_is_under_way(database: Database)
         assert started[0].poll() is None, "the ledger was upgraded under a transaction that had looked before"
         return []
 
-    assert not ledger.change(payment.id, decide, Source.CALLER).result().changed
+    assert not ledger.change(payment.id, decide, Source.CALLER).result().events
     assert started[0].wait(60) == 0
     with pytest.raises(LedgerTooNew):
         ledger.begin(*begun("order-2")).result()

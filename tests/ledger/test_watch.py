@@ -76,7 +76,7 @@ def test_watcher_that_fails_harms_nobody(database: Database) -> None:
     here.watch(ear)
     assert ear.hears(there.begin(*begun("order-1")).result().payment.id)
     assert ear.hears(here.begin(*begun("order-2")).result().payment.id)
-    assert here.begin(*begun("order-3")).result().changed
+    assert here.begin(*begun("order-3")).result().events
 
 
 def _raise(_: Collection[str]) -> None:

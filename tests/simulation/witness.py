@@ -109,7 +109,7 @@ class Witness:
             if isinstance(claimed, tuple):
                 self._world.waits.claimed(claimed)
         for committed in committed_in(result):
-            if committed.changed:
+            if committed.events:
                 for event in committed.events:
                     self._recorded(asked, event)
                 self._changed(committed.payment)

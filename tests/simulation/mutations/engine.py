@@ -58,7 +58,7 @@ def no_intent() -> Patch:
             )
 
         committed: Committed = yield from work.commit(lambda ledger: ledger.begin(order.reference, begun))
-        if not committed.changed:
+        if not committed.events:
             return committed.payment
         sent = committed.payment.creation
         ended = yield from work.change(
