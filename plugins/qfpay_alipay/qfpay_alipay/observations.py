@@ -145,15 +145,18 @@ def action_of(reply: PaymentReply, row: PayType) -> Action | None:
     """
     The action of an order of this pay type; None for `final` replies, which leave the payer nothing to do.
 
-    `Malformed` when the reply lacks it or its URL must not be shown. The order exists in either case.
+    `Malformed` when the reply lacks it or its code must not be shown; paycore checks the URL of a redirect. The order
+    exists in either case.
     Source: SOURCES.md §3.3; for 800107 no official sample reply exists, only its field table.
     """
     if row.reply == "final":
         return None
     if row.reply == "pay_url":
-        return Redirect(url=_shown("pay_url", reply.pay_url), show_as=row.show_as)
+        if not reply.pay_url:
+            raise Malformed("pay_url is missing")
+        return Redirect(url=reply.pay_url, show_as=row.show_as)
     if row.reply == "qrcode":
-        return QRCode(content=_shown("qrcode", reply.qrcode))
+        return QRCode(content=_link_in_code(reply.qrcode))
     if not bytes(reply.pay_params):
         raise Malformed("pay_params is missing")
     values, printed = decode_params(reply.pay_params)
@@ -182,10 +185,11 @@ def sdk_order_string(printed: Mapping[str, str]) -> str:
     return "&".join(f'{name}="{printed[name]}"' for name in (*names, *_SIGNATURE_FIELDS))
 
 
-def _shown(field: str, url: str | None) -> str:
+def _link_in_code(url: str | None) -> str:
+    """The content of a QR code, which is a link here; paycore takes any text."""
     if not url:
-        raise Malformed(f"{field} is missing")
+        raise Malformed("qrcode is missing")
     problem = url_problem(url)
     if problem:
-        raise Malformed(f"{field} has {problem}")
+        raise Malformed(f"qrcode has {problem}")
     return url

@@ -341,9 +341,9 @@ def test_create_unusable_answer_is_unknown(response: Response, problem: str) -> 
 
 def test_create_unsafe_url_is_not_shown_and_the_order_stays_known() -> None:
     """A URL in a reply is refused when its form is unsafe; QFPay has the order all the same."""
-    outcome = create(always({**ACCEPTED, "pay_url": "http://evil.example/"}))
+    outcome = create(always({**ACCEPTED, "qrcode": "http://evil.example/"}), channel="qr")
     assert isinstance(outcome, Unknown)
-    assert outcome.problem == "accepted, but pay_url has a scheme other than https"
+    assert outcome.problem == "accepted, but qrcode has a scheme other than https"
     assert isinstance(outcome.observation, PaymentObservation)
     assert outcome.observation.provider_id == SYSSN
 
