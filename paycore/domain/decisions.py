@@ -266,11 +266,11 @@ def end_attempt(payment: Payment, sent: Operation, outcome: Outcome, now: dateti
     means an earlier send may have arrived: not a refusal. An answer that comes after somebody else has
     gone on says nothing of what they did, unless it shows that the order is there.
     """
-    if _was_overtaken(payment, sent) and not isinstance(outcome, Done):
+    known = payment.operation(sent.id)
+    if _was_overtaken(known, sent) and not isinstance(outcome, Done):
         return []
     # Somebody else's request of this operation, sent since, is under way all the same.
-    other = payment.operation(sent.id)
-    in_flight_until = now if other.send_count == sent.send_count else max(now, other.in_flight_until)
+    in_flight_until = now if known.send_count == sent.send_count else max(now, known.in_flight_until)
     ended = OperationEnded(operation_id=sent.id, state=OperationState.DONE, in_flight_until=in_flight_until)
     match outcome:
         case Done(Created(observation=observation, action=action) as created):
@@ -281,7 +281,7 @@ def end_attempt(payment: Payment, sent: Operation, outcome: Outcome, now: dateti
         case Rejected(is_duplicate=True):
             problem = "the provider already has this number"
             ended = replace(ended, state=OperationState.UNKNOWN, is_duplicate=True, problem=problem)
-        case Rejected(failure=failure) if sent.send_count > 1 and payment.operation(sent.id).is_observed:
+        case Rejected(failure=failure) if sent.send_count > 1 and known.is_observed:
             # An earlier send has arrived: only this one was refused, for instance for the account's key.
             problem = f"sending it again was refused: {failure.code}"
             ended = replace(ended, state=OperationState.UNKNOWN, problem=problem)
@@ -305,7 +305,7 @@ def _expires_at(payment: Payment, sent: Operation, created: Created) -> datetime
 
 def end_unsent(payment: Payment, sent: Operation, now: datetime, problem: str) -> list[Change]:
     """Nothing left this machine: back to intent, unless another send may have arrived, or it was given up."""
-    if _was_overtaken(payment, sent):
+    if _was_overtaken(payment.operation(sent.id), sent):
         return []
     return [
         OperationEnded(
@@ -317,11 +317,10 @@ def end_unsent(payment: Payment, sent: Operation, now: datetime, problem: str) -
     ]
 
 
-def _was_overtaken(payment: Payment, sent: Operation) -> bool:
+def _was_overtaken(known: Operation, sent: Operation) -> bool:
     """Whether somebody else has sent this operation again, proven it absent or given it up since."""
-    operation = payment.operation(sent.id)
-    was_given_up = operation.state is OperationState.REJECTED
-    return operation.send_count != sent.send_count or operation.proven_absent_at is not None or was_given_up
+    was_given_up = known.state is OperationState.REJECTED
+    return known.send_count != sent.send_count or known.proven_absent_at is not None or was_given_up
 
 
 def conclude_from_query(

@@ -138,7 +138,7 @@ def _sent(operation: Operation, change: OperationSent) -> Operation:
 
 
 def _end_operation(payment: Payment, change: OperationEnded) -> Payment:
-    operation = payment.operation(change.operation_id)
+    operation, creation = payment.operation(change.operation_id), payment.creation
     ended = replace(
         operation,
         state=OperationState.DONE if operation.state is OperationState.DONE else change.state,
@@ -150,7 +150,7 @@ def _end_operation(payment: Payment, change: OperationEnded) -> Payment:
     if change.state is OperationState.REJECTED and _is_refusal(change.failure):
         ended = _mark_failed(ended)
     payment = _with_operation(payment, ended)
-    if change.action is not None and operation.id == payment.creation.id:
+    if change.action is not None and operation.id == creation.id:
         payment = replace(
             payment, next_step=change.action, expires_at=change.expires_at or payment.expires_at
         )
@@ -236,7 +236,8 @@ def _observe(payment: Payment, change: Observed | OperationEnded) -> Payment:
 def _observe_order(
     payment: Payment, operation: Operation, seen: PaymentObservation, charge_of: str | None
 ) -> Payment:
-    if operation.kind is not OperationKind.CREATE or _differs(seen, payment.amount):
+    amount = payment.order.amount
+    if operation.kind is not OperationKind.CREATE or _differs(seen, amount):
         return _mismatch(payment, ReviewReason.AMOUNT_DIFFERS)
     if _is_unreadable(seen):
         return _mismatch(payment, ReviewReason.AMOUNT_UNREADABLE)
@@ -245,7 +246,7 @@ def _observe_order(
     operation = replace(operation, observed=_union(operation.observed, seen.status))
     payment = _with_operation(payment, _with_details(operation, seen))
     if seen.status is Status.PAID and seen.provider_id is not None:
-        charge = Charge(number=seen.number, provider_id=seen.provider_id, amount_minor=payment.amount.minor)
+        charge = Charge(number=seen.number, provider_id=seen.provider_id, amount_minor=amount.minor)
         payment = replace(payment, charges=tuple(sorted({*payment.charges, charge}, key=encode)))
     return replace(payment, refunded_seen_minor=max(payment.refunded_seen_minor, seen.refunded_minor or 0))
 
@@ -300,16 +301,14 @@ def _is_unreadable(seen: Observation) -> bool:
 def _derive(payment: Payment) -> Payment:
     """Recompute everything that follows from operations, charges and mismatches."""
     operations = tuple([_resolve(payment, operation) for operation in payment.operations])
+    payment = replace(payment, operations=operations)
+    creation = payment.creation
+    status = _status(payment, creation)
+    failure = creation.failure if status is Status.FAILED else None
     in_force = {operation.refund_reference: operation for operation in operations}
     refunds = tuple([_refund(refund, in_force[refund.reference]) for refund in payment.refunds])
-    payment = replace(payment, operations=operations, refunds=refunds)
-    status = _status(payment)
-    return replace(
-        payment,
-        status=status,
-        failure=payment.creation.failure if status is Status.FAILED else None,
-        review_reasons=_review_reasons(payment),
-    )
+    payment = replace(payment, status=status, failure=failure, refunds=refunds)
+    return replace(payment, review_reasons=_review_reasons(payment))
 
 
 def _resolve(payment: Payment, operation: Operation) -> Operation:
@@ -330,10 +329,9 @@ def _lacks_action(payment: Payment, operation: Operation) -> bool:
     return operation.needs_action and (payment.next_step is None or operation.id != payment.creation.id)
 
 
-def _status(payment: Payment) -> Status:
+def _status(payment: Payment, creation: Operation) -> Status:
     if payment.charges:
         return Status.PAID
-    creation = payment.creation
     if Status.CLOSED in creation.observed:
         # We closed the order to replace it by one with a new number: the payment goes on.
         return Status.PENDING if payment.is_being_replaced else Status.CLOSED

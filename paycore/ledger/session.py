@@ -157,11 +157,18 @@ class Session:
 
     def payment(self, payment_id: str) -> Payment:
         """The payment, locked until the transaction ends; `NotFound` when there is none."""
-        return self._known(payment_id).payment
+        return self.known(payment_id).payment
 
-    def head(self, payment_id: str) -> bytes:
-        """The hash of the payment's last event."""
-        return self._known(payment_id).head
+    def known(self, payment_id: str) -> Known:
+        """The payment, see `payment`, and the hash of its last event."""
+        known = self._stage.payments.get(payment_id)
+        if known is None:
+            if payment_id not in self._stored:
+                self._lock({payment_id})
+            known = self._stored[payment_id]
+        if known is None:
+            raise NotFound(f"no payment has the id {payment_id!r}")
+        return known
 
     def with_reference(self, account: str, namespace: str, reference: str) -> Payment | None:
         """The payment that has this reference for this account; see `decisions.named`."""
@@ -211,16 +218,6 @@ class Session:
         if key in self._stage.inbox:
             return True
         return bool(self._tx.all("SELECT 1 FROM inbox WHERE account = ? AND digest = ?", key))
-
-    def _known(self, payment_id: str) -> Known:
-        known = self._stage.payments.get(payment_id)
-        if known is None:
-            if payment_id not in self._stored:
-                self._lock({payment_id})
-            known = self._stored[payment_id]
-        if known is None:
-            raise NotFound(f"no payment has the id {payment_id!r}")
-        return known
 
     def _lock(self, ids: Collection[str]) -> None:
         unread = sorted(payment_id for payment_id in ids if payment_id not in self._stored)

@@ -33,7 +33,7 @@ from paycore.domain.wire import CREDENTIAL_HEADERS, Notification
 from paycore.errors import LedgerCorrupt, NotFound, ReferenceConflict
 from paycore.ledger.api import Committed, Decide, Filter, Recorded, committed_in
 from paycore.ledger.clock import from_ms, to_ms
-from paycore.ledger.session import Row, Session, Transaction, check_storable, new_charges, read_payment
+from paycore.ledger.session import Known, Row, Session, Transaction, check_storable, new_charges, read_payment
 
 NoticeT = TypeVar("NoticeT", bound=Notice)
 
@@ -71,8 +71,8 @@ def begin(session: Session, begun: Callable[[datetime], PaymentBegun]) -> Commit
 def change(session: Session, payment_id: str, decide: Decide, source: Source) -> Committed:
     """See `Ledger.change`."""
     check_storable(payment_id=payment_id)
-    payment = session.payment(payment_id)
-    folded = _fold(session, payment, decide(payment, session.now), source, {})
+    known = session.known(payment_id)
+    folded = _fold(session, known, decide(known.payment, session.now), source, {})
     return _keep(session, [folded])[0]
 
 
@@ -153,13 +153,14 @@ class _Folded(NamedTuple):
 
 
 def _fold(
-    session: Session, payment: Payment, changes: Sequence[Change], source: Source, charged: dict[str, str]
+    session: Session, known: Known, changes: Sequence[Change], source: Source, charged: dict[str, str]
 ) -> _Folded:
     """
     Apply the changes to the payment in memory.
 
     `charged` maps the provider ids of this unit's charges to their payments, and is updated.
     """
+    payment, head = known
     folded = _Folded(payment, payment, [], [])
     for decided in changes:
         item = bounded(payment, decided)
@@ -173,11 +174,10 @@ def _fold(
             evolved = evolve(payment, item, session.now)
             if evolved is payment:
                 continue
-        prev_hash = folded.events[-1].hash if folded.events else session.head(payment.id)
-        event, row = _event(evolved, payment.status, item, source, prev_hash, session.now)
+        event, row = _event(evolved, payment.status, item, source, head, session.now)
         folded.events.append(event)
         folded.rows.append(row)
-        payment = evolved
+        payment, head = evolved, event.hash
     if payment.refunds:
         _refuse_taken_refunds(session, folded.before, payment)
     return folded._replace(payment=payment)
@@ -201,7 +201,7 @@ def _fold_observations(
 ) -> list[_Folded]:
     charged: dict[str, str] = {}
     return [
-        _fold(session, session.payment(owner), [Observed(observation=item) for item in own], source, charged)
+        _fold(session, session.known(owner), [Observed(observation=item) for item in own], source, charged)
         for owner, own in _by_payment(session, account, observations).items()
     ]
 

@@ -93,10 +93,10 @@ def sent_again_while_under_way() -> Patch:
 def late_failure_undoes_paid() -> Patch:
     """A failure or closing that comes late overwrites a payment that is paid."""
 
-    def make(status: Callable[[Payment], Status]) -> Any:
-        def worst(payment: Payment) -> Status:
-            observed = payment.creation.observed
-            return next((s for s in (Status.CLOSED, Status.FAILED) if s in observed), status(payment))
+    def make(status: Callable[[Payment, Operation], Status]) -> Any:
+        def worst(payment: Payment, creation: Operation) -> Status:
+            found = (s for s in (Status.CLOSED, Status.FAILED) if s in creation.observed)
+            return next(found, status(payment, creation))
 
         return worst
 

@@ -39,7 +39,8 @@ def no_compare_and_set() -> Patch:
 
     def _overwrite(door: Any, seen: Payment, decide: Decide, source: Source) -> Any:
         def work(unit: Session) -> Committed:
-            folded = verbs._fold(unit, seen, decide(seen, unit.now), source, {})
+            known = unit.known(seen.id)._replace(payment=seen)
+            folded = verbs._fold(unit, known, decide(seen, unit.now), source, {})
             return verbs._keep(unit, [folded])[0]
 
         return door.submit(lambda ledger: ledger._commits.submit(work, Wants(payments=(seen.id,))))
