@@ -15,27 +15,33 @@ from paycore.engine.config import AccountConfig, Config, resolve_base_url, resol
 from paycore.engine.contract import ask, misused
 from paycore.engine.declared import declared_problem
 from paycore.engine.plugins import Plugins
-from paycore.engine.secrecy import secrets_in
+from paycore.engine.secrecy import Secrets, secrets_in
 from paycore.errors import ConfigError
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """One configured account, ready to use; `secrets` are those of its settings."""
+    """
+    One configured account, ready to use; `deadline` is how long one call may take in all.
+
+    `secrets` are those of its settings, and the `auth_code` of the payment that a call is about, where it has one.
+    """
 
     name: str
     provider: Provider
     provider_name: str
     capabilities: Capabilities
     base_url: str
-    timeout_s: float
+    deadline: timedelta
     namespace: str = ""
     is_live: bool = False
     secrets: tuple[Secret, ...] = ()
+    auth_code: Secret | None = None
 
-    @property
-    def deadline(self) -> timedelta:
-        """How long one call may take in all."""
-        return timedelta(seconds=self.timeout_s)
+    def with_code(self, auth_code: Secret | None) -> Account:
+        """This account for a call about a payment with this scanned code."""
+        if auth_code is None:
+            return self
+        return msgspec.structs.replace(self, auth_code=auth_code, secrets=Secrets((*self.secrets, auth_code)))
 
     def __repr__(self) -> str:
         return f"Account({self.name!r}, {self.provider_name!r})"
@@ -89,7 +95,7 @@ class Accounts:
             provider_name=kind.info.name,
             capabilities=capabilities,
             base_url=resolve_base_url(account, kind.info, self.config.path),
-            timeout_s=account.timeout_s,
+            deadline=timedelta(seconds=account.timeout_s),
             namespace=account.namespace,
             is_live=unmade.is_live,
             secrets=unmade.secrets,

@@ -32,7 +32,7 @@ from paycore.domain.provider import (
 )
 from paycore.domain.safe_text import name_problem, printable, url_problem
 from paycore.domain.wire import Flow
-from paycore.engine.contract import SAID_MAX, Asked, ask, misused, secrets_of
+from paycore.engine.contract import SAID_MAX, Asked, ask, misused
 from paycore.engine.secrecy import holds_secret, is_harmless, mask, masked
 from paycore.engine.wording import one_line
 
@@ -60,8 +60,6 @@ def reading(
     account: Asked,
     begin: Callable[[], Flow[Any]],
     told: type[msgspec.Struct],
-    *,
-    auth_code: Secret | None = None,
 ) -> Flow[Any]:
     """
     The flow that `begin` makes, its outcome checked and with secrets masked; `told` is what a `Done` of it holds.
@@ -69,18 +67,13 @@ def reading(
     `PluginError` when it is none, or can't be recorded. An order whose link must not be shown is `Unknown`
     with its observation: the order is there, what the payer needs is not.
     """
-    return _read_outcome(account, (yield from begin()), told, secrets_of(account, auth_code))
-
-
-def _read_outcome(
-    account: Asked, outcome: object, told: type[msgspec.Struct], secrets: Sequence[Secret]
-) -> Any:
+    outcome: object = yield from begin()
     if isinstance(outcome, Done):
-        value, is_clean = _read(account, "flow", outcome.value, told, secrets)
+        value, is_clean = _read(account, "flow", outcome.value, told)
         kept = _with_usable_ids(account, value)
-        return kept or _with_safe_action(account, value, () if is_clean else secrets)
+        return kept or _with_safe_action(account, value, () if is_clean else account.secrets)
     if isinstance(outcome, Rejected | Unknown):
-        read, _ = _read(account, "flow", outcome, type(outcome), secrets)
+        read, _ = _read(account, "flow", outcome, type(outcome))
         return _with_usable_ids(account, read) or read
     raise misused(account, "flow", f"it returned {type(outcome).__name__} where an outcome belongs")
 
@@ -92,24 +85,22 @@ class _Notices(msgspec.Struct, frozen=True, kw_only=True):
 def read_told(account: Asked, told: Sequence[Notice]) -> tuple[Notice, ...]:
     """What a notification says, checked and with secrets masked."""
     notice = ask(account, "verify", lambda: _Notices(told=tuple(told)))
-    read, _ = _read(account, "verify", notice, _Notices, account.secrets)
+    read, _ = _read(account, "verify", notice, _Notices)
     return tuple(item if _odd_id(item) is None else Mention(number=item.number) for item in read.told)
 
 
-def _read(
-    account: Asked, stage: str, value: object, kind: type[T], secrets: Sequence[Secret]
-) -> tuple[T, bool]:
+def _read(account: Asked, stage: str, value: object, kind: type[T]) -> tuple[T, bool]:
     """`value` as it would be read back once it is recorded, with secrets masked; and whether there was none to mask."""
     try:
         read, written = _read_back(value, kind)
     except Exception as error:  # noqa: BLE001 - whatever a stranger's value does when it is looked at
         words = re.sub(r"'.*'", "'...'", str(error), flags=re.DOTALL)
-        problem = one_line(mask(words, secrets), SAID_MAX)
+        problem = one_line(mask(words, account.secrets), SAID_MAX)
     else:
-        if is_harmless(written, secrets):
+        if is_harmless(written, account.secrets):
             return read, True
-        kept = masked(read, secrets)
-        if not holds_secret(_without_action(kept), secrets):
+        kept = masked(read, account.secrets)
+        if not holds_secret(_without_action(kept), account.secrets):
             return kept, False
         problem = "an id or a number in it has a secret of the account in it"
     raise misused(account, stage, f"what it returned can't be recorded: {problem}")

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from paycore.domain import decisions
@@ -19,7 +20,7 @@ from paycore.domain.decisions import Numbering
 from paycore.domain.events import Event, OperationBegun, OperationSent, PaymentBegun, Source
 from paycore.domain.observation import PaymentObservation, RefundObservation
 from paycore.domain.payment import Failure, Operation, OperationKind, Payment, numbered
-from paycore.domain.provider import Created, Rejected, Secret, Unknown
+from paycore.domain.provider import Created, Rejected, Unknown
 from paycore.engine.accounts import Account
 from paycore.engine.answers import counted, reading
 from paycore.engine.contract import converse
@@ -79,30 +80,23 @@ class Attempts:
         payment_id: str,
         decide: Decide,
         source: Source,
-        auth_code: Secret | None = None,
     ) -> Program[Payment]:
         """Decide; and if the decision begins or repeats an operation, send it."""
-        timed = Timed(decide, account.timeout_s)
+        timed = Timed(decide, account.deadline)
         committed = yield from self.change(payment_id, timed, source)
         if _put_on_its_way(committed) is None:
             return committed.payment
-        return (yield from self.send(account, committed, timed, auth_code))
+        return (yield from self.send(account, committed, timed))
 
-    def send(
-        self, account: Account, begun: Committed, timed: Timed[..., Any], auth_code: Secret | None = None
-    ) -> Program[Payment]:
+    def send(self, account: Account, begun: Committed, timed: Timed[..., Any]) -> Program[Payment]:
         """Send the operation that this transaction, decided by `timed`, recorded as sent; record its outcome."""
         payment = begun.payment
         operation = payment.operation(_put_on_its_way(begun) or "")
         raised: PaycoreError | None = None
-        told = _TOLD[operation.kind]
         try:
-            flow = reading(
-                account, lambda: self._flow(account, payment, operation, auth_code), told, auth_code=auth_code
-            )
-            answer = yield from converse(
-                account, flow, self._deadline(operation, timed.left_s), auth_code=auth_code
-            )
+            begin = partial(self._flow, account, payment, operation)
+            flow = reading(account, begin, _TOLD[operation.kind])
+            answer = yield from converse(account, flow, self._deadline(operation, timed))
             outcome = counted(operation, answer)
         except PaycoreError as error:
             # Nothing was sent, or no answer came: the error knows which.
@@ -125,7 +119,7 @@ class Attempts:
             error.money_moved = "maybe" if may_have_moved else error.money_moved
             raise
 
-    def _deadline(self, operation: Operation, decided_left_s: float) -> Deadline:
+    def _deadline(self, operation: Operation, timed: Timed[..., Any]) -> Deadline:
         """
         Never later than the operation's `in_flight_until`, from which others count it as not under way any more.
 
@@ -133,15 +127,13 @@ class Attempts:
         clocks: the ledger's may have been set back meanwhile, and the monotonic one may have stood still too.
         """
         left_s = (operation.in_flight_until - self.now()).total_seconds()
-        return Deadline(min(left_s, decided_left_s))
+        return timed.deadline(left_s)
 
-    def _flow(
-        self, account: Account, payment: Payment, operation: Operation, auth_code: Secret | None
-    ) -> Any:
+    def _flow(self, account: Account, payment: Payment, operation: Operation) -> Any:
         match operation.kind:
             case OperationKind.CREATE:
                 return account.provider.create(
-                    provider_order(payment.order, operation.number, operation.begun_at, auth_code)
+                    provider_order(payment.order, operation.number, operation.begun_at, account.auth_code)
                 )
             case OperationKind.REFUND:
                 return account.provider.refund(refund_order(payment, operation, self.now()))

@@ -74,26 +74,25 @@ class Commands:
     def create(self, request: CreateRequest) -> Program[Payment]:
         """Make the payment, or come back with the one this reference already names."""
         try:
-            account = self._accounts.get(request.account)
+            account = self._accounts.get(request.account).with_code(request.auth_code)
             begun = self._beginning(request, account)
         except (RequestError, ConfigError) as refusal:
             return (yield from self._known_all_the_same(request, refusal))
-        timed = Timed(begun, account.timeout_s)
+        timed = Timed(begun, account.deadline)
         committed = yield from self._attempts.commit(
             lambda ledger: ledger.begin(request.order.reference, timed)
         )
         if committed.events:
-            return (yield from self._attempts.send(account, committed, timed, request.auth_code))
+            return (yield from self._attempts.send(account, committed, timed))
         return (yield from self._join(committed.payment, request))
 
     def _beginning(self, request: CreateRequest, account: Account) -> Callable[[datetime], PaymentBegun]:
         """The payment as it would begin, once the account can make it."""
         product = check_request(request, account)
-        order, numbering = content_of(request, account.name), self._attempts.numbering()
-        payment_id, code = self._attempts.new_id(), request.auth_code
-        offered = provider_order(order, numbering.number, self._attempts.now(), code)
-        check = partial(account.provider.check, offered)
-        ask(account, "check", check, may_raise=(RequestError,), auth_code=code)
+        payment_id, numbering, now = self._attempts.new_id(), self._attempts.numbering(), self._attempts.now()
+        order = content_of(request, account.name)
+        offered = provider_order(order, numbering.number, now, account.auth_code)
+        ask(account, "check", partial(account.provider.check, offered), may_raise=(RequestError,))
         return partial(
             decisions.begin_payment,
             payment_id=payment_id,
@@ -134,7 +133,7 @@ class Commands:
             numbering=self._attempts.numbering(),
             deadline=account.deadline,
         )
-        timed = Timed(begin, account.timeout_s)
+        timed = Timed(begin, account.deadline)
         committed = yield from self._attempts.change(payment_id, timed, Source.CALLER)
         operation = refund_operation(committed.payment, reference)
         if committed.events:
@@ -195,15 +194,15 @@ class Commands:
         field = _first_difference(payment, request)
         if field is not None:
             raise ReferenceConflict(payment.reference, field, payment_id=payment.id)
-        account, auth_code = self._account_of(payment), request.auth_code
+        account = self._account_of(payment).with_code(request.auth_code)
         payment = yield from self._until_answered(payment, payment.creation.id)
         creation = payment.creation
         if creation.state is OperationState.INTENT:
-            return (yield from self._recovery.send_again(account, payment, creation.id, auth_code))
+            return (yield from self._recovery.send_again(account, payment, creation.id))
         if payment.status is Status.CREATED and creation.state is OperationState.REJECTED:
-            return (yield from self._recovery.renumber(account, payment, auth_code))
+            return (yield from self._recovery.renumber(account, payment))
         if creation.is_uncertain:
-            return (yield from self._recovery.resolve_in_time(account, payment, auth_code))
+            return (yield from self._recovery.resolve_in_time(account, payment))
         return payment
 
     def _account_of(self, payment: Payment) -> Account:

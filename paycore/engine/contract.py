@@ -50,11 +50,6 @@ class Reached(Asked, Protocol):
     def base_url(self) -> str: ...
 
 
-def secrets_of(account: Asked, auth_code: Secret | None) -> Sequence[Secret]:
-    """Those of the account, and the scanned code where there is one."""
-    return account.secrets if auth_code is None else (*account.secrets, auth_code)
-
-
 # --- what a plugin raises ----------------------------------------------------------------------------
 
 
@@ -64,7 +59,6 @@ def ask(
     call: Callable[[], T],
     *,
     may_raise: tuple[type[PaycoreError], ...] = (),
-    auth_code: Secret | None = None,
 ) -> T:
     """
     What the plugin's `call` returns; `PluginError` for everything it raises but `may_raise`.
@@ -76,7 +70,7 @@ def ask(
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - whatever a stranger's plugin raises
-        failure = blamed(account, stage, error, may_raise=may_raise, auth_code=auth_code)
+        failure = blamed(account, stage, error, may_raise=may_raise)
     raise failure from None  # out here, where nothing of the plugin's hangs on it
 
 
@@ -86,13 +80,12 @@ def blamed(
     error: BaseException,
     *,
     may_raise: tuple[type[PaycoreError], ...],
-    auth_code: Secret | None,
 ) -> PaycoreError:
     """The error for what a plugin raised: its own, bare, where the contract allows it, else a `PluginError`."""
-    secrets = secrets_of(account, auth_code)
     if isinstance(error, may_raise):
-        return _bare(error, secrets)
-    return misused(account, stage, f"{type(error).__name__} in {_place(error)}{_said(error, secrets)}")
+        return _bare(error, account.secrets)
+    problem = f"{type(error).__name__} in {_place(error)}{_said(error, account.secrets)}"
+    return misused(account, stage, problem)
 
 
 def misused(account: Asked, stage: str, problem: str) -> PluginError:
@@ -166,26 +159,23 @@ def request_problem(request: object) -> str | None:
 # --- requests out, responses in ----------------------------------------------------------------------
 
 
-def converse(
-    account: Reached, flow: Flow[T], deadline: Deadline, *, auth_code: Secret | None = None
-) -> Program[T]:
+def converse(account: Reached, flow: Flow[T], deadline: Deadline) -> Program[T]:
     """
     What the flow returns, by `deadline`.
 
     Raises `NotSent` when nothing left this machine, `MaybeSent` when no usable answer came, `PluginError`
     when the flow itself failed. Only the first request can be not sent: after that everything is maybe.
-    `auth_code` is kept out of what the plugin says.
     """
-    request, result = _advance(account, flow, None, auth_code)
+    request, result = _advance(account, flow, None)
     for sent in range(FLOW_REQUESTS_MAX):
         if request is None:
             return result
-        came = yield from _exchange(account, request, deadline, auth_code)
+        came = yield from _exchange(account, request, deadline)
         if not isinstance(came, Response):
             _end_early(flow)
             is_sure = isinstance(came, NotSent) and not sent
             raise (NotSent if is_sure else MaybeSent)(f"account {account.name}: {came.message}")
-        request, result = _advance(account, flow, came, auth_code)
+        request, result = _advance(account, flow, came)
     if request is None:
         return result
     _end_early(flow)
@@ -193,7 +183,7 @@ def converse(
 
 
 def _exchange(
-    account: Reached, request: Request, deadline: Deadline, auth_code: Secret | None
+    account: Reached, request: Request, deadline: Deadline
 ) -> Program[Response | NotSent | MaybeSent]:
     """What came of one request, which is logged where somebody listens."""
     watch = Stopwatch() if requests_log.isEnabledFor(logging.DEBUG) else None
@@ -203,13 +193,11 @@ def _exchange(
     except (NotSent, MaybeSent) as error:
         came = error
     if watch is not None:
-        tell_request(account.name, request, came, watch, secrets_of(account, auth_code))
+        tell_request(account.name, request, came, watch, account.secrets)
     return came
 
 
-def _advance(
-    account: Asked, flow: Flow[T], response: Response | None, auth_code: Secret | None
-) -> tuple[Request | None, T]:
+def _advance(account: Asked, flow: Flow[T], response: Response | None) -> tuple[Request | None, T]:
     """The flow's next request, or None and what it returned; an error before the first says that nothing was sent."""
     failure: PaycoreError
     try:
@@ -219,7 +207,7 @@ def _advance(
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - whatever a stranger's plugin raises
-        failure = blamed(account, "flow", error, may_raise=(PluginError,), auth_code=auth_code)
+        failure = blamed(account, "flow", error, may_raise=(PluginError,))
     else:
         problem = request_problem(request)
         if problem is None:

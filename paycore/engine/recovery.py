@@ -10,7 +10,7 @@ from functools import partial
 from paycore.domain import decisions, recovery
 from paycore.domain.events import Change, Source
 from paycore.domain.payment import OperationKind, OperationState, Payment
-from paycore.domain.provider import Done, Found, OrderRef, QueryReply, Rejected, Secret, Unknown
+from paycore.domain.provider import Done, Found, OrderRef, QueryReply, Rejected, Unknown
 from paycore.engine.accounts import Account
 from paycore.engine.answers import counted_found, reading
 from paycore.engine.attempts import Attempts, refused
@@ -37,9 +37,7 @@ class Recovery:
     def __init__(self, attempts: Attempts) -> None:
         self._attempts = attempts
 
-    def resolve(
-        self, account: Account, payment: Payment, *, source: Source, auth_code: Secret | None = None
-    ) -> Program[Payment]:
+    def resolve(self, account: Account, payment: Payment, *, source: Source) -> Program[Payment]:
         """
         Query the provider, then take the steps `domain.recovery` decides on until none is left for now.
 
@@ -52,18 +50,16 @@ class Recovery:
         except PaycoreError as error:
             error.payment_id = payment.id
             raise
-        return (yield from self.recover(account, payment, auth_code=auth_code))
+        return (yield from self.recover(account, payment))
 
-    def resolve_in_time(
-        self, account: Account, payment: Payment, auth_code: Secret | None = None
-    ) -> Program[Payment]:
+    def resolve_in_time(self, account: Account, payment: Payment) -> Program[Payment]:
         """
         Resolve; if "not found" does not prove absence yet, wait until it does and resolve once more.
 
         Takes at most one call's deadline and the proof window longer.
         """
         asked_at = self._attempts.now()
-        payment = yield from self.resolve(account, payment, source=Source.QUERY, auth_code=auth_code)
+        payment = yield from self.resolve(account, payment, source=Source.QUERY)
         proven_at = self._proven_at(account, payment)
         if proven_at is None or proven_at <= asked_at:
             return payment
@@ -73,7 +69,7 @@ class Recovery:
             if left_s <= 0:
                 break
             payment = yield from self._attempts.after_change(payment, left_s)
-        return (yield from self.resolve(account, payment, source=Source.QUERY, auth_code=auth_code))
+        return (yield from self.resolve(account, payment, source=Source.QUERY))
 
     def _proven_at(self, account: Account, payment: Payment) -> datetime | None:
         """
@@ -91,7 +87,7 @@ class Recovery:
         if window_s is None or not unanswered:
             return None
         proven_at = max(unanswered) + timedelta(seconds=window_s)
-        is_soon = proven_at <= self._attempts.now() + timedelta(seconds=account.timeout_s + window_s)
+        is_soon = proven_at <= self._attempts.now() + account.deadline + timedelta(seconds=window_s)
         return proven_at + timedelta(seconds=MARGIN_S) if is_soon else None
 
     def ask(
@@ -127,31 +123,27 @@ class Recovery:
         )
         return {committed.payment.id: committed.payment for committed in observed}
 
-    def recover(
-        self, account: Account, payment: Payment, *, auth_code: Secret | None = None
-    ) -> Program[Payment]:
+    def recover(self, account: Account, payment: Payment) -> Program[Payment]:
         """Take the steps `domain.recovery` decides on, given what is known now."""
         for _ in range(MOVES_MAX):
             context = recovery.Context(
                 capabilities=account.capabilities,
                 numbering=self._attempts.numbering(),
                 deadline=account.deadline,
-                has_auth_code=auth_code is not None,
+                has_auth_code=account.auth_code is not None,
             )
             decide = partial(recovery.next_changes, context=context)
             if not decide(payment, self._attempts.now()):  # a transaction of its own would be for nothing
                 break
             before = payment.version
-            payment = yield from self._attempts.change_and_send(
-                account, payment.id, decide, Source.RECOVERY, auth_code
-            )
+            payment = yield from self._attempts.change_and_send(account, payment.id, decide, Source.RECOVERY)
             if payment.version == before:
                 break
         return payment
 
     def _query(self, account: Account, refs: Sequence[OrderRef]) -> Program[Found]:
         flow = reading(account, lambda: account.provider.query(refs), Found)
-        outcome: QueryReply = yield from converse(account, flow, Deadline(account.timeout_s))
+        outcome: QueryReply = yield from converse(account, flow, Deadline(account.deadline.total_seconds()))
         match outcome:
             case Done(found):
                 return counted_found(refs, found)
@@ -170,18 +162,16 @@ class Recovery:
         committed = yield from self._attempts.change(payment.id, decide, Source.RECOVERY)
         return committed.payment
 
-    def send_again(
-        self, account: Account, payment: Payment, operation_id: str, auth_code: Secret | None
-    ) -> Program[Payment]:
+    def send_again(self, account: Account, payment: Payment, operation_id: str) -> Program[Payment]:
         """The same operation once more, with the same number, unless it is resolved or under way."""
         again = partial(decisions.send_again, operation_id=operation_id, deadline=account.deadline)
-        return self._change_as_seen(account, payment, again, auth_code)
+        return self._change_as_seen(account, payment, again)
 
-    def renumber(self, account: Account, payment: Payment, auth_code: Secret | None) -> Program[Payment]:
+    def renumber(self, account: Account, payment: Payment) -> Program[Payment]:
         """The same payment under a new number, when the present one can't be paid any more."""
         numbering = self._attempts.numbering()
         anew = partial(decisions.renumber, numbering=numbering, deadline=account.deadline)
-        return self._change_as_seen(account, payment, anew, auth_code)
+        return self._change_as_seen(account, payment, anew)
 
     def close_order(self, account: Account, payment: Payment, source: Source) -> Program[Payment]:
         """
@@ -199,12 +189,10 @@ class Recovery:
             return self._attempts.change_and_send(account, payment.id, close, source)
         return self._change_as_seen(account, payment, close)
 
-    def _change_as_seen(
-        self, account: Account, seen: Payment, decide: Decide, auth_code: Secret | None = None
-    ) -> Program[Payment]:
+    def _change_as_seen(self, account: Account, seen: Payment, decide: Decide) -> Program[Payment]:
         """Decide only on the payment as it was seen: once somebody else has changed it, nothing is decided."""
         as_seen = partial(_if_unchanged, decide, seen.version)
-        return self._attempts.change_and_send(account, seen.id, as_seen, Source.RECOVERY, auth_code)
+        return self._attempts.change_and_send(account, seen.id, as_seen, Source.RECOVERY)
 
 
 def _conclude_from_query(

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing, closing, contextmanager
 from contextvars import ContextVar
+from datetime import timedelta
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import certifi
@@ -116,20 +117,20 @@ class Deadline:
 
 class Timed(Generic[P, T]):
     """
-    Wraps a decision so that the send deadline, `timeout_s`, starts when it is last made.
+    Wraps a decision so that the send deadline, `timeout`, starts when it is last made.
 
     A ledger may make it more than once; the last one is what was committed.
     """
 
-    def __init__(self, decide: Callable[P, T], timeout_s: float) -> None:
+    def __init__(self, decide: Callable[P, T], timeout: timedelta) -> None:
         self._decide = decide
-        self._timeout_s = timeout_s
+        self._timeout_s = timeout.total_seconds()
         self._decided_at = time.monotonic()
 
-    @property
-    def left_s(self) -> float:
-        """Seconds left for what was decided last; 0 or less once its deadline has passed."""
-        return self._timeout_s - (time.monotonic() - self._decided_at)
+    def deadline(self, at_most_s: float) -> Deadline:
+        """That of what was decided last, or in `at_most_s` seconds where that is earlier."""
+        left_s = self._timeout_s - (time.monotonic() - self._decided_at)
+        return Deadline(min(at_most_s, left_s))
 
     def __call__(self, *arguments: P.args, **options: P.kwargs) -> T:
         self._decided_at = time.monotonic()

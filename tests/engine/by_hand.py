@@ -61,7 +61,7 @@ class Bench:
             provider_name="toy",
             capabilities=provider.capabilities,
             base_url="http://toy.example",
-            timeout_s=TIMEOUT_S,
+            deadline=timedelta(seconds=TIMEOUT_S),
         )
         accounts, self._ids = cast("Accounts", _Accounts(self.account)), 0
         attempts = Attempts((), now=self.ledger.now, new_id=self._new_id)

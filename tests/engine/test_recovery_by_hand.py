@@ -344,7 +344,7 @@ def test_lost_order_of_a_scanned_code_is_sent_again_with_the_callers_code(
     """The caller who has the code is there: the very code is sent, and the payment is paid."""
     payment = scanned(bench)
     bench.pass_time(pause_s)
-    paid = bench.run_in_time(bench.recovery.resolve_in_time(bench.account, payment, CODE))
+    paid = bench.run_in_time(bench.recovery.resolve_in_time(bench.account.with_code(CODE), payment))
     assert paid.status is Status.PAID
     assert codes == [CODE]
 
@@ -367,10 +367,10 @@ def test_new_number_of_a_scanned_code_is_sent_with_the_callers_code(
     bench.pass_time(TIMEOUT_S + PROOF_S)
     bench.gateway.reject = "bad_key"
     with pytest.raises(AccountRefused):
-        bench.run(bench.recovery.resolve(bench.account, payment, source=Source.QUERY, auth_code=CODE))
+        bench.run(bench.recovery.resolve(bench.account.with_code(CODE), payment, source=Source.QUERY))
     bench.gateway.reject = None
     refused = bench.ledger.get(payment.id).result()
-    paid = bench.run(bench.recovery.renumber(bench.account, refused, CODE))
+    paid = bench.run(bench.recovery.renumber(bench.account.with_code(CODE), refused))
     assert paid.status is Status.PAID
     assert paid.order_number != payment.order_number
     assert codes == [CODE, CODE]
@@ -386,7 +386,7 @@ def test_unsent_order_is_sent_with_the_callers_code(bench: Bench, codes: list[Se
     bench.ledger.change(payment.id, end, Source.REPLY).result()
     unsent = bench.payment()
     assert unsent.creation.state is OperationState.INTENT
-    sent = bench.run(bench.recovery.send_again(bench.account, unsent, unsent.creation.id, CODE))
+    sent = bench.run(bench.recovery.send_again(bench.account.with_code(CODE), unsent, unsent.creation.id))
     assert sent.order_number == payment.order_number
     assert codes == [CODE]
 
@@ -399,7 +399,7 @@ def test_order_closed_for_a_new_number_is_ordered_anew_with_the_callers_code(
     bench.gateway._add(ToyOrder(payment.order_number, "payment", 8800, "HKD"))
     bench.pass_time(TIMEOUT_S)
     closed = bench.run(bench.replace_order(payment))
-    anew = bench.run(bench.recovery.recover(bench.account, closed, auth_code=CODE))
+    anew = bench.run(bench.recovery.recover(bench.account.with_code(CODE), closed))
     assert anew.order_number != payment.order_number
     assert codes == [CODE]
 

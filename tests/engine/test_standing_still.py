@@ -82,11 +82,11 @@ def test_deadline_counts_also_when_the_machine_was_suspended(bench: Bench) -> No
 
 def test_deadline_counts_from_the_decision_that_was_committed(bench: Bench) -> None:
     """A transaction that waits for the ledger, or is made again, takes none of the provider's time to answer."""
-    decided = Timed(lambda: bench.pass_time(1), TIMEOUT_S)
+    decided = Timed(lambda: bench.pass_time(1), timedelta(seconds=TIMEOUT_S))
     for _ in range(2):
         bench.pass_time(3)
         decided()
-        assert decided.left_s == TIMEOUT_S - 1
+        assert decided.deadline(TIMEOUT_S).left_s == TIMEOUT_S - 1
 
 
 def test_absence_is_not_proven_early_by_a_clock_that_is_ahead(bench: Bench) -> None:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from datetime import timedelta
 from functools import partial
 from typing import Any, cast
 
@@ -96,7 +97,7 @@ def test_live_account_takes_no_url_of_this_machine() -> None:
         provider_name="toy",
         capabilities=provider.capabilities,
         base_url="https://live.toy.example",
-        timeout_s=1,
+        deadline=timedelta(seconds=1),
         is_live=True,
     )
     order: dict[str, Any] = {"reference": "r", "amount": HKD_88, "method": "toy", "channel": "web"}

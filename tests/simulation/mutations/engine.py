@@ -49,7 +49,7 @@ def no_intent() -> Patch:
         order, numbering = content_of(request, account.name), work.numbering()
         payment_id = work.new_id()
         flow = account.provider.create(provider_order(order, numbering.number, work.now(), None))
-        outcome = yield from converse(account, flow, Deadline(account.timeout_s))
+        outcome = yield from converse(account, flow, Deadline(account.deadline.total_seconds()))
 
         def begun(now: datetime) -> PaymentBegun:
             operation = decisions.new_operation(OperationKind.CREATE, numbering, now, account.deadline)
@@ -91,15 +91,9 @@ def _new_number(kind: OperationKind) -> Patch:
         return OperationBegun(operation=replace(fresh, refund_reference=known.refund_reference))
 
     def make_for_callers(send_again: Callable[..., Program[Payment]]) -> Any:
-        def again(
-            self: Recovery, account: Account, payment: Payment, operation_id: str, auth_code: Any
-        ) -> Program[Payment]:
-            return self._change_as_seen(
-                account,
-                payment,
-                partial(_again, self._attempts.numbering(), account, operation_id),
-                auth_code,
-            )
+        def again(self: Recovery, account: Account, payment: Payment, operation_id: str) -> Program[Payment]:
+            decide = partial(_again, self._attempts.numbering(), account, operation_id)
+            return self._change_as_seen(account, payment, decide)
 
         def _again(
             numbering: decisions.Numbering,
@@ -231,8 +225,8 @@ def refund_cap_outside_transaction() -> Patch:
 def not_sent_after_first_request() -> Patch:
     """A conversation whose second request could not be sent counts as not sent at all."""
 
-    def careless(account: Account, flow: Any, deadline: Deadline, **options: Any) -> Program[Any]:
-        program, unsent = converse(account, flow, deadline, **options), False
+    def careless(account: Account, flow: Any, deadline: Deadline) -> Program[Any]:
+        program, unsent = converse(account, flow, deadline), False
         effect = program.send(None)
         while True:
             try:
@@ -256,7 +250,7 @@ def not_sent_after_first_request() -> Patch:
 def deadline_from_sending() -> Patch:
     """A call's time begins when it is sent, not when others begin to count."""
 
-    def whole(self: Attempts, operation: Operation, _left_s: float) -> Deadline:
+    def whole(self: Attempts, operation: Operation, _timed: Any) -> Deadline:
         return Deadline((operation.in_flight_until - operation.sent_at).total_seconds())
 
     return mock.patch.object(Attempts, "_deadline", whole)
