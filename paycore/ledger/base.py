@@ -172,6 +172,7 @@ class SqlLedger(LedgerReads):
     def watch(self, on_change: Callable[[Collection[str]], None]) -> Callable[[], None]:
         """See `Ledger.watch`."""
         self._watchers.append(on_change)
+        self._commits.committed = self._tell
         self._start_watching()
 
         def stop() -> None:
@@ -186,10 +187,7 @@ class SqlLedger(LedgerReads):
 
     def _tell(self, units: Sequence[Unit]) -> None:
         """Notify the watchers of a group that was committed by this process."""
-        if self._watchers:
-            self._call_watchers(
-                {payment_id for unit in units for payment_id in verbs.changed_ids(unit.result)}
-            )
+        self._call_watchers({payment_id for unit in units for payment_id in verbs.changed_ids(unit.result)})
 
     def _call_watchers(self, changed: Collection[str]) -> None:
         if changed:

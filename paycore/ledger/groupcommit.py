@@ -70,21 +70,20 @@ class GroupCommit:
 
     `transaction(meanwhile)` commits when its block ends and rolls back when it raises. It raises
     `LedgerError`s, and `AgainError` when nothing was committed and the group may be retried. Before it waits
-    for other processes or the disk it calls `meanwhile`, which answers the callers of the previous group.
-    `committed` is called with each group's units, after their callers were answered and outside of
-    transactions. With `inline` there is no thread: each unit is committed in the thread of its caller.
+    for other processes it calls `meanwhile`, which answers the callers of the previous group.
+    `committed`, once it is set, is called with each group's units, after their callers were answered and
+    outside of transactions. With `inline` there is no thread: each unit is committed in the thread of its caller.
     """
 
     def __init__(
         self,
         transaction: Callable[[Callable[[], None]], AbstractContextManager[Session]],
         *,
-        committed: Callable[[Sequence[Unit]], None],
         name: str,
         inline: bool = False,
     ) -> None:
         self._transaction = transaction
-        self._committed = committed
+        self.committed: Callable[[Sequence[Unit]], None] | None = None
         self._to_answer: Sequence[Unit] = ()  # committed, callers not answered yet
         self._to_tell: Sequence[Unit] = ()  # committed, `committed` not called yet
         self._queue: SimpleQueue[Unit | None] = SimpleQueue()
@@ -159,8 +158,8 @@ class GroupCommit:
         """Answer the callers, then call `committed`."""
         self._answer()
         units, self._to_tell = self._to_tell, ()
-        if units:
-            self._committed(units)
+        if units and self.committed is not None:
+            self.committed(units)
 
     def _commit_together(self, units: Sequence[Unit]) -> bool:
         """False when the group was rolled back because of one of several units."""
@@ -203,6 +202,7 @@ class GroupCommit:
                     if session.writes > writes_before:
                         raise _SpoiltError from None
             session.flush()
+            self._answer()  # their work overlaps with the wait for the disk
 
 
 def _fail(units: Sequence[Unit], error: Exception) -> None:

@@ -18,7 +18,7 @@ from paycore.errors import LedgerCorrupt, LedgerTooNew, LedgerUnavailable, NotFo
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import to_ms
 from paycore.ledger.session import Session
-from paycore.ledger.sqlite import lock as filelock
+from paycore.ledger.sqlite import ledger as sqlite_ledger
 from paycore.ledger.sqlite.ledger import SqliteLedger
 from tests.ledger.conftest import Database
 from tests.ledger.workload import ACCOUNT, begun, notice, paid_payment, pending_payment, refunding, seen
@@ -172,7 +172,7 @@ def test_callers_do_not_wait_for_the_turn_of_the_next_group(
 ) -> None:
     """What is committed is told before the next group waits for another process, however long that takes."""
     taken = _Taken()
-    monkeypatch.setattr(filelock, "fcntl", taken)
+    monkeypatch.setattr(sqlite_ledger, "fcntl", taken)
     with closing(SqliteLedger(tmp_path / "ledger.db")) as ledger:
         payment = pending_payment(ledger, "order-1")
         is_inside, is_followed = threading.Event(), threading.Event()

@@ -106,7 +106,7 @@ class PostgresLedger(SqlLedger):
         self._reading = threading.local()
         self._open_readers: list[psycopg.Connection[Any]] = []
         self._listener: Listener | None = None
-        self._commits = GroupCommit(self._transaction, committed=self._tell, name="paycore-ledger")
+        self._commits = GroupCommit(self._transaction, name="paycore-ledger")
         self._finish_upgrade()
 
     def __repr__(self) -> str:

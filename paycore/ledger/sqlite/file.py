@@ -15,15 +15,24 @@ what is committed to it afterwards is lost.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sqlite3
 import threading
 import weakref
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from paycore.errors import ConfigError
+from paycore.errors import (
+    ConfigError,
+    LedgerCorrupt,
+    LedgerError,
+    LedgerFull,
+    LedgerReadOnly,
+    LedgerUnavailable,
+)
 from paycore.ledger.ownership import ownership_problem
 from paycore.ledger.sqlite.mounts import network_file_system
 
@@ -100,6 +109,56 @@ def make_private(path: Path) -> None:
     """Create an empty file with mode 0600 unless there is one; SQLite gives its other files the same mode."""
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+# --- errors ------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def typed_errors(path: Path) -> Iterator[None]:
+    """Turn errors of SQLite and of the file system into `LedgerError`s that say what to do."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise ledger_error(path, error) from error
+
+
+def ledger_error(path: Path, error: sqlite3.Error | OSError) -> LedgerError:
+    """The typed error for an error of SQLite or of the file system."""
+    if isinstance(error, sqlite3.Error):
+        return _sqlite_error(path, error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _full(path)
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return _read_only(path)
+    is_nowhere = error.errno in (errno.ENOENT, errno.ENOTDIR)
+    advice = f"; check that the folder {path.parent} exists" if is_nowhere else ""
+    return LedgerUnavailable(f"the ledger {path} can't be opened: {error.strerror}{advice}")
+
+
+def _sqlite_error(path: Path, error: sqlite3.Error) -> LedgerError:
+    name = getattr(error, "sqlite_errorname", "") or ""
+    if name.startswith("SQLITE_FULL"):
+        return _full(path)
+    if name.startswith(("SQLITE_READONLY", "SQLITE_PERM")):
+        return _read_only(path)
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return LedgerCorrupt(f"the ledger {path} is damaged or is not a ledger; restore a backup")
+    if str(error).startswith("Could not decode to UTF-8"):  # raised by the sqlite3 module, without a name
+        return LedgerCorrupt(
+            f"the ledger {path} contains bytes that are not valid UTF-8; run `paycore ledger verify`"
+        )
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return LedgerUnavailable(f"another program has kept the ledger {path} locked; find it and end it")
+    return LedgerUnavailable(f"the ledger {path} can't be used: {error}")
+
+
+def _full(path: Path) -> LedgerFull:
+    return LedgerFull(f"no space left to write the ledger {path}; free some disk space")
+
+
+def _read_only(path: Path) -> LedgerReadOnly:
+    return LedgerReadOnly(f"the ledger {path} can't be written; check its permissions and its folder's")
 
 
 # --- forking -----------------------------------------------------------------------------------------

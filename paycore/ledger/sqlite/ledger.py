@@ -8,12 +8,13 @@ needs two connections at once.
 
 from __future__ import annotations
 
-import errno
+import fcntl
 import json
 import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -21,26 +22,30 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from paycore.errors import (
-    LedgerCorrupt,
-    LedgerError,
-    LedgerFull,
-    LedgerReadOnly,
-    LedgerUnavailable,
-)
+from paycore.errors import LedgerCorrupt, LedgerUnavailable
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import KEEP_STEP, STANDING, LedgerClock, Standing, to_ms, utc_now
 from paycore.ledger.groupcommit import GroupCommit
 from paycore.ledger.migrations import META, SCHEMA, check_current, pending
 from paycore.ledger.session import Row, Session, Transaction
-from paycore.ledger.sqlite.file import Connection, check_own, make_private, usable_path
-from paycore.ledger.sqlite.lock import WAIT_MAX_S, FileLock
+from paycore.ledger.sqlite.file import (
+    Connection,
+    check_own,
+    ledger_error,
+    make_private,
+    typed_errors,
+    usable_path,
+)
 
 T = TypeVar("T")
 
 WATCH_EVERY_S = 0.05
 """How often a watcher checks for commits of other processes; a check costs some microseconds."""
 
+WAIT_MAX_S = 15.0
+"""Longer than any transaction takes; beyond it the holder of the lock file is stopped or stuck."""
+
+_PAUSE_S = 0.0005
 
 BUSY_MAX_S = 5.0
 """How long to wait for a program that locks the file without using the lock file."""
@@ -115,12 +120,7 @@ class SqliteLedger(SqlLedger):
                 raise
         self._watching: threading.Thread | None = None
         self._stopping = threading.Event()
-        self._commits = GroupCommit(
-            self._transaction,
-            committed=self._tell,
-            name="paycore-ledger",
-            inline=inline,
-        )
+        self._commits = GroupCommit(self._transaction, name="paycore-ledger", inline=inline)
         self._finish_upgrade()
 
     # --- writing -------------------------------------------------------------------------------------
@@ -134,7 +134,6 @@ class SqliteLedger(SqlLedger):
                 self._begin(sqlite, meanwhile)
                 try:
                     yield Session(SqliteTransaction(sqlite), self._catch_up(sqlite))
-                    meanwhile()
                     sqlite.execute("COMMIT")
                 except BaseException as error:
                     with suppress(sqlite3.Error):
@@ -143,7 +142,7 @@ class SqliteLedger(SqlLedger):
                         self._check_upgraded(SqliteTransaction(sqlite))
                     raise
         except (sqlite3.Error, OSError) as error:
-            raise _ledger_error(self.path, error) from error
+            raise ledger_error(self.path, error) from error
 
     def _begin(self, sqlite: sqlite3.Connection, meanwhile: Callable[[], None]) -> None:
         """Take SQLite's own lock. Only programs that do not use the lock file can make this wait."""
@@ -285,47 +284,58 @@ def _identify(paths: Sequence[str]) -> list[tuple[int, int] | None]:
     return found
 
 
-@contextmanager
-def typed_errors(path: Path) -> Iterator[None]:
-    """Turn errors of SQLite and of the file system into `LedgerError`s that say what to do."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise _ledger_error(path, error) from error
+# --- the lock file -----------------------------------------------------------------------------------
 
 
-def _ledger_error(path: Path, error: sqlite3.Error | OSError) -> LedgerError:
-    if isinstance(error, sqlite3.Error):
-        return _sqlite_error(path, error)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return _full(path)
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return _read_only(path)
-    is_nowhere = error.errno in (errno.ENOENT, errno.ENOTDIR)
-    advice = f"; check that the folder {path.parent} exists" if is_nowhere else ""
-    return LedgerUnavailable(f"the ledger {path} can't be opened: {error.strerror}{advice}")
+class FileLock:
+    """
+    `with lock.held():` holds an exclusive `flock` on the file at `path`. Not reentrant; one for each ledger.
+
+    Raises `LedgerUnavailable` when another process has held it for `wait_max_s` seconds.
+    """
+
+    def __init__(self, path: Path, *, wait_max_s: float) -> None:
+        self._path = path
+        self._wait_max_s = wait_max_s
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        _open_locks.add(self)
+
+    @contextmanager
+    def held(self, meanwhile: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Hold the lock; `meanwhile` is called before waiting for another holder."""
+        self._acquire(meanwhile)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def _acquire(self, meanwhile: Callable[[], None]) -> None:
+        give_up_at = time.monotonic() + self._wait_max_s
+        while True:
+            try:
+                return fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                meanwhile()
+                if time.monotonic() > give_up_at:
+                    raise LedgerUnavailable(
+                        f"another process has held {self._path} for {self._wait_max_s:g} s;"
+                        f" find it (`fuser {self._path}`) and let it continue, or end it"
+                    ) from None
+                time.sleep(_PAUSE_S)
+
+    def close(self) -> None:
+        """Close the file; it stays on disk."""
+        _open_locks.discard(self)
+        os.close(self._descriptor)
 
 
-def _sqlite_error(path: Path, error: sqlite3.Error) -> LedgerError:
-    name = getattr(error, "sqlite_errorname", "") or ""
-    if name.startswith("SQLITE_FULL"):
-        return _full(path)
-    if name.startswith(("SQLITE_READONLY", "SQLITE_PERM")):
-        return _read_only(path)
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return LedgerCorrupt(f"the ledger {path} is damaged or is not a ledger; restore a backup")
-    if str(error).startswith("Could not decode to UTF-8"):  # raised by the sqlite3 module, without a name
-        return LedgerCorrupt(
-            f"the ledger {path} contains bytes that are not valid UTF-8; run `paycore ledger verify`"
-        )
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return LedgerUnavailable(f"another program has kept the ledger {path} locked; find it and end it")
-    return LedgerUnavailable(f"the ledger {path} can't be used: {error}")
+_open_locks: weakref.WeakSet[FileLock] = weakref.WeakSet()
 
 
-def _full(path: Path) -> LedgerFull:
-    return LedgerFull(f"no space left to write the ledger {path}; free some disk space")
+def _close_in_child() -> None:
+    """Close the inherited lock files: a child would keep a lock after its parent was killed."""
+    for lock in tuple(_open_locks):
+        lock.close()
 
 
-def _read_only(path: Path) -> LedgerReadOnly:
-    return LedgerReadOnly(f"the ledger {path} can't be written; check its permissions and its folder's")
+os.register_at_fork(after_in_child=_close_in_child)

@@ -13,8 +13,8 @@ from typing import Self, TypeVar
 from paycore.errors import LedgerCorrupt, LedgerError, LedgerUnavailable
 from paycore.ledger.reads import ReadOnlyLedger
 from paycore.ledger.session import Transaction
-from paycore.ledger.sqlite.file import Connection, usable_path
-from paycore.ledger.sqlite.ledger import BUSY_MAX_S, SqliteTransaction, typed_errors
+from paycore.ledger.sqlite.file import Connection, typed_errors, usable_path
+from paycore.ledger.sqlite.ledger import BUSY_MAX_S, SqliteTransaction
 
 T = TypeVar("T")
 
