@@ -58,6 +58,9 @@ class Receiving:
         """
         account = self._accounts.get(account_name)
         check_arrived(notification)
+        # What its provider names of it: `verify` is given no more, and no more is kept.
+        info = account.provider.info
+        notification = notification.only(info.notification_headers, query=info.notification_query)
         recorded = yield from self._record(account, notification, _verified(account, notification))
         named, due, strays = [*recorded.payments], [*recorded.due], list(recorded.unknown)
         for neighbour in self._neighbours(account, recorded.unknown):
@@ -79,12 +82,9 @@ class Receiving:
     def _record(
         self, account: Account, notification: Notification, told: Sequence[Notice]
     ) -> Program[Recorded]:
-        named = _named(account, notification)
-        headers = {name: harmless(value, account.secrets) for name, value in named.headers.items()}
-        kept, is_evidence = (
-            structs.replace(named, headers=headers),
-            account.capabilities.notifications_trusted,
-        )
+        headers = {name: harmless(value, account.secrets) for name, value in notification.headers.items()}
+        kept = structs.replace(notification, headers=headers)
+        is_evidence = account.capabilities.notifications_trusted
         return self._attempts.commit(
             lambda ledger: ledger.record_notification(account.name, kept, told, is_evidence=is_evidence)
         )
@@ -117,15 +117,10 @@ class Receiving:
         )
 
 
-def _named(account: Account, notification: Notification) -> Notification:
-    """The notification with what its provider names of it: `verify` is given no more, and no more is kept."""
-    info = account.provider.info
-    return notification.only(info.notification_headers, query=info.notification_query)
-
-
 def _verified(account: Account, notification: Notification) -> tuple[Notice, ...]:
-    named = _named(account, notification)
-    told = ask(account, "verify", lambda: account.provider.verify(named), may_raise=(NotificationError,))
+    told = ask(
+        account, "verify", lambda: account.provider.verify(notification), may_raise=(NotificationError,)
+    )
     return counted_notices(read_told(account, told))
 
 
