@@ -258,7 +258,7 @@ def closing(payment: Payment, number: str) -> Operation | None:
     return None
 
 
-def end_attempt(payment: Payment, sent: Operation, outcome: Outcome, now: datetime) -> list[Change]:
+def end_attempt(payment: Payment, now: datetime, *, sent: Operation, outcome: Outcome) -> list[Change]:
     """
     What an answer makes of the operation it belongs to, `sent` being the operation when it was sent.
 
@@ -303,7 +303,7 @@ def _expires_at(payment: Payment, sent: Operation, created: Created) -> datetime
     return max((at for at in ends if at is not None), default=None)
 
 
-def end_unsent(payment: Payment, sent: Operation, now: datetime, problem: str) -> list[Change]:
+def end_unsent(payment: Payment, now: datetime, *, sent: Operation, problem: str) -> list[Change]:
     """Nothing left this machine: back to intent, unless another send may have arrived, or it was given up."""
     if _was_overtaken(payment.operation(sent.id), sent):
         return []

@@ -102,7 +102,10 @@ class Attempts:
             # Nothing was sent, or no answer came: the error knows which.
             outcome = None if error.money_moved == "no" else Unknown(problem=error.message)
             raised = None if isinstance(error, MaybeSent) else error
-        decide = _unsent(operation, raised) if outcome is None else _ending(operation, outcome)
+        if outcome is None:
+            decide = partial(decisions.end_unsent, sent=operation, problem=raised.message if raised else "")
+        else:
+            decide = partial(decisions.end_attempt, sent=operation, outcome=outcome)
         payment = yield from self._record(payment.id, decide, may_have_moved=outcome is not None)
         raised = raised or _to_raise(account, operation, outcome)
         if raised is not None:
@@ -159,15 +162,6 @@ def _put_on_its_way(committed: Committed) -> str | None:
             return operation_id
         case _:
             return None
-
-
-def _ending(operation: Operation, outcome: decisions.Outcome) -> Decide:
-    return lambda payment, now: decisions.end_attempt(payment, operation, outcome, now)
-
-
-def _unsent(operation: Operation, error: PaycoreError | None) -> Decide:
-    problem = "" if error is None else error.message
-    return lambda payment, now: decisions.end_unsent(payment, operation, now, problem)
 
 
 def _to_raise(account: Account, operation: Operation, outcome: object) -> PaycoreError | None:

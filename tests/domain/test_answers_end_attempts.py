@@ -14,7 +14,7 @@ from tests.domain.histories import BAD_KEY, DECLINED, LINK, NOW, QUIET, History
 def answered(history: History, outcome: object) -> History:
     """The attempt that is under way is answered like this."""
     payment = history.payment
-    return history.change(*end_attempt(payment, payment.creation, outcome, QUIET))  # type: ignore[arg-type]
+    return history.change(*end_attempt(payment, QUIET, sent=payment.creation, outcome=outcome))  # type: ignore[arg-type]
 
 
 def test_acceptance_brings_the_order_and_its_link() -> None:
@@ -41,7 +41,7 @@ def test_attempt_without_an_answer_says_why() -> None:
 def test_attempt_that_was_not_sent_says_why() -> None:
     """The same where nothing left."""
     history = History()
-    history.change(*end_unsent(history.payment, history.payment.creation, NOW, "no route"))
+    history.change(*end_unsent(history.payment, NOW, sent=history.payment.creation, problem="no route"))
     assert history.payment.creation.problem == "no route"
 
 

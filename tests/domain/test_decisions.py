@@ -140,7 +140,7 @@ def test_sending_what_never_left_is_a_first_send() -> None:
     """However often the provider could not be reached, the payment is `created` and not `unknown`."""
     history = History()
     for _ in range(3):
-        history.change(*end_unsent(history.payment, history.payment.creation, NOW, "no route"))
+        history.change(*end_unsent(history.payment, NOW, sent=history.payment.creation, problem="no route"))
         assert (history.payment.status, history.payment.uncertain) == (Status.CREATED, False)
         history.sent_again()
         assert history.payment.creation.send_count == 1
@@ -149,7 +149,7 @@ def test_sending_what_never_left_is_a_first_send() -> None:
 def test_not_sent_after_a_send_that_may_have_arrived_is_still_unknown() -> None:
     """The last send did not leave, but an earlier one may have: only a query resolves it."""
     history = History().unknown().sent_again(at=QUIET)
-    history.change(*end_unsent(history.payment, history.payment.creation, QUIET, "no route"))
+    history.change(*end_unsent(history.payment, QUIET, sent=history.payment.creation, problem="no route"))
     assert (history.payment.status, history.payment.creation.state) == (
         Status.UNKNOWN,
         OperationState.UNKNOWN,
@@ -179,7 +179,7 @@ def test_answer_ends_the_attempt(outcome: Any, status: Status, state: OperationS
         "incomplete": Unknown(problem="no url", observation=seen),
     }
     outcome = outcomes.get(outcome, outcome) if isinstance(outcome, str) else outcome
-    history.change(*end_attempt(history.payment, history.payment.creation, outcome, NOW))
+    history.change(*end_attempt(history.payment, NOW, sent=history.payment.creation, outcome=outcome))
     assert (history.payment.status, history.payment.creation.state) == (status, state)
     assert history.payment.creation.in_flight_until == NOW, "this attempt's request is not under way any more"
 

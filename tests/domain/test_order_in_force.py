@@ -168,7 +168,7 @@ def test_order_lives_its_time_on_both_clocks(
         expires_at=None if told is None else NOW + told,
         expires_in_s=lasts_s,
     )
-    (ended,) = end_attempt(history.payment, history.payment.creation, Done(created), NOW)
+    (ended,) = end_attempt(history.payment, NOW, sent=history.payment.creation, outcome=Done(created))
     assert isinstance(ended, OperationEnded)
     assert ended.expires_at == (None if expires_in is None else NOW + expires_in)
     assert history.change(ended).payment.expires_at == ended.expires_at

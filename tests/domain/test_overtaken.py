@@ -54,9 +54,9 @@ def test_late_attempt_undoes_nothing(gone_further: Payment) -> None:
     """Not sent, no answer, refused: none of it says anything of what others did meanwhile."""
     first = sent().creation
     refusal = Rejected(failure=Failure(code="no", message="no"))
-    assert end_unsent(gone_further, first, LATER, "no route") == []
-    assert end_attempt(gone_further, first, Unknown(problem="no answer"), LATER) == []
-    assert end_attempt(gone_further, first, refusal, LATER) == []
+    assert end_unsent(gone_further, LATER, sent=first, problem="no route") == []
+    assert end_attempt(gone_further, LATER, sent=first, outcome=Unknown(problem="no answer")) == []
+    assert end_attempt(gone_further, LATER, sent=first, outcome=refusal) == []
 
 
 def test_late_acceptance_counts_and_leaves_the_other_request_under_way() -> None:
@@ -64,7 +64,7 @@ def test_late_acceptance_counts_and_leaves_the_other_request_under_way() -> None
     seen = PaymentObservation(number="N1", status=Status.PENDING, provider_id="T1")
     link = Redirect(url="https://toy.example/pay/T1")
     accepted = Done(Created(observation=seen, action=link))
-    payment = after(sent_anew(), *end_attempt(sent_anew(), sent().creation, accepted, LATER))
+    payment = after(sent_anew(), *end_attempt(sent_anew(), LATER, sent=sent().creation, outcome=accepted))
     assert payment.action == link
     assert payment.creation.state is OperationState.DONE
     assert payment.creation.in_flight_until == LATER + DEADLINE
@@ -74,19 +74,19 @@ def test_given_up_stays_given_up() -> None:
     """An order that was given up as never arrived is not made sendable again by a process that had not sent it."""
     payment = given_up()
     assert payment.status is Status.FAILED
-    payment = after(payment, *end_unsent(payment, sent().creation, LATER, "no route"))
+    payment = after(payment, *end_unsent(payment, LATER, sent=sent().creation, problem="no route"))
     assert payment.creation.state is OperationState.REJECTED
 
 
 def test_what_was_given_up_unsent_stays_given_up() -> None:
     """The same where absence had not to be proven: nothing was sent, and its time was over."""
-    unsent = after(sent(), *end_unsent(sent(), sent().creation, NOW, "no route"))
+    unsent = after(sent(), *end_unsent(sent(), NOW, sent=sent().creation, problem="no route"))
     payment = after(unsent, *give_up_absent(unsent.creation, LATER))
-    assert end_unsent(payment, sent().creation, LATER, "no route") == []
-    assert end_attempt(payment, sent().creation, Unknown(problem="no answer"), LATER) == []
+    assert end_unsent(payment, LATER, sent=sent().creation, problem="no route") == []
+    assert end_attempt(payment, LATER, sent=sent().creation, outcome=Unknown(problem="no answer")) == []
 
 
 def test_attempt_in_time_counts() -> None:
     """The attempt that is under way goes back to intent when it was not sent."""
-    payment = after(sent(), *end_unsent(sent(), sent().creation, NOW, "no route"))
+    payment = after(sent(), *end_unsent(sent(), NOW, sent=sent().creation, problem="no route"))
     assert payment.creation.state is OperationState.INTENT

@@ -381,7 +381,7 @@ def test_unsent_order_is_sent_with_the_callers_code(bench: Bench, codes: list[Se
     payment = begun(bench, auth_code_hash="0" * 64)
 
     def end(payment: Payment, now: datetime) -> list[Change]:
-        return end_unsent(payment, payment.creation, now, "could not be reached")
+        return end_unsent(payment, now, sent=payment.creation, problem="could not be reached")
 
     bench.ledger.change(payment.id, end, Source.REPLY).result()
     unsent = bench.payment()

@@ -77,7 +77,7 @@ def _unsent(ledger: SqlLedger) -> Payment:
     payment = ledger.begin(*begun("order-1")).result().payment
 
     def decide(payment: Payment, now: datetime) -> list[Change]:
-        return end_unsent(payment, payment.creation, now, "no route")
+        return end_unsent(payment, now, sent=payment.creation, problem="no route")
 
     return ledger.change(payment.id, decide, Source.REPLY).result().payment
 

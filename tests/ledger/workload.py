@@ -52,7 +52,7 @@ def begun(
 
 def answered(outcome: Outcome) -> Decide:
     """For `Ledger.change`: the provider's answer to the operation that makes the order."""
-    return lambda payment, now: end_attempt(payment, payment.creation, outcome, now)
+    return lambda payment, now: end_attempt(payment, now, sent=payment.creation, outcome=outcome)
 
 
 def accepted(number: str) -> Outcome:

@@ -22,10 +22,10 @@ def timeout_is_failure() -> Patch:
     """No answer is taken for a refusal."""
 
     def make(end_attempt: Any) -> Any:
-        def end(payment: Payment, sent: Operation, outcome: Any, now: datetime) -> list[Change]:
+        def end(payment: Payment, now: datetime, sent: Operation, outcome: Any) -> list[Change]:
             if isinstance(outcome, Unknown):
                 outcome = Rejected(failure=Failure(code="timeout", message=outcome.problem))
-            return end_attempt(payment, sent, outcome, now)  # type: ignore[no-any-return]
+            return end_attempt(payment, now, sent=sent, outcome=outcome)  # type: ignore[no-any-return]
 
         return end
 
@@ -36,10 +36,10 @@ def duplicate_is_failure() -> Patch:
     """A number refused as duplicate is taken for a refusal of the order."""
 
     def make(end_attempt: Any) -> Any:
-        def end(payment: Payment, sent: Operation, outcome: Any, now: datetime) -> list[Change]:
+        def end(payment: Payment, now: datetime, sent: Operation, outcome: Any) -> list[Change]:
             if isinstance(outcome, Rejected):
                 outcome = replace(outcome, is_duplicate=False)
-            return end_attempt(payment, sent, outcome, now)  # type: ignore[no-any-return]
+            return end_attempt(payment, now, sent=sent, outcome=outcome)  # type: ignore[no-any-return]
 
         return end
 
@@ -158,10 +158,10 @@ def close_without_answer_has_closed() -> Patch:
     """A close that got no answer is taken for done."""
 
     def make(end_attempt: Any) -> Any:
-        def end(payment: Payment, sent: Operation, outcome: Any, now: datetime) -> list[Change]:
+        def end(payment: Payment, now: datetime, sent: Operation, outcome: Any) -> list[Change]:
             if sent.kind is OperationKind.CLOSE and isinstance(outcome, Unknown):
                 outcome = Done(PaymentObservation(number=sent.number, status=Status.CLOSED))
-            return end_attempt(payment, sent, outcome, now)  # type: ignore[no-any-return]
+            return end_attempt(payment, now, sent=sent, outcome=outcome)  # type: ignore[no-any-return]
 
         return end
 

@@ -63,7 +63,7 @@ def no_intent() -> Patch:
         sent = committed.payment.creation
         ended = yield from work.change(
             payment_id,
-            lambda payment, now: decisions.end_attempt(payment, sent, outcome, now),
+            lambda payment, now: decisions.end_attempt(payment, now, sent=sent, outcome=outcome),
             Source.REPLY,
         )
         return ended.payment
