@@ -80,7 +80,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def root() -> TyperGroup:
     """Build the root command; modules of commands are not imported yet."""
-    group = _Root(
+    return _Root(
         name="paycore",
         commands=_Lazy(COMMANDS),
         params=[*_parameters(_version_option), *_parameters(_global_options)],
@@ -88,7 +88,6 @@ def root() -> TyperGroup:
         epilog=f"Exit codes:\n\n\b\n{endings.table()}",
         rich_markup_mode=None,
     )
-    return group
 
 
 # --- global options ----------------------------------------------------------------------------------

@@ -26,41 +26,62 @@ if TYPE_CHECKING:
 WAIT_S = 300.0
 
 
+NewReference = Annotated[
+    str, typer.Option(metavar="R", help="Your key: the same reference, the same payment.")
+]
+Amount = Annotated[str, typer.Option(metavar="88.00", help="The amount, in major units.")]
+Currency = Annotated[str, typer.Option(metavar="HKD", help="Its ISO 4217 code.")]
+Method = Annotated[str, typer.Option(metavar="alipay", help="What the payer pays with.")]
+Channel = Annotated[str, typer.Option(metavar="web", help="One of web, wap, jsapi, qr, barcode, app.")]
+Subject = Annotated[str | None, typer.Option(metavar="TEXT", help="What is bought.")]
+PayerId = Annotated[str | None, typer.Option(metavar="ID", help="The payer's id at the wallet.")]
+DeviceId = Annotated[str | None, typer.Option(metavar="ID", help="The till or terminal.")]
+ReturnUrl = Annotated[
+    str | None, typer.Option(metavar="URL", help="Where the payer's browser goes afterwards.")
+]
+NotifyUrl = Annotated[str | None, typer.Option(metavar="URL", help="Where the provider sends notifications.")]
+ExpiresIn = Annotated[int | None, typer.Option(metavar="SECONDS", help="How long the payer has to pay.")]
+AuthCode = Annotated[
+    Secret | None,
+    typer.Option(
+        metavar="CODE",
+        parser=auth_code.read,
+        envvar=auth_code.VARIABLE,
+        help="The code scanned from the payer. Others can read it in the process list: - takes it from stdin.",
+    ),
+]
+Extra = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=VALUE", help="A field of the provider's own; may be repeated."),
+]
+RefundReference = Annotated[
+    str, typer.Option(metavar="R2", help="The refund's own reference: the same one, the same refund.")
+]
+PaymentReference = Annotated[
+    str | None, typer.Option(metavar="R", help="Find the payment by your own reference instead of its ID.")
+]
+RefundAmount = Annotated[
+    str | None, typer.Option(metavar="20.00", help="The amount; without it, all that is left of the payment.")
+]
+Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="The reason, for providers that take one.")]
+
+
 def create(
     context: typer.Context,
     *,
-    reference: Annotated[
-        str, typer.Option(metavar="R", help="Your key: the same reference, the same payment.")
-    ],
-    amount: Annotated[str, typer.Option(metavar="88.00", help="The amount, in major units.")],
-    currency: Annotated[str, typer.Option(metavar="HKD", help="Its ISO 4217 code.")],
-    method: Annotated[str, typer.Option(metavar="alipay", help="What the payer pays with.")],
-    channel: Annotated[str, typer.Option(metavar="web", help="One of web, wap, jsapi, qr, barcode, app.")],
-    subject: Annotated[str | None, typer.Option(metavar="TEXT", help="What is bought.")] = None,
-    return_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Where the payer's browser goes afterwards.")
-    ] = None,
-    notify_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Where the provider sends notifications.")
-    ] = None,
-    expires_in_s: Annotated[
-        int | None, typer.Option(metavar="SECONDS", help="How long the payer has to pay.")
-    ] = None,
-    payer_id: Annotated[str | None, typer.Option(metavar="ID", help="The payer's id at the wallet.")] = None,
-    auth_code: Annotated[
-        Secret | None,
-        typer.Option(
-            metavar="CODE",
-            parser=auth_code.read,
-            envvar=auth_code.VARIABLE,
-            help="The code scanned from the payer. Others can read it in the process list: - takes it from stdin.",
-        ),
-    ] = None,
-    device_id: Annotated[str | None, typer.Option(metavar="ID", help="The till or terminal.")] = None,
-    extra: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="A field of the provider's own; may be repeated."),
-    ] = None,
+    reference: NewReference,
+    amount: Amount,
+    currency: Currency,
+    method: Method,
+    channel: Channel,
+    subject: Subject = None,
+    return_url: ReturnUrl = None,
+    notify_url: NotifyUrl = None,
+    expires_in_s: ExpiresIn = None,
+    payer_id: PayerId = None,
+    auth_code: AuthCode = None,
+    device_id: DeviceId = None,
+    extra: Extra = None,
 ) -> int:
     """
     Create a payment, or return the one with this reference.
@@ -70,9 +91,9 @@ def create(
     fields = pairs("--extra", extra or ())
     money = Money(amount, currency)
     options = options_of(context)
-
-    def work(pay: Client) -> Payment:
-        return pay.create(
+    return _perform(
+        options,
+        lambda pay: pay.create(
             reference=reference,
             amount=money,
             method=method,
@@ -86,17 +107,10 @@ def create(
             auth_code=auth_code,
             device_id=device_id,
             extra=fields,
-        )
-
-    return _perform(
-        options,
-        work,
+        ),
         endings.after_asking,
         find_id=lambda: find_created(options, reference).id,
-        interrupted=lambda payment_id: (
-            f"payment {payment_id} may be under way: run the same command again, or"
-            f" `{to_type(options, 'query', payment_id)}` resolves it"
-        ),
+        interrupted=lambda payment_id: _create_again(payment_id, options),
         with_qr=True,
     )
 
@@ -154,20 +168,10 @@ def refund(
     context: typer.Context,
     payment_id: PaymentId = None,
     *,
-    reference: Annotated[
-        str, typer.Option(metavar="R2", help="The refund's own reference: the same one, the same refund.")
-    ],
-    payment_reference: Annotated[
-        str | None,
-        typer.Option(metavar="R", help="Find the payment by your own reference instead of its ID."),
-    ] = None,
-    amount: Annotated[
-        str | None,
-        typer.Option(metavar="20.00", help="The amount; without it, all that is left of the payment."),
-    ] = None,
-    reason: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="The reason, for providers that take one.")
-    ] = None,
+    reference: RefundReference,
+    payment_reference: PaymentReference = None,
+    amount: RefundAmount = None,
+    reason: Reason = None,
 ) -> int:
     """
     Refund a payment, once per refund reference.
@@ -248,6 +252,13 @@ def _perform(
 
 
 _SEND_IT = "`paycore create` with the same reference sends it"
+
+
+def _create_again(payment_id: str, options: GlobalOptions) -> str:
+    return (
+        f"payment {payment_id} may be under way: run the same command again, or"
+        f" `{to_type(options, 'query', payment_id)}` resolves it"
+    )
 
 
 def _nothing_to_ask(payment: Payment, _options: GlobalOptions) -> str:

@@ -42,25 +42,31 @@ Number = Annotated[
 ]
 
 
+Provider = Annotated[str, typer.Argument(metavar="PROVIDER", help="Whose gateway: qfpay-alipay.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="On 127.0.0.1; 0 takes a free one.")]
+State = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Keep the orders in this file over restarts.")
+]
+AutoPay = Annotated[
+    float | None,
+    typer.Option(min=0, metavar="SECONDS", help="A simulated payer pays this long after an order."),
+]
+Speed = Annotated[float, typer.Option(metavar="N", help="Seconds of the sandbox's clock per real second.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting of this sandbox; may be repeated."),
+]
+
+
 def serve(
     context: typer.Context,
-    provider: Annotated[str, typer.Argument(metavar="PROVIDER", help="Whose gateway: qfpay-alipay.")],
+    provider: Provider,
     *,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="On 127.0.0.1; 0 takes a free one.")] = 8700,
-    state: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Keep the orders in this file over restarts.")
-    ] = None,
-    auto_pay: Annotated[
-        float | None,
-        typer.Option(min=0, metavar="SECONDS", help="A simulated payer pays this long after an order."),
-    ] = None,
-    speed: Annotated[
-        float, typer.Option(metavar="N", help="Seconds of the sandbox's clock per real second.")
-    ] = 1.0,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A setting of this sandbox; may be repeated."),
-    ] = None,
+    port: Port = 8700,
+    state: State = None,
+    auto_pay: AutoPay = None,
+    speed: Speed = 1.0,
+    settings: Settings = None,
 ) -> int:
     """
     Serve a provider's gateway until Ctrl-C.

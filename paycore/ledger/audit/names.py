@@ -7,7 +7,7 @@ Each number and reference must lead to its payment, and there must be no other r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from paycore.domain.payment import Operation, Payment
 from paycore.ledger.audit.payments import read_body
@@ -102,69 +102,57 @@ def _operation_row(payment: Payment, operation: Operation) -> dict[str, object]:
     }
 
 
-def surplus(ledger: Readable) -> Iterator[Verdict]:
-    """Rows that lead to a payment which does not have that number or reference."""
-    yield from _surplus(
-        ledger,
-        "operations",
-        _OPERATION,
-        key=("id",),
-        names=lambda payment: {operation.id for operation in payment.operations},
-        name=lambda row: row["id"],
-        told=lambda row: f"number {row['number']} of payment {row['payment_id']}",
-    )
-    yield from _surplus(
-        ledger,
+class _Rows(NamedTuple):
+    """A table whose rows lead to payments: a payment has those whose `key` is in `names`; `shown` names a row."""
+
+    table: str
+    columns: Sequence[str]
+    key: Sequence[str]
+    shown: str
+    names: Callable[[Payment], set[tuple[str, ...]]]
+
+
+_TABLES = (
+    _Rows(
+        "operations", _OPERATION, ("id",), "number", lambda payment: {(one.id,) for one in payment.operations}
+    ),
+    _Rows(
         "refunds",
         _REFUND,
-        key=("account", "reference"),
-        names=lambda payment: {(payment.account, refund.reference) for refund in payment.refunds},
-        name=lambda row: (row["account"], row["reference"]),
-        told=lambda row: f"reference {row['reference']} of payment {row['payment_id']}",
-    )
-    yield from _surplus(
-        ledger,
+        ("account", "reference"),
+        "reference",
+        lambda payment: {(payment.account, one.reference) for one in payment.refunds},
+    ),
+    _Rows(
         "charges",
         _CHARGE,
-        key=("provider_id", "account"),
-        names=lambda payment: {(charge.provider_id, payment.account) for charge in payment.charges},
-        name=lambda row: (row["provider_id"], row["account"]),
-        told=lambda row: f"provider id {row['provider_id']} of payment {row['payment_id']}",
-    )
+        ("provider_id", "account"),
+        "provider_id",
+        lambda payment: {(one.provider_id, payment.account) for one in payment.charges},
+    ),
+)
 
 
-def _surplus(
-    ledger: Readable,
-    table: str,
-    columns: Sequence[str],
-    *,
-    key: Sequence[str],
-    names: Callable[[Payment], set[Any]],
-    name: Callable[[dict[str, object]], Any],
-    told: Callable[[dict[str, object]], str],
-) -> Iterator[Verdict]:
-    for page in name_rows(ledger, table, columns, key):
-        rows = [dict(zip(columns, row, strict=True)) for row in page]
-        # Payments are read after the rows, so that a payment begun meanwhile is in both.
-        known = _names_by_payment(ledger, {str(row["payment_id"]) for row in rows}, names)
-        for row in rows:
-            own = known.get(str(row["payment_id"]))
-            if own is not None and name(row) not in own:
-                yield of_ledger(table, told(row), "no row")
+def surplus(ledger: Readable) -> Iterator[Verdict]:
+    """Rows that lead to a payment which does not have that number or reference."""
+    for kind in _TABLES:
+        for page in name_rows(ledger, kind.table, kind.columns, kind.key):
+            yield from _surplus(ledger, kind, [dict(zip(kind.columns, row, strict=True)) for row in page])
 
 
-def _names_by_payment(
-    ledger: Readable, ids: set[str], names: Callable[[Payment], set[Any]]
-) -> dict[str, set[Any]]:
-    """
-    The names of each payment.
-
-    Payments that have no row or can't be decoded are reported elsewhere.
-    """
+def _surplus(ledger: Readable, kind: _Rows, rows: Sequence[dict[str, object]]) -> Iterator[Verdict]:
+    ids = sorted({str(row["payment_id"]) for row in rows})
 
     def bodies(tx: Transaction) -> list[Row]:
-        among, parameter = tx.in_list(sorted(ids))
+        among, parameter = tx.in_list(ids)
         return tx.all(f"SELECT id, body FROM payments WHERE id {among}", (parameter,))  # noqa: S608
 
-    known = ((payment_id, read_body(body)) for payment_id, body in ledger.read(bodies).result())
-    return {payment_id: names(payment) for payment_id, payment in known if payment is not None}
+    # Payments are read after the rows, so that a payment begun meanwhile is in both. Those that have no row or
+    # can't be decoded are reported elsewhere.
+    payments = ((payment_id, read_body(body)) for payment_id, body in ledger.read(bodies).result())
+    names = {payment_id: kind.names(payment) for payment_id, payment in payments if payment is not None}
+    for row in rows:
+        own = names.get(str(row["payment_id"]))
+        if own is not None and tuple(row[column] for column in kind.key) not in own:
+            shown = f"{kind.shown.replace('_', ' ')} {row[kind.shown]}"
+            yield of_ledger(kind.table, f"{shown} of payment {row['payment_id']}", "no row")
