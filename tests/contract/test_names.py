@@ -24,10 +24,12 @@ SHARED_MODULES = {
 
 
 def test_names_of_modules_are_used_once() -> None:
-    """Two modules or packages share a base name only where the table gives the reason."""
-    modules = [path for package in PACKAGES for path in package.rglob("*.py") if COMMANDS not in path.parents]
-    found = (path.parent if path.name == "__init__.py" else path.with_suffix("") for path in modules)
-    assert not shared(((path.name, str(path.relative_to(ROOT))) for path in found), SHARED_MODULES)
+    """Modules and packages share a base name only where the table gives the reason, and every entry is needed."""
+    files = [path for package in PACKAGES for path in package.rglob("*.py")]
+    modules = (path.parent if path.name == "__init__.py" else path.with_suffix("") for path in files)
+    found = shared((path.name, str(path.relative_to(ROOT))) for path in modules if path.parent != COMMANDS)
+    assert unlisted(found, SHARED_MODULES) == {}
+    assert stale(found, SHARED_MODULES) == set()
 
 
 def test_names_of_public_classes_are_used_once() -> None:
@@ -39,23 +41,36 @@ def test_names_of_public_classes_are_used_once() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     )
-    assert not shared(found, {})
+    assert shared(found) == {}
 
 
 def test_shared_names_are_noticed() -> None:
-    """A name in two places is found, unless it is listed."""
+    """A name in two places is reported unless it is listed; a listed name in fewer places is stale."""
     places = [
         ("wire", "paycore/domain/wire"),
         ("wire", "paycore/sandbox/wire"),
         ("money", "paycore/domain/money"),
     ]
-    assert shared(places, {}) == {"wire": ["paycore/domain/wire", "paycore/sandbox/wire"]}
-    assert shared(places, {"wire": "a reason"}) == {}
+    found = shared(places)
+    assert found == {"wire": ["paycore/domain/wire", "paycore/sandbox/wire"]}
+    assert unlisted(found, {}) == found
+    assert unlisted(found, {"wire": "a reason"}) == {}
+    assert stale(found, {"wire": "a reason", "money": "in one place", "gone": "in none"}) == {"money", "gone"}
 
 
-def shared(found: Iterable[tuple[str, str]], listed: dict[str, str]) -> dict[str, list[str]]:
-    """Names in more than one place that are not listed, with these places."""
+def shared(found: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Names in more than one place, with these places."""
     places = defaultdict(list)
     for name, place in found:
         places[name].append(place)
-    return {name: sorted(where) for name, where in places.items() if len(where) > 1 and name not in listed}
+    return {name: sorted(where) for name, where in places.items() if len(where) > 1}
+
+
+def unlisted(found: dict[str, list[str]], listed: dict[str, str]) -> dict[str, list[str]]:
+    """Shared names that the table does not give a reason for."""
+    return {name: where for name, where in found.items() if name not in listed}
+
+
+def stale(found: dict[str, list[str]], listed: dict[str, str]) -> set[str]:
+    """Entries of the table that are no longer needed: their name is not shared."""
+    return set(listed) - set(found)
