@@ -1,3 +1,3 @@
-"""What every test run has, the core's and the plugins' alike. The modules below say what that is."""
+"""Loads the fixtures and checks that every test run has, for the core and the plugins; see the modules listed below."""
 
 pytest_plugins = ["tests.support.hygiene", "tests.support.browser", "tests.support.databases"]

@@ -19,19 +19,19 @@ PAYCORE = str(Path(sys.executable).with_name("paycore"))
 
 
 class Ran:
-    """What a command came to."""
+    """Exit code and output of a command."""
 
     def __init__(self, code: int, out: str, err: str) -> None:
         self.code, self.out, self.err = code, out, err
 
     @property
     def json(self) -> Any:
-        """The one JSON object on stdout."""
+        """The single JSON object on stdout."""
         return json.loads(self.out)
 
     @property
     def error(self) -> Any:
-        """The one JSON object on stderr."""
+        """The single JSON object on stderr."""
         assert self.err.count("\n") == 1
         return json.loads(self.err)["error"]
 
@@ -46,7 +46,7 @@ class Cli:
         self._capsys = capsys
 
     def __call__(self, *arguments: object) -> Ran:
-        """In this process, which is quicker."""
+        """Run in this process, which is faster."""
         self._capsys.readouterr()
         logger = logging.getLogger("paycore")
         handlers = list(logger.handlers)
@@ -59,7 +59,7 @@ class Cli:
         return Ran(code, out, err)
 
     def installed(self, *arguments: object, **environment: str) -> Ran:
-        """As the command that is installed, in a process of its own."""
+        """Run the installed command in a separate process."""
         words = [PAYCORE, *(str(argument) for argument in arguments)]
         done = subprocess.run(
             words,
@@ -79,7 +79,7 @@ class Cli:
 
 
 def order(reference: str = "order-1", amount: str = "88.00") -> list[str]:
-    """The words of an ordinary `create`."""
+    """The arguments of an ordinary `create`."""
     words = f"create --reference {reference} --amount {amount} --currency HKD --method alipay --channel web"
     return words.split()
 
@@ -115,7 +115,7 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
 
 @pytest.fixture
 def gateway() -> Iterator[SandboxServer]:
-    """QFPay's sandbox on a port of its own."""
+    """QFPay's sandbox on a free port."""
     with SandboxServer(Plugins().sandboxes()["qfpay-alipay"]) as server:
         yield server
 

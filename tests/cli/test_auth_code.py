@@ -1,4 +1,4 @@
-"""The scanned code of a payer opens a wallet: it comes by ways others can't look at, and no error's frames hold it."""
+"""A payer's scanned code authorises a charge: it can be given unseen by other users, and no error's frames hold it."""
 
 import io
 import sys
@@ -20,13 +20,13 @@ PACKAGE = str(Path(entry.__file__).parents[1])
 
 @pytest.fixture(autouse=True)
 def no_code_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever runs the tests has none in the environment."""
+    """Remove the code from the environment of the test run."""
     monkeypatch.delenv("PAYCORE_AUTH_CODE", raising=False)
 
 
 @pytest.mark.parametrize("words", [["--auth-code", CODE], [f"--auth-code={CODE}"]])
 def test_code_on_the_command_line_is_taken(cli: Cli, shop: SandboxServer, words: list[str]) -> None:
-    """In either way of writing it."""
+    """As `--auth-code CODE` and `--auth-code=CODE`."""
     ran = cli(*SCANNED, *words, "--json")
     assert (ran.code, ran.json["status"]) == (0, "paid"), ran
 
@@ -45,7 +45,7 @@ def test_code_from_stdin_is_taken(
 def test_no_code_on_stdin_2(
     cli: Cli, shop: SandboxServer, monkeypatch: pytest.MonkeyPatch, typed: str | None
 ) -> None:
-    """Nothing was typed, or there is no stdin: nothing is recorded."""
+    """With an empty or closed stdin nothing is recorded."""
     monkeypatch.setattr(sys, "stdin", None if typed is None else io.StringIO(typed))
     ran = cli(*SCANNED, "--auth-code", "-")
     assert (ran.code, "there is no code on stdin" in ran.err) == (2, True), ran
@@ -55,7 +55,7 @@ def test_no_code_on_stdin_2(
 def test_code_from_the_environment_is_taken(
     cli: Cli, shop: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`PAYCORE_AUTH_CODE`; what stands on the command line goes first."""
+    """`PAYCORE_AUTH_CODE`; the command line takes precedence."""
     monkeypatch.setenv("PAYCORE_AUTH_CODE", CODE)
     assert cli(*SCANNED, "--json").json["status"] == "paid"
     monkeypatch.setenv("PAYCORE_AUTH_CODE", "no code\x01")
@@ -74,14 +74,14 @@ def test_code_is_the_same_however_it_comes(
 
 
 def test_code_given_twice_2(cli: Cli, shop: SandboxServer) -> None:
-    """As with any option: the last one to win may be the wrong one. The error shows neither."""
+    """A repeated option is refused, and the error shows neither code."""
     ran = cli(*SCANNED, "--auth-code", CODE, "--auth-code", CODE[::-1])
     assert (ran.code, "--auth-code is given more than once" in ran.err) == (2, True), ran
     assert CODE not in ran.err
 
 
 def test_help_says_that_others_can_read_it(cli: Cli) -> None:
-    """And which ways there are that they can't."""
+    """The help warns that other users can read it, and names the alternatives."""
     words = " ".join(cli("create", "--help").out.split())
     assert "Others can read it in the process list: - takes it from stdin." in words
     assert "PAYCORE_AUTH_CODE" in words
@@ -91,7 +91,7 @@ def test_help_says_that_others_can_read_it(cli: Cli) -> None:
 def test_no_frame_of_an_error_holds_the_code(
     shop: SandboxServer, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    """A bug in the command, as an error tracker reports it: `sys.argv` and our frames' variables, without the code."""
+    """What an error tracker sends of an unexpected error: `sys.argv` and our frames' variables lack the code."""
 
     def broken(*_: object, **__: object) -> int:
         raise RuntimeError("a bug")
@@ -110,7 +110,7 @@ def test_no_frame_of_an_error_holds_the_code(
 
 
 def frames(error: BaseException) -> Iterator[str]:
-    """The variables of our own frames that the error came through."""
+    """The variables of paycore's frames in the error's traceback."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
         if frame.f_code.co_filename.startswith(PACKAGE):
             yield f"{frame.f_code.co_qualname}: {frame.f_locals!r}"

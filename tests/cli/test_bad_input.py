@@ -1,4 +1,4 @@
-"""Whatever is wrong outside paycore ends in one line that says what to do, and leaves no secret behind."""
+"""Any error outside paycore ends in one line that says what to do, and shows no secret."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ CANARY = "CANARY0123456789CANARY0123456789"
 
 
 def test_wrong_key_names_account_and_1108(cli: Cli, shop: SandboxServer) -> None:
-    """A key the provider refuses: one line naming the account and code 1108, exit 6, and the payment is kept."""
+    """A key the provider refuses: one line with the account and code 1108, exit 6, and the payment is recorded."""
     write_config(shop.url, key=CANARY)
     ran = cli(*order())
     assert (ran.code, ran.err.count("\n")) == (6, 1), ran
@@ -29,7 +29,7 @@ def test_wrong_key_names_account_and_1108(cli: Cli, shop: SandboxServer) -> None
     ["html", "truncated_json", "http_500", "http_502", "http_429", "redirect", "stall", "drip", "huge_body"],
 )
 def test_useless_answer_unknown_then_resolved(cli: Cli, shop: SandboxServer, fault: str) -> None:
-    """HTML, half a JSON, HTTP errors or no end of it: unknown, exit 5, and a later query resolves it."""
+    """HTML, truncated JSON, HTTP errors or an endless body: unknown, exit 5; a later query resolves it."""
     write_config(shop.url, more="timeout_s = 0.5")
     shop.gateway.faults.add(fault)
     ran = cli(*order(), "--json")
@@ -56,7 +56,7 @@ def test_useless_answer_to_a_query_says_so(cli: Cli, shop: SandboxServer) -> Non
 
 
 def test_reply_without_its_link_the_same_command_recovers_it(cli: Cli, shop: SandboxServer) -> None:
-    """Accepted without the link the payer needs: exit 5 and the order is known; the same command recovers it."""
+    """Accepted without the payer's link: exit 5, and the same command recovers it."""
     shop.gateway.faults.add("no_pay_url")
     ran = cli(*order(), "--json")
     assert (ran.code, ran.error["kind"], ran.error["payment_id"]) == (5, "IncompleteReply", ran.json["id"]), (
@@ -95,7 +95,7 @@ CONFIGS = {
 
 @pytest.mark.parametrize("case", CONFIGS)
 def test_configuration_wrong_path_and_suggestion(cli: Cli, case: str) -> None:
-    """A configuration that can't be used: exit 6 and one line with the path inside the file and a suggestion."""
+    """An invalid configuration: exit 6 and one line with the path inside the file and a suggestion."""
     text, expected = CONFIGS[case]
     if text is not None:
         Path("paycore.toml").write_text(text, encoding="utf-8")
@@ -106,14 +106,14 @@ def test_configuration_wrong_path_and_suggestion(cli: Cli, case: str) -> None:
 
 
 def test_configuration_named_but_absent(cli: Cli) -> None:
-    """`--config` names a file that is not there: its path is in the line."""
+    """A missing `--config` file is named in the line."""
     ran = cli("list", "--config", "nowhere.toml")
     assert (ran.code, "nowhere.toml" in ran.err) == (6, True), ran
 
 
 @pytest.mark.parametrize("amount", ["88.001", "1E3", "８８", "-1", "0x10", " 1", "1_000", "NaN", "9" * 40])
 def test_amount_not_exact_refused(cli: Cli, shop: SandboxServer, amount: str) -> None:
-    """An amount that is not exact money is refused with the reason, and nothing is recorded."""
+    """An inexact amount is refused with the reason, and nothing is recorded."""
     ran = cli("create", "--amount", amount, *order()[5:], "--reference", "r")
     assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1), ran
     assert "amount" in ran.err
@@ -128,19 +128,19 @@ def test_ledger_not_a_ledger(cli: Cli, shop: SandboxServer) -> None:
 
 
 def test_arguments_that_are_not_text(cli: Cli, shop: SandboxServer) -> None:
-    """Bytes that are no text are refused, not stored and not crashed on."""
+    """Arguments that are not valid text are refused, and do not crash."""
     ran = cli("show", "--reference", os.fsdecode(b"\xff"))
     assert (ran.code, ran.err.count("\n")) == (2, 1), ran
 
 
 def test_reference_with_control_characters(cli: Cli, shop: SandboxServer) -> None:
-    """A reference that could move the cursor of whoever lists it is refused."""
+    """A reference with control characters is refused: they could move a terminal's cursor."""
     ran = cli(*order("a\x1b[2Jb"))
     assert (ran.code, "\x1b" in ran.err) == (2, False), ran
 
 
 def test_provider_words_can_not_move_the_cursor(cli: Cli, shop: SandboxServer) -> None:
-    """What the provider says is shown, harmless and on one line."""
+    """The provider's message is printed on one line without control characters."""
     shop.gateway.faults.add("respcd", code="1297", message="no\x1b[31m\nway")
     ran = cli(*order())
     assert "\x1b" not in ran.out + ran.err, ran
@@ -163,6 +163,6 @@ def test_error_as_json(cli: Cli, shop: SandboxServer) -> None:
 
 
 def test_region_lacks_the_pair(cli: Cli, shop: SandboxServer) -> None:
-    """A (method, channel) the account lacks is refused with the list of what it has."""
+    """An unsupported (method, channel) is refused with the list of supported ones."""
     ran = cli("create", "--channel", "till", *order()[1:9])
     assert (ran.code, "alipay/web" in ran.err) == (2, True), ran

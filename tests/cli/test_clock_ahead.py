@@ -1,4 +1,4 @@
-"""The command line on a ledger whose clock was ahead once: new orders live their time."""
+"""The command line on a ledger whose clock was once ahead: new orders keep their full time."""
 
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from tests.ledger.workload import begun
 def test_order_after_a_payment_from_the_future_is_awaited(
     cli: Cli, shop: SandboxServer, ahead: timedelta
 ) -> None:
-    """It has its thirty minutes, and `await` leaves it to the payer instead of closing it."""
+    """The order keeps its thirty minutes, and `await` does not close it early."""
     with closing(SqliteLedger("paycore.db", clock=lambda: utc_now() + ahead)) as ledger:
         ledger.begin(*begun("from-the-future", account="shop")).result()
     payment = cli.create()

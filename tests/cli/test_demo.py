@@ -1,4 +1,4 @@
-"""`paycore demo` is the main job from end to end, by the installed command."""
+"""`paycore demo` as the installed command, from create to refund."""
 
 import json
 import signal
@@ -15,7 +15,7 @@ from tests.cli.conftest import PAYCORE, Cli
 
 @contextmanager
 def waiting(*options: str) -> Iterator[subprocess.Popen[str]]:
-    """The demo, while it waits for its payer; its temporary files are in `tmp` of the working folder."""
+    """The demo while it waits for its payer, with its temporary files in `tmp` of the working folder."""
     temporary = Path("tmp")
     temporary.mkdir()
     words = ["env", f"TMPDIR={temporary.absolute()}", PAYCORE, "demo", *options]
@@ -38,7 +38,7 @@ def test_demo_from_order_to_refund(cli: Cli) -> None:
 
 
 def test_demo_as_json_keeps_its_files(cli: Cli) -> None:
-    """With --json each step prints its one object; --keep leaves the ledger, and its folder is used once."""
+    """With --json each step prints one object; --keep keeps the ledger, and refuses a folder that was used before."""
     ran = cli.installed("demo", "--json", "--keep", "kept")
     assert (ran.code, ran.err) == (0, ""), ran
     states = [json.loads(line)["status"] for line in ran.out.splitlines()]
@@ -50,7 +50,7 @@ def test_demo_as_json_keeps_its_files(cli: Cli) -> None:
 
 
 def test_demo_never_overwrites(cli: Cli) -> None:
-    """A configuration of somebody else, or a file where the folder is to be, stays as it is."""
+    """An existing configuration, or a file in place of the folder, is left unchanged."""
     Path("paycore.toml").write_text("# mine\n", encoding="utf-8")
     assert cli("demo", "--keep", ".").code == 2
     ran = cli("demo", "--keep", "paycore.toml")
@@ -60,13 +60,13 @@ def test_demo_never_overwrites(cli: Cli) -> None:
 
 @pytest.mark.parametrize("words", ["demo --config nofile", "--account foo demo"])
 def test_demo_takes_no_configuration(cli: Cli, words: str) -> None:
-    """The demo has its own: naming another, or an account, is refused."""
+    """--config and --account are refused: the demo has its own configuration."""
     ran = cli(*words.split())
     assert (ran.code, ran.out, "has no meaning here" in ran.err) == (2, "", True), ran
 
 
 def test_demo_checks_the_ledger(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A step that does not come out as it should ends the demo, and is named."""
+    """A step with an unexpected result ends the demo, and is named."""
     from paycore.cli.commands import demo
 
     monkeypatch.setattr(demo, "_CREATE", demo._CREATE.replace("88.00", "0.00"))
@@ -87,7 +87,7 @@ def test_demo_interrupted_says_what_is_left(cli: Cli, options: tuple[str, ...]) 
 
 
 def test_demo_told_to_end_leaves_nothing(cli: Cli) -> None:
-    """SIGTERM, too, takes the temporary files away."""
+    """SIGTERM also removes the temporary files."""
     with waiting() as process:
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=20)

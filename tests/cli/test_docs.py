@@ -1,4 +1,4 @@
-"""The command line's documentation says what the command line says."""
+"""The command line's documentation matches the command line."""
 
 import os
 from pathlib import Path

@@ -15,13 +15,13 @@ from tests.cli.conftest import Cli, order, write_config
 
 
 def test_exit_codes_have_one_meaning_each() -> None:
-    """Every exit code is in the table, under the numbers the design gives."""
+    """The table has every exit code, with the documented numbers."""
     assert list(endings.MEANINGS) == list(Exit)
     assert [int(code) for code in Exit] == [*range(10), 130]
 
 
 def test_exit_codes_every_typed_error_has_one() -> None:
-    """No typed error counts as a bug."""
+    """No typed error has the exit code of a bug."""
     for name, kind in inspect.getmembers(errors, inspect.isclass):
         if issubclass(kind, errors.PaycoreError) and kind is not errors.PaycoreError:
             assert endings.of_error(_any(kind)) is not Exit.BUG, name
@@ -34,14 +34,14 @@ def _any(kind: type[errors.PaycoreError]) -> errors.PaycoreError:
 
 
 def test_exit_codes_ledger_breaks_under_way_unknown() -> None:
-    """A ledger that breaks before anything began is a matter of configuration, after that the outcome is unknown."""
+    """A ledger error before anything is recorded is a configuration error; later the outcome is unknown."""
     assert endings.of_error(errors.LedgerFull("full")) is Exit.CONFIG
     assert endings.of_error(errors.LedgerFull("full", payment_id="P")) is Exit.UNKNOWN
     assert endings.of_error(errors.LedgerReadOnly("read-only", payment_id="P")) is Exit.CONFIG
 
 
 def test_create_pending_0(cli: Cli, shop: SandboxServer) -> None:
-    """A pending payment is a definite answer."""
+    """A pending payment is a success of `create`."""
     ran = cli(*order())
     assert (ran.code, "pending" in ran.out) == (0, True), ran
 
@@ -55,7 +55,7 @@ def test_await_paid_0(cli: Cli, shop: SandboxServer) -> None:
 
 
 def test_unforeseen_error_1_with_traceback() -> None:
-    """What nobody foresaw keeps its traceback and exits 1."""
+    """An unexpected error prints its traceback and exits 1."""
     code = (
         "import sys; from paycore.cli import main, output, quick\n"
         "output.Output = None\n"
@@ -100,7 +100,7 @@ def test_unforeseen_error_1_with_traceback() -> None:
     ],
 )
 def test_usage_2_with_one_line(cli: Cli, shop: SandboxServer, words: str) -> None:
-    """What makes no sense is refused in one line, before anything is sent."""
+    """Invalid arguments are refused in one line before anything is sent."""
     ran = cli(*words.split())
     assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1), ran
     assert ran.err.startswith("error: ")
@@ -108,7 +108,7 @@ def test_usage_2_with_one_line(cli: Cli, shop: SandboxServer, words: str) -> Non
 
 
 def test_await_declined_3(cli: Cli, shop: SandboxServer) -> None:
-    """A declined payment exits 3 from `await`, and from `query`."""
+    """A declined payment exits 3 from `await` and from `query`."""
     payment = cli.create()
     shop.gateway.controls.decline(payment["order_number"])
     ran = cli("await", payment["id"], "--timeout", 20, "--json")
@@ -117,7 +117,7 @@ def test_await_declined_3(cli: Cli, shop: SandboxServer) -> None:
 
 
 def test_close_0_then_query_3(cli: Cli, shop: SandboxServer) -> None:
-    """`close` is done once the provider confirmed it; a closed payment is no success for who asks later."""
+    """`close` exits 0 once the provider confirmed it; a later `query` of the closed payment exits 3."""
     payment = cli.create()
     closed = cli("close", payment["id"], "--json")
     assert (closed.code, closed.json["status"]) == (0, "closed"), closed
@@ -127,7 +127,7 @@ def test_close_0_then_query_3(cli: Cli, shop: SandboxServer) -> None:
 
 @pytest.mark.parametrize("is_known", [False, True])
 def test_close_paid_3_in_words_and_again(cli: Cli, shop: SandboxServer, is_known: bool) -> None:
-    """Paid before it could be closed: the payment, exit 3, and what to do about it; and the same again."""
+    """Closing a paid payment prints it and what to do, and exits 3; so does repeating the command."""
     payment = cli.create()
     shop.gateway.controls.pay(payment["order_number"])
     if is_known:
@@ -140,7 +140,7 @@ def test_close_paid_3_in_words_and_again(cli: Cli, shop: SandboxServer, is_known
 
 
 def test_await_of_what_was_never_sent_7_at_once_in_words(cli: Cli, shop: SandboxServer) -> None:
-    """A payment that never left this machine: nothing to wait for, and the line on stderr says what to do."""
+    """An unsent payment: `await` returns at once, and a line on stderr says what to do."""
     write_config("http://127.0.0.1:1")
     assert cli(*order()).code == 7
     write_config(shop.url)
@@ -155,7 +155,7 @@ def test_await_of_what_was_never_sent_7_at_once_in_words(cli: Cli, shop: Sandbox
 
 
 def test_await_of_what_the_account_was_refused_for_7(cli: Cli, shop: SandboxServer) -> None:
-    """The same; what is to be mended first is named."""
+    """A payment whose account was refused: the line names what to correct first."""
     write_config(shop.url, key="0" * 32)
     assert cli(*order()).code == 6
     ran = cli("await", "--reference", "order-1", "--timeout", 60)
@@ -163,7 +163,7 @@ def test_await_of_what_the_account_was_refused_for_7(cli: Cli, shop: SandboxServ
 
 
 def test_query_of_what_was_never_sent_0_in_words(cli: Cli, shop: SandboxServer) -> None:
-    """A payment that never left this machine: nothing is asked, and the line on stderr says so."""
+    """An unsent payment: no request is made, and a line on stderr says so."""
     url = shop.url
     write_config("http://127.0.0.1:1")
     assert cli(*order()).code == 7
@@ -177,7 +177,7 @@ def test_query_of_what_was_never_sent_0_in_words(cli: Cli, shop: SandboxServer) 
 
 
 def test_refund_of_a_pending_payment_names_query(cli: Cli, shop: SandboxServer) -> None:
-    """The ledger may not know yet that the payer has paid: the refusal says what asks."""
+    """The payer may have paid already: the error names `query`."""
     payment = cli.create()
     ran = cli("refund", payment["id"], "--reference", "back-1")
     assert (ran.code, f"`paycore query {payment['id']}` asks whether" in ran.err) == (2, True), ran
@@ -186,7 +186,7 @@ def test_refund_of_a_pending_payment_names_query(cli: Cli, shop: SandboxServer) 
 
 
 def test_await_timeout_4(cli: Cli, shop: SandboxServer) -> None:
-    """Nobody pays: `await` gives the payment back as it is."""
+    """At the timeout `await` prints the payment, still pending."""
     payment = cli.create()
     ran = cli("await", payment["id"], "--timeout", "0.2", "--json")
     assert (ran.code, ran.json["status"]) == (4, "pending"), ran
@@ -205,7 +205,7 @@ def test_create_reply_lost_5_then_query_resolves(cli: Cli, shop: SandboxServer) 
 
 
 def test_refund_reply_lost_5(cli: Cli, shop: SandboxServer) -> None:
-    """A refund exits by its own status: unknown here, though the payment is paid."""
+    """The exit code is that of the refund's status: unknown here, though the payment is paid."""
     payment = cli.create()
     shop.gateway.controls.pay(payment["order_number"])
     cli("query", payment["id"])
@@ -217,7 +217,7 @@ def test_refund_reply_lost_5(cli: Cli, shop: SandboxServer) -> None:
 
 
 def test_refund_pending_4_until_it_is_resolved(cli: Cli, shop: SandboxServer) -> None:
-    """A refund under way is not done: `refund` and `await` exit 4, `query` has asked, `list --open` finds it."""
+    """A pending refund: `refund` and `await` exit 4, `query` exits 0, `list --open` lists it."""
     payment = cli.create()
     shop.gateway.controls.pay(payment["order_number"])
     cli("query", payment["id"])
@@ -255,7 +255,7 @@ def test_refund_succeeded_0_and_refused_3(cli: Cli, shop: SandboxServer) -> None
 
 
 def test_gateway_down_7_and_the_same_command_goes_on(cli: Cli, shop: SandboxServer) -> None:
-    """Nothing was sent: the payment is `created`, and the same command makes it once the gateway is back."""
+    """Nothing was sent: the payment is `created`, and the same command sends it once the gateway is back."""
     url = shop.url
     write_config("http://127.0.0.1:1")
     ran = cli(*order())
@@ -270,7 +270,7 @@ def test_gateway_down_7_and_the_same_command_goes_on(cli: Cli, shop: SandboxServ
 
 
 def test_reference_conflict_8(cli: Cli, shop: SandboxServer) -> None:
-    """The same reference for another amount is refused, naming the field."""
+    """The same reference with another amount is refused, naming the field."""
     payment = cli.create(amount="88.00")
     ran = cli(*order(amount="99.00"))
     assert (ran.code, ran.out, ran.err.count("\n")) == (8, "", 1), ran
@@ -279,7 +279,7 @@ def test_reference_conflict_8(cli: Cli, shop: SandboxServer) -> None:
 
 
 def test_amount_differs_9(cli: Cli, shop: SandboxServer) -> None:
-    """Facts that contradict each other exit 9 from every command that looks, and say why."""
+    """A contradicting amount exits 9 from every command that reads the payment, with the reason."""
     payment = cli.create()
     shop.gateway.controls.pay(payment["order_number"])
     shop.gateway.faults.add("wrong_amount")

@@ -1,4 +1,4 @@
-"""Ctrl-C while a provider is asked: what may have moved, which payment it was, and how to go on."""
+"""Ctrl-C during a request: whether money may have moved, the payment's id, and how to continue."""
 
 import json
 import signal
@@ -19,7 +19,7 @@ SCANNED = (
 
 
 def interrupted(shop: SandboxServer, *words: str) -> Any:
-    """The error of a command that gets Ctrl-C once its request has arrived, and no answer came."""
+    """The error of a command that gets Ctrl-C after its request has arrived and before an answer."""
     before = sum(shop.gateway.controls.stats()["requests"].values())
     shop.gateway.faults.add("stall")
     with subprocess.Popen([PAYCORE, *words, "--json"], stdout=-1, stderr=-1, text=True) as process:
@@ -36,13 +36,13 @@ def interrupted(shop: SandboxServer, *words: str) -> Any:
 
 @pytest.fixture
 def slow_shop(shop: SandboxServer) -> SandboxServer:
-    """A shop that waits longer for an answer than anybody at a terminal would."""
+    """A shop with a long timeout, so that Ctrl-C comes first."""
     write_config(shop.url, more="timeout_s = 30")
     return shop
 
 
 def test_create_interrupted_money_may_have_moved(cli: Cli, slow_shop: SandboxServer) -> None:
-    """Ctrl-C after the request was sent: the payment's id, "maybe", and what resolves it."""
+    """Ctrl-C after the request was sent: the payment's id, "maybe", and the command that resolves it."""
     error = interrupted(slow_shop, *SCANNED, "--config", "paycore.toml")
     (recorded,) = [json.loads(line) for line in cli("list", "--json").out.splitlines()]
     assert (error["kind"], error["money_moved"], error["payment_id"]) == (
@@ -70,7 +70,7 @@ def test_create_interrupted_names_the_payment_of_its_own_account(cli: Cli, slow_
 def test_known_payment_interrupted_money_may_have_moved(
     cli: Cli, slow_shop: SandboxServer, word: str, by: str
 ) -> None:
-    """Ctrl-C while the provider is asked about a payment: its id, "maybe", and how to go on."""
+    """Ctrl-C during a request for a known payment: its id, "maybe", and how to continue."""
     payment = cli.create()
     if word == "refund":
         slow_shop.gateway.controls.pay(payment["order_number"])
@@ -96,7 +96,7 @@ def test_await_interrupted_names_its_payment(cli: Cli, shop: SandboxServer) -> N
 def test_interrupted_before_anything_is_recorded_no(
     cli: Cli, shop: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ctrl-C before the payment is in the ledger: nothing was sent, and there is no payment to name."""
+    """Ctrl-C before the payment is recorded: "no", and no payment id."""
     from paycore.cli.commands import payments
 
     def interrupt(*_arguments: object) -> None:
@@ -109,7 +109,7 @@ def test_interrupted_before_anything_is_recorded_no(
 
 
 def test_reading_interrupted_no(cli: Cli, shop: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C in a command that only reads: nothing can have moved."""
+    """Ctrl-C in a command that only reads: "no"."""
     from paycore.cli import quick
 
     def interrupt(*_arguments: object) -> None:

@@ -1,4 +1,4 @@
-"""What is printed where: data on stdout, words on stderr, stable names in JSON."""
+"""What is printed where: data on stdout, messages on stderr, stable names in JSON."""
 
 import json
 import os
@@ -81,7 +81,7 @@ def test_json_show_adds_the_events(cli: Cli, shop: SandboxServer) -> None:
 
 
 def test_list_goes_on_after_the_last(cli: Cli, shop: SandboxServer) -> None:
-    """Where a list may go on it says how, and the next page begins after the last payment of this one."""
+    """A full page names the command for the next one, which begins after the last payment."""
     made = [cli.create(reference)["id"] for reference in ("a", "b", "c")]
     page = cli("list", "--limit", "2")
     assert f"--after {made[1]}" in page.err
@@ -107,7 +107,7 @@ def test_json_lists_are_lines(cli: Cli, shop: SandboxServer) -> None:
 
 @pytest.mark.parametrize("before", [True, False])
 def test_global_options_before_and_after_the_word(cli: Cli, shop: SandboxServer, *, before: bool) -> None:
-    """Global options stand before or after the command's word."""
+    """Global options may stand before or after the command."""
     Path("paycore.toml").rename("other.toml")
     options = ["--config", "other.toml", "--account", "shop", "--json", "--quiet", "--no-color"]
     words = order()
@@ -117,7 +117,7 @@ def test_global_options_before_and_after_the_word(cli: Cli, shop: SandboxServer,
 
 @pytest.mark.parametrize("command", ["list", "accounts", "ledger migrate", "create"])
 def test_verbose_says_which_configuration_is_used(cli: Cli, shop: SandboxServer, command: str) -> None:
-    """Wherever it was found, by its whole path; data and errors stay as they are."""
+    """The full path of the configuration is printed; data and errors are unchanged."""
     words = order() if command == "create" else command.split()
     place = Path("paycore.toml").absolute()
     for option in ("-v", "--verbose"):
@@ -145,7 +145,7 @@ def test_global_options_are_in_every_help(cli: Cli) -> None:
 
 
 def test_version_as_json(cli: Cli) -> None:
-    """`--version` keeps to JSON where that is asked for."""
+    """`--version --json` prints JSON."""
     assert cli("--version").out == f"paycore {__version__}\n"
     assert cli("--version", "--quiet").out == f"paycore {__version__}\n"
     for words in (["--version", "--json"], ["--json", "--version"]):
@@ -154,20 +154,20 @@ def test_version_as_json(cli: Cli) -> None:
 
 
 def test_unknown_word_is_guessed_in_whole_sentences(cli: Cli) -> None:
-    """The guess ends in its question mark, and where to look follows."""
+    """The suggestion for an unknown command is a question, followed by a sentence that names the help."""
     ran = cli("creat")
     assert ran.err == "error: No such command 'creat'. Did you mean 'create'? See `paycore --help`\n", ran
 
 
 def test_options_that_may_repeat(cli: Cli, shop: SandboxServer) -> None:
-    """Flags, and options that collect, are said as often as one likes."""
+    """Flags and multi-value options may be repeated."""
     assert cli("list", "--json", "--json").code == 0
     ran = cli(*order(), "--extra", "limit_pay=no_credit", "--extra", "limit_pay=no_credit")
     assert (ran.code, "--extra: limit_pay is given twice" in ran.err) == (2, True), ran
 
 
 def test_words_go_to_stderr_and_quiet_ends_them(cli: Cli, shop: SandboxServer) -> None:
-    """Words never mix with data; --quiet and --json leave the data alone."""
+    """Messages go to stderr only; --quiet and --json leave only the data."""
     payment = cli.create()
     spoken = cli("await", payment["id"], "--timeout", "0.2")
     assert "waiting" in spoken.err
@@ -187,7 +187,7 @@ def test_reader_who_leaves_changes_nothing(cli: Cli, shop: SandboxServer) -> Non
 
 
 def test_reference_in_two_namespaces_needs_the_account(cli: Cli, shop: SandboxServer) -> None:
-    """A reference that names two payments is looked up on the account that is named."""
+    """A reference in two namespaces is looked up on the given account."""
     text = Path("paycore.toml").read_text(encoding="utf-8")
     second = text[text.index("[accounts.shop]") :].replace("accounts.shop", "accounts.till")
     namespace = 'namespace = "till"\n'
@@ -202,7 +202,7 @@ def test_reference_in_two_namespaces_needs_the_account(cli: Cli, shop: SandboxSe
 
 
 def test_timeline_tells_what_happened(cli: Cli, shop: SandboxServer) -> None:
-    """`show` tells the loss of a reply, how it was resolved, the payment and the refund in plain words."""
+    """`show` describes a lost reply, how it was resolved, the payment and the refund in plain words."""
     shop.gateway.faults.add("lose_reply")
     unknown = cli(*order(), "--json").json
     cli("query", unknown["id"])
@@ -223,7 +223,7 @@ def test_timeline_tells_what_happened(cli: Cli, shop: SandboxServer) -> None:
 
 
 def test_show_of_a_changed_row_names_the_command_that_tells_more(cli: Cli, shop: SandboxServer) -> None:
-    """What is advised has the --config of the command that advises it."""
+    """The suggested command repeats the --config that was given."""
     payment = cli.create()
     with closing(sqlite3.connect("paycore.db")) as shell:
         shell.execute("UPDATE payments SET paid_minor = 1")
@@ -233,7 +233,7 @@ def test_show_of_a_changed_row_names_the_command_that_tells_more(cli: Cli, shop:
 
 
 def test_list_of_an_unknown_account_warns(cli: Cli, shop: SandboxServer) -> None:
-    """An account that is neither configured nor in the ledger is named, with those there are."""
+    """An account neither configured nor in the ledger is named in a warning with the known ones."""
     warning = "warning: no account is called 'oss', in the configuration (shop) or in the ledger\n"
     ran = cli("list", "--account", "oss")
     assert (ran.code, ran.out, ran.err.endswith(warning)) == (0, "", True), ran
@@ -243,7 +243,7 @@ def test_list_of_an_unknown_account_warns(cli: Cli, shop: SandboxServer) -> None
 
 
 def test_list_of_an_account_no_longer_configured(cli: Cli, shop: SandboxServer) -> None:
-    """Payments outlive their account's configuration: they are listed, and filters on them warn of nothing."""
+    """Payments of an account that was removed from the configuration are listed, without a warning."""
     payment = cli.create()
     text = Path("paycore.toml").read_text(encoding="utf-8").replace("accounts.shop", "accounts.other")
     Path("paycore.toml").write_text(text, encoding="utf-8")

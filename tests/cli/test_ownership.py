@@ -1,4 +1,4 @@
-"""What belongs to somebody else, or that others may write, is neither a configuration, nor a secret, nor a ledger."""
+"""A configuration, secret or ledger that another user owns or can write is refused."""
 
 import grp
 import os
@@ -48,7 +48,7 @@ SPOILT: dict[str, Callable[[Path], None]] = {
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of ours with a configuration, a key and a ledger, to work in."""
+    """A private folder with a configuration, a key and a ledger, as the working folder."""
     folder = tmp_path / "home"
     folder.mkdir(mode=0o755)
     (folder / "paycore.toml").write_text(CONFIG)
@@ -61,7 +61,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def use(path: str | None = None) -> None:
-    """What a client does with a configuration: read it, look the account's key up, open the ledger."""
+    """What a client does with a configuration: read it, look up the account's key, open the ledger."""
     config = load_config(path)
     Accounts(config, Plugins()).get()
     open_ledger(config.ledger).close()
@@ -69,7 +69,7 @@ def use(path: str | None = None) -> None:
 
 @contextmanager
 def running_as(user: int) -> Iterator[None]:
-    """This process, for a while, without root's rights."""
+    """Run this process as another user for a while."""
     os.seteuid(user)
     try:
         yield
@@ -78,7 +78,7 @@ def running_as(user: int) -> Iterator[None]:
 
 
 def test_own_files_are_taken(home: Path) -> None:
-    """Readable by others or not; the key for its owner alone."""
+    """Own files are accepted, readable by others or not; the key must be private."""
     use()
     (home / "paycore.toml").chmod(0o644)
     use()
@@ -89,7 +89,7 @@ def test_own_files_are_taken(home: Path) -> None:
 def test_what_is_not_our_own_is_refused_with_words(
     home: Path, name: str, spoil: Callable[[Path], None]
 ) -> None:
-    """Wherever the configuration was found: the error says what is whose, and what to do about it."""
+    """The error names the file, its owner and what to do, wherever the configuration was found."""
     spoil(home / name)
     if name == "client.key" and spoil is not SPOILT["of another user"]:
         (home / name).chmod(0o620)
@@ -102,7 +102,7 @@ def test_what_is_not_our_own_is_refused_with_words(
 def test_configuration_of_another_user_is_refused_and_not_passed_over(
     home: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder of somebody else is no place to take a configuration from, and saying nothing would hide that."""
+    """A configuration in another user's folder is an error, and is not skipped silently."""
     own = home.parent / "xdg" / "paycore"
     own.mkdir(parents=True)
     (own / "paycore.toml").write_text(CONFIG)
@@ -120,7 +120,7 @@ def test_configuration_of_another_user_is_refused_and_not_passed_over(
 
 
 def test_new_ledger_is_made_in_a_folder_of_our_own_only(tmp_path: Path) -> None:
-    """In a folder of somebody else the next thing there could be theirs."""
+    """No ledger is created in a folder of another user."""
     folder = tmp_path / "theirs"
     folder.mkdir()
     os.chown(folder, SOMEBODY, SOMEBODY)
@@ -130,7 +130,7 @@ def test_new_ledger_is_made_in_a_folder_of_our_own_only(tmp_path: Path) -> None:
 
 
 def test_sticky_folder_keeps_files_apart(tmp_path: Path) -> None:
-    """In a folder as /tmp our own files stay ours; those of others are refused there as well."""
+    """In a sticky folder such as /tmp own files are accepted, those of others refused."""
     folder = tmp_path / "tmp"
     folder.mkdir()
     folder.chmod(0o1777)
@@ -146,7 +146,7 @@ def test_sticky_folder_keeps_files_apart(tmp_path: Path) -> None:
 
 
 def test_link_is_followed_and_looked_at(home: Path, tmp_path: Path) -> None:
-    """A link of ours to what is ours will do; one of somebody else, or in their folder, could lead anywhere."""
+    """An own link to an own file is accepted; a link of another user, or in their folder, is refused."""
     link = tmp_path / "link.toml"
     link.symlink_to(home / "paycore.toml")
     assert ownership_problem(link) is None
@@ -169,7 +169,7 @@ def test_link_is_followed_and_looked_at(home: Path, tmp_path: Path) -> None:
 
 
 def test_file_of_the_administrator_is_taken() -> None:
-    """Root may write everything anyway: what it has put in place is read by whom it is for."""
+    """Files owned by root are accepted."""
     with TemporaryDirectory() as name:
         path = Path(name) / "paycore.toml"
         path.parent.chmod(0o755)
@@ -183,7 +183,7 @@ def test_file_of_the_administrator_is_taken() -> None:
 
 
 def test_root_is_told_to_be_whose_it_is(tmp_path: Path) -> None:
-    """A ledger that root writes would leave files its owner can't write any more."""
+    """Root must not write another user's ledger: its owner could no longer write the new files."""
     path = tmp_path / "paycore.toml"
     path.write_text(CONFIG)
     os.chown(path, NOBODY, NOBODY)
@@ -195,7 +195,7 @@ def test_root_is_told_to_be_whose_it_is(tmp_path: Path) -> None:
 
 
 def test_group_of_one_user_alone_may_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many systems give each user a group and have it write by default; with a second member it is others."""
+    """Group write access is accepted for a group with one member, and refused with a second one."""
     path = tmp_path / "paycore.toml"
     path.write_text(CONFIG)
     path.chmod(0o664)
@@ -207,13 +207,13 @@ def test_group_of_one_user_alone_may_write(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_file_that_is_not_there_is_nobodys(tmp_path: Path) -> None:
-    """The folder is looked at all the same."""
+    """Of a missing file the folder is checked."""
     assert ownership_problem(tmp_path / "none") is None
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
 def test_init_writes_for_its_owner_alone(cli: Cli, tmp_path: Path, umask: int) -> None:
-    """Keys may be written into it later; the umask is not asked."""
+    """The configuration is readable by its owner only, whatever the umask."""
     before = os.umask(umask)
     try:
         ran = cli("init", "--config", tmp_path / "new.toml")

@@ -1,4 +1,4 @@
-"""A payment that was paid twice at QFPay, given back charge by charge from the command line."""
+"""A payment that was paid twice at QFPay, refunded charge by charge from the command line."""
 
 import httpx
 
@@ -9,7 +9,7 @@ from tests.cli.conftest import Cli, write_config
 
 
 def test_paid_twice_is_given_back_by_a_refund_of_each_charge(cli: Cli) -> None:
-    """One refund without an amount is one charge; a second one with its own reference is the other."""
+    """A refund without an amount returns one charge; a second reference returns the other."""
     sandbox = Plugins().sandboxes()["qfpay-alipay"]
     with (
         SandboxServer(sandbox, settings={"duplicate_policy": "charge_blindly"}) as server,

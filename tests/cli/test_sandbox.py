@@ -1,4 +1,4 @@
-"""`paycore sandbox`: a gateway any client can be pointed at, and its payer."""
+"""`paycore sandbox`: serves a gateway, and acts as its payer."""
 
 import json
 import signal
@@ -38,7 +38,7 @@ class Served:
 
 
 def test_serve_first_line_is_all_a_client_needs(cli: Cli) -> None:
-    """The first line on stdout is JSON with url and credentials; Ctrl-C ends it with exit code 0."""
+    """The first line on stdout is JSON with URL and credentials; Ctrl-C ends it with exit code 0."""
     with Served("--port", "0", "--set", "app_code=APP1", "--set", "client_key=KEY1") as served:
         assert (served.ready["app_code"], served.ready["client_key"]) == ("APP1", "KEY1")
         assert served.ready["url"].startswith("http://127.0.0.1:")
@@ -59,7 +59,7 @@ def test_serve_restarted_with_its_state_the_payment_is_paid(cli: Cli) -> None:
 
 
 def test_serve_without_json_prints_the_configuration(cli: Cli) -> None:
-    """For people: readable lines, and the account as it stands in paycore.toml, which works."""
+    """Without --json: readable lines, and an account for paycore.toml that works."""
     words = [PAYCORE, "sandbox", "serve", "qfpay-alipay", "--port", "0", "--no-color"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -84,7 +84,7 @@ def test_serve_without_json_prints_the_configuration(cli: Cli) -> None:
     ],
 )
 def test_serve_wrong_setting_2(cli: Cli, words: str, expected: str) -> None:
-    """A setting that makes no sense is refused in one line."""
+    """An invalid setting is refused in one line."""
     ran = cli("sandbox", "serve", "qfpay-alipay", "--port", "0", *words.split())
     assert (ran.code, ran.err.count("\n"), expected in ran.err) == (2, 1, True), ran
 
@@ -97,7 +97,7 @@ def test_serve_port_taken_6(cli: Cli, gateway: SandboxServer) -> None:
 
 
 def test_serve_without_the_extra_says_how_to_get_it() -> None:
-    """Where the extra is missing, one line says what to install."""
+    """Without the extra, one line says what to install."""
     code = (
         "import sys; sys.modules['uvicorn'] = None\n"
         "from paycore.cli.main import main\n"
@@ -110,7 +110,7 @@ def test_serve_without_the_extra_says_how_to_get_it() -> None:
 
 @pytest.mark.parametrize("by", ["id", "reference", "order_number"])
 def test_pay_by_our_id_our_reference_or_the_number(cli: Cli, shop: SandboxServer, by: str) -> None:
-    """The payer pays, named as the ledger knows the payment (and its gateway) or by the order's number."""
+    """`pay` takes the payment's id or reference, and finds its gateway, or the order's number."""
     payment = cli.create()
     words = {
         "id": [payment["id"]],
@@ -125,21 +125,21 @@ def test_pay_by_our_id_our_reference_or_the_number(cli: Cli, shop: SandboxServer
 
 
 def test_decline(cli: Cli, shop: SandboxServer) -> None:
-    """The payer refuses."""
+    """`decline` refuses the order as its payer."""
     payment = cli.create()
     assert cli("sandbox", "decline", payment["id"]).code == 0
     assert cli("query", payment["id"]).code == 3
 
 
 def test_pay_unknown_number_2(cli: Cli, shop: SandboxServer) -> None:
-    """A number nobody knows is refused in the gateway's own words."""
+    """An unknown number is refused with the gateway's own message."""
     ran = cli("sandbox", "pay", "NOBODY", "--url", shop.url)
     assert (ran.code, ran.err.count("\n"), "unknown order" in ran.err) == (2, 1, True), ran
     assert cli("sandbox", "pay", "../stats", "--url", shop.url).code == 2
 
 
 def test_pay_by_a_reference_that_is_none_2(cli: Cli, shop: SandboxServer) -> None:
-    """A reference in the place of a number is told from one; an unknown one is refused as everywhere."""
+    """A reference given as NUMBER is refused with a hint; an unknown reference is not found."""
     ran = cli("sandbox", "pay", "order-2", "--url", shop.url)
     assert (ran.code, "named by its id, or by --reference" in ran.err) == (2, True), ran
     assert cli("sandbox", "pay", "--reference", "order-2").code == 2
@@ -152,7 +152,7 @@ def test_pay_by_a_reference_that_is_none_2(cli: Cli, shop: SandboxServer) -> Non
 
 
 def test_no_sandbox_installed_6(cli: Cli) -> None:
-    """Where no plugin offers a sandbox, one line says which were left out, and where to read how to install one."""
+    """Without a plugin that has a sandbox, one line names blocked plugins and where to read how to install one."""
     Path("paycore.toml").write_text('blocked_plugins = ["qfpay-alipay"]\n', encoding="utf-8")
     for words in ("sandbox serve qfpay-alipay", "demo"):
         ran = cli(*words.split())
@@ -162,7 +162,7 @@ def test_no_sandbox_installed_6(cli: Cli) -> None:
 
 
 def test_no_such_sandbox_the_plugin_that_failed_is_named_6(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The plugin that failed may be the one that has it: it is named, and that is no matter of usage."""
+    """A plugin that failed to load may have the sandbox: it is named, and the exit code is 6, not 2."""
     installed = Path("broken-1.dist-info")
     installed.mkdir()
     (installed / "METADATA").write_text("Name: broken\nVersion: 1\n", encoding="utf-8")
@@ -180,7 +180,7 @@ def test_pay_no_sandbox_there_7(cli: Cli) -> None:
 
 
 def test_fault_happens_as_often_as_asked(cli: Cli, shop: SandboxServer) -> None:
-    """A fault with its options reaches the gateway's board."""
+    """A fault with its options reaches the gateway's fault board."""
     words = "sandbox fault html --times 2 --path /trade/v1/query --option recorded=false --json"
     ran = cli(*words.split(), "--url", shop.url)
     assert (ran.code, ran.json["kind"], ran.json["times"]) == (0, "html", 2), ran

@@ -1,4 +1,4 @@
-"""`init`, `accounts`, `plugins list`, and the words that plugins add."""
+"""`init`, `accounts`, `plugins list`, and commands that plugins add."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ from tests.cli.conftest import Cli, write_config
 
 
 def test_init_writes_a_configuration_that_loads(cli: Cli) -> None:
-    """`init` writes paycore.toml, commented, without a secret in it, and it loads as it stands."""
+    """`init` writes a commented paycore.toml without secrets, which loads unchanged."""
     ran = cli("init")
     assert (ran.code, ran.out) == (0, "paycore.toml\n"), ran
     config = load_config()
@@ -36,7 +36,7 @@ def test_init_serves_a_sandbox_payment(cli: Cli, gateway: SandboxServer) -> None
 
 
 def test_init_never_overwrites(cli: Cli) -> None:
-    """A configuration that is there stays as it is."""
+    """An existing configuration is left unchanged."""
     Path("paycore.toml").write_text("# mine\n", encoding="utf-8")
     ran = cli("init")
     assert (ran.code, ran.err.count("\n"), "--config" in ran.err) == (6, 1, True), ran
@@ -45,7 +45,7 @@ def test_init_never_overwrites(cli: Cli) -> None:
 
 
 def test_accounts_say_what_they_offer(cli: Cli, shop: SandboxServer) -> None:
-    """Each account with its provider, mode and what it offers; never a key."""
+    """Each account with its provider, mode and products; never a key."""
     ran = cli("accounts", "--json")
     assert (ran.code, ran.json["account"], ran.json["default"]) == (0, "shop", True), ran
     assert "alipay/web" in ran.json["products"]
@@ -54,7 +54,7 @@ def test_accounts_say_what_they_offer(cli: Cli, shop: SandboxServer) -> None:
 
 
 def test_accounts_one_unusable_6(cli: Cli, shop: SandboxServer) -> None:
-    """An account that can't be used is listed with the reason, and the exit code says so."""
+    """An account that can't be used is listed with the reason: exit 6."""
     write_config(shop.url, more='[accounts.broken]\nprovider = "qfpay-alipay"\nmode = "sandbox"')
     ran = cli("accounts", "--json")
     found = {row["account"]: row["problem"] for row in map(json.loads, ran.out.splitlines())}
@@ -64,14 +64,14 @@ def test_accounts_one_unusable_6(cli: Cli, shop: SandboxServer) -> None:
 
 
 def test_plugins_list(cli: Cli) -> None:
-    """What is installed, with its providers and sandboxes; no configuration is needed."""
+    """Installed plugins with their providers and sandboxes; no configuration is needed."""
     rows = [json.loads(line) for line in cli("plugins", "list", "--json").out.splitlines()]
     assert {"kind": "sandbox", "name": "qfpay-alipay", "detail": ""} in rows
     assert {row["kind"] for row in rows} == {"plugin", "provider", "sandbox"}
 
 
 def test_plugins_list_blames_all_who_claim_one_name(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failure is listed with the distribution it came from, and its error names the others: exit 6."""
+    """A failure is listed with its distribution, and its error names the others: exit 6."""
     for name in ("one", "two"):
         installed = Path(f"{name}_pay-1.dist-info")
         installed.mkdir()
@@ -120,7 +120,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 def test_hook_paycore_register_commands_adds_a_word() -> None:
-    """A word paycore does not know is looked for among those of plugins, with its options and exit code."""
+    """An unknown command is looked up among those of plugins, with its options and exit code."""
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -1,4 +1,4 @@
-"""What each command loads: time is noisy, modules are not."""
+"""Which modules each command loads, as a measure of its start-up time."""
 
 import json
 import subprocess
@@ -39,7 +39,7 @@ HEAVY = {
 
 
 def loaded(*words: str) -> set[str]:
-    """The modules a command has loaded when it is done."""
+    """The modules a command has loaded by its end."""
     done = subprocess.run(
         [sys.executable, "-c", _PROBE, *words], capture_output=True, text=True, check=True, timeout=60
     )
@@ -63,7 +63,7 @@ def test_version_loads_nothing() -> None:
     "words", ["show --reference order-1", "show --reference order-1 --json", "list", "list --json"]
 )
 def test_reading_loads_only_the_ledger(cli: Cli, shop: SandboxServer, words: str) -> None:
-    """`show` and `list` load no plugin, nothing that could reach a network, and not even typer."""
+    """`show` and `list` load no plugin, no network module and no typer."""
     cli.create()
     assert not loaded(*words.split()) & HEAVY
 
@@ -72,19 +72,19 @@ def test_reading_loads_only_the_ledger(cli: Cli, shop: SandboxServer, words: str
     "words", ["verify", "verify --json", "export", "export --output out.jsonl", "migrate"]
 )
 def test_ledger_commands_load_only_the_ledger(cli: Cli, shop: SandboxServer, words: str) -> None:
-    """`ledger` loads no plugin, nothing that could reach a network, and no other database than the one there is."""
+    """`ledger` loads no plugin, no network module, and only the configured database's driver."""
     cli.create()
     brought_by_typer = {"typer", "dataclasses", "importlib.metadata"}
     assert not loaded("ledger", *words.split()) & ((HEAVY | {"psycopg"}) - brought_by_typer)
 
 
 def test_help_loads_no_provider() -> None:
-    """The help of every command is there without plugins, httpx or rich."""
+    """The help of every command loads no plugins, httpx or rich."""
     assert not loaded("--help") & (HEAVY - {"typer", "dataclasses"})
 
 
 def test_creating_loads_no_renderer_it_does_not_need(shop: SandboxServer) -> None:
-    """`create` into a pipe draws no QR code and serves nothing."""
+    """`create` into a pipe loads neither the QR code renderer nor the server."""
     assert not loaded(*order()) & {"segno", "starlette", "uvicorn", "jinja2"}
 
 
@@ -100,7 +100,7 @@ def test_creating_loads_no_renderer_it_does_not_need(shop: SandboxServer) -> Non
     ],
 )
 def test_both_parsers_agree(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is parsed without typer comes out the same as with it."""
+    """Arguments parsed without typer have the same result as with it."""
     seen: list[tuple[GlobalOptions, dict[str, object]]] = []
 
     def note(options: GlobalOptions, **given: object) -> int:
@@ -151,5 +151,5 @@ def test_both_parsers_agree(words: str, monkeypatch: pytest.MonkeyPatch) -> None
     ],
 )
 def test_odd_words_go_to_typer(words: str) -> None:
-    """Anything not plainly right is left to typer, which knows what to say."""
+    """Any other arguments are left to typer, which reports what is wrong."""
     assert quick.parse(words.split()) is None

@@ -1,4 +1,4 @@
-"""Where stdout can't be written: one line that says so, and no payment is lost by it."""
+"""An stdout that can't be written: one line that says so, and no payment is lost."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ FULL = "stdout can't be written: No space left on device"
 
 
 def redirected(where: str, *words: str) -> Ran:
-    """The command with a shell's redirection behind it."""
+    """The command with a shell redirection."""
     done = subprocess.run(
         ["bash", "-c", f'"$@" {where}', "bash", PAYCORE, *words],
         capture_output=True,
@@ -45,14 +45,14 @@ def redirected(where: str, *words: str) -> Ran:
     ],
 )
 def test_stdout_full_2(cli: Cli, shop: SandboxServer, words: str) -> None:
-    """Data that has no place: one line, exit 2, and no traceback."""
+    """Data that can't be written: one line, exit 2, and no traceback."""
     cli.create()
     ran = redirected("> /dev/full", *words.split())
     assert (ran.code, ran.err.count("\n"), FULL in ran.err) == (2, 1, True), ran
 
 
 def test_stdout_full_as_json(cli: Cli, shop: SandboxServer) -> None:
-    """Where nothing was asked for, no money can have moved and there is no payment to name."""
+    """Where no request was sent the error says that no money moved, and names no payment."""
     cli.create()
     error = redirected("> /dev/full", "list", "--json").error
     assert (error["kind"], error["money_moved"], error["payment_id"]) == ("Unwritable", "no", None)
@@ -60,7 +60,7 @@ def test_stdout_full_as_json(cli: Cli, shop: SandboxServer) -> None:
 
 @pytest.mark.parametrize("words", ["list", "create", "--version", "--help"])
 def test_stdout_closed_2_before_anything_is_sent(cli: Cli, shop: SandboxServer, words: str) -> None:
-    """A closed stdout is refused before anything is done."""
+    """A closed stdout is refused before anything is sent."""
     cli.create("order-0")
     before = shop.gateway.controls.stats()["requests"]
     ran = redirected(">&-", *(order() if words == "create" else words.split()))
@@ -69,7 +69,7 @@ def test_stdout_closed_2_before_anything_is_sent(cli: Cli, shop: SandboxServer, 
 
 
 def test_stdout_full_the_payment_is_named(cli: Cli, shop: SandboxServer) -> None:
-    """What was made and could not be printed: its id and what prints it, and not the exit code of what was not sent."""
+    """A payment that could not be printed: its id, the command that prints it, and not exit code 2."""
     ran = redirected("> /dev/full", *order(), "--config", "paycore.toml")
     payment = cli("show", "--reference", "order-1", "--json").json
     assert (ran.code, ran.err.count("\n"), FULL in ran.err) == (5, 1, True), ran
@@ -84,7 +84,7 @@ def test_stdout_full_the_payment_is_named(cli: Cli, shop: SandboxServer) -> None
 
 
 def test_stdout_full_the_first_error_decides(cli: Cli, shop: SandboxServer) -> None:
-    """A command that failed on the way keeps its own error and exit code."""
+    """A command that failed before keeps its own error and exit code."""
     write_config("http://127.0.0.1:1")
     ran = redirected("> /dev/full", *order())
     assert (ran.code, FULL in ran.err, "run the same command again" in ran.err) == (7, True, True), ran
@@ -94,7 +94,7 @@ def test_stdout_full_the_first_error_decides(cli: Cli, shop: SandboxServer) -> N
 
 @pytest.mark.parametrize("where", ["2> /dev/full", "2>&-"])
 def test_stderr_unwritable_changes_nothing(cli: Cli, shop: SandboxServer, where: str) -> None:
-    """Words that have no place are missed by nobody; the data and the exit code stay."""
+    """With stderr unwritable the data and the exit code are unchanged."""
     payment = cli.create()
     ran = redirected(where, "await", payment["id"], "--timeout", "0.1")
     assert (ran.code, payment["id"] in ran.out) == (4, True), ran
@@ -102,7 +102,7 @@ def test_stderr_unwritable_changes_nothing(cli: Cli, shop: SandboxServer, where:
 
 
 def test_stdin_and_stderr_closed_the_ledger_is_whole(cli: Cli, shop: SandboxServer) -> None:
-    """Closed streams do not become the ledger's file."""
+    """Closed streams: their descriptors do not become the ledger's file."""
     ran = redirected("<&- 2>&-", *order(), "--json")
     assert json.loads(ran.out)["status"] == "pending", ran
     assert Path("paycore.db").read_bytes().startswith(b"SQLite format 3\0")

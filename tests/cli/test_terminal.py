@@ -1,4 +1,4 @@
-"""On a terminal: a QR code to scan, a line that moves, and Ctrl-C that harms nothing."""
+"""On a terminal: a QR code to scan, a progress line, and a safe Ctrl-C."""
 
 import codecs
 import os
@@ -80,7 +80,7 @@ def test_terminal_without_colours(shop: SandboxServer) -> None:
 
 
 def test_terminal_code_comes_before_the_payment(shop: SandboxServer) -> None:
-    """The code may scroll away, the payment's id and link may not."""
+    """The code is printed above the payment, so that its id and link stay visible."""
     with Terminal(*order(), "--no-color") as terminal:
         assert terminal.end() == 0
     assert terminal.text.rindex("▀") < terminal.text.index("payment ")
@@ -99,7 +99,7 @@ def test_terminal_code_comes_before_the_payment(shop: SandboxServer) -> None:
 def test_terminal_without_room_for_the_code(
     shop: SandboxServer, environment: dict[str, str], words: str
 ) -> None:
-    """A code that does not fit, or has no characters to be drawn with, is not drawn."""
+    """A code that does not fit, or that the encoding can't draw, is left out."""
     with Terminal(*order(), **environment) as terminal:
         assert terminal.end() == 0
     assert words in terminal.text
@@ -129,7 +129,7 @@ def test_terminal_list_fits_the_window(cli: Cli, shop: SandboxServer, columns: i
 
 
 def test_terminal_list_of_an_ordinary_payment_is_whole_in_80_columns(cli: Cli, shop: SandboxServer) -> None:
-    """An order of ten characters: its reference, account, amount, state and time are all there."""
+    """With a reference of ten characters all columns are whole."""
     cli.create("order-1001")
     with Terminal("list", "--no-color", COLUMNS="80") as terminal:
         assert terminal.end() == 0
@@ -140,7 +140,7 @@ def test_terminal_list_of_an_ordinary_payment_is_whole_in_80_columns(cli: Cli, s
 
 
 def test_terminal_accounts_fit_the_window(shop: SandboxServer) -> None:
-    """What an account offers goes on under itself."""
+    """What an account offers is wrapped in its column."""
     with Terminal("accounts", "--no-color", COLUMNS="60") as terminal:
         assert terminal.end() == 0
     head, first, second, *_ = terminal.text.splitlines()
@@ -151,7 +151,7 @@ def test_terminal_accounts_fit_the_window(shop: SandboxServer) -> None:
 
 
 def test_terminal_timeline_is_folded(cli: Cli, shop: SandboxServer) -> None:
-    """Long words go on under themselves in a narrow window; into a pipe each thing that happened is one line."""
+    """Long lines are wrapped and indented in a narrow window; in a pipe each event is one line."""
     shop.gateway.faults.add("lose_reply")
     payment = cli(*order(), "--json").json
     words = "no definite answer to the order"
@@ -164,7 +164,7 @@ def test_terminal_timeline_is_folded(cli: Cli, shop: SandboxServer) -> None:
 
 
 def test_terminal_narrow_waiting_stays_on_its_line(cli: Cli, shop: SandboxServer) -> None:
-    """The line that moves is cut before the window's last column."""
+    """The progress line is cut before the window's last column."""
     payment = cli.create()
     with Terminal("await", payment["id"], "--timeout", "0.5", COLUMNS="40") as terminal:
         assert terminal.end() == 4
@@ -174,7 +174,7 @@ def test_terminal_narrow_waiting_stays_on_its_line(cli: Cli, shop: SandboxServer
 
 
 def test_refunds_stand_under_each_other(cli: Cli, shop: SandboxServer) -> None:
-    """References, amounts and states of refunds are columns."""
+    """References, amounts and states of refunds are aligned columns."""
     payment = cli.create()
     shop.gateway.controls.pay(payment["order_number"])
     cli("query", payment["id"])
@@ -187,14 +187,14 @@ def test_refunds_stand_under_each_other(cli: Cli, shop: SandboxServer) -> None:
 
 
 def test_shorten_keeps_colours() -> None:
-    """Colours take no column, and end where the text is cut."""
+    """Colour codes have no width, and end where the text is cut."""
     coloured = "\x1b[32mpaid\x1b[0m"
     assert shorten(coloured, 4) == coloured
     assert shorten(coloured, 3) == "\x1b[32mpa…\x1b[0m"
 
 
 def test_terminal_waiting_moves_a_line(cli: Cli, shop: SandboxServer) -> None:
-    """`await` shows the time and the state on one line, and takes it away when the payment is paid."""
+    """`await` shows the time and the state on one line, and removes it when the payment is paid."""
     payment = cli.create()
     with Terminal("await", payment["id"], "--timeout", "30") as terminal:
         terminal.read_until(lambda text: "0:01" in text)
@@ -208,7 +208,7 @@ def test_terminal_waiting_moves_a_line(cli: Cli, shop: SandboxServer) -> None:
 
 
 def test_ctrl_c_while_waiting_130(cli: Cli, shop: SandboxServer) -> None:
-    """Ctrl-C while waiting: exit 130, the payment untouched, the command to resume printed."""
+    """Ctrl-C while waiting: exit 130, the payment unchanged, the command to resume printed."""
     payment = cli.create()
     before = cli("show", payment["id"], "--json").out
     waiting = subprocess.Popen(
@@ -227,7 +227,7 @@ def test_ctrl_c_while_waiting_130(cli: Cli, shop: SandboxServer) -> None:
 
 
 def test_qr_code_holds_its_content() -> None:
-    """The drawn modules are those of the code, light ones round it."""
+    """The drawn modules are those of the code, with its light border."""
     lines = draw("https://shop.example", colours=False, columns=80, lines=40)
     assert lines is not None
     assert set("".join(lines)) <= set(" ▀▄█")

@@ -1,4 +1,4 @@
-"""`show` tells the story in order, with the reason for each change: also of what seldom happens."""
+"""`show` lists the events in order, each with its reason, the rare ones too."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -70,7 +70,7 @@ def _close(payment: Payment, now: datetime, *, replaces: bool = False) -> Sequen
 
 
 def test_lost_link_recovered(cli: Cli, shop: SandboxServer) -> None:
-    """A reply lost with the link in it: asked, the old order closed and why, the new one made and why."""
+    """A reply lost with its link: the query, the old order closed and the new one made, each with the reason."""
     shop.gateway.faults.add("lose_reply")
     first = cli(*order(), "--json").json
     cli("query", first["id"])
@@ -86,7 +86,7 @@ def test_lost_link_recovered(cli: Cli, shop: SandboxServer) -> None:
 
 
 def test_order_that_never_left_is_sent_now(cli: Cli, shop: SandboxServer) -> None:
-    """What could not be sent says so, and what is sent later is not called a repetition."""
+    """An unsent order says so, and its later sending is not called a repetition."""
     write_config("http://127.0.0.1:1")
     assert cli(*order()).code == 7
     write_config(shop.url)
@@ -96,7 +96,7 @@ def test_order_that_never_left_is_sent_now(cli: Cli, shop: SandboxServer) -> Non
 
 
 def test_order_refused_for_the_account_is_made_anew(ledger: SqliteLedger) -> None:
-    """A new attempt after the account was refused gives that reason."""
+    """A new attempt after a refused account gives that reason."""
     payment = ledger.begin(*begun("order-1")).result().payment
     failure = Failure(code="1108", message="wrong signature", who_acts="operator")
     refused = _ended(payment, OperationState.REJECTED, ledger.now(), failure=failure)
@@ -113,7 +113,7 @@ def test_order_refused_for_the_account_is_made_anew(ledger: SqliteLedger) -> Non
 
 
 def test_order_proven_absent_is_sent_again_or_given_up(ledger: SqliteLedger) -> None:
-    """Absence is told as what it is, and so is giving up: the provider has refused nothing."""
+    """Proven absence and giving up are shown as such, not as a refusal by the provider."""
     payment = ledger.begin(*begun("order-1")).result().payment
     unknown = _ended(payment, OperationState.UNKNOWN, ledger.now(), problem="no answer")
     payment = _change(ledger, payment, Source.REPLY, unknown)
@@ -140,7 +140,7 @@ def test_order_proven_absent_is_sent_again_or_given_up(ledger: SqliteLedger) -> 
 def test_closing_says_who_wanted_it_and_how_it_ended(
     ledger: SqliteLedger, source: Source, reason: str
 ) -> None:
-    """An order is closed because the caller asked, or because its time is over; the end is told as it was found out."""
+    """A close says whether the caller or the expiry caused it, and how its result was learnt."""
     payment = pending_payment(ledger, "order-1")
     payment = _change(ledger, payment, source, *_close(payment, ledger.now()))
     lost = _ended(payment, OperationState.UNKNOWN, ledger.now(), problem="no answer")
@@ -157,7 +157,7 @@ def test_closing_says_who_wanted_it_and_how_it_ended(
 
 
 def test_notification_is_told_as_such(ledger: SqliteLedger) -> None:
-    """What a notification brought says so, and what it says again is no second event."""
+    """A notification's event names it as the source; a repeated one adds no event."""
     payment = pending_payment(ledger, "order-1")
     paid = seen(payment.order_number, Status.PAID)
     for body in (b"paid", b"paid again"):
@@ -168,7 +168,7 @@ def test_notification_is_told_as_such(ledger: SqliteLedger) -> None:
 
 
 def test_refunds_are_told_apart(ledger: SqliteLedger) -> None:
-    """Each line of a refund names it by the caller's own reference."""
+    """Each line of a refund has its reference."""
     payment = paid_payment(ledger, "order-1")
     for reference in ("r1", "r2"):
         refund = refunding(reference, Money("10.00", "HKD"))
@@ -186,7 +186,7 @@ def test_refunds_are_told_apart(ledger: SqliteLedger) -> None:
 
 
 def test_review_says_what_does_not_fit(ledger: SqliteLedger) -> None:
-    """The event from which on a person must look says why, each reason once."""
+    """The first event that needs review gives the reason, each reason once."""
     payment = pending_payment(ledger, "order-1")
     observe(ledger, seen(payment.order_number, Status.PAID, amount=Money("88.01", "HKD")))
     observe(ledger, seen(payment.order_number, Status.CLOSED))
@@ -202,7 +202,7 @@ def test_review_says_what_does_not_fit(ledger: SqliteLedger) -> None:
 
 
 def test_review_says_what_was_told_of_the_amount(ledger: SqliteLedger) -> None:
-    """Half an amount, one that can't be read, a charge of another payment, a wrong signature: all are named."""
+    """Partial and unreadable amounts, a charge of another payment and a wrong signature are named."""
     other, payment = paid_payment(ledger, "order-0"), pending_payment(ledger, "order-1")
     paid = replace(seen(payment.order_number, Status.PAID), amount=None)
     observe(ledger, replace(paid, partial_amount=PartialAmount(minor=10)))
@@ -230,12 +230,12 @@ def test_review_says_what_was_told_of_the_amount(ledger: SqliteLedger) -> None:
 
 
 def test_every_reason_for_review_has_its_words() -> None:
-    """None is met for the first time by somebody who wants to know why."""
+    """Every reason for review has a description."""
     assert set(timeline._CONTRADICTIONS) == set(ReviewReason)
 
 
 def test_review_of_a_refund_says_what_does_not_fit(ledger: SqliteLedger) -> None:
-    """Refunds that contradict what was asked for, what was said before, or what was paid."""
+    """Refunds that contradict the request, an earlier observation or the paid amount."""
     payment = paid_payment(ledger, "order-1")
     payment = ledger.change(payment.id, refunding("r1"), Source.CALLER).result().payment
     number = payment.refunds[0].number
@@ -255,7 +255,7 @@ def test_review_of_a_refund_says_what_does_not_fit(ledger: SqliteLedger) -> None
 
 
 def test_history_that_is_not_whole_is_told_as_far_as_it_goes(ledger: SqliteLedger) -> None:
-    """Where events are missing, those that are left are told all the same."""
+    """With events missing, the remaining ones are shown."""
     payment = paid_payment(ledger, "order-1")
     events = ledger.events(payment.id).result()
     assert isinstance(events[0].change, PaymentBegun)
@@ -269,7 +269,7 @@ def test_history_that_is_not_whole_is_told_as_far_as_it_goes(ledger: SqliteLedge
 def test_what_is_beyond_the_bounds_of_a_payment(
     ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A fact more than is kept is told as what it is, with why a person must look."""
+    """An observation beyond the bounds is shown as such, with the reason for review."""
     monkeypatch.setattr(bounds, "FACTS_MAX", 1)
     payment = pending_payment(ledger, "order-1")
     observe(ledger, seen(payment.order_number, Status.PAID))

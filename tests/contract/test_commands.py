@@ -1,4 +1,4 @@
-"""Every command a document tells a reader to type exists, with the options it is given."""
+"""Every command a document tells a reader to type exists, with its options."""
 
 import re
 import shlex
@@ -50,7 +50,7 @@ def test_commands_in_documents_exist(path: Path) -> None:
 
 
 def test_commands_of_readme_are_read() -> None:
-    """The check above sees the README's commands; it would pass on nothing."""
+    """The check above finds the README's commands; it would pass on none."""
     words = {command[0] for command in commands_of((ROOT / "README.md").read_text())}
     assert {"create", "await", "refund", "show"} <= words
 

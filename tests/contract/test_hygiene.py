@@ -14,7 +14,7 @@ from tests.support.postgres import PostgresServer
 
 
 def test_connecting_outside_is_refused() -> None:
-    """A test that reaches for another machine fails, and not with an error the code under test would handle."""
+    """A connection to another machine fails with an error that the code under test does not handle."""
     with pytest.raises(OutsideConnectionError):
         socket.create_connection(("10.0.0.1", 80), timeout=1)
     with pytest.raises(OutsideConnectionError):
@@ -29,13 +29,13 @@ def test_names_of_other_machines_are_unknown() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_connecting_to_this_machine_works(host: str) -> None:
-    """Sandboxes and receivers on loopback are reached as usual."""
+    """Loopback connections work."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         socket.create_connection((host, server.getsockname()[1]), timeout=5).close()
 
 
 def test_environment_configures_nothing(tmp_path: Path) -> None:
-    """No variable of paycore's, no proxy, and an empty folder as working and home folder."""
+    """No paycore variable, no proxy, and an empty folder as working and home folder."""
     assert not [name for name in os.environ if name.startswith(("PAYCORE_", "QFPAY_"))]
     assert not [name for name in os.environ if name.lower().endswith("_proxy")]
     assert Path.cwd() == Path.home() == tmp_path
@@ -55,7 +55,7 @@ def test_postgres_crash_keeps_what_was_committed(postgres_server: PostgresServer
 
 
 def test_browser_and_async_code_take_turns(page: Page) -> None:
-    """A test may drive a page, run async code, and drive the page again."""
+    """A test may use a page, run async code, and use the page again."""
     page.set_content("<h1>hello</h1>")
     assert asyncio.run(asyncio.sleep(0, "between")) == "between"
     assert page.inner_text("h1") == "hello"

@@ -73,7 +73,7 @@ def test_imports_planted_violations_are_found(tmp_path: Path) -> None:
 
 
 def test_imports_make_no_circle() -> None:
-    """No module imports one that imports it back, however many are in between and wherever the import stands."""
+    """No import cycles, wherever in a module the import stands."""
     graph = grimp.build_graph("paycore", "qfpay_alipay", cache_dir=None)
     imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
     TopologicalSorter(imports).prepare()  # raises CycleError with the circle in it
@@ -106,7 +106,7 @@ def test_imports_of_plugin_use_its_public_modules(path: Path) -> None:
 
 
 def test_imports_inside_paycore_name_the_defining_module() -> None:
-    """Only what an application writes imports `paycore` itself; inside, names come from where they are defined."""
+    """Only applications import from `paycore` itself; inside, names come from their defining module."""
     inside = {"paycore.__version__"}  # the version is defined there
     for path in (ROOT / "paycore").rglob("*.py"):
         if path.relative_to(ROOT / "paycore").parts[0] == "cli" or path == ROOT / "paycore/__init__.py":

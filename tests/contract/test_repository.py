@@ -1,4 +1,4 @@
-"""What the files of the repository say about each other is true, and they say nothing about one machine."""
+"""The repository's files agree with each other, and hold nothing specific to one machine."""
 
 import ast
 import re
@@ -32,14 +32,14 @@ def tracked_files() -> list[Path]:
 
 
 def make_targets() -> set[str]:
-    """Return the targets a person can name: those the Makefile declares phony."""
+    """Return the phony targets of the Makefile."""
     phony = re.search(r"^\.PHONY:(.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert phony is not None
     return set(phony.group(1).split())
 
 
 def test_repository_names_no_machine() -> None:
-    """No tracked file names a path of one machine or the host of a package registry."""
+    """No tracked file has a path of one machine or the host of a package registry."""
     found = [
         f"{path.relative_to(ROOT)}: {place}"
         for path in tracked_files()

@@ -1,4 +1,4 @@
-"""What is published installs anywhere: each wheel holds its licence, its package and nothing else."""
+"""Each wheel holds its licence, its package and nothing else, and installs anywhere."""
 
 import ast
 import re
@@ -50,7 +50,7 @@ def declared_by(project: Path) -> set[str]:
 
 
 def imported_by(project: Path) -> set[str]:
-    """The top-level modules from elsewhere that a project's package imports, at whatever place."""
+    """The top-level modules from elsewhere that a project's package imports, wherever in a module."""
     package = project / package_of(project)
     trees = [ast.parse(path.read_text()) for path in package.rglob("*.py")]
     nodes = [node for tree in trees for node in ast.walk(tree)]

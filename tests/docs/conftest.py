@@ -1,4 +1,4 @@
-"""A sandbox on a socket, and the paycore.toml that points at it in the test's own folder."""
+"""A sandbox on a socket, and a paycore.toml that points at it in the test's folder."""
 
 import logging
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ client_key = "{client_key}"
 
 @pytest.fixture
 def sandbox(tmp_path: Path) -> Iterator[SandboxServer]:
-    """A QFPay sandbox whose payer pays half a second after the order, and a ledger somebody else has open too."""
+    """A QFPay sandbox whose payer pays after half a second, and a ledger that another process has open."""
     with SandboxServer(QFPaySandbox(), auto_pay_s=0.5) as server:
         config = CONFIG.format(url=server.url, **server.settings)
         (tmp_path / "paycore.toml").write_text(config, encoding="utf-8")
@@ -35,7 +35,7 @@ def sandbox(tmp_path: Path) -> Iterator[SandboxServer]:
 
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:
-    """What a page configures of logging ends with its test."""
+    """Restore the logging configuration that a page changes."""
     root, ours = logging.getLogger(), logging.getLogger("paycore")
     level, handlers = ours.level, list(root.handlers)
     yield

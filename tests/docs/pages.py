@@ -1,4 +1,4 @@
-"""The pages, and the blocks and headings in them."""
+"""The documentation's pages, and the blocks and headings in them."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ _BLOCK = re.compile(r"^```([a-z]+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def name_of(path: Path) -> str:
-    """A page as a test is called after it."""
+    """The page's name in a test id."""
     return str(path.relative_to(ROOT))
 
 

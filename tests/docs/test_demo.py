@@ -1,4 +1,4 @@
-"""What the pages say commands print is what they print."""
+"""The output of commands shown on the pages is what they print."""
 
 import re
 import subprocess
@@ -39,7 +39,7 @@ def patient_sandbox(tmp_path: Path) -> Iterator[SandboxServer]:
 
 
 def test_sandbox_page_tells_what_show_tells(patient_sandbox: SandboxServer) -> None:
-    """The story of the lost reply in docs/sandbox.md is the one its commands tell."""
+    """The lost reply in docs/sandbox.md is shown as its commands print it."""
     patient_sandbox.gateway.faults.add("lose_reply")
     made = blocks(ROOT / "docs/sandbox.md", "sh")[1][1].splitlines()
     shown = [paycore(*line.split()[1:]) for line in made[1:]][-1]

@@ -1,4 +1,4 @@
-"""The examples run by themselves, as a reader starts them."""
+"""The examples run as a reader starts them."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ def run(name: str) -> str:
 
 
 def test_example_sync_pays_and_refunds() -> None:
-    """One checkout ends paid, a part goes back, and the ledger has each step."""
+    """One payment is paid and partly refunded, and the ledger has each step."""
     started = time.monotonic()
     told = run("checkout_sync.py")
     assert "paid: 88.00 HKD" in told
@@ -35,12 +35,12 @@ def test_example_sync_pays_and_refunds() -> None:
 
 
 def test_example_async_pays_ten() -> None:
-    """Ten checkouts at once all end paid."""
+    """Ten concurrent payments are all paid."""
     told = run("checkout_async.py")
     assert told.count("paid  88.00 HKD") == 10
 
 
 @pytest.mark.parametrize("name", ["checkout_sync.py", "checkout_async.py", "web_shop/shop.py"])
 def test_example_says_how_to_run_it(name: str) -> None:
-    """Each example names its own command."""
+    """Each example states its own command."""
     assert f"python examples/{name}" in (ROOT / "examples" / name).read_text()

@@ -1,4 +1,4 @@
-"""What the pages say of the code is what the code says."""
+"""What the pages say about the code agrees with the code."""
 
 import importlib.util
 import inspect
@@ -34,13 +34,13 @@ def test_tables_that_follow_from_the_code_are_up_to_date(path: Path) -> None:
 
 
 def test_tables_are_looked_at() -> None:
-    """The check above notices a table that was touched."""
+    """The check above fails on an edited table."""
     text = (ROOT / "docs/errors.md").read_text(encoding="utf-8")
     assert load_script("docs_tables").filled(text.replace("NotSent", "NotSend")) == text
 
 
 def test_every_error_says_what_to_do() -> None:
-    """No class of the tree is without advice, and no advice without its class."""
+    """Every error class has advice in the documentation, and all advice is of a class."""
     docs_tables = load_script("docs_tables")
     names = [kind.__name__ for kind in docs_tables.error_classes(PaycoreError)]
     assert sorted(docs_tables.WHAT_TO_DO) == sorted(names)
@@ -65,7 +65,7 @@ def test_hooks_headings_are_their_signatures() -> None:
 
 
 def signature(name: str) -> str:
-    """The hook's signature as it stands in the code."""
+    """The hook's signature in the code."""
     return str(inspect.signature(getattr(hookspecs, name))).replace("'", "")
 
 

@@ -25,7 +25,7 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def shop(log: Path) -> Iterator[str]:
-    """The shop with its own sandbox, in a process of its own; where it is."""
+    """The URL of the shop, which runs with its sandbox in a separate process."""
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -42,7 +42,7 @@ def shop(log: Path) -> Iterator[str]:
 
 
 def wait_for(url: str) -> None:
-    """Until the shop answers."""
+    """Wait until the shop answers."""
     give_up_at = time.monotonic() + 20
     while True:
         try:
@@ -58,7 +58,7 @@ def wait_for(url: str) -> None:
     "words", ["Alipay on this computer", "Scan a QR code", "Alipay on this phone"], ids=["web", "qr", "wap"]
 )
 def test_web_shop_sells(shop: str, page: Page, words: str) -> None:
-    """A click makes the payment, the payer pays on the wallet's page, and the shop's page says so by itself."""
+    """A click makes the payment, the payer pays on the wallet's page, and the shop's page updates itself."""
     page.goto(shop)
     page.get_by_role("button", name=words).click()
     expect(page.locator("#state")).to_have_attribute("data-status", "pending")
@@ -69,7 +69,7 @@ def test_web_shop_sells(shop: str, page: Page, words: str) -> None:
 
 
 def test_web_shop_takes_a_double_click_for_one(shop: str, page: Page) -> None:
-    """The form sent twice leads to the same order."""
+    """A form sent twice leads to one order."""
     page.goto(shop)
     reference = page.locator("[name=reference]").input_value()
     form: dict[str, str | float | bool] = {"reference": reference, "channel": "web"}
@@ -80,14 +80,14 @@ def test_web_shop_takes_a_double_click_for_one(shop: str, page: Page) -> None:
 
 
 def test_web_shop_knows_no_other_orders(shop: str, page: Page) -> None:
-    """An order that is not there is a page that says so, without a traceback."""
+    """An unknown order gives an error page without a traceback."""
     reply = page.request.get(f"{shop}/orders/nothing")
     assert reply.status == 404
     assert "There is no such order." in reply.text()
 
 
 def visitor(shop: str) -> httpx.Client:
-    """A client with a session of its own that has opened the front page."""
+    """A client with its own session that has opened the front page."""
     client = httpx.Client(base_url=shop, trust_env=False, timeout=10, headers={"Origin": shop})
     client.get("/")
     return client
@@ -100,7 +100,7 @@ def drawn(client: httpx.Client) -> str:
 
 
 def test_web_shop_shows_an_order_to_its_own_session_alone(shop: str) -> None:
-    """Another session that knows a reference can neither see the order nor retry it."""
+    """Another session with the reference can neither see the order nor retry it."""
     with (
         closing(visitor(shop)) as buyer,
         closing(visitor(shop)) as stranger,
@@ -122,7 +122,7 @@ def test_web_shop_shows_an_order_to_its_own_session_alone(shop: str) -> None:
     "origin", [None, "null", "http://evil.example", "http://localhost:1", "https://{shop}"]
 )
 def test_web_shop_takes_forms_of_its_own_pages_alone(shop: str, origin: str | None) -> None:
-    """A page of another site can't make a visitor's browser order with the visitor's cookie."""
+    """A form of another site can't order with the visitor's cookie."""
     with closing(visitor(shop)) as buyer:
         reference = drawn(buyer)
         headers = {} if origin is None else {"Origin": origin.replace("{shop}", shop.partition("//")[2])}
@@ -134,7 +134,7 @@ def test_web_shop_takes_forms_of_its_own_pages_alone(shop: str, origin: str | No
 
 
 def test_web_shop_is_reached_by_its_own_name(shop: str) -> None:
-    """Requests with a foreign host name that resolves to the shop's address are refused."""
+    """Requests with a foreign Host header are refused."""
     assert httpx.get(shop, headers={"Host": "evil.example"}, trust_env=False).status_code == 400
 
 
@@ -153,7 +153,7 @@ def test_web_shop_is_reached_by_its_own_name(shop: str) -> None:
     ],
 )
 def test_web_shop_logs_nothing_a_form_says(shop: str, log: Path, field: str, value: str) -> None:
-    """A log line "paid, deliver" comes from the shop only; a reference it did not make is refused."""
+    """A form can't forge a log line; a reference the shop did not make is refused."""
     with closing(visitor(shop)) as buyer:
         form = {"reference": drawn(buyer), "channel": "web", field: value}
         body = value if field == "more" else None

@@ -1,4 +1,4 @@
-"""The provider printed in docs/writing-a-plugin.md works: it is run as printed."""
+"""The provider printed in docs/writing-a-plugin.md works when run as printed."""
 
 import re
 import subprocess
@@ -83,7 +83,7 @@ def test_page_provider_takes_a_payment_through_its_life(pay: Client, gateway: Ga
 
 
 def test_page_provider_survives_lost_replies(pay: Client, gateway: Gateway) -> None:
-    """The reply to a creation and to a refund is lost: one order can be paid, one refund is made."""
+    """With the replies to a creation and a refund lost: one payable order, one refund."""
     gateway.lose_replies = 1
     assert order(pay).status is Status.UNKNOWN
     payment = order(pay)
@@ -103,7 +103,7 @@ def test_page_provider_closes(pay: Client) -> None:
 
 
 def test_page_provider_takes_notifications(pay: Client, gateway: Gateway) -> None:
-    """A genuine notification moves the payment and is acknowledged in Acme's words; a forged one changes nothing."""
+    """A genuine notification moves the payment and is acknowledged as Acme requires; a forged one changes nothing."""
     payment = order(pay)
     gateway.pay(payment.order_number)
     body, headers = gateway.notification(payment.order_number)
@@ -123,7 +123,7 @@ def test_page_provider_is_refused_definitely(pay: Client) -> None:
 
 
 def test_page_provider_with_a_wrong_key(page: types.ModuleType, gateway: Gateway, tmp_path: Path) -> None:
-    """A wrong key is an error of the account: once it is corrected, the same reference can be paid."""
+    """A wrong key is an account error: once corrected, the same reference can be paid."""
     with page.client(configure(tmp_path, gateway, key="wrong")) as pay, pytest.raises(AccountRefused):
         order(pay)
     with page.client(configure(tmp_path, gateway)) as pay:
@@ -132,7 +132,7 @@ def test_page_provider_with_a_wrong_key(page: types.ModuleType, gateway: Gateway
 
 
 def test_page_provider_declares_what_it_takes(pay: Client, gateway: Gateway) -> None:
-    """What is not declared, or out of bounds, is refused before a request is sent."""
+    """Undeclared or out-of-bounds fields are refused before a request is sent."""
     with pytest.raises(NotSupported):
         order(pay, payer_id="2088")
     with pytest.raises(InvalidField, match="at most 64"):
@@ -143,7 +143,7 @@ def test_page_provider_declares_what_it_takes(pay: Client, gateway: Gateway) -> 
 
 
 def test_page_provider_settings_are_strict(page: types.ModuleType, gateway: Gateway, tmp_path: Path) -> None:
-    """A key the provider does not have is an error that names the nearest."""
+    """An unknown key is an error that names the nearest known one."""
     file = configure(tmp_path, gateway)
     file.write_text(file.read_text().replace("merchant", "merchent"))
     with page.client(file) as pay, pytest.raises(ConfigError, match="did you mean 'merchant'"):
@@ -166,14 +166,14 @@ def test_page_provider_settings_are_strict(page: types.ModuleType, gateway: Gate
 def test_page_provider_says_what_is_definite(
     page: types.ModuleType, status: int, body: bytes, outcome: type
 ) -> None:
-    """Each reply to a creation is what the page's table of outcomes says, and nothing is guessed."""
+    """Each reply to a creation has the outcome of the page's table."""
     asked: CreateOrder = page.order
     told = page.drive(page.acme.create(asked), lambda _: Response(status=status, body=body))
     assert isinstance(told, outcome)
 
 
 def test_page_distribution_holds_the_plugin(tmp_path: Path) -> None:
-    """What the page's pyproject.toml builds is the module and its entry point, whatever folders are beside it."""
+    """The page's pyproject.toml builds the module and its entry point, whatever folders are beside it."""
     (project,) = [source for _, source in blocks(PAGE, "toml") if "[project]" in source]
     (tmp_path / "pyproject.toml").write_text(project)
     (tmp_path / "paycore_acme.py").write_text("".join(source for _, source in blocks(PAGE, "python")))

@@ -1,4 +1,4 @@
-"""Payments with a past: built by the same changes the ledger records, one after the other."""
+"""Payment histories, built by the changes that the ledger records."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -55,7 +55,7 @@ def capabilities(
 
 
 class History:
-    """A payment and what happens to it: N1 is its first number, R1 its first refund's."""
+    """A payment and its changes: N1 is its first number, R1 its first refund's."""
 
     def __init__(
         self, *, needs_action: bool = True, expires_at: datetime | None = None, **order: Any
@@ -79,7 +79,7 @@ class History:
         return new_operation(kind, numbering, NOW, DEADLINE, needs_action=needs_action)
 
     def change(self, *changes: Change) -> Self:
-        """Let these changes happen."""
+        """Apply these changes."""
         for change in changes:
             self.payment = evolve(self.payment, change, NOW)
         return self
@@ -115,7 +115,7 @@ class History:
         replaces: bool = False,
         sent_at: datetime = QUIET,
     ) -> Self:
-        """A close of the order in force is on its way, or ended in `state`; sent when the order had arrived."""
+        """A close of the order in force is under way, or ended in `state`; sent when the order had arrived."""
         number = self.payment.order_number
         operation = self._operation(OperationKind.CLOSE, number)
         self.change(OperationBegun(operation=replace(operation, replaces=replaces, sent_at=sent_at)))
@@ -142,16 +142,16 @@ class History:
         return self.change(*changes)
 
     def order_is(self, status: Status, number: str = "N1", **fields: Any) -> PaymentObservation:
-        """What the provider may say of an order of this payment."""
+        """An observation of an order of this payment."""
         fields = {"provider_id": f"S-{number}", "amount": self.payment.amount, **fields}
         return PaymentObservation(number=number, status=status, **fields)
 
     def sees(self, status: Status, number: str = "N1", **fields: Any) -> Self:
-        """The provider says so of an order."""
+        """This observation of an order is recorded."""
         return self.change(Observed(observation=self.order_is(status, number, **fields)))
 
     def refund_is(self, status: RefundStatus, number: str = "R1", **fields: Any) -> Self:
-        """The provider says so of a refund."""
+        """This observation of a refund is recorded."""
         return self.change(Observed(observation=RefundObservation(number=number, status=status, **fields)))
 
 
@@ -161,6 +161,6 @@ def paid(**order: Any) -> History:
 
 
 def replaced() -> History:
-    """N1 had a link and was closed by us to be replaced by N2, which is on its way."""
+    """N1 had a link and was closed to be replaced by N2, which is under way."""
     history = History().accepted().closing(OperationState.DONE, replaces=True)
     return history.sees(Status.CLOSED).renumbered("N2")

@@ -12,13 +12,13 @@ from tests.domain.histories import BAD_KEY, DECLINED, LINK, NOW, QUIET, History
 
 
 def answered(history: History, outcome: object) -> History:
-    """The attempt that is under way is answered like this."""
+    """End the attempt under way with this answer."""
     payment = history.payment
     return history.change(*end_attempt(payment, QUIET, sent=payment.creation, outcome=outcome))  # type: ignore[arg-type]
 
 
 def test_acceptance_brings_the_order_and_its_link() -> None:
-    """The provider's id and word are known from the reply on, not from the first poll."""
+    """The provider's id and status are known from the reply on, not from the first poll."""
     history = History()
     seen = history.order_is(Status.PENDING)
     creation = answered(history, Done(Created(observation=seen, action=LINK))).payment.creation
@@ -27,26 +27,26 @@ def test_acceptance_brings_the_order_and_its_link() -> None:
 
 
 def test_number_that_is_there_already_is_remembered() -> None:
-    """It decides how the link is recovered: that number is not sent a third time."""
+    """A number refused as a duplicate is recorded, and is not sent a third time for its link."""
     creation = answered(History(), Rejected(failure=DECLINED, is_duplicate=True)).payment.creation
     assert creation.is_duplicate is True
     assert creation.problem == "the provider already has this number"
 
 
 def test_attempt_without_an_answer_says_why() -> None:
-    """In the story of the payment."""
+    """The operation records the reason."""
     assert answered(History(), Unknown(problem="HTTP 500")).payment.creation.problem == "HTTP 500"
 
 
 def test_attempt_that_was_not_sent_says_why() -> None:
-    """The same where nothing left."""
+    """The operation records the reason."""
     history = History()
     history.change(*end_unsent(history.payment, NOW, sent=history.payment.creation, problem="no route"))
     assert history.payment.creation.problem == "no route"
 
 
 def test_refused_resend_of_an_order_that_is_there_refuses_only_the_resend() -> None:
-    """An earlier send has arrived: the order lives on, and the story has the code."""
+    """An earlier send has arrived: the order stays, and the refusal's code is recorded."""
     history = History().unknown().sees(Status.PENDING).sent_again(at=QUIET)
     creation = answered(history, Rejected(failure=BAD_KEY)).payment.creation
     assert creation.state is OperationState.UNKNOWN
@@ -54,7 +54,7 @@ def test_refused_resend_of_an_order_that_is_there_refuses_only_the_resend() -> N
 
 
 def test_refusal_of_the_only_send_that_counts_is_a_refusal() -> None:
-    """Sent once, though a poll was quicker than the reply; or proven absent before: what is refused is the order."""
+    """With one send, or the earlier one proven absent, a refusal refuses the order."""
     seen_before = History().sees(Status.PENDING)
     absent_before = History().unknown().absent().sent_again(at=QUIET)
     for history in (seen_before, absent_before):
@@ -64,7 +64,7 @@ def test_refusal_of_the_only_send_that_counts_is_a_refusal() -> None:
 
 
 def test_silence_speaks_of_every_operation() -> None:
-    """One answer proves several refunds absent and shows that a close took effect, all of them."""
+    """One answer proves several refunds absent and confirms a close."""
     history = History().accepted().closing(replaces=True).sees(Status.CLOSED).sees(Status.PAID)
     history.refunding(10, "one", "R1").refunding(20, "two", "R2").refunding(30, "three", "R3")
     late = QUIET + timedelta(hours=1)
@@ -76,7 +76,7 @@ def test_silence_speaks_of_every_operation() -> None:
 
 
 def test_order_given_up_says_that_the_caller_may_try_again() -> None:
-    """Nothing moved: the code, who acts, and what to do."""
+    """No money moved: the code, who acts, and what to do."""
     history = History().unknown().absent()
     history.change(*give_up_absent(history.payment.creation, QUIET))
     assert history.payment.failure == Failure(

@@ -1,4 +1,4 @@
-"""The size of a payment is limited, whatever is reported and requested; its money is always counted."""
+"""The size of a payment is bounded, whatever is reported and requested; its money is always counted."""
 
 from datetime import datetime, timedelta
 
@@ -21,7 +21,7 @@ from tests.domain.histories import BAD_KEY, DEADLINE, NOW, QUIET, History, produ
 
 
 def told(history: History, *observations: Observation) -> list[Change]:
-    """The changes recorded for these observations, as the ledger does it: those that add nothing are left out."""
+    """The changes that the ledger records for these observations; those that add nothing are left out."""
     recorded = []
     for observation in observations:
         change = bounded(history.payment, Observed(observation=observation))
@@ -41,7 +41,7 @@ def full() -> History:
 
 
 def test_facts_up_to_the_bound_are_all_kept_and_need_no_review() -> None:
-    """What fits is recorded as before: nothing in the change, nothing to review."""
+    """Up to the bound every observation is recorded, without review."""
     history = full()
     assert history.payment.review_reasons == ()
     assert b"is_beyond" not in encode(
@@ -50,12 +50,12 @@ def test_facts_up_to_the_bound_are_all_kept_and_need_no_review() -> None:
 
 
 def test_bounds_are_these() -> None:
-    """Far above ordinary use, and an upper limit of what one payment holds."""
+    """The documented bounds, far above ordinary use."""
     assert (FACTS_MAX, CHARGES_MAX, REFUNDS_MAX, OPERATIONS_MAX) == (1000, 20, 100, 200)
 
 
 def test_what_is_known_told_again_at_the_bound_changes_nothing() -> None:
-    """A poll with the same answer every time is no reason for review."""
+    """Repeated observations at the bound cause no review."""
     history = full()
     known = history.order_is(Status.PENDING, provider_id="S0007")
     recorded = bounded(history.payment, Observed(observation=known))
@@ -66,7 +66,7 @@ def test_what_is_known_told_again_at_the_bound_changes_nothing() -> None:
 
 
 def test_facts_beyond_the_bound_are_one_event_and_review() -> None:
-    """The first fact too many is recorded and needs review; a thousand more of the kind change nothing."""
+    """The first observation beyond the bound is recorded and needs review; a thousand more change nothing."""
     history = full()
     beyond = [history.order_is(Status.PENDING, provider_id=f"T{n}") for n in range(1000)]
     (change,) = told(history, *beyond)
@@ -77,7 +77,7 @@ def test_facts_beyond_the_bound_are_one_event_and_review() -> None:
 
 
 def test_money_told_beyond_the_bound_is_never_lost() -> None:
-    """Paid, refunded and failed refunds count however much was reported before; the charge has its reported id."""
+    """Paid, refunded and failed refunds count beyond the bound; the charge has its reported id."""
     history = full()
     told(history, history.order_is(Status.PAID, provider_id="CHARGED"))
     assert history.payment.status is Status.PAID
@@ -91,7 +91,7 @@ def test_money_told_beyond_the_bound_is_never_lost() -> None:
 
 
 def test_another_order_paid_beyond_the_bound_is_paid_twice() -> None:
-    """The first charge of a number is kept, however much was reported before."""
+    """The first charge of a number is kept, however many observations there are."""
     history = full()
     history.ended(OperationState.UNKNOWN).closing(OperationState.DONE, replaces=True).sees(Status.CLOSED)
     history.renumbered("N2")
@@ -101,7 +101,7 @@ def test_another_order_paid_beyond_the_bound_is_paid_twice() -> None:
 
 
 def test_a_difference_told_beyond_the_bound_is_review_and_not_paid() -> None:
-    """An amount that differs is still compared."""
+    """A differing amount is still detected beyond the bound."""
     history = full()
     told(history, history.order_is(Status.PAID, amount=replace_amount(history, 10)))
     assert history.payment.status is Status.PENDING
@@ -114,7 +114,7 @@ def replace_amount(history: History, minor: int) -> object:
 
 
 def test_charges_are_bounded_and_the_payment_is_still_refundable() -> None:
-    """Three thousand paid records of one number: twenty are kept, and the next makes one event; all else holds."""
+    """Of 3,000 paid records of one number twenty are kept and the next is one event; refunds still work."""
     history = History().accepted()
     recorded = told(history, *(history.order_is(Status.PAID, provider_id=f"C{n:04}") for n in range(3000)))
     assert (len(history.payment.charges), len(recorded)) == (CHARGES_MAX, CHARGES_MAX + 1)
@@ -129,7 +129,7 @@ def test_charges_are_bounded_and_the_payment_is_still_refundable() -> None:
 
 
 def test_a_failure_told_beyond_the_bound_keeps_the_known_one() -> None:
-    """Ever worse words do not make ever more events."""
+    """New failure messages beyond the bound make no further events."""
     history = full()
     failures = [
         history.order_is(Status.FAILED, failure=Failure(code=f"{n:04}", message="no")) for n in range(50)
@@ -140,7 +140,7 @@ def test_a_failure_told_beyond_the_bound_keeps_the_known_one() -> None:
 
 
 def test_a_reply_beyond_the_bound_says_so_too() -> None:
-    """The observation in an operation's answer is limited like that of a query."""
+    """The observation in an operation's answer has the same bound as that of a query."""
     history = full()
     answer = OperationEnded(
         operation_id="create-N1",
@@ -155,7 +155,7 @@ def test_a_reply_beyond_the_bound_says_so_too() -> None:
 
 
 def test_replaying_needs_no_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A history recorded under any bound, or under none, makes the same payment again under every other."""
+    """A history recorded under any bound, or under none, replays to the same payment under any other."""
     history, changes = History().accepted(), []
     begun = history.payment
     for limit in (5, 20, 3):
@@ -186,7 +186,7 @@ def _refund(history: History, reference: str, minor: int | None) -> list[Change]
 
 
 def test_refunds_are_bounded_but_for_one_of_all_that_is_left() -> None:
-    """The refund too many is refused with what to do; what is left can always be given back, in one."""
+    """The refund beyond the bound is refused with advice; the rest can always be refunded in one."""
     history = History().accepted().sees(Status.PAID)
     for n in range(REFUNDS_MAX):
         history.refunding(10, f"back-{n}", f"R{n}")
@@ -209,7 +209,7 @@ def _attempts(history: History, change: Change, state: OperationState, failure: 
 
 
 def test_attempts_at_one_refund_are_bounded() -> None:
-    """A refund that is refused for the account's sake again and again is refused at last."""
+    """A refund repeatedly refused for the account is refused for good at the bound."""
     history = History().accepted().sees(Status.PAID)
     (begun,) = _refund(history, "back", 10)
     history.change(begun).ended(OperationState.REJECTED, "back", failure=BAD_KEY)
@@ -221,7 +221,7 @@ def test_attempts_at_one_refund_are_bounded() -> None:
 
 
 def test_closings_and_new_numbers_are_bounded() -> None:
-    """Nor is an order closed, or made anew, more often than so."""
+    """Closes and new numbers of one payment are bounded."""
     later = NOW + CLOSE_AGAIN_AFTER + timedelta(hours=1)
     numbering = Numbering(operation_id="again", number="N1")
 
@@ -244,7 +244,7 @@ def test_closings_and_new_numbers_are_bounded() -> None:
 
 
 def test_withdrawals_are_bounded() -> None:
-    """An order that is not needed any more is not closed more often either."""
+    """Closes of an order that is not needed are bounded."""
     history = History().unknown().sees(Status.PENDING).closing(replaces=True).sees(Status.CLOSED)
     history.renumbered("N2").sees(Status.PENDING, "N2").sees(Status.PAID)
     now = NOW + CLOSE_AGAIN_AFTER + timedelta(hours=1)

@@ -1,4 +1,4 @@
-"""Domain values as JSON: exact, and without a subclass's additions."""
+"""Domain values as JSON: exact, and without the additions of subclasses."""
 
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -16,7 +16,7 @@ from tests.support.stopped import StoppedDatetime
 
 
 class MarkedText(str):
-    """Text as template engines have it."""
+    """A text type like those of template engines."""
 
     __slots__ = ()
 
@@ -25,13 +25,13 @@ class MarkedText(str):
 
 
 class Word(StrEnum):
-    """An application's own words."""
+    """An application's own string enumeration."""
 
     TOP_UP = "top-up"
 
 
 class Count(int):
-    """A number of an application's own type."""
+    """An application's own number type."""
 
 
 def seen(**fields: object) -> PaymentObservation:
@@ -41,7 +41,7 @@ def seen(**fields: object) -> PaymentObservation:
 
 @pytest.mark.parametrize("zone", [UTC, UTC.__class__(timedelta(hours=8))])
 def test_subclass_of_datetime_is_written_as_the_moment_it_is(zone: object) -> None:
-    """Byte by byte as the moment itself, and read back as a plain one."""
+    """It is encoded byte by byte like a datetime, and decoded as a plain one."""
     moment = datetime(2026, 5, 5, 10, 0, 0, 123000, tzinfo=zone, fold=1)  # type: ignore[arg-type]
     stopped = StoppedDatetime(2026, 5, 5, 10, 0, 0, 123000, tzinfo=zone, fold=1)  # type: ignore[arg-type]
     written = encode(seen(occurred_at=stopped))
@@ -52,7 +52,7 @@ def test_subclass_of_datetime_is_written_as_the_moment_it_is(zone: object) -> No
 
 
 def test_subclass_of_datetime_in_an_hour_that_comes_twice_is_the_same_moment() -> None:
-    """When clocks are set back, `fold` says which of the two is meant."""
+    """In the hour that repeats when clocks are set back, `fold` tells which is meant."""
     zone = ZoneInfo("Europe/Berlin")
     for fold in (0, 1):
         stopped = StoppedDatetime(2026, 10, 25, 2, 30, tzinfo=zone, fold=fold)
@@ -60,14 +60,14 @@ def test_subclass_of_datetime_in_an_hour_that_comes_twice_is_the_same_moment() -
 
 
 def test_moment_is_read_as_a_plain_one_where_datetime_has_been_replaced() -> None:
-    """What resolves `datetime` while the clock is stopped gets the stand-in for it: it reads all the same."""
+    """Decoding works while `datetime` is replaced by a stand-in that stops the clock."""
     read = decode(encode(datetime(2026, 5, 5, tzinfo=UTC)), _Replaced)
     assert type(read) is datetime
     assert read == datetime(2026, 5, 5, tzinfo=UTC)
 
 
 class _AnyDatetime(type):
-    """Takes every moment for one of its own, as the stand-ins of such tools do."""
+    """Its `isinstance` accepts every datetime, as the stand-ins of such tools do."""
 
     def __instancecheck__(cls, value: object) -> bool:
         return isinstance(value, datetime)
@@ -82,19 +82,19 @@ class _Replaced(datetime, metaclass=_AnyDatetime):
     [(MarkedText("wörds"), '"wörds"'), (Word.TOP_UP, '"top-up"'), (Count(7), "7")],
 )
 def test_subclass_of_text_or_number_is_written_as_its_value(given: object, written: str) -> None:
-    """The text itself, whatever `str` of it says."""
+    """Its value is encoded, not what its `str` returns."""
     assert encode(given).decode() == written
 
 
 @pytest.mark.parametrize("value", [Secret("0123456789"), object(), {1, 2, Secret("x" * 9)}, 1j])
 def test_what_must_not_be_stored_is_refused(value: object) -> None:
-    """A secret above all."""
+    """Values that must not be stored are refused, above all a secret."""
     with pytest.raises(TypeError):
         encode(value)
 
 
 def test_what_can_not_be_read_says_why() -> None:
-    """In paycore's words for money; and a type that is never written is never read either."""
+    """Invalid money is refused with paycore's message; types that are never encoded are not decoded."""
     with pytest.raises(msgspec.ValidationError, match="minor units go from 0"):
         decode(b'[-1, "HKD", 2]', Money)
     with pytest.raises(msgspec.ValidationError, match="complex can't be decoded"):

@@ -1,4 +1,4 @@
-"""What a command may do to a payment as it stands: both sides of every rule."""
+"""What a command may do to a payment in each state: both sides of every rule."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -49,7 +49,7 @@ PROOF = timedelta(seconds=5)
 def test_new_payment_records_its_namespace_its_end_and_the_order_before_it_is_sent(
     expires_in_s: int | None,
 ) -> None:
-    """The order ends its time after it was begun, on paycore's clock; without a time of its own nothing is said."""
+    """The expiry counts from the beginning, on paycore's clock; without an `expires_in_s` none is recorded."""
     order = Order(reference="order-1", amount=AMOUNT, method="toy", channel="web", expires_in_s=expires_in_s)
     begun = begin_payment(
         NOW,
@@ -87,7 +87,7 @@ def test_new_payment_records_its_namespace_its_end_and_the_order_before_it_is_se
     ],
 )
 def test_first_difference_names_the_callers_field(field: str, value: object, named: str) -> None:
-    """The field as the caller knows it; a scanned code by its name, not by its hash's."""
+    """The error has the caller's name of the field, `auth_code` and not that of its hash."""
     order = {"reference": "r", "amount": AMOUNT, "method": "toy", "channel": "web"}
     assert first_difference(Order(**order), Order(**{**order, field: value})) == named  # type: ignore[arg-type]
     assert first_difference(Order(**order), Order(**order)) is None  # type: ignore[arg-type]
@@ -109,13 +109,13 @@ def test_first_difference_names_the_callers_field(field: str, value: object, nam
     ],
 )
 def test_sending_never_races_an_earlier_send(history: History, now: datetime, expected: bool) -> None:
-    """Certainly unsent: at once. Unanswered: after its deadline. Resolved: never."""
+    """Unsent: at once. Unanswered: after its deadline. Resolved: never."""
     assert may_send(history.payment.creation, now) is expected
     assert bool(send_again(history.payment, now, "create-N1", DEADLINE)) is expected
 
 
 def test_sending_again_keeps_the_number_and_moves_the_deadline() -> None:
-    """It is the same operation: only when it was sent, and until when it may be under way, are new."""
+    """The operation stays the same; only its send time and deadline are new."""
     (change,) = send_again(History().unknown().payment, QUIET, "create-N1", DEADLINE)
     assert change == OperationSent(operation_id="create-N1", sent_at=QUIET, in_flight_until=QUIET + DEADLINE)
     again = History().unknown().change(change).payment.creation
@@ -123,13 +123,13 @@ def test_sending_again_keeps_the_number_and_moves_the_deadline() -> None:
 
 
 def paid_after_closing(state: OperationState, **fields: Any) -> History:
-    """N1 was closed to be replaced by N2, and was paid all the same; N2 ended in `state`."""
+    """N1 was closed to be replaced by N2 and was paid all the same; N2 ended in `state`."""
     history = History().unknown().sees(Status.PENDING).closing(replaces=True).sees(Status.CLOSED)
     return history.renumbered("N2").ended(state, "create-N2", **fields).sees(Status.PAID)
 
 
 def test_paid_payment_is_not_ordered_again() -> None:
-    """Late money on a closed order: its successor, unsent or refused, is not sent by any later call."""
+    """After late money on a closed order, its unsent or refused successor is never sent."""
     unsent = paid_after_closing(OperationState.INTENT)
     assert send_again(unsent.payment, QUIET, "create-N2", DEADLINE) == []
     refused = paid_after_closing(OperationState.REJECTED, failure=BAD_KEY)
@@ -137,7 +137,7 @@ def test_paid_payment_is_not_ordered_again() -> None:
 
 
 def test_sending_what_never_left_is_a_first_send() -> None:
-    """However often the provider could not be reached, the payment is `created` and not `unknown`."""
+    """While the provider can't be reached the payment is `created`, not `unknown`."""
     history = History()
     for _ in range(3):
         history.change(*end_unsent(history.payment, NOW, sent=history.payment.creation, problem="no route"))
@@ -147,7 +147,7 @@ def test_sending_what_never_left_is_a_first_send() -> None:
 
 
 def test_not_sent_after_a_send_that_may_have_arrived_is_still_unknown() -> None:
-    """The last send did not leave, but an earlier one may have: only a query resolves it."""
+    """The last send failed, but an earlier one may have arrived: only a query resolves it."""
     history = History().unknown().sent_again(at=QUIET)
     history.change(*end_unsent(history.payment, QUIET, sent=history.payment.creation, problem="no route"))
     assert (history.payment.status, history.payment.creation.state) == (
@@ -171,7 +171,7 @@ def test_not_sent_after_a_send_that_may_have_arrived_is_still_unknown() -> None:
     ],
 )
 def test_answer_ends_the_attempt(outcome: Any, status: Status, state: OperationState) -> None:
-    """Definite answers resolve; a refusal of the account or of a number in use is no failure of the payment."""
+    """Definite answers resolve; a refused account or a number in use does not fail the payment."""
     history = History()
     seen = history.order_is(Status.PENDING)
     outcomes: dict[str, Outcome] = {
@@ -188,7 +188,7 @@ def test_answer_ends_the_attempt(outcome: Any, status: Status, state: OperationS
 
 
 def test_renumber_after_a_refused_account_and_after_a_confirmed_close() -> None:
-    """Only when the present number can't be paid any more is there a new one, in the same payment."""
+    """A new number needs a present one that can't be paid any more."""
     refused = History().ended(OperationState.REJECTED, failure=BAD_KEY)
     replaced = History().unknown().sees(Status.PENDING).closing(replaces=True).sees(Status.CLOSED)
     for history in (refused, replaced):
@@ -215,7 +215,7 @@ def test_renumber_never_beside_a_payable_or_settled_order(history: History) -> N
 
 
 def test_withdrawing_closes_the_order_nobody_needs_any_more() -> None:
-    """Only an open order beside one that took the money, only once, and only where closing is offered."""
+    """Only an open order beside a paid one is closed, once, where closing is supported."""
     options: dict[str, Any] = {"numbering": NUMBERING, "now": QUIET, "deadline": DEADLINE}
     history = paid_after_closing(OperationState.UNKNOWN).sees(Status.PENDING, "N2")
     (change,) = withdraw(history.payment, product=product(), **options)
@@ -235,7 +235,7 @@ def test_withdrawing_closes_the_order_nobody_needs_any_more() -> None:
 
 @pytest.mark.parametrize("history", [History(), History().accepted(), paid()])
 def test_withdrawing_leaves_every_other_order_alone(history: History) -> None:
-    """Unknown, payable or paid itself: the payment needs it."""
+    """Orders that are unknown, payable or paid themselves are not closed."""
     options: dict[str, Any] = {"numbering": NUMBERING, "now": QUIET, "deadline": DEADLINE}
     assert withdraw(history.payment, product=product(), **options) == []
 
@@ -246,7 +246,7 @@ def test_withdrawing_leaves_every_other_order_alone(history: History) -> None:
 def refund(
     history: History, reference: str = "back-1", amount: Money | None = None, **fields: Any
 ) -> list[Change]:
-    """What a refund of `amount` would change."""
+    """The change that a refund of `amount` makes."""
     fields = {
         "reason": None,
         "product": product(),
@@ -259,7 +259,7 @@ def refund(
 
 
 def test_refund_of_what_is_left_up_to_the_last_cent() -> None:
-    """88.00 paid, 20.00 being refunded: 68.00 can be asked, 68.01 can't, and None means 68.00."""
+    """88.00 paid and 20.00 being refunded: 68.00 is accepted, 68.01 refused, and None means 68.00."""
     history = paid().refunding(2000)
     for amount in (Money("68.00", "HKD"), None):
         (change,) = refund(history, "other", amount)
@@ -272,7 +272,7 @@ def test_refund_of_what_is_left_up_to_the_last_cent() -> None:
 
 @pytest.mark.parametrize("minor", [0])
 def test_refund_of_nothing_is_refused(minor: int) -> None:
-    """Zero is not a refund; nor is all that is left when nothing is."""
+    """Zero is refused; so is a refund of the rest when nothing is left."""
     with pytest.raises(RefundTooLarge):
         refund(paid(), amount=Money.from_minor(minor, "HKD"))
     with pytest.raises(RefundTooLarge):
@@ -280,20 +280,20 @@ def test_refund_of_nothing_is_refused(minor: int) -> None:
 
 
 def test_refund_in_another_currency_is_refused() -> None:
-    """Money goes back in the currency it came in."""
+    """A refund has the payment's currency."""
     with pytest.raises(InvalidMoney, match="in the payment's currency, HKD, not in USD"):
         refund(paid(), amount=Money("1.00", "USD"))
 
 
 @pytest.mark.parametrize("history", [History(), History().unknown(), History().accepted()])
 def test_refund_of_what_is_not_paid_is_refused(history: History) -> None:
-    """Only paid payments are refunded; the error says what it is."""
+    """Only paid payments are refunded; the error has the present status."""
     with pytest.raises(WrongState, match=history.payment.status.value):
         refund(history)
 
 
 def test_refund_a_product_does_not_offer_is_refused() -> None:
-    """None at all, or only the whole."""
+    """Products without refunds, or without partial ones."""
     with pytest.raises(NotSupported, match="can't be refunded"):
         refund(paid(), product=product(refund="none"))
     with pytest.raises(NotSupported, match="only be refunded whole"):
@@ -302,7 +302,7 @@ def test_refund_a_product_does_not_offer_is_refused() -> None:
 
 
 def test_refund_that_failed_frees_its_share_and_one_that_may_not_have_does_not() -> None:
-    """Only a definite refusal gives the amount back to be asked again."""
+    """Only a definite refusal makes the amount refundable again."""
     history = paid().refunding(8800)
     for blocked in (history, history.ended(OperationState.UNKNOWN, "refund-R1")):
         with pytest.raises(RefundTooLarge):
@@ -311,14 +311,14 @@ def test_refund_that_failed_frees_its_share_and_one_that_may_not_have_does_not()
 
 
 def test_refund_seen_at_the_provider_counts_whoever_made_it() -> None:
-    """Money returned by hand at the provider's desk can't be returned again."""
+    """Money refunded in the provider's portal is not refunded again."""
     history = paid().sees(Status.PAID, refunded_minor=8000)
     with pytest.raises(RefundTooLarge, match=r"8\.00 HKD is left"):
         refund(history, amount=Money("8.01", "HKD"))
 
 
 def test_refund_same_reference_is_one_refund() -> None:
-    """Running or done: nothing new. Other amount or reason: a conflict that names it."""
+    """Pending or done: no change. Another amount or reason: a conflict that names it."""
     history = paid().refunding(2000)
     twenty = Money("20.00", "HKD")
     assert refund(history, amount=twenty) == refund(history) == []
@@ -330,7 +330,7 @@ def test_refund_same_reference_is_one_refund() -> None:
 
 
 def test_refund_certainly_unsent_keeps_its_number_and_one_refused_for_the_account_gets_a_new_one() -> None:
-    """What never left is sent as it is; a number the provider has seen is not used twice."""
+    """An unsent refund keeps its number; a number the provider has seen is not used twice."""
     unsent = paid().refunding(2000).ended(OperationState.INTENT, "refund-R1")
     (change,) = refund(unsent)
     assert isinstance(change, OperationSent)
@@ -346,7 +346,7 @@ def test_refund_certainly_unsent_keeps_its_number_and_one_refused_for_the_accoun
 
 
 def close(history: History, **fields: Any) -> list[Change]:
-    """What closing would change."""
+    """The change that closing makes."""
     fields = {
         "product": product(),
         "numbering": NUMBERING,
@@ -358,7 +358,7 @@ def close(history: History, **fields: Any) -> list[Change]:
 
 
 def test_close_of_what_may_be_payable() -> None:
-    """Pending or unknown, an order is closed."""
+    """A pending or unknown order is closed."""
     for history in (History().accepted(), History().unknown(), History()):
         (change,) = close(history)
         assert isinstance(change, OperationBegun)
@@ -366,7 +366,7 @@ def test_close_of_what_may_be_payable() -> None:
 
 
 def test_close_of_what_is_over_is_nothing_and_of_what_was_never_sent_is_refused() -> None:
-    """Paid, closed and failed need nothing; what was never sent is not there to close."""
+    """Paid, closed and failed: no change. Never sent: refused."""
     assert close(History().accepted().sees(Status.CLOSED)) == []
     assert close(History().accepted().sees(Status.FAILED)) == []
     assert close(paid()) == []
@@ -381,7 +381,7 @@ def test_close_of_what_is_over_is_nothing_and_of_what_was_never_sent_is_refused(
 
 
 def test_close_under_way_is_joined_and_one_without_an_answer_repeated() -> None:
-    """One close of one order at a time: before its deadline nothing, afterwards the same once more."""
+    """One close at a time: before its deadline it is joined, afterwards sent again."""
     history = History().accepted().closing()
     assert close(history, now=QUIET - timedelta(milliseconds=1)) == []
     (change,) = close(history)
@@ -405,13 +405,13 @@ def test_close_under_way_is_joined_and_one_without_an_answer_repeated() -> None:
 def test_absence_is_proof_only_late_enough(
     asked_at: datetime, proof: timedelta | None, expected: list[Change]
 ) -> None:
-    """Asked before the last send's deadline and the provider's window, "not found" proves nothing."""
+    """An answer of "not found" is proof only after the last send's deadline and the provider's window."""
     assert conclude_from_query(History().unknown().payment, {"N1"}, asked_at, proof) == expected
     assert conclude_from_query(History().unknown().payment, set(), asked_at, proof) == []
 
 
 def test_absence_of_what_was_seen_or_is_settled_proves_nothing() -> None:
-    """An order that was reported once is not absent when the provider forgets it."""
+    """An order that was reported once is never considered absent."""
     for history in (
         History().unknown().sees(Status.PENDING),
         History().accepted(),
@@ -421,7 +421,7 @@ def test_absence_of_what_was_seen_or_is_settled_proves_nothing() -> None:
 
 
 def test_close_took_effect_when_its_order_is_final() -> None:
-    """Asked once the close can't be under way, a final order answers for it; a pending one does not."""
+    """Once the close's deadline has passed, a final order confirms it; a pending one does not."""
     closed = History().accepted().closing().sees(Status.CLOSED)
     (change,) = conclude_from_query(closed.payment, set(), QUIET, PROOF)
     assert change == OperationEnded(operation_id="close-N1", state=OperationState.DONE, in_flight_until=QUIET)

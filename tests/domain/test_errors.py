@@ -1,4 +1,4 @@
-"""Errors travel: through pickles, copies and process pools, with everything they say."""
+"""Errors keep everything they carry through pickling, copying and process pools."""
 
 import copy
 import pickle
@@ -24,7 +24,7 @@ PARTICULAR: dict[str, dict[str, Any]] = {
 
 
 class PluginsOwn(errors.InvalidField):
-    """A third party's: made with arguments of its own, with a slot and words of its own."""
+    """A third party's error, with its own constructor, slot and message."""
 
     __slots__ = ("most",)
 
@@ -45,14 +45,14 @@ def tree(kind: type[PaycoreError]) -> Iterator[type[PaycoreError]]:
 
 
 def every_error() -> Iterator[PaycoreError]:
-    """One of each class in the tree, as it is after it has been on its way for a while."""
+    """One instance of each class in the tree, with notes and attributes added."""
     for kind in tree(PaycoreError):
         yield seasoned(kind(**PARTICULAR.get(kind.__name__, {"message": "words"})))
     yield seasoned(PluginsOwn(field="device_id", most=12))
 
 
 def seasoned(error: PaycoreError) -> PaycoreError:
-    """With what those who pass it on add to it."""
+    """Add the notes and attributes that callers may add."""
     error.payment_id = "01JD0000000000000000000000"
     error.money_moved = "maybe"
     error.add_note("the till was told")
@@ -61,19 +61,19 @@ def seasoned(error: PaycoreError) -> PaycoreError:
 
 
 def said(error: BaseException) -> dict[str, Any]:
-    """All that an error says of itself."""
+    """Everything an error carries."""
     slots = {name: getattr(error, name) for name in getattr(type(error), "__slots__", ())}
     return {"type": type(error), "args": error.args, "words": str(error), **vars(error), **slots}
 
 
 def raised(error: PaycoreError) -> None:
-    """In another process."""
+    """Raise the error in another process."""
     raise error
 
 
 @pytest.mark.parametrize("error", list(every_error()), ids=lambda error: type(error).__name__)
 def test_error_survives_pickle_and_copy_with_all_it_says(error: PaycoreError) -> None:
-    """Its class, words, fields, notes and what was set on it since; by every protocol, and copied either way."""
+    """Its class, message, fields, notes and added attributes, by every protocol and both kinds of copy."""
     twins = [pickle.loads(pickle.dumps(error, protocol)) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)]
     for twin in (*twins, copy.copy(error), copy.deepcopy(error)):
         assert said(twin) == said(error)
@@ -81,7 +81,7 @@ def test_error_survives_pickle_and_copy_with_all_it_says(error: PaycoreError) ->
 
 
 def test_copy_shares_nothing_that_is_added_later() -> None:
-    """What is set on a copy is not set on the original."""
+    """Attributes set on a copy are not set on the original."""
     error = errors.NotSent("nothing was sent")
     twin = copy.copy(error)
     twin.payment_id = "01JD"

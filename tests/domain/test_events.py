@@ -1,4 +1,4 @@
-"""The history: each event is chained to the one before, and reads back as it was written."""
+"""The history: each event is chained to the one before, and decodes to what was encoded."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ CHAINED: dict[str, Any] = {
 
 
 def test_chain_hash_is_what_it_always_was() -> None:
-    """Ledgers in use are verified with it: neither the function nor what it begins with ever changes."""
+    """Existing ledgers are verified with it, so the function and its initial value never change."""
     assert bytes(32) == GENESIS
     assert chain_hash(**CHAINED).hex() == "26979a224035451339b3a12424ac8f49a14ba87e4eb2c61ed4588d472e8e5dfb"
 
@@ -53,12 +53,12 @@ def test_chain_hash_is_what_it_always_was() -> None:
     ],
 )
 def test_chain_hash_depends_on_everything_stored(field: str, other: object) -> None:
-    """Whatever of an event is tampered with, its hash no longer fits."""
+    """A change of any part of an event changes its hash."""
     assert chain_hash(**{**CHAINED, field: other}) != chain_hash(**CHAINED)
 
 
 def changes() -> list[Change]:
-    """One of each kind, with everything in it that can be."""
+    """One of each kind, with every optional field set."""
     history = History().accepted().sees(Status.PAID)
     operation = history.payment.creation
     refund = History().accepted().sees(Status.PAID).refunding().payment.refunds[0]
@@ -89,12 +89,12 @@ def changes() -> list[Change]:
 
 @pytest.mark.parametrize("change", changes(), ids=lambda change: type(change).__name__)
 def test_change_reads_back_as_it_was_written(change: Change) -> None:
-    """Stored JSON gives the very same change, money and all."""
+    """Stored JSON decodes to the same change, money included."""
     assert decode(encode(change), Change) == change  # type: ignore[arg-type]
 
 
 def test_payment_reads_back_as_it_was_written() -> None:
-    """So does the payment they make."""
+    """Stored JSON decodes to the same payment."""
     payment = History().accepted().sees(Status.PAID).refunding().refund_is(RefundStatus.PENDING).payment
     assert decode(encode(payment), Payment) == payment
 
@@ -103,13 +103,13 @@ def test_payment_reads_back_as_it_was_written() -> None:
     "stored", [b"", b"{}", b'{"type":"no_such_change"}', b'{"type":"proven_absent"}', b"[[[["]
 )
 def test_change_that_can_not_be_read_is_an_error(stored: bytes) -> None:
-    """What is not a change is refused, never guessed."""
+    """Invalid JSON of a change is refused."""
     with pytest.raises(msgspec.MsgspecError):
         decode(stored, Change)  # type: ignore[arg-type]
 
 
 def test_codec_writes_money_exactly_and_nothing_unknown() -> None:
-    """Money is its three parts; a value without a rule for it is refused."""
+    """Money is encoded as its three parts; a value of an unknown type is refused."""
     assert encode(Money("88.00", "HKD")) == b'[8800,"HKD",2]'
     assert decode(b'[8800,"HKD",2]', Money) == Money("88.00", "HKD")
     with pytest.raises(TypeError, match="complex can't be encoded"):
@@ -117,7 +117,7 @@ def test_codec_writes_money_exactly_and_nothing_unknown() -> None:
 
 
 def test_event_names_its_kind() -> None:
-    """The kind is the change's tag, as it is stored and shown."""
+    """The kind is the change's tag, as stored and shown."""
     event = Event(
         payment_id="P1",
         seq=1,
@@ -136,6 +136,6 @@ def test_event_names_its_kind() -> None:
     "amount", ['[-1, "HKD", 2]', '[8800, "HKD", 9]', '["1", "HKD", 2]', "[8800]", "88.0"]
 )
 def test_codec_reads_money_strictly(amount: str) -> None:
-    """What is no amount does not fit, as anything else that was never written by paycore."""
+    """Invalid amounts are refused."""
     with pytest.raises(msgspec.ValidationError):
         decode(amount, Money)

@@ -1,4 +1,4 @@
-"""What single facts make of a payment, each looked at by itself."""
+"""What single changes make of a payment, each on its own."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ LATER = NOW + timedelta(minutes=1)
 
 
 def fate(payment: Payment) -> tuple[Status, OperationState]:
-    """The payment's status, and how far the order in force got."""
+    """The payment's status, and the state of the order in force."""
     return payment.status, payment.creation.state
 
 
@@ -24,7 +24,7 @@ def fate(payment: Payment) -> tuple[Status, OperationState]:
 
 
 def test_payment_begins_at_version_one_and_every_change_is_dated() -> None:
-    """The version counts the events; the payment was updated when the last one happened."""
+    """The version counts the events; `updated_at` is the time of the last one."""
     history = History()
     assert (history.payment.version, history.payment.created_at) == (1, NOW)
     changed = evolve(history.payment, Observed(observation=history.order_is(Status.PENDING)), LATER)
@@ -32,7 +32,7 @@ def test_payment_begins_at_version_one_and_every_change_is_dated() -> None:
 
 
 def test_history_that_does_not_begin_once_is_refused() -> None:
-    """The error says what came in place of the beginning, or that there was one."""
+    """The error names the first change if it is no beginning, or the second beginning."""
     history = History()
     with pytest.raises(ValueError, match="starts with payment_begun, not Observed"):
         evolve(None, Observed(observation=history.order_is(Status.PAID)), NOW)
@@ -48,7 +48,7 @@ def test_history_that_does_not_begin_once_is_refused() -> None:
 
 
 def test_namespace_is_what_the_beginning_or_a_migration_gave() -> None:
-    """It is part of what a reference means."""
+    """The namespace comes from the first event or from a migration."""
     payment = History().payment
     begun = PaymentBegun(
         payment_id="P2",
@@ -67,12 +67,12 @@ def test_namespace_is_what_the_beginning_or_a_migration_gave() -> None:
 
 
 def test_link_stays_while_another_operation_is_under_way() -> None:
-    """A payer may be about to pay when the order is closed."""
+    """While an order is being closed its link is still shown."""
     assert History().accepted().closing().payment.action == LINK
 
 
 def test_sending_again_forgets_why_the_last_send_failed() -> None:
-    """When it was sent, and until when it may be under way, are the new send's."""
+    """Send time and deadline are those of the new send, and the old reason is removed."""
     creation = History().unknown().sent_again(at=QUIET).payment.creation
     assert (creation.sent_at, creation.in_flight_until, creation.problem) == (
         QUIET,
@@ -82,18 +82,18 @@ def test_sending_again_forgets_why_the_last_send_failed() -> None:
 
 
 def test_sending_again_takes_absence_back() -> None:
-    """What was proven absent may be there from now on."""
+    """A number proven absent may exist after it is sent again."""
     assert History().unknown().absent().sent_again(at=QUIET).payment.creation.proven_absent_at is None
 
 
 def test_accepted_stays_accepted() -> None:
-    """A second attempt that ends without an answer, or is refused, does not undo the first one's acceptance."""
+    """A later attempt that is unanswered or refused does not undo an acceptance."""
     for state in (OperationState.UNKNOWN, OperationState.INTENT):
         assert fate(History().accepted().ended(state).payment) == (Status.PENDING, OperationState.DONE)
 
 
 def test_absence_is_of_one_number_without_an_answer() -> None:
-    """An unknown number, one that was observed and one that is resolved are not absent."""
+    """Unknown, observed and resolved numbers are not absent."""
     absent = History().absent()
     assert absent.payment.creation.state is OperationState.UNKNOWN
     assert absent.payment.creation.proven_absent_at == NOW
@@ -108,7 +108,7 @@ def test_absence_is_of_one_number_without_an_answer() -> None:
 
 
 def test_order_that_was_seen_has_arrived_once_nothing_is_missing() -> None:
-    """Without the link that the payer needs, the answer is outstanding; once the order is final, none is needed."""
+    """An observed order without its required link is unresolved until it is final."""
     assert fate(History().unknown().sees(Status.PENDING).payment) == (Status.PENDING, OperationState.UNKNOWN)
     needs_none = History(needs_action=False).unknown().sees(Status.PENDING)
     assert fate(needs_none.payment) == (Status.PENDING, OperationState.DONE)
@@ -118,13 +118,13 @@ def test_order_that_was_seen_has_arrived_once_nothing_is_missing() -> None:
 
 
 def test_order_whose_link_came_before_the_answer_was_lost_has_arrived() -> None:
-    """Sent again without an answer, while the link of the first reply is known: an observation resolves it."""
+    """With the first reply's link known, an observation resolves an unanswered resend."""
     history = History().ended(OperationState.UNKNOWN, action=LINK).sees(Status.PENDING)
     assert fate(history.payment) == (Status.PENDING, OperationState.DONE)
 
 
 def test_status_before_anything_is_known() -> None:
-    """Intended, sent, sent again, without an answer, refused for the account's sake."""
+    """Intended, sent, sent again, unanswered, refused for the account."""
     assert History().payment.status is Status.CREATED
     assert History().ended(OperationState.INTENT).payment.status is Status.CREATED
     assert History().unknown().payment.status is Status.UNKNOWN
@@ -137,7 +137,7 @@ def test_status_before_anything_is_known() -> None:
 
 
 def test_order_closed_for_a_new_number_is_pending_unless_the_close_was_refused() -> None:
-    """Then it was closed elsewhere, and the payment is closed too."""
+    """If the close was refused the order was closed elsewhere, and the payment is closed."""
     history = History().accepted().closing(replaces=True).sees(Status.CLOSED)
     assert history.payment.status is Status.PENDING
     refused = History().accepted().closing(OperationState.REJECTED, replaces=True).sees(Status.CLOSED)
@@ -146,7 +146,7 @@ def test_order_closed_for_a_new_number_is_pending_unless_the_close_was_refused()
 
 
 def test_reason_of_a_failure_is_the_orders_while_it_is_failed() -> None:
-    """Not before, and not once it is paid."""
+    """The reason is shown only while the payment is failed."""
     history = History().accepted().sees(Status.PENDING, failure=DECLINED)
     assert history.payment.failure is None
     assert history.sees(Status.FAILED, failure=DECLINED).payment.failure == DECLINED
@@ -157,7 +157,7 @@ def test_reason_of_a_failure_is_the_orders_while_it_is_failed() -> None:
 
 
 def test_charge_that_already_pays_another_payment_does_not_pay_this_one() -> None:
-    """The ledger has noted whose it is: nothing moves, and a person must look."""
+    """A charge that the ledger marks as another payment's needs review."""
     history = History().accepted()
     history.change(Observed(observation=history.order_is(Status.PAID), charge_of="P2"))
     assert (history.payment.status, history.payment.paid_minor) == (Status.PENDING, 0)
@@ -182,7 +182,7 @@ def test_charge_of_another_payment_in_a_reply_does_not_pay_either() -> None:
 
 
 def test_digest_is_what_it_always_was() -> None:
-    """It is stored in existing ledgers, and identifies repeats there."""
+    """Stored digests identify repeats in existing ledgers, so the function never changes."""
     seen = PaymentObservation(
         number="N1", status=Status.FAILED, provider_id="S1", amount=AMOUNT, failure=DECLINED, occurred_at=NOW
     )
@@ -192,7 +192,7 @@ def test_digest_is_what_it_always_was() -> None:
 
 
 def test_digest_is_of_who_what_and_how_much() -> None:
-    """Its time and the provider's wording do not count."""
+    """It covers number, status and amounts, not the time or the provider's message."""
     seen = PaymentObservation(number="N1", status=Status.FAILED, provider_id="S1", failure=DECLINED)
     reworded = Failure(code="1205", message="the bank said no", advice="Try another card.")
     assert digest(seen) == digest(replace(seen, occurred_at=NOW, words={"a": "b"}, failure=reworded))
@@ -209,14 +209,14 @@ def test_digest_is_of_who_what_and_how_much() -> None:
 
 
 def test_known_fact_recorded_as_beyond_the_bound_changes_nothing() -> None:
-    """Two processes may record the same one; the second time it is known."""
+    """When two processes record the same observation the second changes nothing."""
     history = History().accepted().sees(Status.PENDING, provider_id="S2")
     known = Observed(observation=history.order_is(Status.PENDING, provider_id="S2"), is_beyond=True)
     assert evolve(history.payment, known, LATER) is history.payment
 
 
 def test_second_charge_beyond_the_bound_is_the_first_one() -> None:
-    """A paid number keeps the id it was first paid with, whatever id was reported before."""
+    """A paid number keeps its first charge id."""
     history = History().accepted().sees(Status.PENDING, provider_id="A-order")
     history.sees(Status.PAID, provider_id="B-charge")
     beyond = history.order_is(Status.PAID, provider_id="C-charge")
@@ -226,14 +226,14 @@ def test_second_charge_beyond_the_bound_is_the_first_one() -> None:
 
 
 def test_refund_told_of_by_an_orders_number_is_flagged() -> None:
-    """A provider that takes a refund by an order's number moves nothing of ours."""
+    """A refund observation under an order's number needs review and changes nothing else."""
     history = History().accepted().sees(Status.PAID).refund_is(RefundStatus.SUCCEEDED, "N1")
     assert history.payment.refunded_minor == 0
     assert history.payment.review_reasons == (ReviewReason.REFUND_AMOUNT_DIFFERS,)
 
 
 def test_refund_has_the_reason_and_the_id_the_provider_told() -> None:
-    """Of two reasons the same one is kept, whichever came first; so of two ids."""
+    """Of two reasons or ids the same one is kept, in either order."""
     other = Failure(code="1206", message="other")
     for first, second in ((DECLINED, other), (other, DECLINED)):
         history = History().accepted().sees(Status.PAID).refunding()
@@ -245,7 +245,7 @@ def test_refund_has_the_reason_and_the_id_the_provider_told() -> None:
 
 
 def test_order_has_the_reason_and_the_id_the_provider_told() -> None:
-    """The same for an order; a failure's reason is not lost by a later sighting without one."""
+    """The same for an order; a later observation without a reason keeps the known one."""
     other = Failure(code="1206", message="other")
     for first, second in ((DECLINED, other), (other, DECLINED)):
         history = History().accepted().sees(Status.FAILED, failure=first, provider_id="S1")
@@ -256,7 +256,7 @@ def test_order_has_the_reason_and_the_id_the_provider_told() -> None:
 
 
 def test_refund_status_while_nothing_is_told_of_it() -> None:
-    """What our own operation says: accepted is pending, unsent and refused for the account's sake are not begun."""
+    """Without an observation: accepted is pending; unsent and refused for the account are created."""
     expected = {
         OperationState.DONE: RefundStatus.PENDING,
         OperationState.UNKNOWN: RefundStatus.UNKNOWN,
@@ -275,14 +275,14 @@ def test_refund_status_while_nothing_is_told_of_it() -> None:
 
 
 def test_refund_that_was_seen_has_arrived() -> None:
-    """Whatever its own reply said."""
+    """An observation resolves a refund, whatever its own reply said."""
     history = History().accepted().sees(Status.PAID).refunding().ended(OperationState.UNKNOWN, "refund-R1")
     assert history.payment.uncertain
     assert not history.refund_is(RefundStatus.PENDING).payment.uncertain
 
 
 def test_refused_close_leaves_the_order_as_it_was() -> None:
-    """A close that is refused is no failure of the payment."""
+    """A refused close does not fail the payment."""
     assert History().accepted().closing(OperationState.REJECTED).payment.status is Status.PENDING
 
 

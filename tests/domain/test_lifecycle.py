@@ -1,4 +1,4 @@
-"""The rules: observations merge in any order, paid never goes back, contradictions are flagged."""
+"""The rules: observations merge in any order, paid is never undone, contradictions need review."""
 
 from datetime import timedelta
 
@@ -20,7 +20,7 @@ def begun() -> Payment:
 
 
 def refunding() -> Payment:
-    """Paid, and 20.00 HKD of it on their way back."""
+    """Paid, with a refund of 20.00 HKD under way."""
     return History(needs_action=False).sees(Status.PAID, provider_id="S1").refunding().payment
 
 
@@ -35,21 +35,21 @@ def after(payment: Payment, *observations: Observation) -> Payment:
 
 
 def test_paid_never_goes_back() -> None:
-    """Whatever is observed after paid, the payment stays paid."""
+    """No observation after paid changes the status."""
     payment = after(begun(), seen(Status.PAID), seen(Status.PENDING), seen(Status.CLOSED))
     assert payment.status is Status.PAID
 
 
 @pytest.mark.parametrize("earlier", [Status.CLOSED, Status.FAILED])
 def test_late_money_is_recognised_and_flagged(earlier: Status) -> None:
-    """Money after closing or failing is legal, and a person must look."""
+    """Money after closing or failing is counted and needs review."""
     payment = after(begun(), seen(earlier), seen(Status.PAID))
     assert (payment.status, payment.review_reasons) == (Status.PAID, (ReviewReason.PAID_AFTER_CLOSING,))
 
 
 @pytest.mark.parametrize("amount", [Money("87.99", "HKD"), Money("88.00", "USD"), Money("8800", "JPY")])
 def test_another_amount_or_currency_is_never_paid(amount: Money) -> None:
-    """An authentic observation of another amount or currency never pays; it is flagged."""
+    """An authentic observation of another amount or currency never pays; it needs review."""
     wrong = PaymentObservation(number="N1", status=Status.PAID, provider_id="S1", amount=amount)
     payment = after(begun(), wrong)
     assert (payment.status, payment.paid_minor) == (Status.CREATED, 0)
@@ -57,13 +57,13 @@ def test_another_amount_or_currency_is_never_paid(amount: Money) -> None:
 
 
 def test_two_orders_paid_is_paid_twice() -> None:
-    """Two provider orders that both took money: everything taken is counted, and flagged."""
+    """Two paid orders: both charges are counted, and the payment needs review."""
     payment = after(begun(), seen(Status.PAID, "S1"), seen(Status.PAID, "S2"))
     assert (payment.paid_minor, payment.review_reasons) == (17600, (ReviewReason.PAID_TWICE,))
 
 
 def test_an_observation_brought_twice_changes_nothing() -> None:
-    """The very same payment comes back: no new version, no new event."""
+    """The same payment object is returned: no new version, no new event."""
     payment = after(begun(), seen(Status.PENDING))
     later = PaymentObservation(
         number="N1",
@@ -77,14 +77,14 @@ def test_an_observation_brought_twice_changes_nothing() -> None:
 
 
 def test_a_number_of_somebody_else_changes_nothing() -> None:
-    """An observation of an order that is not this payment's is left out."""
+    """An observation of an unknown number is ignored."""
     payment = begun()
     other = PaymentObservation(number="N9", status=Status.PAID, provider_id="S9", amount=AMOUNT)
     assert evolve(payment, Observed(observation=other), NOW) is payment
 
 
 def test_refund_of_another_amount_is_flagged() -> None:
-    """A refund that came out differently is not counted as ours; a person must look."""
+    """A refund of another amount is not counted as the requested one, and needs review."""
     payment = refunding()
     wrong = RefundObservation(number="R1", status=RefundStatus.SUCCEEDED, amount=Money("21.00", "HKD"))
     payment = after(payment, wrong)
@@ -118,7 +118,7 @@ _observations = st.lists(
 def test_any_order_with_repeats_ends_in_one_state_and_one_set_of_events(
     observations: list[Observation], random: object
 ) -> None:
-    """Poll, notification and another process converge, whatever the order and however often."""
+    """Polls, notifications and other processes converge, in any order and with repeats."""
     start = refunding()
     shuffled = [*observations, *observations]
     random.shuffle(shuffled)  # type: ignore[attr-defined]
@@ -129,6 +129,6 @@ def test_any_order_with_repeats_ends_in_one_state_and_one_set_of_events(
 
 @given(_observations)
 def test_what_is_stored_reads_back_equal(observations: list[Observation]) -> None:
-    """A payment survives its way through the ledger's JSON exactly."""
+    """A payment survives the ledger's JSON exactly."""
     payment = after(refunding(), *observations)
     assert decode(encode(payment), Payment) == payment

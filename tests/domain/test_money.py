@@ -1,4 +1,4 @@
-"""Money is exact or refused, and refusing costs next to nothing."""
+"""Money is exact or refused, and a refusal is cheap."""
 
 import pickle
 import re
@@ -34,7 +34,7 @@ MEGABYTE = "9" * 1024 * 1024
     ],
 )
 def test_money_exact_text_is_taken(text: str, currency: str, minor: int) -> None:
-    """Digits, and at most as many decimals as the currency has, are minor units exactly."""
+    """Digits with at most the currency's decimals are converted to minor units exactly."""
     money = Money(text, currency)
     assert (money.minor, money.currency, money.exponent) == (minor, currency, EXPONENTS[currency])
 
@@ -73,7 +73,7 @@ def test_money_exact_text_is_taken(text: str, currency: str, minor: int) -> None
     ],
 )
 def test_money_anything_else_is_refused(text: str) -> None:
-    """What is not plain ASCII digits with one point is refused in short words that show the beginning of it."""
+    """Anything but ASCII digits with one point is refused in a short message that shows its beginning."""
     with pytest.raises(InvalidMoney, match="is not an amount") as caught:
         Money(text, "HKD")
     assert len(str(caught.value)) < 200
@@ -81,7 +81,7 @@ def test_money_anything_else_is_refused(text: str) -> None:
 
 
 def test_money_refusal_looks_at_a_bounded_piece_of_the_text() -> None:
-    """The only thing text meets before it is known to be short is an expression without unbounded repetition."""
+    """Text of unknown length is only matched by an expression without unbounded repetition."""
     pattern = money_module._TEXT.pattern
     assert not re.search(r"[*+]|\{\d*,\}", pattern)
     assert [int(bound) for bound in re.findall(r"\{1,(\d+)\}", pattern)] == [15, 4]
@@ -98,7 +98,7 @@ def test_money_refusal_looks_at_a_bounded_piece_of_the_text() -> None:
     ],
 )
 def test_money_more_decimals_than_the_currency_has_is_refused(text: str, currency: str, allowed: str) -> None:
-    """A finer amount than the currency has, even by zeros, is refused with the number it may have."""
+    """More decimals than the currency has, zeros included, are refused with the allowed number."""
     with pytest.raises(InvalidMoney, match=f"{currency} has {allowed}"):
         Money(text, currency)
 
@@ -108,14 +108,14 @@ def test_money_more_decimals_than_the_currency_has_is_refused(text: str, currenc
     [("10000000000000.00", "HKD", "9999999999999.99"), ("1000000000000.000", "BHD", "999999999999.999")],
 )
 def test_money_above_the_upper_bound_is_refused(text: str, currency: str, largest: str) -> None:
-    """One minor unit above `MINOR_MAX` is refused with the largest amount there is."""
+    """One minor unit above `MINOR_MAX` is refused with the largest amount."""
     with pytest.raises(InvalidMoney, match=rf"more than paycore can hold \({re.escape(largest)}\)"):
         Money(text, currency)
 
 
 @pytest.mark.parametrize("amount", [88, 88.0, Decimal(88), b"88", None, True])
 def test_money_other_types_are_refused(amount: Any) -> None:
-    """Floats, integers and Decimals are refused by name: only text says what is meant."""
+    """Floats, integers and Decimals are refused by name: only text is accepted."""
     with pytest.raises(InvalidMoney, match=type(amount).__name__):
         Money(amount, "HKD")
 
@@ -124,7 +124,7 @@ def test_money_other_types_are_refused(amount: Any) -> None:
     "currency", ["hkd", "HK", "XAU", "XXX", "XTS", "", "HKD ", "€", pytest.param("A" * 100_000, id="long")]
 )
 def test_money_unknown_currency_is_refused(currency: str) -> None:
-    """A code that is not ISO 4217, or has no minor units, is refused, and a long one is not repeated whole."""
+    """A code not in ISO 4217, or without minor units, is refused; a long one is cut in the message."""
     with pytest.raises(InvalidMoney, match="ISO 4217") as caught:
         Money("1", currency)
     assert len(str(caught.value)) < 120
@@ -140,7 +140,7 @@ def test_money_unknown_currency_is_refused(currency: str) -> None:
     ],
 )
 def test_money_refusal_shows_what_was_given(amount: str, currency: str, shown: str) -> None:
-    """Whole as long as an amount or a code may be by far, and cut with a mark that it was."""
+    """The value is shown whole up to a generous length, and cut with a mark beyond it."""
     with pytest.raises(InvalidMoney, match=re.escape(shown)):
         Money(amount, currency)
 
@@ -160,13 +160,13 @@ def test_money_minor_units_out_of_bounds_are_refused(minor: int) -> None:
 
 @pytest.mark.parametrize("minor", [1.0, "1", True, None])
 def test_money_minor_units_of_another_type_are_refused(minor: Any) -> None:
-    """Minor units are an integer and nothing that looks like one."""
+    """Only `int` is accepted, not `bool` or other number types."""
     with pytest.raises(InvalidMoney, match=f"integer, not {type(minor).__name__}"):
         Money.from_minor(minor, "HKD")
 
 
 def test_money_bounds_themselves_are_taken() -> None:
-    """From none to `MINOR_MAX` minor units, with no to four decimals."""
+    """0 and `MINOR_MAX` minor units, with zero to four decimals."""
     assert Money.from_minor(MINOR_MAX, "HKD").minor == MINOR_MAX
     assert Money.from_minor(0, "HKD").text == "0.00"
     assert Money.from_minor(12345, "CLF", exponent=4).text == "1.2345"
@@ -181,7 +181,7 @@ def test_money_exponent_out_of_bounds_is_refused(exponent: Any) -> None:
 
 
 def test_money_stored_exponent_is_kept() -> None:
-    """An amount stored when its currency had another exponent still means what it meant."""
+    """An amount stored when its currency had another exponent keeps its value."""
     stored = Money.from_minor(150, "JPY", exponent=2)
     assert stored.text == "1.50"
     assert pickle.loads(pickle.dumps(stored)).text == "1.50"
@@ -189,7 +189,7 @@ def test_money_stored_exponent_is_kept() -> None:
 
 @given(st.integers(0, MINOR_MAX), st.sampled_from(sorted(EXPONENTS)))
 def test_money_text_reads_back_exactly(minor: int, currency: str) -> None:
-    """What is written is read back as the same money, for every currency."""
+    """Rendered text parses to the same money, for every currency."""
     money = Money.from_minor(minor, currency)
     assert Money(money.text, currency) == money
     assert pickle.loads(pickle.dumps(money)) == money
@@ -209,7 +209,7 @@ def test_money_is_a_value() -> None:
 
 
 def test_money_is_ordered_within_one_currency() -> None:
-    """All four comparisons within one currency; between two they are refused rather than guessed."""
+    """All four comparisons work within one currency and are refused between two."""
     less, more = Money("1", "HKD"), Money("2", "HKD")
     assert less < more
     assert less <= more
@@ -225,7 +225,7 @@ def test_money_is_ordered_within_one_currency() -> None:
 
 
 def test_currencies_are_those_of_the_iso4217_package() -> None:
-    """The generated table is what the package says, currency by currency."""
+    """The generated table equals the package's data."""
     iso4217 = pytest.importorskip("iso4217")
     from_package = {
         currency.code: int(currency.exponent)

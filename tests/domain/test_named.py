@@ -1,4 +1,4 @@
-"""Which payment a reference names, where several accounts of one ledger have had it."""
+"""Which payment a reference names, where several accounts of one ledger have used it."""
 
 from msgspec.structs import replace
 
@@ -15,27 +15,27 @@ OURS, NEIGHBOUR, STRANGER = ("hk", "moved"), ("sg", "shop"), ("us", "other")
 
 
 def test_reference_names_the_accounts_own_payment_first() -> None:
-    """In whatever namespace its configuration puts the account by now, and wherever it stands among the others."""
+    """Whatever the account's present namespace, and in any order of the candidates."""
     found = [payment(*STRANGER), payment(*NEIGHBOUR), payment(*OURS)]
     for order in (found, found[::-1]):
         assert named(order, "hk", "shop") == payment(*OURS)
 
 
 def test_reference_names_the_payment_of_the_namespace() -> None:
-    """Made by another account of the same shop: it is that payment, and not a second one."""
+    """A payment made by another account of the namespace is found."""
     found = [payment(*NEIGHBOUR), payment(*STRANGER)]
     for order in (found, found[::-1]):
         assert named(order, "hk", "shop") == payment(*NEIGHBOUR)
 
 
 def test_reference_of_another_namespace_names_none() -> None:
-    """Shops whose order numbers collide do not meet."""
+    """References of other namespaces do not collide."""
     assert named([payment(*STRANGER)], "hk", "shop") is None
     assert named([], "hk", "shop") is None
 
 
 def test_operation_needs_no_action_unless_its_product_does() -> None:
-    """Refunds and closings never wait for a payer."""
+    """Refunds and closes never need a payer's action."""
     numbering = Numbering(operation_id="op", number="N")
     refund = new_operation(OperationKind.REFUND, numbering, NOW, DEADLINE)
     assert refund.needs_action is False

@@ -1,4 +1,4 @@
-"""An incomplete amount is compared as far as it goes; an unreadable one is recorded and pays nothing."""
+"""A partial amount is compared as far as it goes; an unreadable one is recorded and pays nothing."""
 
 from collections.abc import Callable
 from typing import Any
@@ -45,12 +45,12 @@ from tests.domain.histories import History
 def test_amount_is_whole_half_or_none(
     minor: int | None, currency: str | None, amount: Money | None, told: PartialAmount | None
 ) -> None:
-    """Both parts make an amount, one part is kept as reported, and nothing is dropped."""
+    """Both parts make an amount, a single part is kept, and nothing is dropped."""
     assert read_amount(minor, currency) == (amount, told)
 
 
 def test_unreadable_is_kept_short_and_on_one_line() -> None:
-    """What a provider writes in place of an amount can't fill the ledger or a terminal's line."""
+    """An unreadable amount is cut to a bounded text on one line."""
     _, told = read_amount(None, None, unreadable="a\nb\x1b" + "c" * 1000)
     assert told is not None
     assert told.unreadable is not None
@@ -61,7 +61,7 @@ def test_unreadable_is_kept_short_and_on_one_line() -> None:
     "fields", [{"minor": -1}, {"minor": MINOR_MAX + 1}, {"unreadable": "a\nb"}, {"unreadable": "x" * 65}]
 )
 def test_partial_amount_out_of_bounds_is_refused(fields: dict[str, Any]) -> None:
-    """A plugin that makes one itself is held to the same bounds."""
+    """A partial amount constructed by a plugin has the same bounds."""
     with pytest.raises(ValueError, match=r"`(minor|unreadable)` is"):
         PartialAmount(**fields)
 
@@ -79,7 +79,7 @@ def test_partial_amount_out_of_bounds_is_refused(fields: dict[str, Any]) -> None
     ],
 )
 def test_told_is_shown_in_words(told: PartialAmount, shown: str) -> None:
-    """A person who reviews the payment reads what was reported, and what was not."""
+    """The review describes what was reported and what was missing."""
     assert str(told) == shown
 
 
@@ -94,12 +94,12 @@ TOLD = [
 
 
 def by_query(payment: History, told: PartialAmount) -> History:
-    """A query, a poll or a notification reports it."""
+    """Reported by a query, a poll or a notification."""
     return payment.accepted().sees(Status.PAID, amount=None, partial_amount=told)
 
 
 def by_reply(payment: History, told: PartialAmount) -> History:
-    """The reply to a scanned code reports it."""
+    """Reported by the reply to a scanned code."""
     seen = payment.order_is(Status.PAID, amount=None, partial_amount=told)
     return payment.ended(OperationState.DONE, observation=seen)
 
@@ -109,7 +109,7 @@ def by_reply(payment: History, told: PartialAmount) -> History:
 def test_told_half_that_differs_or_unreadable_is_review_and_never_paid(
     brought: Callable[[History, PartialAmount], History], told: PartialAmount, reason: ReviewReason
 ) -> None:
-    """The reported part is compared, whatever its source; a complete answer resolves the payment later."""
+    """From any source; a complete answer resolves the payment later."""
     history = brought(History(needs_action=False), told)
     assert (history.payment.status, history.payment.review_reasons) == (Status.PENDING, (reason,))
     history.sees(Status.PAID)
@@ -118,7 +118,7 @@ def test_told_half_that_differs_or_unreadable_is_review_and_never_paid(
 
 @pytest.mark.parametrize("told", [PartialAmount(minor=8800), PartialAmount(currency="HKD"), None])
 def test_told_half_that_fits_is_taken(told: PartialAmount | None) -> None:
-    """An answer without an amount is accepted too."""
+    """A matching part is accepted, and so is an answer without an amount."""
     payment = by_query(History(), told) if told else History().accepted().sees(Status.PAID, amount=None)
     assert isinstance(payment, History)
     assert (payment.payment.status, payment.payment.review) == (Status.PAID, False)
@@ -144,7 +144,7 @@ def test_told_half_of_a_refund_is_compared(
 
 
 def test_signed_wrong_says_nothing_of_the_money() -> None:
-    """Neither paid nor closed nor failed, and a refund neither succeeded nor failed; only that a person must look."""
+    """A wrong signature changes no status of payment or refund, and needs review."""
     for status in (Status.PAID, Status.CLOSED, Status.FAILED, Status.PENDING):
         history = History().unknown().sees(status, is_signed_wrong=True)
         payment = history.payment

@@ -1,4 +1,4 @@
-"""What of a payment is not final yet, and where waiting may tell more: every reason by itself."""
+"""What of a payment is not final, and where waiting may help: every reason by itself."""
 
 from paycore import RefundStatus, Status
 from paycore.domain.payment import OperationState, is_open, is_refunding
@@ -12,13 +12,13 @@ def of(history: History) -> tuple[bool, bool, bool]:
 
 
 def test_payment_under_way_is_open_and_awaited() -> None:
-    """Sent, without an answer, or with the payer."""
+    """Sent, unanswered, or pending."""
     for history in (History(), History().unknown(), History().accepted()):
         assert of(history) == (True, True, False)
 
 
 def test_payment_nobody_sends_but_its_caller_is_open_and_nothing_comes_of_waiting() -> None:
-    """Certainly unsent, or refused for the account's sake; a successor recovery sends by itself."""
+    """Unsent or refused for the account: open, not awaited; a successor is sent by recovery and is awaited."""
     assert of(History().ended(OperationState.INTENT)) == (True, False, True)
     assert of(History().ended(OperationState.REJECTED, failure=BAD_KEY)) == (True, False, True)
     assert of(replaced().ended(OperationState.INTENT, "create-N2")) == (True, True, False)
@@ -35,7 +35,7 @@ def test_payment_that_ended_is_neither() -> None:
 
 
 def test_refund_under_way_keeps_a_paid_payment_open_and_awaited() -> None:
-    """Sent, pending at the provider, or without an answer."""
+    """Sent, pending at the provider, or unanswered."""
     unanswered = paid().refunding().ended(OperationState.UNKNOWN, "refund-R1")
     for history in (paid().refunding(), paid().refunding().refund_is(RefundStatus.PENDING), unanswered):
         assert is_refunding(history.payment)
@@ -43,7 +43,7 @@ def test_refund_under_way_keeps_a_paid_payment_open_and_awaited() -> None:
 
 
 def test_refund_only_its_caller_sends_keeps_it_open_and_nothing_comes_of_waiting() -> None:
-    """Unsent, or refused for the account's sake."""
+    """Unsent or refused for the account: open, not awaited."""
     for state in (OperationState.INTENT, OperationState.REJECTED):
         history = paid().refunding().ended(state, "refund-R1", failure=BAD_KEY)
         assert not is_refunding(history.payment)
@@ -57,14 +57,14 @@ def test_refund_that_ended_leaves_nothing_open() -> None:
 
 
 def test_close_without_an_answer_keeps_a_paid_payment_open() -> None:
-    """The payer was quicker; what became of the close is still to be learnt, and is no refund."""
+    """Paid while its close is unanswered: open until the close is resolved."""
     history = History().accepted().closing(OperationState.UNKNOWN).sees(Status.PAID)
     assert not is_refunding(history.payment)
     assert of(history) == (True, False, False)
 
 
 def test_order_nobody_needs_keeps_a_paid_payment_open() -> None:
-    """It can still be paid, a second time."""
+    """A second order that could still be paid keeps the payment open."""
     history = replaced().sees(Status.PENDING, "N2").ended(OperationState.DONE, "create-N2").sees(Status.PAID)
     assert not history.payment.uncertain
     assert of(history)[0] is True
@@ -72,7 +72,7 @@ def test_order_nobody_needs_keeps_a_paid_payment_open() -> None:
 
 
 def test_payment_under_review_is_not_awaited() -> None:
-    """A person must look first."""
+    """A payment that needs review is not awaited."""
     history = History().accepted().sees(Status.PENDING, amount=None).sees(Status.PAID, "N1", provider_id="A")
     history.sees(Status.PAID, provider_id="B").refunding()
     assert history.payment.review
@@ -80,7 +80,7 @@ def test_payment_under_review_is_not_awaited() -> None:
 
 
 def test_resend_pause_grows_by_half_and_stops_at_a_minute() -> None:
-    """The first repetition waits for nothing else; no number of failures makes the pause overflow."""
+    """The first repetition is immediate; the pause has a maximum and never overflows."""
     assert [resend_pause_s(failures) for failures in (-1, 0, 1, 2, 3)] == [0, 0, 2, 3, 4.5]
     assert resend_pause_s(9) == 2 * 1.5**8 < INTERVAL_MAX_S == 60
     assert [resend_pause_s(failures) for failures in (10, 11, 12, 10**6)] == [60] * 4

@@ -1,4 +1,4 @@
-"""What belongs to one order, its link and its time: only that of the order in force is shown, however it came."""
+"""Link and expiry belong to one order: only those of the order in force are shown, however they arrived."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -41,7 +41,7 @@ def closed(history: History) -> History:
 
 
 def new_number(history: History) -> History:
-    """As `decisions.renumber` has it, or where it finds nothing to do, as an earlier version would have."""
+    """A new number as `decisions.renumber` makes it, or as an earlier version would have."""
     numbering = Numbering(operation_id="create-N2", number="N2")
     return history.change(*renumber(history.payment, LATER, numbering, DEADLINE))
 
@@ -73,7 +73,7 @@ def shown_at_each_step(*steps: Step) -> list[tuple[str, Payment]]:
 @pytest.mark.parametrize("last", [new_reply, new_seen])
 @pytest.mark.parametrize("at", range(6))
 def test_late_reply_never_brings_back_the_link_of_a_replaced_order(at: int, last: Step) -> None:
-    """Wherever it comes in: from the closing on, the first order's link and time are shown no more."""
+    """From the close on, the first order's link and expiry are not shown, whenever its reply arrives."""
     steps = [*RIGHT_ORDER, last]
     steps.insert(at, late_reply)
     for number, payment in shown_at_each_step(*steps):
@@ -91,7 +91,7 @@ def test_late_reply_never_brings_back_the_link_of_a_replaced_order(at: int, last
 
 @pytest.mark.parametrize("at", [2, 3])
 def test_late_reply_ends_the_same_wherever_it_comes(at: int) -> None:
-    """Before the close is confirmed, after it, or after the new number: one payment in the end."""
+    """Before the close is confirmed, after it, or after the new number: the same payment."""
     steps = [*RIGHT_ORDER, new_reply]
     (_, usual) = shown_at_each_step(*steps, late_reply)[-1]
     steps.insert(at, late_reply)
@@ -101,14 +101,14 @@ def test_late_reply_ends_the_same_wherever_it_comes(at: int) -> None:
 
 
 def test_link_is_shown_again_when_the_order_stays() -> None:
-    """A closing that was refused leaves the order as it was, and its link is good."""
+    """After a refused close the order's link is shown again."""
     history = late_reply(closing(seen_pending(History().unknown())))
     assert history.payment.action is None
     assert history.ended(OperationState.REJECTED, "close-N1").payment.action == LINK
 
 
 def test_link_of_a_new_number_is_its_own() -> None:
-    """While nothing is known of the new number there is nothing to show, also when the old order had a link."""
+    """Until the new number's link is known none is shown, even if the old order had one."""
     payment = shown_at_each_step(seen_pending, late_reply, closing, closed, new_number, new_seen)[-1][1]
     assert (payment.status, payment.action) == (Status.PENDING, None)
 
@@ -117,7 +117,7 @@ def test_link_of_a_new_number_is_its_own() -> None:
 
 
 def test_new_number_has_its_own_time() -> None:
-    """From when it was begun, as long as the caller gave the payer; without that, until its provider says."""
+    """Its expiry counts from when it was begun; without `expires_in_s` it is the provider's."""
     given = History(expires_at=OLD_END, expires_in_s=1800).unknown()
     for step in RIGHT_ORDER:
         step(given)
@@ -130,7 +130,7 @@ def test_new_number_has_its_own_time() -> None:
 
 
 def test_new_number_of_an_earlier_version_kept_the_time_it_had() -> None:
-    """What was recorded before new numbers had a time of their own is read as it was meant."""
+    """Histories from before new numbers had their own expiry keep their meaning."""
     history = History(expires_at=OLD_END).unknown()
     operation = history.renumbered("N2").payment.creation
     assert history.payment.expires_at == OLD_END
@@ -160,7 +160,7 @@ MINUTE = timedelta(minutes=1)
 def test_order_lives_its_time_on_both_clocks(
     told: timedelta | None, lasts_s: int | None, given_s: int | None, expires_in: timedelta | None
 ) -> None:
-    """Its time from when it was begun on ours, its time on the provider's: the later of both."""
+    """The expiry is the later of paycore's and the provider's."""
     history = History(expires_in_s=given_s)
     created = Created(
         observation=history.order_is(Status.PENDING),

@@ -1,4 +1,4 @@
-"""A process was suspended while others went on: its late result must not undo theirs."""
+"""A process was suspended while others continued: its late result must not undo theirs."""
 
 from datetime import timedelta
 
@@ -25,7 +25,7 @@ LATER = NOW + DEADLINE + PROOF
 
 
 def sent() -> Payment:
-    """A payment whose create is on its way."""
+    """A payment whose create is under way."""
     return History().payment
 
 
@@ -51,7 +51,7 @@ def sent_anew() -> Payment:
 
 @pytest.mark.parametrize("gone_further", [proven_absent(), given_up(), sent_anew()])
 def test_late_attempt_undoes_nothing(gone_further: Payment) -> None:
-    """Not sent, no answer, refused: none of it says anything of what others did meanwhile."""
+    """A late "not sent", "no answer" or refusal does not change what others recorded meanwhile."""
     first = sent().creation
     refusal = Rejected(failure=Failure(code="no", message="no"))
     assert end_unsent(gone_further, LATER, sent=first, problem="no route") == []
@@ -60,7 +60,7 @@ def test_late_attempt_undoes_nothing(gone_further: Payment) -> None:
 
 
 def test_late_acceptance_counts_and_leaves_the_other_request_under_way() -> None:
-    """An order that does exist is known from then on; a request of another process may still arrive."""
+    """A late acceptance counts; another process's request may still arrive."""
     seen = PaymentObservation(number="N1", status=Status.PENDING, provider_id="T1")
     link = Redirect(url="https://toy.example/pay/T1")
     accepted = Done(Created(observation=seen, action=link))
@@ -71,7 +71,7 @@ def test_late_acceptance_counts_and_leaves_the_other_request_under_way() -> None
 
 
 def test_given_up_stays_given_up() -> None:
-    """An order that was given up as never arrived is not made sendable again by a process that had not sent it."""
+    """An order given up as absent is not reopened by a process that had not sent it."""
     payment = given_up()
     assert payment.status is Status.FAILED
     payment = after(payment, *end_unsent(payment, LATER, sent=sent().creation, problem="no route"))
@@ -79,7 +79,7 @@ def test_given_up_stays_given_up() -> None:
 
 
 def test_what_was_given_up_unsent_stays_given_up() -> None:
-    """The same where absence had not to be proven: nothing was sent, and its time was over."""
+    """The same for an order given up unsent, after its expiry."""
     unsent = after(sent(), *end_unsent(sent(), NOW, sent=sent().creation, problem="no route"))
     payment = after(unsent, *give_up_absent(unsent.creation, LATER))
     assert end_unsent(payment, LATER, sent=sent().creation, problem="no route") == []
@@ -87,6 +87,6 @@ def test_what_was_given_up_unsent_stays_given_up() -> None:
 
 
 def test_attempt_in_time_counts() -> None:
-    """The attempt that is under way goes back to intent when it was not sent."""
+    """An attempt that was not sent returns to intent."""
     payment = after(sent(), *end_unsent(sent(), NOW, sent=sent().creation, problem="no route"))
     assert payment.creation.state is OperationState.INTENT

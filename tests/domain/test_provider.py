@@ -25,7 +25,7 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 def test_secret_shows_itself_only_when_asked() -> None:
-    """`reveal` gives the value; no way of printing does, nested or not."""
+    """Only `reveal` gives the value; no way of printing does, nested or not."""
     secret = Secret(CANARY)
     assert secret.reveal() == CANARY
     assert repr(secret) == "Secret(***)", "it is seen that something is there"
@@ -58,7 +58,7 @@ ORDER: dict[str, Any] = {
     ],
 )
 def test_secret_is_refused_by_every_encoder(encoded: Any) -> None:
-    """A secret can't be stored or sent by accident, alone or inside settings; the refusal does not tell it."""
+    """Encoders refuse a secret, alone or inside settings, without showing it."""
     for value in (Secret(CANARY), Settings((Secret(CANARY),)), [Secret(CANARY)]):
         if encoded is copy.copy and not isinstance(value, Secret):
             continue  # a shallow copy of what holds it makes no copy of the secret
@@ -75,7 +75,7 @@ def _by_slots(value: object) -> object:
     "hook", [str, repr, vars, _by_slots, lambda value: value.__getstate__(), list, bytes]
 )
 def test_hook_of_an_encoder_finds_nothing_to_write(hook: Any) -> None:
-    """What encoders try with a type they do not know comes to nothing, or to a mask."""
+    """The fallbacks of encoders for unknown types find nothing, or a mask."""
     settings = Settings((Secret(CANARY),))
     for encode_ in (msgspec.json.encode, msgspec.to_builtins):
         try:
@@ -87,29 +87,29 @@ def test_hook_of_an_encoder_finds_nothing_to_write(hook: Any) -> None:
 
 
 def test_secret_has_nothing_to_look_at() -> None:
-    """No attribute dictionary; its hash is the same as that of every other secret, so it reveals nothing."""
+    """It has no attribute dictionary, and every secret has the same hash."""
     assert not hasattr(Secret(CANARY), "__dict__")
     assert hash(Secret(CANARY)) == hash(Secret("other"))
 
 
 def test_secret_that_is_no_unicode_is_compared_without_an_error_that_holds_it() -> None:
-    """An error of encoding holds the text it could not encode."""
+    """Comparing it raises no encoding error, which would hold the text."""
     assert Secret("\udcff") == Secret("\udcff") != Secret("x")
 
 
 def test_secret_that_is_pickled_says_why_not() -> None:
-    """Settings with a secret can't be passed to another process, and the error says why."""
+    """Settings with a secret can't be pickled, and the error says why."""
     with pytest.raises(TypeError, match="a Secret is never serialised"):
         pickle.dumps(Settings((Secret(CANARY),)))
 
 
 def test_notification_of_64_kib_is_taken() -> None:
-    """What is kept of one, as the documentation of the ledger says."""
+    """The documented maximum size."""
     assert NOTIFICATION_MAX == 64 * 1024
 
 
 def test_order_may_live_for_a_year() -> None:
-    """What a product may declare at most, so that a time to come is a time that can be written."""
+    """The maximum that a product may declare."""
     assert timedelta(days=366).total_seconds() == EXPIRES_IN_MAX_S
 
 
@@ -121,7 +121,7 @@ def test_secrets_are_compared_by_value() -> None:
 
 
 def test_request_repr_shows_neither_query_headers_nor_body() -> None:
-    """What is logged of a request can't hold a key: some gateways have it in the query."""
+    """The repr is safe to log: some gateways have the key in the query."""
     request = Request(
         method="GET", path=f"/pay?key={CANARY}", headers={"x-sign": CANARY}, body=CANARY.encode()
     )
@@ -133,7 +133,7 @@ def test_request_repr_shows_neither_query_headers_nor_body() -> None:
 
 
 def test_capabilities_find_the_product_by_method_and_channel() -> None:
-    """Both must be offered together; nothing is guessed."""
+    """Only a declared pair of both is found."""
     able = capabilities()
     assert able.product("toy", "web") == product()
     assert able.product("toy", "app") is None

@@ -1,4 +1,4 @@
-"""What is done next about an operation without an answer: a table from what is known to the one move."""
+"""What recovery does next about an operation without an answer, for each state."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +18,7 @@ SAME, REFUSED, UNSAFE = CreateResend.SAME_RESULT, CreateResend.REFUSED_AS_DUPLIC
 
 
 class SendAgain(msgspec.Struct, frozen=True):
-    """The operation is put on its way once more, with its number."""
+    """The operation is sent again with its number."""
 
     operation: Operation
 
@@ -30,7 +30,7 @@ class GiveUp(msgspec.Struct, frozen=True):
 
 
 class Renumber(msgspec.Struct, frozen=True):
-    """An order under a new number is put on its way."""
+    """An order under a new number is begun."""
 
 
 class Replace(msgspec.Struct, frozen=True):
@@ -38,7 +38,7 @@ class Replace(msgspec.Struct, frozen=True):
 
 
 class Withdraw(msgspec.Struct, frozen=True):
-    """A close of an order that is not needed is put on its way."""
+    """A close of an order that is not needed is begun."""
 
 
 Move = SendAgain | GiveUp | Renumber | Replace | Withdraw
@@ -52,7 +52,7 @@ def move(
     close: bool = True,
     has_auth_code: bool = False,
 ) -> Move | None:
-    """What recovery does next to this history, once nothing can be under way any more."""
+    """Recovery's next step for this history, once every deadline has passed."""
     context = Context(
         capabilities=capabilities(resend, product(close=close)),
         numbering=Numbering(operation_id="new", number="NEW"),
@@ -87,7 +87,7 @@ def _move(payment: Payment, change: Change, now: datetime) -> Move:
 
 @pytest.mark.parametrize("resend", list(CreateResend))
 def test_absent_order_is_sent_again_with_the_same_number(resend: CreateResend) -> None:
-    """Proven absent: sending the same number again is safe at every provider, even at one where resending is not."""
+    """Once proven absent, resending the same number is safe at every provider."""
     history = History().unknown().absent()
     assert move(history, resend) == SendAgain(history.payment.creation)
 
@@ -100,14 +100,14 @@ def test_unknown_order_is_not_touched_before_absence_is_proven(resend: CreateRes
 
 
 def test_absent_order_is_not_sent_while_a_request_may_be_under_way() -> None:
-    """Before the last send's deadline has passed another one would race it."""
+    """Nothing is sent before the last send's deadline."""
     history = History().unknown().absent()
     assert move(history, now=QUIET - timedelta(milliseconds=1)) is None
     assert move(history, now=QUIET) is not None
 
 
 def test_absent_order_past_its_time_is_given_up() -> None:
-    """The order has expired: sending it now would make one that is not wanted any more."""
+    """An expired order is not sent again."""
     history = History(expires_at=QUIET).unknown().absent()
     assert move(history) == GiveUp(history.payment.creation)
     history = History(expires_at=QUIET + timedelta(seconds=1)).unknown().absent()
@@ -115,14 +115,14 @@ def test_absent_order_past_its_time_is_given_up() -> None:
 
 
 def test_absent_scanned_code_order_needs_the_code_again() -> None:
-    """A scanned code is never stored: without the caller who has it the order is given up."""
+    """A scanned code is never stored: without it the order is given up."""
     history = History(auth_code_hash="0" * 64).unknown().absent()
     assert move(history) == GiveUp(history.payment.creation)
     assert move(history, has_auth_code=True) == SendAgain(history.payment.creation)
 
 
 def test_unsent_successor_of_a_scanned_code_order_needs_the_code_too() -> None:
-    """The order before it is closed: with the code at hand the new one is sent, without it no payer could pay it."""
+    """The new order is sent only if the caller has the code."""
     history = History(auth_code_hash="0" * 64, needs_action=False).accepted()
     history.closing(OperationState.DONE, replaces=True).sees(Status.CLOSED)
     history.renumbered("N2").ended(OperationState.INTENT, "create-N2")
@@ -131,7 +131,7 @@ def test_unsent_successor_of_a_scanned_code_order_needs_the_code_too() -> None:
 
 
 def test_lost_link_is_fetched_by_the_same_number_where_that_gives_the_same_order() -> None:
-    """Found, its link lost: the provider that answers a resend with its order is asked that way."""
+    """Where a resend returns the existing order, the link is fetched by resending."""
     history = History().unknown().sees(Status.PENDING)
     assert move(history, SAME) == SendAgain(history.payment.creation)
 
@@ -139,7 +139,7 @@ def test_lost_link_is_fetched_by_the_same_number_where_that_gives_the_same_order
 @pytest.mark.parametrize("resend", [REFUSED, UNSAFE])
 def test_lost_link_elsewhere_makes_room_for_a_new_number(resend: CreateResend) -> None:
     """
-    Found, its link lost, and resending gives a refusal at best: the old order is closed first.
+    Where resending gives a refusal at best, the old order is closed first.
 
     Sending a number that is known to be there could only make a second order, at a gateway that does not keep
     its word.
@@ -150,14 +150,14 @@ def test_lost_link_elsewhere_makes_room_for_a_new_number(resend: CreateResend) -
 
 
 def test_lost_link_refused_as_duplicate_makes_room_for_a_new_number() -> None:
-    """A provider that refused the resend all the same is not asked a second time."""
+    """After a resend was refused as a duplicate the old order is closed."""
     history = History().unknown().sees(Status.PENDING).sent_again()
     history.ended(OperationState.UNKNOWN, is_duplicate=True)
     assert move(history, SAME) == Replace()
 
 
 def test_replacing_close_without_an_answer_is_sent_again() -> None:
-    """The process that closed the old order died: the close is repeated, whether or not its end was recorded."""
+    """An unanswered close is repeated, whether or not its end was recorded."""
     for history in (
         History().unknown().sees(Status.PENDING).closing(replaces=True),
         History().unknown().sees(Status.PENDING).closing(OperationState.UNKNOWN, replaces=True),
@@ -173,51 +173,51 @@ def test_replaced_order_closed_and_confirmed_gets_a_new_number() -> None:
 
 
 def unsent_successor(**fields: Any) -> History:
-    """The old order is closed to be replaced; the new one was certainly not sent."""
+    """The old order is closed to be replaced; the new one was not sent."""
     history = History(**fields).unknown().sees(Status.PENDING).closing(replaces=True)
     history.sees(Status.CLOSED).ended(OperationState.DONE, "close-N1")
     return history.renumbered("N2").ended(OperationState.INTENT, "create-N2")
 
 
 def test_successor_that_could_not_be_sent_is_sent_later() -> None:
-    """Recovery closed the order the payer had; it is not over before there is another."""
+    """Recovery closed the payer's order, so it must send the new one."""
     history = unsent_successor()
     assert history.payment.status is Status.CREATED
     assert move(history) == SendAgain(history.payment.operation("create-N2"))
 
 
 def test_successor_that_could_not_be_sent_in_time_is_given_up() -> None:
-    """The payer's time is over."""
+    """After its expiry the new order is given up."""
     history = unsent_successor(expires_at=QUIET)
     assert move(history) == GiveUp(history.payment.operation("create-N2"))
 
 
 def test_successor_that_could_not_be_sent_stays_unsent_once_the_old_one_is_paid() -> None:
-    """Late money on the closed order: nothing is to be ordered any more."""
+    """After late money on the closed order nothing is sent."""
     assert move(unsent_successor().sees(Status.PAID)) is None
 
 
 def test_order_closed_for_good_is_not_made_anew() -> None:
-    """The caller's own close ends the payment; nothing is sent for it any more."""
+    """After the caller's own close nothing is sent."""
     history = History().accepted().closing(OperationState.DONE).sees(Status.CLOSED)
     assert history.payment.status is Status.CLOSED
     assert move(history) is None
 
 
 def test_refused_close_of_a_lost_link_is_not_repeated_for_ever() -> None:
-    """A close the provider refused is not tried a second time by recovery."""
+    """Recovery does not repeat a close that the provider refused."""
     history = History().unknown().sees(Status.PENDING).closing(OperationState.REJECTED, replaces=True)
     assert move(history) is None
 
 
 def test_close_refused_before_its_order_had_arrived_is_tried_again() -> None:
-    """The provider did not know the order yet: that it refused says nothing of the order that came afterwards."""
+    """That refusal says nothing about the order that arrived afterwards."""
     history = late_money_on_the_old_number().sees(Status.PENDING, "N2").closing(sent_at=NOW)
     assert move(history.ended(OperationState.REJECTED, "close-N2", failure=TOO_LATE)) == Withdraw()
 
 
 def test_close_refused_long_ago_is_tried_again() -> None:
-    """A payer may have been about to pay, and then did not; asked an hour later, not at every look."""
+    """A refused close is repeated after an hour, not at every look."""
     history = late_money_on_the_old_number().sees(Status.PENDING, "N2").closing()
     history.ended(OperationState.REJECTED, "close-N2", failure=TOO_LATE)
     assert move(history, now=QUIET + timedelta(minutes=59)) is None
@@ -225,7 +225,7 @@ def test_close_refused_long_ago_is_tried_again() -> None:
 
 
 def test_close_refused_for_the_account_is_tried_again() -> None:
-    """That refusal was about the account's key and says nothing of the order, whichever close it was."""
+    """That refusal is about the account's key, not about the order, whichever close it was."""
     bad_key = Failure(code="1108", message="bad signature", who_acts="operator")
     history = History().unknown().sees(Status.PENDING).closing(replaces=True)
     assert move(history.ended(OperationState.REJECTED, "close-N1", failure=bad_key)) == Replace()
@@ -235,7 +235,7 @@ def test_close_refused_for_the_account_is_tried_again() -> None:
 
 @pytest.mark.parametrize("state", [OperationState.SENT, OperationState.UNKNOWN])
 def test_close_without_an_answer_is_sent_again(state: OperationState) -> None:
-    """A close is for one order and safe to repeat; it waits for its predecessor's deadline."""
+    """A close is safe to repeat; the next one waits for the deadline of the last."""
     history = History().accepted().closing(state)
     assert move(history, now=QUIET - timedelta(milliseconds=1)) is None
     assert move(history) == SendAgain(history.payment.operation("close-N1"))
@@ -244,7 +244,7 @@ def test_close_without_an_answer_is_sent_again(state: OperationState) -> None:
 @pytest.mark.parametrize(("sends", "pause_s"), [(2, 2.0), (3, 3.0), (4, 4.5)])
 @pytest.mark.parametrize("what", ["close", "order", "link", "refund"])
 def test_what_failed_again_rests_before_it_is_sent_once_more(what: str, sends: int, pause_s: float) -> None:
-    """Answered 500, absent again, without its link again: each time the pause is longer, whatever the operation."""
+    """For every operation and failure the pause grows with each repetition."""
     sent_at = QUIET + timedelta(minutes=1)
     history, operation_id = {
         "close": (History().accepted().closing(OperationState.UNKNOWN), "close-N1"),
@@ -264,7 +264,7 @@ def test_what_failed_again_rests_before_it_is_sent_once_more(what: str, sends: i
 
 
 def test_what_can_not_be_sent_is_tried_less_and_less_often() -> None:
-    """A provider that is down for hours, a plugin that fails before it asks: not two events every two seconds."""
+    """The same while the provider is down or the plugin fails before its request."""
     history = (
         History().unknown().sees(Status.CLOSED).renumbered("N2").ended(OperationState.INTENT, "create-N2")
     )
@@ -279,7 +279,7 @@ def test_what_can_not_be_sent_is_tried_less_and_less_often() -> None:
 
 
 def test_close_refused_again_and_again_rests_longer() -> None:
-    """Each refusal is a close of its own: they are counted together."""
+    """Refusals of successive closes are counted together."""
     bad_key = Failure(code="1108", message="bad signature", who_acts="operator")
     history = History().unknown().sees(Status.PENDING)
     for _ in range(2):
@@ -289,7 +289,7 @@ def test_close_refused_again_and_again_rests_longer() -> None:
 
 
 def test_refund_is_sent_again_only_once_proven_absent() -> None:
-    """An unknown refund is asked about; the same number is sent again when it never arrived."""
+    """An unknown refund is queried; the same number is sent again once proven absent."""
     history = History().accepted().sees(Status.PAID).refunding()
     assert move(history) is None
     history.ended(OperationState.UNKNOWN, "refund-R1")
@@ -300,19 +300,19 @@ def test_refund_is_sent_again_only_once_proven_absent() -> None:
 
 
 def test_paid_order_is_left_alone() -> None:
-    """Once there is a charge nothing is sent for the order any more."""
+    """Once there is a charge nothing more is sent for the order."""
     assert move(History().unknown().sees(Status.PAID)) is None
 
 
 def late_money_on_the_old_number() -> History:
-    """The first order was replaced, and is paid all the same; the second one's creation has no answer."""
+    """The first order was replaced and paid all the same; the second one's creation is unanswered."""
     history = History().unknown().sees(Status.PENDING).closing(OperationState.DONE, replaces=True)
     history.sees(Status.CLOSED).renumbered("N2").ended(OperationState.UNKNOWN, "create-N2")
     return history.sees(Status.PAID)
 
 
 def test_newer_number_that_never_arrived_is_given_up_once_the_old_one_is_paid() -> None:
-    """Sending it would make a second payable order; leaving it would be asked about for ever."""
+    """It is neither sent, as a second payable order, nor queried for ever."""
     history = late_money_on_the_old_number()
     assert move(history) is None
     history.absent("N2")

@@ -1,4 +1,4 @@
-"""A payment that was paid more than once: each refund goes back from one charge, and stays within it."""
+"""A payment that was paid more than once: each refund is made from one charge, and stays within it."""
 
 from collections import Counter
 from typing import Any
@@ -21,14 +21,14 @@ WHOLE = 8800
 
 
 def paid_twice() -> History:
-    """88.00 HKD taken by two orders of the provider, under one number."""
+    """88.00 HKD charged by two provider orders under one number."""
     return History().accepted().sees(Status.PAID, provider_id="S1").sees(Status.PAID, provider_id="S2")
 
 
 def begin(
     history: History, reference: str, minor: int | None = None, offered: Product | None = None
 ) -> tuple[History, Refund]:
-    """The history with this refund on its way, and the refund."""
+    """The history with this refund under way, and the refund."""
     history.change(
         *begin_refund(
             history.payment,
@@ -47,13 +47,13 @@ def begin(
 
 
 def charge_asked(payment: Payment, reference: str) -> str | None:
-    """The charge the provider is asked to give back from."""
+    """The charge that the provider is asked to refund."""
     operation = next(op for op in payment.operations if op.refund_reference == reference)
     return refund_order(payment, operation, NOW).order.provider_id
 
 
 def test_refund_without_an_amount_is_all_that_is_left_of_one_charge() -> None:
-    """Not of both together, which no provider gives back in one; a second one gives back the other."""
+    """One charge is refunded; a second refund is for the other."""
     history, first = begin(paid_twice(), "back-1")
     assert (first.amount, first.charge_id, history.payment.refundable_minor) == (AMOUNT, "S1", WHOLE)
     history, second = begin(history, "back-2")
@@ -64,7 +64,7 @@ def test_refund_without_an_amount_is_all_that_is_left_of_one_charge() -> None:
 
 
 def test_refund_larger_than_any_charge_is_refused_and_says_what_is_left_of_which() -> None:
-    """Nothing is sent and the reference is not spent: the same one is good for less."""
+    """Nothing is sent, and the reference stays free for a smaller amount."""
     history, _ = begin(paid_twice(), "back-1", 8000)
     with pytest.raises(RefundTooLarge, match=r"8\.00 HKD of S1, 88\.00 HKD of S2; make a refund of each"):
         begin(history, "back-2", WHOLE + 800)
@@ -75,7 +75,7 @@ def test_refund_larger_than_any_charge_is_refused_and_says_what_is_left_of_which
 
 
 def test_refund_whose_charge_was_fixed_keeps_it() -> None:
-    """A charge that is reported later and sorts first takes over no refund of another one."""
+    """A charge reported later does not take over another charge's refund, even if it sorts first."""
     history, refund = begin(History().accepted().sees(Status.PAID, provider_id="S2"), "back-1")
     history.sees(Status.PAID, provider_id="S1")
     assert [charge.provider_id for charge in history.payment.charges] == ["S1", "S2"]
@@ -85,7 +85,7 @@ def test_refund_whose_charge_was_fixed_keeps_it() -> None:
 
 
 def test_refund_after_a_refused_one_is_for_the_other_charge() -> None:
-    """One charge was given back at the provider's portal: its refund is refused, and the next reaches the other."""
+    """After a refusal for a charge refunded in the portal, the next refund is for the other charge."""
     history = paid_twice().sees(Status.PAID, provider_id="S1", refunded_minor=WHOLE)
     assert history.payment.refundable_minor == WHOLE
     history, first = begin(history, "back-1")
@@ -95,7 +95,7 @@ def test_refund_after_a_refused_one_is_for_the_other_charge() -> None:
 
 
 def test_refund_of_a_product_that_is_only_refunded_whole_is_whole_for_its_charge() -> None:
-    """What one charge took, not what both did."""
+    """The whole of one charge, not of both."""
     whole = product(refund="full")
     with pytest.raises(NotSupported, match="only be refunded whole"):
         begin(paid_twice(), "back-1", 800, whole)
@@ -105,7 +105,7 @@ def test_refund_of_a_product_that_is_only_refunded_whole_is_whole_for_its_charge
 
 
 def test_refund_of_an_earlier_version_goes_back_from_the_first_charge() -> None:
-    """It named none; it counts there, and is sent there."""
+    """A refund recorded without a charge counts for and is sent to the first one."""
     history = paid_twice()
     (begun,) = begin_refund(
         history.payment,
@@ -138,7 +138,7 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_refunds_of_a_charge_are_within_what_it_took(steps: list[tuple[str, Any]]) -> None:
-    """Whatever comes in which order; and what is said to be left can be had, charge by charge."""
+    """In any order of events, and the stated rest of each charge can be refunded."""
     history = History().accepted()
     for n, (kind, value) in enumerate(steps):
         if kind == "paid":
@@ -164,7 +164,7 @@ def test_refunds_of_a_charge_are_within_what_it_took(steps: list[tuple[str, Any]
 
 
 def test_refund_that_was_sent_again_keeps_its_charge() -> None:
-    """Refused for the account's sake and made anew under another number: the same charge."""
+    """Refused for the account and made again under another number: the same charge."""
     history, _ = begin(paid_twice(), "back-1")
     history.ended(OperationState.UNKNOWN, "refund-back-1")
     history.sent_again("refund-back-1")

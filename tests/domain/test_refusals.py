@@ -1,4 +1,4 @@
-"""What a command is refused with: the error names the payment, and says what there is instead."""
+"""Refused commands: the error names the payment and its state."""
 
 from datetime import timedelta
 from typing import Any
@@ -65,7 +65,7 @@ def test_refusal_names_the_payment(refused: Any, error: type[PaycoreError]) -> N
 
 
 def test_refund_too_large_says_what_was_asked_and_what_is_left() -> None:
-    """The amount, or that all that is left was asked for where nothing is."""
+    """The requested amount, or "all", and what is left."""
     with pytest.raises(
         RefundTooLarge, match=r"^88\.01 HKD can't be refunded; 88\.00 HKD is left of 88\.00 HKD"
     ):
@@ -75,7 +75,7 @@ def test_refund_too_large_says_what_was_asked_and_what_is_left() -> None:
 
 
 def test_refund_that_differs_names_its_reference() -> None:
-    """The refund's own, beside the field that differs."""
+    """The error has the refund's own reference and the differing field."""
     for changed in ({"amount": Money("1.00", "HKD")}, {"reason": "broken"}):
         with pytest.raises(ReferenceConflict, match="'back-1'") as raised:
             refund(paid().refunding(), "back-1", **changed)
@@ -83,7 +83,7 @@ def test_refund_that_differs_names_its_reference() -> None:
 
 
 def test_refund_keeps_its_reason() -> None:
-    """As it was given, for the provider and for a repeated call."""
+    """Unchanged, for the provider and for a repeated call."""
     history = paid()
     history.change(*refund(history, reason="broken"))
     assert history.payment.refunds[0].reason == "broken"
@@ -91,7 +91,7 @@ def test_refund_keeps_its_reason() -> None:
 
 
 def test_refund_of_all_that_is_left_may_be_the_least_there_is() -> None:
-    """One minor unit is an amount."""
+    """One minor unit can be refunded."""
     (change,) = refund(paid().refunding(8799))
     assert isinstance(change, OperationBegun)
     assert change.refund is not None
@@ -99,7 +99,7 @@ def test_refund_of_all_that_is_left_may_be_the_least_there_is() -> None:
 
 
 def test_refund_of_all_that_is_left_has_the_payments_exponent() -> None:
-    """A payment stored when its currency had another one goes back in the units it came in."""
+    """A payment stored with another exponent is refunded in its own units."""
     stored = Money.from_minor(8800, "JPY", exponent=2)
     (change,) = refund(paid(amount=stored))
     assert isinstance(change, OperationBegun)
@@ -108,7 +108,7 @@ def test_refund_of_all_that_is_left_has_the_payments_exponent() -> None:
 
 
 def test_refund_under_a_new_number_is_the_same_refund() -> None:
-    """Refused for the account's sake and asked again: the operation is a refund's, and that one's."""
+    """After a refused account the new operation belongs to the same refund."""
     history = paid().refunding(2000).ended(OperationState.REJECTED, "refund-R1", failure=BAD_KEY)
     (change,) = refund(history, "back-1")
     assert isinstance(change, OperationBegun)
@@ -129,7 +129,7 @@ def test_refund_under_a_new_number_is_the_same_refund() -> None:
 def test_withdrawal_that_was_refused_is_made_again_an_hour_later(
     refused: Failure, after: timedelta, *, is_made: bool
 ) -> None:
-    """A payer may have been about to pay; what was refused for the account's sake is tried at once."""
+    """A refused close of an unneeded order is repeated after an hour; at once if refused for the account."""
     history = History().unknown().sees(Status.PENDING).closing(replaces=True).sees(Status.CLOSED)
     history.renumbered("N2").sees(Status.PENDING, "N2").sees(Status.PAID)
     history.closing(OperationState.REJECTED).ended(OperationState.REJECTED, "close-N2", failure=refused)
@@ -140,7 +140,7 @@ def test_withdrawal_that_was_refused_is_made_again_an_hour_later(
 
 
 def test_withdrawal_does_not_rest_for_what_else_was_refused() -> None:
-    """Only refusals of this very close make the next one wait longer."""
+    """Only refusals of this close count for the pause."""
     history = History().unknown().sees(Status.PENDING).closing(replaces=True).sees(Status.CLOSED)
     history.renumbered("N2").sees(Status.PENDING, "N2").sees(Status.PAID)
     history.refunding().ended(OperationState.REJECTED, "refund-R1", failure=BAD_KEY)
@@ -149,5 +149,5 @@ def test_withdrawal_does_not_rest_for_what_else_was_refused() -> None:
 
 
 def test_close_again_after_an_hour() -> None:
-    """How long a close that was refused is left alone."""
+    """How long a refused close is not repeated."""
     assert timedelta(hours=1) == CLOSE_AGAIN_AFTER

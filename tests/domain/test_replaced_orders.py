@@ -19,7 +19,7 @@ def accepted_anew() -> History:
 
 
 def test_link_of_the_old_order_is_not_the_new_ones() -> None:
-    """The new order is known to be there, and its link is not: the payer is given none, and not the closed order's."""
+    """Without the new order's link none is shown, and not the closed order's."""
     history = replaced().sees(Status.PENDING, "N2")
     assert history.payment.status is Status.PENDING
     assert history.payment.action is None
@@ -27,7 +27,7 @@ def test_link_of_the_old_order_is_not_the_new_ones() -> None:
 
 
 def test_late_reply_to_the_old_order_does_not_bring_its_link_back() -> None:
-    """Its sender continues after it was closed: its link is not shown, before or after the new one."""
+    """Its link is not shown, whether it arrives before or after the new one's."""
     waiting = replaced().sees(Status.PENDING, "N2").ended(OperationState.DONE, action=LINK)
     assert waiting.payment.action is None
     assert waiting.payment.uncertain, "and the new link is still to be recovered"
@@ -35,7 +35,7 @@ def test_late_reply_to_the_old_order_does_not_bring_its_link_back() -> None:
 
 
 def test_late_reply_to_the_old_order_does_not_move_the_new_ones_expiry() -> None:
-    """When the payer's time ends is the order's own, too."""
+    """The expiry is the new order's own."""
     expiry = accepted_anew().payment.expires_at
     late = accepted_anew().ended(OperationState.DONE, action=LINK, expires_at=NOW + timedelta(minutes=1))
     assert late.payment.expires_at == expiry
@@ -45,13 +45,13 @@ def test_late_reply_to_the_old_order_does_not_move_the_new_ones_expiry() -> None
     "history", [replaced(), History().ended(OperationState.REJECTED, failure=BAD_KEY).renumbered("N2")]
 )
 def test_new_number_on_its_way_is_unknown(history: History) -> None:
-    """A payment that was sent before is not said to be only intended: `created` would mean that nothing left."""
+    """A payment that was sent before is not `created`, which would mean that nothing was sent."""
     assert history.payment.creation.state is OperationState.SENT
     assert history.payment.status is Status.UNKNOWN
 
 
 def test_payment_told_of_a_refunds_number_is_flagged() -> None:
-    """A provider that takes a payment by a refund's number moves nothing of ours, and a person must look."""
+    """A payment observation under a refund's number needs review and changes nothing else."""
     history = History().accepted().sees(Status.PAID).refunding().sees(Status.PAID, "R1")
     assert history.payment.paid_minor == 8800
     assert history.payment.review_reasons == (ReviewReason.AMOUNT_DIFFERS,)
@@ -59,7 +59,7 @@ def test_payment_told_of_a_refunds_number_is_flagged() -> None:
 
 @pytest.mark.parametrize("replaces", [True, False])
 def test_close_for_another_purpose_is_not_joined(*, replaces: bool) -> None:
-    """A caller's close ends the payment, recovery's is followed by a new number: neither replaces the other."""
+    """A caller's close and recovery's replacing close do not replace each other."""
     history = History().accepted().closing(OperationState.UNKNOWN, replaces=not replaces)
     (change,) = begin_close(
         history.payment,

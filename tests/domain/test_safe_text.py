@@ -1,4 +1,4 @@
-"""What may name something, and what may stand in one line."""
+"""Which texts may be names, and which may stand in one line."""
 
 import pytest
 
@@ -11,7 +11,7 @@ UNSEEN = "has characters that are not seen: control, zero-width or text directio
     "name", ["order-1", "Bestellung 7", "n\u00ba 5", "\u8ba2\u5355", "a/b:c", "\U0001f600"]
 )
 def test_name_of_what_is_seen_is_taken(name: str) -> None:
-    """In any script, with single spaces inside."""
+    """Visible characters of any script, with single spaces inside."""
     assert name_problem(name) is None
 
 
@@ -24,18 +24,18 @@ def test_name_of_what_is_seen_is_taken(name: str) -> None:
     ],
 )  # fmt: skip
 def test_name_with_what_is_not_seen_is_refused(odd: str) -> None:
-    """Two names that look the same would be two things."""
+    """Invisible characters are refused: two names could look the same."""
     assert name_problem(f"a{odd}b") == UNSEEN
     assert name_problem(odd) == UNSEEN
 
 
 @pytest.mark.parametrize("name", [" a", "a ", " "])
 def test_name_that_begins_or_ends_with_a_space_is_refused(name: str) -> None:
-    """It would be lost wherever it is copied."""
+    """The space would be lost when the name is copied."""
     assert name_problem(name) == "begins or ends with a space"
 
 
 def test_printable_keeps_what_is_seen_and_the_length() -> None:
-    """One line, whatever was in it."""
+    """The result is one line of the same length with the visible characters kept."""
     assert printable("a\nb\x1b[31m\u202ec") == "a b [31m c"
     assert printable("n\u00ba 5") == "n\u00ba 5"

@@ -25,7 +25,7 @@ NOT_HTTPS = "a scheme other than https"
     ],
 )
 def test_url_of_a_plain_host_by_https_is_taken(url: str) -> None:
-    """Names, ports, paths, queries, what is percent-encoded; for live accounts too."""
+    """Names, ports, paths, queries and percent-encoding, for live accounts too."""
     assert url_problem(url) is None
     assert url_problem(url, takes_loopback=False) is None
 
@@ -35,7 +35,7 @@ def test_url_of_a_plain_host_by_https_is_taken(url: str) -> None:
 )
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_url_of_this_machine_is_taken_where_sandboxes_are_allowed(scheme: str, host: str) -> None:
-    """By either scheme, and only where this machine is the payer's too."""
+    """By http and https, for sandbox accounts only."""
     url = f"{scheme}://{host}/pay"
     assert url_problem(url) is None
     assert url_problem(url, takes_loopback=False) == (NOT_HTTPS if scheme == "http" else NO_NAME)
@@ -76,7 +76,7 @@ def test_url_of_this_machine_is_taken_where_sandboxes_are_allowed(scheme: str, h
     ],
 )
 def test_url_that_could_lead_elsewhere_is_refused(url: str, problem: str) -> None:
-    """Another scheme, an address, user info, what can't be read, or more than a link ever has."""
+    """Other schemes, disguised addresses, user info, unreadable or overlong URLs."""
     assert url_problem(url) == problem
 
 
@@ -84,7 +84,7 @@ def test_url_that_could_lead_elsewhere_is_refused(url: str, problem: str) -> Non
     "odd", [*"\"'`<>\\ ", "\t", "\n", "\r", "\x00", "\x1b", "\x7f", "\x85", "é", "\u200b", "。"]
 )
 def test_url_with_what_must_be_percent_encoded_is_refused(odd: str) -> None:
-    """It would end where it stands in a page, a header or a log, or be read in two ways."""
+    """Unencoded characters could end the URL in a page, a header or a log."""
     url = f"https://pay.example/{odd}"
     assert has_odd_characters(url)
     assert url_problem(url) == ODD
@@ -92,7 +92,7 @@ def test_url_with_what_must_be_percent_encoded_is_refused(odd: str) -> None:
 
 
 def test_url_of_a_link_with_a_signature_fits() -> None:
-    """Links with two thousand characters are seen, and a bound of four times that is promised."""
+    """Real links have two thousand characters; the bound is four times that."""
     assert URL_LENGTH_MAX == 8192
     assert not has_odd_characters(
         "https://pay.example/" + "".join(map(chr, range(0x30, 0x3B))) + "~!$&()*+,;=|^{}"

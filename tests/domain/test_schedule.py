@@ -1,4 +1,4 @@
-"""When a payment is looked at next: by what is known and how old it is."""
+"""When a payment is looked at next, by its state and age."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -30,7 +30,7 @@ def in_s(history: History, now: datetime = NOW) -> float:
 
 @pytest.mark.parametrize(("age_s", "interval"), [(0, 2), (-5, 2), (2, 3), (10, 7), (116, 60), (10**9, 60)])
 def test_interval_grows_by_half_of_the_age(age_s: float, interval: float) -> None:
-    """2 s at first, 60 s at most, whatever a clock says."""
+    """2 s at first, 60 s at most, whatever the clocks say."""
     assert interval_s(age_s) == interval
 
 
@@ -38,26 +38,26 @@ def test_interval_grows_by_half_of_the_age(age_s: float, interval: float) -> Non
     ("failures", "pause"), [(-1, 0), (0, 0), (1, 2), (2, 3), (3, 4.5), (9, 51.2578125), (10, 60), (10**9, 60)]
 )
 def test_pause_between_sends_grows_by_half(failures: int, pause: float) -> None:
-    """One repetition at once, then after 2 s, and at most a minute however often it failed."""
+    """One repetition at once, then after 2 s, and at most after a minute."""
     assert resend_pause_s(failures) == pause
 
 
 @given(st.text(max_size=30), st.datetimes(timezones=st.just(UTC)))
 def test_jitter_spreads_by_a_fifth_and_is_no_accident(seed: str, now: datetime) -> None:
-    """Between 0.8 and 1.2, the same for the same payment at the same time."""
+    """Between 0.8 and 1.2, and the same for the same payment and time."""
     assert 0.8 <= jitter(seed, now) <= 1.2
     assert jitter(seed, now) == jitter(seed, now)
 
 
 def test_jitter_covers_its_range_evenly() -> None:
-    """From 0.8 to 1.2 and no further, both ends included, as many below 1 as above."""
+    """From 0.8 to 1.2, both ends included, evenly below and above 1."""
     factors = [jitter(f"P{number}", NOW) for number in range(20_000)]
     assert (min(factors), max(factors)) == (0.8, 1.2)
     assert 0.48 < sum(factor < 1 for factor in factors) / len(factors) < 0.52
 
 
 def test_looks_spread_over_payments_and_times() -> None:
-    """Payments made in one moment are not all asked about in one moment later on."""
+    """Payments made in one moment are later queried at different moments."""
     history = History().accepted()
     moments = [NOW + timedelta(seconds=number) for number in range(200)]
     payments = [replace(history.payment, id=f"P{number}", updated_at=NOW) for number in range(200)]
@@ -69,12 +69,12 @@ def test_looks_spread_over_payments_and_times() -> None:
 
 
 def test_under_way_is_looked_at_once_no_answer_can_come_any_more() -> None:
-    """Not sooner: the answer may still arrive."""
+    """Not before the deadline: the answer may still arrive."""
     assert due_at(History().payment, NOW) == QUIET
 
 
 def test_of_several_under_way_the_first_that_no_answer_can_come_for_any_more_counts() -> None:
-    """A close sent later does not put off finding out what became of the order."""
+    """A close sent later does not delay the look at the order."""
     later = timedelta(seconds=3)
     for first, second in (("close-N1", "create-N1"), ("create-N1", "close-N1")):
         history = History().closing().sent_again(second, NOW + later)
@@ -83,7 +83,7 @@ def test_of_several_under_way_the_first_that_no_answer_can_come_for_any_more_cou
 
 
 def test_unanswered_past_its_deadline_is_asked_about_by_age_not_at_once_again() -> None:
-    """A sender that died leaves no endless loop behind."""
+    """After a sender died there is no endless loop."""
     assert in_s(History(), QUIET) >= 0.8 * INTERVAL_MIN_S
 
 
@@ -105,7 +105,7 @@ def test_unanswered_past_its_deadline_is_asked_about_by_age_not_at_once_again() 
     ],
 )
 def test_open_is_looked_at_by_age(history: History) -> None:
-    """Whatever still waits for the provider is asked about, the older the more seldom."""
+    """Whatever is pending at the provider is queried, less often with age."""
     assert 0.8 * INTERVAL_MIN_S <= in_s(history) <= 1.2 * INTERVAL_MIN_S
     assert in_s(history, NOW + timedelta(days=1)) <= 1.2 * INTERVAL_MAX_S
 
@@ -120,12 +120,12 @@ def test_open_is_looked_at_by_age(history: History) -> None:
     ],
 )
 def test_settled_is_not_looked_at(history: History) -> None:
-    """Paid, failed or certainly unsent: there is nothing to ask."""
+    """Paid, failed or unsent: nothing to query."""
     assert due_at(history.payment, NOW) is None
 
 
 def test_closed_is_looked_at_a_few_times_late() -> None:
-    """Closed orders do get paid: an hour, six hours and a day later they are asked about, then no more."""
+    """A closed order may still be paid: it is queried after an hour, six hours and a day."""
     history = History().accepted().sees(Status.CLOSED)
     now, checks = NOW, []
     while (due := due_at(history.payment, now)) is not None:
@@ -135,7 +135,7 @@ def test_closed_is_looked_at_a_few_times_late() -> None:
 
 
 def test_closed_order_is_looked_at_late_when_its_successor_was_paid() -> None:
-    """The order a paid one replaced may be paid as well; a notification alone would tell."""
+    """The replaced order may be paid as well, and is queried late."""
     history = History().accepted().closing(replaces=True).sees(Status.CLOSED).renumbered("N2")
     history.sees(Status.PAID, "N2").ended(OperationState.DONE, "close-N1")
     assert history.payment.status is Status.PAID
@@ -144,7 +144,7 @@ def test_closed_order_is_looked_at_late_when_its_successor_was_paid() -> None:
 
 
 def test_successor_refused_for_the_account_is_not_asked_about_by_age() -> None:
-    """It waits for a person to mend the account; the closed order before it is looked at late."""
+    """Only its closed predecessor is queried late."""
     refused = Failure(code="1108", message="bad signature", who_acts="operator")
     history = replaced().ended(OperationState.REJECTED, "create-N2", failure=refused)
     assert history.payment.status is Status.CREATED
@@ -152,13 +152,13 @@ def test_successor_refused_for_the_account_is_not_asked_about_by_age() -> None:
 
 
 def test_successor_that_is_not_needed_any_more_is_not_asked_about() -> None:
-    """It was never sent, and the order before it took the money after closing."""
+    """It was never sent, and its predecessor was paid after closing."""
     history = replaced().ended(OperationState.INTENT, "create-N2").sees(Status.PAID)
     assert due_at(history.payment, NOW) is None
 
 
 def test_open_order_beside_a_paid_one_is_looked_at_by_age() -> None:
-    """A closed order took money and its successor can still be paid: until that ends it is asked about."""
+    """A successor that can still be paid is queried until it ends."""
     history = History().accepted().closing(replaces=True).sees(Status.CLOSED).renumbered("N2")
     history.sees(Status.PENDING, "N2").sees(Status.PAID)
     history.ended(OperationState.DONE, "close-N1").ended(OperationState.DONE, "create-N2")
@@ -168,7 +168,7 @@ def test_open_order_beside_a_paid_one_is_looked_at_by_age() -> None:
 
 
 def test_expiry_is_not_slept_through() -> None:
-    """At its expiry at the latest; past it by age again."""
+    """The next look is at the expiry at the latest; after it, by age."""
     soon = NOW + timedelta(seconds=1)
     history = History(expires_at=soon).accepted()
     assert due_at(history.payment, NOW) == soon

@@ -58,7 +58,7 @@ def test_status_follows_from_the_facts(history: History, status: Status, *, unce
 
 @pytest.mark.parametrize("observed", list(itertools.permutations(OBSERVED, 2)))
 def test_status_only_moves_to_the_right(observed: tuple[Status, Status]) -> None:
-    """Of two observations in either order the one further on decides; paid is furthest."""
+    """Of two observations in either order the more advanced decides; paid is the last."""
     first, second = observed
     history = History().accepted().sees(first)
     before = history.payment.status
@@ -68,7 +68,7 @@ def test_status_only_moves_to_the_right(observed: tuple[Status, Status]) -> None
 
 
 def test_action_is_there_while_pending_and_only_for_the_number_in_force() -> None:
-    """A link that leads to an old order is not handed out, nor one of a payment that is paid."""
+    """No link of an old order is returned, nor of a paid payment."""
     renumbered = History().accepted().renumbered("N2")
     late = History().accepted().renumbered("N2").ended(OperationState.DONE, action=LINK)
     paid = History().accepted().sees(Status.PAID)
@@ -77,7 +77,7 @@ def test_action_is_there_while_pending_and_only_for_the_number_in_force() -> Non
 
 
 def test_failure_is_shown_while_failed() -> None:
-    """Why it failed, and nothing once it is paid all the same."""
+    """Nothing is shown once the payment is paid."""
     declined = Failure(code="1205", message="declined")
     history = History().accepted().sees(Status.FAILED, failure=declined)
     assert history.payment.failure == declined
@@ -85,7 +85,7 @@ def test_failure_is_shown_while_failed() -> None:
 
 
 def test_paid_on_an_old_number_is_paid() -> None:
-    """Money is money, whichever of the payment's orders took it; both together are one too many."""
+    """Any order's charge pays; charges of both need review."""
     history = History().unknown().sees(Status.PENDING).closing(OperationState.DONE, replaces=True)
     history.sees(Status.CLOSED).renumbered("N2").sees(Status.PENDING, "N2").sees(Status.PAID)
     assert (history.payment.status, history.payment.paid_minor) == (Status.PAID, 8800)
@@ -96,7 +96,7 @@ def test_paid_on_an_old_number_is_paid() -> None:
 
 
 def test_refund_statuses_follow_from_the_facts() -> None:
-    """Created, unknown, pending, then the provider's last word."""
+    """Created, unknown, pending, then the provider's final status."""
     history = History().accepted().sees(Status.PAID).refunding()
     statuses = [
         history.payment.refunds[0].status,
@@ -110,7 +110,7 @@ def test_refund_statuses_follow_from_the_facts() -> None:
 
 
 def test_refund_failed_and_succeeded_needs_review() -> None:
-    """The provider contradicts itself: the money counts as returned, and a person must look."""
+    """Contradicting observations: the money counts as refunded, and it needs review."""
     history = History().accepted().sees(Status.PAID).refunding()
     history.refund_is(RefundStatus.FAILED).refund_is(RefundStatus.SUCCEEDED)
     assert history.payment.refunded_minor == 2000
@@ -118,14 +118,14 @@ def test_refund_failed_and_succeeded_needs_review() -> None:
 
 
 def test_refunded_more_than_paid_needs_review() -> None:
-    """The provider reports more money returned than taken."""
+    """The provider reports a refunded total above the paid amount."""
     history = History().accepted().sees(Status.PAID, refunded_minor=8801)
     assert history.payment.review_reasons == (ReviewReason.REFUNDED_TOO_MUCH,)
     assert history.payment.refundable_minor == 0
 
 
 def test_paid_without_the_providers_id_is_no_observation() -> None:
-    """One that can't be distinguished from another charge is refused; so is a status that no provider reports."""
+    """A charge without an id is refused; so is a status that no provider reports."""
     with pytest.raises(ValueError, match="provider's id"):
         PaymentObservation(number="N1", status=Status.PAID)
     with pytest.raises(ValueError, match="observes pending"):
@@ -135,7 +135,7 @@ def test_paid_without_the_providers_id_is_no_observation() -> None:
 
 
 def test_refunded_total_goes_from_none_to_the_most_there_is() -> None:
-    """Both ends are totals; beyond them is no amount, and is refused where it is made."""
+    """Both bounds are accepted; totals beyond them are refused by the constructor."""
     for total in (0, MINOR_MAX):
         seen = PaymentObservation(number="N1", status=Status.PAID, provider_id="S1", refunded_minor=total)
         assert seen.refunded_minor == total
@@ -145,7 +145,7 @@ def test_refunded_total_goes_from_none_to_the_most_there_is() -> None:
 
 
 def test_providers_id_is_that_of_the_order_that_took_the_money() -> None:
-    """While nothing is taken that of the order in force, afterwards the charge's, which is what support asks for."""
+    """The charge's id once paid; before, that of the order in force."""
     history = History().accepted()
     assert history.payment.provider_id == "S-N1"
     history.closing(OperationState.DONE, replaces=True).sees(Status.CLOSED).renumbered("N2")
@@ -154,7 +154,7 @@ def test_providers_id_is_that_of_the_order_that_took_the_money() -> None:
 
 
 def test_operation_that_is_not_there_is_named() -> None:
-    """By its id; a payment without any is named itself."""
+    """The error has its id, or the payment's if it has no operations."""
     payment = History().payment
     with pytest.raises(KeyError, match="no-such-id"):
         payment.operation("no-such-id")
@@ -163,13 +163,13 @@ def test_operation_that_is_not_there_is_named() -> None:
 
 
 def test_change_before_the_beginning_is_refused() -> None:
-    """A history starts with the payment's beginning, and has one."""
+    """A history starts with exactly one beginning."""
     with pytest.raises(ValueError, match="starts with payment_begun"):
         evolve(None, Observed(observation=History().order_is(Status.PAID)), NOW)
 
 
 def replaced_and_refunded() -> History:
-    """Two numbers and a refund: as much as one payment can have going on."""
+    """Two numbers and a refund: the most that one payment can have under way."""
     history = History().unknown().sees(Status.PENDING).closing(OperationState.DONE, replaces=True)
     return history.sees(Status.CLOSED).renumbered("N2").sees(Status.PAID, "N2").refunding()
 
@@ -193,7 +193,7 @@ _refund_seen = st.builds(
 def test_observations_of_all_numbers_merge_in_any_order(
     observations: list[Observation], random: object
 ) -> None:
-    """Commutative, associative, idempotent: over several numbers and refunds as over one."""
+    """Merging is commutative, associative and idempotent over several numbers and refunds."""
     shuffled = observations * 2
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     one, other = replaced_and_refunded(), replaced_and_refunded()

@@ -1,4 +1,4 @@
-"""What is kept of a notification, and what of a request is shown."""
+"""What is kept of a notification, and what is shown of a request."""
 
 import hashlib
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ ARRIVED = Notification(
 
 
 def test_only_what_the_provider_names_is_kept() -> None:
-    """Headers by name, in whatever case it is written; the query string where the provider reads it."""
+    """Declared headers in any case; the query string only where the provider reads it."""
     kept = ARRIVED.only({"X-Sign", "x-missing"}, query=True)
     assert (kept.headers, kept.query) == ({"x-sign": "abc"}, "a=b&c=d")
     assert (kept.body, kept.received_at) == (ARRIVED.body, ARRIVED.received_at)
@@ -24,7 +24,7 @@ def test_only_what_the_provider_names_is_kept() -> None:
 
 
 def test_digest_is_of_body_and_query_and_what_it_always_was() -> None:
-    """Ledgers in use hold it: a replay is known by it."""
+    """Stored digests identify replays in existing ledgers, so it never changes."""
     assert notification_digest(b"paid", "") == hashlib.sha256(b"paid").hexdigest()
     assert notification_digest(b"paid", "a=b") == hashlib.sha256(b"paid\0?a=b").hexdigest()
     assert ARRIVED.digest == notification_digest(b"paid", "a=b&c=d")
@@ -33,12 +33,12 @@ def test_digest_is_of_body_and_query_and_what_it_always_was() -> None:
 
 
 def test_headers_that_open_something_are_these() -> None:
-    """Whatever a provider names, they are never kept."""
+    """Credential headers are never kept, even if a provider declares them."""
     assert {"authorization", "proxy-authorization", "cookie"} == CREDENTIAL_HEADERS
 
 
 @pytest.mark.parametrize("path", ["/trade?a=hunter2", "/trade?a=hunter2?b=hunter2"])
 def test_request_shows_its_path_without_the_query(path: str) -> None:
-    """A GET has its fields in there, and a signature."""
+    """A GET has its fields and signature in the query."""
     request = Request(method="POST", path=path, headers={"key": "hunter2"}, body=b"hunter2")
     assert repr(request) == "Request(POST /trade, 7 bytes)"

@@ -1,4 +1,4 @@
-"""Programs performed effect by effect, on clocks set by hand: to stop one process in the middle of something."""
+"""Programs performed effect by effect, on clocks set by hand: to stop a process at an exact place."""
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ PROOF_S = 5.0
 
 
 class Held:
-    """A program that stopped before its next request; `effect` is that request."""
+    """A program stopped before its next request, which is `effect`."""
 
     def __init__(self, bench: "Bench", program: Program[Any], effect: OnWire) -> None:
         self.effect = effect
@@ -38,16 +38,16 @@ class Held:
         self._program = program
 
     def succeed(self, response: Response) -> Any:
-        """What the program returns once its request is answered like this."""
+        """The program's result when its request gets this answer."""
         return self._bench.run(self._program, self._program.send(response))
 
     def fail(self, error: Exception) -> Any:
-        """What the program returns once its request has failed like this."""
+        """The program's result when its request fails like this."""
         return self._bench.run(self._program, self._program.throw(error))
 
 
 class Bench:
-    """One account, one ledger, one gateway and as many programs as a test holds in its hands."""
+    """One account, one ledger, one gateway, and programs that a test performs by hand."""
 
     def __init__(self, folder: Path, gateway: ToyGateway | None = None, **settings: Any) -> None:
         self.at, self._uptime_s = datetime(2026, 1, 1, 12, tzinfo=UTC), 1000.0
@@ -74,16 +74,16 @@ class Bench:
         return f"ID{self._ids:024d}"
 
     def pass_time(self, seconds: float) -> None:
-        """Nothing happens for so long."""
+        """Advance all clocks."""
         self.at += timedelta(seconds=seconds)
         self._uptime_s += seconds
 
     def set_clock_back(self, by: timedelta) -> None:
-        """Somebody sets the machine's clock; how long it has been up is another clock."""
+        """Set the machine's clock back; the monotonic clock is not affected."""
         self.at -= by
 
     def monotonic(self) -> float:
-        """How long the machine has been up."""
+        """The machine's monotonic clock."""
         return self._uptime_s
 
     def create(self, channel: str = "web", expires_in_s: int | None = None) -> Program[Payment]:
@@ -100,7 +100,7 @@ class Bench:
         return self.commands.create(request)
 
     def replace_order(self, payment: Payment) -> Program[Payment]:
-        """The program that closes the order now in force to make room for another, if nobody has changed it."""
+        """The program that closes the order in force to replace it, unless the payment was changed meanwhile."""
         close = partial(
             begin_close,
             product=product_of(self.account, payment),
@@ -116,13 +116,13 @@ class Bench:
         return payment
 
     def work(self, seconds: float) -> None:
-        """A worker looks every second, for so long."""
+        """Run a worker that looks every second, for this long."""
         for _ in range(round(seconds)):
             self.run(self.worker.look_once())
             self.pass_time(1)
 
     def run(self, program: Program[T], effect: Any = None) -> T:
-        """What the program returns; its waits pass at once, and no time with them."""
+        """The program's result; its waits end at once, without time passing."""
         try:
             effect = effect or program.send(None)
             while True:
@@ -132,7 +132,7 @@ class Bench:
             return result
 
     def run_in_time(self, program: Program[T], wakes: Iterable[float] = ()) -> T:
-        """What the program returns, its waits as long as they are; the first end after so many seconds each."""
+        """The program's result, with its waits at their length, the first ones ended after these seconds."""
         early = iter(wakes)
         try:
             effect = program.send(None)
@@ -145,7 +145,7 @@ class Bench:
             return result
 
     def hold(self, program: Program[Any]) -> Held:
-        """Run the program up to its first request, and leave it there."""
+        """Run the program up to its first request, and stop it there."""
         effect = program.send(None)
         while not isinstance(effect, OnWire):
             effect = self.perform(program, effect)
@@ -164,7 +164,7 @@ class Bench:
 
 
 def lose_requests(_request: Request) -> Response:
-    """Nothing arrives."""
+    """No request arrives."""
     raise MaybeSent("no answer came")
 
 

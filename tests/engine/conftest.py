@@ -1,4 +1,4 @@
-"""A counting gateway over real HTTP, and tills of both kinds that talk to it."""
+"""A counting gateway over real HTTP, and tills (test clients) of both kinds that talk to it."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -28,14 +28,14 @@ class OpenTill(Protocol):
 
 
 class NewBench(Protocol):
-    """Lays a bench; settings are `ToySettings`."""
+    """Makes a bench; settings are `ToySettings`."""
 
     def __call__(self, gateway: ToyGateway | None = None, **settings: Any) -> Bench: ...
 
 
 @pytest.fixture
 def new_bench(tmp_path: Path) -> Iterator[NewBench]:
-    """Lays the test's bench: what the engine measures with its monotonic clock is measured with the bench's."""
+    """Makes the test's bench; the engine's monotonic clock is the bench's."""
     with ExitStack() as stack:
 
         def new_bench(gateway: ToyGateway | None = None, **settings: Any) -> Bench:
@@ -55,21 +55,21 @@ def bench(new_bench: NewBench) -> Bench:
 
 @pytest.fixture
 def gateway() -> Iterator[ToyServer]:
-    """A toy gateway on a port of its own."""
+    """A toy gateway on a free port."""
     with toy_server(ToyGateway(key=KEY)) as server:
         yield server
 
 
 @pytest.fixture(params=["sync", "async"])
 def kind(request: pytest.FixtureRequest) -> Kind:
-    """Every test that opens a till holds for both clients."""
+    """Runs every test that opens a till with both clients."""
     kind: Kind = request.param
     return kind
 
 
 @pytest.fixture
 def open_till(kind: Kind, gateway: ToyServer, tmp_path: Path) -> Iterator[OpenTill]:
-    """Opens tills on one ledger, each as if in a process of its own; all are closed after the test."""
+    """Opens tills on one ledger, each like a separate process; all are closed after the test."""
     tills: list[Till] = []
 
     def open_till(*, plugins: Plugins | None = None, url: str | None = None, **settings: Any) -> Till:

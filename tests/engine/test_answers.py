@@ -1,4 +1,4 @@
-"""What a provider declared and was asked about is enforced: an answer to something else is no answer."""
+"""The core enforces what a provider declared and was asked: an answer about something else is no answer."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -30,13 +30,13 @@ def paid(bench: Bench) -> Payment:
 
 
 def refund(bench: Bench, payment: Payment) -> Payment:
-    """`order-1`, some of it given back."""
+    """`order-1`, partly refunded."""
     amount = Money("20.00", "HKD")
     return bench.run(bench.commands.refund(payment.id, reference="back", amount=amount, reason=None))
 
 
 def let_say(bench: Bench, monkeypatch: pytest.MonkeyPatch, operation: str, told: Told) -> None:
-    """From now on the provider says of this operation what `told` makes of its honest outcome."""
+    """Make the provider answer this operation with `told` of its honest outcome."""
     honest = getattr(ToyProvider, operation)
 
     def flow(provider: ToyProvider, order: Any) -> Flow[Any]:
@@ -46,13 +46,13 @@ def let_say(bench: Bench, monkeypatch: pytest.MonkeyPatch, operation: str, told:
 
 
 def reply(bench: Bench) -> OperationEnded:
-    """How the last attempt ended, before anybody asked about it."""
+    """How the last attempt ended, before any query."""
     changes = [event.change for event in bench.ledger.events(bench.payment().id).result()]
     return [change for change in changes if isinstance(change, OperationEnded)][-1]
 
 
 def of_another(outcome: Any) -> Any:
-    """The same, of another number: its link, its id and all."""
+    """The same outcome under another number, with its link and id."""
     if isinstance(outcome.value, Created):
         seen = msgspec.structs.replace(outcome.value.observation, number="ANOTHER")
         return Done(msgspec.structs.replace(outcome.value, observation=seen))
@@ -60,7 +60,7 @@ def of_another(outcome: Any) -> Any:
 
 
 def unknown_of_another(outcome: Any) -> Unknown:
-    """What it told all the same is of another number."""
+    """An unknown outcome with an observation of another number."""
     observation = of_another(outcome).value
     seen = observation.observation if isinstance(observation, Created) else observation
     return Unknown(problem="no link", observation=seen)
@@ -70,7 +70,7 @@ def unknown_of_another(outcome: Any) -> Unknown:
 def test_create_answered_of_another_number_is_unknown(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, told: Told
 ) -> None:
-    """Another order's link is not shown, and its answer is not this order's; asking settles it."""
+    """Another order's link is not shown and its answer does not count; a query resolves the order."""
     let_say(bench, monkeypatch, "create", told)
     payment = bench.run(bench.create())
     assert (payment.status, payment.action, payment.provider_id) == (Status.UNKNOWN, None, None)
@@ -81,7 +81,7 @@ def test_create_answered_of_another_number_is_unknown(
 def test_refund_answered_of_another_number_is_unknown(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, told: Told
 ) -> None:
-    """Another refund's success is not this one's; asking settles it."""
+    """Another refund's success does not count; a query resolves the refund."""
     payment = paid(bench)
     let_say(bench, monkeypatch, "refund", told)
     payment = refund(bench, payment)
@@ -91,14 +91,14 @@ def test_refund_answered_of_another_number_is_unknown(
 
 
 def of_its_order(outcome: Any) -> Unknown:
-    """A payment's observation where a refund's belongs."""
+    """A payment's observation in place of a refund's."""
     return Unknown(
         problem="no id", observation=PaymentObservation(number=outcome.value.number, status=Status.PENDING)
     )
 
 
 def test_refund_answered_with_a_payment_is_unknown(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A payment's state says nothing of a refund."""
+    """A payment's state says nothing about a refund."""
     payment = paid(bench)
     let_say(bench, monkeypatch, "refund", of_its_order)
     payment = refund(bench, payment)
@@ -119,7 +119,7 @@ def test_close_answered_of_another_number_is_unknown(bench: Bench, monkeypatch: 
 def test_query_of_numbers_nobody_asked_about_is_ignored(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a query says beside what it was asked about moves no other payment."""
+    """Observations of numbers that were not queried change no payment."""
     payment = bench.run(bench.create())
     request = create_request(
         CreateFields(reference="order-2", amount=payment.amount, method="toy", channel="web")
@@ -143,7 +143,7 @@ def without_action(outcome: Any) -> Any:
 def test_accepted_without_the_action_it_needs_is_not_simply_accepted(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The order is there and its payer is stuck: the caller hears of it, and recovery makes an order with a link."""
+    """Accepted without a link: the caller gets an error, and recovery makes an order with a link."""
     honest = ToyProvider.create
     let_say(bench, monkeypatch, "create", without_action)
     with pytest.raises(IncompleteReply):
@@ -158,7 +158,7 @@ def test_accepted_without_the_action_it_needs_is_not_simply_accepted(
 
 
 def test_paid_at_once_needs_no_action(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A product that needs an action, and an order that is paid by the time it is answered."""
+    """An order that is paid in the reply needs no action."""
 
     def paid_already(outcome: Any) -> Any:
         seen = msgspec.structs.replace(outcome.value.observation, status=Status.PAID)
@@ -169,7 +169,7 @@ def test_paid_at_once_needs_no_action(bench: Bench, monkeypatch: pytest.MonkeyPa
 
 
 def signed_wrong(outcome: Any) -> Any:
-    """The same, with a signature that does not hold."""
+    """The same outcome, marked as having a wrong signature."""
     if not isinstance(outcome, Done):
         return outcome
     if isinstance(outcome.value, Created):
@@ -188,7 +188,7 @@ def signed_wrong(outcome: Any) -> Any:
 def test_reply_that_is_signed_wrong_is_review_and_unknown(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither the link nor the paid of it counts; a good answer settles it, and that a person must look stays."""
+    """Neither its link nor its status counts; a good answer resolves the order, and the review stays."""
     let_say(bench, monkeypatch, "create", signed_wrong)
     payment = bench.run(bench.create("card"))
     assert (payment.status, payment.review_reasons) == (Status.UNKNOWN, (ReviewReason.SIGNATURE_WRONG,))
@@ -223,12 +223,12 @@ def test_refund_close_and_query_that_are_signed_wrong_are_review(
 
 
 def order_is(status: Status, number: str = "N", **fields: Any) -> PaymentObservation:
-    """An order, as a query tells it."""
+    """An order, as a query reports it."""
     return PaymentObservation(number=number, status=status, provider_id="S", **fields)
 
 
 def refund_is(status: RefundStatus) -> RefundObservation:
-    """A refund, as a query tells it."""
+    """A refund, as a query reports it."""
     return RefundObservation(number="N", status=status)
 
 
@@ -256,26 +256,26 @@ DOUBTED = order_is(Status.PAID, is_signed_wrong=True)
 def test_promise_counts_only_where_the_whole_answer_agrees(
     told: tuple[Observation, ...], kept: tuple[Observation, ...]
 ) -> None:
-    """Failed and closed say that no money moved: not beside a record that can still be paid, or was."""
+    """Failed and closed do not count beside a record that can still be paid, or was."""
     assert Found(observations=told).agreed().observations == kept
 
 
 def test_undecided_number_is_neither_failed_nor_closed_nor_absent() -> None:
-    """Paid and pending are no promises, and are taken."""
+    """Paid and pending still count for an undecided number."""
     undecided = frozenset({"N"})
     found = Found(observations=(CLOSED, FAILED, PAID, PENDING), absent=undecided, undecided=undecided)
     assert found.agreed() == Found(observations=(PAID, PENDING), undecided=undecided)
 
 
 def test_number_that_is_told_of_is_not_absent() -> None:
-    """An answer that does both proves nothing."""
+    """An answer with both an observation and an absence of one number proves nothing."""
     assert Found(observations=(PENDING,), absent=frozenset({"N"})).agreed().absent == frozenset()
 
 
 def test_query_with_an_undecided_number_leaves_the_payment_open(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The core takes no promise of it, whatever a plugin says beside; whoever asked hears why."""
+    """The core ignores a final status of an undecided number, and the caller is told why."""
     payment = bench.run(bench.create())
     bench.gateway.orders[0].status = "closed"
 
@@ -290,7 +290,7 @@ def test_query_with_an_undecided_number_leaves_the_payment_open(
 
 
 def test_notification_that_contradicts_its_promise_only_mentions_the_number() -> None:
-    """A body that tells of one order twice is held to the same, and the order is asked about."""
+    """A contradictory notification changes nothing, and its order is queried."""
     other = order_is(Status.CLOSED, "OTHER")
     assert counted_notices([CLOSED, other]) == (CLOSED, other)
     assert counted_notices([CLOSED, other, PAID]) == (Mention(number="N"), other, PAID)
@@ -298,6 +298,6 @@ def test_notification_that_contradicts_its_promise_only_mentions_the_number() ->
 
 
 def test_refusal_speaks_of_no_number(bench: Bench) -> None:
-    """A refusal is an answer to the request, and stays one."""
+    """A refusal answers the request, whatever its number."""
     bench.gateway.reject = "risk"
     assert bench.run(bench.create()).status is Status.FAILED

@@ -1,4 +1,4 @@
-"""Wrong arguments: each is an error that names the argument, whichever client, and nothing is recorded or sent."""
+"""Wrong arguments: each is an error that names the argument, for both clients, and nothing is recorded or sent."""
 
 import math
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ def test_create_with_a_wrong_type_is_refused(
 @pytest.mark.parametrize("verb", ["get", "events", "query", "close", "wait", "refund"])
 @pytest.mark.parametrize("payment_id", [None, 7, b"x", ["x"], "a\x00b"])
 def test_id_that_is_no_text_is_refused(till: Till, verb: str, payment_id: object) -> None:
-    """Every verb that takes an id says so when it is given something else."""
+    """Every verb that takes an id refuses other types."""
     more = {"reference": "back-1"} if verb == "refund" else {}
     with pytest.raises(InvalidField, match="payment_id: must ") as caught:
         till.do(verb, payment_id, **more)
@@ -58,7 +58,7 @@ def test_id_that_is_no_text_is_refused(till: Till, verb: str, payment_id: object
 
 
 def test_payment_in_the_place_of_its_id_is_refused(till: Till) -> None:
-    """Who passes the payment itself is told to pass its id."""
+    """The error for a payment object says to pass its id."""
     payment = till.create()
     with pytest.raises(InvalidField, match="must be the payment's id as text, not Payment"):
         till.do("query", payment)
@@ -66,7 +66,7 @@ def test_payment_in_the_place_of_its_id_is_refused(till: Till) -> None:
 
 @pytest.mark.parametrize("timeout_s", ["5", None, True, math.nan, math.inf, -0.1, 1e300])
 def test_wait_for_no_number_of_seconds_is_refused(till: Till, timeout_s: object) -> None:
-    """A wait is 0 to 366 days; what is no such number is named before anybody waits."""
+    """A wait is 0 to 366 days; other values are refused at once."""
     payment = till.create()
     with pytest.raises(InvalidField, match="timeout_s: must be a number of seconds from 0 to 31622400"):
         till.do("wait", payment.id, timeout_s)
@@ -75,7 +75,7 @@ def test_wait_for_no_number_of_seconds_is_refused(till: Till, timeout_s: object)
 
 @pytest.mark.parametrize("amount", [20, "20.00", 20.0, True])
 def test_refund_of_no_money_is_refused(till: Till, amount: object) -> None:
-    """A refund's amount is `Money`; of another currency it is as wrong, and neither is recorded."""
+    """A refund's amount is `Money` of the payment's currency; anything else is refused and not recorded."""
     paid = till.create(channel="card")
     with pytest.raises(InvalidMoney, match=r"paycore.Money\('88.00', 'HKD'\), not as "):
         till.refund(paid, amount=amount)
@@ -94,7 +94,7 @@ def test_refund_of_no_money_is_refused(till: Till, amount: object) -> None:
     ],
 )
 def test_refund_with_a_wrong_type_is_refused(till: Till, field: str, wrong: Mapping[str, Any]) -> None:
-    """What a refund is given is checked before its payment is looked at."""
+    """Arguments are checked before the payment is read."""
     with pytest.raises(InvalidField) as caught:
         till.do("refund", "nobody", **{"reference": "back-1", **wrong})
     assert caught.value.field == field
@@ -109,7 +109,7 @@ def test_refund_with_a_wrong_type_is_refused(till: Till, field: str, wrong: Mapp
     ],
 )
 def test_find_by_no_text_is_refused(till: Till, field: str, wrong: Mapping[str, Any]) -> None:
-    """A reference is text, and so is an account; a text that names nothing is not found."""
+    """Reference and account are text; unknown ones are not found."""
     with pytest.raises(InvalidField) as caught:
         till.do("find", **wrong)
     assert caught.value.field == field
@@ -129,7 +129,7 @@ WRONG_TYPES: dict[str, list[object]] = {
     ("field", "value"), [(field, value) for field, values in WRONG_TYPES.items() for value in values]
 )
 def test_receive_with_a_wrong_type_is_refused(till: Till, field: str, value: object) -> None:
-    """What a web framework may hand over in place of bytes and texts is named, not guessed at."""
+    """The error names an argument of a wrong type, as a web framework may pass it."""
     given: dict[str, Any] = {"account": "toy", "body": b"{}", "headers": {}, "query": "", field: value}
     with pytest.raises(InvalidField) as caught:
         till.do("receive", given.pop("account"), **given)
@@ -137,7 +137,7 @@ def test_receive_with_a_wrong_type_is_refused(till: Till, field: str, value: obj
 
 
 def test_list_takes_a_status_or_its_word(till: Till) -> None:
-    """`list(status="paid")` is what anybody would write."""
+    """`list(status="paid")` works like `Status.PAID`."""
     paid, pending = till.create("order-1", channel="card"), till.create("order-2")
     assert till.list(status="paid") == till.list(status=Status.PAID) == (paid,)
     assert till.list(status="pending", limit=1) == (pending,)
@@ -163,21 +163,21 @@ def test_list_takes_a_status_or_its_word(till: Till) -> None:
     ],
 )
 def test_list_by_something_else_is_refused(till: Till, field: str, value: object, words: str) -> None:
-    """Each filter names itself, and says what it takes."""
+    """The error names the filter and the accepted type."""
     with pytest.raises(InvalidField, match=words) as caught:
         till.list(**{field: value})
     assert caught.value.field == field
 
 
 def test_list_before_a_moment(till: Till) -> None:
-    """Moments with a zone are compared as moments, however far away they are."""
+    """Any time with a zone is accepted, however far away."""
     payment = till.create()
     assert till.list(created_before=datetime.max.replace(tzinfo=UTC)) == (payment,)
     assert till.list(created_before=datetime.min.replace(tzinfo=UTC)) == ()
 
 
 def test_wrong_argument_comes_before_a_wrong_state(till: Till) -> None:
-    """Of two mistakes the one in the call itself is named."""
+    """An invalid argument is reported before an invalid state."""
     pending = till.create()
     with pytest.raises(InvalidMoney):
         till.refund(pending, amount=20)

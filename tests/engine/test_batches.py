@@ -1,4 +1,4 @@
-"""A query flow takes so many orders and refunds as its provider declares, and no number waits for ever."""
+"""A query flow gets at most the declared number of orders and refunds, and every number gets its turn."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 class SlowRefunds(ToyGateway):
-    """The toy, where a refund takes its time."""
+    """The toy, with refunds that stay pending."""
 
     def _refund(self, fields: dict[str, Any]) -> dict[str, Any]:
         record = super()._refund(fields)
@@ -28,14 +28,14 @@ class SlowRefunds(ToyGateway):
         return {**record, "status": "pending"}
 
     def complete(self) -> None:
-        """Every refund has arrived."""
+        """Complete every refund."""
         for order in self.orders:
             if order.kind == "refund":
                 order.status = "succeeded"
 
 
 class OneByOne(ToyProvider):
-    """The toy, whose query makes a request for each order or refund, and takes no more than it declares."""
+    """The toy, whose query makes a request per order or refund, and checks the declared maximum."""
 
     def query(self, orders: Sequence[OrderRef]) -> Flow[Any]:
         """One request each."""
@@ -53,7 +53,7 @@ class OneByOne(ToyProvider):
 
 
 class OneByOnePlugin:
-    """Offers it."""
+    """Offers `OneByOne`."""
 
     @hookimpl
     def paycore_register_providers(self) -> list[type[ToyProvider]]:
@@ -62,7 +62,7 @@ class OneByOnePlugin:
 
 @pytest.fixture
 def slow() -> SlowRefunds:
-    """What really happened."""
+    """The gateway's state."""
     return SlowRefunds(key=KEY)
 
 
@@ -83,7 +83,7 @@ def till(kind: Kind, server: ToyServer, tmp_path: Path) -> Iterator[Till]:
 
 
 def refunded(till: Till, count: int) -> Any:
-    """A payment with so many refunds under way."""
+    """A payment with this many refunds under way."""
     payment = till.create(channel="card")
     for number in range(count):
         payment = till.refund(payment, f"back-{number}", amount=Money("1.00", "HKD"))
@@ -91,7 +91,7 @@ def refunded(till: Till, count: int) -> Any:
 
 
 def test_payment_with_many_open_refunds_can_be_queried(till: Till, slow: SlowRefunds) -> None:
-    """More numbers than one flow takes are asked about in several: every refund is told."""
+    """More numbers than one flow takes are queried in several flows, and every refund is resolved."""
     payment = refunded(till, 12)
     assert {refund.status for refund in payment.refunds} == {RefundStatus.PENDING}
     slow.complete()
@@ -101,7 +101,7 @@ def test_payment_with_many_open_refunds_can_be_queried(till: Till, slow: SlowRef
 
 
 def test_waiting_asks_about_no_more_than_the_provider_takes(till: Till, slow: SlowRefunds) -> None:
-    """Whoever waits, for a payment or for its refunds, is told: batches are counted in numbers, not in payments."""
+    """Batches are counted in numbers, not in payments, and every waiter is served."""
     refunded(till, 7)
     pending = till.create("order-2")
     slow.pay(pending.order_number)
@@ -109,7 +109,7 @@ def test_waiting_asks_about_no_more_than_the_provider_takes(till: Till, slow: Sl
 
 
 def test_questions_are_of_the_declared_size_and_take_turns() -> None:
-    """However many numbers there are: ten questions at once, and each number has its turn."""
+    """At most ten flows at once, and each number has its turn."""
     refs: list[Any] = list(range(203))
     asked = [questions(refs, 5, NOON + timedelta(milliseconds=ms)) for ms in range(41)]
     assert {len(some) for some in asked} == {QUESTIONS_MAX}

@@ -1,4 +1,4 @@
-"""An error of a plugin names the place in the plugin: who reads it goes there, not into paycore or a library."""
+"""A plugin's error names the place in the plugin, not one in paycore or a library."""
 
 import json
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def looks_up() -> object:
 def test_place_is_the_innermost_line_of_the_plugin(
     bench: Bench, call: Callable[[], object], culprit: Callable[[], object]
 ) -> None:
-    """Not the library the plugin called, not paycore which both called it and was called, not the plugin's caller."""
+    """Not the library the plugin called, not paycore, not the plugin's caller."""
     line = culprit.__code__.co_firstlineno + 1
     with pytest.raises(PluginError, match=rf"in {__name__}, line {line}\b"):
         ask(bench.account, "flow", call)

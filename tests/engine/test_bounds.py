@@ -1,4 +1,4 @@
-"""However much a provider tells of one order, what is asked comes to an end, and the money is known."""
+"""However much a provider reports about one order, the work is bounded and the money is known."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from tests.engine.test_answers import let_say, paid
 
 
 def _often(times: int) -> Any:
-    """The honest answer's first record, so many times, each as another charge."""
+    """The honest answer's first record this many times, each as another charge."""
 
     def told(outcome: Any) -> Any:
         seen: Observation = outcome.value.observations[0]
@@ -30,7 +30,7 @@ def _often(times: int) -> Any:
 
 
 def test_answer_with_thousands_of_records_of_one_order(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The order is paid and needs review; asked again, nothing more is recorded."""
+    """The order is paid and needs review; another query records nothing more."""
     payment = bench.run(bench.create())
     let_say(bench, monkeypatch, "query", _often(3000))
     payment = bench.run(bench.commands.query(payment.id))
@@ -40,7 +40,7 @@ def test_answer_with_thousands_of_records_of_one_order(bench: Bench, monkeypatch
 
 
 def test_answer_with_more_records_than_are_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer beyond all measure is the plugin's failure, says how much it was, and records nothing."""
+    """An answer beyond the limit is a plugin error that gives its size, and records nothing."""
     payment = bench.run(bench.create())
     let_say(bench, monkeypatch, "query", _often(OBSERVATIONS_MAX + 1))
     with pytest.raises(
@@ -53,7 +53,7 @@ def test_answer_with_more_records_than_are_read(bench: Bench, monkeypatch: pytes
 def test_refund_too_many_is_refused_before_anything_is_sent(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The refund beyond the bound is not sent; one that was made before is the same again."""
+    """The refund beyond the bound is not sent; an earlier one is returned unchanged."""
     monkeypatch.setattr(bounds, "REFUNDS_MAX", 3)
     payment, cent = paid(bench), Money("0.01", "HKD")
 
@@ -69,7 +69,7 @@ def test_refund_too_many_is_refused_before_anything_is_sent(
 
 
 def test_notification_that_tells_more_than_is_recorded_at_once(bench: Bench) -> None:
-    """What a notification tells is recorded in one transaction, which is bounded: beyond, the plugin failed."""
+    """More observations in a notification than one transaction takes are a plugin error."""
     payment = bench.run(bench.create())
     many = tuple(Mention(number=payment.order_number) for _ in range(NOTICES_MAX + 1))
     with pytest.raises(PluginError, match=f"at most {NOTICES_MAX} notices"):

@@ -1,4 +1,4 @@
-"""An async caller that is cancelled, at whatever moment: its client goes on, and money moves once."""
+"""An async caller is cancelled at any moment: its client keeps working, and money moves once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -45,7 +45,7 @@ async def _cancel_after(task: asyncio.Task[Payment], turns: int) -> None:
 def test_cancelled_create_is_finished_by_the_next_call(
     gateway: ToyServer, tmp_path: Path, turns: int
 ) -> None:
-    """The same reference again is the same payment, with one order at the provider, and a link."""
+    """Creating again gives the same payment, with one order at the provider, and a link."""
 
     async def main() -> None:
         async with opened(gateway, tmp_path) as pay:
@@ -61,7 +61,7 @@ def test_cancelled_create_is_finished_by_the_next_call(
 
 @pytest.mark.parametrize("turns", STEPS)
 def test_cancelled_refund_is_made_once(gateway: ToyServer, tmp_path: Path, turns: int) -> None:
-    """The same refund reference again is the same refund, made once."""
+    """Refunding again gives the same refund, made once."""
 
     async def main() -> None:
         async with opened(gateway, tmp_path) as pay:
@@ -79,7 +79,7 @@ def test_cancelled_refund_is_made_once(gateway: ToyServer, tmp_path: Path, turns
 
 
 def test_cancelled_transaction_takes_place_and_the_ledger_goes_on(tmp_path: Path) -> None:
-    """Giving up on a transaction neither undoes it nor harms whoever comes next."""
+    """Cancelling a transaction neither undoes it nor affects later ones."""
 
     async def main() -> None:
         ledger, bridge = SqliteLedger(tmp_path / "ledger.db"), Bridge()
@@ -98,7 +98,7 @@ def test_cancelled_transaction_takes_place_and_the_ledger_goes_on(tmp_path: Path
 
 
 def test_wrapped_future_that_is_cancelled_does_no_harm_either(tmp_path: Path) -> None:
-    """Whoever takes a ledger's future into asyncio by its own means can't cancel the transaction."""
+    """Cancelling a wrapped ledger future does not cancel the transaction."""
 
     async def main() -> None:
         ledger = SqliteLedger(tmp_path / "ledger.db")

@@ -1,4 +1,4 @@
-"""One payment made while the clock was ahead, the clock then set right: the orders after it live their time."""
+"""One payment was made while the clock was ahead, and the clock was corrected: other orders keep their full time."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ LASTS = timedelta(minutes=30)
 
 
 def tell_time(bench: Bench, clock: Callable[[], datetime]) -> Any:
-    """Let the provider say of its orders that they last half an hour, on its own clock."""
+    """Make the provider report an expiry of half an hour, on its own clock."""
     create = bench.account.provider.create
 
     def created(order: CreateOrder) -> Flow[CreateReply]:
@@ -50,7 +50,7 @@ def make(bench: Bench, reference: str, expires_in_s: int | None = None) -> Payme
 def test_orders_after_a_payment_from_the_future_live_their_time(
     bench: Bench, ahead: timedelta, given_s: int | None
 ) -> None:
-    """Neither over before they began nor closed by whoever looks after them, until their time has passed."""
+    """They neither expire early nor are closed by a worker early."""
     right = bench.at
     bench.at += ahead
     make(bench, "order-0")
@@ -73,7 +73,7 @@ def test_orders_after_a_payment_from_the_future_live_their_time(
 def test_orders_before_a_payment_from_the_future_live_their_time_too(
     bench: Bench, given_s: int | None
 ) -> None:
-    """They have not grown an hour older by it."""
+    """They do not expire an hour early."""
     with tell_time(bench, lambda: bench.at):
         make(bench, "order-1", given_s)
     right = bench.at
@@ -90,7 +90,7 @@ def test_orders_before_a_payment_from_the_future_live_their_time_too(
 
 
 def test_order_whose_time_is_over_is_closed_after_a_wrong_step_back(bench: Bench) -> None:
-    """A clock set back by an hour that was right before gives no order another hour."""
+    """A correct clock set back by an hour does not extend an order by an hour."""
     with tell_time(bench, lambda: bench.at):
         make(bench, "order-1")
     bench.set_clock_back(timedelta(hours=1))
@@ -102,7 +102,7 @@ def test_order_whose_time_is_over_is_closed_after_a_wrong_step_back(bench: Bench
 
 @pytest.mark.parametrize("off", [timedelta(hours=-1), timedelta(hours=1)])
 def test_order_lives_its_time_on_a_provider_whose_clock_is_off(bench: Bench, off: timedelta) -> None:
-    """An order is closed once its time has passed on both clocks."""
+    """An order is closed once it has expired on both clocks."""
     with tell_time(bench, lambda: bench.at + off):
         payment = make(bench, "order-1")
     assert payment.expires_at == max(payment.created_at, payment.created_at + off) + LASTS

@@ -1,4 +1,4 @@
-"""What a process takes for the ledger's clock is a little off: nothing is asked too early, nor tried over and over."""
+"""A process whose idea of the ledger's clock is slightly off: it neither acts early nor repeats itself."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ AHEAD = timedelta(milliseconds=20)
 
 
 def ahead(bench: Bench) -> Any:
-    """This process takes the time for 20 ms later than it is."""
+    """This process takes the time to be 20 ms later than it is."""
 
     def now() -> datetime:
         return bench.ledger.now() + AHEAD
@@ -20,7 +20,7 @@ def ahead(bench: Bench) -> Any:
 
 
 def test_query_that_waits_for_proof_asks_late_enough(bench: Bench) -> None:
-    """A lost order is sent again by one query, although this process thinks too early that the time has come."""
+    """One query still sends a lost order again, although this process thinks the time came earlier."""
     bench.answer = lose_requests
     bench.run(bench.create())
     bench.answer = bench.gateway.handle
@@ -31,7 +31,7 @@ def test_query_that_waits_for_proof_asks_late_enough(bench: Bench) -> None:
 
 
 def test_move_the_ledger_does_not_take_is_not_tried_again_at_once(bench: Bench) -> None:
-    """By the ledger's clock the close is still under way: recovery leaves it until it is looked at again."""
+    """By the ledger's clock the close is under way: recovery leaves it until the next look."""
     bench.run(bench.create())
     bench.hold(bench.commands.close(bench.payment().id))
     bench.pass_time(TIMEOUT_S - AHEAD.total_seconds())

@@ -1,4 +1,4 @@
-"""Close: only the provider's answer closes. Wait: woken by whatever happens first, and nothing is lost."""
+"""Close: only the provider's answer closes. Wait: it ends with the first relevant change, and none is missed."""
 
 import asyncio
 import threading
@@ -25,7 +25,7 @@ def closes(payment: Payment) -> list[OperationState]:
 
 
 def until(is_so: Callable[[], bool]) -> None:
-    """Wait for what another thread is about to do."""
+    """Wait for a condition that another thread fulfils."""
     give_up_at = time.monotonic() + 20
     while not is_so():
         assert time.monotonic() < give_up_at
@@ -36,7 +36,7 @@ def until(is_so: Callable[[], bool]) -> None:
 
 
 def test_close_unpaid_is_closed_by_the_provider(till: Till, gateway: ToyServer) -> None:
-    """The provider confirms, the payment is closed, its action is gone; closing again asks for nothing."""
+    """The provider confirms, the payment is closed without an action; closing again sends nothing."""
     payment = till.close(till.create())
     assert (payment.status, payment.action, closes(payment)) == (Status.CLOSED, None, [OperationState.DONE])
     assert till.close(payment) == payment
@@ -44,7 +44,7 @@ def test_close_unpaid_is_closed_by_the_provider(till: Till, gateway: ToyServer) 
 
 
 def test_close_too_late_finds_the_payment_paid(till: Till, gateway: ToyServer) -> None:
-    """A payer who was quicker wins: the close is refused, the payment comes back paid, and so again."""
+    """The payer was faster: the close is refused and the payment returned as paid, also the next time."""
     payment = till.create()
     gateway.pay(payment.order_number)
     paid = till.close(payment)
@@ -54,7 +54,7 @@ def test_close_too_late_finds_the_payment_paid(till: Till, gateway: ToyServer) -
 
 
 def test_close_of_a_failed_payment_is_nothing(till: Till, gateway: ToyServer) -> None:
-    """What failed needs no closing."""
+    """Closing a failed payment sends nothing."""
     gateway.gateway.reject = "insufficient_funds"
     payment = till.create()
     assert till.close(payment) == payment
@@ -62,7 +62,7 @@ def test_close_of_a_failed_payment_is_nothing(till: Till, gateway: ToyServer) ->
 
 
 def test_close_of_what_was_never_sent_is_refused(open_till: OpenTill) -> None:
-    """An order that never left this machine can't be closed at the provider."""
+    """An order that was never sent can't be closed."""
     nowhere = open_till(url="http://127.0.0.1:1")
     with pytest.raises(NotSent) as caught:
         nowhere.create()
@@ -71,14 +71,14 @@ def test_close_of_what_was_never_sent_is_refused(open_till: OpenTill) -> None:
 
 
 def test_close_where_the_product_cannot_is_refused(till: Till, gateway: ToyServer) -> None:
-    """A product that can't be closed says so before any I/O."""
+    """A product without closing is refused before any I/O."""
     with pytest.raises(NotSupported, match="expires by itself"):
         till.close(till.create(channel="lane"))
     assert "/close" not in gateway.counts().requests
 
 
 def test_close_reply_lost_is_settled_by_what_the_provider_says(till: Till, gateway: ToyServer) -> None:
-    """A close without an answer took effect when the order is closed."""
+    """An unanswered close is resolved when the order is found closed."""
     payment = till.create()
     gateway.set_faults(lose_reply=1, path="/close")
     closed = till.close(payment)
@@ -87,7 +87,7 @@ def test_close_reply_lost_is_settled_by_what_the_provider_says(till: Till, gatew
 
 
 def test_close_request_lost_is_sent_again(till: Till, gateway: ToyServer) -> None:
-    """A close that did not arrive is made again, for the same order."""
+    """A close that did not arrive is sent again, for the same order."""
     payment = till.create()
     gateway.set_faults(lose_request=1, path="/close")
     closed = till.close(payment)
@@ -96,7 +96,7 @@ def test_close_request_lost_is_sent_again(till: Till, gateway: ToyServer) -> Non
 
 
 def test_close_gateway_down_is_not_sent_and_can_be_called_again(open_till: OpenTill) -> None:
-    """Nothing left this machine: the payment is as it was, and the same call closes it later."""
+    """Nothing was sent: the payment is unchanged, and the same call closes it later."""
     till, nowhere = open_till(), open_till(url="http://127.0.0.1:1")
     payment = till.create()
     with pytest.raises(NotSent):
@@ -106,7 +106,7 @@ def test_close_gateway_down_is_not_sent_and_can_be_called_again(open_till: OpenT
 
 
 def test_money_after_closing_is_paid_and_needs_review(till: Till, gateway: ToyServer) -> None:
-    """Closed at the provider and paid all the same: paid, and a person must look."""
+    """Closed at the provider and paid all the same: paid, and needs review."""
     payment = till.close(till.create())
     gateway.gateway.orders[0].status = "paid"
     late = till.query(payment)
@@ -117,7 +117,7 @@ def test_money_after_closing_is_paid_and_needs_review(till: Till, gateway: ToySe
 
 
 def test_wait_for_what_was_never_sent_is_over_at_once(open_till: OpenTill) -> None:
-    """Nobody but its caller sends it: waiting for it would only take the time."""
+    """Only its caller sends it, so the wait returns at once."""
     nowhere = open_till(url="http://127.0.0.1:1")
     with pytest.raises(NotSent) as caught:
         nowhere.create()
@@ -128,7 +128,7 @@ def test_wait_for_what_was_never_sent_is_over_at_once(open_till: OpenTill) -> No
 
 
 def test_wait_for_what_the_account_was_refused_for_is_over_at_once(till: Till, gateway: ToyServer) -> None:
-    """The same: once the account is mended, calling `create` again sends it under a new number."""
+    """The same; once the account is corrected, `create` sends it under a new number."""
     gateway.gateway.reject = "bad_key"
     with pytest.raises(AccountRefused) as caught:
         till.create()
@@ -139,14 +139,14 @@ def test_wait_for_what_the_account_was_refused_for_is_over_at_once(till: Till, g
 
 
 def test_wait_for_a_settled_payment_is_over_at_once(till: Till, gateway: ToyServer) -> None:
-    """Nothing is asked about a payment that is paid."""
+    """A paid payment is returned without a query."""
     payment = till.create(channel="card")
     assert till.wait(payment, timeout_s=60) == payment
     assert "/query" not in gateway.counts().requests
 
 
 def test_wait_is_woken_by_what_its_own_poll_finds(till: Till, gateway: ToyServer) -> None:
-    """Waiting asks the provider by itself and returns as soon as the payment is paid."""
+    """The wait polls the provider and returns as soon as the payment is paid."""
     payment = till.create()
     gateway.pay(payment.order_number)
     assert till.wait(payment, timeout_s=20).status is Status.PAID
@@ -161,7 +161,7 @@ def test_wait_is_over_when_the_provider_ends_the_order(till: Till, gateway: ToyS
 
 
 def test_wait_is_over_when_a_person_must_look(till: Till, gateway: ToyServer) -> None:
-    """Another amount is never paid: the wait ends with a review, still pending."""
+    """A review ends the wait, with the payment still pending."""
     payment = till.create()
     gateway.gateway.orders[0].minor = 1
     gateway.pay(payment.order_number)
@@ -170,7 +170,7 @@ def test_wait_is_over_when_a_person_must_look(till: Till, gateway: ToyServer) ->
 
 
 def test_wait_is_woken_by_another_process(open_till: OpenTill, gateway: ToyServer) -> None:
-    """What somebody else records on the same ledger wakes a waiter here, sooner than its own poll would."""
+    """A change by another process on the ledger ends the wait before its next poll."""
     here, there = open_till(), open_till()
     payment = here.create()
     gateway.pay(payment.order_number)
@@ -181,7 +181,7 @@ def test_wait_is_woken_by_another_process(open_till: OpenTill, gateway: ToyServe
 
 
 def test_wait_gives_the_state_at_the_timeout(till: Till) -> None:
-    """At the timeout the payment comes back as it is; nothing moved."""
+    """At the timeout the payment is returned as it is."""
     payment = till.create()
     assert till.wait(payment, timeout_s=0.1) == payment
     assert till.wait(payment, timeout_s=0) == payment
@@ -189,7 +189,7 @@ def test_wait_gives_the_state_at_the_timeout(till: Till) -> None:
 
 @pytest.mark.parametrize("kind", ["sync"])  # a till's loop runs one verb at a time
 def test_wait_ends_when_its_client_is_closed(till: Till) -> None:
-    """Nobody looks after the payment any more, so whoever waits for it in another thread is told at once."""
+    """Closing the client raises at once in threads that wait."""
     payment = till.create()
     errors: list[Exception] = []
 
@@ -246,7 +246,7 @@ def test_async_client_whose_loop_is_cancelled_closes_its_ledger(gateway: ToyServ
 
 
 def test_wait_for_nobody_is_not_found(till: Till) -> None:
-    """An id that names no payment is an error at once."""
+    """An unknown id is an error at once."""
     with pytest.raises(NotFound, match="nobody"):
         till.do("wait", "nobody", 20)
 
@@ -254,14 +254,14 @@ def test_wait_for_nobody_is_not_found(till: Till) -> None:
 def test_wait_at_expiry_closes_and_only_the_provider_closes(
     till: Till, gateway: ToyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Past its time the order is closed at the provider; the provider's answer ends the wait."""
+    """An expired order is closed at the provider, whose answer ends the wait."""
     payment = till.create(expires_in_s=1)
     assert till.wait(payment, timeout_s=20).status is Status.CLOSED
     assert gateway.counts().requests["/close"] == 1
 
 
 def test_wait_survives_a_gateway_that_is_away(open_till: OpenTill, gateway: ToyServer) -> None:
-    """A poll that fails changes nothing and is made again: the wait goes on."""
+    """A failed poll changes nothing and is repeated."""
     till = open_till()
     payment = till.create()
     gateway.pay(payment.order_number)
@@ -272,7 +272,7 @@ def test_wait_survives_a_gateway_that_is_away(open_till: OpenTill, gateway: ToyS
 def test_wait_for_a_payment_whose_sender_died_does_not_hammer_the_gateway(
     open_till: OpenTill, gateway: ToyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Past its deadline an unanswered operation is asked about by age, not in a loop without a pause."""
+    """Past its deadline an unanswered operation is polled by age, not in a busy loop."""
     till = open_till(proof_s=30.0)
     with monkeypatch.context() as dying:
         dying.setattr("paycore.engine.attempts.converse", _die)
@@ -290,7 +290,7 @@ def _die(*_: Any, **__: Any) -> None:
 def test_query_warns_of_an_order_the_provider_has_forgotten(
     till: Till, gateway: ToyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It proves nothing, so the payment stays as it is; but whoever asks is told."""
+    """An answer of "not found" proves nothing here: the payment is unchanged, and a warning is logged."""
     payment = till.create()
     gateway.gateway.orders.clear()
     assert till.query(payment) == payment
@@ -299,7 +299,7 @@ def test_query_warns_of_an_order_the_provider_has_forgotten(
 
 
 def test_list_filters(till: Till) -> None:
-    """Payments come newest first, filtered by what is asked."""
+    """Payments come newest first, filtered by each argument."""
     old, new = till.create("old"), till.create("new", channel="card")
     assert till.list() == (new, old)
     assert till.list(status=Status.PAID) == (new,)
@@ -322,7 +322,7 @@ def test_events_tell_the_story_in_order(till: Till) -> None:
 def test_intent_is_durable_before_the_request_leaves(
     open_till: OpenTill, gateway: ToyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the gateway sees a number, any other process finds it in the ledger already."""
+    """When the gateway gets a number, other processes find it in the ledger."""
     till = open_till()
     seen: list[Payment] = []
     handle = gateway.gateway.handle

@@ -1,4 +1,4 @@
-"""paycore.toml: everything wrong is one clear error with a path and what to do."""
+"""paycore.toml: every mistake is one clear error with a path and what to do."""
 
 import os
 import pwd
@@ -137,7 +137,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, words: str) 
 
 
 def test_file_without_a_word_is_refused(tmp_path: Path) -> None:
-    """An empty file is no configuration; one without accounts names the ledger, and has no account to use."""
+    """An empty file is refused; one without accounts opens a ledger but has no account to use."""
     with pytest.raises(ConfigError, match=r"there is nothing in it; `paycore init` writes one"):
         load_config(write(tmp_path, "# later\n"))
     path = write(tmp_path, 'ledger = "sqlite:///pay.db"')
@@ -147,7 +147,7 @@ def test_file_without_a_word_is_refused(tmp_path: Path) -> None:
 
 
 def test_blocked_plugin_that_is_not_there_is_refused_where_plugins_are_loaded(tmp_path: Path) -> None:
-    """A misspelt one would be loaded; reading the ledger loads none, and goes on."""
+    """A misspelt name would block nothing; reading the ledger loads no plugins and still works."""
     config = load_config(write(tmp_path, f'blocked_plugins = ["qfpay_alipai"]\n{GOOD}'))
     with pytest.raises(
         ConfigError, match="blocked_plugins: no plugin is called 'qfpay_alipai'; did you mean 'qf"
@@ -156,7 +156,7 @@ def test_blocked_plugin_that_is_not_there_is_refused_where_plugins_are_loaded(tm
 
 
 def test_provider_of_a_blocked_plugin_is_said_to_be_left_out(tmp_path: Path) -> None:
-    """Where a provider is not there, the plugins that were left out are named with the key that did it."""
+    """The error for an unknown provider names the blocked plugins and the key that blocks them."""
     (plugin,) = metadata.entry_points(group=ENTRY_POINTS)
     config = load_config(write(tmp_path, f'blocked_plugins = ["{plugin.name}"]\n{GOOD}'))
     with pytest.raises(ConfigError, match=f"installed: none; left out by blocked_plugins: {plugin.name}"):
@@ -176,7 +176,7 @@ def test_a_live_secret_never_stands_in_the_file(tmp_path: Path) -> None:
 
 
 def test_a_secret_file_others_can_read_is_refused(tmp_path: Path) -> None:
-    """A secret file is for its owner alone."""
+    """A secret file must be readable by its owner only."""
     secret = tmp_path / "key"
     secret.write_text("CANARY-KEY\n")
     path = write(tmp_path, GOOD.replace('{ env = "QFPAY_CLIENT_KEY" }', '{ file = "key" }'))
@@ -190,7 +190,7 @@ def test_a_secret_file_others_can_read_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("pointer", ['{ env = "HOME" }', '{ file = "key" }', '{ keyring = "key" }'])
 @pytest.mark.parametrize("key", ["region", "mchid", "timezone", "trust_notifications", "sign_type"])
 def test_only_secrets_are_taken_from_elsewhere(tmp_path: Path, key: str, pointer: str) -> None:
-    """Any other setting may be shown or sent as it is: no variable and no file of the user's gets there."""
+    """Other settings may be logged or sent, so they take no value from a variable or a file."""
     text = GOOD.replace('region = "hk"\n', "") if key == "region" else GOOD
     (tmp_path / "key").write_text("CANARY")
     path = write(tmp_path, f"{text}{key} = {pointer}\n")
@@ -207,7 +207,7 @@ def make_link_to(path: Path) -> None:
 
 @pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, make_link_to], ids=["pipe", "folder", "device"])
 def test_a_secret_is_read_from_a_regular_file_only(tmp_path: Path, make: Callable[[Path], None]) -> None:
-    """A named pipe would be waited for, a device read without an end: both are refused at once."""
+    """Pipes and devices are refused at once."""
     make(tmp_path / "key")
     path = write(tmp_path, GOOD.replace('{ env = "QFPAY_CLIENT_KEY" }', '{ file = "key" }'))
     raised: list[ConfigError] = []
@@ -236,7 +236,7 @@ def test_keys_rotate(tmp_path: Path) -> None:
 def test_user_without_a_home_is_told_where_it_was_looked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a container with a user that the system does not know, the folder one is in is the only place."""
+    """For a user without an entry in the system only the working folder is searched."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HOME")
     monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
@@ -245,7 +245,7 @@ def test_user_without_a_home_is_told_where_it_was_looked(
 
 
 def test_the_file_is_found_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--config`, PAYCORE_CONFIG, the working folder, the user's folder; else an error naming the places."""
+    """`--config`, PAYCORE_CONFIG, the working folder, the user's folder; else an error with these places."""
     monkeypatch.chdir(tmp_path)
     user = tmp_path / "xdg" / "paycore"
     user.mkdir(parents=True)

@@ -24,7 +24,7 @@ from tests.support.toy_http import ToyServer, toy_server
 
 
 def test_create_gives_a_pending_payment_with_what_the_payer_must_do(till: Till, gateway: ToyServer) -> None:
-    """One request makes one order, under the number that was recorded, and its link comes back."""
+    """One request makes one order under the recorded number, and its link is returned."""
     payment = till.create()
     assert payment.status is Status.PENDING
     assert payment.action == Redirect(url="https://toy.example/pay/T000001")
@@ -35,13 +35,13 @@ def test_create_gives_a_pending_payment_with_what_the_payer_must_do(till: Till, 
 
 
 def test_create_paid_at_once_is_paid(till: Till) -> None:
-    """A method that takes the money in the reply needs no action and no query."""
+    """A method that charges in the reply needs no action and no query."""
     payment = till.create(channel="card")
     assert (payment.status, payment.paid_minor, payment.action) == (Status.PAID, 8800, None)
 
 
 def test_create_declined_is_failed_and_returned(till: Till, gateway: ToyServer) -> None:
-    """A decline is an outcome, not an error: the payment says what the provider said."""
+    """A decline is a result, not an error: the payment has the provider's reason."""
     gateway.gateway.reject = "insufficient_funds"
     payment = till.create()
     assert payment.status is Status.FAILED
@@ -52,7 +52,7 @@ def test_create_declined_is_failed_and_returned(till: Till, gateway: ToyServer) 
 
 
 def test_create_same_reference_comes_back(open_till: OpenTill, gateway: ToyServer) -> None:
-    """The same reference with the same content is the same payment, from any process, with one request."""
+    """The same reference and content give the same payment, from any process, with one request."""
     first = open_till().create()
     assert open_till().create() == first
     assert gateway.counts().requests == {"/orders": 1}
@@ -95,7 +95,7 @@ def test_create_same_reference_with_other_content_is_refused(
 def test_create_what_can_not_be_done_is_refused_before_any_io(
     till: Till, gateway: ToyServer, fields: dict[str, object], error: type[Exception]
 ) -> None:
-    """The provider's bounds hold before anything is recorded or sent."""
+    """The provider's bounds are checked before anything is recorded or sent."""
     with pytest.raises(error):
         till.create(**fields)  # type: ignore[arg-type]
     assert till.list() == ()
@@ -105,7 +105,7 @@ def test_create_what_can_not_be_done_is_refused_before_any_io(
 def test_create_gateway_down_is_not_sent_and_can_be_called_again(
     open_till: OpenTill, gateway: ToyServer
 ) -> None:
-    """No connection: `NotSent`, the payment is `created`; each retry keeps its number, and the last is sent."""
+    """No connection: `NotSent`, the payment is `created`; each retry keeps its number until one is sent."""
     nowhere = open_till(url="http://127.0.0.1:1")
     payment = None
     for _ in range(3):
@@ -121,7 +121,7 @@ def test_create_gateway_down_is_not_sent_and_can_be_called_again(
 
 
 def test_create_reply_lost_is_unknown_and_query_settles_it(till: Till, gateway: ToyServer) -> None:
-    """The gateway took the money and its reply was lost: unknown, then paid by asking; never sent twice."""
+    """The money was taken and the reply lost: unknown, then paid by a query; never sent twice."""
     gateway.set_faults(lose_reply=1)
     payment = till.create(channel="card")
     assert (payment.status, payment.uncertain) == (Status.UNKNOWN, True)
@@ -131,7 +131,7 @@ def test_create_reply_lost_is_unknown_and_query_settles_it(till: Till, gateway: 
 
 
 def test_create_request_lost_is_sent_again_with_the_same_number(till: Till, gateway: ToyServer) -> None:
-    """The gateway never saw it: once its absence is proven, the same number is sent again."""
+    """Once the order is proven absent, the same number is sent again."""
     gateway.set_faults(lose_request=1)
     payment = till.create()
     assert payment.status is Status.UNKNOWN
@@ -143,7 +143,7 @@ def test_create_request_lost_is_sent_again_with_the_same_number(till: Till, gate
 
 
 def test_create_absence_that_is_never_proof_is_not_acted_on(open_till: OpenTill, gateway: ToyServer) -> None:
-    """A provider whose "not found" proves nothing is asked again and again, and never sent to twice."""
+    """Where "not found" proves nothing the order is queried, and never sent twice."""
     till = open_till(proof_s=None)
     gateway.set_faults(lose_request=1)
     payment = till.create()
@@ -153,7 +153,7 @@ def test_create_absence_that_is_never_proof_is_not_acted_on(open_till: OpenTill,
 
 
 def test_create_reply_too_late_is_unknown(till: Till, gateway: ToyServer) -> None:
-    """A reply after the deadline is no reply; what it would have said is learned by asking."""
+    """A reply after the deadline does not count; a query gets its content."""
     gateway.set_faults(delay_s=2.0, path="/orders")
     payment = till.create(channel="card")
     assert payment.status is Status.UNKNOWN
@@ -161,7 +161,7 @@ def test_create_reply_too_late_is_unknown(till: Till, gateway: ToyServer) -> Non
 
 
 def test_create_link_lost_is_recovered_by_the_same_number(kind: Kind, open_till: OpenTill) -> None:
-    """A provider that answers a resend with the order it has gives the link back, for the same order."""
+    """A provider that answers a resend with the existing order returns its link."""
     with toy_server(ToyGateway(duplicates="same_result", key="toy")) as gateway:
         till = open_till(url=gateway.url, create_resend="same_result")
         gateway.set_faults(lose_reply=1)
@@ -177,7 +177,7 @@ def test_create_link_lost_for_good_closes_the_order_and_makes_a_new_one(
     open_till: OpenTill, gateway: ToyServer, resend: str
 ) -> None:
     """
-    The link is lost and the number taken: the old order is closed, and only then there is a new number.
+    With the number taken, the old order is closed before a new number is sent.
 
     Whatever the provider declares of resending, for this one refuses duplicates.
     """
@@ -196,7 +196,7 @@ def test_create_link_lost_for_good_closes_the_order_and_makes_a_new_one(
 
 
 def test_create_link_lost_and_paid_meanwhile_is_paid(till: Till, gateway: ToyServer) -> None:
-    """An order whose link was lost but which was paid all the same is paid, not replaced."""
+    """An order that was paid despite its lost link is not replaced."""
     gateway.set_faults(lose_reply=1)
     payment = till.create()
     gateway.pay(payment.order_number)
@@ -207,7 +207,7 @@ def test_create_link_lost_and_paid_meanwhile_is_paid(till: Till, gateway: ToySer
 def test_create_incomplete_reply_keeps_the_order_known(
     till: Till, gateway: ToyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Accepted without a link: `IncompleteReply`, and the payment stays known; calling again recovers it."""
+    """Accepted without a link: `IncompleteReply`, and calling again recovers the link."""
     handle = gateway.gateway.handle
 
     def without_link(request: object) -> object:
@@ -228,7 +228,7 @@ def test_create_incomplete_reply_keeps_the_order_known(
 
 
 def test_create_refused_account_is_mended_and_tried_with_a_new_number(till: Till, gateway: ToyServer) -> None:
-    """A refusal that is the operator's leaves the payment `created`; once mended, the same reference works."""
+    """After an account error the payment is `created`; once corrected, the same reference works."""
     gateway.gateway.reject = "bad_key"
     with pytest.raises(AccountRefused, match="account toy: the provider refused with bad_key") as caught:
         till.create()
@@ -244,7 +244,7 @@ def test_create_refused_account_is_mended_and_tried_with_a_new_number(till: Till
 def test_create_garbage_reply_is_unknown(
     till: Till, gateway: ToyServer, monkeypatch: pytest.MonkeyPatch, body: bytes
 ) -> None:
-    """A reply that can't be read is no definite answer: unknown, settled by asking."""
+    """An unreadable reply leaves the order unknown; a query resolves it."""
     handle = gateway.gateway.handle
     monkeypatch.setattr(
         gateway.gateway, "handle", lambda request: type(handle(request))(status=200, body=body)
@@ -260,7 +260,7 @@ def test_create_garbage_reply_is_unknown(
 def test_create_at_once_from_many_threads_is_one_provider_call(
     open_till: OpenTill, gateway: ToyServer
 ) -> None:
-    """Two at once: one provider call, the other joins it and comes back with the same payment."""
+    """Two concurrent calls: one provider call, and both return the same payment."""
     gateway.set_faults(delay_s=0.1, path="/orders")
     tills = [open_till(timeout_s=5.0) for _ in range(4)]
     found: list[Payment] = []
@@ -275,7 +275,7 @@ def test_create_at_once_from_many_threads_is_one_provider_call(
 
 
 def test_get_unknown_payment_is_not_found(till: Till) -> None:
-    """An id or reference that names nothing is `NotFound` in every verb."""
+    """An unknown id or reference is `NotFound` in every verb."""
     for verb in ("get", "find", "query", "close", "wait"):
         with pytest.raises(NotFound, match="nobody"):
             till.do(verb, "nobody")

@@ -1,4 +1,4 @@
-"""Ids: whose they are, how they look, and in which order they sort."""
+"""Ids: how they look, and in which order they sort."""
 
 import time
 import uuid
@@ -12,7 +12,7 @@ ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 def as_uuid(text: str) -> uuid.UUID:
-    """What the 26 characters stand for."""
+    """The UUID that the 26 characters encode."""
     value = 0
     for character in text:
         value = value << 5 | ALPHABET.index(character)
@@ -20,7 +20,7 @@ def as_uuid(text: str) -> uuid.UUID:
 
 
 def test_an_id_is_a_uuid_of_version_7_made_now() -> None:
-    """26 characters; version and variant of RFC 9562, and the milliseconds of now."""
+    """26 characters; version and variant of RFC 9562, and the current milliseconds."""
     before = time.time_ns() // 1_000_000
     text = new_id()
     after = time.time_ns() // 1_000_000
@@ -31,7 +31,7 @@ def test_an_id_is_a_uuid_of_version_7_made_now() -> None:
 
 
 def test_ids_of_one_process_sort_in_the_order_they_were_made() -> None:
-    """Also those of one millisecond, of which a process makes hundreds."""
+    """Also within one millisecond, in which a process makes hundreds."""
     ids = []
     for _ in range(5_000):
         ids.append(new_id())
@@ -44,7 +44,7 @@ def test_ids_of_one_process_sort_in_the_order_they_were_made() -> None:
 
 
 def test_ids_made_at_one_instant_differ(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the clock does not move, 62 random bits tell them apart."""
+    """On a stopped clock 62 random bits make them unique."""
     instant = time.time_ns()
     monkeypatch.setattr(time, "time_ns", lambda: instant)
     ids = [as_uuid(new_id()).int for _ in range(10_000)]

@@ -1,4 +1,4 @@
-"""The reply to a create that comes once its order is being replaced: the payer never gets a closed order's link."""
+"""A create's reply arrives while its order is being replaced: the payer never gets a closed order's link."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.engine.by_hand import TIMEOUT_S, Bench, Held
 
 @pytest.fixture
 def held(bench: Bench) -> Held:
-    """A create whose request has arrived, and whose sender stands still; a query has found the order meanwhile."""
+    """A create whose request has arrived and whose sender is suspended; a query has found the order meanwhile."""
     held = bench.hold(bench.create())
     bench.gateway.handle(held.effect.request)
     bench.pass_time(TIMEOUT_S)
@@ -20,7 +20,7 @@ def held(bench: Bench) -> Held:
 
 
 def reply(bench: Bench, held: Held) -> Payment:
-    """The sender goes on, with the reply as the gateway gave it: the order and its link."""
+    """The sender continues with the gateway's reply: the order and its link."""
     number = bench.gateway.orders[0].number
     duplicates, bench.gateway.duplicates = bench.gateway.duplicates, "same_result"
     response = bench.gateway.handle(held.effect.request)
@@ -31,7 +31,7 @@ def reply(bench: Bench, held: Held) -> Payment:
 
 
 def test_reply_after_the_closing_brings_no_link(bench: Bench, held: Held) -> None:
-    """The old order is closed, the new one not begun: there is nothing to pay, and nothing to show."""
+    """The old order is closed, the new one not begun: no link is shown."""
     bench.run(bench.replace_order(bench.payment()))
     payment = reply(bench, held)
     assert (payment.status, payment.action) == (Status.PENDING, None)
@@ -43,7 +43,7 @@ def test_reply_after_the_closing_brings_no_link(bench: Bench, held: Held) -> Non
 
 
 def test_reply_during_the_closing_brings_no_link(bench: Bench, held: Held) -> None:
-    """The close is on its way; should it be refused, the link is good again."""
+    """While the close is under way no link is shown; if it is refused, the link is shown again."""
     closing = bench.hold(bench.replace_order(bench.payment()))
     assert reply(bench, held).action is None
     closing.succeed(bench.gateway.handle(closing.effect.request))
@@ -51,7 +51,7 @@ def test_reply_during_the_closing_brings_no_link(bench: Bench, held: Held) -> No
 
 
 def test_reply_after_the_new_number_brings_no_link(bench: Bench, held: Held) -> None:
-    """The new order's link stays; its time too."""
+    """The new order's link and expiry stay."""
     bench.run(bench.recovery.recover(bench.account, bench.payment()))
     before = bench.payment()
     assert before.action == Redirect(url=f"https://toy.example/pay/{bench.gateway.orders[-1].id}")

@@ -1,4 +1,4 @@
-"""What a crash, a refusal or a failed question leaves behind is not forgotten, and does not stay for ever."""
+"""What a crash, a refusal or a failed query leaves behind is finished later, and does not stay for ever."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ LEASE_S = 30
 
 
 def notify(bench: Bench) -> None:
-    """The gateway tells of `order-1`, and is answered."""
+    """The gateway notifies about `order-1`, and is answered."""
     body, headers = bench.gateway.notification(bench.payment().order_number)
     bench.run(bench.commands.receive("toy", Notification(body=body, headers=headers, received_at=bench.at)))
 
@@ -37,7 +37,7 @@ def closed(bench: Bench) -> Payment:
 
 
 def test_hint_outlives_a_question_without_answer(new_bench: NewBench) -> None:
-    """A notification that only makes a payment due is not used up by a query that fails."""
+    """A notification that only makes a payment due stays in effect after a failed query."""
     bench = new_bench(notifications_trusted=False)
     closed(bench)
     bench.gateway.orders[0].status = "paid"
@@ -50,7 +50,7 @@ def test_hint_outlives_a_question_without_answer(new_bench: NewBench) -> None:
 
 
 def test_hint_during_a_question_is_not_overwritten(new_bench: NewBench) -> None:
-    """A notification that comes while a worker has already been answered makes the payment due again."""
+    """A notification that arrives during a worker's query makes the payment due again."""
     bench = new_bench(notifications_trusted=False)
     closed(bench)
     notify(bench)
@@ -69,7 +69,7 @@ def test_hint_during_a_question_is_not_overwritten(new_bench: NewBench) -> None:
 
 
 def test_notification_is_followed_up_for_a_minute(new_bench: NewBench) -> None:
-    """A provider that is away is asked again for so long; the payment stays due for whoever looks after it next."""
+    """An unreachable provider is queried again for a minute; the payment stays due for the next worker."""
     bench = new_bench(notifications_trusted=False)
     payment = closed(bench)
     notify(bench)
@@ -96,7 +96,7 @@ def test_notification_is_followed_up_for_a_minute(new_bench: NewBench) -> None:
 
 
 def test_order_that_is_there_survives_a_refused_resend(new_bench: NewBench) -> None:
-    """The account's key is refused when the lost link is asked for again: the order is still there, and open."""
+    """An account error on the resend for a lost link leaves the order open."""
     bench = new_bench(ToyGateway(duplicates="same_result"), create_resend=CreateResend.SAME_RESULT)
     held = bench.hold(bench.create(expires_in_s=600))
     bench.gateway.handle(held.effect.request)
@@ -112,7 +112,7 @@ def test_order_that_is_there_survives_a_refused_resend(new_bench: NewBench) -> N
 
 
 def test_close_of_a_killed_process_is_sent_again(bench: Bench) -> None:
-    """A close whose sender died counts as unanswered once its time is over, and is sent again."""
+    """A close whose sender died counts as unanswered past its deadline, and is sent again."""
     bench.run(bench.create())
     bench.hold(bench.commands.close(bench.payment().id))
     bench.work(TIMEOUT_S + 5)
@@ -121,7 +121,7 @@ def test_close_of_a_killed_process_is_sent_again(bench: Bench) -> None:
 
 @pytest.mark.parametrize("arrived", [False, True])
 def test_paid_by_an_earlier_order_leaves_nothing_open(bench: Bench, arrived: bool) -> None:
-    """Late money for a replaced order settles the payment and closes the new order, also when its reply was lost."""
+    """Late money for a replaced order pays the payment and closes the new order, also if its reply was lost."""
     held = bench.hold(bench.create())
     bench.gateway.handle(held.effect.request)
     bench.pass_time(TIMEOUT_S)
@@ -143,7 +143,7 @@ def test_paid_by_an_earlier_order_leaves_nothing_open(bench: Bench, arrived: boo
 
 
 def test_late_money_on_both_orders_is_known(bench: Bench) -> None:
-    """The replaced order and its successor are both paid, and nobody notifies: it is found, and needs review."""
+    """With both orders paid and no notification, a late check finds it, and the payment needs review."""
     held = bench.hold(bench.create())
     bench.gateway.handle(held.effect.request)
     bench.pass_time(TIMEOUT_S)
@@ -170,7 +170,7 @@ def _without_new_orders(bench: Bench, *, arrived: bool) -> Callable[[Request], R
 
 
 def test_refused_close_at_expiry_is_repeated_by_the_hour_only(bench: Bench) -> None:
-    """An order that is past its time and can't be closed is asked about all along, and closed when that works."""
+    """An expired order that can't be closed is queried, and its close is tried once an hour."""
     bench.run(bench.create(expires_in_s=60))
 
     def refuse_to_close(request: Request) -> Response:
@@ -189,7 +189,7 @@ def test_refused_close_at_expiry_is_repeated_by_the_hour_only(bench: Bench) -> N
 
 
 def test_close_without_an_answer_is_settled_within_its_millisecond(bench: Bench) -> None:
-    """Asked in the same millisecond in which the close ended: what the provider says then comes after it."""
+    """A query in the same millisecond as the close's end counts as later."""
     bench.run(bench.create())
 
     def lose_the_reply(request: Request) -> Response:

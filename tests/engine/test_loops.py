@@ -1,4 +1,4 @@
-"""An AsyncClient belongs to one event loop: on another it says so at once, and neither reads nor sends."""
+"""An AsyncClient belongs to one event loop: on another it raises at once, and neither reads nor sends."""
 
 import asyncio
 import gc
@@ -36,7 +36,7 @@ VERBS: dict[str, Callable[[AsyncClient, str], Awaitable[object]]] = {
 
 @pytest.fixture
 def config(gateway: ToyServer, tmp_path: Path) -> Config:
-    """A configuration whose ledger and gateway are the test's own."""
+    """A configuration with the test's own ledger and gateway."""
     return toy_config(
         gateway.url, f"sqlite:///{tmp_path / 'paycore.db'}", timeout_s=TIMEOUT_S, proof_s=PROOF_S
     )
@@ -44,7 +44,7 @@ def config(gateway: ToyServer, tmp_path: Path) -> Config:
 
 @pytest.fixture
 def elsewhere() -> Iterator[asyncio.AbstractEventLoop]:
-    """A second event loop, running in a thread of its own."""
+    """A second event loop, running in a separate thread."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -55,7 +55,7 @@ def elsewhere() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 async def on(loop: asyncio.AbstractEventLoop, call: Callable[[], Awaitable[object]]) -> object:
-    """What the call comes to on that loop, within the time of one refusal."""
+    """The result of the call on that loop, which must come quickly."""
 
     async def called() -> object:
         return await call()
@@ -67,7 +67,7 @@ async def on(loop: asyncio.AbstractEventLoop, call: Callable[[], Awaitable[objec
 def test_second_loop_beside_the_first_is_refused_for_every_verb(
     gateway: ToyServer, config: Config, elsewhere: asyncio.AbstractEventLoop
 ) -> None:
-    """`WrongLoop`, at once; nothing is recorded or sent, and the client goes on where it belongs."""
+    """`WrongLoop` at once, nothing recorded or sent; the client still works on its own loop."""
 
     async def main() -> None:
         async with AsyncClient(config, plugins=toy_plugins()) as pay:
@@ -87,7 +87,7 @@ def test_second_loop_beside_the_first_is_refused_for_every_verb(
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 def test_client_whose_loop_has_ended_is_refused_for_every_verb(gateway: ToyServer, config: Config) -> None:
-    """`asyncio.run` twice with one client: the second says what is wrong, and can close it."""
+    """One client in two `asyncio.run`: the second gets an error, and can close the client."""
     payment_id = _runs_twice(gateway, config)
     gc.collect()  # the connections that ended with their loop: Python warns of them here, and in no other test
     with Client(config, plugins=toy_plugins()) as other:
@@ -120,7 +120,7 @@ async def _created(pay: AsyncClient) -> str:
 def test_two_loops_at_once_have_one_of_them_served(
     gateway: ToyServer, config: Config, elsewhere: asyncio.AbstractEventLoop
 ) -> None:
-    """Whichever comes first has the client; the other is told, and nobody hangs."""
+    """The first loop has the client; the other gets an error, and none hangs."""
     pay = AsyncClient(config, plugins=toy_plugins())
 
     async def main() -> None:
@@ -137,7 +137,7 @@ def test_two_loops_at_once_have_one_of_them_served(
 
 
 def test_client_made_before_its_loop_runs_belongs_to_the_first_that_uses_it(config: Config) -> None:
-    """Frameworks make clients while they are set up, outside of any loop."""
+    """Frameworks construct clients outside any loop."""
     pay = AsyncClient(config, plugins=toy_plugins())
 
     async def main() -> None:
@@ -150,7 +150,7 @@ def test_client_made_before_its_loop_runs_belongs_to_the_first_that_uses_it(conf
 def test_sync_client_serves_threads_that_have_loops(
     config: Config, elsewhere: asyncio.AbstractEventLoop
 ) -> None:
-    """A `Client` belongs to no loop: it is shared between threads, whatever they run."""
+    """A `Client` is shared between threads, also those that run loops."""
 
     async def main() -> None:
         with Client(config, plugins=toy_plugins()) as pay:

@@ -1,4 +1,4 @@
-"""One reference, one payment: whoever asks, by whichever account, and whatever the default account is by now."""
+"""One reference is one payment, by any account and whatever the default account is."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ OpenShop = Callable[..., Till]
 
 
 class Refusing(ToyProvider):
-    """A toy that takes no order."""
+    """A toy that refuses every order."""
 
     info = replace(ToyProvider.info, name="refusing")
 
@@ -87,7 +87,7 @@ def creates(gateway: ToyServer) -> int:
 def test_create_after_the_default_account_changed_is_the_same_payment(
     open_shop: OpenShop, gateway: ToyServer
 ) -> None:
-    """It stays with the account that made it: pending as well as paid, and nothing is sent."""
+    """The payment stays with its account, pending or paid, and nothing is sent."""
     first = open_shop("hk").create()
     later = open_shop("cn")
     assert later.create() == first
@@ -99,7 +99,7 @@ def test_create_after_the_default_account_changed_is_the_same_payment(
 
 
 def test_create_with_the_scanned_code_again_is_the_same_payment(open_shop: OpenShop) -> None:
-    """A scanned code counts as the account hashed it that made the payment."""
+    """The code is compared by the hash of the account that made the payment."""
     scanned: dict[str, Any] = {"channel": "card", "auth_code": "280000000000000001"}
     first, later = (
         open_shop(name, hk={"provider": "scanning"}, cn={"provider": "scanning"}) for name in ("hk", "cn")
@@ -113,7 +113,7 @@ def test_create_with_the_scanned_code_again_is_the_same_payment(open_shop: OpenS
 def test_create_on_an_account_that_is_named_conflicts_by_account(
     open_shop: OpenShop, gateway: ToyServer
 ) -> None:
-    """An account that is named is content as everything else, and the first field that differs."""
+    """An explicit account is part of the content, and the first field compared."""
     first = open_shop("hk").create()
     later = open_shop("cn")
     with pytest.raises(ReferenceConflict) as caught:
@@ -129,7 +129,7 @@ def test_create_on_an_account_that_is_named_conflicts_by_account(
 def test_create_what_the_default_account_cannot_make_is_the_payment_there_is(
     open_shop: OpenShop, gateway: ToyServer
 ) -> None:
-    """The account of before could: the same content again is its payment; other content is refused as before."""
+    """The same content returns the existing payment, though the present default account does not support it."""
     first = open_shop("hk").create()
     for what_is_wrong in ({"provider": "refusing"}, {"no_such_setting": 1}):
         later = open_shop("cn", hk={}, cn=what_is_wrong)
@@ -142,7 +142,7 @@ def test_create_what_the_default_account_cannot_make_is_the_payment_there_is(
 
 
 def test_create_of_an_account_that_is_gone_is_refused(open_shop: OpenShop, gateway: ToyServer) -> None:
-    """A payment whose account is not configured any more can't be gone on with: typed, named, and nothing sent."""
+    """A payment whose account is not configured any more is a typed error, and nothing is sent."""
     first = open_shop("hk").create()
     later = open_shop("cn", cn={})
     with pytest.raises(ConfigError, match=r"accounts\.hk: missing") as caught:
@@ -155,7 +155,7 @@ def test_create_of_an_account_that_is_gone_is_refused(open_shop: OpenShop, gatew
 
 
 def test_create_unsent_is_sent_by_its_own_account(open_shop: OpenShop, gateway: ToyServer) -> None:
-    """What could not be sent is sent by the account that was to make it, whichever is the default one by then."""
+    """An unsent payment is sent by the account it was made for, whichever is the default."""
     down = open_shop("hk", url="http://127.0.0.1:1")
     with pytest.raises(Exception, match="account hk"):
         down.create()
@@ -166,7 +166,7 @@ def test_create_unsent_is_sent_by_its_own_account(open_shop: OpenShop, gateway: 
 def test_create_at_once_over_two_accounts_is_one_provider_call(
     open_shop: OpenShop, gateway: ToyServer
 ) -> None:
-    """Two tills with other default accounts: the second joins the first."""
+    """Two tills with different default accounts: the second joins the first."""
     tills = [open_shop("hk"), open_shop("cn")]
     for n in range(5):
         found: list[str] = []
@@ -189,7 +189,7 @@ def test_create_at_once_over_two_accounts_is_one_provider_call(
 
 
 def test_namespace_makes_another_key(open_shop: OpenShop, gateway: ToyServer) -> None:
-    """Shops whose order numbers may collide: a payment each, found by account or namespace, which it tells."""
+    """With namespaces each account has its own payment for a reference, found by account or namespace."""
     shops = {"hk": {"namespace": "shop-a"}, "cn": {"namespace": "shop-b"}}
     till = open_shop("hk", **{name: dict(fields) for name, fields in shops.items()})
     one, other = till.create(), till.create(account="cn")
@@ -210,7 +210,7 @@ def test_namespace_makes_another_key(open_shop: OpenShop, gateway: ToyServer) ->
 def test_namespace_written_later_keeps_an_accounts_own_payments(
     open_shop: OpenShop, gateway: ToyServer
 ) -> None:
-    """A namespace given to an account that has payments already makes none of them a second time."""
+    """A namespace given to an account later makes none of its payments a second time."""
     first = open_shop("hk").create()
     later = open_shop("hk", hk={"namespace": "shop-a"}, cn={})
     assert later.create() == first
@@ -219,7 +219,7 @@ def test_namespace_written_later_keeps_an_accounts_own_payments(
 
 
 def test_refund_reference_is_one_over_accounts(open_shop: OpenShop, gateway: ToyServer) -> None:
-    """A refund's reference has the same rules: taken in the whole ledger, free in another namespace."""
+    """Refund references follow the same rules: unique in the ledger, or in a namespace."""
     till = open_shop("hk", hk={}, cn={}, us={"namespace": "us"})
     payments = [till.create(f"order-{n}", account=name) for n, name in enumerate(("hk", "cn", "us"))]
     for payment in payments:

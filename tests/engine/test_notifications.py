@@ -1,4 +1,4 @@
-"""Receive: verified first, durable before it is acknowledged, and brought twice it changes nothing."""
+"""Receive: verified first, durable before it is acknowledged; a repeat changes nothing."""
 
 import threading
 import time
@@ -21,7 +21,7 @@ def paid_order(till: Till, gateway: ToyServer) -> tuple[Payment, bytes, dict[str
 
 
 def test_receive_trusted_notification_moves_the_payment_once(till: Till, gateway: ToyServer) -> None:
-    """Where notifications are evidence, an authentic one pays; brought again it changes nothing."""
+    """A trusted authentic notification pays; a repeat changes nothing."""
     payment, body, headers = paid_order(till, gateway)
     assert till.receive(body, headers).body == b"ok"
     paid = till.get(payment.id)
@@ -32,7 +32,7 @@ def test_receive_trusted_notification_moves_the_payment_once(till: Till, gateway
 
 
 def until_paid(till: Till, payment: Payment) -> Payment:
-    """The payment once it is recorded as paid; nobody waits for it."""
+    """The payment once it is recorded as paid, without anybody waiting for it."""
     give_up_at = time.monotonic() + 20
     while (found := till.get(payment.id)).status is not Status.PAID:
         assert time.monotonic() < give_up_at, found
@@ -43,7 +43,7 @@ def until_paid(till: Till, payment: Payment) -> Payment:
 def test_receive_untrusted_notification_has_the_provider_asked(
     open_till: OpenTill, gateway: ToyServer
 ) -> None:
-    """Elsewhere it moves nothing by itself: the client asks, though nobody waits, and that answer moves it."""
+    """An untrusted notification changes nothing itself: the client queries, and that answer pays."""
     till = open_till(notifications_trusted=False)
     payment, body, headers = paid_order(till, gateway)
     assert till.receive(body, headers).body == b"ok"
@@ -54,7 +54,7 @@ def test_receive_untrusted_notification_has_the_provider_asked(
 def test_receive_untrusted_notification_is_confirmed_after_the_provider_was_away(
     open_till: OpenTill, gateway: ToyServer
 ) -> None:
-    """A question without an answer is asked again, though nobody waits."""
+    """An unanswered query is repeated, though nobody waits."""
     till = open_till(notifications_trusted=False)
     payment, body, headers = paid_order(till, gateway)
     gateway.set_faults(lose_reply=1, path="/query")
@@ -67,7 +67,7 @@ def test_receive_untrusted_notification_is_confirmed_after_the_provider_was_away
 def test_receive_untrusted_notification_wakes_a_waiter_at_once(
     open_till: OpenTill, gateway: ToyServer
 ) -> None:
-    """Whoever waits is served by a query right after the notification, not by the next planned poll."""
+    """A waiter is served by a query right after the notification, not by the next poll."""
     till = open_till(notifications_trusted=False)
     payment = till.create()
     found: list[Payment] = []
@@ -82,7 +82,7 @@ def test_receive_untrusted_notification_wakes_a_waiter_at_once(
 
 
 def test_receive_notification_of_a_wrong_amount_is_never_paid(till: Till, gateway: ToyServer) -> None:
-    """A good signature over another amount raises a review, and the payment does not move."""
+    """A valid signature over another amount needs review, and the status is unchanged."""
     payment = till.create()
     gateway.gateway.orders[0].minor = 1
     gateway.pay(payment.order_number)
@@ -92,14 +92,14 @@ def test_receive_notification_of_a_wrong_amount_is_never_paid(till: Till, gatewa
 
 
 def test_receive_notification_of_an_unknown_number_is_acknowledged(till: Till) -> None:
-    """An order of another system on the same merchant account changes nothing and is not sent for ever."""
+    """An order of another system on the merchant account changes nothing, and the notification is acknowledged."""
     body = b'{"number":"NOTOURS","kind":"payment","id":"T9","status":"paid","minor":1,"currency":"HKD","refunded":0}'
     assert till.receive(body, {"x-toy-signature": sign(body, KEY)}).body == b"ok"
     assert till.list() == ()
 
 
 def test_receive_forged_notification_changes_nothing(till: Till, gateway: ToyServer) -> None:
-    """No signature, another body under a good one, another merchant's key: refused, nothing kept."""
+    """No signature, a changed body, another merchant's key: refused, and not kept."""
     payment, body, headers = paid_order(till, gateway)
     forgeries = [
         (body, {}),
@@ -116,20 +116,20 @@ def test_receive_forged_notification_changes_nothing(till: Till, gateway: ToySer
 
 
 def test_receive_unreadable_notification_changes_nothing(till: Till) -> None:
-    """Authentic bytes that are no record, and more bytes than are kept, are refused as malformed."""
+    """Authentic bytes that are no record, and bodies above the limit, are refused as malformed."""
     for body in (b"", b"[]", b"[" * 60_000, b'{"number": "\xff"}', b"x" * 65_537):
         with pytest.raises(MalformedNotification):
             till.receive(body, {"x-toy-signature": sign(body, KEY)})
 
 
 def test_receive_at_an_unknown_account_names_those_there_are(till: Till) -> None:
-    """A URL of an account that is gone is a configuration error."""
+    """An unknown account is a configuration error that names the known ones."""
     with pytest.raises(ConfigError, match="no account is called 'gone'"):
         till.receive(b"", {}, account="gone")
 
 
 def test_receive_plugin_that_fails_is_named(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A `verify` that breaks its contract is a `PluginError`; nothing changed, nothing is acknowledged."""
+    """A `verify` that breaks its contract is a `PluginError`; nothing is recorded or acknowledged."""
 
     def broken(*_: object) -> None:
         raise KeyError("sign")

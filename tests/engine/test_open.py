@@ -1,4 +1,4 @@
-"""After a restart: everything that is not final is found, also of many payments made at once."""
+"""After a restart every payment that is not final is found, also of many made at once."""
 
 import asyncio
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ MANY = 120
 
 
 class SlowRefunds(ToyGateway):
-    """A gateway whose refunds take their time."""
+    """A gateway whose refunds stay pending."""
 
     def _refund(self, fields: dict[str, Any]) -> dict[str, Any]:
         answer = super()._refund(fields)
@@ -30,7 +30,7 @@ class SlowRefunds(ToyGateway):
         return refund.record()
 
     def settle(self) -> None:
-        """The refunds arrive."""
+        """Complete the refunds."""
         for order in self.orders:
             if order.kind == "refund":
                 order.status = "succeeded"
@@ -38,13 +38,13 @@ class SlowRefunds(ToyGateway):
 
 @pytest.fixture
 def gateway() -> Iterator[ToyServer]:
-    """A gateway whose refunds take their time."""
+    """A gateway whose refunds stay pending."""
     with toy_server(SlowRefunds(key=KEY)) as server:
         yield server
 
 
 def many(till: Till) -> set[str]:
-    """The ids of many payments, made as nearly at once as can be."""
+    """The ids of many payments, made as nearly at once as possible."""
     if till._loop is None:
         with ThreadPoolExecutor(40) as pool:
             return {payment.id for payment in pool.map(till.create, [f"order-{n}" for n in range(MANY)])}
@@ -58,7 +58,7 @@ def many(till: Till) -> set[str]:
 
 
 def test_pages_and_the_restart_loop_find_every_order(open_till: OpenTill) -> None:
-    """Many orders made at once: paging by the last payment seen finds each once, and so does `open`."""
+    """Of many simultaneous orders, paging and `open` find each exactly once."""
     made = many(open_till(timeout_s=30.0))
     till = open_till()
     found: list[Payment] = []
@@ -73,7 +73,7 @@ def test_pages_and_the_restart_loop_find_every_order(open_till: OpenTill) -> Non
 def test_open_goes_on_while_payments_change(
     till: Till, gateway: ToyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each comes once, those that stay open all come, and what is made meanwhile holds nobody up."""
+    """Each open payment comes once, and payments made meanwhile do not prolong the iteration."""
     monkeypatch.setattr(checks, "OPEN_PAGE", 3)
     made = [till.create(f"order-{n}") for n in range(11)]
     seen: list[str] = []
@@ -90,7 +90,7 @@ def test_open_goes_on_while_payments_change(
 
 
 def test_open_finds_a_refund_until_it_is_settled(till: Till, gateway: ToyServer) -> None:
-    """A refund under way keeps its payment open; waiting asks about it, and ends with it."""
+    """A refund under way keeps its payment open; a wait polls it, and ends with it."""
     payment = till.create()
     gateway.pay(payment.order_number)
     till.query(payment)
@@ -106,7 +106,7 @@ def test_open_finds_a_refund_until_it_is_settled(till: Till, gateway: ToyServer)
 
 
 def test_open_finds_a_refund_without_an_answer_and_waiting_settles_it(till: Till, gateway: ToyServer) -> None:
-    """An unknown refund is asked about by whoever waits for its payment."""
+    """An unknown refund is resolved by a wait for its payment."""
     payment = till.create()
     gateway.pay(payment.order_number)
     till.query(payment)
@@ -119,7 +119,7 @@ def test_open_finds_a_refund_without_an_answer_and_waiting_settles_it(till: Till
 
 
 def test_open_of_an_account(till: Till) -> None:
-    """Only that account's; and arguments are checked before the first is taken."""
+    """Only that account's payments; arguments are checked before the iteration."""
     payment = till.create()
     assert list(till.opened(account="toy")) == [payment]
     assert list(till.opened(account="another")) == []
@@ -128,7 +128,7 @@ def test_open_of_an_account(till: Till) -> None:
 
 
 def test_list_after_is_checked(till: Till) -> None:
-    """A payment or its id; one that is not there is not found."""
+    """A payment or its id is accepted; an unknown one is not found."""
     with pytest.raises(InvalidField, match="after"):
         till.list(after=7)
     with pytest.raises(InvalidField, match="open"):

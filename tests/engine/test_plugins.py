@@ -1,4 +1,4 @@
-"""Loading plugins: each stands alone, whatever it raises, and none takes another's place."""
+"""Loading plugins: each is isolated from the others' errors, and none takes another's place."""
 
 import sys
 import textwrap
@@ -63,7 +63,7 @@ def failed(plugins: Plugins) -> dict[str, PluginFailure]:
 
 
 def test_provider_claimed_twice_is_served_by_neither(install: Install) -> None:
-    """Whoever sorts first or last: no orders and no settings go to a provider that is not the one meant."""
+    """In any order: a name claimed twice gets no orders and no settings."""
     install("real-pay", {"real": "real_pay"}, real_pay=toy("acme"))
     install("evil-pay", {"zzz": "evil_pay", "aaa": "more_evil"}, evil_pay=toy("acme"), more_evil=toy("spare"))
     plugins = Plugins()
@@ -83,7 +83,7 @@ def test_provider_claimed_twice_is_served_by_neither(install: Install) -> None:
 
 
 def test_blocking_one_of_two_lets_the_other_serve(install: Install) -> None:
-    """The way out where both must stay installed."""
+    """Where both must stay installed, one can be blocked."""
     install("real-pay", {"real": "real_pay"}, real_pay=toy("acme"))
     install("evil-pay", {"zzz": "evil_pay"}, evil_pay=toy("acme"))
     plugins = Plugins(blocked=["zzz"])
@@ -92,7 +92,7 @@ def test_blocking_one_of_two_lets_the_other_serve(install: Install) -> None:
 
 
 def test_plugin_that_claims_a_name_twice_itself_has_none(install: Install) -> None:
-    """It can't be told which of its classes is meant; its other names go on."""
+    """A plugin's doubled name is ambiguous and unusable; its other names work."""
     source = toy("acme").replace("return [Toy]", "return [Toy, Toy, ToyProvider]")
     install("real-pay", {"real": "real_pay"}, real_pay=source)
     plugins = Plugins()
@@ -102,7 +102,7 @@ def test_plugin_that_claims_a_name_twice_itself_has_none(install: Install) -> No
 
 
 def test_entry_point_name_used_twice_loads_neither(install: Install) -> None:
-    """Neither is imported: the second must not unregister the first, nor the first stand for the second."""
+    """Neither is imported, so that none replaces the other."""
     install("real-pay", {"pay": "real_pay"}, real_pay=toy("acme"))
     install("evil-pay", {"pay": "evil_pay"}, evil_pay=toy("spare"))
     plugins = Plugins()
@@ -116,7 +116,7 @@ def test_entry_point_name_used_twice_loads_neither(install: Install) -> None:
 
 
 def test_name_that_an_application_gives_and_that_is_installed_is_neither(install: Install) -> None:
-    """A plugin that is handed over is no better than one that is installed."""
+    """A plugin passed by the application has no precedence over an installed one."""
     install("real-pay", {"pay": "real_pay"}, real_pay=toy("acme"))
     plugins = Plugins(extra=[("pay", object())])
     assert "acme" not in plugins.providers()
@@ -124,7 +124,7 @@ def test_name_that_an_application_gives_and_that_is_installed_is_neither(install
 
 
 def test_one_plugin_under_two_names_is_loaded_under_neither(install: Install) -> None:
-    """Another distribution that points at a plugin's module does not make itself its owner."""
+    """A distribution can't claim another's plugin by pointing at its module."""
     install("real-pay", {"real": "real_pay"}, real_pay=toy("acme"))
     install("evil-pay", {"aaa": "real_pay"})
     plugins = Plugins()
@@ -155,7 +155,7 @@ PLACES = {
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("stage", PLACES)
 def test_plugin_that_ends_the_process_is_a_failure(install: Install, stage: str, ending: str) -> None:
-    """`sys.exit()` and its like are a failure by plugin, stage and error; everybody else goes on."""
+    """`sys.exit()` and the like are a failure of that plugin; the others load."""
     install("bad", {"bad": "bad_plugin"}, bad_plugin=PLACES[stage].format(ending))
     plugins = Plugins()
     assert "qfpay-alipay" in plugins.providers()
@@ -166,7 +166,7 @@ def test_plugin_that_ends_the_process_is_a_failure(install: Install, stage: str,
 
 @pytest.mark.parametrize("what", ["providers", "sandboxes", "commands"])
 def test_what_has_no_name_is_a_failure(install: Install, what: str) -> None:
-    """Neither an object of another kind, nor a name that is none."""
+    """An object of another type, and an invalid name, are failures."""
     source = (
         "from types import SimpleNamespace as N\nfrom paycore.plugin import hookimpl\n"
         f"@hookimpl\ndef paycore_register_{what}():\n    return [N(name='', info=N(name=None))]\n"
@@ -179,7 +179,7 @@ def test_what_has_no_name_is_a_failure(install: Install, what: str) -> None:
 
 @pytest.mark.parametrize("what", ["sandboxes", "commands"])
 def test_sandbox_or_command_claimed_twice_is_served_by_neither(install: Install, what: str) -> None:
-    """As with providers."""
+    """The same rule as for providers."""
     source = (
         "from types import SimpleNamespace as N\nfrom paycore.plugin import hookimpl\n"
         f"@hookimpl\ndef paycore_register_{what}():\n    return [N(name='acme', info=N(name='acme'))]\n"
@@ -192,7 +192,7 @@ def test_sandbox_or_command_claimed_twice_is_served_by_neither(install: Install,
 
 
 def test_command_that_paycore_has_itself_is_a_failure(install: Install) -> None:
-    """It would never be asked for."""
+    """A plugin can't replace paycore's command."""
     source = (
         "from typer import Typer\nfrom paycore.plugin import hookimpl\n"
         "@hookimpl\ndef paycore_register_commands():\n    return [Typer(name='create'), Typer(name='acme')]\n"
@@ -204,7 +204,7 @@ def test_command_that_paycore_has_itself_is_a_failure(install: Install) -> None:
 
 
 def test_hooks_that_register_are_called_once(install: Install) -> None:
-    """However often something is asked for: what a plugin answers can't change while payments run."""
+    """Registrations are cached: they can't change while payments run."""
     source = (
         "from paycore.plugin import hookimpl\nfrom paycore.testing.toy import ToyProvider\ncalls = []\n"
         "@hookimpl\ndef paycore_register_providers():\n    calls.append(1)\n    return [ToyProvider]\n"
@@ -216,7 +216,7 @@ def test_hooks_that_register_are_called_once(install: Install) -> None:
 
 
 def test_error_of_a_plugin_is_one_line(install: Install) -> None:
-    """A failure is printed in a table, and logged: no plugin forges a line of either."""
+    """A plugin's error can't forge a line of a table or a log."""
     install(
         "bad",
         {"bad": "bad_plugin"},
@@ -228,7 +228,7 @@ def test_error_of_a_plugin_is_one_line(install: Install) -> None:
 
 
 def test_observer_that_ends_the_process_does_not(open_till: OpenTill) -> None:
-    """An event is told, and whatever an observer raises changes nothing."""
+    """Whatever an observer raises, the event is recorded and the others are called."""
 
     class Leaver:
         def __init__(self) -> None:

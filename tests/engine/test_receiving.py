@@ -1,4 +1,4 @@
-"""Whose a notification is, what is kept of it, and what is a repeat."""
+"""Which account a notification belongs to, what is kept of it, and what is a repeat."""
 
 import json
 import logging
@@ -60,7 +60,7 @@ def notice(
 
 
 def due(till: Till, payment: Payment) -> bool:
-    """Whether the ledger has this payment asked about now."""
+    """Whether the ledger has this payment due now."""
     ledger = open_ledger(till.ledger_dsn)
     at, now = ledger.next_due([payment.id]).result(), ledger.now()
     ledger.close()
@@ -68,7 +68,7 @@ def due(till: Till, payment: Payment) -> bool:
 
 
 def inbox(till: Till) -> list[dict[str, Any]]:
-    """What is kept of notifications, as it is exported."""
+    """The kept notifications, as exported."""
     ledger = open_ledger(till.ledger_dsn)
     kept = [json.loads(line) for line in audit.export(ledger)]
     ledger.close()
@@ -76,7 +76,7 @@ def inbox(till: Till) -> list[dict[str, Any]]:
 
 
 def still(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody asks by himself: what is due stays due."""
+    """No worker runs, so that due payments stay due."""
     monkeypatch.setattr(till._client, "_look_after", lambda: None)
 
 
@@ -86,7 +86,7 @@ def still(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_notification_of_another_account_is_made_due_there(
     open_accounts: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One URL serves all regions of a merchant: the account whose order it names takes it, if it verifies there."""
+    """One URL may serve several accounts: the account with the order takes the notification if it verifies there."""
     till = open_accounts()
     still(till, monkeypatch)
     payment = till.create(account="overseas")
@@ -103,7 +103,7 @@ def test_notification_of_another_account_is_made_due_there(
 def test_notification_of_another_account_is_followed_up_though_nobody_waits(
     open_accounts: Open, gateway: ToyServer
 ) -> None:
-    """The client that took it asks the other account's provider."""
+    """The client that received it queries the other account's provider."""
     till = open_accounts()
     payment = till.create(account="overseas")
     gateway.pay(payment.order_number)
@@ -117,7 +117,7 @@ def test_notification_of_another_account_is_followed_up_though_nobody_waits(
 
 
 def test_notification_of_another_account_is_evidence_where_that_one_trusts_it(open_accounts: Open) -> None:
-    """It goes to the other account as if it had arrived there."""
+    """It is handled as if the other account had received it."""
     till = open_accounts(notifications_trusted=True)
     payment = till.create(account="overseas")
     till.receive(*notice(payment.order_number, id=payment.provider_id), account="hk")
@@ -127,7 +127,7 @@ def test_notification_of_another_account_is_evidence_where_that_one_trusts_it(op
 def test_notification_that_does_not_verify_at_the_other_account_is_not_its(
     open_accounts: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Who has one account's key has no word on another's orders: kept, counted, logged, and nothing is due."""
+    """One account's key proves nothing for another's orders: kept, counted, logged, and nothing is due."""
     till = open_accounts(notifications_trusted=True)
     still(till, monkeypatch)
     payment = till.create(account="cafe")
@@ -144,7 +144,7 @@ def test_notification_that_does_not_verify_at_the_other_account_is_not_its(
 def test_notification_nobody_knows_is_kept_counted_and_logged_once(
     open_accounts: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """At WARNING, with how many there were; a repeat is neither."""
+    """One WARNING with the count; a repeat is neither counted nor logged."""
     till = open_accounts()
     for number in ("NOBODYS-1", "NOBODYS-1", "NOBODYS-2"):
         assert till.receive(*notice(number), account="hk").body == b"ok"
@@ -160,7 +160,7 @@ def test_notification_nobody_knows_is_kept_counted_and_logged_once(
 def test_notification_of_a_kind_not_known_has_its_order_asked_about(
     open_accounts: Open, monkeypatch: pytest.MonkeyPatch, *, trusted: bool
 ) -> None:
-    """Authentic, and naming an order of ours: something changed. It moves nothing by itself, whatever is trusted."""
+    """An authentic notification of an unknown kind has the order queried, and changes nothing itself."""
     till = open_accounts(notifications_trusted=trusted)
     still(till, monkeypatch)
     payment = till.create()
@@ -175,7 +175,7 @@ def test_notification_of_a_kind_not_known_has_its_order_asked_about(
 def test_replays_with_other_headers_and_query_strings_are_repeats(
     open_accounts: Open, gateway: ToyServer
 ) -> None:
-    """What was not signed makes no notification new: 300 of one are kept once, and asked about at most once."""
+    """Unsigned parts do not make a notification new: 300 replays are kept once, and cause at most one query."""
     till = open_accounts()
     payment = till.create()
     gateway.pay(payment.order_number)
@@ -194,7 +194,7 @@ def test_replays_with_other_headers_and_query_strings_are_repeats(
 def test_what_the_provider_does_not_name_is_neither_handed_over_nor_kept(
     open_accounts: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Tokens of proxies and gateways in front of a shop reach neither plugin nor ledger nor export."""
+    """Undeclared headers, such as proxy tokens, reach neither plugin nor ledger nor export."""
     till, seen = open_accounts(), []
     verify = ToyProvider.verify
 
@@ -213,7 +213,7 @@ def test_what_the_provider_does_not_name_is_neither_handed_over_nor_kept(
 def test_what_the_provider_names_is_handed_over_and_kept(
     open_accounts: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Headers in any case, secrets in them masked; a query string that is read tells notifications apart."""
+    """Declared headers in any case, secrets masked; a declared query string distinguishes notifications."""
     info: ProviderInfo = replace(
         ToyProvider.info,
         notification_headers=frozenset({SIGNATURE_HEADER.upper(), "x-key", "authorization"}),

@@ -1,4 +1,4 @@
-"""Recovery, effect by effect: how long it waits for proof, what it asks, and whose code it sends."""
+"""Recovery, effect by effect: how long it waits for proof, what it queries, and whose code it sends."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -72,20 +72,20 @@ def waited(bench: Bench, payment: Payment, *wakes: float) -> float:
 
 @pytest.mark.parametrize("wakes", [(), (TIMEOUT_S + PROOF_S - 0.5,), (1, 1, 1)])
 def test_query_waits_for_proof_and_hardly_longer(bench: Bench, wakes: tuple[float, ...]) -> None:
-    """Until the deadline and the provider's window have passed, woken in between or not; then it is sent again."""
+    """The query waits until the deadline and the provider's window have passed, then the order is sent again."""
     payment = sent(bench)
     assert TIMEOUT_S + PROOF_S <= waited(bench, payment, *wakes) < TIMEOUT_S + PROOF_S + 0.1
     assert bench.payment().status is Status.PENDING
 
 
 def sent(bench: Bench) -> Payment:
-    """`order-1`, on its way for nobody knows how long."""
+    """`order-1`, under way for an unknown time."""
     bench.hold(bench.create())
     return bench.payment()
 
 
 def test_query_just_before_the_proof_waits_for_it(bench: Bench) -> None:
-    """However little is missing."""
+    """Even if little time is missing."""
     payment = sent(bench)
     bench.pass_time(TIMEOUT_S + PROOF_S - 0.5)
     assert waited(bench, payment) < 1
@@ -93,7 +93,7 @@ def test_query_just_before_the_proof_waits_for_it(bench: Bench) -> None:
 
 
 def test_query_answered_after_the_proof_but_asked_before_asks_again(bench: Bench) -> None:
-    """What was asked too early proves nothing, however late its answer comes: it is asked once more, at once."""
+    """An answer counts by when its query began: an early one is repeated at once."""
     payment = sent(bench)
     bench.pass_time(TIMEOUT_S + PROOF_S - 0.5)
     honest = bench.gateway.handle
@@ -109,7 +109,7 @@ def test_query_answered_after_the_proof_but_asked_before_asks_again(bench: Bench
 
 
 def test_query_does_not_wait_longer_because_somebody_sends_again(bench: Bench) -> None:
-    """It asks once more when its own time is over, and returns the payment as it is."""
+    """When its own time is over it queries once more, and returns the payment as it is."""
     payment = sent(bench)
     pass_time, begun_at = bench.pass_time, bench.at
 
@@ -127,7 +127,7 @@ def test_query_does_not_wait_longer_because_somebody_sends_again(bench: Bench) -
 
 
 def test_order_found_while_waiting_is_told_by_the_query(bench: Bench) -> None:
-    """It arrived after the first question; the history says who brought the news."""
+    """An order that arrived after the first query is recorded with the query as its source."""
     held = bench.hold(bench.create())
 
     def arrives_late(request: Request) -> Response:
@@ -143,7 +143,7 @@ def test_order_found_while_waiting_is_told_by_the_query(bench: Bench) -> None:
 
 
 def test_query_does_not_wait_where_no_answer_can_be_proof(new_bench: NewBench) -> None:
-    """The order is there, or only its close has no answer: waiting would prove nothing."""
+    """For a known order, or an unanswered close, waiting proves nothing."""
     bench = new_bench(ToyGateway(duplicates="refuse"))
     held = bench.hold(bench.create("lane"))
     bench.gateway.handle(held.effect.request)
@@ -153,7 +153,7 @@ def test_query_does_not_wait_where_no_answer_can_be_proof(new_bench: NewBench) -
 
 
 def test_query_does_not_wait_for_a_close_without_an_answer(bench: Bench) -> None:
-    """The order tells what became of it."""
+    """The order's state resolves the close."""
     bench.run(bench.create())
     bench.hold(bench.commands.close(bench.payment().id))
     assert waited(bench, bench.payment()) == 0
@@ -161,7 +161,7 @@ def test_query_does_not_wait_for_a_close_without_an_answer(bench: Bench) -> None
 
 
 def test_query_asks_once_where_nothing_definite_is_said_of_a_number(bench: Bench) -> None:
-    """Neither found nor absent, and its proof would be due: asking again at once would tell no more."""
+    """A number neither found nor absent is not queried again at once."""
     payment = lost(bench)
     bench.pass_time(TIMEOUT_S + PROOF_S + 1)
 
@@ -175,7 +175,7 @@ def test_query_asks_once_where_nothing_definite_is_said_of_a_number(bench: Bench
 
 
 def test_query_does_not_wait_for_hours_when_a_clock_was_wrong(bench: Bench) -> None:
-    """A deadline further away than any call lasts was recorded by a clock that is not ours any more."""
+    """A deadline too far in the future was recorded by a wrong clock, and is not waited for."""
     longest = bench.account.deadline
     assert waited(bench, begun(bench, longest + timedelta(milliseconds=1))) == 0
     assert waited(bench, begun(bench, longest, reference="order-2")) >= TIMEOUT_S + PROOF_S
@@ -185,7 +185,7 @@ def test_query_does_not_wait_for_hours_when_a_clock_was_wrong(bench: Bench) -> N
 
 
 def test_question_tells_the_provider_when_it_is_asked(bench: Bench) -> None:
-    """By the ledger's clock: plugins that ask by time, or in turns, go by it."""
+    """A query has the ledger's time, for plugins that query by time or in turns."""
     payment = begun(bench)
     bench.pass_time(1)
     query = mock.Mock(wraps=bench.account.provider.query)
@@ -195,7 +195,7 @@ def test_question_tells_the_provider_when_it_is_asked(bench: Bench) -> None:
 
 
 def test_what_several_questions_told_is_all_returned(new_bench: NewBench) -> None:
-    """Where a provider takes one number at a time: every payment comes back as it is known by then."""
+    """With several flows every payment is returned in its newest state."""
     bench = new_bench(batch=1)
     payments = [begun(bench, reference=f"order-{n}") for n in range(3)]
     for payment in payments[:2]:
@@ -208,7 +208,7 @@ def test_what_several_questions_told_is_all_returned(new_bench: NewBench) -> Non
 
 
 def test_question_without_an_answer_names_the_payment(bench: Bench) -> None:
-    """Whoever catches the error knows which payment may be anything."""
+    """The error has the payment's id."""
     payment = begun(bench)
     bench.answer = lose_requests
     with pytest.raises(MaybeSent) as raised:
@@ -217,7 +217,7 @@ def test_question_without_an_answer_names_the_payment(bench: Bench) -> None:
 
 
 def told_by(bench: Bench, payment: Payment, found: Found, source: Source) -> None:
-    """The provider answers a question for the payment like this."""
+    """The provider's answer to a query of the payment."""
 
     def answer(_: object) -> Flow[QueryReply]:
         yield Request(method="POST", path="/query", body=b'{"numbers": []}')
@@ -233,7 +233,7 @@ def told_by(bench: Bench, payment: Payment, found: Found, source: Source) -> Non
 def test_query_warns_of_what_a_person_should_look_up(
     bench: Bench, caplog: pytest.LogCaptureFixture, field: str, words: str
 ) -> None:
-    """A number forgotten or undecided, with its payment and account; polls, which come again and again, do not."""
+    """A query warns of a number not found or undecided, with payment and account; polls do not."""
     bench.run(bench.create())
     payment = bench.payment()
     found = Found(observations=(), **{field: frozenset({payment.order_number})})
@@ -251,7 +251,7 @@ def test_query_warns_of_what_a_person_should_look_up(
 def test_query_does_not_warn_of_a_forgotten_number_of_a_settled_payment(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Providers keep records for so long; nor of one they never told of."""
+    """Providers delete old records, and never knew some numbers."""
     never_told = begun(bench, reference="order-2")
     told_by(
         bench, never_told, Found(observations=(), absent=frozenset({never_told.order_number})), Source.QUERY
@@ -265,7 +265,7 @@ def test_query_does_not_warn_of_a_forgotten_number_of_a_settled_payment(
 
 
 def test_refused_question_is_the_accounts_error(bench: Bench) -> None:
-    """The key is wrong, not the payment."""
+    """A refused query is an account error; the payment is unchanged."""
     payment = begun(bench)
 
     def refuse(_: object) -> Flow[QueryReply]:
@@ -283,7 +283,7 @@ def test_refused_question_is_the_accounts_error(bench: Bench) -> None:
 
 
 def test_answer_that_is_none_says_why(bench: Bench) -> None:
-    """The account and the plugin's words are in the error."""
+    """The error has the account and the plugin's reason."""
     payment = begun(bench)
     bench.answer = lambda _request: Response(status=503)
     words = "account toy: the provider gave no usable answer: HTTP 503 without records"
@@ -292,7 +292,7 @@ def test_answer_that_is_none_says_why(bench: Bench) -> None:
 
 
 def test_not_found_is_no_proof_where_the_provider_promises_none(bench: Bench) -> None:
-    """However long ago it was sent: nothing is concluded, and nothing waited for."""
+    """However old the send is, nothing is concluded, and nothing waited for."""
     payment = begun(bench)
     bench.pass_time(86_400)
     promises_none = replace(bench.account.capabilities, query_proves_absence_after_s=None)
@@ -304,7 +304,7 @@ def test_not_found_is_no_proof_where_the_provider_promises_none(bench: Bench) ->
 
 @pytest.mark.parametrize("pause_s", [0, PROOF_S, PROOF_S - 0.5])
 def test_absence_counts_from_when_it_was_asked_by_the_ledgers_clock(bench: Bench, pause_s: float) -> None:
-    """A process whose clock is ahead asks just before the proof, and stands still: what it hears proves nothing."""
+    """A process whose clock is ahead queries just before the proof: its answer proves nothing."""
     payment = begun(bench)
     bench.pass_time(TIMEOUT_S + PROOF_S - 0.5)
 
@@ -325,7 +325,7 @@ def test_absence_counts_from_when_it_was_asked_by_the_ledgers_clock(bench: Bench
 
 @pytest.fixture
 def codes(bench: Bench) -> Iterator[list[Secret | None]]:
-    """The scanned codes the provider is given, in turn."""
+    """The scanned codes sent to the provider, in order."""
     given: list[Secret | None] = []
     create = bench.account.provider.create
 
@@ -341,7 +341,7 @@ def codes(bench: Bench) -> Iterator[list[Secret | None]]:
 def test_lost_order_of_a_scanned_code_is_sent_again_with_the_callers_code(
     bench: Bench, codes: list[Secret | None], pause_s: float
 ) -> None:
-    """The caller who has the code is there: the very code is sent, and the payment is paid."""
+    """With the caller's code the order is sent again, and paid."""
     payment = scanned(bench)
     bench.pass_time(pause_s)
     paid = bench.run_in_time(bench.recovery.resolve_in_time(bench.account.with_code(CODE), payment))
@@ -352,7 +352,7 @@ def test_lost_order_of_a_scanned_code_is_sent_again_with_the_callers_code(
 def test_lost_order_of_a_scanned_code_is_given_up_without_the_code(
     bench: Bench, codes: list[Secret | None]
 ) -> None:
-    """Nobody has it any more: nothing is sent, and nothing was taken."""
+    """Without the code nothing is sent, and the payment fails without a charge."""
     payment = scanned(bench)
     failed = bench.run_in_time(bench.recovery.resolve_in_time(bench.account, payment))
     assert failed.status is Status.FAILED
@@ -362,7 +362,7 @@ def test_lost_order_of_a_scanned_code_is_given_up_without_the_code(
 def test_new_number_of_a_scanned_code_is_sent_with_the_callers_code(
     bench: Bench, codes: list[Secret | None]
 ) -> None:
-    """Refused for the account's sake and mended since: the code goes with the new number."""
+    """After a corrected account error the new number is sent with the code."""
     payment = scanned(bench)
     bench.pass_time(TIMEOUT_S + PROOF_S)
     bench.gateway.reject = "bad_key"
@@ -377,7 +377,7 @@ def test_new_number_of_a_scanned_code_is_sent_with_the_callers_code(
 
 
 def test_unsent_order_is_sent_with_the_callers_code(bench: Bench, codes: list[Secret | None]) -> None:
-    """It certainly never left: the caller is back with the code, and the same number is sent with it."""
+    """An unsent order keeps its number and is sent with the code."""
     payment = begun(bench, auth_code_hash="0" * 64)
 
     def end(payment: Payment, now: datetime) -> list[Change]:
@@ -394,7 +394,7 @@ def test_unsent_order_is_sent_with_the_callers_code(bench: Bench, codes: list[Se
 def test_order_closed_for_a_new_number_is_ordered_anew_with_the_callers_code(
     bench: Bench, codes: list[Secret | None]
 ) -> None:
-    """Recovery goes on where it was left, with the code of whoever is there."""
+    """Recovery continues after the close, with the caller's code."""
     payment = begun(bench, auth_code_hash="0" * 64)
     bench.gateway._add(ToyOrder(payment.order_number, "payment", 8800, "HKD"))
     bench.pass_time(TIMEOUT_S)
@@ -405,7 +405,7 @@ def test_order_closed_for_a_new_number_is_ordered_anew_with_the_callers_code(
 
 
 def test_callers_close_holds_for_the_payment_as_it_is_by_then(bench: Bench) -> None:
-    """Somebody else has learnt something meanwhile: the caller wants it closed all the same."""
+    """A change by somebody else in between does not prevent the caller's close."""
     bench.run(bench.create())
     seen = bench.payment()
     told = PaymentObservation(number=seen.order_number, status=Status.PENDING, provider_id="other")
@@ -416,7 +416,7 @@ def test_callers_close_holds_for_the_payment_as_it_is_by_then(bench: Bench) -> N
 
 
 def test_replacing_an_order_closes_it_and_orders_anew(bench: Bench) -> None:
-    """The link is lost: the same payment has a new number, its old order is closed, by recovery's own doing."""
+    """With the link lost, recovery closes the order and sends a new number."""
     held = bench.hold(bench.create())
     bench.gateway.handle(held.effect.request)
     bench.pass_time(TIMEOUT_S + PROOF_S)
@@ -435,7 +435,7 @@ def test_replacing_an_order_closes_it_and_orders_anew(bench: Bench) -> None:
 
 
 def test_close_of_what_the_account_no_longer_offers_names_the_payment(bench: Bench) -> None:
-    """The configuration has changed since; the error says for which payment."""
+    """After a change of the configuration the error has the payment's id."""
     bench.run(bench.create())
     payment = bench.payment()
     other = replace(payment, order=replace(payment.order, channel="gone"))

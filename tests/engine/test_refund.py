@@ -1,4 +1,4 @@
-"""Refund: once per reference, never more than was paid, and an unknown one is asked about."""
+"""Refund: once per reference, never more than was paid; an unknown one is queried."""
 
 import threading
 
@@ -36,7 +36,7 @@ def only(payment: Payment) -> tuple[RefundStatus, int]:
 
 
 def test_refund_whole(till: Till, paid: Payment, gateway: ToyServer) -> None:
-    """Without an amount all that is left goes back, and the payment stays paid."""
+    """Without an amount the whole rest is refunded, and the payment stays paid."""
     payment = till.refund(paid)
     assert only(payment) == (RefundStatus.SUCCEEDED, 8800)
     assert (payment.status, payment.refunded_minor, payment.refundable_minor) == (Status.PAID, 8800, 0)
@@ -44,7 +44,7 @@ def test_refund_whole(till: Till, paid: Payment, gateway: ToyServer) -> None:
 
 
 def test_refund_in_parts_until_nothing_is_left(till: Till, paid: Payment, gateway: ToyServer) -> None:
-    """Parts add up; the rest needs no amount; one minor unit more than is left is refused before any I/O."""
+    """Parts add up; the rest needs no amount; one minor unit too many is refused before any I/O."""
     till.refund(paid, "one", amount=HKD_20)
     with pytest.raises(RefundTooLarge, match=r"68\.00 HKD is left"):
         till.refund(paid, "two", amount=Money("68.01", "HKD"))
@@ -56,7 +56,7 @@ def test_refund_in_parts_until_nothing_is_left(till: Till, paid: Payment, gatewa
 
 
 def test_refund_of_nothing_is_refused(till: Till, paid: Payment) -> None:
-    """A refund is above zero."""
+    """A refund's amount is above zero."""
     with pytest.raises(RefundTooLarge):
         till.refund(paid, amount=Money("0", "HKD"))
     assert till.get(paid.id) == paid
@@ -68,7 +68,7 @@ def test_refund_of_nothing_is_refused(till: Till, paid: Payment) -> None:
 def test_refund_with_unusable_text_is_refused(
     till: Till, paid: Payment, reference: str, reason: str | None
 ) -> None:
-    """A refund's reference has a payment's bounds, and its reason no control characters."""
+    """A refund's reference has a payment reference's bounds, and its reason no control characters."""
     with pytest.raises(InvalidField):
         till.refund(paid, reference, reason=reason)
 
@@ -80,13 +80,13 @@ def test_refund_unpaid_is_refused(till: Till) -> None:
 
 
 def test_refund_of_nobody_is_not_found(till: Till) -> None:
-    """An id that names no payment is an error."""
+    """An unknown id is an error."""
     with pytest.raises(NotFound):
         till.do("refund", "nobody", reference="back-1")
 
 
 def test_refund_same_reference_is_the_same_refund(till: Till, paid: Payment, gateway: ToyServer) -> None:
-    """A refund's reference names one refund for ever; other content is a conflict that names the field."""
+    """A reference always names one refund; other content is a conflict that names the field."""
     first = till.refund(paid, amount=HKD_20, reason="returned")
     assert till.refund(paid, amount=HKD_20, reason="returned") == first
     assert till.refund(paid, reason="returned") == first, "no amount asks for the refund as it is"
@@ -98,7 +98,7 @@ def test_refund_same_reference_is_the_same_refund(till: Till, paid: Payment, gat
 
 
 def test_refund_reference_of_another_payment_is_a_conflict(till: Till, paid: Payment) -> None:
-    """One refund reference can't stand for refunds of two payments; nothing of the second is recorded."""
+    """A refund reference used by another payment is refused, and nothing is recorded."""
     other = till.create("order-2", channel="card")
     till.refund(paid, amount=HKD_20)
     with pytest.raises(ReferenceConflict, match="back-1"):
@@ -109,7 +109,7 @@ def test_refund_reference_of_another_payment_is_a_conflict(till: Till, paid: Pay
 def test_refund_refused_by_the_provider_is_failed_and_frees_its_share(
     till: Till, paid: Payment, gateway: ToyServer
 ) -> None:
-    """A refusal is an outcome, the same reference stays failed, and what it asked for can be asked again."""
+    """After a refusal the reference stays failed, and its amount can be refunded under another one."""
     gateway.gateway.orders[0].refunded = 8000
     payment = till.refund(paid, amount=HKD_20)
     assert only(payment) == (RefundStatus.FAILED, 2000)
@@ -118,7 +118,7 @@ def test_refund_refused_by_the_provider_is_failed_and_frees_its_share(
 
 
 def test_refund_reply_lost_is_asked_about_not_repeated(till: Till, paid: Payment, gateway: ToyServer) -> None:
-    """A refund without an answer is unknown; re-asking finds it, and the money went back once."""
+    """An unanswered refund is unknown; a query finds it, and it was made once."""
     gateway.set_faults(lose_reply=1, path="/refunds")
     unknown = till.refund(paid, amount=HKD_20)
     assert only(unknown)[0] is RefundStatus.UNKNOWN
@@ -132,7 +132,7 @@ def test_refund_reply_lost_is_asked_about_not_repeated(till: Till, paid: Payment
 def test_refund_request_lost_is_sent_again_with_the_same_number(
     till: Till, paid: Payment, gateway: ToyServer, verb: str
 ) -> None:
-    """Proven absent: the same refund number is sent again, once, whichever verb finds out."""
+    """Once proven absent the same refund number is sent again, once, by any verb."""
     gateway.set_faults(lose_request=1, path="/refunds")
     unknown = till.refund(paid)
     settled = till.refund(paid) if verb == "refund" else till.query(paid)
@@ -152,7 +152,7 @@ def test_refund_absence_that_is_never_proof_is_not_acted_on(open_till: OpenTill,
 
 def test_refund_gateway_down_keeps_its_own_number(open_till: OpenTill, gateway: ToyServer) -> None:
     """
-    Not sent: the refund stays `created`, and calling again sends that very refund.
+    Not sent: the refund stays `created`, and calling again sends it under its number.
 
     Also when another one was made in between.
     """
@@ -175,7 +175,7 @@ def test_refund_gateway_down_keeps_its_own_number(open_till: OpenTill, gateway: 
 def test_refund_refused_account_is_mended_and_tried_with_a_new_number(
     till: Till, paid: Payment, gateway: ToyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A refusal that is the operator's leaves the refund `created`; once mended, the same reference works."""
+    """After an account error the refund is `created`; once corrected, the same reference works."""
     monkeypatch.setattr(gateway.gateway, "_refund", lambda fields: {"error": "bad_key"})
     with pytest.raises(AccountRefused) as caught:
         till.refund(paid, amount=HKD_20)
@@ -191,7 +191,7 @@ def test_refund_refused_account_is_mended_and_tried_with_a_new_number(
 def test_refund_whose_sender_died_is_joined_and_settled(
     till: Till, paid: Payment, gateway: ToyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A refund left on its way by somebody who died is waited for, asked about and finished by the next caller."""
+    """A refund whose sender died is awaited, queried and finished by the next caller."""
     with monkeypatch.context() as dying:
         dying.setattr("paycore.engine.attempts.converse", _die)
         with pytest.raises(KeyboardInterrupt):
@@ -207,7 +207,7 @@ def _die(*_: object, **__: object) -> None:
 
 
 def test_refunds_at_once_never_exceed_what_was_paid(open_till: OpenTill, gateway: ToyServer) -> None:
-    """Refunds of 20.00 from many threads at once: as many as fit, and the others are refused."""
+    """Of concurrent refunds of 20.00 as many as fit are made; the others are refused."""
     tills = [open_till(timeout_s=5.0) for _ in range(6)]
     paid = tills[0].create(channel="card")
     refused: list[Exception] = []
@@ -228,7 +228,7 @@ def test_refunds_at_once_never_exceed_what_was_paid(open_till: OpenTill, gateway
 
 
 def test_refunds_of_a_payment_paid_twice_give_back_both_charges(till: Till, gateway: ToyServer) -> None:
-    """Each takes one refund with a reference of its own; one for both together is refused and spends nothing."""
+    """Each charge takes one refund; one refund for both is refused and leaves the reference free."""
     payment = till.create()
     gateway.pay(payment.order_number)
     first = gateway.gateway.orders[0]

@@ -1,4 +1,4 @@
-"""Secrets in what a provider or a plugin says: masked wherever words are, and nothing else is touched."""
+"""Secrets in a provider's or plugin's texts are masked, and nothing else is changed."""
 
 from typing import Any, NamedTuple
 
@@ -34,19 +34,19 @@ LONGER = Secret("0123456789abcdef-and-more")
     ],
 )
 def test_mask_hides_every_secret_and_what_was_cut_off(said: str, shown: str) -> None:
-    """Whole, the longer one first; at the end of a text also its beginning, from eight characters on."""
+    """Whole secrets, longer ones first; at the end of a text also a beginning of eight characters."""
     assert mask(said, [KEY, LONGER]) == shown
 
 
 @pytest.mark.parametrize("word", ["", "k", "toy", "1234567"])
 def test_mask_leaves_words_alone(word: str) -> None:
-    """What is shorter than eight characters can't be told from a word, and does not garble others."""
+    """Secrets shorter than eight characters are not masked."""
     assert mask("a toy is a toy: 1234567", [Secret(word)]) == "a toy is a toy: 1234567"
     assert not holds_secret(Unknown(problem=f"a {word} b"), [Secret(word)])
 
 
 def observation(words: str) -> PaymentObservation:
-    """An observation that says this."""
+    """An observation with this text."""
     return PaymentObservation(
         number="A1",
         status=Status.PAID,
@@ -68,7 +68,7 @@ def observation(words: str) -> PaymentObservation:
     ],
 )
 def test_masked_hides_secrets_anywhere_and_keeps_the_rest(make: Any) -> None:
-    """Texts only: statuses stay statuses, amounts amounts; without a secret it is the very same object."""
+    """Only texts change; without a secret the same object is returned."""
     harmless = make("signed with a key")
     assert masked(harmless, [KEY]) is harmless
     assert masked(make(f"signed with {KEY.reveal()}"), [KEY]) == make("signed with ***")
@@ -76,7 +76,7 @@ def test_masked_hides_secrets_anywhere_and_keeps_the_rest(make: Any) -> None:
 
 
 def test_action_is_told_apart_not_changed() -> None:
-    """A link with a secret is no link without it: whoever hands it out must know."""
+    """A link with a secret is reported, not altered: it would not work."""
     action = QRCode(content=f"a {KEY.reveal()}")
     assert holds_secret(action, [KEY])
     assert masked(action, [KEY]) == action
@@ -85,7 +85,7 @@ def test_action_is_told_apart_not_changed() -> None:
 
 @pytest.mark.parametrize("cut", ["01234567", "0123456789abcde", "T01234567"])
 def test_ids_and_numbers_are_never_altered(cut: str) -> None:
-    """One that happens to hold the beginning of a secret would never be found again under another."""
+    """An altered id would never be found again."""
     seen = PaymentObservation(number=cut, status=Status.PAID, provider_id=cut, words={"said": f"see {cut}"})
     refund = RefundObservation(number=cut, status=RefundStatus.PENDING, provider_id=cut)
     told = Found(observations=(seen, refund), absent=frozenset({cut}))
@@ -105,14 +105,14 @@ def test_ids_and_numbers_are_never_altered(cut: str) -> None:
     ],
 )
 def test_link_with_the_beginning_of_a_secret_is_handed_out(action: Action) -> None:
-    """It is refused for a whole secret only: what begins alike is no secret."""
+    """Only a whole secret makes a link unusable."""
     created = Done(Created(observation=PENDING, action=action))
     assert _told(created, Created) == created
 
 
 @pytest.mark.parametrize("link", ["?k=0123456789abcdef", "?k=a%2B0123456789%2Fb", "?k=a+0123456789/b"])
 def test_link_with_a_whole_secret_is_not_handed_out(link: str) -> None:
-    """As it is, or as URLs have it; the order is known all the same."""
+    """Plain or URL-encoded; the order stays known."""
     outcome = _told(
         Done(Created(observation=PENDING, action=Redirect(url=f"https://pay.example/{link}"))), Created
     )
@@ -122,7 +122,7 @@ def test_link_with_a_whole_secret_is_not_handed_out(link: str) -> None:
 
 @pytest.mark.parametrize("field", ["number", "provider_id"])
 def test_id_with_a_whole_secret_is_not_taken(field: str) -> None:
-    """It can neither be kept nor altered: the plugin passed a key on."""
+    """Such an id is a plugin error: it can be neither kept nor altered."""
     seen = msgspec.structs.replace(PENDING, **{field: f"T-{KEY.reveal()}"})
     with pytest.raises(PluginError, match="can't be recorded: an id or a number in it has a secret"):
         _told(Done(Found(observations=(seen,))), Found)
@@ -132,7 +132,7 @@ def test_id_with_a_whole_secret_is_not_taken(field: str) -> None:
     "written", ["a+0123456789/b", "a%2B0123456789%2Fb", "a%2B0123456789/b", 'say \\"hi\\" twice']
 )
 def test_secret_is_masked_in_every_way_it_is_written(written: str) -> None:
-    """In a URL, a form, JSON in words: it opens the same."""
+    """Plain, URL-encoded, form-encoded and as JSON."""
     secrets = [Secret("a+0123456789/b"), Secret('say "hi" twice')]
     assert masked(Unknown(problem=f"echo of {written}."), secrets) == Unknown(problem="echo of ***.")
 
@@ -148,7 +148,7 @@ class _Asked(NamedTuple):
 
 
 def _told(outcome: Any, kind: type[msgspec.Struct]) -> Any:
-    """What the core takes of a flow that returns this."""
+    """What the core accepts of a flow that returns this."""
 
     def flow() -> Flow[Any]:
         yield from ()
@@ -161,7 +161,7 @@ def _told(outcome: Any, kind: type[msgspec.Struct]) -> Any:
 
 
 def test_secrets_in_settings_are_found_in_lists_too() -> None:
-    """Every field that holds one, or several."""
+    """Every field with one secret or several."""
 
     class Settings(msgspec.Struct):
         name: str

@@ -1,4 +1,4 @@
-"""A move thought out for a payment that somebody else has changed since must not be made."""
+"""A step decided on for a payment that changed meanwhile must not be taken."""
 
 from collections.abc import Callable
 
@@ -29,7 +29,7 @@ def proven_absent(bench: Bench) -> Payment:
 
 
 def test_absence_proven_twice_is_sent_again_once(bench: Bench) -> None:
-    """Two workers know that an order is absent; after one has sent it again, without an answer, the other does not."""
+    """Two workers find an order absent: only one sends it again."""
     sent = list[str]()
     payment = proven_absent(bench)
     bench.answer = counting(lose_requests, sent)
@@ -39,7 +39,7 @@ def test_absence_proven_twice_is_sent_again_once(bench: Bench) -> None:
 
 
 def test_absent_order_that_is_sent_again_is_not_given_up(bench: Bench) -> None:
-    """A worker that finds the payer's time over gives up only what nobody has sent meanwhile."""
+    """A worker gives up an expired order only if nobody has sent it meanwhile."""
     bench.answer = lose_requests
     bench.run(bench.create(expires_in_s=20))
     bench.pass_time(TIMEOUT_S + PROOF_S)
@@ -52,7 +52,7 @@ def test_absent_order_that_is_sent_again_is_not_given_up(bench: Bench) -> None:
 
 
 def test_order_whose_link_was_recovered_is_not_replaced(bench: Bench) -> None:
-    """A worker that wants to close an order for its lost link leaves it alone once the payer has the link."""
+    """A worker does not close an order for its lost link once the link is known."""
     held = bench.hold(bench.create())
     bench.gateway.handle(held.effect.request)
     bench.pass_time(TIMEOUT_S)

@@ -1,4 +1,4 @@
-"""A process that stood still must not send what others count as not under way any more."""
+"""A suspended process must not send what others no longer count as under way."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,13 +17,13 @@ from tests.engine.test_transport import both
 
 @both
 def test_send_past_deadline_sends_nothing(send: Callable[[str, float], object]) -> None:
-    """A request whose time has passed is certainly not sent, not even over a connection that is open."""
+    """Past its deadline a request is not sent, not even over an open connection."""
     with pytest.raises(NotSent, match="time had passed"):
         send("http://127.0.0.1:9", 0.0)
 
 
 def test_deadline_counts_from_the_intent(bench: Bench) -> None:
-    """A process that stands still after it recorded its intent has that much less time to send."""
+    """A process suspended after recording its intent has less time left to send."""
     begin = bench.ledger.begin
 
     def stand_still(*arguments: object) -> object:
@@ -38,7 +38,7 @@ def test_deadline_counts_from_the_intent(bench: Bench) -> None:
 
 @contextmanager
 def standing_still_after(bench: Bench, verb: str) -> Iterator[None]:
-    """Once this verb has committed the process stands still, and the machine's clock is set back an hour meanwhile."""
+    """Suspend the process after this verb has committed, and set the machine's clock back an hour."""
     perform = getattr(bench.ledger, verb)
 
     def stand_still(*arguments: object) -> object:
@@ -52,14 +52,14 @@ def standing_still_after(bench: Bench, verb: str) -> Iterator[None]:
 
 
 def test_deadline_counts_also_when_the_clock_is_set_back_meanwhile(bench: Bench) -> None:
-    """The machine's clock, set back an hour while a process stands still, gives it no more time to send."""
+    """Setting the machine's clock back gives a suspended process no more time to send."""
     with standing_still_after(bench, "begin"):
         held = bench.hold(bench.create())
         assert held.effect.deadline.left_s == 1
 
 
 def test_deadline_of_what_is_sent_again_counts_also_when_the_clock_is_set_back(bench: Bench) -> None:
-    """The same for every operation that is put on its way by a change."""
+    """The same for every operation that is sent again."""
     bench.run(bench.create())
     with standing_still_after(bench, "change"):
         held = bench.hold(bench.commands.close(bench.payment().id))
@@ -67,7 +67,7 @@ def test_deadline_of_what_is_sent_again_counts_also_when_the_clock_is_set_back(b
 
 
 def test_deadline_counts_also_when_the_machine_was_suspended(bench: Bench) -> None:
-    """A monotonic clock that stood still with the process gives it no more time: others go by the ledger's."""
+    """The ledger's clock counts where the monotonic clock stopped with the machine."""
     begin = bench.ledger.begin
 
     def be_suspended(*arguments: object) -> object:
@@ -81,7 +81,7 @@ def test_deadline_counts_also_when_the_machine_was_suspended(bench: Bench) -> No
 
 
 def test_deadline_counts_from_the_decision_that_was_committed(bench: Bench) -> None:
-    """A transaction that waits for the ledger, or is made again, takes none of the provider's time to answer."""
+    """Waiting for a transaction, or repeating it, does not shorten the provider's time to answer."""
     decided = Timed(lambda: bench.pass_time(1), timedelta(seconds=TIMEOUT_S))
     for _ in range(2):
         bench.pass_time(3)
@@ -90,7 +90,7 @@ def test_deadline_counts_from_the_decision_that_was_committed(bench: Bench) -> N
 
 
 def test_absence_is_not_proven_early_by_a_clock_that_is_ahead(bench: Bench) -> None:
-    """A process that takes the ledger's clock for later than it is does not take a request for lost."""
+    """A process whose clock is ahead does not consider a request lost too early."""
     bench.hold(bench.create())
     bench.pass_time(TIMEOUT_S)
     ahead = bench.ledger.now() + timedelta(hours=1)
@@ -103,7 +103,7 @@ def test_absence_is_not_proven_early_by_a_clock_that_is_ahead(bench: Bench) -> N
 
 
 def test_standing_still_past_the_deadline_leaves_an_intent(bench: Bench) -> None:
-    """What could not be sent in time is unsent, and the next caller sends it with the same number."""
+    """What was not sent in time is unsent, and the next caller sends it with the same number."""
     held = bench.hold(bench.create())
     number = bench.payment().order_number
     with pytest.raises(NotSent):

@@ -1,4 +1,4 @@
-"""An application's tests stop the clock: every moment is then of a subclass of `datetime`, whoever reads it."""
+"""Tools that stop the clock in an application's tests replace `datetime` by a subclass: every verb still works."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -18,15 +18,15 @@ from tests.support.toy_http import ToyServer
 
 @pytest.fixture(autouse=True)
 def stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a test runs."""
+    """Stop the clock during a test."""
     monkeypatch.setattr(clock, "datetime", StoppedDatetime)
 
 
 class TellsTimes(ToyProvider):
-    """The toy, which also says when: with a moment it made itself."""
+    """The toy, which also reports a time that it made itself."""
 
     def query(self, orders: Any) -> Flow[Any]:
-        """As the toy, at a stopped clock's time."""
+        """Like the toy's, with the stopped clock's time."""
         outcome = yield from super().query(orders)
         assert isinstance(outcome, Done)
         at = StoppedDatetime.now(UTC)
@@ -41,7 +41,7 @@ class TellsTimes(ToyProvider):
 
 
 class TellsTimesPlugin:
-    """Offers it."""
+    """Offers `TellsTimes`."""
 
     @hookimpl
     def paycore_register_providers(self) -> list[type[ToyProvider]]:
@@ -49,7 +49,7 @@ class TellsTimesPlugin:
 
 
 def test_every_verb_works_while_the_clock_is_stopped(open_till: OpenTill, gateway: ToyServer) -> None:
-    """Nothing is blamed on a plugin, and what is read back is of the standard library's own type."""
+    """No plugin error, and decoded times have the standard library's type."""
     till = open_till(plugins=Plugins(extra=[("toy", TellsTimesPlugin())]))
     payment = till.create(expires_in_s=600)
     assert payment.status is Status.PENDING
@@ -64,7 +64,7 @@ def test_every_verb_works_while_the_clock_is_stopped(open_till: OpenTill, gatewa
 
 
 def test_text_of_an_applications_own_type_is_taken(open_till: OpenTill, gateway: ToyServer) -> None:
-    """A reference out of a template or an enumeration is the text it is."""
+    """A reference of a `str` subclass counts as its text."""
     till = open_till()
     payment = till.create(MarkedText("order-1"), subject=Word.TOP_UP)
     assert till.create("order-1", subject="top-up") == payment

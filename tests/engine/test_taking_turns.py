@@ -1,4 +1,4 @@
-"""A worker that can't ask about everything in one turn comes to everything in a few."""
+"""A worker that can't query everything in one round gets to everything in a few."""
 
 from paycore import Money
 from paycore.domain.wire import Request, Response
@@ -11,7 +11,7 @@ ORDERS = 3
 
 
 def test_every_order_has_its_turn_at_a_slow_provider(new_bench: NewBench) -> None:
-    """Where one question takes a whole turn, each turn begins with another one: none is left out for good."""
+    """Where a round has time for one query, each round begins with another order."""
     bench = new_bench(batch=1)
     for number in range(ORDERS):
         request = create_request(

@@ -1,4 +1,4 @@
-"""What a client says of its work in the log: operations at INFO, requests at DEBUG, outages at WARNING; no bodies."""
+"""What a client logs: operations at INFO, requests at DEBUG, outages at WARNING; no bodies."""
 
 import logging
 import re
@@ -18,20 +18,20 @@ from tests.support.toy_http import ToyServer
 
 @pytest.fixture
 def operations(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """Listens to operations."""
+    """Collects the log of operations."""
     with caplog.at_level(logging.INFO, "paycore.operations"):
         yield caplog
 
 
 @pytest.fixture
 def requests(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """Listens to requests."""
+    """Collects the log of requests."""
     with caplog.at_level(logging.DEBUG, "paycore.requests"):
         yield caplog
 
 
 def said(log: pytest.LogCaptureFixture) -> list[str]:
-    """The lines since the last time, without what takes time: each is one line."""
+    """The lines since the last call, without durations; each is one line."""
     lines = [re.sub(r"\(\d+ ms\)$", "(N ms)", record.getMessage()) for record in log.records]
     assert not any("\n" in line for line in lines)
     log.clear()
@@ -71,7 +71,7 @@ def test_each_operation_is_one_line(
 def test_operation_that_raises_is_one_line_with_the_error(
     till: Till, gateway: ToyServer, operations: pytest.LogCaptureFixture
 ) -> None:
-    """Which payment it was, as far as that is known, and in the words of the error."""
+    """With the payment, as far as known, and the error's message."""
     payment = till.create()
     said(operations)
     gateway.set_faults(lose_reply=1)
@@ -100,7 +100,7 @@ def test_operation_that_raises_is_one_line_with_the_error(
 def test_work_of_the_worker_is_told_where_it_changes_a_payment(
     till: Till, gateway: ToyServer, operations: pytest.LogCaptureFixture
 ) -> None:
-    """Once for what was found out, not for each question."""
+    """One line per change, not per query."""
     payment = till.create()
     gateway.pay(payment.order_number)
     till.wait(payment, 20)
@@ -113,7 +113,7 @@ def test_work_of_the_worker_is_told_where_it_changes_a_payment(
 def test_each_request_is_one_line_without_its_contents(
     till: Till, gateway: ToyServer, requests: pytest.LogCaptureFixture
 ) -> None:
-    """Method, path, status and time; no query string, no body, no header, whatever came of it."""
+    """Method, path, status and time; no query string, body or header, whatever the result."""
     payment = till.create(subject="CANARY")
     assert said(requests) == ["account toy: POST /orders: 200 (N ms)"]
     gateway.set_faults(lose_reply=1)
@@ -123,7 +123,7 @@ def test_each_request_is_one_line_without_its_contents(
 
 
 def test_nothing_is_told_where_nobody_listens(till: Till, caplog: pytest.LogCaptureFixture) -> None:
-    """Above WARNING an application that configures nothing hears nothing, and no handler is installed."""
+    """Without logging configured only warnings are emitted, and no handler is installed."""
     till.create()
     assert caplog.records == []
     names = ("paycore", "paycore.operations", "paycore.requests", "paycore.engine.outages")
@@ -135,7 +135,7 @@ def test_nothing_is_told_where_nobody_listens(till: Till, caplog: pytest.LogCapt
 def test_outage_is_told_once_and_so_is_its_end(
     open_till: OpenTill, gateway: ToyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """However many payments are waited for and however often they are asked about: one warning a minute."""
+    """One warning a minute, however many payments are polled how often."""
     till = open_till()
     payments = [till.create(f"order-{n}") for n in range(8)]
     gateway.set_faults(lose_reply=10_000, path="/query")
@@ -157,7 +157,7 @@ def test_outage_is_told_once_and_so_is_its_end(
 
 
 def test_outage_of_every_account_is_told_a_minute_apart(caplog: pytest.LogCaptureFixture) -> None:
-    """With how often it was met meanwhile; a new outage right after is not told twice within the minute either."""
+    """With the number of failures since; a new outage within the minute is not logged again."""
     clock = mock.Mock(return_value=1000.0)
     with mock.patch("paycore.engine.transport.time.monotonic", clock):
         met = outages.Outages()
@@ -179,7 +179,7 @@ def test_outage_of_every_account_is_told_a_minute_apart(caplog: pytest.LogCaptur
 
 
 def test_unreachable_provider_is_named_to_the_caller(open_till: OpenTill) -> None:
-    """Host, port and cause reach whoever asked; nothing was sent."""
+    """The error has host, port and cause, and says that nothing was sent."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     till = open_till(url=f"http://127.0.0.1:{port}")

@@ -1,4 +1,4 @@
-"""The wire: what was certainly not sent, total deadlines, caps, and nothing in the logs."""
+"""The transport: what was certainly not sent, total deadlines, size limits, and nothing in the logs."""
 
 import asyncio
 import inspect
@@ -45,7 +45,7 @@ both = pytest.mark.parametrize("send", [send_sync, send_async])
 
 @contextmanager
 def serving(serve: Serve) -> Iterator[str]:
-    """A server that hands each connection, its request read, to `serve`."""
+    """A server that passes each connection, its request read, to `serve`."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(10)
 
@@ -73,7 +73,7 @@ def serving(serve: Serve) -> Iterator[str]:
 
 
 def test_every_exception_of_httpx_is_in_the_table() -> None:
-    """A new exception in httpx must be judged before it can happen."""
+    """A new exception of httpx must be classified before it is used."""
     known = {
         kind
         for _, kind in inspect.getmembers(httpx, inspect.isclass)
@@ -92,7 +92,7 @@ def test_every_exception_of_httpx_is_in_the_table() -> None:
 
 @both
 def test_nobody_listens_is_not_sent(send: Any) -> None:
-    """A refused connection: nothing left this machine."""
+    """A refused connection: nothing was sent."""
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
         with pytest.raises(NotSent, match="connection refused"):
@@ -101,7 +101,7 @@ def test_nobody_listens_is_not_sent(send: Any) -> None:
 
 @both
 def test_a_hang_up_after_the_request_is_maybe_sent(send: Any) -> None:
-    """The request was read and the connection closed: it may have been acted on."""
+    """The connection closed after the request was read: it may have been processed."""
     with serving(lambda _: None) as url, pytest.raises(MaybeSent):
         send(url, 2.0)
 
@@ -122,7 +122,7 @@ def drip_body(connection: socket.socket) -> None:
 @both
 @pytest.mark.parametrize("drip", [drip_head, drip_body])
 def test_a_dripped_reply_ends_at_the_deadline(send: Any, drip: Serve) -> None:
-    """The deadline is total: a byte now and then does not extend it."""
+    """The deadline is total: single bytes do not extend it."""
     with serving(drip) as url:
         started = time.monotonic()
         with pytest.raises(MaybeSent):
@@ -140,7 +140,7 @@ def test_a_redirect_is_an_answer_not_an_instruction(send: Any) -> None:
 
 @both
 def test_an_encoding_nobody_asked_for_is_refused(send: Any) -> None:
-    """Only identity is asked for and taken: no bomb is unpacked."""
+    """Only identity is requested and accepted: nothing is decompressed."""
     head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\nabc"
     with serving(lambda c: c.sendall(head)) as url, pytest.raises(MaybeSent, match="encoding"):
         send(url, 2.0)
@@ -148,7 +148,7 @@ def test_an_encoding_nobody_asked_for_is_refused(send: Any) -> None:
 
 @both
 def test_a_huge_reply_is_cut_off(send: Any) -> None:
-    """A reply past the cap is no answer, and is not kept."""
+    """A reply above the size limit is no answer, and is not kept."""
 
     def flood(connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")
@@ -161,7 +161,7 @@ def test_a_huge_reply_is_cut_off(send: Any) -> None:
 
 @both
 def test_proxies_of_the_environment_are_not_used(send: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy variable does not make payments take a detour."""
+    """Proxy variables have no effect."""
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     with serving(lambda c: c.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")) as url:
@@ -170,7 +170,7 @@ def test_proxies_of_the_environment_are_not_used(send: Any, monkeypatch: pytest.
 
 @both
 def test_nothing_of_a_request_is_logged(send: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """Not even at DEBUG do URL, headers or body of a request of ours reach a log."""
+    """URL, headers and body of a request are not logged, not even at DEBUG."""
     caplog.set_level(logging.DEBUG)
     with serving(lambda c: c.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")) as url:
         send(url, 2.0)
@@ -179,7 +179,7 @@ def test_nothing_of_a_request_is_logged(send: Any, caplog: pytest.LogCaptureFixt
 
 @both
 def test_errors_carry_no_request(send: Any) -> None:
-    """No cause with a URL or body hangs on what is raised."""
+    """No error has a cause with a URL or body."""
     with serving(lambda _: None) as url, pytest.raises(MaybeSent) as error:
         send(url, 2.0)
     assert error.value.__cause__ is None

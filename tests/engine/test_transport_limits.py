@@ -1,4 +1,4 @@
-"""The wire at its worst: whatever a server does, a call ends in time, in bounds, and says whether it was sent."""
+"""The transport with misbehaving servers: every call ends in time, within bounds, and reports whether it was sent."""
 
 import asyncio
 import socket
@@ -24,7 +24,7 @@ OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
 
 def quick_drip_body(connection: socket.socket) -> None:
-    """More bytes than a check now and then would notice: one at a time, never a pause worth a timeout."""
+    """Single bytes in quick succession, without a pause that reaches a timeout."""
     connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")
     until = time.monotonic() + 3.0
     while time.monotonic() < until:
@@ -43,7 +43,7 @@ def quick_drip_head(connection: socket.socket) -> None:
 @both
 @pytest.mark.parametrize("drip", [quick_drip_body, quick_drip_head])
 def test_a_quickly_dripped_reply_ends_at_the_deadline(send: Send, drip: Serve) -> None:
-    """Bytes that are always there when they are looked for do not carry a call past its deadline."""
+    """Bytes that are always available do not extend a call past its deadline."""
     with serving(drip) as url:
         begun = time.monotonic()
         with pytest.raises(MaybeSent):
@@ -52,17 +52,17 @@ def test_a_quickly_dripped_reply_ends_at_the_deadline(send: Send, drip: Serve) -
 
 
 class Endless(httpcore.NetworkStream):
-    """A stream that always has one more byte, and takes whatever is written."""
+    """A stream that always has one more byte, and accepts all writes."""
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return b"x"
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Taken."""
+        """Accept it."""
 
 
 def test_no_read_or_write_begins_after_the_deadline() -> None:
-    """However quickly a server answers: past the deadline nothing is read, and nothing more is written."""
+    """However fast a server answers: nothing is read or written past the deadline."""
     stream = transport._DeadlineStream(Endless())
     with transport._until(Deadline(10)):
         assert stream.read(1) == b"x"
@@ -88,7 +88,7 @@ def test_no_read_or_write_begins_after_the_deadline() -> None:
     ids=["truncated", "bad chunk", "huge header", "not HTTP", "bad status", "TLS", "nothing"],
 )
 def test_a_reply_that_is_none_is_maybe_sent(send: Send, reply: bytes) -> None:
-    """The request was read: whatever came instead of an answer, it may have been acted on."""
+    """The request was read: whatever the reply, it may have been processed."""
     with serving(lambda connection: connection.sendall(reply)) as url, pytest.raises(MaybeSent):
         send(url, 2.0)
 
@@ -103,7 +103,7 @@ def test_an_early_answer_is_not_the_reply(send: Send) -> None:
 
 @both
 def test_a_connection_that_is_not_accepted_is_not_sent(send: Send) -> None:
-    """A full backlog: connecting takes at most half of the time, and nothing left this machine."""
+    """With a full backlog connecting takes at most half of the time, and nothing was sent."""
     with (
         closing(socket.create_server(("127.0.0.1", 0), backlog=0)) as full,
         closing(socket.socket()) as first,
@@ -120,7 +120,7 @@ def test_a_connection_that_is_not_accepted_is_not_sent(send: Send) -> None:
 
 @both
 def test_past_its_deadline_nothing_is_sent(send: Send) -> None:
-    """A call whose time is over before it begins never reaches the server."""
+    """A call that begins past its deadline never reaches the server."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         with pytest.raises(NotSent, match="time had passed"):
             send(f"http://127.0.0.1:{listener.getsockname()[1]}", 0.0)
@@ -130,7 +130,7 @@ def test_past_its_deadline_nothing_is_sent(send: Send) -> None:
 
 
 def test_a_connection_made_too_late_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looking up a name has no timeout: when it took all the time there was, nothing is sent any more."""
+    """A name look-up has no timeout: if it took all the time, nothing is sent."""
     create = socket.create_connection
 
     def slow(*args: object, **kwargs: object) -> socket.socket:
@@ -150,7 +150,7 @@ def test_a_connection_made_too_late_is_not_used(monkeypatch: pytest.MonkeyPatch)
 
 @both
 def test_tls_that_does_not_hold_is_not_sent(send: Send) -> None:
-    """The handshake fails before a byte of the request is written."""
+    """The handshake fails before the request is written."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener, pytest.raises(NotSent):
         send(f"https://127.0.0.1:{listener.getsockname()[1]}", 0.5)
 
@@ -160,7 +160,7 @@ def test_tls_that_does_not_hold_is_not_sent(send: Send) -> None:
 def test_tls_takes_nothing_from_the_environment(
     send: Send, variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The keys of a connection are written nowhere, and whom to trust is not the environment's to say."""
+    """Variables can neither have TLS keys logged nor add trusted certificates."""
     monkeypatch.setenv(variable, str(tmp_path / "named"))
     transport._tls.cache_clear()
     with closing(socket.create_server(("127.0.0.1", 0))) as listener, pytest.raises(NotSent):
@@ -174,7 +174,7 @@ def test_tls_takes_nothing_from_the_environment(
 
 @both
 def test_request_leaves_as_it_was_made(send: Send, tmp_path: Path) -> None:
-    """Path, header and body as given; identity only; no credentials from .netrc."""
+    """Path, headers and body are unchanged; identity encoding only; no credentials from .netrc."""
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login user password hunter2\n")
     (tmp_path / ".netrc").chmod(0o600)
     seen: list[bytes] = []
@@ -208,7 +208,7 @@ def test_request_leaves_as_it_was_made(send: Send, tmp_path: Path) -> None:
 def test_a_request_that_can_not_be_written_is_not_sent(
     send: Send, request_: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a plugin got wrong about its request never leaves this machine, and is said as a typed error."""
+    """A plugin's invalid request is never sent, and is a typed error."""
     broken = Request(**{"method": "POST", "path": "/", **request_})  # type: ignore[arg-type]
     monkeypatch.setattr("tests.engine.test_transport.REQUEST", broken)
     with closing(socket.create_server(("127.0.0.1", 0))) as listener, pytest.raises((NotSent, MaybeSent)):
@@ -216,7 +216,7 @@ def test_a_request_that_can_not_be_written_is_not_sent(
 
 
 def test_an_exception_nobody_has_judged_yet_is_maybe_sent() -> None:
-    """A kind of error that httpx makes of one it has (or a transport of its own) never counts as not sent."""
+    """An unlisted subclass of an httpx exception never counts as not sent."""
 
     class NewError(httpx.ConnectError):
         """Not in the table."""
@@ -230,7 +230,7 @@ def test_an_exception_nobody_has_judged_yet_is_maybe_sent() -> None:
     "location", ["javascript:alert(1)", "data:,x", "mailto:x", "http://xn--a/", "//[::1", "/\x7f", ""]
 )
 def test_a_redirect_to_nowhere_is_an_answer_all_the_same(send: Send, location: str) -> None:
-    """Where a redirect leads is not even read: the request was answered, so it is never "not sent"."""
+    """An invalid redirect target does not matter: the request was answered, so it is never "not sent"."""
     head = f"HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n".encode()
     with serving(lambda connection: connection.sendall(head)) as url:
         assert send(url, 2.0).status == 302
@@ -259,7 +259,7 @@ def kept_alive(first: bytes, second: bytes) -> Iterator[tuple[str, list[bytes]]]
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_a_second_answer_is_not_the_next_requests(kind: str) -> None:
-    """Two answers to one request: the one too many is never taken for the answer to the request after it."""
+    """A surplus answer is never taken for the answer to the next request."""
     with kept_alive(OK + OK.replace(b"ok", b"no"), OK) as (url, _):
         first, second = send_twice(kind, url)
     assert isinstance(first, Response)
@@ -278,7 +278,7 @@ def test_cookies_are_not_kept(kind: str) -> None:
 
 
 def send_twice(kind: str, url: str) -> list[Response | Exception]:
-    """What two requests of one sender came to."""
+    """The results of two requests of one sender."""
     if kind == "sync":
         with closing(Sender(url)) as sender:
             return [outcome_of(sender.send) for _ in range(2)]

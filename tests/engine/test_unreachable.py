@@ -1,4 +1,4 @@
-"""Why a provider could not be reached: named by host, port and cause, and by nothing else of its URL."""
+"""Why a provider could not be reached: host, port and cause, and nothing else of its URL."""
 
 import socket
 import ssl
@@ -24,7 +24,7 @@ Send = Callable[[str, float], Response]
 
 @contextmanager
 def tls_server(certificate: str) -> Iterator[int]:
-    """A port where TLS is spoken, with this certificate."""
+    """A TLS port with this certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATES / certificate, CERTIFICATES / "key.pem")
     listener = socket.create_server(("127.0.0.1", 0))
@@ -46,13 +46,13 @@ def tls_server(certificate: str) -> Iterator[int]:
 
 
 def trusting(certificate: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have this certificate trusted as if an authority had signed it."""
+    """Trust this certificate as if an authority had signed it."""
     context = ssl.create_default_context(cafile=str(CERTIFICATES / certificate))
     monkeypatch.setattr(transport, "_tls", lambda: context)
 
 
 def words_of(send: Send, url: str) -> str:
-    """What is said of a provider that can't be reached; nothing was sent."""
+    """The error's message for an unreachable provider; nothing was sent."""
     with pytest.raises(NotSent) as caught:
         send(url, 3)
     for part in ("CANARY", "/x", "token"):
@@ -62,7 +62,7 @@ def words_of(send: Send, url: str) -> str:
 
 @both
 def test_refused_connection(send: Send) -> None:
-    """Nobody listens there."""
+    """No server listens on the port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     expected = f"the provider could not be reached at 127.0.0.1:{port}: connection refused"
@@ -71,7 +71,7 @@ def test_refused_connection(send: Send) -> None:
 
 @both
 def test_name_that_is_not_found(send: Send) -> None:
-    """The host has no address: a misspelt base_url, or a machine without DNS."""
+    """The host name does not resolve: a misspelt base_url, or a machine without DNS."""
     words = words_of(send, "https://api.nowhere.invalid/base")
     assert words == "the provider could not be reached at api.nowhere.invalid:443: its name was not found"
 
@@ -88,7 +88,7 @@ def test_name_that_is_not_found(send: Send) -> None:
 def test_certificate_that_does_not_hold(
     send: Send, monkeypatch: pytest.MonkeyPatch, certificate: str, problem: str, *, is_trusted: bool
 ) -> None:
-    """Which of its problems it is: not trusted, expired, or of another host."""
+    """The problem is named: not trusted, expired, or of another host."""
     if is_trusted:
         trusting(certificate, monkeypatch)
     with tls_server(certificate) as port:
@@ -123,7 +123,7 @@ def test_server_that_speaks_no_tls(send: Send) -> None:
 
 @both
 def test_connection_that_takes_too_long(send: Send) -> None:
-    """A host that does not answer at all."""
+    """A host that does not answer."""
     with (
         socket.create_server(("127.0.0.1", 0), backlog=0) as full,
         socket.create_connection(full.getsockname()),
@@ -142,7 +142,7 @@ def test_connection_that_takes_too_long(send: Send) -> None:
 
 @both
 def test_answer_that_does_not_come_or_breaks_off(send: Send) -> None:
-    """The request may have arrived: where, and what became of its answer."""
+    """The request may have arrived: the error has the place and what became of the answer."""
     with serving(lambda _: None) as url, pytest.raises(MaybeSent) as caught:
         send(url, 3)
     place = url.removeprefix("http://")

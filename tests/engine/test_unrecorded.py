@@ -1,4 +1,4 @@
-"""A ledger that goes away while a request is out: whoever hears of it is told that money may have moved."""
+"""The ledger fails while a request is under way: the error says that money may have moved."""
 
 import sqlite3
 from contextlib import closing
@@ -20,7 +20,7 @@ AS_BEFORE = "DELETE FROM meta WHERE schema = 9999"
 
 
 def run_sql(folder: Path, statement: str) -> None:
-    """As another process on the same ledger would."""
+    """Run SQL as another process on the ledger."""
     with closing(sqlite3.connect(folder / "paycore.db", isolation_level=None)) as shell:
         shell.execute(statement)
 
@@ -42,7 +42,7 @@ def upgraded_meanwhile(gateway: ToyServer, tmp_path: Path, monkeypatch: pytest.M
 def test_error_after_sending_says_that_money_may_have_moved(
     open_till: OpenTill, upgraded_meanwhile: Path
 ) -> None:
-    """Before sending this error means that nothing moved; once the order is out, it does not."""
+    """The same error before sending says that no money moved."""
     with pytest.raises(LedgerError) as caught:
         open_till().create()
     assert isinstance(caught.value, LedgerTooNew)
@@ -53,7 +53,7 @@ def test_error_after_sending_says_that_money_may_have_moved(
 def test_what_could_not_be_recorded_is_asked_for(
     open_till: OpenTill, gateway: ToyServer, upgraded_meanwhile: Path
 ) -> None:
-    """The ledger back in order, the same reference is the same payment, with one order at the provider."""
+    """With the ledger working again, the same reference is the same payment, with one order at the provider."""
     till = open_till()
     with pytest.raises(LedgerTooNew):
         till.create()
@@ -67,7 +67,7 @@ def test_what_could_not_be_recorded_is_asked_for(
 def test_reply_that_can_not_be_stored_says_that_money_may_have_moved(
     open_till: OpenTill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever kind of error the ledger makes of it: the order is out."""
+    """For every kind of ledger error: the order was sent."""
     till = open_till()
     change = verbs.change
 
@@ -99,7 +99,7 @@ def test_error_before_sending_says_that_nothing_moved(
 def test_total_that_can_not_be_is_never_recorded(
     open_till: OpenTill, gateway: ToyServer, refunded: int
 ) -> None:
-    """A refunded total no ledger could hold, or below nothing, is no answer; the payment is as it was."""
+    """A refunded total outside the bounds is no answer; the payment is unchanged."""
     till = open_till()
     payment = till.create()
     gateway.pay(payment.order_number)

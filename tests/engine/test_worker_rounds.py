@@ -1,4 +1,4 @@
-"""The embedded worker's rounds: a provider that does not answer holds up neither closing nor whoever waits."""
+"""The embedded worker's rounds: an unresponsive provider delays neither closing nor waiters."""
 
 import time
 
@@ -15,12 +15,12 @@ pytestmark = pytest.mark.parametrize("kind", ["sync"])  # a till's loop runs one
 
 @pytest.fixture
 def till(open_till: OpenTill) -> Till:
-    """Asks about one payment at a time, and takes no notification's word."""
+    """A till that queries one payment at a time, and trusts no notification."""
     return open_till(notifications_trusted=False, batch=1)
 
 
 def notified(till: Till, gateway: ToyServer) -> list[Payment]:
-    """Payments that were paid and notified, at a gateway that lets every question wait."""
+    """Payments that were paid and notified, at a gateway that delays every query."""
     payments = [till.create(f"order-{n}") for n in range(PAYMENTS)]
     for payment in payments:
         gateway.pay(payment.order_number)
@@ -32,7 +32,7 @@ def notified(till: Till, gateway: ToyServer) -> list[Payment]:
 
 
 def test_closing_waits_for_one_question_only(till: Till, gateway: ToyServer) -> None:
-    """A client with many payments to confirm, whose provider stands still, closes within about one call's deadline."""
+    """A client with many payments to confirm closes within about one call's deadline."""
     notified(till, gateway)
     begun = time.monotonic()
     till.shutdown()
@@ -40,7 +40,7 @@ def test_closing_waits_for_one_question_only(till: Till, gateway: ToyServer) -> 
 
 
 def test_who_begins_to_wait_gets_a_turn(till: Till, gateway: ToyServer) -> None:
-    """Many payments to confirm do not keep the worker from the one somebody waits for."""
+    """Many payments to confirm do not delay the one that is waited for."""
     payments = notified(till, gateway)
     time.sleep(1.5 * TIMEOUT_S)
     gateway.set_faults(delay_s=0.3)

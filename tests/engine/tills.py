@@ -1,4 +1,4 @@
-"""`Client` and `AsyncClient` behind one door, so that one suite holds for both."""
+"""`Client` and `AsyncClient` behind one interface, so that one suite tests both."""
 
 import asyncio
 import inspect
@@ -18,7 +18,7 @@ HKD_88 = Money("88.00", "HKD")
 
 class Till:
     """
-    The verbs of a client, called from sync code whichever client it is.
+    The verbs of a client, called synchronously whichever client it is.
 
     The async one lives on a loop of its own that runs while a verb does.
     """
@@ -29,7 +29,7 @@ class Till:
         self._client: Any = self._on_the_loop(lambda: CLIENTS[kind](config, plugins=plugins))
 
     def do(self, verb: str, *args: Any, **kwargs: Any) -> Any:
-        """What the client's `verb` returns, awaited if need be."""
+        """The result of the client's `verb`, awaited if need be."""
         return self._on_the_loop(lambda: getattr(self._client, verb)(*args, **kwargs))
 
     def _on_the_loop(self, call: Callable[[], Any]) -> Any:
@@ -49,11 +49,11 @@ class Till:
         return payment
 
     def sleep(self, seconds: float) -> None:
-        """Let the client go on by itself for so long."""
+        """Let the client's worker run for this long."""
         self._on_the_loop(lambda: time.sleep(seconds) if self._loop is None else asyncio.sleep(seconds))
 
     def waits_for(self, payment: Payment) -> bool:
-        """Whether somebody is waiting for this payment to change."""
+        """Whether a caller waits for this payment to change."""
         return payment.id in self._client._waiter._hub._calls
 
     def wait(self, payment: Payment, timeout_s: float) -> Payment:
@@ -108,7 +108,7 @@ class Till:
 
     @property
     def ledger_dsn(self) -> str:
-        """Where its ledger is, for whoever looks at it from outside."""
+        """The DSN of its ledger, for checks from outside."""
         dsn: str = self._client._core.config.ledger
         return dsn
 

@@ -1,5 +1,5 @@
 """
-Hostile input, against paycore itself: each row of the table of what building blocks do with it.
+Hostile input to paycore: each row of the documentation's table of what the building blocks do with it.
 
     .venv/bin/python -m pytest tests/hostile
 

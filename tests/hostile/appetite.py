@@ -1,5 +1,5 @@
 """
-What a hostile reply costs whoever reads it, measured in a process of its own.
+What reading a hostile reply costs in time and memory, measured in a separate process.
 
 The gateway, which has to make the bombs, stays in the parent. The child first takes a payment as usual, so
 that everything is loaded. Then it does what each line on its standard input says (create, query, or eat 32 MiB),
@@ -29,14 +29,14 @@ TIMEOUT_S = 0.8
 
 
 class Eater:
-    """The child: asks a gateway, and says what it cost."""
+    """The child: sends requests to a gateway, and reports their cost."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
         assert self._answer() == {"came_to": "pending"}, "first a payment as usual"
 
     def ask(self, verb: str) -> dict[str, Any]:
-        """Ask once, by `create` or `query`; the gateway decides what comes back."""
+        """One `create` or `query`; the gateway decides about the reply."""
         assert self._process.stdin is not None
         print(verb, file=self._process.stdin, flush=True)
         return self._answer()
@@ -49,7 +49,7 @@ class Eater:
 
 @contextmanager
 def eater(kind: Kind, gateway: HostileGateway, sandbox: SandboxServer, folder: Path) -> Iterator[Eater]:
-    """A child that takes payments by the QFPay plugin at this gateway."""
+    """A child that uses the QFPay plugin at this gateway."""
     credentials = json.dumps(dict(sandbox.settings))
     command = [sys.executable, "-m", "tests.hostile.appetite", kind, gateway.url, str(folder), credentials]
     with subprocess.Popen(
@@ -61,13 +61,13 @@ def eater(kind: Kind, gateway: HostileGateway, sandbox: SandboxServer, folder: P
 
 
 def peak_mib() -> float:
-    """The most memory this process ever had. Not `getrusage`: that begins with what the parent had."""
+    """The peak memory of this process. `getrusage` would include the parent's."""
     status = Path("/proc/self/status").read_text()
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
 
 
 def main(kind: Kind, url: str, folder: str, credentials: str) -> None:
-    """Take payments as the parent says."""
+    """Make payments as the parent says."""
     ledger = Path(folder) / "paycore.db"
     config = config_of(
         "qfpay-alipay", url, ledger, timeout_s=TIMEOUT_S, region="hk", **json.loads(credentials)

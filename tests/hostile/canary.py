@@ -1,5 +1,5 @@
 """
-Secrets that can't be mistaken for anything else, and a witness that looks for them in everything paycore says.
+Planted secrets, and a witness that searches everything paycore outputs for them.
 
 Looked through: log records of every logger at DEBUG with their tracebacks, errors with all they are chained to,
 stdout and stderr, reprs, every row and every byte of the ledger, its events and its export.
@@ -35,7 +35,7 @@ CANARIES: Mapping[str, str] = {
 
 
 def forms(secret: str) -> dict[str, bytes]:
-    """How a secret may be written, each form long enough that it is no coincidence."""
+    """The encodings of a secret, each long enough to exclude coincidence."""
     raw = secret.encode()
     written = {
         "plain": raw,
@@ -66,7 +66,7 @@ FORMS = {
 
 
 class Witness:
-    """Collects what is said, and says which secrets were in it."""
+    """Collects output, and reports which secrets were in it."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[str, bytes]] = []
@@ -74,7 +74,7 @@ class Witness:
         self.records = 0
 
     def hear(self, where: str, said: object) -> None:
-        """Something was shown, written or returned; what is recorded is heard as it is recorded, too."""
+        """Collect something shown, written or returned."""
         if isinstance(said, bytes):
             self.heard.append((where, said))
             return
@@ -88,7 +88,7 @@ class Witness:
 
     def hear_error(self, error: BaseException) -> None:
         """
-        An error, with everything that hangs on it, shown or not: causes, contexts, attributes, notes.
+        Collect an error with its causes, contexts, attributes and notes, shown or not.
 
         Of the frames it came through, ours are heard with their variables, as error trackers send them: all
         but what the caller gave, which stands in the caller's own frames as well.
@@ -116,7 +116,7 @@ class Witness:
                     self.hear(f"{name} in {frame.f_code.co_qualname}", value)
 
     def hear_till(self, till: Till) -> None:
-        """Everything a program can hold of a client, and print."""
+        """Collect everything a program can print of a client."""
         client = till._client
         core = client._core
         accounts = [*core.config.accounts.values(), *core.accounts._ready.values()]
@@ -132,7 +132,7 @@ class Witness:
                 self.hear("event", event)
 
     def hear_ledger(self, path: Path) -> None:
-        """Every row, every byte of every file, and the export."""
+        """Collect every row, every byte of every file, and the export."""
         for file in sorted(path.parent.glob(f"{path.name}*")):
             self.hear(f"file {file.name}", file.read_bytes())
         with closing(sqlite3.connect(path)) as database:
@@ -173,7 +173,7 @@ class _Ear(logging.Handler):
 
 @contextmanager
 def listening() -> Iterator[Witness]:
-    """A witness who hears every logger there is, or comes to be, at DEBUG."""
+    """A witness of every present and future logger at DEBUG."""
     witness = Witness()
     ear = _Ear(witness)
     known = [logging.getLogger(name) for name in list(logging.root.manager.loggerDict)]

@@ -34,7 +34,7 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[SandboxServer]:
-    """QFPay's sandbox without request limits, for all tests: their orders have numbers of their own."""
+    """QFPay's sandbox without request limits, shared by all tests: their orders have different numbers."""
     with SandboxServer(QFPaySandbox(), settings={"rate_per_s": "0", "rate_per_min": "0"}) as server:
         yield server
 
@@ -56,7 +56,7 @@ def open_shop(sandbox: SandboxServer, tmp_path: Path) -> Iterator[OpenShop]:
 
 @pytest.fixture
 def witness(monkeypatch: pytest.MonkeyPatch) -> Iterator[Witness]:
-    """Hears everything; at the end, no secret may have been in it."""
+    """Collects everything; at the end no secret may be in it."""
     monkeypatch.setenv("CANARY_CLIENT_KEY", CANARIES["key"])
     with listening() as witness:
         yield witness
@@ -74,7 +74,7 @@ def truth() -> Iterator[SandboxServer]:
 
 @pytest.fixture
 def set_scene(truth: SandboxServer, witness: Witness, tmp_path: Path) -> Iterator[SetScene]:
-    """Sets one scene; it is looked through when the test is over."""
+    """Opens one scene, which is searched for secrets when the test is over."""
     scenes: list[tuple[Scene, Any]] = []
 
     def set_scene(kind: Kind, *, toy: bool = False, **changes: str) -> Scene:

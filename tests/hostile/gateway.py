@@ -1,5 +1,5 @@
 """
-A gateway on a socket that does what it is asked, and then answers as badly as it is told.
+A gateway on a socket that carries out requests, and then gives the hostile answers of a test.
 
 What it was asked has happened: a client that takes a hostile reply for "nothing happened" is wrong, and one
 that sends again pays twice. Every connection has a thread of its own; all end with the server.
@@ -112,7 +112,7 @@ class HostileGateway:
         self._connections.discard(connection)
 
     def _give(self, connection: socket.socket, parts: Iterator[Part]) -> bool:
-        """Send an answer; whether the connection stays."""
+        """Send an answer; return whether the connection stays."""
         for part in parts:
             match part:
                 case bytes():
@@ -167,7 +167,7 @@ def hostile_gateway(carry_out: Callable[[Heard], Honest]) -> Iterator[HostileGat
 
 
 def forward(url: str) -> Callable[[Heard], Honest]:
-    """Carries requests out at another gateway, over HTTP."""
+    """Carries out requests at another gateway, over HTTP."""
     netloc = url.removeprefix("http://")
 
     def carry_out(heard: Heard) -> Honest:

@@ -1,4 +1,4 @@
-"""A plugin that puts its key wherever it can: into errors, their causes, their variables, and what it returns."""
+"""A plugin that puts its key wherever it can: into errors, their causes and variables, and its results."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class KeyShownError(Exception):
 
 
 def fail(key: str) -> Any:
-    """Raise, from a cause and out of a frame that hold the key too."""
+    """Raise an error whose cause and frame hold the key too."""
     own_copy_of_the_key = key.upper() and key
     try:
         raise KeyShownError(own_copy_of_the_key)
@@ -147,7 +147,7 @@ class LeakyToy(ToyProvider):
 
 
 class LeakyPlugin:
-    """Offers it, and observes."""
+    """Offers the leaky toy, and observes."""
 
     @hookimpl
     def paycore_register_providers(self) -> list[type[Provider]]:

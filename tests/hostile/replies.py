@@ -1,5 +1,5 @@
 """
-What a hostile gateway may answer, by name: bodies that are wrong, HTTP that is wrong, and bytes that take for ever.
+Hostile answers of a gateway by name: wrong bodies, wrong HTTP, and endless bytes.
 
 Each is made from the honest answer, so that all the rest of it is right.
 """
@@ -21,12 +21,12 @@ DEEP = 100_000
 
 
 def whole(content: bytes, *, status: str = "200 OK", **headers: str) -> bytes:
-    """The last answer on its connection: a client that keeps the connection would find it closed."""
+    """The last answer on its connection, which is closed afterwards."""
     return gateway.whole(content, status=status, **{"connection": "close", **headers})
 
 
 def body(make: Body, **head: str) -> Answer:
-    """Good HTTP round a bad body."""
+    """Valid HTTP around a wrong body."""
 
     def answer(_heard: Heard, honest: Honest) -> Iterator[Part]:
         yield whole(make(honest.body), **head)
@@ -35,7 +35,7 @@ def body(make: Body, **head: str) -> Answer:
 
 
 def raw(make: Callable[[bytes], bytes]) -> Answer:
-    """Bytes as they are, after which the connection closes."""
+    """These bytes, after which the connection closes."""
 
     def answer(_heard: Heard, honest: Honest) -> Iterator[Part]:
         yield make(honest.body)
@@ -44,7 +44,7 @@ def raw(make: Callable[[bytes], bytes]) -> Answer:
 
 
 def fields(**changes: Any) -> Body:
-    """The honest JSON with other values; a `bytes` value stands as it is."""
+    """The honest JSON with other values; a `bytes` value is inserted as it is."""
 
     def make(honest: bytes) -> bytes:
         document = json.loads(honest)
@@ -61,7 +61,7 @@ def fields(**changes: Any) -> Body:
 
 
 def more(fragment: bytes) -> Body:
-    """The honest JSON with something more at its end."""
+    """The honest JSON with something added at its end."""
     return lambda honest: honest.rstrip()[:-1] + b"," + fragment + b"}"
 
 
@@ -164,7 +164,7 @@ HTTP: dict[str, Answer] = {
 
 
 def drip(parts: Callable[[bytes], tuple[bytes, bytes]], every_s: float) -> Answer:
-    """The first part at once, then the second for ever, a byte at a time."""
+    """The first part at once, then the second repeated for ever, byte by byte."""
 
     def answer(_heard: Heard, honest: Honest) -> Iterator[Part]:
         at_once, slowly = parts(honest.body)

@@ -1,4 +1,4 @@
-"""Scenes for the canary: configurations with planted secrets, a till that a witness listens to, replies that repeat."""
+"""Scenes for the canary: configurations with planted secrets, a till with a witness, replies that repeat secrets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KEY, OLD_KEY, AUTH_CODE, PASSWORD = CANARIES.values()
 
 
 def write_config(folder: Path, url: str, truth: SandboxServer, **changes: str) -> Path:
-    """One account of each provider, with its secrets from everywhere they may come from."""
+    """One account of each provider, with secrets from every source."""
     (folder / "old-key").write_text(f"{OLD_KEY}\n")
     (folder / "old-key").chmod(0o600)
     lines = {
@@ -74,16 +74,16 @@ class Scene:
         self.till = Till(kind, load_config(config), Plugins(extra=[("leaky", LeakyPlugin())]))
 
     def create(self, reference: str = "order-1", **changes: Any) -> Any:
-        """What a creation comes to, a payment or an error; by a scanned code, which is a secret too."""
+        """The result of a creation, a payment or an error, by a scanned code, which is a secret too."""
         fields = {"method": "alipay", "channel": "barcode", "auth_code": AUTH_CODE, **changes}
         return self.attempt(lambda: self.till.create(reference, **fields))
 
     def create_toy(self, **changes: Any) -> Any:
-        """The same by the leaky toy."""
+        """The same with the leaky toy."""
         return self.attempt(lambda: self.till.create(account="toy", **changes))
 
     def attempt(self, call: Callable[[], Any]) -> Any:
-        """What a call returns or raises; heard either way."""
+        """What a call returns or raises; collected either way."""
         try:
             came_to = call()
         except BaseException as error:
@@ -93,7 +93,7 @@ class Scene:
         return came_to
 
     def end(self) -> None:
-        """Look through what is left, and close."""
+        """Search what is left, and close."""
         with suppress(PaycoreError):
             self.witness.hear_till(self.till)
         with suppress(PaycoreError):
@@ -107,13 +107,13 @@ SetScene = Callable[..., Scene]
 
 
 def echo(heard: Heard, _honest: Honest) -> Iterator[Part]:
-    """Everything that was sent, back again as it came."""
+    """Everything that was sent, sent back."""
     said = "\n".join([heard.path, *(f"{name}: {value}" for name, value in heard.headers.items())])
     yield whole(said.encode() + heard.body)
 
 
 def refusal(words: str, respcd: str = "1104") -> Answer:
-    """A refusal in these words."""
+    """A refusal with this message."""
     document = {"respcd": respcd, "resperr": words, "respmsg": words, "errmsg": words}
     return body(lambda _: json.dumps(document).encode())
 

@@ -1,5 +1,5 @@
 """
-Two shops at a hostile gateway: one takes payments by the toy, one by the QFPay plugin.
+Two shops at a hostile gateway: one uses the toy, one the QFPay plugin.
 
 The toy's gateway is an object in this process; QFPay's is its sandbox, reached over HTTP. Either way the
 hostile gateway stands in front of it, and the shop's till talks to that.
@@ -41,7 +41,7 @@ TIMEOUT_S = 2.0
 
 class Shop:
     """
-    A till, its hostile gateway, and what really happened behind it.
+    A till, its hostile gateway, and the honest gateway behind it.
 
     `hasty` is a second till whose calls end after `hasty_s`; without that, the same till.
     """
@@ -88,7 +88,7 @@ class Shop:
         return self.till.query(payment)
 
     def states(self, payment: Payment) -> list[str]:
-        """What every order made for this payment really is: pending, paid, closed."""
+        """The true state of every order made for this payment: pending, paid, closed."""
         numbers = {op.number for op in payment.operations if op.kind is OperationKind.CREATE}
         if isinstance(self.truth, ToyGateway):
             return [o.status for o in self.truth.orders if o.number in numbers and o.kind == "payment"]
@@ -96,7 +96,7 @@ class Shop:
         return ["pending" if (state := show(number)["state"]) == "unpaid" else state for number in numbers]
 
     def refunded_minor(self, number: str) -> int:
-        """How much of this order went back."""
+        """How much of this order was refunded."""
         if isinstance(self.truth, ToyGateway):
             return sum(order.refunded for order in self.truth.orders if order.number == number)
         refunds = self.truth.gateway.controls.show_order(number)["refunds"]
@@ -130,7 +130,7 @@ def config_of(
     timeout_s: float = TIMEOUT_S,
     **settings: Any,
 ) -> Config:
-    """One account, called like its provider."""
+    """One account, named like its provider."""
     account = AccountConfig(
         name=provider, provider=provider, mode="sandbox", base_url=url, timeout_s=timeout_s, settings=settings
     )
@@ -143,7 +143,7 @@ def config_of(
 
 
 def carrier(truth: ToyGateway | SandboxServer) -> Callable[[Heard], Honest]:
-    """Carries requests out at what is behind the hostile gateway."""
+    """Carries out requests at the gateway behind the hostile one."""
     if isinstance(truth, SandboxServer):
         return forward(truth.url)
 

@@ -1,4 +1,4 @@
-"""Replies made to use up memory or time, read in a separate process that is measured."""
+"""Replies made to exhaust memory or time, read in a separate process that is measured."""
 
 import functools
 import gzip
@@ -22,7 +22,7 @@ GROWTH_MAX_MIB = 20.0
 
 
 def repeated(head: bytes, part: bytes, times: int) -> Answer:
-    """A head, and then the same again and again."""
+    """A head, and then the same bytes repeated."""
 
     def answer(_heard: Heard, _honest: Honest) -> Iterator[Part]:
         yield head
@@ -34,14 +34,14 @@ def repeated(head: bytes, part: bytes, times: int) -> Answer:
 
 @functools.cache
 def bomb(pack: str) -> bytes:
-    """256 MiB of spaces, packed."""
+    """256 MiB of spaces, compressed."""
     packer = zlib.compressobj(level=1, wbits={"gzip": 31, "deflate": 15, "raw": -15}[pack])
     spaces = b" " * MIB
     return b"".join([*(packer.compress(spaces) for _ in range(256)), packer.flush()])
 
 
 def packed_bomb(encoding: str, pack: str = "gzip", *, chunked: bool = False) -> Answer:
-    """A bomb that says how it is packed."""
+    """A bomb with its Content-Encoding."""
 
     def make(_honest: bytes) -> bytes:
         if not chunked:
@@ -99,7 +99,7 @@ BOMBS: dict[str, Answer] = {
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_bombs_cost_neither_memory_nor_time(kind: Kind, sandbox: SandboxServer, tmp_path: Path) -> None:
-    """All of them, to a creation and to a query: no answer, at most 20 MiB more in the end, each within its time."""
+    """As replies to creations and queries: no answer, at most 20 MiB more, each in its time."""
     costs = {}
     with ExitStack() as stack:
         gateway = stack.enter_context(hostile_gateway(carrier(sandbox)))
@@ -120,7 +120,7 @@ def test_bombs_cost_neither_memory_nor_time(kind: Kind, sandbox: SandboxServer, 
 
 
 def test_measure_notices_a_bomb_that_goes_off(sandbox: SandboxServer, tmp_path: Path) -> None:
-    """The control: 32 MiB that are kept show in the measure."""
+    """The control: 32 MiB that are kept are measured."""
     with (
         hostile_gateway(carrier(sandbox)) as gateway,
         eater("sync", gateway, sandbox, tmp_path) as child,

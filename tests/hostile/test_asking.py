@@ -1,4 +1,4 @@
-"""Hostile values from the caller's side, through the API and the command line: refused at once, nothing recorded."""
+"""Hostile values from the caller, through the API and the command line: refused at once, nothing recorded."""
 
 import time
 from collections.abc import Callable
@@ -50,7 +50,7 @@ BOMBS = [
 
 
 def at_once(call: Callable[[], object], error: type[PaycoreError]) -> PaycoreError:
-    """The typed error of a call that must not take its time, nor repeat what is long."""
+    """The typed error of a call, which must be fast and must not repeat a long value."""
     begun = time.monotonic()
     with pytest.raises(error) as caught:
         call()
@@ -61,13 +61,13 @@ def at_once(call: Callable[[], object], error: type[PaycoreError]) -> PaycoreErr
 
 @pytest.mark.parametrize("text", BOMBS, ids=lambda text: ascii(text)[:20])
 def test_amount_of_a_caller_is_exact_or_refused(text: str) -> None:
-    """One strict pattern, whose length is bounded, before anything makes a number of it."""
+    """One strict pattern of bounded length is checked before conversion."""
     at_once(lambda: Money(text, "HKD"), InvalidMoney)
 
 
 @pytest.mark.parametrize("amount", [88.0, 88, True, None, b"88.00", float("nan"), 10**4000, [88]])
 def test_amount_of_another_type_is_refused(amount: Any) -> None:
-    """Text only; minor units are integers within bounds only."""
+    """Only text; minor units are integers within bounds."""
     at_once(lambda: Money(amount, "HKD"), InvalidMoney)
     if amount != 88 or isinstance(amount, bool | float):
         at_once(lambda: Money.from_minor(amount, "HKD"), InvalidMoney)
@@ -132,7 +132,7 @@ REQUESTS: list[dict[str, Any]] = [
 def test_field_of_a_caller_is_sound_or_refused(
     open_shop: OpenShop, subtests: pytest.Subtests, provider: Provider
 ) -> None:
-    """Whatever a web form passes on: a typed error before anything is recorded or sent."""
+    """A typed error before anything is recorded or sent."""
     shop = open_shop(provider)
     for fields in REQUESTS:
         with subtests.test(fields=ascii(fields)[:32]):
@@ -200,7 +200,7 @@ UNSAFE_URLS = [
 def test_unsafe_url_of_a_caller_is_refused_by_every_account(
     open_shop: OpenShop, provider: Provider, field: str
 ) -> None:
-    """Where payers are sent afterwards and where notifications go is https on a plain host, or this machine."""
+    """Return and notification URLs are https on a plain host, or this machine."""
     shop = open_shop(provider)
     for url in UNSAFE_URLS:
         refused = at_once(lambda url=url: shop.create(**{field: url}), InvalidField)  # type: ignore[misc]
@@ -240,7 +240,7 @@ NO_BASES = [
 
 
 def base_url(url: str, mode: Any = "sandbox", *, is_remote: bool = False) -> str:
-    """What requests go to, as the core has it from the configuration."""
+    """The base URL of requests, as the core reads it from the configuration."""
     account = AccountConfig(
         name="shop", provider="qfpay-alipay", mode=mode, base_url=url, timeout_s=10, settings={}
     )
@@ -250,7 +250,7 @@ def base_url(url: str, mode: Any = "sandbox", *, is_remote: bool = False) -> str
 
 @pytest.mark.parametrize("url", ODD_HOSTS)
 def test_odd_spelling_of_a_host_is_the_operators_alone(url: str) -> None:
-    """What is not plainly this machine is another: it takes `allow_remote_sandbox`, which only sandboxes have."""
+    """A host not plainly this machine needs `allow_remote_sandbox`, which only sandboxes have."""
     assert base_url(url, is_remote=True) == url
     for mode in ("sandbox", "test", "live"):
         with pytest.raises(ConfigError):
@@ -259,7 +259,7 @@ def test_odd_spelling_of_a_host_is_the_operators_alone(url: str) -> None:
 
 @pytest.mark.parametrize("url", ["https://gateway.example", "http://sandbox:8700", "http://10.0.0.1:8700"])
 def test_sandbox_on_another_machine_is_asked_for_by_name(url: str) -> None:
-    """A configuration that was not read closely does not send requests and credentials elsewhere."""
+    """A sandbox on another machine must be allowed explicitly."""
     with pytest.raises(ConfigError, match=r"allow_remote_sandbox = true"):
         base_url(url)
     assert base_url(url, is_remote=True) == url
@@ -270,21 +270,21 @@ def test_sandbox_on_another_machine_is_asked_for_by_name(url: str) -> None:
 @pytest.mark.parametrize("mode", ["sandbox", "test", "live"])
 @pytest.mark.parametrize("url", NO_BASES)
 def test_base_url_that_can_be_read_two_ways_is_refused(url: str, mode: str) -> None:
-    """No other spelling of a live host gets past the rule that only live accounts talk to it."""
+    """No other spelling of a live host avoids the rule that only live accounts use it."""
     with pytest.raises(ConfigError, match="must be a plain"):
         base_url(url, mode)
 
 
 @pytest.mark.parametrize("url", ["https://openapi-hk.qfapi.com", "https://OPENAPI-HK.QFAPI.COM:443/"])
 def test_live_host_is_for_live_accounts(url: str) -> None:
-    """Capitals and the usual port name the same host."""
+    """Capitals and the default port name the same host."""
     with pytest.raises(ConfigError, match="moves real money"):
         base_url(url)
     assert base_url(url, "live") == url.rstrip("/")
 
 
 def test_ids_of_a_caller_are_looked_up_as_text_only(open_shop: OpenShop) -> None:
-    """An id or reference from a URL is a value, never SQL, and one that no database can hold is a typed error."""
+    """An id or reference is a value, never SQL; one that no database can hold is a typed error."""
     shop = open_shop("toy")
     payment = shop.create()
     for text in ("' OR 1=1 --", "%", "_" * 26, "a\x00b", "\ud800", "9" * 1_000_000, ""):

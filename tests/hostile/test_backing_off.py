@@ -1,4 +1,4 @@
-"""A move that failed backs off: whatever a provider answers, no operation is sent more often than its schedule says."""
+"""A step that failed is delayed: whatever a provider answers, no operation is sent more often than its schedule."""
 
 import time
 from collections.abc import Iterator
@@ -40,20 +40,20 @@ def pace() -> Pace:
 
 @pytest.fixture
 def truth() -> ToyGateway:
-    """What really happened; a number that is known is answered again."""
+    """The gateway's state; a known number is answered again."""
     return ToyGateway(key=KEY, duplicates="same_result")
 
 
 @pytest.fixture
 def gateway(truth: ToyGateway) -> Iterator[HostileGateway]:
-    """The toy's gateway, which counts what it is asked."""
+    """The toy's gateway, which counts requests."""
     with hostile_gateway(carrier(truth)) as gateway:
         yield gateway
 
 
 @pytest.fixture
 def till(gateway: HostileGateway, tmp_path: Path) -> Iterator[Till]:
-    """A till that fetches a lost link by sending again, and takes an absent number for proof at once."""
+    """A till that fetches a lost link by resending, and takes an absent number as proof at once."""
     config = config_of(
         "toy", gateway.url, tmp_path / "paycore.db", key=KEY, proof_s=0.0, create_resend="same_result"
     )
@@ -63,32 +63,32 @@ def till(gateway: HostileGateway, tmp_path: Path) -> Iterator[Till]:
 
 
 def wait_until_asked(till: Till, payment: Payment, gateway: HostileGateway, path: str, times: int) -> None:
-    """Wait for the payment, which stays as it is, until the gateway was asked so often."""
+    """Wait for the payment, which stays as it is, until the gateway got this many requests."""
     give_up_at = time.monotonic() + PATIENCE_S
     while gateway.asked(path) < times and time.monotonic() < give_up_at:
         till.wait(payment, 1.0)
 
 
 def broken(heard: Heard, honest: Honest) -> Iterator[Part]:
-    """Did what it was asked, perhaps, and says that it is broken."""
+    """Answers with a server error, perhaps after carrying out the request."""
     yield whole(b"{}", status="500 Internal Server Error")
     yield STAY
 
 
 def without_link(heard: Heard, honest: Honest) -> Iterator[Part]:
-    """Accepts, and leaves out what the payer needs."""
+    """Accepts without the payer's link."""
     yield whole(honest.body.replace(b'"url":"https://toy.example', b'"uri":"https://toy.example'))
     yield STAY
 
 
 def unknowing(heard: Heard, honest: Honest) -> Iterator[Part]:
-    """Knows no number at all."""
+    """Finds no number."""
     yield whole(b'{"records":[]}')
     yield STAY
 
 
 def never_closing(heard: Heard, honest: Honest) -> Iterator[Part]:
-    """Is broken when it is to close, and says that the order is open."""
+    """Fails to close, and reports the order as open."""
     if heard.path == "/close":
         yield from broken(heard, honest)
     else:
@@ -97,14 +97,14 @@ def never_closing(heard: Heard, honest: Honest) -> Iterator[Part]:
 
 
 def losing_orders(heard: Heard, honest: Honest) -> Iterator[Part]:
-    """Is broken when it is to make anything, and knows of nothing."""
+    """Fails to make anything, and finds nothing."""
     yield from unknowing(heard, honest) if heard.path == "/query" else broken(heard, honest)
 
 
 def test_close_that_is_not_answered_is_sent_at_a_pace(
     till: Till, gateway: HostileGateway, pace: Pace
 ) -> None:
-    """Once more at once, since one reply may get lost; then after 2 seconds, and later each time, by any caller."""
+    """Once more at once, then after 2 seconds and growing pauses, whoever calls."""
     payment = till.create()
     with gateway.answering(never_closing):
         for _ in range(5):
@@ -116,7 +116,7 @@ def test_close_that_is_not_answered_is_sent_at_a_pace(
 
 
 def test_link_that_never_comes_is_fetched_at_a_pace(till: Till, gateway: HostileGateway, pace: Pace) -> None:
-    """The order is sent again for its link: once at once, then as the schedule says."""
+    """The resend for a link follows the same schedule."""
     with gateway.answering(without_link, "/orders"):
         for _ in range(6):
             _attempt(till)
@@ -127,7 +127,7 @@ def test_link_that_never_comes_is_fetched_at_a_pace(till: Till, gateway: Hostile
 
 
 def test_order_that_never_arrives_is_sent_at_a_pace(till: Till, gateway: HostileGateway, pace: Pace) -> None:
-    """Absent and broken again and again: no caller's patience sends it more often than the schedule says."""
+    """A repeatedly absent order follows the schedule, however often its caller asks."""
     with gateway.answering(losing_orders):
         for _ in range(6):
             _attempt(till)

@@ -1,5 +1,5 @@
 """
-Secrets planted in settings appear in nothing paycore says, whatever goes wrong.
+Secrets planted in settings appear in no output of paycore, whatever goes wrong.
 
 Each case makes something go wrong, checks that it did, and lets a witness look through all that was said. The
 configuration and the command line have modules of their own beside this one.
@@ -63,7 +63,7 @@ kinds = pytest.mark.parametrize("kind", KINDS)
 @kinds
 @pytest.mark.parametrize("name", REPLIES)
 def test_reply_brings_no_secret_out(set_scene: SetScene, kind: Kind, name: str) -> None:
-    """Whatever answers a creation, a provider that repeats what it was sent included."""
+    """Any answer to a creation, also one that repeats the request."""
     answer, expected = REPLIES[name]
     scene = set_scene(kind)
     with scene.gateway.answering(answer, "/trade/v1/payment"):
@@ -74,7 +74,7 @@ def test_reply_brings_no_secret_out(set_scene: SetScene, kind: Kind, name: str) 
 @kinds
 @pytest.mark.parametrize("name", ["silence", "dripped body", "half a head, then silence"])
 def test_silence_brings_no_secret_out(set_scene: SetScene, kind: Kind, name: str) -> None:
-    """Nor does a deadline."""
+    """A call that ends at its deadline."""
     scene = set_scene(kind, timeout_s="0.4")
     with scene.gateway.answering(SLOW[name], "/trade/v1/payment"):
         assert scene.create().status is Status.UNKNOWN
@@ -85,7 +85,7 @@ def test_silence_brings_no_secret_out(set_scene: SetScene, kind: Kind, name: str
 def test_reply_to_query_refund_and_close_brings_no_secret_out(
     set_scene: SetScene, kind: Kind, words: str
 ) -> None:
-    """Refusals and unknown codes of the other verbs, in words with secrets; cut off in the middle of one, too."""
+    """Refusals and unknown codes whose messages hold secrets, also cut-off ones."""
     scene = set_scene(kind)
     payment = scene.create(channel="qr", auth_code=None)
     assert payment.status is Status.PENDING
@@ -102,7 +102,7 @@ def test_reply_to_query_refund_and_close_brings_no_secret_out(
 
 @kinds
 def test_link_with_a_secret_is_not_handed_out(set_scene: SetScene, kind: Kind) -> None:
-    """A link that holds the key is not shown to the payer, nor kept."""
+    """A link that holds the key is neither shown nor kept."""
     scene = set_scene(kind)
     link = body(fields(pay_url=f"https://pay.example/?key={KEY}&old={OLD_KEY}"))
     with scene.gateway.answering(link, "/trade/v1/payment"):
@@ -112,7 +112,7 @@ def test_link_with_a_secret_is_not_handed_out(set_scene: SetScene, kind: Kind) -
 
 @kinds
 def test_wrong_key_and_gateway_that_is_down_bring_no_secret_out(set_scene: SetScene, kind: Kind) -> None:
-    """Credentials that are refused, then no server at all."""
+    """Refused credentials, then no server at all."""
     scene = set_scene(kind, client_key='{ file = "old-key" }')
     refused = scene.create()
     assert isinstance(refused, AccountRefused), refused
@@ -158,7 +158,7 @@ LEAKS: list[tuple[str, str, str, Any]] = [
 def test_plugin_that_leaks_is_heard_without_its_secrets(
     set_scene: SetScene, kind: Kind, where: str, how: str, verb: str, expected: Any
 ) -> None:
-    """A key in an error, in its cause, its notes, its attributes, its frames, or in what is returned."""
+    """A key in an error, its cause, notes, attributes or frames, or in a result."""
     scene = set_scene(kind, toy=True)
     channel = "card" if verb == "refund" else "web"
     payment = None if verb in ("create", "receive") else scene.create_toy(channel=channel)
@@ -173,7 +173,7 @@ def test_plugin_that_leaks_is_heard_without_its_secrets(
 
 
 def call_toy(scene: Scene, verb: str, payment: Any) -> Any:
-    """One verb at the leaky toy."""
+    """One verb with the leaky toy."""
     record = b'{"number":"X","kind":"payment","id":"T","status":"paid","minor":1,"currency":"HKD"}'
     headers = {"x-toy-signature": sign(record, KEY)}
     calls: dict[str, Callable[[], Any]] = {
@@ -198,7 +198,7 @@ def call_toy(scene: Scene, verb: str, payment: Any) -> Any:
 def test_notification_that_is_refused_brings_no_secret_out(
     set_scene: SetScene, kind: Kind, body_: bytes
 ) -> None:
-    """Forged, or signed and unreadable, even one that holds the secrets itself: not kept, not repeated."""
+    """Forged, or signed and unreadable, also with secrets in it: not kept, not repeated."""
     scene = set_scene(kind)
     forged = scene.attempt(lambda: scene.till.receive(body_, {"X-QF-SIGN": KEY}, "qfpay"))
     assert isinstance(forged, NotAuthentic)
@@ -215,7 +215,7 @@ BREAK = {
 @kinds
 @pytest.mark.parametrize("name", BREAK)
 def test_ledger_that_breaks_brings_no_secret_out(set_scene: SetScene, kind: Kind, name: str) -> None:
-    """Between the intent and the answer, with the scanned code on its way."""
+    """A failure between intent and answer, while a scanned code is in use."""
     scene = set_scene(kind)
     ledger = scene.till._client._core.ledger
 
@@ -233,7 +233,7 @@ def test_ledger_that_breaks_brings_no_secret_out(set_scene: SetScene, kind: Kind
 def test_ledger_file_that_is_none_brings_no_secret_out(
     witness: Witness, truth: SandboxServer, tmp_path: Path
 ) -> None:
-    """Garbage, even garbage with a secret in it, and a folder that is not there."""
+    """An invalid file, also with a secret in it, and a missing folder."""
     config = write_config(tmp_path, truth.url, truth)
     (tmp_path / "paycore.db").write_bytes(KEY.encode() * 1000)
     for ledger in ("sqlite:///paycore.db", "sqlite:///no/such/folder.db", f"sqlite:///{tmp_path}"):
@@ -244,7 +244,7 @@ def test_ledger_file_that_is_none_brings_no_secret_out(
 
 
 def asks_for_the_password(listener: socket.socket) -> None:
-    """A server that claims to be PostgreSQL, asks for the password in plain text, and repeats what it received."""
+    """A server that pretends to be PostgreSQL, requests the password in plain text, and repeats it."""
     with suppress(OSError):
         while True:
             connection, _ = listener.accept()
@@ -269,7 +269,7 @@ def asks_for_the_password(listener: socket.socket) -> None:
 def test_password_of_the_database_is_in_no_error(
     witness: Witness, truth: SandboxServer, tmp_path: Path, place: str
 ) -> None:
-    """PostgreSQL that is down, that refuses in words with the password, and a DSN that can't be read."""
+    """PostgreSQL down, a refusal that repeats the password, and an unreadable DSN."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         threading.Thread(target=asks_for_the_password, args=(listener,), daemon=True).start()
         port = listener.getsockname()[1]
@@ -298,7 +298,7 @@ def test_password_of_the_database_is_in_no_error(
 
 @pytest.mark.parametrize("form", list(forms(KEY)))
 def test_witness_knows_a_secret_in_every_form(form: str) -> None:
-    """The control: each form is noticed, in text and in bytes, alone and between other letters."""
+    """The control: each form is found, in text and bytes, alone and inside other text."""
     written = forms(KEY)[form]
     assert len(written) >= 16
     for said in (written, b"before " + written + b" after"):
@@ -309,7 +309,7 @@ def test_witness_knows_a_secret_in_every_form(form: str) -> None:
 
 @pytest.mark.parametrize("prefix", ["", "a", "ab", "abc", "key="])
 def test_witness_knows_base64_of_a_text_with_the_secret_in_it(prefix: str) -> None:
-    """Whatever stands before it."""
+    """At each offset within the encoded text."""
     witness = Witness()
     witness.hear("somewhere", base64.b64encode(f"{prefix}{KEY}&more".encode()))
     witness.hear("elsewhere", base64.urlsafe_b64encode(f"{prefix}{OLD_KEY}&more".encode()))
@@ -317,7 +317,7 @@ def test_witness_knows_base64_of_a_text_with_the_secret_in_it(prefix: str) -> No
 
 
 def test_witness_hears_logs_errors_and_rows(tmp_path: Path) -> None:
-    """The control: a planted leak in each place is found there."""
+    """The control: a planted leak in each place is found."""
     with listening() as witness:
         logging.getLogger("some.library").debug("request %s", {"key": KEY})
         try:

@@ -1,4 +1,4 @@
-"""Secrets on the command line: nothing on stdout and stderr, plain and as JSON, whatever goes wrong."""
+"""Secrets and the command line: none on stdout and stderr, plain and as JSON, whatever goes wrong."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SCANNED = [*CREATE[:-1], "barcode", "--auth-code", AUTH_CODE]
 def test_command_prints_no_secret(
     witness: Witness, truth: SandboxServer, cli: Cli, tmp_path: Path, name: str, form: list[str]
 ) -> None:
-    """Payment, error and history, on stdout and stderr, plain and as JSON, whatever the provider answered."""
+    """Payment, error and history, plain and as JSON, whatever the provider answered."""
     answer, expected = REPLIES[name]
     with hostile_gateway(carrier(truth)) as gateway:
         write_config(tmp_path, gateway.url, truth)
@@ -95,7 +95,7 @@ def leaky_installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_command_with_a_plugin_that_leaks_prints_no_secret(
     witness: Witness, truth: SandboxServer, cli: Cli, where: str, how: str, code: int
 ) -> None:
-    """A plugin's words are not printed either; the exit code says whether money may have moved."""
+    """A plugin's texts are masked; the exit code says whether money may have moved."""
     LeakyToy.leaks, LeakyToy.how = where, how
     words = (
         "create --account toy --reference order-1 --amount 88.00 --currency HKD --method toy --channel web"
@@ -114,7 +114,7 @@ def test_command_with_a_plugin_that_leaks_prints_no_secret(
 def test_command_that_is_interrupted_prints_no_secret(
     witness: Witness, truth: SandboxServer, tmp_path: Path, form: list[str]
 ) -> None:
-    """Ctrl-C while the provider keeps silent, in a process of its own: exit 130, no traceback, no secret."""
+    """Ctrl-C during a request, in a separate process: exit 130, no traceback, no secret."""
     with hostile_gateway(carrier(truth)) as gateway:
         write_config(tmp_path, gateway.url, truth, timeout_s="30")
         with gateway.answering(SLOW["silence"], "/trade/v1/payment"):

@@ -1,4 +1,4 @@
-"""Secrets in the wrong place of a configuration: the error names the place, and keeps to itself what stands there."""
+"""Secrets in the wrong place of a configuration: the error names the place, and does not repeat the value."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def wrong_config(name: str) -> Path:
 
 @pytest.mark.parametrize("name", WRONG)
 def test_secret_in_a_wrong_place_of_the_configuration_is_not_repeated(witness: Witness, name: str) -> None:
-    """The error names the place, and says what belongs there; what stands there it keeps to itself."""
+    """The error has the place and the expected type, not the value."""
     path = wrong_config(name)
     with pytest.raises((PaycoreError, AssertionError)) as raised, Client(path.absolute()) as client:
         client._core.accounts.get()

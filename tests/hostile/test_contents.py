@@ -1,4 +1,4 @@
-"""Good HTTP, good JSON, and values in it that must not be believed: amounts, names that are there twice, ids."""
+"""Valid HTTP and JSON with values that must not be trusted: amounts, duplicate names, ids."""
 
 import json
 import time
@@ -53,7 +53,7 @@ NO_CURRENCIES = ["hkd", "XXX", "XAU", "HKDX", "HK", "HKD\x00", "H" * 100_000, 34
 
 
 def in_records(provider: Provider, change: Body) -> Body:
-    """A query's reply, with its first record changed."""
+    """A query's reply with its first record changed."""
 
     def make(honest: bytes) -> bytes:
         document = json.loads(honest)
@@ -67,12 +67,12 @@ def in_records(provider: Provider, change: Body) -> Body:
 
 
 def told(shop: Shop, change: Body) -> tuple[Answer, Answer]:
-    """What a creation and what a query is answered, with the same thing wrong in both."""
+    """The answers to a creation and a query, with the same change in both."""
     return body(change), body(in_records(shop.provider, change))
 
 
 def go_through(shop: Shop, change: Body, reference: str = "order-1", reasons: tuple[str, ...] = ()) -> None:
-    """A create and a query with this answer: neither is trusted, and correct ones resolve it except for `reasons`."""
+    """A create and a query with this answer: neither is trusted; correct answers resolve it but for `reasons`."""
     creation, record = told(shop, change)
     with shop.gateway.answering(creation, shop.paths["create"]):
         payment = shop.create(reference)
@@ -86,7 +86,7 @@ def go_through(shop: Shop, change: Body, reference: str = "order-1", reasons: tu
 
 
 def not_believed(shop: Shop, payment: Payment, record: Answer) -> Payment:
-    """The payment after a query that was answered like this."""
+    """The payment after a query with this answer."""
     with shop.gateway.answering(record, shop.paths["query"]):
         try:
             return shop.till.query(payment)
@@ -98,7 +98,7 @@ def not_believed(shop: Shop, payment: Payment, record: Answer) -> Payment:
 def test_amount_that_is_none_is_never_believed(
     open_shop: OpenShop, subtests: pytest.Subtests, provider: Provider
 ) -> None:
-    """An exponent of three million, floats, signs, other digits: no amount, no answer, and no time spent on it."""
+    """Huge exponents, floats, signs, other digits: no amount, no answer, and no time spent."""
     shop = open_shop(provider)
     # The toy's reader takes 8800.0 for the integer that it is.
     amounts = [amount for amount in NO_AMOUNTS if (provider, amount) != ("toy", b"8800.0")]
@@ -115,7 +115,7 @@ def test_amount_that_is_none_is_never_believed(
 def test_currency_that_is_none_is_never_believed(
     open_shop: OpenShop, subtests: pytest.Subtests, provider: Provider
 ) -> None:
-    """Only a currency of ISO 4217, as it is written there."""
+    """Only a currency of ISO 4217 in its spelling."""
     shop = open_shop(provider)
     for number, currency in enumerate(NO_CURRENCIES):
         with subtests.test(currency=repr(currency)[:12]):
@@ -125,7 +125,7 @@ def test_currency_that_is_none_is_never_believed(
 
 
 def test_amount_that_is_none_leaves_a_refund_unknown(open_shop: OpenShop, subtests: pytest.Subtests) -> None:
-    """The same in the reply to a refund: it may have been made, so it is asked about and not repeated."""
+    """In a refund's reply: it may have been made, so it is queried and not repeated."""
     shop = open_shop("qfpay-alipay")
     for number, amount in enumerate(NO_AMOUNTS, start=1):
         with subtests.test(amount=repr(amount)[:20]):
@@ -144,7 +144,7 @@ def test_amount_that_is_none_leaves_a_refund_unknown(open_shop: OpenShop, subtes
 def test_other_amount_is_never_paid_and_needs_review(
     open_shop: OpenShop, provider: Provider, amount: int
 ) -> None:
-    """An amount that can be read and is not the payment's: a person must look, whatever the status beside it."""
+    """A different amount needs review, whatever the status beside it."""
     shop = open_shop(provider)
     payment = shop.create()
     shop.pay(payment)
@@ -157,7 +157,7 @@ def test_other_amount_is_never_paid_and_needs_review(
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_other_currency_is_never_paid_and_needs_review(open_shop: OpenShop, provider: Provider) -> None:
-    """The same number of another currency is another amount."""
+    """The same number in another currency is another amount."""
     shop = open_shop(provider)
     payment = shop.create()
     shop.pay(payment)
@@ -185,7 +185,7 @@ def test_half_of_an_amount_is_compared(
     currency: str | None,
     reasons: tuple[str, ...],
 ) -> None:
-    """Whichever part a record has: one that differs is never paid. Where nothing is reported, nothing differs."""
+    """A single reported part that differs is never paid; a missing part does not count."""
     shop = open_shop(provider)
     payment = shop.create()
     shop.pay(payment)
@@ -222,7 +222,7 @@ TWICE = {
 
 @pytest.mark.parametrize("name", TWICE)
 def test_name_that_is_there_twice_makes_a_reply_none(open_shop: OpenShop, name: str) -> None:
-    """Parsers differ in which of the two they take, so neither counts: not to create, not to query, not to refund."""
+    """Parsers differ on duplicate names, so such a reply counts for no verb."""
     shop = open_shop("qfpay-alipay")
     change: Callable[[bytes], bytes] = TWICE[name]
     go_through(shop, change)
@@ -288,7 +288,7 @@ def test_odd_id_is_no_answer_to_the_toy(open_shop: OpenShop, name: str) -> None:
 def test_status_nobody_knows_is_unknown(
     open_shop: OpenShop, provider: Provider, change: dict[str, dict[str, Any]]
 ) -> None:
-    """What is not in the plugin's table is neither accepted nor refused; nor is the answer to another order."""
+    """An unlisted status is neither acceptance nor refusal; nor is the answer to another order."""
     shop = open_shop(provider)
     with shop.gateway.answering(body(fields(**change[provider])), shop.paths["create"]):
         payment = shop.create()
@@ -297,7 +297,7 @@ def test_status_nobody_knows_is_unknown(
 
 
 def test_more_records_than_asked_for_are_looked_at_in_time(open_shop: OpenShop) -> None:
-    """A MiB of records that are none: a query without an answer, soon."""
+    """A MiB of invalid records: a query without an answer, quickly."""
     shop = open_shop("qfpay-alipay")
     payment = shop.create()
     records = b'{"respcd":"0000","data":[' + b",".join([b"{}"] * 340_000) + b"]}"

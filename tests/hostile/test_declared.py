@@ -1,4 +1,4 @@
-"""A provider that declares what makes no sense: refused when it is loaded, and the error says what is wrong."""
+"""A provider with invalid capabilities: refused when it is loaded, and the error says what is wrong."""
 
 from pathlib import Path
 from typing import Any
@@ -75,14 +75,14 @@ NONSENSE: dict[str, tuple[Any, str]] = {
 
 @pytest.mark.parametrize("name", NONSENSE)
 def test_declaration_that_makes_no_sense_is_refused(name: str) -> None:
-    """It says which one, in the words of the contract."""
+    """The error names the field, in the contract's terms."""
     declared, problem = NONSENSE[name]
     assert problem in str(declared_problem(declared))
 
 
 @pytest.mark.parametrize("region", ["hk", "overseas"])
 def test_declarations_that_make_sense_are_taken(region: Any) -> None:
-    """Those of the plugin that comes with paycore, in both of its regions."""
+    """Those of the QFPay plugin in both regions."""
     assert declared_problem(SOUND) is None
     settings = QFPaySettings(app_code=Secret("A"), client_key=(Secret("k"),), region=region)
     assert declared_problem(QFPayAlipay(settings).capabilities) is None
@@ -90,7 +90,7 @@ def test_declarations_that_make_sense_are_taken(region: Any) -> None:
 
 @pytest.mark.parametrize("name", ["numbers that are too short", "budget of nothing", "a table", "an object"])
 def test_account_of_such_a_provider_can_not_be_used(tmp_path: Path, name: str) -> None:
-    """The first use of the account says so: nothing is recorded, and nothing is sent."""
+    """The first use of the account raises; nothing is recorded or sent."""
     declared, problem = NONSENSE[name]
     with hostile_gateway(carrier(ToyGateway(key=KEY))) as gateway:
         till = broken_till(gateway, tmp_path / "paycore.db", capabilities=lambda: declared)

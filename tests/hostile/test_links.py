@@ -1,4 +1,4 @@
-"""Links in replies: shown when they are safe, never fetched, and no redirect when they are not."""
+"""Links in replies: shown when safe, never fetched, and refused otherwise."""
 
 import socket
 import threading
@@ -62,7 +62,7 @@ def linked(shop: Shop, url: object) -> Answer:
 def test_unsafe_link_never_becomes_a_redirect(
     open_shop: OpenShop, subtests: pytest.Subtests, provider: Provider
 ) -> None:
-    """The order is known, its link is not handed out, and calling again recovers a safe one."""
+    """The order is known, its link is not returned, and calling again recovers a safe one."""
     shop = open_shop(provider)
     # The plugin has the rule as well; the toy stands for those that do not.
     for number, url in enumerate(UNSAFE_URLS if provider == "qfpay-alipay" else UNSAFE_URLS[1::4]):
@@ -72,7 +72,7 @@ def test_unsafe_link_never_becomes_a_redirect(
 
 
 def not_handed_out(shop: Shop, url: str, reference: str = "order-1") -> None:
-    """An order that was accepted with this link."""
+    """An accepted order with this link, which must not be returned."""
     with (
         shop.gateway.answering(linked(shop, url), shop.paths["create"]),
         pytest.raises(IncompleteReply) as raised,
@@ -89,7 +89,7 @@ def not_handed_out(shop: Shop, url: str, reference: str = "order-1") -> None:
 
 
 def test_live_account_takes_no_url_of_this_machine() -> None:
-    """Sandboxes are on this machine, a payer of real money is not: there no link and no URL leads here."""
+    """Loopback links and URLs are for sandbox accounts only."""
     provider = ToyProvider(ToySettings(key=(Secret("toy"),)))
     account = Account(
         name="toy",
@@ -119,13 +119,13 @@ def test_live_account_takes_no_url_of_this_machine() -> None:
 
 
 def told_at_once(outcome: object) -> Flow[Any]:
-    """A flow that needs no request."""
+    """A flow without requests."""
     yield from ()
     return outcome
 
 
 def outcome_of(flow: Flow[Any]) -> Any:
-    """What such a flow returns."""
+    """The result of such a flow."""
     with pytest.raises(StopIteration) as stopped:
         next(flow)
     return stopped.value.value
@@ -136,7 +136,7 @@ def outcome_of(flow: Flow[Any]) -> Any:
 def test_link_of_a_reply_is_shown_and_never_fetched(
     open_shop: OpenShop, provider: Provider, kind: Kind
 ) -> None:
-    """A link to this machine is returned unchanged; it is never called, whatever becomes of the payment."""
+    """A loopback link is returned unchanged, and never called."""
     with listener() as (place, heard):
         shop = open_shop(provider, kind)
         url = f"http://{place}/pay?a=b"
@@ -157,7 +157,7 @@ def test_link_of_a_reply_is_shown_and_never_fetched(
 def test_redirect_of_a_reply_is_not_followed(
     open_shop: OpenShop, provider: Provider, kind: Kind, status: int
 ) -> None:
-    """Not to this machine, so not to 169.254.169.254 either; the order is asked about instead."""
+    """Neither to this machine nor to 169.254.169.254; the order is queried instead."""
     with listener() as (place, heard):
         shop = open_shop(provider, kind)
         moved = raw(lambda honest: whole(honest, status=f"{status} Moved", location=f"http://{place}/x"))
@@ -172,7 +172,7 @@ def test_redirect_of_a_reply_is_not_followed(
 def test_proxies_and_netrc_of_the_environment_are_not_used(
     open_shop: OpenShop, kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A payment takes no detour, and carries no credentials from a file that other programs use."""
+    """No proxy and no credentials of other programs are used."""
     with listener() as (place, heard):
         for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, f"http://{place}")
@@ -193,7 +193,7 @@ def test_proxies_and_netrc_of_the_environment_are_not_used(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_cookies_of_a_reply_are_not_sent_back(open_shop: OpenShop, kind: Kind) -> None:
-    """A gateway can't mark its callers, nor make their requests grow."""
+    """A gateway can't track its callers or make their requests grow."""
     shop = open_shop("qfpay-alipay", kind)
     marked = raw(lambda honest: whole(honest, set_cookie="a=b; path=/; expires=" + "9" * 1000))
     with shop.gateway.answering(marked, "/trade/v1/payment"):

@@ -1,4 +1,4 @@
-"""Bugs planted on purpose, kept for ever: each must be noticed by the check that stands for its row."""
+"""Planted bugs: each must be found by the check that stands for its row."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -25,7 +25,7 @@ Plant = Callable[[], Any]
 
 
 class AnyEncoding(transport._Reader):
-    """A reader that takes whatever encoding comes."""
+    """A reader that accepts any encoding."""
 
     def __init__(self, reply: httpx.Response) -> None:
         reply.headers.pop("content-encoding", None)
@@ -33,30 +33,30 @@ class AnyEncoding(transport._Reader):
 
 
 def not_sent(problem: type[Exception]) -> Plant:
-    """An exception that may come after the request is taken for "not sent"."""
+    """An exception that may come after the request counts as "not sent"."""
     table: Mapping[type[Exception], bool] = {**transport.CERTAINLY_NOT_SENT, problem: True}
     return lambda: mock.patch.object(transport, "CERTAINLY_NOT_SENT", table)
 
 
 def any_status(self: api.Api, response: Any, shape: Any) -> Any:
-    """A plugin that reads the body, whatever the status beside it."""
+    """A plugin that ignores the HTTP status."""
     return messages.read_message(response.body, shape), {}
 
 
 def last_one_wins(body: bytes, shape: Any) -> Any:
-    """A reader that does not notice a name that is there twice, nor bad UTF-8 in a field it does not know."""
+    """A reader that accepts duplicate names and invalid UTF-8 in unknown fields."""
     return messages.decode(body, shape)
 
 
 def believing(self: Any, notification: Any) -> Any:
-    """A plugin that reads first and never asks who signed."""
+    """A plugin that does not verify signatures."""
     if isinstance(self, ToyProvider):
         return [toy_observation(notification.body)]
     return self._read_notice(notification.body)
 
 
 def toy_observation(body: bytes) -> Any:
-    """What a toy's record says."""
+    """The observation of a toy's record."""
     from paycore.testing import toy
 
     return toy._observation(msgspec.json.decode(body, type=toy._Record))
@@ -107,12 +107,12 @@ MUTANTS: dict[str, tuple[Plant, Check]] = {
 
 
 def forged(shop: Shop, name: str) -> None:
-    """A notification with this for a signature."""
+    """A notification with this signature."""
     test_notifications.not_taken(shop, shop.create(), name)
 
 
 def unsafe_return_url(open_shop: OpenShop) -> None:
-    """The toy, which has no rule of its own, takes no script for a URL."""
+    """The toy, which has no rule of its own, with a script as URL."""
     with pytest.raises(InvalidField):
         open_shop("toy").create(return_url="javascript:alert(1)")
 
@@ -126,7 +126,7 @@ def test_planted_bug_is_noticed(open_shop: OpenShop, name: str) -> None:
 
 
 def test_planted_secret_is_noticed() -> None:
-    """Words that are not masked, and a secret that shows itself, are both heard by the witness."""
+    """Unmasked texts, and a secret with a readable repr, are both found by the witness."""
     key = Secret(CANARIES["key"])
     for leaking in (
         mock.patch.object(secrecy, "mask", lambda text, _: text),

@@ -1,4 +1,4 @@
-"""Hostile notifications: forged, replayed, unreadable or contradicting, for a provider whose word is evidence."""
+"""Hostile notifications: forged, replayed, unreadable or contradicting, where notifications are trusted."""
 
 import hashlib
 import json
@@ -28,13 +28,13 @@ both = pytest.mark.parametrize("provider", PROVIDERS)
 
 
 def trusting(open_shop: OpenShop, provider: Provider, kind: Kind = "sync", **settings: Any) -> Shop:
-    """A shop whose provider's notifications move payments by themselves: the worst case."""
+    """A shop whose provider's notifications change payments by themselves: the worst case."""
     own = {"notifications_trusted": True} if provider == "toy" else {"trust_notifications": True}
     return open_shop(provider, kind, **own, **settings)
 
 
 def notice(shop: Shop, payment: Payment, **changes: Any) -> bytes:
-    """What a provider would say of a paid payment; a change to None leaves the field out."""
+    """A provider's notice of a paid payment; a change to None leaves the field out."""
     if shop.provider == "toy":
         fields: dict[str, Any] = {
             "number": payment.order_number,
@@ -63,13 +63,13 @@ def notice(shop: Shop, payment: Payment, **changes: Any) -> bytes:
 
 
 def key_of(shop: Shop) -> str:
-    """The key its gateway signs with."""
+    """The key that its gateway signs with."""
     keys = shop.config.accounts[shop.provider].settings["key" if shop.provider == "toy" else "client_key"]
     return str(keys if isinstance(keys, str) else keys[0])
 
 
 def signed(shop: Shop, body: bytes, key: str | None = None) -> dict[str, str]:
-    """The headers that make `body` authentic, written from the provider's rules and not by its plugin."""
+    """The headers that make `body` authentic, computed without the plugin."""
     key = key or key_of(shop)
     if shop.provider == "toy":
         return {"X-Toy-Signature": sign(body, key)}
@@ -85,7 +85,7 @@ def kept(shop: Shop) -> int:
 
 
 def unmoved(shop: Shop, payment: Payment) -> None:
-    """Nothing happened."""
+    """Check that the payment is unchanged."""
     assert shop.till.get(payment.id) == payment
     assert kept(shop) == 0
     shop.check_ledger()
@@ -95,7 +95,7 @@ def unmoved(shop: Shop, payment: Payment) -> None:
 def test_genuine_notification_pays_once_however_often_it_comes(
     open_shop: OpenShop, provider: Provider
 ) -> None:
-    """The control, and a replay: other headers, other clock, the same body is the same notification."""
+    """The control and replays: the same body with other headers is the same notification."""
     shop = trusting(open_shop, provider)
     payment = shop.create()
     body = notice(shop, payment)
@@ -143,7 +143,7 @@ FORGED: dict[str, Any] = {
 def test_forged_notification_changes_nothing_and_is_not_kept(
     open_shop: OpenShop, subtests: pytest.Subtests, provider: Provider
 ) -> None:
-    """Whatever stands where the signature should: refused, in words that show neither it nor the right one."""
+    """Any wrong signature is refused; the error shows neither it nor the right one."""
     shop = trusting(open_shop, provider)
     payment = shop.create()
     for name in FORGED:
@@ -152,7 +152,7 @@ def test_forged_notification_changes_nothing_and_is_not_kept(
 
 
 def not_taken(shop: Shop, payment: Payment, name: str) -> None:
-    """A notification with this for a signature."""
+    """A notification with this signature, which must be refused."""
     body = notice(shop, payment)
     right = signed(shop, body)
     with pytest.raises(NotAuthentic) as refused:
@@ -208,7 +208,7 @@ UNREADABLE: dict[str, bytes] = {
 def test_authentic_notification_that_can_not_be_read_changes_nothing(
     open_shop: OpenShop, subtests: pytest.Subtests, provider: Provider
 ) -> None:
-    """Signed, and not what the provider documents: refused as malformed, at once, not kept, not acknowledged."""
+    """Signed but undocumented content: malformed, at once, not kept, not acknowledged."""
     shop = trusting(open_shop, provider)
     payment = shop.create()
     for name, body in UNREADABLE.items():
@@ -232,7 +232,7 @@ def test_authentic_notification_that_can_not_be_read_changes_nothing(
     ],
 )
 def test_name_that_is_there_twice_makes_a_notification_none(open_shop: OpenShop, change: bytes) -> None:
-    """Signed or not: what one reader takes for the first, another takes for the last."""
+    """Duplicate names are refused, signed or not, since parsers differ on them."""
     shop = trusting(open_shop, "qfpay-alipay")
     payment = shop.create()
     body = b"{" + change + notice(shop, payment)[1:]
@@ -243,7 +243,7 @@ def test_name_that_is_there_twice_makes_a_notification_none(open_shop: OpenShop,
 
 @both
 def test_notification_longer_than_is_kept_is_refused(open_shop: OpenShop, provider: Provider) -> None:
-    """64 KiB of body and 64 KiB of headers are taken, not a byte more, signed or not."""
+    """At most 64 KiB of body and 64 KiB of headers, signed or not."""
     shop = trusting(open_shop, provider)
     payment = shop.create()
     for body, more in ((b" " * 65_537, {}), (b"{}", {"X": "x" * 65_537}), (b"{}", {"X" * 65_537: ""})):
@@ -254,7 +254,7 @@ def test_notification_longer_than_is_kept_is_refused(open_shop: OpenShop, provid
 
 @both
 def test_headers_that_can_not_be_kept_are_refused(open_shop: OpenShop, provider: Provider) -> None:
-    """NUL, and what is no text, would fail in one database or the other: a genuine body does not carry them in."""
+    """NUL and invalid text can't be stored, so they are refused even with a genuine body."""
     shop = trusting(open_shop, provider)
     payment = shop.create()
     body = notice(shop, payment)
@@ -282,7 +282,7 @@ def test_headers_that_can_not_be_kept_are_refused(open_shop: OpenShop, provider:
 def test_authentic_notification_of_another_amount_is_never_paid(
     open_shop: OpenShop, provider: Provider, changes: dict[str, dict[str, Any]]
 ) -> None:
-    """A good signature over another amount or currency: a person must look, and nothing is paid."""
+    """A valid signature over another amount or currency needs review."""
     shop = trusting(open_shop, provider)
     payment = shop.create()
     body = notice(shop, payment, **changes[provider])
@@ -297,7 +297,7 @@ def test_authentic_notification_of_another_amount_is_never_paid(
     ["1E+3000000", "9" * 5000, 1e300, 88.5, True, -8800, "-8800", "８８００", "8800\n", "8_800", [], {}],
 )
 def test_authentic_notification_of_no_amount_is_never_paid(open_shop: OpenShop, amount: Any) -> None:
-    """What is no amount in a reply is none in a notification: a person must look, and nothing is paid."""
+    """An invalid amount needs review, as in a reply."""
     shop = trusting(open_shop, "qfpay-alipay")
     payment = shop.create()
     body = notice(shop, payment, txamt=amount)
@@ -308,7 +308,7 @@ def test_authentic_notification_of_no_amount_is_never_paid(open_shop: OpenShop, 
 
 
 def test_authentic_notification_of_another_merchant_is_not_ours(open_shop: OpenShop) -> None:
-    """Agents share one key: a notice for another merchant of it moves nothing here."""
+    """Agents share one key: a notice for another merchant changes nothing."""
     shop = trusting(open_shop, "qfpay-alipay", mchid="MINE01")
     body = b'{"mchid":"OTHER1","notify_type":"payment","respcd":"0000"}'
     with pytest.raises(NotAuthentic, match="another merchant"):
@@ -320,7 +320,7 @@ def test_authentic_notification_of_another_merchant_is_not_ours(open_shop: OpenS
 def test_authentic_notification_of_an_order_that_is_not_ours_moves_nobody(
     open_shop: OpenShop, provider: Provider
 ) -> None:
-    """Numbers of other systems on the same merchant account, SQL and NULs among them, name no payment."""
+    """Unknown numbers, also with SQL and NULs, change no payment."""
     shop = trusting(open_shop, provider)
     payment = shop.create()
     name = "number" if provider == "toy" else "out_trade_no"
@@ -334,7 +334,7 @@ def test_authentic_notification_of_an_order_that_is_not_ours_moves_nobody(
 def test_notice_for_another_region_of_one_merchant_reaches_its_account(
     open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch, kind_of_notice: str
 ) -> None:
-    """QFPay sends the notices of every region of an app_code to one address: the account that has the order is due."""
+    """QFPay notifies one address for every region of an app_code: the account with the order is due."""
     shop = trusting(open_shop, "qfpay-alipay")
     payment = shop.create()
     known = shop.config.accounts["qfpay-alipay"]
@@ -353,7 +353,7 @@ def test_notice_for_another_region_of_one_merchant_reaches_its_account(
 
 @both
 def test_keys_rotate_without_a_gap_and_an_old_one_ends(open_shop: OpenShop, provider: Provider) -> None:
-    """While both keys are configured either verifies and the first signs; once the old one is gone, it is refused."""
+    """While two keys are configured both verify and the first signs; a removed key is refused."""
     shop = trusting(open_shop, provider)
     old = key_of(shop)
     body = notice(shop, shop.create())
@@ -374,6 +374,6 @@ def provider_of(provider: Provider, keys: tuple[str, ...]) -> Any:
 
 
 def arrived(body: bytes, headers: dict[str, str]) -> Notification:
-    """As the core hands it to a provider."""
+    """The notification as the core passes it to a provider."""
     lower = {name.lower(): value for name, value in headers.items()}
     return Notification(body=body, headers=lower, received_at=datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""A plugin that passes hostile input on, or breaks its contract: a typed error, and nothing unreadable is recorded."""
+"""A plugin that passes on hostile input or breaks its contract: a typed error, and nothing unreadable is recorded."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -55,7 +55,7 @@ class Broken(ToyProvider):
 
 
 class BrokenPlugin:
-    """Offers it, in place of the toy."""
+    """Offers `Broken` in place of the toy."""
 
     @hookimpl
     def paycore_register_providers(self) -> Sequence[type[Provider]]:
@@ -63,14 +63,14 @@ class BrokenPlugin:
 
 
 def broken_till(gateway: HostileGateway, ledger: Path, **flaws: Flawed) -> Till:
-    """A till whose plugin has these methods instead of its own."""
+    """A till whose plugin has these methods replaced."""
     Broken.flaws = flaws
     config = config_of("toy", gateway.url, ledger, key=KEY, proof_s=0.1)
     return Till("sync", config, Plugins(extra=[("broken", BrokenPlugin())]))
 
 
 def flow_of(result: Any, *, asks: bool = True) -> Flawed:
-    """A flow that makes the order, and then returns, or raises, whatever it likes."""
+    """A flow that makes the order, and then returns or raises this."""
 
     def flow(self_or_order: Any, *_: Any) -> Flow[Any]:
         number = getattr(self_or_order, "number", "?")
@@ -87,7 +87,7 @@ def flow_of(result: Any, *, asks: bool = True) -> Flawed:
 
 
 def seen(number: str, **changes: Any) -> PaymentObservation:
-    """A sound observation, with something else in it."""
+    """A valid observation with these changes."""
     fields: dict[str, Any] = {"number": number, "status": Said.PENDING, "provider_id": "T000001", **changes}
     return PaymentObservation(**fields)
 
@@ -143,7 +143,7 @@ UNREADABLE: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_outcome_that_can_not_be_recorded_is_not(tmp_path: Path, name: str) -> None:
-    """What a plugin passes on unchecked goes no further: unknown, readable, and resolved by a corrected plugin."""
+    """An invalid outcome leaves the payment unknown and readable; a corrected plugin resolves it."""
     ledger = tmp_path / "paycore.db"
     with hostile_gateway(carrier(ToyGateway(key=KEY))) as gateway:
         till = broken_till(gateway, ledger, create=flow_of(UNREADABLE[name]))
@@ -174,7 +174,7 @@ RAISED = [
 
 @pytest.mark.parametrize("error", RAISED, ids=lambda error: type(error).__name__)
 def test_flow_that_raises_is_unknown_and_named(tmp_path: Path, error: BaseException) -> None:
-    """Whatever a flow raises, its own kind of "not sent" included: the plugin is named, and the place in it."""
+    """Whatever a flow raises, also its own "not sent": the error names the plugin and the place in it."""
     with hostile_gateway(carrier(ToyGateway(key=KEY))) as gateway:
         till = broken_till(gateway, tmp_path / "paycore.db", create=flow_of(error))
         with pytest.raises(
@@ -188,7 +188,7 @@ def test_flow_that_raises_is_unknown_and_named(tmp_path: Path, error: BaseExcept
 
 @pytest.mark.parametrize("error", RAISED, ids=lambda error: type(error).__name__)
 def test_flow_that_raises_before_it_asks_moved_nothing(tmp_path: Path, error: BaseException) -> None:
-    """Nothing was sent, and the error says so: the payment can be made as soon as the plugin is mended."""
+    """Nothing was sent, and the error says so; a corrected plugin makes the payment."""
     with hostile_gateway(carrier(ToyGateway(key=KEY))) as gateway:
         till = broken_till(gateway, tmp_path / "paycore.db", create=flow_of(error, asks=False))
         with pytest.raises(PluginError, match=rf"{type(error).__name__} in tests\.hostile") as raised:
@@ -214,7 +214,7 @@ NO_FLOWS: dict[str, Flawed] = {
 @pytest.mark.parametrize("name", NO_FLOWS)
 @pytest.mark.parametrize("verb", ["create", "query"])
 def test_flow_that_is_none_is_a_plugin_error(tmp_path: Path, verb: str, name: str) -> None:
-    """Called as a flow and found to be something else: the same error, from every verb."""
+    """A flow that is no generator gives the same error, from every verb."""
     with hostile_gateway(carrier(ToyGateway(key=KEY))) as gateway:
         till = broken_till(gateway, tmp_path / "paycore.db")
         payment = till.create("order-1")
@@ -228,13 +228,13 @@ def test_flow_that_is_none_is_a_plugin_error(tmp_path: Path, verb: str, name: st
 
 
 def endless(*_: Any) -> Flow[Any]:
-    """Asks again and again."""
+    """A flow that makes requests without end."""
     while True:
         yield Request(method="POST", path="/query", body=b'{"numbers":[]}')
 
 
 def test_flow_without_end_is_ended(tmp_path: Path) -> None:
-    """Ten requests, then it counts as no answer."""
+    """After ten requests it counts as no answer."""
     with hostile_gateway(carrier(ToyGateway(key=KEY))) as gateway:
         till = broken_till(gateway, tmp_path / "paycore.db", create=endless)
         assert till.create().status is Status.UNKNOWN
@@ -243,7 +243,7 @@ def test_flow_without_end_is_ended(tmp_path: Path) -> None:
 
 
 def stubborn(order: CreateOrder) -> Flow[Any]:
-    """Will not be closed."""
+    """A flow that does not let itself be closed."""
     try:
         yield Request(method="POST", path="/nowhere", headers={"a b": "c"})
     finally:
@@ -251,7 +251,7 @@ def stubborn(order: CreateOrder) -> Flow[Any]:
 
 
 def test_flow_that_fails_while_it_is_ended_changes_nothing(tmp_path: Path) -> None:
-    """What is known of the request is what counts: it may have been written, so it is unknown."""
+    """The outcome is that of the request, which may have been sent: unknown."""
     with hostile_gateway(carrier(ToyGateway(key=KEY))) as gateway:
         till = broken_till(gateway, tmp_path / "paycore.db", create=stubborn)
         assert till.create().status is Status.UNKNOWN
@@ -260,7 +260,7 @@ def test_flow_that_fails_while_it_is_ended_changes_nothing(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", ["check", "verify", "acknowledge", "capabilities"])
 def test_method_that_raises_is_named(tmp_path: Path, name: str) -> None:
-    """Outside of flows too: a `PluginError` that says at which stage."""
+    """Other methods too: a `PluginError` with the stage."""
 
     def fail(*_: Any, **__: Any) -> Any:
         raise ZeroDivisionError
@@ -284,7 +284,7 @@ def test_method_that_raises_is_named(tmp_path: Path, name: str) -> None:
     ids=lambda told: repr(told)[:24],
 )
 def test_verify_that_tells_no_observations_is_a_plugin_error(tmp_path: Path, told: Any) -> None:
-    """What is no observation is not recorded, and the notification is not acknowledged."""
+    """Invalid observations are not recorded, and the notification is not acknowledged."""
     with hostile_gateway(carrier(ToyGateway(key=KEY))) as gateway:
         till = broken_till(gateway, tmp_path / "paycore.db", verify=lambda *_: told)
         with pytest.raises(PluginError) as raised:
@@ -313,7 +313,7 @@ def in_query(order_to: Callable[[OrderRef], Any]) -> Flawed:
     ],
 )
 def test_observation_of_a_query_that_can_not_be_recorded_moves_nothing(tmp_path: Path, told: Any) -> None:
-    """One bad observation in a batch is a plugin's error, and no payment's end."""
+    """One bad observation in a batch is a plugin error and changes no payment."""
     with hostile_gateway(carrier(ToyGateway(key=KEY))) as gateway:
         till = broken_till(gateway, tmp_path / "paycore.db")
         payment = till.create()

@@ -1,4 +1,4 @@
-"""Hostile replies: what was asked for has happened, and the answer is worse than none."""
+"""Hostile replies to requests that were carried out."""
 
 import time
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ senders = pytest.mark.parametrize(("provider", "kind"), [("toy", "async"), ("qfp
 def test_hostile_body_leaves_every_verb_unknown_and_loses_nothing(
     open_shop: OpenShop, provider: Provider, kind: Kind, name: str
 ) -> None:
-    """No such body is taken for an answer; correct ones later resolve everything, and nothing happens twice."""
+    """No such body counts as an answer; correct ones resolve everything, and nothing happens twice."""
     go_through(open_shop(provider, kind), BODIES[name])
 
 
@@ -32,7 +32,7 @@ def test_hostile_body_leaves_every_verb_unknown_and_loses_nothing(
 def test_hostile_http_leaves_every_verb_unknown_and_loses_nothing(
     open_shop: OpenShop, provider: Provider, kind: Kind, name: str
 ) -> None:
-    """No such HTTP is taken for an answer, or for "not sent"; the rest as above."""
+    """No such HTTP counts as an answer or as "not sent"; correct answers resolve everything."""
     go_through(open_shop(provider, kind), HTTP[name])
 
 
@@ -41,7 +41,7 @@ def test_hostile_http_leaves_every_verb_unknown_and_loses_nothing(
 def test_reply_without_end_is_ended_by_the_deadline(
     open_shop: OpenShop, provider: Provider, kind: Kind, name: str
 ) -> None:
-    """Bytes now and then do not prolong a call: a verb is over soon after its `timeout_s`, and nothing is lost."""
+    """Single bytes do not extend a call: each verb ends soon after its `timeout_s`, and nothing is lost."""
     shop = open_shop(provider, kind, timeout_s=5.0, hasty_s=0.4)
     begun = time.monotonic()
     if name in ("dripped body", "half a head, then silence"):
@@ -52,7 +52,7 @@ def test_reply_without_end_is_ended_by_the_deadline(
 
 
 def go_through(shop: Shop, answer: Answer) -> None:
-    """Create, query and refund, each answered like this and resolved by a correct answer afterwards."""
+    """Create, query and refund, each answered like this and then resolved by a correct answer."""
     payment = unknown_creation(shop, answer)
     shop.pay(payment)
     payment = unanswered_query(shop, payment, answer)
@@ -102,7 +102,7 @@ def unknown_refund(shop: Shop, payment: Payment, answer: Answer) -> None:
 def test_answer_too_many_is_not_the_next_requests(
     open_shop: OpenShop, provider: Provider, kind: Kind
 ) -> None:
-    """Two answers to one request: the second is not taken for what becomes of another payment."""
+    """Of two answers to one request the second does not count for another payment."""
     shop = open_shop(provider, kind)
     first = shop.create("order-1")
     with shop.gateway.answering(twice, shop.paths["create"]):
@@ -116,6 +116,6 @@ def test_answer_too_many_is_not_the_next_requests(
 
 
 def twice(_heard: Heard, honest: Honest) -> Iterator[Part]:
-    """The honest answer, and once more in the same breath, on a connection that stays."""
+    """The honest answer, sent twice on a connection that stays."""
     yield whole(honest.body) * 2
     yield STAY

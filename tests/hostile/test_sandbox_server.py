@@ -1,4 +1,4 @@
-"""The one server paycore has today, the sandbox's: clients that say half of it, too much, or the wrong thing."""
+"""The sandbox's server with clients that send incomplete, oversized or wrong requests."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ HALVES = {
 
 @contextmanager
 def served() -> Iterator[dict[str, str]]:
-    """A sandbox in a process of its own, so that its sockets are not ours."""
+    """A sandbox in a separate process, so that its sockets are counted separately."""
     command = [
         sys.executable,
         "-m",
@@ -53,14 +53,14 @@ def served() -> Iterator[dict[str, str]]:
 
 
 def connect(url: str) -> socket.socket:
-    """A client that says nothing yet."""
+    """A client that sends nothing yet."""
     parts = urlsplit(url)
     assert parts.hostname is not None
     return socket.create_connection((parts.hostname, parts.port or 80), timeout=5)
 
 
 def test_half_open_connections_do_not_stop_good_requests(tmp_path: Path) -> None:
-    """500 clients that never finish their request: payments are made and found meanwhile, as quickly as ever."""
+    """With 500 unfinished requests open, payments are made and found as fast as before."""
     with served() as ready, ExitStack() as stack:
         for said in HALVES.values():
             for _ in range(HALF_OPEN // len(HALVES)):
@@ -83,7 +83,7 @@ def test_half_open_connections_do_not_stop_good_requests(tmp_path: Path) -> None
 
 
 def ended_within(connection: socket.socket, seconds: float) -> bool:
-    """Whether the server hangs up in time."""
+    """Whether the server closes the connection in time."""
     connection.settimeout(seconds)
     try:
         while connection.recv(65536):
@@ -97,7 +97,7 @@ def ended_within(connection: socket.socket, seconds: float) -> bool:
 
 @pytest.mark.parametrize("name", HALVES)
 def test_half_a_request_is_hung_up_on(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Head and body have their time; a connection that was used before has no more of it."""
+    """Head and body have time limits, also on a reused connection."""
     monkeypatch.setattr(server, "HEAD_S", 0.3)
     monkeypatch.setattr(request_limits, "BODY_S", 0.3)
     with SandboxServer(QFPaySandbox()) as sandbox:
@@ -113,7 +113,7 @@ def test_half_a_request_is_hung_up_on(monkeypatch: pytest.MonkeyPatch, name: str
 
 
 def test_dripped_request_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A byte now and then does not prolong it."""
+    """Single bytes do not extend the limit."""
     monkeypatch.setattr(request_limits, "BODY_S", 0.5)
     with SandboxServer(QFPaySandbox()) as sandbox, closing(connect(sandbox.url)) as connection:
         connection.sendall(HALVES["half a body"].replace(b": 10", b": 100000"))
@@ -127,7 +127,7 @@ def test_dripped_request_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("is_faulty", [False, True])
 def test_body_without_end_is_cut_off(*, is_faulty: bool) -> None:
-    """On every path: after about a MiB nothing more is read, and nothing of it is kept."""
+    """On every path reading stops after about a MiB, and nothing is kept."""
     with SandboxServer(QFPaySandbox()) as sandbox:
         if is_faulty:
             sandbox.gateway.faults.add("delay", times=9, seconds=0.0)
@@ -143,7 +143,7 @@ def test_body_without_end_is_cut_off(*, is_faulty: bool) -> None:
 
 
 def taken_without_end(url: str, path: str) -> int:
-    """Bytes of a body that a server takes before it hangs up; 64 MiB when it does not."""
+    """Bytes of a body that a server reads before it closes; 64 MiB if it does not."""
     sent = 0
     with closing(connect(url)) as connection, suppress(OSError):
         head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -192,7 +192,7 @@ FORMS = {
 
 @pytest.mark.parametrize("name", FORMS)
 def test_hostile_form_makes_no_order(sandbox: SandboxServer, name: str) -> None:
-    """Fields that are there twice, too many, or hold what no text holds: refused by the documented codes."""
+    """Duplicate, too many or invalid fields are refused with the documented codes."""
     form, fields, respcd = FORMS[name]
     begun = time.monotonic()
     answer = ask(sandbox, form, fields)
@@ -215,7 +215,7 @@ CONTROLS = [
 
 
 def test_hostile_control_is_refused_and_the_sandbox_goes_on() -> None:
-    """No body breaks the clock or the board: a client's error, and the next request is served."""
+    """A bad control request is a client error, and the next request is served."""
     with SandboxServer(QFPaySandbox()) as sandbox, httpx.Client(trust_env=False) as http:
         for path in ("clock", "faults", "notify", "orders/%00/pay", "orders/%ff/expire"):
             for body in CONTROLS:

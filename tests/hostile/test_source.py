@@ -1,4 +1,4 @@
-"""What the source must not hold, since no test from outside could show that it is absent."""
+"""What the source must not contain, where no test of behaviour could show its absence."""
 
 import ast
 import hashlib
@@ -53,7 +53,7 @@ def imports_of(source: str) -> Iterator[str]:
 
 
 def compared_secrets(source: str) -> Iterator[str]:
-    """Comparisons by `==`, `!=` or `in` of what is called a signature, a digest or a key."""
+    """Comparisons by `==`, `!=` or `in` of names for a signature, a digest or a key."""
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Compare):
             continue
@@ -67,7 +67,7 @@ def compared_secrets(source: str) -> Iterator[str]:
 
 
 def reckless(source: str) -> Iterator[str]:
-    """Calls that run text as code, or switch the check of certificates off."""
+    """Calls that run text as code, or disable certificate checks."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call):
             name = ast.unparse(node.func)
@@ -77,7 +77,7 @@ def reckless(source: str) -> Iterator[str]:
 
 
 def test_source_reads_no_xml_and_runs_no_data() -> None:
-    """paycore parses no XML, so no entity can grow or be fetched; nothing is unpickled; no amount is a Decimal."""
+    """No XML parser, no pickle, no Decimal amounts."""
     found = {
         name: [one for one in imports_of(text) if FORBIDDEN.match(one)] for name, text in SOURCES.items()
     }
@@ -86,7 +86,7 @@ def test_source_reads_no_xml_and_runs_no_data() -> None:
 
 
 def test_source_compares_no_signature_with_equals() -> None:
-    """Signatures and secrets are compared by `hmac.compare_digest` alone, which takes the same time for any."""
+    """Signatures and secrets are compared by `hmac.compare_digest`, in constant time."""
     found = {
         name: list(compared_secrets(text)) for name, text in SOURCES.items() if not name.startswith(CHAIN)
     }
@@ -101,7 +101,7 @@ def test_source_compares_no_signature_with_equals() -> None:
 
 
 def test_source_opens_connections_in_few_places() -> None:
-    """The sender, and in the sandbox the post queue and the server: no URL of a reply can be fetched anywhere else."""
+    """Only the sender, and in the sandbox the post queue and the server, open connections."""
     found = {
         name: [one for one in imports_of(text) if OPENING.match(one)]
         for name, text in SOURCES.items()
@@ -119,7 +119,7 @@ PLANTED = [
 
 @pytest.mark.parametrize(("find", "source", "pattern"), PLANTED)
 def test_imports_that_are_planted_are_found(find: object, source: str, pattern: re.Pattern[str]) -> None:
-    """The check above bites."""
+    """The check above finds a planted import."""
     assert [name for name in imports_of(source) if pattern.match(name)]
 
 
@@ -136,13 +136,13 @@ def test_imports_that_are_planted_are_found(find: object, source: str, pattern: 
     ],
 )
 def test_comparisons_that_are_planted_are_found(source: str) -> None:
-    """The check above bites."""
+    """The check above finds a planted comparison."""
     wrapped = f"def f():\n    {source}\n"
     assert list(compared_secrets(wrapped))
 
 
 def test_nothing_that_reads_xml_is_loaded_by_a_payment() -> None:
-    """Not by a dependency either: a client that has made a payment has loaded no XML parser."""
+    """A client that has made a payment has loaded no XML parser, not even by a dependency."""
     code = """
 import sys
 from pathlib import Path
@@ -194,14 +194,14 @@ ODD = [
 
 @pytest.mark.parametrize("given", ODD, ids=lambda given: ascii(given)[:16])
 def test_signature_of_any_shape_is_compared_and_refused(given: str) -> None:
-    """Another length, other alphabets, no text at all: refused, and never a TypeError of `compare_digest`."""
+    """Other lengths, alphabets and types are refused without a TypeError of `compare_digest`."""
     assert not is_signed(BODY, given, keys=[KEY])
     if given.isprintable() and given != "\udcff":
         assert not is_request_signed({"a": "1"}, key=KEY.reveal(), sign_type="MD5", signature=given)
 
 
 def test_signatures_are_compared_as_bytes_and_under_every_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All keys are tried, so the time reveals neither which one fits nor how much of a signature was right."""
+    """All keys are tried, so the time does not reveal which one fits."""
     seen: list[tuple[object, object]] = []
     compare = hmac.compare_digest
 

@@ -1,4 +1,4 @@
-"""A plugin that fails before its first request: nothing was sent, whichever the operation, and nothing is unknown."""
+"""A plugin that fails before its first request: nothing was sent, for every operation, and nothing is unknown."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,27 +20,27 @@ from tests.support.toy_http import KEY
 
 @pytest.fixture
 def truth() -> ToyGateway:
-    """What really happened."""
+    """The gateway's state."""
     return ToyGateway(key=KEY)
 
 
 @pytest.fixture
 def gateway(truth: ToyGateway) -> Iterator[HostileGateway]:
-    """The toy's gateway, which says what it was asked."""
+    """The toy's gateway, which counts requests."""
     with hostile_gateway(carrier(truth)) as gateway:
         yield gateway
 
 
 @pytest.fixture
 def till(gateway: HostileGateway, tmp_path: Path) -> Iterator[Till]:
-    """A till whose plugin is sound until a test breaks it."""
+    """A till whose plugin works until a test breaks it."""
     till = broken_till(gateway, tmp_path / "paycore.db")
     yield till
     till.shutdown()
 
 
 def raising(*_: Any) -> Flow[Any]:
-    """Fails before it asks."""
+    """A flow that fails before its first request."""
     yield from ()
     raise KeyError("settings")
 
@@ -71,7 +71,7 @@ FLAWS = {
 def test_refund_that_could_not_be_sent_is_sent_by_a_mended_plugin(
     till: Till, gateway: HostileGateway, truth: ToyGateway, flaw: Any
 ) -> None:
-    """The refund is recorded and certainly not sent; the same reference makes it, with the same number."""
+    """The refund is recorded as unsent; after a correction the same reference sends it with the same number."""
     paid = till.create(channel="card")
     Broken.flaws = {"refund": flaw}
     with pytest.raises(PluginError) as raised:
@@ -91,7 +91,7 @@ def test_refund_that_could_not_be_sent_is_sent_by_a_mended_plugin(
 def test_close_that_could_not_be_sent_is_sent_by_a_mended_plugin(
     till: Till, gateway: HostileGateway, flaw: Any
 ) -> None:
-    """The order stays open, and certainly so."""
+    """The order certainly stays open."""
     pending = till.create()
     Broken.flaws = {"close": flaw}
     with pytest.raises(PluginError) as raised:
@@ -106,7 +106,7 @@ def test_close_that_could_not_be_sent_is_sent_by_a_mended_plugin(
 
 @pytest.mark.parametrize("flaw", FLAWS.values(), ids=FLAWS)
 def test_query_that_could_not_be_sent_moves_nothing(till: Till, gateway: HostileGateway, flaw: Any) -> None:
-    """Asking never moves money, and this did not even ask."""
+    """A failed query changes nothing."""
     pending = till.create()
     Broken.flaws = {"query": flaw}
     with pytest.raises(PluginError) as raised:
@@ -119,7 +119,7 @@ def test_query_that_could_not_be_sent_moves_nothing(till: Till, gateway: Hostile
 def test_order_that_could_not_be_sent_is_created(
     till: Till, gateway: HostileGateway, truth: ToyGateway, flaw: Any
 ) -> None:
-    """And made by the next call with its reference."""
+    """The next call with its reference sends it."""
     Broken.flaws = {"create": flaw}
     with pytest.raises(PluginError) as raised:
         till.create()
@@ -132,7 +132,7 @@ def test_order_that_could_not_be_sent_is_created(
 
 
 def test_request_that_can_not_be_written_as_http_was_not_sent(till: Till, gateway: HostileGateway) -> None:
-    """What only the sender finds is found before anything leaves."""
+    """Errors found by the sender are raised before anything is sent."""
     Broken.flaws = {"create": asking(headers={"x": "line\nline", "y": "\udcff"})}
     with pytest.raises(NotSent, match="can't be written as HTTP"):
         till.create()
@@ -142,7 +142,7 @@ def test_request_that_can_not_be_written_as_http_was_not_sent(till: Till, gatewa
 
 @pytest.mark.parametrize("stage", ["check", "verify"])
 def test_plugin_that_ends_the_process_does_not(till: Till, stage: str) -> None:
-    """`sys.exit()` in a plugin is its failure, outside of flows too."""
+    """`sys.exit()` in a plugin is a plugin error, outside flows too."""
 
     def leave(*_: Any) -> Any:
         raise SystemExit("good bye")
@@ -155,7 +155,7 @@ def test_plugin_that_ends_the_process_does_not(till: Till, stage: str) -> None:
 
 
 def test_error_of_a_plugin_is_repeated_in_one_bounded_line(till: Till) -> None:
-    """What moves a cursor or hides is left out, and so is what is longer than anybody reads."""
+    """Control characters and excess length are removed."""
 
     def fail(*_: Any) -> Any:
         raise ValueError("bad\x1b[2J\r\nfield \u202e\u2028" + "x" * 10_000)
@@ -169,7 +169,7 @@ def test_error_of_a_plugin_is_repeated_in_one_bounded_line(till: Till) -> None:
 
 
 def test_error_that_can_not_be_shown_is_named_all_the_same(till: Till) -> None:
-    """An error whose own text can't be had is an error of the plugin as any other."""
+    """An error whose `str` fails is a plugin error like any other."""
 
     class ShyError(Exception):
         def __str__(self) -> str:
@@ -184,7 +184,7 @@ def test_error_that_can_not_be_shown_is_named_all_the_same(till: Till) -> None:
 
 
 def test_error_with_a_secret_too_short_to_be_masked_is_not_repeated(till: Till) -> None:
-    """The account's key is a word of three letters: no text with it is shown, for it can't be masked in it."""
+    """A text with a key of three letters can't be masked, so it is not shown."""
     Broken.flaws = {"check": lambda *_: 1 / int(f"0{KEY}".removesuffix(KEY))}
     with pytest.raises(PluginError, match=r"ZeroDivisionError in .*: division by zero"):
         till.create()

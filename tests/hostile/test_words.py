@@ -1,4 +1,4 @@
-"""Words, ids and numbers that would forge a line of a log or look like others: cleaned where they enter, or refused."""
+"""Texts, ids and numbers that could forge a log line or look like others: cleaned where they enter, or refused."""
 
 import json
 import logging
@@ -48,7 +48,7 @@ def seen(number: str, status: Status = Status.PENDING, **changes: Any) -> Paymen
 
 
 class Broken:
-    """A till whose plugin says what the test likes, and everything it logged."""
+    """A till whose plugin returns a test's texts, and everything it logged."""
 
     def __init__(self, folder: Path, log: pytest.LogCaptureFixture, **flaws: Flawed) -> None:
         self.ledger, self._log = folder / "paycore.db", log
@@ -57,7 +57,7 @@ class Broken:
         self.till = broken_till(self._gateway.__enter__(), self.ledger, **flaws)
 
     def close(self) -> list[str]:
-        """Ends it; every line logged and everything recorded is harmless. The lines."""
+        """Close it; return the logged lines, after checking that they and everything recorded are harmless."""
         self.till.shutdown()
         self._gateway.__exit__(None, None, None)
         lines = self._log.messages
@@ -93,7 +93,7 @@ OUTCOMES: dict[str, Any] = {
 def test_words_of_a_plugin_are_one_harmless_line(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
-    """In what is raised, logged and recorded; that the order may be there is not lost."""
+    """In what is raised, logged and recorded; that the order may exist is not lost."""
     broken = Broken(tmp_path, caplog, create=flow_of(OUTCOMES[name]))
     raised: list[PaycoreError] = []
     try:
@@ -111,7 +111,7 @@ def test_words_of_a_plugin_are_one_harmless_line(
 def test_words_about_a_notification_are_one_harmless_line(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: type[Exception]
 ) -> None:
-    """What a plugin says of bytes it refuses, and how it breaks over them."""
+    """A plugin's text about a refused notification, and its errors."""
 
     def verify(*_: Any) -> Any:
         raise kind(FORGED)
@@ -127,14 +127,14 @@ def test_words_about_a_notification_are_one_harmless_line(
 def test_number_of_a_notification_nobody_knows_is_one_harmless_line(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is logged, as far as it can be shown."""
+    """An unknown number is logged cleaned."""
     broken = Broken(tmp_path, caplog, verify=lambda *_: [Mention(number=FORGED)])
     broken.till.receive(b"{}", {})
     assert any("which no payment here has" in line for line in broken.close())
 
 
 def test_words_about_settings_are_one_harmless_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plugin that checks its own settings says what is wrong in its own words."""
+    """The errors of a plugin's own check of settings."""
 
     def refuse(*_: Any) -> None:
         raise ValueError(FORGED)
@@ -148,7 +148,7 @@ def test_words_about_settings_are_one_harmless_line(tmp_path: Path, monkeypatch:
 
 
 def test_json_for_a_terminal_has_nothing_that_moves_it() -> None:
-    """`--json` escapes what was recorded before words were cleaned, and what callers say: C1, bidi, separators, DEL."""
+    """`--json` escapes control, bidi and separator characters of old records and callers."""
     said = {"subject": FORGED + "é測\U000e0001"}
     written = encode(said).decode()
     assert written.isprintable()
@@ -163,7 +163,7 @@ def test_json_for_a_terminal_has_nothing_that_moves_it() -> None:
 def test_answer_with_an_odd_id_is_not_taken_and_proves_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, odd: str
 ) -> None:
-    """Neither paid by it, nor failed beside it, nor sent anew: unknown, in words, until an answer can be used."""
+    """The payment is unknown until an answer is usable: not paid, failed or sent again."""
     answers: list[Found] = []
 
     def query(orders: Any) -> Any:
@@ -186,7 +186,7 @@ def test_answer_with_an_odd_id_is_not_taken_and_proves_nothing(
 
 
 def test_refund_with_an_odd_id_is_unknown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """It may have been made: it is asked about, and not made again."""
+    """It may have been made: it is queried, and not repeated."""
 
     def refund(order: Any) -> Any:
         yield Request(method="POST", path="/query", body=b'{"numbers":[]}')
@@ -203,7 +203,7 @@ def test_refund_with_an_odd_id_is_unknown(tmp_path: Path, caplog: pytest.LogCapt
 
 
 def test_notification_with_an_odd_id_is_a_mention(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Its number is asked about, and it moves nothing itself."""
+    """Its number is queried, and it changes nothing itself."""
     told: list[Any] = []
     broken = Broken(tmp_path, caplog, verify=lambda *_: told)
     payment = broken.till.create()
@@ -234,7 +234,7 @@ ODD_NAMES = [
 @pytest.mark.parametrize("odd", ODD_NAMES)
 @pytest.mark.parametrize("field", ["reference", "payer_id", "device_id", "auth_code"])
 def test_names_that_look_like_others_are_refused(till: Till, field: str, odd: str) -> None:
-    """Before anything is recorded or sent; the error names the field and shows nothing of what was given."""
+    """Before anything is recorded or sent; the error names the field and does not repeat the value."""
     given: dict[str, Any] = {field: odd}
     with pytest.raises(InvalidField) as refused:
         till.create(**given)
@@ -245,7 +245,7 @@ def test_names_that_look_like_others_are_refused(till: Till, field: str, odd: st
 
 @pytest.mark.parametrize("odd", ODD_NAMES)
 def test_refund_references_and_payment_ids_that_look_like_others_are_refused(till: Till, odd: str) -> None:
-    """A refund's reference is a reference; an id is what we gave out."""
+    """The same rules for refund references and payment ids."""
     payment = till.create(channel="card")
     for call in (
         lambda: till.refund(payment, odd),

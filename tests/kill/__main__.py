@@ -1,4 +1,4 @@
-"""`python -m tests.kill`: the whole matrix, as many rounds as asked for."""
+"""`python -m tests.kill`: the whole matrix, for a number of rounds."""
 
 import argparse
 import sys
@@ -11,7 +11,7 @@ from tests.support.postgres import embedded_postgres
 
 
 def main() -> int:
-    """Run, print one line and what went wrong; 1 when something did."""
+    """Run the matrix, print one line and the errors; return 1 if there were any."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--databases", nargs="+", choices=["sqlite", "postgres"], default=["sqlite"])

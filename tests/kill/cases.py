@@ -61,7 +61,7 @@ RECOVERY_STEPS: dict[str, str] = {
 
 
 class Manner(msgspec.Struct, frozen=True):
-    """How the gateway treats a number it has, and what the provider declares of it."""
+    """How the gateway treats a known number, and what the provider declares about it."""
 
     name: str
     duplicates: Duplicates
@@ -91,7 +91,7 @@ class Case(msgspec.Struct, frozen=True):
 
     @property
     def place(self) -> str:
-        """Where in the code the process dies; empty when it is to live."""
+        """Where in the code the process dies; empty if it is not killed."""
         return steps_of(self.operation)[self.step]
 
     def __str__(self) -> str:
@@ -122,7 +122,7 @@ OPERATIONS: tuple[Operation, ...] = (
 def all_cases(
     databases: Sequence[Database], rounds: int = 1, manners: Sequence[Manner] = MANNERS
 ) -> Iterator[Case]:
-    """Every operation at every step, at every gateway, on every database, this many times."""
+    """Every operation at every step, with every gateway, on every database, this many times."""
     for number in range(rounds):
         for database in databases:
             for manner in manners:

@@ -1,5 +1,5 @@
 """
-How a process dies at an exact place: the engine's own functions, wrapped in the process that is to be killed.
+Kills a process at an exact place, by wrapping the engine's functions in that process.
 
 Nothing of this is in paycore. Places are named `write N before|inside|after` (ledger transactions that write),
 `send before|half|written|answered|after` (the first request), `hook N`, `verify before|after`, `effect N before|after`
@@ -28,17 +28,17 @@ class Death:
         self._place = place
 
     def __call__(self, place: str) -> None:
-        """The process is at `place` now."""
+        """The process has reached `place`."""
         if place == self._place:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def is_at(self, place: str) -> bool:
-        """Whether this is where it is to die."""
+        """Whether this is the place to die."""
         return place == self._place
 
 
 def lie_in_wait(death: Death, patch: pytest.MonkeyPatch) -> None:
-    """Make this process die where `death` says."""
+    """Make this process die at the place of `death`."""
     _in_the_runner(death, patch)
     _in_the_ledger(death, patch)
     _on_the_wire(death, patch)

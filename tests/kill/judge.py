@@ -1,4 +1,4 @@
-"""What the ledger says against what the gateway did: doubled, lost, stuck, or a history that does not add up."""
+"""Compares the ledger with the gateway: doubled, lost, stuck, or an inconsistent history."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from tests.kill.victim import PART
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What was found wrong, in words, by its kind; empty when nothing is."""
+    """The errors found, as texts by kind; empty if none."""
 
     doubled: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
@@ -22,13 +22,13 @@ class Verdict(msgspec.Struct, frozen=True):
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there are no errors."""
         return not (self.doubled or self.lost or self.stuck or self.violations)
 
 
 def judge(gateway: ToyGateway, ledger: Ledger, *, is_repeated: bool = False) -> Verdict:
     """
-    Compare everything one ledger knows with everything its gateway did.
+    Compare one ledger with its gateway.
 
     What is certainly unsent may wait for its caller; once the command `is_repeated`, nothing may.
     """
@@ -46,7 +46,7 @@ def judge(gateway: ToyGateway, ledger: Ledger, *, is_repeated: bool = False) -> 
 
 
 def _doubled(gateway: ToyGateway, payments: tuple[Payment, ...]) -> Iterator[str]:
-    """More than one order that takes, or can take, money for one payment; more than one refund for one."""
+    """More than one order that is paid or payable for one payment; more than one refund for one."""
     orders = [order for order in gateway.orders if order.kind == "payment"]
     alive = [order for order in orders if order.status in ("pending", "paid")]
     if len(alive) > 1:
@@ -59,7 +59,7 @@ def _doubled(gateway: ToyGateway, payments: tuple[Payment, ...]) -> Iterator[str
 
 
 def _lost(gateway: ToyGateway, payments: tuple[Payment, ...]) -> Iterator[str]:
-    """Orders, charges or refunds at the gateway that the ledger does not know of."""
+    """Orders, charges or refunds at the gateway that the ledger does not have."""
     known = {operation.number for payment in payments for operation in payment.operations}
     for order in gateway.orders:
         if order.number not in known:
@@ -73,7 +73,7 @@ def _lost(gateway: ToyGateway, payments: tuple[Payment, ...]) -> Iterator[str]:
 
 
 def _stuck(gateway: ToyGateway, payments: tuple[Payment, ...]) -> Iterator[str]:
-    """Operations without an answer, and payments that are not what the gateway says."""
+    """Operations without an answer, and payments whose status differs from the gateway's."""
     for payment in payments:
         if payment.uncertain:
             states = [(op.kind.value, op.state.value) for op in payment.operations if op.is_uncertain]
@@ -101,7 +101,7 @@ def _unsent(payments: tuple[Payment, ...]) -> Iterator[str]:
 
 
 def _status_at(gateway: ToyGateway, payment: Payment) -> Status:
-    """What the payment should be, going by its orders at the gateway."""
+    """The payment's expected status, from its orders at the gateway."""
     statuses = {order.status for order in _orders_of(gateway, payment)}
     for status in (Status.PAID, Status.PENDING, Status.CLOSED):
         if status.value in statuses:
@@ -115,7 +115,7 @@ def _orders_of(gateway: ToyGateway, payment: Payment) -> list[ToyOrder]:
 
 
 def _history(payment: Payment, events: tuple[Event, ...]) -> Iterator[str]:
-    """The events must be a chain, and folding them must give the payment as it is stored."""
+    """The events must be a chain, and folding them must give the stored payment."""
     state: Payment | None = None
     previous = GENESIS
     for number, event in enumerate(events, start=1):

@@ -1,4 +1,4 @@
-"""Run the cases: prepare, kill, wait until proof is possible, one recovery pass, the caller again; judge twice."""
+"""Runs the cases: prepare, kill, wait until proof is possible, one recovery pass, the caller again; judge twice."""
 
 import signal
 import subprocess
@@ -39,7 +39,7 @@ ROOT = Path(__file__).parents[2]
 
 class Result(msgspec.Struct, frozen=True):
     """
-    What became of one case.
+    The result of one case.
 
     `recovered` is judged after the recovery pass, `repeated` after the caller has given the same command again.
     `died`: the process was killed.
@@ -57,12 +57,12 @@ class Result(msgspec.Struct, frozen=True):
 
     @property
     def was_reached(self) -> bool:
-        """Whether the process came to the place; a recovery may be over before."""
+        """Whether the process reached the place; a recovery may end before it."""
         return self.died or not self.case.place or self.case.operation == "recovery"
 
 
 class Processes:
-    """Makes processes that do one job each, and tells how they ended; see `victim.main`."""
+    """Makes processes that do one job each, and reports how they ended; see `victim.main`."""
 
     def __init__(self) -> None:
         self._forker = subprocess.Popen(
@@ -84,12 +84,12 @@ class Processes:
         return code != 0
 
     def close(self) -> None:
-        """No more jobs."""
+        """Start no more jobs."""
         self._forker.communicate()
 
 
 def run_case(case: Case, dsn: str, processes: Processes) -> Result:
-    """One case from an empty ledger and an empty gateway to the verdict."""
+    """Run one case from an empty ledger and an empty gateway to the verdict."""
     with toy_server(ToyGateway(duplicates=case.manner.duplicates, key=KEY)) as server:
         job = _prepare(
             Job(
@@ -109,7 +109,7 @@ def run_case(case: Case, dsn: str, processes: Processes) -> Result:
 
 
 def _prepare(job: Job, server: ToyServer) -> Job:
-    """Bring ledger and gateway to where the operation starts."""
+    """Bring ledger and gateway to the state where the operation starts."""
     if job.operation in ("create by link", "create at once"):
         return job
     with survivor(job) as client:
@@ -127,7 +127,7 @@ def _prepare(job: Job, server: ToyServer) -> Job:
 
 
 def _wait_for_proof(job: Job) -> None:
-    """Until no request of the dead can be under way, "not found" is proof, and what was sent has rested."""
+    """Wait until no request of the killed process can be under way and "not found" is proof."""
     ledger = open_ledger(job.ledger)
     try:
         ready = [
@@ -146,7 +146,7 @@ def _wait_for_proof(job: Job) -> None:
 
 
 def _make_due(job: Job) -> None:
-    """Let every payment be looked at now, so that no case waits for a planned poll."""
+    """Make every payment due now, so that no case waits for a planned poll."""
     ledger = open_ledger(job.ledger)
     payments = ledger.list(Filter()).result()
     now = ledger.now()
@@ -155,7 +155,7 @@ def _make_due(job: Job) -> None:
 
 
 def _recover(job: Job, server: ToyServer, *, died: bool) -> Verdict:
-    """One pass of a worker in another process; a gateway that got no acknowledgement notifies again."""
+    """One pass of a worker in another process; an unacknowledged notification is sent again."""
     with survivor(job) as client:
         if job.operation == "notification" and died:
             do(client, job)
@@ -165,7 +165,7 @@ def _recover(job: Job, server: ToyServer, *, died: bool) -> Verdict:
 
 
 def _repeat(job: Job, server: ToyServer) -> Verdict:
-    """The caller, back again, gives the same command: it must find what was done and do nothing twice."""
+    """The caller repeats the command: it must find what was done and do nothing twice."""
     with survivor(job) as client:
         do(client, job)
         return judge(server.gateway, client._core.ledger, is_repeated=True)
@@ -197,7 +197,7 @@ class Crew:
         return self._pool.map(lambda case: self._run_one(case, server), cases)
 
     def _run_one(self, case: Case, server: PostgresServer | None) -> Result:
-        """The first try that came to the place, or went wrong; or else the last one."""
+        """The first try that reached the place or failed, else the last one."""
         processes = self._idle.get()
         try:
             for _ in range(ATTEMPTS_MAX - 1):
@@ -243,7 +243,7 @@ class Tally(msgspec.Struct):
         return not (self.problems or self.not_reached)
 
     def add(self, result: Result) -> None:
-        """Count one more."""
+        """Count one more result."""
         self.cases += 1
         self.died += result.died
         self.not_reached += not result.was_reached
@@ -254,7 +254,7 @@ class Tally(msgspec.Struct):
 
 
 def tally(results: Iterable[Result]) -> Tally:
-    """Count them all."""
+    """Count all results."""
     counted = Tally()
     for result in results:
         counted.add(result)
@@ -262,7 +262,7 @@ def tally(results: Iterable[Result]) -> Tally:
 
 
 def run_mutant(crew: Crew, name: str) -> Tally:
-    """The cases in which a planted bug shows."""
+    """Run the cases in which a planted bug shows."""
     mutant = MUTANTS[name]
     cases = [Case(mutant.operation, step, NASTY, "sqlite", mutant=name) for step in mutant.steps]
     with pytest.MonkeyPatch.context() as patch:

@@ -1,5 +1,5 @@
 """
-Planted bugs: the mistakes a kill matrix is there to find, each caught by some of its cases.
+Planted bugs: mistakes that a kill matrix must find, each caught by some of its cases.
 
 They are put into the process that is killed and into the one that recovers.
 """
@@ -31,11 +31,11 @@ class Mutant(msgspec.Struct, frozen=True):
 
 
 class _RolledBackError(Exception):
-    """Ends a transaction that the mutant makes after all."""
+    """Ends a transaction that the mutant repeats afterwards."""
 
 
 def _intent_after_sending(patch: pytest.MonkeyPatch) -> None:
-    """The first write of a process is kept back until its second one."""
+    """A process's first write is delayed until its second one."""
     submit = GroupCommit.submit
     kept: list[tuple[Any, Any]] = []
     numbers = itertools.count(1)
@@ -64,7 +64,7 @@ def _as_if(submit: Any, commits: GroupCommit, work: Any, wants: Any) -> Future[A
 
 
 def _resend_without_asking(patch: pytest.MonkeyPatch) -> None:
-    """Whatever lacks an answer is sent again at once."""
+    """Whatever is unanswered is sent again at once."""
 
     def hasty(payment: Payment, now: datetime, context: recovery.Context) -> list[Change]:
         return _resend(payment, now, context) if payment.creation.is_uncertain else []
@@ -78,7 +78,7 @@ def _resend_without_asking(patch: pytest.MonkeyPatch) -> None:
 
 
 def _forget_dead_closes(patch: pytest.MonkeyPatch) -> None:
-    """A close whose sender died is not made again."""
+    """A close whose sender died is not sent again."""
     next_changes = recovery.next_changes
 
     def forgetful(payment: Payment, now: datetime, context: recovery.Context) -> list[Change]:
@@ -93,7 +93,7 @@ def _forget_dead_closes(patch: pytest.MonkeyPatch) -> None:
 
 
 def _resend_what_is_there(patch: pytest.MonkeyPatch) -> None:
-    """A number the provider has is sent again, trusting that it will be refused."""
+    """A number the provider has is sent again, relying on its refusal."""
     next_changes = recovery.next_changes
 
     def trusting(payment: Payment, now: datetime, context: recovery.Context) -> list[Change]:
@@ -110,7 +110,7 @@ def _resend(payment: Payment, now: datetime, context: recovery.Context) -> list[
 
 
 def _new_refund_number(patch: pytest.MonkeyPatch) -> None:
-    """A refund without an answer is made anew under another number."""
+    """An unanswered refund is made again under another number."""
 
     def anew(payment: Payment, known: Any, numbering: Any, now: Any, deadline: Any) -> list[Any]:
         operation = decisions.new_operation(OperationKind.REFUND, numbering, now, deadline)

@@ -1,4 +1,4 @@
-"""Killed at any step, nothing is lost, nothing doubled, nothing stuck; and the matrix finds planted bugs."""
+"""After a kill at any step nothing is lost, doubled or stuck; and the matrix finds planted bugs."""
 
 from collections.abc import Iterator
 
@@ -39,7 +39,7 @@ def test_killed_at_any_step_everything_is_found_again(
     crew: Crew, operation: Operation, manner: Manner
 ) -> None:
     """
-    One recovery pass makes ledger and gateway agree, whether the gateway refuses duplicates or charges blindly.
+    After one recovery pass ledger and gateway agree, if it refuses duplicates or charges blindly.
 
     The second gateway's provider even claims that it refuses them. The caller, back again, changes nothing.
     """
@@ -63,6 +63,6 @@ def test_killed_on_postgresql_everything_is_found_again(crew: Crew, postgres_ser
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MUTANTS)
 def test_matrix_finds_a_planted_bug(crew: Crew, name: str) -> None:
-    """Each planted bug shows in the way it must: a check that finds nothing proves nothing."""
+    """Each planted bug shows in the expected way."""
     counted = run_mutant(crew, name)
     assert getattr(counted, MUTANTS[name].shows) > 0, counted

@@ -27,7 +27,7 @@ REFUND_REFERENCE = "back-1"
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What to do, where to die, what the gateway has sent in case of a notification, which bug is planted."""
+    """What to do, where to die, the gateway's notification if any, and the planted bug."""
 
     operation: Operation
     place: str
@@ -62,7 +62,7 @@ class _Observer:
 
 
 def do(client: Client, job: Job) -> Payment | None:
-    """The command, as an application gives it."""
+    """Run the command as an application does."""
     match job.operation:
         case "create by link" | "recovery":
             return client.create(reference=REFERENCE, amount=AMOUNT, method="toy", channel="web")
@@ -83,7 +83,7 @@ def look_after(client: Client) -> None:
 
 
 def run(job: Job) -> None:
-    """Do the job; die on the way if it says where."""
+    """Do the job, and die at its place."""
     death = Death(job.place)
     plugins = Plugins(extra=[("toy", ToyPlugin()), ("observer", _Observer(death))])
     client = Client(job.config(TIMEOUT_S), plugins=plugins)
@@ -100,7 +100,7 @@ def run(job: Job) -> None:
 
 
 def survivor(job: Job) -> Client:
-    """A client that nobody kills and that has time, on the same ledger."""
+    """A client on the same ledger that is never killed and has long timeouts."""
     return Client(job.config(PATIENCE_S), plugins=toy_plugins())
 
 
@@ -121,7 +121,7 @@ def main() -> None:
 
 
 def _run_and_exit(job: Job) -> NoReturn:
-    """What a process does: the job, and an exit code that tells a failure from a death."""
+    """Do the job in this process; the exit code distinguishes a failure from a kill."""
     try:
         run(job)
     except ProviderError:

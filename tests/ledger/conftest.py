@@ -14,7 +14,7 @@ from paycore.ledger.migrations import load_migrations
 
 
 class Database:
-    """An empty database, and the ledgers opened on it; each `open` is what another process would have."""
+    """An empty database and the ledgers opened on it, each as another process would have it."""
 
     def __init__(self, dsn: str, stack: ExitStack) -> None:
         self.dsn = dsn
@@ -26,11 +26,11 @@ class Database:
         return self.dsn.startswith("sqlite")
 
     def open(self) -> SqlLedger:
-        """One more ledger on it, closed after the test."""
+        """Open another ledger, closed after the test."""
         return self._stack.enter_context(closing(open_ledger(self.dsn)))
 
     def run(self, *statements: str) -> None:
-        """Run statements as somebody with a database shell would."""
+        """Run statements as a database shell would."""
         if self.is_sqlite:
             with closing(sqlite3.connect(self.dsn.removeprefix("sqlite:///"), isolation_level=None)) as shell:
                 for statement in statements:
@@ -41,13 +41,13 @@ class Database:
                     session.execute(statement.encode())
 
     def make(self, schema: int) -> None:
-        """Tables as a version with this schema made them, for `copy`."""
+        """Make tables as a version with this schema made them, for `copy`."""
         self.run("CREATE TABLE meta (schema integer PRIMARY KEY, sha256 text NOT NULL, at bigint NOT NULL)")
         for migration in load_migrations("postgres")[:schema]:
             self.run(migration.sql, f"INSERT INTO meta VALUES ({migration.number}, '{migration.sha256}', 0)")
 
     def tamper(self, *statements: str) -> None:
-        """Run statements that triggers and references refuse, as somebody who takes them away and puts them back."""
+        """Run statements that triggers and references refuse, with those disabled meanwhile."""
         if self.is_sqlite:
             with closing(sqlite3.connect(self.dsn.removeprefix("sqlite:///"))) as shell:
                 triggers = shell.execute(
@@ -59,7 +59,7 @@ class Database:
             self.run("SET session_replication_role = replica", *statements)
 
     def copy(self, table: str, source: sqlite3.Connection) -> None:
-        """Take over all rows of a table from a SQLite file; for PostgreSQL, whose tables have the same columns."""
+        """Copy all rows of a table from a SQLite file; for PostgreSQL, whose tables have the same columns."""
         columns = [name for _, name, *_ in source.execute(f"PRAGMA table_info({table})")]
         names = ", ".join(name for name in columns if name != "position")  # each database counts its own
         marks = ", ".join("%s" for _ in names.split(", "))

@@ -1,5 +1,5 @@
 """
-The races: many processes that want the same payments, and a database that dies under load.
+Races: many processes on the same payments, and a database that crashes under load.
 
     python -m tests.ledger.races
 
@@ -45,7 +45,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class CreateRace(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the same references, created by many processes at once."""
+    """The result of many processes creating the same references at once."""
 
     references: int
     provider_calls: int
@@ -70,7 +70,7 @@ class CreateRace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def race_to_create(dsn: str, references: int = REFERENCES) -> CreateRace:
-    """Let each process create every reference through a client of its own, all at the same time, over real HTTP."""
+    """Let every process create each reference through its own client, at the same time, over real HTTP."""
     with toy_process(duplicates="charge_blindly") as gateway, contextlib.ExitStack() as stack:
         arguments = ["--child", gateway.url, dsn, "--references", str(references)]
         children = [stack.enter_context(_Child(arguments)) for _ in range(PROCESSES)]
@@ -94,7 +94,7 @@ def race_to_create(dsn: str, references: int = REFERENCES) -> CreateRace:
 
 
 class _Child(contextlib.AbstractContextManager["_Child"]):
-    """Another process that runs this module, talked to in lines of JSON."""
+    """A process that runs this module, controlled by lines of JSON."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
         command = [sys.executable, "-m", "tests.ledger.races", *arguments]
@@ -103,7 +103,7 @@ class _Child(contextlib.AbstractContextManager["_Child"]):
         )
 
     def write(self, line: str) -> None:
-        """Say something to it."""
+        """Send it a line."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
@@ -122,7 +122,7 @@ class _Child(contextlib.AbstractContextManager["_Child"]):
 
 
 def _race(url: str, dsn: str, references: int) -> None:
-    """One racer: says that it is ready, waits for the start, creates everything, and prints what it got."""
+    """One racer: reports that it is ready, waits for the start, creates everything, and prints its results."""
     with Client(toy_config(url, dsn), plugins=toy_plugins()) as client:
         print("[]", flush=True)
         sys.stdin.readline()
@@ -139,7 +139,7 @@ def _race(url: str, dsn: str, references: int) -> None:
 
 
 class Storm(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of changes that were made while connections were cut and the server crashed."""
+    """The result of changes made while connections were cut and the server crashed."""
 
     changes: int
     applied: int
@@ -167,7 +167,7 @@ class Storm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _send_once_more(payment: Payment, now: datetime) -> Sequence[Change]:
-    """A change that counts: applied twice, it shows."""
+    """A change that shows if it was applied twice."""
     return [OperationSent(operation_id=payment.creation.id, sent_at=now, in_flight_until=now + DEADLINE)]
 
 
@@ -184,7 +184,7 @@ class _Listening(PostgresLedger):
 
 class _Lightning:
     """
-    Every 30 ms cuts the connections to a database, and once crashes the server.
+    Cuts the connections to a database every 30 ms, and once crashes the server.
 
     In turn from the server's side, where what is not committed is gone, and in the cable, where it is
     committed and nobody hears of it.
@@ -214,11 +214,11 @@ class _Lightning:
                 self.restarts += 1
 
     def crash(self) -> None:
-        """Let the server crash with the next stroke."""
+        """Crash the server at the next cut."""
         self._crash.set()
 
     def end(self) -> None:
-        """Let the weather clear up."""
+        """Stop cutting connections."""
         self._over.set()
         self._thread.join()
 
@@ -226,7 +226,7 @@ class _Lightning:
 def change_in_a_storm(
     server: PostgresServer, changes: int = CHANGES, *, callers: int = 8, payments: int = 50
 ) -> Storm:
-    """Let callers on two ledgers change payments while the server is cut off and crashes in the middle."""
+    """Change payments from two ledgers while the server is cut off and crashes."""
     with cable(server.create_database()) as line:
         return _change_in_a_storm(server, line, changes, callers, payments)
 
@@ -284,7 +284,7 @@ def _change_in_a_storm(
 
 
 def main() -> int:
-    """Run all races and print one line of JSON for each; 1 when one of them does not hold."""
+    """Run all races and print one line of JSON for each; return 1 if one does not hold."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--references", type=int, default=REFERENCES)
     parser.add_argument("--changes", type=int, default=CHANGES)

@@ -1,4 +1,4 @@
-"""An anchor shows what happened to a ledger behind paycore's back since it was made, hashes or not."""
+"""An anchor shows what was changed outside paycore since it was made, even with valid hashes."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ TABLES = ("inbox", "events", "operations", "refunds", "charges")
 
 
 def places(ledger: SqlLedger, anchor: Anchor | None = None) -> list[str]:
-    """Where something is not as it should be."""
+    """Where differences are reported."""
     return [verdict.difference.where for verdict in verify(ledger, anchor) if verdict.difference]
 
 
@@ -46,7 +46,7 @@ def lived(database: Database) -> SqlLedger:
 
 
 def test_anchor_holds_while_the_ledger_grows(lived: SqlLedger) -> None:
-    """What is only added to afterwards is as it was; the anchor survives its file."""
+    """Additions do not break an anchor; it is unchanged by writing and reading its file."""
     anchor = read_anchor(render_anchor(make_anchor(lived)))
     assert (anchor.events, anchor.notifications, anchor.position) == (15, 1, 15)
     whole_life(lived, "later")
@@ -57,7 +57,7 @@ def test_anchor_holds_while_the_ledger_grows(lived: SqlLedger) -> None:
 
 
 def test_digest_can_be_made_of_an_export(lived: SqlLedger) -> None:
-    """As docs/ledger.md describes it, with nothing of paycore's."""
+    """As docs/ledger.md describes it, without paycore's code."""
     events = [record for record in map(json.loads, export(lived)) if record["type"] == "event"]
     digest = hashlib.sha256()
     for event in sorted(events, key=lambda event: event["position"]):
@@ -73,7 +73,7 @@ def _forget(database: Database, payment_id: str) -> None:
 
 
 def test_newest_payment_deleted_without_a_trace(lived: SqlLedger, database: Database) -> None:
-    """Nothing in the ledger tells of it any more; the anchor does."""
+    """The ledger shows nothing of it any more; the anchor does."""
     payment_id = whole_life(lived, "newest")
     anchor = make_anchor(lived)
     _forget(database, payment_id)
@@ -82,7 +82,7 @@ def test_newest_payment_deleted_without_a_trace(lived: SqlLedger, database: Data
 
 
 def test_tail_cut_together_with_its_row(lived: SqlLedger, database: Database) -> None:
-    """A paid payment that is made pending again, row and history alike."""
+    """A paid payment made pending again, row and history alike."""
     payment = pending_payment(lived, "newest")
     names = [*COLUMNS, "head", "body"]
     database.run(
@@ -112,7 +112,7 @@ def _forged(event: Event, change: Observed) -> tuple[bytes, str]:
 
 
 def test_event_changed_with_everything_that_follows_from_it(lived: SqlLedger, database: Database) -> None:
-    """A charge with another id, hash, head and row made to fit."""
+    """A charge with another id, with hash, head and row adapted."""
     payment = paid_payment(lived, "newest")
     anchor = make_anchor(lived)
     last = lived.events(payment.id).result()[-1]
@@ -134,7 +134,7 @@ def test_event_changed_with_everything_that_follows_from_it(lived: SqlLedger, da
 
 
 def test_paid_payment_put_before_the_anchor(lived: SqlLedger, database: Database) -> None:
-    """A payment that is made afterwards, and moved to where it looks old."""
+    """A payment inserted later with an old position."""
     anchor = make_anchor(lived)
     payment = paid_payment(lived, "forged")
     if not database.is_sqlite:
@@ -144,7 +144,7 @@ def test_paid_payment_put_before_the_anchor(lived: SqlLedger, database: Database
 
 
 def test_events_of_one_time_in_another_order(lived: SqlLedger, database: Database) -> None:
-    """Two payments' events that changed their places, where their times do not tell."""
+    """Two payments' events with swapped positions and equal times."""
     anchor = make_anchor(lived)
     swap(database, "5", "6")
     assert f"anchor, events up to position {anchor.position}" in places(lived, anchor)
@@ -161,7 +161,7 @@ def test_events_of_one_time_in_another_order(lived: SqlLedger, database: Databas
     ],
 )
 def test_notification_lost_or_changed(lived: SqlLedger, database: Database, tampering: str) -> None:
-    """A notification that was forged, digest and all, or is gone; it is anchored when it is a day old."""
+    """A forged or deleted notification; notifications are anchored when a day old."""
     anchor = make_anchor(lived)
     body = "x'00'" if database.is_sqlite else "'\\x00'"
     database.run(tampering.format(body=body, digest=hashlib.sha256(b"\0").hexdigest()))
@@ -170,7 +170,7 @@ def test_notification_lost_or_changed(lived: SqlLedger, database: Database, tamp
 
 
 def test_another_ledgers_anchor_does_not_hold(lived: SqlLedger) -> None:
-    """Nor does one of more events than there are."""
+    """Nor does one of more events than the ledger has."""
     anchor = make_anchor(lived)
     for change in ({"events": 16}, {"digest": "0" * 64}, {"position": 14}, {"position": 10**6, "events": 20}):
         other = Anchor(**{name: getattr(anchor, name) for name in anchor.__struct_fields__} | change)
@@ -179,13 +179,13 @@ def test_another_ledgers_anchor_does_not_hold(lived: SqlLedger) -> None:
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"type":"ledger_anchor"}', "\xff"])
 def test_file_that_is_no_anchor(text: str) -> None:
-    """Says that it is none."""
+    """The error says that it is no anchor."""
     with pytest.raises(InvalidField, match="ledger anchor"):
         read_anchor(text)
 
 
 def test_empty_ledger_is_anchored(ledger: SqlLedger) -> None:
-    """Nothing is before it, and whatever comes later is after it."""
+    """Events before it are a difference; later ones are not."""
     anchor = make_anchor(ledger)
     assert (anchor.position, anchor.events) == (0, 0)
     whole_life(ledger, "order-1")
@@ -196,7 +196,7 @@ def test_empty_ledger_is_anchored(ledger: SqlLedger) -> None:
 
 
 def _while_open(ledger: SqlLedger, dsn: str, work: Callable[[psycopg.Connection], None]) -> None:
-    """Run `work` while a transaction has taken a position and has not ended, and a later one is committed."""
+    """Run `work` while an open transaction has taken a position and a later one is committed."""
     payment = pending_payment(ledger, "slow")
     with psycopg.connect(dsn) as slow:
         slow.execute("UPDATE writers SET seen_at = seen_at")
@@ -224,7 +224,7 @@ def on_postgres(postgres_dsn: str) -> Iterator[SqlLedger]:
 def test_anchor_waits_for_positions_that_are_not_committed_yet(
     on_postgres: SqlLedger, postgres_dsn: str
 ) -> None:
-    """On PostgreSQL a smaller position can be committed after a greater one: it is waited for, and is in the anchor."""
+    """PostgreSQL may commit a smaller position after a greater one: the anchor waits for it and includes it."""
     made: list[Anchor] = []
 
     def work(slow: psycopg.Connection) -> None:
@@ -243,7 +243,7 @@ def test_anchor_waits_for_positions_that_are_not_committed_yet(
 def test_anchor_does_not_wait_for_ever(
     on_postgres: SqlLedger, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A transaction nobody ends: says so."""
+    """A transaction that never ends is an error."""
     monkeypatch.setattr(anchors, "OPEN_MAX_S", 0.2)
 
     def work(slow: psycopg.Connection) -> None:

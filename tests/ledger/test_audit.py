@@ -1,4 +1,4 @@
-"""`verify` finds what does not follow from the history, and `export` writes everything down."""
+"""`verify` finds what does not follow from the history, and `export` writes everything."""
 
 import base64
 import hashlib
@@ -39,7 +39,7 @@ def _wrong(ledger: SqlLedger) -> list[Verdict]:
 
 
 def test_verify_untouched_ledger_holds(ledger: SqlLedger) -> None:
-    """Every payment, whatever it went through, follows from its events; one verdict for each."""
+    """Every payment in every state follows from its events; one verdict for each."""
     ids = [whole_life(ledger, f"order-{n}") for n in range(3)]
     ids += [pending_payment(ledger, "pending").id, ledger.begin(*begun("begun")).result().payment.id]
     contradicted = paid_payment(ledger, "contradicted")
@@ -51,7 +51,7 @@ def test_verify_untouched_ledger_holds(ledger: SqlLedger) -> None:
 
 
 def test_verify_goes_page_by_page(ledger: SqlLedger) -> None:
-    """More payments than a page are all looked at, once."""
+    """More payments than a page are all checked, once."""
     count = PAGE * 2 + 1
     for future in [ledger.begin(*begun(f"order-{n}")) for n in range(count)]:
         future.result()
@@ -88,7 +88,7 @@ def test_verify_goes_page_by_page(ledger: SqlLedger) -> None:
     ],
 )
 def test_verify_tampered_reports_the_first_difference(database: Database, tampering: str, where: str) -> None:
-    """Whoever changes a row behind paycore's back is found out, with the payment and the place."""
+    """Each change of a row outside paycore is reported with the payment and the place."""
     ledger = database.open()
     ids = [whole_life(ledger, f"order-{n}") for n in range(3)]
     database.tamper(tampering.format(id=ids[1], other=ids[0]))
@@ -100,7 +100,7 @@ def test_verify_tampered_reports_the_first_difference(database: Database, tamper
 
 
 def test_verify_pending_payment_that_is_never_looked_at(database: Database) -> None:
-    """A payment the provider has is due some time; when, moves with every look."""
+    """A pending payment must have a due time, whatever it is."""
     ledger = database.open()
     payment = pending_payment(ledger, "order-1")
     ledger.claim(limit=1, lease_s=3600.0).result()
@@ -113,7 +113,7 @@ def test_verify_pending_payment_that_is_never_looked_at(database: Database) -> N
 
 @pytest.mark.parametrize("kept", ["events", "operations", "refunds", "charges", "inbox"])
 def test_verify_payment_removed_is_missed_by_what_names_it(database: Database, kept: str) -> None:
-    """A payment whose row is gone is reported, as long as anything in the ledger still names it."""
+    """A payment without a row is reported while anything in the ledger names it."""
     ledger = database.open()
     ids = [whole_life(ledger, f"order-{n}") for n in range(3)]
     payment = ledger.get(ids[1]).result()
@@ -134,7 +134,7 @@ def test_verify_payment_removed_is_missed_by_what_names_it(database: Database, k
 
 
 def test_verify_one_payment_leaves_the_others_alone(database: Database) -> None:
-    """One payment is judged by itself; one that nothing names is not found."""
+    """One payment is checked by itself; an unknown one is not found."""
     ledger = database.open()
     ids = [whole_life(ledger, f"order-{n}") for n in range(2)]
     database.run(f"UPDATE payments SET paid_minor = 1 WHERE id = '{ids[0]}'")
@@ -145,7 +145,7 @@ def test_verify_one_payment_leaves_the_others_alone(database: Database) -> None:
 
 
 def test_verify_history_rewritten_with_fitting_hashes_contradicts_the_row(database: Database) -> None:
-    """Forging the last event and its hash is not enough: the payment's head, and what follows, differ."""
+    """A forged last event with a valid hash still differs from the payment's head and row."""
     ledger = database.open()
     payment = paid_payment(ledger, "order-1")
     last = ledger.events(payment.id).result()[-1]
@@ -161,7 +161,7 @@ def test_verify_history_rewritten_with_fitting_hashes_contradicts_the_row(databa
 
 
 def test_export_is_the_whole_ledger_and_its_hashes_hold(ledger: SqlLedger) -> None:
-    """One JSON object a line: each payment, then its events; the chain can be checked from the lines alone."""
+    """One JSON object a line: each payment, then its events; the lines suffice to check the chain."""
     ids = sorted(whole_life(ledger, f"order-{n}") for n in range(2))
     lines = list(export(ledger))
     records = [json.loads(line) for line in lines]
@@ -178,7 +178,7 @@ def test_export_is_the_whole_ledger_and_its_hashes_hold(ledger: SqlLedger) -> No
 
 
 def test_export_holds_notifications_without_what_opens_something(database: Database) -> None:
-    """Each notification is there, its bytes in base64; credentials that version 0.1.0 kept are masked."""
+    """Each notification with its bytes in base64; credentials kept by version 0.1.0 are masked."""
     ledger = database.open()
     body = b'{"status": "\xff"}'
     ledger.record_notification("hk", notice(body, ledger.now()), [], is_evidence=False).result()
@@ -193,7 +193,7 @@ def test_export_holds_notifications_without_what_opens_something(database: Datab
 
 
 def test_export_of_what_is_no_json_keeps_one_object_a_line(database: Database) -> None:
-    """A body somebody has overwritten is given as text, so that the rest can still be read."""
+    """An overwritten body is exported as text, and the rest is still exported."""
     ledger = database.open()
     ids = [whole_life(ledger, f"order-{n}") for n in range(2)]
     database.run(f"UPDATE payments SET body = '{{\n' WHERE id = '{ids[0]}'")

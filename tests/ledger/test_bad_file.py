@@ -1,4 +1,4 @@
-"""SQLite files that can't be used: each a typed error that says what to do, and nothing half-written."""
+"""SQLite files that can't be used: each is a typed error that says what to do, without partial writes."""
 
 import os
 import signal
@@ -40,7 +40,7 @@ time.sleep(60)
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the ledger is to be."""
+    """Where the ledger will be."""
     return tmp_path / "ledger.db"
 
 
@@ -51,7 +51,7 @@ def _make(path: Path, payments: int = 1) -> None:
 
 
 def test_disk_full_says_so_and_goes_on_once_there_is_room(path: Path) -> None:
-    """Without room nothing is written, by halves either; with room again the same ledger works."""
+    """On a full disk nothing is written; with space again the same ledger works."""
     with closing(SqliteLedger(path, inline=True)) as ledger:
         payment = pending_payment(ledger, "order-1")
         (pages,) = ledger._writer.sqlite.execute("PRAGMA page_count").fetchone()
@@ -73,7 +73,7 @@ def _begin_many(ledger: SqliteLedger, count: int) -> None:
 
 @contextmanager
 def unprivileged(folder: Path) -> Iterator[None]:
-    """Without the right to write in `folder`: as another user when we are root, who may write everywhere."""
+    """Remove write access to `folder`: as root, run as another user."""
     if os.geteuid() == 0:
         os.seteuid(NOBODY)
         try:
@@ -93,14 +93,14 @@ def unprivileged(folder: Path) -> Iterator[None]:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that other users can look into."""
+    """A folder that other users can read."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
 
 
 def test_made_for_its_owner_alone(path: Path) -> None:
-    """A ledger holds personal data: whatever the umask, nobody else reads it or its companions."""
+    """Whatever the umask, only the owner can read the ledger and its companion files."""
     before = os.umask(0)
     try:
         with closing(SqliteLedger(path)) as ledger:
@@ -114,7 +114,7 @@ def test_made_for_its_owner_alone(path: Path) -> None:
 
 
 def test_read_only_file_and_folder(open_folder: Path) -> None:
-    """A ledger that may be read and not written is refused when it is opened, and so is a new one there."""
+    """A ledger without write access is refused when opened, and so is a new one in a read-only folder."""
     _make(open_folder / "ledger.db")
     for name in ("ledger.db", "new.db"):
         with unprivileged(open_folder), pytest.raises(LedgerReadOnly, match="permissions") as caught:
@@ -125,7 +125,7 @@ def test_read_only_file_and_folder(open_folder: Path) -> None:
 
 
 def test_file_that_becomes_read_only(path: Path) -> None:
-    """A ledger that loses its right to write while it is open sends nothing more, and says why."""
+    """A ledger that becomes read-only while open sends nothing more, and says why."""
     with closing(SqliteLedger(path, inline=True)) as ledger:
         ledger._writer.sqlite.execute("PRAGMA query_only = ON")
         with pytest.raises(LedgerReadOnly):
@@ -133,7 +133,7 @@ def test_file_that_becomes_read_only(path: Path) -> None:
 
 
 def test_not_a_database(path: Path) -> None:
-    """A file of something else is left as it is."""
+    """Another kind of file is left unchanged."""
     path.write_text("dear diary, " * 1000)
     with pytest.raises(LedgerCorrupt, match="is not a ledger"):
         SqliteLedger(path)
@@ -142,7 +142,7 @@ def test_not_a_database(path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system does not list open files")
 def test_file_that_is_refused_is_let_go(path: Path) -> None:
-    """A ledger that could not be opened leaves no file open: who tries again and again does not run out of them."""
+    """A refused ledger leaves no file open."""
     path.write_text("dear diary, " * 1000)
     with pytest.raises(LedgerCorrupt) as caught:
         SqliteLedger(path)
@@ -151,7 +151,7 @@ def test_file_that_is_refused_is_let_go(path: Path) -> None:
 
 
 def test_database_of_something_else(path: Path) -> None:
-    """A database of another application is left as it is."""
+    """Another application's database is left unchanged."""
     with closing(sqlite3.connect(path)) as other:
         other.execute("CREATE TABLE payments (id)")
     with pytest.raises(LedgerCorrupt, match="not a ledger"):
@@ -161,7 +161,7 @@ def test_database_of_something_else(path: Path) -> None:
 
 
 def test_damaged_file(path: Path) -> None:
-    """Damage is told from other trouble, when it is met: on opening, reading or writing."""
+    """Damage is distinguished from other errors, on opening, reading or writing."""
     _make(path, payments=30)
     size = path.stat().st_size
     with path.open("r+b") as file:
@@ -176,13 +176,13 @@ def test_damaged_file(path: Path) -> None:
 
 
 def test_folder_that_does_not_exist(tmp_path: Path) -> None:
-    """A path into nowhere names the path."""
+    """The error names the missing path."""
     with pytest.raises(LedgerUnavailable, match=r"nowhere.*check that the folder .*/nowhere exists"):
         open_ledger(f"sqlite:///{tmp_path}/nowhere/ledger.db")
 
 
 def test_folder_in_the_file_s_place(path: Path) -> None:
-    """A folder is no ledger: the error says to name a file in it, and nothing is left beside it."""
+    """The error says to name a file in the folder, and nothing is created beside it."""
     path.mkdir()
     for opening in (open_ledger, open_read_only):
         with pytest.raises(ConfigError, match=r"is a folder; name a file in it, such as .*/paycore.db"):
@@ -191,7 +191,7 @@ def test_folder_in_the_file_s_place(path: Path) -> None:
 
 
 def test_lock_held_by_a_stopped_process(path: Path) -> None:
-    """Somebody who holds the lock and does not move is waited for, then named; afterwards all goes on."""
+    """A stopped process that holds the lock is waited for, then named; afterwards the ledger works."""
     with closing(SqliteLedger(path, wait_max_s=0.2)) as ledger:
         holder = subprocess.Popen(
             [sys.executable, "-c", HOLD_THE_LOCK, f"{path}-lock"], stdout=subprocess.PIPE
@@ -209,7 +209,7 @@ def test_lock_held_by_a_stopped_process(path: Path) -> None:
 
 
 def test_file_locked_by_another_program(path: Path) -> None:
-    """A database shell in the middle of a transaction is waited for, then complained about."""
+    """A database shell's transaction is waited for, then reported."""
     with closing(SqliteLedger(path, wait_max_s=0.2)) as ledger, closing(sqlite3.connect(path)) as shell:
         shell.execute("BEGIN IMMEDIATE")
         with pytest.raises(LedgerUnavailable, match=r"kept the ledger .* locked"):
@@ -227,7 +227,7 @@ MOUNTINFO = """\
 
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "smb3", "fuse.sshfs", "9p"])
 def test_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    """Where locks do not hold no ledger is opened, and no file made."""
+    """Without reliable locks no ledger is opened, and no file made."""
     share = tmp_path / "share with a space"
     (share / "below").mkdir(parents=True)
     table = tmp_path / "mountinfo"
@@ -241,7 +241,7 @@ def test_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_local_mount_below_a_network_one_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What counts is the file system the folder is on, not one above it."""
+    """The folder's own file system counts, not a parent's."""
     table = tmp_path / "mountinfo"
     table.write_text(
         MOUNTINFO.format(point=tmp_path.parent, kind="nfs")
@@ -252,6 +252,6 @@ def test_local_mount_below_a_network_one_is_taken(tmp_path: Path, monkeypatch: p
 
 
 def test_unknown_dsn() -> None:
-    """A DSN of another kind is refused with the kinds there are."""
+    """The error lists the known kinds of DSN."""
     with pytest.raises(ConfigError, match=r"sqlite:///file.db or postgresql://"):
         open_ledger("mysql://root:secret@localhost/pay")

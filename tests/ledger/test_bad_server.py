@@ -1,4 +1,4 @@
-"""PostgreSQL that can't be reached, or goes away: typed errors without the password, and exactly one change each."""
+"""PostgreSQL that can't be reached, or goes away: typed errors without the password, and each change made once."""
 
 import sys
 import threading
@@ -40,7 +40,7 @@ def _everything_said(error: BaseException) -> str:
 
 
 def test_database_that_does_not_store_every_text_is_refused(postgres_server: PostgresServer) -> None:
-    """A provider's words would not fit in, and what it said of the money would not be recorded."""
+    """A database whose encoding is not UTF-8 could not record every provider's message."""
     postgres_server.execute("CREATE DATABASE latin1 TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
     with pytest.raises(ConfigError, match="stores text as LATIN1"):
         open_ledger(postgres_server.dsn("latin1"))
@@ -60,7 +60,7 @@ def test_database_that_does_not_store_every_text_is_refused(postgres_server: Pos
     ],
 )
 def test_wrong_dsn_is_one_clear_line_without_the_password(dsn: str) -> None:
-    """Whatever is wrong with the DSN, the error is typed, short, and does not hold the password."""
+    """Any error in the DSN is typed, short, and without the password."""
     with pytest.raises((ConfigError, LedgerUnavailable)) as caught:
         open_ledger(dsn)
     assert "\n" not in caught.value.message
@@ -80,7 +80,7 @@ def test_wrong_dsn_is_one_clear_line_without_the_password(dsn: str) -> None:
     ],
 )
 def test_unreadable_dsn_says_what_is_wrong_and_where_the_password_goes(dsn: str, words: str) -> None:
-    """What libpq can't read is named, and the advice is not to write the password into the file."""
+    """libpq's reason is given, and the advice not to write the password into the file."""
     with pytest.raises(ConfigError, match=r"belongs into PGPASSWORD or ~/.pgpass") as caught:
         open_ledger(dsn)
     assert caught.value.message.startswith(f"ledger: {words}")
@@ -90,7 +90,7 @@ def test_unreadable_dsn_says_what_is_wrong_and_where_the_password_goes(dsn: str,
     "password", ["{0}/s3cret", "{0}@s3cret", "12/s3cret", "{0}%s3cret", "{0}/x?s3cret=1", "/s3cret?"]
 )
 def test_password_that_splits_the_dsn_is_in_no_message(password: str) -> None:
-    """Of a password that is not percent-encoded no half is taken for a host, a database or a parameter and shown."""
+    """No part of a password that is not percent-encoded is shown as host, database or parameter."""
     with pytest.raises(ConfigError) as caught:
         open_ledger(f"postgresql://u:{password.format(CANARY)}@h/pay")
     assert CANARY not in _everything_said(caught.value)
@@ -117,7 +117,7 @@ def test_password_is_in_no_repr(postgres_dsn: str) -> None:
     ],
 )
 def test_unreachable_database_says_why(dsn: str, cause: str) -> None:
-    """The line that has the cause stands in the error, and nothing about a reference: it may be a read."""
+    """The error has the cause, and nothing about a reference: it may be a read."""
     with pytest.raises(LedgerUnavailable, match=cause) as caught:
         open_ledger(dsn)
     assert caught.value.message.startswith(f"the ledger {PgServer(dsn).name} can't be reached: ")
@@ -140,7 +140,7 @@ def test_unreachable_database_says_why(dsn: str, cause: str) -> None:
     ],
 )
 def test_name_is_an_address_without_the_password(dsn: str, name: str) -> None:
-    """A ledger is named by an address that can be used, and that leads to the same database."""
+    """A ledger's name is a usable address of the same database."""
     assert PgServer(dsn).name == name
     given, named = (conninfo_to_dict(one) for one in (dsn, name))
     assert {**given, "password": None} == {**named, "password": None}
@@ -170,7 +170,7 @@ NEAR = [
 
 @pytest.mark.parametrize("dsn", FAR)
 def test_database_on_another_machine_needs_an_sslmode(dsn: str) -> None:
-    """libpq prefers TLS and goes on without it: the password would go there in clear. What is chosen is taken."""
+    """libpq's default may send the password in clear text, so an explicit sslmode is required."""
     dsn = dsn.format(CANARY)
     with pytest.raises(
         ConfigError, match=r"ledger: it leads to another machine and has no sslmode"
@@ -184,7 +184,7 @@ def test_database_on_another_machine_needs_an_sslmode(dsn: str) -> None:
 
 @pytest.mark.parametrize("dsn", NEAR)
 def test_database_on_this_machine_needs_none(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unless the environment, which libpq reads for what a DSN leaves out, leads elsewhere."""
+    """Unless libpq's environment variables name another host."""
     assert dsn_problem(dsn) is None
     monkeypatch.setenv("PGHOSTADDR", "10.0.0.1")
     assert dsn_problem(dsn) is not None
@@ -198,14 +198,14 @@ def test_database_on_this_machine_needs_none(dsn: str, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("host", ["db.example", "10.0.0.1"])
 def test_host_of_the_environment_needs_an_sslmode_too(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PGSSLMODE is not the choice of whoever wrote the DSN."""
+    """PGSSLMODE does not count: the DSN must have it."""
     monkeypatch.setenv("PGHOST", host)
     monkeypatch.setenv("PGSSLMODE", "prefer")
     assert dsn_problem("postgresql:///pay") is not None
 
 
 def test_database_that_does_not_exist(postgres_server: PostgresServer) -> None:
-    """PostgreSQL's own words say which one it looked for."""
+    """PostgreSQL's own message names the database."""
     with pytest.raises(LedgerUnavailable, match="nowhere"):
         open_ledger(postgres_server.dsn("nowhere"))
 
@@ -220,7 +220,7 @@ def test_extra_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_database_of_something_else(postgres_dsn: str) -> None:
-    """Tables of another application are left alone, and nothing is left between them."""
+    """Another application's tables are left unchanged, and nothing is added."""
     with psycopg.connect(postgres_dsn, autocommit=True) as shell:
         shell.execute("CREATE TABLE payments (id int)")
         with pytest.raises(LedgerCorrupt, match="not paycore's"):
@@ -230,7 +230,7 @@ def test_database_of_something_else(postgres_dsn: str) -> None:
 
 
 def test_read_only_database(ledger: PostgresLedger, postgres_dsn: str) -> None:
-    """A standby, or a user without rights: nothing is written, and the error says so."""
+    """On a standby, or without rights, nothing is written, and the error says so."""
     name = psycopg.conninfo.conninfo_to_dict(postgres_dsn)["dbname"]
     with psycopg.connect(postgres_dsn, autocommit=True) as shell:
         shell.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
@@ -242,7 +242,7 @@ def test_read_only_database(ledger: PostgresLedger, postgres_dsn: str) -> None:
 
 
 def test_server_down_and_back(postgres_server: PostgresServer, postgres_dsn: str) -> None:
-    """While the server is down every verb says so after the patience; once it is back the same ledger works."""
+    """While the server is down every verb raises after the patience; once it is back the same ledger works."""
     with closing(PostgresLedger(postgres_dsn, patience_s=0.2)) as ledger:
         payment = paid_payment(ledger, "order-1")
         postgres_server.stop("immediate")
@@ -268,7 +268,7 @@ def test_server_down_and_back(postgres_server: PostgresServer, postgres_dsn: str
 def test_restart_within_the_patience_is_not_noticed(
     ledger: PostgresLedger, postgres_server: PostgresServer
 ) -> None:
-    """A call that is made while the server restarts simply takes longer."""
+    """A call during a restart only takes longer."""
     payment = pending_payment(ledger, "order-1")
     postgres_server.stop("immediate")
     calls: list[Future[Any]] = [ledger.begin(*begun("order-2")), ledger.get(payment.id)]
@@ -278,7 +278,7 @@ def test_restart_within_the_patience_is_not_noticed(
 
 
 class _Unreliable:
-    """The writer's connection, whose next COMMIT goes wrong: just before the server does it, or just after."""
+    """The writer's connection, whose next COMMIT fails just before or just after the server does it."""
 
     def __init__(self, connection: psycopg.Connection[Any], error: psycopg.Error, *, is_heard: bool) -> None:
         self._connection = connection
@@ -304,7 +304,7 @@ LOST = psycopg.OperationalError("server closed the connection unexpectedly")
 
 @pytest.mark.parametrize("is_heard", [True, False])
 def test_commit_without_an_answer_is_looked_up(ledger: PostgresLedger, is_heard: bool) -> None:
-    """Whether the lost commit took place or not: every caller gets the result of its own change, made once."""
+    """Committed or not, every caller gets the result of its own change, made once."""
     payment = paid_payment(ledger, "order-1")
     ledger._writer = _Unreliable(ledger._writer, LOST, is_heard=is_heard)  # type: ignore[arg-type, assignment]
     futures = [ledger.begin(*begun(f"more-{n}")) for n in range(20)]
@@ -317,7 +317,7 @@ def test_commit_without_an_answer_is_looked_up(ledger: PostgresLedger, is_heard:
 
 
 def test_lost_commit_that_is_still_under_way_is_waited_for(ledger: PostgresLedger, postgres_dsn: str) -> None:
-    """The server may still be at it when the ledger asks: the answer comes when that has ended."""
+    """The ledger waits until the server has finished the commit."""
     assert ledger.begin(*begun("order-1")).result().events
     number = ledger._commit_number
     with psycopg.connect(postgres_dsn) as zombie:
@@ -329,7 +329,7 @@ def test_lost_commit_that_is_still_under_way_is_waited_for(ledger: PostgresLedge
 
 
 def test_loser_of_a_deadlock_is_run_again(ledger: PostgresLedger) -> None:
-    """PostgreSQL ends one of two transactions that wait for each other; nobody hears of it."""
+    """A transaction that PostgreSQL ends is repeated, without an error."""
     deadlock = psycopg.errors.DeadlockDetected("deadlock detected")
     ledger.begin(*begun("order-1")).result()
     ledger._writer = _Unreliable(ledger._writer, deadlock, is_heard=False)  # type: ignore[arg-type, assignment]
@@ -338,7 +338,7 @@ def test_loser_of_a_deadlock_is_run_again(ledger: PostgresLedger) -> None:
 
 
 def test_two_processes_that_want_the_same_payments_both_get_through(postgres_dsn: str) -> None:
-    """In opposite orders, group against group: every change arrives, and nobody waits for ever."""
+    """Groups in opposite orders: every change is made, without a deadlock."""
     with closing(PostgresLedger(postgres_dsn)) as here, closing(PostgresLedger(postgres_dsn)) as there:
         payments = [paid_payment(here, f"order-{n}") for n in range(6)]
         futures: list[Future[Any]] = []

@@ -1,4 +1,4 @@
-"""What an event costs, and whom it holds up, does not depend on how much is told of a payment."""
+"""The cost of an event, and the wait of other writers, do not depend on how much is reported of a payment."""
 
 import time
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def _charges(payment: Payment, count: int) -> list[PaymentObservation]:
 
 
 def _took_s(work: Callable[[], object], times: int = 5) -> float:
-    """Seconds the fastest of some runs takes."""
+    """Seconds of the fastest of some runs."""
     taken = []
     for _ in range(times):
         began = time.perf_counter()
@@ -55,7 +55,7 @@ def test_answer_with_thousands_of_charges_is_bounded_and_verifies(ledger: SqlLed
 
 
 def test_history_of_any_length_costs_no_more(ledger: SqlLedger) -> None:
-    """The thousandth distinct fact of a payment is recorded about as fast as the tenth."""
+    """The thousandth distinct observation is recorded about as fast as the tenth."""
     payment = pending_payment(ledger, "order-1")
     names = iter(f"P{n}" for n in range(10 * FACTS_MAX))
 
@@ -70,7 +70,7 @@ def test_history_of_any_length_costs_no_more(ledger: SqlLedger) -> None:
 
 
 def test_other_accounts_go_on_meanwhile(ledger: SqlLedger) -> None:
-    """Whoever writes while a huge answer is merged waits for a part of it, not for all."""
+    """A writer waits for a part of a huge answer, not for all of it."""
     crowded = pending_payment(ledger, "order-1")
     whole = ledger.observe("hk", _charges(crowded, 3000), Source.POLL)
     others = 0
@@ -98,7 +98,7 @@ def test_group_is_bounded_by_what_its_units_do(ledger: SqlLedger, monkeypatch: p
 
 
 def test_close_ends_an_answer_in_parts_with_an_error(database: Database) -> None:
-    """A ledger that is closed meanwhile says so; what was merged stays."""
+    """Closing the ledger in between is an error; what was merged stays."""
     ledger = database.open()
     payment = pending_payment(ledger, "order-1")
     whole = ledger.observe("hk", _charges(payment, 10_000), Source.POLL)
@@ -108,7 +108,7 @@ def test_close_ends_an_answer_in_parts_with_an_error(database: Database) -> None
 
 
 def test_notification_with_many_observations_is_kept_once(ledger: SqlLedger) -> None:
-    """A notification is kept and merged in one transaction, and bounded like an answer."""
+    """A notification is recorded in one transaction, and bounded like an answer."""
     payment = pending_payment(ledger, "order-1")
     arrived = notice(b"many", ledger.now())
     (committed,) = (
@@ -120,7 +120,7 @@ def test_notification_with_many_observations_is_kept_once(ledger: SqlLedger) -> 
 
 
 def test_refunds_beyond_the_bound_are_refused_and_what_is_left_goes_back_in_one(ledger: SqlLedger) -> None:
-    """Two thousand refunds of a cent are not made; the caller is told what can be done."""
+    """Refunds beyond the bound are refused with advice; the rest is refunded in one."""
     payment = paid_payment(ledger, "order-1")
     for n in range(REFUNDS_MAX):
         ledger.change(payment.id, refunding(f"back-{n}", CENT), Source.CALLER).result()
@@ -134,7 +134,7 @@ def test_refunds_beyond_the_bound_are_refused_and_what_is_left_goes_back_in_one(
 def test_ledger_from_before_the_bounds_opens_verifies_and_refunds(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was recorded without bounds is read, verified and gone on with as it is."""
+    """Payments recorded without bounds are read, verified and refunded."""
     ledger = database.open()
     with monkeypatch.context() as unbounded:
         for name in ("CHARGES_MAX", "FACTS_MAX", "REFUNDS_MAX"):

@@ -1,4 +1,4 @@
-"""A provider's id of money it took belongs to one payment: told of another one, it is no payment of that one."""
+"""A provider's charge id belongs to one payment: reported for another one it does not pay that one."""
 
 import threading
 from collections.abc import Callable
@@ -18,17 +18,17 @@ CHARGE = "20260101000300020012345678"
 
 
 def says_paid(payment: Payment, charge: str = CHARGE) -> Callable[[SqlLedger], Payment]:
-    """The provider says that this payment's order is paid, under this id of its own."""
+    """The provider reports this payment's order as paid, under this charge id."""
     return lambda ledger: observe(ledger, seen(payment.order_number, Status.PAID, charge=charge))[0].payment
 
 
 def holds(ledger: SqlLedger) -> bool:
-    """Whether every payment is what its events say."""
+    """Whether every payment follows from its events."""
     return all(verdict.difference is None for verdict in verify(ledger))
 
 
 def check_one_is_paid(ledger: SqlLedger, *payments: Payment) -> None:
-    """One of them is paid, the others wait for a person, and the history derives the same."""
+    """One of them is paid, the others need review, and the events give the same."""
     known = [ledger.get(payment.id).result() for payment in payments]
     (paid,) = [payment for payment in known if payment.status is Status.PAID]
     others = [payment for payment in known if payment is not paid]
@@ -44,7 +44,7 @@ def check_one_is_paid(ledger: SqlLedger, *payments: Payment) -> None:
 
 
 def test_charge_of_another_payment_is_review_and_not_paid(ledger: SqlLedger) -> None:
-    """The second payment with one id is not paid; its event says whose charge it is."""
+    """The second payment is not paid; its event names the charge's payment."""
     one, other = pending_payment(ledger, "order-1"), pending_payment(ledger, "order-2")
     assert says_paid(one)(ledger).status is Status.PAID
     says_paid(other)(ledger)
@@ -52,7 +52,7 @@ def test_charge_of_another_payment_is_review_and_not_paid(ledger: SqlLedger) -> 
 
 
 def test_payments_of_one_answer_do_not_share_a_charge(ledger: SqlLedger) -> None:
-    """Six payments told in one answer with one id: one is paid."""
+    """Six payments reported in one answer with one id: one is paid."""
     payments = [pending_payment(ledger, f"order-{n}") for n in range(6)]
     observe(ledger, *[seen(payment.order_number, Status.PAID, charge=CHARGE) for payment in payments])
     check_one_is_paid(ledger, *payments)
@@ -74,7 +74,7 @@ def test_payments_of_one_group_commit_do_not_share_a_charge(ledger: SqlLedger) -
 
 
 def test_payments_of_several_processes_do_not_share_a_charge(database: Database) -> None:
-    """Whoever is told first has the charge, however many processes are told at once."""
+    """The first to record the charge has it, with any number of processes."""
     ledgers = [database.open() for _ in range(4)]
     for times in range(5):
         payments = [pending_payment(ledgers[0], f"order-{times}-{n}") for n in range(8)]
@@ -90,7 +90,7 @@ def test_payments_of_several_processes_do_not_share_a_charge(database: Database)
 
 
 def test_reply_with_the_charge_of_another_is_not_paid(ledger: SqlLedger) -> None:
-    """A scanned code's reply says paid by itself: the same holds for it."""
+    """The same for the reply to a scanned code."""
     says_paid(pending_payment(ledger, "order-1"))(ledger)
     other = ledger.begin(*begun("order-2")).result().payment
     outcome = Done(Created(observation=seen(other.order_number, Status.PAID, charge=CHARGE)))
@@ -100,7 +100,7 @@ def test_reply_with_the_charge_of_another_is_not_paid(ledger: SqlLedger) -> None
 
 
 def test_notification_with_the_charge_of_another_is_not_paid(ledger: SqlLedger) -> None:
-    """Nor is it by a notification that is evidence."""
+    """The same for a trusted notification."""
     says_paid(pending_payment(ledger, "order-1"))(ledger)
     other = pending_payment(ledger, "order-2")
     told = [seen(other.order_number, Status.PAID, charge=CHARGE)]
@@ -110,7 +110,7 @@ def test_notification_with_the_charge_of_another_is_not_paid(ledger: SqlLedger) 
 
 
 def test_repeating_whose_charge_it_is_changes_nothing(ledger: SqlLedger) -> None:
-    """Every poll brings the same answer: it is recorded once."""
+    """Repeated polls record it once."""
     says_paid(pending_payment(ledger, "order-1"))(ledger)
     other = pending_payment(ledger, "order-2")
     versions = {says_paid(other)(ledger).version for _ in range(3)}
@@ -118,7 +118,7 @@ def test_repeating_whose_charge_it_is_changes_nothing(ledger: SqlLedger) -> None
 
 
 def test_payment_is_paid_by_a_charge_of_its_own_afterwards(ledger: SqlLedger) -> None:
-    """The good answer counts when it comes; that a person must look stays."""
+    """A later correct answer pays; the review stays."""
     says_paid(pending_payment(ledger, "order-1"))(ledger)
     other = pending_payment(ledger, "order-2")
     says_paid(other)(ledger)
@@ -127,7 +127,7 @@ def test_payment_is_paid_by_a_charge_of_its_own_afterwards(ledger: SqlLedger) ->
 
 
 def test_accounts_have_ids_of_their_own(ledger: SqlLedger) -> None:
-    """Two merchants may be told the same id by their providers."""
+    """Two accounts may have the same charge id."""
     one, other = pending_payment(ledger, "order-1"), pending_payment(ledger, "order-2", account="eu")
     says_paid(one)(ledger)
     told = seen(other.order_number, Status.PAID, charge=CHARGE)
@@ -135,7 +135,7 @@ def test_accounts_have_ids_of_their_own(ledger: SqlLedger) -> None:
 
 
 def test_order_paid_once_under_two_answers_stays_one_charge(ledger: SqlLedger) -> None:
-    """A payment's own charge is no other's: told again in other words it stays paid."""
+    """A payment's own charge reported again in other words keeps it paid."""
     payment = pending_payment(ledger, "order-1")
     says_paid(payment)(ledger)
     told = seen(payment.order_number, Status.PAID, charge=CHARGE)
@@ -144,7 +144,7 @@ def test_order_paid_once_under_two_answers_stays_one_charge(ledger: SqlLedger) -
 
 
 def test_lost_row_of_a_charge_is_found(database: Database) -> None:
-    """A charge nobody would recognise any more is a difference."""
+    """A missing row of a charge is a difference."""
     ledger = database.open()
     payment = pending_payment(ledger, "order-1")
     says_paid(payment)(ledger)
@@ -155,7 +155,7 @@ def test_lost_row_of_a_charge_is_found(database: Database) -> None:
 
 
 def test_unknown_number_takes_no_charge(ledger: SqlLedger) -> None:
-    """What is told of nobody's number is nobody's charge."""
+    """An observation of an unknown number records no charge."""
     assert observe(ledger, seen("NOBODY", Status.PAID, charge=CHARGE)) == ()
     with pytest.raises(NotFound):
         ledger.get("NOBODY").result()
@@ -165,7 +165,7 @@ def test_unknown_number_takes_no_charge(ledger: SqlLedger) -> None:
 def test_migration_gives_an_id_counted_twice_to_the_first_and_leaves_what_can_not_be_read(
     database: Database,
 ) -> None:
-    """A ledger from before the rule may hold doubles, and rows that somebody damaged: it opens all the same."""
+    """An old ledger with doubled ids and damaged rows is migrated."""
     ledger = database.open()
     first, second, broken = (pending_payment(ledger, f"order-{n}") for n in range(3))
     for payment, charge in ((first, "A"), (second, "B"), (broken, "C")):

@@ -1,4 +1,4 @@
-"""The ledger's clock: a step back of the system's clock doubles nothing and leaves nothing stuck."""
+"""The ledger's clock: after a step back of the system's clock nothing is doubled or stuck."""
 
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -40,7 +40,7 @@ def _open(path: Path, hand: Hand) -> SqliteLedger:
 
 @pytest.mark.parametrize("is_new_process", [False, True])
 def test_step_back_leaves_nothing_stuck(tmp_path: Path, hand: Hand, is_new_process: bool) -> None:
-    """After an hour's step back, what is under way comes due when its time is up, and not an hour later."""
+    """After an hour's step back operations come due at their time, not an hour later."""
     with closing(_open(tmp_path, hand)) as first:
         payment = first.begin(*begun("order-1")).result().payment
         hand.at -= HOUR
@@ -54,7 +54,7 @@ def test_step_back_leaves_nothing_stuck(tmp_path: Path, hand: Hand, is_new_proce
 
 
 def test_step_back_sends_nothing_twice(tmp_path: Path, hand: Hand) -> None:
-    """Right after a step back, an operation that is under way may not be sent again, by nobody."""
+    """Right after a step back no operation under way may be sent again."""
     with closing(_open(tmp_path, hand)) as ledger:
         payment = ledger.begin(*begun("order-1")).result().payment
         hand.at -= HOUR
@@ -67,7 +67,7 @@ def test_step_back_sends_nothing_twice(tmp_path: Path, hand: Hand) -> None:
 
 
 def test_step_back_keeps_events_in_order(tmp_path: Path, hand: Hand) -> None:
-    """The history's times never run backwards, also over processes that start after the step."""
+    """Event times never decrease, also over processes that start after the step."""
     with closing(_open(tmp_path, hand)) as ledger:
         payment = pending_payment(ledger, "order-1")
         hand.at -= HOUR
@@ -80,7 +80,7 @@ def test_step_back_keeps_events_in_order(tmp_path: Path, hand: Hand) -> None:
 
 
 def test_step_back_is_made_up_for_slowly() -> None:
-    """A step that was a correction: the ledger's clock goes slower until it agrees, and never stands still."""
+    """The ledger's clock runs slower until it agrees, and never stands still."""
     hand = Hand()
     clock = LedgerClock(hand)
     newest, step = clock.catch_up(Standing(None, None))
@@ -100,14 +100,14 @@ def test_step_back_is_made_up_for_slowly() -> None:
 
 
 def test_wild_time_in_the_ledger_is_not_followed() -> None:
-    """One event from a machine whose clock was years ahead does not take everybody along."""
+    """An event from a machine whose clock was years ahead does not set the others' clocks."""
     clock = LedgerClock(Hand())
     assert clock.catch_up(Standing(to_ms(NOON + AHEAD_MAX + SECOND), None)) == (NOON, None)
     assert clock.catch_up(Standing(to_ms(NOON + AHEAD_MAX), None))[0] == NOON + AHEAD_MAX
 
 
 def test_all_processes_have_one_time_after_a_step_back(tmp_path: Path, hand: Hand) -> None:
-    """However long each of them did nothing since, and whether it was there before the step."""
+    """However long each was idle, and whenever it started."""
     with closing(_open(tmp_path, hand)) as busy, closing(_open(tmp_path, hand)) as idle:
         pending_payment(busy, "order-1")
         hand.at -= HOUR

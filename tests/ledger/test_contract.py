@@ -50,7 +50,7 @@ from tests.support.stopped import StoppedDatetime
 
 
 def test_begin_new_reference_is_recorded_with_its_event(ledger: SqlLedger) -> None:
-    """A new payment stands in the ledger, and its history begins with it."""
+    """A new payment is recorded with its first event."""
     committed = ledger.begin(*begun("order-1")).result()
     assert committed.events
     assert ledger.get(committed.payment.id).result() == committed.payment
@@ -60,7 +60,7 @@ def test_begin_new_reference_is_recorded_with_its_event(ledger: SqlLedger) -> No
 
 
 def test_begin_known_reference_returns_the_payment_that_has_it(database: Database) -> None:
-    """The second to begin gets the first one's payment and no events, in this process and in another."""
+    """The second `begin` returns the first one's payment without events, in any process."""
     first = database.open().begin(*begun("order-1")).result()
     again = database.open().begin(*begun("order-1")).result()
     assert again.payment == first.payment
@@ -68,7 +68,7 @@ def test_begin_known_reference_returns_the_payment_that_has_it(database: Databas
 
 
 def test_begin_by_many_at_once_makes_one_payment(database: Database) -> None:
-    """Of many callers over two ledgers, one begins; the others get its payment."""
+    """Of many callers over two ledgers one begins; the others get its payment."""
     ledgers = [database.open(), database.open()]
     futures = [ledgers[n % 2].begin(*begun("order-1")) for n in range(40)]
     results = [future.result() for future in futures]
@@ -77,7 +77,7 @@ def test_begin_by_many_at_once_makes_one_payment(database: Database) -> None:
 
 
 def test_change_decides_on_what_is_stored(database: Database) -> None:
-    """Two processes that change one payment both count: each decides on what the other wrote."""
+    """Changes of one payment by two processes both count, each decided on the stored state."""
     ledgers = [database.open(), database.open()]
     payment = paid_payment(ledgers[0], "order-1")
     part = Money("1.00", "HKD")
@@ -102,7 +102,7 @@ def test_change_that_changes_nothing_writes_nothing(ledger: SqlLedger) -> None:
 
 
 def test_change_refused_leaves_the_payment_alone(ledger: SqlLedger) -> None:
-    """What a decision raises reaches its caller, and nothing is written."""
+    """An error raised by a decision reaches the caller, and nothing is written."""
     payment = paid_payment(ledger, "order-1")
     with pytest.raises(RefundTooLarge):
         ledger.change(payment.id, refunding("r1", Money("88.01", "HKD")), Source.CALLER).result()
@@ -110,7 +110,7 @@ def test_change_refused_leaves_the_payment_alone(ledger: SqlLedger) -> None:
 
 
 def test_change_unknown_payment_is_not_found(ledger: SqlLedger) -> None:
-    """No payment, no change."""
+    """Changing an unknown payment is `NotFound`."""
     with pytest.raises(NotFound):
         ledger.change("nobody", refunding("r1"), Source.CALLER).result()
     with pytest.raises(NotFound):
@@ -118,7 +118,7 @@ def test_change_unknown_payment_is_not_found(ledger: SqlLedger) -> None:
 
 
 def test_refunds_over_what_was_paid_are_refused_also_at_once(database: Database) -> None:
-    """Of two refunds of everything at the same time, by two processes, one is refused."""
+    """Of two concurrent full refunds by two processes one is refused."""
     ledgers = [database.open(), database.open()]
     payment = paid_payment(ledgers[0], "order-1")
     futures = [ledgers[n].change(payment.id, refunding(f"r{n}"), Source.CALLER) for n in range(2)]
@@ -127,7 +127,7 @@ def test_refunds_over_what_was_paid_are_refused_also_at_once(database: Database)
 
 
 def test_refund_reference_of_another_payment_conflicts(database: Database) -> None:
-    """A refund's reference is unique in its namespace, across payments, accounts, processes; in another it is free."""
+    """Refund references are unique in a namespace, across payments, accounts and processes."""
     here, there = database.open(), database.open()
     one, two = paid_payment(here, "order-1"), paid_payment(here, "order-2")
     three = paid_payment(here, "order-3", account="other")
@@ -141,7 +141,7 @@ def test_refund_reference_of_another_payment_conflicts(database: Database) -> No
 
 
 def test_refund_reference_raced_for_by_two_payments_is_given_once(database: Database) -> None:
-    """Both processes find the reference free; one of them gets it, the other hears of the conflict."""
+    """Of two processes that find the reference free one gets it, the other a conflict."""
     ledgers = [database.open(), database.open()]
     for turn in range(10):
         payments = [
@@ -164,7 +164,7 @@ def test_refund_reference_raced_for_by_two_payments_is_given_once(database: Data
 
 
 def test_observe_finds_the_payment_by_its_number(ledger: SqlLedger) -> None:
-    """Observations reach the payments their numbers belong to; other numbers and accounts are left out."""
+    """Observations reach the payments of their numbers; other numbers and accounts are left out."""
     one, two = pending_payment(ledger, "order-1"), pending_payment(ledger, "order-2")
     paid = seen(one.order_number, Status.PAID)
     committed = observe(ledger, paid, seen("nobody", Status.PAID), seen(two.order_number))
@@ -174,7 +174,7 @@ def test_observe_finds_the_payment_by_its_number(ledger: SqlLedger) -> None:
 
 
 def test_observe_same_again_changes_nothing(database: Database) -> None:
-    """Poll and notification bring the same fact to two processes: one event."""
+    """The same observation by two processes is one event."""
     ledgers = [database.open(), database.open()]
     payment = pending_payment(ledgers[0], "order-1")
     paid = seen(payment.order_number, Status.PAID)
@@ -184,7 +184,7 @@ def test_observe_same_again_changes_nothing(database: Database) -> None:
 
 
 def test_observe_refund_by_its_own_number(ledger: SqlLedger) -> None:
-    """What the provider says of a refund's number reaches the payment."""
+    """An observation of a refund's number reaches its payment."""
     payment = paid_payment(ledger, "order-1")
     refund = ledger.change(payment.id, refunding("r1"), Source.CALLER).result().payment.refunds[0]
     (committed,) = observe(ledger, refund_seen(refund.number))
@@ -193,7 +193,7 @@ def test_observe_refund_by_its_own_number(ledger: SqlLedger) -> None:
 
 
 def test_notification_is_kept_once(database: Database) -> None:
-    """A notification that comes again, to whichever process, changes nothing; the same bytes elsewhere are new."""
+    """A repeated notification changes nothing in any process; the same bytes at another account are new."""
     here, there = database.open(), database.open()
     payment = pending_payment(here, "order-1")
     paid = [seen(payment.order_number, Status.PAID)]
@@ -215,7 +215,7 @@ def test_notification_is_kept_once(database: Database) -> None:
 
 
 def test_notification_by_its_query_string_is_another_when_that_differs(ledger: SqlLedger) -> None:
-    """Where a provider says everything in the query string, what it says next is not a repetition."""
+    """Where the provider reads the query string, it distinguishes notifications."""
     payment = pending_payment(ledger, "order-1")
 
     def record(query: str, status: Status) -> bool:
@@ -232,7 +232,7 @@ def test_notification_by_its_query_string_is_another_when_that_differs(ledger: S
 
 
 def test_notification_is_kept_without_credentials(ledger: SqlLedger) -> None:
-    """A signature is evidence; what opens something is not, and is not kept."""
+    """Signatures are kept as evidence, credentials are not."""
     headers = {"x-sign": "s", "authorization": "CANARY", "proxy-authorization": "CANARY", "cookie": "CANARY"}
     notification = replace(notice(b"paid", ledger.now()), headers=headers)
     ledger.record_notification(ACCOUNT, notification, [], is_evidence=False).result()
@@ -240,7 +240,7 @@ def test_notification_is_kept_without_credentials(ledger: SqlLedger) -> None:
 
 
 def test_notification_as_hint_makes_its_payment_due_now(ledger: SqlLedger) -> None:
-    """What is no evidence moves no money; it makes somebody ask."""
+    """An untrusted notification only makes its payment due."""
     payment = pending_payment(ledger, "order-1")
     paid = [seen(payment.order_number, Status.PAID)]
     assert ledger.claim(limit=10, lease_s=30).result()[1] == ()
@@ -255,7 +255,7 @@ def test_notification_as_hint_makes_its_payment_due_now(ledger: SqlLedger) -> No
 
 
 def test_mention_makes_its_payment_due_now_whatever_else_the_notification_says(ledger: SqlLedger) -> None:
-    """A mention is no evidence: beside an observation that is, it still has somebody ask; a repeat has nobody."""
+    """A mention makes the payment due also beside an observation; a repeat does not."""
     payment = pending_payment(ledger, "order-1")
     told: list[PaymentObservation | Mention] = [
         seen(payment.order_number, Status.PAID),
@@ -272,7 +272,7 @@ def test_mention_makes_its_payment_due_now_whatever_else_the_notification_says(l
 
 
 def test_notification_tells_which_numbers_are_whose(ledger: SqlLedger) -> None:
-    """What its account has, what other accounts have, and what nobody has."""
+    """The account's own numbers, those of other accounts, and unknown ones."""
     here = pending_payment(ledger, "order-1")
     there = pending_payment(ledger, "order-2", account="other")
     told = [Mention(number=number) for number in (here.order_number, there.order_number, "NOBODYS", "a\x00b")]
@@ -284,7 +284,7 @@ def test_notification_tells_which_numbers_are_whose(ledger: SqlLedger) -> None:
 
 
 def test_claim_leases_each_payment_to_one(database: Database) -> None:
-    """Two processes that claim at once share the due payments; nobody gets one twice within the lease."""
+    """Concurrent claims share the due payments; none is claimed twice within the lease."""
     ledgers = [database.open(), database.open()]
     payments = [pending_payment(ledgers[0], f"order-{n}") for n in range(30)]
     now = ledgers[0].now()
@@ -295,7 +295,7 @@ def test_claim_leases_each_payment_to_one(database: Database) -> None:
 
 
 def test_claim_takes_the_most_overdue_first_and_only_of_ids(ledger: SqlLedger) -> None:
-    """`limit` and `ids` bound what is taken; the lease's end is the next due time."""
+    """`limit` and `ids` restrict the claim; the lease's end is the next due time."""
     payments = [pending_payment(ledger, f"order-{n}") for n in range(3)]
     now = ledger.now()
     ledger.reschedule(
@@ -310,7 +310,7 @@ def test_claim_takes_the_most_overdue_first_and_only_of_ids(ledger: SqlLedger) -
 
 
 def test_claim_after_the_lease_comes_back(ledger: SqlLedger) -> None:
-    """A claimer that dies gives its payments back by itself."""
+    """Payments of a claimer that died are due after the lease."""
     payment = pending_payment(ledger, "order-1")
     ledger.reschedule([(payment.id, payment.version, ledger.now())]).result()
     assert ledger.claim(limit=1, lease_s=0).result()[1] == (payment,)
@@ -318,7 +318,7 @@ def test_claim_after_the_lease_comes_back(ledger: SqlLedger) -> None:
 
 
 def test_reschedule_leaves_a_payment_that_changed(ledger: SqlLedger) -> None:
-    """Whoever looked at an older version does not move the newer one's due time."""
+    """Rescheduling by an older version does not change the due time."""
     payment = pending_payment(ledger, "order-1")
     due = ledger.next_due().result()
     ledger.reschedule([(payment.id, payment.version - 1, None)]).result()
@@ -328,7 +328,7 @@ def test_reschedule_leaves_a_payment_that_changed(ledger: SqlLedger) -> None:
 
 
 def test_times_are_exact_to_the_millisecond(ledger: SqlLedger) -> None:
-    """A due time comes back as it went in, and events carry the transaction's time."""
+    """Due times are kept exactly, and events have the transaction's time."""
     payment = pending_payment(ledger, "order-1")
     for due in (datetime(2140, 1, 2, 3, 4, 5, 678000, UTC), datetime(2262, 4, 11, 23, 47, 16, 854000, UTC)):
         ledger.reschedule([(payment.id, payment.version, due)]).result()
@@ -341,7 +341,7 @@ def test_times_are_exact_to_the_millisecond(ledger: SqlLedger) -> None:
 
 
 def test_now_is_the_clock_of_transactions(ledger: SqlLedger) -> None:
-    """`now` and a transaction's time are one clock, in whole milliseconds."""
+    """`now` and transactions use one clock, in whole milliseconds."""
     before = ledger.now()
     at = ledger.begin(*begun("order-1")).result().now
     after = ledger.now()
@@ -363,7 +363,7 @@ def test_events_are_chained_over_everything_stored(ledger: SqlLedger) -> None:
 
 
 def test_list_filters_and_orders(ledger: SqlLedger) -> None:
-    """Newest first, and by id within a millisecond; every given condition holds."""
+    """Newest first, by id within a millisecond; all given filters apply."""
     paid, pending = paid_payment(ledger, "order-1"), pending_payment(ledger, "order-2", account="other")
     uncertain = ledger.begin(*begun("order-3")).result().payment
     mismatch = observe(ledger, seen(paid.order_number, Status.PAID, charge="C2"))[0].payment
@@ -386,7 +386,7 @@ def test_list_filters_and_orders(ledger: SqlLedger) -> None:
 
 @pytest.mark.parametrize("statement", ["UPDATE events SET at = 0", "DELETE FROM events"])
 def test_events_are_append_only(database: Database, statement: str) -> None:
-    """The database itself refuses to change or remove an event, whoever asks."""
+    """The database refuses to change or remove an event."""
     ledger = database.open()
     payment = pending_payment(ledger, "order-1")
     before = ledger.events(payment.id).result()
@@ -403,7 +403,7 @@ def test_events_are_append_only(database: Database, statement: str) -> None:
     ],
 )
 def test_events_are_not_replaced_in_sqlite(tmp_path: Path, columns: str, values: str) -> None:
-    """`INSERT OR REPLACE` removes what it replaces without a DELETE."""
+    """`INSERT OR REPLACE`, which removes rows without a DELETE, is refused."""
     rest = "source, kind, status_to, change, prev_hash, hash"
     with closing(SqliteLedger(tmp_path / "ledger.db")) as ledger:
         payment = pending_payment(ledger, "order-1")
@@ -435,7 +435,7 @@ def test_text_no_database_can_hold_is_refused(ledger: SqlLedger) -> None:
 
 
 def test_closed_ledger_refuses(ledger: SqlLedger) -> None:
-    """After `close` verbs say so; what was submitted before is done."""
+    """After `close` verbs raise; what was submitted before is done."""
     last = ledger.begin(*begun("order-1"))
     ledger.close()
     assert last.result().events
@@ -447,7 +447,7 @@ def test_closed_ledger_refuses(ledger: SqlLedger) -> None:
 
 
 def test_number_that_is_taken_is_refused(ledger: SqlLedger) -> None:
-    """Two payments never have one number: the second is refused, and leaves nothing behind."""
+    """A number of another payment is refused, and nothing is written."""
     names = numbering()
 
     def same(payment_id: str, reference: str) -> object:
@@ -468,7 +468,7 @@ def test_number_that_is_taken_is_refused(ledger: SqlLedger) -> None:
 
 
 def test_moments_of_a_stopped_clock_are_recorded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tools that stop the clock in tests replace `datetime` by a subclass: what it says is recorded as any other."""
+    """Subclasses of `datetime`, which tools use to stop the clock, are recorded normally."""
     monkeypatch.setattr(clock, "datetime", StoppedDatetime)
     payment = database.open().begin(*begun("order-1")).result().payment
     assert database.open().get(payment.id).result() == payment

@@ -1,4 +1,4 @@
-"""A process that forks: the child neither uses nor harms the ledger its parent has open."""
+"""After a fork the child neither uses nor harms its parent's open ledger."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threade
 
 
 def in_child(work: Callable[[], object]) -> int:
-    """The exit code of a forked process: 0 when `work` returned, 1 when it raised, 2 when it took ten seconds."""
+    """The exit code of a forked process: 0 if `work` returned, 1 if it raised, 2 after ten seconds."""
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGALRM, lambda *_: os._exit(2))
@@ -36,7 +36,7 @@ def in_child(work: Callable[[], object]) -> int:
 
 
 def test_child_is_told_to_open_a_ledger_of_its_own(ledger: SqlLedger) -> None:
-    """Neither a write nor a read hangs or touches the parent's connections: both say what to do."""
+    """Reads and writes in the child raise at once, with advice, and do not use the parent's connections."""
     payment = paid_payment(ledger, "order-1")
 
     def use() -> None:
@@ -54,14 +54,14 @@ def test_child_is_told_to_open_a_ledger_of_its_own(ledger: SqlLedger) -> None:
 
 
 def test_child_that_closes_leaves_the_parent_its_ledger(ledger: SqlLedger) -> None:
-    """Leaving a client's block in the child ends nothing of the parent's."""
+    """Leaving a client's block in the child does not affect the parent."""
     paid_payment(ledger, "order-1")
     assert in_child(ledger.close) == 0
     assert ledger.begin(*begun("order-2")).result().events
 
 
 def test_child_does_not_keep_the_lock_of_a_killed_parent(tmp_path: Path) -> None:
-    """A process killed inside a transaction lets go of the file, also while a process it forked lives on."""
+    """The lock of a process killed inside a transaction is released, though its child lives on."""
     path = tmp_path / "ledger.db"
     reading, writing = os.pipe()
     parent = os.fork()

@@ -1,4 +1,4 @@
-"""Many callers share a commit, and nothing else: each gets its own result or its own error."""
+"""Callers share a commit and nothing else: each gets its own result or error."""
 
 import fcntl
 import threading
@@ -45,19 +45,19 @@ def one_group(ledger: SqlLedger) -> Iterator[None]:
 
 
 def _positions(ledger: SqlLedger, payment_ids: Sequence[str]) -> int:
-    """In how many different milliseconds these payments began: those of one group share theirs."""
+    """In how many different milliseconds these payments began; those of one group share theirs."""
     return len({ledger.get(payment_id).result().created_at for payment_id in payment_ids})
 
 
 def test_group_of_many_is_one_transaction(ledger: SqlLedger) -> None:
-    """Units that wait together commit together, at one time."""
+    """Units that wait together are committed together, at one time."""
     with one_group(ledger):
         futures = [ledger.begin(*begun(f"order-{n}")) for n in range(50)]
     assert _positions(ledger, [future.result().payment.id for future in futures]) == 1
 
 
 def test_units_of_a_group_see_what_those_before_them_did(ledger: SqlLedger) -> None:
-    """One group begins, answers, pays and refunds a payment; the reference, the number and the cap hold within it."""
+    """One group begins, answers, pays and refunds a payment; its units see each other's writes."""
     reference, begin = begun("order-1", payment_id="P1")
     number = begin(ledger.now()).operation.number
     with one_group(ledger):
@@ -72,7 +72,7 @@ def test_units_of_a_group_see_what_those_before_them_did(ledger: SqlLedger) -> N
 
 
 def test_failing_unit_does_not_harm_its_neighbours(ledger: SqlLedger) -> None:
-    """A refusal, a bug and a missing payment in one group: each caller gets its own error, the rest commits."""
+    """A refusal, a bug and a missing payment: each caller gets its own error, the rest is committed."""
     paid = paid_payment(ledger, "order-0")
 
     def bug(payment: Payment, now: datetime) -> Sequence[Change]:
@@ -93,7 +93,7 @@ def test_failing_unit_does_not_harm_its_neighbours(ledger: SqlLedger) -> None:
 
 
 def test_unit_that_the_database_refuses_is_alone_with_it(ledger: SqlLedger) -> None:
-    """A number that is taken spoils the group; its other units are then committed one by one."""
+    """A number that is taken fails the group; its other units are committed one by one."""
     reference, taken = begun("order-0", payment_id="P0")
     ledger.begin(reference, taken).result()
 
@@ -111,7 +111,7 @@ def test_unit_that_the_database_refuses_is_alone_with_it(ledger: SqlLedger) -> N
 
 
 def test_row_that_is_damaged_harms_nobody_else(database: Database) -> None:
-    """A payment whose row can't be read fails by itself, with its id, also among others."""
+    """Only the payment with the unreadable row fails, with its id."""
     ledger = database.open()
     bad, good = pending_payment(ledger, "order-1"), pending_payment(ledger, "order-2")
     database.run(f"UPDATE payments SET body = '{{}}' WHERE id = '{bad.id}'")
@@ -142,7 +142,7 @@ def test_claim_within_a_group_sees_what_was_done_before(ledger: SqlLedger) -> No
 
 
 def test_error_of_a_whole_group_is_one_of_its_own_for_each_caller(ledger: SqlLedger) -> None:
-    """A ledger that fails tells every caller, and what one of them notes in the error is not another's."""
+    """Each caller gets a separate error object."""
 
     def fail(_meanwhile: Callable[[], None]) -> AbstractContextManager[Session]:
         raise LedgerTooNew("upgrade")
@@ -156,7 +156,7 @@ def test_error_of_a_whole_group_is_one_of_its_own_for_each_caller(ledger: SqlLed
 
 
 class _Taken:
-    """`fcntl`, where somebody else holds every lock while `is_taken`."""
+    """`fcntl`, where another process holds every lock while `is_taken`."""
 
     LOCK_EX, LOCK_NB, LOCK_UN = fcntl.LOCK_EX, fcntl.LOCK_NB, fcntl.LOCK_UN
     is_taken = False
@@ -170,7 +170,7 @@ class _Taken:
 def test_callers_do_not_wait_for_the_turn_of_the_next_group(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is committed is told before the next group waits for another process, however long that takes."""
+    """Results are returned before the next group waits for another process."""
     taken = _Taken()
     monkeypatch.setattr(sqlite_ledger, "fcntl", taken)
     with closing(SqliteLedger(tmp_path / "ledger.db")) as ledger:
@@ -198,7 +198,7 @@ def test_callers_do_not_wait_for_the_turn_of_the_next_group(
 def test_callers_are_answered_after_their_commit_and_before_the_next_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Their own work then overlaps with waiting for the disk; watchers hear outside of transactions."""
+    """Callers continue while the next commit waits for the disk; watchers are called outside transactions."""
     order: list[str] = []
     # What the writer's thread tells, and not the one that looks for other processes' commits.
     monkeypatch.setattr(SqliteLedger, "_start_watching", lambda _: None)
@@ -232,7 +232,7 @@ def test_callers_are_answered_after_their_commit_and_before_the_next_one(
 
 
 class _ClosedMeanwhile:
-    """The writer's queue, on whose ledger somebody calls `close` just before a unit is put into it."""
+    """The writer's queue, whose ledger is closed just before a unit is put into it."""
 
     def __init__(self, ledger: SqlLedger) -> None:
         self._queue = ledger._commits._queue
@@ -249,7 +249,7 @@ class _ClosedMeanwhile:
 
 
 def test_call_while_the_ledger_closes_gets_an_answer(ledger: SqlLedger) -> None:
-    """Nothing is queued behind the end, where its caller would wait for ever."""
+    """No unit is queued after the end, where it would wait for ever."""
     ledger.begin(*begun("order-1")).result()
     ledger._commits._queue = queue = _ClosedMeanwhile(ledger)  # type: ignore[assignment]
     assert ledger.begin(*begun("order-2")).result(10).events

@@ -1,4 +1,4 @@
-"""Lists go on after a payment, by time and id, and find whatever is not final; both are served by an index."""
+"""Lists continue after a payment, by time and id, and find all that is not final; both use an index."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -31,14 +31,14 @@ MANY = 120
 
 
 def paged(ledger: SqlLedger, which: Filter) -> Iterator[Payment]:
-    """Every payment of a list, a page at a time."""
+    """Every payment of a list, page by page."""
     while page := ledger.list(which).result():
         yield from page
         which = replace(which, after=page[-1].id)
 
 
 def test_list_page_by_page_finds_each_once(ledger: SqlLedger) -> None:
-    """Payments made at once share a few moments: paging by the last payment seen finds each of them."""
+    """Paging finds each payment once, also those created in the same millisecond."""
     futures = [ledger.begin(*begun(f"order-{n}")) for n in range(MANY)]
     made = [future.result().payment for future in futures]
     assert len({payment.created_at for payment in made}) < MANY / 2
@@ -50,13 +50,13 @@ def test_list_page_by_page_finds_each_once(ledger: SqlLedger) -> None:
 
 
 def test_list_after_nobody_is_not_found(ledger: SqlLedger) -> None:
-    """A payment that is not there is no place to go on after."""
+    """Continuing after an unknown payment is an error."""
     with pytest.raises(NotFound, match="nobody"):
         ledger.list(Filter(after="nobody")).result()
 
 
 def test_list_goes_on_after_a_payment_that_changed(ledger: SqlLedger) -> None:
-    """Where a payment stands in the list never changes, also when it is no longer of those that are listed."""
+    """A payment's position in the list never changes, even if it no longer matches the filter."""
     payments = [pending_payment(ledger, f"order-{n}") for n in range(5)]
     first = ledger.list(Filter(open=True, limit=2)).result()
     for payment in payments:
@@ -71,7 +71,7 @@ def test_list_goes_on_after_a_payment_that_changed(ledger: SqlLedger) -> None:
 
 
 def _unsent(ledger: SqlLedger) -> Payment:
-    """Its request certainly never left."""
+    """Its request was never sent."""
     from paycore.domain.decisions import end_unsent
 
     payment = ledger.begin(*begun("order-1")).result().payment
@@ -99,7 +99,7 @@ def _refunding(*said: RefundStatus) -> Callable[[SqlLedger], Payment]:
 
 
 def _closing(ledger: SqlLedger) -> Payment:
-    """Paid while the answer to its closing is outstanding."""
+    """Paid while its close is unanswered."""
     from paycore.domain.decisions import begin_close
     from tests.ledger.workload import DEADLINE, PRODUCT
 
@@ -142,7 +142,7 @@ def _failed(ledger: SqlLedger) -> Payment:
 def test_open_is_whatever_is_not_final(
     ledger: SqlLedger, make: Callable[[SqlLedger], Payment], is_listed: bool
 ) -> None:
-    """Created and unsure, unknown, pending, a refund under way, a close without an answer; and nothing else."""
+    """Created, unknown, pending, a refund under way, an unanswered close; nothing else."""
     payment = make(ledger)
     assert is_open(payment) is is_listed
     assert ledger.list(Filter(open=True)).result() == ((payment,) if is_listed else ())
@@ -151,7 +151,7 @@ def test_open_is_whatever_is_not_final(
 
 
 def test_verify_knows_what_is_open(database: Database) -> None:
-    """A payment that no restart would find any more is a difference."""
+    """A wrong `open` column is a difference: a restart would not find the payment."""
     pending_payment(database.open(), "order-1")
     database.run("UPDATE payments SET open = 0")
     (verdict,) = verify(database.open())
@@ -165,13 +165,13 @@ def test_verify_knows_what_is_open(database: Database) -> None:
     ids=["open", "all"],
 )
 def test_pages_are_read_by_an_index(database: Database, which: Filter, index: str) -> None:
-    """A page costs the same wherever it is: no sorting, and nothing read twice."""
+    """Every page costs the same: no sorting, nothing read twice."""
     ledger = database.open()
     last = [pending_payment(ledger, f"order-{n}") for n in range(3)][1]
     asked: list[tuple[str, object]] = []
 
     class Noting:
-        """A transaction that notes what it is asked."""
+        """A transaction that records its statements."""
 
         def __init__(self, tx: object) -> None:
             self._tx = tx

@@ -1,5 +1,5 @@
 """
-A process keeps its locks on a SQLite file, whatever else it does with that file: others see that it is there.
+A process keeps its locks on a SQLite file, whatever else it does with that file.
 
 SQLite's locks belong to the process; who loses them is invisible, and the last process that others see
 removes the journal. What is committed to a removed journal is lost, and its references can be made again.
@@ -47,7 +47,7 @@ def dsn(path: Path) -> str:
 
 
 def another_process_sees(path: Path) -> list[str]:
-    """The references in the ledger, for a process that opens it and closes it again."""
+    """The references in the ledger, seen by a process that opens and closes it."""
     done = subprocess.run(
         [sys.executable, "-c", COME_AND_GO, dsn(path)], capture_output=True, text=True, check=True, timeout=60
     )
@@ -92,7 +92,7 @@ def _watches(path: Path) -> object:
 def test_whatever_else_a_process_opens_others_see_what_it_commits(
     path: Path, also: Callable[[Path], object]
 ) -> None:
-    """A process that comes and goes leaves the journal of one that is still there."""
+    """Another process that closes the ledger does not remove the journal of one that has it open."""
     with closing(SqliteLedger(path)) as ledger:
         pending_payment(ledger, "before")
         other = also(path)
@@ -132,7 +132,7 @@ def forked(child: Callable[[Callable[[], object]], None]) -> Iterator[tuple[Call
 
 
 def test_ledger_of_a_forked_process_is_seen_by_others(path: Path) -> None:
-    """A child opens a ledger of its own; when its parent's is closed, the child's journal stays."""
+    """A child's own ledger keeps its journal when its parent's is closed."""
     parents = SqliteLedger(path)
     parents.watch(lambda _: None)
     pending_payment(parents, "parent")
@@ -158,7 +158,7 @@ def test_ledger_of_a_forked_process_is_seen_by_others(path: Path) -> None:
 
 
 def test_parent_is_seen_after_its_child_has_ended(path: Path) -> None:
-    """A child that ends takes nothing of its parent's with it."""
+    """The end of a child does not affect its parent's locks."""
     with closing(SqliteLedger(path)) as ledger:
         pending_payment(ledger, "before")
         with forked(lambda _: SqliteLedger(path).close()):
@@ -197,7 +197,7 @@ def test_forking_in_the_middle_of_commits(path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_fork_that_is_interrupted_lets_everything_go(path: Path) -> None:
-    """Ctrl-C while a fork waits for a commit comes once it is over; parent and child work on."""
+    """Ctrl-C during a fork is raised after it; parent and child keep working."""
     with closing(SqliteLedger(path)) as ledger:
         payment, is_inside = pending_payment(ledger, "before"), threading.Event()
 
@@ -266,7 +266,7 @@ def _move_away(path: Path) -> None:
 def test_file_that_is_not_there_any_more_takes_nothing_more(
     path: Path, happens: Callable[[Path], object]
 ) -> None:
-    """Removed, replaced or renamed while it is open: every write is refused, for nobody would find it."""
+    """A removed, replaced or renamed file refuses every write: nobody would find it."""
     ledger = SqliteLedger(path)
     payment = pending_payment(ledger, "before")
     happens(path)
@@ -278,7 +278,7 @@ def test_file_that_is_not_there_any_more_takes_nothing_more(
 
 
 def test_ledger_by_a_link_is_the_same_ledger(path: Path) -> None:
-    """A symbolic link leads to the same lock and the same journal, also from another folder."""
+    """A symbolic link leads to the same lock and journal, also from another folder."""
     (path.parent / "links").mkdir()
     link = path.parent / "links" / "link.db"
     link.symlink_to(path)
@@ -289,7 +289,7 @@ def test_ledger_by_a_link_is_the_same_ledger(path: Path) -> None:
 
 
 def test_ledger_with_a_second_name_is_refused(path: Path) -> None:
-    """Under a hard link the journal has another name, too: it would be another ledger."""
+    """A hard link is refused: the journal would have another name."""
     SqliteLedger(path).close()
     second = path.with_name("second.db")
     second.hardlink_to(path)
@@ -301,7 +301,7 @@ def test_ledger_with_a_second_name_is_refused(path: Path) -> None:
 
 
 def test_relative_path_stays_the_same_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that changes its folder goes on with the ledger it has opened."""
+    """A process that changes its folder keeps using the opened ledger."""
     monkeypatch.chdir(path.parent)
     with closing(open_ledger("sqlite:///ledger.db")) as ledger:
         (path.parent / "elsewhere").mkdir()

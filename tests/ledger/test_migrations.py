@@ -1,4 +1,4 @@
-"""Schemas go forward only, one process at a time, and an unknown one is refused."""
+"""Schemas are migrated forward only, by one process at a time, and unknown ones are refused."""
 
 import subprocess
 import sys
@@ -21,12 +21,12 @@ def _dialect(database: Database) -> str:
 
 
 def test_both_dialects_have_the_same_migrations() -> None:
-    """What one database knows, the other knows under the same number."""
+    """Both databases have the same migration numbers and names."""
     assert [m.number for m in load_migrations("sqlite")] == [m.number for m in load_migrations("postgres")]
 
 
 def test_opened_by_many_at_once_is_made_once(database: Database) -> None:
-    """Several processes that find an empty database do not get into each other's way."""
+    """Processes that open an empty database at once create one schema."""
     root = Path(__file__).parents[2]
     processes = [subprocess.Popen([sys.executable, "-c", OPEN, database.dsn], cwd=root) for _ in range(4)]
     assert [process.wait(60) for process in processes] == [0, 0, 0, 0]
@@ -35,7 +35,7 @@ def test_opened_by_many_at_once_is_made_once(database: Database) -> None:
 
 
 def test_newer_schema_is_refused(database: Database) -> None:
-    """A ledger that a newer paycore has upgraded is left alone; nothing was sent."""
+    """A ledger of a newer schema is left unchanged, and no money moved."""
     database.open().close()
     database.run("INSERT INTO meta VALUES (9999, 'x', 0)")
     with pytest.raises(LedgerTooNew, match="upgrade paycore") as caught:
@@ -44,7 +44,7 @@ def test_newer_schema_is_refused(database: Database) -> None:
 
 
 def test_ledger_upgraded_while_it_is_open_is_written_no_more(database: Database) -> None:
-    """Two versions on one ledger: the older one notices at its next write, and leaves everything as it is."""
+    """The older version notices at its next write, and writes nothing."""
     ledger = database.open()
     payment = paid_payment(ledger, "order-1")
     database.run("INSERT INTO meta VALUES (9999, 'x', 0)")
@@ -59,7 +59,7 @@ def test_ledger_upgraded_while_it_is_open_is_written_no_more(database: Database)
 
 
 def test_tampered_checksum_is_refused(database: Database) -> None:
-    """A schema that is not the one this paycore ships is not written to."""
+    """A schema with another checksum is not written to."""
     database.open().close()
     database.run("UPDATE meta SET sha256 = 'x'")
     with pytest.raises(LedgerCorrupt, match="not the one this paycore ships"):
@@ -69,7 +69,7 @@ def test_tampered_checksum_is_refused(database: Database) -> None:
 def test_old_ledger_is_upgraded_and_keeps_its_payments(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A ledger made by today's schema opens under a later one, with everything in it."""
+    """A ledger of today's schema opens under a later one with all its payments."""
     ledger = database.open()
     payment = paid_payment(ledger, "order-1")
     ledger.close()
@@ -85,7 +85,7 @@ def test_old_ledger_is_upgraded_and_keeps_its_payments(
 
 
 def test_failing_migration_leaves_the_old_schema(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A migration that fails half-way is undone as a whole."""
+    """A failed migration is rolled back completely."""
     database.open().close()
     known = load_migrations(_dialect(database))
     broken = Migration(

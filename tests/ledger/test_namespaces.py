@@ -1,4 +1,4 @@
-"""One reference, one payment: in the whole ledger, or in the namespace its account is given."""
+"""One reference is one payment in the whole ledger, or in its account's namespace."""
 
 import sqlite3
 from contextlib import closing
@@ -33,7 +33,7 @@ def begin(ledger: SqlLedger, reference: str, account: str, namespace: str = "", 
 
 
 def test_begin_reference_of_another_account_returns_its_payment(database: Database) -> None:
-    """Whoever asks, by whichever account: one reference, one payment."""
+    """By any account one reference is one payment."""
     one = begin(database.open(), "order-1", "a", is_new=True)
     ledger = database.open()
     assert begin(ledger, "order-1", "b", is_new=False) == one
@@ -43,7 +43,7 @@ def test_begin_reference_of_another_account_returns_its_payment(database: Databa
 
 
 def test_begin_same_reference_in_another_namespace_is_another_payment(ledger: SqlLedger) -> None:
-    """Shops whose order numbers may collide have a namespace each."""
+    """Accounts whose references may collide have namespaces."""
     one = begin(ledger, "order-1", "a", is_new=True)
     other = begin(ledger, "order-1", "b", "shop-b", is_new=True)
     assert (one.namespace, other.namespace) == ("", "shop-b")
@@ -52,7 +52,7 @@ def test_begin_same_reference_in_another_namespace_is_another_payment(ledger: Sq
 
 
 def test_begin_own_reference_after_the_namespace_changed_is_the_same_payment(ledger: SqlLedger) -> None:
-    """A namespace that is written into the configuration later never makes a second payment of an account's own."""
+    """A namespace configured later never makes an account's payment a second time."""
     one = begin(ledger, "order-1", "a", is_new=True)
     begin(ledger, "order-1", "b", "shop", is_new=True)
     assert begin(ledger, "order-1", "a", "shop", is_new=False) == one
@@ -60,7 +60,7 @@ def test_begin_own_reference_after_the_namespace_changed_is_the_same_payment(led
 
 
 def test_begin_by_many_accounts_at_once_makes_one_payment(database: Database) -> None:
-    """Of many callers over two ledgers and four accounts, one begins; the others get its payment."""
+    """Of many callers over two ledgers and four accounts one begins; the others get its payment."""
     ledgers = [database.open(), database.open()]
     for turn in range(5):
         futures = [ledgers[n % 2].begin(*begun(f"order-{turn}", account=f"a{n % 4}")) for n in range(40)]
@@ -70,7 +70,7 @@ def test_begin_by_many_accounts_at_once_makes_one_payment(database: Database) ->
 
 
 def test_verify_knows_the_namespace(database: Database) -> None:
-    """A namespace that is not the payment's, of a payment or of a refund, is a difference."""
+    """A wrong namespace of a payment or a refund is a difference."""
     ledger = database.open()
     payment = paid_payment(ledger, "order-1", namespace="shop-a")
     ledger.change(payment.id, refunding("back-1"), Source.CALLER).result()
@@ -89,14 +89,14 @@ def test_verify_knows_the_namespace(database: Database) -> None:
 
 @pytest.fixture
 def repeats(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
-    """The ledger of schema 4 in which references repeat over accounts, not opened since, on either database."""
+    """The ledger of schema 4 with references repeated over accounts, not opened since, on either database."""
     return restore_schema_4(REPEATS, database, tmp_path, monkeypatch)
 
 
 def restore_schema_4(
     saved: Path, database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Database:
-    """A saved ledger of schema 4 as it was left."""
+    """Restore a saved ledger of schema 4."""
     file = Path(database.dsn.removeprefix("sqlite:///")) if database.is_sqlite else folder / "saved.db"
     with closing(sqlite3.connect(file)) as old:
         old.executescript(saved.read_text())
@@ -114,7 +114,7 @@ def restore_schema_4(
 def test_upgrade_keeps_repeated_references_findable(
     repeats: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The first payment keeps the name; the others are in a namespace of their account's name, and both are found."""
+    """The first payment keeps the reference; the others get their account's name as namespace; all are found."""
     ledger = repeats.open()
     found = {payment.account: payment.namespace for payment in ledger.find(None, "order-1").result()}
     assert found == {"hk": "", "cn": "cn", "sg": "sg"}
@@ -132,7 +132,7 @@ def test_upgrade_keeps_repeated_references_findable(
 
 @pytest.mark.parametrize("is_written", [False, True], ids=["as it was", "as advised"])
 def test_upgrade_never_makes_a_second_payment(repeats: Database, is_written: bool) -> None:
-    """Whether or not the namespaces are written into the configuration, every account gets its own payment again."""
+    """With or without configured namespaces every account gets its own payment."""
     ledger = repeats.open()
     namespaces = {"hk": "", "cn": "cn", "sg": "sg"} if is_written else dict.fromkeys(("hk", "cn", "sg"), "")
     for account, namespace in namespaces.items():
@@ -144,7 +144,7 @@ def test_upgrade_never_makes_a_second_payment(repeats: Database, is_written: boo
 
 
 def test_upgrade_keeps_refunds_apart(repeats: Database) -> None:
-    """Refund references that repeat over accounts stay with their payments, and name nothing new in a namespace."""
+    """Repeated refund references stay with their payments, and are free in other namespaces."""
     ledger = repeats.open()
     (only,) = ledger.find("sg", "only-sg").result()
     for reference in ("back-order-1", "back-only-cn"):
@@ -155,7 +155,7 @@ def test_upgrade_keeps_refunds_apart(repeats: Database) -> None:
 
 
 def test_upgrade_of_refunds_that_repeat_alone(repeats: Database) -> None:
-    """Where only a refund's reference repeats, its payment keeps its name; the first one keeps the refund's."""
+    """Where only a refund's reference repeats, payments keep theirs and the first refund keeps its own."""
     repeats.run("UPDATE refunds SET reference = 'back-only' WHERE reference LIKE 'back-only-%'")
     ledger = repeats.open()
     names = ledger.read(
@@ -167,7 +167,7 @@ def test_upgrade_of_refunds_that_repeat_alone(repeats: Database) -> None:
 
 
 def test_migrate_tells_the_namespaces(repeats: Database) -> None:
-    """What was given is told whenever `migrate` is asked, not only the first time."""
+    """Every run of `migrate` reports the assigned namespaces."""
     assert migrate(repeats.dsn).namespaces == {"cn": 2, "sg": 1}
     assert migrate(repeats.dsn).namespaces == {"cn": 2, "sg": 1}
 
@@ -175,7 +175,7 @@ def test_migrate_tells_the_namespaces(repeats: Database) -> None:
 def test_upgrade_that_died_half_way_is_finished_by_the_next(
     repeats: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The schema was made and nothing filled: whoever opens the ledger next does that."""
+    """A migration killed before it filled its columns is finished by the next opening."""
     with monkeypatch.context() as patch:
         patch.setattr(SqlLedger, "_finish_upgrade", lambda _: None)
         repeats.open().close()

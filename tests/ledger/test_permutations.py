@@ -1,4 +1,4 @@
-"""Whatever order facts arrive in, and however often: one state, one set of events."""
+"""In any order and with repeats, observations lead to one state and one set of events."""
 
 import itertools
 from collections.abc import Sequence
@@ -46,14 +46,14 @@ fresh = itertools.count(1)
 
 @st.composite
 def two_orders(draw: st.DrawFn) -> Orders:
-    """One set of facts in two orders, each with repeats."""
+    """One set of observations in two orders, each with repeats."""
     facts = draw(st.lists(st.sampled_from(OBSERVATIONS), min_size=1, max_size=6, unique_by=encode))
     repeats = st.lists(st.sampled_from(facts), max_size=5)
     return draw(st.permutations(facts + draw(repeats))), draw(st.permutations(facts + draw(repeats)))
 
 
 def _beginning(name: str) -> tuple[PaymentBegun, OperationBegun]:
-    """A payment with the number N1 and a refund with the number R1 under way, on an account of its own."""
+    """A payment with the number N1 and a refund with the number R1 under way, on a separate account."""
     change = begun("order-1", account=name, namespace=name, payment_id=f"P{name}")[1](START)
     change = replace(change, operation=replace(change.operation, id=f"O1{name}", number="N1"))
     paid = evolve(evolve(None, change, START), Observed(observation=seen("N1", Status.PAID)), START)
@@ -65,7 +65,7 @@ def _beginning(name: str) -> tuple[PaymentBegun, OperationBegun]:
 
 
 def _state(payment: Payment) -> Payment:
-    """What must not hang on the order: everything but names, and how many steps it took when."""
+    """The state that must not depend on the order: all but names, versions and times."""
     return replace(
         payment,
         id="",
@@ -89,7 +89,7 @@ def _facts(events: Sequence[Event]) -> list[tuple[str, str]]:
 @given(two_orders())
 @settings(max_examples=500)
 def test_any_order_of_facts_ends_in_one_state(orders: Orders) -> None:
-    """The rules are a join: order and repeats of a set of facts change nothing."""
+    """Order and repeats do not change the state."""
     ends = []
     for order in orders:
         begins, refund = _beginning("hk")
@@ -105,7 +105,7 @@ def test_any_order_of_facts_ends_in_one_state(orders: Orders) -> None:
 def test_any_order_of_facts_ends_in_one_state_and_one_set_of_events(
     ledger: SqlLedger, orders: Orders
 ) -> None:
-    """The same through the ledger, many facts in flight at once."""
+    """The same through the ledger, with many concurrent observations."""
     ends = []
     for order in orders:
         account = f"a{next(fresh)}"

@@ -1,4 +1,4 @@
-"""Many processes at once, and a database that dies under load: one provider call, one change, each."""
+"""Many processes at once, and a crashing database: one provider call and one change each."""
 
 import pytest
 
@@ -9,14 +9,14 @@ from tests.support.postgres import PostgresServer
 
 
 def test_eight_processes_with_the_same_references_call_the_provider_once_each(database: Database) -> None:
-    """Every reference is one payment, one number and one call to the provider, and all eight get its link."""
+    """Each reference is one payment, one number and one provider call, and all eight get its link."""
     database.open().close()
     race = race_to_create(database.dsn)
     assert race.holds, race
 
 
 def test_changes_while_the_server_dies_are_applied_once_each(postgres_server: PostgresServer) -> None:
-    """Connections cut every 30 ms and a crash in between: each change is applied once, as its caller was told."""
+    """With connections cut every 30 ms and a crash: each change is applied once, as reported."""
     storm = change_in_a_storm(postgres_server)
     assert storm.holds, storm
     assert storm.restarts == 1
@@ -27,7 +27,7 @@ def test_changes_while_the_server_dies_are_applied_once_each(postgres_server: Po
 def test_storm_shows_when_a_lost_answer_is_taken_for_a_lost_commit(
     postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A ledger that repeats a commit without an answer, unasked, does not get through the storm unnoticed."""
+    """A ledger that blindly repeats an unanswered commit is caught."""
     monkeypatch.setattr(PostgresLedger, "_was_committed", lambda _self, _number: False)
     storm = change_in_a_storm(postgres_server, changes=3000)
     assert storm.applied > storm.changes

@@ -1,4 +1,4 @@
-"""A read that fails never says that money may have moved: in a forked child, with the ledger gone or damaged."""
+"""A failed read never says that money may have moved: in a forked child, or with the ledger gone or damaged."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ def plugins() -> Plugins:
 
 @pytest.fixture
 def payment(database: Database) -> Payment:
-    """A payment in the ledger, made before anybody opens a client on it."""
+    """A payment in the ledger, made before any client is opened."""
     return paid_payment(database.open(), "order-1")
 
 
@@ -53,14 +53,14 @@ def failing(read: Read, pay: Any, payment: Payment) -> LedgerError:
 
 
 def damage(database: Database, read: str) -> None:
-    """Somebody breaks what this read needs."""
+    """Break what this read needs."""
     table = "events" if read == "events" else "payments"
     database.run(f"ALTER TABLE {table} RENAME TO elsewhere")
 
 
 @pytest.mark.parametrize("read", READS)
 def test_read_in_a_forked_child_says_that_nothing_moved(pay: Client, payment: Payment, read: str) -> None:
-    """What a child can't do it has not done."""
+    """The child can't read, so nothing moved."""
 
     def use() -> None:
         error = failing(READS[read], pay, payment)
@@ -84,7 +84,7 @@ COMMANDS: dict[str, Read] = {
 def test_command_in_a_forked_child_says_that_nothing_moved(
     pay: Client, payment: Payment, command: str
 ) -> None:
-    """Nothing is recorded there, so nothing is sent from there."""
+    """Nothing is recorded or sent from a child."""
 
     def use() -> None:
         assert failing(COMMANDS[command], pay, payment).money_moved == "no"
@@ -96,7 +96,7 @@ def test_command_in_a_forked_child_says_that_nothing_moved(
 def test_read_of_a_ledger_that_is_gone_says_that_nothing_moved(
     database: Database, pay: Client, payment: Payment, read: str
 ) -> None:
-    """Whatever becomes of the database meanwhile."""
+    """With the database gone."""
     damage(database, read)
     assert failing(READS[read], pay, payment).money_moved == "no"
 
@@ -116,14 +116,14 @@ def test_read_by_an_async_client_says_the_same(
 
 
 def test_damaged_payment_says_that_nothing_moved(database: Database, pay: Client, payment: Payment) -> None:
-    """A row that can't be read is for an operator; reading it has moved nothing."""
+    """An unreadable row needs an operator; reading it moves nothing."""
     database.run("UPDATE payments SET body = '{'")
     for read in ("get", "find", "list"):
         assert failing(READS[read], pay, payment).money_moved == "no"
 
 
 def test_looking_at_a_ledger_never_says_maybe(database: Database, payment: Payment) -> None:
-    """Nor does one that was opened only to be looked at, as the command line's reads do; nor opening it."""
+    """The same for a read-only ledger, and for opening it."""
     looked_at = open_read_only(database.dsn)
     damage(database, "get")
     with pytest.raises(LedgerError) as caught:
@@ -137,7 +137,7 @@ def test_looking_at_a_ledger_never_says_maybe(database: Database, payment: Payme
 
 
 def test_client_that_can_not_open_its_ledger_says_that_nothing_moved(plugins: Plugins) -> None:
-    """Before there is a ledger nothing is sent."""
+    """Without a ledger nothing is sent."""
     for dsn in (
         "postgresql://nobody@127.0.0.1:1/none?connect_timeout=1",
         "sqlite:////nowhere/at/all/paycore.db",

@@ -1,4 +1,4 @@
-"""Ledgers of earlier versions: what was recorded once is read, verified and gone on with for ever."""
+"""Ledgers saved by earlier versions are read, verified and continued."""
 
 import sqlite3
 from contextlib import closing
@@ -21,7 +21,7 @@ TABLES = ("payments", "operations", "refunds", "events", "inbox")
 
 
 def restore(saved: Path, database: Database, folder: Path) -> SqlLedger:
-    """The saved ledger, migrated by this version from the schema it was saved with."""
+    """The saved ledger, migrated from the schema it was saved with."""
     file = Path(database.dsn.removeprefix("sqlite:///")) if database.is_sqlite else folder / "saved.db"
     with closing(sqlite3.connect(file)) as old:
         old.executescript(saved.read_text())
@@ -39,14 +39,14 @@ def ledger(request: pytest.FixtureRequest, database: Database, tmp_path: Path) -
 
 
 def test_saved_ledger_is_what_its_events_say(ledger: SqlLedger) -> None:
-    """Today's rules derive from yesterday's events what yesterday's rules did."""
+    """Today's rules derive the stored payments from old events."""
     verdicts = list(verify(ledger))
     assert [verdict.difference for verdict in verdicts] == [None] * len(verdicts)
     assert sum(verdict.events for verdict in verdicts) > 100
 
 
 def test_saved_payments_are_read_and_gone_on_with(ledger: SqlLedger) -> None:
-    """Every payment, event and due time is read; a paid one can be refunded by today's rules."""
+    """Every payment, event and due time is read; a paid one can be refunded."""
     payments = ledger.list(Filter()).result()
     assert {Status.PAID, Status.CLOSED} <= {payment.status for payment in payments}
     assert any(payment.review for payment in payments)
@@ -58,7 +58,7 @@ def test_saved_payments_are_read_and_gone_on_with(ledger: SqlLedger) -> None:
 
 
 def test_charge_of_a_saved_payment_pays_no_other(ledger: SqlLedger) -> None:
-    """What was taken for a payment of an earlier version is known to be its, too."""
+    """Charges of earlier versions belong to their payments."""
     paid = next(payment for payment in ledger.list(Filter()).result() if payment.charges)
     other = pending_payment(ledger, "a new order", account=paid.account)
     told = seen(other.order_number, Status.PAID, charge=paid.charges[0].provider_id, amount=other.amount)

@@ -1,4 +1,4 @@
-"""A ledger that a newer release upgrades while an older one has it open: the older one writes no more."""
+"""A newer release upgrades a ledger that an older one has open: the older one writes no more."""
 
 import subprocess
 import sys
@@ -56,13 +56,13 @@ WRITES: dict[str, Write] = {
 def upgrading(
     database: Database, sql: str = CHANGES["nothing the older one knows"]
 ) -> subprocess.Popen[bytes]:
-    """`ledger migrate` of a release that has one schema more, in a process of its own."""
+    """`ledger migrate` of a release with one more schema, in a separate process."""
     root = Path(__file__).parents[2]
     return subprocess.Popen([sys.executable, "-c", NEWER, database.dsn, sql], cwd=root)
 
 
 def upgrade(database: Database, sql: str = CHANGES["nothing the older one knows"]) -> None:
-    """The same, until it is done."""
+    """The same, waited for."""
     assert upgrading(database, sql).wait(60) == 0
 
 
@@ -77,7 +77,7 @@ def contents(ledger: SqlLedger) -> list[list[tuple[Any, ...]]]:
 
 @pytest.mark.parametrize("sql", CHANGES.values(), ids=CHANGES)
 def test_every_write_of_the_older_one_is_refused(database: Database, sql: str) -> None:
-    """Whatever the newer schema changes, the older release is told to be upgraded, and has changed nothing."""
+    """Each write raises with the advice to upgrade, and changes nothing."""
     ledger = database.open()
     payment = pending_payment(ledger, "order-1")
     upgrade(database, sql)
@@ -90,7 +90,7 @@ def test_every_write_of_the_older_one_is_refused(database: Database, sql: str) -
 
 
 def test_write_is_refused_where_the_newer_schema_has_no_clock(database: Database) -> None:
-    """What each write reads first may be gone: that is no damage either."""
+    """A table missing in the newer schema is not reported as damage."""
     ledger = database.open()
     payment = pending_payment(ledger, "order-1")
     database.run("ALTER TABLE clock RENAME TO clocks", "INSERT INTO meta VALUES (9999, 'x', 0)")
@@ -100,7 +100,7 @@ def test_write_is_refused_where_the_newer_schema_has_no_clock(database: Database
 
 
 def test_first_write_of_a_ledger_that_only_read_is_refused(database: Database) -> None:
-    """Nor does it register as a writer, where writers are registered."""
+    """It does not register as a writer either."""
     pending_payment(database.open(), "order-1")
     ledger = database.open()
     upgrade(database)
@@ -111,7 +111,7 @@ def test_first_write_of_a_ledger_that_only_read_is_refused(database: Database) -
 
 
 def test_whole_group_is_refused(database: Database) -> None:
-    """What waits for one commit together is told one by one."""
+    """Each caller of a group gets its own error."""
     ledger = database.open()
     payment = pending_payment(ledger, "order-1")
     upgrade(database)
@@ -120,7 +120,7 @@ def test_whole_group_is_refused(database: Database) -> None:
 
 
 def test_read_that_the_newer_schema_breaks_is_no_damage(database: Database) -> None:
-    """`LedgerCorrupt` would have an operator restore a backup over a ledger that is well."""
+    """`LedgerCorrupt` would make an operator restore a backup needlessly."""
     ledger = database.open()
     payment = pending_payment(ledger, "order-1")
     upgrade(database, "ALTER TABLE payments RENAME COLUMN body TO content;")
@@ -131,7 +131,7 @@ def test_read_that_the_newer_schema_breaks_is_no_damage(database: Database) -> N
 
 
 def test_payment_that_only_the_newer_one_reads_is_no_damage(database: Database) -> None:
-    """A field or a status of the newer release, in a column both have."""
+    """A field or a status of the newer release in a column that both have."""
     ledger = database.open()
     payment = pending_payment(ledger, "order-1")
     upgrade(database, "UPDATE payments SET body = replace(body, '\"pending\"', '\"authorized_later\"');")
@@ -140,7 +140,7 @@ def test_payment_that_only_the_newer_one_reads_is_no_damage(database: Database) 
 
 
 def test_upgrade_waits_for_the_transaction_that_is_under_way(database: Database) -> None:
-    """It comes before or after a commit of the older release, never between its check and its commit."""
+    """It never comes between an older release's check and its commit."""
     ledger = database.open()
     payment = pending_payment(ledger, "order-1")
     started: list[subprocess.Popen[bytes]] = []
@@ -158,7 +158,7 @@ def test_upgrade_waits_for_the_transaction_that_is_under_way(database: Database)
 
 
 def test_older_ledger_put_in_its_place_is_not_written(database: Database) -> None:
-    """A backup of before the last upgrade, restored under a process that has the ledger open."""
+    """A backup from before the last upgrade, restored under an open process."""
     ledger = database.open()
     payment = pending_payment(ledger, "order-1")
     database.run("DELETE FROM meta WHERE schema = (SELECT max(schema) FROM meta)")

@@ -1,4 +1,4 @@
-"""Whoever watches a ledger hears of every change, whoever made it."""
+"""Watchers of a ledger are told of every change by any process."""
 
 import queue
 import subprocess
@@ -24,7 +24,7 @@ ledger.close()
 
 
 class Ear:
-    """Collects what a watcher is called with."""
+    """Collects a watcher's calls."""
 
     def __init__(self) -> None:
         self.heard: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -34,7 +34,7 @@ class Ear:
             self.heard.put(payment_id)
 
     def hears(self, payment_id: str) -> bool:
-        """Whether this payment is named, sooner or later."""
+        """Whether this payment is named within the time."""
         try:
             while self.heard.get(timeout=WAIT_S) != payment_id:
                 pass
@@ -44,14 +44,14 @@ class Ear:
 
 
 def test_own_changes_are_heard(ledger: SqlLedger) -> None:
-    """A change made through the ledger itself reaches its watchers."""
+    """A change through the ledger itself reaches its watchers."""
     ear = Ear()
     ledger.watch(ear)
     assert ear.hears(pending_payment(ledger, "order-1").id)
 
 
 def test_changes_through_another_ledger_are_heard(database: Database) -> None:
-    """A change made through another ledger on the same database is heard, from the moment `watch` returns."""
+    """A change through another ledger on the database is reported, from the moment `watch` returns."""
     for turn in range(5):
         here, there = database.open(), database.open()
         ear = Ear()
@@ -60,7 +60,7 @@ def test_changes_through_another_ledger_are_heard(database: Database) -> None:
 
 
 def test_changes_of_another_process_are_heard(database: Database) -> None:
-    """A change made by another process is heard."""
+    """A change by another process is reported."""
     ledger, ear = database.open(), Ear()
     ledger.watch(ear)
     root = Path(__file__).parents[2]
@@ -69,7 +69,7 @@ def test_changes_of_another_process_are_heard(database: Database) -> None:
 
 
 def test_watcher_that_fails_harms_nobody(database: Database) -> None:
-    """A watcher that raises is left alone; the others are told, and the ledger goes on."""
+    """A watcher that raises does not affect the other watchers or the ledger."""
     here, there = database.open(), database.open()
     ear = Ear()
     here.watch(_raise)
@@ -84,7 +84,7 @@ def _raise(_: Collection[str]) -> None:
 
 
 def test_stopped_watcher_hears_nothing_more(ledger: SqlLedger) -> None:
-    """After stopping, a watcher is not called; others still are."""
+    """A stopped watcher is not called; others still are."""
     stopped, ear = Ear(), Ear()
     stop: Callable[[], None] = ledger.watch(stopped)
     ledger.watch(ear)
@@ -95,7 +95,7 @@ def test_stopped_watcher_hears_nothing_more(ledger: SqlLedger) -> None:
 
 
 def test_listening_survives_a_lost_connection(postgres_server: PostgresServer, postgres_dsn: str) -> None:
-    """What changes while the listener's connection is lost is heard once it is back."""
+    """Changes while the listener's connection is lost are reported once it is back."""
     from contextlib import closing
 
     from paycore.ledger.postgres.ledger import PostgresLedger

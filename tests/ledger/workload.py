@@ -1,4 +1,4 @@
-"""Payments made straight in the ledger: what tests, races and benchmarks of it do."""
+"""Payments made directly in the ledger, for its tests, races and benchmarks."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ DEADLINE = timedelta(seconds=10)
 
 
 def numbering() -> Numbering:
-    """Ids nobody has."""
+    """Unused ids."""
     return Numbering(operation_id=new_id(), number=new_id())
 
 
@@ -56,26 +56,26 @@ def answered(outcome: Outcome) -> Decide:
 
 
 def accepted(number: str) -> Outcome:
-    """The order is there, and this is the link to it."""
+    """The order was accepted, with this link."""
     return Done(Created(observation=seen(number), action=Redirect(url="https://wallet.example/pay")))
 
 
 def seen(
     number: str, status: Status = Status.PENDING, *, charge: str = "", amount: Money = AMOUNT
 ) -> PaymentObservation:
-    """What the provider says of an order; `charge` is its own id of it, made of the number unless given."""
+    """An observation of an order; `charge` is the provider's id, made of the number unless given."""
     return PaymentObservation(
         number=number, status=status, provider_id=charge or f"C1-{number}", amount=amount
     )
 
 
 def refund_seen(number: str, status: RefundStatus = RefundStatus.SUCCEEDED) -> RefundObservation:
-    """What the provider says of a refund."""
+    """An observation of a refund."""
     return RefundObservation(number=number, status=status, provider_id="F1")
 
 
 def refunding(reference: str, amount: Money | None = None) -> Decide:
-    """For `Ledger.change`: a refund of `amount`, or of all that is left."""
+    """For `Ledger.change`: a refund of `amount`, or of the rest."""
     names = numbering()
 
     def decide(payment: Payment, now: datetime) -> Sequence[Change]:
@@ -108,7 +108,7 @@ def pending_payment(
 
 
 def paid_payment(ledger: Ledger, reference: str, *, account: str = ACCOUNT, namespace: str = "") -> Payment:
-    """A payment the provider says was paid."""
+    """A payment that the provider reported as paid."""
     payment = pending_payment(ledger, reference, account=account, namespace=namespace)
     return observe(ledger, seen(payment.order_number, Status.PAID), account=account)[0].payment
 

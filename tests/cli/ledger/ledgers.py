@@ -1,4 +1,4 @@
-"""What the tests of `paycore ledger` share: a configuration, payments with a whole life, what is printed."""
+"""What the tests of `paycore ledger` share: a configuration, a paid and refunded payment, and checks of the output."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ def configure(ledger: str, path: str = "paycore.toml") -> None:
 
 
 def whole_life(ledger: SqlLedger, reference: str, *, account: str = "hk") -> str:
-    """A payment that was paid and given back: five events, two numbers, one refund."""
+    """A payment that was paid and refunded: five events, two numbers, one refund."""
     payment = paid_payment(ledger, reference, account=account)
     refund = refunding(f"refund of {reference}")
     refunded = ledger.change(payment.id, refund, Source.CALLER).result().payment
@@ -30,7 +30,7 @@ def lines(ran: Ran) -> list[Any]:
 
 
 def one_line(ran: Ran, *words: str, code: int = 6) -> None:
-    """Failed with this code and one line, which has these words and no traceback."""
+    """Check for this exit code and a single error line that has these words and no traceback."""
     assert (ran.code, ran.out, ran.err.count("\n")) == (code, "", 1), ran
     assert ran.err.startswith("error: "), ran
     for word in words:

@@ -1,4 +1,4 @@
-"""`paycore ledger anchor`, and `verify --anchor`: what was there once is there still."""
+"""`paycore ledger anchor` and `verify --anchor`: events lost since the anchor was made are reported."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from tests.ledger.test_anchor import TABLES
 
 
 def test_anchor_holds_until_something_is_gone(cli: Cli, database: Database) -> None:
-    """The anchor of an untouched ledger holds, also when it has grown; a payment taken away without a trace shows."""
+    """The anchor of an untouched ledger holds, also when it has grown; a removed payment is reported."""
     ledger = database.open()
     ids = [whole_life(ledger, f"order-{n}") for n in range(2)]
     ran = cli("ledger", "anchor", "--output", "anchor.json")
@@ -39,7 +39,7 @@ def test_anchor_holds_until_something_is_gone(cli: Cli, database: Database) -> N
 
 
 def test_anchor_goes_to_stdout_as_one_object(cli: Cli, ledger: SqlLedger) -> None:
-    """Without a file it is one line of JSON, which is a file for `verify` as it stands."""
+    """Without a file the anchor is one line of JSON, which `verify` accepts as a file."""
     whole_life(ledger, "order-1")
     printed = [cli("ledger", "anchor", *words) for words in ((), ("--json",))]
     for ran in printed:
@@ -54,7 +54,7 @@ def test_anchor_goes_to_stdout_as_one_object(cli: Cli, ledger: SqlLedger) -> Non
 
 
 def test_anchor_file_is_whole_or_as_it_was(cli: Cli, ledger: SqlLedger) -> None:
-    """A file that is there stays, unless it is to be replaced."""
+    """An existing file is kept unless `--overwrite` is given."""
     Path("anchor.json").write_text("mine")
     one_line(cli("ledger", "anchor", "--output", "anchor.json"), "--overwrite", code=2)
     assert Path("anchor.json").read_text() == "mine"
@@ -65,7 +65,7 @@ def test_anchor_file_is_whole_or_as_it_was(cli: Cli, ledger: SqlLedger) -> None:
 
 @pytest.mark.parametrize("text", ["", "{}", "nonsense", '{"type": "summary"}', "x" * 100_000])
 def test_file_that_is_no_anchor(cli: Cli, ledger: SqlLedger, text: str) -> None:
-    """A file of something else is a usage error, and names the file and the command that makes one."""
+    """A file that is no anchor is a usage error that names the file and the command that makes one."""
     Path("anchor.json").write_text(text)
     one_line(
         cli("ledger", "verify", "--anchor", "anchor.json"), "anchor.json", "paycore ledger anchor", code=2
@@ -73,7 +73,7 @@ def test_file_that_is_no_anchor(cli: Cli, ledger: SqlLedger, text: str) -> None:
 
 
 def test_anchor_that_is_not_there_or_not_for_one_payment(cli: Cli, ledger: SqlLedger) -> None:
-    """Neither a missing file nor a FIFO is waited for; an anchor is about the whole ledger."""
+    """A missing file and a FIFO are refused at once; an anchor can't verify a single payment."""
     payment_id = whole_life(ledger, "order-1")
     os.mkfifo("fifo")
     for name in ("nowhere.json", "fifo", "."):
@@ -84,7 +84,7 @@ def test_anchor_that_is_not_there_or_not_for_one_payment(cli: Cli, ledger: SqlLe
 
 
 def test_anchor_of_no_ledger(cli: Cli) -> None:
-    """Where there is none, none is made."""
+    """Without a ledger no anchor is made."""
     configure("sqlite:///paycore.db")
     one_line(cli("ledger", "anchor"), "no ledger", code=6)
     assert not Path("paycore.db").exists()

@@ -1,4 +1,4 @@
-"""`paycore ledger export`: hands everything out, whole or not at all."""
+"""`paycore ledger export`: writes everything, as a whole file or not at all."""
 
 import hashlib
 import itertools
@@ -42,7 +42,7 @@ def test_export_is_everything_and_can_be_checked(cli: Cli, database: Database) -
 
 
 def _check_hash(line: str) -> None:
-    """As docs/ledger.md describes it, with nothing of paycore's."""
+    """Check a hash as docs/ledger.md describes it, without paycore's code."""
     event = json.loads(line)
     if event["type"] == "event":
         change = line.partition('"change":')[2].rpartition(',"prev_hash":')[0]
@@ -54,7 +54,7 @@ def _check_hash(line: str) -> None:
 
 
 def test_export_holds_no_secret(cli: Cli, shop: SandboxServer) -> None:
-    """Neither keys nor a scanned code are in an export, whatever was recorded with them."""
+    """An export holds neither keys nor scanned codes."""
     from qfpay_alipay.sandbox.sandbox_settings import CLIENT_KEY
 
     code = "280000000000001143"
@@ -85,7 +85,7 @@ def test_export_to_a_file_is_whole_and_private(cli: Cli, ledger: SqlLedger) -> N
 
 
 def test_export_never_overwrites_unless_told_to(cli: Cli, ledger: SqlLedger) -> None:
-    """A file that is there stays; with --overwrite it is replaced as a whole, through a link too, and kept private."""
+    """An existing file is kept; --overwrite replaces it atomically, also through a link, and keeps it private."""
     whole_life(ledger, "order-1")
     Path("out.jsonl").write_text("mine")
     one_line(cli("ledger", "export", "--output", "out.jsonl"), "out.jsonl", "--overwrite", code=2)
@@ -116,7 +116,7 @@ def test_export_refuses_what_it_must_not_replace(cli: Cli, ledger: SqlLedger, fi
 
 
 def test_export_without_room_leaves_nothing(cli: Cli, ledger: SqlLedger) -> None:
-    """A disk that fills up half-way: one line, exit 2, no half export, and the old one as it was."""
+    """A full disk: one line, exit 2, no partial export, and the old file unchanged."""
     for n in range(40):
         whole_life(ledger, f"order-{n}")
     Path("out.jsonl").write_text("the last one")
@@ -134,7 +134,7 @@ def test_export_without_room_leaves_nothing(cli: Cli, ledger: SqlLedger) -> None
 
 
 def test_whole_file_fails_and_nothing_is_there(tmp_path: Path) -> None:
-    """Until a file is whole nothing has its name; when writing it fails nothing is left of it."""
+    """An incomplete file never has the final name; when writing fails nothing of it is left."""
 
     def write_half() -> None:
         with whole_file("--output", "new", overwrite=False) as file:
@@ -160,7 +160,7 @@ def test_export_reader_who_leaves_ends_it(ledger: SqlLedger) -> None:
 
 
 def test_export_reads_no_further_than_its_reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once nobody reads the lines, no more of them are made."""
+    """Once stdout is closed the export reads no more records."""
     reading, writing = os.pipe()
     os.close(reading)
     lines = (f"line {n}" for n in itertools.count())
@@ -172,7 +172,7 @@ def test_export_reads_no_further_than_its_reader(monkeypatch: pytest.MonkeyPatch
 
 
 def test_export_is_utf_8_whatever_the_terminal_takes(cli: Cli, ledger: SqlLedger) -> None:
-    """JSON is UTF-8, also where Python would print ASCII; words lose the characters there and do not fail."""
+    """JSON is UTF-8 also in an ASCII locale; messages replace characters that the locale lacks."""
     whole_life(ledger, "茶")
     assert '"茶"' in cli.installed("ledger", "export", PYTHONIOENCODING="ascii").out
     assert '"茶"' in cli.installed("show", "--reference", "茶", "--json", PYTHONIOENCODING="ascii").out

@@ -1,4 +1,4 @@
-"""`paycore ledger migrate`: makes or upgrades a ledger, forward only."""
+"""`paycore ledger migrate`: creates or upgrades a ledger, forward only."""
 
 import sqlite3
 from contextlib import closing
@@ -14,7 +14,7 @@ from tests.ledger.conftest import Database
 
 
 def test_migrate_makes_the_ledger_and_then_says_it_is_up_to_date(cli: Cli, database: Database) -> None:
-    """Where there is no ledger one is made; where it has this schema already nothing is done. It tells from and to."""
+    """A missing ledger is created, a current one is left unchanged; both schema versions are printed."""
     newest = load_migrations("sqlite")[-1].number
     ran = cli("ledger", "migrate", "--json")
     assert (ran.code, ran.err) == (0, ""), ran
@@ -26,7 +26,7 @@ def test_migrate_makes_the_ledger_and_then_says_it_is_up_to_date(cli: Cli, datab
 
 
 def test_migrate_says_what_it_made(cli: Cli, tmp_path: Path) -> None:
-    """A new ledger is named, without its password where it has one."""
+    """A new ledger is named, without the password of its DSN."""
     newest = load_migrations("sqlite")[-1].number
     configure("sqlite:///paycore.db")
     assert cli("ledger", "migrate").out == f"made {tmp_path}/paycore.db with schema {newest}\n"
@@ -44,7 +44,7 @@ def test_migrate_shows_no_password(cli: Cli, postgres_dsn: str) -> None:
 def test_older_schema_is_read_by_nobody_and_upgraded_by_migrate(
     cli: Cli, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What only reads upgrades nothing: it names the command that does, and that one tells from and to."""
+    """Reading commands refuse an older schema and name `migrate`, which upgrades it and prints both versions."""
     whole_life(database.open(), "order-1")
     known = load_migrations("sqlite" if database.is_sqlite else "postgres")
     later = Migration(number=known[-1].number + 1, sql="ALTER TABLE inbox ADD COLUMN extra TEXT;", sha256="y")
@@ -58,7 +58,7 @@ def test_older_schema_is_read_by_nobody_and_upgraded_by_migrate(
 
 @pytest.mark.parametrize("word", ["verify", "export", "migrate"])
 def test_newer_schema_is_refused(cli: Cli, database: Database, word: str) -> None:
-    """A ledger a newer paycore has upgraded is left alone, by all three: exit 6, and it says to upgrade."""
+    """All three commands refuse a ledger of a newer schema: exit 6, and the advice to upgrade."""
     database.open().close()
     database.run("INSERT INTO meta VALUES (9999, 'x', 0)")
     one_line(cli("ledger", word), "9999", "upgrade paycore")
@@ -66,7 +66,7 @@ def test_newer_schema_is_refused(cli: Cli, database: Database, word: str) -> Non
 
 
 def test_migrate_says_which_namespaces_to_write(cli: Cli, tmp_path: Path) -> None:
-    """Where references repeated over accounts: at once, and whenever it is asked again."""
+    """Where references repeat over accounts, each run of `migrate` prints the namespaces to configure."""
     saved = Path(__file__).parents[2] / "ledger" / "saved" / "repeats_0004.sql"
     with closing(sqlite3.connect("old.db")) as old:
         old.executescript(saved.read_text())

@@ -1,4 +1,4 @@
-"""Ledgers that can't be read: each word says why in one line, and nothing is made or changed."""
+"""Ledgers that can't be read: each command prints the reason in one line, and creates or changes nothing."""
 
 import os
 import sqlite3
@@ -24,7 +24,7 @@ NOBODY = 65534
 
 @pytest.mark.parametrize("word", ["verify", "export"])
 def test_no_ledger_none_is_made(cli: Cli, database: Database, word: str) -> None:
-    """Where there is no ledger: exit 6, what to do about it, and still none afterwards."""
+    """Without a ledger: exit 6 and what to do about it; none is created."""
     before = files()
     one_line(
         cli("ledger", word),
@@ -38,7 +38,7 @@ def test_no_ledger_none_is_made(cli: Cli, database: Database, word: str) -> None
 
 
 def test_no_ledger_holds_no_payments(cli: Cli, database: Database) -> None:
-    """`list` is empty and `show` finds nothing; both say that there is no ledger, and make none."""
+    """Without a ledger `list` is empty and `show` finds nothing; both say so and create none."""
     before = files()
     listed = cli("list")
     assert (listed.code, listed.out) == (0, ""), listed
@@ -52,7 +52,7 @@ def test_no_ledger_holds_no_payments(cli: Cli, database: Database) -> None:
 
 
 def has_tables(database: Database) -> bool:
-    """Whether there is anything in this PostgreSQL database."""
+    """Whether this PostgreSQL database has any tables."""
     if database.is_sqlite:
         return False  # it would be a file
     with psycopg.connect(database.dsn) as shell:
@@ -65,7 +65,7 @@ WORDS = ("verify", "export", "migrate")
 
 @pytest.mark.parametrize("word", WORDS)
 def test_file_that_is_no_ledger(cli: Cli, word: str) -> None:
-    """A file of something else, or another application's database: exit 6, its path, and it stays as it is."""
+    """Another kind of file, or another application's database: exit 6 and its path; the file is unchanged."""
     configure("sqlite:///paycore.db")
     Path("paycore.db").write_bytes(b"this is no database" * 100)
     one_line(cli("ledger", word), "paycore.db", "not a ledger")
@@ -77,7 +77,7 @@ def test_file_that_is_no_ledger(cli: Cli, word: str) -> None:
 
 
 def test_file_that_is_damaged(cli: Cli, ledger: SqlLedger) -> None:
-    """Damage is met while reading: exit 6 and what to do, after what could be read."""
+    """Damage found while reading: exit 6 and what to do, after the output of what could be read."""
     for n in range(60):
         whole_life(ledger, f"order-{n}")
     ledger.close()
@@ -91,14 +91,14 @@ def test_file_that_is_damaged(cli: Cli, ledger: SqlLedger) -> None:
 
 
 def test_table_that_is_gone(cli: Cli, database: Database) -> None:
-    """A ledger that has lost a table is told from one that has lost rows: exit 6."""
+    """A missing table is reported as such, not as missing rows: exit 6."""
     database.open().close()
     database.run("DROP TABLE refunds")
     one_line(cli("ledger", "verify"), "not paycore's", "refunds")
 
 
 def test_text_that_is_none_is_a_difference(cli: Cli, ledger: SqlLedger) -> None:
-    """Bytes that are no text, where text should be, end up as a difference and not as a crash."""
+    """Invalid bytes in a text column are reported as a difference and do not crash."""
     payment_id = whole_life(ledger, "order-1")
     with closing(sqlite3.connect("paycore.db")) as shell:
         shell.execute("UPDATE payments SET body = CAST(x'7bff' AS TEXT)")
@@ -112,7 +112,7 @@ def test_text_that_is_none_is_a_difference(cli: Cli, ledger: SqlLedger) -> None:
 def test_network_file_system_is_refused(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str
 ) -> None:
-    """Where locks do not hold nothing is opened: exit 6, and where to put it instead."""
+    """A file system without reliable locks is refused: exit 6 and where to put the ledger instead."""
     configure("sqlite:///paycore.db")
     table = Path("mountinfo")
     table.write_text(f"90 27 0:50 / {tmp_path} rw - nfs4 server:/share rw\n")
@@ -132,7 +132,7 @@ def _as_nobody() -> Iterator[None]:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes the right to become another user")
 def test_file_of_another_user(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who may not read it is told so; who may only read it verifies it while somebody has it open."""
+    """A user without read access is told so; one with read access only can verify while a writer has it open."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         Path(folder).chmod(0o755)
         monkeypatch.chdir(folder)
@@ -162,7 +162,7 @@ def test_file_of_another_user(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None
     ],
 )
 def test_wrong_dsn_is_one_line_without_the_password(cli: Cli, dsn: str, word: str) -> None:
-    """Whatever is wrong with the DSN: exit 6, one line, no password."""
+    """Any error in the DSN: exit 6, one line, no password."""
     configure(dsn)
     ran = cli("ledger", word)
     one_line(ran)
@@ -172,7 +172,7 @@ def test_wrong_dsn_is_one_line_without_the_password(cli: Cli, dsn: str, word: st
 def test_database_that_is_not_there_or_down(
     cli: Cli, postgres_server: PostgresServer, postgres_dsn: str
 ) -> None:
-    """No such database, or no server: at once, exit 6, in one line that names it."""
+    """No such database, or no server: immediately exit 6, with one line that names it."""
     configure(postgres_server.dsn("nowhere"))
     for word in WORDS:
         one_line(cli("ledger", word), "can't be reached", "nowhere")
@@ -188,7 +188,7 @@ def test_database_that_is_not_there_or_down(
 
 
 def test_read_only_database_is_verified(cli: Cli, postgres_server: PostgresServer, postgres_dsn: str) -> None:
-    """A standby, or a user who may only read, is enough to verify and export; to migrate it says what is missing."""
+    """A standby or a read-only user can verify and export; `migrate` says which right is missing."""
     with closing(open_ledger(postgres_dsn)) as ledger:
         whole_life(ledger, "order-1")
     name = psycopg.conninfo.conninfo_to_dict(postgres_dsn)["dbname"]

@@ -1,4 +1,4 @@
-"""`paycore ledger verify`: finds what was tampered with, and says where."""
+"""`paycore ledger verify`: finds tampering and reports where."""
 
 import re
 import signal
@@ -19,7 +19,7 @@ from tests.ledger.workload import begun, paid_payment
 
 
 def test_verify_untouched_one_line(cli: Cli, database: Database) -> None:
-    """A ledger nobody touched holds: exit 0, and one line that says how much was looked at."""
+    """An untouched ledger: exit 0, and one line with the numbers of payments and events checked."""
     ledger = database.open()
     for n in range(3):
         whole_life(ledger, f"order-{n}")
@@ -30,7 +30,7 @@ def test_verify_untouched_one_line(cli: Cli, database: Database) -> None:
 
 
 def test_verify_empty_ledger_holds(cli: Cli, ledger: SqlLedger) -> None:
-    """A ledger without payments has nothing that differs."""
+    """A ledger without payments has no differences."""
     assert cli("ledger", "verify").out == "everything holds: 0 payments, 0 events\n"
 
 
@@ -89,7 +89,7 @@ TAMPERINGS = {
 
 @pytest.mark.parametrize("kind", TAMPERINGS)
 def test_verify_tampered_says_where(cli: Cli, database: Database, kind: str) -> None:
-    """Whatever was tampered with: exit 9, and the payment, the place, what stands there and what should."""
+    """Any tampering: exit 9, and the payment, the place, the stored and the expected value."""
     statements, where, stored, derived = TAMPERINGS[kind]
     ledger = database.open()
     ids = [whole_life(ledger, f"order-{n}") for n in range(3)]
@@ -140,7 +140,7 @@ def test_verify_each_payment_with_a_difference(cli: Cli, ledger: SqlLedger) -> N
 
 
 def test_verify_one_payment_by_id_or_reference(cli: Cli, ledger: SqlLedger) -> None:
-    """A payment that is named is verified alone, found by its id or by the caller's reference."""
+    """A single payment is verified, found by its id or by the caller's reference."""
     whole, other = whole_life(ledger, "order-1"), whole_life(ledger, "order-2")
     with closing(sqlite3.connect("paycore.db")) as shell:
         shell.execute("UPDATE payments SET paid_minor = 1 WHERE id = ?", (other,))
@@ -155,7 +155,7 @@ def test_verify_one_payment_by_id_or_reference(cli: Cli, ledger: SqlLedger) -> N
 
 
 def test_verify_reference_in_two_namespaces_needs_the_account(cli: Cli, ledger: SqlLedger) -> None:
-    """A reference that names two payments is verified on the account named; the ledger as a whole takes no account."""
+    """A reference in two namespaces needs --account; verifying the whole ledger refuses --account."""
     whole_life(ledger, "same")
     paid_payment(ledger, "same", account="till", namespace="till")
     one_line(cli("ledger", "verify", "--reference", "same"), "hk, till; name the account", code=2)
@@ -166,7 +166,7 @@ def test_verify_reference_in_two_namespaces_needs_the_account(cli: Cli, ledger: 
 
 
 def test_verify_while_others_write(cli: Cli, database: Database) -> None:
-    """A ledger that is written to meanwhile holds at every moment."""
+    """A ledger that is written to meanwhile has no differences."""
     ledger = database.open()
     futures = []
     for n in range(10):
@@ -177,7 +177,7 @@ def test_verify_while_others_write(cli: Cli, database: Database) -> None:
 
 
 def test_verify_on_a_terminal_moves_a_line_and_ctrl_c_harms_nothing(ledger: SqlLedger) -> None:
-    """A long one shows how far it has come on a line that moves; Ctrl-C ends it with exit 130 and one line."""
+    """A long run shows a progress line; Ctrl-C ends it with exit 130 and one line."""
     futures = [ledger.begin(*begun(f"order-{n}")) for n in range(15_000)]
     assert all(future.result().events for future in futures)
     with Terminal("ledger", "verify") as terminal:
@@ -192,7 +192,7 @@ def test_verify_on_a_terminal_moves_a_line_and_ctrl_c_harms_nothing(ledger: SqlL
 def test_verify_forged_with_fitting_hashes_says_it_can_not_have_happened(
     cli: Cli, ledger: SqlLedger, change: str
 ) -> None:
-    """An event that is no change, under a hash that fits, is a difference and not a crash."""
+    """A forged event with a valid hash is reported as a difference and does not crash."""
     payment_id = whole_life(ledger, "order-1")
     last = ledger.events(payment_id).result()[-1]
     at_ms = round(last.at.timestamp() * 1000)
@@ -208,7 +208,7 @@ def test_verify_forged_with_fitting_hashes_says_it_can_not_have_happened(
 
 
 def test_ids_that_are_no_text_are_differences_and_not_the_end(cli: Cli, ledger: SqlLedger) -> None:
-    """What is behind an id nobody can read is read too, and once: in the middle, at the end and twice alike."""
+    """Payments after an unreadable id are still read, each once, wherever the id is and if it repeats."""
     ids = sorted(whole_life(ledger, f"order-{n}") for n in range(4))
     with closing(sqlite3.connect("paycore.db")) as shell:
         for payment_id, raw in zip(
@@ -227,7 +227,7 @@ def test_ids_that_are_no_text_are_differences_and_not_the_end(cli: Cli, ledger: 
 
 
 def test_verify_can_not_write(database: Database) -> None:
-    """A ledger that is opened to be read takes no statement that writes."""
+    """A ledger opened for reading refuses statements that write."""
     database.open().close()
     with closing(open_read_only(database.dsn)) as ledger:
         deleting = ledger.read(lambda tx: tx.executemany("DELETE FROM meta WHERE schema = ?", [(1,)]))
@@ -237,7 +237,7 @@ def test_verify_can_not_write(database: Database) -> None:
 
 
 def test_show_says_when_the_payment_is_not_as_its_history_says(cli: Cli, database: Database) -> None:
-    """`show` tells what it can of a tampered payment, and warns with the place and the command that tells more."""
+    """`show` prints a tampered payment, and warns with the place and the command that tells more."""
     payment_id = whole_life(database.open(), "order-1")
     assert cli("show", payment_id).err == ""
     database.run(f"UPDATE payments SET paid_minor = 1 WHERE id = '{payment_id}'")
