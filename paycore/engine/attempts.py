@@ -84,14 +84,15 @@ class Attempts:
         """Decide; and if the decision begins or repeats an operation, send it."""
         timed = Timed(decide, account.deadline)
         committed = yield from self.change(payment_id, timed, source)
-        if _put_on_its_way(committed) is None:
-            return committed.payment
-        return (yield from self.send(account, committed, timed))
+        payment, operation_id = committed.payment, _put_on_its_way(committed)
+        if operation_id is None:
+            return payment
+        return (yield from self.send(account, payment, payment.operation(operation_id), timed))
 
-    def send(self, account: Account, begun: Committed, timed: Timed[..., Any]) -> Program[Payment]:
-        """Send the operation that this transaction, decided by `timed`, recorded as sent; record its outcome."""
-        payment = begun.payment
-        operation = payment.operation(_put_on_its_way(begun) or "")
+    def send(
+        self, account: Account, payment: Payment, operation: Operation, timed: Timed[..., Any]
+    ) -> Program[Payment]:
+        """Send an operation that is recorded as sent, as `timed` decided; record its outcome."""
         raised: PaycoreError | None = None
         try:
             begin = partial(self._flow, account, payment, operation)

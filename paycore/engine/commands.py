@@ -83,13 +83,14 @@ class Commands:
             lambda ledger: ledger.begin(request.order.reference, timed)
         )
         if committed.events:
-            return (yield from self._attempts.send(account, committed, timed))
+            payment = committed.payment
+            return (yield from self._attempts.send(account, payment, payment.creation, timed))
         return (yield from self._join(committed.payment, request))
 
     def _beginning(self, request: CreateRequest, account: Account) -> Callable[[datetime], PaymentBegun]:
         """The payment as it would begin, once the account can make it."""
         product = check_request(request, account)
-        payment_id, numbering, now = self._attempts.new_id(), self._attempts.numbering(), self._attempts.now()
+        numbering, payment_id, now = self._attempts.numbering(), self._attempts.new_id(), self._attempts.now()
         order = content_of(request, account.name)
         offered = provider_order(order, numbering.number, now, account.auth_code)
         ask(account, "check", partial(account.provider.check, offered), may_raise=(RequestError,))
@@ -137,7 +138,7 @@ class Commands:
         committed = yield from self._attempts.change(payment_id, timed, Source.CALLER)
         operation = refund_operation(committed.payment, reference)
         if committed.events:
-            return (yield from self._attempts.send(account, committed, timed))
+            return (yield from self._attempts.send(account, committed.payment, operation, timed))
         payment = yield from self._until_answered(committed.payment, operation.id)
         refund = payment.refund(reference)
         if refund is not None and (refund.is_open or payment.operation(operation.id).is_uncertain):
