@@ -56,11 +56,7 @@ NOTICES_MAX = 1000
 # --- read: it can be recorded, and has no secret in it ---------------------------------------------------
 
 
-def reading(
-    account: Asked,
-    begin: Callable[[], Flow[Any]],
-    told: type[msgspec.Struct],
-) -> Flow[Any]:
+def reading(account: Asked, begin: Callable[[], Flow[Any]], told: type[msgspec.Struct]) -> Flow[Any]:
     """
     The flow that `begin` makes, its outcome checked and with secrets masked; `told` is what a `Done` of it holds.
 

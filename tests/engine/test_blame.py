@@ -6,8 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from paycore import Money
-from paycore.domain.wire import Request
-from paycore.engine.contract import ask, request_problem
+from paycore.engine.contract import ask
 from paycore.errors import PluginError
 from tests.engine.by_hand import Bench
 
@@ -44,13 +43,3 @@ def test_place_is_the_innermost_line_of_the_plugin(
     line = culprit.__code__.co_firstlineno + 1
     with pytest.raises(PluginError, match=rf"in {__name__}, line {line}\b"):
         ask(bench.account, "flow", call)
-
-
-@pytest.mark.parametrize(
-    "path", ["", "orders", "//evil.example/", "http://evil.example/", "?a=1", "\\\\evil"]
-)
-def test_request_can_not_name_a_host(path: str) -> None:
-    """A path starts with exactly one slash, so the host is always the account's."""
-    problem = request_problem(Request(method="POST", path=path))
-    assert problem is not None
-    assert "never names a host" in problem

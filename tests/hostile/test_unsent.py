@@ -8,6 +8,7 @@ import pytest
 
 from paycore import Payment, Status
 from paycore.domain.payment import OperationState, RefundStatus
+from paycore.engine.contract import request_problem
 from paycore.errors import NotSent, PluginError
 from paycore.plugin import Flow, Request
 from paycore.testing.toy import ToyGateway
@@ -129,6 +130,16 @@ def test_order_that_could_not_be_sent_is_created(
     made = till.create()
     assert (made.id, made.status) == (raised.value.payment_id, Status.PENDING)
     assert len(truth.orders) == 1
+
+
+@pytest.mark.parametrize(
+    "path", ["", "orders", "//evil.example/", "http://evil.example/", "?a=1", "\\\\evil"]
+)
+def test_request_can_not_name_a_host(path: str) -> None:
+    """A path starts with exactly one slash, so the host is always the account's."""
+    problem = request_problem(Request(method="POST", path=path))
+    assert problem is not None
+    assert "never names a host" in problem
 
 
 def test_request_that_can_not_be_written_as_http_was_not_sent(till: Till, gateway: HostileGateway) -> None:

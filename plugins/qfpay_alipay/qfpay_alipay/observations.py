@@ -20,7 +20,7 @@ from paycore.plugin import (
     WalletCall,
     url_problem,
 )
-from qfpay_alipay.messages import Malformed, PaymentReply, Trade, decode_params, parse_time
+from qfpay_alipay.messages import Malformed, PaymentReply, Trade, decode_params, parse_time, trimmed
 from qfpay_alipay.pay_types import PayType
 from qfpay_alipay.respcodes import Judgement, failure_of, judge
 
@@ -67,7 +67,7 @@ def payment_observation(
     provider_id, (amount, partial) = trade.provider_id, trade.amounts
     if status is Status.PAID and provider_id is None:
         raise Malformed("paid, but without syssn")
-    is_refunded = status is Status.PAID and trade.words.get("cancel") in REFUNDED_IN_FULL
+    is_refunded = status is Status.PAID and trimmed(trade.cancel) in REFUNDED_IN_FULL
     times = {Status.PAID: trade.paydtm or trade.sysdtm, Status.PENDING: trade.sysdtm}
     return PaymentObservation(
         number=number,
