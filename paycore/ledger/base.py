@@ -30,7 +30,8 @@ from paycore.ledger.groupcommit import GroupCommit, Unit
 from paycore.ledger.migrations import SCHEMA, check_known, newest_schema
 from paycore.ledger.parts import in_parts
 from paycore.ledger.reads import LedgerReads
-from paycore.ledger.session import Session, Transaction, Wants
+from paycore.ledger.session import Session, Wants
+from paycore.ledger.transaction import Transaction
 
 T = TypeVar("T")
 
@@ -140,7 +141,7 @@ class SqlLedger(LedgerReads):
     def _check_upgraded(self, tx: Transaction) -> None:
         """After an error: raise `LedgerTooNew` if a newer paycore has upgraded the ledger meanwhile."""
         try:
-            ((schema,),) = tx.all(f"SELECT {SCHEMA}")
+            ((schema,),) = tx.execute(f"SELECT {SCHEMA}").fetchall()
         except tx.error:
             return
         check_known(self.dialect, schema or 0)

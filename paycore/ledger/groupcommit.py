@@ -19,7 +19,8 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from paycore.errors import LedgerFull, LedgerReadOnly, LedgerTooNew, LedgerUnavailable, PaycoreError
-from paycore.ledger.session import AgainError, Session, Wants
+from paycore.ledger.session import Session, Wants
+from paycore.ledger.transaction import AgainError
 
 T = TypeVar("T")
 

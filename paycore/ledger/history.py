@@ -12,7 +12,8 @@ from concurrent.futures import Future
 from itertools import groupby
 from typing import NamedTuple, Protocol, TypeVar
 
-from paycore.ledger.session import COLUMNS, Row, Transaction
+from paycore.ledger.session import COLUMNS
+from paycore.ledger.transaction import Row, Transaction
 
 T = TypeVar("T")
 
@@ -231,7 +232,7 @@ _ORPHANS = (
 
 
 def _rows(ledger: Readable, sql: str, parameters: Sequence[object]) -> list[Row]:
-    return ledger.read(lambda tx: tx.all(sql, parameters)).result()
+    return ledger.read(lambda tx: tx.execute(sql, parameters).fetchall()).result()
 
 
 def _plain(row: Row) -> Row:

@@ -13,7 +13,7 @@ from paycore.domain.payment import Payment
 from paycore.errors import PaycoreError
 from paycore.ledger import verbs
 from paycore.ledger.api import Filter
-from paycore.ledger.session import Transaction
+from paycore.ledger.transaction import Transaction
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,55 +20,9 @@ from paycore.domain.payment import Charge, Payment, is_open
 from paycore.domain.schedule import due_at
 from paycore.errors import InvalidField, LedgerCorrupt, NotFound
 from paycore.ledger.clock import to_ms
+from paycore.ledger.transaction import AgainError, Row, Transaction
 
-Row = tuple[Any, ...]
 Key = tuple[str, str]
-
-
-class AgainError(Exception):
-    """
-    Nothing was committed, and the same units can be run again, at most `times_max` times.
-
-    `error` is what callers get when retrying does not help.
-    """
-
-    def __init__(self, error: Exception, *, times_max: int | None = None) -> None:
-        super().__init__(str(error))
-        self.error = error
-        self.times_max = times_max
-
-
-class Written(Protocol):
-    """The result of a statement that writes: a cursor of the database's driver."""
-
-    @property
-    def rowcount(self) -> int:
-        """The number of rows it changed."""
-        ...
-
-
-class Transaction(Protocol):
-    """One open transaction: its statements, and its database's SQL for locks and lists."""
-
-    for_update: str
-    skip_locked: str
-
-    @property
-    def error(self) -> type[Exception]:
-        """The base class of the database's errors."""
-        ...
-
-    def all(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
-        """Run a statement and return all its rows."""
-        ...
-
-    def executemany(self, sql: str, rows: Collection[Row], /) -> Written:
-        """Run a statement that writes once for each row of parameters."""
-        ...
-
-    def in_list(self, values: Collection[str]) -> tuple[str, object]:
-        """SQL for `IN <values>` and its one parameter, for any number of values."""
-        ...
 
 
 class Wants(NamedTuple):
@@ -105,7 +59,6 @@ class Stage:
         "events",
         "inbox",
         "numbers",
-        "operations",
         "payments",
         "postponed",
         "references",
@@ -120,7 +73,6 @@ class Stage:
         self.charges: dict[Key, str] = {}
         self.inbox: dict[Key, Row] = {}
         self.events: list[Row] = []
-        self.operations: list[Row] = []
         self.due: list[tuple[int, str, int]] = []
         self.postponed: list[tuple[int | None, str, int, int]] = []
 
@@ -198,7 +150,9 @@ class Session:
 
     def has_refund(self, account: str, namespace: str, reference: str) -> bool:
         """Whether some payment of this account or namespace has a refund with this reference."""
-        rows = self._tx.all("SELECT account, namespace FROM refunds WHERE reference = ?", (reference,))
+        rows = self._tx.execute(
+            "SELECT account, namespace FROM refunds WHERE reference = ?", (reference,)
+        ).fetchall()
         rows += [
             (name.account, name.namespace) for name in self._stage.refunds if name.reference == reference
         ]
@@ -217,17 +171,14 @@ class Session:
         key = (account, digest)
         if key in self._stage.inbox:
             return True
-        return bool(self._tx.all("SELECT 1 FROM inbox WHERE account = ? AND digest = ?", key))
+        return bool(self._tx.execute("SELECT 1 FROM inbox WHERE account = ? AND digest = ?", key).fetchall())
 
     def _lock(self, ids: Collection[str]) -> None:
         unread = sorted(payment_id for payment_id in ids if payment_id not in self._stored)
         if not unread:
             return
-        sql, parameter = self._tx.in_list(list(filter(is_storable, unread)))
-        rows = self._tx.all(
-            f"SELECT id, body, head FROM payments WHERE id {sql} ORDER BY id{self._tx.for_update}",  # noqa: S608
-            (parameter,),
-        )
+        ordered = f" ORDER BY id{self._tx.for_update}"
+        rows = self._select("SELECT id, body, head FROM payments WHERE id", unread, ordered)
         self._stored.update(dict.fromkeys(unread))
         for payment_id, body, head in rows:
             self._stored[payment_id] = Known(read_payment(payment_id, body), bytes(head))
@@ -235,11 +186,7 @@ class Session:
     def _find(self, references: Collection[str]) -> None:
         if not references:
             return
-        sql, parameter = self._tx.in_list(list(filter(is_storable, references)))
-        rows = self._tx.all(
-            f"SELECT reference, id, body FROM payments WHERE reference {sql}",  # noqa: S608
-            (parameter,),
-        )
+        rows = self._select("SELECT reference, id, body FROM payments WHERE reference", references)
         self._by_reference.update((reference, []) for reference in references)
         for reference, payment_id, body in rows:
             self._by_reference[reference].append(read_payment(payment_id, body))
@@ -247,10 +194,9 @@ class Session:
     def _find_owners(self, keys: Collection[Key]) -> Iterable[str | None]:
         if not keys:
             return ()
-        sql, parameter = self._tx.in_list({number for _, number in keys if is_storable(number)})
-        rows = self._tx.all(
-            f"SELECT account, number, payment_id FROM operations WHERE number {sql} AND kind <> 'close'",  # noqa: S608
-            (parameter,),
+        rows = self._select(
+            "SELECT account, number, payment_id FROM operations WHERE kind <> 'close' AND number",
+            {number for _, number in keys},
         )
         self._owners.update(dict.fromkeys(keys))
         self._owners.update({(account, number): owner for account, number, owner in rows})
@@ -259,15 +205,18 @@ class Session:
     def _find_charged(self, keys: Collection[Key]) -> None:
         if not keys:
             return
-        sql, parameter = self._tx.in_list(
-            {provider_id for _, provider_id in keys if is_storable(provider_id)}
-        )
-        rows = self._tx.all(
-            f"SELECT account, provider_id, payment_id FROM charges WHERE provider_id {sql}",  # noqa: S608
-            (parameter,),
+        rows = self._select(
+            "SELECT account, provider_id, payment_id FROM charges WHERE provider_id",
+            {provider_id for _, provider_id in keys},
         )
         self._charged.update(dict.fromkeys(keys))
         self._charged.update({(account, provider_id): owner for account, provider_id, owner in rows})
+
+    def _select(self, select: str, values: Collection[str], then: str = "") -> list[Row]:
+        """The rows where the last column of `select` has one of the values; none has text that can't be stored."""
+        known = [value for value in values if is_storable(value)]
+        sql, parameter = ("= ?", known[0]) if len(known) == 1 else self._tx.in_list(known)
+        return self._tx.execute(f"{select} {sql}{then}", (parameter,)).fetchall()
 
     # --- writing -------------------------------------------------------------------------------------
 
@@ -279,16 +228,6 @@ class Session:
         if before is None:
             stage.references.setdefault(payment.order.reference, []).append(payment.id)
         for operation in payment.operations[len(before.operations) if before else 0 :]:
-            stage.operations.append(
-                (
-                    operation.id,
-                    payment.id,
-                    account,
-                    operation.kind.value,
-                    operation.number,
-                    to_ms(operation.begun_at),
-                )
-            )
             if operation.kind != "close":
                 stage.numbers[account, operation.number] = payment.id
         known = {refund.reference for refund in before.refunds} if before else set()
@@ -324,8 +263,14 @@ class Session:
         stage, self._stage = self._stage, Stage()
         new: list[Row] = []
         old: list[Row] = []
+        operations: list[Row] = []
         for payment, head in stage.payments.values():
             stored, values = self._stored.get(payment.id), columns(payment)
+            for item in payment.operations[len(stored.payment.operations) if stored else 0 :]:
+                begun_ms = to_ms(item.begun_at)
+                operations.append(
+                    (item.id, payment.id, payment.account, item.kind.value, item.number, begun_ms)
+                )
             body = encode(payment).decode()
             if stored is None:
                 new.append((*values, head, body, payment.id))
@@ -333,7 +278,7 @@ class Session:
                 old.append((*values[:_CHANGING], head, body, payment.id, stored.payment.version))
         self._write(INSERT_PAYMENT, new)
         self._write(UPDATE_PAYMENT, old)
-        self._write(INSERT_OPERATION, stage.operations)
+        self._write(INSERT_OPERATION, operations)
         self._write(INSERT_REFUND, stage.refunds)
         # Sorted, so that two processes with the same ids lock them in the same order.
         self._write(INSERT_CHARGE, [(*key, owner) for key, owner in sorted(stage.charges.items())])
@@ -362,15 +307,21 @@ class Session:
 # --- rows --------------------------------------------------------------------------------------------
 
 
+COLUMNS = tuple(
+    "status version paid_minor refunded_minor uncertain review open namespace due_at updated_at"
+    " account provider reference amount_minor currency exponent created_at".split()
+)
+"""The columns of a payment's row that repeat parts of its body, to be searched."""
+
+_CHANGING = COLUMNS.index("account")
+"""The number of columns that may change; they come first."""
+
 INSERT_PAYMENT = (
-    "INSERT INTO payments (status, version, paid_minor, refunded_minor, uncertain, review, open, namespace,"
-    " due_at, updated_at, account, provider, reference, amount_minor, currency, exponent, created_at,"
-    " head, body, id)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    f"INSERT INTO payments ({', '.join(COLUMNS)}, head, body, id)"  # noqa: S608
+    f" VALUES ({', '.join('?' * (len(COLUMNS) + 3))}) ON CONFLICT DO NOTHING"
 )
 UPDATE_PAYMENT = (
-    "UPDATE payments SET status = ?, version = ?, paid_minor = ?, refunded_minor = ?, uncertain = ?,"
-    " review = ?, open = ?, namespace = ?, due_at = ?, updated_at = ?, head = ?, body = ?"
+    f"UPDATE payments SET {', '.join(f'{name} = ?' for name in COLUMNS[:_CHANGING])}, head = ?, body = ?"  # noqa: S608
     " WHERE id = ? AND version = ?"
 )
 INSERT_OPERATION = (
@@ -428,31 +379,6 @@ def read_payment(payment_id: str, body: str) -> Payment:
             f"the row of payment {payment_id} can't be read; restore a backup, then run `paycore ledger verify`",
             payment_id=payment_id,
         ) from error
-
-
-COLUMNS = (
-    "status",
-    "version",
-    "paid_minor",
-    "refunded_minor",
-    "uncertain",
-    "review",
-    "open",
-    "namespace",
-    "due_at",
-    "updated_at",
-    "account",
-    "provider",
-    "reference",
-    "amount_minor",
-    "currency",
-    "exponent",
-    "created_at",
-)
-"""The columns of a payment's row that repeat parts of its body, to be searched."""
-
-_CHANGING = COLUMNS.index("account")
-"""The number of columns that may change; they come first."""
 
 
 def columns(payment: Payment) -> Row:

@@ -14,7 +14,8 @@ from paycore.domain.events import NamespaceGiven, Source
 from paycore.domain.payment import is_open
 from paycore.errors import LedgerCorrupt
 from paycore.ledger import verbs
-from paycore.ledger.session import Row, Session, Transaction, read_payment
+from paycore.ledger.session import Session, read_payment
+from paycore.ledger.transaction import Row, Transaction
 
 PAGE = 500
 
@@ -35,13 +36,13 @@ class Filled(NamedTuple):
 
 def is_left(tx: Transaction) -> bool:
     """Whether there are columns to fill."""
-    return bool(tx.all("SELECT 1 FROM payments WHERE open IS NULL LIMIT 1"))
+    return bool(tx.execute("SELECT 1 FROM payments WHERE open IS NULL LIMIT 1").fetchall())
 
 
 def fill(session: Session) -> Filled:
     """Fill the next page."""
     tx = session.direct()
-    rows = tx.all(_LEFT, (PAGE,))
+    rows = tx.execute(_LEFT, (PAGE,)).fetchall()
     given: Counter[str] = Counter()
     opened: list[tuple[int, str]] = []
     for payment_id, body, account, namespace in rows:
@@ -73,7 +74,7 @@ def _is_open(payment_id: str, body: str) -> int:
 
 def given_namespaces(tx: Transaction) -> list[Row]:
     """Each account, and how many of its payments an upgrade has given a namespace."""
-    return tx.all(_GIVEN)
+    return tx.execute(_GIVEN).fetchall()
 
 
 def advice(account: str, count: int) -> str:

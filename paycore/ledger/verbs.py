@@ -33,7 +33,8 @@ from paycore.domain.wire import CREDENTIAL_HEADERS, Notification
 from paycore.errors import LedgerCorrupt, NotFound, ReferenceConflict
 from paycore.ledger.api import Committed, Decide, Filter, Recorded, committed_in
 from paycore.ledger.clock import from_ms, to_ms
-from paycore.ledger.session import Known, Row, Session, Transaction, check_storable, new_charges, read_payment
+from paycore.ledger.session import Known, Session, check_storable, new_charges, read_payment
+from paycore.ledger.transaction import Row, Transaction
 
 NoticeT = TypeVar("NoticeT", bound=Notice)
 
@@ -128,12 +129,12 @@ def claim(
     """See `Ledger.claim`."""
     now_ms, tx = to_ms(session.now), session.direct()
     among, parameters = ("", ()) if ids is None else _among(tx, ids)
-    rows = tx.all(
+    rows = tx.execute(
         "UPDATE payments SET due_at = ? WHERE id IN ("  # noqa: S608 - fragments are ours, values are bound
         f"SELECT id FROM payments WHERE due_at <= ?{among} ORDER BY due_at LIMIT ?{tx.skip_locked}"
         ") RETURNING id, body",
         (now_ms + round(lease_s * 1000), now_ms, *parameters, limit),
-    )
+    ).fetchall()
     return session.now, tuple(read_payment(*row) for row in rows)
 
 
@@ -278,7 +279,7 @@ def _by_payment(session: Session, account: str, told: Sequence[NoticeT]) -> dict
 def get(tx: Transaction, payment_id: str) -> Payment:
     """See `Ledger.get`."""
     check_storable(payment_id=payment_id)
-    rows = tx.all("SELECT id, body FROM payments WHERE id = ?", (payment_id,))
+    rows = tx.execute("SELECT id, body FROM payments WHERE id = ?", (payment_id,)).fetchall()
     if not rows:
         raise NotFound(f"no payment has the id {payment_id!r}")
     return read_payment(*rows[0])
@@ -288,13 +289,13 @@ def find(tx: Transaction, account: str | None, reference: str) -> tuple[Payment,
     """See `Ledger.find`."""
     check_storable(account=account, reference=reference)
     if account is None:
-        rows = tx.all(
+        rows = tx.execute(
             "SELECT id, body FROM payments WHERE reference = ? ORDER BY created_at, id", (reference,)
-        )
+        ).fetchall()
     else:
-        rows = tx.all(
+        rows = tx.execute(
             "SELECT id, body FROM payments WHERE account = ? AND reference = ?", (account, reference)
-        )
+        ).fetchall()
     return tuple(read_payment(*row) for row in rows)
 
 
@@ -315,16 +316,16 @@ def list_payments(tx: Transaction, which: Filter) -> tuple[Payment, ...]:
         given.append(("(created_at, id) < (?, ?)", _place(tx, which.after)))
     where = f" WHERE {' AND '.join(sql for sql, _ in given)}" if given else ""
     values = [value for _, values in given for value in values]
-    rows = tx.all(
+    rows = tx.execute(
         f"SELECT id, body FROM payments{where} ORDER BY created_at DESC, id DESC LIMIT ?",  # noqa: S608
         (*values, which.limit),
-    )
+    ).fetchall()
     return tuple(read_payment(*row) for row in rows)
 
 
 def _place(tx: Transaction, payment_id: str) -> Row:
     """The sort key of a payment in every list, which never changes."""
-    rows = tx.all("SELECT created_at, id FROM payments WHERE id = ?", (payment_id,))
+    rows = tx.execute("SELECT created_at, id FROM payments WHERE id = ?", (payment_id,)).fetchall()
     if not rows:
         raise NotFound(f"no payment has the id {payment_id!r}")
     return rows[0]
@@ -333,11 +334,11 @@ def _place(tx: Transaction, payment_id: str) -> Row:
 def events(tx: Transaction, payment_id: str) -> tuple[Event, ...]:
     """See `Ledger.events`."""
     check_storable(payment_id=payment_id)
-    rows = tx.all(
+    rows = tx.execute(
         "SELECT seq, at, source, status_from, status_to, change, prev_hash, hash FROM events"
         " WHERE payment_id = ? ORDER BY seq",
         (payment_id,),
-    )
+    ).fetchall()
     return tuple(_read_event(payment_id, *row) for row in rows)
 
 
@@ -365,8 +366,9 @@ def _read_event(payment_id: str, seq: int, at: int, source: str, *rest: Any) -> 
 def next_due(tx: Transaction, ids: Collection[str] | None) -> datetime | None:
     """See `Ledger.next_due`."""
     among, parameters = ("", ()) if ids is None else _among(tx, ids)
-    rows = tx.all(f"SELECT min(due_at) FROM payments WHERE due_at IS NOT NULL{among}", parameters)  # noqa: S608
-    return None if rows[0][0] is None else from_ms(rows[0][0])
+    sql = f"SELECT min(due_at) FROM payments WHERE due_at IS NOT NULL{among}"  # noqa: S608
+    ((due_ms,),) = tx.execute(sql, parameters).fetchall()
+    return None if due_ms is None else from_ms(due_ms)
 
 
 def _among(tx: Transaction, ids: Collection[str]) -> tuple[str, Row]:

@@ -177,5 +177,6 @@ def test_migration_gives_an_id_counted_twice_to_the_first_and_leaves_what_can_no
         "DROP TABLE charges",
         "DELETE FROM meta WHERE schema = 5",
     )
-    rows = database.open().read(lambda tx: tx.all("SELECT provider_id, payment_id FROM charges")).result()
+    sql = "SELECT provider_id, payment_id FROM charges"
+    rows = database.open().read(lambda tx: tx.execute(sql).fetchall()).result()
     assert rows == [("A", first.id)]

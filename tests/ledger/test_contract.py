@@ -207,7 +207,8 @@ def test_notification_is_kept_once(database: Database) -> None:
     assert record(here) == [False]
     assert record(there) == [False]
     assert record(there, "other") == []
-    rows = here.read(lambda tx: tx.all("SELECT account, body, verdict FROM inbox ORDER BY account")).result()
+    sql = "SELECT account, body, verdict FROM inbox ORDER BY account"
+    rows = here.read(lambda tx: tx.execute(sql).fetchall()).result()
     assert [(a, bytes(b), v) for a, b, v in rows] == [
         (ACCOUNT, b"paid", "evidence"),
         ("other", b"paid", "evidence"),
@@ -227,7 +228,7 @@ def test_notification_by_its_query_string_is_another_when_that_differs(ledger: S
     record("status=WAIT", Status.PENDING)
     assert record("status=PAID", Status.PAID)
     assert not record("status=PAID", Status.PAID)
-    kept = ledger.read(lambda tx: tx.all("SELECT query FROM inbox ORDER BY query")).result()
+    kept = ledger.read(lambda tx: tx.execute("SELECT query FROM inbox ORDER BY query").fetchall()).result()
     assert kept == [("status=PAID",), ("status=WAIT",)]
 
 
@@ -236,7 +237,8 @@ def test_notification_is_kept_without_credentials(ledger: SqlLedger) -> None:
     headers = {"x-sign": "s", "authorization": "CANARY", "proxy-authorization": "CANARY", "cookie": "CANARY"}
     notification = replace(notice(b"paid", ledger.now()), headers=headers)
     ledger.record_notification(ACCOUNT, notification, [], is_evidence=False).result()
-    assert ledger.read(lambda tx: tx.all("SELECT headers FROM inbox")).result() == [('{"x-sign":"s"}',)]
+    rows = ledger.read(lambda tx: tx.execute("SELECT headers FROM inbox").fetchall()).result()
+    assert rows == [('{"x-sign":"s"}',)]
 
 
 def test_notification_as_hint_makes_its_payment_due_now(ledger: SqlLedger) -> None:
@@ -353,7 +355,9 @@ def test_events_are_chained_over_everything_stored(ledger: SqlLedger) -> None:
     """Each event's hash covers its number, time, source and content, and the event before."""
     payment = paid_payment(ledger, "order-1")
     bodies = ledger.read(
-        lambda tx: tx.all("SELECT change FROM events WHERE payment_id = ? ORDER BY seq", (payment.id,))
+        lambda tx: tx.execute(
+            "SELECT change FROM events WHERE payment_id = ? ORDER BY seq", (payment.id,)
+        ).fetchall()
     ).result()
     head = GENESIS
     for event, (body,) in zip(ledger.events(payment.id).result(), bodies, strict=True):

@@ -176,9 +176,9 @@ def test_pages_are_read_by_an_index(database: Database, which: Filter, index: st
         def __init__(self, tx: object) -> None:
             self._tx = tx
 
-        def all(self, sql: str, parameters: object = ()) -> object:
+        def execute(self, sql: str, parameters: object = ()) -> object:
             asked.append((sql, parameters))
-            return self._tx.all(sql, parameters)  # type: ignore[attr-defined]
+            return self._tx.execute(sql, parameters)  # type: ignore[attr-defined]
 
     from paycore.ledger import verbs
 
@@ -189,8 +189,8 @@ def test_pages_are_read_by_an_index(database: Database, which: Filter, index: st
 
     def plan(tx: object) -> str:
         for way in () if database.is_sqlite else ("seqscan", "bitmapscan"):  # three rows are read quicker so
-            tx.all(f"SELECT set_config('enable_{way}', 'off', false)")  # type: ignore[attr-defined]
-        return str(tx.all(explain + sql, parameters))  # type: ignore[attr-defined]
+            tx.execute(f"SELECT set_config('enable_{way}', 'off', false)")  # type: ignore[attr-defined]
+        return str(tx.execute(explain + sql, parameters).fetchall())  # type: ignore[attr-defined]
 
     told = ledger.read(plan).result()
     assert index in told

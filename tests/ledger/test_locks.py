@@ -29,7 +29,7 @@ import sys
 from contextlib import closing
 from paycore.ledger import open_ledger
 with closing(open_ledger(sys.argv[1])) as ledger:
-    rows = ledger.read(lambda tx: tx.all("SELECT reference FROM payments ORDER BY reference")).result()
+    rows = ledger.read(lambda tx: tx.execute("SELECT reference FROM payments ORDER BY reference").fetchall()).result()
 print(*(reference for (reference,) in rows))
 """
 

@@ -30,7 +30,7 @@ def test_opened_by_many_at_once_is_made_once(database: Database) -> None:
     root = Path(__file__).parents[2]
     processes = [subprocess.Popen([sys.executable, "-c", OPEN, database.dsn], cwd=root) for _ in range(4)]
     assert [process.wait(60) for process in processes] == [0, 0, 0, 0]
-    rows = database.open().read(lambda tx: tx.all("SELECT schema FROM meta")).result()
+    rows = database.open().read(lambda tx: tx.execute("SELECT schema FROM meta").fetchall()).result()
     assert [number for (number,) in rows] == [m.number for m in load_migrations(_dialect(database))]
 
 
@@ -80,7 +80,7 @@ def test_old_ledger_is_upgraded_and_keeps_its_payments(
     monkeypatch.setattr(migrations, "load_migrations", lambda _: (*known, later))
     upgraded = database.open()
     assert upgraded.get(payment.id).result() == payment
-    rows = upgraded.read(lambda tx: tx.all("SELECT extra FROM payments")).result()
+    rows = upgraded.read(lambda tx: tx.execute("SELECT extra FROM payments").fetchall()).result()
     assert rows == [(None,)]
 
 

@@ -159,9 +159,9 @@ def test_upgrade_of_refunds_that_repeat_alone(repeats: Database) -> None:
     repeats.run("UPDATE refunds SET reference = 'back-only' WHERE reference LIKE 'back-only-%'")
     ledger = repeats.open()
     names = ledger.read(
-        lambda tx: tx.all(
+        lambda tx: tx.execute(
             "SELECT account, namespace FROM refunds WHERE reference = 'back-only' ORDER BY account"
-        )
+        ).fetchall()
     ).result()
     assert names == [("cn", ""), ("hk", None)]
 

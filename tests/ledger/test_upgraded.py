@@ -70,7 +70,7 @@ def contents(ledger: SqlLedger) -> list[list[tuple[Any, ...]]]:
     """Every row that payments consist of."""
 
     def rows(table: str) -> list[tuple[Any, ...]]:
-        return ledger.read(lambda tx: tx.all(f"SELECT * FROM {table}")).result()
+        return ledger.read(lambda tx: tx.execute(f"SELECT * FROM {table}").fetchall()).result()
 
     return [rows(table) for table in TABLES]
 
@@ -107,7 +107,7 @@ def test_first_write_of_a_ledger_that_only_read_is_refused(database: Database) -
     with pytest.raises(LedgerTooNew):
         ledger.begin(*begun("order-2")).result()
     if not database.is_sqlite:
-        assert len(ledger.read(lambda tx: tx.all("SELECT id FROM writers")).result()) == 1
+        assert len(ledger.read(lambda tx: tx.execute("SELECT id FROM writers").fetchall()).result()) == 1
 
 
 def test_whole_group_is_refused(database: Database) -> None:

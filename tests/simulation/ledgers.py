@@ -82,7 +82,7 @@ class SimLedger(SqliteLedger):
         sql = (
             "SELECT id, due_at FROM payments WHERE due_at NOTNULL AND id IN (SELECT value FROM json_each(?))"
         )
-        return dict(self.read(lambda tx: tx.all(sql, (json.dumps(ids),))).result())
+        return dict(self.read(lambda tx: tx.execute(sql, (json.dumps(ids),)).fetchall()).result())
 
     def _start_watching(self) -> None:
         """Without the thread that looks for other processes' commits: all processes share this ledger."""

@@ -212,5 +212,5 @@ class Witness:
 
     def inbox(self) -> set[str]:
         """The notifications that are in the ledger."""
-        rows = self._world.ledger.read(lambda tx: tx.all("SELECT digest FROM inbox")).result()
+        rows = self._world.ledger.read(lambda tx: tx.execute("SELECT digest FROM inbox").fetchall()).result()
         return {digest for (digest,) in rows}

@@ -155,7 +155,7 @@ def _inbox_digest(ledger: Readable, before: datetime) -> Digest:
 
 
 def _schema(ledger: Readable) -> int:
-    return int(ledger.read(lambda tx: tx.all("SELECT max(schema) FROM meta")).result()[0][0])
+    return int(ledger.read(lambda tx: tx.execute("SELECT max(schema) FROM meta").fetchall()).result()[0][0])
 
 
 # --- up to where nothing is under way ----------------------------------------------------------------
@@ -177,9 +177,9 @@ def stable_position(ledger: Readable) -> int:
     position = newest_position(ledger)
     if ledger.dialect != "postgres":
         return position
-    _, under_way = ledger.read(lambda tx: tx.all(_SNAPSHOT)).result()[0]
+    _, under_way = ledger.read(lambda tx: tx.execute(_SNAPSHOT).fetchall()).result()[0]
     give_up_at = time.monotonic() + OPEN_MAX_S
-    while ledger.read(lambda tx: tx.all(_SNAPSHOT)).result()[0][0] < under_way:
+    while ledger.read(lambda tx: tx.execute(_SNAPSHOT).fetchall()).result()[0][0] < under_way:
         if time.monotonic() > give_up_at:
             raise LedgerUnavailable(
                 f"a transaction of the database has been open for {OPEN_MAX_S:.0f} s, so it is not known what was"

@@ -14,7 +14,7 @@ from paycore.ledger.audit.payments import read_body
 from paycore.ledger.audit.verdicts import Difference, Verdict, of_ledger, unequal
 from paycore.ledger.clock import to_ms
 from paycore.ledger.history import Readable, name_rows
-from paycore.ledger.session import Row, Transaction
+from paycore.ledger.transaction import Row, Transaction
 
 _OPERATION = ("id", "payment_id", "account", "kind", "number", "begun_at")
 _REFUND = ("account", "reference", "payment_id", "namespace")
@@ -40,14 +40,15 @@ def names_of(ledger: Readable, payments: Sequence[Payment]) -> Names:
     references = [refund.reference for payment in payments for refund in payment.refunds]
     charged = [charge.provider_id for payment in payments for charge in payment.charges]
 
-    def rows(tx: Transaction) -> tuple[list[Row], list[Row], list[Row]]:
+    def rows(tx: Transaction) -> list[list[Row]]:
         by_id, ids = tx.in_list(operations)
         by_reference, given = tx.in_list(references)
         by_provider_id, told = tx.in_list(charged)
         numbers = f"SELECT {', '.join(_OPERATION)} FROM operations WHERE id {by_id}"  # noqa: S608
         names = f"SELECT {', '.join(_REFUND)} FROM refunds WHERE reference {by_reference}"  # noqa: S608
         owners = f"SELECT {', '.join(_CHARGE)} FROM charges WHERE provider_id {by_provider_id}"  # noqa: S608
-        return tx.all(numbers, (ids,)), tx.all(names, (given,)), tx.all(owners, (told,))
+        asked = ((numbers, ids), (names, given), (owners, told))
+        return [tx.execute(sql, (parameter,)).fetchall() for sql, parameter in asked]
 
     numbered, refunded, paid = ledger.read(rows).result()
     return Names(
@@ -145,7 +146,7 @@ def _surplus(ledger: Readable, kind: _Rows, rows: Sequence[dict[str, object]]) -
 
     def bodies(tx: Transaction) -> list[Row]:
         among, parameter = tx.in_list(ids)
-        return tx.all(f"SELECT id, body FROM payments WHERE id {among}", (parameter,))  # noqa: S608
+        return tx.execute(f"SELECT id, body FROM payments WHERE id {among}", (parameter,)).fetchall()  # noqa: S608
 
     # Payments are read after the rows, so that a payment begun meanwhile is in both. Those that have no row or
     # can't be decoded are reported elsewhere.

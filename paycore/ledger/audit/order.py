@@ -47,8 +47,8 @@ class _Steps:
     def __init__(self, ledger: Readable) -> None:
         rows = ledger.read(
             lambda tx: (
-                tx.all("SELECT at FROM meta WHERE schema = ?", (_CLOCK_SCHEMA,)),
-                tx.all("SELECT system_at, ahead_ms FROM clock"),
+                tx.execute("SELECT at FROM meta WHERE schema = ?", (_CLOCK_SCHEMA,)).fetchall(),
+                tx.execute("SELECT system_at, ahead_ms FROM clock").fetchall(),
             )
         ).result()
         self._since = rows[0][0][0] if rows[0] else 0

@@ -30,7 +30,8 @@ def schema_differences(ledger: Readable) -> Iterator[Verdict]:
 
 
 def _migration_differences(ledger: Readable) -> Iterator[Verdict]:
-    applied: dict[int, str] = dict(ledger.read(lambda tx: tx.all("SELECT schema, sha256 FROM meta")).result())
+    rows = ledger.read(lambda tx: tx.execute("SELECT schema, sha256 FROM meta").fetchall()).result()
+    applied: dict[int, str] = dict(rows)
     for migration in migrations.load_migrations(ledger.dialect):
         stored = applied.get(migration.number, MISSING)
         if stored != migration.sha256:
@@ -52,7 +53,7 @@ def _expected_sqlite() -> Objects:
 
 
 def _found_sqlite(ledger: Readable) -> Objects:
-    rows = ledger.read(lambda tx: tx.all(_SQLITE)).result()
+    rows = ledger.read(lambda tx: tx.execute(_SQLITE).fetchall()).result()
     return {f"{kind} {name}": _bare(sql) for kind, name, sql in rows}
 
 
@@ -95,7 +96,7 @@ def _found_postgres(ledger: Readable) -> Objects:
         for file in migrations.load_migrations("postgres")
         for found in _TABLE.finditer(file.sql)
     ]
-    rows = ledger.read(lambda tx: tx.all(_POSTGRES, ([*tables, "meta"],))).result()
+    rows = ledger.read(lambda tx: tx.execute(_POSTGRES, ([*tables, "meta"],)).fetchall()).result()
     return {name: _definition(name, sql) if is_on else "switched off" for name, sql, is_on in rows}
 
 

@@ -31,7 +31,8 @@ from paycore.ledger.groupcommit import GroupCommit
 from paycore.ledger.migrations import META, SCHEMA, check_current, pending
 from paycore.ledger.postgres.listener import CHANNEL, Listener
 from paycore.ledger.postgres.server import PATIENCE_S, PgServer, is_lost
-from paycore.ledger.session import AgainError, Row, Session, Transaction
+from paycore.ledger.session import Session
+from paycore.ledger.transaction import AgainError, Row, Transaction
 
 T = TypeVar("T")
 
@@ -67,9 +68,9 @@ class PostgresTransaction:
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
 
-    def all(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
-        """Run a statement and return all its rows."""
-        return self._connection.execute(_sql(sql), parameters).fetchall()
+    def execute(self, sql: str, parameters: Sequence[object] = (), /) -> psycopg.Cursor[Any]:
+        """Run a statement."""
+        return self._connection.execute(_sql(sql), parameters)
 
     def executemany(self, sql: str, rows: Collection[Row], /) -> psycopg.Cursor[Any]:
         """Run a statement that writes once for each row of parameters."""

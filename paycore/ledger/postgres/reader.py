@@ -10,7 +10,7 @@ import psycopg
 from paycore.ledger.postgres.ledger import PostgresTransaction, applied_migrations
 from paycore.ledger.postgres.server import PgServer, is_lost
 from paycore.ledger.reads import ReadOnlyLedger
-from paycore.ledger.session import Transaction
+from paycore.ledger.transaction import Transaction
 
 T = TypeVar("T")
 

@@ -27,7 +27,7 @@ from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import KEEP_STEP, STANDING, LedgerClock, Standing, to_ms, utc_now
 from paycore.ledger.groupcommit import GroupCommit
 from paycore.ledger.migrations import META, SCHEMA, check_current, pending
-from paycore.ledger.session import Row, Session, Transaction
+from paycore.ledger.session import Session
 from paycore.ledger.sqlite.file import (
     Connection,
     check_own,
@@ -36,6 +36,7 @@ from paycore.ledger.sqlite.file import (
     typed_errors,
     usable_path,
 )
+from paycore.ledger.transaction import Row, Transaction
 
 T = TypeVar("T")
 
@@ -65,17 +66,11 @@ class SqliteTransaction:
     error = sqlite3.Error
 
     def __init__(self, connection: sqlite3.Connection) -> None:
+        self.execute = connection.execute
         self.executemany = connection.executemany
-        self._connection = connection
-
-    def all(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
-        """Run a statement and return all its rows."""
-        return self._connection.execute(sql, parameters).fetchall()
 
     def in_list(self, values: Collection[str]) -> tuple[str, object]:
-        """One JSON parameter, so that any number of values is one cached statement; a single value needs none."""
-        if len(values) == 1:
-            return "= ?", next(iter(values))
+        """One JSON parameter, so that any number of values is one cached statement."""
         return "IN (SELECT value FROM json_each(?))", json.dumps(list(values))
 
 

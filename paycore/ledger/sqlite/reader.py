@@ -12,9 +12,9 @@ from typing import Self, TypeVar
 
 from paycore.errors import LedgerCorrupt, LedgerError, LedgerUnavailable
 from paycore.ledger.reads import ReadOnlyLedger
-from paycore.ledger.session import Transaction
 from paycore.ledger.sqlite.file import Connection, typed_errors, usable_path
 from paycore.ledger.sqlite.ledger import BUSY_MAX_S, SqliteTransaction
+from paycore.ledger.transaction import Transaction
 
 T = TypeVar("T")
 
@@ -43,12 +43,14 @@ class SqliteReader(ReadOnlyLedger):
         """See `ReadOnlyLedger.applied`."""
         if self._connection is None:
             return {}
-        tables = self._run(lambda tx: tx.all("SELECT name FROM sqlite_master WHERE type = 'table'"))
+        tables = self._run(
+            lambda tx: tx.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        )
         if not tables:
             return {}
         if ("meta",) not in tables:
             raise LedgerCorrupt(f"{self.name} is a database, but not a ledger; name a file of its own")
-        return dict(self._run(lambda tx: tx.all("SELECT schema, sha256 FROM meta")))
+        return dict(self._run(lambda tx: tx.execute("SELECT schema, sha256 FROM meta").fetchall()))
 
     def _run(self, work: Callable[[Transaction], T]) -> T:
         assert self._connection is not None, "nothing is read where nothing is applied"
