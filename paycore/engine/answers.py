@@ -197,10 +197,12 @@ def _action_problem(account: Asked, action: Action, secrets: Sequence[Secret]) -
 
 def counted(operation: Operation, outcome: Any) -> Any:
     """A flow's outcome as an answer to `operation`; `Unknown` where it is one to something else."""
-    observation = _told(outcome)
-    if observation is None:
+    told = _observations(outcome.value if isinstance(outcome, Done) else outcome)
+    if not told:
         return outcome
-    if not _is_about(observation, operation.number, is_refund=operation.kind is OperationKind.REFUND):
+    (observation,) = told
+    is_refund = operation.kind is OperationKind.REFUND
+    if observation.number != operation.number or isinstance(observation, RefundObservation) is not is_refund:
         return Unknown(problem="the answer speaks of another number than it was asked about")
     if not isinstance(outcome, Done):
         return outcome
@@ -231,17 +233,3 @@ def counted_notices(told: Iterable[Notice]) -> tuple[Notice, ...]:
     return tuple(
         one if isinstance(one, Mention) or id(one) in kept else Mention(number=one.number) for one in notices
     )
-
-
-def _told(outcome: Any) -> Observation | None:
-    match outcome:
-        case Done(Created(observation=seen)) | Unknown(observation=seen):
-            return seen
-        case Done((PaymentObservation() | RefundObservation()) as seen):
-            return seen
-        case _:
-            return None
-
-
-def _is_about(observation: Observation, number: str, *, is_refund: bool) -> bool:
-    return observation.number == number and isinstance(observation, RefundObservation) is is_refund
