@@ -1,4 +1,4 @@
-"""`python -m tests.mutants`: print the figure; exit code 1 when a survivor is not known to be equivalent."""
+"""`python -m tests.mutants`: print the figure; exit code 1 if a survivor is not listed as equivalent."""
 
 import argparse
 import os
@@ -16,7 +16,7 @@ from tests.mutants.sources import MODULES, mutants_of
 
 
 def main() -> int:
-    """Plant every mutant: one line for each module, and before them each survivor that is not listed."""
+    """Test every mutant; print each unlisted survivor, and one line per module."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("--only", nargs="+", default=["*"], help="modules to change: `paycore.domain.money`")
     parser.add_argument("--where", default="*", help="functions to change: `Money.*`")

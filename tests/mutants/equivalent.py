@@ -1,4 +1,4 @@
-"""The survivors that change nothing a test could require, each with the reason why."""
+"""The survivors that no test could find, each with the reason."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LIST = Path(__file__).with_name("equivalent.toml")
 
 
 class Equivalent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One entry: the mutant, by the lines it changes, and why no test can tell it from the code."""
+    """One entry: the mutant, by the lines it changes, and why no test can find it."""
 
     module: str
     where: str
@@ -24,7 +24,7 @@ class Equivalent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     @property
     def key(self) -> Key:
-        """The mutant's own."""
+        """The mutant's key."""
         return self.module, self.where, self.removed, self.added, self.nth
 
 
@@ -38,7 +38,7 @@ def listed() -> list[Equivalent]:
 
 
 class Judge:
-    """Compares survivors with the list as they come."""
+    """Compares survivors with the list."""
 
     def __init__(self) -> None:
         self._listed = {entry.key for entry in listed()}
@@ -60,7 +60,7 @@ class Judge:
         return len(self._listed & self._survivors)
 
     def stale(self) -> list[str]:
-        """Entries about definitions that were changed, none of whose mutants survived in these words."""
+        """Entries about definitions that were changed, whose mutants no longer survive."""
         return [
             f"listed as equivalent, and none survives: {_describe(key)}"
             for key in sorted(self._listed - self._survivors)

@@ -1,4 +1,4 @@
-"""Putting a mutant into the modules of this process, as they are loaded. There is no way back: fork first."""
+"""Changes the loaded modules of this process to those of a mutant. It can't be undone: fork first."""
 
 from __future__ import annotations
 import __future__
@@ -13,7 +13,7 @@ FLAGS = __future__.annotations.compiler_flag
 
 
 def plant(mutant: Mutant) -> None:
-    """Let this process run with the change in it; raises what the changed code raises where it is defined."""
+    """Apply the change to this process; raises what the changed code raises when it is defined."""
     module = sys.modules[mutant.module]
     if mutant.is_function:
         _change_function(module, mutant)
@@ -22,7 +22,7 @@ def plant(mutant: Mutant) -> None:
 
 
 def function_of(module: ModuleType, where: str) -> FunctionType:
-    """The live function behind a qualified name: of a method, a property's getter or a class method too."""
+    """The live function of a qualified name: also of a method, a property's getter or a class method."""
     owner, _, name = where.rpartition(".")
     found = vars(getattr(module, owner))[name] if owner else vars(module)[name]
     return _bare(found)
@@ -44,7 +44,7 @@ def _change_function(module: ModuleType, mutant: Mutant) -> None:
 
 
 def _assign_anew(module: ModuleType, mutant: Mutant) -> None:
-    """The changed assignment, and every later one that follows from it, wherever their names went."""
+    """Apply the changed assignment and every later one that depends on it, wherever their names were imported."""
     before = dict(vars(module))
     after = dict(before)
     _run(mutant.source, after)
@@ -67,7 +67,7 @@ def _replace_everywhere(name: str, old: object, new: object) -> None:
 
 
 class _Nothing:
-    """Stands for a name that is not there."""
+    """Stands for a missing name."""
 
 
 def _run(source: str, names: dict[str, Any]) -> None:

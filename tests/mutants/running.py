@@ -1,4 +1,4 @@
-"""Running the narrow tests against mutants: collected once, each mutant in a fork of its own."""
+"""Runs the narrow tests against mutants: collected once, each mutant in its own fork."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ CPU_MAX_S, WALL_MAX_S = 20, 120
 
 
 class Fate(StrEnum):
-    """What became of a mutant."""
+    """The result of testing a mutant."""
 
     KILLED = "killed"
     SURVIVED = "survived"
@@ -76,7 +76,7 @@ class Runner:
         self._killers: dict[str, list[int]] = defaultdict(list)
 
     def pytest_sessionstart(self) -> None:
-        """Nothing may depend on luck, on the machine's load or on an earlier run."""
+        """Remove the influence of chance, of the machine's load and of earlier runs."""
         import hypothesis  # pytest wants to be the first to import it
 
         hypothesis.settings.register_profile(
@@ -91,7 +91,7 @@ class Runner:
         hypothesis.settings.load_profile("mutants")
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """In place of pytest's own loop."""
+        """Replaces pytest's own loop."""
         items = session.items
         self._run_unchanged(items)
         if not self.failures:
@@ -103,7 +103,7 @@ class Runner:
         return True
 
     def _run_unchanged(self, items: Sequence[pytest.Item]) -> None:
-        """Every test must pass; which functions it runs, and how long it takes, is noted."""
+        """Every test must pass; its functions and duration are recorded."""
         watched = {
             function_of(sys.modules[mutant.module], mutant.where).__code__
             for mutant in self._mutants
@@ -126,7 +126,7 @@ class Runner:
 
     def _tests_of(self, mutant: Mutant) -> list[int]:
         """
-        The tests that run the changed function; all of them where it is no function's.
+        The tests that run the changed function; all of them for other changes.
 
         First those that killed its last neighbours, the latest first; then the quick ones.
         """
@@ -166,7 +166,7 @@ class Runner:
 
 
 def _run_planted(mutant: Mutant, tests: Sequence[tuple[int, pytest.Item]], told: int) -> NoReturn:
-    """In the forked child: its exit code says whether a test failed, and `told` is written which."""
+    """In the forked child: the exit code says whether a test failed, and `told` is written which."""
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_MAX_S, CPU_MAX_S + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.alarm(WALL_MAX_S)

@@ -1,4 +1,4 @@
-"""Which mutants there are: mutmut's operators over the modules that decide about money."""
+"""The mutants: mutmut's operators on the modules that decide about money."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> Key:
-        """What it is called in the list of equivalent mutants."""
+        """Its name in the list of equivalent mutants."""
         return self.module, self.where, self.removed, self.added, self.nth
 
 
 class _Visitor(MutationVisitor):
-    """As mutmut's, and into properties too; prose and typing are left as they are."""
+    """Like mutmut's, also for properties; docstrings and types are left out."""
 
     def _skip_node_and_children(self, node: cst.CSTNode) -> bool:
         if isinstance(node, cst.FunctionDef) and _is_property(node):
@@ -121,13 +121,13 @@ def assignments_of(module_name: str) -> list[tuple[str, str]]:
 
 
 def _parsed(module_name: str) -> cst.Module:
-    """Read without importing it: pytest wants to be the first to import what its plugins are made of."""
+    """Parse it without importing it: pytest must import its plugins' modules first."""
     home = ROOT if module_name.startswith("paycore.") else PLUGIN
     return cst.parse_module((home / f"{module_name.replace('.', '/')}.py").read_text())
 
 
 def _definitions(module: cst.Module) -> Iterator[tuple[str, cst.CSTNode]]:
-    """Functions, methods and properties, and what a module assigns."""
+    """Functions, methods and properties, and a module's assignments."""
     for statement in module.body:
         match statement:
             case cst.FunctionDef():
@@ -162,7 +162,7 @@ def _difference(before: str, after: str) -> tuple[str, str]:
 
 
 def _is_unreachable(removed: str, added: str) -> bool:
-    """Whether only a case is lost that the type checker has shown to be impossible."""
+    """Whether only a case is removed that the type checker has shown to be impossible."""
     return not added and removed.startswith("case _:") and "assert_never(" in removed
 
 

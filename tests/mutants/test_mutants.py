@@ -1,4 +1,4 @@
-"""A check that plants nothing proves nothing: mutants are made, and planted where the code is used."""
+"""Mutants are made, and take effect where the code is used."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ assert Money.from_minor(1, "HKD") == 9
 
 
 def test_mutants_are_of_functions_properties_and_what_a_module_assigns() -> None:
-    """Each kind is there, and each mutant has a name of its own."""
+    """Each kind is there, and each mutant has a unique key."""
     mutants = [*mutants_of("paycore.domain.schedule"), *mutants_of("paycore.domain.bounds")]
     mutants += [mutant for mutant in mutants_of("paycore.domain.payment") if mutant.where == "Payment.review"]
     assert {"interval_s", "due_at", "LATE_CHECKS", "Payment.review"} <= {mutant.where for mutant in mutants}
@@ -39,7 +39,7 @@ def test_mutants_are_of_functions_properties_and_what_a_module_assigns() -> None
 
 
 def test_mutant_is_planted_wherever_its_name_went() -> None:
-    """In what a module assigns, functions imported by name, properties and class methods."""
+    """In assignments, functions imported by name, properties and class methods."""
     done = subprocess.run(
         [sys.executable, "-c", PLANTED], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -47,7 +47,7 @@ def test_mutant_is_planted_wherever_its_name_went() -> None:
 
 
 def test_list_gives_a_reason_for_each_entry_once() -> None:
-    """Every entry is about a module that is changed, and says why no test can tell the mutant from the code."""
+    """Every entry is about a mutated module, and gives a reason."""
     entries = listed()
     assert len({entry.key for entry in entries}) == len(entries)
     assert {entry.module for entry in entries} <= set(MODULES)
@@ -55,7 +55,7 @@ def test_list_gives_a_reason_for_each_entry_once() -> None:
 
 
 def test_every_changed_module_exists() -> None:
-    """No module drops out of the figure by being renamed."""
+    """A renamed module does not silently drop out of the figure."""
     for module in MODULES:
         home = ROOT if module.startswith("paycore.") else ROOT / "plugins/qfpay_alipay"
         assert (home / Path(*module.split("."))).with_suffix(".py").is_file(), module

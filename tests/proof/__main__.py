@@ -1,4 +1,4 @@
-"""`python -m tests.proof`: print the table; exit code 1 when something does not hold."""
+"""`python -m tests.proof`: print the table; exit code 1 if a row does not hold."""
 
 import argparse
 import logging
@@ -11,7 +11,7 @@ COLUMNS = "{:<32} {:>7} {:>8} {:>6} {:>6} {:>11} {:>8} {:>7}"
 
 
 def main() -> int:
-    """Run everything; one line for each scenario as it is done."""
+    """Run everything; print one line for each scenario when it is done."""
     parser = argparse.ArgumentParser(prog="python -m tests.proof", description=__doc__)
     parser.add_argument("--full", action="store_true", help="ten rounds of kills and 10,000 seeds")
     parser.add_argument("--rounds", type=int, help="rounds of kills")

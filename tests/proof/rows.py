@@ -1,4 +1,4 @@
-"""The rows of the table, each made by the package that knows how."""
+"""The rows of the table, each made by the package that tests it."""
 
 import contextlib
 import os
@@ -35,7 +35,7 @@ class Row(msgspec.Struct, kw_only=True):
 
     @property
     def holds(self) -> bool:
-        """Whether it found nothing wrong, and caught every planted bug."""
+        """Whether it found no errors, and caught every planted bug."""
         wrong = (self.doubled, self.lost, self.stuck, self.violations)
         caught = self.mutants is None or self.mutants[0] == self.mutants[1]
         return not (self.problems or any(wrong)) and caught
@@ -53,7 +53,7 @@ FULL = Size(rounds=10, seeds=10_000)
 
 
 def killed(database: Database, size: Size) -> Row:
-    """Every step of every operation, at every gateway, on one database."""
+    """Every step of every operation, with every gateway, on one database."""
     with Crew() as crew:
         cases = all_cases([database], size.rounds)
         if database == "postgres":
@@ -82,7 +82,7 @@ def kill_mutants(_size: Size) -> Row:
 
 
 def raced(database: Database, _size: Size) -> Row:
-    """Eight processes that create the same references at once, at a gateway that charges whatever it is sent."""
+    """Eight processes that create the same references at once, at a gateway that charges blindly."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         if database == "postgres":
             dsn = stack.enter_context(embedded_postgres()).create_database()
@@ -115,7 +115,7 @@ def stormed(_size: Size) -> Row:
 
 
 def simulated(size: Size) -> Row:
-    """Seeded runs of callers, workers, crashes and a faulty wire, on every core."""
+    """Seeded runs of callers, workers, crashes and a faulty network, on every core."""
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         runs = list(pool.map(world.run_briefly, range(size.seeds), chunksize=5))
     problems = [f"seed {run.seed}: {violation}" for run in runs for violation in run.violations]

@@ -1,4 +1,4 @@
-"""Every fault on the wire, as a client sees it, and whether the gateway acted."""
+"""Every connection fault, as a client sees it, and whether the gateway acted."""
 
 import gzip
 import http.client
@@ -20,14 +20,14 @@ def send(http: httpx.Client, timeout: float = 1.0) -> httpx.Response:
 
 
 def test_without_faults_all_passes(http: httpx.Client, gateway: EchoGateway) -> None:
-    """The control: an answer, and the gateway saw the request."""
+    """The control: an answer, and the gateway got the request."""
     assert send(http).content == WHOLE
     assert gateway.seen == [BODY]
 
 
 @pytest.mark.parametrize(("kind", "seen"), [("lose_request", 0), ("lose_reply", 1)])
 def test_connection_breaks(http: httpx.Client, gateway: EchoGateway, kind: str, seen: int) -> None:
-    """No answer at all; only with lose_reply the gateway acted; the next request is served."""
+    """No answer; only with lose_reply the gateway acted; the next request is served."""
     gateway.faults.add(kind)
     with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
         send(http)
@@ -49,7 +49,7 @@ def test_connection_breaks(http: httpx.Client, gateway: EchoGateway, kind: str, 
 def test_answer_is_another_one(
     http: httpx.Client, gateway: EchoGateway, kind: str, status: int, kind_of_body: str, *, recorded: bool
 ) -> None:
-    """Another status or body, with the request carried out or not, as asked; once."""
+    """Another status or body, once, with the request carried out or not, as asked."""
     gateway.faults.add(kind, recorded=recorded)
     answer = send(http)
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, kind_of_body)
@@ -58,7 +58,7 @@ def test_answer_is_another_one(
 
 
 def test_recorded_by_default_but_for_429(http: httpx.Client, gateway: EchoGateway) -> None:
-    """The nasty case is the default: something happened. A 429 normally means that nothing did."""
+    """By default the request is carried out, except for 429."""
     gateway.faults.add("http_500")
     gateway.faults.add("http_429")
     assert [send(http).status_code for _ in range(2)] == [500, 429]
@@ -66,7 +66,7 @@ def test_recorded_by_default_but_for_429(http: httpx.Client, gateway: EchoGatewa
 
 
 def test_redirect_has_its_location(http: httpx.Client, gateway: EchoGateway) -> None:
-    """To wherever the option says."""
+    """The Location is that of the option."""
     gateway.faults.add("redirect", location="http://169.254.169.254/")
     assert send(http).headers["Location"] == "http://169.254.169.254/"
 
@@ -75,7 +75,7 @@ def test_redirect_has_its_location(http: httpx.Client, gateway: EchoGateway) -> 
 def test_stall_lasts_until_the_client_leaves(
     http: httpx.Client, gateway: EchoGateway, *, recorded: bool
 ) -> None:
-    """Nothing comes, the client's deadline ends it; others are served meanwhile."""
+    """No answer until the client's deadline; others are served meanwhile."""
     gateway.faults.add("stall", recorded=recorded)
     with pytest.raises(httpx.ReadTimeout):
         send(http, timeout=0.2)
@@ -85,7 +85,7 @@ def test_stall_lasts_until_the_client_leaves(
 
 @pytest.mark.parametrize(("kind", "seen_meanwhile"), [("delay", 1), ("late_request", 0)])
 def test_answer_is_late(http: httpx.Client, gateway: EchoGateway, kind: str, seen_meanwhile: int) -> None:
-    """`delay` acts at once and answers late; `late_request` acts late too, even if the client has left by then."""
+    """`delay` acts at once and answers late; `late_request` acts late, even if the client has left."""
     gateway.faults.add(kind, seconds=0.3)
     with pytest.raises(httpx.ReadTimeout):
         send(http, timeout=0.1)
@@ -99,7 +99,7 @@ def test_answer_is_late(http: httpx.Client, gateway: EchoGateway, kind: str, see
 
 
 def test_delay_and_another_fault_add_up(http: httpx.Client, gateway: EchoGateway) -> None:
-    """A slow answer can be a broken one as well."""
+    """Both a delay and another fault apply to one answer."""
     gateway.faults.add("delay", seconds=0.1)
     gateway.faults.add("http_502")
     started = time.monotonic()
@@ -108,7 +108,7 @@ def test_delay_and_another_fault_add_up(http: httpx.Client, gateway: EchoGateway
 
 
 def test_json_is_cut_in_half(http: httpx.Client, gateway: EchoGateway) -> None:
-    """HTTP is whole, the JSON is not."""
+    """The HTTP is complete, the JSON is not."""
     gateway.faults.add("truncated_json")
     answer = send(http)
     assert (answer.status_code, answer.content) == (200, WHOLE[: len(WHOLE) // 2])
@@ -117,7 +117,7 @@ def test_json_is_cut_in_half(http: httpx.Client, gateway: EchoGateway) -> None:
 
 
 def test_answer_drips(http: httpx.Client, gateway: EchoGateway) -> None:
-    """One byte at a time, each within any read timeout: only a total deadline helps."""
+    """Single bytes within any read timeout: only a total deadline ends it."""
     gateway.faults.add("drip", seconds=0.02)
     started = time.monotonic()
     assert send(http, timeout=0.1).content == WHOLE
@@ -125,7 +125,7 @@ def test_answer_drips(http: httpx.Client, gateway: EchoGateway) -> None:
 
 
 def test_gzip_bomb_is_small_on_the_wire(gateway: EchoGateway) -> None:
-    """Sent although identity was asked for; a few KiB that become as many MiB as asked for."""
+    """Sent although identity was requested; a few KiB that decompress to the MiB asked for."""
     gateway.faults.add("gzip_bomb", mebibytes=2)
     parts = urlsplit(gateway.options.public_url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=2)
@@ -139,14 +139,14 @@ def test_gzip_bomb_is_small_on_the_wire(gateway: EchoGateway) -> None:
 
 
 def test_huge_body(http: httpx.Client, gateway: EchoGateway) -> None:
-    """As many MiB as asked for, announced in Content-Length."""
+    """As many MiB as asked for, declared in Content-Length."""
     gateway.faults.add("huge_body", mebibytes=2)
     answer = send(http)
     assert len(answer.content) == int(answer.headers["Content-Length"]) == 2 * 1024 * 1024
 
 
 def test_pages_and_controls_are_spared(http: httpx.Client, gateway: EchoGateway) -> None:
-    """Only the API is covered."""
+    """Faults apply to the API only."""
     gateway.faults.add("http_500")
     assert http.get("/page").text == "page"
     assert http.get("/_sandbox/stats").status_code == 200
@@ -154,7 +154,7 @@ def test_pages_and_controls_are_spared(http: httpx.Client, gateway: EchoGateway)
 
 
 def test_half_a_request_is_no_request(gateway: EchoGateway) -> None:
-    """A client that leaves before its body is complete does not reach the gateway, with or without a fault."""
+    """An incomplete request does not reach the gateway, with or without a fault."""
     parts = urlsplit(gateway.options.public_url)
     with socket.create_connection((parts.hostname, parts.port), timeout=1) as connection:
         connection.sendall(b"POST /api/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")

@@ -26,7 +26,7 @@ def test_limit_of_the_list_is_checked(http: httpx.Client, limit: str) -> None:
 
 @pytest.mark.parametrize(("verb", "state"), [("pay", "paid"), ("decline", "declined"), ("expire", "expired")])
 def test_payer_acts(http: httpx.Client, gateway: EchoGateway, verb: str, state: str) -> None:
-    """The new state, then 409 for what is over, 404 for other orders and other verbs, 405 for GET."""
+    """The new state; 409 for ended orders, 404 for unknown orders and verbs, 405 for GET."""
     gateway.controls.order["state"] = "unpaid"
     assert http.post(f"/_sandbox/orders/A1/{verb}").json()["state"] == state
     assert http.post(f"/_sandbox/orders/A1/{verb}").status_code == 409
@@ -47,7 +47,7 @@ def test_notify_passes_its_options(http: httpx.Client, gateway: EchoGateway) -> 
 
 
 def test_faults_are_added_shown_and_cleared(http: httpx.Client, gateway: EchoGateway) -> None:
-    """Provider's kinds beside those of the wire."""
+    """The provider's kinds and those of the connection."""
     added = http.post("/_sandbox/faults", json={"kind": "own", "code": "y", "path": "/api/echo", "times": 3})
     assert added.status_code == 201
     shown = http.get("/_sandbox/faults").json()
@@ -68,7 +68,7 @@ def test_faults_are_added_shown_and_cleared(http: httpx.Client, gateway: EchoGat
     "body", [b"", b"[]", b'{"kind": 1}', b'{"kind": "own", "code": [1]}', b'{"kind": "own", "times": "2"}']
 )
 def test_fault_that_makes_no_sense_is_400(http: httpx.Client, gateway: EchoGateway, body: bytes) -> None:
-    """Never a 500, never a half-made fault."""
+    """Never a 500, and no fault is added."""
     answer = http.post("/_sandbox/faults", content=body)
     assert (answer.status_code, set(answer.json())) == (400, {"error", "hint"})
     assert gateway.faults.active() == []

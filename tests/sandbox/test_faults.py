@@ -19,7 +19,7 @@ def board() -> FaultBoard:
 
 
 def test_fault_applies_as_often_as_asked(board: FaultBoard) -> None:
-    """Once by default, `times` times else; then the board is empty."""
+    """Once by default, else `times` times; then the board is empty."""
     board.add("lose_reply")
     board.add("lose_reply", times=2)
     assert [board.take("lose_reply") is not None for _ in range(4)] == [True, True, True, False]
@@ -27,7 +27,7 @@ def test_fault_applies_as_often_as_asked(board: FaultBoard) -> None:
 
 
 def test_fault_applies_to_its_path_and_kind(board: FaultBoard) -> None:
-    """With a path to that path alone, without one to any; other kinds are left alone."""
+    """Only to its path, or to any without one; other kinds are not affected."""
     board.add("lose_reply", path="/a")
     assert board.take("lose_reply", path="/b") is None
     assert board.take("delay", "stall", path="/a") is None
@@ -37,7 +37,7 @@ def test_fault_applies_to_its_path_and_kind(board: FaultBoard) -> None:
 
 
 def test_faults_apply_first_come_first(board: FaultBoard) -> None:
-    """The order of adding, over several kinds."""
+    """In the order of adding, over several kinds."""
     board.add("stall")
     board.add("delay")
     kinds = [fault.kind for fault in (board.take("delay", "stall"), board.take("delay", "stall")) if fault]
@@ -45,7 +45,7 @@ def test_faults_apply_first_come_first(board: FaultBoard) -> None:
 
 
 def test_options_have_defaults_and_types(board: FaultBoard) -> None:
-    """Defaults unless given; an int is good for a float, and a number for a text (a command line cannot tell)."""
+    """Unset options have defaults; an int is accepted as a float, a number as a text."""
     assert board.add("delay").number("seconds") == 1.0
     assert board.add("delay", seconds=3).number("seconds") == 3.0
     fault = board.add("stall", recorded=False, note="y")
@@ -71,14 +71,14 @@ def test_options_have_defaults_and_types(board: FaultBoard) -> None:
 def test_fault_that_makes_no_sense_is_refused(
     board: FaultBoard, kind: str, options: dict[str, object], words: str
 ) -> None:
-    """Unknown kinds and options are answered with the nearest name, wrong values with the default."""
+    """The error has the nearest known name, or the default for a wrong value."""
     with pytest.raises(ValueError, match=words):
         board.add(kind, **options)  # type: ignore[arg-type]
     assert board.active() == []
 
 
 def test_fault_is_taken_once_by_many_threads(board: FaultBoard) -> None:
-    """A hundred threads, fifty faults: fifty get one."""
+    """A hundred threads, fifty faults: fifty threads get one each."""
     board.add("lose_reply", times=50)
     taken: list[bool] = []
     threads = [

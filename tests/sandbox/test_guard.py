@@ -1,4 +1,4 @@
-"""Whom a sandbox answers: programs of this machine, and its own pages."""
+"""Which clients a sandbox answers: programs of this machine, and its own pages."""
 
 import asyncio
 
@@ -38,7 +38,7 @@ POSTS = ("/_sandbox/faults", "/_sandbox/clock", "/_sandbox/orders/A1/pay", "/api
 def test_every_route_is_asked_for_by_a_name_of_this_machine(
     http: httpx.Client, path: str, host: str, *, is_taken: bool
 ) -> None:
-    """A foreign name that resolves to it (DNS rebinding) is refused. Any port: it may be forwarded to this one."""
+    """Foreign Host names (DNS rebinding) are refused; any port is accepted, for port forwarding."""
     for method in ("GET", "POST"):
         reply = http.request(method, path, headers={"Host": host})
         assert (reply.status_code != 403) is is_taken
@@ -65,7 +65,7 @@ def test_every_route_is_asked_for_by_a_name_of_this_machine(
 def test_page_of_another_origin_changes_nothing(
     http: httpx.Client, gateway: EchoGateway, path: str, headers: dict[str, str]
 ) -> None:
-    """Neither the board nor the clock nor an order: a form or `fetch` of a page that is open in a browser here."""
+    """Forms and `fetch` of other origins change no fault, clock or order."""
     gateway.controls.order["state"] = "unpaid"
     before = gateway.clock.now_ms()
     sent = {name: value.replace("{host}", http.base_url.netloc.decode()) for name, value in headers.items()}
@@ -81,7 +81,7 @@ def test_page_of_another_origin_changes_nothing(
 
 
 def test_own_page_and_programs_change_things(http: httpx.Client, gateway: EchoGateway) -> None:
-    """A form of the sandbox's own page says so; a program, such as `paycore sandbox pay`, says nothing."""
+    """Forms of the sandbox's own pages are accepted, and programs, which send no Origin."""
     host = http.base_url.netloc.decode()
     for headers in (
         {},
@@ -107,13 +107,13 @@ def test_own_page_and_programs_change_things(http: httpx.Client, gateway: EchoGa
     ],
 )
 def test_open_path_takes_pages_of_this_machine(http: httpx.Client, origin: str, status: int) -> None:
-    """What runs inside a merchant's page has her page's origin: one that is being written on this machine."""
+    """An open path also accepts loopback origins, those of a merchant's page under development."""
     assert http.post("/page/open", headers={"Origin": origin}).status_code == status
     assert http.post("/page/open").status_code == 200
 
 
 def test_another_machine_is_refused(gateway: EchoGateway) -> None:
-    """The peer's address counts as well, wherever the app is served."""
+    """The peer's address is checked too, however the app is served."""
     for peer, status in (("127.0.0.1", 200), ("::1", 200), ("192.0.2.7", 403)):
         transport = httpx.ASGITransport(app=Guarded(gateway.app, open_paths=()), client=(peer, 1))
 

@@ -51,7 +51,7 @@ def deliver(url: str) -> PostResult:
 
 
 def test_post_arrives_with_body_and_headers(target: str) -> None:
-    """The answer's status and the beginning of its body come back."""
+    """The result has the answer's status and the beginning of its body."""
     assert deliver(target + "/x") == PostResult(status=200, body=b"hi!")
     assert deliver(target + "/none") == PostResult(status=204)
     assert len(deliver(target + "/big").body) == 4096
@@ -63,7 +63,7 @@ def test_redirect_is_not_followed(target: str) -> None:
 
 
 def test_proxy_of_the_environment_is_not_asked(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Notifications go straight."""
+    """Proxy variables have no effect."""
     monkeypatch.setitem(os.environ, "http_proxy", "http://127.0.0.1:9")
     assert deliver(target + "/x").status == 200
 
@@ -72,7 +72,7 @@ def test_proxy_of_the_environment_is_not_asked(target: str, monkeypatch: pytest.
     "url", ["http://127.0.0.1:9/", "file:///etc/passwd", "ftp://127.0.0.1/x", "nonsense", "http://[x/"]
 )
 def test_failure_is_a_result(url: str) -> None:
-    """No server, not http, not a URL: no status, and an error that says why. The worker continues."""
+    """No server, not http, not a URL: no status, and an error with the reason. The worker continues."""
     result = deliver(url)
     assert result.status is None
     assert result.error

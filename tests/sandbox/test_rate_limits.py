@@ -5,7 +5,7 @@ from paycore.sandbox.virtual_clock import SandboxClock
 
 
 def test_limit_slides() -> None:
-    """As many as the window allows; a refused request does not count; the window moves on with time."""
+    """A sliding window, in which refused requests do not count."""
     clock = SandboxClock()
     limit = RateLimit(clock, [(3, 10)])
     assert limit.admits()

@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_server_serves_inside_the_block_and_not_after() -> None:
-    """A free port, the gateway's settings; afterwards the port is closed, the gateway too, no thread is left."""
+    """A free port and the gateway's settings; afterwards port, gateway and threads are closed."""
     before = threading.active_count()
     with SandboxServer(EchoSandbox(), settings={"token": "abc"}) as server:
         assert server.settings == {"token": "abc"}
@@ -48,7 +48,7 @@ def test_server_serves_inside_the_block_and_not_after() -> None:
 
 
 def test_server_can_be_restarted_on_its_port() -> None:
-    """Right away, with connections of the first still remembered by the kernel."""
+    """At once, with connections of the first in TIME_WAIT."""
     with SandboxServer(EchoSandbox()) as first, httpx.Client() as http:
         http.get(first.url + "/page")
         port = urlsplit(first.url).port
@@ -59,7 +59,7 @@ def test_server_can_be_restarted_on_its_port() -> None:
 
 
 def test_server_on_a_taken_port_is_an_error() -> None:
-    """OSError, as from any server."""
+    """`OSError`."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -71,26 +71,26 @@ def test_server_on_a_taken_port_is_an_error() -> None:
 
 
 def test_server_not_entered_says_so() -> None:
-    """The gateway is there inside the block only."""
+    """The gateway exists inside the block only."""
     with pytest.raises(RuntimeError, match="with"):
         _ = SandboxServer(EchoSandbox()).gateway
 
 
 def test_server_with_bad_settings_leaves_nothing_open() -> None:
-    """The error of the sandbox comes through."""
+    """The sandbox's error is raised, and everything is closed."""
     with pytest.raises(ValueError, match="no setting"), SandboxServer(EchoSandbox(), settings={"x": "y"}):
         pass
 
 
 @pytest.mark.parametrize("options", [{"speed": 0}, {"speed": -1}, {"auto_pay_s": -0.1}])
 def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
-    """A speed above 0, an auto-pay not negative."""
+    """The speed must be above 0, the auto-pay delay not negative."""
     with pytest.raises(ValueError, match=next(iter(options))):
         SandboxOptions(public_url="http://x", **options)
 
 
 def test_server_stops_though_clients_hang(caplog: pytest.LogCaptureFixture) -> None:
-    """A stalled request, a dripping answer and an idle connection do not hold it up, nor fill the log."""
+    """A stalled request, a dripping answer and an idle connection neither delay it nor fill the log."""
     with SandboxServer(EchoSandbox()) as server, httpx.Client(timeout=5) as idle:
         idle.get(server.url + "/page")
         gateway = server.gateway
@@ -114,7 +114,7 @@ def hang(url: str) -> None:
 
 
 def test_answers_come_at_once() -> None:
-    """Small answers are not held back for the acknowledgement of the last packet, which would cost 40 ms each."""
+    """Small answers are not delayed by 40 ms for an acknowledgement."""
     with SandboxServer(EchoSandbox()) as server, httpx.Client() as http:
         http.post(server.url + "/api/echo", content=b"x")
         started = time.monotonic()
@@ -125,7 +125,7 @@ def test_answers_come_at_once() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_foreground_serves_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
-    """It reports when it is ready, stops within 2 s though a client hangs, returns normally, and keeps its state."""
+    """It reports when ready, stops within 2 s though a client hangs, and keeps its state."""
     state = tmp_path / "state.jsonl"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     command = [sys.executable, "-c", CHILD, "0", str(state)]

@@ -25,7 +25,7 @@ def filled(path: Path) -> None:
 
 
 def test_last_value_of_each_key_is_kept(tmp_path: Path) -> None:
-    """Over closing and opening, twice; the folder is made."""
+    """Over two restarts; the folder is created."""
     path = tmp_path / "deep" / "state.jsonl"
     filled(path)
     expected = {"order:1": {"n": 3}, "order:2": {"n": 2}, "clock": 5}
@@ -34,7 +34,7 @@ def test_last_value_of_each_key_is_kept(tmp_path: Path) -> None:
 
 
 def test_file_is_rewritten_short(tmp_path: Path) -> None:
-    """Opening leaves one line a key, and no other files than the lock."""
+    """Opening leaves one line per key, and no other files than the lock."""
     path = tmp_path / "state.jsonl"
     filled(path)
     assert len(path.read_bytes().splitlines()) == 5
@@ -45,7 +45,7 @@ def test_file_is_rewritten_short(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("torn", [b'{"key":"order:1","va', b"x"])
 def test_line_cut_short_is_dropped(tmp_path: Path, torn: bytes) -> None:
-    """What a kill left half written was not answered, so it is as if it had never been."""
+    """A half-written last line was never answered, and is removed."""
     path = tmp_path / "state.jsonl"
     filled(path)
     with path.open("ab") as file:
@@ -63,7 +63,7 @@ def test_line_cut_short_is_dropped(tmp_path: Path, torn: bytes) -> None:
     ],
 )
 def test_file_that_is_not_ours_is_left_alone(tmp_path: Path, content: bytes, words: str) -> None:
-    """Another provider's, a newer one, something else, one broken in the middle: refused, untouched."""
+    """Another provider's, a newer, another or a broken file is refused, unchanged."""
     path = tmp_path / "state.jsonl"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=words):
@@ -82,7 +82,7 @@ def test_file_in_use_is_refused(tmp_path: Path) -> None:
 
 
 def test_no_file_remembers_nothing(tmp_path: Path) -> None:
-    """`None` keeps nothing, and putting after close is forgotten."""
+    """`None` keeps nothing, and a put after closing is ignored."""
     nowhere = StateFile(None, name="p")
     nowhere.put("a", 1)
     assert nowhere.values() == {}
@@ -94,7 +94,7 @@ def test_no_file_remembers_nothing(tmp_path: Path) -> None:
 
 
 def test_records_by_prefix(tmp_path: Path) -> None:
-    """Only those whose key begins so."""
+    """Only those whose key has the prefix."""
     path = tmp_path / "state.jsonl"
     filled(path)
     file = StateFile(path, name="p")

@@ -1,4 +1,4 @@
-"""The sandbox clock: speed, jumps, plans."""
+"""The sandbox clock: speed, jumps, planned calls."""
 
 import threading
 import time
@@ -17,7 +17,7 @@ def test_clock_runs_at_its_speed() -> None:
 
 
 def test_clock_begins_now_or_where_the_last_one_was() -> None:
-    """Real time, unless an earlier clock had got further."""
+    """At real time, or the time of an earlier clock if that is later."""
     now = time.time_ns() // 1_000_000
     assert abs(SandboxClock().now_ms() - now) < 5_000
     assert SandboxClock(not_before_ms=now + 10**9).now_ms() >= now + 10**9
@@ -25,7 +25,7 @@ def test_clock_begins_now_or_where_the_last_one_was() -> None:
 
 
 def test_advance_does_what_is_due_in_order_before_it_returns() -> None:
-    """By time, then in the order of planning; later ones wait; `on_jump` gets the new time."""
+    """By time, then in the order of planning; `on_jump` gets the new time."""
     jumps: list[int] = []
     clock = SandboxClock(on_jump=jumps.append)
     done: list[str] = []
@@ -45,7 +45,7 @@ def test_advance_back_is_refused() -> None:
 
 
 def test_plan_happens_by_itself() -> None:
-    """Without anybody advancing: an earlier plan made later is not held up by the one waited for."""
+    """Without `advance`; an earlier plan made later is not delayed by the one waited for."""
     clock = SandboxClock()
     done = threading.Event()
     clock.call_at(clock.now_ms() + 60_000, lambda: None)
@@ -55,7 +55,7 @@ def test_plan_happens_by_itself() -> None:
 
 
 def test_plan_that_fails_does_not_stop_the_clock(caplog: pytest.LogCaptureFixture) -> None:
-    """The failure is logged, the next plan happens."""
+    """The failure is logged, and the next plan is carried out."""
     clock = SandboxClock()
     done: list[int] = []
     clock.call_at(clock.now_ms() + 60_000, lambda: done.append(1 // 0))
@@ -67,7 +67,7 @@ def test_plan_that_fails_does_not_stop_the_clock(caplog: pytest.LogCaptureFixtur
 
 
 def test_closed_clock_does_nothing_more() -> None:
-    """After close nothing planned happens, not even by advancing."""
+    """After closing no plan is carried out, not even by `advance`."""
     clock = SandboxClock()
     done: list[int] = []
     clock.call_at(clock.now_ms() + 1000, lambda: done.append(1))

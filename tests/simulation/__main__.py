@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code 1 when there were violations, or a planted bug was missed."""
+    """Return 1 if there were violations, or a planted bug was missed."""
     options = _parse(arguments)
     if options.mutants:
         return _run_mutants(options.jobs)
@@ -83,7 +83,7 @@ def _run_mutants(jobs: int) -> int:
 
 
 def _each(make: Callable[[T], R], values: Sequence[T], jobs: int) -> Iterator[R]:
-    """What each value comes to, in their order."""
+    """The result of each value, in their order."""
     if jobs == 1:
         yield from map(make, values)
         return

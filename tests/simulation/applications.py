@@ -1,4 +1,4 @@
-"""Programs that use paycore: callers with their retries, the worker's loop, the notification receiver."""
+"""Programs that use paycore: callers with retries, the worker's loop, the notification receiver."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Ask = Callable[[], Awaitable[Payment]]
 
 
 async def tend(process: Process) -> None:
-    """A worker process: looks after whatever is due, for ever."""
+    """A worker process: handles due payments for ever."""
     core, runner = process.client._core, process.client._runner
     while True:
         try:
@@ -54,7 +54,7 @@ async def tend(process: Process) -> None:
 
 class Caller:
     """
-    One who asks for a payment, and does not give up at the first error, nor when its process is killed.
+    A caller that repeats its commands after errors and after its process was killed.
 
     Sometimes it has no patience: it cancels the call, and asks again.
     """
@@ -68,7 +68,7 @@ class Caller:
         self._rng = world.rng(f"caller {name}")
 
     async def script(self, process: Process) -> None:
-        """Create, then one step after the other; from the beginning again after every restart."""
+        """Create, then each further step; from the beginning again after every restart."""
         if process.life == 1:
             await asyncio.sleep(self.plan.starts_in_s)
         payment = await self._create(process)
@@ -118,7 +118,7 @@ class Caller:
         return payment
 
     async def _wait(self, process: Process, payment: Payment) -> None:
-        """Again and again, for as long as it has patience: a payer may take long."""
+        """Repeat the wait as often as its patience allows."""
         for _ in range(self._rng.randint(1, WAITS_MAX)):
             timeout_s = self._rng.uniform(5, self._rng.choice((20, 100, 300)))
             now = await self._patiently(
@@ -140,7 +140,7 @@ class Caller:
             self._world.outside.show(payment.action.url, self.purchase.payer_pays_in_s)
 
     async def _refund(self, process: Process, payment: Payment, refund: RefundPlan) -> None:
-        """Ask by the same reference until the refund's end is known; a caller has patience, not for ever."""
+        """Repeat the refund by its reference until its result is known, within its patience."""
         minor = refund.amount_minor
         amount = None if minor is None else Money.from_minor(minor, "HKD")
         for _ in range(TRIES_MAX):
@@ -158,7 +158,7 @@ class Caller:
     # --- patience ------------------------------------------------------------------------------------
 
     async def _patiently(self, process: Process, ask: Ask, timeout_s: float = 0.0) -> Payment | None:
-        """What the command returns, tried again while that makes sense; None when it refuses or never works."""
+        """The command's result, repeated while that makes sense; None if it refuses or never works."""
         for _ in range(TRIES_MAX):
             try:
                 return await self._once(process, ask, timeout_s)
@@ -175,7 +175,7 @@ class Caller:
         return None
 
     async def _once(self, process: Process, ask: Ask, timeout_s: float) -> Payment:
-        """One call; sometimes cancelled before it comes back."""
+        """One call, sometimes cancelled."""
         witness, waits = self._world.witness, self._world.waits
         gives_up = self._rng.random() < self._world.weather.gives_up
         patience_s = self._rng.uniform(0.005, self._rng.choice((0.5, 4))) if gives_up else None

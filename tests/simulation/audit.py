@@ -40,7 +40,7 @@ def audit(world: World) -> None:
 
 
 def _audit_payment(world: World, payment: Payment, orders: list[SimOrder]) -> None:
-    """Money first, then the rest."""
+    """First the money, then the rest."""
     _audit_charges(world, payment, orders)
     _audit_review(world, payment, orders)
     _audit_refunds(world, payment, orders)
@@ -94,7 +94,7 @@ def _audit_refunds(world: World, payment: Payment, orders: list[SimOrder]) -> No
 
 
 def _audit_end(world: World, payment: Payment, orders: list[SimOrder]) -> None:
-    """Everything has come to an end, at the gateway as in the ledger."""
+    """Nothing is open, at the gateway or in the ledger."""
     if payment.uncertain or payment.status in (Status.UNKNOWN, Status.PENDING):
         world.witness.violated("nothing stuck", f"{payment.id} is {payment.status}, {_open(payment)}")
     is_unsent = payment.creation.state is OperationState.INTENT and payment.status is Status.CREATED
@@ -114,14 +114,14 @@ def _open(payment: Payment) -> str:
 
 
 def _audit_history(world: World) -> None:
-    """The events alone give each payment, and nobody has changed them."""
+    """The events alone give each payment, and none was changed."""
     for verdict in verify(world.ledger):
         if verdict.difference is not None:
             world.witness.violated("the history holds", f"{verdict.payment_id}: {verdict.difference}")
 
 
 def _audit_events(world: World) -> None:
-    """Observers were told of every event, unless whoever committed it never learnt of that."""
+    """Observers were told of every event, unless its committer never learnt of the commit."""
     for (payment_id, seq), owed in world.witness.owed_events.items():
         if owed.process.life == owed.life:
             world.witness.violated("events are told once committed", f"{payment_id} #{seq} was never told")

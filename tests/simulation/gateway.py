@@ -1,4 +1,4 @@
-"""The provider's side: the toy gateway, with refunds that take their time, declines, and late money."""
+"""The provider: the toy gateway, with slow refunds, declines and late money."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LOOKS_WITHIN_S = 10.0
 
 
 class TwoStepProvider(ToyProvider):
-    """Gets the link with a second request: a conversation that can fail half-way."""
+    """Gets the link by a second request: a conversation that can fail half-way."""
 
     info = msgspec.structs.replace(ToyProvider.info, name="toy-in-two-steps")
 
@@ -48,7 +48,7 @@ class TwoStepProvider(ToyProvider):
 
 
 class SimOrder(ToyOrder):
-    """An order or refund, with what only the simulation knows of it."""
+    """An order or refund with the simulation's own data."""
 
     reference = ""
     """The payment's reference, or the refund's."""
@@ -60,7 +60,7 @@ class SimOrder(ToyOrder):
 
 class SimGateway(ToyGateway):
     """
-    Holds the truth about every order and refund, and tells payers, notifications and the witness.
+    Holds the true state of orders and refunds, and informs payers, notifications and the witness.
 
     One that charges blindly also refunds blindly: twice for one number, and more than was paid.
     Orders and refunds are found by a query only a while after they were made.
@@ -75,7 +75,7 @@ class SimGateway(ToyGateway):
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nothing happens here any more by itself."""
+        """Whether nothing more happens here without a request."""
         return not self._still_to_come
 
     def orders_of(self, reference: str) -> list[SimOrder]:
@@ -102,7 +102,7 @@ class SimGateway(ToyGateway):
         return cast("list[SimOrder]", self.orders)  # `_add` makes every one of them
 
     def handle(self, request: Request) -> Response:
-        """Answer one request; while the account is refused, refuse it."""
+        """Answer one request, or refuse it while the account is refused."""
         refused_s = self._world.plan.account_refused_s
         if refused_s is not None and refused_s[0] <= self._world.scheduler.monotonic() < refused_s[1]:
             return Response(status=200, body=b'{"error": "bad_key"}')
@@ -113,7 +113,7 @@ class SimGateway(ToyGateway):
         return super().handle(request)
 
     def pay(self, url: str) -> None:
-        """The payer follows the link to an order, and pays it if it is still open."""
+        """The payer opens the link, and pays the order if it is open."""
         order = next(order for order in self._all() if link(order) == url)
         if order.status == "pending":
             self._set(order, "paid")
@@ -193,7 +193,7 @@ class SimGateway(ToyGateway):
         return answer
 
     def _take_late_money(self, order: SimOrder) -> None:
-        """The payer had confirmed in the wallet when the order was closed; the provider took the money."""
+        """The payer had confirmed before the order was closed; the provider took the money."""
         self._still_to_come -= 1
         if order.status == "closed":
             order.is_late_money = True
@@ -227,5 +227,5 @@ class SimGateway(ToyGateway):
 
 
 def link(order: ToyOrder) -> str:
-    """Where a payer pays this order."""
+    """The payer's link to this order."""
     return f"https://toy.example/pay/{order.id}"

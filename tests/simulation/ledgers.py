@@ -1,4 +1,4 @@
-"""The real ledger on the virtual clock, and each process's own door to it."""
+"""The real ledger on the virtual clock, and each process's own access to it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ NOTICED_MAX_S = 0.05
 
 class SimLedger(SqliteLedger):
     """
-    The real ledger; it does not wait for the disk, which no simulated crash touches, and starts no threads.
+    The real ledger without waiting for the disk, which no simulated crash affects, and without threads.
 
     `broken` is told when it breaks a promise that only it can see.
     """
@@ -62,12 +62,12 @@ class SimLedger(SqliteLedger):
 
     @contextmanager
     def read_by(self, clock: LedgerClock) -> Iterator[None]:
-        """For one process: it has its own idea of what the machine's clock lacks."""
+        """For one process, with its own offset of the machine's clock."""
         with mock.patch.object(self, "_clock", clock):
             yield
 
     def reschedule(self, due: Sequence[tuple[str, int, datetime | None]]) -> Future[None]:
-        """See `Ledger.reschedule`: what is due by now stays due, for somebody has given a hint meanwhile."""
+        """See `Ledger.reschedule`: what is due by now stays due, since a hint came meanwhile."""
         ids = [payment_id for payment_id, _, _ in due]
         before = self._due_ms(ids)
         future = super().reschedule(due)
@@ -78,7 +78,7 @@ class SimLedger(SqliteLedger):
         return future
 
     def _due_ms(self, ids: Sequence[str]) -> dict[str, int]:
-        """When these payments are due, of those that are at all."""
+        """The due times of these payments that have one."""
         sql = (
             "SELECT id, due_at FROM payments WHERE due_at NOTNULL AND id IN (SELECT value FROM json_each(?))"
         )
@@ -88,13 +88,13 @@ class SimLedger(SqliteLedger):
         """Without the thread that looks for other processes' commits: all processes share this ledger."""
 
     def _tell(self, units: Sequence[Unit]) -> None:
-        """In one order, whatever order a set has."""
+        """In a fixed order, whatever the set's."""
         self._call_watchers(sorted({payment_id for unit in units for payment_id in changed_ids(unit.result)}))
 
 
 class Door:
     """
-    The ledger as one process has it in one life: a transaction takes its time, and its answer may never come.
+    A process's ledger in one life: transactions take time, and their results may be lost.
 
     The process may die or stand still before and after each; what was asked for before takes place all the
     same when only its caller has gone.
@@ -130,11 +130,11 @@ class Door:
         return lambda: self._watchers.remove(on_change)
 
     def close(self) -> None:
-        """No more."""
+        """Take no more calls."""
         self._is_closed = True
 
     def notice(self, changed: Collection[str]) -> None:
-        """Somebody has committed changes of these payments."""
+        """These payments were changed by a commit."""
         for on_change in self._watchers:
             self._process.later(self._rng.uniform(0, NOTICED_MAX_S), on_change, changed)
 
@@ -179,7 +179,7 @@ def _has_changed(done: Future[Any]) -> bool:
 
 
 def _resolve(future: Future[Any], done: Future[Any], error: BaseException | None) -> None:
-    """Hand over what came of it, unless nobody waits for it any more."""
+    """Set its result, unless it was cancelled."""
     if not future.set_running_or_notify_cancel():
         return
     if error is not None:

@@ -1,4 +1,4 @@
-"""The event loop of one simulated process: asyncio on the virtual clock, without sockets and without threads."""
+"""The event loop of one simulated process: asyncio on the virtual clock, without sockets and threads."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ HANDLES_MAX = 5_000
 
 
 class SpinningError(Exception):
-    """A program goes on for ever in one moment."""
+    """A program runs for ever without time passing."""
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
     """
-    Runs what is ready until nothing is; time passes in the scheduler only, from one turn to the next.
+    Runs what is ready until nothing is; time passes in the scheduler only.
 
     `stands_still_s` says for how many seconds from now the process is suspended: nothing runs before that.
     `died` ends the loop as a kill does: whatever waits is never gone on with, not even to clean up.
@@ -96,17 +96,17 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return handle
 
     def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
-        """Here and now: there are no threads."""
+        """Run it now: there are no threads."""
         future: asyncio.Future[T] = self.create_future()
         future.set_result(func(*args))
         return future
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """A callback has raised: a bug in asyncio's user, or in the simulation."""
+        """A callback raised: a bug in asyncio's user or in the simulation."""
         raise RuntimeError(context["message"]) from context.get("exception")
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Its call stays in the scheduler's queue, and does nothing."""
+        """Its call stays in the scheduler's queue without effect."""
 
     # --- running, dying ------------------------------------------------------------------------------
 
@@ -132,7 +132,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             self._scheduler.after(self._stands_still_s(), self._turn)
 
     def _run_ready(self) -> None:
-        """Until nothing is ready any more, or the process dies or stands still in the middle of it."""
+        """Until nothing is ready, or the process dies or is suspended."""
         for _ in range(HANDLES_MAX):
             if not self._ready or self._stands_still_s() > 0:
                 return
@@ -142,12 +142,12 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         raise SpinningError(f"{HANDLES_MAX} callbacks in one moment")
 
     def die(self) -> None:
-        """Nothing that waits here is ever gone on with."""
+        """Nothing that waits here is continued."""
         self.has_died = True
         self._ready.clear()
 
     def bury(self) -> None:
-        """Once the run is over and judged: end what was never gone on with, in one order and without a word."""
+        """After the run was judged: end the tasks that were never continued, in a fixed order."""
         self.die()
         for task, context, coro in self._tasks:
             if not task.done():

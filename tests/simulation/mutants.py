@@ -1,4 +1,4 @@
-"""Planted bugs: each a small change of the real code, such as somebody might make, that a run must catch."""
+"""Planted bugs: small, plausible changes of the real code, each of which a run must catch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SEEDS_MAX = 20
 
 @contextmanager
 def planted(name: str | None) -> Iterator[None]:
-    """The code with this bug in it; None is the code as it is."""
+    """The code with this bug; None is the unchanged code."""
     with ExitStack() as stack:
         if name is not None:
             stack.enter_context({**MUTANTS, **CONTROLS}[name]())

@@ -1,4 +1,4 @@
-"""Everybody else: payers, notifications on their way, and those who forge them."""
+"""The outside world: payers, the delivery of notifications, and forgers."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ FORGED_EVERY_S = 45.0
 
 
 class Letter(msgspec.Struct, frozen=True):
-    """A notification as it is sent: signed, or pretending to be."""
+    """A notification as sent: signed or forged."""
 
     body: bytes
     headers: dict[str, str]
 
     @property
     def digest(self) -> str:
-        """What the ledger knows it by."""
+        """Its digest in the ledger."""
         return hashlib.sha256(self.body).hexdigest()
 
 
 class Outside:
-    """Brings notifications to the receiver: late, twice, out of order, not at all, or false ones."""
+    """Delivers notifications: late, twice, out of order, never, or forged."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -42,17 +42,17 @@ class Outside:
         self._delivered = 0
 
     def start(self) -> None:
-        """Begin to forge."""
+        """Start forging."""
         self._world.scheduler.after(self._rng.uniform(1, FORGED_EVERY_S), self._forge)
 
     def show(self, url: str, pays_in_s: float | None) -> None:
-        """The payer gets this link, and pays by it after a while, or never."""
+        """The payer gets this link, and pays after a while, or never."""
         if pays_in_s is not None and url not in self._shown:
             self._shown.add(url)
             self._world.scheduler.after(pays_in_s, self._world.gateway.pay, url)
 
     def announce(self, body: bytes, headers: dict[str, str]) -> None:
-        """The gateway has something to tell; it tries until it is answered, unless it loses its way."""
+        """The gateway sends a notification until it is acknowledged, unless it is lost."""
         letter, weather = Letter(body, headers), self._world.weather
         if self._rng.random() >= weather.notification_lost:
             self._world.scheduler.after(self._rng.uniform(0.05, 8), self._deliver, letter, TRIES_MAX)
@@ -71,7 +71,7 @@ class Outside:
             web.later(0.0, lambda: web.spawn(name, self._receive(web, letter)))
 
     async def _receive(self, web: Process, letter: Letter) -> None:
-        """As a web receiver does: what the client returns is the answer, an error is none."""
+        """Like a web receiver: the client's result is the answer; an error is none."""
         try:
             reply = await web.client.receive("main", body=letter.body, headers=letter.headers)
         except (NotificationError, LedgerError) as error:
@@ -81,7 +81,7 @@ class Outside:
             self._world.witness.acknowledged(letter.digest, letter.body)
 
     def _forge(self) -> None:
-        """Somebody claims that an open order is paid, without the key."""
+        """A forged notification that an open order is paid."""
         open_orders = [order for order in self._world.gateway.orders if order.status == "pending"]
         if open_orders:
             order = self._rng.choice(open_orders)

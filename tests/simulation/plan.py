@@ -1,4 +1,4 @@
-"""What a seed means: the weather, how the gateway behaves, who buys what."""
+"""What a seed determines: the weather (how likely faults are), the gateway's behaviour, the purchases."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FAULTS_END_S = 400.0
 
 
 class Weather(msgspec.Struct, frozen=True, kw_only=True):
-    """How likely each fault is: of a request, an effect or a notification; all from 0 to 1."""
+    """The probability of each fault: of a request, an effect or a notification; all from 0 to 1."""
 
     refused: float
     unreachable: float
@@ -56,7 +56,7 @@ class Weather(msgspec.Struct, frozen=True, kw_only=True):
     refund_fails: float
 
     def chance(self, fault: str) -> float:
-        """How likely this fault is; 0 for what is none."""
+        """The probability of this fault; 0 for an unknown one."""
         chance: float = getattr(self, fault, 0.0)
         return chance
 
@@ -85,14 +85,14 @@ CALM = Weather(**dict.fromkeys(Weather.__struct_fields__, 0.0))
 
 
 class RefundPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A refund a caller asks for; None is all that is left."""
+    """A caller's refund; None is the whole rest."""
 
     reference: str
     amount_minor: int | None
 
 
 class CallerPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """One caller: in which application, what it gives, and what it does after creating."""
+    """One caller: its application, its arguments, and its steps after creating."""
 
     application: int
     starts_in_s: float
@@ -102,7 +102,7 @@ class CallerPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Purchase(msgspec.Struct, frozen=True, kw_only=True):
-    """One payment, and all who ask for it by the same reference."""
+    """One payment, and all callers with its reference."""
 
     reference: str
     channel: Literal["web", "card"]
@@ -112,7 +112,7 @@ class Purchase(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that is settled before the first moment of a run."""
+    """Everything determined before a run starts."""
 
     weather: Weather
     duplicates: Duplicates
@@ -131,7 +131,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def call_max_s(self) -> float:
-        """The longest a call may take: it joins a sender, waits for proof, and makes four moves at most."""
+        """The longest duration of a call: it joins a sender, waits for proof, and takes at most four steps."""
         return 8 * self.timeout_s + 2 * self.proof_s
 
 
@@ -158,26 +158,26 @@ def draw_plan(seed: int, *, sets_clock_back: bool = False) -> Plan:
 
 
 def _draw_starts(rng: Random, workers: int) -> dict[str, float]:
-    """Sometimes no worker is there before the faults are over: those who wait look after their payments alone."""
+    """Sometimes no worker starts before the faults are over, so that waits depend on their callers."""
     late = rng.random() < 0.4
     return {f"worker{n}": FAULTS_END_S if late else rng.uniform(0, 60) for n in range(workers)}
 
 
 def _draw_clock(rng: Random) -> tuple[tuple[float, float], ...]:
-    """Once or twice in every third run: by a little, or by an hour."""
+    """In every third run one or two steps of the clock, small or of an hour."""
     steps = rng.choice((0, 0, 0, 0, 1, 2))
     return tuple((rng.uniform(0, FAULTS_END_S), rng.uniform(1, rng.choice((60, 3600)))) for _ in range(steps))
 
 
 def _draw_stops(rng: Random, applications: int, workers: int) -> tuple[tuple[str, float], ...]:
-    """Processes that are stopped in good order, as for a new version, and when."""
+    """The processes that are stopped orderly, as for a deployment, and when."""
     names = ("web", *(f"app{n}" for n in range(applications)), *(f"worker{n}" for n in range(workers)))
     return tuple((rng.choice(names), rng.uniform(0, FAULTS_END_S)) for _ in range(rng.choice((0, 1, 2, 4))))
 
 
 def _draw_weather(rng: Random) -> Weather:
     """
-    From nearly calm to a storm. Some faults are left out and others are frequent, differently in each run.
+    From nearly calm to a storm; which faults are frequent or absent differs for each run.
 
     So a run is not always the same mixture, and what needs one fault often, and others never, is met too.
     """
@@ -221,13 +221,13 @@ def _draw_weather(rng: Random) -> Weather:
 
 
 def _passable(weather: Weather) -> Weather:
-    """The same with few enough faults on the wire that most requests get through in the end."""
+    """The same with few enough network faults that most requests succeed in the end."""
     total = max(STRUCK_MAX, sum(weather.chance(fate) for fate in FATES))
     return replace(weather, **{fate: weather.chance(fate) * STRUCK_MAX / total for fate in FATES})
 
 
 def _draw_purchases(rng: Random, applications: int) -> tuple[Purchase, ...]:
-    """Many payments with a few callers each; or a few that many want at the same moment."""
+    """Many payments with a few callers each; or a few with many simultaneous callers."""
     if rng.random() < 0.4:
         return tuple(_draw_purchase(rng, f"order-{n}", applications) for n in range(rng.randint(5, 9)))
     return tuple(_draw_rush(rng, f"order-{n}", applications) for n in range(rng.randint(3, 5)))
@@ -252,7 +252,7 @@ def _draw_purchase(rng: Random, reference: str, applications: int, callers: int 
 
 
 def _draw_rush(rng: Random, reference: str, applications: int) -> Purchase:
-    """Up to six callers, most of them there from the beginning, who want refunds as soon as it is paid."""
+    """Up to six callers, most of them from the start, who refund as soon as it is paid."""
     purchase = _draw_purchase(rng, reference, applications, callers=6)
     amount = purchase.callers[0].amount_minor
     refunds = tuple(
@@ -272,7 +272,7 @@ def _draw_rush(rng: Random, reference: str, applications: int) -> Purchase:
 
 
 def _draw_refunds(rng: Random, reference: str, amount: int, least: int = 0) -> tuple[RefundPlan, ...]:
-    """Sometimes more than was paid in all: then some of them must be refused."""
+    """Sometimes more than was paid, so that some must be refused."""
     return tuple(
         RefundPlan(
             reference=f"{reference}-refund-{n}",

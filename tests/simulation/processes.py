@@ -1,4 +1,4 @@
-"""Processes: each a real client on an event loop of its own, killed, stopped and started at any moment."""
+"""Processes: each a real client on its own event loop, killed, stopped and started at any moment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SKEW_MAX_S = 120.0
 
 
 def here() -> Process:
-    """The process whose event loop is running now."""
+    """The process whose event loop is running."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, ProcessLoop), "nothing of the simulation is running"
     return loop.process
@@ -39,7 +39,7 @@ class ProcessLoop(VirtualLoop):
 
 class Process:
     """
-    One process: its own client, its own idea of the time.
+    One process with its own client and clock offset.
 
     `boot` starts its programs, at every start anew. What a killed process was doing is simply never gone on with.
     """
@@ -63,7 +63,7 @@ class Process:
     # --- life ----------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """A new life, with nothing left of the one before."""
+        """Start a new life, without anything of the one before."""
         self.life, self.is_alive, self.is_stopping = self.life + 1, True, False
         self._still_until_s = 0.0
         self.door, self.loop = Door(self), ProcessLoop(self)  # type: ignore[abstract]
@@ -77,12 +77,12 @@ class Process:
         self._boot(self)
 
     def crash(self) -> None:
-        """Killed: no clean-up, no goodbye; up again after a while."""
+        """Kill it without clean-up; it starts again after a while."""
         self.world.scheduler.log(self.name, "CRASH")
         self._end()
 
     def stop(self) -> None:
-        """Asked to end, as for a new version: callers are cancelled, the client shuts down; then up again."""
+        """Stop it orderly, as for a deployment: callers are cancelled, the client closes; then it starts again."""
         if self.is_alive and not self.is_stopping:
             self.world.scheduler.log(self.name, "stops")
             self.is_stopping = True
@@ -102,12 +102,12 @@ class Process:
         self.world.scheduler.after(self.rng.uniform(0.5, 40), self.restart)
 
     def restart(self) -> None:
-        """Start, unless it is up already."""
+        """Start it unless it is running."""
         if not self.is_alive:
             self.start()
 
     def bury(self) -> None:
-        """Once the run is over and judged."""
+        """After the run was judged."""
         for loop in self._loops:
             loop.bury()
 
@@ -115,7 +115,7 @@ class Process:
 
     def risk(self, times: float = 1.0) -> None:
         """
-        Here the process may die, or stand still: suspended, swapped out, or collecting garbage.
+        A place where the process may die or be suspended.
 
         `times`: how much more likely than elsewhere.
         """
@@ -129,22 +129,22 @@ class Process:
             self.world.scheduler.log(self.name, f"pauses until {until_s:.3f}")
 
     def happens(self, fault: str, times: float = 1.0) -> bool:
-        """Whether this fault of the weather happens now."""
+        """Whether this fault happens now."""
         return self.rng.random() < self.world.weather.chance(fault) * times
 
     @property
     def stands_still_s(self) -> float:
-        """For how many seconds from now it is suspended; 0 or less when it is not."""
+        """For how many seconds from now it is suspended; 0 or less if it is not."""
         return self._still_until_s - self.world.scheduler.monotonic()
 
     # --- time and ids --------------------------------------------------------------------------------
 
     def own_now(self) -> datetime:
-        """What this machine's clock shows."""
+        """The time of this machine's clock."""
         return self.world.machine_now() + self._skew
 
     def new_id(self) -> str:
-        """An id as the engine makes them: the time of this machine, and something random."""
+        """An id as the engine makes them, of the machine's time and random bits."""
         ms = round(self.own_now().timestamp() * 1000)
         value = ms << 80 | self.rng.getrandbits(80)
         return "".join(ALPHABET[value >> shift & 31] for shift in range(125, -1, -5))
@@ -152,7 +152,7 @@ class Process:
     # --- programs ------------------------------------------------------------------------------------
 
     def who(self) -> str:
-        """Which program of this process is running, for the log."""
+        """The running program of this process, for the log."""
         task = asyncio.current_task()
         return self.name if task is None else f"{self.name}/{task.get_name()}"
 
@@ -161,22 +161,22 @@ class Process:
         self._programs.append(self.loop.create_task(program, name=name))
 
     def lost_s(self, *programs: str) -> float:
-        """Time these programs and the whole process have lost without their fault."""
+        """The time these programs and the process lost by suspensions."""
         return self.stood_still_s + sum(self.slow_s.get(program, 0.0) for program in programs)
 
     def look_at(self, task: asyncio.Task[Any]) -> None:
-        """A program has ended; the simulation's programs catch what they must."""
+        """A program has ended; unexpected errors are violations."""
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self.world.witness.violated("no program fails", f"{self.name}/{task.get_name()}: {error!r}")
 
     def notice(self, changed: Collection[str]) -> None:
-        """Somebody has committed changes of these payments."""
+        """These payments were changed by a commit."""
         if self.is_alive:
             self.door.notice(changed)
 
     def later(self, delay_s: float, call: Callable[..., object], *arguments: object) -> None:
-        """Call after `delay_s`, later when the process stands still then, never when it has died."""
+        """Call after `delay_s`, later if the process is suspended then, never if it has died."""
         self.world.scheduler.after(delay_s, self._call, self.life, call, arguments)
 
     def _call(self, life: int, call: Callable[..., object], arguments: tuple[object, ...]) -> None:
@@ -190,7 +190,7 @@ class Process:
 
 
 class Observer:
-    """A plugin: hears of committed events, in whichever process they are told."""
+    """A plugin that receives committed events in every process."""
 
     def paycore_after_commit(self, event: Event) -> None:
         """See the hook."""

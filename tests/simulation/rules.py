@@ -1,4 +1,4 @@
-"""What must hold of a payment whenever it is committed, given what the gateway knows to be true."""
+"""What must hold of a payment at every commit, given the gateway's true state."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RANKS = {
 
 
 def is_open(payment: Payment, gateway: SimGateway) -> bool:
-    """Whether anything of it can still move: an answer is out, an order can be paid, a new one is to be sent."""
+    """Whether anything is not final: an unanswered operation, a payable order, one to be sent."""
     if payment.uncertain or payment.status in (Status.UNKNOWN, Status.PENDING):
         return True
     can_be_paid = any(order.status == "pending" for order in gateway.with_number(payment.order_number))
@@ -38,13 +38,13 @@ Rule = Callable[["Payment | None", Payment, "SimGateway"], Broken]
 
 
 def broken_rules(before: Payment | None, payment: Payment, gateway: SimGateway) -> Broken:
-    """The rules that `payment` breaks, as it follows on `before` (None: it is new)."""
+    """The rules that `payment` breaks as the successor of `before` (None: it is new)."""
     for rule in _RULES:
         yield from rule(before, payment, gateway)
 
 
 def _status_moves_up(before: Payment | None, payment: Payment, _gateway: SimGateway) -> Broken:
-    """A new number starts anew; refused for the account's sake, or not sent, it leaves nothing but the intent."""
+    """The status only goes back for a new number, a refused account or an unsent order."""
     if before is None or RANKS[payment.status] >= RANKS[before.status]:
         return
     is_anew = payment.order_number != before.order_number and before.status is Status.PENDING
@@ -64,7 +64,7 @@ def _refunds_fit(_before: Payment | None, payment: Payment, _gateway: SimGateway
 
 
 def _numbers_are_new(_before: Payment | None, payment: Payment, _gateway: SimGateway) -> Broken:
-    """A number is used once, and a successor begins when its predecessor certainly takes no money any more."""
+    """A number is used once, and a successor begins when its predecessor can't be paid any more."""
     numbered = [op for op in payment.operations if op.kind is not OperationKind.CLOSE]
     if len({op.number for op in numbered}) < len(numbered):
         yield "a number is used once", ", ".join(op.number for op in numbered)
@@ -95,7 +95,7 @@ def _paid_is_not_ordered_again(before: Payment | None, payment: Payment, _gatewa
 
 
 def _link_is_kept(before: Payment | None, payment: Payment, _gateway: SimGateway) -> Broken:
-    """An order makes room for another only where its link is lost."""
+    """An order is only replaced if its link is lost."""
     if before is None or before.action is None or payment.order_number != before.order_number:
         return
     for op in payment.operations[len(before.operations) :]:
@@ -104,7 +104,7 @@ def _link_is_kept(before: Payment | None, payment: Payment, _gateway: SimGateway
 
 
 def _link_is_in_force(_before: Payment | None, payment: Payment, gateway: SimGateway) -> Broken:
-    """What the payer is shown pays the order in force, and no order that made room for it."""
+    """The link shown belongs to the order in force, and never to a replaced one."""
     action, number = payment.action, payment.order_number
     if not isinstance(action, Redirect):
         return

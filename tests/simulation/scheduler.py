@@ -1,4 +1,4 @@
-"""The virtual clock: what happens when, in an order that depends on the seed only."""
+"""The virtual clock: runs calls in an order that depends on the seed only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Call = Callable[..., object]
 
 class Scheduler:
     """
-    Runs calls at their time; time passes only from one call to the next.
+    Runs calls at their time; time passes only between calls.
 
     It also stands in for the module `time` where the engine reads the monotonic clock.
     """
@@ -29,7 +29,7 @@ class Scheduler:
         self._order = count()
 
     def now(self) -> datetime:
-        """The one true time: the ledger's clock."""
+        """The true time: the ledger's clock."""
         return START + timedelta(milliseconds=self.elapsed_ms)
 
     def monotonic(self) -> float:
@@ -42,7 +42,7 @@ class Scheduler:
         heapq.heappush(self._queue, (at_ms, next(self._order), call, arguments))
 
     def run(self, until_s: float, is_over: Callable[[], bool]) -> None:
-        """Make every call up to `until_s` seconds since the beginning, unless it is over before."""
+        """Run every call up to `until_s` seconds since the start, unless the run ends before."""
         while self._queue and self._queue[0][0] <= until_s * 1000 and not is_over():
             self.elapsed_ms, _, call, arguments = heapq.heappop(self._queue)
             self.calls_made += 1
@@ -51,10 +51,10 @@ class Scheduler:
             self.elapsed_ms = max(self.elapsed_ms, round(until_s * 1000))
 
     def log(self, who: str, what: str) -> None:
-        """One line of the log, by which two runs are compared."""
+        """Add a line to the log by which two runs are compared."""
         self.lines.append(f"{self.elapsed_ms / 1000:12.3f} {who:<8} {what}")
 
     @property
     def digest(self) -> str:
-        """What the whole log comes to."""
+        """The digest of the whole log."""
         return hashlib.sha256("\n".join(self.lines).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Follows every operation: the event that puts it on its way, the request that leaves, arrives, and ends."""
+"""Follows every operation: the event that starts it, its request sent, arrived and ended."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NEVER_S = float("inf")
 
 class Sends:
     """
-    Says when something is sent, sent again, taken for lost or ended that must not be.
+    Reports what is sent, resent, taken for lost or ended against the rules.
 
     By the true time: what the processes take for the time is theirs to get right.
     """
@@ -48,7 +48,7 @@ class Sends:
     # --- events --------------------------------------------------------------------------------------
 
     def recorded(self, asked: Asked, event: Event, before: Payment | None) -> None:
-        """This event was committed by this program, on this payment (None: it is its first)."""
+        """This program committed this event on this payment (None: it is its first)."""
         for rule, what in self._broken_by(asked, event, before):
             self._world.witness.violated(rule, f"{event.payment_id} #{event.seq}: {what}")
 
@@ -73,7 +73,7 @@ class Sends:
         self._until_s[operation_id] = self._now_s() + self._world.plan.timeout_s
 
     def _sent_again(self, op: Operation) -> Broken:
-        """Certainly unsent; or not under way any more, and absent or sure to give the same order."""
+        """It must be unsent, or past its deadline and absent or sure to give the same order."""
         if op.state is OperationState.INTENT:
             return
         until_s = self._until_s[op.id]
@@ -85,7 +85,7 @@ class Sends:
             yield "sent again only when absent", f"{op.kind} {op.number} is {op.state}"
 
     def _ended(self, op: Operation, ended: OperationEnded, asked: Asked) -> Broken:
-        """Only who sent it last may say that it failed, unless it never arrived and is given up."""
+        """Only the last sender may record a failure, unless the operation is given up as absent."""
         is_sender = self._senders[op.id] == asked.key
         if is_sender:
             self._until_s[op.id] = min(self._until_s[op.id], self._now_s())
@@ -100,7 +100,7 @@ class Sends:
     # --- requests ------------------------------------------------------------------------------------
 
     def sent(self, request: Request) -> None:
-        """A request leaves its process: what it asks for is durable, and its time has not passed."""
+        """A request leaves its process: its operation must be recorded, and its deadline not passed."""
         number = _number(request)
         if number is None:
             return
@@ -113,7 +113,7 @@ class Sends:
             self._world.witness.violated("nothing is sent past its time", f"{request.path} {number}")
 
     def arrived(self, request: Request, sent_s: float) -> None:
-        """A request arrives that left its process then; nobody may have taken it for lost for certain."""
+        """A request arrives that was sent then; no process may have taken it for lost."""
         number = _number(request)
         absent_s = self._absent_s.get(number or "")
         if request.path in MAKING and absent_s is not None and sent_s < absent_s:
@@ -121,14 +121,14 @@ class Sends:
             self._world.witness.violated("absent has not arrived", what)
 
     def waited_for(self, request: Request, lost_s: float) -> None:
-        """Its sender has an answer or none comes; it lost so much time without its fault."""
+        """Its sender has an answer or gave up; `lost_s` is the time lost by suspensions."""
         number = _number(request)
         until_s = None if number is None else self._request_until_s(request, number)
         if until_s is not None and self._now_s() > until_s + lost_s + ROUNDING_S:
             self._world.witness.violated("a request ends in time", f"{request.path} {number}")
 
     def _request_until_s(self, request: Request, number: str) -> float | None:
-        """Until when, as recorded, this request may be under way; None when it is not recorded."""
+        """Until when, as recorded, this request may be under way; None if not recorded."""
         payment = self._world.witness.owner(number)
         operations = () if payment is None else payment.operations
         asking = [op.id for op in operations if op.number == number and _asks(op, request.path)]
@@ -144,5 +144,5 @@ def _number(request: Request) -> str | None:
 
 
 def _asks(operation: Operation, path: str) -> bool:
-    """Whether this operation asks there."""
+    """Whether this operation sends requests to that path."""
     return (operation.kind is OperationKind.CLOSE) is (path == "/close")

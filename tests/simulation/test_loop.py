@@ -1,4 +1,4 @@
-"""The virtual event loop: asyncio's semantics on the scheduler's clock, and processes that die or stand still."""
+"""The virtual event loop: asyncio's semantics on the scheduler's clock, and processes that die or are suspended."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -11,7 +11,7 @@ from tests.simulation.scheduler import Scheduler
 
 
 class Bench:
-    """One loop on one scheduler, and what its programs noted."""
+    """One loop on one scheduler, and the notes of its programs."""
 
     def __init__(self) -> None:
         self.scheduler = Scheduler()
@@ -39,7 +39,7 @@ class Bench:
 
 
 def test_time_passes_in_the_scheduler_only() -> None:
-    """A timeout ends at its time, and an hour takes no time."""
+    """A timeout ends at its time, and an hour takes no real time."""
     bench = Bench()
 
     async def program() -> None:
@@ -55,7 +55,7 @@ def test_time_passes_in_the_scheduler_only() -> None:
 
 
 def test_killed_program_is_never_gone_on_with() -> None:
-    """Not even to clean up: a killed process runs no `finally`. That comes when the run is over."""
+    """A killed process runs no `finally` before the run is over."""
     bench = Bench()
     bench.scheduler.after(1, bench.loop.die)
     bench.run(100, bench.sleep(5))
@@ -65,7 +65,7 @@ def test_killed_program_is_never_gone_on_with() -> None:
 
 
 def test_program_killed_by_another_of_its_process_stops_there() -> None:
-    """What was ready in the same moment does not run any more."""
+    """What was ready at the same moment does not run."""
     bench = Bench()
 
     async def kill() -> None:
@@ -78,7 +78,7 @@ def test_program_killed_by_another_of_its_process_stops_there() -> None:
 
 
 def test_suspended_process_goes_on_where_it_was() -> None:
-    """What came due meanwhile is done once it goes on, in its order."""
+    """What came due meanwhile runs afterwards, in its order."""
     bench = Bench()
 
     async def program(name: str, seconds: float) -> None:
@@ -91,7 +91,7 @@ def test_suspended_process_goes_on_where_it_was() -> None:
 
 
 def test_program_that_never_waits_is_noticed() -> None:
-    """A busy loop would otherwise go on for ever in one moment."""
+    """A busy loop is an error."""
     bench = Bench()
 
     async def spin() -> None:

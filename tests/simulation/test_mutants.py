@@ -1,4 +1,4 @@
-"""A check that finds nothing proves nothing: planted bugs are found, and what does no harm is not."""
+"""Planted bugs are caught, and harmless changes are not."""
 
 import pytest
 
@@ -24,18 +24,18 @@ NAMED = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MUTANTS)
 def test_planted_bug_is_caught(name: str) -> None:
-    """Within 20 seeds, by a violation; the mutant's docstring says what is wrong with it."""
+    """Within 20 seeds, by a violation; the mutant's docstring describes the bug."""
     assert catch(name) is not None, f"{name}: no violation in {SEEDS_MAX} seeds"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CONTROLS)
 def test_harmless_change_is_not_taken_for_a_bug(name: str) -> None:
-    """The simulation judges what happens to the money and to those who ask, not how the code is written."""
+    """The simulation judges results for money and callers, not how the code is written."""
     caught = catch(name)
     assert caught is None, caught
 
 
 def test_named_bugs_are_planted() -> None:
-    """None of the twelve is dropped because it became hard to catch."""
+    """None of the twelve required bugs is missing."""
     assert set(MUTANTS) >= NAMED

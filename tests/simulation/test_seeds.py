@@ -1,4 +1,4 @@
-"""Whatever a seed brings, nothing is doubled, lost or stuck; a run is the same each time."""
+"""For every seed nothing is doubled, lost or stuck; a run is reproducible."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ SEEDS, CHUNK = 300, 15
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
 def test_seed_ends_without_a_violation(first: int) -> None:
-    """Crashes, lost replies and all: ledger, gateway, callers and observers agree, at every moment and at the end."""
+    """With all faults, ledger, gateway, callers and observers agree, at every moment and at the end."""
     violations = {run.seed: run.violations for run in map(run_seed, range(first, first + CHUNK))}
     assert violations == dict.fromkeys(range(first, first + CHUNK), ())
 
@@ -31,13 +31,13 @@ def test_seed_ends_without_a_violation(first: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, 60, CHUNK))
 def test_seed_whose_clock_is_set_back_ends_without_a_violation(first: int) -> None:
-    """The machine's clock steps back by up to an hour, in every third run: the ledger's time goes on all the same."""
+    """The same with steps back of the machine's clock of up to an hour, in every third run."""
     runs = (run_seed(seed, sets_clock_back=True) for seed in range(first, first + CHUNK))
     assert {run.seed: run.violations for run in runs if run.violations} == {}
 
 
 def replay(seed: int, hash_seed: int) -> bytes:
-    """What `--seed` prints in a process whose strings hash like this."""
+    """The output of `--seed` in a process with this hash seed."""
     command = [sys.executable, "-m", "tests.simulation", "--seed", str(seed)]
     environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed)}
     done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, check=True)
@@ -45,7 +45,7 @@ def replay(seed: int, hash_seed: int) -> bytes:
 
 
 def test_seed_replays_byte_for_byte_in_another_process() -> None:
-    """A violation that was found once is found again, anywhere; another seed is another run."""
+    """A seed gives the same log in any process; another seed gives another one."""
     first = replay(seed=3, hash_seed=1)
     assert len(first.splitlines()) > 100
     assert replay(seed=3, hash_seed=2) == first
@@ -53,7 +53,7 @@ def test_seed_replays_byte_for_byte_in_another_process() -> None:
 
 
 def test_command_line_replays_a_seed_with_its_log(capsys: pytest.CaptureFixture[str]) -> None:
-    """The log, line by line, then the verdict and the digest by which two runs are compared."""
+    """The log, then the verdict and the digest by which runs are compared."""
     run = run_seed(7)
     assert main(["--seed", "7"]) == 0
     *lines, verdict = capsys.readouterr().out.splitlines()
@@ -62,7 +62,7 @@ def test_command_line_replays_a_seed_with_its_log(capsys: pytest.CaptureFixture[
 
 
 def test_command_line_fails_where_there_is_a_violation(capsys: pytest.CaptureFixture[str]) -> None:
-    """By exit code, and in words; with seeds spread over processes as well."""
+    """By exit code and message, also with seeds spread over processes."""
     assert main(["--seed", "0", "--mutant", "no_intent"]) == 1
     assert "intent before request" in capsys.readouterr().out
     assert main(["--seeds", "0-2", "--mutant", "no_intent", "--jobs", "2"]) == 1
@@ -74,7 +74,7 @@ def test_command_line_fails_where_there_is_a_violation(capsys: pytest.CaptureFix
 
 
 def test_engine_inside_is_the_real_one(tmp_path: Path) -> None:
-    """Client, runner, waiter, worker and sender are the very classes an application runs, and do something."""
+    """Client, runner, waiter, worker and sender are the real classes, and are used."""
     world = World(0, tmp_path)
     with inside(world):
         world.run()

@@ -1,4 +1,4 @@
-"""Whether those who wait are woken in time, and whether what they wait for is looked after."""
+"""Checks that waiters are woken in time, and that what they wait for is polled."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CLAIMS_MAX, CLAIMS_WITHIN_S = 6, 5.0
 
 
 class Wait(msgspec.Struct, frozen=True, kw_only=True):
-    """One caller's `wait`, as it began."""
+    """One caller's `wait`, at its start."""
 
     who: str
     timeout_s: float
@@ -45,7 +45,7 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Waits:
-    """Knows when each payment was settled, and when its provider was asked about it."""
+    """Knows when each payment was settled, and when its provider was queried."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -63,7 +63,7 @@ class Waits:
             self._settled_s.pop(payment.id, None)
 
     def claimed(self, payments: tuple[Payment, ...]) -> None:
-        """A worker has taken these payments to look after them."""
+        """A worker has claimed these payments."""
         for payment in payments:
             claims = self._claims_s[payment.id]
             claims.append(self._now_s())
@@ -72,13 +72,13 @@ class Waits:
                 self._world.witness.violated("no tight loops", what)
 
     def asked(self, numbers: list[str]) -> None:
-        """Some process asks its provider about these numbers."""
+        """A process queries its provider about these numbers."""
         for number in numbers:
             self._asked_s[number].append(self._now_s())
 
     @contextmanager
     def in_time(self, process: Process, most_s: float) -> Iterator[None]:
-        """A call that comes back, with whatever, within `most_s`; one that is cancelled may not."""
+        """A call must return within `most_s`, with any result, unless it is cancelled."""
         who = process.who()
         began_s, lost_before_s = self._now_s(), process.lost_s(who)
         try:
@@ -134,11 +134,11 @@ class Waits:
                 yield "who is waited for is looked after", what
 
     def _until_s(self, wait: Wait, payment: Payment) -> float:
-        """When it was settled; now when it was not, or only since."""
+        """When it was settled; now if it is not, or only became so."""
         return max(self._settled_s.get(payment.id, self._now_s()), wait.began_s)
 
     def _gaps(self, wait: Wait, payment: Payment, until_s: float) -> Iterator[tuple[float, float]]:
-        """How long nobody asked about the payment, each time, and how long that may last: it grows with age."""
+        """The intervals without a query of the payment, each with its allowed length, which grows with age."""
         asked_s = sorted(at for op in payment.operations for at in self._asked_s[op.number])
         moments = [wait.began_s, *(at for at in asked_s if wait.began_s < at < until_s), until_s]
         for earlier, later in pairwise(moments):
@@ -150,5 +150,5 @@ class Waits:
 
 
 def _is_settled(payment: Payment) -> bool:
-    """Nothing comes of waiting for it: also where only its caller can send it."""
+    """Waiting has no use, also where only the caller can send it."""
     return not is_awaited(payment)

@@ -1,4 +1,4 @@
-"""The network under the engine's real sender: what can become of a request and of its reply."""
+"""The network under the engine's real sender: the fates of a request and of its reply."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ UNREACHABLE: dict[str, type[httpx.TransportError]] = {
 
 
 class Times(msgspec.Struct, frozen=True):
-    """Drawn times, seconds from the sending: `overdue` is how much later than the sender gives up."""
+    """Random durations in seconds from the send; `overdue` is how far past the sender's deadline."""
 
     soon: float
     quick: float
@@ -70,7 +70,7 @@ FATES: dict[str, Callable[[Times], Draft]] = {
 
 
 class Exchange:
-    """One request on its way, and the gateway's response once there is one."""
+    """One request under way, and the gateway's response once there is one."""
 
     def __init__(self, request: Request, sent_s: float, fate: str, draft: Draft) -> None:
         self.request = request
@@ -81,14 +81,14 @@ class Exchange:
 
 
 class Wire:
-    """Carries requests to the gateway, as well as the weather allows."""
+    """Carries requests to the gateway, with the faults of the weather."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._rng = world.rng("wire")
 
     def send(self, process: Process, request: Request, left_s: float) -> Exchange:
-        """Decide the request's fate and set it on its way; from here on it has left its process."""
+        """Draw the request's fate and start its way; from here on it is independent of its process."""
         fate = self._draw_fate(request)
         now_s, who = self._world.scheduler.monotonic(), process.who()
         if request.path == "/query":
@@ -102,7 +102,7 @@ class Wire:
         return exchange
 
     def _draw_fate(self, request: Request) -> str:
-        """The second request of a conversation may find that the provider is gone."""
+        """The second request of a conversation may meet a provider that is down."""
         weather = self._world.weather
         if request.path == "/link" and self._rng.random() < weather.gone:
             return "refused"
@@ -110,7 +110,7 @@ class Wire:
 
     def _draw_times(self, left_s: float) -> Times:
         """
-        A request is overdue by half the window after which "not found" is proof, at most.
+        A request is overdue by at most half of the window after which "not found" is proof.
 
         The other half is the time a new order takes to be found.
         """
@@ -134,7 +134,7 @@ class Wire:
 
 
 def draw_fate(rng: Random, weather: Weather, times: float) -> str:
-    """One fate, each `times` as likely as the weather says."""
+    """One fate, each `times` as likely as in the weather."""
     dice = rng.random() / times
     for fate in FATES:
         dice -= weather.chance(fate)
@@ -144,14 +144,14 @@ def draw_fate(rng: Random, weather: Weather, times: float) -> str:
 
 
 class Cable(httpx.AsyncBaseTransport):
-    """Stands where httpx reaches for the network; its timeouts and errors are httpx's."""
+    """Replaces httpx's network; its timeouts and errors are httpx's."""
 
     def __init__(self, **_options: Any) -> None:
         self._process = here()
         self._pool = SimpleNamespace(_network_backend=None)  # the sender reaches for it; here are no sockets
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """See httpx. Raises what httpx raises when no reply comes."""
+        """See httpx. Raises httpx's errors if no reply comes."""
         world, who = self._process.world, self._process.who()
         if self._process.happens("crash"):
             self._process.crash()
@@ -177,7 +177,7 @@ class Cable(httpx.AsyncBaseTransport):
 
     @staticmethod
     def _patience_s(exchange: Exchange, timeouts: dict[str, float]) -> float:
-        """Connecting has a timeout; reading ends at the sender's own deadline."""
+        """Connecting has a timeout; reading ends at the sender's deadline."""
         return timeouts["connect"] if exchange.fate == "unreachable" else NEVER_S
 
 
@@ -192,7 +192,7 @@ def _reply(exchange: Exchange, request: httpx.Request) -> httpx.Response:
 
 
 def _chunks(answer: Answer, body: bytes) -> tuple[bytes | None, ...]:
-    """The body in pieces; None is a pause that does not end."""
+    """The body in pieces; None is an endless pause."""
     half = len(body) // 2
     match answer:
         case "cut":

@@ -1,4 +1,4 @@
-"""Sees everything that happens, and says at once when something happens that never may."""
+"""Observes everything, and reports at once what must never happen."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DUE_WITHIN = timedelta(seconds=75)
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """Which program of which process asked for a transaction, and so owes its events to the observers."""
+    """The program and process that asked for a transaction, and must tell observers of its events."""
 
     process: Any
     life: int
@@ -45,7 +45,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 class Witness:
     """
-    Collects violations while a run goes on; `audit` looks at what is left at its end.
+    Collects violations during a run; `audit` checks the state at its end.
 
     Only the gateway and what was committed are believed, never what the code under test thinks.
     """
@@ -65,28 +65,28 @@ class Witness:
         self._references: dict[str, str] = {}
 
     def violated(self, rule: str, what: str) -> None:
-        """Note a violation; the run ends with it."""
+        """Record a violation, which ends the run."""
         self.violations.append(f"{rule}: {what}")
         self._world.scheduler.log("WITNESS", self.violations[-1])
 
     # --- the gateway ---------------------------------------------------------------------------------
 
     def made(self, order: SimOrder, payable: list[SimOrder]) -> None:
-        """The gateway has made an order; `payable` were open or paid already for the same payment."""
+        """The gateway has made an order; `payable` other orders of the payment were open or paid."""
         if payable:
             known = ", ".join(f"{other.id} ({other.status})" for other in payable)
             self.violated("one payable order", f"{order.reference} got {order.id} beside {known}")
         self._judge_again(order)
 
     def refunded(self, refund: SimOrder, others: list[SimOrder]) -> None:
-        """The gateway has begun a refund; `others` are going on or done already, by the same reference."""
+        """The gateway has begun a refund; `others` of the same reference are under way or done."""
         if others:
             known = ", ".join(f"{other.id} ({other.status})" for other in others)
             self.violated("refunded once", f"{refund.reference} got {refund.id} beside {known}")
         self._judge_again(refund)
 
     def _judge_again(self, order: SimOrder) -> None:
-        """What the ledger takes for not sent, absent or over must not come after all."""
+        """What the ledger takes as not sent, absent or ended must not arrive later."""
         payment = self.owner(order.number)
         if payment is not None:
             for rule, what in broken_rules(None, payment, self._world.gateway):
@@ -99,12 +99,12 @@ class Witness:
     # --- the ledger ----------------------------------------------------------------------------------
 
     def ask(self, process: Process) -> Asked:
-        """The program that is running asks for a transaction."""
+        """The running program asks for a transaction."""
         who = process.who()
         return Asked(process, process.life, who, self._cuts[process.name, process.life, who])
 
     def committed(self, asked: Asked, result: Any) -> None:
-        """A transaction was committed by this process, which owes its observers the events."""
+        """This process committed a transaction, and must tell its observers of the events."""
         for claimed in result if isinstance(result, tuple) else ():
             if isinstance(claimed, tuple):
                 self._world.waits.claimed(claimed)
@@ -152,7 +152,7 @@ class Witness:
         self.heard_events[key] = event
 
     def never_learns(self, process: Process, who: str) -> None:
-        """This program is cut off from what it last asked of the ledger, so that nobody tells the observers."""
+        """This program is cut off from its last transaction, so nobody tells the observers."""
         self._cuts[process.name, process.life, who] += 1
         self.owed_events = {
             key: asked
@@ -161,14 +161,14 @@ class Witness:
         }
 
     def failed_in_ledger(self, who: str, error: BaseException) -> None:
-        """A transaction raised; refusals are fine, the ledger's own errors are not."""
+        """A transaction raised; refusals are allowed, the ledger's own errors are not."""
         if isinstance(error, LedgerError):
             self.violated("the ledger holds together", f"{who}: {error!r}")
 
     # --- callers -------------------------------------------------------------------------------------
 
     def told(self, who: str, payment: Payment) -> None:
-        """A caller got this payment, whatever it had asked for."""
+        """A caller got this payment from any verb."""
         if self._versions.get((payment.id, payment.version)) != payment:
             self.violated(
                 "told is recorded", f"{who} got {payment.id} #{payment.version}, which is not there"
@@ -189,7 +189,7 @@ class Witness:
             self.violated("the payer can go on", f"{caller.name} got {payment.id} pending and without a link")
 
     def conflicted(self, caller: Caller, conflict: ReferenceConflict) -> None:
-        """`create` refused this caller because the reference names other content."""
+        """`create` refused this caller because of other content."""
         known = self.payments[self._references[caller.purchase.reference]]
         if known.amount.minor == caller.plan.amount_minor:
             self.violated("only other content conflicts", f"{caller.name}: {conflict}")
@@ -197,7 +197,7 @@ class Witness:
     # --- notifications -------------------------------------------------------------------------------
 
     def acknowledged(self, letter_digest: str, body: bytes) -> None:
-        """A notification was answered; it must be durable by now, and what it says as well."""
+        """A notification was acknowledged; it and its observations must be durable."""
         self.acknowledgements.add(letter_digest)
         if letter_digest not in self.inbox():
             self.violated("acknowledged is durable", f"{body.decode()} was answered and is not in the inbox")
@@ -211,6 +211,6 @@ class Witness:
         return letter_digest in self.acknowledgements
 
     def inbox(self) -> set[str]:
-        """The notifications that are in the ledger."""
+        """The notifications in the ledger."""
         rows = self._world.ledger.read(lambda tx: tx.execute("SELECT digest FROM inbox").fetchall()).result()
         return {digest for (digest,) in rows}

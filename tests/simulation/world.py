@@ -44,7 +44,7 @@ CALLS_MAX = 60_000
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one seed: violations (none is good), and the log by which runs are compared."""
+    """The result of one seed: violations (none is good), and the log by which runs are compared."""
 
     seed: int
     violations: tuple[str, ...]
@@ -78,7 +78,7 @@ class World:
         self.ledger.watch(self._notice)
 
     def machine_now(self) -> datetime:
-        """The clock of the machine that the processes share; it may have been set back."""
+        """The time of the machine's clock, which may have been set back."""
         return self.scheduler.now() - self._set_back_by
 
     def _set_back(self, by_s: float) -> None:
@@ -86,11 +86,11 @@ class World:
         self._set_back_by += timedelta(seconds=round(by_s, 3))
 
     def rng(self, purpose: str) -> Random:
-        """Chance for one purpose, so that one actor's luck does not hang on another's."""
+        """A random generator for one purpose, so that actors do not influence each other's."""
         return Random(f"{self._seed} {purpose}")
 
     def said_by(self, body: bytes) -> Sequence[Observation]:
-        """What a notification says, where that alone is evidence."""
+        """What a notification reports, where it is trusted."""
         return [toy._observation(msgspec.json.decode(body, type=toy._Record))] if self._trusts else []
 
     @property
@@ -99,14 +99,14 @@ class World:
 
     @property
     def is_busy(self) -> bool:
-        """Whether faults may still happen, or callers still ask."""
+        """Whether faults may still happen, or callers are active."""
         is_faulty = self.scheduler.monotonic() < FAULTS_END_S
         return is_faulty or not all(caller.is_finished for caller in self.callers)
 
     # --- running -------------------------------------------------------------------------------------
 
     def run(self) -> Run:
-        """Faults first; then calm, until nothing is left to do; then the audit."""
+        """Faults first; then calm until nothing is left to do; then the audit."""
         try:
             self._run()
         except SpinningError as error:
@@ -180,7 +180,7 @@ class World:
 
 
 class _Plugin(Observer):
-    """What is installed here: the toys, and an observer."""
+    """The installed plugin: the toys, and an observer."""
 
     @hookimpl
     def paycore_register_providers(self) -> list[type[ToyProvider]]:
@@ -218,7 +218,7 @@ def _config(plan: Plan) -> Config:
 
 
 class _Listener(logging.Handler):
-    """Programs that catch everything, so as to live on, log what they caught: it is a finding all the same."""
+    """Errors logged by programs that catch everything are violations too."""
 
     def __init__(self, world: World) -> None:
         super().__init__(logging.ERROR)
@@ -241,7 +241,7 @@ def _new_id() -> str:
 @contextmanager
 def inside(world: World) -> Iterator[None]:
     """
-    The engine in this world: its clock, its network, its ledger and its ids are the simulation's.
+    The engine in this world, with simulated clock, network, ledger and ids.
 
     All above them is what an application runs: client, runner, waiter, worker, sender, commands, rules.
     """
@@ -259,7 +259,7 @@ def inside(world: World) -> Iterator[None]:
 
 
 def run_seed(seed: int, *, sets_clock_back: bool = False) -> Run:
-    """One run; the same seed gives the same log. `sets_clock_back`: the machine's clock is, now and then."""
+    """One run; the same seed gives the same log. `sets_clock_back`: the machine's clock may be set back."""
     with tempfile.TemporaryDirectory() as folder:
         world = World(seed, Path(folder), sets_clock_back=sets_clock_back)
         try:
@@ -270,5 +270,5 @@ def run_seed(seed: int, *, sets_clock_back: bool = False) -> Run:
 
 
 def run_briefly(seed: int, *, sets_clock_back: bool = False) -> Run:
-    """One run without its log, which is long to hand from process to process."""
+    """One run without its log, which is too long to pass between processes."""
     return msgspec.structs.replace(run_seed(seed, sets_clock_back=sets_clock_back), lines=())

@@ -101,7 +101,7 @@ def page(chromium: "Browser") -> Iterator["Page"]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Report that browser tests were skipped, so that a green run is not taken for a complete one."""
+    """Report skipped browser tests, so that a green run is not taken as complete."""
     skipped = [
         report for report in terminalreporter.getreports("skipped") if NO_BROWSER in str(report.longrepr)
     ]

@@ -1,5 +1,5 @@
 """
-Tests depend on nothing but themselves: no network, no ambient configuration, a folder of their own.
+Isolates tests: no network, no configuration from the environment, an empty folder each.
 
 Loaded as a pytest plugin by the root `conftest.py`; holds for every test without being asked for.
 """
@@ -34,7 +34,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 class OutsideConnectionError(Exception):
-    """A test tried to leave this machine. Not an `OSError`, so that no code under test takes it for a refused call."""
+    """A connection to another machine. Not an `OSError`, so that no code under test handles it."""
 
 
 def is_loopback(host: object) -> bool:

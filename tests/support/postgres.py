@@ -1,5 +1,5 @@
 """
-A real PostgreSQL of our own: started from a wheel into a temporary folder, gone afterwards.
+An embedded PostgreSQL: started from a wheel in a temporary folder, removed afterwards.
 
 Usable anywhere, also outside pytest:
 
@@ -68,7 +68,7 @@ rm -rf "$1"
 
 
 class PostgresServerError(Exception):
-    """The embedded server could not be started; the message carries the end of its log."""
+    """The embedded server could not be started; the message has the end of its log."""
 
 
 class PostgresServer:
@@ -127,13 +127,13 @@ class PostgresServer:
         self.start()
 
     def create_database(self) -> str:
-        """Create an empty database with a name of its own and return its address."""
+        """Create an empty database with a unique name and return its address."""
         name = f"paycore_{os.getpid()}_{next(self._numbers)}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE template0")
         return self.dsn(name)
 
     def drop_database(self, dsn: str) -> None:
-        """Drop a database, given its address, whoever is connected to it."""
+        """Drop a database by its address, with its connections."""
         name = psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
         self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 

@@ -1,5 +1,5 @@
 """
-The toy gateway over real HTTP: in a thread of the test, or in a process of its own that outlives its clients.
+The toy gateway over real HTTP: in a thread of the test, or in a separate process that outlives its clients.
 
     with toy_server(ToyGateway(duplicates="charge_blindly")) as server:      # a thread; server.gateway is at hand
     with toy_process(duplicates="refuse", state=folder / "toy.json") as server:      # a process; talk by HTTP
@@ -64,7 +64,7 @@ class Counts(msgspec.Struct, kw_only=True):
 
 class Faults(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """
-    What goes wrong next.
+    The next faults.
 
     The next `lose_request` requests vanish unhandled, then the next `lose_reply` are handled and not
     answered; each of the others is answered after `delay_s` seconds. Only on `path` when it is given.
@@ -86,7 +86,7 @@ class ToyPlugin:
 
 
 def toy_plugins() -> Plugins:
-    """For a `Client`: the toy, beside whatever is installed."""
+    """For a `Client`: the toy, beside the installed plugins."""
     return Plugins(extra=[("toy", ToyPlugin())])
 
 
@@ -140,7 +140,7 @@ class ToyRemote:
 
 
 class ToyServer(ToyRemote):
-    """A gateway served by threads of this process; `gateway` may be looked at while no request is under way."""
+    """A gateway served by threads of this process; `gateway` may be read while no request is under way."""
 
     def __init__(self, gateway: ToyGateway, *, port: int = 0, state: Path | None = None) -> None:
         self.gateway = gateway
@@ -232,7 +232,7 @@ class _Http(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that was killed, or hung up, is what these tests are about: not worth a traceback."""
+        """Killed clients and closed connections are expected: print no traceback."""
 
 
 class _Answers(Protocol):
@@ -279,7 +279,7 @@ def toy_server(gateway: ToyGateway | None = None) -> Iterator[ToyServer]:
 
 @contextlib.contextmanager
 def toy_process(*, duplicates: Duplicates = "refuse", state: Path | None = None) -> Iterator[ToyRemote]:
-    """Serve a gateway from a process of its own, on a free port; it ends with the block, or with this process."""
+    """Serve a gateway from a separate process, on a free port; it ends with the block, or with this process."""
     command = [sys.executable, "-m", "tests.support.toy_http", "--duplicates", duplicates]
     command += [] if state is None else ["--state", str(state)]
     root = Path(__file__).parents[2]
@@ -293,7 +293,7 @@ def toy_process(*, duplicates: Duplicates = "refuse", state: Path | None = None)
 
 
 def main() -> None:
-    """Serve a gateway, print where, and end when standard input does."""
+    """Serve a gateway, print its URL, and end when standard input is closed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--duplicates", choices=get_args(Duplicates), default="refuse")

@@ -1,4 +1,4 @@
-"""One way to drive `Client` and `AsyncClient`, so that both run the same tests."""
+"""One interface to `Client` and `AsyncClient`, so that both run the same tests."""
 
 import asyncio
 from typing import Any
@@ -19,7 +19,7 @@ class SyncTwin:
 
 
 class AsyncTwin:
-    """An `AsyncClient` whose verbs run to their end on a loop of its own."""
+    """An `AsyncClient` whose verbs run to their end on its own loop."""
 
     def __init__(self, config: Config, plugins: Plugins | None) -> None:
         self._loop = asyncio.Runner()

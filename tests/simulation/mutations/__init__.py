@@ -1,4 +1,4 @@
-"""Planted bugs by the room of the house they are in; `mutants` gathers them."""
+"""Planted bugs by the part of the code they are in; `mutants` collects them."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ Patch = AbstractContextManager[Any]
 
 
 def patched(owner: Any, name: str, make: Callable[[Any], Any]) -> Patch:
-    """`owner.name` replaced by what `make` makes of the original."""
+    """Replace `owner.name` by what `make` makes of the original."""
     return mock.patch.object(owner, name, make(getattr(owner, name)))

@@ -1,4 +1,4 @@
-"""Bugs in the rules: what follows from an answer, from silence, from the state of a payment."""
+"""Bugs in the rules: what follows from an answer, from silence, from a payment's state."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.simulation.mutations import Patch, patched
 
 
 def timeout_is_failure() -> Patch:
-    """No answer is taken for a refusal."""
+    """No answer counts as a refusal."""
 
     def make(end_attempt: Any) -> Any:
         def end(payment: Payment, now: datetime, sent: Operation, outcome: Any) -> list[Change]:
@@ -33,7 +33,7 @@ def timeout_is_failure() -> Patch:
 
 
 def duplicate_is_failure() -> Patch:
-    """A number refused as duplicate is taken for a refusal of the order."""
+    """A number refused as a duplicate counts as a refusal of the order."""
 
     def make(end_attempt: Any) -> Any:
         def end(payment: Payment, now: datetime, sent: Operation, outcome: Any) -> list[Change]:
@@ -47,7 +47,7 @@ def duplicate_is_failure() -> Patch:
 
 
 def absence_trusted_early() -> Patch:
-    """Not found is taken for proof at once, while the request may still be under way."""
+    """An answer of "not found" counts as proof at once, while the request may be under way."""
 
     def take(operation: Operation, _asked_at: datetime, _proven_from: datetime) -> list[Change]:
         is_open = operation.is_uncertain and not operation.is_observed and operation.proven_absent_at is None
@@ -57,7 +57,7 @@ def absence_trusted_early() -> Patch:
 
 
 def sent_again_without_asking() -> Patch:
-    """An order without an answer is sent again at once, whatever became of the first."""
+    """An unanswered order is sent again at once, without a query."""
 
     def make(next_changes: Any) -> Any:
         def hasty(payment: Payment, now: datetime, context: recovery.Context) -> Any:
@@ -71,7 +71,7 @@ def sent_again_without_asking() -> Patch:
 
 
 def sent_again_while_under_way() -> Patch:
-    """The time for proof begins with the sending, although the request may still arrive until its deadline."""
+    """The window of proof begins with the send, not with its deadline."""
 
     def may_send(operation: Operation, _now: datetime) -> bool:
         return operation.state is OperationState.INTENT or operation.is_uncertain
@@ -91,7 +91,7 @@ def sent_again_while_under_way() -> Patch:
 
 
 def late_failure_undoes_paid() -> Patch:
-    """A failure or closing that comes late overwrites a payment that is paid."""
+    """A late failure or close overwrites paid."""
 
     def make(status: Callable[[Payment, Operation], Status]) -> Any:
         def worst(payment: Payment, creation: Operation) -> Status:
@@ -104,12 +104,12 @@ def late_failure_undoes_paid() -> Patch:
 
 
 def contradictions_pass() -> Patch:
-    """Money after closing, or twice, is taken without a word."""
+    """Money after closing, or twice, needs no review."""
     return mock.patch.object(lifecycle, "_review_reasons", return_value=())
 
 
 def renumbered_without_closing() -> Patch:
-    """An order whose link is lost gets a successor while it is still open."""
+    """An order with a lost link gets a successor while it is open."""
 
     def renumber(payment: Payment, now: datetime, context: recovery.Context) -> list[Change]:
         needs_action = payment.creation.needs_action
@@ -122,22 +122,22 @@ def renumbered_without_closing() -> Patch:
 
 
 def other_content_passes() -> Patch:
-    """A reference with other content gets the payment it names."""
+    """A reference with other content returns the existing payment."""
     return mock.patch.object(decisions, "first_difference", return_value=None)
 
 
 def late_answer_counts() -> Patch:
-    """The answer to an attempt counts although others have gone on since."""
+    """The answer to an attempt counts although others have changed the payment since."""
     return mock.patch.object(decisions, "_was_overtaken", return_value=False)
 
 
 def closed_is_forgotten() -> Patch:
-    """Closed orders are never looked at again."""
+    """Closed orders are never queried again."""
     return mock.patch.object(schedule, "LATE_CHECKS", ())
 
 
 def killed_is_asked_about_at_once() -> Patch:
-    """What a killed process left is asked about again and again, without a pause."""
+    """A killed process's operation is queried repeatedly without a pause."""
 
     def make(by_age: Any) -> Any:
         return lambda payment, now: now if payment.uncertain else by_age(payment, now)
@@ -146,7 +146,7 @@ def killed_is_asked_about_at_once() -> Patch:
 
 
 def asked_about_once_a_day() -> Patch:
-    """Whoever waits for a payment that nobody notifies of waits until the next day."""
+    """A payment that is waited for is queried once a day."""
 
     def make(by_age: Any) -> Any:
         return lambda payment, now: by_age(payment, now) + timedelta(days=1)
@@ -155,7 +155,7 @@ def asked_about_once_a_day() -> Patch:
 
 
 def close_without_answer_has_closed() -> Patch:
-    """A close that got no answer is taken for done."""
+    """An unanswered close counts as done."""
 
     def make(end_attempt: Any) -> Any:
         def end(payment: Payment, now: datetime, sent: Operation, outcome: Any) -> list[Change]:
@@ -169,7 +169,7 @@ def close_without_answer_has_closed() -> Patch:
 
 
 def needless_order_stays_open() -> Patch:
-    """When a closed order takes money all the same, its successor is neither closed nor asked about."""
+    """After late money for a closed order, its successor is neither closed nor queried."""
     stack = ExitStack()
     for module in (schedule, recovery):
         stack.enter_context(mock.patch.object(module, "is_needless", return_value=False))

@@ -1,4 +1,4 @@
-"""Bugs in the programs: what is recorded before what is sent, and by which number."""
+"""Bugs in the programs: what is recorded before what is sent, and under which number."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from tests.simulation.processes import here
 
 
 def no_intent() -> Patch:
-    """The order is sent first, and recorded when its answer is there."""
+    """The order is sent first, and recorded with its answer."""
 
     def create(self: Commands, request: CreateRequest) -> Program[Payment]:
         account, work = self._accounts.get(), self._attempts
@@ -72,7 +72,7 @@ def no_intent() -> Patch:
 
 
 def _new_number(kind: OperationKind) -> Patch:
-    """What is sent again gets a new number, in recovery and where a caller comes back."""
+    """A resend gets a new number, in recovery and for a repeated call."""
 
     def make(next_changes: Any) -> Any:
         def begin_anew(payment: Payment, now: datetime, context: Context) -> list[Change]:
@@ -117,12 +117,12 @@ def _new_number(kind: OperationKind) -> Patch:
 
 
 def new_number_on_retry() -> Patch:
-    """An order that is sent again gets a new number."""
+    """A resent order gets a new number."""
     return _new_number(OperationKind.CREATE)
 
 
 def new_refund_number_on_retry() -> Patch:
-    """A refund that is sent again gets a new number, before the old one is proven absent."""
+    """A resent refund gets a new number before the old one is proven absent."""
 
     def make(next_changes: Any) -> Any:
         def hasty(payment: Payment, now: datetime, context: Context) -> Any:
@@ -140,7 +140,7 @@ def new_refund_number_on_retry() -> Patch:
 
 
 def number_reused_after_closing() -> Patch:
-    """The order after a closed one has the closed one's number."""
+    """The order after a closed one reuses its number."""
 
     def make(renumber: Callable[..., list[Change]]) -> Any:
         def again(
@@ -159,7 +159,7 @@ def number_reused_after_closing() -> Patch:
 
 
 def expiry_closes_without_asking() -> Patch:
-    """A payment whose time is over is closed, without the provider."""
+    """An expired payment is closed without the provider."""
 
     def make(recover_one: Callable[..., Program[Payment]]) -> Any:
         def recover(self: Worker, account: Account, payment: Payment) -> Program[Payment]:
@@ -176,7 +176,7 @@ def expiry_closes_without_asking() -> Patch:
 
 
 def unverified_notification() -> Patch:
-    """Whatever arrives is believed."""
+    """Notifications are not verified."""
 
     def verify(_self: ToyProvider, notification: Any) -> list[Any]:
         return [toy._observation(msgspec.json.decode(notification.body, type=toy._Record))]
@@ -202,7 +202,7 @@ def acknowledged_before_commit() -> Patch:
 
 
 def refund_cap_outside_transaction() -> Patch:
-    """What is left to refund is checked before the transaction that records the refund."""
+    """The refundable amount is checked before the transaction that records the refund."""
 
     def refund(
         self: Commands, payment_id: str, *, reference: str, amount: Any, reason: str | None
@@ -223,7 +223,7 @@ def refund_cap_outside_transaction() -> Patch:
 
 
 def not_sent_after_first_request() -> Patch:
-    """A conversation whose second request could not be sent counts as not sent at all."""
+    """A conversation whose second request was not sent counts as not sent."""
 
     def careless(account: Account, flow: Any, deadline: Deadline) -> Program[Any]:
         program, unsent = converse(account, flow, deadline), False
@@ -248,7 +248,7 @@ def not_sent_after_first_request() -> Patch:
 
 
 def deadline_from_sending() -> Patch:
-    """A call's time begins when it is sent, not when others begin to count."""
+    """A call's deadline counts from the send, not from the recorded intent."""
 
     def whole(self: Attempts, operation: Operation, _timed: Any) -> Deadline:
         return Deadline((operation.in_flight_until - operation.sent_at).total_seconds())
@@ -257,7 +257,7 @@ def deadline_from_sending() -> Patch:
 
 
 def moves_on_stale_payments() -> Patch:
-    """A step is taken although the payment has changed since it was decided on."""
+    """A step is taken although the payment changed since the decision."""
 
     def make(next_changes: Any) -> Any:
         decided: dict[str, Any] = {}
@@ -280,7 +280,7 @@ def moves_on_stale_payments() -> Patch:
 
 
 def own_clock() -> Patch:
-    """Each process decides by the clock of its own machine."""
+    """Each process decides by its machine's clock."""
     return mock.patch.object(Door, "now", lambda door: door._process.own_now())
 
 

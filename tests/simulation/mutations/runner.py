@@ -1,4 +1,4 @@
-"""Bugs in what performs effects: runner, waiter, sender, the hooks' place, the worker's wake-up."""
+"""Bugs in what performs effects: runner, waiter, sender, hooks, the worker's wake-up."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ELSEWHERE_S = 1.0
 
 
 def reads_before_it_subscribes() -> Patch:
-    """A waiter reads the payment, does something else, and registers: a change in between wakes nobody."""
+    """A waiter reads the payment before it subscribes: a change in between does not wake it."""
 
     async def until_changed(self: AsyncWaiter, payment_id: str, version: int, timeout_s: float) -> None:
         if self._stop_watching is None:
@@ -53,12 +53,12 @@ def reads_before_it_subscribes() -> Patch:
 
 
 def watches_nothing() -> Patch:
-    """Those who wait are never told of changes."""
+    """Waiters are never told of changes."""
     return mock.patch.object(Hub, "wake")
 
 
 def one_waiter_for_each_payment() -> Patch:
-    """Whoever waits for a payment takes the place of the one who waited before."""
+    """A second waiter for a payment replaces the first."""
 
     @contextmanager
     def subscribed(self: Hub, payment_id: str, wake: Callable[[], None]) -> Iterator[None]:
@@ -72,7 +72,7 @@ def one_waiter_for_each_payment() -> Patch:
 
 
 def wait_ends_with_any_change() -> Patch:
-    """A wait comes back as soon as something has changed, settled or not."""
+    """A wait ends with any change, settled or not."""
 
     def wait(self: Commands, payment_id: str, timeout_s: float) -> Program[Payment]:
         payment: Payment = yield InLedger(lambda ledger: ledger.get(payment_id))
@@ -84,7 +84,7 @@ def wait_ends_with_any_change() -> Patch:
 
 
 def wait_begins_anew_with_each_change() -> Patch:
-    """A wait's time begins again whenever something changes."""
+    """A wait's timeout begins again with each change."""
 
     def wait(self: Commands, payment_id: str, timeout_s: float) -> Program[Payment]:
         deadline = Deadline(timeout_s)
@@ -100,7 +100,7 @@ def wait_begins_anew_with_each_change() -> Patch:
 
 
 def worker_dies_of_an_error() -> Patch:
-    """A ledger that can't be reached for a moment ends the embedded worker."""
+    """A short outage of the ledger ends the embedded worker."""
 
     def turn(
         self: Worker, ids: Collection[str], to_confirm: dict[str, datetime], turn: Turn
@@ -117,7 +117,7 @@ def worker_dies_of_an_error() -> Patch:
 
 
 def closing_wakes_nobody() -> Patch:
-    """A client that shuts down waits for its worker, which nobody tells."""
+    """A closing client does not wake its worker, and waits for it."""
 
     def close(self: AsyncWaiter) -> None:
         self.wanted.is_over = True
@@ -134,7 +134,7 @@ Perform = Callable[[OnWire], Awaitable[Any]]
 
 
 def _sending(send: Callable[[Perform, OnWire], Awaitable[Any]]) -> Patch:
-    """The runner sends like this; it is given how it would."""
+    """The runner with this function for sending; it gets the original."""
 
     def make(perform: Callable[..., Any]) -> Any:
         async def performed(self: AsyncRunner, effect: Any) -> Any:
@@ -148,7 +148,7 @@ def _sending(send: Callable[[Perform, OnWire], Awaitable[Any]]) -> Patch:
 
 
 def failed_request_is_sent_again_at_once() -> Patch:
-    """The runner repeats a request that got no answer, as HTTP clients like to do."""
+    """The runner repeats an unanswered request, as some HTTP clients do."""
 
     async def send(perform: Perform, effect: OnWire) -> Any:
         try:
@@ -160,7 +160,7 @@ def failed_request_is_sent_again_at_once() -> Patch:
 
 
 def no_answer_counts_as_not_sent() -> Patch:
-    """The runner takes a request without an answer for one that never left."""
+    """The runner treats an unanswered request as not sent."""
 
     async def send(perform: Perform, effect: OnWire) -> Any:
         try:
@@ -172,7 +172,7 @@ def no_answer_counts_as_not_sent() -> Patch:
 
 
 def cancelled_counts_as_not_sent() -> Patch:
-    """When its caller gives up, what was under way is recorded as not sent."""
+    """A cancelled caller's request is recorded as not sent."""
 
     def make(run: Callable[..., Any]) -> Any:
         async def cleaned(self: AsyncRunner, program: Any) -> Any:
@@ -191,7 +191,7 @@ def cancelled_counts_as_not_sent() -> Patch:
 
 
 def observers_hear_before_the_commit() -> Patch:
-    """Events are told when they are thought out, before they are in the ledger."""
+    """Observers are told of events before they are committed."""
 
     def make(change: Callable[..., Program[Committed]]) -> Any:
         def told(self: Attempts, payment_id: str, decide: Decide, source: Source) -> Program[Committed]:
@@ -225,24 +225,24 @@ def _event(before: Payment, payment: Payment, item: Any, source: Source) -> Even
 
 
 def broken_connection_counts_as_not_sent() -> Patch:
-    """The table says that nothing left when the connection broke while the answer was read."""
+    """A connection that broke while the answer was read counts as not sent."""
     wrong = {**transport.CERTAINLY_NOT_SENT, httpx.ReadError: True}
     return mock.patch.object(transport, "CERTAINLY_NOT_SENT", wrong)
 
 
 def no_total_deadline() -> Patch:
-    """A call may last as long as its provider is silent."""
+    """A call lasts as long as its provider is silent."""
     endless = SimpleNamespace(timeout=lambda _seconds: asyncio.timeout(None))
     return mock.patch.object(transport, "asyncio", endless)
 
 
 def sent_past_its_time() -> Patch:
-    """A process that stood still sends all the same what it recorded long ago."""
+    """A suspended process sends past the recorded deadline."""
     return mock.patch.object(transport, "_check_time")
 
 
 def each_request_has_its_own_deadline() -> Patch:
-    """The second request of a conversation has the whole time again."""
+    """The second request of a conversation has the full time again."""
 
     def make(send: Callable[..., Any]) -> Any:
         async def sent(self: AsyncSender, request: Any, deadline: Deadline) -> Any:
@@ -281,7 +281,7 @@ MUTANTS = {
 
 
 def not_sent_counts_as_no_answer() -> Patch:
-    """What certainly never left is asked about as if it might have arrived: slower, and safe."""
+    """What was certainly not sent is queried as if it might have arrived: slower, but safe."""
 
     async def send(perform: Perform, effect: OnWire) -> Any:
         try:
@@ -293,7 +293,7 @@ def not_sent_counts_as_no_answer() -> Patch:
 
 
 def reads_once_more_before_a_change() -> Patch:
-    """Something happens between reading and changing; the change is decided on what is there by then."""
+    """A pause between reading and changing; the change is decided on the newer state: harmless."""
 
     def make(change: Callable[..., Program[Committed]]) -> Any:
         def read_first(self: Attempts, payment_id: str, *arguments: Any) -> Program[Committed]:

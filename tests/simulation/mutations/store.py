@@ -1,4 +1,4 @@
-"""Bugs round the ledger: what is decided, written and told in which transaction."""
+"""Bugs in the use of the ledger: what is decided, written and told in which transaction."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def decided_outside_transaction() -> Patch:
 
 
 def no_compare_and_set() -> Patch:
-    """What was read before the transaction is changed and written, over whatever is there by then."""
+    """What was read before the transaction overwrites the present state."""
 
     def change(self: Attempts, payment_id: str, decide: Decide, source: Source) -> Program[Committed]:
         seen = yield InLedger(lambda ledger: ledger.get(payment_id))
@@ -83,13 +83,13 @@ def event_outside_transaction() -> Patch:
 
 
 def hint_is_overwritten() -> Patch:
-    """A payment that became due while it was asked about is put off all the same."""
+    """A payment that became due during its query is rescheduled all the same."""
     postpone = session.POSTPONE.replace("due_at > ?", "? > 0")
     return mock.patch.object(session, "POSTPONE", postpone)
 
 
 def no_lease() -> Patch:
-    """A claimed payment stays due, so that every worker asks about it."""
+    """A claimed payment stays due, so that every worker queries it."""
 
     def make(claim: Any) -> Any:
         return lambda unit, *, limit, lease_s, ids: claim(unit, limit=limit, lease_s=0.0, ids=ids)
@@ -98,7 +98,7 @@ def no_lease() -> Patch:
 
 
 def lease_is_for_ever() -> Patch:
-    """What a worker has claimed never comes due again by itself."""
+    """A claimed payment never becomes due again by itself."""
 
     def make(claim: Any) -> Any:
         return lambda unit, *, limit, lease_s, ids: claim(unit, limit=limit, lease_s=1e8, ids=ids)
@@ -107,7 +107,7 @@ def lease_is_for_ever() -> Patch:
 
 
 def notification_is_kept_and_not_merged() -> Patch:
-    """A notification that is evidence is recorded; what it says is left for the next poll."""
+    """A trusted notification is recorded, but its observations are not merged."""
 
     def make(fold: Any) -> Any:
         def nothing(unit: Any, account: str, observations: Any, source: Source) -> Any:
