@@ -1,4 +1,4 @@
-"""QFPay's side of a query: records, pages, and a gateway that knows orders and answers as QFPay does."""
+"""QFPay's side of a query: records, pages, and a gateway that answers by number and by range as QFPay does."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def found(outcome: QueryReply) -> Found:
 
 
 def refs(count: int, *, every_s: float = 1.0, **fields: Any) -> list[OrderRef]:
-    """`count` orders begun one after the other; asked about at a time that starts with the first."""
+    """`count` orders begun one after the other, all queried at a time that starts with the first."""
     return [
         make_ref(
             number=f"01JGFJJZ00QFPAYA1IPAY{index:05}",
@@ -71,7 +71,7 @@ def refs(count: int, *, every_s: float = 1.0, **fields: Any) -> list[OrderRef]:
 
 
 class Bank:
-    """A gateway that knows orders, and answers queries by number and by range as QFPay does."""
+    """A gateway with orders that answers queries by number and by range as QFPay does."""
 
     def __init__(self, known: Sequence[OrderRef], *, newest_first: bool = True, late_s: float = 0.5) -> None:
         self.requests: list[dict[str, str]] = []

@@ -70,7 +70,7 @@ def make_order(**changes: Any) -> CreateOrder:
 
 
 def make_ref(**changes: Any) -> OrderRef:
-    """That order, as it is asked about a minute later."""
+    """That order, queried a minute later."""
     fields: dict[str, Any] = {
         "kind": "payment",
         "number": NUMBER,
@@ -113,12 +113,12 @@ def answer(body: object = None, *, status: int = 200, headers: Mapping[str, str]
 
 
 def always(*args: Any, **kwargs: Any) -> Gateway:
-    """A gateway that gives one reply to everything."""
+    """A gateway that gives one reply to every request."""
     return lambda request: answer(*args, **kwargs)
 
 
 class Recorder:
-    """A gateway that gives prepared replies in order, and keeps what it was asked."""
+    """A gateway that gives prepared replies in order, and records the requests."""
 
     def __init__(self, replies: Iterable[object]) -> None:
         self._replies = iter(replies)

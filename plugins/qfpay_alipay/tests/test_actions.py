@@ -1,4 +1,4 @@
-"""What the payer must do next, per reply shape; and what is refused to be shown."""
+"""The payer's action for each shape of reply, and which links are refused."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ def test_action_of_trade_no_is_a_wallet_call() -> None:
 
 @pytest.mark.parametrize("method", ["alipay", "wallet"])
 def test_action_of_scanned_code_is_none(method: str) -> None:
-    """The reply is the result: nothing is left for the payer to do."""
+    """The reply is the result: the payer has nothing to do."""
     assert action_of(reply_with(), row_for("barcode", method=method)) is None
 
 
 @pytest.mark.parametrize("region", ["overseas", "hk"])
 def test_action_of_sdk_params_is_the_exact_order_string(region: Region) -> None:
-    """By name, quoted, joined with &, then sign and sign_type; a number stays a number, and as printed."""
+    """By name, quoted, joined with &, then sign and sign_type; numbers as printed."""
     reply = messages.decode(b'{"respcd": "0000", "pay_params": ' + PAY_PARAMS + b"}", messages.PaymentReply)
     action = action_of(reply, row_for("app", region))
     assert isinstance(action, AppCall)
@@ -87,7 +87,7 @@ def test_action_of_sdk_params_is_the_exact_order_string(region: Region) -> None:
 
 @pytest.mark.parametrize("printed", ["3", "3.0", "3.10", "0.01", "1e2", "12345678901.99"])
 def test_sdk_order_string_prints_numbers_as_they_came(printed: str) -> None:
-    """QFPay's signature is over its own printing of the number."""
+    """QFPay signs its own spelling of the number."""
     body = f'{{"total_fee": {printed}, "sign": "s", "sign_type": "RSA"}}'
     reply = messages.decode(f'{{"respcd": "0000", "pay_params": {body}}}'.encode(), messages.PaymentReply)
     action = action_of(reply, row_for("app"))
@@ -105,7 +105,7 @@ def test_sdk_order_string_prints_numbers_as_they_came(printed: str) -> None:
     ],
 )
 def test_sdk_order_string_that_can_not_be_made_is_malformed(printed: dict[str, str], problem: str) -> None:
-    """Without a signature, or with a value that would break out of its quotes, there is no order string."""
+    """Without a signature, or with a value that contains quotes, there is no order string."""
     with pytest.raises(messages.Malformed, match=problem):
         sdk_order_string(printed)
 
@@ -135,6 +135,6 @@ def test_sdk_order_string_that_can_not_be_made_is_malformed(printed: dict[str, s
 def test_action_of_reply_without_what_is_needed_is_malformed(
     channel: str, fields: dict[str, Any], problem: str
 ) -> None:
-    """The reply lacks it, or it must not be shown."""
+    """The field is missing or unsafe."""
     with pytest.raises(messages.Malformed, match=problem):
         action_of(reply_with(**fields), row_for(channel))

@@ -1,4 +1,4 @@
-"""What the sandbox leaves out or gets wrong, through the whole of paycore: amounts, signatures and several records."""
+"""Missing and wrong amounts, signatures and several records, through the whole of paycore."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Shop:
         return self.pay.create(reference="order-1", amount=AMOUNT, method="alipay", channel=channel, **fields)
 
     def paid(self) -> Payment:
-        """A payment whose payer has paid; the client does not know."""
+        """A payment whose payer has paid; the client has not queried it."""
         payment = self.create()
         self.gateway.controls.pay(payment.order_number)
         return payment
 
     def story(self, payment: Payment) -> str:
-        """What `paycore show` tells of it."""
+        """The timeline of `paycore show`."""
         ledger = open_ledger(self._config.ledger)
         try:
             return "\n".join(entry.what for entry in tell(ledger.events(payment.id).result()))
@@ -69,7 +69,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 
 @pytest.mark.parametrize("left", LEFT)
 def test_amount_without_a_currency_is_compared(shop: Shop, left: str) -> None:
-    """A record of another amount is never paid for having no currency; the next good one resolves it."""
+    """Another amount without a currency is never paid; the next good record resolves it."""
     payment = shop.paid()
     shop.gateway.faults.add("wrong_amount", by=1)
     shop.gateway.faults.add("no_currency", left=left)
@@ -81,7 +81,7 @@ def test_amount_without_a_currency_is_compared(shop: Shop, left: str) -> None:
 
 @pytest.mark.parametrize("left", LEFT)
 def test_currency_without_an_amount_is_compared(shop: Shop, left: str) -> None:
-    """The other half."""
+    """Another currency without an amount."""
     payment = shop.paid()
     shop.gateway.faults.add("wrong_currency", currency="JPY")
     shop.gateway.faults.add("no_amount", left=left)
@@ -92,7 +92,7 @@ def test_currency_without_an_amount_is_compared(shop: Shop, left: str) -> None:
 
 @pytest.mark.parametrize("left", LEFT)
 def test_record_without_any_amount_is_taken(shop: Shop, left: str) -> None:
-    """As in the published samples: where nothing is told, nothing differs."""
+    """As in the published samples: a missing amount does not differ."""
     payment = shop.paid()
     shop.gateway.faults.add("no_amount", left=left)
     shop.gateway.faults.add("no_currency", left=left)
@@ -102,7 +102,7 @@ def test_record_without_any_amount_is_taken(shop: Shop, left: str) -> None:
 
 @pytest.mark.parametrize("amount", ["8800.0", "abc", "88.00"])
 def test_amount_that_can_not_be_read_is_named(shop: Shop, amount: str) -> None:
-    """Never paid by it, and not silent."""
+    """It never pays, and is reported."""
     payment = shop.paid()
     shop.gateway.faults.add("odd_amount", txamt=amount)
     seen = shop.pay.query(payment.id)
@@ -112,7 +112,7 @@ def test_amount_that_can_not_be_read_is_named(shop: Shop, amount: str) -> None:
 
 
 def test_scanned_code_answered_with_another_half_is_never_paid(shop: Shop) -> None:
-    """Its reply is the result, and is held to the same."""
+    """The same check for a reply that is the result."""
     shop.gateway.faults.add("wrong_amount", by=1)
     shop.gateway.faults.add("no_currency")
     payment = shop.create("barcode", auth_code="283854702356157409")
@@ -132,7 +132,7 @@ def test_refund_answered_with_another_half_has_not_succeeded(shop: Shop) -> None
 
 
 def test_close_answered_with_another_half_needs_review(shop: Shop) -> None:
-    """Something else may have been closed."""
+    """Another order may have been closed."""
     payment = shop.create()
     shop.gateway.faults.add("wrong_amount", by=1, path="/trade/v1/close")
     shop.gateway.faults.add("no_currency", path="/trade/v1/close")
@@ -140,7 +140,7 @@ def test_close_answered_with_another_half_needs_review(shop: Shop) -> None:
 
 
 def test_reply_that_is_signed_wrong_is_review_and_resolved_by_a_good_one(shop: Shop) -> None:
-    """A scanned code whose reply is signed wrong is not paid by it."""
+    """A scanned code whose reply has a wrong signature is not paid by it."""
     shop.gateway.faults.add("wrong_signature")
     payment = shop.create("barcode", auth_code="283854702356157409")
     assert (payment.status, payment.review_reasons) == (Status.UNKNOWN, (ReviewReason.SIGNATURE_WRONG,))
@@ -150,7 +150,7 @@ def test_reply_that_is_signed_wrong_is_review_and_resolved_by_a_good_one(shop: S
 
 
 def test_record_that_is_signed_wrong_is_review_and_not_paid(shop: Shop) -> None:
-    """Nor is an order paid by a query's."""
+    """The same for a query's record."""
     payment = shop.paid()
     shop.gateway.faults.add("wrong_signature")
     seen = shop.pay.query(payment.id)
@@ -159,6 +159,6 @@ def test_record_that_is_signed_wrong_is_review_and_not_paid(shop: Shop) -> None:
 
 
 def test_fault_left_in_another_way_is_refused(shop: Shop) -> None:
-    """A mistyped choice is told, with those there are."""
+    """A mistyped choice is an error with the known ones."""
     with pytest.raises(ValueError, match="did you mean empty"):
         shop.gateway.faults.add("no_amount", left="emtpy")

@@ -1,4 +1,4 @@
-"""The close flow: cancel, then ask what the order is now. Source: SOURCES.md §5.2."""
+"""The close flow: cancel, then query the order. Source: SOURCES.md §5.2."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_close_request_names_the_order_with_its_own_amount_and_time() -> None:
     ],
 )
 def test_close_tells_what_the_order_is_now(respcd: str, record: dict[str, Any], status: Status) -> None:
-    """Whatever the cancelling said, the query decides: closed, or paid in between."""
+    """The query decides, whatever the cancel answered: closed, or paid in between."""
     outcome, gateway = close({"respcd": respcd}, record)
     assert isinstance(outcome, Done)
     assert outcome.value.status is status
@@ -62,7 +62,7 @@ def test_close_tells_what_the_order_is_now(respcd: str, record: dict[str, Any], 
 
 @pytest.mark.parametrize("respcd", ["0000", "1143", "1145"])
 def test_close_accepted_and_not_done_yet_is_pending(respcd: str) -> None:
-    """The record still waits: nothing is closed before QFPay says so."""
+    """While the record waits the order is not closed."""
     outcome, _ = close({"respcd": respcd}, found("1143"))
     assert isinstance(outcome, Done)
     assert outcome.value.status is Status.PENDING
@@ -70,7 +70,7 @@ def test_close_accepted_and_not_done_yet_is_pending(respcd: str) -> None:
 
 @pytest.mark.parametrize("respcd", ["1261", "1297", "1101", "9999"])
 def test_close_refused_and_still_waiting_is_rejected(respcd: str) -> None:
-    """The reason is that of the cancelling (1297: closing unsupported, in G2)."""
+    """With the reason of the cancel (1297: closing unsupported, in G2)."""
     outcome, _ = close({"respcd": respcd, "resperr": "said"}, found("1143"))
     assert isinstance(outcome, Rejected)
     assert (outcome.failure.code, outcome.failure.message) == (respcd, "said")
@@ -78,7 +78,7 @@ def test_close_refused_and_still_waiting_is_rejected(respcd: str) -> None:
 
 @pytest.mark.parametrize("respcd", ["1108", "1150", "1294", "1104"])
 def test_close_refused_outright_needs_no_query(respcd: str) -> None:
-    """Credentials, or a rule that forbids it."""
+    """For credentials, or a rule that forbids it."""
     outcome, gateway = close({"respcd": respcd})
     assert isinstance(outcome, Rejected)
     assert outcome.failure.code == respcd
@@ -96,20 +96,20 @@ def test_close_refused_outright_needs_no_query(respcd: str) -> None:
     ],
 )
 def test_close_without_a_definite_end_is_unknown(replies: list[object], problem: str) -> None:
-    """Nothing usable came, or the order can't be found."""
+    """No usable answer, or the order is not found."""
     outcome, _ = close(*replies)
     assert isinstance(outcome, Unknown)
     assert outcome.problem.startswith(problem)
 
 
 def test_close_query_refused_is_told() -> None:
-    """The query's own refusal is an answer about the account."""
+    """The query's refusal is about the account."""
     outcome, _ = close({"respcd": "0000"}, {"respcd": "1108"})
     assert isinstance(outcome, Rejected)
 
 
 def test_close_of_a_very_old_order_stays_within_ten_requests() -> None:
-    """One to cancel, and at most nine months to look through."""
+    """One to cancel, and at most nine months to query."""
     empty = {"respcd": "0000", "data": []}
     outcome, gateway = close({"respcd": "0000"}, *[empty] * 9, begun_at=BEGUN_AT - timedelta(days=500))
     assert isinstance(outcome, Unknown)

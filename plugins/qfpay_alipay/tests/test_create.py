@@ -1,4 +1,4 @@
-"""The create flow: what is sent, and what each reply comes to."""
+"""The create flow: what is sent, and each reply's outcome."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_create_request_with_sha256_names_it() -> None:
 
 
 def test_create_request_has_mchid_exactly_when_configured() -> None:
-    """If one was issued it goes in every request, signed; if not, the field is absent."""
+    """An issued mchid is in every request, signed; otherwise the field is absent."""
     assert "mchid" not in fields_in(next(make_provider().create(make_order())))
     request = next(make_provider(mchid="ZaMVg12345").create(make_order()))
     sent = fields_in(request)
@@ -128,7 +128,7 @@ def test_create_request_device_of_the_order_before_the_accounts() -> None:
 
 
 def test_create_request_time_is_in_the_accounts_zone() -> None:
-    """txdtm is the merchant's own clock; the same order is the same bytes whenever it is sent again."""
+    """txdtm is the merchant's own clock; a resend has the same bytes."""
     provider = make_provider(timezone="Asia/Tokyo")
     first, again = next(provider.create(make_order())), next(provider.create(make_order()))
     assert fields_in(first)["txdtm"] == "2026-01-01 13:00:00"
@@ -172,7 +172,7 @@ def test_create_expiry_is_told_where_it_is_documented(
 
 
 def test_create_amount_of_the_reply_is_passed_on_as_it_is() -> None:
-    """Another amount or currency than ours is for the core to see, as text or as number."""
+    """The core compares amount and currency, text or number."""
     value = created(create(always({**ACCEPTED, "txamt": 999, "txcurrcd": "CNY"})))
     assert value.observation.amount == Money("9.99", "CNY")
 
@@ -248,21 +248,21 @@ def test_create_scanned_code_official_reply_is_paid_and_signed() -> None:
 
 @pytest.mark.parametrize("respcd", ["1143", "1145", "1298", "2999"])
 def test_create_scanned_code_in_progress_is_pending(respcd: str) -> None:
-    """The payer is typing a password: ask again."""
+    """The payer is typing a password: query again."""
     value = created(create(always({**ACCEPTED, "respcd": respcd}), channel="barcode", auth_code=AUTH_CODE))
     assert value.observation.status is Status.PENDING
     assert value.observation.words["respcd"] == respcd
 
 
 def test_create_scanned_code_paid_without_syssn_is_unknown() -> None:
-    """Paid needs QFPay's id; the query will tell it."""
+    """Paid needs QFPay's id; the query will report it."""
     outcome = create(always({"respcd": "0000"}), channel="barcode", auth_code=AUTH_CODE)
     assert outcome == Unknown(problem="paid, but without syssn")
 
 
 @pytest.mark.parametrize("respcd", ["1143", "1145"])
 def test_create_in_progress_with_a_url_can_be_paid(respcd: str) -> None:
-    """1143 on a URL order is an order all the same; without its URL it stays known."""
+    """1143 on a URL order is an accepted order; without its URL it stays known."""
     value = created(create(always({**ACCEPTED, "respcd": respcd})))
     assert value.action is not None
     outcome = create(always({"respcd": respcd, "syssn": SYSSN}))
@@ -272,7 +272,7 @@ def test_create_in_progress_with_a_url_can_be_paid(respcd: str) -> None:
 
 @pytest.mark.parametrize("respcd", ["1142", "1181", "1263"])
 def test_create_of_a_closed_order_is_closed(respcd: str) -> None:
-    """A resend may meet an order that has ended meanwhile."""
+    """A resend may find an order that has ended."""
     observation = created(create(always({"respcd": respcd, "resperr": "closed"}))).observation
     assert observation.status is Status.CLOSED
     assert observation.failure is not None
@@ -286,7 +286,7 @@ def test_create_of_a_closed_order_is_closed(respcd: str) -> None:
     "reply", [{"respcd": "1102"}, {"respcd": "2011"}, {"respcd": "1251", "respmsg": "out_trade_no is used"}]
 )
 def test_create_number_in_use_is_a_duplicate(reply: dict[str, str]) -> None:
-    """Two documented codes and the one seen live."""
+    """Two documented codes and one seen live."""
     outcome = create(always(reply))
     assert isinstance(outcome, Rejected)
     assert outcome.is_duplicate
@@ -294,7 +294,7 @@ def test_create_number_in_use_is_a_duplicate(reply: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("respcd", ["1104", "1105", "1108", "1243", "1251"])
 def test_create_refused_account_is_the_operators(respcd: str) -> None:
-    """Credentials and settings: nothing moved, and someone must mend them."""
+    """Credentials and settings: no money moved, and the operator must correct them."""
     outcome = create(always({"respcd": respcd, "resperr": "signature error", "respmsg": "filter error"}))
     assert isinstance(outcome, Rejected)
     assert not outcome.is_duplicate
@@ -340,7 +340,7 @@ def test_create_unusable_answer_is_unknown(response: Response, problem: str) -> 
 
 
 def test_create_unsafe_url_is_not_shown_and_the_order_stays_known() -> None:
-    """A URL in a reply is refused when its form is unsafe; QFPay has the order all the same."""
+    """A URL of an unsafe form is not returned; the order exists all the same."""
     outcome = create(always({**ACCEPTED, "qrcode": "http://evil.example/"}), channel="qr")
     assert isinstance(outcome, Unknown)
     assert outcome.problem == "accepted, but qrcode has a scheme other than https"
@@ -371,7 +371,7 @@ GOOD_SHA256 = sign_body(BODY, key=Secret(KEY), sign_type="SHA256")
 def test_create_reply_signature_is_checked_when_present(
     headers: dict[str, str], *, holds: bool | None
 ) -> None:
-    """Body and key. A wrong one makes the answer none, and is told; where one is required, none does, too."""
+    """A wrong one is no answer, and is reported; a missing one is none either where required."""
     for strict in (False, True):
         outcome = create(always(BODY, headers=headers), settings={"require_signed_replies": strict})
         if holds is False:
@@ -389,7 +389,7 @@ def test_create_reply_signature_is_checked_when_present(
     "reply", [{"respcd": "1201"}, {"respcd": "1102"}, {"respcd": "9999"}, {"respcd": "1142"}]
 )
 def test_create_refused_with_a_wrong_signature_is_unknown(reply: dict[str, str]) -> None:
-    """Nor does a refusal count, which would say that nothing moved."""
+    """A refusal would mean that no money moved, so it needs a valid signature too."""
     outcome = create(always(reply, headers={"x-qf-sign": "0" * 32}))
     assert isinstance(outcome, Unknown)
     assert outcome.observation is not None
@@ -400,14 +400,14 @@ def test_create_refused_with_a_wrong_signature_is_unknown(reply: dict[str, str])
 
 
 def test_create_refused_for_our_signature_is_the_operators_whatever_its_own() -> None:
-    """A wrong key of ours fits no reply of QFPay's: 1108 says so, and what to mend."""
+    """With a wrong key no reply's signature is valid: 1108 says what to correct."""
     outcome = create(always({"respcd": "1108"}, headers={"x-qf-sign": "0" * 32}))
     assert isinstance(outcome, Rejected)
     assert outcome.failure.who_acts == "operator"
 
 
 def test_create_reply_signed_with_the_old_key_holds() -> None:
-    """In a rotation every key verifies."""
+    """During a rotation every key verifies."""
     settings = {"client_key": (Secret("new"), Secret(KEY)), "require_signed_replies": True}
     assert isinstance(create(always(BODY, headers={"x-qf-sign": GOOD}), settings=settings), Done)
 

@@ -97,7 +97,7 @@ def test_check_field_outside_its_bound_is_refused(fields: dict[str, Any], field:
 
 
 def problem_with(**fields: Any) -> InvalidField | None:
-    """What the check says of an order with these fields."""
+    """The check's error for an order with these fields."""
     try:
         make_provider().check(make_order(**fields))
     except InvalidField as refused:
@@ -107,13 +107,13 @@ def problem_with(**fields: Any) -> InvalidField | None:
 
 @given(st.text(min_size=1, max_size=130))
 def test_check_auth_code_never_shows_it(code: str) -> None:
-    """Whatever is wrong with a scanned code, the error does not repeat it."""
+    """No error repeats the scanned code."""
     assert "CANARY" not in str(problem_with(auth_code=Secret(f"CANARY{code}")))
 
 
 @given(st.text(max_size=30), st.text(max_size=80))
 def test_check_any_text_is_refused_by_name_or_can_be_sent(subject: str, return_url: str) -> None:
-    """No text makes the check raise anything else, and what passes can be signed and sent."""
+    """The check raises nothing else, and what passes can be signed and sent."""
     refused = problem_with(subject=subject, return_url=return_url)
     if refused is None:
         next(make_provider().create(make_order(subject=subject, return_url=return_url)))

@@ -1,4 +1,4 @@
-"""The provider against the sandbox, over HTTP: two readings of QFPay's documents that share no code must agree."""
+"""The provider against the sandbox, over HTTP: two implementations of QFPay's documents without shared code agree."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def sandbox() -> Iterator[SandboxServer]:
 
 @pytest.fixture(scope="module")
 def gateway(sandbox: SandboxServer) -> Iterator[Gateway]:
-    """What the core's transport does: send to the base URL, nothing more."""
+    """A minimal transport: send to the base URL."""
     with httpx.Client(timeout=5) as http:
 
         def send(request: Request) -> Response:
@@ -63,7 +63,7 @@ def account(sandbox: SandboxServer, **changes: Any) -> QFPayAlipay:
 
 
 def new_order(number: str, method: str, channel: str, fields: dict[str, Any]) -> CreateOrder:
-    """An order of 88.00 HKD; a scanned code is good once, so each has its own."""
+    """An order of 88.00 HKD; each has its own scanned code, which works once."""
     order = CreateOrder(
         number=number,
         begun_at=datetime.now(UTC),
@@ -78,7 +78,7 @@ def new_order(number: str, method: str, channel: str, fields: dict[str, Any]) ->
 
 
 def ref_of(order: CreateOrder, provider_id: str | None) -> OrderRef:
-    """The order as it is asked about now."""
+    """The order as it is queried now."""
     return OrderRef(
         kind="payment",
         number=order.number,
@@ -108,7 +108,7 @@ def test_gateway_pays_and_refunds_every_row(
     gateway: Gateway,
     row: tuple[str, str, str, dict[str, Any]],
 ) -> None:
-    """Created once, refused twice, paid, partly refunded once: told alike by replies and by one query."""
+    """Created once, refused twice, paid, partly refunded once: replies and one query agree."""
     channel, method, region, fields = row
     # Overseas accounts sign with SHA256 here, those of Hong Kong with MD5: both against a foreign implementation.
     sign_type = "SHA256" if region == "overseas" else "MD5"
@@ -144,7 +144,7 @@ def test_gateway_pays_and_refunds_every_row(
 def test_gateway_closes_every_row(
     sandbox: SandboxServer, gateway: Gateway, row: tuple[str, str, str, dict[str, Any]]
 ) -> None:
-    """An unpaid order is closed by its row's endpoint, and the query says so."""
+    """An unpaid order is closed by its row's endpoint, and the query confirms it."""
     channel, method, region, fields = row
     provider = account(sandbox, region=region)
     order = new_order(f"C{channel}{method}{region}", method, channel, fields)
@@ -154,7 +154,7 @@ def test_gateway_closes_every_row(
 
 
 def test_gateway_refuses_a_wrong_key(sandbox: SandboxServer, gateway: Gateway) -> None:
-    """1108, on a creation and on a query alike: the operator's to mend."""
+    """1108 on a creation and on a query is an account error."""
     provider = account(sandbox, client_key=(Secret("wrong"),))
     order = new_order("WRONGKEY", "alipay", "web", {})
     for flow in (provider.create(order), provider.query([ref_of(order, None)])):
@@ -165,7 +165,7 @@ def test_gateway_refuses_a_wrong_key(sandbox: SandboxServer, gateway: Gateway) -
 
 @pytest.mark.parametrize("off_s", [-180, -60, -20, 20, 60, 180])
 def test_order_at_the_turn_of_a_month_is_found_whatever_the_clocks(off_s: int) -> None:
-    """QFPay's clock shifted by 20 s to 3 min across the turn: found at once, never absent, and not sent again."""
+    """With QFPay's clock off by 20 s to 3 min: found at once, never absent, not sent again."""
     settings = {"rate_per_s": "0", "rate_per_min": "0", "number_range": "apply"}
     with SandboxServer(QFPaySandbox(), settings=settings) as server, httpx.Client(timeout=5) as http:
         assert isinstance(server.gateway, QFPayGateway)

@@ -1,4 +1,4 @@
-"""What the plugin registers, and what the account declares to the core."""
+"""What the plugin registers, and what it declares to the core."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_hook_register_providers_is_the_one_provider() -> None:
 
 
 def test_hook_register_sandboxes_is_the_providers_sandbox() -> None:
-    """Named like its provider."""
+    """It has the provider's name."""
     (sandbox,) = hooks.paycore_register_sandboxes()
     assert sandbox.name == QFPayAlipay.info.name
 
@@ -44,7 +44,7 @@ def test_hooks_import_neither_the_sandbox_nor_a_web_server() -> None:
 
 
 def test_info_names_the_documented_hosts() -> None:
-    """G5 "Environments": test moves real wallets' money but is not settled; live settles."""
+    """G5 "Environments": test charges real wallets without settlement; live settles."""
     info = QFPayAlipay.info
     assert (info.name, info.settings) == ("qfpay-alipay", QFPaySettings)
     assert info.base_urls == {
@@ -69,7 +69,7 @@ def test_info_names_the_documented_hosts() -> None:
 )
 @pytest.mark.parametrize("mode", ["sandbox", "test"])
 def test_production_host_of_any_region_is_for_live_accounts(host: str, mode: Mode) -> None:
-    """Samples still name QFPay's older and regional hosts: a test that is pointed there would move real money."""
+    """QFPay's older and regional hosts, still in samples, would charge real money."""
     account = AccountConfig(
         name="shop",
         provider="qfpay-alipay",

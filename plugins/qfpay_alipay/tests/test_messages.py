@@ -1,4 +1,4 @@
-"""Bytes to values and back: tolerant where QFPay's samples differ, one typed error for the rest."""
+"""Decoding and encoding: tolerant where QFPay's samples differ, one typed error for the rest."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def trade(**fields: Any) -> messages.Trade:
     ],
 )
 def test_code_number_gets_its_zeros_back_and_text_stays(respcd: object, code: str) -> None:
-    """A serialiser that made a number of 0000 left 0; text is taken as it stands."""
+    """A 0000 serialised as the number 0 is restored; text is unchanged."""
     assert trade(respcd=respcd).code == code
 
 
@@ -57,12 +57,12 @@ def test_code_number_gets_its_zeros_back_and_text_stays(respcd: object, code: st
 def test_amount_text_or_number_is_minor_units(
     txamt: object, txcurrcd: object, amount: Money | None, told: PartialAmount | None
 ) -> None:
-    """Strings and numbers count alike; where one half is empty or null the other is told."""
+    """Strings and numbers are accepted; with one part empty or null the other is reported."""
     assert trade(txamt=txamt, txcurrcd=txcurrcd).amounts == (amount, told)
 
 
 def test_amount_missing_is_the_half_that_is_told() -> None:
-    """A reply may leave amounts out, one or both."""
+    """A reply may leave out one part of an amount, or both."""
     assert trade().amounts == (None, None)
     assert trade(txamt="1").amounts == (None, PartialAmount(minor=1))
     assert trade(txcurrcd="HKD").amounts == (None, PartialAmount(currency="HKD"))
@@ -78,7 +78,7 @@ def test_amount_missing_is_the_half_that_is_told() -> None:
      ("1", 344, "txcurrcd 344"), ("1", ["HKD"], 'txcurrcd ["HKD"]')],
 )  # fmt: skip
 def test_amount_that_is_not_exact_is_named(txamt: object, txcurrcd: object, unreadable: str) -> None:
-    """Signs, exponents, points, other digits, other types and other currencies are no amount, and not silent."""
+    """Signs, exponents, points, other digits, types and currencies are no amount, and are reported."""
     amount, told = trade(txamt=txamt, txcurrcd=txcurrcd).amounts
     assert amount is None
     assert told is not None
@@ -87,7 +87,7 @@ def test_amount_that_is_not_exact_is_named(txamt: object, txcurrcd: object, unre
 
 @pytest.mark.parametrize("syssn", ["2" * 24, "2" * 26, 10**23])
 def test_provider_id_of_any_width_is_taken(syssn: object) -> None:
-    """24 digits before 2018, 26 since; a number tells the same."""
+    """24 digits before 2018, 26 since; also as a number."""
     assert trade(syssn=syssn).provider_id == str(syssn)
 
 
@@ -128,7 +128,7 @@ def test_decode_malformed_body_is_one_typed_error(body: bytes) -> None:
 
 @given(st.binary(max_size=200))
 def test_decode_any_bytes_are_a_value_or_malformed(body: bytes) -> None:
-    """Nothing that arrives raises anything else."""
+    """No bytes raise anything else."""
     for shape in (
         messages.PaymentReply,
         messages.QueryReply,
@@ -142,7 +142,7 @@ def test_decode_any_bytes_are_a_value_or_malformed(body: bytes) -> None:
 
 
 def test_decode_field_named_twice_counts_with_its_last_value() -> None:
-    """Documented behaviour of the parser; nothing is trusted for being unsigned."""
+    """The parser takes the last of duplicate names, as it documents."""
     reply = messages.decode(b'{"respcd": "1143", "respcd": "0000"}', messages.Trade)
     assert reply.code == "0000"
 
@@ -153,7 +153,7 @@ def test_decode_unknown_fields_are_left() -> None:
 
 
 def test_answer_text_is_without_repeats() -> None:
-    """resperr, respmsg and errmsg, at most 256 characters; the core makes one harmless line of it."""
+    """resperr, respmsg and errmsg, at most 256 characters; the core cleans it."""
     told = trade(resperr="said\n", respmsg="said", errmsg=7)
     assert told.text == "said; 7"
     assert len(trade(resperr="x" * 300, respmsg="y" * 300).text) == 256
@@ -161,13 +161,13 @@ def test_answer_text_is_without_repeats() -> None:
 
 
 def test_fields_of_request_leaves_out_what_is_empty() -> None:
-    """Neither signed nor sent: fields that are not set, and empty ones."""
+    """Unset and empty fields are neither signed nor sent."""
     request = messages.RefundRequest(syssn="1", out_trade_no="2", txamt="3", txdtm="4", udid="", mchid=None)
     assert messages.fields_of(request) == {"syssn": "1", "out_trade_no": "2", "txamt": "3", "txdtm": "4"}
 
 
 def test_payment_request_repr_shows_nothing() -> None:
-    """A scanned code is as good as money."""
+    """A request may hold a scanned code."""
     request = messages.PaymentRequest(
         txamt="1", txcurrcd="HKD", pay_type="800108", out_trade_no="1", txdtm="t", auth_code="CANARY"
     )
@@ -175,7 +175,7 @@ def test_payment_request_repr_shows_nothing() -> None:
 
 
 def test_render_form_percent_encodes_utf8() -> None:
-    """V7's wire value; a space is %20, and nothing of a URL passes raw (SOURCES.md §2.5)."""
+    """V7's encoding; a space is %20, and nothing of a URL is unencoded (SOURCES.md §2.5)."""
     assert (
         messages.render_form({"goods_name": "測試商品"}) == "goods_name=%E6%B8%AC%E8%A9%A6%E5%95%86%E5%93%81"
     )
@@ -183,7 +183,7 @@ def test_render_form_percent_encodes_utf8() -> None:
 
 
 def test_render_time_is_twenty_four_hours_in_the_zone() -> None:
-    """The afternoon is 13 and later, whatever "hh" suggests (SOURCES.md §8, item 7)."""
+    """Hours go to 23, despite "hh" (SOURCES.md §8, item 7)."""
     at = datetime(2026, 1, 1, 12, 30, 5, tzinfo=UTC)
     assert messages.render_time(at, ZoneInfo("Asia/Hong_Kong")) == "2026-01-01 20:30:05"
     assert messages.render_time(at, ZoneInfo("Asia/Tokyo")) == "2026-01-01 21:30:05"
@@ -202,5 +202,5 @@ def test_render_time_is_twenty_four_hours_in_the_zone() -> None:
     ],
 )
 def test_parse_time_is_utc_plus_eight(text: str | None, at: datetime | None) -> None:
-    """sysdtm and paydtm are QFPay's clock; what can't be read is no time, and no error."""
+    """sysdtm and paydtm are on QFPay's clock; an unreadable one is None."""
     assert messages.parse_time(text) == at

@@ -1,4 +1,4 @@
-"""Notifications: authentic first, read afterwards. Source: "Asynchronous Notifications" (SOURCES.md §2.3, 7)."""
+"""Notifications: verified first, then read. Source: "Asynchronous Notifications" (SOURCES.md §2.3, 7)."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_verify_vector_10_is_a_payment(sign_type: str) -> None:
 
 @pytest.mark.parametrize("header", ["5BE5F26AF4231825063E13B2FB90C3D3", "5be5f26af4231825063e13b2fb90c3d3"])
 def test_verify_signature_in_either_case_and_under_any_key_holds(header: str) -> None:
-    """In a rotation every key verifies."""
+    """During a rotation every key verifies."""
     provider = make_provider(client_key=(Secret("new"), Secret(KEY)))
     assert provider.verify(arrived(V10, **{"x-qf-sign": header}))
 
@@ -91,7 +91,7 @@ def test_verify_without_a_valid_signature_is_not_authentic(body: bytes, headers:
 
 
 def test_verify_refund_is_a_refund_by_its_own_number() -> None:
-    """In a refund's notice syssn and out_trade_no are the refund's own (G5-zh-live)."""
+    """A refund's notice has the refund's own syssn and out_trade_no (G5-zh-live)."""
     assert verify({**NOTICE, "notify_type": "refund", "txamt": "200"}) == [
         RefundObservation(
             number="A1",
@@ -121,13 +121,13 @@ def test_verify_refund_is_a_refund_by_its_own_number() -> None:
     ],
 )
 def test_verify_other_kind_is_at_most_a_mention(body: dict[str, Any]) -> None:
-    """Foreign and unknown kinds are acknowledged and kept, never read as a payment; only the number is read."""
+    """Unknown kinds are acknowledged and kept; only their number is read."""
     assert verify(body) == ([Mention(number="A1")] if "out_trade_no" in body else [])
 
 
 @pytest.mark.parametrize("number", [[], {}, 1.5, True, None, ""])
 def test_verify_other_kind_with_no_number_says_nothing(number: object) -> None:
-    """What other kinds have for a field of this name need not be a number of ours."""
+    """The field of an unknown kind need not be an order's number."""
     assert verify({"notify_type": "unfreeze", "out_trade_no": number}) == []
 
 
@@ -138,7 +138,7 @@ def test_verify_status_one_or_left_out_is_a_success(status: object) -> None:
 
 
 def test_verify_unsuccessful_code_is_never_paid() -> None:
-    """Notices are sent for successes only; one that says otherwise is read as its code."""
+    """Notices are sent for successes only; another code is read as what it means."""
     (observation,) = verify({**NOTICE, "respcd": "1143"})
     assert isinstance(observation, PaymentObservation)
     assert observation.status is Status.PENDING
@@ -151,7 +151,7 @@ def test_verify_unsuccessful_code_is_never_paid() -> None:
 def test_verify_another_merchant_is_not_authentic(
     told: str | None, own: str | None, *, is_ours: bool
 ) -> None:
-    """Agents share one key: a notice that names another merchant is not this account's."""
+    """Agents share one key: a notice for another merchant is not this account's."""
     body = {**NOTICE, "mchid": told}
     if is_ours:
         assert len(verify(body, settings={"mchid": own})) == 1
@@ -173,7 +173,7 @@ def test_verify_another_merchant_is_not_authentic(
     ],
 )
 def test_verify_authentic_but_unreadable_is_malformed(body: object) -> None:
-    """Signed, and not what QFPay documents."""
+    """Signed, but not as QFPay documents."""
     with pytest.raises(MalformedNotification):
         verify(body)
 
@@ -181,7 +181,7 @@ def test_verify_authentic_but_unreadable_is_malformed(body: object) -> None:
 @pytest.mark.parametrize("respcd", ["1142", "1181", "1201"])
 @pytest.mark.parametrize("kind", ["payment", "refund"])
 def test_verify_unpaid_is_for_a_query_to_say(respcd: str, kind: str) -> None:
-    """One notification does not know of an order's other records: that no money moved is asked, not taken."""
+    """A notification may not know of an order's other records, so an unpaid one only causes a query."""
     told = verify({**NOTICE, "respcd": respcd, "notify_type": kind})
     assert list(told) == [Mention(number=NOTICE["out_trade_no"])]
 
@@ -195,7 +195,7 @@ def test_verify_unpaid_is_for_a_query_to_say(respcd: str, kind: str) -> None:
     ],
 )
 def test_verify_tells_what_is_told_of_the_amount(fields: dict[str, Any], told: str) -> None:
-    """Whichever half, and what can't be read."""
+    """A single part, and an unreadable amount."""
     (seen,) = verify({**NOTICE, **fields})
     assert isinstance(seen, PaymentObservation)
     assert str(seen.partial_amount) == told
@@ -203,7 +203,7 @@ def test_verify_tells_what_is_told_of_the_amount(fields: dict[str, Any], told: s
 
 @given(st.binary(max_size=200))
 def test_verify_any_signed_bytes_raise_nothing_else(body: bytes) -> None:
-    """Whatever arrives under our own key."""
+    """Any bytes signed with our own key."""
     try:
         verify(body)
     except (MalformedNotification, NotAuthentic):
@@ -211,5 +211,5 @@ def test_verify_any_signed_bytes_raise_nothing_else(body: bytes) -> None:
 
 
 def test_acknowledge_is_exactly_success() -> None:
-    """HTTP 200 with body SUCCESS; anything else is sent again."""
+    """HTTP 200 with body SUCCESS; after anything else QFPay sends it again."""
     assert make_provider().acknowledge() == Reply(status=200, content_type="text/plain", body=b"SUCCESS")

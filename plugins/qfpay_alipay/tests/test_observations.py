@@ -1,4 +1,4 @@
-"""What one trade says, read by itself: words, what went back, and what is signed wrong."""
+"""The observation of one trade: messages, refunded amounts, and wrong signatures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def trade(**fields: Any) -> messages.Record:
 
 
 def test_all_of_qfpays_words_are_kept_as_evidence() -> None:
-    """By QFPay's names for them; empty ones are left out."""
+    """All of QFPay's message fields by name; empty ones are left out."""
     seen = read_payment(
         trade(resperr="ok", respmsg="accepted", errmsg="done", cancel="0", pay_type="801514", respcd="0000")
     )
@@ -57,14 +57,14 @@ def test_all_of_qfpays_words_are_kept_as_evidence() -> None:
 def test_what_went_back_whole_is_what_is_told_or_what_was_asked(
     fields: dict[str, Any], asked: Money | None, minor: int | None
 ) -> None:
-    """The whole amount, else its half, else the payment's; where nothing is known, nothing is said."""
+    """The reported amount, else its reported part, else the payment's; unknown if none is."""
     seen = read_payment(trade(cancel="3", **fields), asked=asked)
     assert seen is not None
     assert (seen.status, seen.refunded_minor) == (Status.PAID, minor)
 
 
 def test_refund_says_what_is_told_of_its_amount() -> None:
-    """Half an amount is compared like a payment's."""
+    """A partial amount is compared like a payment's."""
     seen = read_refund(trade(order_type="refund", txcurrcd=""))
     assert seen is not None
     assert (seen.amount, seen.partial_amount) == (None, PartialAmount(minor=1099))
@@ -73,7 +73,7 @@ def test_refund_says_what_is_told_of_its_amount() -> None:
 
 @pytest.mark.parametrize("is_signed_wrong", [True, False])
 def test_what_is_signed_wrong_says_so(*, is_signed_wrong: bool) -> None:
-    """Of a refund as of a payment: by itself it moves nothing."""
+    """A wrong signature is reported, for refunds and payments."""
     payment = read_payment(trade(), is_signed_wrong=is_signed_wrong)
     refund = read_refund(trade(order_type="refund"), is_signed_wrong=is_signed_wrong)
     assert payment is not None
@@ -82,7 +82,7 @@ def test_what_is_signed_wrong_says_so(*, is_signed_wrong: bool) -> None:
 
 
 def test_what_is_not_said_to_be_signed_wrong_is_not() -> None:
-    """The signature is judged by whoever reads the reply."""
+    """The default is a valid signature: the reader of the reply checks it."""
     payment, refund = read_payment(trade()), read_refund(trade(order_type="refund"))
     assert payment is not None
     assert refund is not None

@@ -75,7 +75,7 @@ def test_pay_type_row_is_that_of_the_reference(row: tuple[Any, ...]) -> None:
 
 @pytest.mark.parametrize("region", ["hk", "overseas"])
 def test_pay_types_of_region_are_the_rows_above_and_no_other(region: Region) -> None:
-    """The table is total and each pair has one row per region."""
+    """The table is complete, and each pair has one row per region."""
     expected = {(row[0], row[1]) for row in TABLE if row[2] == region}
     assert set(pay_types_of(region)) == expected
     products = make_provider(region=region).capabilities.products
@@ -84,7 +84,7 @@ def test_pay_types_of_region_are_the_rows_above_and_no_other(region: Region) -> 
 
 
 def test_amount_of_801101_must_exceed_one_hong_kong_dollar() -> None:
-    """1.00 HKD is below the least amount of 801101, 1.01 is not; other currencies have no documented least."""
+    """1.00 HKD is refused, 1.01 accepted; other currencies have no documented minimum."""
     bounds = pay_types_of("overseas")["alipay", "web"].product.currencies
     assert bounds["HKD"][0] == Money("1.01", "HKD").minor
     assert {bounds[currency][0] for currency in CURRENCIES if currency != "HKD"} == {1}
@@ -104,7 +104,7 @@ def test_currencies_are_the_documented_ones() -> None:
 def test_create_sends_the_pay_type_of_its_row(
     channel: str, method: str, region: Region, fields: dict[str, Any]
 ) -> None:
-    """What goes over the wire names the row's pay type, and the fields given, in QFPay's spelling."""
+    """The request has the row's pay type and the given fields in QFPay's spelling."""
     order = make_order(channel=channel, method=method, device_id="till-1", **fields)
     provider = make_provider(region=region)
     provider.check(order)
@@ -133,7 +133,7 @@ def test_create_sends_the_pay_type_of_its_row(
 def test_close_asks_the_endpoint_of_its_row_unless_overridden(
     channel: str, method: str, region: Region, fields: dict[str, Any]
 ) -> None:
-    """Close or reversal, GET or POST: the row's, or the account's own choice for that pay type."""
+    """Close or reversal, GET or POST: the row's, or the account's choice for that pay type."""
     row = pay_types_of(region)[method, channel]
     ref = make_ref(channel=channel, method=method)
     request = next(make_provider(region=region).close(ref))

@@ -1,4 +1,4 @@
-"""A payer's whole way through the public API, sync and async, against the sandbox over real HTTP."""
+"""Whole payments through the public API, sync and async, against the sandbox over real HTTP."""
 
 import hashlib
 import json
@@ -74,7 +74,7 @@ def order(channel: str, reference: str = "order-1") -> dict[str, Any]:
 def test_created_then_pending_then_paid_then_refunded(
     gateway: SandboxServer, open_client: Open, channel: str, region: str, action: type
 ) -> None:
-    """Accepted is pending with the channel's action; paying makes it paid; a part and the rest go back."""
+    """Pending with the channel's action; then paid, partly refunded, wholly refunded."""
     client = open_client(region)
     payment = client.create(**order(channel))
     assert (payment.status, payment.review) == (Status.PENDING, False)
@@ -96,7 +96,7 @@ def test_scanned_code_is_paid_by_its_own_reply(open_client: Open, region: str) -
 
 
 def test_scanned_code_that_needs_a_password_is_pending(gateway: SandboxServer, open_client: Open) -> None:
-    """1143 means ask again: pending until the payer has typed the password."""
+    """1143 is pending until the payer has typed the password."""
     client = open_client()
     payment = client.create(**{**order("barcode"), "auth_code": "283854702356151143"})
     assert payment.status is Status.PENDING
@@ -105,19 +105,19 @@ def test_scanned_code_that_needs_a_password_is_pending(gateway: SandboxServer, o
 
 
 def test_scanned_code_without_money_has_failed(open_client: Open) -> None:
-    """A definite refusal is an outcome, in QFPay's own code."""
+    """A definite refusal is a failure with QFPay's own code."""
     payment = open_client().create(**{**order("barcode"), "auth_code": "283854702356151201"})
     assert (payment.status, payment.failure.code) == (Status.FAILED, "1201")
 
 
 def test_hong_kong_web_is_shown_as_a_qr_code(open_client: Open) -> None:
-    """AlipayHK has no checkout page of its own: same field, another way to show it."""
+    """AlipayHK has no checkout page of its own: its URL is shown as a QR code."""
     assert open_client("hk").create(**order("web")).action.show_as == "qr"
     assert open_client("overseas").create(**order("web", "order-2")).action.show_as == "page"
 
 
 def test_declined_is_failed(gateway: SandboxServer, open_client: Open) -> None:
-    """The payer says no: failed, nothing was taken."""
+    """The payer declines: failed, nothing was charged."""
     client = open_client()
     payment = client.create(**order("web"))
     gateway.gateway.controls.decline(payment.order_number)
@@ -125,7 +125,7 @@ def test_declined_is_failed(gateway: SandboxServer, open_client: Open) -> None:
 
 
 def test_expired_is_closed_by_the_provider(gateway: SandboxServer, open_client: Open) -> None:
-    """Only QFPay's answer closes an order whose time is over."""
+    """Only QFPay's answer closes an expired order."""
     client = open_client()
     payment = client.create(**order("web"))
     gateway.gateway.controls.expire(payment.order_number)
@@ -133,7 +133,7 @@ def test_expired_is_closed_by_the_provider(gateway: SandboxServer, open_client: 
 
 
 def test_close_is_confirmed(open_client: Open) -> None:
-    """An unpaid order is closed and QFPay says so."""
+    """An unpaid order is closed once QFPay confirms it."""
     client = open_client("overseas")
     assert client.close(client.create(**order("qr")).id).status is Status.CLOSED
 
@@ -144,7 +144,7 @@ def test_close_is_confirmed(open_client: Open) -> None:
 def test_without_an_answer_it_is_unknown_and_a_query_resolves_it(
     gateway: SandboxServer, open_client: Open, fault: str
 ) -> None:
-    """HTML, half a JSON, 5xx, 429, no answer: unknown, and a later query resolves it to one payable order."""
+    """HTML, truncated JSON, 5xx, 429, no answer: unknown; a query resolves it to one payable order."""
     client = open_client()
     gateway.gateway.faults.add(fault, path="/trade/v1/payment")
     payment = client.create(**order("web"))
@@ -159,7 +159,7 @@ def test_without_an_answer_it_is_unknown_and_a_query_resolves_it(
 def test_query_without_an_answer_leaves_the_payment_as_it_is(
     gateway: SandboxServer, open_client: Open
 ) -> None:
-    """A query that gets no usable answer raises, and nothing moved."""
+    """A query without a usable answer raises, and nothing changes."""
     client = open_client()
     payment = client.create(**order("web"))
     gateway.gateway.faults.add("html", path="/trade/v1/query")
@@ -169,14 +169,14 @@ def test_query_without_an_answer_leaves_the_payment_as_it_is(
 
 
 def test_wrong_key_names_account_and_code(open_client: Open) -> None:
-    """1108 is the account's fault: one line, nothing moved, and no key in it."""
+    """1108 is an account error: one line, no money moved, no key shown."""
     with pytest.raises(AccountRefused, match=r"account shop.*1108") as refused:
         open_client(client_key="CANARY-KEY").create(**order("web"))
     assert (refused.value.code, "CANARY" in str(refused.value)) == ("1108", False)
 
 
 def test_right_key_after_the_wrong_one_makes_the_same_payment(open_client: Open) -> None:
-    """The payment stays `created` and the mended account makes it."""
+    """The payment stays `created`, and the corrected account sends it."""
     with pytest.raises(AccountRefused) as refused:
         open_client(client_key="CANARY-KEY").create(**order("web"))
     payment = open_client().create(**order("web"))
@@ -208,7 +208,7 @@ def test_out_of_bounds_is_refused_before_any_io(
 
 
 def test_notification_makes_due_and_the_query_moves(gateway: SandboxServer, open_client: Open) -> None:
-    """MD5 over body and key is a hint: the confirming query moves the payment, and SUCCESS is answered."""
+    """An MD5-signed notice is a hint: a query pays the payment, and SUCCESS is answered."""
     client = open_client()
     payment = client.create(**order("web"))
     gateway.gateway.controls.pay(payment.order_number)
@@ -263,7 +263,7 @@ sync_only = pytest.mark.parametrize("open_client", ["sync"], indirect=True)
 def test_payer_pays_on_the_wallet_page(
     gateway: SandboxServer, open_client: Open, page: Page, region: str, channel: str
 ) -> None:
-    """The action's link opens the wallet, Pay is tapped, and the payment becomes paid."""
+    """The action's link opens the wallet, Pay is tapped, and the payment is paid."""
     client = open_client(region)
     payment = client.create(**order(channel))
     page.goto(payment.action.url)
@@ -274,7 +274,7 @@ def test_payer_pays_on_the_wallet_page(
 
 @sync_only
 def test_payer_scans_the_code(gateway: SandboxServer, open_client: Open, page: Page) -> None:
-    """What the QR code holds opens the same order in the wallet."""
+    """The QR code's content opens the same order in the wallet."""
     client = open_client()
     payment = client.create(**order("qr"))
     page.goto(payment.action.content)
@@ -285,7 +285,7 @@ def test_payer_scans_the_code(gateway: SandboxServer, open_client: Open, page: P
 
 @sync_only
 def test_payer_pays_inside_the_wallet(gateway: SandboxServer, open_client: Open, page: Page) -> None:
-    """The WalletCall's parameters go to the bridge as they are, and the payer pays in the cashier."""
+    """The WalletCall's parameters work with the bridge unchanged, and the payer pays."""
     client = open_client()
     payment = client.create(**order("jsapi"))
     assert payment.action.call == "tradePay"
@@ -298,7 +298,7 @@ def test_payer_pays_inside_the_wallet(gateway: SandboxServer, open_client: Open,
 
 @sync_only
 def test_payer_pays_in_the_app(gateway: SandboxServer, open_client: Open, page: Page) -> None:
-    """The AppCall's order string is accepted to the letter by the SDK's page."""
+    """The SDK's page accepts the AppCall's order string exactly."""
     client = open_client()
     payment = client.create(**order("app"))
     page.goto(f"{gateway.url}/wallet/sdk?order={quote(payment.action.order, safe='')}")

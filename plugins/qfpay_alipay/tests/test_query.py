@@ -1,4 +1,4 @@
-"""The query flow: what a record says, and what is absent. Source: SOURCES.md §4."""
+"""The query flow: the meaning of a record, and of its absence. Source: SOURCES.md §4."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_query_unpaid_record_is_pending(respcd: str) -> None:
 
 @pytest.mark.parametrize("respcd", ["1142", "1181"])
 def test_query_ended_record_is_closed(respcd: str) -> None:
-    """Closed or expired: final, and at a time nobody tells."""
+    """Closed or expired: final, without a known time."""
     (observation,) = seen(record(respcd=respcd, cancel="2", errmsg="closed"))
     assert observation.status is Status.CLOSED
     assert observation.occurred_at is None
@@ -103,7 +103,7 @@ def test_query_failed_record_is_failed_with_its_reason() -> None:
     ],
 )
 def test_query_cancel_of_a_paid_record_is_what_went_back(cancel: object, refunded_minor: int | None) -> None:
-    """A refunded payment keeps 0000: look at cancel. 5 is partly refunded, by an amount not told."""
+    """A refunded payment keeps 0000; `cancel` tells. 5 is partly refunded, by an unknown amount."""
     (observation,) = seen(record(cancel=cancel))
     assert isinstance(observation, PaymentObservation)
     assert observation.status is Status.PAID
@@ -111,7 +111,7 @@ def test_query_cancel_of_a_paid_record_is_what_went_back(cancel: object, refunde
 
 
 def test_query_old_record_decodes() -> None:
-    """Numbers for amounts, an empty currency, a 24-digit syssn, no order_type, null fields."""
+    """Amounts as numbers, an empty currency, a 24-digit syssn, no order_type, null fields."""
     old = record(syssn="2" * 24, txamt=1099, txcurrcd="", order_type=None, errmsg=None, cancel=3)
     (observation,) = seen(old)
     assert isinstance(observation, PaymentObservation)
@@ -121,20 +121,20 @@ def test_query_old_record_decodes() -> None:
 
 
 def test_query_record_without_any_amount_went_back_as_it_was_asked_for() -> None:
-    """A whole return tells how much by what the order was for."""
+    """A full refund without an amount is the order's amount."""
     (observation,) = seen(record(txamt=None, txcurrcd="", cancel="3"))
     assert isinstance(observation, PaymentObservation)
     assert (observation.amount, observation.partial_amount, observation.refunded_minor) == (None, None, 1099)
 
 
 def test_query_official_sample_with_unquoted_zeros_is_malformed() -> None:
-    """The printed samples have `"respcd": 0000`, which is no JSON."""
+    """The printed samples have `"respcd": 0000`, which is invalid JSON."""
     outcome = query(always(b'{"respcd": 0000, "data": []}'))
     assert outcome == Unknown(problem="not a QueryReply in JSON")
 
 
 def test_query_several_records_the_payment_counts() -> None:
-    """Tabs and retries: any payment + 0000 decides."""
+    """After retries any payment record with 0000 decides."""
     told = seen(record(respcd="1201"), record(), record(respcd="1143", syssn="X"), record())
     assert [observation.status for observation in told] == [Status.PAID, Status.PENDING]
 
@@ -158,13 +158,13 @@ def test_query_paid_twice_is_told_twice() -> None:
     ],
 )
 def test_query_several_unpaid_records_the_open_one_counts(respcds: list[str], statuses: list[Status]) -> None:
-    """As long as one can still be paid, or nobody knows what it is, the order waits."""
+    """While one record is open or unknown the order is pending."""
     told = seen(*(record(respcd=respcd, syssn=respcd) for respcd in respcds))
     assert [observation.status for observation in told] == statuses
 
 
 def test_query_refund_is_told_by_its_own_number() -> None:
-    """order_type refund, with origssn: a refund's state, never a payment's."""
+    """order_type refund with origssn is a refund's state, never a payment's."""
     refunded = record(order_type="refund", origssn="ORIGINAL", txamt=200)
     assert seen(refunded, kind="refund") == (
         RefundObservation(
@@ -197,14 +197,14 @@ UNREADABLE = [{"syssn": ""}, {"syssn": False}, {"cancel": False}, {"respcd": Non
 def test_query_record_that_can_not_be_read_leaves_the_number_open(
     broken: dict[str, Any], respcd: str
 ) -> None:
-    """Neither failed nor closed nor absent beside it: it might be the one that counts."""
+    """Beside it the number is neither failed nor closed nor absent."""
     for records in ([record(**broken)], [record(respcd=respcd), record(**broken)]):
         told = found(query(always(page(*records))))
         assert told == Found(undecided=frozenset({NUMBER}))
 
 
 def test_query_paid_record_counts_beside_one_that_can_not_be_read() -> None:
-    """Money that was taken was taken, whatever else there is."""
+    """A paid record always counts."""
     assert [one.status for one in seen(record(), record(cancel=False))] == [Status.PAID]
 
 
@@ -212,7 +212,7 @@ def test_query_paid_record_counts_beside_one_that_can_not_be_read() -> None:
     "fields", [{"txamt": 8800.0}, {"txamt": "abc"}, {"txcurrcd": "XXX"}, {"txcurrcd": 1}]
 )
 def test_query_amount_that_can_not_be_read_is_told(fields: dict[str, Any]) -> None:
-    """It is part of what the record says; that it pays nothing is the core's to say."""
+    """It is part of the observation; the core decides that it pays nothing."""
     told = seen(record(respcd="1205", syssn="X"), record(**fields))
     assert [one.status for one in told] == [Status.PAID]
     assert isinstance(told[0], PaymentObservation)
@@ -221,7 +221,7 @@ def test_query_amount_that_can_not_be_read_is_told(fields: dict[str, Any]) -> No
 
 
 def test_query_record_without_a_number_leaves_every_number_open() -> None:
-    """Whose it is can't be known, so nothing of the answer is a promise."""
+    """It could be any number's, so nothing is final."""
     numberless = record(out_trade_no=None)
     assert found(query(always(page(record(respcd="1205"), numberless)))).observations == ()
     assert found(query(always(page(numberless)))) == Found()
@@ -230,13 +230,13 @@ def test_query_record_without_a_number_leaves_every_number_open() -> None:
 
 
 def test_query_full_page_leaves_an_unpaid_number_open() -> None:
-    """A hundred records: the one that counts may be on the next page."""
+    """With a hundred records the deciding one may be on the next page."""
     others = [record(out_trade_no="ANOTHER")] * 99
     assert found(query(always(page(record(respcd="1205"), *others)))).observations == ()
 
 
 def test_query_by_time_asks_again_for_numbers_it_calls_unpaid() -> None:
-    """A range may not show the record that counts: only answers to the number itself say that none was taken."""
+    """A range may lack the deciding record: only a query by number makes unpaid final."""
     orders = refs(9)
     closed = [record(out_trade_no=order.number, respcd="1142") for order in orders[:2]]
     rest = [record(out_trade_no=order.number, syssn=order.number) for order in orders[2:]]
@@ -248,7 +248,7 @@ def test_query_by_time_asks_again_for_numbers_it_calls_unpaid() -> None:
 
 
 def test_query_unpaid_order_is_looked_for_in_the_months_it_may_have_been_tried_in() -> None:
-    """A later record may be the paid one; a year later there is none, and the promise is made."""
+    """A later record may be paid; after a year there is none, and unpaid is final."""
     old = make_ref(begun_at=BEGUN_AT - timedelta(days=500))
     gateway = Recorder([page(record(respcd="1205")), page(record(respcd="1142"))] + [page()] * 8)
     told = found(query(gateway, old)).observations
@@ -259,14 +259,14 @@ def test_query_unpaid_order_is_looked_for_in_the_months_it_may_have_been_tried_i
 
 
 def test_query_failed_refund_beside_another_record_is_not_failed() -> None:
-    """A refund that failed gives its amount back to be refunded: a promise too."""
+    """A failed refund releases its amount, so it must be certain."""
     failed, other = record(order_type="refund", respcd="1269"), record(order_type="refund", syssn="X")
     assert [one.status for one in seen(failed, other, kind="refund")] == [RefundStatus.SUCCEEDED]
     assert seen(failed, record(order_type="refund", respcd="9999"), kind="refund") == ()
 
 
 def test_query_signed_wrong_is_told_and_proves_nothing() -> None:
-    """Neither paid nor absent; where nothing is told there is no answer."""
+    """Neither paid nor absent; without records there is no answer."""
     wrong = {"x-qf-sign": "0" * 32}
     (observation,) = found(query(always(page(record()), headers=wrong))).observations
     assert observation.is_signed_wrong
@@ -285,22 +285,22 @@ def test_query_signed_wrong_is_told_and_proves_nothing() -> None:
 
 
 def test_query_empty_data_is_absent() -> None:
-    """An unknown order is 0000 with an empty list; that is "not found", not failed."""
+    """An unknown order is 0000 with an empty list: "not found", not failed."""
     assert found(query(always(EMPTY))) == Found(absent=frozenset({NUMBER}))
 
 
 def test_query_record_of_another_number_is_ignored() -> None:
-    """Only what was asked for counts, whatever the filter did."""
+    """Only queried numbers count, whatever QFPay's filter returned."""
     assert found(query(always(page(record(out_trade_no="ANOTHER"))))) == Found(absent=frozenset({NUMBER}))
 
 
 def test_query_unreadable_record_leaves_absence_open() -> None:
-    """It might be the one that was asked for."""
+    """It might be the queried one."""
     assert found(query(always(page({"respcd": None})))) == Found()
 
 
 def test_query_full_page_leaves_absence_open() -> None:
-    """A hundred records of others: the one asked for may be on the next page."""
+    """With a hundred records of others the queried one may be on the next page."""
     assert found(query(always(page(*[record(out_trade_no="ANOTHER")] * 100)))) == Found()
 
 
@@ -319,19 +319,19 @@ def test_query_full_page_leaves_absence_open() -> None:
     ],
 )
 def test_query_without_an_answer_is_unknown(reply: Response) -> None:
-    """Nothing is absent because a query failed."""
+    """A failed query makes nothing absent."""
     assert isinstance(query(lambda request: reply), Unknown)
 
 
 def test_query_refused_account_is_rejected() -> None:
-    """1108: a wrong key is the operator's, not the order's."""
+    """1108: a wrong key is an account error, not the order's."""
     outcome = query(always({"respcd": "1108", "resperr": "signature error"}))
     assert isinstance(outcome, Rejected)
     assert outcome.failure.who_acts == "operator"
 
 
 def test_query_that_breaks_off_tells_what_it_had() -> None:
-    """Two requests by number; the second gets no answer."""
+    """Of two requests by number the second gets no answer: the first's results are kept."""
     orders = refs(8)
     gateway = Recorder([page(record(out_trade_no=orders[0].number)), answer(b"")])
     value = found(query(gateway, *orders))

@@ -1,4 +1,4 @@
-"""The query flow at its bounds: what fits into a field, what is one range, and which records are of another kind."""
+"""The query flow at its bounds: the width of a field, the gaps of a range, and records of other kinds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from plugins.qfpay_alipay.tests.support import BEGUN_AT, Recorder, always, answe
 
 @pytest.mark.parametrize(("lengths", "requests"), [((63, 64), 1), ((64, 64), 2)])
 def test_query_by_number_fills_128_characters_and_no_more(lengths: tuple[int, int], requests: int) -> None:
-    """`out_trade_no` is String(128), the comma included."""
+    """`out_trade_no` is String(128), with the commas."""
     orders = [make_ref(number=letter * length) for letter, length in zip("AB", lengths, strict=True)]
     bank = Bank(orders)
     assert len(found(query(bank, *orders)).observations) == 2
@@ -25,7 +25,7 @@ def test_query_by_number_fills_128_characters_and_no_more(lengths: tuple[int, in
 
 @pytest.mark.parametrize(("gap", "ranges"), [(timedelta(0), 1), (timedelta(milliseconds=1), 2)])
 def test_query_a_quarter_of_an_hour_apart_is_still_one_range(gap: timedelta, ranges: int) -> None:
-    """Further apart the range would hold more of other orders than of ours."""
+    """Further apart a range would hold mostly other orders."""
     early = refs(10, every_s=0)
     late = [
         msgspec.structs.replace(
@@ -41,13 +41,13 @@ def test_query_a_quarter_of_an_hour_apart_is_still_one_range(gap: timedelta, ran
 
 @pytest.mark.parametrize("kind", ["payment", "close", None, ""])
 def test_query_record_of_another_known_kind_is_not_the_refunds(kind: str | None) -> None:
-    """It says nothing of the refund, and leaves nothing undecided; an old record that names none is a payment."""
+    """It neither decides the refund nor leaves it undecided; an old record without a kind is a payment."""
     value = found(query(always(page(record(order_type=kind))), make_ref(kind="refund")))
     assert (value.observations, value.undecided) == ((), frozenset())
 
 
 def test_query_record_of_an_unknown_kind_leaves_the_number_undecided() -> None:
-    """It might be the one that counts."""
+    """It might be the deciding one."""
     order = make_ref()
     value = found(query(always(page(record(order_type="transfer"))), order))
     assert (value.observations, value.undecided) == ((), frozenset([order.number]))
@@ -66,7 +66,7 @@ def test_query_record_of_an_unknown_kind_leaves_the_number_undecided() -> None:
     ],
 )
 def test_query_that_told_nothing_says_why(reply: dict[str, object], problem: str) -> None:
-    """QFPay's code and words, or what is missing."""
+    """With QFPay's code and message, or what is missing."""
     outcome = query(always(reply))
     assert isinstance(outcome, Unknown)
     assert re.search(problem, outcome.problem)
@@ -74,7 +74,7 @@ def test_query_that_told_nothing_says_why(reply: dict[str, object], problem: str
 
 @pytest.mark.parametrize("is_known", [True, False])
 def test_query_that_breaks_off_tells_what_it_had_found(*, is_known: bool) -> None:
-    """Orders found, or absent: the next request's failure takes nothing of it back."""
+    """A failed next request does not revoke what was found, or absent."""
     orders = refs(8)
     first = page(*(record(out_trade_no=order.number) for order in orders[:4])) if is_known else EMPTY
     gateway = Recorder([first, answer(status=500)])
@@ -90,7 +90,7 @@ def test_query_that_breaks_off_tells_what_it_had_found(*, is_known: bool) -> Non
 
 
 def test_query_paid_orders_read_by_time_are_decided() -> None:
-    """Paid is no promise that no money was taken: nothing more is asked."""
+    """Paid is final: no further query."""
     orders = refs(60)
     bank = Bank(orders)
     value = found(query(bank, *orders))
@@ -98,7 +98,7 @@ def test_query_paid_orders_read_by_time_are_decided() -> None:
 
 
 def test_query_page_that_tells_as_many_as_numbers_would_is_the_last_one() -> None:
-    """Four of ours on a full page, and four numbers in a request: the rest is asked for by number."""
+    """Four of ours on a full page, and four numbers in a request: the rest is queried by number."""
     orders = refs(12)
     others = [record(out_trade_no=f"X{index:025}", syssn=f"X{index}") for index in range(96)]
     ours = [record(out_trade_no=order.number, syssn=f"S{order.number}") for order in orders]
@@ -108,7 +108,7 @@ def test_query_page_that_tells_as_many_as_numbers_would_is_the_last_one() -> Non
 
 
 def test_query_unpaid_order_is_asked_about_in_every_month_it_may_have_been_tried_in() -> None:
-    """31 days after it was begun, and not longer: a later record would be of no payer's."""
+    """Until 31 days after it was begun: later records can't be its payer's."""
     begun_at = datetime(2026, 3, 30, tzinfo=UTC)
     order = make_ref(begun_at=begun_at, asked_at=datetime(2026, 7, 1, tzinfo=UTC))
     failed = record(respcd="1201", out_trade_no=order.number)
@@ -119,7 +119,7 @@ def test_query_unpaid_order_is_asked_about_in_every_month_it_may_have_been_tried
 
 
 def test_query_refund_signed_wrong_is_told_as_such() -> None:
-    """It moves nothing by itself, as a payment does not."""
+    """It changes nothing by itself, like a payment."""
     gateway = always(page(record(order_type="refund")), headers={"x-qf-sign": "0" * 32})
     (observation,) = found(query(gateway, make_ref(kind="refund"))).observations
     assert observation.is_signed_wrong

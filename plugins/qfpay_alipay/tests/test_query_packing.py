@@ -1,4 +1,4 @@
-"""The query flow: how many orders share a request, and in what order they are asked for. Source: SOURCES.md §4."""
+"""The query flow: how many orders share a request, and in what order they are queried. Source: SOURCES.md §4."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from qfpay_alipay.signing import sign_request
 
 
 def test_query_one_order_is_asked_by_number_within_its_month() -> None:
-    """The range is needed to look outside the current month, and harmless otherwise."""
+    """The range is needed outside the current month, and harmless otherwise."""
     request = next(make_provider(mchid="M1").query([make_ref(provider_id=SYSSN)]))
     assert (request.method, request.path) == ("POST", "/trade/v1/query")
     sent = fields_in(request)
@@ -52,7 +52,7 @@ def test_query_few_orders_share_a_request_by_number(count: int, requests: int) -
 
 @pytest.mark.parametrize("provider_id", ["20261301000300020012345678", "abc"])
 def test_query_syssn_without_a_date_is_not_used(provider_id: str) -> None:
-    """Its month would be a guess: the first month asked is that of the order."""
+    """Its month is unknown: the first month queried is the order's."""
     order = make_ref(number="9" * 60, provider_id=provider_id)
     asked = fields_in(next(make_provider().query([order])))
     assert (asked["out_trade_no"], asked["start_time"]) == (order.number, "2026-01-01 00:00:00")
@@ -61,7 +61,7 @@ def test_query_syssn_without_a_date_is_not_used(provider_id: str) -> None:
 @pytest.mark.parametrize("newest_first", [True, False])
 @pytest.mark.parametrize(("count", "requests"), [(9, 1), (85, 1), (100, 1), (150, 2), (QUERY_BATCH_MAX, 3)])
 def test_query_many_orders_are_read_by_time(count: int, requests: int, *, newest_first: bool) -> None:
-    """A hundred a page; the order of records is not relied on."""
+    """A hundred a page; the records' order does not matter."""
     orders = refs(count)
     bank = Bank(orders, newest_first=newest_first)
     value = found(query(bank, *orders))
@@ -71,7 +71,7 @@ def test_query_many_orders_are_read_by_time(count: int, requests: int, *, newest
 
 
 def test_query_range_is_that_of_the_orders() -> None:
-    """A little before the first and after the last, on QFPay's clock."""
+    """From a little before the first to after the last, on QFPay's clock."""
     asked = fields_in(next(make_provider().query(refs(60))))
     assert (asked["start_time"], asked["end_time"]) == ("2026-01-01 11:59:59", "2026-01-01 12:01:02")
     assert "out_trade_no" not in asked
@@ -94,7 +94,7 @@ def test_query_range_stays_within_one_month() -> None:
 
 
 def test_query_missing_in_a_range_is_asked_by_number_before_it_is_absent() -> None:
-    """A range proves nothing of a number: its clock may differ, or the order was sent again later."""
+    """A range does not prove absence: clocks may differ, or the order was sent again later."""
     orders = refs(20)
     bank = Bank(orders[:-2])
     value = found(query(bank, *orders))
@@ -104,7 +104,7 @@ def test_query_missing_in_a_range_is_asked_by_number_before_it_is_absent() -> No
 
 
 def test_query_clock_far_off_costs_requests_and_not_answers() -> None:
-    """QFPay's clock an hour ahead: the range is empty, the numbers are found."""
+    """With QFPay's clock an hour ahead the range is empty, and the numbers are found."""
     orders = refs(20)
     bank = Bank(orders, late_s=3600)
     assert len(found(query(bank, *orders)).observations) == 20
@@ -112,7 +112,7 @@ def test_query_clock_far_off_costs_requests_and_not_answers() -> None:
 
 
 def test_query_crowded_range_is_left_for_numbers() -> None:
-    """A full page with fewer of ours than a request by number would tell: ask by number."""
+    """A full page with fewer of ours than a request by number would give: query by number."""
     orders = refs(12, every_s=60)
     crowd = [
         make_ref(number=f"C{index}", begun_at=BEGUN_AT + timedelta(seconds=index)) for index in range(700)
@@ -123,7 +123,7 @@ def test_query_crowded_range_is_left_for_numbers() -> None:
 
 
 def test_query_orders_far_apart_are_not_one_range() -> None:
-    """A quarter of an hour between them is a gap: each part is read for itself, the larger first."""
+    """A gap of a quarter of an hour splits the range; the larger part is read first."""
     orders = [
         *refs(10),
         *(
@@ -137,7 +137,7 @@ def test_query_orders_far_apart_are_not_one_range() -> None:
 
 
 def test_query_scattered_orders_take_ten_requests_and_another_turn_next_time() -> None:
-    """What does not fit is in neither part of the answer; the next time begins elsewhere."""
+    """What does not fit is in neither part of the answer; the next query starts elsewhere."""
     orders = refs(120, every_s=1800)
     bank = Bank(orders)
     first = found(query(bank, *orders))
@@ -164,7 +164,7 @@ def test_query_stops_reading_ranges_when_no_request_is_left() -> None:
 
 
 def test_query_absent_is_looked_for_in_every_month_it_may_be_in() -> None:
-    """Begun in November, asked about in January: an order sent again later is in a later month."""
+    """Begun in November, queried in January: an order sent again later is in a later month."""
     order = make_ref(begun_at=datetime(2025, 11, 20, tzinfo=UTC))
     bank = Bank([])
     assert found(query(bank, order)).absent == {NUMBER}
@@ -184,7 +184,7 @@ TURN = datetime(2025, 12, 31, 16, 0, 0, tzinfo=UTC)
 def test_query_finds_an_order_at_the_turn_of_a_month_whatever_the_clocks(
     begun_s: int, off_s: int, asked_s: int
 ) -> None:
-    """QFPay's clock behind ours or ahead: the order is found, and not absent, from the first second on."""
+    """With QFPay's clock behind or ahead the order is found from the first second on."""
     begun_at = TURN + timedelta(seconds=begun_s)
     order = make_ref(begun_at=begun_at, asked_at=begun_at + timedelta(seconds=asked_s))
     value = found(query(Bank([order], late_s=off_s), order))
@@ -205,7 +205,7 @@ def test_query_finds_an_order_at_the_turn_of_a_month_whatever_the_clocks(
 def test_query_absent_is_looked_for_beyond_the_turn_of_a_month(
     begun: timedelta, asked: timedelta, months: list[str]
 ) -> None:
-    """Last of all, and only for what was not found where it should be, in the month where clocks would have it."""
+    """Last, and only what was not found in its own month is queried in the adjacent one."""
     order = make_ref(begun_at=TURN + begun, asked_at=TURN + asked)
     bank = Bank([])
     assert found(query(bank, order)).absent == {NUMBER}
@@ -216,7 +216,7 @@ def test_query_absent_is_looked_for_beyond_the_turn_of_a_month(
 
 
 def test_query_by_number_begins_in_the_month_of_a_known_syssn() -> None:
-    """It is the month QFPay made the order in, whatever our clock said; the others are asked before it is absent."""
+    """QFPay made the order in that month; the others are queried before it is absent."""
     begun_at = datetime(2026, 2, 10, tzinfo=UTC)
     order = make_ref(begun_at=begun_at, asked_at=begun_at, provider_id="20251231235959020012345678")
     bank = Bank([msgspec.structs.replace(order, begun_at=TURN)], late_s=-1)
@@ -233,7 +233,7 @@ def test_query_by_number_begins_in_the_month_of_a_known_syssn() -> None:
     newest_first=st.booleans(),
 )
 def test_query_any_batch_is_answered_truly(begun: list[int], known: set[int], *, newest_first: bool) -> None:
-    """Whatever the batch: at most ten requests, what is found is known, what is absent is not known."""
+    """For any batch: at most ten requests, and found and absent are correct."""
     orders = [
         make_ref(
             number=f"N{index:025}",
@@ -252,7 +252,7 @@ def test_query_any_batch_is_answered_truly(begun: list[int], known: set[int], *,
 
 
 def test_query_dense_orders_cost_few_requests_each() -> None:
-    """Half of the records are ours, over several batches in a row: still forty and more a request."""
+    """With half of the records ours, over several batches: at least forty orders a request."""
     orders = [
         msgspec.structs.replace(order, number=f"N{i:025}") for i, order in enumerate(refs(1200, every_s=0.2))
     ]

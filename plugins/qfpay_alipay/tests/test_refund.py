@@ -67,7 +67,7 @@ def test_refund_request_names_both_and_has_no_currency() -> None:
 
 
 def test_refund_accepted_has_succeeded() -> None:
-    """0000: the money goes back; the refund has a syssn of its own."""
+    """0000: the refund succeeded; it has its own syssn."""
     outcome = refund(always(REFUNDED))
     assert outcome == Done(
         RefundObservation(
@@ -109,7 +109,7 @@ def test_refund_in_progress_is_pending(respcd: str) -> None:
     ],
 )
 def test_refund_refused_moved_nothing(reply: dict[str, str], *, retryable: bool, who_acts: str) -> None:
-    """A refused refund carries no syssn, and says whether it may be tried again."""
+    """A refused refund has no syssn, and says whether it may be tried again."""
     outcome = refund(always({**reply, "orig_syssn": SYSSN, "out_trade_no": "01JGFJJZ00QFPAYREFUND00001"}))
     assert isinstance(outcome, Rejected)
     assert not outcome.is_duplicate
@@ -117,7 +117,7 @@ def test_refund_refused_moved_nothing(reply: dict[str, str], *, retryable: bool,
 
 
 def test_refund_number_in_use_is_a_duplicate() -> None:
-    """Seen live as 1251, even if the earlier try is still 1143: an earlier send may have arrived."""
+    """Seen live as 1251, even while the earlier one is 1143: an earlier send may have arrived."""
     outcome = refund(always({"respcd": "1251", "respmsg": "out_trade_no is used"}))
     assert isinstance(outcome, Rejected)
     assert outcome.is_duplicate
@@ -125,7 +125,7 @@ def test_refund_number_in_use_is_a_duplicate() -> None:
 
 @pytest.mark.parametrize(("days", "is_known"), [(365, False), (366, True)])
 def test_refund_bank_busy_is_the_window_for_an_old_payment(days: int, *, is_known: bool) -> None:
-    """1297: late refunds of Alipay payments are answered so; before, the bank may just be busy."""
+    """1297 for an old payment means that its refund window is over; earlier the bank may be busy."""
     order = make_ref(provider_id=SYSSN, begun_at=BEGUN_AT - timedelta(days=days))
     outcome = refund(always({"respcd": "1297"}), order=order, begun_at=BEGUN_AT)
     assert isinstance(outcome, Rejected if is_known else Unknown)
@@ -143,12 +143,12 @@ def test_refund_bank_busy_is_the_window_for_an_old_payment(days: int, *, is_know
     ],
 )
 def test_refund_unusable_answer_is_unknown(reply: object) -> None:
-    """For another order, unreadable, transient or unlisted: ask with the same number."""
+    """Another order's, unreadable, transient or unlisted: query the same number."""
     assert isinstance(refund(always(reply)), Unknown)
 
 
 def test_refund_without_status_200_is_unknown() -> None:
-    """No HTTP status proves that nothing moved."""
+    """No HTTP status proves that no money moved."""
     assert refund(lambda request: answer(REFUNDED, status=502)) == Unknown(problem="HTTP status 502")
 
 

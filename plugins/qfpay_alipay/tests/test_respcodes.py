@@ -1,4 +1,4 @@
-"""The result-code table, code by code against SOURCES.md §6, and what each comes to."""
+"""The result-code table, code by code against SOURCES.md §6, and each code's outcome."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ EXPECTED: dict[str, dict[str, str]] = {
 
 
 def test_codes_are_exactly_those_of_the_sources() -> None:
-    """Both lists of SOURCES.md §6, and nothing of our own."""
+    """Both lists of SOURCES.md §6, and no others."""
     assert set(CODES) == set(CURRENT_LIST) | set(OLD_LIST) == set(MEANING_OF)
 
 
 @pytest.mark.parametrize("respcd", CODES)
 def test_code_row_is_complete_and_of_its_class(respcd: str) -> None:
-    """Each code has its meaning, who acts, and one sentence or two of advice."""
+    """Each code has its meaning, who acts, and one or two sentences of advice."""
     code = CODES[respcd]
     assert code.respcd == respcd
     assert code.meaning is MEANING_OF[respcd]
@@ -91,14 +91,14 @@ def test_code_row_is_complete_and_of_its_class(respcd: str) -> None:
 @pytest.mark.parametrize("asked", get_args(Asked))
 @pytest.mark.parametrize("meaning", Meaning)
 def test_verdict_table_is_total_and_as_written(asked: Asked, meaning: Meaning) -> None:
-    """Every meaning comes to one judgement for everything that is asked."""
+    """Every meaning has one verdict for each kind of request."""
     assert JUDGEMENTS[asked][meaning] is Judgement(EXPECTED[meaning][asked])
 
 
 @pytest.mark.parametrize("asked", get_args(Asked))
 @pytest.mark.parametrize("respcd", ["1148", "9999", "0", "", "OK", "00000", "abc"])
 def test_resolve_unlisted_code_is_neither_success_nor_failure(respcd: str, asked: Asked) -> None:
-    """A code no source names stays open, whatever was asked."""
+    """An unlisted code is unknown for every request."""
     assert JUDGEMENTS[asked][resolve(asked, respcd).meaning] is Judgement.OPEN
 
 
@@ -128,7 +128,7 @@ def test_resolve_ambiguous_code_is_told_apart(
 
 @pytest.mark.parametrize("respcd", CODES)
 def test_create_reply_with_code_comes_to_its_outcome(respcd: str) -> None:
-    """A creation ends as the table says, and keeps respcd, resperr and respmsg in a failure."""
+    """A creation has the table's outcome, and a failure keeps respcd, resperr and respmsg."""
     order = make_order(channel="barcode", auth_code=Secret("283854702356157409"))
     reply = {"respcd": respcd, "resperr": "said", "respmsg": "more", "syssn": SYSSN}
     outcome = run(make_provider().create(order), always(reply))
@@ -150,7 +150,7 @@ def test_create_reply_with_code_comes_to_its_outcome(respcd: str) -> None:
 
 @pytest.mark.parametrize("respcd", CODES)
 def test_refund_reply_with_code_comes_to_its_outcome(respcd: str) -> None:
-    """A refund ends as the table says."""
+    """A refund has the table's outcome."""
     expected: dict[str, type[Any]] = {
         "rejected": Rejected,
         "duplicate": Rejected,
@@ -168,7 +168,7 @@ def test_refund_reply_with_code_comes_to_its_outcome(respcd: str) -> None:
 @pytest.mark.parametrize("respcd", CODES)
 @pytest.mark.parametrize("kind", ["payment", "refund"])
 def test_record_with_code_is_observed_as_its_verdict(respcd: str, kind: str) -> None:
-    """A record is paid, pending, closed, failed, or says nothing; it is never absent."""
+    """A record is paid, pending, closed, failed, or undecided; never absent."""
     record = {"respcd": respcd, "out_trade_no": "A1", "syssn": SYSSN, "order_type": kind, "errmsg": "said"}
     reply = {"respcd": "0000", "data": [record]}
     outcome = run(make_provider().query([make_ref(number="A1", kind=kind)]), always(reply))
@@ -188,7 +188,7 @@ def test_record_with_code_is_observed_as_its_verdict(respcd: str, kind: str) -> 
 
 @pytest.mark.parametrize("respcd", CODES)
 def test_query_reply_with_code_never_says_how_an_order_stands(respcd: str) -> None:
-    """A query's own code is of the call: credentials refused, or nothing learnt."""
+    """A query's own code is about the call: credentials refused, or no answer."""
     outcome = run(make_provider().query([make_ref()]), always({"respcd": respcd, "data": None}))
     is_refused = MEANING_OF[respcd] is Meaning.REFUSED
     assert isinstance(outcome, Rejected if is_refused else Unknown)

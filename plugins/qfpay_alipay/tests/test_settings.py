@@ -1,4 +1,4 @@
-"""The account's settings: what is taken, and what is refused with the setting's name."""
+"""The account's settings: what is accepted, and what is refused by name."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_settings_minimal_have_the_documented_defaults() -> None:
 
 
 def test_settings_full_are_taken() -> None:
-    """Every setting as `paycore.toml` has it."""
+    """Every setting as in `paycore.toml`."""
     settings = convert(
         {
             "client_key": ["new", "old"],

@@ -172,7 +172,7 @@ def test_sign_body_vector_matches(name: str, body: bytes, length: int, key: str,
     ],
 )
 def test_is_signed_wrong_digest_is_refused(wrong: str) -> None:
-    """V10's wrong answers, and what is no digest at all, are refused."""
+    """V10's wrong answers, and texts that are no digest, are refused."""
     assert not is_signed(V10, wrong, keys=[Secret(KEY)])
 
 
@@ -198,7 +198,7 @@ def test_render_canonical_sorts_names_not_pairs() -> None:
     st.dictionaries(st.text(st.characters(codec="utf-8"), min_size=1), st.text(st.characters(codec="utf-8")))
 )
 def test_sign_request_does_not_depend_on_order_or_empty_values(fields: dict[str, str]) -> None:
-    """Any order of the same fields, with or without empty ones, has one signature; the input stays as it was."""
+    """The same fields in any order, with or without empty ones, have one signature; the input is unchanged."""
     before = dict(fields)
     shuffled = dict(reversed(fields.items()))
     kept = {name: value for name, value in fields.items() if value}

@@ -1,4 +1,4 @@
-"""Every fact about QFPay can be looked up: what code, tests and README cite stands in SOURCES.md."""
+"""Every fact about QFPay has a source: what code, tests and README cite is in SOURCES.md."""
 
 import re
 from pathlib import Path
@@ -33,7 +33,7 @@ def cited(text: str) -> set[str]:
 
 @pytest.mark.parametrize("path", CITING, ids=lambda path: str(path.relative_to(PLUGIN)))
 def test_each_citation_exists(path: Path) -> None:
-    """What a file cites is in SOURCES.md, and nothing is cited that nobody outside can open."""
+    """Every citation is in SOURCES.md, and every source there is public."""
     text = path.read_text()
     assert cited(text) == set()
     assert not re.search(r"\breference(?:,)? (?:§|section)", text)
@@ -41,12 +41,12 @@ def test_each_citation_exists(path: Path) -> None:
 
 @pytest.mark.parametrize("citation", ['Source: G6 "Refunds"', "see SOURCES.md §11.4", "vector V99"])
 def test_citation_that_is_not_there_is_found(citation: str) -> None:
-    """The check above would notice a source, a section or a vector that SOURCES.md lacks."""
+    """The check above finds a source, a section or a vector that SOURCES.md lacks."""
     assert cited(citation)
 
 
 def test_sources_are_read() -> None:
-    """The lists that citations are looked up in are not empty."""
+    """The lists of citable sources are not empty."""
     assert {"G1", "G5-live", "FAQ17"} <= TAGS
     assert {"2.1", "3.3", "9"} <= SECTIONS
     assert {"V1", "V12"} <= VECTORS

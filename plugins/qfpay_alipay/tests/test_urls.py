@@ -64,7 +64,7 @@ def test_url_problem_safe_url_has_none(url: str) -> None:
 
 @pytest.mark.parametrize(("url", "problem"), UNSAFE)
 def test_url_problem_unsafe_url_is_named(url: str, problem: str) -> None:
-    """Other schemes, user info, disguised addresses and control characters are refused, and not repeated."""
+    """Other schemes, user info, disguised addresses and control characters; the error does not repeat the URL."""
     found = url_problem(url)
     assert found is not None
     assert problem in found

@@ -58,7 +58,7 @@ def run(*command: str | Path) -> str:
 
 
 def check_web_reply(reply: dict[str, Any], server: SandboxServer) -> None:
-    """All fields of the printed reply, none empty that is not, and a URL that opens the wallet."""
+    """Check the printed reply: all fields, empty only where documented, and a URL that opens the wallet."""
     printed: dict[str, str] = json.loads((SAMPLES / "web_reply.json").read_text())
     assert printed.keys() <= reply.keys()
     assert [name for name, value in printed.items() if value and not reply[name]] == []
@@ -69,7 +69,7 @@ def check_web_reply(reply: dict[str, Any], server: SandboxServer) -> None:
 
 
 def test_python_sample_of_web_payments_is_served(server: SandboxServer, tmp_path: Path) -> None:
-    """The Python tab, 0.10 HKD and all; run again it uses its order number a second time and is refused."""
+    """The Python tab, with 0.10 HKD; a second run reuses its order number and is refused."""
     program = sample("web_python.txt", server, tmp_path, "client.py")
     reply: dict[str, Any] = ast.literal_eval(run(sys.executable, program))
     check_web_reply(reply, server)
@@ -79,7 +79,7 @@ def test_python_sample_of_web_payments_is_served(server: SandboxServer, tmp_path
 
 
 def test_python_sample_with_a_wrong_key_is_1108(server: SandboxServer, tmp_path: Path) -> None:
-    """The other side: the same program with another key is refused."""
+    """The same program with another key is refused."""
     program = sample("web_python.txt", server, tmp_path, "client.py", key="0" * 32)
     assert "'respcd': '1108'" in run(sys.executable, program)
 
@@ -120,7 +120,7 @@ def test_php_sample_of_web_payments_is_served(
 
 
 def test_body_of_the_php_sample_is_served(server: SandboxServer) -> None:
-    """What the PHP tab puts on the wire, for machines without PHP: raw, sorted, with a bare space in txdtm."""
+    """The request of the PHP tab, for machines without PHP: raw, sorted, with an unencoded space in txdtm."""
     body = (
         "out_trade_no=PhpRawBody0000000001&pay_type=801101&txamt=2200&txcurrcd=HKD&txdtm=2026-01-01 12:00:00"
     )
@@ -137,7 +137,7 @@ def test_body_of_the_php_sample_is_served(server: SandboxServer) -> None:
 
 
 def test_python_sample_of_service_window_is_served(tmp_path: Path) -> None:
-    """The tab shows WAP 801107 with an mchid: served with a pay_url where one was issued, 1104 where none was."""
+    """The tab shows WAP 801107 with an mchid: a pay_url where one was issued, else 1104."""
     with SandboxServer(QFPaySandbox(), settings={"mchid": "ZaMVg*****"}) as server:
         reply = json.loads(run(sys.executable, sample("h5_python.txt", server, tmp_path, "client.py")))
         assert (reply["respcd"], reply["pay_type"], reply["txamt"]) == ("0000", "801107", "10")

@@ -1,4 +1,4 @@
-"""The merchant and her sandbox: one for the session where tests do not get in each other's way, else a new one."""
+"""A merchant and a sandbox: one for the session where tests do not affect each other, else a new one."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def _shared() -> Iterator[Merchant]:
 
 @pytest.fixture
 def merchant(_shared: Merchant) -> Merchant:
-    """A merchant at a sandbox that other tests use too, without request limits; the fault board is clear."""
+    """A merchant at a shared sandbox without request limits; the fault board is clear."""
     _shared.gateway.faults.clear()
     return _shared
 
 
 @pytest.fixture
 def open_merchant() -> Iterator[Callable[..., Merchant]]:
-    """`open_merchant(settings, state=..., auto_pay_s=..., speed=...)`: a merchant at a sandbox of her own."""
+    """`open_merchant(settings, state=..., auto_pay_s=..., speed=...)`: a merchant at a new sandbox."""
     with contextlib.ExitStack() as stack:
         yield lambda *args, **options: stack.enter_context(_open(*args, **options))

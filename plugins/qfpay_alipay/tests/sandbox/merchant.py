@@ -1,4 +1,4 @@
-"""A merchant's client with signing of its own: a third opinion beside the plugin's and the sandbox's."""
+"""A merchant's client that signs by its own code, independent of the plugin's and the sandbox's."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def new_number() -> str:
 
 
 class Merchant:
-    """Talks HTTP to one sandbox; `gateway` is the payer's and the operator's side."""
+    """Talks HTTP to one sandbox; `gateway` acts as payer and operator."""
 
     def __init__(self, server: SandboxServer, http: httpx.Client) -> None:
         self.server = server

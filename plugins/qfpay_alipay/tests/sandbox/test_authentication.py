@@ -1,4 +1,4 @@
-"""Who may ask, and how a request must be signed and written. Refusals are HTTP 200 with a respcd."""
+"""Which requests are accepted: signatures and form. Refusals are HTTP 200 with a respcd."""
 
 import hashlib
 from collections.abc import Callable
@@ -48,13 +48,13 @@ def test_signature_type_is_taken_from_the_header_alone(merchant: Merchant) -> No
 
 @pytest.mark.parametrize("path", [PAYMENT, QUERY, REFUND, CLOSE, REVERSAL])
 def test_signature_that_does_not_fit_is_1108(merchant: Merchant, path: str) -> None:
-    """On every endpoint a wrong, a missing and somebody else's signature are refused with 1108."""
+    """On every endpoint a wrong, a missing and another account's signature are refused with 1108."""
     for signature in ("0" * 32, "", sign(FIELDS, "another key")):
         assert refused(merchant.send(path, FIELDS, headers={"X-QF-SIGN": signature}))[0] == "1108"
 
 
 def test_signature_is_over_values_as_sent(merchant: Merchant) -> None:
-    """Decoded, not trimmed, empty ones included: what is sent is signed."""
+    """Decoded, not trimmed, empty ones included."""
     fields = {"respcd": "", "udid": " a b ", "goods": "a&b=c?d", "name": "測試"}
     assert merchant.send(QUERY, fields).json()["respcd"] == "0000"
     without_empty = {name: value for name, value in fields.items() if value}
@@ -63,7 +63,7 @@ def test_signature_is_over_values_as_sent(merchant: Merchant) -> None:
 
 
 def test_app_code_unknown_or_missing_is_1108_and_unsigned(merchant: Merchant) -> None:
-    """An unknown app code has no key, so its answer cannot be signed (chosen: undocumented)."""
+    """An unknown app code has no key, so its answer is unsigned (chosen: undocumented)."""
     for app_code in ("F" * 32, ""):
         reply = merchant.send(QUERY, FIELDS, headers={"X-QF-APPCODE": app_code})
         assert refused(reply) == ("1108", "app code is not known")
@@ -86,7 +86,7 @@ def test_reply_is_signed_ascii_json_in_pythons_layout(merchant: Merchant) -> Non
 
 
 def test_body_that_is_no_form_is_1103(merchant: Merchant) -> None:
-    """JSON, bad UTF-8, a name twice, too many fields and an endless body are format errors."""
+    """JSON, bad UTF-8, duplicate names, too many fields and an endless body are format errors."""
     headers = {"X-QF-APPCODE": merchant.app_code, "X-QF-SIGN": "0" * 32}
     form = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
     bodies = {
@@ -101,7 +101,7 @@ def test_body_that_is_no_form_is_1103(merchant: Merchant) -> None:
 
 
 def test_form_of_64_fields_passes(merchant: Merchant) -> None:
-    """The step where too many begin is 65."""
+    """The limit is 64 fields."""
     assert merchant.send(QUERY, {f"f{index}": "1" for index in range(64)}).json()["respcd"] == "0000"
 
 
@@ -125,7 +125,7 @@ def test_plus_and_percent20_are_the_same_space(merchant: Merchant) -> None:
 
 
 def test_mchid_issued_is_required_everywhere(open_merchant: Callable[..., Merchant]) -> None:
-    """With an issued mchid every request carries it, without one none does. Source: G5 "Introduction"."""
+    """With an issued mchid every request needs it. Source: G5 "Introduction"."""
     with_mchid = open_merchant({"mchid": "ZaMVg12345"})
     assert with_mchid.server.settings["mchid"] == "ZaMVg12345"
     for path in (PAYMENT, QUERY, REFUND, CLOSE, REVERSAL):
@@ -136,6 +136,6 @@ def test_mchid_issued_is_required_everywhere(open_merchant: Callable[..., Mercha
 
 
 def test_mchid_not_issued_must_be_absent(merchant: Merchant) -> None:
-    """The other way round: an mchid nobody issued is refused."""
+    """An mchid that was not issued is refused."""
     assert "mchid" not in merchant.server.settings
     assert refused(merchant.send(QUERY, {**FIELDS, "mchid": "ZaMVg12345"}))[0] == "1104"

@@ -1,4 +1,4 @@
-"""Close and reversal. The sources disagree on which is for what (SOURCES.md §5.2): here both do the same."""
+"""Close and reversal. The sources disagree on their use (SOURCES.md §5.2): here both do the same."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def test_close_ends_an_unpaid_order(merchant: Merchant, path: str, method: str) 
 
 @pytest.mark.parametrize("pay_type", [code for code in PAY_TYPES if code not in ("800108", "800008")])
 def test_close_works_for_every_pay_type(merchant: Merchant, pay_type: str) -> None:
-    """No pay type is kept from being closed."""
+    """Every pay type can be closed."""
     order = merchant.payment(pay_type)
     assert merchant.close(order)["respcd"] == "0000"
 
@@ -53,7 +53,7 @@ def test_close_by_order_number(merchant: Merchant) -> None:
     ("end", "respcd"), [("pay", "1260"), ("decline", "1264"), ("expire", "1264"), ("close", "1263")]
 )
 def test_close_only_what_is_open(merchant: Merchant, end: str, respcd: str) -> None:
-    """Paid 1260, already cancelled 1263, ended otherwise 1264; the order stays what it was."""
+    """Paid 1260, already cancelled 1263, ended otherwise 1264; the order is unchanged."""
     order = merchant.payment()
     if end == "close":
         merchant.close(order)
@@ -72,7 +72,7 @@ def test_close_with_another_amount_is_1266(merchant: Merchant) -> None:
 
 
 def test_close_of_an_unknown_order_is_1268(merchant: Merchant) -> None:
-    """No such order; a refund is none."""
+    """Also for a refund's number."""
     order = merchant.paid()
     refund = merchant.refund(order, "100")
     for syssn in ("20260101000300020012345678", refund["syssn"]):

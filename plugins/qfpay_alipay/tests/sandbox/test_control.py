@@ -8,7 +8,7 @@ from plugins.qfpay_alipay.tests.sandbox.merchant import PAYMENT, QUERY, Merchant
 
 
 def test_order_is_shown_with_charges_and_requests(open_merchant: Callable[..., Merchant]) -> None:
-    """State, how often money was taken, how often it was asked for (refused repeats too), refunds."""
+    """State, charges, creation requests (refused repeats too), refunds."""
     merchant = open_merchant()
     order = merchant.payment(out_trade_no="A1")
     merchant.payment(out_trade_no="A1")
@@ -22,7 +22,7 @@ def test_order_is_shown_with_charges_and_requests(open_merchant: Callable[..., M
 
 
 def test_orders_are_listed_newest_first(open_merchant: Callable[..., Merchant]) -> None:
-    """All, or as many as asked for; refunds are not orders."""
+    """All, or up to the limit; refunds are not orders."""
     merchant = open_merchant()
     first = merchant.paid(out_trade_no="A1")
     merchant.refund(first, "1")
@@ -38,7 +38,7 @@ def test_orders_are_listed_newest_first(open_merchant: Callable[..., Merchant]) 
 
 
 def test_payer_acts(merchant: Merchant) -> None:
-    """pay, decline and expire change the state; what is not possible is 409, what is unknown 404, with a hint."""
+    """pay, decline and expire change the state; impossible ones are 409, unknown ones 404, with a hint."""
     for verb, state in (("pay", "paid"), ("decline", "declined"), ("expire", "expired")):
         number = merchant.payment()["out_trade_no"]
         assert merchant.control("POST", f"orders/{number}/{verb}").json()["state"] == state
@@ -50,7 +50,7 @@ def test_payer_acts(merchant: Merchant) -> None:
 
 
 def test_refund_number_leads_to_its_payment(merchant: Merchant) -> None:
-    """A refund is not an order; the hint names the order."""
+    """A refund is not an order; the hint names its order."""
     order = merchant.paid()
     refund = merchant.refund(order, "1")
     reply = merchant.control("GET", f"orders/{refund['out_trade_no']}")
@@ -58,7 +58,7 @@ def test_refund_number_leads_to_its_payment(merchant: Merchant) -> None:
 
 
 def test_faults_over_http(merchant: Merchant) -> None:
-    """Add, see, use up, clear; unknown kinds, options and values are 400 with the nearest name."""
+    """Add, list, use up, clear; unknown kinds, options and values are 400 with the nearest name."""
     added = merchant.control("POST", "faults", {"kind": "answer_pending", "times": 2, "path": QUERY})
     assert (added.status_code, added.json()["times"], added.json()["code"]) == (201, 2, "1145")
     board = merchant.control("GET", "faults").json()
@@ -90,7 +90,7 @@ def test_stats_count(open_merchant: Callable[..., Merchant]) -> None:
 
 
 def test_clock_over_http(open_merchant: Callable[..., Merchant]) -> None:
-    """Advanced by seconds, never back."""
+    """The clock is advanced by seconds, never back."""
     merchant = open_merchant(speed=1.0)
     before = merchant.control("GET", "clock").json()
     after = merchant.control("POST", "clock", {"advance_s": 90}).json()
@@ -118,7 +118,7 @@ PLACES = [
 
 @pytest.mark.parametrize("place", PLACES)
 def test_nothing_is_shown_to_another_name(merchant: Merchant, place: str) -> None:
-    """A page whose own name resolves to 127.0.0.1 reads neither the account nor an order."""
+    """A request with a foreign Host name reads neither the account nor an order."""
     order = merchant.payment()
     path = merchant.url + place.format(syssn=order["syssn"])
     for host, is_taken in (
@@ -135,7 +135,7 @@ def test_nothing_is_shown_to_another_name(merchant: Merchant, place: str) -> Non
 
 @pytest.mark.parametrize("verb", ["pay", "decline"])
 def test_form_of_another_page_does_not_pay(merchant: Merchant, verb: str) -> None:
-    """The wallet's own page does, and so does a program."""
+    """Only the wallet's own page and programs can pay."""
     for origin, status in (("http://evil.example", 403), ("null", 403), (merchant.url, 303), (None, 303)):
         order = merchant.payment()
         headers = {} if origin is None else {"Origin": origin}

@@ -1,4 +1,4 @@
-"""The faults of the gateway's own, each with what a client sees and what the gateway holds afterwards."""
+"""The gateway's own faults: what a client sees, and the gateway's state afterwards."""
 
 import hashlib
 
@@ -21,7 +21,7 @@ def fields(number: str) -> dict[str, str]:
 
 
 def test_lost_request_leaves_nothing(merchant: Merchant) -> None:
-    """The connection breaks and there is no order; the same number works afterwards."""
+    """The connection breaks without an order; the same number works afterwards."""
     number = new_number()
     merchant.gateway.faults.add("lose_request", path=PAYMENT)
     with pytest.raises(httpx.TransportError):
@@ -31,7 +31,7 @@ def test_lost_request_leaves_nothing(merchant: Merchant) -> None:
 
 
 def test_lost_reply_leaves_an_order(merchant: Merchant) -> None:
-    """The connection breaks the same way, and there is an order."""
+    """The connection breaks the same way, and the order exists."""
     number = new_number()
     merchant.gateway.faults.add("lose_reply", path=PAYMENT)
     with pytest.raises(httpx.TransportError):
@@ -69,7 +69,7 @@ def test_any_code_can_be_answered(merchant: Merchant) -> None:
     ("pay_type", "name"), [("801101", "pay_url"), ("800107", "pay_params"), ("800101", "qrcode")]
 )
 def test_accepted_without_what_the_payer_needs(merchant: Merchant, pay_type: str, name: str) -> None:
-    """no_pay_url: 0000, and the one field is missing; the next reply has it."""
+    """no_pay_url: 0000 without the one field; the next reply has it."""
     merchant.gateway.faults.add("no_pay_url")
     bare, whole = merchant.payment(pay_type), merchant.payment(pay_type)
     assert (bare["respcd"], name in bare, name in whole) == ("0000", False, True)
@@ -77,7 +77,7 @@ def test_accepted_without_what_the_payer_needs(merchant: Merchant, pay_type: str
 
 @pytest.mark.parametrize("path", [PAYMENT, QUERY, REFUND, CLOSE])
 def test_wrong_amount_and_currency_in_every_reply(merchant: Merchant, path: str) -> None:
-    """Replies and each record of a query; what the gateway holds is right."""
+    """In replies and in each record of a query; the gateway's own data is right."""
     order = merchant.paid() if path in (QUERY, REFUND) else merchant.payment()
     merchant.gateway.faults.add("wrong_amount", path=path, by=100)
     merchant.gateway.faults.add("wrong_currency", path=path, currency="JPY")
@@ -103,7 +103,7 @@ def test_numbers_instead_of_strings(merchant: Merchant) -> None:
 
 
 def test_wrong_reply_signature(merchant: Merchant) -> None:
-    """wrong_signature: X-QF-SIGN is there and does not fit."""
+    """wrong_signature: X-QF-SIGN is present and invalid."""
     merchant.gateway.faults.add("wrong_signature")
     for fits in (False, True):
         reply = merchant.send(QUERY, {})
@@ -112,14 +112,14 @@ def test_wrong_reply_signature(merchant: Merchant) -> None:
 
 
 def test_fault_keeps_to_its_path_and_number(merchant: Merchant) -> None:
-    """A fault with a path leaves others alone; one with times 2 is gone after two."""
+    """A fault with a path affects only that; one with times 2 ends after two."""
     merchant.gateway.faults.add("http_500", path=REFUND, times=2)
     assert merchant.send(QUERY, {}).status_code == 200
     assert [merchant.send(REFUND, {}).status_code for _ in range(3)] == [500, 500, 200]
 
 
 def test_faults_spare_wallet_and_control(merchant: Merchant) -> None:
-    """Wire faults are for the API: pages and control endpoints answer while a fault waits."""
+    """Connection faults apply to the API only."""
     merchant.gateway.faults.add("http_500")
     assert merchant.http.get(merchant.url + "/").status_code == 200
     assert merchant.control("GET", "stats").status_code == 200

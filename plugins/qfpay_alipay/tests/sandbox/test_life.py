@@ -1,4 +1,4 @@
-"""An order's life on the sandbox clock: waiting, paid, declined, expired, and money that comes late."""
+"""An order's states on the sandbox clock: waiting, paid, declined, expired, and late money."""
 
 import time
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def test_declined_order_reads_1205_and_stays(merchant: Merchant) -> None:
 
 
 def test_paid_order_is_charged_once(merchant: Merchant) -> None:
-    """A second tap on Pay takes nothing."""
+    """Paying again charges nothing."""
     order = merchant.paid()
     with pytest.raises(NotPossible, match="already paid"):
         merchant.gateway.orders.pay(order["out_trade_no"])
@@ -85,7 +85,7 @@ def test_expired_time_has_no_effect_where_it_is_not_documented(
 
 @pytest.mark.parametrize("end", ["close", "expire", "decline"])
 def test_late_money_needs_the_fault(merchant: Merchant, end: str) -> None:
-    """An ended order is not payable; with late_pay it is, once, and then reads 0000."""
+    """An ended order can be paid only with late_pay, once, and then reads 0000."""
     order = merchant.payment()
     number = order["out_trade_no"]
     if end == "close":
@@ -102,7 +102,7 @@ def test_late_money_needs_the_fault(merchant: Merchant, end: str) -> None:
 
 
 def test_auto_pay_pays_after_its_seconds(open_merchant: Callable[..., Merchant]) -> None:
-    """A simulated payer pays by himself, on the sandbox clock; what is closed before is left alone."""
+    """The simulated payer pays on the sandbox clock, unless the order was closed before."""
     merchant = open_merchant(auto_pay_s=20)
     first, closed = merchant.payment(), merchant.payment()
     merchant.close(closed)
@@ -114,7 +114,7 @@ def test_auto_pay_pays_after_its_seconds(open_merchant: Callable[..., Merchant])
 
 
 def test_auto_pay_needs_nobody(open_merchant: Callable[..., Merchant]) -> None:
-    """Without touching the clock: paid after a tenth of a second, in real time."""
+    """Without advancing the clock: paid after a tenth of a second, in real time."""
     merchant = open_merchant(auto_pay_s=0.1)
     number = merchant.payment()["out_trade_no"]
     wait_until(lambda: merchant.record(number)["respcd"] == "0000")

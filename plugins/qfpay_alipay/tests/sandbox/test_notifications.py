@@ -19,7 +19,7 @@ ALWAYS = {
 
 
 class Receiver:
-    """A merchant's notification address; `answers` are given in turn, the last one for ever."""
+    """A merchant's notification address; `answers` are given in turn, the last one repeatedly."""
 
     def __init__(self) -> None:
         self.answers: list[tuple[int, bytes]] = [(200, b"SUCCESS")]
@@ -95,7 +95,7 @@ def test_payment_is_notified_when_paid(merchant: Merchant, receiver: Receiver) -
 
 
 def test_refund_is_notified_with_its_own_numbers(merchant: Merchant, receiver: Receiver) -> None:
-    """notify_type refund, the refund's syssn and out_trade_no, no word of the original. Source: G5-zh-live."""
+    """notify_type refund, the refund's syssn and out_trade_no, nothing of the original's. Source: G5-zh-live."""
     order = merchant.paid(notify_url=receiver.url)
     refund = merchant.refund(order, "800")
     notices = {fields["notify_type"]: fields for fields in receiver.got(2)}
@@ -105,7 +105,7 @@ def test_refund_is_notified_with_its_own_numbers(merchant: Merchant, receiver: R
 
 
 def test_failures_are_not_notified(merchant: Merchant, receiver: Receiver) -> None:
-    """Sent only for success: nothing for declined, closed and expired orders and failed refunds."""
+    """Only successes are sent: none for declined, closed and expired orders and failed refunds."""
     for end in ("decline", "expire"):
         getattr(merchant.gateway.orders, end)(merchant.payment(notify_url=receiver.url)["syssn"])
     merchant.close(merchant.payment(notify_url=receiver.url))
@@ -117,7 +117,7 @@ def test_failures_are_not_notified(merchant: Merchant, receiver: Receiver) -> No
 def test_pending_refund_is_notified_when_done(
     open_merchant: Callable[..., Merchant], receiver: Receiver
 ) -> None:
-    """Not at 1143; when it is 0000."""
+    """Not at 1143, but at 0000."""
     merchant = open_merchant()
     merchant.gateway.faults.add("pending_refund", seconds=60.0)
     order = merchant.paid()
@@ -134,7 +134,7 @@ def test_pending_refund_is_notified_when_done(
 def test_account_url_is_used_when_the_payment_has_none(
     open_merchant: Callable[..., Merchant], receiver: Receiver
 ) -> None:
-    """The registered URL serves payments without notify_url; a payment's own goes first. An mchid is named."""
+    """A payment's own notify_url has precedence over the registered URL. An mchid is included."""
     merchant = open_merchant({"notify_url": receiver.url + "account", "mchid": "M1"})
     merchant.paid(mchid="M1")
     assert receiver.got(1)[0]["mchid"] == "M1"
@@ -167,7 +167,7 @@ def test_notification_is_repeated_at_the_documented_gaps(
 def test_notification_stops_at_success_alone(
     open_merchant: Callable[..., Merchant], receiver: Receiver, refusal: tuple[int, bytes]
 ) -> None:
-    """Only HTTP 200 with SUCCESS ends it; any other answer, a redirect too, brings it again."""
+    """Only HTTP 200 with SUCCESS ends it; after any other answer, also a redirect, it is sent again."""
     receiver.answers = [refusal, (200, b"SUCCESS")]
     merchant = open_merchant()
     order = merchant.paid(notify_url=receiver.url)
@@ -180,7 +180,7 @@ def test_notification_stops_at_success_alone(
 
 
 def test_notification_to_nobody_is_kept_as_an_error(merchant: Merchant) -> None:
-    """A dead address gives an attempt with an error and a time for the next."""
+    """An unreachable address gives an attempt with an error and a time for the next."""
     order = merchant.paid(notify_url="http://127.0.0.1:9/")
     wait_until(lambda: attempts(merchant, order) == [1])
     (notice,) = merchant.control("GET", f"orders/{order['syssn']}").json()["notifications"]
@@ -213,7 +213,7 @@ def test_notification_dropped_late_doubled_and_forged(
 
 
 def test_notification_with_a_wrong_amount_is_well_signed(merchant: Merchant, receiver: Receiver) -> None:
-    """wrong_amount and wrong_currency on the path "notification": the lie is authentic."""
+    """wrong_amount and wrong_currency on the path "notification" have a valid signature."""
     order = merchant.payment(notify_url=receiver.url)
     merchant.gateway.faults.add("wrong_amount", path="notification", by=5)
     merchant.gateway.faults.add("wrong_currency", path="notification")
@@ -225,7 +225,7 @@ def test_notification_with_a_wrong_amount_is_well_signed(merchant: Merchant, rec
 
 
 def test_notify_on_request(open_merchant: Callable[..., Merchant], receiver: Receiver) -> None:
-    """POST /_sandbox/notify: repeat at once, late after its seconds, forged even for what is unpaid."""
+    """POST /_sandbox/notify: repeat at once, late after its seconds, forged even for unpaid orders."""
     merchant = open_merchant({"notify_url": receiver.url})
     order, unpaid = merchant.paid(), merchant.payment()
     refund = merchant.refund(order, "100")
@@ -251,7 +251,7 @@ def test_notify_on_request(open_merchant: Callable[..., Merchant], receiver: Rec
 
 
 def test_notify_without_an_address_is_409(merchant: Merchant) -> None:
-    """Nowhere to send it: says so."""
+    """The error says that there is no address."""
     order = merchant.paid()
     reply = merchant.control("POST", "notify", {"number": order["syssn"]})
     assert (reply.status_code, "notify_url" in reply.json()["hint"]) == (409, True)

@@ -1,4 +1,4 @@
-"""POST /trade/v1/payment: what each pay type answers, and every documented bound from both sides."""
+"""POST /trade/v1/payment: each pay type's answer, and every documented bound from both sides."""
 
 import re
 from collections.abc import Callable
@@ -25,7 +25,7 @@ EXTRA = {
 
 
 def test_every_pay_type_has_a_row_here() -> None:
-    """The table of this file and the sandbox's are about the same pay types."""
+    """This file's table has the sandbox's pay types."""
     assert EXTRA.keys() == PAY_TYPES.keys()
 
 
@@ -46,7 +46,7 @@ def test_payment_answers_public_fields_and_those_of_its_pay_type(merchant: Merch
 
 @pytest.mark.parametrize("pay_type", [code for code, extra in EXTRA.items() if extra])
 def test_accepted_is_not_paid(merchant: Merchant, pay_type: str) -> None:
-    """0000 on creation, yet the record reads 1143 with no payer, wallet number or time. Source: G5-live, G2 2.4.5."""
+    """0000 on creation, but the record reads 1143 without payer, wallet number or time. Source: G5-live, G2 2.4.5."""
     reply = merchant.payment(pay_type)
     record = merchant.record(reply["out_trade_no"])
     assert (record["respcd"], record["paydtm"], record["chnlsn"], record["cardcd"]) == ("1143", "", "", "")
@@ -83,7 +83,7 @@ def test_pay_url_shows_yen_without_decimals(merchant: Merchant) -> None:
 
 
 def test_jsapi_answers_a_trade_number(merchant: Merchant) -> None:
-    """800107 answers pay_params.tradeNO and nothing else in it; it leads to the order's wallet page."""
+    """800107 answers pay_params.tradeNO only; it leads to the order's wallet page."""
     reply = merchant.payment("800107")
     (number,) = reply["pay_params"].values()
     assert re.fullmatch(r"[0-9]{28}", number)
@@ -111,7 +111,7 @@ def test_in_app_answers_all_fields_of_the_order_string(merchant: Merchant, pay_t
 
 
 def test_in_app_wallet_region_and_seller_are_the_merchants(merchant: Merchant) -> None:
-    """pay_tag chooses the wallet, seller_id is passed through."""
+    """pay_tag selects the wallet, seller_id is passed through."""
     params = merchant.payment("801110", pay_tag="ALIPAYCN", seller_id="2088000000000001")["pay_params"]
     assert (params["payment_inst"], params["seller_id"]) == ("ALIPAYCN", "2088000000000001")
 
@@ -131,7 +131,7 @@ def test_in_app_wallet_region_and_seller_are_the_merchants(merchant: Merchant) -
 def test_barcode_ending_decides_the_result(
     open_merchant: Callable[..., Merchant], pay_type: str, ending: str, respcd: str, then: str
 ) -> None:
-    """The magic codes of `barcodes.py`: the result at once, and the record a minute later."""
+    """The test codes of `barcodes.py`: the result at once, and the record a minute later."""
     merchant = open_merchant()
     reply = merchant.payment(pay_type, auth_code="28000000000000" + ending)
     assert reply["respcd"] == respcd
@@ -142,7 +142,7 @@ def test_barcode_ending_decides_the_result(
 
 
 def test_barcode_waiting_for_the_password_can_be_paid(merchant: Merchant) -> None:
-    """1143 is open: the payer finishes on the phone."""
+    """1143 is open: the payer can complete it."""
     reply = merchant.payment("800108", auth_code="280000000001231143")
     merchant.gateway.orders.pay(reply["out_trade_no"])
     assert merchant.record(reply["out_trade_no"])["respcd"] == "0000"
@@ -222,7 +222,7 @@ def test_payment_bound_is_enforced_on_both_sides(
 
 @pytest.mark.parametrize("pay_type", ["801107", "801514", "800101", "801501"])
 def test_payment_optional_fields_may_be_missing_or_empty(merchant: Merchant, pay_type: str) -> None:
-    """The public fields are enough, and an empty value is as good as none."""
+    """The public fields suffice, and an empty value counts as missing."""
     fields = {
         "txamt": "300",
         "txcurrcd": "HKD",
@@ -236,7 +236,7 @@ def test_payment_optional_fields_may_be_missing_or_empty(merchant: Merchant, pay
 
 
 def test_minimum_of_801101_warns_or_refuses(open_merchant: Callable[..., Merchant]) -> None:
-    """More than 1 HKD is documented, QFPay's own sample sends 0.10: accepted with a warning, or 1104 when set so."""
+    """More than 1 HKD is documented, QFPay's sample sends 0.10: a warning, or 1104 if set so."""
     lenient, strict = open_merchant(), open_merchant({"minimum_amount": "refuse"})
     warned = lenient.payment(txamt="100")
     assert (warned["respcd"], "exceed 100" in warned["respmsg"]) == ("0000", True)
@@ -249,7 +249,7 @@ def test_minimum_of_801101_warns_or_refuses(open_merchant: Callable[..., Merchan
 
 
 def test_pay_type_not_enabled_is_filter_error(open_merchant: Callable[..., Merchant]) -> None:
-    """1104 "filter error" for what the account does not have. Source: FAQ17 question 2."""
+    """1104 "filter error" for a pay type the account lacks. Source: FAQ17 question 2."""
     merchant = open_merchant({"pay_types": "801514, 801512"})
     assert merchant.payment("801514")["respcd"] == "0000"
     refusal = merchant.payment("801101")
@@ -268,7 +268,7 @@ def test_number_used_is_1251(merchant: Merchant) -> None:
 
 
 def test_number_used_gives_the_same_result_when_set_so(open_merchant: Callable[..., Merchant]) -> None:
-    """`same_result`: an unpaid order asked for in the same words is answered again; anything else is 1251."""
+    """`same_result`: an identical request for an unpaid order gets its answer again; anything else is 1251."""
     merchant = open_merchant({"duplicate_policy": "same_result"})
     first = merchant.payment(out_trade_no="A1")
     again = merchant.payment(out_trade_no="A1")

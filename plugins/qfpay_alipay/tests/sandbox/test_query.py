@@ -24,14 +24,14 @@ def text(moment: dt.datetime) -> str:
 
 
 def test_query_unknown_order_is_success_with_no_data(merchant: Merchant) -> None:
-    """The call worked, there is nothing: 0000 and an empty list. Source: QFPay 2016 test suite, 91APP."""
+    """The answer is 0000 and an empty list. Source: QFPay 2016 test suite, 91APP."""
     for fields in ({"out_trade_no": "nobody"}, {"syssn": "20260101000300020012345678"}):
         answer = merchant.ask(QUERY, fields)
         assert (answer["respcd"], answer["data"], answer["page"], answer["page_size"]) == ("0000", [], 1, 10)
 
 
 def test_query_record_has_all_documented_fields(merchant: Merchant) -> None:
-    """Of payments and of refunds; a refund names its payment in origssn, a payment names nothing."""
+    """Of payments and refunds; a refund has its payment in origssn."""
     order = merchant.paid(goods_name="tea")
     refund = merchant.refund(order, "800")
     payment, refunded = merchant.record(order["out_trade_no"]), merchant.record(refund["out_trade_no"])
@@ -46,7 +46,7 @@ def test_query_record_has_all_documented_fields(merchant: Merchant) -> None:
 
 
 def test_query_by_several_numbers(merchant: Merchant) -> None:
-    """Comma separated syssn or out_trade_no; unknown ones are left out; both together must both fit."""
+    """Comma separated syssn or out_trade_no; unknown ones are left out; with both, both must match."""
     one, two, three = merchant.payment(), merchant.payment(), merchant.payment()
     by_number = merchant.query(out_trade_no=f"{one['out_trade_no']},{two['out_trade_no']},nobody")
     assert {record["syssn"] for record in by_number} == {one["syssn"], two["syssn"]}
@@ -57,14 +57,14 @@ def test_query_by_several_numbers(merchant: Merchant) -> None:
 
 
 def test_query_number_list_is_128_wide(merchant: Merchant) -> None:
-    """String(128) is the declared width: four 26-digit numbers fit, five do not."""
+    """The declared width is String(128): four 26-digit numbers fit, five do not."""
     syssns = ["2026010100030002001234567" + str(digit) for digit in range(5)]
     assert merchant.query(syssn=",".join(syssns[:4])) == []
     assert merchant.ask(QUERY, {"syssn": ",".join(syssns)})["respcd"] == "1104"
 
 
 def test_query_range_filters_on_sysdtm(open_merchant: Callable[..., Merchant]) -> None:
-    """Both ends are included; one second off and the order is not found; numbers make the range meaningless."""
+    """Both ends are included; with numbers the range has no effect."""
     merchant = open_merchant()
     order = merchant.payment()
     at = dt.datetime.strptime(order["sysdtm"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=HONG_KONG)
@@ -80,7 +80,7 @@ def test_query_range_filters_on_sysdtm(open_merchant: Callable[..., Merchant]) -
 
 
 def test_query_range_may_hold_for_numbers_too(open_merchant: Callable[..., Merchant]) -> None:
-    """As G5 can be read: without a range the present month, with one its orders alone; never for `syssn`."""
+    """G5's other reading: without a range the present month, with one only its orders; never for `syssn`."""
     merchant = open_merchant({"number_range": "apply"})
     order = merchant.payment()
     number, month = order["out_trade_no"], order["sysdtm"][:8]
@@ -107,12 +107,12 @@ def test_query_range_may_hold_for_numbers_too(open_merchant: Callable[..., Merch
     ],
 )
 def test_query_range_stays_in_one_month(merchant: Merchant, start: str, end: str, respcd: str) -> None:
-    """A range within one calendar month; the code for another is undocumented, 1104 chosen."""
+    """A range within one calendar month; the code otherwise is undocumented, 1104 chosen."""
     assert merchant.ask(QUERY, {"start_time": start, "end_time": end})["respcd"] == respcd
 
 
 def test_query_without_anything_is_this_month(open_merchant: Callable[..., Merchant]) -> None:
-    """The default range is the current month on the gateway's clock: 32 days later the order is outside it."""
+    """The default range is the gateway's current month: 32 days later the order is outside it."""
     merchant = open_merchant()
     order = merchant.payment()
     assert [record["syssn"] for record in merchant.query()] == [order["syssn"]]

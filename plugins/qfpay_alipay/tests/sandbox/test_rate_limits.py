@@ -20,7 +20,7 @@ def test_limits_are_the_documented_ones_by_default() -> None:
 def test_limit_is_429_until_its_window_has_passed(
     open_merchant: Callable[..., Merchant], limits: tuple[str, str], wait_s: int
 ) -> None:
-    """The first request too many is HTTP 429 and leaves nothing; after the window the next is served."""
+    """The first request too many is HTTP 429 without effect; after the window the next is served."""
     merchant = open_merchant({"rate_per_s": limits[0], "rate_per_min": limits[1]})
     codes = [merchant.send(QUERY, {}).status_code for _ in range(5)]
     assert codes == [200, 200, 200, 429, 429]
@@ -30,7 +30,7 @@ def test_limit_is_429_until_its_window_has_passed(
 
 
 def test_limit_is_per_app_code(open_merchant: Callable[..., Merchant]) -> None:
-    """Strangers with unknown app codes do not use up the account's requests."""
+    """Requests with unknown app codes do not count for the account."""
     merchant = open_merchant({"rate_per_s": "1"})
     for _ in range(3):
         assert merchant.send(QUERY, {}, headers={"X-QF-APPCODE": "stranger"}).json()["respcd"] == "1108"
@@ -52,13 +52,13 @@ def test_limit_is_per_app_code(open_merchant: Callable[..., Merchant]) -> None:
     ],
 )
 def test_setting_wrong_is_refused_with_a_hint(given: dict[str, str], words: str) -> None:
-    """Opening fails, says what is wrong and what there is, and leaves no port open."""
+    """Opening fails with the reason and the known names, and leaves no port open."""
     with pytest.raises(ValueError, match=words), SandboxServer(QFPaySandbox(), settings=given):
         pass
 
 
 def test_settings_are_taken_over(open_merchant: Callable[..., Merchant]) -> None:
-    """Credentials and amounts as set; a client with them is served."""
+    """Credentials and amounts are those set; a client with them is served."""
     merchant = open_merchant({"app_code": "A" * 32, "client_key": "B" * 32, "amounts": "number"})
     assert dict(merchant.server.settings) == {"app_code": "A" * 32, "client_key": "B" * 32}
     assert merchant.payment()["txamt"] == 8800

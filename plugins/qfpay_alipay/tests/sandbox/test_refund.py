@@ -13,7 +13,7 @@ FIELDS = {
 
 
 def test_refund_answers_all_fields(merchant: Merchant) -> None:
-    """A syssn of its own beside the original's, its own number, no need of a currency."""
+    """Its own syssn and number beside the original's; the currency is optional."""
     order, number = merchant.paid(), new_number()
     reply = merchant.refund(order, "800", out_trade_no=number)
     assert reply.keys() == FIELDS
@@ -23,7 +23,7 @@ def test_refund_answers_all_fields(merchant: Merchant) -> None:
 
 
 def test_refund_in_parts_up_to_the_whole(merchant: Merchant) -> None:
-    """Several partial refunds; the sum is held; cancel reads 5, then 3; afterwards 1264 "wrong cancel"."""
+    """Several partial refunds up to the amount; cancel reads 5, then 3; afterwards 1264 "wrong cancel"."""
     order = merchant.paid()
     number = order["out_trade_no"]
     assert merchant.refund(order, "800")["respcd"] == "0000"
@@ -37,7 +37,7 @@ def test_refund_in_parts_up_to_the_whole(merchant: Merchant) -> None:
 
 
 def test_refund_of_a_barcode_payment_reads_cancel_1(merchant: Merchant) -> None:
-    """Of a wholly refunded barcode payment cancel is 1. Source: G4/G5 "Transaction Enquiry"."""
+    """A wholly refunded barcode payment has cancel 1. Source: G4/G5 "Transaction Enquiry"."""
     order = merchant.payment("800108")
     merchant.refund(order, "8800")
     assert merchant.record(order["out_trade_no"])["cancel"] == "1"
@@ -65,7 +65,7 @@ def test_refund_refused_names_the_original_and_has_no_syssn(merchant: Merchant) 
 
 
 def test_refund_of_an_unknown_order_is_1268(merchant: Merchant) -> None:
-    """No such order; nor is a refund an order."""
+    """Also for a refund's number."""
     order = merchant.paid()
     refund = merchant.refund(order, "100")
     for syssn in ("20260101000300020012345678", refund["syssn"]):
@@ -92,7 +92,7 @@ def test_refund_needs_its_parameters(merchant: Merchant, name: str) -> None:
 
 
 def test_refund_pending_ends_by_itself(open_merchant: Callable[..., Merchant]) -> None:
-    """Fault pending_refund: 1143, a record with 1143, its number burnt and its sum held; later 0000."""
+    """Fault pending_refund: a record with 1143, its number used and its amount reserved; later 0000."""
     merchant = open_merchant()
     merchant.gateway.faults.add("pending_refund", seconds=30.0)
     order = merchant.paid()
@@ -108,7 +108,7 @@ def test_refund_pending_ends_by_itself(open_merchant: Callable[..., Merchant]) -
 
 
 def test_refund_pending_can_fail(open_merchant: Callable[..., Merchant]) -> None:
-    """A pending refund that fails gives its sum back."""
+    """A pending refund that fails releases its amount."""
     merchant = open_merchant()
     merchant.gateway.faults.add("pending_refund", seconds=30.0, code="1269")
     order = merchant.paid()
@@ -120,7 +120,7 @@ def test_refund_pending_can_fail(open_merchant: Callable[..., Merchant]) -> None
 
 
 def test_refund_with_an_empty_balance_is_1269(merchant: Merchant) -> None:
-    """Fault balance_empty: refused once, nothing moved, the same number works afterwards."""
+    """Fault balance_empty: refused once without effect; the same number works afterwards."""
     order, number = merchant.paid(), new_number()
     merchant.gateway.faults.add("balance_empty")
     assert merchant.refund(order, "8800", out_trade_no=number)["respcd"] == "1269"

@@ -174,7 +174,7 @@ def test_request_signature_with_gbk_is_another_one() -> None:
 
 
 def test_request_signature_sorts_names_and_not_pairs() -> None:
-    """`a` goes before `a1`, though `a1=...` sorts before `a=...`. Source: G5-live "Authentication & Signature"."""
+    """`a` is before `a1`, though `a1=...` sorts before `a=...`. Source: G5-live "Authentication & Signature"."""
     fields = {"a1": "x", "a": "y", "B": "z"}
     assert request_signature(fields, key=K, sign_type="MD5") == (
         hashlib.md5(b"B=z&a=y&a1=x" + K.encode()).hexdigest().upper()
@@ -183,7 +183,7 @@ def test_request_signature_sorts_names_and_not_pairs() -> None:
 
 @pytest.mark.parametrize(("body", "length", "key", "digest"), BODIES)
 def test_body_signature_vector_is_reproduced(body: bytes, length: int, key: str, digest: str) -> None:
-    """Each vector of a reply or notification is reproduced from its bytes; one byte more is another signature."""
+    """Each vector of a reply or notification is reproduced; an extra byte changes the signature."""
     assert len(body) == length
     assert body_signature(body, key=key) == digest
     assert body_signature(body + b"\n", key=key) != digest

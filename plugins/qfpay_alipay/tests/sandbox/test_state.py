@@ -1,4 +1,4 @@
-"""What was answered is still there after a restart, even after SIGKILL."""
+"""What was answered survives a restart, even after SIGKILL."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def reopened(state: Path, **options: object) -> SandboxServer:
 
 
 def test_orders_survive_a_restart(tmp_path: Path) -> None:
-    """Unpaid, paid, closed, refunded: every record reads the same, numbers stay used, the unpaid can be paid."""
+    """Unpaid, paid, closed, refunded: records are unchanged, numbers stay used, the unpaid order can be paid."""
     state = tmp_path / "state.jsonl"
     with httpx.Client() as http:
         with reopened(state) as server:
@@ -56,13 +56,13 @@ def test_orders_survive_a_restart(tmp_path: Path) -> None:
 
 
 def test_without_a_state_file_nothing_stays(open_merchant: Callable[..., Merchant]) -> None:
-    """Kept in memory only: a new sandbox knows nothing."""
+    """A new sandbox has no orders."""
     number = open_merchant().payment()["out_trade_no"]
     assert open_merchant().query(out_trade_no=number) == []
 
 
 def test_clock_does_not_go_back(tmp_path: Path) -> None:
-    """An order that expired on an advanced clock has not become young by the restart."""
+    """An order that expired on an advanced clock stays expired."""
     state = tmp_path / "state.jsonl"
     with httpx.Client() as http:
         with reopened(state) as server:
@@ -74,7 +74,7 @@ def test_clock_does_not_go_back(tmp_path: Path) -> None:
 
 
 def test_auto_pay_and_notifications_go_on(tmp_path: Path, receiver: Receiver) -> None:  # noqa: F811
-    """What was planned happens after the restart: the payer pays, a refused notification comes again."""
+    """Plans survive the restart: the payer pays, a refused notification is sent again."""
     state = tmp_path / "state.jsonl"
     receiver.answers = [(500, b""), (200, b"SUCCESS")]
     with httpx.Client() as http:
@@ -93,7 +93,7 @@ def test_auto_pay_and_notifications_go_on(tmp_path: Path, receiver: Receiver) ->
 
 
 def test_killed_sandbox_keeps_what_it_answered(tmp_path: Path) -> None:
-    """SIGKILL right after an answer: the order is there, with the same credentials."""
+    """After SIGKILL right after an answer the order is there, with the same credentials."""
     state = tmp_path / "state.jsonl"
     command = [sys.executable, "-c", CHILD, str(state)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -116,7 +116,7 @@ def test_killed_sandbox_keeps_what_it_answered(tmp_path: Path) -> None:
 
 
 def test_state_of_another_provider_is_refused(tmp_path: Path) -> None:
-    """A file that is not this sandbox's is not touched."""
+    """Another sandbox's file is left unchanged."""
     state = tmp_path / "state.jsonl"
     state.write_text('{"paycore_sandbox":"other","version":1}\n')
     with pytest.raises(ValueError, match="belongs to sandbox other"), reopened(state):

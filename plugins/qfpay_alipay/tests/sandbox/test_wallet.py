@@ -1,4 +1,4 @@
-"""The wallet pages over HTTP: what they show in each state, what their buttons do, and what they refuse."""
+"""The wallet pages over HTTP: their content in each state, their buttons, and what they refuse."""
 
 import re
 from collections.abc import Callable
@@ -15,7 +15,7 @@ def wallet_of(merchant: Merchant, order: dict[str, str]) -> str:
 
 @pytest.mark.parametrize("pay_type", ["801101", "801107", "801512", "801514"])
 def test_pay_url_shows_the_order(merchant: Merchant, pay_type: str) -> None:
-    """Amount, currency, subject, numbers, time left, Pay and Decline; nothing from elsewhere."""
+    """Amount, currency, subject, numbers, time left, Pay and Decline; no external resources."""
     order = merchant.payment(pay_type, txamt="123456", goods_name="tea <b>")
     page = merchant.http.get(order["pay_url"])
     for words in (
@@ -51,7 +51,7 @@ def test_qr_code_leads_to_the_wallet(merchant: Merchant, pay_type: str) -> None:
 
 
 def test_buttons_pay_and_decline(merchant: Merchant) -> None:
-    """Each leads back to the page, which shows the new state without buttons; a second tap changes nothing."""
+    """Each returns to the page, which shows the new state without buttons; a repeat changes nothing."""
     for verb, words, respcd in (
         ("pay", "Payment successful", "0000"),
         ("decline", "Payment declined", "1205"),
@@ -65,7 +65,7 @@ def test_buttons_pay_and_decline(merchant: Merchant) -> None:
 
 
 def test_ended_orders_show_why(merchant: Merchant) -> None:
-    """Closed by the merchant and expired have their own words and no buttons."""
+    """Closed by the merchant and expired have their own texts and no buttons."""
     closed, expired = merchant.payment(), merchant.payment()
     merchant.close(closed)
     merchant.gateway.orders.expire(expired["syssn"])
@@ -75,7 +75,7 @@ def test_ended_orders_show_why(merchant: Merchant) -> None:
 
 
 def test_return_url_is_followed_after_paying_alone(merchant: Merchant) -> None:
-    """Paid: a refresh and a link to return_url, unchanged. Not before, and not after declining."""
+    """Only a paid page has a refresh and a link to return_url, unchanged."""
     url = "https://shop.example/thanks?order=1&lang=en"
     shown = "https://shop.example/thanks?order=1&amp;lang=en"
     paid, declined = merchant.payment(return_url=url), merchant.payment(return_url=url)
@@ -89,7 +89,7 @@ def test_return_url_is_followed_after_paying_alone(merchant: Merchant) -> None:
 
 
 def test_state_tells_the_open_page(merchant: Merchant) -> None:
-    """What the page polls: the state and the seconds left on the sandbox clock."""
+    """The polled state and the seconds left on the sandbox clock."""
     order = merchant.payment(expired_time="5")
     state = merchant.http.get(wallet_of(merchant, order) + "/state").json()
     assert state["state"] == "unpaid"
@@ -100,21 +100,21 @@ def test_state_tells_the_open_page(merchant: Merchant) -> None:
 
 
 def test_unknown_order_is_404(merchant: Merchant) -> None:
-    """A page that says so."""
+    """The page says so."""
     for path in ("/wallet/orders/0", "/wallet/trade/0", "/wallet/sdk?order=x"):
         page = merchant.http.get(merchant.url + path)
         assert (page.status_code, "Order not found" in page.text) == (404, True)
 
 
 def order_string(params: dict[str, object]) -> str:
-    """The SDK string as G5 "Alipay In-App Payments" describes it, written here independently of the sandbox."""
+    """The SDK string as G5 "Alipay In-App Payments" describes it, written independently of the sandbox."""
     others = sorted(name for name in params if name not in ("sign", "sign_type"))
     return "&".join(f'{name}="{params[name]}"' for name in [*others, "sign", "sign_type"])
 
 
 @pytest.mark.parametrize("pay_type", ["801110", "801510"])
 def test_sdk_takes_the_exact_order_string(merchant: Merchant, pay_type: str) -> None:
-    """Sorted, quoted, sign and sign_type last: opens the order. Anything else is refused."""
+    """Sorted, quoted, sign and sign_type last. Anything else is refused."""
     order = merchant.payment(pay_type, txamt="1099", goods_info="green")
     params = order["pay_params"]
     right = order_string(params)
@@ -133,7 +133,7 @@ def test_sdk_takes_the_exact_order_string(merchant: Merchant, pay_type: str) -> 
 
 
 def test_home_lists_orders_without_the_key(open_merchant: Callable[..., Merchant]) -> None:
-    """What runs here and the latest orders, never the client key."""
+    """The account and the latest orders, never the client key."""
     merchant = open_merchant({"client_key": "KEEP-THIS-TO-YOURSELF"})
     assert "No orders yet" in merchant.http.get(merchant.url).text
     order = merchant.payment()
@@ -144,7 +144,7 @@ def test_home_lists_orders_without_the_key(open_merchant: Callable[..., Merchant
 
 
 def test_bridge_is_a_script_for_any_page_of_this_machine(merchant: Merchant) -> None:
-    """It runs inside the merchant's page, which reads the sheet's answers; no page from elsewhere does."""
+    """Pages of loopback origins may load it and read its answers; others may not."""
     script = merchant.http.get(merchant.url + "/_sandbox/bridge.js")
     assert script.headers["Content-Type"].startswith("text/javascript")
     assert f'"{merchant.url}"' in script.text
@@ -164,7 +164,7 @@ def test_bridge_is_a_script_for_any_page_of_this_machine(merchant: Merchant) -> 
 
 
 def test_alipay_app_opens_pages_of_this_machine_only(merchant: Merchant) -> None:
-    """`/wallet/jsapi?url=` puts the bridge before a local page, and fetches nothing from elsewhere."""
+    """`/wallet/jsapi?url=` adds the bridge to a local page, and fetches no other."""
     page = merchant.http.get(merchant.url + "/wallet/jsapi", params={"url": merchant.url + "/"})
     assert page.text.startswith(
         f'<base href="{merchant.url}/"><script src="{merchant.url}/_sandbox/bridge.js">'

@@ -1,4 +1,4 @@
-"""The wallet in a real browser, the way a payer meets it."""
+"""The wallet in a real browser."""
 
 import http.server
 import re
@@ -50,7 +50,7 @@ def shop() -> Iterator[str]:
 
 
 def test_payer_pays_on_a_phone_and_is_taken_back(merchant: Merchant, page: Page, shop: str) -> None:
-    """Opens the pay URL, sees the countdown run, taps Pay, sees the result, returns to the shop."""
+    """Opens the pay URL, sees the countdown, taps Pay, sees the result, returns to the shop."""
     page.set_viewport_size({"width": 360, "height": 740})
     order = merchant.payment("801107", goods_name="測試商品", return_url=shop)
     page.goto(order["pay_url"])
@@ -65,7 +65,7 @@ def test_payer_pays_on_a_phone_and_is_taken_back(merchant: Merchant, page: Page,
 
 
 def test_payer_declines(merchant: Merchant, page: Page) -> None:
-    """Decline ends the order and says so."""
+    """Decline ends the order, and the page says so."""
     order = merchant.payment("801101")
     page.goto(order["pay_url"])
     page.get_by_role("button", name="Decline").click()
@@ -74,7 +74,7 @@ def test_payer_declines(merchant: Merchant, page: Page) -> None:
 
 
 def test_desktop_page_follows_the_phone(merchant: Merchant, page: Page) -> None:
-    """AlipayHK web: the page shows a QR code, the payment happens elsewhere, the page sees it."""
+    """AlipayHK web: the page shows a QR code, and updates when the phone has paid."""
     order = merchant.payment("801514")
     page.goto(order["pay_url"])
     expect(page.get_by_role("img", name="QR code of this order")).to_be_visible()
@@ -83,7 +83,7 @@ def test_desktop_page_follows_the_phone(merchant: Merchant, page: Page) -> None:
 
 
 def test_page_of_another_origin_drives_nothing(merchant: Merchant, page: Page, shop: str) -> None:
-    """Forms and `fetch` of whatever page is open beside: no order is paid, no fault added, the clock stays."""
+    """Forms and `fetch` of another origin pay no order, add no fault and do not advance the clock."""
     order = merchant.payment("801107")
     before = merchant.control("GET", "clock").json()["now_ms"]
     places = {
@@ -110,7 +110,7 @@ def test_page_of_another_origin_drives_nothing(merchant: Merchant, page: Page, s
 
 
 def test_page_whose_name_was_rebound_reads_nothing(merchant: Merchant, page: Page) -> None:
-    """A browser takes every name under .localhost for this machine, as a rebound one would be."""
+    """Browsers resolve names under .localhost to this machine, as a rebound name would."""
     reply = page.goto(merchant.url.replace("127.0.0.1", "evil.localhost"))
     assert reply is not None
     assert reply.status == 403
@@ -118,7 +118,7 @@ def test_page_whose_name_was_rebound_reads_nothing(merchant: Merchant, page: Pag
 
 
 def test_page_for_alipay_runs_unchanged_in_the_sandbox(merchant: Merchant, page: Page, shop: str) -> None:
-    """A shop's page opened in the "Alipay app": the bridge is ready, Cancel is 6001, Pay is 9000, once more 4000."""
+    """A shop's page in the "Alipay app": the bridge is ready, Cancel is 6001, Pay is 9000, again 4000."""
     order = merchant.payment("800107")
     number = order["pay_params"]["tradeNO"]
     page.goto(f"{merchant.url}/wallet/jsapi?url={shop}?{number}")
@@ -140,7 +140,7 @@ def test_page_for_alipay_runs_unchanged_in_the_sandbox(merchant: Merchant, page:
 def test_page_of_another_origin_gets_the_bridge_by_a_script(
     merchant: Merchant, page: Page, shop: str
 ) -> None:
-    """Injected before the page's own scripts, as the wallet does it; `my.tradePay` answers the same codes."""
+    """Injected before the page's own scripts, as the wallet does; `my.tradePay` answers the same codes."""
     order = merchant.payment("800107")
     page.add_init_script(merchant.http.get(merchant.url + "/_sandbox/bridge.js").text)
     page.goto(shop + "#" + order["pay_params"]["tradeNO"])
