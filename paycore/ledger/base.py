@@ -146,9 +146,9 @@ class SqlLedger(LedgerReads):
             return
         check_known(self.dialect, schema or 0)
 
-    @abstractmethod
     def now(self) -> datetime:
         """See `Ledger.now`."""
+        return self._clock.now()
 
     def now_for(self, begun_at: datetime) -> datetime:
         """See `Ledger.now_for`."""

@@ -47,24 +47,11 @@ class Step(NamedTuple):
     ahead_ms: int
 
 
-class Standing(NamedTuple):
-    """The time of a ledger's newest event and its last step back, as stored; None: there is none."""
-
-    newest_ms: int | None
-    step: Step | None
-
-    @classmethod
-    def of(cls, newest_ms: int | None, system_ms: int | None, ahead_ms: int | None) -> Standing:
-        """From the columns of `STANDING`."""
-        step = None if system_ms is None or ahead_ms is None else Step(system_ms, ahead_ms)
-        return cls(newest_ms, step)
-
-
 STANDING = (
     "(SELECT at FROM events ORDER BY position DESC LIMIT 1),"
     " (SELECT system_at FROM clock), (SELECT ahead_ms FROM clock)"
 )
-"""Columns of a SELECT for `Standing.of`."""
+"""Columns of a SELECT for `LedgerClock.catch_up`: the time of the newest event, and the last step back; or NULL."""
 
 KEEP_STEP = (
     "INSERT INTO clock (id, system_at, ahead_ms) VALUES (1, ?, ?)"
@@ -98,13 +85,19 @@ class LedgerClock:
         is_from_before = self._step is not None and to_ms(begun_at) <= self._step.system_ms
         return system if is_from_before else self._at(system)
 
-    def catch_up(self, standing: Standing) -> tuple[datetime, Step | None]:
-        """The time now, not before the ledger's newest event, and the step if a new one was detected: store it."""
-        self._step = standing.step
+    def catch_up(
+        self, newest_ms: int | None, system_ms: int | None, ahead_ms: int | None
+    ) -> tuple[datetime, Step | None]:
+        """
+        The time now, not before the ledger's newest event, and the step if a new one was detected: store it.
+
+        The arguments are the columns of `STANDING`.
+        """
+        self._step = None if system_ms is None or ahead_ms is None else Step(system_ms, ahead_ms)
         read_at = self._clock()
         now = self._at(read_at)
-        newest = None if standing.newest_ms is None else from_ms(standing.newest_ms)
-        if newest is None or not timedelta() < newest - now <= AHEAD_MAX:
+        newest = now if newest_ms is None else from_ms(newest_ms)
+        if not timedelta() < newest - now <= AHEAD_MAX:
             return now, None
         self._step = Step(to_ms(read_at), (newest - read_at) // MILLISECOND)
         return newest, self._step

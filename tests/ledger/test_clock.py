@@ -9,7 +9,7 @@ import pytest
 from paycore.domain.decisions import may_send, send_again
 from paycore.domain.events import Source
 from paycore.ledger.api import Filter
-from paycore.ledger.clock import AHEAD_MAX, PAYBACK, LedgerClock, Standing, to_ms
+from paycore.ledger.clock import AHEAD_MAX, PAYBACK, LedgerClock, to_ms
 from paycore.ledger.sqlite.ledger import SqliteLedger
 from tests.ledger.workload import DEADLINE, begun, pending_payment
 
@@ -83,14 +83,16 @@ def test_step_back_is_made_up_for_slowly() -> None:
     """The ledger's clock runs slower until it agrees, and never stands still."""
     hand = Hand()
     clock = LedgerClock(hand)
-    newest, step = clock.catch_up(Standing(None, None))
+    newest, step = clock.catch_up(None, None, None)
     hand.at -= HOUR
-    now, step = clock.catch_up(Standing(to_ms(newest), step))
+    assert step is None
+    now, step = clock.catch_up(to_ms(newest), None, None)
+    assert step is not None
     ahead = [now - hand.at]
     for _ in range(12):
         before = clock.now()
         hand.at += HOUR
-        now, noticed = clock.catch_up(Standing(to_ms(before), step))
+        now, noticed = clock.catch_up(to_ms(before), *step)
         assert noticed is None
         assert now - before >= HOUR - HOUR / PAYBACK
         ahead.append(now - hand.at)
@@ -102,8 +104,8 @@ def test_step_back_is_made_up_for_slowly() -> None:
 def test_wild_time_in_the_ledger_is_not_followed() -> None:
     """An event from a machine whose clock was years ahead does not set the others' clocks."""
     clock = LedgerClock(Hand())
-    assert clock.catch_up(Standing(to_ms(NOON + AHEAD_MAX + SECOND), None)) == (NOON, None)
-    assert clock.catch_up(Standing(to_ms(NOON + AHEAD_MAX), None))[0] == NOON + AHEAD_MAX
+    assert clock.catch_up(to_ms(NOON + AHEAD_MAX + SECOND), None, None) == (NOON, None)
+    assert clock.catch_up(to_ms(NOON + AHEAD_MAX), None, None)[0] == NOON + AHEAD_MAX
 
 
 def test_all_processes_have_one_time_after_a_step_back(tmp_path: Path, hand: Hand) -> None:

@@ -26,7 +26,7 @@ import psycopg
 
 from paycore.errors import ConfigError, LedgerUnavailable
 from paycore.ledger.base import SqlLedger
-from paycore.ledger.clock import KEEP_STEP, STANDING, LedgerClock, Standing, from_ms, whole_ms
+from paycore.ledger.clock import KEEP_STEP, STANDING, LedgerClock, from_ms, whole_ms
 from paycore.ledger.groupcommit import GroupCommit
 from paycore.ledger.migrations import META, SCHEMA, check_current, pending
 from paycore.ledger.postgres.listener import CHANNEL, Listener
@@ -202,11 +202,8 @@ class PostgresLedger(SqlLedger):
 
     # --- time ----------------------------------------------------------------------------------------
 
-    def now(self) -> datetime:
-        """See `Ledger.now`: the database's clock at the last transaction, plus the time since."""
-        return self._clock.now()
-
     def _database_now(self) -> datetime:
+        """The database's clock at the last transaction, plus the time since."""
         return whole_ms(self._database_time + timedelta(seconds=time.monotonic() - self._read_at))
 
     def _stand(self, connection: psycopg.Connection[Any], row: Row | None) -> datetime:
@@ -215,7 +212,7 @@ class PostgresLedger(SqlLedger):
         if schema != self._schema:
             check_current(self.dialect, schema)
         self._database_time, self._read_at = from_ms(now_ms), time.monotonic()
-        now, step = self._clock.catch_up(Standing.of(*standing))
+        now, step = self._clock.catch_up(*standing)
         if step is not None:
             connection.execute(_sql(KEEP_STEP), step)
         return now

@@ -24,7 +24,7 @@ from typing import TypeVar
 
 from paycore.errors import LedgerCorrupt, LedgerUnavailable
 from paycore.ledger.base import SqlLedger
-from paycore.ledger.clock import KEEP_STEP, STANDING, LedgerClock, Standing, to_ms, utc_now
+from paycore.ledger.clock import KEEP_STEP, STANDING, LedgerClock, to_ms, utc_now
 from paycore.ledger.groupcommit import GroupCommit
 from paycore.ledger.migrations import META, SCHEMA, check_current, pending
 from paycore.ledger.session import Session
@@ -167,14 +167,10 @@ class SqliteLedger(SqlLedger):
         schema, *standing = sqlite.execute(_STANDING).fetchone()
         if schema != self._schema:
             check_current(self.dialect, schema)
-        now, step = self._clock.catch_up(Standing.of(*standing))
+        now, step = self._clock.catch_up(*standing)
         if step is not None:
             sqlite.execute(KEEP_STEP, step)
         return now
-
-    def now(self) -> datetime:
-        """See `Ledger.now`: the system clock, but never behind the ledger."""
-        return self._clock.now()
 
     # --- reading and watching ------------------------------------------------------------------------
 
