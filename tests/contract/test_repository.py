@@ -50,7 +50,7 @@ def test_repository_names_no_machine() -> None:
 
 
 def test_repository_requirements_are_pinned_with_hashes() -> None:
-    """Each requirement is one exact version with hashes, and no line says where to fetch from."""
+    """Each requirement is one exact version with hashes, without the address of an index."""
     for path in sorted((ROOT / "requirements").glob("*.txt")):
         for entry in path.read_text().replace("\\\n", " ").splitlines():
             assert re.match(

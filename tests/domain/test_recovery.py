@@ -141,8 +141,8 @@ def test_lost_link_elsewhere_makes_room_for_a_new_number(resend: CreateResend) -
     """
     Where resending gives a refusal at best, the old order is closed first.
 
-    Sending a number that is known to be there could only make a second order, at a gateway that does not keep
-    its word.
+    Resending a known number could only make a second order, at a gateway that does not refuse duplicates as
+    declared.
     """
     history = History().unknown().sees(Status.PENDING)
     assert move(history, resend) == Replace()

@@ -225,7 +225,7 @@ def test_wait_ends_when_its_async_client_is_closed(gateway: ToyServer, tmp_path:
 
 
 def test_async_client_whose_loop_is_cancelled_closes_its_ledger(gateway: ToyServer, tmp_path: Path) -> None:
-    """Leaving the block ends everything, also when the worker is cancelled together with whoever leaves it."""
+    """Leaving the block closes the client, also when the worker is cancelled together with its task."""
     config = toy_config(gateway.url, f"sqlite:///{tmp_path}/paycore.db")
     client: list[AsyncClient] = []
 

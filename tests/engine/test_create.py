@@ -179,7 +179,7 @@ def test_create_link_lost_for_good_closes_the_order_and_makes_a_new_one(
     """
     With the number taken, the old order is closed before a new number is sent.
 
-    Whatever the provider declares of resending, for this one refuses duplicates.
+    Whatever the provider declares about resending: this gateway refuses duplicates.
     """
     till = open_till(create_resend=resend)
     gateway.set_faults(lose_reply=1)

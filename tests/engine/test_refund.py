@@ -154,7 +154,7 @@ def test_refund_gateway_down_keeps_its_own_number(open_till: OpenTill, gateway: 
     """
     Not sent: the refund stays `created`, and calling again sends it under its number.
 
-    Also when another one was made in between.
+    Also after another refund was made in between.
     """
     till, nowhere = open_till(), open_till(url="http://127.0.0.1:1")
     paid = till.create(channel="card")

@@ -153,7 +153,7 @@ def test_answer_that_does_not_come_or_breaks_off(send: Send) -> None:
 
 
 def test_place_is_host_and_port() -> None:
-    """With the port that the scheme has by itself; IPv6 addresses in brackets."""
+    """With the scheme's default port; IPv6 addresses in brackets."""
     assert place_of("https://api.example/v1?x=1") == "api.example:443"
     assert place_of("http://localhost:8700") == "localhost:8700"
     assert place_of("http://[::1]/") == "[::1]:80"

@@ -20,7 +20,7 @@ class Till:
     """
     The verbs of a client, called synchronously whichever client it is.
 
-    The async one lives on a loop of its own that runs while a verb does.
+    The async client has its own loop, which runs during each verb.
     """
 
     def __init__(self, kind: Kind, config: Config, plugins: Plugins) -> None:

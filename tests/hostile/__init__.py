@@ -3,7 +3,6 @@ Hostile input to paycore: each row of the documentation's table of what the buil
 
     .venv/bin/python -m pytest tests/hostile
 
-A gateway that carries requests out and then answers with whatever a test wants (`gateway`), two shops that
-talk to it, one by the toy and one by the QFPay plugin (`shops`), and a child process whose memory is measured
-(`appetite`).
+`gateway` carries requests out and then gives the answers of a test. `shops` has two clients of it, one with the
+toy and one with the QFPay plugin. `appetite` is a child process whose memory is measured.
 """

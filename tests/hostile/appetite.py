@@ -1,10 +1,9 @@
 """
 What reading a hostile reply costs in time and memory, measured in a separate process.
 
-The gateway, which has to make the bombs, stays in the parent. The child first takes a payment as usual, so
-that everything is loaded. Then it does what each line on its standard input says (create, query, or eat 32 MiB),
-and answers with one line of JSON: what its payment came to, the seconds it took, and by how many MiB the most
-memory it ever had has grown.
+The gateway, which makes the bombs, is in the parent. The child first makes an ordinary payment, so that everything
+is loaded. Then it does what each line on its standard input says (create, query, or allocate 32 MiB), and answers
+with one line of JSON: the payment's status, the seconds it took, and by how many MiB its peak memory has grown.
 """
 
 from __future__ import annotations

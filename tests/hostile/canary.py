@@ -1,7 +1,7 @@
 """
 Planted secrets, and a witness that searches everything paycore outputs for them.
 
-Looked through: log records of every logger at DEBUG with their tracebacks, errors with all they are chained to,
+Searched: log records of every logger at DEBUG with their tracebacks, errors with their chains,
 stdout and stderr, reprs, every row and every byte of the ledger, its events and its export.
 """
 
@@ -90,8 +90,8 @@ class Witness:
         """
         Collect an error with its causes, contexts, attributes and notes, shown or not.
 
-        Of the frames it came through, ours are heard with their variables, as error trackers send them: all
-        but what the caller gave, which stands in the caller's own frames as well.
+        Of paycore's frames in its traceback the variables are collected too, as error trackers send them,
+        except the caller's arguments, which are in the caller's own frames as well.
         """
         self.errors.append(error)
         self.hear("traceback", "".join(traceback.format_exception(error)))

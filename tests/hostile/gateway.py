@@ -1,8 +1,8 @@
 """
 A gateway on a socket that carries out requests, and then gives the hostile answers of a test.
 
-What it was asked has happened: a client that takes a hostile reply for "nothing happened" is wrong, and one
-that sends again pays twice. Every connection has a thread of its own; all end with the server.
+Every request is carried out: a client that takes a hostile reply for "nothing happened" is wrong, and one that
+sends again pays twice. Every connection has its own thread; all end with the server.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class HostileGateway:
     """
     Serves at `url`; `carry_out` answers a request honestly.
 
-    `answer` is given instead of the honest answer to requests whose path starts with `on`; None for honesty.
+    Requests whose path starts with `on` get `answer` instead of the honest answer, unless it is None.
     `heard` is every request so far.
     """
 

@@ -1,7 +1,7 @@
 """
 Hostile answers of a gateway by name: wrong bodies, wrong HTTP, and endless bytes.
 
-Each is made from the honest answer, so that all the rest of it is right.
+Each is made from the honest answer, so that the rest of it is right.
 """
 
 from __future__ import annotations

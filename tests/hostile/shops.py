@@ -1,8 +1,8 @@
 """
 Two shops at a hostile gateway: one uses the toy, one the QFPay plugin.
 
-The toy's gateway is an object in this process; QFPay's is its sandbox, reached over HTTP. Either way the
-hostile gateway stands in front of it, and the shop's till talks to that.
+The toy's gateway is an object in this process; QFPay's is its sandbox, reached over HTTP. The
+hostile gateway is between it and the shop's till.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
 Secrets planted in settings appear in no output of paycore, whatever goes wrong.
 
-Each case makes something go wrong, checks that it did, and lets a witness look through all that was said. The
-configuration and the command line have modules of their own beside this one.
+Each case causes an error, checks that it happened, and lets a witness search all output. The configuration and the
+command line have separate modules.
 """
 
 from __future__ import annotations

@@ -244,9 +244,9 @@ ODD_WORDS = {
 @pytest.mark.parametrize("name", ODD_WORDS)
 def test_odd_words_of_a_provider_are_kept_harmless(open_shop: OpenShop, name: str) -> None:
     """
-    Ids and messages with control characters or without end reach no row, no event and no export as they came.
+    Ids and messages with control characters or without end are not stored or exported unchanged.
 
-    An order with such an id is there, perhaps; what is sound in a later answer shows it.
+    An order with such an id may exist: a later valid answer resolves it.
     """
     shop = open_shop("qfpay-alipay")
     words = ODD_WORDS[name]

@@ -1,7 +1,7 @@
 """
 Kills a process at an exact place, by wrapping the engine's functions in that process.
 
-Nothing of this is in paycore. Places are named `write N before|inside|after` (ledger transactions that write),
+paycore itself has no such code. Places are named `write N before|inside|after` (ledger transactions that write),
 `send before|half|written|answered|after` (the first request), `hook N`, `verify before|after`, `effect N before|after`
 and `end`.
 """
@@ -22,7 +22,7 @@ from paycore.testing.toy import ToyProvider
 
 
 class Death:
-    """Kills this process when it comes to `place`."""
+    """Kills this process at `place`."""
 
     def __init__(self, place: str) -> None:
         self._place = place

@@ -30,7 +30,7 @@ def judge(gateway: ToyGateway, ledger: Ledger, *, is_repeated: bool = False) -> 
     """
     Compare one ledger with its gateway.
 
-    What is certainly unsent may wait for its caller; once the command `is_repeated`, nothing may.
+    An unsent operation may wait for its caller; once the command `is_repeated`, nothing may be unsent.
     """
     payments = ledger.list(Filter()).result()
     return Verdict(
@@ -91,7 +91,7 @@ def _stuck(gateway: ToyGateway, payments: tuple[Payment, ...]) -> Iterator[str]:
 
 
 def _unsent(payments: tuple[Payment, ...]) -> Iterator[str]:
-    """Payments and refunds that nobody has sent."""
+    """Payments and refunds that were never sent."""
     for payment in payments:
         if payment.status is Status.CREATED:
             yield "the payment is still to be sent"

@@ -41,7 +41,7 @@ class Result(msgspec.Struct, frozen=True):
     """
     The result of one case.
 
-    `recovered` is judged after the recovery pass, `repeated` after the caller has given the same command again.
+    `recovered` is the verdict after the recovery pass, `repeated` after the caller has repeated the command.
     `died`: the process was killed.
     """
 

@@ -1,7 +1,7 @@
 """
 Planted bugs: mistakes that a kill matrix must find, each caught by some of its cases.
 
-They are put into the process that is killed and into the one that recovers.
+They are planted in the killed and in the recovering process.
 """
 
 import itertools

@@ -39,9 +39,9 @@ def test_killed_at_any_step_everything_is_found_again(
     crew: Crew, operation: Operation, manner: Manner
 ) -> None:
     """
-    After one recovery pass ledger and gateway agree, if it refuses duplicates or charges blindly.
+    After one recovery pass ledger and gateway agree, whether the gateway refuses duplicates or charges blindly.
 
-    The second gateway's provider even claims that it refuses them. The caller, back again, changes nothing.
+    The second gateway's provider falsely declares that it refuses them. Repeating the command changes nothing.
     """
     counted = tally(crew.run(Case(operation, step, manner, "sqlite") for step in steps_of(operation)))
     assert counted.is_clean, counted

@@ -108,8 +108,8 @@ def main() -> None:
     """
     Fork a process for every job that comes in as a line of JSON; answer with how it ended.
 
-    Importing once and forking makes a real process cost milliseconds. Nothing runs here before the fork but
-    the reading of lines, so what is forked is as new as a process can be.
+    Importing once and forking makes a process in milliseconds. Before the fork only lines are read, so the forked
+    process is like a new one.
     """
     for line in sys.stdin.buffer:
         sys.stdout.flush()

@@ -3,7 +3,7 @@ Races: many processes on the same payments, and a database that crashes under lo
 
     python -m tests.ledger.races
 
-runs them on both databases, as the tests do, and prints what came of it.
+runs them on both databases, as the tests do, and prints the results.
 """
 
 import argparse
@@ -186,8 +186,8 @@ class _Lightning:
     """
     Cuts the connections to a database every 30 ms, and once crashes the server.
 
-    In turn from the server's side, where what is not committed is gone, and in the cable, where it is
-    committed and nobody hears of it.
+    Alternately at the server, where uncommitted work is lost, and in the cable, where commits take place but
+    their answers are lost.
     """
 
     def __init__(self, server: PostgresServer, line: Cable) -> None:

@@ -1,8 +1,8 @@
 """
 A process keeps its locks on a SQLite file, whatever else it does with that file.
 
-SQLite's locks belong to the process; who loses them is invisible, and the last process that others see
-removes the journal. What is committed to a removed journal is lost, and its references can be made again.
+SQLite's locks belong to the process. A process without them is invisible, and the last visible process removes the
+journal when it closes. Commits to a removed journal are lost, and their references can be used again.
 """
 
 import os

@@ -128,7 +128,7 @@ class Runner:
         """
         The tests that run the changed function; all of them for other changes.
 
-        First those that killed its last neighbours, the latest first; then the quick ones.
+        First those that killed the mutants before it, the latest first; then by duration.
         """
         reach = set(range(len(self._seconds)))
         if mutant.is_function:

@@ -38,7 +38,7 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
     One change of one function, or of one assignment of a module.
 
     `where` is the function's qualified name, or the assigned name. `removed` and `added` are the lines that
-    change; with `nth`, when the same lines are there more than once, they name the mutant for good. `source`
+    change; with `nth`, when the same lines are there more than once, they identify the mutant. `source`
     is the whole definition with the change in it.
     """
 

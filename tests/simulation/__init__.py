@@ -2,29 +2,29 @@
 Deterministic simulation: what an application runs, under faults drawn from a seed.
 
 Each simulated process has a real `AsyncClient` on an event loop of its own, whose time is the scheduler's.
-What lies below the engine is simulated: the network under its sender, its door to the one SQLite ledger,
-ids and clocks. A process that is killed is never gone on with; one that stands still goes on later. The
-same seed gives the same run, byte for byte.
+What lies below the engine is simulated: the network under its sender, its access to the one SQLite ledger,
+ids and clocks. A killed process is never continued; a suspended one continues later. The same seed gives the
+same run, byte for byte.
 
     python -m tests.simulation --seed 7                       one run, with its log
     python -m tests.simulation --seed 7 --mutant NAME         the same with a planted bug
     python -m tests.simulation --seeds 0-10000 --jobs 2       many runs, one line
     python -m tests.simulation --mutants                      every planted bug, and the seed that caught it
-    python -m tests.simulation --seeds 0-300 --set-clock-back     the machine's clock is set back, now and then
+    python -m tests.simulation --seeds 0-300 --set-clock-back     the machine's clock is set back at times
 
     scheduler     the virtual clock, what happens when, the log
-    plan          what a seed means: weather, gateway, purchases
+    plan          what a seed determines: fault rates, gateway, purchases
     loop          asyncio on the virtual clock
     processes     a client with its loop, killed, stopped and started at any moment
-    ledgers       the ledger, and each process's door to it
-    wire          what can become of a request and of its reply
+    ledgers       the ledger, and each process's access to it
+    wire          the fates of a request and of its reply
     gateway       the provider's side: orders, refunds, charges
-    outside       payers, notifications on their way, forgers
+    outside       payers, the delivery of notifications, forgers
     applications  callers and workers
-    witness       sees all that happens, and says at once when something does that never may:
-    rules           of a payment whenever it is committed
-    sends           of every request, from its intent to its end
-    waits           of those who wait, and of what they wait for
+    witness       observes everything, and reports at once what must never happen:
+    rules           for a payment at every commit
+    sends           for every request, from its intent to its end
+    waits           for waiters, and what they wait for
     audit         what must hold at the end
     world         one run of one seed
     mutants       planted bugs, each of which a run must catch; and controls, which it must not

@@ -56,7 +56,7 @@ class Caller:
     """
     A caller that repeats its commands after errors and after its process was killed.
 
-    Sometimes it has no patience: it cancels the call, and asks again.
+    Sometimes it cancels a call and repeats it.
     """
 
     def __init__(self, world: World, purchase: Purchase, plan: CallerPlan, name: str) -> None:

@@ -46,7 +46,7 @@ class SimLedger(SqliteLedger):
     """
     The real ledger without waiting for the disk, which no simulated crash affects, and without threads.
 
-    `broken` is told when it breaks a promise that only it can see.
+    `broken` is called with violations that only the ledger can see.
     """
 
     def __init__(
@@ -96,8 +96,8 @@ class Door:
     """
     A process's ledger in one life: transactions take time, and their results may be lost.
 
-    The process may die or stand still before and after each; what was asked for before takes place all the
-    same when only its caller has gone.
+    The process may die or be suspended before and after each. A transaction whose caller was cancelled takes
+    place all the same.
     """
 
     def __init__(self, process: Process) -> None:

@@ -26,8 +26,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     Runs what is ready until nothing is; time passes in the scheduler only.
 
     `stands_still_s` says for how many seconds from now the process is suspended: nothing runs before that.
-    `died` ends the loop as a kill does: whatever waits is never gone on with, not even to clean up.
-    `ended` hears of every task that has come to its end.
+    `died` ends the loop as a kill does: whatever waits is never continued, not even for clean-up.
+    `ended` is called with every task that has ended.
     """
 
     def __init__(

@@ -179,7 +179,7 @@ def _draw_weather(rng: Random) -> Weather:
     """
     From nearly calm to a storm; which faults are frequent or absent differs for each run.
 
-    So a run is not always the same mixture, and what needs one fault often, and others never, is met too.
+    So runs differ, and bugs that need one fault often and others never are found too.
     """
     storm = rng.uniform(0.3, 1.1)
 

@@ -41,7 +41,7 @@ class Process:
     """
     One process with its own client and clock offset.
 
-    `boot` starts its programs, at every start anew. What a killed process was doing is simply never gone on with.
+    `boot` starts its programs at every start. What a killed process was doing is never continued.
     """
 
     def __init__(self, world: World, name: str, boot: Callable[[Process], object]) -> None:

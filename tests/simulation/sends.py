@@ -34,7 +34,7 @@ class Sends:
     """
     Reports what is sent, resent, taken for lost or ended against the rules.
 
-    By the true time: what the processes take for the time is theirs to get right.
+    By the true time, not by the processes' clocks.
     """
 
     def __init__(self, world: World) -> None:

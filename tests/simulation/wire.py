@@ -112,7 +112,7 @@ class Wire:
         """
         A request is overdue by at most half of the window after which "not found" is proof.
 
-        The other half is the time a new order takes to be found.
+        The other half is the time until a new order is found by a query.
         """
         quick_s = self._rng.uniform(0.3, 0.8)
         is_silent = self._rng.random() < 0.5

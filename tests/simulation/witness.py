@@ -47,7 +47,7 @@ class Witness:
     """
     Collects violations during a run; `audit` checks the state at its end.
 
-    Only the gateway and what was committed are believed, never what the code under test thinks.
+    It relies on the gateway and on commits only, never on the code under test.
     """
 
     def __init__(self, world: World) -> None:

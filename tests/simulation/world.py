@@ -55,7 +55,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class World:
-    """Everything there is in one run."""
+    """Everything in one run."""
 
     def __init__(self, seed: int, folder: Path, *, sets_clock_back: bool = False) -> None:
         self._seed = seed
@@ -243,7 +243,7 @@ def inside(world: World) -> Iterator[None]:
     """
     The engine in this world, with simulated clock, network, ledger and ids.
 
-    All above them is what an application runs: client, runner, waiter, worker, sender, commands, rules.
+    Everything above is the real code: client, runner, waiter, worker, sender, commands, rules.
     """
     logger, listener = logging.getLogger("paycore"), _Listener(world)
     with ExitStack() as stack:

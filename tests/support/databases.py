@@ -1,7 +1,7 @@
 """
 The fixtures `postgres_server` and `postgres_dsn`: a real PostgreSQL, started when the first test asks for it.
 
-Under xdist each worker has its own server: starting one takes under a second, less than sharing one would cost in care.
+Under xdist each worker has its own server: starting one takes less than a second.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """
 Isolates tests: no network, no configuration from the environment, an empty folder each.
 
-Loaded as a pytest plugin by the root `conftest.py`; holds for every test without being asked for.
+Loaded as a pytest plugin by the root `conftest.py`; applies to every test.
 """
 
 import ipaddress

@@ -1,7 +1,7 @@
 """
 The toy gateway over real HTTP: in a thread of the test, or in a separate process that outlives its clients.
 
-    with toy_server(ToyGateway(duplicates="charge_blindly")) as server:      # a thread; server.gateway is at hand
+    with toy_server(ToyGateway(duplicates="charge_blindly")) as server:      # a thread; server.gateway is its object
     with toy_process(duplicates="refuse", state=folder / "toy.json") as server:      # a process; talk by HTTP
         client = Client(toy_config(server.url, ledger), plugins=toy_plugins())
 

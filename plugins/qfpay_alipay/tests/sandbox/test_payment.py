@@ -77,7 +77,7 @@ def test_pay_url_carries_the_documented_fields(
 
 
 def test_pay_url_shows_yen_without_decimals(merchant: Merchant) -> None:
-    """The smallest unit of JPY is the yen. Source: G2; no later page says."""
+    """The smallest unit of JPY is the yen. Source: G2 only."""
     url = merchant.payment(txcurrcd="JPY", txamt="300")["pay_url"]
     assert "total_fee=300.0&" in url
 
