@@ -41,7 +41,7 @@ def test_useless_answer_unknown_then_resolved(cli: Cli, shop: SandboxServer, fau
     )
 
 
-def test_useless_answer_to_a_query_says_so(cli: Cli, shop: SandboxServer) -> None:
+def test_useless_answer_to_a_query_exits_5(cli: Cli, shop: SandboxServer) -> None:
     """A query without a usable answer changes nothing, prints the payment and exits 5."""
     payment = cli.create()
     shop.gateway.faults.add("http_500", times=3, path="/trade/v1/query")
@@ -55,7 +55,7 @@ def test_useless_answer_to_a_query_says_so(cli: Cli, shop: SandboxServer) -> Non
         assert f"`paycore query {payment['id']} --config paycore.toml` resolves it" in ran.err, ran
 
 
-def test_reply_without_its_link_the_same_command_recovers_it(cli: Cli, shop: SandboxServer) -> None:
+def test_lost_link_is_recovered_by_the_same_command(cli: Cli, shop: SandboxServer) -> None:
     """Accepted without the payer's link: exit 5, and the same command recovers it."""
     shop.gateway.faults.add("no_pay_url")
     ran = cli(*order(), "--json")
@@ -139,7 +139,7 @@ def test_reference_with_control_characters(cli: Cli, shop: SandboxServer) -> Non
     assert (ran.code, "\x1b" in ran.err) == (2, False), ran
 
 
-def test_provider_words_can_not_move_the_cursor(cli: Cli, shop: SandboxServer) -> None:
+def test_provider_message_has_no_control_characters(cli: Cli, shop: SandboxServer) -> None:
     """The provider's message is printed on one line without control characters."""
     shop.gateway.faults.add("respcd", code="1297", message="no\x1b[31m\nway")
     ran = cli(*order())

@@ -86,7 +86,7 @@ def test_demo_interrupted_says_what_is_left(cli: Cli, options: tuple[str, ...]) 
     assert list(Path("tmp").iterdir()) == []
 
 
-def test_demo_told_to_end_leaves_nothing(cli: Cli) -> None:
+def test_demo_ended_by_sigterm_leaves_no_files(cli: Cli) -> None:
     """SIGTERM also removes the temporary files."""
     with waiting() as process:
         process.send_signal(signal.SIGTERM)

@@ -126,7 +126,7 @@ def test_close_0_then_query_3(cli: Cli, shop: SandboxServer) -> None:
 
 
 @pytest.mark.parametrize("is_known", [False, True])
-def test_close_paid_3_in_words_and_again(cli: Cli, shop: SandboxServer, is_known: bool) -> None:
+def test_close_of_a_paid_payment_3_each_time(cli: Cli, shop: SandboxServer, is_known: bool) -> None:
     """Closing a paid payment prints it and what to do, and exits 3; so does repeating the command."""
     payment = cli.create()
     shop.gateway.controls.pay(payment["order_number"])
@@ -139,7 +139,7 @@ def test_close_paid_3_in_words_and_again(cli: Cli, shop: SandboxServer, is_known
     assert (again.code, again.out, again.err) == (ran.code, ran.out, ran.err)
 
 
-def test_await_of_what_was_never_sent_7_at_once_in_words(cli: Cli, shop: SandboxServer) -> None:
+def test_await_of_an_unsent_payment_7_at_once(cli: Cli, shop: SandboxServer) -> None:
     """An unsent payment: `await` returns at once, and a line on stderr says what to do."""
     write_config("http://127.0.0.1:1")
     assert cli(*order()).code == 7
@@ -154,7 +154,7 @@ def test_await_of_what_was_never_sent_7_at_once_in_words(cli: Cli, shop: Sandbox
     assert time.monotonic() - started < 20
 
 
-def test_await_of_what_the_account_was_refused_for_7(cli: Cli, shop: SandboxServer) -> None:
+def test_await_of_a_payment_refused_for_the_account_7(cli: Cli, shop: SandboxServer) -> None:
     """A payment whose account was refused: the line names what to correct first."""
     write_config(shop.url, key="0" * 32)
     assert cli(*order()).code == 6
@@ -162,7 +162,7 @@ def test_await_of_what_the_account_was_refused_for_7(cli: Cli, shop: SandboxServ
     assert (ran.code, "the provider refused the account" in ran.err) == (7, True), ran
 
 
-def test_query_of_what_was_never_sent_0_in_words(cli: Cli, shop: SandboxServer) -> None:
+def test_query_of_an_unsent_payment_0(cli: Cli, shop: SandboxServer) -> None:
     """An unsent payment: no request is made, and a line on stderr says so."""
     url = shop.url
     write_config("http://127.0.0.1:1")
@@ -254,7 +254,7 @@ def test_refund_succeeded_0_and_refused_3(cli: Cli, shop: SandboxServer) -> None
     assert (refused.code, refused.json["refunds"][-1]["failure"]["code"]) == (3, "1269"), refused
 
 
-def test_gateway_down_7_and_the_same_command_goes_on(cli: Cli, shop: SandboxServer) -> None:
+def test_gateway_down_7_and_the_same_command_sends_it_later(cli: Cli, shop: SandboxServer) -> None:
     """Nothing was sent: the payment is `created`, and the same command sends it once the gateway is back."""
     url = shop.url
     write_config("http://127.0.0.1:1")

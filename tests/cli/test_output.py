@@ -80,7 +80,7 @@ def test_json_show_adds_the_events(cli: Cli, shop: SandboxServer) -> None:
     assert list(shown["events"][0]) == ["seq", "at", "source", "kind", "status_from", "status_to", "what"]
 
 
-def test_list_goes_on_after_the_last(cli: Cli, shop: SandboxServer) -> None:
+def test_list_names_the_command_for_the_next_page(cli: Cli, shop: SandboxServer) -> None:
     """A full page names the command for the next one, which begins after the last payment."""
     made = [cli.create(reference)["id"] for reference in ("a", "b", "c")]
     page = cli("list", "--limit", "2")
@@ -106,7 +106,7 @@ def test_json_lists_are_lines(cli: Cli, shop: SandboxServer) -> None:
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_global_options_before_and_after_the_word(cli: Cli, shop: SandboxServer, *, before: bool) -> None:
+def test_global_options_before_and_after_the_command(cli: Cli, shop: SandboxServer, *, before: bool) -> None:
     """Global options may stand before or after the command."""
     Path("paycore.toml").rename("other.toml")
     options = ["--config", "other.toml", "--account", "shop", "--json", "--quiet", "--no-color"]
@@ -153,7 +153,7 @@ def test_version_as_json(cli: Cli) -> None:
         assert (ran.code, ran.json) == (0, {"version": __version__}), ran
 
 
-def test_unknown_word_is_guessed_in_whole_sentences(cli: Cli) -> None:
+def test_unknown_command_suggests_the_nearest(cli: Cli) -> None:
     """The suggestion for an unknown command is a question, followed by a sentence that names the help."""
     ran = cli("creat")
     assert ran.err == "error: No such command 'creat'. Did you mean 'create'? See `paycore --help`\n", ran
@@ -166,7 +166,7 @@ def test_options_that_may_repeat(cli: Cli, shop: SandboxServer) -> None:
     assert (ran.code, "--extra: limit_pay is given twice" in ran.err) == (2, True), ran
 
 
-def test_words_go_to_stderr_and_quiet_ends_them(cli: Cli, shop: SandboxServer) -> None:
+def test_messages_go_to_stderr_and_quiet_suppresses_them(cli: Cli, shop: SandboxServer) -> None:
     """Messages go to stderr only; --quiet and --json leave only the data."""
     payment = cli.create()
     spoken = cli("await", payment["id"], "--timeout", "0.2")
@@ -176,7 +176,7 @@ def test_words_go_to_stderr_and_quiet_ends_them(cli: Cli, shop: SandboxServer) -
         assert cli("await", payment["id"], "--timeout", "0.2", option).err == ""
 
 
-def test_reader_who_leaves_changes_nothing(cli: Cli, shop: SandboxServer) -> None:
+def test_closed_pipe_keeps_the_exit_code(cli: Cli, shop: SandboxServer) -> None:
     """`paycore ... | true` keeps its exit code and prints no traceback."""
     cli.create()
     words = f"{PAYCORE} list; echo $? >&2"

@@ -86,7 +86,7 @@ def test_own_files_are_taken(home: Path) -> None:
 
 @pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
 @pytest.mark.parametrize("name", ["paycore.toml", ".", "client.key", "paycore.db", "paycore.db-lock"])
-def test_what_is_not_our_own_is_refused_with_words(
+def test_files_of_others_are_refused_with_a_reason(
     home: Path, name: str, spoil: Callable[[Path], None]
 ) -> None:
     """The error names the file, its owner and what to do, wherever the configuration was found."""
@@ -99,7 +99,7 @@ def test_what_is_not_our_own_is_refused_with_words(
         assert (home / name).resolve().name in caught.value.message
 
 
-def test_configuration_of_another_user_is_refused_and_not_passed_over(
+def test_configuration_of_another_user_is_refused_and_not_skipped(
     home: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A configuration in another user's folder is an error, and is not skipped silently."""
@@ -119,7 +119,7 @@ def test_configuration_of_another_user_is_refused_and_not_passed_over(
         load_config()
 
 
-def test_new_ledger_is_made_in_a_folder_of_our_own_only(tmp_path: Path) -> None:
+def test_new_ledger_is_made_only_in_an_own_folder(tmp_path: Path) -> None:
     """No ledger is created in a folder of another user."""
     folder = tmp_path / "theirs"
     folder.mkdir()
@@ -145,7 +145,7 @@ def test_sticky_folder_keeps_files_apart(tmp_path: Path) -> None:
         open_ledger(f"sqlite:///{folder}/new.db")
 
 
-def test_link_is_followed_and_looked_at(home: Path, tmp_path: Path) -> None:
+def test_link_is_followed_and_checked(home: Path, tmp_path: Path) -> None:
     """An own link to an own file is accepted; a link of another user, or in their folder, is refused."""
     link = tmp_path / "link.toml"
     link.symlink_to(home / "paycore.toml")
@@ -168,7 +168,7 @@ def test_link_is_followed_and_looked_at(home: Path, tmp_path: Path) -> None:
             look()
 
 
-def test_file_of_the_administrator_is_taken() -> None:
+def test_file_of_root_is_accepted() -> None:
     """Files owned by root are accepted."""
     with TemporaryDirectory() as name:
         path = Path(name) / "paycore.toml"
@@ -182,7 +182,7 @@ def test_file_of_the_administrator_is_taken() -> None:
             load_config(path)
 
 
-def test_root_is_told_to_be_whose_it_is(tmp_path: Path) -> None:
+def test_root_must_run_as_the_ledgers_owner(tmp_path: Path) -> None:
     """Root must not write another user's ledger: its owner could no longer write the new files."""
     path = tmp_path / "paycore.toml"
     path.write_text(CONFIG)
@@ -206,13 +206,13 @@ def test_group_of_one_user_alone_may_write(tmp_path: Path, monkeypatch: pytest.M
     assert "others may write the file" in str(ownership_problem(path))
 
 
-def test_file_that_is_not_there_is_nobodys(tmp_path: Path) -> None:
+def test_missing_file_has_its_folder_checked(tmp_path: Path) -> None:
     """Of a missing file the folder is checked."""
     assert ownership_problem(tmp_path / "none") is None
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
-def test_init_writes_for_its_owner_alone(cli: Cli, tmp_path: Path, umask: int) -> None:
+def test_init_writes_a_private_file(cli: Cli, tmp_path: Path, umask: int) -> None:
     """The configuration is readable by its owner only, whatever the umask."""
     before = os.umask(umask)
     try:

@@ -8,7 +8,7 @@ from plugins.qfpay_alipay.tests.sandbox.merchant import Merchant
 from tests.cli.conftest import Cli, write_config
 
 
-def test_paid_twice_is_given_back_by_a_refund_of_each_charge(cli: Cli) -> None:
+def test_paid_twice_is_refunded_charge_by_charge(cli: Cli) -> None:
     """A refund without an amount returns one charge; a second reference returns the other."""
     sandbox = Plugins().sandboxes()["qfpay-alipay"]
     with (

@@ -138,7 +138,7 @@ def test_pay_unknown_number_2(cli: Cli, shop: SandboxServer) -> None:
     assert cli("sandbox", "pay", "../stats", "--url", shop.url).code == 2
 
 
-def test_pay_by_a_reference_that_is_none_2(cli: Cli, shop: SandboxServer) -> None:
+def test_pay_by_an_unknown_reference_2(cli: Cli, shop: SandboxServer) -> None:
     """A reference given as NUMBER is refused with a hint; an unknown reference is not found."""
     ran = cli("sandbox", "pay", "order-2", "--url", shop.url)
     assert (ran.code, "named by its id, or by --reference" in ran.err) == (2, True), ran

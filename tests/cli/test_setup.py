@@ -119,7 +119,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_hook_paycore_register_commands_adds_a_word() -> None:
+def test_hook_paycore_register_commands_adds_a_command() -> None:
     """An unknown command is looked up among those of plugins, with its options and exit code."""
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:

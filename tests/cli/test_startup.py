@@ -150,6 +150,6 @@ def test_both_parsers_agree(words: str, monkeypatch: pytest.MonkeyPatch) -> None
         "",
     ],
 )
-def test_odd_words_go_to_typer(words: str) -> None:
+def test_other_arguments_go_to_typer(words: str) -> None:
     """Any other arguments are left to typer, which reports what is wrong."""
     assert quick.parse(words.split()) is None

@@ -101,7 +101,7 @@ def test_stderr_unwritable_changes_nothing(cli: Cli, shop: SandboxServer, where:
     assert redirected(where, "show", "nobody").code == 2
 
 
-def test_stdin_and_stderr_closed_the_ledger_is_whole(cli: Cli, shop: SandboxServer) -> None:
+def test_stdin_and_stderr_closed_leave_the_ledger_intact(cli: Cli, shop: SandboxServer) -> None:
     """Closed streams: their descriptors do not become the ledger's file."""
     ran = redirected("<&- 2>&-", *order(), "--json")
     assert json.loads(ran.out)["status"] == "pending", ran

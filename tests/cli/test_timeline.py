@@ -85,7 +85,7 @@ def test_lost_link_recovered(cli: Cli, shop: SandboxServer) -> None:
     )
 
 
-def test_order_that_never_left_is_sent_now(cli: Cli, shop: SandboxServer) -> None:
+def test_unsent_order_is_not_called_a_repetition(cli: Cli, shop: SandboxServer) -> None:
     """An unsent order says so, and its later sending is not called a repetition."""
     write_config("http://127.0.0.1:1")
     assert cli(*order()).code == 7
@@ -137,9 +137,7 @@ def test_order_proven_absent_is_sent_again_or_given_up(ledger: SqliteLedger) -> 
     ("source", "reason"),
     [(Source.CALLER, ""), (Source.RECOVERY, ": its time to be paid is over")],
 )
-def test_closing_says_who_wanted_it_and_how_it_ended(
-    ledger: SqliteLedger, source: Source, reason: str
-) -> None:
+def test_closing_shows_its_cause_and_its_result(ledger: SqliteLedger, source: Source, reason: str) -> None:
     """A close says whether the caller or the expiry caused it, and how its result was learnt."""
     payment = pending_payment(ledger, "order-1")
     payment = _change(ledger, payment, source, *_close(payment, ledger.now()))
@@ -156,7 +154,7 @@ def test_closing_says_who_wanted_it_and_how_it_ended(
     ]
 
 
-def test_notification_is_told_as_such(ledger: SqliteLedger) -> None:
+def test_notification_is_shown_as_the_source(ledger: SqliteLedger) -> None:
     """A notification's event names it as the source; a repeated one adds no event."""
     payment = pending_payment(ledger, "order-1")
     paid = seen(payment.order_number, Status.PAID)
@@ -167,7 +165,7 @@ def test_notification_is_told_as_such(ledger: SqliteLedger) -> None:
     ]
 
 
-def test_refunds_are_told_apart(ledger: SqliteLedger) -> None:
+def test_refunds_are_shown_with_their_references(ledger: SqliteLedger) -> None:
     """Each line of a refund has its reference."""
     payment = paid_payment(ledger, "order-1")
     for reference in ("r1", "r2"):
@@ -185,7 +183,7 @@ def test_refunds_are_told_apart(ledger: SqliteLedger) -> None:
     ]
 
 
-def test_review_says_what_does_not_fit(ledger: SqliteLedger) -> None:
+def test_review_shows_each_reason_once(ledger: SqliteLedger) -> None:
     """The first event that needs review gives the reason, each reason once."""
     payment = pending_payment(ledger, "order-1")
     observe(ledger, seen(payment.order_number, Status.PAID, amount=Money("88.01", "HKD")))
@@ -201,7 +199,7 @@ def test_review_says_what_does_not_fit(ledger: SqliteLedger) -> None:
     ]
 
 
-def test_review_says_what_was_told_of_the_amount(ledger: SqliteLedger) -> None:
+def test_review_shows_what_was_reported_of_the_amount(ledger: SqliteLedger) -> None:
     """Partial and unreadable amounts, a charge of another payment and a wrong signature are named."""
     other, payment = paid_payment(ledger, "order-0"), pending_payment(ledger, "order-1")
     paid = replace(seen(payment.order_number, Status.PAID), amount=None)
@@ -229,12 +227,12 @@ def test_review_says_what_was_told_of_the_amount(ledger: SqliteLedger) -> None:
     assert ledger.get(payment.id).result().status is Status.PENDING
 
 
-def test_every_reason_for_review_has_its_words() -> None:
+def test_every_reason_for_review_has_a_description() -> None:
     """Every reason for review has a description."""
     assert set(timeline._CONTRADICTIONS) == set(ReviewReason)
 
 
-def test_review_of_a_refund_says_what_does_not_fit(ledger: SqliteLedger) -> None:
+def test_review_of_a_refund_shows_the_contradiction(ledger: SqliteLedger) -> None:
     """Refunds that contradict the request, an earlier observation or the paid amount."""
     payment = paid_payment(ledger, "order-1")
     payment = ledger.change(payment.id, refunding("r1"), Source.CALLER).result().payment
@@ -254,7 +252,7 @@ def test_review_of_a_refund_says_what_does_not_fit(ledger: SqliteLedger) -> None
     ]
 
 
-def test_history_that_is_not_whole_is_told_as_far_as_it_goes(ledger: SqliteLedger) -> None:
+def test_history_with_missing_events_is_shown(ledger: SqliteLedger) -> None:
     """With events missing, the remaining ones are shown."""
     payment = paid_payment(ledger, "order-1")
     events = ledger.events(payment.id).result()

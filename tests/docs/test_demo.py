@@ -38,7 +38,7 @@ def patient_sandbox(tmp_path: Path) -> Iterator[SandboxServer]:
         yield server
 
 
-def test_sandbox_page_tells_what_show_tells(patient_sandbox: SandboxServer) -> None:
+def test_sandbox_page_shows_what_show_prints(patient_sandbox: SandboxServer) -> None:
     """The lost reply in docs/sandbox.md is shown as its commands print it."""
     patient_sandbox.gateway.faults.add("lose_reply")
     made = blocks(ROOT / "docs/sandbox.md", "sh")[1][1].splitlines()

@@ -63,7 +63,7 @@ def test_refusal_of_the_only_send_that_counts_is_a_refusal() -> None:
         assert history.payment.status is Status.FAILED
 
 
-def test_silence_speaks_of_every_operation() -> None:
+def test_absence_is_recorded_for_every_operation() -> None:
     """One answer proves several refunds absent and confirms a close."""
     history = History().accepted().closing(replaces=True).sees(Status.CLOSED).sees(Status.PAID)
     history.refunding(10, "one", "R1").refunding(20, "two", "R2").refunding(30, "three", "R3")

@@ -54,7 +54,7 @@ def test_bounds_are_these() -> None:
     assert (FACTS_MAX, CHARGES_MAX, REFUNDS_MAX, OPERATIONS_MAX) == (1000, 20, 100, 200)
 
 
-def test_what_is_known_told_again_at_the_bound_changes_nothing() -> None:
+def test_repeated_facts_at_the_bound_change_nothing() -> None:
     """Repeated observations at the bound cause no review."""
     history = full()
     known = history.order_is(Status.PENDING, provider_id="S0007")
@@ -76,7 +76,7 @@ def test_facts_beyond_the_bound_are_one_event_and_review() -> None:
     assert len(history.payment.evidence) == FACTS_MAX
 
 
-def test_money_told_beyond_the_bound_is_never_lost() -> None:
+def test_money_beyond_the_bound_is_never_lost() -> None:
     """Paid, refunded and failed refunds count beyond the bound; the charge has its reported id."""
     history = full()
     told(history, history.order_is(Status.PAID, provider_id="CHARGED"))
@@ -100,7 +100,7 @@ def test_another_order_paid_beyond_the_bound_is_paid_twice() -> None:
     assert ReviewReason.PAID_TWICE in history.payment.review_reasons
 
 
-def test_a_difference_told_beyond_the_bound_is_review_and_not_paid() -> None:
+def test_a_difference_beyond_the_bound_needs_review_and_is_not_paid() -> None:
     """A differing amount is still detected beyond the bound."""
     history = full()
     told(history, history.order_is(Status.PAID, amount=replace_amount(history, 10)))
@@ -128,7 +128,7 @@ def test_charges_are_bounded_and_the_payment_is_still_refundable() -> None:
     assert history.refunding().payment.refunds
 
 
-def test_a_failure_told_beyond_the_bound_keeps_the_known_one() -> None:
+def test_a_failure_beyond_the_bound_keeps_the_known_one() -> None:
     """New failure messages beyond the bound make no further events."""
     history = full()
     failures = [

@@ -214,7 +214,7 @@ def test_renumber_never_beside_a_payable_or_settled_order(history: History) -> N
     assert renumber(history.payment, QUIET, NUMBERING, DEADLINE) == []
 
 
-def test_withdrawing_closes_the_order_nobody_needs_any_more() -> None:
+def test_withdrawing_closes_an_order_that_is_not_needed() -> None:
     """Only an open order beside a paid one is closed, once, where closing is supported."""
     options: dict[str, Any] = {"numbering": NUMBERING, "now": QUIET, "deadline": DEADLINE}
     history = paid_after_closing(OperationState.UNKNOWN).sees(Status.PENDING, "N2")
@@ -365,7 +365,7 @@ def test_close_of_what_may_be_payable() -> None:
         assert change.operation.kind is OperationKind.CLOSE
 
 
-def test_close_of_what_is_over_is_nothing_and_of_what_was_never_sent_is_refused() -> None:
+def test_close_of_an_ended_payment_is_nothing_and_of_an_unsent_one_refused() -> None:
     """Paid, closed and failed: no change. Never sent: refused."""
     assert close(History().accepted().sees(Status.CLOSED)) == []
     assert close(History().accepted().sees(Status.FAILED)) == []

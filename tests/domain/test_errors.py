@@ -72,7 +72,7 @@ def raised(error: PaycoreError) -> None:
 
 
 @pytest.mark.parametrize("error", list(every_error()), ids=lambda error: type(error).__name__)
-def test_error_survives_pickle_and_copy_with_all_it_says(error: PaycoreError) -> None:
+def test_error_survives_pickle_and_copy(error: PaycoreError) -> None:
     """Its class, message, fields, notes and added attributes, by every protocol and both kinds of copy."""
     twins = [pickle.loads(pickle.dumps(error, protocol)) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)]
     for twin in (*twins, copy.copy(error), copy.deepcopy(error)):

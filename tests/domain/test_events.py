@@ -35,7 +35,7 @@ CHAINED: dict[str, Any] = {
 }
 
 
-def test_chain_hash_is_what_it_always_was() -> None:
+def test_chain_hash_never_changes() -> None:
     """Existing ledgers are verified with it, so the function and its initial value never change."""
     assert bytes(32) == GENESIS
     assert chain_hash(**CHAINED).hex() == "26979a224035451339b3a12424ac8f49a14ba87e4eb2c61ed4588d472e8e5dfb"

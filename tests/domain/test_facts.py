@@ -181,7 +181,7 @@ def test_charge_of_another_payment_in_a_reply_does_not_pay_either() -> None:
     assert history.payment.review_reasons == (ReviewReason.CHARGE_OF_ANOTHER,)
 
 
-def test_digest_is_what_it_always_was() -> None:
+def test_digest_never_changes() -> None:
     """Stored digests identify repeats in existing ledgers, so the function never changes."""
     seen = PaymentObservation(
         number="N1", status=Status.FAILED, provider_id="S1", amount=AMOUNT, failure=DECLINED, occurred_at=NOW
@@ -225,7 +225,7 @@ def test_second_charge_beyond_the_bound_is_the_first_one() -> None:
     assert history.payment.review_reasons == (ReviewReason.TOO_MANY_FACTS,)
 
 
-def test_refund_told_of_by_an_orders_number_is_flagged() -> None:
+def test_refund_reported_under_an_orders_number_needs_review() -> None:
     """A refund observation under an order's number needs review and changes nothing else."""
     history = History().accepted().sees(Status.PAID).refund_is(RefundStatus.SUCCEEDED, "N1")
     assert history.payment.refunded_minor == 0
@@ -255,7 +255,7 @@ def test_order_has_the_reason_and_the_id_the_provider_told() -> None:
         assert history.payment.provider_id == "S-N1"
 
 
-def test_refund_status_while_nothing_is_told_of_it() -> None:
+def test_refund_status_without_an_observation() -> None:
     """Without an observation: accepted is pending; unsent and refused for the account are created."""
     expected = {
         OperationState.DONE: RefundStatus.PENDING,

@@ -34,7 +34,7 @@ def after(payment: Payment, *observations: Observation) -> Payment:
     return payment
 
 
-def test_paid_never_goes_back() -> None:
+def test_paid_is_never_undone() -> None:
     """No observation after paid changes the status."""
     payment = after(begun(), seen(Status.PAID), seen(Status.PENDING), seen(Status.CLOSED))
     assert payment.status is Status.PAID
@@ -62,7 +62,7 @@ def test_two_orders_paid_is_paid_twice() -> None:
     assert (payment.paid_minor, payment.review_reasons) == (17600, (ReviewReason.PAID_TWICE,))
 
 
-def test_an_observation_brought_twice_changes_nothing() -> None:
+def test_a_repeated_observation_changes_nothing() -> None:
     """The same payment object is returned: no new version, no new event."""
     payment = after(begun(), seen(Status.PENDING))
     later = PaymentObservation(
@@ -76,7 +76,7 @@ def test_an_observation_brought_twice_changes_nothing() -> None:
     assert evolve(payment, Observed(observation=later), NOW + timedelta(days=1)) is payment
 
 
-def test_a_number_of_somebody_else_changes_nothing() -> None:
+def test_an_unknown_number_changes_nothing() -> None:
     """An observation of an unknown number is ignored."""
     payment = begun()
     other = PaymentObservation(number="N9", status=Status.PAID, provider_id="S9", amount=AMOUNT)

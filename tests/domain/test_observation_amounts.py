@@ -78,7 +78,7 @@ def test_partial_amount_out_of_bounds_is_refused(fields: dict[str, Any]) -> None
         ),
     ],
 )
-def test_told_is_shown_in_words(told: PartialAmount, shown: str) -> None:
+def test_reported_amount_is_described(told: PartialAmount, shown: str) -> None:
     """The review describes what was reported and what was missing."""
     assert str(told) == shown
 
@@ -106,7 +106,7 @@ def by_reply(payment: History, told: PartialAmount) -> History:
 
 @pytest.mark.parametrize("brought", [by_query, by_reply])
 @pytest.mark.parametrize(("told", "reason"), TOLD)
-def test_told_half_that_differs_or_unreadable_is_review_and_never_paid(
+def test_partial_amount_that_differs_or_is_unreadable_needs_review(
     brought: Callable[[History, PartialAmount], History], told: PartialAmount, reason: ReviewReason
 ) -> None:
     """From any source; a complete answer resolves the payment later."""
@@ -117,7 +117,7 @@ def test_told_half_that_differs_or_unreadable_is_review_and_never_paid(
 
 
 @pytest.mark.parametrize("told", [PartialAmount(minor=8800), PartialAmount(currency="HKD"), None])
-def test_told_half_that_fits_is_taken(told: PartialAmount | None) -> None:
+def test_partial_amount_that_fits_is_accepted(told: PartialAmount | None) -> None:
     """A matching part is accepted, and so is an answer without an amount."""
     payment = by_query(History(), told) if told else History().accepted().sees(Status.PAID, amount=None)
     assert isinstance(payment, History)
@@ -133,7 +133,7 @@ def test_told_half_that_fits_is_taken(told: PartialAmount | None) -> None:
         (PartialAmount(minor=2000), RefundStatus.SUCCEEDED, ()),
     ],
 )
-def test_told_half_of_a_refund_is_compared(
+def test_partial_amount_of_a_refund_is_compared(
     told: PartialAmount, status: RefundStatus, reasons: tuple[ReviewReason, ...]
 ) -> None:
     """A refund whose reported part differs has not succeeded."""
@@ -143,7 +143,7 @@ def test_told_half_of_a_refund_is_compared(
     assert history.payment.review_reasons == reasons
 
 
-def test_signed_wrong_says_nothing_of_the_money() -> None:
+def test_wrong_signature_changes_no_status() -> None:
     """A wrong signature changes no status of payment or refund, and needs review."""
     for status in (Status.PAID, Status.CLOSED, Status.FAILED, Status.PENDING):
         history = History().unknown().sees(status, is_signed_wrong=True)

@@ -17,7 +17,7 @@ def test_payment_under_way_is_open_and_awaited() -> None:
         assert of(history) == (True, True, False)
 
 
-def test_payment_nobody_sends_but_its_caller_is_open_and_nothing_comes_of_waiting() -> None:
+def test_payment_left_to_its_caller_is_open_and_not_awaited() -> None:
     """Unsent or refused for the account: open, not awaited; a successor is sent by recovery and is awaited."""
     assert of(History().ended(OperationState.INTENT)) == (True, False, True)
     assert of(History().ended(OperationState.REJECTED, failure=BAD_KEY)) == (True, False, True)
@@ -42,7 +42,7 @@ def test_refund_under_way_keeps_a_paid_payment_open_and_awaited() -> None:
         assert of(history) == (True, True, False)
 
 
-def test_refund_only_its_caller_sends_keeps_it_open_and_nothing_comes_of_waiting() -> None:
+def test_refund_left_to_its_caller_is_open_and_not_awaited() -> None:
     """Unsent or refused for the account: open, not awaited."""
     for state in (OperationState.INTENT, OperationState.REJECTED):
         history = paid().refunding().ended(state, "refund-R1", failure=BAD_KEY)
@@ -63,7 +63,7 @@ def test_close_without_an_answer_keeps_a_paid_payment_open() -> None:
     assert of(history) == (True, False, False)
 
 
-def test_order_nobody_needs_keeps_a_paid_payment_open() -> None:
+def test_unneeded_order_keeps_a_paid_payment_open() -> None:
     """A second order that could still be paid keeps the payment open."""
     history = replaced().sees(Status.PENDING, "N2").ended(OperationState.DONE, "create-N2").sees(Status.PAID)
     assert not history.payment.uncertain

@@ -157,7 +157,7 @@ MINUTE = timedelta(minutes=1)
         (None, None, None, None),
     ],
 )
-def test_order_lives_its_time_on_both_clocks(
+def test_order_expires_by_the_later_of_both_clocks(
     told: timedelta | None, lasts_s: int | None, given_s: int | None, expires_in: timedelta | None
 ) -> None:
     """The expiry is the later of paycore's and the provider's."""

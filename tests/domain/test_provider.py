@@ -24,7 +24,7 @@ class Settings(msgspec.Struct, frozen=True):
     key: tuple[Secret, ...]
 
 
-def test_secret_shows_itself_only_when_asked() -> None:
+def test_secret_is_shown_only_by_reveal() -> None:
     """Only `reveal` gives the value; no way of printing does, nested or not."""
     secret = Secret(CANARY)
     assert secret.reveal() == CANARY
@@ -86,7 +86,7 @@ def test_hook_of_an_encoder_finds_nothing_to_write(hook: Any) -> None:
     assert CANARY not in json.dumps([Secret(CANARY)], default=str)
 
 
-def test_secret_has_nothing_to_look_at() -> None:
+def test_secret_has_no_attributes_and_a_constant_hash() -> None:
     """It has no attribute dictionary, and every secret has the same hash."""
     assert not hasattr(Secret(CANARY), "__dict__")
     assert hash(Secret(CANARY)) == hash(Secret("other"))

@@ -243,7 +243,7 @@ def test_close_without_an_answer_is_sent_again(state: OperationState) -> None:
 
 @pytest.mark.parametrize(("sends", "pause_s"), [(2, 2.0), (3, 3.0), (4, 4.5)])
 @pytest.mark.parametrize("what", ["close", "order", "link", "refund"])
-def test_what_failed_again_rests_before_it_is_sent_once_more(what: str, sends: int, pause_s: float) -> None:
+def test_repeated_failures_lengthen_the_pause_between_sends(what: str, sends: int, pause_s: float) -> None:
     """For every operation and failure the pause grows with each repetition."""
     sent_at = QUIET + timedelta(minutes=1)
     history, operation_id = {
@@ -263,7 +263,7 @@ def test_what_failed_again_rests_before_it_is_sent_once_more(what: str, sends: i
     assert move(history, SAME, now=rested) == SendAgain(history.payment.operation(operation_id))
 
 
-def test_what_can_not_be_sent_is_tried_less_and_less_often() -> None:
+def test_unsendable_operations_are_tried_less_and_less_often() -> None:
     """The same while the provider is down or the plugin fails before its request."""
     history = (
         History().unknown().sees(Status.CLOSED).renumbered("N2").ended(OperationState.INTENT, "create-N2")
@@ -278,7 +278,7 @@ def test_what_can_not_be_sent_is_tried_less_and_less_often() -> None:
     assert 60 <= tries <= 70
 
 
-def test_close_refused_again_and_again_rests_longer() -> None:
+def test_repeatedly_refused_close_is_repeated_less_often() -> None:
     """Refusals of successive closes are counted together."""
     bad_key = Failure(code="1108", message="bad signature", who_acts="operator")
     history = History().unknown().sees(Status.PENDING)

@@ -139,7 +139,7 @@ def test_withdrawal_that_was_refused_is_made_again_an_hour_later(
     assert bool(changes) is is_made
 
 
-def test_withdrawal_does_not_rest_for_what_else_was_refused() -> None:
+def test_withdrawal_is_not_delayed_by_other_refusals() -> None:
     """Only refusals of this close count for the pause."""
     history = History().unknown().sees(Status.PENDING).closing(replaces=True).sees(Status.CLOSED)
     history.renumbered("N2").sees(Status.PENDING, "N2").sees(Status.PAID)

@@ -50,7 +50,7 @@ def test_new_number_on_its_way_is_unknown(history: History) -> None:
     assert history.payment.status is Status.UNKNOWN
 
 
-def test_payment_told_of_a_refunds_number_is_flagged() -> None:
+def test_payment_reported_under_a_refunds_number_needs_review() -> None:
     """A payment observation under a refund's number needs review and changes nothing else."""
     history = History().accepted().sees(Status.PAID).refunding().sees(Status.PAID, "R1")
     assert history.payment.paid_minor == 8800

@@ -10,7 +10,7 @@ UNSEEN = "has characters that are not seen: control, zero-width or text directio
 @pytest.mark.parametrize(
     "name", ["order-1", "Bestellung 7", "n\u00ba 5", "\u8ba2\u5355", "a/b:c", "\U0001f600"]
 )
-def test_name_of_what_is_seen_is_taken(name: str) -> None:
+def test_name_of_visible_characters_is_accepted(name: str) -> None:
     """Visible characters of any script, with single spaces inside."""
     assert name_problem(name) is None
 
@@ -23,7 +23,7 @@ def test_name_of_what_is_seen_is_taken(name: str) -> None:
         "\ufe0f", "\uffa0", "\U000e0100", "\U000e01ef",
     ],
 )  # fmt: skip
-def test_name_with_what_is_not_seen_is_refused(odd: str) -> None:
+def test_name_with_invisible_characters_is_refused(odd: str) -> None:
     """Invisible characters are refused: two names could look the same."""
     assert name_problem(f"a{odd}b") == UNSEEN
     assert name_problem(odd) == UNSEEN
@@ -35,7 +35,7 @@ def test_name_that_begins_or_ends_with_a_space_is_refused(name: str) -> None:
     assert name_problem(name) == "begins or ends with a space"
 
 
-def test_printable_keeps_what_is_seen_and_the_length() -> None:
+def test_printable_keeps_visible_characters_and_the_length() -> None:
     """The result is one line of the same length with the visible characters kept."""
     assert printable("a\nb\x1b[31m\u202ec") == "a b [31m c"
     assert printable("n\u00ba 5") == "n\u00ba 5"

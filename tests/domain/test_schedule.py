@@ -43,7 +43,7 @@ def test_pause_between_sends_grows_by_half(failures: int, pause: float) -> None:
 
 
 @given(st.text(max_size=30), st.datetimes(timezones=st.just(UTC)))
-def test_jitter_spreads_by_a_fifth_and_is_no_accident(seed: str, now: datetime) -> None:
+def test_jitter_spreads_by_a_fifth_and_is_deterministic(seed: str, now: datetime) -> None:
     """Between 0.8 and 1.2, and the same for the same payment and time."""
     assert 0.8 <= jitter(seed, now) <= 1.2
     assert jitter(seed, now) == jitter(seed, now)
@@ -68,12 +68,12 @@ def test_looks_spread_over_payments_and_times() -> None:
         assert 0.8 * interval_s(age_s) <= in_s(history, moment) <= 1.2 * interval_s(age_s)
 
 
-def test_under_way_is_looked_at_once_no_answer_can_come_any_more() -> None:
+def test_operation_under_way_is_looked_at_after_its_deadline() -> None:
     """Not before the deadline: the answer may still arrive."""
     assert due_at(History().payment, NOW) == QUIET
 
 
-def test_of_several_under_way_the_first_that_no_answer_can_come_for_any_more_counts() -> None:
+def test_of_several_operations_the_first_deadline_counts() -> None:
     """A close sent later does not delay the look at the order."""
     later = timedelta(seconds=3)
     for first, second in (("close-N1", "create-N1"), ("create-N1", "close-N1")):
@@ -82,7 +82,7 @@ def test_of_several_under_way_the_first_that_no_answer_can_come_for_any_more_cou
         assert due_at(history.payment, NOW) == QUIET
 
 
-def test_unanswered_past_its_deadline_is_asked_about_by_age_not_at_once_again() -> None:
+def test_unanswered_past_its_deadline_is_queried_by_age() -> None:
     """After a sender died there is no endless loop."""
     assert in_s(History(), QUIET) >= 0.8 * INTERVAL_MIN_S
 
@@ -167,7 +167,7 @@ def test_open_order_beside_a_paid_one_is_looked_at_by_age() -> None:
     assert due_at(history.sees(Status.CLOSED, "N2").payment, NOW) == NOW + LATE_CHECKS[0]
 
 
-def test_expiry_is_not_slept_through() -> None:
+def test_next_look_is_at_the_expiry_at_the_latest() -> None:
     """The next look is at the expiry at the latest; after it, by age."""
     soon = NOW + timedelta(seconds=1)
     history = History(expires_at=soon).accepted()

@@ -57,7 +57,7 @@ def test_status_follows_from_the_facts(history: History, status: Status, *, unce
 
 
 @pytest.mark.parametrize("observed", list(itertools.permutations(OBSERVED, 2)))
-def test_status_only_moves_to_the_right(observed: tuple[Status, Status]) -> None:
+def test_status_never_goes_back(observed: tuple[Status, Status]) -> None:
     """Of two observations in either order the more advanced decides; paid is the last."""
     first, second = observed
     history = History().accepted().sees(first)

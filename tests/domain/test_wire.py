@@ -23,7 +23,7 @@ def test_only_what_the_provider_names_is_kept() -> None:
     assert ARRIVED.only(set(), query=False) == Notification(body=b"paid", received_at=ARRIVED.received_at)
 
 
-def test_digest_is_of_body_and_query_and_what_it_always_was() -> None:
+def test_digest_is_of_body_and_query_and_never_changes() -> None:
     """Stored digests identify replays in existing ledgers, so it never changes."""
     assert notification_digest(b"paid", "") == hashlib.sha256(b"paid").hexdigest()
     assert notification_digest(b"paid", "a=b") == hashlib.sha256(b"paid\0?a=b").hexdigest()
@@ -32,7 +32,7 @@ def test_digest_is_of_body_and_query_and_what_it_always_was() -> None:
     assert ARRIVED.digest != ARRIVED.only({"x-sign"}, query=False).digest
 
 
-def test_headers_that_open_something_are_these() -> None:
+def test_credential_headers_are_never_kept() -> None:
     """Credential headers are never kept, even if a provider declares them."""
     assert {"authorization", "proxy-authorization", "cookie"} == CREDENTIAL_HEADERS
 

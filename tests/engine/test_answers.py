@@ -253,7 +253,7 @@ DOUBTED = order_is(Status.PAID, is_signed_wrong=True)
         ((NOT_BACK,), (NOT_BACK,)),
     ],
 )
-def test_promise_counts_only_where_the_whole_answer_agrees(
+def test_final_status_counts_only_where_the_whole_answer_agrees(
     told: tuple[Observation, ...], kept: tuple[Observation, ...]
 ) -> None:
     """Failed and closed do not count beside a record that can still be paid, or was."""
@@ -267,7 +267,7 @@ def test_undecided_number_is_neither_failed_nor_closed_nor_absent() -> None:
     assert found.agreed() == Found(observations=(PAID, PENDING), undecided=undecided)
 
 
-def test_number_that_is_told_of_is_not_absent() -> None:
+def test_observed_number_is_not_absent() -> None:
     """An answer with both an observation and an absence of one number proves nothing."""
     assert Found(observations=(PENDING,), absent=frozenset({"N"})).agreed().absent == frozenset()
 
@@ -297,7 +297,7 @@ def test_notification_that_contradicts_its_promise_only_mentions_the_number() ->
     assert counted_notices([Mention(number="N"), CLOSED]) == (Mention(number="N"), CLOSED)
 
 
-def test_refusal_speaks_of_no_number(bench: Bench) -> None:
+def test_refusal_needs_no_number(bench: Bench) -> None:
     """A refusal answers the request, whatever its number."""
     bench.gateway.reject = "risk"
     assert bench.run(bench.create()).status is Status.FAILED

@@ -47,7 +47,7 @@ def make(bench: Bench, reference: str, expires_in_s: int | None = None) -> Payme
 
 @pytest.mark.parametrize("given_s", [None, 1800])
 @pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(minutes=31), timedelta(hours=23)])
-def test_orders_after_a_payment_from_the_future_live_their_time(
+def test_orders_after_a_payment_from_the_future_keep_their_time(
     bench: Bench, ahead: timedelta, given_s: int | None
 ) -> None:
     """They neither expire early nor are closed by a worker early."""
@@ -70,9 +70,7 @@ def test_orders_after_a_payment_from_the_future_live_their_time(
 
 
 @pytest.mark.parametrize("given_s", [None, 1800])
-def test_orders_before_a_payment_from_the_future_live_their_time_too(
-    bench: Bench, given_s: int | None
-) -> None:
+def test_orders_before_a_payment_from_the_future_keep_their_time(bench: Bench, given_s: int | None) -> None:
     """They do not expire an hour early."""
     with tell_time(bench, lambda: bench.at):
         make(bench, "order-1", given_s)
@@ -101,7 +99,7 @@ def test_order_whose_time_is_over_is_closed_after_a_wrong_step_back(bench: Bench
 
 
 @pytest.mark.parametrize("off", [timedelta(hours=-1), timedelta(hours=1)])
-def test_order_lives_its_time_on_a_provider_whose_clock_is_off(bench: Bench, off: timedelta) -> None:
+def test_order_keeps_its_time_on_a_provider_whose_clock_is_off(bench: Bench, off: timedelta) -> None:
     """An order is closed once it has expired on both clocks."""
     with tell_time(bench, lambda: bench.at + off):
         payment = make(bench, "order-1")

@@ -160,7 +160,7 @@ def test_wait_is_over_when_the_provider_ends_the_order(till: Till, gateway: ToyS
     assert till.wait(payment, timeout_s=20).status == status
 
 
-def test_wait_is_over_when_a_person_must_look(till: Till, gateway: ToyServer) -> None:
+def test_wait_ends_with_a_review(till: Till, gateway: ToyServer) -> None:
     """A review ends the wait, with the payment still pending."""
     payment = till.create()
     gateway.gateway.orders[0].minor = 1
@@ -245,7 +245,7 @@ def test_async_client_whose_loop_is_cancelled_closes_its_ledger(gateway: ToyServ
     assert not list(tmp_path.glob("*-wal"))
 
 
-def test_wait_for_nobody_is_not_found(till: Till) -> None:
+def test_wait_for_an_unknown_id_is_not_found(till: Till) -> None:
     """An unknown id is an error at once."""
     with pytest.raises(NotFound, match="nobody"):
         till.do("wait", "nobody", 20)
@@ -308,7 +308,7 @@ def test_list_filters(till: Till) -> None:
     assert till.list(created_before=old.created_at) == ()
 
 
-def test_events_tell_the_story_in_order(till: Till) -> None:
+def test_events_are_in_order(till: Till) -> None:
     """Each change is an event with its source, from intent to the provider's answer."""
     payment = till.close(till.create())
     assert [(event.seq, event.kind, event.source.value) for event in till.events(payment)] == [

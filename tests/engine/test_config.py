@@ -136,7 +136,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, words: str) 
     assert "CANARY" not in str(error.value)
 
 
-def test_file_without_a_word_is_refused(tmp_path: Path) -> None:
+def test_empty_file_is_refused(tmp_path: Path) -> None:
     """An empty file is refused; one without accounts opens a ledger but has no account to use."""
     with pytest.raises(ConfigError, match=r"there is nothing in it; `paycore init` writes one"):
         load_config(write(tmp_path, "# later\n"))
@@ -163,7 +163,7 @@ def test_provider_of_a_blocked_plugin_is_said_to_be_left_out(tmp_path: Path) -> 
         Accounts(config, Plugins(blocked=config.blocked_plugins), ENVIRONMENT).get()
 
 
-def test_a_live_secret_never_stands_in_the_file(tmp_path: Path) -> None:
+def test_a_live_secret_in_the_file_is_refused(tmp_path: Path) -> None:
     """In live mode a literal key is refused; in sandbox mode it is allowed."""
     literal = GOOD.replace('{ env = "QFPAY_CLIENT_KEY" }', '"CANARY-KEY"')
     assert account(write(tmp_path, literal)).name == "hk"
@@ -233,7 +233,7 @@ def test_keys_rotate(tmp_path: Path) -> None:
     assert "CANARY" not in repr(account(path).provider._settings)
 
 
-def test_user_without_a_home_is_told_where_it_was_looked(
+def test_user_without_a_home_gets_the_searched_places(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For a user without an entry in the system only the working folder is searched."""

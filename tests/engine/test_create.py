@@ -227,7 +227,7 @@ def test_create_incomplete_reply_keeps_the_order_known(
     assert len(payable) == 1
 
 
-def test_create_refused_account_is_mended_and_tried_with_a_new_number(till: Till, gateway: ToyServer) -> None:
+def test_create_after_an_account_error_gets_a_new_number(till: Till, gateway: ToyServer) -> None:
     """After an account error the payment is `created`; once corrected, the same reference works."""
     gateway.gateway.reject = "bad_key"
     with pytest.raises(AccountRefused, match="account toy: the provider refused with bad_key") as caught:

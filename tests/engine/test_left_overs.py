@@ -36,7 +36,7 @@ def closed(bench: Bench) -> Payment:
     return bench.payment()
 
 
-def test_hint_outlives_a_question_without_answer(new_bench: NewBench) -> None:
+def test_hint_stays_after_an_unanswered_query(new_bench: NewBench) -> None:
     """A notification that only makes a payment due stays in effect after a failed query."""
     bench = new_bench(notifications_trusted=False)
     closed(bench)
@@ -49,7 +49,7 @@ def test_hint_outlives_a_question_without_answer(new_bench: NewBench) -> None:
     assert bench.payment().status is Status.PAID
 
 
-def test_hint_during_a_question_is_not_overwritten(new_bench: NewBench) -> None:
+def test_hint_during_a_query_is_not_overwritten(new_bench: NewBench) -> None:
     """A notification that arrives during a worker's query makes the payment due again."""
     bench = new_bench(notifications_trusted=False)
     closed(bench)

@@ -117,7 +117,7 @@ async def _created(pay: AsyncClient) -> str:
     return payment.id
 
 
-def test_two_loops_at_once_have_one_of_them_served(
+def test_of_two_concurrent_loops_one_is_served(
     gateway: ToyServer, config: Config, elsewhere: asyncio.AbstractEventLoop
 ) -> None:
     """The first loop has the client; the other gets an error, and none hangs."""

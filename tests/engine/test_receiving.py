@@ -141,7 +141,7 @@ def test_notification_that_does_not_verify_at_the_other_account_is_not_its(
     )
 
 
-def test_notification_nobody_knows_is_kept_counted_and_logged_once(
+def test_unknown_notification_is_kept_counted_and_logged_once(
     open_accounts: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One WARNING with the count; a repeat is neither counted nor logged."""

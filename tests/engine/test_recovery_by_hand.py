@@ -71,7 +71,7 @@ def waited(bench: Bench, payment: Payment, *wakes: float) -> float:
 
 
 @pytest.mark.parametrize("wakes", [(), (TIMEOUT_S + PROOF_S - 0.5,), (1, 1, 1)])
-def test_query_waits_for_proof_and_hardly_longer(bench: Bench, wakes: tuple[float, ...]) -> None:
+def test_query_waits_for_proof_and_no_longer(bench: Bench, wakes: tuple[float, ...]) -> None:
     """The query waits until the deadline and the provider's window have passed, then the order is sent again."""
     payment = sent(bench)
     assert TIMEOUT_S + PROOF_S <= waited(bench, payment, *wakes) < TIMEOUT_S + PROOF_S + 0.1
@@ -184,7 +184,7 @@ def test_query_does_not_wait_for_hours_when_a_clock_was_wrong(bench: Bench) -> N
 # --- what is asked and told --------------------------------------------------------------------------
 
 
-def test_question_tells_the_provider_when_it_is_asked(bench: Bench) -> None:
+def test_query_has_the_ledgers_time(bench: Bench) -> None:
     """A query has the ledger's time, for plugins that query by time or in turns."""
     payment = begun(bench)
     bench.pass_time(1)
@@ -194,7 +194,7 @@ def test_question_tells_the_provider_when_it_is_asked(bench: Bench) -> None:
     assert [ref.asked_at for ref in query.call_args.args[0]] == [bench.at]
 
 
-def test_what_several_questions_told_is_all_returned(new_bench: NewBench) -> None:
+def test_results_of_several_queries_are_all_returned(new_bench: NewBench) -> None:
     """With several flows every payment is returned in its newest state."""
     bench = new_bench(batch=1)
     payments = [begun(bench, reference=f"order-{n}") for n in range(3)]
@@ -207,7 +207,7 @@ def test_what_several_questions_told_is_all_returned(new_bench: NewBench) -> Non
     assert [path for path, _ in bench.gateway.requests] == ["/query"] * 3
 
 
-def test_question_without_an_answer_names_the_payment(bench: Bench) -> None:
+def test_unanswered_query_names_the_payment(bench: Bench) -> None:
     """The error has the payment's id."""
     payment = begun(bench)
     bench.answer = lose_requests
@@ -230,7 +230,7 @@ def told_by(bench: Bench, payment: Payment, found: Found, source: Source) -> Non
 @pytest.mark.parametrize(
     ("field", "words"), [("absent", "does not know the number"), ("undecided", "not everything")]
 )
-def test_query_warns_of_what_a_person_should_look_up(
+def test_query_warns_of_numbers_to_look_up(
     bench: Bench, caplog: pytest.LogCaptureFixture, field: str, words: str
 ) -> None:
     """A query warns of a number not found or undecided, with payment and account; polls do not."""
@@ -264,7 +264,7 @@ def test_query_does_not_warn_of_a_forgotten_number_of_a_settled_payment(
     assert caplog.messages == []
 
 
-def test_refused_question_is_the_accounts_error(bench: Bench) -> None:
+def test_refused_query_is_an_account_error(bench: Bench) -> None:
     """A refused query is an account error; the payment is unchanged."""
     payment = begun(bench)
 
@@ -282,7 +282,7 @@ def test_refused_question_is_the_accounts_error(bench: Bench) -> None:
     assert raised.value.payment_id == payment.id
 
 
-def test_answer_that_is_none_says_why(bench: Bench) -> None:
+def test_unusable_answer_gives_the_reason(bench: Bench) -> None:
     """The error has the account and the plugin's reason."""
     payment = begun(bench)
     bench.answer = lambda _request: Response(status=503)

@@ -79,7 +79,7 @@ def test_refund_unpaid_is_refused(till: Till) -> None:
         till.refund(till.create())
 
 
-def test_refund_of_nobody_is_not_found(till: Till) -> None:
+def test_refund_of_an_unknown_id_is_not_found(till: Till) -> None:
     """An unknown id is an error."""
     with pytest.raises(NotFound):
         till.do("refund", "nobody", reference="back-1")
@@ -172,7 +172,7 @@ def test_refund_gateway_down_keeps_its_own_number(open_till: OpenTill, gateway: 
     assert gateway.counts().refunds == {refund.number: 1 for refund in done.refunds}
 
 
-def test_refund_refused_account_is_mended_and_tried_with_a_new_number(
+def test_refund_after_an_account_error_gets_a_new_number(
     till: Till, paid: Payment, gateway: ToyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After an account error the refund is `created`; once corrected, the same reference works."""

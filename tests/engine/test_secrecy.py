@@ -39,7 +39,7 @@ def test_mask_hides_every_secret_and_what_was_cut_off(said: str, shown: str) -> 
 
 
 @pytest.mark.parametrize("word", ["", "k", "toy", "1234567"])
-def test_mask_leaves_words_alone(word: str) -> None:
+def test_mask_leaves_short_secrets(word: str) -> None:
     """Secrets shorter than eight characters are not masked."""
     assert mask("a toy is a toy: 1234567", [Secret(word)]) == "a toy is a toy: 1234567"
     assert not holds_secret(Unknown(problem=f"a {word} b"), [Secret(word)])
@@ -75,7 +75,7 @@ def test_masked_hides_secrets_anywhere_and_keeps_the_rest(make: Any) -> None:
     assert type(masked(observation(KEY.reveal()), [KEY]).status) is Status
 
 
-def test_action_is_told_apart_not_changed() -> None:
+def test_action_with_a_secret_is_reported_not_changed() -> None:
     """A link with a secret is reported, not altered: it would not work."""
     action = QRCode(content=f"a {KEY.reveal()}")
     assert holds_secret(action, [KEY])

@@ -97,7 +97,7 @@ def test_operation_that_raises_is_one_line_with_the_error(
     assert said(operations)[0].startswith("receive: account toy, reference -, number -: NotAuthentic: ")
 
 
-def test_work_of_the_worker_is_told_where_it_changes_a_payment(
+def test_work_of_the_worker_is_logged_where_it_changes_a_payment(
     till: Till, gateway: ToyServer, operations: pytest.LogCaptureFixture
 ) -> None:
     """One line per change, not per query."""
@@ -122,7 +122,7 @@ def test_each_request_is_one_line_without_its_contents(
     assert said(requests) == ["account toy: POST /query: MaybeSent (N ms)"]
 
 
-def test_nothing_is_told_where_nobody_listens(till: Till, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_is_logged_without_logging_configured(till: Till, caplog: pytest.LogCaptureFixture) -> None:
     """Without logging configured only warnings are emitted, and no handler is installed."""
     till.create()
     assert caplog.records == []
@@ -132,7 +132,7 @@ def test_nothing_is_told_where_nobody_listens(till: Till, caplog: pytest.LogCapt
 
 
 @pytest.mark.parametrize("kind", ["sync"])  # a till's loop runs while a verb does
-def test_outage_is_told_once_and_so_is_its_end(
+def test_outage_is_logged_once_and_so_is_its_end(
     open_till: OpenTill, gateway: ToyServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One warning a minute, however many payments are polled how often."""
@@ -156,7 +156,7 @@ def test_outage_is_told_once_and_so_is_its_end(
     ]
 
 
-def test_outage_of_every_account_is_told_a_minute_apart(caplog: pytest.LogCaptureFixture) -> None:
+def test_outages_of_accounts_are_logged_a_minute_apart(caplog: pytest.LogCaptureFixture) -> None:
     """With the number of failures since; a new outage within the minute is not logged again."""
     clock = mock.Mock(return_value=1000.0)
     with mock.patch("paycore.engine.transport.time.monotonic", clock):

@@ -91,7 +91,7 @@ def test_every_exception_of_httpx_is_in_the_table() -> None:
 
 
 @both
-def test_nobody_listens_is_not_sent(send: Any) -> None:
+def test_refused_connection_is_not_sent(send: Any) -> None:
     """A refused connection: nothing was sent."""
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))

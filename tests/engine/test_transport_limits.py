@@ -149,7 +149,7 @@ def test_a_connection_made_too_late_is_not_used(monkeypatch: pytest.MonkeyPatch)
 
 
 @both
-def test_tls_that_does_not_hold_is_not_sent(send: Send) -> None:
+def test_failed_tls_handshake_is_not_sent(send: Send) -> None:
     """The handshake fails before the request is written."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener, pytest.raises(NotSent):
         send(f"https://127.0.0.1:{listener.getsockname()[1]}", 0.5)

@@ -85,7 +85,7 @@ def test_name_that_is_not_found(send: Send) -> None:
         ("elsewhere.pem", True, "certificate is not valid for '127.0.0.1'"),
     ],
 )
-def test_certificate_that_does_not_hold(
+def test_invalid_certificate(
     send: Send, monkeypatch: pytest.MonkeyPatch, certificate: str, problem: str, *, is_trusted: bool
 ) -> None:
     """The problem is named: not trusted, expired, or of another host."""

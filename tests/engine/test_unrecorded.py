@@ -96,9 +96,7 @@ def test_error_before_sending_says_that_nothing_moved(
 
 
 @pytest.mark.parametrize("refunded", [2**63, 10**30, -1])
-def test_total_that_can_not_be_is_never_recorded(
-    open_till: OpenTill, gateway: ToyServer, refunded: int
-) -> None:
+def test_impossible_total_is_never_recorded(open_till: OpenTill, gateway: ToyServer, refunded: int) -> None:
     """A refunded total outside the bounds is no answer; the payment is unchanged."""
     till = open_till()
     payment = till.create()

@@ -39,7 +39,7 @@ def test_closing_waits_for_one_question_only(till: Till, gateway: ToyServer) -> 
     assert time.monotonic() - begun < 3 * TIMEOUT_S, "one question takes a deadline, all of them take 12"
 
 
-def test_who_begins_to_wait_gets_a_turn(till: Till, gateway: ToyServer) -> None:
+def test_new_waiter_gets_a_turn(till: Till, gateway: ToyServer) -> None:
     """Many payments to confirm do not delay the one that is waited for."""
     payments = notified(till, gateway)
     time.sleep(1.5 * TIMEOUT_S)

@@ -62,7 +62,7 @@ kinds = pytest.mark.parametrize("kind", KINDS)
 
 @kinds
 @pytest.mark.parametrize("name", REPLIES)
-def test_reply_brings_no_secret_out(set_scene: SetScene, kind: Kind, name: str) -> None:
+def test_reply_shows_no_secret(set_scene: SetScene, kind: Kind, name: str) -> None:
     """Any answer to a creation, also one that repeats the request."""
     answer, expected = REPLIES[name]
     scene = set_scene(kind)
@@ -73,7 +73,7 @@ def test_reply_brings_no_secret_out(set_scene: SetScene, kind: Kind, name: str) 
 
 @kinds
 @pytest.mark.parametrize("name", ["silence", "dripped body", "half a head, then silence"])
-def test_silence_brings_no_secret_out(set_scene: SetScene, kind: Kind, name: str) -> None:
+def test_timeout_shows_no_secret(set_scene: SetScene, kind: Kind, name: str) -> None:
     """A call that ends at its deadline."""
     scene = set_scene(kind, timeout_s="0.4")
     with scene.gateway.answering(SLOW[name], "/trade/v1/payment"):
@@ -82,9 +82,7 @@ def test_silence_brings_no_secret_out(set_scene: SetScene, kind: Kind, name: str
 
 @kinds
 @pytest.mark.parametrize("words", [f"signed with {KEY}, not {OLD_KEY}", "x" * 240 + KEY])
-def test_reply_to_query_refund_and_close_brings_no_secret_out(
-    set_scene: SetScene, kind: Kind, words: str
-) -> None:
+def test_reply_to_query_refund_and_close_shows_no_secret(set_scene: SetScene, kind: Kind, words: str) -> None:
     """Refusals and unknown codes whose messages hold secrets, also cut-off ones."""
     scene = set_scene(kind)
     payment = scene.create(channel="qr", auth_code=None)
@@ -111,7 +109,7 @@ def test_link_with_a_secret_is_not_handed_out(set_scene: SetScene, kind: Kind) -
 
 
 @kinds
-def test_wrong_key_and_gateway_that_is_down_bring_no_secret_out(set_scene: SetScene, kind: Kind) -> None:
+def test_wrong_key_and_gateway_that_is_down_show_no_secret(set_scene: SetScene, kind: Kind) -> None:
     """Refused credentials, then no server at all."""
     scene = set_scene(kind, client_key='{ file = "old-key" }')
     refused = scene.create()
@@ -155,7 +153,7 @@ LEAKS: list[tuple[str, str, str, Any]] = [
 
 @kinds
 @pytest.mark.parametrize(("where", "how", "verb", "expected"), LEAKS)
-def test_plugin_that_leaks_is_heard_without_its_secrets(
+def test_plugin_that_leaks_shows_no_secret(
     set_scene: SetScene, kind: Kind, where: str, how: str, verb: str, expected: Any
 ) -> None:
     """A key in an error, its cause, notes, attributes or frames, or in a result."""
@@ -195,9 +193,7 @@ def call_toy(scene: Scene, verb: str, payment: Any) -> Any:
     "body_",
     [b"{}", WORDS.encode(), json.dumps({"out_trade_no": WORDS}).encode(), b"\xff" * 100, b"[" * 60_000],
 )
-def test_notification_that_is_refused_brings_no_secret_out(
-    set_scene: SetScene, kind: Kind, body_: bytes
-) -> None:
+def test_notification_that_is_refused_shows_no_secret(set_scene: SetScene, kind: Kind, body_: bytes) -> None:
     """Forged, or signed and unreadable, also with secrets in it: not kept, not repeated."""
     scene = set_scene(kind)
     forged = scene.attempt(lambda: scene.till.receive(body_, {"X-QF-SIGN": KEY}, "qfpay"))
@@ -214,7 +210,7 @@ BREAK = {
 
 @kinds
 @pytest.mark.parametrize("name", BREAK)
-def test_ledger_that_breaks_brings_no_secret_out(set_scene: SetScene, kind: Kind, name: str) -> None:
+def test_ledger_that_breaks_shows_no_secret(set_scene: SetScene, kind: Kind, name: str) -> None:
     """A failure between intent and answer, while a scanned code is in use."""
     scene = set_scene(kind)
     ledger = scene.till._client._core.ledger
@@ -230,9 +226,7 @@ def test_ledger_that_breaks_brings_no_secret_out(set_scene: SetScene, kind: Kind
     assert isinstance(came_to, LedgerError) or isinstance(again, LedgerError), (came_to, again)
 
 
-def test_ledger_file_that_is_none_brings_no_secret_out(
-    witness: Witness, truth: SandboxServer, tmp_path: Path
-) -> None:
+def test_invalid_ledger_file_shows_no_secret(witness: Witness, truth: SandboxServer, tmp_path: Path) -> None:
     """An invalid file, also with a secret in it, and a missing folder."""
     config = write_config(tmp_path, truth.url, truth)
     (tmp_path / "paycore.db").write_bytes(KEY.encode() * 1000)

@@ -95,7 +95,7 @@ def not_believed(shop: Shop, payment: Payment, record: Answer) -> Payment:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_amount_that_is_none_is_never_believed(
+def test_invalid_amount_is_never_accepted(
     open_shop: OpenShop, subtests: pytest.Subtests, provider: Provider
 ) -> None:
     """Huge exponents, floats, signs, other digits: no amount, no answer, and no time spent."""
@@ -112,7 +112,7 @@ def test_amount_that_is_none_is_never_believed(
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_currency_that_is_none_is_never_believed(
+def test_invalid_currency_is_never_accepted(
     open_shop: OpenShop, subtests: pytest.Subtests, provider: Provider
 ) -> None:
     """Only a currency of ISO 4217 in its spelling."""
@@ -124,7 +124,7 @@ def test_currency_that_is_none_is_never_believed(
     shop.check_ledger()
 
 
-def test_amount_that_is_none_leaves_a_refund_unknown(open_shop: OpenShop, subtests: pytest.Subtests) -> None:
+def test_invalid_amount_leaves_a_refund_unknown(open_shop: OpenShop, subtests: pytest.Subtests) -> None:
     """In a refund's reply: it may have been made, so it is queried and not repeated."""
     shop = open_shop("qfpay-alipay")
     for number, amount in enumerate(NO_AMOUNTS, start=1):
@@ -221,7 +221,7 @@ TWICE = {
 
 
 @pytest.mark.parametrize("name", TWICE)
-def test_name_that_is_there_twice_makes_a_reply_none(open_shop: OpenShop, name: str) -> None:
+def test_duplicate_names_make_a_reply_invalid(open_shop: OpenShop, name: str) -> None:
     """Parsers differ on duplicate names, so such a reply counts for no verb."""
     shop = open_shop("qfpay-alipay")
     change: Callable[[bytes], bytes] = TWICE[name]
@@ -242,7 +242,7 @@ ODD_WORDS = {
 
 
 @pytest.mark.parametrize("name", ODD_WORDS)
-def test_odd_words_of_a_provider_are_kept_harmless(open_shop: OpenShop, name: str) -> None:
+def test_odd_texts_of_a_provider_are_kept_harmless(open_shop: OpenShop, name: str) -> None:
     """
     Ids and messages with control characters or without end are not stored or exported unchanged.
 
@@ -285,7 +285,7 @@ def test_odd_id_is_no_answer_to_the_toy(open_shop: OpenShop, name: str) -> None:
         {"toy": {"number": 7, "id": 8}, "qfpay-alipay": {"out_trade_no": "SOMEBODY-ELSES"}},
     ],
 )
-def test_status_nobody_knows_is_unknown(
+def test_unlisted_status_is_unknown(
     open_shop: OpenShop, provider: Provider, change: dict[str, dict[str, Any]]
 ) -> None:
     """An unlisted status is neither acceptance nor refusal; nor is the answer to another order."""

@@ -74,14 +74,14 @@ NONSENSE: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("name", NONSENSE)
-def test_declaration_that_makes_no_sense_is_refused(name: str) -> None:
+def test_invalid_declaration_is_refused(name: str) -> None:
     """The error names the field, in the contract's terms."""
     declared, problem = NONSENSE[name]
     assert problem in str(declared_problem(declared))
 
 
 @pytest.mark.parametrize("region", ["hk", "overseas"])
-def test_declarations_that_make_sense_are_taken(region: Any) -> None:
+def test_valid_declarations_are_accepted(region: Any) -> None:
     """Those of the QFPay plugin in both regions."""
     assert declared_problem(SOUND) is None
     settings = QFPaySettings(app_code=Secret("A"), client_key=(Secret("k"),), region=region)

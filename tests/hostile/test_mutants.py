@@ -118,14 +118,14 @@ def unsafe_return_url(open_shop: OpenShop) -> None:
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_planted_bug_is_noticed(open_shop: OpenShop, name: str) -> None:
+def test_planted_bug_is_found(open_shop: OpenShop, name: str) -> None:
     """With the bug the check fails, without it the same check passes."""
     plant, check = MUTANTS[name]
     with plant(), pytest.raises((AssertionError, pytest.fail.Exception, NotSent)):
         check(open_shop)
 
 
-def test_planted_secret_is_noticed() -> None:
+def test_planted_secret_is_found() -> None:
     """Unmasked texts, and a secret with a readable repr, are both found by the witness."""
     key = Secret(CANARIES["key"])
     for leaking in (

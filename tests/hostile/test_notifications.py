@@ -231,7 +231,7 @@ def test_authentic_notification_that_can_not_be_read_changes_nothing(
         b'"out_trade\\u005fno":"A1",',
     ],
 )
-def test_name_that_is_there_twice_makes_a_notification_none(open_shop: OpenShop, change: bytes) -> None:
+def test_duplicate_names_make_a_notification_invalid(open_shop: OpenShop, change: bytes) -> None:
     """Duplicate names are refused, signed or not, since parsers differ on them."""
     shop = trusting(open_shop, "qfpay-alipay")
     payment = shop.create()
@@ -317,7 +317,7 @@ def test_authentic_notification_of_another_merchant_is_not_ours(open_shop: OpenS
 
 
 @both
-def test_authentic_notification_of_an_order_that_is_not_ours_moves_nobody(
+def test_authentic_notification_of_an_unknown_order_changes_nothing(
     open_shop: OpenShop, provider: Provider
 ) -> None:
     """Unknown numbers, also with SQL and NULs, change no payment."""

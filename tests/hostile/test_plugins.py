@@ -213,7 +213,7 @@ NO_FLOWS: dict[str, Flawed] = {
 
 @pytest.mark.parametrize("name", NO_FLOWS)
 @pytest.mark.parametrize("verb", ["create", "query"])
-def test_flow_that_is_none_is_a_plugin_error(tmp_path: Path, verb: str, name: str) -> None:
+def test_invalid_flow_is_a_plugin_error(tmp_path: Path, verb: str, name: str) -> None:
     """A flow that is no generator gives the same error, from every verb."""
     with hostile_gateway(carrier(ToyGateway(key=KEY))) as gateway:
         till = broken_till(gateway, tmp_path / "paycore.db")

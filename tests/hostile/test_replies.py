@@ -99,9 +99,7 @@ def unknown_refund(shop: Shop, payment: Payment, answer: Answer) -> None:
 
 
 @senders
-def test_answer_too_many_is_not_the_next_requests(
-    open_shop: OpenShop, provider: Provider, kind: Kind
-) -> None:
+def test_surplus_answer_is_not_the_next_requests(open_shop: OpenShop, provider: Provider, kind: Kind) -> None:
     """Of two answers to one request the second does not count for another payment."""
     shop = open_shop(provider, kind)
     first = shop.create("order-1")

@@ -96,7 +96,7 @@ def ended_within(connection: socket.socket, seconds: float) -> bool:
 
 
 @pytest.mark.parametrize("name", HALVES)
-def test_half_a_request_is_hung_up_on(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_incomplete_request_is_closed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Head and body have time limits, also on a reused connection."""
     monkeypatch.setattr(server, "HEAD_S", 0.3)
     monkeypatch.setattr(request_limits, "BODY_S", 0.3)
@@ -112,7 +112,7 @@ def test_half_a_request_is_hung_up_on(monkeypatch: pytest.MonkeyPatch, name: str
         assert httpx.get(f"{sandbox.url}/_sandbox/stats", trust_env=False).status_code == 200
 
 
-def test_dripped_request_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dripped_request_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Single bytes do not extend the limit."""
     monkeypatch.setattr(request_limits, "BODY_S", 0.5)
     with SandboxServer(QFPaySandbox()) as sandbox, closing(connect(sandbox.url)) as connection:

@@ -69,7 +69,7 @@ FLAWS = {
 
 
 @pytest.mark.parametrize("flaw", FLAWS.values(), ids=FLAWS)
-def test_refund_that_could_not_be_sent_is_sent_by_a_mended_plugin(
+def test_unsent_refund_is_sent_by_a_corrected_plugin(
     till: Till, gateway: HostileGateway, truth: ToyGateway, flaw: Any
 ) -> None:
     """The refund is recorded as unsent; after a correction the same reference sends it with the same number."""
@@ -89,9 +89,7 @@ def test_refund_that_could_not_be_sent_is_sent_by_a_mended_plugin(
 
 
 @pytest.mark.parametrize("flaw", FLAWS.values(), ids=FLAWS)
-def test_close_that_could_not_be_sent_is_sent_by_a_mended_plugin(
-    till: Till, gateway: HostileGateway, flaw: Any
-) -> None:
+def test_unsent_close_is_sent_by_a_corrected_plugin(till: Till, gateway: HostileGateway, flaw: Any) -> None:
     """The order certainly stays open."""
     pending = till.create()
     Broken.flaws = {"close": flaw}

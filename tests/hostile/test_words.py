@@ -90,7 +90,7 @@ OUTCOMES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", OUTCOMES)
-def test_words_of_a_plugin_are_one_harmless_line(
+def test_text_of_a_plugin_is_one_harmless_line(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     """In what is raised, logged and recorded; that the order may exist is not lost."""
@@ -108,7 +108,7 @@ def test_words_of_a_plugin_are_one_harmless_line(
 
 
 @pytest.mark.parametrize("kind", [NotAuthentic, ValueError])
-def test_words_about_a_notification_are_one_harmless_line(
+def test_text_about_a_notification_is_one_harmless_line(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: type[Exception]
 ) -> None:
     """A plugin's text about a refused notification, and its errors."""
@@ -124,7 +124,7 @@ def test_words_about_a_notification_are_one_harmless_line(
     broken.close()
 
 
-def test_number_of_a_notification_nobody_knows_is_one_harmless_line(
+def test_unknown_number_of_a_notification_is_one_harmless_line(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An unknown number is logged cleaned."""
@@ -133,7 +133,7 @@ def test_number_of_a_notification_nobody_knows_is_one_harmless_line(
     assert any("which no payment here has" in line for line in broken.close())
 
 
-def test_words_about_settings_are_one_harmless_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_about_settings_is_one_harmless_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The errors of a plugin's own check of settings."""
 
     def refuse(*_: Any) -> None:

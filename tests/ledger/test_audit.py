@@ -177,7 +177,7 @@ def test_export_is_the_whole_ledger_and_its_hashes_hold(ledger: SqlLedger) -> No
     assert records[0]["payment"]["order"]["amount"] == [8800, "HKD", 2]
 
 
-def test_export_holds_notifications_without_what_opens_something(database: Database) -> None:
+def test_export_masks_credentials_of_notifications(database: Database) -> None:
     """Each notification with its bytes in base64; credentials kept by version 0.1.0 are masked."""
     ledger = database.open()
     body = b'{"status": "\xff"}'

@@ -72,9 +72,7 @@ def lived(database: Database) -> SqlLedger:
         ("UPDATE inbox SET headers = '[]'", "headers", "unreadable"),
     ],
 )
-def test_rows_that_nothing_accounts_for(
-    lived: SqlLedger, database: Database, tampering: str, where: str, stored: str
-) -> None:
+def test_surplus_rows(lived: SqlLedger, database: Database, tampering: str, where: str, stored: str) -> None:
     """A number, refund reference or notification without a payment is reported."""
     database.run(tampering)
     (verdict,) = wrong(lived)
@@ -126,7 +124,7 @@ def test_events_of_two_payments_in_another_order(lived: SqlLedger, database: Dat
     assert ("position 6" in places(lived)) is database.is_sqlite
 
 
-def test_event_without_a_trace_leaves_its_place_on_sqlite(lived: SqlLedger, database: Database) -> None:
+def test_removed_event_leaves_a_gap_on_sqlite(lived: SqlLedger, database: Database) -> None:
     """A deleted payment leaves a gap in the positions, except the newest; PostgreSQL has gaps anyway."""
     ids = sorted({verdict.payment_id for verdict in verify(lived) if verdict.payment_id})
     for table in ("inbox", "events", "operations", "refunds", "charges"):
@@ -187,7 +185,7 @@ def test_each_trigger_and_index_that_is_gone_is_missed(lived: SqlLedger, databas
     assert {v.difference.stored for v in verdicts if v.difference} == {"missing"}
 
 
-def test_trigger_of_the_same_name_that_does_nothing(lived: SqlLedger, database: Database) -> None:
+def test_changed_trigger_of_the_same_name(lived: SqlLedger, database: Database) -> None:
     """The text of triggers is compared, and foreign triggers are reported."""
     if database.is_sqlite:
         database.run(

@@ -141,7 +141,7 @@ def test_not_a_database(path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system does not list open files")
-def test_file_that_is_refused_is_let_go(path: Path) -> None:
+def test_refused_file_is_closed(path: Path) -> None:
     """A refused ledger leaves no file open."""
     path.write_text("dear diary, " * 1000)
     with pytest.raises(LedgerCorrupt) as caught:

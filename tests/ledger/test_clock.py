@@ -79,7 +79,7 @@ def test_step_back_keeps_events_in_order(tmp_path: Path, hand: Hand) -> None:
         assert made["order-3"] >= made["order-2"] >= made["order-1"]
 
 
-def test_step_back_is_made_up_for_slowly() -> None:
+def test_step_back_is_corrected_slowly() -> None:
     """The ledger's clock runs slower until it agrees, and never stands still."""
     hand = Hand()
     clock = LedgerClock(hand)
@@ -101,7 +101,7 @@ def test_step_back_is_made_up_for_slowly() -> None:
     assert ahead[-1] == timedelta()
 
 
-def test_wild_time_in_the_ledger_is_not_followed() -> None:
+def test_far_future_time_in_the_ledger_is_not_followed() -> None:
     """An event from a machine whose clock was years ahead does not set the others' clocks."""
     clock = LedgerClock(Hand())
     assert clock.catch_up(to_ms(NOON + AHEAD_MAX + SECOND), None, None) == (NOON, None)

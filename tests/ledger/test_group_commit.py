@@ -110,7 +110,7 @@ def test_unit_that_the_database_refuses_is_alone_with_it(ledger: SqlLedger) -> N
     assert ledger.find(None, "order-2").result() == ()
 
 
-def test_row_that_is_damaged_harms_nobody_else(database: Database) -> None:
+def test_damaged_row_affects_only_its_payment(database: Database) -> None:
     """Only the payment with the unreadable row fails, with its id."""
     ledger = database.open()
     bad, good = pending_payment(ledger, "order-1"), pending_payment(ledger, "order-2")
@@ -167,9 +167,7 @@ class _Taken:
         fcntl.flock(descriptor, operation)
 
 
-def test_callers_do_not_wait_for_the_turn_of_the_next_group(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_callers_do_not_wait_for_the_next_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Results are returned before the next group waits for another process."""
     taken = _Taken()
     monkeypatch.setattr(sqlite_ledger, "fcntl", taken)

@@ -49,7 +49,7 @@ def test_list_page_by_page_finds_each_once(ledger: SqlLedger) -> None:
     )
 
 
-def test_list_after_nobody_is_not_found(ledger: SqlLedger) -> None:
+def test_list_after_an_unknown_payment_is_not_found(ledger: SqlLedger) -> None:
     """Continuing after an unknown payment is an error."""
     with pytest.raises(NotFound, match="nobody"):
         ledger.list(Filter(after="nobody")).result()

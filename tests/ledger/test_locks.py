@@ -196,7 +196,7 @@ def test_forking_in_the_middle_of_commits(path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_fork_that_is_interrupted_lets_everything_go(path: Path) -> None:
+def test_interrupted_fork_keeps_parent_and_child_working(path: Path) -> None:
     """Ctrl-C during a fork is raised after it; parent and child keep working."""
     with closing(SqliteLedger(path)) as ledger:
         payment, is_inside = pending_payment(ledger, "before"), threading.Event()

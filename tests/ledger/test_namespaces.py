@@ -172,9 +172,7 @@ def test_migrate_tells_the_namespaces(repeats: Database) -> None:
     assert migrate(repeats.dsn).namespaces == {"cn": 2, "sg": 1}
 
 
-def test_upgrade_that_died_half_way_is_finished_by_the_next(
-    repeats: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_upgrade_is_finished_by_the_next(repeats: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """A migration killed before it filled its columns is finished by the next opening."""
     with monkeypatch.context() as patch:
         patch.setattr(SqlLedger, "_finish_upgrade", lambda _: None)

@@ -122,7 +122,7 @@ def test_damaged_payment_says_that_nothing_moved(database: Database, pay: Client
         assert failing(READS[read], pay, payment).money_moved == "no"
 
 
-def test_looking_at_a_ledger_never_says_maybe(database: Database, payment: Payment) -> None:
+def test_read_only_ledger_never_says_maybe(database: Database, payment: Payment) -> None:
     """The same for a read-only ledger, and for opening it."""
     looked_at = open_read_only(database.dsn)
     damage(database, "get")

@@ -68,7 +68,7 @@ def test_changes_of_another_process_are_heard(database: Database) -> None:
     assert ear.hears("P1")
 
 
-def test_watcher_that_fails_harms_nobody(database: Database) -> None:
+def test_failing_watcher_affects_no_other(database: Database) -> None:
     """A watcher that raises does not affect the other watchers or the ledger."""
     here, there = database.open(), database.open()
     ear = Ear()

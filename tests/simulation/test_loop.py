@@ -54,7 +54,7 @@ def test_time_passes_in_the_scheduler_only() -> None:
     assert bench.notes == [(2.5, "timed out"), (3602.5, "woke")]
 
 
-def test_killed_program_is_never_gone_on_with() -> None:
+def test_killed_program_is_never_continued() -> None:
     """A killed process runs no `finally` before the run is over."""
     bench = Bench()
     bench.scheduler.after(1, bench.loop.die)

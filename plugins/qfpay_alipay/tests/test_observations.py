@@ -22,7 +22,7 @@ def trade(**fields: Any) -> messages.Record:
     return messages.decode(json.dumps(record(**fields)).encode(), messages.Record)
 
 
-def test_all_of_qfpays_words_are_kept_as_evidence() -> None:
+def test_all_of_qfpays_messages_are_kept_as_evidence() -> None:
     """All of QFPay's message fields by name; empty ones are left out."""
     seen = read_payment(
         trade(resperr="ok", respmsg="accepted", errmsg="done", cancel="0", pay_type="801514", respcd="0000")
@@ -54,7 +54,7 @@ def test_all_of_qfpays_words_are_kept_as_evidence() -> None:
         ({"txamt": "0", "txcurrcd": ""}, ASKED, 0),
     ],
 )
-def test_what_went_back_whole_is_what_is_told_or_what_was_asked(
+def test_full_refund_is_the_reported_or_the_payments_amount(
     fields: dict[str, Any], asked: Money | None, minor: int | None
 ) -> None:
     """The reported amount, else its reported part, else the payment's; unknown if none is."""
@@ -63,7 +63,7 @@ def test_what_went_back_whole_is_what_is_told_or_what_was_asked(
     assert (seen.status, seen.refunded_minor) == (Status.PAID, minor)
 
 
-def test_refund_says_what_is_told_of_its_amount() -> None:
+def test_refund_has_its_partial_amount() -> None:
     """A partial amount is compared like a payment's."""
     seen = read_refund(trade(order_type="refund", txcurrcd=""))
     assert seen is not None
@@ -72,7 +72,7 @@ def test_refund_says_what_is_told_of_its_amount() -> None:
 
 
 @pytest.mark.parametrize("is_signed_wrong", [True, False])
-def test_what_is_signed_wrong_says_so(*, is_signed_wrong: bool) -> None:
+def test_wrong_signature_is_reported(*, is_signed_wrong: bool) -> None:
     """A wrong signature is reported, for refunds and payments."""
     payment = read_payment(trade(), is_signed_wrong=is_signed_wrong)
     refund = read_refund(trade(order_type="refund"), is_signed_wrong=is_signed_wrong)
@@ -81,7 +81,7 @@ def test_what_is_signed_wrong_says_so(*, is_signed_wrong: bool) -> None:
     assert payment.is_signed_wrong is refund.is_signed_wrong is is_signed_wrong
 
 
-def test_what_is_not_said_to_be_signed_wrong_is_not() -> None:
+def test_signature_is_valid_by_default() -> None:
     """The default is a valid signature: the reader of the reply checks it."""
     payment, refund = read_payment(trade()), read_refund(trade(order_type="refund"))
     assert payment is not None

@@ -139,7 +139,7 @@ def test_query_several_records_the_payment_counts() -> None:
     assert [observation.status for observation in told] == [Status.PAID, Status.PENDING]
 
 
-def test_query_paid_twice_is_told_twice() -> None:
+def test_query_paid_twice_is_reported_twice() -> None:
     """Several 0000 with different syssn: the payer paid twice."""
     observations = seen(record(), record(syssn="OTHER"))
     assert [observation.provider_id for observation in observations] == [SYSSN, "OTHER"]
@@ -330,7 +330,7 @@ def test_query_refused_account_is_rejected() -> None:
     assert outcome.failure.who_acts == "operator"
 
 
-def test_query_that_breaks_off_tells_what_it_had() -> None:
+def test_query_that_breaks_off_keeps_its_results() -> None:
     """Of two requests by number the second gets no answer: the first's results are kept."""
     orders = refs(8)
     gateway = Recorder([page(record(out_trade_no=orders[0].number)), answer(b"")])

@@ -65,7 +65,7 @@ def test_query_record_of_an_unknown_kind_leaves_the_number_undecided() -> None:
         ({"respcd": "0000"}, "^data is missing$"),
     ],
 )
-def test_query_that_told_nothing_says_why(reply: dict[str, object], problem: str) -> None:
+def test_query_without_results_gives_the_reason(reply: dict[str, object], problem: str) -> None:
     """With QFPay's code and message, or what is missing."""
     outcome = query(always(reply))
     assert isinstance(outcome, Unknown)
@@ -73,7 +73,7 @@ def test_query_that_told_nothing_says_why(reply: dict[str, object], problem: str
 
 
 @pytest.mark.parametrize("is_known", [True, False])
-def test_query_that_breaks_off_tells_what_it_had_found(*, is_known: bool) -> None:
+def test_query_that_breaks_off_keeps_what_it_found(*, is_known: bool) -> None:
     """A failed next request does not revoke what was found, or absent."""
     orders = refs(8)
     first = page(*(record(out_trade_no=order.number) for order in orders[:4])) if is_known else EMPTY

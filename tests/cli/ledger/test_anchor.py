@@ -14,7 +14,7 @@ from tests.ledger.conftest import Database
 from tests.ledger.test_anchor import TABLES
 
 
-def test_anchor_holds_until_something_is_gone(cli: Cli, database: Database) -> None:
+def test_anchor_holds_until_a_payment_is_removed(cli: Cli, database: Database) -> None:
     """The anchor of an untouched ledger holds, also when it has grown; a removed payment is reported."""
     ledger = database.open()
     ids = [whole_life(ledger, f"order-{n}") for n in range(2)]
@@ -53,7 +53,7 @@ def test_anchor_goes_to_stdout_as_one_object(cli: Cli, ledger: SqlLedger) -> Non
     assert json.loads(Path("other.json").read_text())["events"] == 5
 
 
-def test_anchor_file_is_whole_or_as_it_was(cli: Cli, ledger: SqlLedger) -> None:
+def test_anchor_file_is_replaced_only_with_overwrite(cli: Cli, ledger: SqlLedger) -> None:
     """An existing file is kept unless `--overwrite` is given."""
     Path("anchor.json").write_text("mine")
     one_line(cli("ledger", "anchor", "--output", "anchor.json"), "--overwrite", code=2)
@@ -72,7 +72,7 @@ def test_file_that_is_no_anchor(cli: Cli, ledger: SqlLedger, text: str) -> None:
     )
 
 
-def test_anchor_that_is_not_there_or_not_for_one_payment(cli: Cli, ledger: SqlLedger) -> None:
+def test_anchor_that_is_missing_or_given_for_one_payment(cli: Cli, ledger: SqlLedger) -> None:
     """A missing file and a FIFO are refused at once; an anchor can't verify a single payment."""
     payment_id = whole_life(ledger, "order-1")
     os.mkfifo("fifo")

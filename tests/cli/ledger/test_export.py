@@ -84,7 +84,7 @@ def test_export_to_a_file_is_whole_and_private(cli: Cli, ledger: SqlLedger) -> N
     assert cli("ledger", "export", "--output", "-").out == cli("ledger", "export").out
 
 
-def test_export_never_overwrites_unless_told_to(cli: Cli, ledger: SqlLedger) -> None:
+def test_export_overwrites_only_with_the_option(cli: Cli, ledger: SqlLedger) -> None:
     """An existing file is kept; --overwrite replaces it atomically, also through a link, and keeps it private."""
     whole_life(ledger, "order-1")
     Path("out.jsonl").write_text("mine")
@@ -115,7 +115,7 @@ def test_export_refuses_what_it_must_not_replace(cli: Cli, ledger: SqlLedger, fi
     assert Path("/dev/null").is_char_device()
 
 
-def test_export_without_room_leaves_nothing(cli: Cli, ledger: SqlLedger) -> None:
+def test_export_on_a_full_disk_leaves_no_file(cli: Cli, ledger: SqlLedger) -> None:
     """A full disk: one line, exit 2, no partial export, and the old file unchanged."""
     for n in range(40):
         whole_life(ledger, f"order-{n}")
@@ -133,7 +133,7 @@ def test_export_without_room_leaves_nothing(cli: Cli, ledger: SqlLedger) -> None
     assert (full.returncode, full.stderr.count("\n"), "No space" in full.stderr) == (2, 1, True), full
 
 
-def test_whole_file_fails_and_nothing_is_there(tmp_path: Path) -> None:
+def test_whole_file_that_fails_leaves_no_file(tmp_path: Path) -> None:
     """An incomplete file never has the final name; when writing fails nothing of it is left."""
 
     def write_half() -> None:
@@ -150,7 +150,7 @@ def test_whole_file_fails_and_nothing_is_there(tmp_path: Path) -> None:
         whole_file("--output", "no/new", overwrite=False).__enter__()
 
 
-def test_export_reader_who_leaves_ends_it(ledger: SqlLedger) -> None:
+def test_export_ends_when_its_reader_closes_the_pipe(ledger: SqlLedger) -> None:
     """`| head` prints no traceback, keeps the exit code, and ends the reading."""
     for future in [ledger.begin(*begun(f"order-{n}")) for n in range(2000)]:
         future.result()
@@ -171,7 +171,7 @@ def test_export_reads_no_further_than_its_reader(monkeypatch: pytest.MonkeyPatch
     assert next(lines) == f"line {LINES_AT_ONCE}"
 
 
-def test_export_is_utf_8_whatever_the_terminal_takes(cli: Cli, ledger: SqlLedger) -> None:
+def test_export_is_utf_8_in_any_locale(cli: Cli, ledger: SqlLedger) -> None:
     """JSON is UTF-8 also in an ASCII locale; messages replace characters that the locale lacks."""
     whole_life(ledger, "茶")
     assert '"茶"' in cli.installed("ledger", "export", PYTHONIOENCODING="ascii").out

@@ -13,7 +13,7 @@ from tests.cli.ledger.ledgers import CANARY, configure, one_line, whole_life
 from tests.ledger.conftest import Database
 
 
-def test_migrate_makes_the_ledger_and_then_says_it_is_up_to_date(cli: Cli, database: Database) -> None:
+def test_migrate_creates_the_ledger_and_leaves_a_current_one(cli: Cli, database: Database) -> None:
     """A missing ledger is created, a current one is left unchanged; both schema versions are printed."""
     newest = load_migrations("sqlite")[-1].number
     ran = cli("ledger", "migrate", "--json")
@@ -25,7 +25,7 @@ def test_migrate_makes_the_ledger_and_then_says_it_is_up_to_date(cli: Cli, datab
     assert cli("ledger", "verify").out == "everything holds: 0 payments, 0 events\n"
 
 
-def test_migrate_says_what_it_made(cli: Cli, tmp_path: Path) -> None:
+def test_migrate_names_the_new_ledger(cli: Cli, tmp_path: Path) -> None:
     """A new ledger is named, without the password of its DSN."""
     newest = load_migrations("sqlite")[-1].number
     configure("sqlite:///paycore.db")
@@ -41,7 +41,7 @@ def test_migrate_shows_no_password(cli: Cli, postgres_dsn: str) -> None:
         assert (ran.code, CANARY in ran.out + ran.err) == (0, False), ran
 
 
-def test_older_schema_is_read_by_nobody_and_upgraded_by_migrate(
+def test_older_schema_is_refused_by_reads_and_upgraded_by_migrate(
     cli: Cli, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reading commands refuse an older schema and name `migrate`, which upgrades it and prints both versions."""

@@ -23,7 +23,7 @@ NOBODY = 65534
 
 
 @pytest.mark.parametrize("word", ["verify", "export"])
-def test_no_ledger_none_is_made(cli: Cli, database: Database, word: str) -> None:
+def test_missing_ledger_is_not_created(cli: Cli, database: Database, word: str) -> None:
     """Without a ledger: exit 6 and what to do about it; none is created."""
     before = files()
     one_line(
@@ -37,7 +37,7 @@ def test_no_ledger_none_is_made(cli: Cli, database: Database, word: str) -> None
     assert not has_tables(database)
 
 
-def test_no_ledger_holds_no_payments(cli: Cli, database: Database) -> None:
+def test_missing_ledger_has_no_payments(cli: Cli, database: Database) -> None:
     """Without a ledger `list` is empty and `show` finds nothing; both say so and create none."""
     before = files()
     listed = cli("list")
@@ -97,7 +97,7 @@ def test_table_that_is_gone(cli: Cli, database: Database) -> None:
     one_line(cli("ledger", "verify"), "not paycore's", "refunds")
 
 
-def test_text_that_is_none_is_a_difference(cli: Cli, ledger: SqlLedger) -> None:
+def test_invalid_text_is_a_difference(cli: Cli, ledger: SqlLedger) -> None:
     """Invalid bytes in a text column are reported as a difference and do not crash."""
     payment_id = whole_life(ledger, "order-1")
     with closing(sqlite3.connect("paycore.db")) as shell:
@@ -169,7 +169,7 @@ def test_wrong_dsn_is_one_line_without_the_password(cli: Cli, dsn: str, word: st
     assert CANARY not in ran.err
 
 
-def test_database_that_is_not_there_or_down(
+def test_database_that_is_missing_or_down(
     cli: Cli, postgres_server: PostgresServer, postgres_dsn: str
 ) -> None:
     """No such database, or no server: immediately exit 6, with one line that names it."""

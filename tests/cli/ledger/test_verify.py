@@ -18,7 +18,7 @@ from tests.ledger.conftest import Database
 from tests.ledger.workload import begun, paid_payment
 
 
-def test_verify_untouched_one_line(cli: Cli, database: Database) -> None:
+def test_verify_untouched_prints_one_line(cli: Cli, database: Database) -> None:
     """An untouched ledger: exit 0, and one line with the numbers of payments and events checked."""
     ledger = database.open()
     for n in range(3):
@@ -176,7 +176,7 @@ def test_verify_while_others_write(cli: Cli, database: Database) -> None:
     assert all(future.result().events for future in futures)
 
 
-def test_verify_on_a_terminal_moves_a_line_and_ctrl_c_harms_nothing(ledger: SqlLedger) -> None:
+def test_verify_on_a_terminal_shows_progress_and_survives_ctrl_c(ledger: SqlLedger) -> None:
     """A long run shows a progress line; Ctrl-C ends it with exit 130 and one line."""
     futures = [ledger.begin(*begun(f"order-{n}")) for n in range(15_000)]
     assert all(future.result().events for future in futures)
@@ -189,9 +189,7 @@ def test_verify_on_a_terminal_moves_a_line_and_ctrl_c_harms_nothing(ledger: SqlL
 
 
 @pytest.mark.parametrize("change", ["nonsense", '{"type": "proven_absent", "number": 5}', "[]", "\x00"])
-def test_verify_forged_with_fitting_hashes_says_it_can_not_have_happened(
-    cli: Cli, ledger: SqlLedger, change: str
-) -> None:
+def test_verify_reports_a_forged_event_with_a_valid_hash(cli: Cli, ledger: SqlLedger, change: str) -> None:
     """A forged event with a valid hash is reported as a difference and does not crash."""
     payment_id = whole_life(ledger, "order-1")
     last = ledger.events(payment_id).result()[-1]
@@ -207,7 +205,7 @@ def test_verify_forged_with_fitting_hashes_says_it_can_not_have_happened(
     assert cli("ledger", "export").code == 0
 
 
-def test_ids_that_are_no_text_are_differences_and_not_the_end(cli: Cli, ledger: SqlLedger) -> None:
+def test_unreadable_ids_are_differences_and_do_not_end_the_check(cli: Cli, ledger: SqlLedger) -> None:
     """Payments after an unreadable id are still read, each once, wherever the id is and if it repeats."""
     ids = sorted(whole_life(ledger, f"order-{n}") for n in range(4))
     with closing(sqlite3.connect("paycore.db")) as shell:
@@ -236,7 +234,7 @@ def test_verify_can_not_write(database: Database) -> None:
         assert ledger.applied()
 
 
-def test_show_says_when_the_payment_is_not_as_its_history_says(cli: Cli, database: Database) -> None:
+def test_show_warns_of_a_payment_that_differs_from_its_history(cli: Cli, database: Database) -> None:
     """`show` prints a tampered payment, and warns with the place and the command that tells more."""
     payment_id = whole_life(database.open(), "order-1")
     assert cli("show", payment_id).err == ""
