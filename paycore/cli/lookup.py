@@ -19,13 +19,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@contextmanager
-def open_records(options: GlobalOptions) -> Iterator[ReadOnlyLedger]:
+def open_records(options: GlobalOptions) -> AbstractContextManager[ReadOnlyLedger]:
     """Open the ledger read-only, neither created nor migrated; imports no plugin and no HTTP client."""
     from paycore.engine.config import load_config
 
-    with records_of(load_config(options.config)) as ledger:
-        yield ledger
+    return records_of(load_config(options.config))
 
 
 def records_of(config: Config) -> AbstractContextManager[ReadOnlyLedger]:

@@ -160,7 +160,7 @@ def test_failed_tls_handshake_is_not_sent(send: Send) -> None:
 def test_tls_takes_nothing_from_the_environment(
     send: Send, variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Variables can neither have TLS keys logged nor add trusted certificates."""
+    """Variables can neither have TLS keys logged nor change the trusted certificates."""
     monkeypatch.setenv(variable, str(tmp_path / "named"))
     transport._tls.cache_clear()
     with closing(socket.create_server(("127.0.0.1", 0))) as listener, pytest.raises(NotSent):

@@ -185,7 +185,7 @@ def test_file_that_is_no_anchor(text: str) -> None:
 
 
 def test_empty_ledger_is_anchored(ledger: SqlLedger) -> None:
-    """Events before it are a difference; later ones are not."""
+    """An empty ledger's anchor holds after payments are added."""
     anchor = make_anchor(ledger)
     assert (anchor.position, anchor.events) == (0, 0)
     whole_life(ledger, "order-1")

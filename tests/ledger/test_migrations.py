@@ -21,7 +21,7 @@ def _dialect(database: Database) -> str:
 
 
 def test_both_dialects_have_the_same_migrations() -> None:
-    """Both databases have the same migration numbers and names."""
+    """Both databases have the same migration numbers."""
     assert [m.number for m in load_migrations("sqlite")] == [m.number for m in load_migrations("postgres")]
 
 

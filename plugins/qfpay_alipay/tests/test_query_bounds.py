@@ -98,7 +98,7 @@ def test_query_paid_orders_read_by_time_are_decided() -> None:
 
 
 def test_query_page_that_tells_as_many_as_numbers_would_is_the_last_one() -> None:
-    """Four of ours on a full page, and four numbers in a request: the rest is queried by number."""
+    """Four of ours on a full page, as many as a request by number gives: the rest is queried by number."""
     orders = refs(12)
     others = [record(out_trade_no=f"X{index:025}", syssn=f"X{index}") for index in range(96)]
     ours = [record(out_trade_no=order.number, syssn=f"S{order.number}") for order in orders]
