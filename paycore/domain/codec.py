@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
@@ -52,17 +53,14 @@ def _read(kind: type, value: Any) -> object:
     raise TypeError(f"{kind.__name__} can't be decoded")
 
 
-_encoder = msgspec.json.Encoder(enc_hook=_write)
+encode: Callable[[object], bytes] = msgspec.json.Encoder(enc_hook=_write).encode
+"""
+The JSON of a domain value; TypeError for a `Secret` or anything else that must not be stored.
+
+A subclass of `datetime`, `str` or `int` is encoded as its base class.
+"""
+
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
-
-
-def encode(value: object) -> bytes:
-    """
-    The JSON of a domain value; TypeError for a `Secret` or anything else that must not be stored.
-
-    A subclass of `datetime`, `str` or `int` is encoded as its base class.
-    """
-    return _encoder.encode(value)
 
 
 def decode(data: bytes | str, kind: type[T]) -> T:

@@ -8,7 +8,7 @@ they differ in `Transaction` only.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -102,10 +102,11 @@ class Session:
     def read_ahead(self, wants: Sequence[Wants]) -> None:
         """Read what the units ask for, one statement for each kind; payments are locked in the order of their ids."""
         self._find({key for want in wants for key in want.references})
-        owners = self._find_owners({key for want in wants for key in want.numbers})
+        numbers = {key for want in wants for key in want.numbers}
+        self._find_owners(numbers)
         self._find_charged({key for want in wants for key in want.charges})
         ids = {payment_id for want in wants for payment_id in want.payments}
-        self._lock(ids.union(owner for owner in owners if owner is not None))
+        self._lock(ids.union(filter(None, map(self._owners.get, numbers))))
 
     def payment(self, payment_id: str) -> Payment:
         """The payment, locked until the transaction ends; `NotFound` when there is none."""
@@ -175,8 +176,6 @@ class Session:
 
     def _lock(self, ids: Collection[str]) -> None:
         unread = sorted(payment_id for payment_id in ids if payment_id not in self._stored)
-        if not unread:
-            return
         ordered = f" ORDER BY id{self._tx.for_update}"
         rows = self._select("SELECT id, body, head FROM payments WHERE id", unread, ordered)
         self._stored.update(dict.fromkeys(unread))
@@ -184,27 +183,20 @@ class Session:
             self._stored[payment_id] = Known(read_payment(payment_id, body), bytes(head))
 
     def _find(self, references: Collection[str]) -> None:
-        if not references:
-            return
         rows = self._select("SELECT reference, id, body FROM payments WHERE reference", references)
         self._by_reference.update((reference, []) for reference in references)
         for reference, payment_id, body in rows:
             self._by_reference[reference].append(read_payment(payment_id, body))
 
-    def _find_owners(self, keys: Collection[Key]) -> Iterable[str | None]:
-        if not keys:
-            return ()
+    def _find_owners(self, keys: Collection[Key]) -> None:
         rows = self._select(
             "SELECT account, number, payment_id FROM operations WHERE kind <> 'close' AND number",
             {number for _, number in keys},
         )
         self._owners.update(dict.fromkeys(keys))
         self._owners.update({(account, number): owner for account, number, owner in rows})
-        return (self._owners[key] for key in keys)
 
     def _find_charged(self, keys: Collection[Key]) -> None:
-        if not keys:
-            return
         rows = self._select(
             "SELECT account, provider_id, payment_id FROM charges WHERE provider_id",
             {provider_id for _, provider_id in keys},
@@ -215,6 +207,8 @@ class Session:
     def _select(self, select: str, values: Collection[str], then: str = "") -> list[Row]:
         """The rows where the last column of `select` has one of the values; none has text that can't be stored."""
         known = [value for value in values if is_storable(value)]
+        if not known:
+            return []
         sql, parameter = ("= ?", known[0]) if len(known) == 1 else self._tx.in_list(known)
         return self._tx.execute(f"{select} {sql}{then}", (parameter,)).fetchall()
 
@@ -355,10 +349,8 @@ def new_charges(before: Payment | None, payment: Payment) -> Iterator[Charge]:
 
 def is_storable(text: str) -> bool:
     """Whether every database can store the text: no NUL characters, and valid as UTF-8."""
-    if "\x00" in text:
-        return False
     try:
-        return text.isascii() or bool(text.encode())
+        return b"\x00" not in text.encode()
     except UnicodeEncodeError:
         return False
 
