@@ -20,7 +20,7 @@ PARTICULAR: dict[str, dict[str, Any]] = {
     "ReferenceAmbiguous": {"reference": "order-1001", "accounts": ("hk", "cn")},
     "ReferenceConflict": {"reference": "order-1001", "field": "amount"},
 }
-"""What the errors are made with that take something else than a message."""
+"""The arguments of errors that take more than a message."""
 
 
 class PluginsOwn(errors.InvalidField):

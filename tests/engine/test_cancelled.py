@@ -16,7 +16,7 @@ from tests.ledger.workload import begun
 from tests.support.toy_http import ToyServer, toy_config, toy_plugins
 
 STEPS = range(12)
-"""How many turns of the loop the call is given before it is cancelled: from none to more than it takes."""
+"""After how many iterations of the loop the call is cancelled: from none to more than it takes."""
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from paycore.errors import MaybeSent, NotSent
 from tests.engine.test_transport import both, serving
 
 CERTIFICATES = Path(__file__).parents[1] / "support" / "tls"
-"""Two certificates that sign themselves, with one key: one that has expired, and one of another host."""
+"""Two self-signed certificates with one key: an expired one, and one of another host."""
 
 Send = Callable[[str, float], Response]
 

@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager, suppress
 import msgspec
 
 HOLD = None
-"""A part of an answer: nothing follows until the client leaves."""
+"""A part of an answer: nothing is sent until the client closes."""
 
 STAY = True
 """A last part of an answer: the connection serves the next request as well."""

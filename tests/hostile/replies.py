@@ -111,7 +111,7 @@ BODIES: dict[str, Answer] = {
     "Infinity": body(more(b'"x":-Infinity')),
     "comment": body(more(b'/* */"x":1')),
 }
-"""Good HTTP, and a body that is no JSON, or none that everybody reads alike."""
+"""Valid HTTP with a body that is no JSON, or that parsers read differently."""
 
 HTTP: dict[str, Answer] = {
     "nothing": raw(lambda _: b""),
@@ -160,7 +160,7 @@ HTTP: dict[str, Answer] = {
     ),
     "an encoding of plain text": packed("gzip", lambda content: content),
 }
-"""A good body in HTTP that is not an answer, or not one to what was asked for."""
+"""A valid body in HTTP that is no answer, or none to the request."""
 
 
 def drip(parts: Callable[[bytes], tuple[bytes, bytes]], every_s: float) -> Answer:
@@ -196,4 +196,4 @@ SLOW: dict[str, Answer] = {
     "dripped chunks": drip(lambda _: (CHUNKED, b"1\r\n \r\n"), 0.02),
     "100 Continue for ever": drip(lambda _: (b"", b"HTTP/1.1 100 Continue\r\n\r\n"), 0.002),
 }
-"""Answers that would never end: only a deadline for the whole call does."""
+"""Endless answers, which only a total deadline ends."""

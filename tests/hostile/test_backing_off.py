@@ -16,7 +16,7 @@ from tests.hostile.shops import carrier, config_of, plugins
 from tests.support.toy_http import KEY
 
 PATIENCE_S = 60.0
-"""For what comes after 2 seconds, on a machine that is busy with other things."""
+"""The wait for what is due after 2 seconds, on a busy machine."""
 
 
 class Pace:

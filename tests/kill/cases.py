@@ -15,7 +15,7 @@ TIMEOUT_S = 0.8
 """Total deadline of one call: after it no request of a dead process can be under way."""
 
 PATIENCE_S = 30.0
-"""Total deadline of a call of whoever is not to be killed."""
+"""Total deadline of a call of a process that is not killed."""
 
 PROOF_S = 0.1
 """How much later "not found" is proof."""

@@ -32,7 +32,7 @@ AT_ONCE = 6
 """Cases at the same time: most of each is waiting for deadlines to pass."""
 
 ATTEMPTS_MAX = 5
-"""How often a case is run whose process missed its deadline before it came to the place."""
+"""How often a case is repeated whose process missed its deadline before the place."""
 
 ROOT = Path(__file__).parents[2]
 

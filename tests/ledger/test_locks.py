@@ -266,7 +266,7 @@ def _move_away(path: Path) -> None:
 def test_file_that_is_not_there_any_more_takes_nothing_more(
     path: Path, happens: Callable[[Path], object]
 ) -> None:
-    """A removed, replaced or renamed file refuses every write: nobody would find it."""
+    """A removed, replaced or renamed file refuses every write, which would be lost."""
     ledger = SqliteLedger(path)
     payment = pending_payment(ledger, "before")
     happens(path)

@@ -39,10 +39,10 @@ TESTS = (
         ).split()
     ),
 )
-"""No sockets, no threads, no sleeping: thousands of runs of them take minutes."""
+"""Tests without sockets, threads or sleeps: thousands of runs take minutes."""
 
 CPU_MAX_S, WALL_MAX_S = 20, 120
-"""A mutant that takes longer than this runs for ever; all the tests together take about ten seconds."""
+"""A mutant that takes longer counts as endless; all the tests together take about ten seconds."""
 
 
 class Fate(StrEnum):

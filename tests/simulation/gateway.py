@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 LOOKS_MAX = 30
 LOOKS_WITHIN_S = 10.0
-"""So many queries about one number within so long mean a tight loop: all callers together ask half as often."""
+"""This many queries about one number in this time mean a busy loop: all callers together query half as often."""
 
 
 class TwoStepProvider(ToyProvider):

@@ -36,7 +36,7 @@ ANSWERED_MAX_S = 0.005
 SLOW_MAX_S = 3.0
 """How long either takes when the ledger is slow."""
 BEFORE_WRITE, AFTER_CHANGE = 2.0, 4.0
-"""How much more often a process dies or stands still where it matters most: round its writing."""
+"""How much more often a process dies or is suspended around its writes."""
 NEVER_MS = 1 << 62
 NOTICED_MAX_S = 0.05
 """How late a process hears of a change."""

@@ -14,7 +14,7 @@ from tests.simulation.scheduler import Scheduler
 T = TypeVar("T")
 
 HANDLES_MAX = 5_000
-"""Callbacks in one moment; more mean that a program goes round and round without ever waiting."""
+"""Callbacks in one moment; more mean a busy loop."""
 
 
 class SpinningError(Exception):

@@ -12,10 +12,10 @@ from tests.simulation.world import Run, run_briefly
 Mutant = Callable[[], AbstractContextManager[Any]]
 
 MUTANTS: dict[str, Mutant] = {**domain.MUTANTS, **engine.MUTANTS, **runner.MUTANTS, **store.MUTANTS}
-"""By name; the docstring of each says what is wrong with it."""
+"""By name; the docstring of each describes the bug."""
 
 CONTROLS: dict[str, Mutant] = runner.CONTROLS
-"""Changes that look like bugs and do no harm: a run must not take them for bugs."""
+"""Harmless changes that look like bugs: a run must not report them."""
 
 SEEDS_MAX = 20
 """A bug that needs more seeds than this to show is not caught."""

@@ -20,7 +20,7 @@ DECLARED: dict[Duplicates, CreateResend] = {
 }
 
 FAULTS_END_S = 400.0
-"""From here on nothing fails any more; whatever was left open must now come to an end by itself."""
+"""No faults from here on: whatever is open must now be finished without help."""
 
 
 class Weather(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +77,7 @@ FATES = (
     "slow",
     "repeated",
 )
-"""What can become of a request, beside getting through."""
+"""The fates of a request, beside success."""
 
 STRUCK_MAX = 0.5
 

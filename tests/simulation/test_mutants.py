@@ -18,7 +18,7 @@ NAMED = {
     "event_outside_transaction",
     "acknowledged_before_commit",
 }
-"""The twelve without which there would be no simulation."""
+"""The twelve that the simulation must at least catch."""
 
 
 @pytest.mark.slow

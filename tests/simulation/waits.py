@@ -24,14 +24,14 @@ WORKER = "paycore-worker"
 """What an application's embedded worker is called."""
 
 WOKEN_MAX_S = 0.3
-"""To hear of a change and read the payment again, as long as nobody stands still."""
+"""The time to learn of a change and read the payment again, without suspensions."""
 
 LOOKED_MAX_S = 75.0
-"""Between two looks, beyond the interval: twice a lease of somebody who died, and what is done before it."""
+"""Allowed between two queries beyond the interval: twice the lease of a dead worker, and the work before it."""
 
 
 CLAIMS_MAX, CLAIMS_WITHIN_S = 6, 5.0
-"""So many claims of one payment within so long mean that a worker goes round and round."""
+"""This many claims of one payment in this time mean a worker in a busy loop."""
 
 
 class Wait(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,13 +31,13 @@ STRUCK = {"/query": 0.6, "/link": 1.8}
 """How much more often than the weather says requests are struck: those that move money, questions, and a link's."""
 
 AFTER_MONEY = 3.0
-"""How much more often than elsewhere a process dies or stands still when such a request is answered."""
+"""How much more often a process dies or is suspended when such a request is answered."""
 
 UNREACHABLE: dict[str, type[httpx.TransportError]] = {
     "refused": httpx.ConnectError,
     "unreachable": httpx.ConnectTimeout,
 }
-"""Fates in which certainly nothing left, and how httpx says so."""
+"""Fates in which nothing was sent, with httpx's error."""
 
 
 class Times(msgspec.Struct, frozen=True):

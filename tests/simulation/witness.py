@@ -152,7 +152,7 @@ class Witness:
         self.heard_events[key] = event
 
     def never_learns(self, process: Process, who: str) -> None:
-        """This program is cut off from its last transaction, so nobody tells the observers."""
+        """This program is cut off from its last transaction, so its observers are not told."""
         self._cuts[process.name, process.life, who] += 1
         self.owed_events = {
             key: asked

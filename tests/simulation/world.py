@@ -40,7 +40,7 @@ from tests.simulation.witness import Witness
 END_S = 60 * 3600.0
 LOOK_EVERY_S = 600.0
 CALLS_MAX = 60_000
-"""Many times what a run takes; more means that something goes on for ever."""
+"""Many times what a run takes; more means an endless loop."""
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):

@@ -308,4 +308,4 @@ def reads_once_more_before_a_change() -> Patch:
 CONTROLS = {
     control.__name__: control for control in (not_sent_counts_as_no_answer, reads_once_more_before_a_change)
 }
-"""Changes that do no harm, and must not be taken for bugs."""
+"""Harmless changes, which must not be reported as bugs."""

@@ -22,7 +22,7 @@ document.getElementById('buy').onclick = function () {
   });
 };
 </script>"""
-"""A merchant's page as Alipay's documentation writes it; it knows nothing of a sandbox."""
+"""A merchant's page as Alipay's documentation writes it; it has no code for a sandbox."""
 
 
 @pytest.fixture
