@@ -25,7 +25,7 @@ PaycoreError
 │   ├── LedgerCorrupt          what is stored contradicts itself
 │   └── LedgerTooNew           a newer paycore has upgraded it
 ├── ProviderError              the conversation with the provider failed
-│   ├── NotSent                no request left this machine
+│   ├── NotSent                nothing that could move money arrived
 │   ├── MaybeSent              the request may have arrived; no usable answer came
 │   └── IncompleteReply        accepted, but the reply lacks what the payer needs
 └── NotificationError          a notification was refused
@@ -229,13 +229,20 @@ class ProviderError(PaycoreError):
 
 class NotSent(ProviderError):
     """
-    Certain: no request left this machine, since no connection to the provider could be made.
+    Certain: nothing that could move money arrived, or the provider put the request off.
 
-    The payment is unchanged; call again with the same reference.
+    The payment is unchanged; call again with the same reference, where the provider put it off not before
+    `retry_after_s` seconds from now.
     """
 
     who_acts: ClassVar[Actor] = "operator"
     money_moved: MoneyMoved = "no"
+
+    def __init__(
+        self, message: str, *, payment_id: str | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message, payment_id=payment_id)
+        self.retry_after_s = retry_after_s
 
 
 class MaybeSent(ProviderError):

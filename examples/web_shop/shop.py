@@ -171,7 +171,7 @@ def shown(action: paycore.Action | None) -> tuple[str, str]:
             return url, url
         case paycore.QRCode(content=content):
             return content if content.startswith(("https://", "http://127.0.0.1")) else "", content
-        case paycore.WalletCall() | paycore.AppCall() | None:
+        case _:
             return "", ""
 
 

@@ -40,4 +40,21 @@ class AppCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
     params: Mapping[str, Any]
 
 
-Action = Redirect | QRCode | WalletCall | AppCall
+class ClientCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="client_call"):
+    """
+    Load the provider's `script` (an https URL) on your own page and hand it `params`.
+
+    What the page returns goes to `Client.returned`.
+    """
+
+    script: str
+    params: Mapping[str, Any]
+
+
+class Instructions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="instructions"):
+    """Show `fields` to the payer, who pays elsewhere: an account number, a payment code, a deadline."""
+
+    fields: Mapping[str, str]
+
+
+Action = Redirect | QRCode | WalletCall | AppCall | ClientCall | Instructions

@@ -24,26 +24,29 @@ from paycore.domain.events import (
 )
 from paycore.domain.observation import PaymentObservation, RefundObservation
 from paycore.domain.payment import (
+    Failure,
     Operation,
     OperationKind,
     OperationState,
     Order,
     Payment,
     Status,
+    capture_of,
     numbered,
 )
-from paycore.domain.provider import Created, Done, Product, Rejected, Unknown
+from paycore.domain.provider import Created, Done, NotNow, Product, Rejected, Resend, Unknown
 from paycore.domain.schedule import interval_s, resend_pause_s
 from paycore.errors import NotSupported, WrongState
 
-Outcome = Done[Created] | Done[PaymentObservation] | Done[RefundObservation] | Rejected | Unknown
+Outcome = Done[Created] | Done[PaymentObservation] | Done[RefundObservation] | Rejected | NotNow | Unknown
 
 
 class Numbering(msgspec.Struct, frozen=True, kw_only=True):
-    """Ids drawn before the transaction: an operation's own id and its provider-side number."""
+    """Drawn before the transaction: a new operation's own id and provider-side number, and the nonce of a send."""
 
     operation_id: str
     number: str
+    nonce: str = ""
 
 
 def first_difference(known: Order, given: Order) -> str | None:
@@ -86,6 +89,7 @@ def new_operation(
         begun_at=now,
         sent_at=now,
         in_flight_until=now + deadline,
+        nonce=numbering.nonce,
         needs_action=needs_action,
     )
 
@@ -101,6 +105,7 @@ def begin_payment(
     numbering: Numbering,
     deadline: timedelta,
     needs_action: bool,
+    ignored: tuple[str, ...] = (),
 ) -> PaymentBegun:
     """A new payment whose order is about to be sent."""
     return PaymentBegun(
@@ -111,6 +116,7 @@ def begin_payment(
         order=order,
         operation=new_operation(OperationKind.CREATE, numbering, now, deadline, needs_action=needs_action),
         expires_at=ends_at(now, order.expires_in_s),
+        ignored=ignored,
     )
 
 
@@ -128,13 +134,27 @@ def may_send(operation: Operation, now: datetime) -> bool:
     """
     Whether an operation may be sent (again) without racing an earlier send.
 
-    Those certainly unsent may. Overdue ones too: the first time at once, since one reply may get lost, then with a
-    pause that grows each time, whatever the provider answers.
+    None may before the time the provider asked for. Those certainly unsent may then. Overdue ones too: the first time
+    at once, since one reply may get lost, then with a pause that grows each time, whatever the provider answers.
     """
+    if operation.not_before is not None and now < operation.not_before:
+        return False
     if operation.state is OperationState.INTENT:
         return True
     rests_until = operation.sent_at + timedelta(seconds=resend_pause_s(operation.send_count - 1))
     return is_overdue(operation, now) and now >= rests_until
+
+
+def is_in_window(operation: Operation, resend: Resend, now: datetime, deadline: timedelta) -> bool:
+    """
+    Whether the same request may be sent now because the provider answers with what the first one made.
+
+    The last byte of it must arrive before the provider forgets the number.
+    """
+    if resend.effect != "same_result" or operation.is_duplicate:
+        return False
+    first_sent_at = operation.first_sent_at or operation.begun_at
+    return resend.window_s is None or now + deadline < first_sent_at + timedelta(seconds=resend.window_s)
 
 
 def has_rested(operation: Operation, now: datetime) -> bool:
@@ -147,7 +167,9 @@ def has_rested(operation: Operation, now: datetime) -> bool:
     return now >= operation.sent_at + timedelta(seconds=interval_s(tried_for_s))
 
 
-def send_again(payment: Payment, now: datetime, operation_id: str, deadline: timedelta) -> list[Change]:
+def send_again(
+    payment: Payment, now: datetime, operation_id: str, deadline: timedelta, nonce: str = ""
+) -> list[Change]:
     """
     The same operation with the same number once more; nothing when it has an answer or is still under way.
 
@@ -157,7 +179,9 @@ def send_again(payment: Payment, now: datetime, operation_id: str, deadline: tim
     is_paid = operation.kind is OperationKind.CREATE and bool(payment.charges)
     if is_paid or not may_send(operation, now):
         return []
-    return [OperationSent(operation_id=operation_id, sent_at=now, in_flight_until=now + deadline)]
+    return [
+        OperationSent(operation_id=operation_id, sent_at=now, in_flight_until=now + deadline, nonce=nonce)
+    ]
 
 
 def renumber(payment: Payment, now: datetime, numbering: Numbering, deadline: timedelta) -> list[Change]:
@@ -195,10 +219,10 @@ def begin_close(
     replaces: bool = False,
 ) -> list[Change]:
     """
-    Cancel the unpaid order now in force, or nothing when it is paid, closed, failed or being closed.
+    Cancel the unpaid order now in force or void it, or nothing when it is paid, closed, failed or being closed.
 
-    Raises `WrongState` when it was never sent, `NotSupported` when the product can't close, `TooMany`
-    when it was tried too often.
+    A capture that was certainly not sent is given up. Raises `WrongState` when the order was never sent, or its
+    capture may have been; `NotSupported` when the product can't close, `TooMany` when it was tried too often.
     """
     if payment.status.is_final:
         return []
@@ -211,11 +235,30 @@ def begin_close(
         )
     running = closing(payment, payment.order_number)
     if running is not None and running.replaces is replaces and is_unfinished(running):
-        return send_again(payment, now, running.id, deadline)
+        return send_again(payment, now, running.id, deadline, numbering.nonce)
     check_operations(payment, OperationKind.CLOSE)
     numbering = replace(numbering, number=payment.order_number)
     operation = new_operation(OperationKind.CLOSE, numbering, now, deadline)
-    return [OperationBegun(operation=replace(operation, replaces=replaces))]
+    return [*_give_up_capture(payment, now), OperationBegun(operation=replace(operation, replaces=replaces))]
+
+
+def _give_up_capture(payment: Payment, now: datetime) -> list[Change]:
+    """A capture in the way of a close: nothing without one, given up if it was certainly not sent."""
+    capture = capture_of(payment, payment.order_number)
+    if capture is None or capture.state is OperationState.REJECTED:
+        return []
+    if capture.state is not OperationState.INTENT:
+        raise WrongState(
+            "its capture was sent, so it can't be closed; refund it once it is paid", payment_id=payment.id
+        )
+    failure = Failure(
+        code="closed_instead", message="the payment was closed before this was sent", who_acts="caller"
+    )
+    return [
+        OperationEnded(
+            operation_id=capture.id, state=OperationState.REJECTED, in_flight_until=now, failure=failure
+        )
+    ]
 
 
 CLOSE_AGAIN_AFTER = timedelta(hours=1)
@@ -287,6 +330,10 @@ def end_attempt(payment: Payment, now: datetime, *, sent: Operation, outcome: Ou
             ended = replace(ended, state=OperationState.UNKNOWN, problem=problem)
         case Rejected(failure=failure):
             ended = replace(ended, state=OperationState.REJECTED, failure=failure)
+        case NotNow(problem=problem, retry_after_s=retry_after_s):
+            state = OperationState.INTENT if sent.send_count == 1 else OperationState.UNKNOWN
+            not_before = now + timedelta(seconds=retry_after_s)
+            ended = replace(ended, state=state, problem=problem, not_before=not_before)
         case Unknown(problem=problem, observation=observation):
             ended = replace(ended, state=OperationState.UNKNOWN, observation=observation, problem=problem)
     return [ended]
@@ -323,27 +370,40 @@ def _was_overtaken(known: Operation, sent: Operation) -> bool:
     return known.send_count != sent.send_count or known.proven_absent_at is not None or was_given_up
 
 
-def conclude_from_query(
-    payment: Payment, absent: Collection[str], asked_at: datetime, proves_absence_after: timedelta | None
-) -> list[Change]:
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What follows from a query without an observation: numbers that never arrived, closes that took effect.
+    What a query says without an observation that is new: numbers it does not know, orders that are still authorized.
 
-    `absent`: the numbers the provider says it does not know. `proves_absence_after`: how long after our
-    last request may have arrived this is proof; None means never.
+    `asked_at` is when it was asked. `proves_after`: how long after our last request may have arrived this is proof;
+    None means never.
     """
+
+    asked_at: datetime
+    absent: Collection[str] = ()
+    authorized: Collection[str] = ()
+    proves_after: timedelta | None = None
+
+
+def conclude_from_query(payment: Payment, answered: Answered) -> list[Change]:
+    """What follows from a query without an observation: requests that never arrived, closes that took effect."""
     changes: list[Change] = []
     for operation in payment.operations:
         if operation.kind is OperationKind.CLOSE:
-            changes += _take_effect(payment, operation, asked_at)
-        elif operation.number in absent and proves_absence_after is not None:
-            changes += _take_absence(operation, asked_at, operation.in_flight_until + proves_absence_after)
+            changes += _take_effect(payment, operation, answered.asked_at)
+        elif operation.kind is OperationKind.CAPTURE:
+            if operation.order_number in answered.authorized:
+                changes += _take_absence(operation, answered)
+        elif operation.number in answered.absent:
+            changes += _take_absence(operation, answered)
     return changes
 
 
-def _take_absence(operation: Operation, asked_at: datetime, proven_from: datetime) -> list[Change]:
+def _take_absence(operation: Operation, answered: Answered) -> list[Change]:
     is_open = operation.is_uncertain and not operation.is_observed and operation.proven_absent_at is None
-    return [ProvenAbsent(number=operation.number)] if is_open and asked_at >= proven_from else []
+    if not is_open or answered.proves_after is None:
+        return []
+    is_proof = answered.asked_at >= operation.in_flight_until + answered.proves_after
+    return [ProvenAbsent(number=operation.number)] if is_proof else []
 
 
 def _take_effect(payment: Payment, closing: Operation, asked_at: datetime) -> list[Change]:

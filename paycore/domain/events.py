@@ -8,6 +8,7 @@ A `Change` is one fact; an `Event` is a change as the ledger stores it, chained 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
@@ -16,7 +17,7 @@ from msgspec import UNSET, UnsetType
 
 from paycore.domain.action import Action
 from paycore.domain.observation import Observation
-from paycore.domain.payment import Failure, Operation, OperationState, Order, Refund, Status
+from paycore.domain.payment import Failure, Operation, OperationState, Order, Refund, ReviewReason, Status
 
 
 class Source(StrEnum):
@@ -31,11 +32,19 @@ class Source(StrEnum):
     OPERATOR = "operator"
 
 
+class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who recorded by hand what no query could tell, and their note."""
+
+    by: str
+    note: str
+
+
 class PaymentBegun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="payment_begun"):
     """
     The caller's intent and the first create operation, committed before anything is sent.
 
-    `namespace` is that of its account: (namespace, reference) names one payment.
+    `namespace` is that of its account: (namespace, reference) names one payment. `ignored` names the fields of
+    the order that its product has no use for.
     """
 
     payment_id: str
@@ -45,6 +54,7 @@ class PaymentBegun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     operation: Operation
     expires_at: datetime | None = None
     namespace: str = ""
+    ignored: tuple[str, ...] = ()
 
 
 class OperationBegun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="operation_begun"):
@@ -66,6 +76,7 @@ class OperationSent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     operation_id: str
     sent_at: datetime
     in_flight_until: datetime = msgspec.field(name="quiet_at")
+    nonce: str = ""
 
 
 class OperationEnded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="operation_ended"):
@@ -73,7 +84,9 @@ class OperationEnded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     How an attempt ended.
 
     After `in_flight_until` no request of this attempt can still arrive. `is_duplicate`: the provider refused the
-    number as already used, so an earlier send may have arrived. `is_beyond`, `charge_of`: see `Observed`.
+    number as already used, so an earlier send may have arrived. `not_before`: the provider refused it for now, and
+    asked to send it no earlier. `finding`: an operator found out how it ended. `is_beyond` and `charge_of` are as in
+    `Observed`.
     """
 
     operation_id: str
@@ -85,6 +98,8 @@ class OperationEnded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     failure: Failure | None = None
     problem: str = ""
     is_duplicate: bool = False
+    not_before: datetime | None = None
+    finding: Finding | None = None
     is_beyond: bool = False
     charge_of: str | None = None
 
@@ -96,11 +111,13 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     `is_beyond`: the payment already has as many facts as `bounds` allows, so this one makes it need review, and only
     its status and totals are used. `charge_of` is the id of another payment that already has a charge with this
     provider id: one charge can't pay two payments. Only the ledger knows, so it is recorded in the change.
+    `finding`: not the provider reported it, but an operator who looked there.
     """
 
     observation: Observation
     is_beyond: bool = False
     charge_of: str | None = None
+    finding: Finding | None = None
 
 
 class ProvenAbsent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="proven_absent"):
@@ -115,9 +132,31 @@ class NamespaceGiven(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     namespace: str
 
 
-Change = (
-    PaymentBegun | OperationBegun | OperationSent | OperationEnded | Observed | ProvenAbsent | NamespaceGiven
-)
+class Returned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="returned"):
+    """The payer came back with these parameters. They prove nothing, and are handed to the provider's flows."""
+
+    params: Mapping[str, str]
+
+
+class FoundUnresolvable(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="found_unresolvable"
+):
+    """The operation can't be looked up, and it is too late to send it again: only an operator can resolve it."""
+
+    operation_id: str
+
+
+class ReviewAcknowledged(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="review_acknowledged"
+):
+    """An operator has looked at the payment for this reason; only a new fact raises it again."""
+
+    reason: ReviewReason
+    finding: Finding
+
+
+OperationChange = OperationBegun | OperationSent | OperationEnded | ProvenAbsent | FoundUnresolvable
+Change = PaymentBegun | OperationChange | Observed | NamespaceGiven | Returned | ReviewAcknowledged
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,10 +5,12 @@ Observations are merged by set union, so their order does not matter and a repea
 is added to what is known, and status, totals and review reasons are computed from the whole set. So poll,
 notification, reply and another process may bring the same facts in any order.
 
-    created ──> unknown ──> pending ──> failed | closed ──> paid        (a status only moves to the right,
-        └──────────────────────┴───────────────────────────>┘            except that a new number starts anew)
+    created ──> unknown ──> pending ──> authorized ──> failed | closed ──> paid
+        └──────────────────────┴───────────────────────────────────────────>┘
 
-`failed | closed -> paid` is legal (late money) and raises `review`. Time alone changes no status.
+A status only moves to the right, except that a new number starts anew, and that a payer whose money could not be
+captured must agree again. `failed | closed -> paid` is legal (late money) and raises `review`. Time alone changes no
+status.
 """
 
 from __future__ import annotations
@@ -24,13 +26,17 @@ from paycore.domain import bounds
 from paycore.domain.codec import encode
 from paycore.domain.events import (
     Change,
+    FoundUnresolvable,
     NamespaceGiven,
     Observed,
     OperationBegun,
+    OperationChange,
     OperationEnded,
     OperationSent,
     PaymentBegun,
     ProvenAbsent,
+    Returned,
+    ReviewAcknowledged,
 )
 from paycore.domain.money import Money
 from paycore.domain.observation import Observation, PaymentObservation, RefundObservation, digest
@@ -45,9 +51,11 @@ from paycore.domain.payment import (
     RefundStatus,
     ReviewReason,
     Status,
+    capture_of,
     has_earlier_number,
     numbered,
 )
+from paycore.domain.review import acknowledged, review_reasons
 
 TextT = TypeVar("TextT", bound=str)
 
@@ -87,20 +95,33 @@ def _begun(change: PaymentBegun, at: datetime) -> Payment:
 
 def _apply(payment: Payment, change: Change, at: datetime) -> Payment:
     match change:
+        case Observed():
+            return _observe(payment, change)
+        case NamespaceGiven():
+            return replace(payment, namespace=change.namespace)
+        case Returned():
+            return replace(payment, returned=change.params)
+        case ReviewAcknowledged():
+            return acknowledged(payment, change.reason)
+        case PaymentBegun():
+            raise ValueError("a payment begins once")
+        case _:
+            return _apply_to_operation(payment, change, at)
+
+
+def _apply_to_operation(payment: Payment, change: OperationChange, at: datetime) -> Payment:
+    match change:
         case OperationBegun():
             return _begin_operation(payment, change)
         case OperationSent():
             return _with_operation(payment, _sent(payment.operation(change.operation_id), change))
         case OperationEnded():
             return _end_operation(payment, change)
-        case Observed():
-            return _observe(payment, change)
         case ProvenAbsent():
             return _proven_absent(payment, change.number, at)
-        case NamespaceGiven():
-            return replace(payment, namespace=change.namespace)
-        case PaymentBegun():
-            raise ValueError("a payment begins once")
+        case FoundUnresolvable():
+            lost = payment.operation(change.operation_id)
+            return _with_operation(payment, replace(lost, is_unresolvable=True))
         case _:
             assert_never(change)
 
@@ -120,18 +141,25 @@ def _begin_operation(payment: Payment, change: OperationBegun) -> Payment:
         operations=(*payment.operations, change.operation),
         refunds=refunds,
         next_step=None if is_new_number else payment.next_step,
+        next_step_at=None if is_new_number else payment.next_step_at,
         expires_at=payment.expires_at if change.expires_at is UNSET else change.expires_at,
     )
 
 
 def _sent(operation: Operation, change: OperationSent) -> Operation:
+    # Back in `intent` means that no earlier send left this machine: the next one is the first.
+    is_first = operation.state is OperationState.INTENT
+    # Older histories have no nonce, and count every window from `begun_at`.
+    first_sent_at = change.sent_at if is_first and change.nonce else operation.first_sent_at
     return replace(
         operation,
         state=OperationState.SENT,
-        # Back in `intent` means that no earlier send left this machine: the next one is the first.
-        send_count=1 if operation.state is OperationState.INTENT else operation.send_count + 1,
+        send_count=1 if is_first else operation.send_count + 1,
         sent_at=change.sent_at,
+        first_sent_at=first_sent_at,
+        nonce=change.nonce,
         in_flight_until=change.in_flight_until,
+        not_before=None,
         proven_absent_at=None,
         problem="",
     )
@@ -146,13 +174,17 @@ def _end_operation(payment: Payment, change: OperationEnded) -> Payment:
         failure=change.failure or operation.failure,
         problem=change.problem,
         is_duplicate=change.is_duplicate or operation.is_duplicate,
+        not_before=change.not_before,
     )
     if change.state is OperationState.REJECTED and _is_refusal(change.failure):
         ended = _mark_failed(ended)
     payment = _with_operation(payment, ended)
     if change.action is not None and operation.id == creation.id:
         payment = replace(
-            payment, next_step=change.action, expires_at=change.expires_at or payment.expires_at
+            payment,
+            next_step=change.action,
+            next_step_at=None,
+            expires_at=change.expires_at or payment.expires_at,
         )
     return _observe(payment, change)
 
@@ -168,14 +200,15 @@ def _mark_failed(operation: Operation) -> Operation:
             return replace(operation, observed=_union(operation.observed, Status.FAILED))
         case OperationKind.REFUND:
             return replace(operation, refund_observed=_union(operation.refund_observed, RefundStatus.FAILED))
-        case OperationKind.CLOSE:
+        case OperationKind.CAPTURE | OperationKind.CLOSE:
             return operation
         case _:
             assert_never(operation.kind)
 
 
 def _proven_absent(payment: Payment, number: str, at: datetime) -> Payment:
-    operation = numbered(payment, number)
+    own = (op for op in payment.operations if op.number == number and op.kind is not OperationKind.CLOSE)
+    operation = next(own, None)
     if operation is None or not operation.is_uncertain or operation.is_observed:
         return payment
     return _with_operation(payment, replace(operation, state=OperationState.UNKNOWN, proven_absent_at=at))
@@ -236,19 +269,55 @@ def _observe(payment: Payment, change: Observed | OperationEnded) -> Payment:
 def _observe_order(
     payment: Payment, operation: Operation, seen: PaymentObservation, charge_of: str | None
 ) -> Payment:
-    amount = payment.order.amount
-    if operation.kind is not OperationKind.CREATE or _differs(seen, amount):
+    amount, taken_minor = payment.order.amount, _taken_minor(payment, seen)
+    if operation.kind is not OperationKind.CREATE or taken_minor is None or _differs(seen, amount):
         return _mismatch(payment, ReviewReason.AMOUNT_DIFFERS)
     if _is_unreadable(seen):
         return _mismatch(payment, ReviewReason.AMOUNT_UNREADABLE)
     if charge_of is not None:
         return _mismatch(payment, ReviewReason.CHARGE_OF_ANOTHER)
-    operation = replace(operation, observed=_union(operation.observed, seen.status))
+    operation = replace(
+        operation,
+        observed=_union(operation.observed, seen.status),
+        charged_back_minor=max(operation.charged_back_minor, seen.charged_back_minor or 0),
+        charge_back_won_minor=max(operation.charge_back_won_minor, seen.charge_back_won_minor or 0),
+        authorized_at=_authorized_at(operation, seen),
+    )
     payment = _with_operation(payment, _with_details(operation, seen))
     if seen.status is Status.PAID and seen.provider_id is not None:
-        charge = Charge(number=seen.number, provider_id=seen.provider_id, amount_minor=amount.minor)
+        charge = Charge(number=seen.number, provider_id=seen.provider_id, amount_minor=taken_minor)
         payment = replace(payment, charges=tuple(sorted({*payment.charges, charge}, key=encode)))
-    return replace(payment, refunded_seen_minor=max(payment.refunded_seen_minor, seen.refunded_minor or 0))
+    payment = replace(payment, refunded_seen_minor=max(payment.refunded_seen_minor, seen.refunded_minor or 0))
+    return _with_next_step(payment, operation, seen)
+
+
+def _taken_minor(payment: Payment, seen: PaymentObservation) -> int | None:
+    """
+    What a paid order took: what is reported, else what was to be taken; None where that differs.
+
+    To be taken is the amount of its capture where there is one that was not refused, else the whole amount.
+    """
+    capture = capture_of(payment, seen.number)
+    is_captured = capture is not None and capture.state is not OperationState.REJECTED
+    due_minor = capture.amount_minor if capture is not None and is_captured else payment.amount.minor
+    if seen.status is not Status.PAID or seen.paid_minor in (None, due_minor):
+        return due_minor
+    return None
+
+
+def _authorized_at(operation: Operation, seen: PaymentObservation) -> datetime | None:
+    times = [operation.authorized_at, seen.occurred_at if seen.status is Status.AUTHORIZED else None]
+    return max((at for at in times if at is not None), default=None)
+
+
+def _with_next_step(payment: Payment, operation: Operation, seen: PaymentObservation) -> Payment:
+    """With the action it brings, for the order in force only; an older one than is known changes nothing."""
+    if seen.action is None or operation.id != payment.creation.id:
+        return payment
+    known_at, at = payment.next_step_at, seen.occurred_at
+    if at is not None and known_at is not None and at < known_at:
+        return payment
+    return replace(payment, next_step=seen.action, next_step_at=at or known_at)
 
 
 def _observe_refund(payment: Payment, operation: Operation, seen: RefundObservation) -> Payment:
@@ -267,6 +336,7 @@ def _with_details(operation: Operation, seen: Observation) -> Operation:
     failures = [known for known in (operation.failure, seen.failure) if known is not None]
     return replace(
         operation,
+        ids=tuple(sorted({*operation.ids, *seen.ids.items()})) if seen.ids else operation.ids,
         provider_id=min(ids, default=None),
         failure=max(failures, key=encode, default=None),
     )
@@ -280,6 +350,7 @@ def _without_new_details(payment: Payment, operation: Operation, observation: Ob
     return replace(
         observation,
         provider_id=observation.provider_id if is_first or known is None else known,
+        ids={},
         failure=operation.failure or observation.failure,
     )
 
@@ -308,19 +379,33 @@ def _derive(payment: Payment) -> Payment:
     in_force = {operation.refund_reference: operation for operation in operations}
     refunds = tuple([_refund(refund, in_force[refund.reference]) for refund in payment.refunds])
     payment = replace(payment, status=status, failure=failure, refunds=refunds)
-    return replace(payment, review_reasons=_review_reasons(payment))
+    return replace(payment, review_reasons=review_reasons(payment))
 
 
 def _resolve(payment: Payment, operation: Operation) -> Operation:
     """`done` for an uncertain order or refund that the provider reports: its request has arrived."""
     if not operation.is_uncertain:
         return operation
+    if operation.kind is OperationKind.CAPTURE:
+        return _resolve_capture(payment, operation)
     if operation.kind is OperationKind.REFUND and operation.refund_observed:
         return replace(operation, state=OperationState.DONE)
-    has_final = any(status.is_final for status in operation.observed)
-    if has_final or (operation.observed and not _lacks_action(payment, operation)):
+    is_past_action = any(status.is_final or status is Status.AUTHORIZED for status in operation.observed)
+    if is_past_action or (operation.observed and not _lacks_action(payment, operation)):
         return replace(operation, state=OperationState.DONE)
     return operation
+
+
+def _resolve_capture(payment: Payment, capture: Operation) -> Operation:
+    """`done` once its order is paid; `rejected` once that was closed or failed: no money was taken."""
+    order = numbered(payment, capture.order_number or "")
+    if order is None:
+        return capture
+    if Status.PAID in order.observed:
+        return replace(capture, state=OperationState.DONE)
+    if any(status.is_final for status in order.observed):
+        return replace(capture, state=OperationState.REJECTED)
+    return capture
 
 
 def _lacks_action(payment: Payment, operation: Operation) -> bool:
@@ -338,13 +423,25 @@ def _status(payment: Payment, creation: Operation) -> Status:
     if Status.FAILED in creation.observed:
         return Status.FAILED
     if creation.observed or creation.state is OperationState.DONE:
-        return Status.PENDING
+        return _status_of_open(payment, creation)
     was_sent_before = creation.send_count > 1 or has_earlier_number(payment)
-    if creation.state is OperationState.UNKNOWN or (
-        creation.state is OperationState.SENT and was_sent_before
-    ):
-        return Status.UNKNOWN
-    return Status.CREATED
+    is_unknown = creation.state is OperationState.UNKNOWN
+    is_unknown_again = creation.state is OperationState.SENT and was_sent_before
+    return Status.UNKNOWN if is_unknown or is_unknown_again else Status.CREATED
+
+
+def _status_of_open(payment: Payment, creation: Operation) -> Status:
+    is_authorized = Status.AUTHORIZED in creation.observed and not _must_agree_again(payment, creation)
+    return Status.AUTHORIZED if is_authorized else Status.PENDING
+
+
+def _must_agree_again(payment: Payment, creation: Operation) -> bool:
+    """Whether the capture of what the payer had agreed to was refused for them, and they did not agree since."""
+    capture = capture_of(payment, creation.number)
+    if capture is None or capture.state is not OperationState.REJECTED or capture.failure is None:
+        return False
+    ended_at, agreed_at = capture.in_flight_until, creation.authorized_at
+    return capture.failure.who_acts == "payer" and (agreed_at is None or agreed_at <= ended_at)
 
 
 def _refund(refund: Refund, operation: Operation) -> Refund:
@@ -357,8 +454,17 @@ def _refund(refund: Refund, operation: Operation) -> Refund:
     )
 
 
+_FIRST_TO_LAST = (
+    RefundStatus.REVERSED,
+    RefundStatus.SUCCEEDED,
+    RefundStatus.FAILED,
+    RefundStatus.PENDING,
+)
+"""Which of several reported statuses of a refund counts."""
+
+
 def _refund_status(operation: Operation) -> RefundStatus:
-    for status in (RefundStatus.SUCCEEDED, RefundStatus.FAILED, RefundStatus.PENDING):
+    for status in _FIRST_TO_LAST:
         if status in operation.refund_observed:
             return status
     match operation.state:
@@ -370,28 +476,6 @@ def _refund_status(operation: Operation) -> RefundStatus:
             return RefundStatus.CREATED
         case _:
             assert_never(operation.state)
-
-
-def _review_reasons(payment: Payment) -> tuple[ReviewReason, ...]:
-    reasons = set(payment.mismatches)
-    if len(payment.charges) > 1:
-        reasons.add(ReviewReason.PAID_TWICE)
-    if payment.charges and payment.refunded_minor > payment.paid_minor:
-        reasons.add(ReviewReason.REFUNDED_TOO_MUCH)
-    if any(_ended_unpaid(payment, charge) for charge in payment.charges):
-        reasons.add(ReviewReason.PAID_AFTER_CLOSING)
-    if payment.refunds and any(_failed_and_succeeded(operation) for operation in payment.operations):
-        reasons.add(ReviewReason.REFUNDED_AFTER_FAILING)
-    return tuple(sorted(reasons))
-
-
-def _failed_and_succeeded(refund: Operation) -> bool:
-    return {RefundStatus.FAILED, RefundStatus.SUCCEEDED} <= set(refund.refund_observed)
-
-
-def _ended_unpaid(payment: Payment, charge: Charge) -> bool:
-    operation = numbered(payment, charge.number)
-    return operation is not None and bool({Status.CLOSED, Status.FAILED} & set(operation.observed))
 
 
 def _with_operation(payment: Payment, changed: Operation) -> Payment:

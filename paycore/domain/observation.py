@@ -9,6 +9,7 @@ from datetime import datetime
 import msgspec
 from msgspec.structs import replace
 
+from paycore.domain.action import Action
 from paycore.domain.codec import encode
 from paycore.domain.money import MINOR_MAX, Money
 from paycore.domain.payment import Failure, RefundStatus, Status
@@ -100,11 +101,15 @@ class PaymentObservation(msgspec.Struct, frozen=True, kw_only=True, omit_default
     """
     What the provider reports of one order. Totals, never deltas.
 
-    `number` is our order number. `status` is pending, paid, failed or closed. `provider_id` is the
-    provider's own id of the order: required and stable once paid. `amount` is the order's amount as reported, None
-    when it is not; `partial_amount` is what was reported instead of a complete amount (`read_amount` makes both).
-    `refunded_minor` is the total refunded as reported, None when it is not. `words` keeps the provider's own codes
-    as evidence; never secrets.
+    `number` is our order number. `status` is pending, authorized, paid, failed or closed. `provider_id` is the
+    provider's own id of the order: required and stable once paid. `ids` are further ids of the order by name, such as
+    `{"charge": "ch_1"}`; the id of a name never changes. `amount` is the order's amount as reported, None when it is
+    not; `partial_amount` is what was reported instead of a complete amount (`read_amount` makes both). `words` keeps
+    the provider's own codes as evidence; never secrets. `action` is what the payer must do now, where that changed.
+
+    Totals in minor units, None where they are not reported: `paid_minor` was taken, where that may be less than the
+    order's amount (a partial capture); `refunded_minor` was returned; `charged_back_minor` was taken back by the
+    payer's bank, in disputes and returned debits; `charge_back_won_minor` of that came back to the merchant.
 
     The reported amount is compared with the order's. Where it differs or is unreadable, the payment needs review and
     nothing else in the observation is used. `is_signed_wrong`: its signature does not verify, and nothing in it is
@@ -114,9 +119,14 @@ class PaymentObservation(msgspec.Struct, frozen=True, kw_only=True, omit_default
     number: str
     status: Status
     provider_id: str | None = None
+    ids: Mapping[str, str] = {}
     amount: Money | None = None
+    paid_minor: int | None = None
     refunded_minor: int | None = None
+    charged_back_minor: int | None = None
+    charge_back_won_minor: int | None = None
     failure: Failure | None = None
+    action: Action | None = None
     occurred_at: datetime | None = None
     words: Mapping[str, str] = {}
     partial_amount: PartialAmount | None = msgspec.field(name="told", default=None)
@@ -126,22 +136,31 @@ class PaymentObservation(msgspec.Struct, frozen=True, kw_only=True, omit_default
         if self.status is Status.PAID and not self.provider_id:
             raise ValueError("a paid observation names the provider's id of the order")
         if self.status in (Status.CREATED, Status.UNKNOWN):
-            raise ValueError("a provider observes pending, paid, failed or closed")
-        if self.refunded_minor is not None and not 0 <= self.refunded_minor <= MINOR_MAX:
-            raise ValueError(f"a refunded total is 0 to {MINOR_MAX} minor units")
+            raise ValueError("a provider observes pending, authorized, paid, failed or closed")
+        for total in ("paid_minor", "refunded_minor", "charged_back_minor", "charge_back_won_minor"):
+            _check_total(total, getattr(self, total))
+        if (self.charge_back_won_minor or 0) > (self.charged_back_minor or 0):
+            raise ValueError("`charge_back_won_minor` is a part of `charged_back_minor`")
+
+
+def _check_total(name: str, minor: int | None) -> None:
+    if minor is not None and not 0 <= minor <= MINOR_MAX:
+        raise ValueError(f"`{name}` is 0 to {MINOR_MAX} minor units")
 
 
 class RefundObservation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="refund"):
     """
     What the provider reports of one refund.
 
-    `number` is our refund number; `status` is pending, succeeded or failed; `amount` is None when it is not
-    reported. `partial_amount` and `is_signed_wrong` are as in `PaymentObservation`.
+    `number` is our refund number; `status` is pending, succeeded, failed or reversed: it succeeded, and the money came
+    back later. `amount` is None when it is not reported. `ids`, `partial_amount` and `is_signed_wrong` are as in
+    `PaymentObservation`.
     """
 
     number: str
     status: RefundStatus
     provider_id: str | None = None
+    ids: Mapping[str, str] = {}
     amount: Money | None = None
     failure: Failure | None = None
     occurred_at: datetime | None = None
@@ -151,7 +170,7 @@ class RefundObservation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
 
     def __post_init__(self) -> None:
         if self.status in (RefundStatus.CREATED, RefundStatus.UNKNOWN):
-            raise ValueError("a provider observes a refund pending, succeeded or failed")
+            raise ValueError("a provider observes a refund pending, succeeded, failed or reversed")
 
 
 Observation = PaymentObservation | RefundObservation
@@ -161,9 +180,10 @@ def digest(observation: Observation) -> str:
     """
     Identifies an observation by its content: number, status, amounts; not by its time or the provider's wording.
 
-    12 hex digits of SHA-256.
+    Only an authorization counts by its time too, since a payer may agree a second time. 12 hex digits of SHA-256.
     """
-    bare = replace(observation, occurred_at=None, words={})
+    at = observation.occurred_at if observation.status is Status.AUTHORIZED else None
+    bare = replace(observation, occurred_at=at, words={})
     if bare.failure is not None:
         bare = replace(bare, failure=Failure(code=bare.failure.code, message=""))
     return hashlib.sha256(encode(bare)).hexdigest()[:12]

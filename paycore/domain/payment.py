@@ -16,6 +16,9 @@ import msgspec
 from paycore.domain.action import Action
 from paycore.domain.money import Money
 
+Capture = Literal["automatic", "manual"]
+"""When an authorized payment is captured: at once, or on the caller's `capture`."""
+
 
 class Status(StrEnum):
     """The status of a payment. Only evidence changes it, never time alone."""
@@ -26,6 +29,8 @@ class Status(StrEnum):
     """Sent, and no definite answer came: the order may or may not exist at the provider."""
     PENDING = "pending"
     """The provider has it; the payer must act."""
+    AUTHORIZED = "authorized"
+    """The payer agreed; the money can be captured and is not taken yet."""
     PAID = "paid"
     """The provider says the money was taken. Never goes back; refunds are counted beside it."""
     FAILED = "failed"
@@ -40,13 +45,14 @@ class Status(StrEnum):
 
 
 class RefundStatus(StrEnum):
-    """The status of a refund; `succeeded` means that the money was returned."""
+    """The status of a refund; `succeeded` means that the money was returned, `reversed` that it then came back."""
 
     CREATED = "created"
     UNKNOWN = "unknown"
     PENDING = "pending"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
+    REVERSED = "reversed"
 
 
 class ReviewReason(StrEnum):
@@ -55,6 +61,8 @@ class ReviewReason(StrEnum):
     AMOUNT_DIFFERS = "amount_differs"
     AMOUNT_UNREADABLE = "amount_unreadable"
     CHARGE_OF_ANOTHER = "charge_of_another"
+    CHARGED_BACK = "charged_back"
+    IDS_DIFFER = "ids_differ"
     PAID_TWICE = "paid_twice"
     PAID_AFTER_CLOSING = "paid_after_closing"
     REFUND_AMOUNT_DIFFERS = "refund_amount_differs"
@@ -62,19 +70,19 @@ class ReviewReason(StrEnum):
     REFUNDED_TOO_MUCH = "refunded_too_much"
     SIGNATURE_WRONG = "signature_wrong"
     TOO_MANY_FACTS = "too_many_facts"
+    UNRESOLVABLE = "unresolvable"
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
     Why something was refused: the provider's own code and message.
 
-    `retryable`: the same thing may be tried again later (under a new reference). `who_acts`: the payer,
-    the caller, the operator (credentials, settings) or the provider. `advice` is one sentence.
+    `who_acts`: the payer, the caller, the operator (credentials, settings) or the provider. `advice` is one
+    sentence. A refusal that may pass by itself is no failure but `NotNow`.
     """
 
     code: str
     message: str
-    retryable: bool = False
     who_acts: Literal["payer", "caller", "operator", "provider"] = "payer"
     advice: str = ""
 
@@ -83,9 +91,10 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class OperationKind(StrEnum):
-    """The three commands that move money, or prevent that it moves."""
+    """The commands that move money, or prevent that it moves."""
 
     CREATE = "create"
+    CAPTURE = "capture"
     REFUND = "refund"
     CLOSE = "close"
 
@@ -110,12 +119,19 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     The durable record of one money-moving command.
 
     `number` is the provider-side number, fixed before the first send (a close has the number of the order it
-    closes). `send_count` counts the sends that may have left this machine; `sent_at` is the last one, and after
-    `in_flight_until` no request of ours can still arrive. `proven_absent_at` is set once the provider has proven
-    that it does not know the number. `observed` (for a refund: `refund_observed`) has every status the provider
-    reported for this number. `needs_action`: the payer can't pay without an action. `is_duplicate`: a resend was
-    refused because the provider has the number. `replaces`: this close is followed by a new order number for the
-    same payment.
+    closes). `send_count` counts the sends that may have left this machine; `sent_at` is the last one, `nonce` belongs
+    to it, and after `in_flight_until` no request of ours can still arrive. `first_sent_at` is the first of them, None
+    where that was `begun_at`. `not_before`: the provider asked to send it no earlier. `proven_absent_at` is set once
+    the provider has proven that it does not know the number. `is_unresolvable`: nothing that may be sent can tell any
+    more whether it arrived.
+
+    `observed` (for a refund: `refund_observed`) has every status the provider reported for this number, `ids` every
+    pair of name and id. `authorized_at` is the last time at which the payer agreed, as reported. `charged_back_minor`
+    and `charge_back_won_minor` are the greatest totals reported of it.
+
+    `needs_action`: the payer can't pay without an action. `is_duplicate`: a resend was refused because the provider
+    has the number. `replaces`: this close is followed by a new order number for the same payment. `order_number` and
+    `amount_minor` are those of a capture: the order it takes the money of, and how much.
     """
 
     id: str
@@ -126,11 +142,21 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     send_count: int = msgspec.field(name="sends", default=1)
     sent_at: datetime
     in_flight_until: datetime = msgspec.field(name="quiet_at")
+    first_sent_at: datetime | None = None
+    nonce: str = ""
+    not_before: datetime | None = None
     refund_reference: str | None = None
+    order_number: str | None = None
+    amount_minor: int | None = None
     provider_id: str | None = None
+    ids: tuple[tuple[str, str], ...] = ()
+    authorized_at: datetime | None = None
     observed: tuple[Status, ...] = ()
     refund_observed: tuple[RefundStatus, ...] = ()
+    charged_back_minor: int = 0
+    charge_back_won_minor: int = 0
     proven_absent_at: datetime | None = msgspec.field(name="absent_at", default=None)
+    is_unresolvable: bool = False
     is_duplicate: bool = False
     needs_action: bool = False
     replaces: bool = False
@@ -149,7 +175,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Charge(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Money the provider says it took: one per provider-side order."""
+    """Money the provider says it took: one per provider-side order; less than its amount after a partial capture."""
 
     number: str
     provider_id: str
@@ -186,7 +212,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     What the caller wants paid: a repeated call with the same reference must have the same content.
 
     `expires_in_s` is the time the payer has, in seconds. `auth_code_hash` is the hash of a scanned code; the code
-    itself is never stored. `extra` holds the provider's own fields.
+    itself is never stored. `extra` holds the provider's own fields. `capture`: whether the money is taken as soon as
+    the payer agreed, or when the caller says so.
     """
 
     reference: str
@@ -201,6 +228,14 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     device_id: str | None = None
     auth_code_hash: str | None = None
     extra: Mapping[str, str] = {}
+    capture: Capture = "automatic"
+
+
+class Acknowledged(msgspec.Struct, frozen=True, kw_only=True):
+    """A reason for review that an operator has looked at; `facts` are those it had then, as text."""
+
+    reason: ReviewReason
+    facts: str
 
 
 class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -209,8 +244,10 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `namespace` and `reference` together are unique in the ledger; the namespace is the one its account had when the
     payment was made, usually empty. `version` grows by one with every change. `charges` are the provider-side
-    orders that took money. `mismatches` are contradictions found in single observations, `review_reasons` all
-    reasons for review. `evidence` has a digest of every distinct observation, so that a repeat changes nothing.
+    orders that took money. `ignored` names the fields of the order that its product has no use for. `returned` is what
+    the payer came back with last. `mismatches` are contradictions found in single observations, `review_reasons` all
+    reasons for review that nobody has acknowledged. `evidence` has a digest of every distinct observation, so that a
+    repeat changes nothing.
     """
 
     id: str
@@ -223,11 +260,15 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at: datetime
     updated_at: datetime
     expires_at: datetime | None = None
+    ignored: tuple[str, ...] = ()
+    returned: Mapping[str, str] = {}
     next_step: Action | None = None
+    next_step_at: datetime | None = None
     charges: tuple[Charge, ...] = ()
     refunded_seen_minor: int = 0
     mismatches: tuple[ReviewReason, ...] = ()
     review_reasons: tuple[ReviewReason, ...] = ()
+    acknowledged: tuple[Acknowledged, ...] = ()
     failure: Failure | None = None
     operations: tuple[Operation, ...] = ()
     refunds: tuple[Refund, ...] = ()
@@ -291,25 +332,52 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.charges[0].provider_id if self.charges else self.creation.provider_id
 
     @property
+    def ids(self) -> Mapping[str, str]:
+        """Further ids of the current order at the provider, by name; where two contradict, the lesser text."""
+        return first_ids(self.creation)
+
+    @property
+    def authorized_minor(self) -> int:
+        """What can be captured now, in minor units."""
+        return self.amount.minor if self.status is Status.AUTHORIZED else 0
+
+    @property
     def paid_minor(self) -> int:
-        """The total the provider reports as taken, in minor units."""
+        """The total the provider reports as taken, in minor units; a charge back does not lessen it."""
         return sum(charge.amount_minor for charge in self.charges)
 
     @property
+    def charged_back_minor(self) -> int:
+        """The total the payer's bank took back, in minor units, in disputes and returned debits."""
+        return sum(op.charged_back_minor for op in self.operations)
+
+    @property
+    def charge_back_won_minor(self) -> int:
+        """What came back to the merchant of that, in minor units."""
+        return sum(op.charge_back_won_minor for op in self.operations)
+
+    @property
     def refunded_minor(self) -> int:
-        """The total the provider reports as returned, in minor units."""
+        """The total the provider reports as returned, in minor units, without refunds that were reversed."""
         ours = sum(r.amount.minor for r in self.refunds if r.status is RefundStatus.SUCCEEDED)
-        return max(ours, self.refunded_seen_minor)
+        return max(ours, self._refunded_elsewhere_too)
+
+    @property
+    def _refunded_elsewhere_too(self) -> int:
+        reversed_minor = sum(r.amount.minor for r in self.refunds if r.status is RefundStatus.REVERSED)
+        return max(0, self.refunded_seen_minor - reversed_minor)
 
     @property
     def refundable_minor(self) -> int:
         """
-        What can still be refunded, in minor units: paid, less every refund that is not definitely refused.
+        What can still be refunded, in minor units.
 
-        Each refund is of one charge, so a payment that was paid twice needs two refunds.
+        That is paid, less every refund that was not definitely refused or reversed, less what was charged back and not
+        won. Each refund is of one charge, so a payment that was paid twice needs two refunds.
         """
-        asked = sum(r.amount.minor for r in self.refunds if r.status is not RefundStatus.FAILED)
-        return max(0, self.paid_minor - max(asked, self.refunded_seen_minor))
+        asked = sum(r.amount.minor for r in self.refunds if r.status not in _NOT_RETURNED)
+        lost = self.charged_back_minor - self.charge_back_won_minor
+        return max(0, self.paid_minor - lost - max(asked, self._refunded_elsewhere_too))
 
     def charge_for(self, refund: Refund) -> Charge:
         """The charge that this refund returns."""
@@ -318,7 +386,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def left_of(self, charge: Charge) -> int:
         """What can still be refunded of this charge, in minor units."""
-        refunds = (refund for refund in self.refunds if refund.status is not RefundStatus.FAILED)
+        refunds = (refund for refund in self.refunds if refund.status not in _NOT_RETURNED)
         own = (refund for refund in refunds if self.charge_for(refund).provider_id == charge.provider_id)
         asked = sum(refund.amount.minor for refund in own)
         return max(0, min(charge.amount_minor - asked, self.refundable_minor))
@@ -348,12 +416,29 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 # --- derived from a payment --------------------------------------------------------------------------
 
 
+_NOT_RETURNED = (RefundStatus.FAILED, RefundStatus.REVERSED)
+_OF_AN_ORDER = (OperationKind.CREATE, OperationKind.REFUND)
+
+
 def numbered(payment: Payment, number: str) -> Operation | None:
     """The create or refund operation with this provider-side number, None when there is none."""
     for operation in payment.operations:
-        if operation.number == number and operation.kind is not OperationKind.CLOSE:
+        if operation.number == number and operation.kind in _OF_AN_ORDER:
             return operation
     return None
+
+
+def capture_of(payment: Payment, order_number: str) -> Operation | None:
+    """The last capture of this order, None when there was none."""
+    for operation in reversed(payment.operations):
+        if operation.kind is OperationKind.CAPTURE and operation.order_number == order_number:
+            return operation
+    return None
+
+
+def first_ids(operation: Operation) -> Mapping[str, str]:
+    """The ids of an order or refund by name; of two with one name the lesser, whichever came first."""
+    return dict(reversed(operation.ids))
 
 
 def refund_operation(payment: Payment, reference: str) -> Operation:
@@ -368,8 +453,8 @@ def has_earlier_number(payment: Payment) -> bool:
 
 def is_needless(payment: Payment) -> bool:
     """Whether the current order can still be paid although an earlier one took the money."""
-    observed = payment.creation.observed
-    is_open = Status.PENDING in observed and not any(status.is_final for status in observed)
+    observed = set(payment.creation.observed)
+    is_open = bool(observed & {Status.PENDING, Status.AUTHORIZED}) and not any(s.is_final for s in observed)
     return is_open and bool(payment.charges)
 
 
@@ -387,6 +472,7 @@ def is_open(payment: Payment) -> bool:
     A refund that could not be sent, or was refused because of the account, waits for its caller to call again.
     """
     has_unfinished_refund = any(
-        refund.status not in (RefundStatus.SUCCEEDED, RefundStatus.FAILED) for refund in payment.refunds
+        refund.status in (RefundStatus.CREATED, RefundStatus.UNKNOWN, RefundStatus.PENDING)
+        for refund in payment.refunds
     )
     return not payment.status.is_final or payment.uncertain or has_unfinished_refund or is_needless(payment)

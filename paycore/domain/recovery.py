@@ -5,28 +5,36 @@ Query first. Found: the observation resolved it. Proven absent: send the *same* 
 in the lost reply: send the same number again where that returns the same order; elsewhere, or refused as duplicate,
 close the old order and give the payment a new number only once that close is confirmed. Never two payable orders for
 one payment: when a closed order takes money all the same, its successor is withdrawn.
+
+What no query can find is sent again with the same number while the provider answers that with what the first one
+made. After that it is unresolvable: it is never sent again, and waits for an operator's finding.
+
+An authorized payment is captured once, by whoever sees it first, unless its caller captures it.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 from msgspec.structs import replace
 
 from paycore.domain.bounds import check_operations
+from paycore.domain.capturing import begin_capture, is_still_to_capture
 from paycore.domain.decisions import (
     Numbering,
     begin_close,
     closing,
     has_rested,
+    is_in_window,
     is_overdue,
     is_still_to_close,
     new_operation,
     renumber,
     send_again,
 )
-from paycore.domain.events import Change, OperationBegun, OperationEnded
+from paycore.domain.events import Change, FoundUnresolvable, OperationBegun, OperationEnded
 from paycore.domain.payment import (
     Failure,
     Operation,
@@ -37,7 +45,7 @@ from paycore.domain.payment import (
     has_earlier_number,
     is_needless,
 )
-from paycore.domain.provider import Capabilities, CreateResend, Product
+from paycore.domain.provider import Capabilities, Product, Resend
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +67,8 @@ def next_changes(payment: Payment, now: datetime, context: Context) -> list[Chan
     creation = payment.creation
     if payment.charges:
         return _for_paid(payment, now, context)
+    if payment.status is Status.AUTHORIZED:
+        return _for_authorized(payment, now, context)
     if payment.status is Status.PENDING and Status.CLOSED in creation.observed:
         return renumber(payment, now, context.numbering, context.deadline)
     if creation.state is OperationState.INTENT and has_earlier_number(payment) and has_rested(creation, now):
@@ -81,11 +91,46 @@ def _for_paid(payment: Payment, now: datetime, context: Context) -> list[Change]
     )
 
 
+def _for_authorized(payment: Payment, now: datetime, context: Context) -> list[Change]:
+    product = context.capabilities.product(payment.method, payment.channel)
+    if payment.order.capture == "automatic" and product is not None and is_still_to_capture(payment, now):
+        return begin_capture(
+            payment, now, amount=None, product=product, numbering=context.numbering, deadline=context.deadline
+        )
+    return _for_others(payment, now, context)
+
+
 def _for_creation(payment: Payment, now: datetime, context: Context) -> list[Change]:
     creation = payment.creation
     if Status.PENDING in creation.observed:
         return _recover_action(payment, now, context)
-    return [] if creation.proven_absent_at is None else _send_or_give_up(payment, now, context)
+    if creation.proven_absent_at is not None:
+        return _send_or_give_up(payment, now, context)
+    if creation.provider_id is not None:
+        return []
+    if payment.order.auth_code_hash is not None and not context.has_auth_code:
+        return _give_up_late(creation, now, context.capabilities.create_resend, context)
+    return _send_blindly(payment, creation, now, context.capabilities.create_resend, context)
+
+
+def _send_blindly(
+    payment: Payment, operation: Operation, now: datetime, resend: Resend, context: Context
+) -> list[Change]:
+    """Send again what no query can tell of, while that is safe; once it is not any more, it is unresolvable."""
+    if is_in_window(operation, resend, now, context.deadline) and not _is_found_by_query(context):
+        return send_again(payment, now, operation.id, context.deadline, context.numbering.nonce)
+    return _give_up_late(operation, now, resend, context)
+
+
+def _give_up_late(operation: Operation, now: datetime, resend: Resend, context: Context) -> list[Change]:
+    """Found unresolvable, where no query can find it and it is too late to send it again."""
+    is_lost = not _is_found_by_query(context) and not is_in_window(operation, resend, now, context.deadline)
+    return [FoundUnresolvable(operation_id=operation.id)] if is_lost and not operation.is_unresolvable else []
+
+
+def _is_found_by_query(context: Context) -> bool:
+    """Whether a query finds a number, or proves that it never arrived."""
+    return context.capabilities.query_proves_absence_after_s is not None
 
 
 def _send_or_give_up(payment: Payment, now: datetime, context: Context) -> list[Change]:
@@ -94,15 +139,15 @@ def _send_or_give_up(payment: Payment, now: datetime, context: Context) -> list[
     is_late = payment.expires_at is not None and now >= payment.expires_at
     if is_late or (needs_code and not context.has_auth_code):
         return give_up_absent(payment.creation, now)
-    return send_again(payment, now, payment.creation.id, context.deadline)
+    return send_again(payment, now, payment.creation.id, context.deadline, context.numbering.nonce)
 
 
 def _recover_action(payment: Payment, now: datetime, context: Context) -> list[Change]:
     """The order is there, the link to it is not."""
     creation = payment.creation
     # A number that exists must not be sent again where that is refused: it can only do harm.
-    if context.capabilities.create_resend is CreateResend.SAME_RESULT and not creation.is_duplicate:
-        return send_again(payment, now, creation.id, context.deadline)
+    if is_in_window(creation, context.capabilities.create_resend, now, context.deadline):
+        return send_again(payment, now, creation.id, context.deadline, context.numbering.nonce)
     product = context.capabilities.product(payment.method, payment.channel)
     if product is None or not product.close or not is_still_to_close(payment, creation.number, now):
         return []
@@ -117,14 +162,31 @@ def _recover_action(payment: Payment, now: datetime, context: Context) -> list[C
 
 
 def _for_others(payment: Payment, now: datetime, context: Context) -> list[Change]:
-    """Refunds proven absent and closes without an answer are sent again with the same number."""
+    """What is to be sent again of captures, refunds and closes: with the same number, the first that may be."""
     for operation in payment.operations:
-        is_absent = operation.kind is OperationKind.REFUND and operation.proven_absent_at is not None
-        if operation.is_uncertain and (is_absent or operation.kind is OperationKind.CLOSE):
-            changes = send_again(payment, now, operation.id, context.deadline)
-            if changes:
-                return changes
+        changes = _for_other(payment, operation, now, context)
+        if changes:
+            return changes
     return []
+
+
+def _for_other(payment: Payment, operation: Operation, now: datetime, context: Context) -> list[Change]:
+    if operation.kind is OperationKind.CREATE:
+        return []
+    again = partial(send_again, payment, now, operation.id, context.deadline, nonce=context.numbering.nonce)
+    if operation.state is OperationState.INTENT:
+        # Put off by the provider: it goes on by itself. What could not be sent waits for its caller.
+        return again() if operation.not_before is not None else []
+    if not operation.is_uncertain:
+        return []
+    if operation.kind is OperationKind.CLOSE or operation.proven_absent_at is not None:
+        return again()
+    if not is_overdue(operation, now) or operation.is_observed or operation.provider_id is not None:
+        return []
+    capabilities = context.capabilities
+    is_capture = operation.kind is OperationKind.CAPTURE
+    resend = capabilities.capture_resend if is_capture else capabilities.refund_resend
+    return _send_blindly(payment, operation, now, resend, context)
 
 
 def withdraw(
@@ -136,7 +198,7 @@ def withdraw(
         return []
     tried = closing(payment, payment.order_number)
     if tried is not None and tried.state is OperationState.INTENT:
-        return send_again(payment, now, tried.id, deadline)
+        return send_again(payment, now, tried.id, deadline, numbering.nonce)
     check_operations(payment, OperationKind.CLOSE)
     same = replace(numbering, number=payment.order_number)
     return [OperationBegun(operation=new_operation(OperationKind.CLOSE, same, now, deadline))]
@@ -152,7 +214,6 @@ def give_up_absent(operation: Operation, now: datetime) -> list[Change]:
             failure=Failure(
                 code="never_arrived",
                 message="the order never reached the provider, and its time has passed",
-                retryable=True,
                 who_acts="caller",
                 advice="Create it again under a new reference.",
             ),

@@ -11,6 +11,8 @@ import zlib
 from datetime import datetime, timedelta
 
 from paycore.domain.payment import (
+    Operation,
+    OperationKind,
     OperationState,
     Payment,
     Status,
@@ -21,18 +23,19 @@ from paycore.domain.payment import (
 
 INTERVAL_MIN_S = 2.0
 INTERVAL_MAX_S = 60.0
+AUTHORIZED_INTERVAL_MAX_S = 3600.0
 LATE_CHECKS = (timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
 """Times after closing at which a closed order is queried: some are paid all the same."""
 
 
-def interval_s(age_s: float) -> float:
+def interval_s(age_s: float, longest_s: float = INTERVAL_MAX_S) -> float:
     """
     Seconds until the next query of a payment that last changed `age_s` seconds ago.
 
     An interval that starts at 2 s and grows by half each time has, after `age` seconds, the length
-    `2 + age / 2`; capped at 60 s.
+    `2 + age / 2`; capped at `longest_s`.
     """
-    return min(INTERVAL_MAX_S, INTERVAL_MIN_S + max(0.0, age_s) / 2)
+    return min(longest_s, INTERVAL_MIN_S + max(0.0, age_s) / 2)
 
 
 def resend_pause_s(failures: int) -> float:
@@ -50,7 +53,10 @@ def due_at(payment: Payment, now: datetime) -> datetime | None:
     When `payment` is due next, None for never.
 
     - A request is in flight: when its answer can't arrive any more.
-    - Pending, uncertain, with an open refund, or renumbered and not sent yet: by age, and at its expiry at the latest.
+    - A capture or a refund was put off by the provider: when it may be sent, or earlier for what else is due.
+    - Pending, uncertain, with an open refund, to be captured at once, or renumbered and not sent yet: by age, and at
+      its expiry at the latest. What is unresolvable is not asked about.
+    - Authorized until its caller captures it: by age, but at longer intervals.
     - Paid by one order while another can still be paid: by age, since it may be paid twice.
     - Final, with an order that was closed: at `LATE_CHECKS`, also when a later order was paid.
     - Otherwise final: never.
@@ -62,8 +68,13 @@ def due_at(payment: Payment, now: datetime) -> datetime | None:
     ]
     if under_way:
         return min(under_way)
+    put_off = [op.not_before for op in payment.operations if _is_put_off(op) and op.not_before is not None]
     if _is_to_ask_about(payment):
-        return _by_age(payment, now)
+        return min([_by_age(payment, now), *put_off])
+    if put_off:
+        return max(now, min(put_off))
+    if payment.status is Status.AUTHORIZED:
+        return _by_age(payment, now, AUTHORIZED_INTERVAL_MAX_S)
     if _has_closed_order(payment):
         checks = (payment.updated_at + after for after in LATE_CHECKS)
         return next((check for check in checks if check > now), None)
@@ -71,8 +82,19 @@ def due_at(payment: Payment, now: datetime) -> datetime | None:
 
 
 def _is_to_ask_about(payment: Payment) -> bool:
-    waits = payment.status in (Status.PENDING, Status.UNKNOWN) or _is_unsent_successor(payment)
-    return waits or payment.uncertain or is_needless(payment) or is_refunding(payment)
+    waits = payment.status is Status.PENDING or _is_unsent_successor(payment) or _is_to_capture(payment)
+    is_unresolved = any(op.is_uncertain and not op.is_unresolvable for op in payment.operations)
+    return waits or is_unresolved or is_needless(payment) or is_refunding(payment)
+
+
+def _is_to_capture(payment: Payment) -> bool:
+    return payment.status is Status.AUTHORIZED and payment.order.capture == "automatic"
+
+
+def _is_put_off(operation: Operation) -> bool:
+    """Whether the provider asked to send it later, and it goes on by itself then."""
+    is_ours = operation.kind in (OperationKind.CAPTURE, OperationKind.REFUND)
+    return is_ours and operation.state is OperationState.INTENT and operation.not_before is not None
 
 
 def _is_unsent_successor(payment: Payment) -> bool:
@@ -82,7 +104,9 @@ def _is_unsent_successor(payment: Payment) -> bool:
 
 
 def is_left_to_caller(payment: Payment) -> bool:
-    """Whether it was certainly not sent, and only another call by its caller sends it: waiting can't help."""
+    """Whether only a call by its caller goes on with it, to send or to capture it: waiting can't help."""
+    if payment.status is Status.AUTHORIZED and not _is_to_capture(payment):
+        return not payment.uncertain
     is_unsent = payment.status is Status.CREATED and not payment.uncertain
     return is_unsent and not _is_unsent_successor(payment)
 
@@ -99,9 +123,9 @@ def _has_closed_order(payment: Payment) -> bool:
     return any(Status.CLOSED in op.observed and op.number not in charged for op in payment.operations)
 
 
-def _by_age(payment: Payment, now: datetime) -> datetime:
+def _by_age(payment: Payment, now: datetime, longest_s: float = INTERVAL_MAX_S) -> datetime:
     age_s = (now - payment.updated_at).total_seconds()
-    due = now + timedelta(seconds=interval_s(age_s) * jitter(payment.id, now))
+    due = now + timedelta(seconds=interval_s(age_s, longest_s) * jitter(payment.id, now))
     if payment.expires_at is not None and now < payment.expires_at < due:
         return payment.expires_at
     return due

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Generator, Mapping
 from datetime import datetime
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -19,14 +19,14 @@ T = TypeVar("T")
 Flow = Generator["Request", "Response", T]
 """A provider's conversation for one operation; at most `FLOW_REQUESTS_MAX` requests."""
 
-Method = Literal["GET", "POST"]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 """The HTTP methods a provider may use."""
 
 FLOW_REQUESTS_MAX = 10
 """A flow that yields more requests than this is ended as if no answer had come."""
 
 
-NOTIFICATION_MAX = 64 * 1024
+NOTIFICATION_MAX = 1024 * 1024
 """Largest notification in bytes; a longer one is refused."""
 
 
@@ -36,16 +36,25 @@ CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One HTTP request, relative to the account's base URL.
+    One HTTP request to one of the provider's hosts.
 
-    `path` starts with `/` and includes the encoded query string; a plugin can't choose the host. `body` is sent
-    unchanged. The repr shows neither headers nor body.
+    `path` starts with `/` and includes the encoded query string. `host` is a name from `ProviderInfo.hosts`; the
+    empty one is the account's base URL. `body` is sent unchanged. `safe`: the request can't move money, so a flow
+    that ends after safe requests only has moved none; None means that a GET is safe and nothing else. The repr shows
+    neither headers nor body.
     """
 
     method: Method
     path: str
     headers: Mapping[str, str] = {}
     body: bytes = b""
+    host: str = ""
+    safe: bool | None = None
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether it can't move money."""
+        return self.method == "GET" if self.safe is None else self.safe
 
     def __repr__(self) -> str:
         return f"Request({self.method} {self.path.partition('?')[0]}, {len(self.body)} bytes)"
@@ -66,15 +75,17 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     """
     A received notification: nothing in it is trusted before `Provider.verify`.
 
-    `body` is exactly what was received, at most 64 KiB; `headers` have lower-case names, and are those in
+    `body` is exactly what was received, at most 1 MiB; `headers` have lower-case names, and are those in
     `ProviderInfo.notification_headers`; `query` is the raw query string, empty unless the provider reads it
-    (`notification_query`); `received_at` is aware UTC.
+    (`notification_query`); `received_at` is aware UTC. `session` is the value of the account's session, None for a
+    provider without one.
     """
 
     body: bytes
     headers: Mapping[str, str] = {}
     query: str = ""
     received_at: datetime
+    session: Any = None
 
     def only(self, headers: Collection[str], *, query: bool) -> Notification:
         """This notification with these headers only, and with its query string only if `query`."""

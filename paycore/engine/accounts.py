@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
-from datetime import timedelta
-from typing import NamedTuple
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
-from paycore.domain.provider import Capabilities, Provider, Secret
+from paycore.domain.provider import Attempt, Capabilities, FullProvider, Mode, Provider, Secret
 from paycore.engine.config import AccountConfig, Config, resolve_base_url, resolve_settings
 from paycore.engine.contract import ask, misused
 from paycore.engine.declared import declared_problem
@@ -23,6 +23,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     """
     One configured account, ready to use; `deadline` is how long one call may take in all.
 
+    `base_urls` are the main one, "", and those of further hosts.
     `secrets` are those of its settings, and the `auth_code` of the payment that a call is about, where it has one.
     """
 
@@ -30,12 +31,28 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     provider: Provider
     provider_name: str
     capabilities: Capabilities
-    base_url: str
+    mode: Mode
+    base_urls: Mapping[str, str]
     deadline: timedelta
     namespace: str = ""
-    is_live: bool = False
     secrets: tuple[Secret, ...] = ()
     auth_code: Secret | None = None
+
+    @property
+    def full(self) -> FullProvider:
+        """The provider, of which only the members are there that its capabilities need."""
+        return cast("FullProvider", self.provider)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it moves real money."""
+        return self.mode == "live"
+
+    def attempt(self, sent_at: datetime, nonce: str, session: Any = None) -> Attempt:
+        """One attempt to send a flow of this account."""
+        return Attempt(
+            sent_at=sent_at, nonce=nonce, mode=self.mode, base_urls=self.base_urls, session=session
+        )
 
     def with_code(self, auth_code: Secret | None) -> Account:
         """This account for a call about a payment with this scanned code."""
@@ -94,10 +111,10 @@ class Accounts:
             provider=provider,
             provider_name=kind.info.name,
             capabilities=capabilities,
-            base_url=resolve_base_url(account, kind.info, self.config.path),
+            mode=account.mode,
+            base_urls={"": resolve_base_url(account, kind.info, self.config.path)},
             deadline=timedelta(seconds=account.timeout_s),
             namespace=account.namespace,
-            is_live=unmade.is_live,
             secrets=unmade.secrets,
         )
 

@@ -25,6 +25,7 @@ from paycore.domain.provider import (
     Found,
     Mention,
     Notice,
+    NotNow,
     OrderRef,
     Rejected,
     Secret,
@@ -68,7 +69,7 @@ def reading(account: Asked, begin: Callable[[], Flow[Any]], told: type[msgspec.S
         value, is_clean = _read(account, "flow", outcome.value, told)
         kept = _with_usable_ids(account, value)
         return kept or _with_safe_action(account, value, () if is_clean else account.secrets)
-    if isinstance(outcome, Rejected | Unknown):
+    if isinstance(outcome, Rejected | NotNow | Unknown):
         read, _ = _read(account, "flow", outcome, type(outcome))
         return _with_usable_ids(account, read) or read
     raise misused(account, "flow", f"it returned {type(outcome).__name__} where an outcome belongs")

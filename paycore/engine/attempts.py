@@ -19,15 +19,15 @@ from paycore.domain import decisions
 from paycore.domain.decisions import Numbering
 from paycore.domain.events import Event, OperationBegun, OperationSent, PaymentBegun, Source
 from paycore.domain.observation import PaymentObservation, RefundObservation
-from paycore.domain.payment import Failure, Operation, OperationKind, Payment, numbered
-from paycore.domain.provider import Created, Rejected, Unknown
+from paycore.domain.payment import Failure, Operation, OperationKind, Payment
+from paycore.domain.provider import Created, NotNow, Rejected, Unknown
 from paycore.engine.accounts import Account
 from paycore.engine.answers import counted, reading
 from paycore.engine.contract import converse
 from paycore.engine.effects import InLedger, Program, UntilChanged, in_ledger
-from paycore.engine.orders import order_ref, provider_order, refund_order
+from paycore.engine.orders import capture_order, close_order, provider_order, refund_order
 from paycore.engine.transport import Deadline, Timed
-from paycore.errors import AccountRefused, IncompleteReply, MaybeSent, PaycoreError
+from paycore.errors import AccountRefused, IncompleteReply, MaybeSent, NotSent, PaycoreError
 from paycore.ledger.api import Committed, Decide, Ledger, committed_in
 
 P = ParamSpec("P")
@@ -66,8 +66,8 @@ class Attempts:
         return result
 
     def numbering(self) -> Numbering:
-        """A new operation's id and its number at the provider."""
-        return Numbering(operation_id=self.new_id(), number=self.new_id())
+        """A new operation's id and its number at the provider, and a nonce."""
+        return Numbering(operation_id=self.new_id(), number=self.new_id(), nonce=self.new_id())
 
     def after_change(self, payment: Payment, timeout_s: float) -> Program[Payment]:
         """The payment as soon as it changes, or as it is after `timeout_s` seconds."""
@@ -134,20 +134,29 @@ class Attempts:
         return timed.deadline(left_s)
 
     def _flow(self, account: Account, payment: Payment, operation: Operation) -> Any:
+        provider, attempt = account.full, account.attempt(operation.sent_at, operation.nonce)
         match operation.kind:
             case OperationKind.CREATE:
-                return account.provider.create(
-                    provider_order(payment.order, operation.number, operation.begun_at, account.auth_code)
+                order = provider_order(
+                    payment.order,
+                    operation.number,
+                    operation.begun_at,
+                    attempt,
+                    auth_code=account.auth_code,
+                    ignored=payment.ignored,
                 )
+                return provider.create(order)
+            case OperationKind.CAPTURE:
+                return provider.capture(capture_order(payment, operation, attempt))
             case OperationKind.REFUND:
-                return account.provider.refund(refund_order(payment, operation, self.now()))
+                return provider.refund(refund_order(payment, operation, attempt))
             case OperationKind.CLOSE:
-                order = numbered(payment, operation.number) or payment.creation
-                return account.provider.close(order_ref(payment, order, self.now()))
+                return provider.close(close_order(payment, operation, attempt))
 
 
 _TOLD: Mapping[OperationKind, type[Created | RefundObservation | PaymentObservation]] = {
     OperationKind.CREATE: Created,
+    OperationKind.CAPTURE: PaymentObservation,
     OperationKind.REFUND: RefundObservation,
     OperationKind.CLOSE: PaymentObservation,
 }
@@ -170,10 +179,21 @@ def _to_raise(account: Account, operation: Operation, outcome: object) -> Paycor
     match outcome:
         case Rejected(failure=failure, is_duplicate=False) if failure.who_acts == "operator":
             return refused(account, failure)
+        case NotNow() if operation.send_count == 1:
+            return put_off(account, outcome)
         case Unknown(observation=observation, problem=problem) if observation is not None:
             if operation.kind is OperationKind.CREATE and not observation.is_signed_wrong:
                 return IncompleteReply(f"account {account.name}: {problem}")
     return None
+
+
+def put_off(account: Account, outcome: NotNow) -> NotSent:
+    """The error for a request that the provider refused for now."""
+    return NotSent(
+        f"account {account.name}: the provider refused it for now: {outcome.problem};"
+        f" call again in {outcome.retry_after_s:.0f} s",
+        retry_after_s=outcome.retry_after_s,
+    )
 
 
 def refused(account: Account, failure: Failure) -> AccountRefused:

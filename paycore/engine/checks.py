@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, TypedDict, TypeVar
+from typing import Any, NamedTuple, TypedDict, TypeVar, get_args
 
 import msgspec
 from msgspec.structs import replace
 
 from paycore.domain.money import Money
-from paycore.domain.payment import Order, Payment, Status
-from paycore.domain.provider import EXPIRES_IN_MAX_S, OPTIONAL_FIELDS, Product, Secret
+from paycore.domain.payment import Capture, Order, Payment, Status
+from paycore.domain.provider import EXPIRES_IN_MAX_S, INFORMING_FIELDS, OPTIONAL_FIELDS, Product, Secret
 from paycore.domain.safe_text import name_problem, url_problem
 from paycore.domain.wire import NOTIFICATION_MAX, Notification
 from paycore.engine.accounts import Account
@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 REFERENCE_MAX = 128
 REFUND_REASON_MAX = 256
+HEADS_MAX = 64 * 1024
+"""Bytes of the headers and the query string of a notification."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NAMES = frozenset({"payer_id", "device_id"})
@@ -53,6 +55,7 @@ class CreateFields(_RequiredFields, total=False):
     auth_code: str | Secret | None
     device_id: str | None
     extra: Mapping[str, str] | None
+    capture: Capture | None
 
 
 class CreateRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +102,8 @@ def _checked(field: str, value: Any) -> Any:
         _check_whole(field, value)
     elif field == "extra":
         return _extra(value)
+    elif field == "capture":
+        _check_capture(value)
     elif field == "reference":
         check_reference(value)
     elif field in _NAMES:
@@ -188,6 +193,11 @@ def text_problem(value: object) -> str | None:
     return None
 
 
+def _check_capture(value: object) -> None:
+    if value not in get_args(Capture):
+        raise InvalidField("capture", f"must be one of {', '.join(get_args(Capture))}")
+
+
 def plain(value: T) -> T:
     """A text without what a subclass of `str` adds, for providers write it into requests; all else as it is."""
     return str.__str__(value) if isinstance(value, str) else value  # type: ignore[return-value]
@@ -214,14 +224,24 @@ def _check_fields(request: CreateRequest, product: Product) -> None:
         value = request.auth_code if field == "auth_code" else getattr(request.order, field)
         if value is None and field in product.required:
             raise InvalidField(field, f"is needed for {product.method}/{product.channel}")
-        if value is not None and field not in known:
+        if value is not None and field not in known | INFORMING_FIELDS:
             raise NotSupported(f"{product.method}/{product.channel} takes no {field}")
+    if request.order.capture == "manual" and product.capture == "none":
+        raise NotSupported(
+            f'{product.method}/{product.channel} is paid at once; it takes no capture = "manual"'
+        )
     for name in request.order.extra:
         if name not in product.extra:
             raise NotSupported(
                 f"{product.method}/{product.channel} takes no extra {name!r};"
                 f" it takes: {', '.join(sorted(product.extra)) or 'none'}"
             )
+
+
+def ignored_fields(order: Order, product: Product) -> tuple[str, ...]:
+    """The fields of `order` that only inform or limit, and that the product has no use for."""
+    unused = INFORMING_FIELDS - product.required - product.optional
+    return tuple(sorted(field for field in unused if getattr(order, field) is not None))
 
 
 def _check_urls(order: Order, account: Account) -> None:
@@ -376,8 +396,10 @@ def check_arrived(notification: Notification) -> None:
     if "\x00" in heads:
         raise MalformedNotification("a header or the query string has a NUL character")
     try:
-        length = max(len(notification.body), len(heads.encode()))
+        heads_length = len(heads.encode())
     except UnicodeEncodeError:
         raise MalformedNotification("a header or the query string can't be written as UTF-8") from None
-    if length > NOTIFICATION_MAX:
+    if len(notification.body) > NOTIFICATION_MAX:
         raise MalformedNotification(f"longer than {NOTIFICATION_MAX} bytes")
+    if heads_length > HEADS_MAX:
+        raise MalformedNotification(f"its headers and query string are longer than {HEADS_MAX} bytes")

@@ -27,6 +27,7 @@ from paycore.engine.checks import (
     check_reason,
     check_reference,
     check_request,
+    ignored_fields,
     plain,
 )
 from paycore.engine.contract import ask
@@ -92,8 +93,13 @@ class Commands:
         product = check_request(request, account)
         numbering, payment_id, now = self._attempts.numbering(), self._attempts.new_id(), self._attempts.now()
         order = content_of(request, account.name)
-        offered = provider_order(order, numbering.number, now, account.auth_code)
-        ask(account, "check", partial(account.provider.check, offered), may_raise=(RequestError,))
+        ignored = ignored_fields(order, product)
+        attempt = account.attempt(now, numbering.nonce)
+        offered = provider_order(
+            order, numbering.number, now, attempt, auth_code=account.auth_code, ignored=ignored
+        )
+        if hasattr(account.provider, "check"):
+            ask(account, "check", partial(account.full.check, offered), may_raise=(RequestError,))
         return partial(
             decisions.begin_payment,
             payment_id=payment_id,
@@ -104,6 +110,7 @@ class Commands:
             numbering=numbering,
             deadline=account.deadline,
             needs_action=product.needs_action,
+            ignored=ignored,
         )
 
     @_told("query", lambda payment_id: Given(payment_id=payment_id))

@@ -47,7 +47,7 @@ class Reached(Asked, Protocol):
     """Whose provider is sent requests."""
 
     @property
-    def base_url(self) -> str: ...
+    def base_urls(self) -> Mapping[str, str]: ...
 
 
 # --- what a plugin raises ----------------------------------------------------------------------------
@@ -189,7 +189,7 @@ def _exchange(
     watch = Stopwatch() if requests_log.isEnabledFor(logging.DEBUG) else None
     came: Response | NotSent | MaybeSent
     try:
-        came = yield OnWire(account.name, account.base_url, request, deadline)
+        came = yield OnWire(account.name, account.base_urls[request.host], request, deadline)
     except (NotSent, MaybeSent) as error:
         came = error
     if watch is not None:

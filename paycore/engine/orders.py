@@ -21,10 +21,22 @@ from paycore.domain.payment import (
     OperationState,
     Order,
     Payment,
+    Refund,
     RefundStatus,
+    first_ids,
+    numbered,
     refund_operation,
 )
-from paycore.domain.provider import CreateOrder, OrderRef, Product, RefundOrder, Secret
+from paycore.domain.provider import (
+    Attempt,
+    CaptureOrder,
+    CreateOrder,
+    Lookup,
+    OrderRef,
+    Product,
+    RefundOrder,
+    Secret,
+)
 from paycore.engine.accounts import Account
 from paycore.engine.checks import CreateRequest
 from paycore.engine.declared import NUMBER_CHARACTERS
@@ -64,11 +76,20 @@ def _hash_code(account: str, reference: str, code: Secret) -> str:
     return hashlib.sha256(f"{account}\0{reference}\0{code.reveal()}".encode()).hexdigest()
 
 
-def provider_order(order: Order, number: str, begun_at: datetime, auth_code: Secret | None) -> CreateOrder:
-    """The order as its provider is given it."""
+def provider_order(
+    order: Order,
+    number: str,
+    begun_at: datetime,
+    attempt: Attempt,
+    *,
+    auth_code: Secret | None,
+    ignored: Sequence[str],
+) -> CreateOrder:
+    """The order as its provider is given it: without the fields its product has no use for."""
     content = structs.asdict(order)
-    del content["auth_code_hash"]
-    return CreateOrder(number=number, begun_at=begun_at, auth_code=auth_code, **content)
+    for field in ("auth_code_hash", *ignored):
+        del content[field]
+    return CreateOrder(number=number, begun_at=begun_at, attempt=attempt, auth_code=auth_code, **content)
 
 
 def product_of(account: Account, payment: Payment) -> Product:
@@ -82,29 +103,41 @@ def product_of(account: Account, payment: Payment) -> Product:
     return product
 
 
-def order_ref(payment: Payment, operation: Operation, asked_at: datetime) -> OrderRef:
+def order_ref(payment: Payment, operation: Operation, attempt: Attempt) -> OrderRef:
     """The order this create operation made, as its provider is asked about it."""
     return OrderRef(
         kind="payment",
         number=operation.number,
         provider_id=operation.provider_id,
+        ids=first_ids(operation),
         begun_at=operation.begun_at,
-        asked_at=asked_at,
+        attempt=attempt,
         amount=payment.amount,
         method=payment.method,
         channel=payment.channel,
+        returned=payment.returned,
     )
 
 
-def refs_to_ask(payment: Payment, asked_at: datetime) -> Iterator[OrderRef]:
-    """Every number whose state can still tell something: all orders sent, and open refunds."""
+def refs_to_ask(payment: Payment, lookup: Lookup, attempt: Attempt) -> Iterator[OrderRef]:
+    """
+    Every number whose state can still tell something: all orders sent, and open refunds.
+
+    Where orders are found by the provider's id only, those that have one.
+    """
     for operation in payment.operations:
-        if operation.kind is OperationKind.CREATE and operation.state is not OperationState.INTENT:
-            yield order_ref(payment, operation, asked_at)
+        was_sent = operation.kind is OperationKind.CREATE and operation.state is not OperationState.INTENT
+        if was_sent and _can_be_found(operation, lookup):
+            yield order_ref(payment, operation, attempt)
     for refund in payment.refunds:
         operation = refund_operation(payment, refund.reference)
-        if refund.is_open or (operation.is_uncertain and refund.status is RefundStatus.CREATED):
-            yield _refund_ref(payment, operation, refund.amount, asked_at)
+        is_awaited = refund.is_open or (operation.is_uncertain and refund.status is RefundStatus.CREATED)
+        if is_awaited and _can_be_found(operation, lookup):
+            yield _refund_ref(payment, operation, refund, attempt)
+
+
+def _can_be_found(operation: Operation, lookup: Lookup) -> bool:
+    return lookup is Lookup.BY_NUMBER or operation.provider_id is not None
 
 
 def questions(refs: Sequence[OrderRef], size: int, asked_at: datetime) -> list[Sequence[OrderRef]]:
@@ -118,31 +151,58 @@ def questions(refs: Sequence[OrderRef], size: int, asked_at: datetime) -> list[S
     return [*batches[first:], *batches[:first]][:QUESTIONS_MAX]
 
 
-def _refund_ref(payment: Payment, operation: Operation, amount: Money, asked_at: datetime) -> OrderRef:
+def _refund_ref(payment: Payment, operation: Operation, refund: Refund, attempt: Attempt) -> OrderRef:
     return OrderRef(
         kind="refund",
         number=operation.number,
         provider_id=operation.provider_id,
+        ids=first_ids(operation),
         begun_at=operation.begun_at,
-        asked_at=asked_at,
-        amount=amount,
+        attempt=attempt,
+        amount=refund.amount,
         method=payment.method,
         channel=payment.channel,
+        payment=_charged_order(payment, refund, attempt),
     )
 
 
-def refund_order(payment: Payment, operation: Operation, now: datetime) -> RefundOrder:
+def _charged_order(payment: Payment, refund: Refund, attempt: Attempt) -> OrderRef:
+    """The order a refund goes back from, by the id of its charge."""
+    charge = payment.charge_for(refund)
+    order = next(op for op in payment.operations if op.number == charge.number)
+    return structs.replace(order_ref(payment, order, attempt), provider_id=charge.provider_id)
+
+
+def refund_order(payment: Payment, operation: Operation, attempt: Attempt) -> RefundOrder:
     """The refund this operation makes, as its provider is given it: of the charge it goes back from."""
     refund = payment.refund(operation.refund_reference or "")
     if refund is None:
         raise LookupError(f"operation {operation.id} has no refund")
-    charge = payment.charge_for(refund)
-    order = next(op for op in payment.operations if op.number == charge.number)
-    paid = structs.replace(order_ref(payment, order, now), provider_id=charge.provider_id)
     return RefundOrder(
         number=operation.number,
         begun_at=operation.begun_at,
+        attempt=attempt,
         amount=refund.amount,
-        order=paid,
+        order=_charged_order(payment, refund, attempt),
         reason=refund.reason,
     )
+
+
+def capture_order(payment: Payment, operation: Operation, attempt: Attempt) -> CaptureOrder:
+    """The capture this operation makes, as its provider is given it."""
+    order = numbered(payment, operation.order_number or "")
+    if order is None or operation.amount_minor is None:
+        raise LookupError(f"operation {operation.id} has no order")
+    amount = payment.amount
+    return CaptureOrder(
+        number=operation.number,
+        begun_at=operation.begun_at,
+        attempt=attempt,
+        amount=Money.from_minor(operation.amount_minor, amount.currency, exponent=amount.exponent),
+        order=order_ref(payment, order, attempt),
+    )
+
+
+def close_order(payment: Payment, operation: Operation, attempt: Attempt) -> OrderRef:
+    """The order this close cancels, as its provider is given it."""
+    return order_ref(payment, numbered(payment, operation.number) or payment.creation, attempt)

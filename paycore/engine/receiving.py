@@ -74,7 +74,7 @@ class Receiving:
         if strays and not recorded.is_repeat:
             self._tell_of_strays(account, strays)
         return Received(
-            reply=ask(account, "acknowledge", account.provider.acknowledge),
+            reply=ask(account, "acknowledge", account.full.acknowledge),
             payments=tuple(committed.payment for committed in named),
             to_confirm=tuple(due),
         )
@@ -118,9 +118,7 @@ class Receiving:
 
 
 def _verified(account: Account, notification: Notification) -> tuple[Notice, ...]:
-    told = ask(
-        account, "verify", lambda: account.provider.verify(notification), may_raise=(NotificationError,)
-    )
+    told = ask(account, "verify", lambda: account.full.verify(notification), may_raise=(NotificationError,))
     return counted_notices(read_told(account, told))
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
+from msgspec.structs import replace
+
 from paycore.domain import decisions, recovery
+from paycore.domain.decisions import Answered
 from paycore.domain.events import Change, Source
-from paycore.domain.payment import OperationKind, OperationState, Payment
-from paycore.domain.provider import Done, Found, OrderRef, QueryReply, Rejected, Unknown
+from paycore.domain.payment import OperationKind, OperationState, Payment, Status
+from paycore.domain.provider import Done, Found, NotNow, OrderRef, QueryReply, Rejected, Unknown
 from paycore.engine.accounts import Account
 from paycore.engine.answers import counted_found, reading
-from paycore.engine.attempts import Attempts, refused
+from paycore.engine.attempts import Attempts, put_off, refused
 from paycore.engine.contract import converse
 from paycore.engine.effects import Program
 from paycore.engine.orders import product_of, questions, refs_to_ask
@@ -100,7 +103,9 @@ class Recovery:
         are kept.
         """
         asked = _Asked(self._attempts.now())
-        refs = [ref for payment in payments for ref in refs_to_ask(payment, asked.at)]
+        attempt = account.attempt(asked.at, self._attempts.new_id())
+        lookup = account.capabilities.lookup
+        refs = [ref for payment in payments for ref in refs_to_ask(payment, lookup, attempt)]
         found, seen = Found(), dict[str, Payment]()
         for some in questions(refs, account.capabilities.query_batch_max, asked.at):
             told = yield from self._query(account, some)
@@ -149,22 +154,35 @@ class Recovery:
                 return counted_found(refs, found)
             case Rejected(failure=failure):
                 raise refused(account, failure)
+            case NotNow():
+                raise put_off(account, outcome)
             case Unknown(problem=problem):
                 raise MaybeSent(f"account {account.name}: the provider gave no usable answer: {problem}")
 
     def _note(self, account: Account, payment: Payment, found: Found, asked: _Asked) -> Program[Payment]:
-        """Record what follows without an observation: numbers proven absent, closes that took effect."""
+        """Record what follows without an observation: requests that never arrived, closes that took effect."""
         window_s = account.capabilities.query_proves_absence_after_s
-        proof = None if window_s is None else timedelta(seconds=window_s)
-        decide = partial(_conclude_from_query, found.absent, asked, proof)
-        if not decisions.conclude_from_query(payment, found.absent, asked.at, proof):
+        authorized = {seen.number for seen in found.observations if seen.status is Status.AUTHORIZED}
+        answered = Answered(
+            asked_at=asked.at,
+            absent=found.absent,
+            authorized=authorized,
+            proves_after=None if window_s is None else timedelta(seconds=window_s),
+        )
+        if not decisions.conclude_from_query(payment, answered):
             return payment
+        decide = partial(_conclude_from_query, answered, asked)
         committed = yield from self._attempts.change(payment.id, decide, Source.RECOVERY)
         return committed.payment
 
     def send_again(self, account: Account, payment: Payment, operation_id: str) -> Program[Payment]:
         """The same operation once more, with the same number, unless it is resolved or under way."""
-        again = partial(decisions.send_again, operation_id=operation_id, deadline=account.deadline)
+        again = partial(
+            decisions.send_again,
+            operation_id=operation_id,
+            deadline=account.deadline,
+            nonce=self._attempts.new_id(),
+        )
         return self._change_as_seen(account, payment, again)
 
     def renumber(self, account: Account, payment: Payment) -> Program[Payment]:
@@ -195,15 +213,16 @@ class Recovery:
         return self._attempts.change_and_send(account, seen.id, as_seen, Source.RECOVERY)
 
 
-def _conclude_from_query(
-    absent: Collection[str], asked: _Asked, proof: timedelta | None, payment: Payment, now: datetime
-) -> list[Change]:
-    return decisions.conclude_from_query(payment, absent, asked.seen_from(now), proof)
+def _conclude_from_query(answered: Answered, asked: _Asked, payment: Payment, now: datetime) -> list[Change]:
+    return decisions.conclude_from_query(payment, replace(answered, asked_at=asked.seen_from(now)))
 
 
 def _both(found: Found, more: Found) -> Found:
-    """The numbers that are absent or undecided in either answer; its observations are merged already."""
+    """What is absent, undecided or still authorized in either answer; all observations are merged already."""
     return Found(
+        observations=tuple(
+            seen for seen in (*found.observations, *more.observations) if seen.status is Status.AUTHORIZED
+        ),
         absent=found.absent | more.absent,
         undecided=found.undecided | more.undecided,
     )

@@ -157,12 +157,13 @@ class Worker:
 
     def _batches(self, account: Account, payments: Sequence[Payment]) -> list[list[Payment]]:
         """Query-sized batches, rotated on every pass so that none starves."""
-        size, now = account.capabilities.query_batch_max, self._now()
+        size, lookup = account.capabilities.query_batch_max, account.capabilities.lookup
+        attempt = account.attempt(self._now(), "")
         batches: list[list[Payment]] = []
         left = 0
         # Orders begun close together can share a request where a provider is asked by time.
         for payment in sorted(payments, key=lambda payment: payment.created_at):
-            numbers = sum(1 for _ in refs_to_ask(payment, now))
+            numbers = sum(1 for _ in refs_to_ask(payment, lookup, attempt))
             if numbers > left or not batches:
                 batches.append([])
                 left = size

@@ -220,6 +220,6 @@ def _failed(error: LedgerUnavailable) -> Future[Any]:
 def _numbers(account: str, told: Sequence[Notice]) -> Wants:
     paid = (seen for seen in told if isinstance(seen, PaymentObservation) and seen.status is Status.PAID)
     return Wants(
-        numbers=[(account, item.number) for item in told],
+        numbers=[(account, item.number) for item in told if item.number is not None],
         charges=[(account, seen.provider_id) for seen in paid if seen.provider_id is not None],
     )

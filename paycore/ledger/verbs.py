@@ -97,7 +97,7 @@ def record_notification(
             Committed(payment=session.payment(owner), events=(), now=session.now) for owner in named
         ),
         due=tuple(_by_payment(session, account, hints)),
-        unknown=session.elsewhere(account, [item.number for item in told]),
+        unknown=session.elsewhere(account, [item.number for item in told if item.number is not None]),
         is_repeat=session.has_notification(account, digest),
     )
     if recorded.is_repeat:
@@ -267,7 +267,7 @@ def _by_payment(session: Session, account: str, told: Sequence[NoticeT]) -> dict
     """Group notices by the payment that has their number, ordered by its id so that locks never cross."""
     grouped: dict[str, list[NoticeT]] = {}
     for item in told:
-        owner = session.with_number(account, item.number)
+        owner = None if item.number is None else session.with_number(account, item.number)
         if owner is not None:
             grouped.setdefault(owner, []).append(item)
     return dict(sorted(grouped.items()))

@@ -25,7 +25,6 @@ from paycore.plugin import (
     Created,
     CreateOrder,
     CreateReply,
-    CreateResend,
     Done,
     Failure,
     Flow,
@@ -54,6 +53,7 @@ from paycore.plugin import (
     Reply,
     Request,
     RequestBudget,
+    Resend,
     Response,
     Secret,
     Status,
@@ -62,6 +62,8 @@ from paycore.plugin import (
 )
 
 T = TypeVar("T")
+
+ResendEffect = Literal["same_result", "refused_as_duplicate", "unsafe"]
 
 SIGNATURE_HEADER = "x-toy-signature"
 UNREADABLE = (msgspec.MsgspecError, RecursionError, ValueError, InvalidField)
@@ -73,7 +75,7 @@ class ToySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """An account's settings: a key, and the capabilities to declare."""
 
     key: tuple[Secret, ...]
-    create_resend: CreateResend = CreateResend.REFUSED_AS_DUPLICATE
+    create_resend: ResendEffect = "refused_as_duplicate"
     proof_s: float | None = 1.0
     batch: int = 50
     notifications_trusted: bool = True
@@ -114,6 +116,7 @@ class ToyProvider:
     """The provider. Channels: `web` has a link, `card` is charged at once, `lane` can't be closed."""
 
     info: ClassVar[ProviderInfo] = ProviderInfo(
+        api_version=1,
         name="toy",
         title="Toy",
         settings=ToySettings,
@@ -142,7 +145,7 @@ class ToyProvider:
                 Product(method="toy", channel="lane", currencies=currencies, optional=shared, close=False),
             ),
             number=NumberFormat(characters=LETTERS_AND_DIGITS, length_max=32),
-            create_resend=self._settings.create_resend,
+            create_resend=Resend(self._settings.create_resend),
             query_proves_absence_after_s=self._settings.proof_s,
             query_batch_max=self._settings.batch,
             budget=RequestBudget(per_second=100, per_minute=6000),

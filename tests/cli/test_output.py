@@ -68,7 +68,7 @@ def test_json_refund_and_failure(cli: Cli, shop: SandboxServer) -> None:
     declined = cli.create("order-2")
     shop.gateway.controls.decline(declined["order_number"])
     failure = cli("query", declined["id"], "--json").json["failure"]
-    assert list(failure) == ["code", "message", "retryable"]
+    assert list(failure) == ["code", "message"]
 
 
 def test_json_show_adds_the_events(cli: Cli, shop: SandboxServer) -> None:

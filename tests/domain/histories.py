@@ -1,5 +1,6 @@
 """Payment histories, built by the changes that the ledger records."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
@@ -7,7 +8,7 @@ from msgspec.structs import replace
 
 from paycore import Money, Payment, RefundStatus, Status
 from paycore.domain.action import Redirect
-from paycore.domain.decisions import Numbering, new_operation
+from paycore.domain.decisions import Answered, Numbering, conclude_from_query, new_operation
 from paycore.domain.events import (
     Change,
     Observed,
@@ -20,7 +21,7 @@ from paycore.domain.events import (
 from paycore.domain.lifecycle import evolve
 from paycore.domain.observation import PaymentObservation, RefundObservation
 from paycore.domain.payment import Failure, Operation, OperationKind, OperationState, Order
-from paycore.domain.provider import Capabilities, CreateResend, NumberFormat, Product, RequestBudget
+from paycore.domain.provider import Capabilities, NumberFormat, Product, RequestBudget, Resend
 from paycore.domain.refunding import begin_refund
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -39,9 +40,10 @@ def product(**fields: Any) -> Product:
     return Product(method="toy", channel="web", currencies={"HKD": (1, 10**9)}, **fields)
 
 
-def capabilities(
-    resend: CreateResend = CreateResend.REFUSED_AS_DUPLICATE, *offered: Product, proof_s: float | None = 5.0
-) -> Capabilities:
+REFUSED = Resend("refused_as_duplicate")
+
+
+def capabilities(resend: Resend = REFUSED, *offered: Product, proof_s: float | None = 5.0) -> Capabilities:
     """An account with one product, unless others are given."""
     return Capabilities(
         products=offered or (product(),),
@@ -164,3 +166,10 @@ def replaced() -> History:
     """N1 had a link and was closed to be replaced by N2, which is under way."""
     history = History().accepted().closing(OperationState.DONE, replaces=True)
     return history.sees(Status.CLOSED).renumbered("N2")
+
+
+def concluded(
+    payment: Payment, absent: Collection[str], asked_at: datetime, proof: timedelta | None
+) -> list[Change]:
+    """What follows from a query at `asked_at` that does not know these numbers."""
+    return conclude_from_query(payment, Answered(asked_at=asked_at, absent=absent, proves_after=proof))

@@ -3,12 +3,12 @@
 from datetime import timedelta
 
 from paycore import Status
-from paycore.domain.decisions import conclude_from_query, end_attempt, end_unsent
+from paycore.domain.decisions import end_attempt, end_unsent
 from paycore.domain.events import OperationEnded, ProvenAbsent
 from paycore.domain.payment import Failure, OperationState
 from paycore.domain.provider import Created, Done, Rejected, Unknown
 from paycore.domain.recovery import give_up_absent
-from tests.domain.histories import BAD_KEY, DECLINED, LINK, NOW, QUIET, History
+from tests.domain.histories import BAD_KEY, DECLINED, LINK, NOW, QUIET, History, concluded
 
 
 def answered(history: History, outcome: object) -> History:
@@ -68,10 +68,10 @@ def test_absence_is_recorded_for_every_operation() -> None:
     history = History().accepted().closing(replaces=True).sees(Status.CLOSED).sees(Status.PAID)
     history.refunding(10, "one", "R1").refunding(20, "two", "R2").refunding(30, "three", "R3")
     late = QUIET + timedelta(hours=1)
-    changes = conclude_from_query(history.payment, {"R1", "R2", "R3"}, late, timedelta(seconds=5))
+    changes = concluded(history.payment, {"R1", "R2", "R3"}, late, timedelta(seconds=5))
     assert [type(change) for change in changes] == [OperationEnded, ProvenAbsent, ProvenAbsent, ProvenAbsent]
     closed_last = History().accepted().sees(Status.PAID).refunding(10, "one", "R1").closing()
-    changes = conclude_from_query(closed_last.payment, {"R1"}, late, timedelta(seconds=5))
+    changes = concluded(closed_last.payment, {"R1"}, late, timedelta(seconds=5))
     assert [type(change) for change in changes] == [ProvenAbsent, OperationEnded]
 
 
@@ -82,7 +82,6 @@ def test_order_given_up_says_that_the_caller_may_try_again() -> None:
     assert history.payment.failure == Failure(
         code="never_arrived",
         message="the order never reached the provider, and its time has passed",
-        retryable=True,
         who_acts="caller",
         advice="Create it again under a new reference.",
     )

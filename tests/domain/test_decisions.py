@@ -11,7 +11,6 @@ from paycore.domain.decisions import (
     Outcome,
     begin_close,
     begin_payment,
-    conclude_from_query,
     end_attempt,
     end_unsent,
     first_difference,
@@ -34,6 +33,7 @@ from tests.domain.histories import (
     NOW,
     QUIET,
     History,
+    concluded,
     paid,
     product,
 )
@@ -406,8 +406,8 @@ def test_absence_is_proof_only_late_enough(
     asked_at: datetime, proof: timedelta | None, expected: list[Change]
 ) -> None:
     """An answer of "not found" is proof only after the last send's deadline and the provider's window."""
-    assert conclude_from_query(History().unknown().payment, {"N1"}, asked_at, proof) == expected
-    assert conclude_from_query(History().unknown().payment, set(), asked_at, proof) == []
+    assert concluded(History().unknown().payment, {"N1"}, asked_at, proof) == expected
+    assert concluded(History().unknown().payment, set(), asked_at, proof) == []
 
 
 def test_absence_of_what_was_seen_or_is_settled_proves_nothing() -> None:
@@ -417,16 +417,16 @@ def test_absence_of_what_was_seen_or_is_settled_proves_nothing() -> None:
         History().accepted(),
         History().unknown().absent(),
     ):
-        assert conclude_from_query(history.payment, {"N1"}, QUIET + PROOF, PROOF) == []
+        assert concluded(history.payment, {"N1"}, QUIET + PROOF, PROOF) == []
 
 
 def test_close_took_effect_when_its_order_is_final() -> None:
     """Once the close's deadline has passed, a final order confirms it; a pending one does not."""
     closed = History().accepted().closing().sees(Status.CLOSED)
-    (change,) = conclude_from_query(closed.payment, set(), QUIET, PROOF)
+    (change,) = concluded(closed.payment, set(), QUIET, PROOF)
     assert change == OperationEnded(operation_id="close-N1", state=OperationState.DONE, in_flight_until=QUIET)
-    assert conclude_from_query(closed.payment, set(), QUIET - timedelta(milliseconds=1), PROOF) == []
-    assert conclude_from_query(History().accepted().closing().payment, set(), QUIET, PROOF) == []
+    assert concluded(closed.payment, set(), QUIET - timedelta(milliseconds=1), PROOF) == []
+    assert concluded(History().accepted().closing().payment, set(), QUIET, PROOF) == []
 
 
 def test_given_up_order_failed_and_nothing_moved() -> None:
@@ -435,4 +435,4 @@ def test_given_up_order_failed_and_nothing_moved() -> None:
     history.change(*give_up_absent(history.payment.creation, QUIET))
     assert history.payment.status is Status.FAILED
     assert history.payment.failure is not None
-    assert (history.payment.failure.code, history.payment.failure.retryable) == ("never_arrived", True)
+    assert (history.payment.failure.code, history.payment.failure.who_acts) == ("never_arrived", "caller")

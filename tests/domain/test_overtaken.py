@@ -7,7 +7,6 @@ import pytest
 from paycore import Payment, Status
 from paycore.domain.action import Redirect
 from paycore.domain.decisions import (
-    conclude_from_query,
     end_attempt,
     end_unsent,
     send_again,
@@ -18,7 +17,7 @@ from paycore.domain.observation import PaymentObservation
 from paycore.domain.payment import Failure, OperationState
 from paycore.domain.provider import Created, Done, Rejected, Unknown
 from paycore.domain.recovery import give_up_absent
-from tests.domain.histories import DEADLINE, NOW, History
+from tests.domain.histories import DEADLINE, NOW, History, concluded
 
 PROOF = timedelta(seconds=5)
 LATER = NOW + DEADLINE + PROOF
@@ -36,7 +35,7 @@ def after(payment: Payment, *changes: Change) -> Payment:
 
 
 def proven_absent() -> Payment:
-    return after(sent(), *conclude_from_query(sent(), {"N1"}, LATER, PROOF))
+    return after(sent(), *concluded(sent(), {"N1"}, LATER, PROOF))
 
 
 def given_up() -> Payment:

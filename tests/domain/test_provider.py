@@ -11,7 +11,7 @@ import pytest
 
 from paycore import Money
 from paycore.domain.codec import encode
-from paycore.domain.provider import EXPIRES_IN_MAX_S, CreateOrder, Secret
+from paycore.domain.provider import EXPIRES_IN_MAX_S, Attempt, CreateOrder, Secret
 from paycore.domain.wire import NOTIFICATION_MAX, Notification, Request, Response
 from tests.domain.histories import capabilities, product
 
@@ -37,6 +37,7 @@ def test_secret_is_shown_only_by_reveal() -> None:
 ORDER: dict[str, Any] = {
     "number": "N1",
     "begun_at": datetime(2026, 1, 1, tzinfo=UTC),
+    "attempt": Attempt(sent_at=datetime(2026, 1, 1, tzinfo=UTC), nonce="N"),
     "reference": "order-1",
     "amount": Money("88.00", "HKD"),
     "method": "toy",
@@ -103,9 +104,9 @@ def test_secret_that_is_pickled_says_why_not() -> None:
         pickle.dumps(Settings((Secret(CANARY),)))
 
 
-def test_notification_of_64_kib_is_taken() -> None:
+def test_notification_of_1_mib_is_taken() -> None:
     """The documented maximum size."""
-    assert NOTIFICATION_MAX == 64 * 1024
+    assert NOTIFICATION_MAX == 1024 * 1024
 
 
 def test_order_may_live_for_a_year() -> None:

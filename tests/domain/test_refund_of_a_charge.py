@@ -11,7 +11,7 @@ from paycore import Money, Payment, RefundStatus, ReviewReason, Status
 from paycore.domain.decisions import Numbering
 from paycore.domain.events import OperationBegun
 from paycore.domain.payment import OperationState, Refund
-from paycore.domain.provider import Product
+from paycore.domain.provider import Attempt, Product
 from paycore.domain.refunding import begin_refund
 from paycore.engine.orders import refund_order
 from paycore.errors import NotSupported, RefundTooLarge
@@ -49,7 +49,7 @@ def begin(
 def charge_asked(payment: Payment, reference: str) -> str | None:
     """The charge that the provider is asked to refund."""
     operation = next(op for op in payment.operations if op.refund_reference == reference)
-    return refund_order(payment, operation, NOW).order.provider_id
+    return refund_order(payment, operation, Attempt(sent_at=NOW, nonce="N")).order.provider_id
 
 
 def test_refund_without_an_amount_is_all_that_is_left_of_one_charge() -> None:

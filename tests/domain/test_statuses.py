@@ -130,7 +130,7 @@ def test_paid_without_the_providers_id_is_no_observation() -> None:
         PaymentObservation(number="N1", status=Status.PAID)
     with pytest.raises(ValueError, match="observes pending"):
         PaymentObservation(number="N1", status=Status.UNKNOWN)
-    with pytest.raises(ValueError, match="pending, succeeded or failed"):
+    with pytest.raises(ValueError, match="pending, succeeded, failed or reversed"):
         RefundObservation(number="R1", status=RefundStatus.UNKNOWN)
 
 

@@ -60,7 +60,8 @@ class Bench:
             provider=provider,
             provider_name="toy",
             capabilities=provider.capabilities,
-            base_url="http://toy.example",
+            mode="sandbox",
+            base_urls={"": "http://toy.example"},
             deadline=timedelta(seconds=TIMEOUT_S),
         )
         accounts, self._ids = cast("Accounts", _Accounts(self.account)), 0

@@ -146,7 +146,11 @@ def test_list_takes_a_status_or_its_word(till: Till) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("status", "payed", "must be one of created, unknown, pending, paid, failed, closed, or None"),
+        (
+            "status",
+            "payed",
+            "must be one of created, unknown, pending, authorized, paid, failed, closed, or None",
+        ),
         ("status", 5, "must be one of"),
         ("status", ["paid"], "must be one of"),
         ("account", 5, "must be text, not int"),

@@ -45,7 +45,7 @@ def test_a_good_file_is_an_account_ready_to_use(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD)
     assert load_config(path).ledger == f"sqlite:///{tmp_path}/pay.db"
     ready = account(path)
-    assert (ready.provider_name, ready.base_url) == ("qfpay-alipay", "http://127.0.0.1:8700")
+    assert (ready.provider_name, ready.base_urls[""]) == ("qfpay-alipay", "http://127.0.0.1:8700")
 
 
 @pytest.mark.parametrize(

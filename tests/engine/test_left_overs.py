@@ -7,7 +7,6 @@ import pytest
 from paycore import Payment, Status
 from paycore.domain.events import Source
 from paycore.domain.payment import OperationKind, OperationState, ReviewReason
-from paycore.domain.provider import CreateResend
 from paycore.domain.wire import Notification, Request, Response
 from paycore.engine.effects import UntilWanted
 from paycore.engine.waiter import Wanted
@@ -97,7 +96,7 @@ def test_notification_is_followed_up_for_a_minute(new_bench: NewBench) -> None:
 
 def test_order_that_is_there_survives_a_refused_resend(new_bench: NewBench) -> None:
     """An account error on the resend for a lost link leaves the order open."""
-    bench = new_bench(ToyGateway(duplicates="same_result"), create_resend=CreateResend.SAME_RESULT)
+    bench = new_bench(ToyGateway(duplicates="same_result"), create_resend="same_result")
     held = bench.hold(bench.create(expires_in_s=600))
     bench.gateway.handle(held.effect.request)
     bench.pass_time(TIMEOUT_S)

@@ -21,7 +21,7 @@ TOY = """
 
     class {name}(ToyProvider):
         info = ToyProvider.info.__class__(
-            name="{provider}", title="{name}", settings=ToyProvider.info.settings,
+            api_version=1, name="{provider}", title="{name}", settings=ToyProvider.info.settings,
             base_urls={{}}, live_hosts=frozenset()
         )
 

@@ -191,7 +191,7 @@ def test_query_has_the_ledgers_time(bench: Bench) -> None:
     query = mock.Mock(wraps=bench.account.provider.query)
     with mock.patch.object(bench.account.provider, "query", query):
         bench.run(bench.recovery.ask(bench.account, [payment], Source.QUERY))
-    assert [ref.asked_at for ref in query.call_args.args[0]] == [bench.at]
+    assert [ref.attempt.sent_at for ref in query.call_args.args[0]] == [bench.at]
 
 
 def test_results_of_several_queries_are_all_returned(new_bench: NewBench) -> None:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from paycore.engine.declared import declared_problem
 from paycore.errors import PluginError
-from paycore.plugin import NumberFormat, Product, RequestBudget, Secret
+from paycore.plugin import NumberFormat, Product, RequestBudget, Resend, Secret
 from paycore.testing.toy import LETTERS_AND_DIGITS, ToyGateway
 from qfpay_alipay.provider import QFPayAlipay
 from qfpay_alipay.settings import QFPaySettings
@@ -51,7 +51,7 @@ NONSENSE: dict[str, tuple[Any, str]] = {
         "budget: must be 1 request or more",
     ),
     "negative budget": (replace(SOUND, budget=RequestBudget(per_second=1, per_minute=-1)), "budget: "),
-    "resend of its own": (replace(SOUND, create_resend="maybe"), "Invalid enum value 'maybe'"),
+    "resend of its own": (replace(SOUND, create_resend=Resend("maybe")),  # type: ignore[arg-type] "Invalid enum value 'maybe'"),
     "trust that is a text": (replace(SOUND, notifications_trusted="yes"), "notifications_trusted: Expected"),
     "an object": (replace(SOUND, notifications_trusted=object()), "of none of the types declared"),
     "no products": (replace(SOUND, products=()), "products: there is none"),

@@ -96,9 +96,9 @@ def test_live_account_takes_no_url_of_this_machine() -> None:
         provider=provider,
         provider_name="toy",
         capabilities=provider.capabilities,
-        base_url="https://live.toy.example",
+        mode="live",
+        base_urls={"": "https://live.toy.example"},
         deadline=timedelta(seconds=1),
-        is_live=True,
     )
     order: dict[str, Any] = {"reference": "r", "amount": HKD_88, "method": "toy", "channel": "web"}
     check_request(

@@ -59,7 +59,7 @@ FLAWS = {
     "raises": raising,
     "is no flow": lambda *_: None,
     "yields a text": lambda *_: iter(["/orders"]),
-    "by another method": asking(method="DELETE"),
+    "by another method": asking(method="TRACE"),
     "no path": asking(path=b"/orders"),
     "another host": asking(path="//evil.example/"),
     "a text as body": asking(body="{}"),

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from paycore.domain.provider import CreateResend
+from paycore.testing.toy import ResendEffect
 from tests.support.toy_http import Duplicates
 
 Operation = Literal["create by link", "create at once", "refund", "close", "notification", "recovery"]
@@ -65,17 +65,17 @@ class Manner(msgspec.Struct, frozen=True):
 
     name: str
     duplicates: Duplicates
-    declares: CreateResend
+    declares: ResendEffect
 
 
-REFUSES = Manner("refuses duplicates", "refuse", CreateResend.REFUSED_AS_DUPLICATE)
-NASTY = Manner("charges blindly, declared as refusing", "charge_blindly", CreateResend.REFUSED_AS_DUPLICATE)
+REFUSES = Manner("refuses duplicates", "refuse", "refused_as_duplicate")
+NASTY = Manner("charges blindly, declared as refusing", "charge_blindly", "refused_as_duplicate")
 
 MANNERS = (
     REFUSES,
     NASTY,
-    Manner("charges blindly", "charge_blindly", CreateResend.UNSAFE),
-    Manner("answers with the order it has", "same_result", CreateResend.SAME_RESULT),
+    Manner("charges blindly", "charge_blindly", "unsafe"),
+    Manner("answers with the order it has", "same_result", "same_result"),
 )
 
 

@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 from paycore import Client, Config, Event, Money, Payment
-from paycore.domain.provider import CreateResend
 from paycore.engine.plugins import Plugins
 from paycore.errors import ProviderError
 from paycore.plugin import hookimpl
+from paycore.testing.toy import ResendEffect
 from tests.kill.cases import PATIENCE_S, PROOF_S, TIMEOUT_S, Operation
 from tests.kill.dying import Death, lie_in_wait
 from tests.kill.mutants import MUTANTS
@@ -33,7 +33,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     place: str
     url: str
     ledger: str
-    declares: CreateResend
+    declares: ResendEffect
     body: bytes = b""
     headers: Mapping[str, str] = {}
     mutant: str = ""
@@ -45,7 +45,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
             self.ledger,
             timeout_s=timeout_s,
             proof_s=PROOF_S,
-            create_resend=self.declares.value,
+            create_resend=self.declares,
         )
 
 

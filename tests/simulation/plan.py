@@ -8,15 +8,15 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from paycore.plugin import CreateResend
+from paycore.testing.toy import ResendEffect
 
 Duplicates = Literal["refuse", "same_result", "charge_blindly"]
 Step = Literal["wait", "query", "close", "refund", "create"]
 
-DECLARED: dict[Duplicates, CreateResend] = {
-    "refuse": CreateResend.REFUSED_AS_DUPLICATE,
-    "same_result": CreateResend.SAME_RESULT,
-    "charge_blindly": CreateResend.UNSAFE,
+DECLARED: dict[Duplicates, ResendEffect] = {
+    "refuse": "refused_as_duplicate",
+    "same_result": "same_result",
+    "charge_blindly": "unsafe",
 }
 
 FAULTS_END_S = 400.0

@@ -17,7 +17,6 @@ from paycore.domain.events import (
 )
 from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, Status, numbered
 from paycore.domain.wire import Request
-from paycore.plugin import CreateResend
 from tests.simulation.plan import DECLARED
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ class Sends:
         until_s = self._until_s[op.id]
         if self._now_s() < until_s:
             yield "not sent again while under way", f"{op.kind} {op.number} may be until {until_s:.3f}"
-        gives_the_same = DECLARED[self._world.plan.duplicates] is CreateResend.SAME_RESULT
+        gives_the_same = DECLARED[self._world.plan.duplicates] == "same_result"
         is_fetched = gives_the_same and Status.PENDING in op.observed and not op.is_duplicate
         if op.kind is not OperationKind.CLOSE and op.proven_absent_at is None and not is_fetched:
             yield "sent again only when absent", f"{op.kind} {op.number} is {op.state}"

@@ -129,4 +129,4 @@ def _account(known: Accounts, name: str) -> dict[str, Any]:
     except PaycoreError as error:
         return {**document, "problem": error.message}
     products = sorted(f"{product.method}/{product.channel}" for product in account.capabilities.products)
-    return {**document, "base_url": account.base_url, "products": products}
+    return {**document, "base_url": account.base_urls[""], "products": products}

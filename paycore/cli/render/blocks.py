@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from paycore.cli.render.text import Style, align, clean, duration, fold, moment, width
 from paycore.cli.render.timeline import Entry
-from paycore.domain.action import Action, AppCall, QRCode, Redirect, WalletCall
+from paycore.domain.action import Action, AppCall, ClientCall, Instructions, QRCode, Redirect, WalletCall
 from paycore.domain.money import Money
 from paycore.domain.payment import Payment, Status
 
@@ -93,6 +93,14 @@ def _action_rows(action: Action | None) -> list[tuple[str, str]]:
             return [("call", clean(f"{call}({_pairs(params)}) on a page inside the wallet"))]
         case AppCall(order=order):
             return [("app order", clean(order))]
+        case _:
+            return _rows_of_page(action)
+
+
+def _rows_of_page(action: ClientCall | Instructions) -> list[tuple[str, str]]:
+    if isinstance(action, ClientCall):
+        return [("script", clean(action.script)), ("with", clean(_pairs(action.params)))]
+    return [(clean(name), clean(text)) for name, text in action.fields.items()]
 
 
 def _is_scanned(action: Action | None) -> bool:

@@ -102,7 +102,7 @@ def _action(action: Action | None) -> Document | None:
 def _failure(failure: Failure | None) -> Document | None:
     if failure is None:
         return None
-    return {"code": failure.code, "message": failure.message, "retryable": failure.retryable}
+    return {"code": failure.code, "message": failure.message}
 
 
 def _refund(refund: Refund) -> Document:

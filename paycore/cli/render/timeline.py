@@ -11,6 +11,7 @@ import msgspec
 from paycore.domain.events import (
     Change,
     Event,
+    FoundUnresolvable,
     NamespaceGiven,
     Observed,
     OperationBegun,
@@ -18,6 +19,8 @@ from paycore.domain.events import (
     OperationSent,
     PaymentBegun,
     ProvenAbsent,
+    Returned,
+    ReviewAcknowledged,
     Source,
 )
 from paycore.domain.lifecycle import evolve
@@ -86,14 +89,21 @@ def _what(event: Event, before: Payment | None, payment: Payment | None) -> str:
             return _sent(_operation(before, change.operation_id))
         case OperationEnded():
             return _ended(change, event.source, _operation(before, change.operation_id), payment)
-        case Observed() | ProvenAbsent() | NamespaceGiven():
-            return _learned(change, before)
+        case FoundUnresolvable():
+            lost = _thing(_operation(before, change.operation_id))
+            return f"can't find out any more what became of {lost}: record what the provider's portal says"
         case _:
-            assert_never(change)
+            return _learned(change, before)
 
 
-def _learned(change: Observed | ProvenAbsent | NamespaceGiven, before: Payment | None) -> str:
+def _learned(
+    change: Observed | ProvenAbsent | NamespaceGiven | Returned | ReviewAcknowledged, before: Payment | None
+) -> str:
     match change:
+        case Returned():
+            return f"the payer came back with {', '.join(sorted(change.params)) or 'nothing'}"
+        case ReviewAcknowledged(reason=reason, finding=finding):
+            return f"{finding.by} acknowledged {reason.value.replace('_', ' ')}: {finding.note}"
         case Observed():
             beyond = ", more than is kept of one payment" if change.is_beyond else ""
             return f"the provider says {_says(change.observation, before)}{beyond}"
@@ -123,6 +133,8 @@ def _thing(operation: Operation | None) -> str:
             return "the order"
         case Operation(kind=OperationKind.REFUND):
             return f"the refund {operation.refund_reference}"
+        case Operation(kind=OperationKind.CAPTURE):
+            return "the capture"
         case _:
             return "the closing"
 
@@ -135,6 +147,8 @@ def _begun(change: OperationBegun, source: Source, before: Payment | None) -> st
     match operation.kind:
         case OperationKind.CREATE:
             return f"recorded a new attempt at the order, as number {operation.number}{_why_anew(before)}"
+        case OperationKind.CAPTURE:
+            return f"recorded that order {operation.order_number} is to be captured, as number {operation.number}"
         case OperationKind.REFUND:
             amount = f" of {change.refund.amount}" if change.refund is not None else ""
             return f"recorded the refund {operation.refund_reference}{amount} as number {operation.number}"

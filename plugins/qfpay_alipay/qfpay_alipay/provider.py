@@ -28,7 +28,6 @@ from paycore.plugin import (
     Created,
     CreateOrder,
     CreateReply,
-    CreateResend,
     Done,
     Failure,
     Flow,
@@ -51,6 +50,7 @@ from paycore.plugin import (
     Reply,
     Request,
     RequestBudget,
+    Resend,
     Status,
     Unknown,
 )
@@ -101,6 +101,7 @@ class QFPayAlipay:
     """The provider, for one account."""
 
     info: ClassVar[ProviderInfo] = ProviderInfo(
+        api_version=1,
         name="qfpay-alipay",
         title="Alipay through QFPay",
         settings=QFPaySettings,
@@ -118,7 +119,7 @@ class QFPayAlipay:
             products=tuple(row.product for row in self._pay_types.values()),
             # QFPay takes `_`, `|` and `*` as well; the core needs no more than these.
             number=NumberFormat(characters=string.ascii_letters + string.digits, length_max=128),
-            create_resend=CreateResend.REFUSED_AS_DUPLICATE,
+            create_resend=Resend("refused_as_duplicate"),
             query_proves_absence_after_s=ABSENCE_PROVEN_AFTER_S,
             query_batch_max=QUERY_BATCH_MAX,
             budget=RequestBudget(per_second=100, per_minute=400),
@@ -316,7 +317,6 @@ _NO_SYSSN = Failure(
     code="no_syssn",
     message="the payment's syssn is not known",
     who_acts="caller",
-    retryable=True,
     advice="Query the payment first: QFPay refunds by its own id.",
 )
 

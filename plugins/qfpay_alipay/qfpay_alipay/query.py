@@ -104,7 +104,7 @@ def query_orders(
     Ask about `orders`, in at most `requests_max` requests.
 
     Orders that did not fit, or of which nothing definite was said, are in no part of the answer; a later query,
-    with another `asked_at`, starts with others. If a reply ends the flow, what was found before is still
+    with another `attempt`, starts with others. If a reply ends the flow, what was found before is still
     returned; a flow that found nothing is `Unknown`, or `Rejected` where QFPay refused the account.
 
     One number may have several records. That no money was taken is said only when whole answers to the number
@@ -288,7 +288,7 @@ def _rotated(orders: Sequence[OrderRef]) -> list[OrderRef]:
     """`orders`, starting at another one each time they are asked about, so that none is always left out."""
     if not orders:
         return []
-    start = int(orders[0].asked_at.timestamp() * 1000) % len(orders)
+    start = int(orders[0].attempt.sent_at.timestamp() * 1000) % len(orders)
     return [*orders[start:], *orders[:start]]
 
 
@@ -307,7 +307,7 @@ def _months(order: OrderRef) -> tuple[Month, ...]:
     """
     dated = _SYSSN_MONTH.match(order.provider_id or "")
     first = [(int(dated[1]), int(dated[2]))] if dated else []
-    begun, asked = _month(order.begun_at), _month(max(order.begun_at, order.asked_at) + BEHIND)
+    begun, asked = _month(order.begun_at), _month(max(order.begun_at, order.attempt.sent_at) + BEHIND)
     before = _months_between(_month(order.begun_at - AHEAD), begun)
     return tuple(dict.fromkeys([*first, *_months_between(begun, asked), *before]))
 

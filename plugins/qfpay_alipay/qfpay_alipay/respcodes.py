@@ -300,7 +300,6 @@ def failure_of(answer: Answer, code: Code) -> Failure:
     return Failure(
         code=code.respcd,
         message=answer.text,
-        retryable=code.retryable,
         who_acts=code.who_acts,
         advice=code.advice,
     )

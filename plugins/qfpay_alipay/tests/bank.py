@@ -13,6 +13,7 @@ from plugins.qfpay_alipay.tests.support import (
     SYSSN,
     Gateway,
     answer,
+    attempt_at,
     fields_in,
     make_provider,
     make_ref,
@@ -63,7 +64,7 @@ def refs(count: int, *, every_s: float = 1.0, **fields: Any) -> list[OrderRef]:
         make_ref(
             number=f"01JGFJJZ00QFPAYA1IPAY{index:05}",
             begun_at=BEGUN_AT + timedelta(seconds=index * every_s),
-            asked_at=datetime(2026, 1, 1, 8, 0, 0, tzinfo=UTC),
+            attempt=attempt_at(datetime(2026, 1, 1, 8, 0, 0, tzinfo=UTC)),
             **fields,
         )
         for index in range(count)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
-from paycore.plugin import CreateOrder, Money, OrderRef, RefundOrder, Request, Response, Secret
+from paycore.plugin import Attempt, CreateOrder, Money, OrderRef, RefundOrder, Request, Response, Secret
 from qfpay_alipay.provider import QFPayAlipay
 from qfpay_alipay.settings import QFPaySettings
 
@@ -56,11 +56,17 @@ def make_provider(**changes: Any) -> QFPayAlipay:
     return QFPayAlipay(make_settings(**changes))
 
 
+def attempt_at(sent_at: datetime) -> Attempt:
+    """An attempt sent then."""
+    return Attempt(sent_at=sent_at, nonce="NONCE")
+
+
 def make_order(**changes: Any) -> CreateOrder:
     """An order of 10.99 HKD on the web."""
     fields: dict[str, Any] = {
         "number": NUMBER,
         "begun_at": BEGUN_AT,
+        "attempt": attempt_at(BEGUN_AT),
         "reference": "order-1001",
         "amount": Money("10.99", "HKD"),
         "method": "alipay",
@@ -76,7 +82,7 @@ def make_ref(**changes: Any) -> OrderRef:
         "number": NUMBER,
         "provider_id": None,
         "begun_at": BEGUN_AT,
-        "asked_at": datetime(2026, 1, 1, 4, 1, 0, tzinfo=UTC),
+        "attempt": attempt_at(datetime(2026, 1, 1, 4, 1, 0, tzinfo=UTC)),
         "amount": Money("10.99", "HKD"),
         "method": "alipay",
         "channel": "web",
@@ -89,6 +95,7 @@ def make_refund(**changes: Any) -> RefundOrder:
     fields: dict[str, Any] = {
         "number": "01JGFJJZ00QFPAYREFUND00001",
         "begun_at": datetime(2026, 1, 1, 4, 10, 0, tzinfo=UTC),
+        "attempt": attempt_at(datetime(2026, 1, 1, 4, 10, 0, tzinfo=UTC)),
         "amount": Money("2.00", "HKD"),
         "order": make_ref(provider_id=SYSSN),
     }

@@ -23,7 +23,7 @@ from paycore.plugin import (
     Secret,
 )
 from paycore.sandbox.server import SandboxServer
-from plugins.qfpay_alipay.tests.support import ROWS, Gateway, make_provider, run
+from plugins.qfpay_alipay.tests.support import ROWS, Gateway, attempt_at, make_provider, run
 from qfpay_alipay.messages import QFPAY_ZONE
 from qfpay_alipay.provider import QFPayAlipay
 from qfpay_alipay.sandbox import QFPaySandbox
@@ -67,6 +67,7 @@ def new_order(number: str, method: str, channel: str, fields: dict[str, Any]) ->
     order = CreateOrder(
         number=number,
         begun_at=datetime.now(UTC),
+        attempt=attempt_at(datetime.now(UTC)),
         reference=number,
         amount=Money("88.00", "HKD"),
         method=method,
@@ -84,7 +85,7 @@ def ref_of(order: CreateOrder, provider_id: str | None) -> OrderRef:
         number=order.number,
         provider_id=provider_id,
         begun_at=order.begun_at,
-        asked_at=datetime.now(UTC),
+        attempt=attempt_at(datetime.now(UTC)),
         amount=order.amount,
         method=order.method,
         channel=order.channel,
@@ -121,7 +122,11 @@ def test_gateway_pays_and_refunds_every_row(
     if channel != "barcode":
         sandbox.gateway.controls.pay(order.number)
     refund = RefundOrder(
-        number=f"R{order.number}", begun_at=order.begun_at, amount=Money("20.00", "HKD"), order=ref
+        number=f"R{order.number}",
+        begun_at=order.begun_at,
+        attempt=ref.attempt,
+        amount=Money("20.00", "HKD"),
+        order=ref,
     )
     refunded = run(provider.refund(refund), gateway)
     assert isinstance(refunded, Done)
@@ -183,7 +188,7 @@ def test_order_at_the_turn_of_a_month_is_found_whatever_the_clocks(off_s: int) -
         provider = account(server)
         order = msgspec.structs.replace(new_order("N1", "alipay", "web", {}), begun_at=ours)
         run(provider.create(order), send)
-        ref = msgspec.structs.replace(ref_of(order, None), asked_at=ours)
+        ref = msgspec.structs.replace(ref_of(order, None), attempt=attempt_at(ours))
         answer = run(provider.query([ref]), send)
     assert isinstance(answer, Done)
     assert [seen.number for seen in answer.value.observations] == ["N1"]

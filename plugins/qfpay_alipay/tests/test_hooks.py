@@ -13,7 +13,7 @@ import pytest
 from paycore.domain.provider import Mode
 from paycore.engine.config import AccountConfig, resolve_base_url
 from paycore.errors import ConfigError
-from paycore.plugin import CreateResend, RequestBudget
+from paycore.plugin import RequestBudget, Resend
 from plugins.qfpay_alipay.tests.support import make_provider
 from qfpay_alipay import hooks
 from qfpay_alipay.provider import QFPayAlipay
@@ -88,7 +88,7 @@ def test_capabilities_are_the_documented_ones() -> None:
     assert capabilities.budget == RequestBudget(per_second=100, per_minute=400)
     assert set(capabilities.number.characters) == set(string.ascii_letters + string.digits)
     assert capabilities.number.length_max == 128
-    assert capabilities.create_resend is CreateResend.REFUSED_AS_DUPLICATE
+    assert capabilities.create_resend == Resend("refused_as_duplicate")
     assert capabilities.query_proves_absence_after_s == 5
     assert not capabilities.notifications_trusted
     product = capabilities.product("alipay", "web")

@@ -186,7 +186,6 @@ def test_query_failed_refund_has_its_reason() -> None:
     (observation,) = seen(record(order_type="refund", respcd="1269"), kind="refund")
     assert observation.status is RefundStatus.FAILED
     assert observation.failure is not None
-    assert observation.failure.retryable
 
 
 UNREADABLE = [{"syssn": ""}, {"syssn": False}, {"cancel": False}, {"respcd": None}, {"order_type": "shop"}]

@@ -10,7 +10,7 @@ import pytest
 
 from paycore.plugin import Status, Unknown
 from plugins.qfpay_alipay.tests.bank import EMPTY, Bank, found, page, query, record, refs
-from plugins.qfpay_alipay.tests.support import BEGUN_AT, Recorder, always, answer, make_ref
+from plugins.qfpay_alipay.tests.support import BEGUN_AT, Recorder, always, answer, attempt_at, make_ref
 
 
 @pytest.mark.parametrize(("lengths", "requests"), [((63, 64), 1), ((64, 64), 2)])
@@ -78,7 +78,7 @@ def test_query_that_breaks_off_keeps_what_it_found(*, is_known: bool) -> None:
     orders = refs(8)
     first = page(*(record(out_trade_no=order.number) for order in orders[:4])) if is_known else EMPTY
     gateway = Recorder([first, answer(status=500)])
-    orders = [msgspec.structs.replace(order, asked_at=BEGUN_AT) for order in orders]
+    orders = [msgspec.structs.replace(order, attempt=attempt_at(BEGUN_AT)) for order in orders]
     value = found(query(gateway, *orders))
     asked = set(gateway.forms[0]["out_trade_no"].split(","))
     assert len(asked) == 4
@@ -110,7 +110,7 @@ def test_query_page_that_tells_as_many_as_numbers_would_is_the_last_one() -> Non
 def test_query_unpaid_order_is_asked_about_in_every_month_it_may_have_been_tried_in() -> None:
     """Until 31 days after it was begun: later records can't be its payer's."""
     begun_at = datetime(2026, 3, 30, tzinfo=UTC)
-    order = make_ref(begun_at=begun_at, asked_at=datetime(2026, 7, 1, tzinfo=UTC))
+    order = make_ref(begun_at=begun_at, attempt=attempt_at(datetime(2026, 7, 1, tzinfo=UTC)))
     failed = record(respcd="1201", out_trade_no=order.number)
     gateway = Recorder([page(failed), EMPTY])
     (observation,) = found(query(gateway, order)).observations

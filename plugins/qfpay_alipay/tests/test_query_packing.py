@@ -16,6 +16,7 @@ from plugins.qfpay_alipay.tests.support import (
     KEY,
     NUMBER,
     SYSSN,
+    attempt_at,
     fields_in,
     make_provider,
     make_ref,
@@ -82,7 +83,9 @@ def test_query_range_stays_within_one_month() -> None:
     turn = datetime(2026, 1, 31, 16, 0, 0, tzinfo=UTC)
     asked_at = turn + timedelta(hours=1)
     orders = [
-        msgspec.structs.replace(order, begun_at=turn + timedelta(seconds=index - 12), asked_at=asked_at)
+        msgspec.structs.replace(
+            order, begun_at=turn + timedelta(seconds=index - 12), attempt=attempt_at(asked_at)
+        )
         for index, order in enumerate(refs(24))
     ]
     bank = Bank(orders, late_s=0)
@@ -144,7 +147,10 @@ def test_query_scattered_orders_take_ten_requests_and_another_turn_next_time() -
     assert len(bank.requests) == 10
     assert len(first.observations) == 40
     assert first.absent == frozenset()
-    later = [msgspec.structs.replace(o, asked_at=o.asked_at + timedelta(milliseconds=60)) for o in orders]
+    later = [
+        msgspec.structs.replace(o, attempt=attempt_at(o.attempt.sent_at + timedelta(milliseconds=60)))
+        for o in orders
+    ]
     second = found(query(Bank(orders), *later))
     assert {o.number for o in second.observations} != {o.number for o in first.observations}
 
@@ -186,7 +192,7 @@ def test_query_finds_an_order_at_the_turn_of_a_month_whatever_the_clocks(
 ) -> None:
     """With QFPay's clock behind or ahead the order is found from the first second on."""
     begun_at = TURN + timedelta(seconds=begun_s)
-    order = make_ref(begun_at=begun_at, asked_at=begun_at + timedelta(seconds=asked_s))
+    order = make_ref(begun_at=begun_at, attempt=attempt_at(begun_at + timedelta(seconds=asked_s)))
     value = found(query(Bank([order], late_s=off_s), order))
     assert (len(value.observations), value.absent) == (1, frozenset())
 
@@ -206,7 +212,7 @@ def test_query_absent_is_looked_for_beyond_the_turn_of_a_month(
     begun: timedelta, asked: timedelta, months: list[str]
 ) -> None:
     """Last, and only what was not found in its own month is queried in the adjacent one."""
-    order = make_ref(begun_at=TURN + begun, asked_at=TURN + asked)
+    order = make_ref(begun_at=TURN + begun, attempt=attempt_at(TURN + asked))
     bank = Bank([])
     assert found(query(bank, order)).absent == {NUMBER}
     assert [request["start_time"][:7] for request in bank.requests] == months
@@ -218,7 +224,9 @@ def test_query_absent_is_looked_for_beyond_the_turn_of_a_month(
 def test_query_by_number_begins_in_the_month_of_a_known_syssn() -> None:
     """QFPay made the order in that month; the others are queried before it is absent."""
     begun_at = datetime(2026, 2, 10, tzinfo=UTC)
-    order = make_ref(begun_at=begun_at, asked_at=begun_at, provider_id="20251231235959020012345678")
+    order = make_ref(
+        begun_at=begun_at, attempt=attempt_at(begun_at), provider_id="20251231235959020012345678"
+    )
     bank = Bank([msgspec.structs.replace(order, begun_at=TURN)], late_s=-1)
     assert len(found(query(bank, order)).observations) == 1
     assert len(bank.requests) == 1
@@ -238,7 +246,7 @@ def test_query_any_batch_is_answered_truly(begun: list[int], known: set[int], *,
         make_ref(
             number=f"N{index:025}",
             begun_at=BEGUN_AT + timedelta(seconds=at),
-            asked_at=BEGUN_AT + timedelta(days=41),
+            attempt=attempt_at(BEGUN_AT + timedelta(days=41)),
         )
         for index, at in enumerate(begun)
     ]

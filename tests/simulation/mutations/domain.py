@@ -49,7 +49,7 @@ def duplicate_is_failure() -> Patch:
 def absence_trusted_early() -> Patch:
     """An answer of "not found" counts as proof at once, while the request may be under way."""
 
-    def take(operation: Operation, _asked_at: datetime, _proven_from: datetime) -> list[Change]:
+    def take(operation: Operation, _answered: decisions.Answered) -> list[Change]:
         is_open = operation.is_uncertain and not operation.is_observed and operation.proven_absent_at is None
         return [ProvenAbsent(number=operation.number)] if is_open else []
 
@@ -77,9 +77,9 @@ def sent_again_while_under_way() -> Patch:
         return operation.state is OperationState.INTENT or operation.is_uncertain
 
     def make(take_absence: Any) -> Any:
-        def take(operation: Operation, asked_at: datetime, proven_from: datetime) -> list[Change]:
-            early = proven_from - (operation.in_flight_until - operation.sent_at)
-            return take_absence(operation, asked_at, early)  # type: ignore[no-any-return]
+        def take(operation: Operation, answered: decisions.Answered) -> list[Change]:
+            early = replace(operation, in_flight_until=operation.sent_at)
+            return take_absence(early, answered)  # type: ignore[no-any-return]
 
         return take
 

@@ -48,7 +48,10 @@ def no_intent() -> Patch:
         account, work = self._accounts.get(), self._attempts
         order, numbering = content_of(request, account.name), work.numbering()
         payment_id = work.new_id()
-        flow = account.provider.create(provider_order(order, numbering.number, work.now(), None))
+        attempt = account.attempt(work.now(), numbering.nonce)
+        flow = account.provider.create(
+            provider_order(order, numbering.number, work.now(), attempt, auth_code=None, ignored=())
+        )
         outcome = yield from converse(account, flow, Deadline(account.deadline.total_seconds()))
 
         def begun(now: datetime) -> PaymentBegun:
@@ -190,11 +193,11 @@ def acknowledged_before_commit() -> Patch:
     def make(receive: Callable[..., Program[Received]]) -> Any:
         def answer(self: Commands, account_name: str, notification: Notification) -> Program[Received]:
             account = self._accounts.get(account_name)
-            account.provider.verify(notification)
+            account.full.verify(notification)
             process = here()
             process.spawn("later", process.client._runner.run(receive(self, account_name, notification)))
             yield from ()
-            return Received(reply=account.provider.acknowledge(), payments=(), to_confirm=())
+            return Received(reply=account.full.acknowledge(), payments=(), to_confirm=())
 
         return answer
 

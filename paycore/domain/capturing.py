@@ -1,0 +1,119 @@
+"""
+Decides the capture of an authorized payment: begun once per authorization, whoever asks for it.
+
+Never after a close of the order may have been sent: a voided authorization must not be captured.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from paycore.domain.bounds import check_operations
+from paycore.domain.decisions import Numbering, closing, has_rested, new_operation, send_again
+from paycore.domain.events import Change, OperationBegun
+from paycore.domain.money import Money
+from paycore.domain.payment import (
+    Operation,
+    OperationKind,
+    OperationState,
+    Payment,
+    Status,
+    capture_of,
+)
+from paycore.domain.provider import Product
+from paycore.domain.schedule import resend_pause_s
+from paycore.errors import InvalidField, InvalidMoney, NotSupported, ReferenceConflict, WrongState
+
+
+def begin_capture(
+    payment: Payment,
+    now: datetime,
+    *,
+    amount: Money | None,
+    product: Product,
+    numbering: Numbering,
+    deadline: timedelta,
+) -> list[Change]:
+    """
+    Capture `amount` (None: all that is authorized), or nothing when it is captured or being captured.
+
+    Raises `WrongState` when the payment is not authorized, or was asked to be closed; `ReferenceConflict` when it
+    is captured with another amount; `InvalidField`, `NotSupported` or `TooMany` for an amount or a capture that
+    can't be. Nothing was sent then.
+    """
+    minor = _minor(payment, amount, product)
+    known = capture_of(payment, payment.order_number)
+    if known is not None and known.state is not OperationState.REJECTED:
+        if amount is not None and minor != known.amount_minor:
+            raise ReferenceConflict(payment.reference, "amount", payment_id=payment.id)
+        if known.state is not OperationState.INTENT:
+            return []
+        return send_again(payment, now, known.id, deadline, numbering.nonce)
+    if payment.status is Status.PAID:
+        return []
+    if payment.status is not Status.AUTHORIZED:
+        raise WrongState(
+            f"the payment is {payment.status}; only an authorized one can be captured", payment_id=payment.id
+        )
+    if _is_closing(payment):
+        raise WrongState("it was asked to be closed, so it can't be captured", payment_id=payment.id)
+    check_operations(payment, OperationKind.CAPTURE)
+    operation = replace(
+        new_operation(OperationKind.CAPTURE, numbering, now, deadline),
+        order_number=payment.order_number,
+        amount_minor=minor,
+    )
+    return [OperationBegun(operation=operation)]
+
+
+def is_still_to_capture(payment: Payment, now: datetime) -> bool:
+    """
+    Whether an authorized payment is to be captured now: never sent, or refused because of the account.
+
+    Also when it was refused for the payer, who has agreed again since (only then is the payment authorized once more).
+    """
+    tried = capture_of(payment, payment.order_number)
+    if _is_closing(payment):
+        return False
+    if tried is None:
+        return True
+    if tried.state is OperationState.INTENT:
+        return has_rested(tried, now) and (tried.not_before is None or now >= tried.not_before)
+    if tried.state is not OperationState.REJECTED or tried.failure is None:
+        return False
+    rests = timedelta(seconds=resend_pause_s(_refused_captures(payment)))
+    return tried.failure.who_acts in ("operator", "payer") and now >= tried.sent_at + rests
+
+
+def _refused_captures(payment: Payment) -> int:
+    return sum(
+        op.kind is OperationKind.CAPTURE and op.state is OperationState.REJECTED for op in payment.operations
+    )
+
+
+def _is_closing(payment: Payment) -> bool:
+    """Whether a close of the order now in force may have been sent, or is to be."""
+    last: Operation | None = closing(payment, payment.order_number)
+    return last is not None and last.state is not OperationState.REJECTED
+
+
+def _minor(payment: Payment, amount: Money | None, product: Product) -> int:
+    if product.capture == "none":
+        raise NotSupported(
+            f"{payment.method}/{payment.channel} has no capture: it is paid at once", payment_id=payment.id
+        )
+    if amount is None:
+        return payment.amount.minor
+    if amount.currency != payment.amount.currency:
+        raise InvalidMoney(
+            f"a capture is in the payment's currency, {payment.amount.currency}, not in {amount.currency}"
+        )
+    if amount.minor > payment.amount.minor:
+        raise InvalidField("amount", f"{amount} can't be captured; {payment.amount} is authorized")
+    if product.capture == "full" and amount.minor != payment.amount.minor:
+        raise NotSupported(
+            f"{payment.method}/{payment.channel} can only be captured whole", payment_id=payment.id
+        )
+    return amount.minor
