@@ -51,7 +51,10 @@ NONSENSE: dict[str, tuple[Any, str]] = {
         "budget: must be 1 request or more",
     ),
     "negative budget": (replace(SOUND, budget=RequestBudget(per_second=1, per_minute=-1)), "budget: "),
-    "resend of its own": (replace(SOUND, create_resend=Resend("maybe")),  # type: ignore[arg-type] "Invalid enum value 'maybe'"),
+    "resend of its own": (
+        replace(SOUND, create_resend=Resend("maybe")),  # type: ignore[arg-type]
+        "Invalid enum value 'maybe'",
+    ),
     "trust that is a text": (replace(SOUND, notifications_trusted="yes"), "notifications_trusted: Expected"),
     "an object": (replace(SOUND, notifications_trusted=object()), "of none of the types declared"),
     "no products": (replace(SOUND, products=()), "products: there is none"),
