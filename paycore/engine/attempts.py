@@ -26,7 +26,7 @@ from paycore.engine.answers import counted, reading
 from paycore.engine.contract import converse
 from paycore.engine.effects import InLedger, Program, UntilChanged, in_ledger
 from paycore.engine.orders import capture_order, close_order, provider_order, refund_order
-from paycore.engine.transport import Deadline, Timed
+from paycore.engine.timing import Deadline, Timed
 from paycore.errors import AccountRefused, IncompleteReply, MaybeSent, NotSent, PaycoreError
 from paycore.ledger.api import Committed, Decide, Ledger, committed_in
 

@@ -36,7 +36,7 @@ from paycore.engine.orders import content_of, product_of, provider_order
 from paycore.engine.receiving import Received, Receiving
 from paycore.engine.recovery import Recovery
 from paycore.engine.telling import Given, operations_log, telling
-from paycore.engine.transport import Deadline, Timed
+from paycore.engine.timing import Deadline, Timed
 from paycore.errors import ConfigError, ReferenceConflict, RequestError
 
 P = ParamSpec("P")

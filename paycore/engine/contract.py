@@ -18,7 +18,7 @@ from paycore.domain.wire import FLOW_REQUESTS_MAX, Flow, Method, Request, Respon
 from paycore.engine.effects import OnWire, Program
 from paycore.engine.secrecy import harmless, holds_short_secret, mask
 from paycore.engine.telling import requests_log, tell_request
-from paycore.engine.transport import Deadline, Stopwatch
+from paycore.engine.timing import Deadline, Stopwatch
 from paycore.engine.wording import one_line, said
 from paycore.errors import MaybeSent, NotSent, PaycoreError, PluginError
 

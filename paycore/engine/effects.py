@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from paycore.domain.wire import Request
-from paycore.engine.transport import Deadline
+from paycore.engine.timing import Deadline
 from paycore.ledger.api import Ledger
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from paycore.domain.safe_text import printable
-from paycore.engine.transport import Deadline, Stopwatch
+from paycore.engine.timing import Deadline, Stopwatch
 
 WARN_EVERY_S = 60.0
 """Seconds between two warnings about the same account."""

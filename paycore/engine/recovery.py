@@ -20,7 +20,7 @@ from paycore.engine.attempts import Attempts, put_off, refused
 from paycore.engine.contract import converse
 from paycore.engine.effects import Program
 from paycore.engine.orders import product_of, questions, refs_to_ask
-from paycore.engine.transport import Deadline
+from paycore.engine.timing import Deadline
 from paycore.errors import MaybeSent, PaycoreError
 from paycore.ledger.api import Decide
 from paycore.ledger.clock import MILLISECOND

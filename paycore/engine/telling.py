@@ -17,7 +17,7 @@ from paycore.domain.safe_text import printable
 from paycore.domain.wire import Request, Response
 from paycore.engine.effects import Program, in_ledger
 from paycore.engine.secrecy import mask
-from paycore.engine.transport import Stopwatch
+from paycore.engine.timing import Stopwatch
 from paycore.errors import PaycoreError
 
 T = TypeVar("T")

@@ -12,23 +12,19 @@ import functools
 import logging
 import ssl
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import aclosing, closing, contextmanager
 from contextvars import ContextVar
-from datetime import timedelta
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any
 
 import certifi
 import httpcore
 import httpx
 
 from paycore.domain.wire import Request, Response
+from paycore.engine.timing import Deadline
 from paycore.engine.unreachable import cause_of, place_of
 from paycore.errors import MaybeSent, NotSent
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 BODY_MAX = 1024 * 1024
 """Bytes of a reply that are read; a longer one counts as no usable answer."""
@@ -101,62 +97,12 @@ def _unlogged() -> Iterator[None]:
         _sending.reset(token)
 
 
-class Deadline:
-    """The moment by which a whole conversation must be over, on the monotonic clock."""
-
-    __slots__ = ("at",)
-
-    def __init__(self, timeout_s: float) -> None:
-        self.at = time.monotonic() + timeout_s
-
-    @property
-    def left_s(self) -> float:
-        """Seconds left; 0 or less once it has passed."""
-        return self.at - time.monotonic()
-
-
-class Timed(Generic[P, T]):
-    """
-    Wraps a decision so that the send deadline, `timeout`, starts when it is last made.
-
-    A ledger may make it more than once; the last one is what was committed.
-    """
-
-    def __init__(self, decide: Callable[P, T], timeout: timedelta) -> None:
-        self._decide = decide
-        self._timeout_s = timeout.total_seconds()
-        self._decided_at = time.monotonic()
-
-    def deadline(self, at_most_s: float) -> Deadline:
-        """That of what was decided last, or in `at_most_s` seconds where that is earlier."""
-        left_s = self._timeout_s - (time.monotonic() - self._decided_at)
-        return Deadline(min(at_most_s, left_s))
-
-    def __call__(self, *arguments: P.args, **options: P.kwargs) -> T:
-        self._decided_at = time.monotonic()
-        return self._decide(*arguments, **options)
-
-
 def _judge(error: Exception, base_url: str) -> NotSent | MaybeSent:
     """What `error` says about the request, in words; without `error` itself, which carries URL and body."""
     place, cause = place_of(base_url), cause_of(error, _CAUSES)
     if CERTAINLY_NOT_SENT.get(type(error), False):
         return NotSent(f"the provider could not be reached at {place}: {cause}")
     return MaybeSent(f"the request may have arrived at {place}, but no answer came: {cause}")
-
-
-class Stopwatch:
-    """How long something takes, on the monotonic clock."""
-
-    __slots__ = ("_since",)
-
-    def __init__(self) -> None:
-        self._since = time.monotonic()
-
-    @property
-    def ms(self) -> int:
-        """Whole milliseconds since it was made."""
-        return round((time.monotonic() - self._since) * 1000)
 
 
 class _Reader:

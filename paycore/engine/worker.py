@@ -21,7 +21,7 @@ from paycore.engine.orders import refs_to_ask
 from paycore.engine.outages import Outages
 from paycore.engine.recovery import Recovery
 from paycore.engine.telling import tell
-from paycore.engine.transport import Deadline, Stopwatch
+from paycore.engine.timing import Deadline, Stopwatch
 from paycore.engine.waiter import Wanted
 from paycore.errors import PaycoreError, RequestError
 

@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from paycore.engine import transport
+from paycore.engine import timing
 from paycore.engine.plugins import Plugins
 from paycore.testing.toy import ToyGateway
 from tests.engine.by_hand import Bench
@@ -41,7 +41,7 @@ def new_bench(tmp_path: Path) -> Iterator[NewBench]:
         def new_bench(gateway: ToyGateway | None = None, **settings: Any) -> Bench:
             bench = Bench(tmp_path, gateway, **settings)
             stack.callback(bench.ledger.close)
-            stack.enter_context(mock.patch.object(transport, "time", bench))
+            stack.enter_context(mock.patch.object(timing, "time", bench))
             return bench
 
         yield new_bench

@@ -9,7 +9,7 @@ import pytest
 
 from paycore.domain.events import Source
 from paycore.domain.payment import Status
-from paycore.engine.transport import Timed
+from paycore.engine.timing import Timed
 from paycore.errors import NotSent
 from tests.engine.by_hand import PROOF_S, TIMEOUT_S, Bench
 from tests.engine.test_transport import both

@@ -159,7 +159,7 @@ def test_outage_is_logged_once_and_so_is_its_end(
 def test_outages_of_accounts_are_logged_a_minute_apart(caplog: pytest.LogCaptureFixture) -> None:
     """With the number of failures since; a new outage within the minute is not logged again."""
     clock = mock.Mock(return_value=1000.0)
-    with mock.patch("paycore.engine.transport.time.monotonic", clock):
+    with mock.patch("paycore.engine.timing.time.monotonic", clock):
         met = outages.Outages()
         for second in range(150):
             clock.return_value = 1000.0 + second

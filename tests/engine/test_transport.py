@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from paycore.domain.wire import Request, Response
-from paycore.engine.transport import BODY_MAX, CERTAINLY_NOT_SENT, AsyncSender, Deadline, Sender
+from paycore.engine.timing import Deadline
+from paycore.engine.transport import BODY_MAX, CERTAINLY_NOT_SENT, AsyncSender, Sender
 from paycore.errors import MaybeSent, NotSent
 
 REQUEST = Request(method="POST", path="/x?token=CANARY-URL", headers={"x-sign": "CANARY-HEADER"}, body=b"a=1")

@@ -15,7 +15,8 @@ import pytest
 
 from paycore.domain.wire import Request, Response
 from paycore.engine import transport
-from paycore.engine.transport import AsyncSender, Deadline, Sender
+from paycore.engine.timing import Deadline
+from paycore.engine.transport import AsyncSender, Sender
 from paycore.errors import MaybeSent, NotSent
 from tests.engine.test_transport import REQUEST, Serve, both, serving
 

@@ -16,7 +16,7 @@ import httpx
 import msgspec
 
 from paycore.domain.observation import Observation
-from paycore.engine import client, transport
+from paycore.engine import client, timing
 from paycore.engine.config import AccountConfig, Config
 from paycore.engine.plugins import Plugins
 from paycore.errors import PaycoreError
@@ -248,7 +248,7 @@ def inside(world: World) -> Iterator[None]:
     logger, listener = logging.getLogger("paycore"), _Listener(world)
     with ExitStack() as stack:
         for patch in (
-            mock.patch.object(transport, "time", world.scheduler),
+            mock.patch.object(timing, "time", world.scheduler),
             mock.patch.object(httpx, "AsyncHTTPTransport", Cable),
             mock.patch.object(client, "open_ledger", _open_ledger),
             mock.patch.object(client, "new_id", _new_id),

@@ -280,7 +280,8 @@ def post(url: str, path: str, document: Mapping[str, object] | None = None) -> A
     import msgspec
 
     from paycore.domain.wire import Request
-    from paycore.engine.transport import Deadline, Sender
+    from paycore.engine.timing import Deadline
+    from paycore.engine.transport import Sender
     from paycore.errors import ConfigError, MaybeSent, NotSent
 
     sender = Sender(url.rstrip("/"))

@@ -29,7 +29,7 @@ from paycore.engine.effects import InLedger, Program
 from paycore.engine.orders import content_of, product_of, provider_order
 from paycore.engine.receiving import Received
 from paycore.engine.recovery import Recovery
-from paycore.engine.transport import Deadline
+from paycore.engine.timing import Deadline
 from paycore.engine.worker import Worker
 from paycore.errors import MaybeSent, NotSent
 from paycore.ledger import session

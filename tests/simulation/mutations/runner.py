@@ -22,7 +22,8 @@ from paycore.engine.attempts import Attempts
 from paycore.engine.commands import Commands
 from paycore.engine.effects import InLedger, OnWire, Program
 from paycore.engine.runner import AsyncRunner
-from paycore.engine.transport import AsyncSender, Deadline
+from paycore.engine.timing import Deadline
+from paycore.engine.transport import AsyncSender
 from paycore.engine.waiter import AsyncWaiter, Hub
 from paycore.engine.worker import PAUSE_MAX_S, Turn, Worker
 from paycore.errors import MaybeSent, NotSent
