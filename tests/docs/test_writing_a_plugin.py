@@ -1,4 +1,4 @@
-"""The provider printed in docs/writing-a-plugin.md works when run as printed."""
+"""The providers printed in docs/writing-a-plugin.md and docs/a-complete-provider.md work when run as printed."""
 
 import re
 import subprocess
@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 
 from paycore import Client, Money, Payment, Redirect, RefundStatus, Status
+from paycore.engine.plugins import Plugins
 from paycore.errors import AccountRefused, ConfigError, InvalidField, NotAuthentic, NotSupported
 from paycore.plugin import CreateOrder, Done, Rejected, Response, Unknown
 from tests.docs.acme import KEY, MERCHANT, Gateway, acme_gateway
 from tests.docs.pages import ROOT, blocks, compiled
 
-PAGE = ROOT / "docs/writing-a-plugin.md"
+GUIDE = ROOT / "docs/writing-a-plugin.md"
+PAGE = ROOT / "docs/a-complete-provider.md"
 CONFIG = """
 ledger = "sqlite:///shop.db"
 
@@ -68,6 +70,39 @@ def order(pay: Client, reference: str = "order-1", **fields: Any) -> Payment:
     return pay.create(
         reference=reference, amount=Money("88.00", "HKD"), method="acme", channel="web", **fields
     )
+
+
+@pytest.fixture
+def smallest() -> Iterator[types.ModuleType]:
+    """The guide's smallest provider, as a module."""
+    module = types.ModuleType("paycore_acme")
+    sys.modules[module.__name__] = module
+    ((_, code),) = compiled(GUIDE)
+    exec(code, module.__dict__)  # type: ignore[arg-type]
+    yield module
+    del sys.modules[module.__name__]
+
+
+def test_smallest_provider_is_paid(smallest: types.ModuleType, gateway: Gateway, tmp_path: Path) -> None:
+    """Created and paid; with the reply lost, the order is found by its number and there is one."""
+    with Client(configure(tmp_path, gateway), plugins=Plugins(extra=[("acme", smallest)])) as pay:
+        payment = order(pay)
+        assert payment.action == Redirect(url="https://pay.acme.example/A1")
+        gateway.pay(payment.order_number)
+        assert pay.query(payment.id).status is Status.PAID
+        gateway.lose_replies = 1
+        assert order(pay, "order-2").status is Status.UNKNOWN
+        lost = pay.find("order-2")
+        gateway.pay(lost.order_number)
+        assert pay.query(lost.id).status is Status.PAID
+        assert len(gateway.orders) == 2
+
+
+def test_smallest_provider_is_short() -> None:
+    """About sixty lines: what an author does not need is not asked for."""
+    ((_, source),) = blocks(GUIDE, "python")
+    lines = [line for line in source.splitlines() if line.strip()]
+    assert len(lines) <= 62
 
 
 def test_page_provider_takes_a_payment_through_its_life(pay: Client, gateway: Gateway) -> None:
@@ -173,8 +208,8 @@ def test_page_provider_says_what_is_definite(
 
 
 def test_page_distribution_holds_the_plugin(tmp_path: Path) -> None:
-    """The page's pyproject.toml builds the module and its entry point, whatever folders are beside it."""
-    (project,) = [source for _, source in blocks(PAGE, "toml") if "[project]" in source]
+    """The guide's pyproject.toml builds the module and its entry point, whatever folders are beside it."""
+    (project,) = [source for _, source in blocks(GUIDE, "toml") if "[project]" in source]
     (tmp_path / "pyproject.toml").write_text(project)
     (tmp_path / "paycore_acme.py").write_text("".join(source for _, source in blocks(PAGE, "python")))
     for folder in ("tests", "notes"):
@@ -190,10 +225,10 @@ def test_page_distribution_holds_the_plugin(tmp_path: Path) -> None:
 
 
 def test_page_names_every_capability() -> None:
-    """The page's tables have a row for each field of `Capabilities` and of `Product`."""
+    """The guide's tables have a row for each field of `Capabilities` and of `Product`."""
     from paycore.plugin import Capabilities, Product
 
-    text = PAGE.read_text(encoding="utf-8")
+    text = GUIDE.read_text(encoding="utf-8")
     rows = {
         name
         for row in re.findall(r"^\| (`.*?`) \|", text, re.MULTILINE)
