@@ -5,7 +5,6 @@ from typing import Any
 from unittest import mock
 
 import httpx
-import msgspec
 import pytest
 
 from paycore.domain.provider import Secret
@@ -59,7 +58,7 @@ def toy_observation(body: bytes) -> Any:
     """The observation of a toy's record."""
     from paycore.testing import toy
 
-    return toy._observation(msgspec.json.decode(body, type=toy._Record))
+    return toy.read_record(body)
 
 
 MUTANTS: dict[str, tuple[Plant, Check]] = {

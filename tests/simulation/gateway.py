@@ -39,7 +39,7 @@ class TwoStepProvider(ToyProvider):
         reply = yield from super().create(order)
         if not isinstance(reply, Unknown) or reply.observation is None:
             return reply
-        response = yield toy._post("/link", {"number": order.number})
+        response = yield toy.post("/link", {"number": order.number}, order.attempt.session)
         try:
             url = msgspec.json.decode(response.body, type=dict[str, str])["url"]
         except (msgspec.MsgspecError, KeyError):

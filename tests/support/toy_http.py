@@ -10,9 +10,12 @@ The toy gateway over real HTTP: in a thread of the test, or in a separate proces
 Besides the gateway's own paths:
 
     GET  /_counts         what was asked and charged, by path and by number (see `Counts`)
-    POST /_faults         {lose_request, lose_reply: how many of the next requests; delay_s; path: only on this one}
-    POST /_pay            {number}: the payer pays
+    POST /_faults         {lose_request, lose_reply, not_now: how many of the next requests; delay_s; retry_after_s;
+                          path: only on this one}
+    POST /_pay            {number}: the payer pays, or agrees
+    POST /_happens        {what, number, ...}: a method of the gateway, such as `charge_back`, with these arguments
     POST /_notification   {number}  ->  {body, headers} of a genuine notification
+    POST /_mention        {number}  ->  {body, headers} of an unsigned one, which has an id only
 
 With a state file the gateway remembers what it was asked and charged when it is started again.
 """
@@ -27,9 +30,11 @@ import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, Protocol, get_args
 
 import msgspec
@@ -38,7 +43,7 @@ from paycore.domain.provider import Mode
 from paycore.engine.config import AccountConfig, Config
 from paycore.engine.plugins import Plugins
 from paycore.plugin import Request, hookimpl
-from paycore.testing.toy import ToyGateway, ToyOrder, ToyProvider
+from paycore.testing.toy import SessionToyProvider, ToyCapture, ToyGateway, ToyOrder, ToyProvider
 
 Duplicates = Literal["refuse", "same_result", "charge_blindly"]
 
@@ -51,13 +56,15 @@ class Counts(msgspec.Struct, kw_only=True):
     What the gateway was asked and did.
 
     `requests` by path, lost replies included and lost requests not. By number: `creates` asked for,
-    `orders` made, `charges` (orders that took money), `refunds` made. `records` is every order and refund.
+    `orders` made, `charges` (orders that took money), `captures` (by the number of their order), `refunds` made.
+    `records` is every order and refund.
     """
 
     requests: dict[str, int]
     creates: dict[str, int]
     orders: dict[str, int]
     charges: dict[str, int]
+    captures: dict[str, int]
     refunds: dict[str, int]
     records: list[dict[str, Any]]
 
@@ -66,10 +73,13 @@ class Faults(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """
     The next faults.
 
-    The next `lose_request` requests vanish unhandled, then the next `lose_reply` are handled and not
-    answered; each of the others is answered after `delay_s` seconds. Only on `path` when it is given.
+    The next `not_now` requests are put off by `retry_after_s` seconds, the next `lose_request` vanish unhandled, then
+    the next `lose_reply` are handled and not answered; each of the others is answered after `delay_s` seconds. Only
+    on `path` when it is given.
     """
 
+    not_now: int = 0
+    retry_after_s: float = 0.0
     lose_request: int = 0
     lose_reply: int = 0
     delay_s: float = 0.0
@@ -81,8 +91,8 @@ class ToyPlugin:
 
     @hookimpl
     def paycore_register_providers(self) -> list[type[ToyProvider]]:
-        """One provider: `toy`."""
-        return [ToyProvider]
+        """`toy`, and `toy-session`, whose gateway wants a token."""
+        return [ToyProvider, SessionToyProvider]
 
 
 def toy_plugins() -> Plugins:
@@ -91,12 +101,18 @@ def toy_plugins() -> Plugins:
 
 
 def toy_config(
-    url: str, ledger: str, *, timeout_s: float = 10.0, mode: Mode = "sandbox", **settings: Any
+    url: str,
+    ledger: str,
+    *,
+    timeout_s: float = 10.0,
+    mode: Mode = "sandbox",
+    provider: str = "toy",
+    **settings: Any,
 ) -> Config:
     """For a `Client`: one account called `toy` at the gateway at `url`; `settings` are `ToySettings`."""
     account = AccountConfig(
         name=ACCOUNT,
-        provider="toy",
+        provider=provider,
         mode=mode,
         base_url=url,
         timeout_s=timeout_s,
@@ -133,6 +149,15 @@ class ToyRemote:
         answer = self._call("/_notification", {"number": number})
         return answer["body"].encode(), answer["headers"]
 
+    def mention(self, number: str) -> tuple[bytes, dict[str, str]]:
+        """Body and headers of an unsigned notification with the id of this number."""
+        answer = self._call("/_mention", {"number": number})
+        return answer["body"].encode(), answer["headers"]
+
+    def happens(self, what: str, **arguments: Any) -> None:
+        """Something without a request, by the gateway's own method: `charge_back`, `reverse`, `refuse_tokens`."""
+        self._call("/_happens", {"what": what, **arguments})
+
     def _call(self, path: str, fields: dict[str, Any] | None = None) -> Any:
         body = None if fields is None else json.dumps(fields).encode()
         with urllib.request.urlopen(urllib.request.Request(self.url + path, data=body), timeout=30) as reply:
@@ -161,17 +186,23 @@ class ToyServer(ToyRemote):
         self._http.shutdown()
         self._http.server_close()
 
-    def answer(self, path: str, body: bytes) -> bytes | None:
+    def answer(
+        self, path: str, body: bytes, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> bytes | None:
         """The reply to one request; None when it gets none."""
         if path.startswith("/_"):
             with self._lock:
                 return json.dumps(self._control(path, json.loads(body or b"{}"))).encode()
         with self._lock:
             faults = self.faults if self.faults.path in (None, path) else Faults()
+            if faults.not_now > 0:
+                faults.not_now -= 1
+                return json.dumps({"error": "not_now", "retry_after_s": faults.retry_after_s}).encode()
             if faults.lose_request > 0:
                 faults.lose_request -= 1
                 return None
-            reply = self.gateway.handle(Request(method="POST", path=path, body=body)).body
+            request = Request(method="POST", path=path, body=body, headers=headers)
+            reply = self.gateway.handle(request).body
             self._save()
             is_lost = faults.lose_reply > 0
             faults.lose_reply -= is_lost
@@ -187,8 +218,12 @@ class ToyServer(ToyRemote):
             case "/_pay":
                 self.gateway.pay(fields["number"])
                 self._save()
-            case "/_notification":
-                body, headers = self.gateway.notification(fields["number"])
+            case "/_happens":
+                getattr(self.gateway, fields.pop("what"))(**fields)
+                self._save()
+            case "/_notification" | "/_mention":
+                make = self.gateway.mention if path == "/_mention" else self.gateway.notification
+                body, headers = make(fields["number"])
                 return {"body": body.decode(), "headers": headers}
             case _:
                 raise ValueError(f"no such path: {path}")
@@ -197,8 +232,7 @@ class ToyServer(ToyRemote):
     def _save(self) -> None:
         if self._state is not None:
             new = self._state.with_suffix(".new")
-            kept = {"orders": [o.record() for o in self.gateway.orders], "requests": self.gateway.requests}
-            new.write_text(json.dumps(kept))
+            new.write_bytes(msgspec.json.encode(_kept(self.gateway)))
             new.replace(self._state)
 
 
@@ -210,16 +244,35 @@ def count(gateway: ToyGateway) -> Counts:
         creates=Counter(fields["number"] for path, fields in gateway.requests if path == "/orders"),
         orders=Counter(order.number for order in payments),
         charges=Counter(order.number for order in payments if order.status == "paid"),
+        captures=Counter(_number_of(gateway, capture.order_id) for capture in gateway.captures),
         refunds=Counter(order.number for order in gateway.orders if order.kind == "refund"),
         records=[order.record() for order in gateway.orders],
     )
 
 
+def _number_of(gateway: ToyGateway, order_id: str) -> str:
+    return next(order.number for order in gateway.orders if order.id == order_id)
+
+
+def _kept(gateway: ToyGateway) -> dict[str, Any]:
+    """What a gateway with a state file remembers when it is started again."""
+    return {
+        "orders": [vars(order) for order in gateway.orders],
+        "captures": gateway.captures,
+        "requests": gateway.requests,
+        "tokens": gateway.tokens,
+    }
+
+
 def _restore(gateway: ToyGateway, kept: dict[str, Any]) -> None:
     gateway.requests = [(path, fields) for path, fields in kept["requests"]]
-    for record in kept["orders"]:
-        order = ToyOrder(record["number"], record["kind"], record["minor"], record["currency"])
-        order.id, order.status, order.refunded = record["id"], record["status"], record["refunded"]
+    gateway.captures = msgspec.convert(kept["captures"], list[ToyCapture])
+    gateway.tokens, gateway.tokens_made = kept["tokens"], len(kept["tokens"])
+    for known in kept["orders"]:
+        order = ToyOrder(known["number"], known["kind"], known["minor"], known["currency"])
+        for name, value in known.items():
+            is_time = name.endswith("_at") and value is not None
+            setattr(order, name, datetime.fromisoformat(value) if is_time else value)
         gateway.orders.append(order)
 
 
@@ -236,7 +289,7 @@ class _Http(ThreadingHTTPServer):
 
 
 class _Answers(Protocol):
-    def answer(self, path: str, body: bytes) -> bytes | None: ...
+    def answer(self, path: str, body: bytes, headers: Mapping[str, str]) -> bytes | None: ...
 
 
 def _handler(answers: _Answers) -> type[BaseHTTPRequestHandler]:
@@ -246,7 +299,7 @@ def _handler(answers: _Answers) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            reply = answers.answer(self.path, body)
+            reply = answers.answer(self.path, body, {k.lower(): v for k, v in self.headers.items()})
             if reply is None:
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 from unittest import mock
 
-import msgspec
 from msgspec.structs import replace
 
 from paycore.domain import decisions, recovery, refunding
@@ -182,7 +181,7 @@ def unverified_notification() -> Patch:
     """Notifications are not verified."""
 
     def verify(_self: ToyProvider, notification: Any) -> list[Any]:
-        return [toy._observation(msgspec.json.decode(notification.body, type=toy._Record))]
+        return [toy.read_record(notification.body)]
 
     return mock.patch.object(ToyProvider, "verify", verify)
 
