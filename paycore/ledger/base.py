@@ -26,11 +26,11 @@ from paycore.errors import LedgerCorrupt, LedgerUnavailable
 from paycore.ledger import upgrading, verbs
 from paycore.ledger.api import Committed, Decide, Recorded
 from paycore.ledger.clock import LedgerClock
+from paycore.ledger.group import Group, Wants
 from paycore.ledger.groupcommit import GroupCommit, Unit
 from paycore.ledger.migrations import SCHEMA, check_known, newest_schema
 from paycore.ledger.parts import in_parts
 from paycore.ledger.reads import LedgerReads
-from paycore.ledger.session import Session, Wants
 from paycore.ledger.transaction import Transaction
 
 T = TypeVar("T")
@@ -118,7 +118,7 @@ class SqlLedger(LedgerReads):
 
     # --- how each database writes and reads ------------------------------------------------------------
 
-    def _submit(self, work: Callable[[Session], T], wants: Wants = _NOTHING, *, weight: int = 1) -> Future[T]:
+    def _submit(self, work: Callable[[Group], T], wants: Wants = _NOTHING, *, weight: int = 1) -> Future[T]:
         return _inherited() if self._is_inherited else self._commits.submit(work, wants, weight=weight)
 
     def read(self, work: Callable[[Transaction], T]) -> Future[T]:

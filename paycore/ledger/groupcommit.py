@@ -19,7 +19,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from paycore.errors import LedgerFull, LedgerReadOnly, LedgerTooNew, LedgerUnavailable, PaycoreError
-from paycore.ledger.session import Session, Wants
+from paycore.ledger.group import Group, Wants
 from paycore.ledger.transaction import AgainError
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ class Unit:
 
     __slots__ = ("error", "future", "result", "wants", "weight", "work")
 
-    def __init__(self, work: Callable[[Session], Any], wants: Wants, weight: int) -> None:
+    def __init__(self, work: Callable[[Group], Any], wants: Wants, weight: int) -> None:
         self.work = work
         self.wants = wants
         self.weight = weight
@@ -78,7 +78,7 @@ class GroupCommit:
 
     def __init__(
         self,
-        transaction: Callable[[Callable[[], None]], AbstractContextManager[Session]],
+        transaction: Callable[[Callable[[], None]], AbstractContextManager[Group]],
         *,
         name: str,
         inline: bool = False,
@@ -94,7 +94,7 @@ class GroupCommit:
         if self._thread is not None:
             self._thread.start()
 
-    def submit(self, work: Callable[[Session], T], wants: Wants, *, weight: int = 1) -> Future[T]:
+    def submit(self, work: Callable[[Group], T], wants: Wants, *, weight: int = 1) -> Future[T]:
         """Run `work` in a transaction; the future is done once that is durable, or failed."""
         unit = Unit(work, wants, weight)
         with self._closing:
@@ -120,26 +120,26 @@ class GroupCommit:
     def _run(self) -> None:
         going_on = True
         while going_on:
-            group = self._take()
-            units = [unit for unit in group if unit is not None]
-            going_on = len(units) == len(group)
+            taken = self._take()
+            units = [unit for unit in taken if unit is not None]
+            going_on = len(units) == len(taken)
             if units:
                 self._commit(units)
         self._finish()
 
     def _take(self) -> list[Unit | None]:
         try:
-            group = [self._queue.get_nowait()]
+            taken = [self._queue.get_nowait()]
         except Empty:
             self._finish()
-            group = [self._queue.get()]
+            taken = [self._queue.get()]
         weight = 0
-        while (last := group[-1]) is not None and (weight := weight + max(1, last.weight)) < GROUP_MAX:
+        while (last := taken[-1]) is not None and (weight := weight + max(1, last.weight)) < GROUP_MAX:
             try:
-                group.append(self._queue.get_nowait())
+                taken.append(self._queue.get_nowait())
             except Empty:
                 break
-        return group
+        return taken
 
     def _commit(self, units: Sequence[Unit]) -> None:
         """Commit the group in one transaction, or each unit in its own when one of them fails the group."""
@@ -190,19 +190,19 @@ class GroupCommit:
 
         Raises the database's errors, and `_SpoiltError` when a unit failed after something was written.
         """
-        with self._transaction(self._answer) as session:
-            session.read_ahead(list(map(attrgetter("wants"), units)))
+        with self._transaction(self._answer) as group:
+            group.read_ahead(list(map(attrgetter("wants"), units)))
             for unit in units:
-                writes_before, unit.error = session.writes, None
+                writes_before, unit.error = group.writes, None
                 try:
-                    unit.result = unit.work(session)
+                    unit.result = unit.work(group)
                 except Exception as error:
-                    if isinstance(error, AgainError | session.database_error):
+                    if isinstance(error, AgainError | group.database_error):
                         raise
                     unit.error = error
-                    if session.writes > writes_before:
+                    if group.writes > writes_before:
                         raise _SpoiltError from None
-            session.flush()
+            group.flush()
             self._answer()  # their work overlaps with the wait for the disk
 
 

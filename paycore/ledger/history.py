@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from itertools import groupby
 from typing import NamedTuple, Protocol, TypeVar
 
-from paycore.ledger.session import COLUMNS
+from paycore.ledger.rows import COLUMNS
 from paycore.ledger.transaction import Row, Transaction
 
 T = TypeVar("T")

@@ -1,8 +1,8 @@
 """
-Fills columns that a migration can't fill by SQL, because the values follow from the decoded payment.
+Writes what a migration can't write by SQL, because it follows from the decoded payment: columns, and bodies anew.
 
-The schema file leaves NULL in them. They are filled in pages when the ledger is opened, so a process that dies
-meanwhile loses nothing, and a ledger may have any size.
+The schema file leaves NULL in `open`. Such rows are written in pages when the ledger is opened, so a process that
+dies meanwhile loses nothing, and a ledger may have any size.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
+from paycore.domain.codec import encode
 from paycore.domain.events import NamespaceGiven, Source
 from paycore.domain.payment import is_open
 from paycore.errors import LedgerCorrupt
 from paycore.ledger import verbs
-from paycore.ledger.session import Session, read_payment
+from paycore.ledger.group import Group
+from paycore.ledger.rows import read_payment
 from paycore.ledger.transaction import Row, Transaction
 
 PAGE = 500
 
-_LEFT = "SELECT id, body, account, namespace FROM payments WHERE open IS NULL LIMIT ?"
-_FILL = "UPDATE payments SET open = ?, namespace = coalesce(namespace, account) WHERE id = ?"
+# Locked: another process that opens the ledger may have filled the page first, and gone on with its payments.
+_LEFT = "SELECT id, body, account, namespace FROM payments WHERE open IS NULL ORDER BY id LIMIT ?"
+_FILL = "UPDATE payments SET open = ?, body = ?, namespace = coalesce(namespace, account) WHERE id = ?"
 _GIVEN = (
     "SELECT p.account, count(*) FROM events e JOIN payments p ON p.id = e.payment_id"
     " WHERE e.kind = 'namespace_given' GROUP BY p.account ORDER BY p.account"
@@ -35,41 +38,42 @@ class Filled(NamedTuple):
 
 
 def is_left(tx: Transaction) -> bool:
-    """Whether there are columns to fill."""
+    """Whether there are rows to fill."""
     return bool(tx.execute("SELECT 1 FROM payments WHERE open IS NULL LIMIT 1").fetchall())
 
 
-def fill(session: Session) -> Filled:
+def fill(group: Group) -> Filled:
     """Fill the next page."""
-    tx = session.direct()
-    rows = tx.execute(_LEFT, (PAGE,)).fetchall()
+    tx = group.direct()
+    rows = tx.execute(_LEFT + tx.for_update, (PAGE,)).fetchall()
     given: Counter[str] = Counter()
-    opened: list[tuple[int, str]] = []
+    filled: list[Row] = []
     for payment_id, body, account, namespace in rows:
-        if namespace is None and _give(session, payment_id, account):
+        if namespace is None and _give(group, payment_id, account):
             given[account] += 1
         else:
-            opened.append((_is_open(payment_id, body), payment_id))
-    if opened:
-        tx.executemany(_FILL, opened)
+            filled.append((*_read(payment_id, body), payment_id))
+    if filled:
+        tx.executemany(_FILL, filled)
     return Filled(len(rows), given)
 
 
-def _give(session: Session, payment_id: str, account: str) -> bool:
+def _give(group: Group, payment_id: str, account: str) -> bool:
     """Give the payment its account's name as namespace: an older payment has its reference."""
     try:
-        verbs.change(session, payment_id, lambda _, __: [NamespaceGiven(namespace=account)], Source.OPERATOR)
+        verbs.change(group, payment_id, lambda _, __: [NamespaceGiven(namespace=account)], Source.OPERATOR)
     except LedgerCorrupt:
         return False
     return True
 
 
-def _is_open(payment_id: str, body: str) -> int:
-    """Whether the payment is open; 0 for one that can't be decoded, which `verify` reports."""
+def _read(payment_id: str, body: str) -> tuple[int, str]:
+    """Whether the payment is open, and its body as written today; one that can't be decoded is left as it is."""
     try:
-        return int(is_open(read_payment(payment_id, body)))
+        payment = read_payment(payment_id, body)
     except LedgerCorrupt:
-        return 0
+        return 0, body  # `verify` reports it
+    return int(is_open(payment)), encode(payment).decode()
 
 
 def given_namespaces(tx: Transaction) -> list[Row]:

@@ -1,7 +1,7 @@
 """
 What each method of a ledger reads, decides and writes, on any database.
 
-Methods that write work on a `Session`, which they share with the rest of their group. Methods that only read
+Methods that write work on a `Group`, which they share with the rest of their group. Methods that only read
 are plain SQL.
 """
 
@@ -33,7 +33,8 @@ from paycore.domain.wire import CREDENTIAL_HEADERS, Notification
 from paycore.errors import LedgerCorrupt, NotFound, ReferenceConflict
 from paycore.ledger.api import Committed, Decide, Filter, Recorded, committed_in
 from paycore.ledger.clock import from_ms, to_ms
-from paycore.ledger.session import Known, Session, check_storable, new_charges, read_payment
+from paycore.ledger.group import Group, Known
+from paycore.ledger.rows import check_storable, new_charges, read_payment
 from paycore.ledger.transaction import Row, Transaction
 
 NoticeT = TypeVar("NoticeT", bound=Notice)
@@ -47,9 +48,9 @@ def changed_ids(result: object) -> Iterator[str]:
 # --- writing -----------------------------------------------------------------------------------------
 
 
-def begin(session: Session, begun: Callable[[datetime], PaymentBegun]) -> Committed:
+def begin(group: Group, begun: Callable[[datetime], PaymentBegun]) -> Committed:
     """See `Ledger.begin`."""
-    change = begun(session.now)
+    change = begun(group.now)
     operation = change.operation
     check_storable(
         account=change.account,
@@ -60,51 +61,49 @@ def begin(session: Session, begun: Callable[[datetime], PaymentBegun]) -> Commit
         operation_id=operation.id,
         number=operation.number,
     )
-    known = session.with_reference(change.account, change.namespace, change.order.reference)
+    known = group.with_reference(change.account, change.namespace, change.order.reference)
     if known is not None:
-        return Committed(payment=known, events=(), now=session.now)
-    payment = evolve(None, change, session.now)
-    event, row = _event(payment, None, change, Source.CALLER, GENESIS, session.now)
-    session.keep(None, payment, event.hash, [row])
-    return Committed(payment=payment, events=(event,), now=session.now)
+        return Committed(payment=known, events=(), now=group.now)
+    payment = evolve(None, change, group.now)
+    event, row = _event(payment, None, change, Source.CALLER, GENESIS, group.now)
+    group.keep(None, payment, event.hash, [row])
+    return Committed(payment=payment, events=(event,), now=group.now)
 
 
-def change(session: Session, payment_id: str, decide: Decide, source: Source) -> Committed:
+def change(group: Group, payment_id: str, decide: Decide, source: Source) -> Committed:
     """See `Ledger.change`."""
     check_storable(payment_id=payment_id)
-    known = session.known(payment_id)
-    folded = _fold(session, known, decide(known.payment, session.now), source, {})
-    return _keep(session, [folded])[0]
+    known = group.known(payment_id)
+    folded = _fold(group, known, decide(known.payment, group.now), source, {})
+    return _keep(group, [folded])[0]
 
 
 def observe(
-    session: Session, account: str, observations: Sequence[Observation], source: Source
+    group: Group, account: str, observations: Sequence[Observation], source: Source
 ) -> tuple[Committed, ...]:
     """See `Ledger.observe`."""
-    return _keep(session, _fold_observations(session, account, observations, source))
+    return _keep(group, _fold_observations(group, account, observations, source))
 
 
 def record_notification(
-    session: Session, account: str, notification: Notification, told: Sequence[Notice], *, is_evidence: bool
+    group: Group, account: str, notification: Notification, told: Sequence[Notice], *, is_evidence: bool
 ) -> Recorded:
     """See `Ledger.record_notification`."""
     digest = notification.digest
     evidence = [item for item in told if is_evidence and not isinstance(item, Mention)]
     hints = [item for item in told if not is_evidence or isinstance(item, Mention)]
-    named = _by_payment(session, account, told)
+    named = _by_payment(group, account, told)
     recorded = Recorded(
-        payments=tuple(
-            Committed(payment=session.payment(owner), events=(), now=session.now) for owner in named
-        ),
-        due=tuple(_by_payment(session, account, hints)),
-        unknown=session.elsewhere(account, [item.number for item in told if item.number is not None]),
-        is_repeat=session.has_notification(account, digest),
+        payments=tuple(Committed(payment=group.payment(owner), events=(), now=group.now) for owner in named),
+        due=tuple(_by_payment(group, account, hints)),
+        unknown=group.elsewhere(account, [item.number for item in told if item.number is not None]),
+        is_repeat=group.has_notification(account, digest),
     )
     if recorded.is_repeat:
         return recorded
     kept = {name: value for name, value in notification.headers.items() if name not in CREDENTIAL_HEADERS}
-    folded = _fold_observations(session, account, evidence, Source.NOTIFICATION)
-    session.keep_notification(
+    folded = _fold_observations(group, account, evidence, Source.NOTIFICATION)
+    group.keep_notification(
         account,
         digest,
         (
@@ -116,18 +115,18 @@ def record_notification(
             next(iter(named), None),
         ),
     )
-    changed = {committed.payment.id: committed for committed in _keep(session, folded)}
+    changed = {committed.payment.id: committed for committed in _keep(group, folded)}
     for payment_id in recorded.due:
-        session.keep_due(payment_id, session.payment(payment_id).version)
+        group.keep_due(payment_id, group.payment(payment_id).version)
     payments = tuple(changed.get(before.payment.id, before) for before in recorded.payments)
     return msgspec.structs.replace(recorded, payments=payments)
 
 
 def claim(
-    session: Session, *, limit: int, lease_s: float, ids: Collection[str] | None
+    group: Group, *, limit: int, lease_s: float, ids: Collection[str] | None
 ) -> tuple[datetime, tuple[Payment, ...]]:
     """See `Ledger.claim`."""
-    now_ms, tx = to_ms(session.now), session.direct()
+    now_ms, tx = to_ms(group.now), group.direct()
     among, parameters = ("", ()) if ids is None else _among(tx, ids)
     rows = tx.execute(
         "UPDATE payments SET due_at = ? WHERE id IN ("  # noqa: S608 - fragments are ours, values are bound
@@ -135,13 +134,13 @@ def claim(
         ") RETURNING id, body",
         (now_ms + round(lease_s * 1000), now_ms, *parameters, limit),
     ).fetchall()
-    return session.now, tuple(read_payment(*row) for row in rows)
+    return group.now, tuple(read_payment(*row) for row in rows)
 
 
-def reschedule(session: Session, due: Sequence[tuple[str, int, datetime | None]]) -> None:
+def reschedule(group: Group, due: Sequence[tuple[str, int, datetime | None]]) -> None:
     """See `Ledger.reschedule`."""
     for payment_id, version, at in due:
-        session.postpone(at, payment_id, version)
+        group.postpone(at, payment_id, version)
 
 
 class _Folded(NamedTuple):
@@ -154,7 +153,7 @@ class _Folded(NamedTuple):
 
 
 def _fold(
-    session: Session, known: Known, changes: Sequence[Change], source: Source, charged: dict[str, str]
+    group: Group, known: Known, changes: Sequence[Change], source: Source, charged: dict[str, str]
 ) -> _Folded:
     """
     Apply the changes to the payment in memory.
@@ -165,32 +164,30 @@ def _fold(
     folded = _Folded(payment, payment, [], [])
     for decided in changes:
         item = bounded(payment, decided)
-        evolved = evolve(payment, item, session.now)
+        evolved = evolve(payment, item, group.now)
         if evolved is payment:
             continue
         has_charges = evolved.charges != payment.charges
-        owner = _owner_of_charge(session, payment, evolved, charged) if has_charges else None
+        owner = _owner_of_charge(group, payment, evolved, charged) if has_charges else None
         if owner is not None and isinstance(item, Observed | OperationEnded):
             item = replace(item, charge_of=owner)
-            evolved = evolve(payment, item, session.now)
+            evolved = evolve(payment, item, group.now)
             if evolved is payment:
                 continue
-        event, row = _event(evolved, payment.status, item, source, head, session.now)
+        event, row = _event(evolved, payment.status, item, source, head, group.now)
         folded.events.append(event)
         folded.rows.append(row)
         payment, head = evolved, event.hash
     if payment.refunds:
-        _refuse_taken_refunds(session, folded.before, payment)
+        _refuse_taken_refunds(group, folded.before, payment)
     return folded._replace(payment=payment)
 
 
-def _owner_of_charge(
-    session: Session, before: Payment, payment: Payment, charged: dict[str, str]
-) -> str | None:
+def _owner_of_charge(group: Group, before: Payment, payment: Payment, charged: dict[str, str]) -> str | None:
     """The id of another payment that already has a new charge of this one; otherwise add the charges to `charged`."""
     ids = [charge.provider_id for charge in new_charges(before, payment)]
     for provider_id in ids:
-        owner = charged.get(provider_id) or session.with_charge(payment.account, provider_id)
+        owner = charged.get(provider_id) or group.with_charge(payment.account, provider_id)
         if owner is not None and owner != payment.id:
             return owner
     charged.update(dict.fromkeys(ids, payment.id))
@@ -198,22 +195,22 @@ def _owner_of_charge(
 
 
 def _fold_observations(
-    session: Session, account: str, observations: Sequence[Observation], source: Source
+    group: Group, account: str, observations: Sequence[Observation], source: Source
 ) -> list[_Folded]:
     charged: dict[str, str] = {}
     return [
-        _fold(session, session.known(owner), [Observed(observation=item) for item in own], source, charged)
-        for owner, own in _by_payment(session, account, observations).items()
+        _fold(group, group.known(owner), [Observed(observation=item) for item in own], source, charged)
+        for owner, own in _by_payment(group, account, observations).items()
     ]
 
 
-def _keep(session: Session, folded: Sequence[_Folded]) -> tuple[Committed, ...]:
+def _keep(group: Group, folded: Sequence[_Folded]) -> tuple[Committed, ...]:
     """Store row, operations and events of each payment. The last step of a unit: nothing fails from here on."""
     kept: list[Committed] = []
     for before, payment, events, rows in folded:
         if events:
-            session.keep(before, payment, events[-1].hash, rows)
-        kept.append(Committed(payment=payment, events=tuple(events), now=session.now))
+            group.keep(before, payment, events[-1].hash, rows)
+        kept.append(Committed(payment=payment, events=tuple(events), now=group.now))
     return tuple(kept)
 
 
@@ -253,21 +250,21 @@ def _event(
     )
 
 
-def _refuse_taken_refunds(session: Session, before: Payment, payment: Payment) -> None:
+def _refuse_taken_refunds(group: Group, before: Payment, payment: Payment) -> None:
     """Check that no other refund of the namespace, of whichever payment, has the reference of a new one."""
     known = {refund.reference for refund in before.refunds}
     for refund in payment.refunds:
         if refund.reference not in known:
             check_storable(refund_reference=refund.reference)
-            if session.has_refund(payment.account, payment.namespace, refund.reference):
+            if group.has_refund(payment.account, payment.namespace, refund.reference):
                 raise ReferenceConflict(refund.reference, "payment", payment_id=payment.id)
 
 
-def _by_payment(session: Session, account: str, told: Sequence[NoticeT]) -> dict[str, list[NoticeT]]:
+def _by_payment(group: Group, account: str, told: Sequence[NoticeT]) -> dict[str, list[NoticeT]]:
     """Group notices by the payment that has their number, ordered by its id so that locks never cross."""
     grouped: dict[str, list[NoticeT]] = {}
     for item in told:
-        owner = None if item.number is None else session.with_number(account, item.number)
+        owner = None if item.number is None else group.with_number(account, item.number)
         if owner is not None:
             grouped.setdefault(owner, []).append(item)
     return dict(sorted(grouped.items()))

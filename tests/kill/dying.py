@@ -16,8 +16,8 @@ import pytest
 from paycore.engine import transport
 from paycore.engine.effects import Effect
 from paycore.engine.runner import Runner
+from paycore.ledger.group import Group
 from paycore.ledger.groupcommit import GroupCommit
-from paycore.ledger.session import Session
 from paycore.testing.toy import ToyProvider
 
 
@@ -59,7 +59,7 @@ def _in_the_runner(death: Death, patch: pytest.MonkeyPatch) -> None:
 
 
 def _in_the_ledger(death: Death, patch: pytest.MonkeyPatch) -> None:
-    submit, flush = GroupCommit.submit, Session.flush
+    submit, flush = GroupCommit.submit, Group.flush
     submitted, flushed = itertools.count(1), itertools.count(1)
 
     def dying_submit(self: GroupCommit, *args: Any, **options: Any) -> Any:
@@ -70,12 +70,12 @@ def _in_the_ledger(death: Death, patch: pytest.MonkeyPatch) -> None:
         death(f"write {number} after")
         return future
 
-    def dying_flush(self: Session) -> None:
+    def dying_flush(self: Group) -> None:
         flush(self)
         death(f"write {next(flushed)} inside")
 
     patch.setattr(GroupCommit, "submit", dying_submit)
-    patch.setattr(Session, "flush", dying_flush)
+    patch.setattr(Group, "flush", dying_flush)
 
 
 def _on_the_wire(death: Death, patch: pytest.MonkeyPatch) -> None:

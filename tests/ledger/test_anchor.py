@@ -20,7 +20,7 @@ from paycore.ledger import open_ledger
 from paycore.ledger.audit import Anchor, anchors, export, make_anchor, read_anchor, render_anchor, verify
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import to_ms
-from paycore.ledger.session import COLUMNS
+from paycore.ledger.rows import COLUMNS
 from tests.ledger.conftest import Database
 from tests.ledger.test_audit import whole_life
 from tests.ledger.test_audit_ledger import swap

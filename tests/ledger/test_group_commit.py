@@ -17,7 +17,7 @@ from paycore.domain.events import Change, Observed, Source
 from paycore.errors import LedgerCorrupt, LedgerTooNew, LedgerUnavailable, NotFound, RefundTooLarge
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import to_ms
-from paycore.ledger.session import Session
+from paycore.ledger.group import Group
 from paycore.ledger.sqlite import ledger as sqlite_ledger
 from paycore.ledger.sqlite.ledger import SqliteLedger
 from tests.ledger.conftest import Database
@@ -144,7 +144,7 @@ def test_claim_within_a_group_sees_what_was_done_before(ledger: SqlLedger) -> No
 def test_error_of_a_whole_group_is_one_of_its_own_for_each_caller(ledger: SqlLedger) -> None:
     """Each caller gets a separate error object."""
 
-    def fail(_meanwhile: Callable[[], None]) -> AbstractContextManager[Session]:
+    def fail(_meanwhile: Callable[[], None]) -> AbstractContextManager[Group]:
         raise LedgerTooNew("upgrade")
 
     with one_group(ledger):

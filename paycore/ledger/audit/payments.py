@@ -13,7 +13,7 @@ from paycore.domain.payment import Payment, Status
 from paycore.ledger.audit.verdicts import Difference, unequal
 from paycore.ledger.clock import from_ms
 from paycore.ledger.history import History, StoredEvent, StoredPayment
-from paycore.ledger.session import COLUMNS, columns
+from paycore.ledger.rows import COLUMNS, columns
 
 
 class Judged:

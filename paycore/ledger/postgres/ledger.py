@@ -27,11 +27,11 @@ import psycopg
 from paycore.errors import ConfigError, LedgerUnavailable
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import KEEP_STEP, STANDING, LedgerClock, from_ms, whole_ms
+from paycore.ledger.group import Group
 from paycore.ledger.groupcommit import GroupCommit
 from paycore.ledger.migrations import META, SCHEMA, check_current, pending
 from paycore.ledger.postgres.listener import CHANNEL, Listener
 from paycore.ledger.postgres.server import PATIENCE_S, PgServer, is_lost
-from paycore.ledger.session import Session
 from paycore.ledger.transaction import AgainError, Row, Transaction
 
 T = TypeVar("T")
@@ -116,14 +116,14 @@ class PostgresLedger(SqlLedger):
     # --- writing -------------------------------------------------------------------------------------
 
     @contextmanager
-    def _transaction(self, meanwhile: Callable[[], None]) -> Iterator[Session]:
+    def _transaction(self, meanwhile: Callable[[], None]) -> Iterator[Group]:
         meanwhile()  # every statement waits for the server
         self._commit_number += 1
         connection = self._registered()
         try:
-            session = Session(PostgresTransaction(connection), self._begin(connection))
-            yield session
-            _notify(connection, sorted(session.changed))
+            group = Group(PostgresTransaction(connection), self._begin(connection))
+            yield group
+            _notify(connection, sorted(group.changed))
             connection.execute("COMMIT")
         except psycopg.Error as error:
             self._after_error(error, connection)

@@ -25,9 +25,9 @@ from typing import TypeVar
 from paycore.errors import LedgerCorrupt, LedgerUnavailable
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import KEEP_STEP, STANDING, LedgerClock, to_ms, utc_now
+from paycore.ledger.group import Group
 from paycore.ledger.groupcommit import GroupCommit
 from paycore.ledger.migrations import META, SCHEMA, check_current, pending
-from paycore.ledger.session import Session
 from paycore.ledger.sqlite.file import (
     Connection,
     check_own,
@@ -121,14 +121,14 @@ class SqliteLedger(SqlLedger):
     # --- writing -------------------------------------------------------------------------------------
 
     @contextmanager
-    def _transaction(self, meanwhile: Callable[[], None]) -> Iterator[Session]:
+    def _transaction(self, meanwhile: Callable[[], None]) -> Iterator[Group]:
         try:
             with self._lock.held(meanwhile), self._writer.lock:
                 sqlite = self._writer.sqlite
                 self._check_files()
                 self._begin(sqlite, meanwhile)
                 try:
-                    yield Session(SqliteTransaction(sqlite), self._catch_up(sqlite))
+                    yield Group(SqliteTransaction(sqlite), self._catch_up(sqlite))
                     sqlite.execute("COMMIT")
                 except BaseException as error:
                     with suppress(sqlite3.Error):

@@ -31,7 +31,7 @@ from paycore.engine.recovery import Recovery
 from paycore.engine.timing import Deadline
 from paycore.engine.worker import Worker
 from paycore.errors import MaybeSent, NotSent
-from paycore.ledger import session
+from paycore.ledger import group, rows
 from paycore.ledger.api import Committed
 from paycore.testing import toy
 from paycore.testing.toy import ToyProvider
@@ -155,8 +155,8 @@ def number_reused_after_closing() -> Patch:
     stack = ExitStack()
     for module in (decisions, recovery):
         stack.enter_context(patched(module, "renumber", make))
-    replaces = session.INSERT_OPERATION.replace("INSERT", "INSERT OR REPLACE").partition(" ON CONFLICT")[0]
-    stack.enter_context(mock.patch.object(session, "INSERT_OPERATION", replaces))
+    replaces = rows.INSERT_OPERATION.replace("INSERT", "INSERT OR REPLACE").partition(" ON CONFLICT")[0]
+    stack.enter_context(mock.patch.object(group, "INSERT_OPERATION", replaces))
     return stack
 
 

@@ -10,9 +10,10 @@ from paycore.domain.events import Source
 from paycore.domain.payment import Payment
 from paycore.engine.attempts import Attempts
 from paycore.engine.effects import InLedger, Program
-from paycore.ledger import session, verbs
+from paycore.ledger import group, verbs
+from paycore.ledger import rows as rows_of_payments
 from paycore.ledger.api import Committed, Decide
-from paycore.ledger.session import Session, Wants
+from paycore.ledger.group import Group, Wants
 from tests.simulation.mutations import Patch, patched
 
 
@@ -38,7 +39,7 @@ def no_compare_and_set() -> Patch:
         return committed
 
     def _overwrite(door: Any, seen: Payment, decide: Decide, source: Source) -> Any:
-        def work(unit: Session) -> Committed:
+        def work(unit: Group) -> Committed:
             known = unit.known(seen.id)._replace(payment=seen)
             folded = verbs._fold(unit, known, decide(seen, unit.now), source, {})
             return verbs._keep(unit, [folded])[0]
@@ -47,8 +48,8 @@ def no_compare_and_set() -> Patch:
 
     stack = ExitStack()
     stack.enter_context(mock.patch.object(Attempts, "change", change))
-    replaces = session.INSERT_EVENT.replace("INSERT", "INSERT OR REPLACE")
-    stack.enter_context(mock.patch.object(session, "INSERT_EVENT", replaces))
+    replaces = rows_of_payments.INSERT_EVENT.replace("INSERT", "INSERT OR REPLACE")
+    stack.enter_context(mock.patch.object(group, "INSERT_EVENT", replaces))
     return stack
 
 
@@ -56,7 +57,7 @@ def event_outside_transaction() -> Patch:
     """The payment is written in one transaction, its events in the next."""
     rows: list[Any] = []
 
-    def keep(self: Session, before: Any, payment: Payment, head: bytes, events: Any) -> None:
+    def keep(self: Group, before: Any, payment: Payment, head: bytes, events: Any) -> None:
         rows.extend(events)
         original_keep(self, before, payment, head, ())
 
@@ -75,17 +76,17 @@ def event_outside_transaction() -> Patch:
         work = lambda unit: unit._stage.events.extend(own)  # noqa: E731
         return door.submit(lambda ledger: ledger._commits.submit(work, Wants()))
 
-    original_keep = Session.keep
+    original_keep = Group.keep
     stack = ExitStack()
-    stack.enter_context(mock.patch.object(Session, "keep", keep))
+    stack.enter_context(mock.patch.object(Group, "keep", keep))
     stack.enter_context(patched(Attempts, "commit", make))
     return stack
 
 
 def hint_is_overwritten() -> Patch:
     """A payment that became due during its query is rescheduled all the same."""
-    postpone = session.POSTPONE.replace("due_at > ?", "? > 0")
-    return mock.patch.object(session, "POSTPONE", postpone)
+    postpone = rows_of_payments.POSTPONE.replace("due_at > ?", "? > 0")
+    return mock.patch.object(group, "POSTPONE", postpone)
 
 
 def no_lease() -> Patch:

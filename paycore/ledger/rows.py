@@ -1,0 +1,109 @@
+"""What a payment is in the tables: its columns, the statements that write it, and its body, which is read back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from paycore.domain.codec import decode
+from paycore.domain.payment import Charge, Payment, is_open
+from paycore.domain.schedule import due_at
+from paycore.errors import InvalidField, LedgerCorrupt
+from paycore.ledger.clock import to_ms
+from paycore.ledger.transaction import Row
+
+COLUMNS = tuple(
+    "status version paid_minor refunded_minor uncertain review open namespace due_at updated_at"
+    " account provider reference amount_minor currency exponent created_at".split()
+)
+"""The columns of a payment's row that repeat parts of its body, to be searched."""
+
+CHANGING = COLUMNS.index("account")
+"""The number of columns that may change; they come first."""
+
+INSERT_PAYMENT = (
+    f"INSERT INTO payments ({', '.join(COLUMNS)}, head, body, id)"  # noqa: S608
+    f" VALUES ({', '.join('?' * (len(COLUMNS) + 3))}) ON CONFLICT DO NOTHING"
+)
+UPDATE_PAYMENT = (
+    f"UPDATE payments SET {', '.join(f'{name} = ?' for name in COLUMNS[:CHANGING])}, head = ?, body = ?"  # noqa: S608
+    " WHERE id = ? AND version = ?"
+)
+INSERT_OPERATION = (
+    "INSERT INTO operations (id, payment_id, account, kind, number, begun_at)"
+    " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+)
+INSERT_REFUND = (
+    "INSERT INTO refunds (account, reference, payment_id, namespace)"
+    " VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+)
+INSERT_CHARGE = (
+    "INSERT INTO charges (account, provider_id, payment_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+)
+INSERT_EVENT = (
+    "INSERT INTO events (payment_id, seq, at, source, kind, status_from, status_to, change, prev_hash, hash)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+INSERT_NOTIFICATION = (
+    "INSERT INTO inbox (account, digest, received_at, headers, query, body, verdict, payment_id)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+)
+UPDATE_DUE = "UPDATE payments SET due_at = ? WHERE id = ? AND version = ?"
+POSTPONE = "UPDATE payments SET due_at = ? WHERE id = ? AND version = ? AND due_at > ?"
+
+
+def new_charges(before: Payment | None, payment: Payment) -> Iterator[Charge]:
+    """The charges that `payment` has and `before` does not."""
+    known = set(before.charges) if before is not None else set()
+    return (charge for charge in payment.charges if charge not in known)
+
+
+def is_storable(text: str) -> bool:
+    """Whether every database can store the text: no NUL characters, and valid as UTF-8."""
+    try:
+        return b"\x00" not in text.encode()
+    except UnicodeEncodeError:
+        return False
+
+
+def check_storable(**texts: str | None) -> None:
+    """Raise `InvalidField` for text that not every database can store."""
+    for field, text in texts.items():
+        if text is not None and not is_storable(text):
+            raise InvalidField(field, "must be text without NUL characters that can be written as UTF-8")
+
+
+def read_payment(payment_id: str, body: str) -> Payment:
+    """The payment in a row; `LedgerCorrupt` when it can't be decoded."""
+    try:
+        return decode(body, Payment)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise LedgerCorrupt(
+            f"the row of payment {payment_id} can't be read; restore a backup, then run `paycore ledger verify`",
+            payment_id=payment_id,
+        ) from error
+
+
+def columns(payment: Payment) -> Row:
+    """The values of `COLUMNS` for this payment."""
+    due, order = due_at(payment, payment.updated_at), payment.order
+    return (
+        payment.status.value,
+        payment.version,
+        payment.paid_minor,
+        payment.refunded_minor,
+        int(payment.uncertain),
+        int(payment.review),
+        int(is_open(payment)),
+        payment.namespace,
+        None if due is None else to_ms(due),
+        to_ms(payment.updated_at),
+        payment.account,
+        payment.provider,
+        order.reference,
+        order.amount.minor,
+        order.amount.currency,
+        order.amount.exponent,
+        to_ms(payment.created_at),
+    )
