@@ -42,10 +42,12 @@ from paycore.domain.payment import (
     OperationState,
     Payment,
     Status,
+    capture_of,
     has_earlier_number,
     is_needless,
 )
-from paycore.domain.provider import Capabilities, Product, Resend
+from paycore.domain.provider import Capabilities, Lookup, Product, Resend
+from paycore.domain.schedule import is_put_off
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,21 +118,18 @@ def _for_creation(payment: Payment, now: datetime, context: Context) -> list[Cha
 def _send_blindly(
     payment: Payment, operation: Operation, now: datetime, resend: Resend, context: Context
 ) -> list[Change]:
-    """Send again what no query can tell of, while that is safe; once it is not any more, it is unresolvable."""
-    if is_in_window(operation, resend, now, context.deadline) and not _is_found_by_query(context):
+    """Send again what no query proves absent, while that is safe; once it is not any more, it may be unresolvable."""
+    is_provable = context.capabilities.query_proves_absence_after_s is not None
+    if is_in_window(operation, resend, now, context.deadline) and not is_provable:
         return send_again(payment, now, operation.id, context.deadline, context.numbering.nonce)
     return _give_up_late(operation, now, resend, context)
 
 
 def _give_up_late(operation: Operation, now: datetime, resend: Resend, context: Context) -> list[Change]:
-    """Found unresolvable, where no query can find it and it is too late to send it again."""
-    is_lost = not _is_found_by_query(context) and not is_in_window(operation, resend, now, context.deadline)
+    """Found unresolvable, where no query finds its number and it is too late to send it again."""
+    is_found = context.capabilities.lookup is Lookup.BY_NUMBER
+    is_lost = not is_found and not is_in_window(operation, resend, now, context.deadline)
     return [FoundUnresolvable(operation_id=operation.id)] if is_lost and not operation.is_unresolvable else []
-
-
-def _is_found_by_query(context: Context) -> bool:
-    """Whether a query finds a number, or proves that it never arrived."""
-    return context.capabilities.query_proves_absence_after_s is not None
 
 
 def _send_or_give_up(payment: Payment, now: datetime, context: Context) -> list[Change]:
@@ -176,7 +175,7 @@ def _for_other(payment: Payment, operation: Operation, now: datetime, context: C
     again = partial(send_again, payment, now, operation.id, context.deadline, nonce=context.numbering.nonce)
     if operation.state is OperationState.INTENT:
         # Put off by the provider: it goes on by itself. What could not be sent waits for its caller.
-        return again() if operation.not_before is not None else []
+        return again() if is_put_off(payment, operation) else []
     if not operation.is_uncertain:
         return []
     if operation.kind is OperationKind.CLOSE or operation.proven_absent_at is not None:
@@ -193,7 +192,7 @@ def withdraw(
     payment: Payment, now: datetime, *, product: Product | None, numbering: Numbering, deadline: timedelta
 ) -> list[Change]:
     """Close the order now in force, where an earlier one took the money; nothing when that was tried."""
-    can_close = product is not None and product.close and is_needless(payment)
+    can_close = product is not None and product.close and is_needless(payment) and not _was_captured(payment)
     if not can_close or not is_still_to_close(payment, payment.order_number, now):
         return []
     tried = closing(payment, payment.order_number)
@@ -202,6 +201,12 @@ def withdraw(
     check_operations(payment, OperationKind.CLOSE)
     same = replace(numbering, number=payment.order_number)
     return [OperationBegun(operation=new_operation(OperationKind.CLOSE, same, now, deadline))]
+
+
+def _was_captured(payment: Payment) -> bool:
+    """Whether a capture of the order now in force may have been sent: it must not be voided any more."""
+    capture = capture_of(payment, payment.order_number)
+    return capture is not None and capture.state not in (OperationState.INTENT, OperationState.REJECTED)
 
 
 def give_up_absent(operation: Operation, now: datetime) -> list[Change]:

@@ -68,7 +68,9 @@ def due_at(payment: Payment, now: datetime) -> datetime | None:
     ]
     if under_way:
         return min(under_way)
-    put_off = [op.not_before for op in payment.operations if _is_put_off(op) and op.not_before is not None]
+    put_off = [
+        op.not_before for op in payment.operations if is_put_off(payment, op) and op.not_before is not None
+    ]
     if _is_to_ask_about(payment):
         return min([_by_age(payment, now), *put_off])
     if put_off:
@@ -91,10 +93,12 @@ def _is_to_capture(payment: Payment) -> bool:
     return payment.status is Status.AUTHORIZED and payment.order.capture == "automatic"
 
 
-def _is_put_off(operation: Operation) -> bool:
-    """Whether the provider asked to send it later, and it goes on by itself then."""
-    is_ours = operation.kind in (OperationKind.CAPTURE, OperationKind.REFUND)
-    return is_ours and operation.state is OperationState.INTENT and operation.not_before is not None
+def is_put_off(payment: Payment, operation: Operation) -> bool:
+    """Whether the provider asked to send this capture or refund later, and it goes on by itself then."""
+    if operation.state is not OperationState.INTENT or operation.not_before is None:
+        return False
+    is_to_take = operation.kind is OperationKind.CAPTURE and payment.status is Status.AUTHORIZED
+    return is_to_take or operation.kind is OperationKind.REFUND
 
 
 def _is_unsent_successor(payment: Payment) -> bool:
