@@ -13,7 +13,15 @@ from typing import Any, ClassVar
 
 from paycore import errors
 from paycore.cli.options import GlobalOptions, to_type
-from paycore.domain.payment import Payment, RefundStatus, Status, is_refunding
+from paycore.cli.render.text import duration
+from paycore.domain.payment import (
+    OperationState,
+    Payment,
+    RefundStatus,
+    Status,
+    capture_of,
+    is_refunding,
+)
 from paycore.domain.schedule import is_left_to_caller
 
 
@@ -34,14 +42,14 @@ class Exit(IntEnum):
 
 
 MEANINGS: Mapping[Exit, str] = {
-    Exit.DONE: "done: paid, succeeded, closed as asked, or a definite answer that is no failure",
+    Exit.DONE: "done: paid, authorized, refunded or closed as asked, or a definite answer that is no failure",
     Exit.BUG: "internal error: a bug, with its traceback",
     Exit.USAGE: "usage: what was asked can't be done as asked; nothing was sent",
     Exit.FAILED: "failed, declined or closed",
-    Exit.PENDING: "still pending, the payment or a refund of it; nothing is lost, await it again",
+    Exit.PENDING: "still pending, the payment, its capture or a refund; nothing is lost, await it again",
     Exit.UNKNOWN: "unknown outcome: money may have moved; `paycore query` resolves it",
     Exit.CONFIG: "configuration, credentials, plugin or ledger can't be used",
-    Exit.NOT_SENT: "nothing sent: provider unreachable, or never sent; the command that sends may be run again",
+    Exit.NOT_SENT: "nothing moved: the provider was not reached, or put it off; the sending command may be run again",
     Exit.CONFLICT: "conflict: the reference already names something else",
     Exit.REVIEW: "needs review: the facts contradict each other, a person must look",
     Exit.INTERRUPTED: "interrupted by Ctrl-C; what was recorded stays",
@@ -71,22 +79,34 @@ _REFUNDED: Mapping[RefundStatus, Exit] = {
     RefundStatus.PENDING: Exit.PENDING,
     RefundStatus.SUCCEEDED: Exit.DONE,
     RefundStatus.FAILED: Exit.FAILED,
+    RefundStatus.REVERSED: Exit.FAILED,
 }
 
 
 def after_waiting(payment: Payment) -> Exit:
     """Exit code of `await`: by the payment's status, and by refunds that are under way."""
-    return Exit.NOT_SENT if is_left_to_caller(payment) else _by_state(payment)
+    if payment.status is Status.AUTHORIZED or not is_left_to_caller(payment):
+        return _by_state(payment)
+    return Exit.NOT_SENT
 
 
 def _by_state(payment: Payment) -> Exit:
     if payment.review:
         return Exit.REVIEW
+    if payment.status is Status.AUTHORIZED:
+        return _by_capture(payment)
     code = _WAITED[payment.status]
     if code is not Exit.DONE or not is_refunding(payment):
         return code
     refunds = {_REFUNDED[refund.status] for refund in payment.refunds}
     return Exit.UNKNOWN if Exit.UNKNOWN in refunds else Exit.PENDING
+
+
+def _by_capture(payment: Payment) -> Exit:
+    """Done where its caller captures it: it is authorized, as was asked."""
+    if payment.uncertain:
+        return Exit.UNKNOWN
+    return Exit.DONE if payment.order.capture == "manual" else Exit.PENDING
 
 
 def after_asking(payment: Payment) -> Exit:
@@ -96,6 +116,23 @@ def after_asking(payment: Payment) -> Exit:
         return code
     is_being_sent = payment.status is Status.CREATED and payment.uncertain
     return Exit.UNKNOWN if is_being_sent else Exit.DONE
+
+
+def after_capture(payment: Payment) -> Exit:
+    """Exit code of `capture`: done once the money is taken, failed once that was refused."""
+    if payment.review:
+        return Exit.REVIEW
+    capture = capture_of(payment, payment.order_number)
+    is_refused = capture is not None and capture.state is OperationState.REJECTED
+    match payment.status:
+        case Status.PAID:
+            return Exit.DONE
+        case Status.FAILED | Status.CLOSED:
+            return Exit.FAILED
+        case _ if payment.uncertain:
+            return Exit.UNKNOWN
+        case _:
+            return Exit.FAILED if is_refused else Exit.PENDING
 
 
 def after_refund(payment: Payment, reference: str) -> Exit:
@@ -208,6 +245,7 @@ def report(
         "who_acts": error.who_acts,
         "money_moved": error.money_moved,
         "payment_id": error.payment_id,
+        "retry_after_s": getattr(error, "retry_after_s", None),
     }
     fail(message, document)
     return code
@@ -217,6 +255,9 @@ def _advice(error: errors.PaycoreError, options: GlobalOptions) -> str:
     if error.payment_id is None:
         return ""
     is_broken_plugin = isinstance(error, errors.PluginError)
+    if isinstance(error, errors.NotSent) and error.retry_after_s is not None:
+        when = f"in {duration(error.retry_after_s)}" if error.retry_after_s else "later"
+        return f"; nothing moved for payment {error.payment_id}: run the same command again {when}"
     if isinstance(error, errors.NotSent) or (is_broken_plugin and error.money_moved == "no"):
         return f"; nothing was sent for payment {error.payment_id}: run the same command again"
     if isinstance(error, errors.IncompleteReply):

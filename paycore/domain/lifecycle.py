@@ -89,6 +89,7 @@ def _begun(change: PaymentBegun, at: datetime) -> Payment:
         created_at=at,
         updated_at=at,
         expires_at=change.expires_at,
+        ignored=change.ignored,
         operations=(change.operation,),
     )
 

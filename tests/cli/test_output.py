@@ -16,11 +16,11 @@ from tests.cli.conftest import PAYCORE, Cli, order
 
 FIELDS = """
     id account provider namespace reference method channel status uncertain review review_reasons amount amount_minor
-    currency paid_minor refunded_minor action order_number provider_id created_at updated_at expires_at failure
-    refunds
+    currency capture authorized_minor paid_minor refunded_minor charged_back_minor charge_back_won_minor action ignored
+    returned order_number provider_id ids created_at updated_at expires_at failure refunds
 """.split()
 
-REFUND_FIELDS = "reference amount amount_minor status number provider_id charge_id failure".split()
+REFUND_FIELDS = "reference amount amount_minor status number provider_id ids charge_id failure".split()
 
 
 def test_json_payment_has_the_stable_names(cli: Cli, shop: SandboxServer) -> None:
@@ -32,6 +32,8 @@ def test_json_payment_has_the_stable_names(cli: Cli, shop: SandboxServer) -> Non
     assert payment["action"] == {"type": "redirect", "url": payment["action"]["url"], "show_as": "qr"}
     assert payment["action"]["url"].startswith(shop.url)
     assert (payment["failure"], payment["refunds"], payment["review"]) == (None, [], False)
+    assert (payment["capture"], payment["authorized_minor"], payment["ids"]) == ("automatic", 0, {})
+    assert (payment["ignored"], payment["returned"], payment["charged_back_minor"]) == ([], {}, 0)
     for name in ("created_at", "updated_at", "expires_at"):
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", payment[name]), name
 

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from paycore import Money, Payment, ReviewReason
-from paycore.cli.render import timeline
+from paycore.cli.render import facts
 from paycore.cli.render.timeline import tell
 from paycore.domain import bounds
 from paycore.domain.decisions import new_operation, renumber
@@ -229,7 +229,7 @@ def test_review_shows_what_was_reported_of_the_amount(ledger: SqliteLedger) -> N
 
 def test_every_reason_for_review_has_a_description() -> None:
     """Every reason for review has a description."""
-    assert set(timeline._CONTRADICTIONS) == set(ReviewReason)
+    assert set(facts._CONTRADICTIONS) == set(ReviewReason)
 
 
 def test_review_of_a_refund_shows_the_contradiction(ledger: SqliteLedger) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, assert_never
+
+import msgspec
 
 from paycore.cli.render.text import Style, align, clean, duration, fold, moment, width
 from paycore.cli.render.timeline import Entry
 from paycore.domain.action import Action, AppCall, ClientCall, Instructions, QRCode, Redirect, WalletCall
 from paycore.domain.money import Money
-from paycore.domain.payment import Payment, Status
+from paycore.domain.payment import Operation, OperationState, Payment, Status
 
 if TYPE_CHECKING:
     from paycore.ledger.audit import Verdict
@@ -19,6 +21,7 @@ _MEANINGS = {
     Status.CREATED: "nothing is confirmed: create it again, same reference",
     Status.UNKNOWN: "it may have arrived: `paycore query` resolves it",
     Status.PENDING: "the payer must act",
+    Status.AUTHORIZED: "the payer agreed; the money is about to be taken",
     Status.PAID: "",
     Status.FAILED: "nothing was taken",
     Status.CLOSED: "nobody can pay it any more",
@@ -34,24 +37,31 @@ def payment_block(payment: Payment, style: Style) -> list[str]:
         ("amount", _amount(payment)),
         ("status", _status(payment, style)),
         *_warnings(payment, style),
-        *_action_rows(payment.action),
+        *action_rows(payment.action),
         ("account", f"{payment.account} ({payment.provider}, {payment.method}/{payment.channel})"),
+        *_unused(payment),
         ("number", payment.order_number),
         *([("provider id", clean(payment.provider_id))] if payment.provider_id else []),
+        *([("ids", clean(_pairs(dict(sorted(payment.ids.items())))))] if payment.ids else []),
         ("created", moment(payment.created_at)),
         *_expiry(payment),
+        *_returned(payment),
         *_refund_rows(payment, style),
     ]
     return align([(style(label, "dim"), value) for label, value in rows])
 
 
 def _amount(payment: Payment) -> str:
-    text = str(payment.amount)
-    if payment.refunded_minor:
-        text += f", of which {_minor(payment, payment.refunded_minor)} went back"
+    parts = [str(payment.amount)]
     if payment.paid_minor not in (0, payment.amount.minor):
-        text += f", paid {_minor(payment, payment.paid_minor)}"
-    return text
+        parts.append(f"paid {_minor(payment, payment.paid_minor)}")
+    if payment.refunded_minor:
+        parts.append(f"of which {_minor(payment, payment.refunded_minor)} went back")
+    if payment.charged_back_minor:
+        parts.append(f"charged back {_minor(payment, payment.charged_back_minor)}")
+    if payment.charge_back_won_minor:
+        parts.append(f"won back {_minor(payment, payment.charge_back_won_minor)}")
+    return ", ".join(parts)
 
 
 def _minor(payment: Payment, minor: int) -> str:
@@ -61,12 +71,28 @@ def _minor(payment: Payment, minor: int) -> str:
 
 def _status(payment: Payment, style: Style) -> str:
     text = style.status(payment.status)
-    meaning = _MEANINGS[payment.status]
-    if payment.status is Status.PENDING and _is_scanned(payment.action):
-        meaning = "the payer must scan the link below as a QR code"
+    meaning = _meaning(payment)
     if meaning:
         text += style(f"  {meaning}", "dim")
     return text
+
+
+def _meaning(payment: Payment) -> str:
+    if payment.status is Status.PENDING:
+        return _what_payer_does(payment.action)
+    if payment.status is Status.AUTHORIZED and payment.order.capture == "manual":
+        return "the payer agreed; `paycore capture` takes the money, `paycore close` lets it go"
+    return _MEANINGS[payment.status]
+
+
+def _what_payer_does(action: Action | None) -> str:
+    if is_scanned(action):
+        return "the payer must scan the link below as a QR code"
+    if isinstance(action, Instructions):
+        return "the payer pays elsewhere, with what follows"
+    if isinstance(action, ClientCall):
+        return "the payer goes on in your page, which loads the script"
+    return _MEANINGS[Status.PENDING]
 
 
 def _warnings(payment: Payment, style: Style) -> list[tuple[str, str]]:
@@ -78,38 +104,83 @@ def _warnings(payment: Payment, style: Style) -> list[tuple[str, str]]:
         rows.append(("uncertain", style("an answer of the provider is outstanding", "magenta")))
     if payment.failure is not None:
         rows.append(("failure", clean(f"{payment.failure.code} {payment.failure.message}")))
+    rows += [_put_off(operation) for operation in payment.operations if is_put_off(operation)]
     return rows
 
 
-def _action_rows(action: Action | None) -> list[tuple[str, str]]:
+def is_put_off(operation: Operation) -> bool:
+    """Return whether the provider asked to send it later, and it was not sent since."""
+    is_unfinished = operation.state is OperationState.INTENT or operation.is_uncertain
+    return operation.not_before is not None and is_unfinished
+
+
+def _put_off(operation: Operation) -> tuple[str, str]:
+    thing = operation.kind.value
+    if operation.refund_reference is not None:
+        thing += f" {operation.refund_reference}"
+    until = "" if operation.not_before is None else f" until {moment(operation.not_before)}"
+    return "put off", clean(f"{thing}{until}: {operation.problem}")
+
+
+def _unused(payment: Payment) -> list[tuple[str, str]]:
+    if not payment.ignored:
+        return []
+    return [
+        ("ignored", f"{', '.join(payment.ignored)}: {payment.method}/{payment.channel} has no use for it")
+    ]
+
+
+def _returned(payment: Payment) -> list[tuple[str, str]]:
+    if not payment.returned:
+        return []
+    return [("returned", clean(f"the payer came back with {', '.join(sorted(payment.returned))}"))]
+
+
+# --- the action ----------------------------------------------------------------------------------
+
+
+def action_rows(action: Action | None) -> list[tuple[str, str]]:
+    """Render what the payer must do, as labels and texts."""
     match action:
         case None:
             return []
         case Redirect(url=url):
-            return [("qr" if _is_scanned(action) else "open", clean(url))]
+            return [("qr" if is_scanned(action) else "open", clean(url))]
         case QRCode(content=content):
             return [("qr", clean(content))]
         case WalletCall(call=call, params=params):
             return [("call", clean(f"{call}({_pairs(params)}) on a page inside the wallet"))]
         case AppCall(order=order):
             return [("app order", clean(order))]
-        case _:
+        case ClientCall() | Instructions():
             return _rows_of_page(action)
+        case _:
+            assert_never(action)
 
 
 def _rows_of_page(action: ClientCall | Instructions) -> list[tuple[str, str]]:
     if isinstance(action, ClientCall):
-        return [("script", clean(action.script)), ("with", clean(_pairs(action.params)))]
-    return [(clean(name), clean(text)) for name, text in action.fields.items()]
+        params = [("with", clean(_pairs(action.params)))] if action.params else []
+        return [("script", clean(action.script)), *params]
+    # All under one label: a field may be called as a row of the payment is.
+    fields = [(f"{clean(name)}:", clean(text)) for name, text in action.fields.items()]
+    return [("pay with", line) for line in (align(fields) if fields else [])]
 
 
-def _is_scanned(action: Action | None) -> bool:
+def is_scanned(action: Action | None) -> bool:
+    """Return whether the payer scans it as a QR code."""
     return isinstance(action, QRCode) or (isinstance(action, Redirect) and action.show_as == "qr")
 
 
-def _pairs(params: object) -> str:
-    items = dict(params).items() if isinstance(params, dict) else ()
-    return ", ".join(f"{name}={value}" for name, value in items)
+def _pairs(params: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={_one(value)}" for name, value in params.items())
+
+
+def _one(value: object) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+# --- further rows --------------------------------------------------------------------------------
 
 
 def _expiry(payment: Payment) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ import msgspec
 
 from paycore.cli.render.timeline import Entry
 from paycore.domain.action import Action
-from paycore.domain.payment import Failure, Payment, Refund
+from paycore.domain.payment import Failure, Payment, Refund, first_ids, refund_operation
 
 if TYPE_CHECKING:
     from paycore.ledger.audit import Verdict
@@ -51,16 +51,23 @@ def payment_document(payment: Payment) -> Document:
         "amount": payment.amount.text,
         "amount_minor": payment.amount.minor,
         "currency": payment.amount.currency,
+        "capture": payment.order.capture,
+        "authorized_minor": payment.authorized_minor,
         "paid_minor": payment.paid_minor,
         "refunded_minor": payment.refunded_minor,
+        "charged_back_minor": payment.charged_back_minor,
+        "charge_back_won_minor": payment.charge_back_won_minor,
         "action": _action(payment.action),
+        "ignored": payment.ignored,
+        "returned": payment.returned,
         "order_number": payment.order_number,
         "provider_id": payment.provider_id,
+        "ids": payment.ids,
         "created_at": render_time(payment.created_at),
         "updated_at": render_time(payment.updated_at),
         "expires_at": payment.expires_at and render_time(payment.expires_at),
         "failure": _failure(payment.failure),
-        "refunds": [_refund(refund) for refund in payment.refunds],
+        "refunds": [_refund(payment, refund) for refund in payment.refunds],
     }
 
 
@@ -105,7 +112,7 @@ def _failure(failure: Failure | None) -> Document | None:
     return {"code": failure.code, "message": failure.message}
 
 
-def _refund(refund: Refund) -> Document:
+def _refund(payment: Payment, refund: Refund) -> Document:
     return {
         "reference": refund.reference,
         "amount": refund.amount.text,
@@ -113,6 +120,7 @@ def _refund(refund: Refund) -> Document:
         "status": refund.status,
         "number": refund.number,
         "provider_id": refund.provider_id,
+        "ids": first_ids(refund_operation(payment, refund.reference)),
         "charge_id": refund.charge_id,
         "failure": _failure(refund.failure),
     }

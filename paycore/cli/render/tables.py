@@ -30,6 +30,8 @@ def _flags(payment: Payment, style: Style) -> str:
         flags.append(style("uncertain", "magenta"))
     if payment.refunded_minor:
         flags.append("refunded" if payment.refunded_minor >= payment.paid_minor else "partly refunded")
+    if payment.charged_back_minor > payment.charge_back_won_minor:
+        flags.append(style("charged back", "red"))
     return " ".join(flags)
 
 

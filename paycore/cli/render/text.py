@@ -6,6 +6,12 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from paycore.domain.money import Money
+
+if TYPE_CHECKING:
+    from paycore.domain.payment import Payment
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
@@ -18,10 +24,12 @@ STATUS_COLOURS = {
     "created": "yellow",
     "unknown": "magenta",
     "pending": "yellow",
+    "authorized": "cyan",
     "paid": "green",
     "succeeded": "green",
     "failed": "red",
     "closed": "dim",
+    "reversed": "red",
 }
 
 
@@ -100,6 +108,17 @@ def align(
 def moment(at: datetime) -> str:
     """Render a time in UTC: `2025-01-31 12:00:00 UTC`."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def clock(at: datetime) -> str:
+    """Render the time of day in UTC: `12:00:05 UTC`."""
+    return f"{at.astimezone(UTC):%H:%M:%S} UTC"
+
+
+def major(payment: Payment, minor: int) -> str:
+    """Render minor units as an amount in the payment's currency: `20.00 HKD`."""
+    amount = payment.amount
+    return str(Money.from_minor(minor, amount.currency, exponent=amount.exponent))
 
 
 def count(number: int, thing: str) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import assert_never
 
 import msgspec
 
+from paycore.cli.render.facts import because, facts, review_added, says
+from paycore.cli.render.text import clock, major
 from paycore.domain.events import (
-    Change,
     Event,
+    Finding,
     FoundUnresolvable,
     NamespaceGiven,
     Observed,
@@ -24,16 +26,7 @@ from paycore.domain.events import (
     Source,
 )
 from paycore.domain.lifecycle import evolve
-from paycore.domain.observation import Observation, RefundObservation
-from paycore.domain.payment import (
-    Failure,
-    Operation,
-    OperationKind,
-    OperationState,
-    Payment,
-    ReviewReason,
-    Status,
-)
+from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, Status
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +55,7 @@ def tell(events: Sequence[Event]) -> list[Entry]:
                 kind=event.kind,
                 status_from=event.status_from,
                 status_to=event.status_to,
-                what=_what(event, before, payment) + _review(event.change, before, payment),
+                what=_what(event, before, payment) + review_added(event.change, before, payment),
             )
         )
     return entries
@@ -80,18 +73,16 @@ def _what(event: Event, before: Payment | None, payment: Payment | None) -> str:
     change = event.change
     match change:
         case PaymentBegun():
-            order = change.order
-            place = f"{order.method}/{order.channel} as number {change.operation.number}"
-            return f"recorded the intent: {order.amount} by {place}"
+            return _intent(change)
         case OperationBegun():
             return _begun(change, event.source, before)
         case OperationSent():
             return _sent(_operation(before, change.operation_id))
         case OperationEnded():
-            return _ended(change, event.source, _operation(before, change.operation_id), payment)
+            return _ended(change, event.source, before, payment)
         case FoundUnresolvable():
             lost = _thing(_operation(before, change.operation_id))
-            return f"can't find out any more what became of {lost}: record what the provider's portal says"
+            return f"{lost} can't be looked up, and it is too late to send it again"
         case _:
             return _learned(change, before)
 
@@ -103,17 +94,30 @@ def _learned(
         case Returned():
             return f"the payer came back with {', '.join(sorted(change.params)) or 'nothing'}"
         case ReviewAcknowledged(reason=reason, finding=finding):
-            return f"{finding.by} acknowledged {reason.value.replace('_', ' ')}: {finding.note}"
+            return f"{finding.by} acknowledged {reason.value.replace('_', ' ')}{_note(finding)}"
+        case Observed(finding=finding) if finding is not None:
+            return f"{finding.by} found at the provider: {says(change.observation, before)}{_note(finding)}"
         case Observed():
             beyond = ", more than is kept of one payment" if change.is_beyond else ""
-            return f"the provider says {_says(change.observation, before)}{beyond}"
+            return f"the provider says {says(change.observation, before)}{beyond}"
         case ProvenAbsent():
-            return f"the provider does not know number {change.number}: it never arrived there"
+            return _absent(change.number, before)
         case NamespaceGiven():
             namespace = change.namespace
             return f"put into the namespace {namespace}: another account's payment had the reference before"
         case _:
             assert_never(change)
+
+
+def _absent(number: str, before: Payment | None) -> str:
+    operations = before.operations if before is not None else ()
+    if any(op.number == number and op.kind is OperationKind.CAPTURE for op in operations):
+        return f"the order is still authorized: its capture, number {number}, never arrived there"
+    return f"the provider does not know number {number}: it never arrived there"
+
+
+def _note(finding: Finding) -> str:
+    return f" ({finding.note})" if finding.note else ""
 
 
 # --- operations --------------------------------------------------------------------------
@@ -142,13 +146,25 @@ def _thing(operation: Operation | None) -> str:
 # --- what paycore did -----------------------------------------------------------------------------------
 
 
+def _intent(change: PaymentBegun) -> str:
+    order = change.order
+    later = ", to be captured when its caller says so" if order.capture == "manual" else ""
+    unused = (
+        f"; {order.method}/{order.channel} has no use for {', '.join(change.ignored)}"
+        if change.ignored
+        else ""
+    )
+    place = f"{order.method}/{order.channel} as number {change.operation.number}"
+    return f"recorded the intent: {order.amount} by {place}{later}{unused}"
+
+
 def _begun(change: OperationBegun, source: Source, before: Payment | None) -> str:
     operation = change.operation
     match operation.kind:
         case OperationKind.CREATE:
             return f"recorded a new attempt at the order, as number {operation.number}{_why_anew(before)}"
         case OperationKind.CAPTURE:
-            return f"recorded that order {operation.order_number} is to be captured, as number {operation.number}"
+            return f"recorded the capture{_amount(operation, before)} as number {operation.number}"
         case OperationKind.REFUND:
             amount = f" of {change.refund.amount}" if change.refund is not None else ""
             return f"recorded the refund {operation.refund_reference}{amount} as number {operation.number}"
@@ -156,6 +172,12 @@ def _begun(change: OperationBegun, source: Source, before: Payment | None) -> st
             return f"recorded that order {operation.number} is to be closed{_why_closed(operation, source)}"
         case _:
             assert_never(operation.kind)
+
+
+def _amount(capture: Operation, before: Payment | None) -> str:
+    if before is None or capture.amount_minor is None:
+        return ""
+    return f" of {major(before, capture.amount_minor)}"
 
 
 def _why_anew(before: Payment | None) -> str:
@@ -176,27 +198,42 @@ def _sent(operation: Operation | None) -> str:
     return f"sent {_thing(operation)} again, with the same number"
 
 
-def _ended(
-    change: OperationEnded, source: Source, operation: Operation | None, payment: Payment | None
-) -> str:
+def _ended(change: OperationEnded, source: Source, before: Payment | None, payment: Payment | None) -> str:
+    operation = _operation(before, change.operation_id)
     thing = _thing(operation)
     match change.state:
         case OperationState.DONE if source is Source.RECOVERY:
             return f"{thing} is resolved: {_resolved(payment, operation)}"
         case OperationState.DONE:
-            said = f": {_facts(change.observation)}" if change.observation is not None else ""
+            said = f": {facts(change.observation, before)}" if change.observation is not None else ""
             return f"the provider accepted {thing}{said}"
-        case OperationState.REJECTED if source is Source.RECOVERY:
-            why = f": {change.failure.message}" if change.failure is not None else ""
-            return f"gave up {thing}{why}"
         case OperationState.REJECTED:
-            return f"the provider refused {thing}{_because(change.failure)}"
+            return _refused(change, source, thing, payment)
+        case OperationState.INTENT if change.not_before is not None:
+            return f"the provider put off {thing}{_until(change)}"
         case OperationState.INTENT:
             return f"{thing} was not sent: {change.problem}"
         case OperationState.UNKNOWN | OperationState.SENT:
-            return _unanswered(change, thing)
+            return _unanswered(change, thing, before)
         case _:
             assert_never(change.state)
+
+
+def _refused(change: OperationEnded, source: Source, thing: str, payment: Payment | None) -> str:
+    if change.finding is not None:
+        return (
+            f"{change.finding.by} found at the provider: {thing} never arrived there{_note(change.finding)}"
+        )
+    if source is not Source.REPLY:
+        return f"gave up {thing}{f': {change.failure.message}' if change.failure is not None else ''}"
+    is_capture = thing == "the capture" and payment is not None and payment.status is Status.PENDING
+    again = "; the payer must agree again" if is_capture else ""
+    return f"the provider refused {thing}{because(change.failure)}{again}"
+
+
+def _until(change: OperationEnded) -> str:
+    until = "" if change.not_before is None else f" until {clock(change.not_before)}"
+    return f"{until}: {change.problem}"
 
 
 def _resolved(payment: Payment | None, closing: Operation | None) -> str:
@@ -210,77 +247,11 @@ def _resolved(payment: Payment | None, closing: Operation | None) -> str:
     return f"the order is {final}"
 
 
-def _unanswered(change: OperationEnded, thing: str) -> str:
+def _unanswered(change: OperationEnded, thing: str, before: Payment | None) -> str:
     if change.is_duplicate:
         return f"the provider has {thing} already: an earlier send arrived"
+    if change.not_before is not None:
+        return f"the provider put off sending {thing} again{_until(change)}"
     why = f": {change.problem}" if change.problem else ""
-    said = f"; it says {_facts(change.observation)}" if change.observation is not None else ""
+    said = f"; it says {facts(change.observation, before)}" if change.observation is not None else ""
     return f"no definite answer to {thing}{why}{said}"
-
-
-# --- what the provider said --------------------------------------------------------------------------
-
-
-def _says(observation: Observation, before: Payment | None) -> str:
-    about = _subject(observation.number, before) if isinstance(observation, RefundObservation) else ""
-    return about + _facts(observation)
-
-
-def _subject(number: str, before: Payment | None) -> str:
-    """Name a refund by its reference, or by its number where that is unknown."""
-    operations = before.operations if before is not None else ()
-    known = next((op.refund_reference for op in operations if op.number == number), None)
-    return f"of the refund {known or number}: "
-
-
-def _facts(observation: Observation) -> str:
-    parts = [str(observation.status.value)]
-    if observation.amount is not None:
-        parts.append(str(observation.amount))
-    if observation.partial_amount is not None:
-        parts.append(str(observation.partial_amount))
-    if observation.provider_id:
-        parts.append(f"its id {observation.provider_id}")
-    if observation.is_signed_wrong:
-        parts.append("with a wrong signature")
-    return ", ".join(parts) + _because(observation.failure)
-
-
-def _because(failure: Failure | None) -> str:
-    if failure is None:
-        return ""
-    return f": {failure.code} {failure.message}".rstrip()
-
-
-# --- review reasons -------------------------------------------------------------------------------
-
-
-def _review(change: Change, before: Payment | None, payment: Payment | None) -> str:
-    """Return the review reasons this event added; empty where there are none."""
-    if payment is None:
-        return ""
-    known = before.review_reasons if before is not None else ()
-    new = [
-        _contradiction(reason, change, payment) for reason in payment.review_reasons if reason not in known
-    ]
-    return f"; needs review: {', '.join(new)}" if new else ""
-
-
-def _contradiction(reason: ReviewReason, change: Change, payment: Payment) -> str:
-    ids = [charge.provider_id for charge in payment.charges]
-    owner = change.charge_of if isinstance(change, Observed | OperationEnded) else None
-    return _CONTRADICTIONS[reason].format(amount=payment.amount, ids=" and ".join(ids), owner=owner)
-
-
-_CONTRADICTIONS: Mapping[ReviewReason, str] = {
-    ReviewReason.AMOUNT_DIFFERS: "the amount differs, {amount} was asked for",
-    ReviewReason.AMOUNT_UNREADABLE: "the amount told can't be read, {amount} was asked for",
-    ReviewReason.CHARGE_OF_ANOTHER: "its id is the charge of payment {owner}",
-    ReviewReason.PAID_TWICE: "it is paid twice, as {ids}",
-    ReviewReason.PAID_AFTER_CLOSING: "it is paid after it was closed or refused",
-    ReviewReason.REFUND_AMOUNT_DIFFERS: "the refund's amount differs from what was asked for",
-    ReviewReason.REFUNDED_AFTER_FAILING: "the refund took place after it was refused",
-    ReviewReason.REFUNDED_TOO_MUCH: "more went back than was paid",
-    ReviewReason.SIGNATURE_WRONG: "an answer's signature is wrong, so nothing of it counts",
-    ReviewReason.TOO_MANY_FACTS: "the provider tells more of it than is kept of one payment",
-}

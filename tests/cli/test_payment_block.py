@@ -1,0 +1,191 @@
+"""What is printed of a payment for a person, and the exit codes of states that no sandbox here reaches."""
+
+from datetime import timedelta
+
+import pytest
+
+from paycore import Money, Payment
+from paycore.cli import endings
+from paycore.cli.endings import Exit
+from paycore.cli.render.blocks import payment_block
+from paycore.cli.render.documents import payment_document
+from paycore.cli.render.tables import payment_table
+from paycore.cli.render.text import STATUS_COLOURS, Style
+from paycore.domain.events import FoundUnresolvable, Returned, Source
+from paycore.domain.observation import PaymentObservation
+from paycore.domain.payment import Failure, RefundStatus, Status
+from paycore.domain.provider import Created, Done, NotNow, Rejected, Unknown
+from paycore.plugin import Action, ClientCall, Instructions
+from tests.cli.payments import START, History, authorized
+from tests.ledger.workload import seen
+
+PLAIN = Style(enabled=False)
+
+
+def rows(payment: Payment) -> dict[str, list[str]]:
+    """The texts of each label."""
+    found: dict[str, list[str]] = {}
+    lines = payment_block(payment, PLAIN)
+    start = lines[0].index(payment.id)
+    for line in lines:
+        found.setdefault(line[:start].strip(), []).append(line[start:])
+    return found
+
+
+def pending(action: Action | None) -> History:
+    """A payment whose payer must do this."""
+    history = History()
+    history.answer(Done(Created(observation=seen(history.payment.order_number), action=action)))
+    return history
+
+
+@pytest.mark.parametrize("status", [*Status, *RefundStatus])
+def test_every_status_has_a_colour(status: Status | RefundStatus) -> None:
+    """No status of a payment or refund lacks a colour."""
+    assert status in STATUS_COLOURS
+
+
+def test_instructions_are_rows_of_their_own() -> None:
+    """Each field is a line under one label, so that none passes for a row of the payment."""
+    fields = {"status": "paid", "IBAN": "HK12\n3456", "account holder": "A\u202eB"}
+    told = rows(pending(Instructions(fields=fields)).payment)
+    assert told["pay with"] == [
+        "status:          paid",
+        "IBAN:            HK12 3456",
+        "account holder:  A\ufffdB",
+    ]
+    assert told["status"] == ["pending  the payer pays elsewhere, with what follows"]
+
+
+def test_client_call_shows_script_and_parameters() -> None:
+    """The script and what it is handed are shown, nested values as JSON."""
+    call = ClientCall(script="https://pay.example/dropin.js", params={"id": "CS1", "locale": {"lang": "en"}})
+    told = rows(pending(call).payment)
+    assert told["script"] == ["https://pay.example/dropin.js"]
+    assert told["with"] == ['id=CS1, locale={"lang":"en"}']
+    assert told["status"] == ["pending  the payer goes on in your page, which loads the script"]
+    bare = rows(pending(ClientCall(script="https://pay.example/dropin.js", params={})).payment)
+    assert "with" not in bare
+
+
+@pytest.mark.parametrize(
+    ("capture", "meaning"),
+    [
+        ("automatic", "the payer agreed; the money is about to be taken"),
+        ("manual", "the payer agreed; `paycore capture` takes the money, `paycore close` lets it go"),
+    ],
+)
+def test_authorized_says_what_comes_next(capture: str, meaning: str) -> None:
+    """An authorized payment says whether its caller has to capture it."""
+    payment = authorized(capture=capture).payment
+    assert rows(payment)["status"] == [f"authorized  {meaning}"]
+    document = payment_document(payment)
+    assert (document["status"], document["capture"]) == ("authorized", capture)
+    assert (document["authorized_minor"], document["paid_minor"]) == (8800, 0)
+
+
+def test_amounts_after_paid() -> None:
+    """A partial capture, what went back and what the bank took back are amounts beside the payment's."""
+    history = authorized(capture="manual")
+    history.capture(Money("20.00", "HKD"))
+    number = history.payment.order_number
+    history.answer(
+        Done(PaymentObservation(number=number, status=Status.PAID, provider_id="C1", paid_minor=2000))
+    )
+    history.observe(Status.PAID, provider_id="C1", paid_minor=2000, refunded_minor=500)
+    history.observe(
+        Status.PAID, provider_id="C1", paid_minor=2000, charged_back_minor=1000, charge_back_won_minor=300
+    )
+    assert rows(history.payment)["amount"] == [
+        "88.00 HKD, paid 20.00, of which 5.00 went back, charged back 10.00, won back 3.00"
+    ]
+    document = payment_document(history.payment)
+    assert (document["paid_minor"], document["refunded_minor"]) == (2000, 500)
+    assert (document["charged_back_minor"], document["charge_back_won_minor"]) == (1000, 300)
+    (_, line) = payment_table([history.payment], PLAIN, None)
+    assert "review partly refunded charged back" in line
+
+
+def test_details_are_shown_where_there_are_any() -> None:
+    """Further ids, ignored fields, what the payer came back with: a row each, and none without them."""
+    history = History(ignored=("device_id", "subject"))
+    bare = rows(History().payment)
+    history.observe(Status.PENDING, ids={"intent": "pi_1", "charge": "ch_1"})
+    history.add(Source.CALLER, Returned(params={"token": "t-1"}))
+    told = rows(history.payment)
+    assert told["ids"] == ["charge=ch_1, intent=pi_1"]
+    assert told["ignored"] == ["device_id, subject: toy/web has no use for it"]
+    assert told["returned"] == ["the payer came back with token"]
+    assert not {"ids", "ignored", "returned", "put off"} & set(bare)
+    document = payment_document(history.payment)
+    assert document["ids"] == {"charge": "ch_1", "intent": "pi_1"}
+    assert (document["ignored"], document["returned"]) == (("device_id", "subject"), {"token": "t-1"})
+
+
+def test_what_was_put_off_says_until_when() -> None:
+    """An operation that the provider put off is a row until it is sent."""
+    history = authorized()
+    capture = history.capture(source=Source.RECOVERY)
+    history.answer(NotNow(problem="HTTP 429", retry_after_s=30))
+    told = rows(history.payment)["put off"]
+    assert told == [f"capture until {START + timedelta(seconds=33):%Y-%m-%d %H:%M:%S} UTC: HTTP 429"]
+    history.now += timedelta(minutes=1)
+    history.capture()
+    assert history.payment.operation(capture.id).send_count == 1
+    assert "put off" not in rows(history.payment)
+
+
+def paid(history: History) -> History:
+    """The same, once its capture took the money."""
+    history.capture()
+    history.answer(Done(seen(history.payment.order_number, Status.PAID)))
+    return history
+
+
+def refused(history: History, who_acts: str) -> History:
+    """The same, once its capture was refused."""
+    history.capture()
+    failure = Failure(code="51", message="no", who_acts=who_acts)  # type: ignore[arg-type]
+    history.answer(Rejected(failure=failure))
+    return history
+
+
+def lost(history: History) -> History:
+    """The same, without an answer to its capture."""
+    history.capture()
+    history.answer(Unknown(problem="no answer"))
+    return history
+
+
+@pytest.mark.parametrize(
+    ("history", "capturing", "asking", "waiting"),
+    [
+        (authorized(), Exit.PENDING, Exit.DONE, Exit.PENDING),
+        (authorized(capture="manual"), Exit.PENDING, Exit.DONE, Exit.DONE),
+        (paid(authorized()), Exit.DONE, Exit.DONE, Exit.DONE),
+        (lost(authorized()), Exit.UNKNOWN, Exit.UNKNOWN, Exit.UNKNOWN),
+        (lost(authorized(capture="manual")), Exit.UNKNOWN, Exit.UNKNOWN, Exit.UNKNOWN),
+        (refused(authorized(), "payer"), Exit.FAILED, Exit.DONE, Exit.PENDING),
+        (refused(authorized(capture="manual"), "operator"), Exit.FAILED, Exit.DONE, Exit.DONE),
+    ],
+)
+def test_exit_codes_of_authorized(history: History, capturing: Exit, asking: Exit, waiting: Exit) -> None:
+    """A capture is done once the money is taken; a wait, once its caller can capture it."""
+    payment = history.payment
+    assert endings.after_capture(payment) is capturing
+    assert endings.after_asking(payment) is asking
+    assert endings.after_waiting(payment) is waiting
+
+
+def test_exit_code_of_an_unresolvable_payment_9() -> None:
+    """What only an operator can resolve needs review."""
+    history = History()
+    history.answer(Unknown(problem="no answer"))
+    history.add(Source.RECOVERY, FoundUnresolvable(operation_id=history.payment.creation.id))
+    for code_of in (
+        endings.after_asking,
+        endings.after_waiting,
+        endings.after_capture,
+        endings.after_closing,
+    ):
+        assert code_of(history.payment) is Exit.REVIEW
