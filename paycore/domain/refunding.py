@@ -86,7 +86,7 @@ def _retry_refund(
     """A refund refused because of the account gets a new number; one certainly unsent keeps its own."""
     operation = refund_operation(payment, known.reference)
     if operation.state is OperationState.INTENT:
-        return send_again(payment, now, operation.id, deadline)
+        return send_again(payment, now, operation.id, deadline, numbering.nonce)
     if operation.state is OperationState.REJECTED and known.status is RefundStatus.CREATED:
         check_operations(payment, OperationKind.REFUND)
         again = replace(

@@ -203,7 +203,8 @@ def counted(operation: Operation, outcome: Any) -> Any:
         return outcome
     (observation,) = told
     is_refund = operation.kind is OperationKind.REFUND
-    if observation.number != operation.number or isinstance(observation, RefundObservation) is not is_refund:
+    number = operation.order_number or operation.number  # a capture is answered with its order
+    if observation.number != number or isinstance(observation, RefundObservation) is not is_refund:
         return Unknown(problem="the answer speaks of another number than it was asked about")
     if not isinstance(outcome, Done):
         return outcome

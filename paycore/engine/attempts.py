@@ -9,6 +9,7 @@ No transaction is open while a request is under way. A process that dies in betw
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
@@ -19,7 +20,7 @@ from paycore.domain import decisions
 from paycore.domain.decisions import Numbering
 from paycore.domain.events import Event, OperationBegun, OperationSent, PaymentBegun, Source
 from paycore.domain.observation import PaymentObservation, RefundObservation
-from paycore.domain.payment import Failure, Operation, OperationKind, Payment
+from paycore.domain.payment import Failure, Operation, OperationKind, OperationState, Payment
 from paycore.domain.provider import Created, NotNow, Rejected, Unknown
 from paycore.engine.accounts import Account
 from paycore.engine.answers import counted, reading
@@ -114,6 +115,16 @@ class Attempts:
             raise raised
         return payment
 
+    def check_put_off(self, account: Account, payment: Payment, operation: Operation) -> None:
+        """`NotSent` when this operation waits, certainly unsent, for the time the provider asked for."""
+        if operation.state is not OperationState.INTENT or operation.not_before is None:
+            return
+        left_s = (operation.not_before - self.now()).total_seconds()
+        if left_s > 0:
+            error = put_off(account, NotNow(problem=operation.problem, retry_after_s=left_s))
+            error.payment_id = payment.id
+            raise error
+
     def _record(self, payment_id: str, decide: Decide, *, may_have_moved: bool) -> Program[Payment]:
         """Record the outcome; if the ledger can't, the operation stays `sent` and recovery resolves it later."""
         try:
@@ -191,7 +202,7 @@ def put_off(account: Account, outcome: NotNow) -> NotSent:
     """The error for a request that the provider refused for now."""
     return NotSent(
         f"account {account.name}: the provider refused it for now: {outcome.problem};"
-        f" call again in {outcome.retry_after_s:.0f} s",
+        f" call again in {math.ceil(outcome.retry_after_s)} s",
         retry_after_s=outcome.retry_after_s,
     )
 

@@ -14,24 +14,28 @@ from types import TracebackType
 from typing import ParamSpec, Self, TypeVar, Unpack
 
 from paycore.domain.events import Event
+from paycore.domain.findings import Found
 from paycore.domain.money import Money
-from paycore.domain.payment import Payment, Status
+from paycore.domain.payment import Payment, ReviewReason, Status
 from paycore.domain.wire import Reply
 from paycore.engine.accounts import Accounts
-from paycore.engine.attempts import Attempts
-from paycore.engine.bridge import Bridge
-from paycore.engine.checks import (
-    CreateFields,
+from paycore.engine.arguments import (
     checked_account,
     checked_filter,
+    checked_finding,
     checked_id,
     checked_name,
     checked_notification,
+    checked_reason,
+    checked_record,
+    checked_returned,
     checked_wait,
-    create_request,
     next_page,
     open_pages,
 )
+from paycore.engine.attempts import Attempts
+from paycore.engine.bridge import Bridge
+from paycore.engine.checks import CreateFields, create_request
 from paycore.engine.commands import Commands
 from paycore.engine.config import Config, load_config
 from paycore.engine.orders import new_id
@@ -147,13 +151,16 @@ class Client:
         - `expires_in_s`: how long the payer has, in seconds. `payer_id`: the wallet's id of the payer.
         - `auth_code`: the code scanned from the payer, as text or as a `paycore.plugin.Secret`.
         - `device_id`: the till. `extra`: the provider's own fields.
+        - `capture`: "automatic" (what None means) takes the money as soon as the payer agreed, "manual" waits for
+          `Client.capture`, where the product takes a capture of its own.
 
-        Returns the payment: pending with an `action`, already paid (scanned codes), failed, or `unknown`
-        when no definite answer came; then `query` or `wait` resolves it.
+        Returns the payment: pending with an `action`, already paid (scanned codes), authorized, failed, or `unknown`
+        when no definite answer came; then `query` or `wait` resolves it. `payment.ignored` names the fields that
+        the product has no use for.
 
-        Raises `RequestError`s and `ReferenceConflict` (nothing was sent), `NotSent` (nothing was sent; the
-        payment is `created`, call again), `AccountRefused` (nothing moved), `IncompleteReply` (the order
-        is known, its link is not; call again), `LedgerError`s.
+        Raises `RequestError`s and `ReferenceConflict` (nothing was sent), `NotSent` (nothing moved; the payment is
+        `created`, call again, where the provider put it off after `retry_after_s`), `AccountRefused` (nothing moved),
+        `IncompleteReply` (the order is known, its link is not; call again), `LedgerError`s.
         """
         return self._runner.run(self._core.commands.create(create_request(fields)))
 
@@ -178,6 +185,33 @@ class Client:
         Raises `NotSent` or `MaybeSent` when no answer came: the payment is then as it was.
         """
         return self._runner.run(self._core.commands.query(checked_id(payment_id)))
+
+    def capture(self, payment_id: str, *, amount: Money | None = None) -> Payment:
+        """
+        Take the money of an authorized payment: `amount` (None: all of it), once; the rest is released.
+
+        Needed where it was made with `capture="manual"`; the others are captured as soon as an answer shows that the
+        payer agreed. Called again it takes nothing more. Returns the payment: paid; authorized or pending when the
+        provider refused (a payer may have to agree again); or uncertain when no answer came: `query` resolves it.
+
+        Raises `WrongState` when it is not authorized or was asked to be closed, `InvalidField`, `NotSupported`,
+        `TooMany`, `ReferenceConflict` when it is captured with another amount (nothing was sent); `NotSent`,
+        `AccountRefused` (nothing moved; where the provider put it off, it goes on by itself after `retry_after_s`).
+        """
+        return self._runner.run(self._core.commands.capture(checked_id(payment_id), amount=amount))
+
+    def returned(self, payment_id: str, params: Mapping[str, str]) -> Payment:
+        """
+        Keep what the payer came back with (texts by name, at most 16 KiB), and query the provider at once.
+
+        It proves nothing: it is handed to the provider, and only the provider's answer moves the payment. Where the
+        payer has agreed, the payment is captured, unless that is left to `capture`.
+
+        Raises `NotSent` or `MaybeSent` when no answer came: what was returned is kept all the same.
+        """
+        return self._runner.run(
+            self._core.commands.returned(checked_id(payment_id), checked_returned(params))
+        )
 
     def refund(
         self, payment_id: str, *, reference: str, amount: Money | None = None, reason: str | None = None
@@ -205,6 +239,39 @@ class Client:
         was never sent, `NotSupported` when it can't be closed.
         """
         return self._runner.run(self._core.commands.close(checked_id(payment_id)))
+
+    def acknowledge(self, payment_id: str, reason: ReviewReason | str, *, by: str, note: str) -> Payment:
+        """
+        Record that an operator has looked at the payment for this reason for review; only a new fact raises it again.
+
+        `by` is their name, `note` what they found: 1 to 1,000 characters. Raises `WrongState` for `unresolvable`,
+        which takes a finding: see `record`.
+        """
+        finding = checked_finding(by, note)
+        return self._runner.run(
+            self._core.commands.acknowledge(checked_id(payment_id), checked_reason(reason), finding)
+        )
+
+    def record(
+        self,
+        payment_id: str,
+        found: Found,
+        *,
+        by: str,
+        note: str,
+        provider_id: str | None = None,
+        refund: str | None = None,
+    ) -> Payment:
+        """
+        Record what an operator found at the provider (in its portal), where no query can tell: it is evidence.
+
+        `found`: "paid" (with the `provider_id` of what was paid), "closed", "refunded" (with the reference of that
+        `refund`), or "absent": what was sent never arrived, of the payment or of a `refund`. `by` is the operator's
+        name, `note` how they know. A wrong finding loses money, or moves it twice. Raises `WrongState` when nothing is
+        unresolved that could be absent, `NotFound` for an unknown refund.
+        """
+        given = checked_record(found, by=by, note=note, provider_id=provider_id, refund=refund)
+        return self._runner.run(self._core.commands.record(checked_id(payment_id), given))
 
     def receive(self, account: str, *, body: bytes, headers: Mapping[str, str], query: str = "") -> Reply:
         """
@@ -344,6 +411,16 @@ class AsyncClient:
         """See `Client.query`."""
         return await self._runner.run(self._core.commands.query(checked_id(payment_id)))
 
+    async def capture(self, payment_id: str, *, amount: Money | None = None) -> Payment:
+        """See `Client.capture`."""
+        return await self._runner.run(self._core.commands.capture(checked_id(payment_id), amount=amount))
+
+    async def returned(self, payment_id: str, params: Mapping[str, str]) -> Payment:
+        """See `Client.returned`."""
+        return await self._runner.run(
+            self._core.commands.returned(checked_id(payment_id), checked_returned(params))
+        )
+
     async def refund(
         self, payment_id: str, *, reference: str, amount: Money | None = None, reason: str | None = None
     ) -> Payment:
@@ -357,6 +434,29 @@ class AsyncClient:
     async def close(self, payment_id: str) -> Payment:
         """See `Client.close`."""
         return await self._runner.run(self._core.commands.close(checked_id(payment_id)))
+
+    async def acknowledge(
+        self, payment_id: str, reason: ReviewReason | str, *, by: str, note: str
+    ) -> Payment:
+        """See `Client.acknowledge`."""
+        finding = checked_finding(by, note)
+        return await self._runner.run(
+            self._core.commands.acknowledge(checked_id(payment_id), checked_reason(reason), finding)
+        )
+
+    async def record(
+        self,
+        payment_id: str,
+        found: Found,
+        *,
+        by: str,
+        note: str,
+        provider_id: str | None = None,
+        refund: str | None = None,
+    ) -> Payment:
+        """See `Client.record`."""
+        given = checked_record(found, by=by, note=note, provider_id=provider_id, refund=refund)
+        return await self._runner.run(self._core.commands.record(checked_id(payment_id), given))
 
     async def receive(
         self, account: str, *, body: bytes, headers: Mapping[str, str], query: str = ""

@@ -8,18 +8,27 @@ left unfinished.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
-from paycore.domain import decisions, refunding
-from paycore.domain.events import PaymentBegun, Source
+from paycore.domain import capturing, decisions, findings, refunding, review
+from paycore.domain.events import Finding, PaymentBegun, Returned, Source
 from paycore.domain.money import Money
-from paycore.domain.payment import OperationState, Payment, Status, refund_operation
+from paycore.domain.payment import (
+    Operation,
+    OperationState,
+    Payment,
+    ReviewReason,
+    Status,
+    capture_of,
+    refund_operation,
+)
 from paycore.domain.schedule import is_awaited
 from paycore.domain.wire import Notification
 from paycore.engine.accounts import Account, Accounts
+from paycore.engine.arguments import FoundByHand
 from paycore.engine.attempts import Attempts
 from paycore.engine.checks import (
     CreateRequest,
@@ -35,9 +44,11 @@ from paycore.engine.effects import Program, in_ledger
 from paycore.engine.orders import content_of, product_of, provider_order
 from paycore.engine.receiving import Received, Receiving
 from paycore.engine.recovery import Recovery
+from paycore.engine.secrecy import harmless, mask
 from paycore.engine.telling import Given, operations_log, telling
 from paycore.engine.timing import Deadline, Timed
-from paycore.errors import ConfigError, ReferenceConflict, RequestError
+from paycore.errors import ConfigError, PluginError, ReferenceConflict, RequestError
+from paycore.ledger.api import Decide
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -63,7 +74,7 @@ def _told(
 
 
 class Commands:
-    """Create, wait, query, refund, close, receive."""
+    """What the clients' verbs do: create, capture, wait, query, refund, close, receive, and an operator's findings."""
 
     def __init__(self, accounts: Accounts, attempts: Attempts, recovery: Recovery) -> None:
         self._accounts = accounts
@@ -85,7 +96,8 @@ class Commands:
         )
         if committed.events:
             payment = committed.payment
-            return (yield from self._attempts.send(account, payment, payment.creation, timed))
+            payment = yield from self._attempts.send(account, payment, payment.creation, timed)
+            return (yield from self._captured_if_due(account, payment))
         return (yield from self._join(committed.payment, request))
 
     def _beginning(self, request: CreateRequest, account: Account) -> Callable[[datetime], PaymentBegun]:
@@ -146,11 +158,80 @@ class Commands:
         operation = refund_operation(committed.payment, reference)
         if committed.events:
             return (yield from self._attempts.send(account, committed.payment, operation, timed))
-        payment = yield from self._until_answered(committed.payment, operation.id)
+        payment, operation = yield from self._answered(account, committed.payment, operation)
         refund = payment.refund(reference)
-        if refund is not None and (refund.is_open or payment.operation(operation.id).is_uncertain):
+        if refund is not None and (refund.is_open or operation.is_uncertain):
             return (yield from self._recovery.resolve_in_time(account, payment))
         return payment
+
+    @_told("capture", lambda payment_id, **_: Given(payment_id=payment_id))
+    def capture(self, payment_id: str, *, amount: Money | None) -> Program[Payment]:
+        """Take `amount` (None: all) of what is authorized, once."""
+        if amount is not None:
+            check_money(amount)
+        payment = yield from in_ledger(lambda ledger: ledger.get(payment_id))
+        account = self._account_of(payment)
+        begin = partial(
+            capturing.begin_capture,
+            amount=amount,
+            product=product_of(account, payment),
+            numbering=self._attempts.numbering(),
+            deadline=account.deadline,
+        )
+        timed = Timed(begin, account.deadline)
+        committed = yield from self._attempts.change(payment_id, timed, Source.CALLER)
+        operation = capture_of(committed.payment, committed.payment.order_number)
+        if operation is None:
+            return committed.payment  # paid without one
+        if committed.events:
+            return (yield from self._attempts.send(account, committed.payment, operation, timed))
+        payment, operation = yield from self._answered(account, committed.payment, operation)
+        if operation.is_uncertain or payment.status is Status.AUTHORIZED:
+            return (yield from self._recovery.resolve_in_time(account, payment))
+        return payment
+
+    @_told("returned", lambda payment_id, _: Given(payment_id=payment_id))
+    def returned(self, payment_id: str, params: Mapping[str, str]) -> Program[Payment]:
+        """Keep what the payer came back with, and query the provider with it at once."""
+        payment = yield from in_ledger(lambda ledger: ledger.get(payment_id))
+        account = self._account_of(payment)
+        kept = {mask(name, account.secrets): mask(value, account.secrets) for name, value in params.items()}
+        payment = yield from self._decide(payment_id, lambda _payment, _now: [Returned(params=kept)])
+        if payment.status.is_final:
+            return payment
+        return (yield from self._recovery.resolve(account, payment, source=Source.QUERY))
+
+    @_told("acknowledge", lambda payment_id, *_: Given(payment_id=payment_id))
+    def acknowledge(self, payment_id: str, reason: ReviewReason, finding: Finding) -> Program[Payment]:
+        """An operator has looked at the payment for this reason."""
+        finding = yield from self._without_secrets(payment_id, finding)
+        decide = partial(review.acknowledge, reason=reason, finding=finding)
+        return (yield from self._decide(payment_id, decide, Source.OPERATOR))
+
+    @_told("record", lambda payment_id, _: Given(payment_id=payment_id))
+    def record(self, payment_id: str, given: FoundByHand) -> Program[Payment]:
+        """An operator has found out at the provider what no query tells."""
+        decide = partial(
+            findings.record_finding,
+            found=given.found,
+            finding=(yield from self._without_secrets(payment_id, given.finding)),
+            provider_id=given.provider_id,
+            refund=given.refund,
+        )
+        return (yield from self._decide(payment_id, decide, Source.OPERATOR))
+
+    def _decide(self, payment_id: str, decide: Decide, source: Source = Source.CALLER) -> Program[Payment]:
+        """Record what is decided on the payment as it stands; nothing is sent."""
+        return (yield from self._attempts.change(payment_id, decide, source)).payment
+
+    def _without_secrets(self, payment_id: str, finding: Finding) -> Program[Finding]:
+        """The finding without secrets of the payment's account, where the configuration still has that."""
+        payment = yield from in_ledger(lambda ledger: ledger.get(payment_id))
+        try:
+            secrets = self._account_of(payment).secrets
+        except (ConfigError, PluginError):
+            return finding
+        return Finding(by=harmless(finding.by, secrets), note=harmless(finding.note, secrets))
 
     @_told("close", lambda payment_id: Given(payment_id=payment_id))
     def close(self, payment_id: str) -> Program[Payment]:
@@ -160,6 +241,9 @@ class Commands:
         payment = yield from self._recovery.close_order(account, payment, Source.CALLER)
         if payment.status.is_final:
             return payment
+        closing = decisions.closing(payment, payment.order_number)
+        if closing is not None:
+            self._attempts.check_put_off(account, payment, closing)
         # Refused, or without an answer: perhaps it was paid meanwhile.
         return (yield from self._recovery.resolve(account, payment, source=Source.QUERY))
 
@@ -206,12 +290,34 @@ class Commands:
         payment = yield from self._until_answered(payment, payment.creation.id)
         creation = payment.creation
         if creation.state is OperationState.INTENT:
-            return (yield from self._recovery.send_again(account, payment, creation.id))
+            self._attempts.check_put_off(account, payment, creation)
+            payment = yield from self._recovery.send_again(account, payment, creation.id)
+            return (yield from self._captured_if_due(account, payment))
         if payment.status is Status.CREATED and creation.state is OperationState.REJECTED:
-            return (yield from self._recovery.renumber(account, payment))
+            payment = yield from self._recovery.renumber(account, payment)
+            return (yield from self._captured_if_due(account, payment))
         if creation.is_uncertain:
             return (yield from self._recovery.resolve_in_time(account, payment))
-        return payment
+        return (yield from self._captured_if_due(account, payment))
+
+    def _captured_if_due(self, account: Account, payment: Payment) -> Program[Payment]:
+        """The payment; captured first, where the payer has agreed and it is to be captured at once."""
+        if payment.status is not Status.AUTHORIZED:
+            return payment
+        return (yield from self._recovery.complete(account, payment))
+
+    def _answered(
+        self, account: Account, payment: Payment, operation: Operation
+    ) -> Program[tuple[Payment, Operation]]:
+        """
+        The payment once an operation that was begun before has its answer, as far as waiting brings one.
+
+        Raises `NotSent` when it was put off by the provider, and its time has not come.
+        """
+        payment = yield from self._until_answered(payment, operation.id)
+        operation = payment.operation(operation.id)
+        self._attempts.check_put_off(account, payment, operation)
+        return payment, operation
 
     def _account_of(self, payment: Payment) -> Account:
         """The account the payment is pinned to; `ConfigError` when the configuration has it no more."""

@@ -21,8 +21,8 @@ from paycore.domain.safe_text import printable
 from paycore.domain.wire import Notification, Reply
 from paycore.engine.accounts import Account, Accounts
 from paycore.engine.answers import counted_notices, read_told
+from paycore.engine.arguments import check_arrived
 from paycore.engine.attempts import Attempts
-from paycore.engine.checks import check_arrived
 from paycore.engine.contract import ask
 from paycore.engine.effects import Program
 from paycore.engine.secrecy import harmless

@@ -14,14 +14,15 @@ from paycore.domain.decisions import Answered
 from paycore.domain.events import Change, Source
 from paycore.domain.payment import OperationKind, OperationState, Payment, Status
 from paycore.domain.provider import Done, Found, NotNow, OrderRef, QueryReply, Rejected, Unknown
+from paycore.domain.safe_text import printable
 from paycore.engine.accounts import Account
 from paycore.engine.answers import counted_found, reading
 from paycore.engine.attempts import Attempts, put_off, refused
 from paycore.engine.contract import converse
-from paycore.engine.effects import Program
+from paycore.engine.effects import Program, in_ledger
 from paycore.engine.orders import product_of, questions, refs_to_ask
 from paycore.engine.timing import Deadline
-from paycore.errors import MaybeSent, PaycoreError
+from paycore.errors import AccountRefused, MaybeSent, PaycoreError, PluginError, ProviderError
 from paycore.ledger.api import Decide
 from paycore.ledger.clock import MILLISECOND
 
@@ -53,7 +54,21 @@ class Recovery:
         except PaycoreError as error:
             error.payment_id = payment.id
             raise
-        return (yield from self.recover(account, payment))
+        return (yield from self.complete(account, payment))
+
+    def complete(self, account: Account, payment: Payment) -> Program[Payment]:
+        """
+        `recover`, for a caller who has their answer already: a capture that fails is no failure of what they asked.
+
+        A worker goes on with it. What was recorded of it is in the payment.
+        """
+        try:
+            return (yield from self.recover(account, payment))
+        except (ProviderError, AccountRefused, PluginError) as error:
+            if payment.status is not Status.AUTHORIZED:
+                raise
+            _log.warning("payment %s: its capture goes on later: %s", payment.id, printable(str(error)))
+        return (yield from in_ledger(lambda ledger: ledger.get(payment.id)))
 
     def resolve_in_time(self, account: Account, payment: Payment) -> Program[Payment]:
         """

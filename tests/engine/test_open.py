@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from paycore import Payment, RefundStatus, Status
-from paycore.engine import checks
+from paycore.engine import arguments
 from paycore.errors import InvalidField, NotFound
 from paycore.testing.toy import ToyGateway
 from tests.engine.conftest import OpenTill
@@ -74,7 +74,7 @@ def test_open_goes_on_while_payments_change(
     till: Till, gateway: ToyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each open payment comes once, and payments made meanwhile do not prolong the iteration."""
-    monkeypatch.setattr(checks, "OPEN_PAGE", 3)
+    monkeypatch.setattr(arguments, "OPEN_PAGE", 3)
     made = [till.create(f"order-{n}") for n in range(11)]
     seen: list[str] = []
     for n, payment in enumerate(till.opened()):

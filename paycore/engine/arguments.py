@@ -1,0 +1,251 @@
+"""
+The checks of what the verbs beside `create` are given, by both clients; and of a notification that arrived.
+
+Anything of a wrong type or out of its bounds is an `InvalidField` that names the argument, raised before anything is
+recorded or sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple, get_args
+
+from msgspec.structs import replace
+
+from paycore.domain.codec import encode
+from paycore.domain.events import Finding
+from paycore.domain.findings import Found
+from paycore.domain.payment import Payment, ReviewReason, Status
+from paycore.domain.wire import NOTIFICATION_MAX, Notification
+from paycore.engine.answers import ID_MAX
+from paycore.engine.checks import check_name, check_reference, check_text, is_unicode, plain
+from paycore.errors import InvalidField, MalformedNotification
+from paycore.ledger.api import Filter
+
+HEADS_MAX = 64 * 1024
+"""Bytes of the headers and the query string of a notification."""
+
+LIST_MAX = 1000
+OPEN_PAGE = 200
+"""Open payments held at once by who iterates over them."""
+
+WAIT_MAX_S = 366 * 24 * 3600
+"""Longer than any payment is open, and within what threads and event loops can wait."""
+
+
+class Name(NamedTuple):
+    """What a payment is found by."""
+
+    account: str | None
+    reference: str
+    namespace: str | None
+
+
+def checked_id(payment_id: object) -> str:
+    """The id, when it is text."""
+    if not isinstance(payment_id, str):
+        raise InvalidField("payment_id", f"must be the payment's id as text, not {type(payment_id).__name__}")
+    check_name("payment_id", payment_id)
+    return payment_id
+
+
+def checked_wait(timeout_s: object) -> float:
+    """The seconds to wait, 0 to `WAIT_MAX_S`; 0 takes the payment as it is."""
+    is_flag = isinstance(timeout_s, bool)
+    if isinstance(timeout_s, int | float) and not is_flag and 0 <= timeout_s <= WAIT_MAX_S:
+        return timeout_s
+    raise InvalidField("timeout_s", f"must be a number of seconds from 0 to {WAIT_MAX_S}")
+
+
+def checked_name(account: str | None, reference: str, namespace: str | None) -> Name:
+    """What a payment is found by: its account and its namespace, None for any, and its reference."""
+    for field, value in (("account", account), ("namespace", namespace)):
+        if value is not None:
+            check_text(field, value)
+    check_text("reference", reference)
+    return Name(account, reference, namespace)
+
+
+def checked_account(account: str) -> str:
+    """The account's name, when it is text."""
+    check_text("account", account)
+    return account
+
+
+def checked_notification(now: datetime, body: bytes, headers: Mapping[str, str], query: str) -> Notification:
+    """What arrived at `now`, header names in lower case. Whether it can be taken is another question."""
+    if not isinstance(body, bytes):
+        raise InvalidField("body", f"must be the raw bytes, not {type(body).__name__}")
+    if not isinstance(query, str):
+        raise InvalidField("query", f"must be the raw query string, not {type(query).__name__}")
+    if not hasattr(headers, "items"):  # frameworks have mappings of their own, which are no `Mapping`
+        raise InvalidField("headers", f"must be a mapping of names to texts, not {type(headers).__name__}")
+    fields = dict(headers.items())
+    if not all(isinstance(text, str) for field in fields.items() for text in field):
+        raise InvalidField("headers", "must have texts as names and values")
+    lower = {name.lower(): value for name, value in fields.items()}
+    return Notification(body=body, headers=lower, query=query, received_at=now)
+
+
+def checked_filter(
+    *,
+    account: str | None,
+    status: Status | str | None,
+    review: bool | None,
+    uncertain: bool | None,
+    open: bool | None,
+    created_before: datetime | None,
+    after: str | Payment | None,
+    limit: int,
+) -> Filter:
+    """Which payments to list; None means any."""
+    if account is not None:
+        check_text("account", account)
+    for field, flag in (("review", review), ("uncertain", uncertain), ("open", open)):
+        if flag is not None and not isinstance(flag, bool):
+            raise InvalidField(field, f"must be True, False or None, not {type(flag).__name__}")
+    if created_before is not None:
+        _check_moment("created_before", created_before)
+    if type(limit) is not int or not 1 <= limit <= LIST_MAX:
+        raise InvalidField("limit", f"must be a whole number from 1 to {LIST_MAX}")
+    return Filter(
+        account=account,
+        status=None if status is None else _status(status),
+        review=review,
+        uncertain=uncertain,
+        open=open,
+        created_before=created_before,
+        after=None if after is None else _place(after),
+        limit=limit,
+    )
+
+
+def open_pages(account: str | None) -> Filter:
+    """The first page of all payments of which anything is not final."""
+    if account is not None:
+        check_text("account", account)
+    return Filter(account=account, open=True, limit=OPEN_PAGE)
+
+
+def next_page(which: Filter, page: Sequence[Payment]) -> Filter | None:
+    """The page after this one; None when it was the last."""
+    return None if len(page) < which.limit else replace(which, after=page[-1].id)
+
+
+def _place(after: str | Payment) -> str:
+    """The id of the payment after which a list goes on."""
+    payment_id = after.id if isinstance(after, Payment) else after
+    if not isinstance(payment_id, str):
+        raise InvalidField("after", f"must be a payment or its id, not {type(payment_id).__name__}")
+    check_text("after", payment_id)
+    return payment_id
+
+
+def _status(status: Status | str) -> Status:
+    try:
+        return Status(status)
+    except ValueError:
+        raise InvalidField("status", f"must be one of {', '.join(Status)}, or None for any") from None
+
+
+def _check_moment(field: str, moment: datetime) -> None:
+    """A moment that is the same everywhere: local time without a zone is hours off elsewhere."""
+    if not isinstance(moment, datetime):
+        raise InvalidField(field, f"must be a datetime, not {type(moment).__name__}")
+    if moment.utcoffset() is None:
+        raise InvalidField(field, "must have a time zone, as in datetime(2026, 1, 31, tzinfo=UTC)")
+
+
+def check_arrived(notification: Notification) -> None:
+    """Refuse what could not be kept, before anybody looks at it."""
+    heads = notification.query + "".join(name + value for name, value in notification.headers.items())
+    if "\x00" in heads:
+        raise MalformedNotification("a header or the query string has a NUL character")
+    try:
+        heads_length = len(heads.encode())
+    except UnicodeEncodeError:
+        raise MalformedNotification("a header or the query string can't be written as UTF-8") from None
+    if len(notification.body) > NOTIFICATION_MAX:
+        raise MalformedNotification(f"longer than {NOTIFICATION_MAX} bytes")
+    if heads_length > HEADS_MAX:
+        raise MalformedNotification(f"its headers and query string are longer than {HEADS_MAX} bytes")
+
+
+# --- what the payer came back with, and what an operator records -------------------------------------
+
+RETURNED_MAX = 16 * 1024
+"""Bytes of what a payer comes back with, as it is recorded."""
+
+NOTE_MAX = 1000
+"""Characters of an operator's note."""
+
+BY_MAX = 128
+"""Characters of an operator's name."""
+
+
+class FoundByHand(NamedTuple):
+    """What an operator records of a payment: what they found at the provider, and of which refund."""
+
+    found: Found
+    finding: Finding
+    provider_id: str | None
+    refund: str | None
+
+
+def checked_returned(params: Mapping[str, str]) -> dict[str, str]:
+    """What the payer came back with: texts by name, at most `RETURNED_MAX` bytes, in the order of the names."""
+    if not isinstance(params, Mapping):
+        raise InvalidField("params", f"must be a mapping of names to texts, not {type(params).__name__}")
+    kept: dict[str, str] = {}
+    for name, value in params.items():
+        for text in (name, value):
+            if not isinstance(text, str):
+                raise InvalidField(
+                    "params", f"must have texts as names and values, not {type(text).__name__}"
+                )
+            if not is_unicode(text) or "\x00" in text:
+                raise InvalidField("params", "must be valid Unicode text without NUL characters")
+        kept[plain(name)] = plain(value)
+    if len(encode(kept)) > RETURNED_MAX:
+        raise InvalidField("params", f"are longer than {RETURNED_MAX} bytes")
+    return {name: kept[name] for name in sorted(kept)}
+
+
+def checked_reason(reason: ReviewReason | str) -> ReviewReason:
+    """A reason for review, or its word."""
+    try:
+        return ReviewReason(reason)
+    except ValueError:
+        raise InvalidField("reason", f"must be one of {', '.join(ReviewReason)}") from None
+
+
+def checked_finding(by: str, note: str) -> Finding:
+    """Who records something by hand, and their note; neither may be empty."""
+    check_name("by", by)
+    check_text("note", note)
+    for field, text, length_max in (("by", by, BY_MAX), ("note", note, NOTE_MAX)):
+        if not 1 <= len(text.strip()) <= length_max:
+            raise InvalidField(field, f"must be text of 1 to {length_max} characters")
+    return Finding(by=plain(by), note=plain(note))
+
+
+def checked_record(
+    found: str, *, by: str, note: str, provider_id: str | None, refund: str | None
+) -> FoundByHand:
+    """What an operator found at the provider: with the id of the charge, or of which refund it is."""
+    if found not in get_args(Found):
+        raise InvalidField("found", f"must be one of {', '.join(get_args(Found))}")
+    if provider_id is not None:
+        check_name("provider_id", provider_id)
+        if not 1 <= len(provider_id) <= ID_MAX:
+            raise InvalidField("provider_id", f"must be text of 1 to {ID_MAX} characters")
+    if refund is not None:
+        check_reference(refund)
+    if found == "paid" and provider_id is None:
+        raise InvalidField("provider_id", "is needed: the provider's id of what was paid")
+    if found == "refunded" and refund is None:
+        raise InvalidField("refund", "is needed: the reference of the refund that was made")
+    if found in ("paid", "closed") and refund is not None:
+        raise InvalidField("refund", f"is not {found}: that is said of the payment")
+    return FoundByHand(found, checked_finding(by, note), plain(provider_id), plain(refund))  # type: ignore[arg-type]
