@@ -50,7 +50,8 @@ WHAT_TO_DO: Mapping[str, str] = {
     "LedgerCorrupt": "Stop, restore a backup, and compare it with the provider's records.",
     "LedgerTooNew": "Run the paycore that upgraded it, or a newer one.",
     "ProviderError": "`query` the payment: the provider is asked what became of it.",
-    "NotSent": "Check network and `base_url`, then call again with the same reference.",
+    "NotSent": "Check network and `base_url`, then call again with the same reference; where the error has"
+    " `retry_after_s`, not before so many seconds.",
     "MaybeSent": "`query` or `wait`; never make a new reference for the same purchase.",
     "IncompleteReply": "Call again with the same reference: the missing part is recovered.",
     "NotificationError": "Answer the sender with an HTTP error.",
