@@ -49,12 +49,28 @@ class PluginFailure(msgspec.Struct, frozen=True, kw_only=True):
     error: str
 
 
+class InstalledPlugin(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A plugin, what it offers as (kind, name) pairs, and what of it failed.
+
+    `distribution` and `version` are empty for one that the application gave. A blocked one was not loaded.
+    """
+
+    plugin: str
+    distribution: str
+    version: str
+    is_blocked: bool
+    offers: tuple[tuple[str, str], ...]
+    failures: tuple[PluginFailure, ...]
+
+
 class _Candidate(NamedTuple):
-    """A plugin that is there to be loaded."""
+    """A plugin that is there to be loaded, unless it is blocked."""
 
     name: str
     distribution: metadata.Distribution | None
     load: Callable[[], object]
+    is_blocked: bool = False
 
     @property
     def origin(self) -> str:
@@ -86,13 +102,13 @@ class Plugins:
         for name in sorted(self._blocked - names):
             raise ConfigError(f"blocked_plugins: no plugin is called {shown(name)}{suggest(name, names)}")
         candidates = [
-            _Candidate(entry.name, entry.dist, entry.load)
-            for entry in installed
-            if entry.name not in self._blocked
+            _Candidate(entry.name, entry.dist, entry.load, entry.name in self._blocked) for entry in installed
         ]
         candidates += [_Candidate(name, None, partial(_given, plugin)) for name, plugin in extra]
+        self._candidates = tuple(candidates)
         self._known = {candidate.name: candidate for candidate in candidates}
-        self._load(candidates)
+        self._offers: dict[str, list[tuple[str, str]]] = {}
+        self._load([candidate for candidate in candidates if not candidate.is_blocked])
         observers = self._manager.hook.paycore_after_commit.get_hookimpls()
         self.observers: Sequence[Callable[[Event], None]] = [
             partial(_observe, observer.plugin_name, observer.function) for observer in observers
@@ -103,9 +119,24 @@ class Plugins:
         """The plugins that are in force."""
         return tuple(sorted(name for name, _ in self._manager.list_name_plugin()))
 
-    def distribution(self, name: str) -> str:
-        """The distribution that brought this plugin, with its version."""
-        return self._known[name].origin
+    def installed(self, *, taken: Collection[str] = ()) -> tuple[InstalledPlugin, ...]:
+        """Every plugin, with what it offers and what of it failed; `taken` is as in `commands`."""
+        self.providers(), self.sandboxes(), self.commands(taken=taken)
+        return tuple(self._installed(candidate) for candidate in self._candidates)
+
+    def _installed(self, candidate: _Candidate) -> InstalledPlugin:
+        found = candidate.distribution
+        failures = [
+            f for f in self.failures if (f.plugin, f.distribution) == (candidate.name, candidate.origin)
+        ]
+        return InstalledPlugin(
+            plugin=candidate.name,
+            distribution="" if found is None else found.name,
+            version="" if found is None else found.version,
+            is_blocked=candidate.is_blocked,
+            offers=tuple(self._offers.get(candidate.name, ())),
+            failures=tuple(failures),
+        )
 
     def providers(self) -> dict[str, type[Provider]]:
         """Provider classes by name."""
@@ -209,7 +240,9 @@ class Plugins:
             elif len(claimed) > 1:
                 self._fail_rivals([candidate for candidate, _ in claimed], what, f"the {one} {shown(name)}")
             else:
-                yield name, claimed[0][1]
+                candidate, item = claimed[0]
+                self._offers.setdefault(candidate.name, []).append((one.split()[0], name))
+                yield name, item
 
     # --- failures ------------------------------------------------------------------------------------
 

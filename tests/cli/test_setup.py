@@ -3,13 +3,15 @@
 import json
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from paycore.engine.config import load_config
 from paycore.sandbox.server import SandboxServer
-from tests.cli.conftest import Cli, write_config
+from tests.cli.conftest import Cli, Ran, write_config
 
 
 def test_init_writes_a_configuration_that_loads(cli: Cli) -> None:
@@ -63,38 +65,76 @@ def test_accounts_one_unusable_6(cli: Cli, shop: SandboxServer) -> None:
     assert cli("accounts", "--account", "shop").code == 0
 
 
+def _install(name: str, source: str, *, version: str = "1") -> None:
+    """A distribution in the working folder, whose plugin has this source."""
+    installed = Path(f"{name}_pay-{version}.dist-info")
+    installed.mkdir()
+    (installed / "METADATA").write_text(f"Name: {name}-pay\nVersion: {version}\n", encoding="utf-8")
+    (installed / "entry_points.txt").write_text(f"[paycore]\n{name} = {name}_pay\n", encoding="utf-8")
+    Path(f"{name}_pay.py").write_text(source, encoding="utf-8")
+
+
+_TOY = (
+    "from paycore.plugin import hookimpl\nfrom paycore.testing.toy import ToyProvider\n"
+    "@hookimpl\ndef paycore_register_providers():\n    return [ToyProvider]\n"
+)
+
+
+def _listed(ran: Ran) -> dict[str, dict[str, Any]]:
+    """What `plugins list --json` printed, by plugin."""
+    return {row["plugin"]: row for row in map(json.loads, ran.out.splitlines())}
+
+
 def test_plugins_list(cli: Cli) -> None:
-    """Installed plugins with their providers and sandboxes; no configuration is needed."""
-    rows = [json.loads(line) for line in cli("plugins", "list", "--json").out.splitlines()]
-    assert {"kind": "sandbox", "name": "qfpay-alipay", "detail": ""} in rows
-    assert {row["kind"] for row in rows} == {"plugin", "provider", "sandbox"}
+    """A plugin with its distribution, version and what it offers; no configuration is needed."""
+    ran = cli("plugins", "list", "--json")
+    qfpay = _listed(ran)["qfpay-alipay"]
+    assert (ran.code, list(qfpay)) == (
+        0,
+        ["plugin", "distribution", "version", "blocked", "offers", "failures"],
+    ), ran
+    assert (qfpay["distribution"], qfpay["blocked"], qfpay["failures"]) == ("paycore-qfpay-alipay", False, [])
+    assert qfpay["version"] == metadata.version("paycore-qfpay-alipay")
+    kinds = [(offer["kind"], offer["name"]) for offer in qfpay["offers"]]
+    assert kinds == [("provider", "qfpay-alipay"), ("sandbox", "qfpay-alipay")]
+    assert f"provider qfpay-alipay ({qfpay['offers'][0]['title']}); sandbox" in cli("plugins", "list").out
 
 
 def test_plugins_list_blames_all_who_claim_one_name(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failure is listed with its distribution, and its error names the others: exit 6."""
+    """A failure is in the row of its plugin and names the others, in words without a kind of error: exit 6."""
     for name in ("one", "two"):
-        installed = Path(f"{name}_pay-1.dist-info")
-        installed.mkdir()
-        (installed / "METADATA").write_text(f"Name: {name}-pay\nVersion: 1\n", encoding="utf-8")
-        (installed / "entry_points.txt").write_text(f"[paycore]\n{name} = {name}_pay\n", encoding="utf-8")
-        source = (
-            "from paycore.plugin import hookimpl\nfrom paycore.testing.toy import ToyProvider\n"
-            "@hookimpl\ndef paycore_register_providers():\n    return [ToyProvider]\n"
-        )
-        Path(f"{name}_pay.py").write_text(source, encoding="utf-8")
+        _install(name, _TOY)
     monkeypatch.syspath_prepend(Path.cwd())
     ran = cli("plugins", "list", "--json")
-    rows = [json.loads(line) for line in ran.out.splitlines()]
+    rows = _listed(ran)
     assert ran.code == 6
-    assert {"kind": "plugin", "name": "one", "detail": "one-pay 1"} in rows
-    assert ("provider", "toy") not in {(row["kind"], row["name"]) for row in rows}
-    assert ("provider", "qfpay-alipay") in {(row["kind"], row["name"]) for row in rows}
-    blamed = {row["name"]: row["detail"] for row in rows if row["kind"] == "failure"}
-    assert set(blamed) == {"one", "two"}
-    assert blamed["one"].startswith(
-        "one-pay 1, providers: PluginError: the provider 'toy' is claimed more than"
-    )
-    assert all("one (one-pay 1) and two (two-pay 1)" in detail for detail in blamed.values())
+    assert (rows["one"]["distribution"], rows["one"]["version"]) == ("one-pay", "1")
+    assert [row["offers"] for row in (rows["one"], rows["two"])] == [[], []]
+    assert rows["qfpay-alipay"]["failures"] == []
+    for name in ("one", "two"):
+        ((stage, problem),) = [failure.values() for failure in rows[name]["failures"]]
+        assert stage == "providers"
+        assert problem.startswith("its providers are left out: the provider 'toy' is claimed more than once")
+        assert "one (one-pay 1) and two (two-pay 1)" in problem
+    (line,) = [line for line in cli("plugins", "list").out.splitlines() if line.startswith("two ")]
+    assert line.split(maxsplit=3)[1:3] == ["two-pay", "1"]
+
+
+def test_plugins_list_failures_and_blocked(
+    cli: Cli, shop: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that can't be imported says so in its own words; a blocked one is listed, and was not loaded."""
+    _install("broken", "raise SystemExit('out of order')\n")
+    _install("blocked", "raise AssertionError\n")
+    monkeypatch.syspath_prepend(Path.cwd())
+    config = Path("paycore.toml").read_text(encoding="utf-8")
+    Path("paycore.toml").write_text(f'blocked_plugins = ["blocked"]\n{config}', encoding="utf-8")
+    ran = cli("plugins", "list")
+    told = {line.split()[0]: line.split(maxsplit=3)[-1] for line in ran.out.splitlines()[1:]}
+    assert ran.code == 6
+    assert told["broken"] == "can't be imported: SystemExit: out of order"
+    assert told["blocked"] == "nothing: blocked_plugins names it"
+    assert _listed(cli("plugins", "list", "--json"))["blocked"]["blocked"] is True
 
 
 _PLUGIN = """
