@@ -351,15 +351,22 @@ def _expires_at(payment: Payment, sent: Operation, created: Created) -> datetime
 
 
 def end_unsent(payment: Payment, now: datetime, *, sent: Operation, problem: str) -> list[Change]:
-    """Nothing left this machine: back to intent, unless another send may have arrived, or it was given up."""
+    """
+    Nothing left this machine: back to intent, unless another send may have arrived, or it was given up.
+
+    A capture or refund that goes on by itself, since the provider had put it off, does so after a pause.
+    """
     if _was_overtaken(payment.operation(sent.id), sent):
         return []
+    goes_on = sent.not_before is not None and sent.kind in (OperationKind.CAPTURE, OperationKind.REFUND)
+    pause = timedelta(seconds=interval_s((now - sent.begun_at).total_seconds()))
     return [
         OperationEnded(
             operation_id=sent.id,
             state=OperationState.INTENT if sent.send_count == 1 else OperationState.UNKNOWN,
             in_flight_until=now,
             problem=problem,
+            not_before=now + pause if goes_on else None,
         )
     ]
 

@@ -160,7 +160,6 @@ def _sent(operation: Operation, change: OperationSent) -> Operation:
         first_sent_at=first_sent_at,
         nonce=change.nonce,
         in_flight_until=change.in_flight_until,
-        not_before=None,
         proven_absent_at=None,
         problem="",
     )

@@ -16,6 +16,7 @@ from paycore.domain.payment import (
     OperationState,
     Payment,
     Status,
+    capture_of,
     has_earlier_number,
     is_needless,
     is_refunding,
@@ -90,7 +91,12 @@ def _is_to_ask_about(payment: Payment) -> bool:
 
 
 def _is_to_capture(payment: Payment) -> bool:
-    return payment.status is Status.AUTHORIZED and payment.order.capture == "automatic"
+    """Whether an authorized payment is to be captured at once, or its capture was accepted and takes its time."""
+    if payment.status is not Status.AUTHORIZED:
+        return False
+    capture = capture_of(payment, payment.order_number)
+    is_accepted = capture is not None and capture.state is OperationState.DONE
+    return payment.order.capture == "automatic" or is_accepted
 
 
 def is_put_off(payment: Payment, operation: Operation) -> bool:
@@ -110,15 +116,19 @@ def _is_unsent_successor(payment: Payment) -> bool:
 def is_left_to_caller(payment: Payment) -> bool:
     """Whether only a call by its caller goes on with it, to send or to capture it: waiting can't help."""
     if payment.status is Status.AUTHORIZED and not _is_to_capture(payment):
-        return not payment.uncertain
+        return not payment.uncertain and not _is_going_on(payment)
     is_unsent = payment.status is Status.CREATED and not payment.uncertain
     return is_unsent and not _is_unsent_successor(payment)
 
 
 def is_awaited(payment: Payment) -> bool:
     """Whether waiting can help: the payment or a refund of it is open, and it needs no review."""
-    is_under_way = not payment.status.is_final or is_refunding(payment)
+    is_under_way = not payment.status.is_final or is_refunding(payment) or _is_going_on(payment)
     return is_under_way and not payment.review and not is_left_to_caller(payment)
+
+
+def _is_going_on(payment: Payment) -> bool:
+    return any(is_put_off(payment, operation) for operation in payment.operations)
 
 
 def _has_closed_order(payment: Payment) -> bool:

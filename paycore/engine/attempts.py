@@ -121,9 +121,12 @@ class Attempts:
             return
         left_s = (operation.not_before - self.now()).total_seconds()
         if left_s > 0:
-            error = put_off(account, NotNow(problem=operation.problem, retry_after_s=left_s))
-            error.payment_id = payment.id
-            raise error
+            raise NotSent(
+                f"account {account.name}: it is not to be sent yet: {operation.problem};"
+                f" call again in {math.ceil(left_s)} s",
+                payment_id=payment.id,
+                retry_after_s=left_s,
+            )
 
     def _record(self, payment_id: str, decide: Decide, *, may_have_moved: bool) -> Program[Payment]:
         """Record the outcome; if the ledger can't, the operation stays `sent` and recovery resolves it later."""

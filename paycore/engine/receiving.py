@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from msgspec import structs
 
-from paycore.domain.payment import Payment
-from paycore.domain.provider import Notice
+from paycore.domain.payment import Payment, Status
+from paycore.domain.provider import Mention, Notice
 from paycore.domain.safe_text import printable
 from paycore.domain.wire import Notification, Reply
 from paycore.engine.accounts import Account, Accounts
@@ -24,10 +24,10 @@ from paycore.engine.answers import counted_notices, read_told
 from paycore.engine.arguments import check_arrived
 from paycore.engine.attempts import Attempts
 from paycore.engine.contract import ask
-from paycore.engine.effects import Program
+from paycore.engine.effects import Program, in_ledger
 from paycore.engine.secrecy import harmless
 from paycore.errors import ConfigError, NotificationError, PluginError
-from paycore.ledger.api import Recorded
+from paycore.ledger.api import Committed, Recorded
 
 _log = logging.getLogger(__name__)
 
@@ -69,10 +69,11 @@ class Receiving:
                 taken = yield from self._record(neighbour, notification, told)
                 named += taken.payments
                 due += taken.due
-                theirs = {item.number for item in told} - taken.unknown.keys()
-                strays = [number for number in strays if number not in theirs]
+                theirs = {_name_of(item) for item in told} - taken.unknown.keys()
+                strays = [name for name in strays if name not in theirs]
         if strays and not recorded.is_repeat:
             self._tell_of_strays(account, strays)
+        due += yield from self._made_due(named)
         return Received(
             reply=ask(account, "acknowledge", account.full.acknowledge),
             payments=tuple(committed.payment for committed in named),
@@ -88,6 +89,18 @@ class Receiving:
         return self._attempts.commit(
             lambda ledger: ledger.record_notification(account.name, kept, told, is_evidence=is_evidence)
         )
+
+    def _made_due(self, named: Sequence[Committed]) -> Program[list[str]]:
+        """Of those that it authorized, the ids of those to be captured at once: due now, for whoever looks first."""
+        due = [
+            (committed.payment.id, committed.payment.version, committed.now)
+            for committed in named
+            if committed.events and committed.payment.status is Status.AUTHORIZED
+            if committed.payment.order.capture == "automatic"
+        ]
+        if due:
+            yield from in_ledger(lambda ledger: ledger.reschedule(due))
+        return [payment_id for payment_id, _, _ in due]
 
     def _neighbours(self, account: Account, unknown: Mapping[str, tuple[str, ...]]) -> list[Account]:
         """The other accounts of this provider that have one of these numbers, and can be used."""
@@ -115,6 +128,11 @@ class Receiving:
             f" and {len(more)} more" if more else "",
             count,
         )
+
+
+def _name_of(item: Notice) -> str | None:
+    """By what it names an order or refund: our number, or an id of the provider's."""
+    return item.id if isinstance(item, Mention) and item.number is None else item.number
 
 
 def _verified(account: Account, notification: Notification) -> tuple[Notice, ...]:
