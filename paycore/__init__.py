@@ -21,35 +21,56 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from paycore.domain.action import Action, AppCall, QRCode, Redirect, WalletCall
+    from paycore.domain.action import (
+        Action,
+        AppCall,
+        ClientCall,
+        Instructions,
+        QRCode,
+        Redirect,
+        WalletCall,
+    )
     from paycore.domain.events import Event
     from paycore.domain.money import Money
     from paycore.domain.payment import Failure, Payment, Refund, RefundStatus, ReviewReason, Status
     from paycore.engine.client import AsyncClient, Client
     from paycore.engine.config import Config, load_config
+    from paycore.engine.offers import AccountInfo
     from paycore.errors import PaycoreError
 
 __version__ = "0.1.0"
 
 _MODULES = {
-    "paycore.domain.action": ("Action", "AppCall", "QRCode", "Redirect", "WalletCall"),
+    "paycore.domain.action": (
+        "Action",
+        "AppCall",
+        "ClientCall",
+        "Instructions",
+        "QRCode",
+        "Redirect",
+        "WalletCall",
+    ),
     "paycore.domain.events": ("Event",),
     "paycore.domain.money": ("Money",),
     "paycore.domain.payment": ("Failure", "Payment", "Refund", "RefundStatus", "ReviewReason", "Status"),
     "paycore.engine.client": ("AsyncClient", "Client"),
     "paycore.engine.config": ("Config", "load_config"),
+    "paycore.engine.offers": ("AccountInfo",),
     "paycore.errors": ("PaycoreError",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "AccountInfo",
     "Action",
     "AppCall",
     "AsyncClient",
     "Client",
+    "ClientCall",
     "Config",
     "Event",
     "Failure",
+    "Instructions",
     "Money",
     "PaycoreError",
     "Payment",

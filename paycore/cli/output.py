@@ -22,6 +22,7 @@ from paycore.cli.render.text import Style, clean, shorten
 if TYPE_CHECKING:
     from paycore.domain.events import Event
     from paycore.domain.payment import Payment
+    from paycore.engine.offers import AccountInfo
     from paycore.ledger.audit import Verdict
 
 LINES_AT_ONCE = 256
@@ -85,6 +86,16 @@ class Output:
             self.data(*payment_table(payments, self.style, self._columns()))
         else:
             self.say("no payments")
+
+    def accounts(self, accounts: Sequence[AccountInfo]) -> None:
+        """Print accounts with their products, or JSON Lines."""
+        from paycore.cli.render.accounts import account_block, account_document
+
+        if self.options.json:
+            self.json(*(account_document(account) for account in accounts))
+            return
+        blocks = [account_block(account, self.style, self._columns()) for account in accounts]
+        self.data(*(line for block in blocks for line in block))
 
     def rows(self, header: Sequence[str], rows: Sequence[Sequence[str]], documents: Sequence[Any]) -> None:
         """Print a table, or `documents` as JSON Lines."""

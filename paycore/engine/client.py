@@ -38,6 +38,7 @@ from paycore.engine.bridge import Bridge
 from paycore.engine.checks import CreateFields, create_request
 from paycore.engine.commands import Commands
 from paycore.engine.config import Config, load_config
+from paycore.engine.offers import AccountInfo, account_infos
 from paycore.engine.orders import new_id
 from paycore.engine.plugins import Plugins
 from paycore.engine.recovery import Recovery
@@ -289,6 +290,14 @@ class Client:
             self._waiter.wanted.confirm(received.to_confirm)
         return received.reply
 
+    def accounts(self) -> tuple[AccountInfo, ...]:
+        """
+        The configured accounts with their products, bounds and fields; sends nothing.
+
+        One that can't be used says why in `problem`, and has no products.
+        """
+        return account_infos(self._core.accounts)
+
     def get(self, payment_id: str) -> Payment:
         """The payment as it is recorded; `NotFound` when there is none."""
         return _read(self._core.ledger.get(checked_id(payment_id)))
@@ -468,6 +477,11 @@ class AsyncClient:
             self._look_after()
             self._waiter.wanted.confirm(received.to_confirm)
         return received.reply
+
+    async def accounts(self) -> tuple[AccountInfo, ...]:
+        """See `Client.accounts`."""
+        self._bridge.check_loop()
+        return await asyncio.to_thread(account_infos, self._core.accounts)
 
     async def get(self, payment_id: str) -> Payment:
         """See `Client.get`."""

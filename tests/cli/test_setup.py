@@ -8,8 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from paycore import AccountInfo
+from paycore.cli.render.accounts import account_block, account_document
+from paycore.cli.render.text import Style
 from paycore.engine.config import load_config
+from paycore.plugin import Product
 from paycore.sandbox.server import SandboxServer
 from tests.cli.conftest import Cli, Ran, write_config
 
@@ -47,12 +52,55 @@ def test_init_never_overwrites(cli: Cli) -> None:
 
 
 def test_accounts_say_what_they_offer(cli: Cli, shop: SandboxServer) -> None:
-    """Each account with its provider, mode and products; never a key."""
+    """Each account with its provider, mode and products, their bounds and fields; never a key."""
     ran = cli("accounts", "--json")
-    assert (ran.code, ran.json["account"], ran.json["default"]) == (0, "shop", True), ran
-    assert "alipay/web" in ran.json["products"]
-    assert shop.settings["client_key"] not in ran.out
-    assert "qfpay-alipay" in cli("accounts").out
+    assert (ran.code, ran.json["account"], ran.json["default"], ran.json["hosts"]) == (0, "shop", True, {}), (
+        ran
+    )
+    products = {f"{one['method']}/{one['channel']}": one for one in ran.json["products"]}
+    assert products["alipay/web"]["currencies"]["HKD"]["least_minor"] == 1
+    assert products["alipay/web"]["expires_in_s"] == {"least": 300, "most": 7200}
+    assert products["alipay/barcode"]["required"] == ["auth_code"]
+    assert products["alipay/barcode"]["ignored"] == ["expires_in_s"]
+    assert (products["alipay/web"]["capture"], products["alipay/web"]["refund"]) == ("none", "partial")
+    told = cli("accounts")
+    assert f"shop *  qfpay-alipay, sandbox, {shop.url}\n" in told.out
+    assert "needs auth_code; takes device_id, notify_url, subject; ignores expires_in_s; can be" in told.out
+    assert shop.settings["client_key"] not in ran.out + told.out
+
+
+def _product(channel: str, **fields: Any) -> Product:
+    return Product(method="card", channel=channel, currencies={"HKD": (100, 5000), "JPY": (1, 50)}, **fields)
+
+
+def test_accounts_print_amounts_once_where_all_products_share_them() -> None:
+    """Bounds are grouped by currency and printed once; those of a product of its own are in its row."""
+    shared = AccountInfo(
+        name="hk",
+        provider="toy",
+        mode="live",
+        is_default=False,
+        base_urls={"": "https://pay.example", "auth": "https://id.example"},
+        products=(
+            _product("app", capture="partial", refund="full", close=False, extra=frozenset({"plan"})),
+            _product(
+                "web", required=frozenset({"return_url"}), optional=frozenset({"return_url"}), refund="none"
+            ),
+        ),
+    )
+    ignored = "ignores device_id, expires_in_s, notify_url, subject"
+    assert account_block(shared, Style(enabled=False), None) == [
+        "hk  toy, live, https://pay.example, https://id.example",
+        "  amounts   1.00 to 50.00 HKD; 1 to 50 JPY",
+        f"  card/app  extra plan; {ignored}; can be captured in part, refunded whole",
+        f"  card/web  needs return_url; {ignored}; can be closed",
+    ]
+    other = replace(shared, products=(*shared.products, replace(_product("qr"), currencies={"HKD": (1, 2)})))
+    lines = account_block(other, Style(enabled=False), 50)
+    assert lines[1] == "  card/app  1.00 to 50.00 HKD; 1 to 50 JPY; extra"
+    assert "  card/qr   0.01 to 0.02 HKD; ignores device_id," in lines
+    assert max(map(len, lines[1:])) <= 50
+    assert account_document(shared)["hosts"] == {"auth": "https://id.example"}
 
 
 def test_accounts_one_unusable_6(cli: Cli, shop: SandboxServer) -> None:

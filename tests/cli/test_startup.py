@@ -78,6 +78,13 @@ def test_ledger_commands_load_only_the_ledger(cli: Cli, shop: SandboxServer, wor
     assert not loaded("ledger", *words.split()) & ((HEAVY | {"psycopg"}) - brought_by_typer)
 
 
+@pytest.mark.parametrize("words", ["accounts", "accounts --json"])
+def test_listing_accounts_loads_no_network(shop: SandboxServer, words: str) -> None:
+    """`accounts` loads the providers, and nothing that could send."""
+    brought_by_plugins = {"typer", "dataclasses", "importlib.metadata", "pluggy", "qfpay_alipay"}
+    assert not loaded(*words.split()) & (HEAVY - brought_by_plugins)
+
+
 def test_help_loads_no_provider() -> None:
     """The help of every command loads no plugins, httpx or rich."""
     assert not loaded("--help") & (HEAVY - {"typer", "dataclasses"})

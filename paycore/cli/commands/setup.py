@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import typer
 
 from paycore.cli.app import options_of
 from paycore.cli.endings import Exit
 from paycore.cli.output import Output
-
-if TYPE_CHECKING:
-    from paycore.engine.accounts import Accounts
 
 TEMPLATE = """\
 # What paycore needs to know. Looked for at --config, $PAYCORE_CONFIG, ./paycore.toml and
@@ -81,52 +77,22 @@ def init(context: typer.Context) -> int:
 
 def accounts(context: typer.Context) -> int:
     """
-    List the configured accounts and what they offer.
+    List the configured accounts, with the products of each, their bounds and their fields.
 
-    Exits 6 when one of them can't be used, and says why.
+    Exits 6 when one of them can't be used, and says why. Sends nothing.
     """
     from paycore.engine.accounts import Accounts
     from paycore.engine.config import load_config
+    from paycore.engine.offers import account_infos
     from paycore.engine.plugins import Plugins
 
     options = options_of(context)
     output = Output(options)
     output.show_log()
     config = load_config(options.config)
-    known = Accounts(config, Plugins(blocked=config.blocked_plugins))
-    names = [config.account(options.account).name] if options.account else list(config.accounts)
-    found = [_account(known, name) for name in names]
-    rows = [
-        [
-            str(one["account"]) + (" *" if one["default"] else ""),
-            str(one["provider"]),
-            str(one["mode"]),
-            str(one["problem"] or ", ".join(map(str, one["products"]))),
-        ]
-        for one in found
-    ]
-    output.rows(("ACCOUNT", "PROVIDER", "MODE", "OFFERS"), rows, found)
-    if any(one["default"] for one in found):
+    names = [config.account(options.account).name] if options.account else None
+    found = account_infos(Accounts(config, Plugins(blocked=config.blocked_plugins)), names)
+    output.accounts(found)
+    if any(account.is_default for account in found):
         output.say("* is the default account")
-    return Exit.CONFIG if any(one["problem"] for one in found) else Exit.DONE
-
-
-def _account(known: Accounts, name: str) -> dict[str, Any]:
-    from paycore.errors import PaycoreError
-
-    config = known.config.accounts[name]
-    document: dict[str, Any] = {
-        "account": name,
-        "provider": config.provider,
-        "mode": config.mode,
-        "default": name == known.config.default_account,
-        "base_url": None,
-        "products": [],
-        "problem": None,
-    }
-    try:
-        account = known.get(name)
-    except PaycoreError as error:
-        return {**document, "problem": error.message}
-    products = sorted(f"{product.method}/{product.channel}" for product in account.capabilities.products)
-    return {**document, "base_url": account.base_urls[""], "products": products}
+    return Exit.CONFIG if any(account.problem for account in found) else Exit.DONE
