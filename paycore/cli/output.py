@@ -89,7 +89,7 @@ class Output:
 
     def accounts(self, accounts: Sequence[AccountInfo]) -> None:
         """Print accounts with their products, or JSON Lines."""
-        from paycore.cli.render.accounts import account_block, account_document
+        from paycore.cli.render.terms import account_block, account_document
 
         if self.options.json:
             self.json(*(account_document(account) for account in accounts))

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from paycore import AccountInfo
-from paycore.cli.render.accounts import account_block, account_document
+from paycore.cli.render.terms import account_block, account_document
 from paycore.cli.render.text import Style
 from paycore.engine.config import load_config
 from paycore.plugin import Product
