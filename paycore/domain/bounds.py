@@ -23,6 +23,9 @@ REFUNDS_MAX = 100
 OPERATIONS_MAX = 200
 """Operations of one kind (create, refund, close) of one payment."""
 
+ID_MAX = 256
+"""Characters of an id of the provider's."""
+
 
 def check_operations(payment: Payment, kind: OperationKind) -> None:
     """Raise `TooMany` if the payment has `OPERATIONS_MAX` operations of this kind."""

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from paycore.domain.action import Action, Redirect
+from paycore.domain.bounds import ID_MAX
 from paycore.domain.codec import decode, encode
 from paycore.domain.observation import Observation, PaymentObservation, RefundObservation
 from paycore.domain.payment import Operation, OperationKind, Status
@@ -43,9 +44,6 @@ _log = logging.getLogger(__name__)
 
 TOLD_MAX = 64 * 1024
 """Bytes of what a plugin tells of one order, as they would be recorded."""
-
-ID_MAX = 256
-"""Characters of an id of the provider's."""
 
 OBSERVATIONS_MAX = 10_000
 """Observations in one answer: a hundred of each order that can be asked about at once, and more."""

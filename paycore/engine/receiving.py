@@ -16,7 +16,7 @@ from typing import NamedTuple
 from msgspec import structs
 
 from paycore.domain.payment import Payment, Status
-from paycore.domain.provider import Mention, Notice
+from paycore.domain.provider import Notice
 from paycore.domain.safe_text import printable
 from paycore.domain.wire import Notification, Reply
 from paycore.engine.accounts import Account, Accounts
@@ -27,7 +27,7 @@ from paycore.engine.contract import ask
 from paycore.engine.effects import Program, in_ledger
 from paycore.engine.secrecy import harmless
 from paycore.errors import ConfigError, NotificationError, PluginError
-from paycore.ledger.api import Committed, Recorded
+from paycore.ledger.api import Committed, Recorded, named_by
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Receiving:
                 taken = yield from self._record(neighbour, notification, told)
                 named += taken.payments
                 due += taken.due
-                theirs = {_name_of(item) for item in told} - taken.unknown.keys()
+                theirs = {named_by(item) for item in told} - taken.unknown.keys()
                 strays = [name for name in strays if name not in theirs]
         if strays and not recorded.is_repeat:
             self._tell_of_strays(account, strays)
@@ -103,7 +103,7 @@ class Receiving:
         return [payment_id for payment_id, _, _ in due]
 
     def _neighbours(self, account: Account, unknown: Mapping[str, tuple[str, ...]]) -> list[Account]:
-        """The other accounts of this provider that have one of these numbers, and can be used."""
+        """The other accounts of this provider that have one of these numbers or ids, and can be used."""
         found = []
         for name in sorted({owner for owners in unknown.values() for owner in owners}):
             known = self._accounts.config.accounts.get(name)
@@ -128,11 +128,6 @@ class Receiving:
             f" and {len(more)} more" if more else "",
             count,
         )
-
-
-def _name_of(item: Notice) -> str | None:
-    """By what it names an order or refund: our number, or an id of the provider's."""
-    return item.id if isinstance(item, Mention) and item.number is None else item.number
 
 
 def _verified(account: Account, notification: Notification) -> tuple[Notice, ...]:

@@ -18,7 +18,7 @@ import msgspec
 from paycore.domain.events import Change, Event, PaymentBegun, Source
 from paycore.domain.observation import Observation
 from paycore.domain.payment import Payment, Status
-from paycore.domain.provider import Notice
+from paycore.domain.provider import Mention, Notice
 from paycore.domain.wire import Notification
 
 Decide = Callable[[Payment, datetime], Sequence[Change]]
@@ -41,15 +41,22 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     """
     The result of recording a notification.
 
-    `payments`: the account's payments that it names. `due`: the ids of those that must be queried to confirm
-    it. `unknown`: the numbers that belong to no payment of the account, each with the other accounts that have
-    it. `is_repeat`: the notification was recorded before, and nothing changed.
+    `payments`: the account's payments that it names, by a number of ours or by an id of the provider's. `due`: the
+    ids of those that must be queried to confirm it. `unknown`: the names (`named_by`) of what no payment of the
+    account has, each with the other accounts that have it. `is_repeat`: the notification was recorded before, so its
+    observations changed nothing.
     """
 
     payments: tuple[Committed, ...]
     due: tuple[str, ...]
     unknown: Mapping[str, tuple[str, ...]]
     is_repeat: bool
+
+
+def named_by(notice: Notice) -> str:
+    """What a notice names an order or refund by: our number, or an id of the provider's."""
+    by_id = notice.id if isinstance(notice, Mention) else None
+    return by_id if by_id is not None else str(notice.number)
 
 
 def committed_in(result: object) -> tuple[Committed, ...]:
@@ -121,8 +128,10 @@ class Ledger(Protocol):
         """
         Store a verified notification, and in the same transaction merge it or make its payments due now.
 
-        With `is_evidence` False it only makes payments due; a `Mention` never does more. A repeated
-        notification changes nothing.
+        With `is_evidence` False it only makes payments due; a `Mention` never does more, whether it names them by
+        number or by any id the provider has for an order, a refund or a charge. A repeated notification is not
+        stored again, and its observations change nothing; but what it mentions is due once more, since some send the
+        same words each time that anything happens.
         """
         ...
 

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from paycore.domain.events import PaymentBegun, Source
 from paycore.domain.observation import Observation, PaymentObservation
 from paycore.domain.payment import Payment, Status
-from paycore.domain.provider import Notice
+from paycore.domain.provider import Mention, Notice
 from paycore.domain.wire import Notification
 from paycore.errors import LedgerCorrupt, LedgerUnavailable
 from paycore.ledger import upgrading, verbs
@@ -70,7 +70,7 @@ class SqlLedger(LedgerReads):
 
         def observe(part: Sequence[Observation]) -> Future[tuple[Committed, ...]]:
             work = partial(verbs.observe, account=account, observations=part, source=source)
-            return self._submit(work, _numbers(account, part), weight=len(part))
+            return self._submit(work, _names(account, part), weight=len(part))
 
         return in_parts(observe, observations)
 
@@ -90,7 +90,7 @@ class SqlLedger(LedgerReads):
             told=told,
             is_evidence=is_evidence,
         )
-        return self._submit(work, _numbers(account, told), weight=len(told))
+        return self._submit(work, _names(account, told), weight=len(told))
 
     def claim(
         self, *, limit: int, lease_s: float, ids: Collection[str] | None = None
@@ -217,9 +217,10 @@ def _failed(error: LedgerUnavailable) -> Future[Any]:
     return future
 
 
-def _numbers(account: str, told: Sequence[Notice]) -> Wants:
+def _names(account: str, told: Sequence[Notice]) -> Wants:
     paid = (seen for seen in told if isinstance(seen, PaymentObservation) and seen.status is Status.PAID)
     return Wants(
         numbers=[(account, item.number) for item in told if item.number is not None],
         charges=[(account, seen.provider_id) for seen in paid if seen.provider_id is not None],
+        named=[(account, item.id) for item in told if isinstance(item, Mention) and item.id is not None],
     )

@@ -19,15 +19,18 @@ from paycore.errors import LedgerCorrupt, NotFound
 from paycore.ledger.clock import to_ms
 from paycore.ledger.rows import (
     CHANGING,
+    DELETE_PROVIDER_ID,
     INSERT_CHARGE,
     INSERT_EVENT,
     INSERT_NOTIFICATION,
     INSERT_OPERATION,
     INSERT_PAYMENT,
+    INSERT_PROVIDER_ID,
     INSERT_REFUND,
     POSTPONE,
     UPDATE_DUE,
     UPDATE_PAYMENT,
+    changed_names,
     columns,
     is_storable,
     new_charges,
@@ -38,13 +41,22 @@ from paycore.ledger.transaction import AgainError, Row, Transaction
 Key = tuple[str, str]
 
 
+NAMED_MAX = 20
+"""Payments that one id of the provider's can name, the newest ones: what more of them have is no order's id."""
+
+
 class Wants(NamedTuple):
-    """What a unit reads: payments by id, references, (account, number)s, (account, provider id)s."""
+    """
+    What a unit reads: payments by id, references, (account, number)s.
+
+    `charges` and `named` are (account, provider id)s: of money that was taken, and of anything of a payment.
+    """
 
     payments: Sequence[str] = ()
     references: Sequence[str] = ()
     numbers: Sequence[Key] = ()
     charges: Sequence[Key] = ()
+    named: Sequence[Key] = ()
 
 
 class Known(NamedTuple):
@@ -71,6 +83,7 @@ class Stage:
         "due",
         "events",
         "inbox",
+        "named",
         "numbers",
         "payments",
         "postponed",
@@ -84,6 +97,7 @@ class Stage:
         self.numbers: dict[Key, str] = {}
         self.refunds: list[RefundName] = []
         self.charges: dict[Key, str] = {}
+        self.named: dict[Key, dict[str, bool]] = {}  # by payment: whether it has the id from now on
         self.inbox: dict[Key, Row] = {}
         self.events: list[Row] = []
         self.due: list[tuple[int, str, int]] = []
@@ -107,8 +121,9 @@ class Group:
         self._stage = Stage()
         self._stored: dict[str, Known | None] = {}
         self._by_reference: dict[str, list[Payment]] = {}
-        self._owners: dict[Key, str | None] = {}
+        self._owners: dict[str, dict[str, str]] = {}  # by number and account
         self._charged: dict[Key, str | None] = {}
+        self._named: dict[str, dict[str, set[str]]] = {}  # by provider id and account
 
     # --- reading -------------------------------------------------------------------------------------
 
@@ -116,10 +131,13 @@ class Group:
         """Read what the units ask for, one statement for each kind; payments are locked in the order of their ids."""
         self._find({key for want in wants for key in want.references})
         numbers = {key for want in wants for key in want.numbers}
-        self._find_owners(numbers)
+        named = {key for want in wants for key in want.named}
+        self._find_owners({number for _, number in numbers})
         self._find_charged({key for want in wants for key in want.charges})
+        self._find_named({provider_id for _, provider_id in named})
         ids = {payment_id for want in wants for payment_id in want.payments}
-        self._lock(ids.union(filter(None, map(self._owners.get, numbers))))
+        ids.update(filter(None, (self.with_number(*key) for key in numbers)))
+        self._lock(ids.union(*(self.with_provider_id(*key) for key in named)))
 
     def payment(self, payment_id: str) -> Payment:
         """The payment, locked until the transaction ends; `NotFound` when there is none."""
@@ -146,21 +164,24 @@ class Group:
         return known if known is None or known.id not in self._stage.payments else self.payment(known.id)
 
     def with_number(self, account: str, number: str) -> str | None:
-        """The id of the payment that this order or refund number belongs to."""
-        key = (account, number)
-        staged = self._stage.numbers.get(key)
-        if staged is None and key not in self._owners:
-            self._find_owners({key})
-        return staged or self._owners[key]
+        """The id of the payment that this number of an order, a capture or a refund belongs to."""
+        staged = self._stage.numbers.get((account, number))
+        return staged or self._owners_of(number).get(account)
 
-    def elsewhere(self, account: str, numbers: Collection[str]) -> dict[str, tuple[str, ...]]:
-        """Those of the numbers that no payment of the account has, each with the other accounts that have it."""
-        unknown = {number: () for number in numbers if self.with_number(account, number) is None}
-        found: dict[str, tuple[str, ...]] = dict(unknown)
-        for (other, number), owner in self._owners.items() if unknown else ():
-            if number in unknown and owner is not None:
-                found[number] += (other,)
-        return found
+    def with_provider_id(self, account: str, provider_id: str) -> tuple[str, ...]:
+        """The ids of the payments of which this is one of the provider's ids, at most `NAMED_MAX`; newest first."""
+        found = set(self._named_by(provider_id).get(account, ()))
+        for payment_id, has_id in self._stage.named.get((account, provider_id), {}).items():
+            (found.add if has_id else found.discard)(payment_id)
+        return tuple(sorted(found, reverse=True)[:NAMED_MAX])
+
+    def accounts_with_number(self, number: str) -> tuple[str, ...]:
+        """The accounts of which a payment has this number."""
+        return tuple(sorted(self._owners_of(number)))
+
+    def accounts_with_provider_id(self, provider_id: str) -> tuple[str, ...]:
+        """The accounts of which a payment has this id of the provider's."""
+        return tuple(sorted(self._named_by(provider_id)))
 
     def has_refund(self, account: str, namespace: str, reference: str) -> bool:
         """Whether some payment of this account or namespace has a refund with this reference."""
@@ -201,13 +222,31 @@ class Group:
         for reference, payment_id, body in rows:
             self._by_reference[reference].append(read_payment(payment_id, body))
 
-    def _find_owners(self, keys: Collection[Key]) -> None:
+    def _owners_of(self, number: str) -> dict[str, str]:
+        if number not in self._owners:
+            self._find_owners({number})
+        return self._owners[number]
+
+    def _find_owners(self, numbers: Collection[str]) -> None:
         rows = self._select(
-            "SELECT account, number, payment_id FROM operations WHERE kind <> 'close' AND number",
-            {number for _, number in keys},
+            "SELECT account, number, payment_id FROM operations WHERE kind <> 'close' AND number", numbers
         )
-        self._owners.update(dict.fromkeys(keys))
-        self._owners.update({(account, number): owner for account, number, owner in rows})
+        self._owners.update((number, {}) for number in numbers)
+        for account, number, owner in rows:
+            self._owners[number][account] = owner
+
+    def _named_by(self, provider_id: str) -> dict[str, set[str]]:
+        if provider_id not in self._named:
+            self._find_named({provider_id})
+        return self._named[provider_id]
+
+    def _find_named(self, provider_ids: Collection[str]) -> None:
+        rows = self._select(
+            "SELECT account, provider_id, payment_id FROM provider_ids WHERE provider_id", provider_ids
+        )
+        self._named.update((provider_id, {}) for provider_id in provider_ids)
+        for account, provider_id, payment_id in rows:
+            self._named[provider_id].setdefault(account, set()).add(payment_id)
 
     def _find_charged(self, keys: Collection[Key]) -> None:
         rows = self._select(
@@ -245,6 +284,8 @@ class Group:
             for charge in new_charges(before, payment):
                 if self.with_charge(account, charge.provider_id) is None:
                     stage.charges[account, charge.provider_id] = payment.id
+        for provider_id, has_id in changed_names(before, payment):
+            stage.named.setdefault((account, provider_id), {})[payment.id] = has_id
 
     def keep_notification(self, account: str, digest: str, row: Row) -> None:
         """Store a notification; `row`: time received, headers, query, body, verdict, payment id."""
@@ -289,6 +330,7 @@ class Group:
         self._write(INSERT_REFUND, stage.refunds)
         # Sorted, so that two processes with the same ids lock them in the same order.
         self._write(INSERT_CHARGE, [(*key, owner) for key, owner in sorted(stage.charges.items())])
+        self._write_names(stage)
         self._write(INSERT_EVENT, stage.events)
         self._write(INSERT_NOTIFICATION, [(*key, *row) for key, row in stage.inbox.items()])
         if stage.due:
@@ -299,7 +341,24 @@ class Group:
         for reference in stage.references:  # what was read before is incomplete now
             self._by_reference.pop(reference, None)
         self._charged.update(stage.charges)
+        for number in {number for _, number in stage.numbers}:
+            self._owners.pop(number, None)
+        for provider_id in {provider_id for _, provider_id in stage.named}:
+            self._named.pop(provider_id, None)
         self.changed.update(stage.payments)
+
+    def _write_names(self, stage: Stage) -> None:
+        """Sorted, as charges are; no id of the provider's is anybody's own, so none is refused."""
+        rows = [
+            (*key, payment_id, has_id)
+            for key, changes in sorted(stage.named.items())
+            for payment_id, has_id in sorted(changes.items())
+        ]
+        for sql, is_wanted in ((DELETE_PROVIDER_ID, False), (INSERT_PROVIDER_ID, True)):
+            chosen = [row[:3] for row in rows if row[3] is is_wanted]
+            if chosen:
+                self.writes += 1
+                self._tx.executemany(sql, chosen)
 
     def _write(self, sql: str, rows: Collection[Row]) -> None:
         """Insert or update exactly these rows; run again if another process has changed or inserted one first."""

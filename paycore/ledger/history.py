@@ -225,6 +225,7 @@ _ORPHANS = (
     " UNION ALL SELECT payment_id, 'operations' FROM operations"
     " UNION ALL SELECT payment_id, 'refunds' FROM refunds"
     " UNION ALL SELECT payment_id, 'charges' FROM charges"
+    " UNION ALL SELECT payment_id, 'provider_ids' FROM provider_ids"
     " UNION ALL SELECT payment_id, 'inbox' FROM inbox WHERE payment_id IS NOT NULL) named"
     " WHERE {which} AND NOT EXISTS (SELECT 1 FROM payments p WHERE p.id = named.payment_id)"
     " GROUP BY payment_id ORDER BY payment_id LIMIT ?"

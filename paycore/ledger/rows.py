@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from paycore.domain.bounds import ID_MAX
 from paycore.domain.codec import decode
 from paycore.domain.payment import Charge, Payment, is_open
 from paycore.domain.schedule import due_at
@@ -41,6 +42,10 @@ INSERT_REFUND = (
 INSERT_CHARGE = (
     "INSERT INTO charges (account, provider_id, payment_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 )
+INSERT_PROVIDER_ID = (
+    "INSERT INTO provider_ids (account, provider_id, payment_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+)
+DELETE_PROVIDER_ID = "DELETE FROM provider_ids WHERE account = ? AND provider_id = ? AND payment_id = ?"
 INSERT_EVENT = (
     "INSERT INTO events (payment_id, seq, at, source, kind, status_from, status_to, change, prev_hash, hash)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -57,6 +62,35 @@ def new_charges(before: Payment | None, payment: Payment) -> Iterator[Charge]:
     """The charges that `payment` has and `before` does not."""
     known = set(before.charges) if before is not None else set()
     return (charge for charge in payment.charges if charge not in known)
+
+
+def provider_ids(payment: Payment) -> set[str]:
+    """What the provider calls the payment's orders, refunds and charges, as far as it may be looked for."""
+    return {provider_id for provider_id in _told_ids(payment) if _is_looked_for(provider_id)}
+
+
+def changed_names(before: Payment | None, payment: Payment) -> Iterator[tuple[str, bool]]:
+    """The ids of the provider's that `payment` has and `before` does not, with True; the other way round with False."""
+    known, now = set() if before is None else _told_ids(before), _told_ids(payment)
+    if known == now:
+        return
+    for provider_id in now ^ known:
+        if _is_looked_for(provider_id):
+            yield provider_id, provider_id in now
+
+
+def _told_ids(payment: Payment) -> set[str]:
+    told = {charge.provider_id for charge in payment.charges}
+    for operation in payment.operations:
+        if operation.provider_id is not None:
+            told.add(operation.provider_id)
+        told.update(provider_id for _, provider_id in operation.ids)
+    return told
+
+
+def _is_looked_for(provider_id: str) -> bool:
+    """Whether a notification may name it: neither empty, nor longer than ids are, which no index would take."""
+    return 0 < len(provider_id) <= ID_MAX and is_storable(provider_id)
 
 
 def is_storable(text: str) -> bool:

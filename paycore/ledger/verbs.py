@@ -7,7 +7,7 @@ are plain SQL.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
@@ -31,7 +31,7 @@ from paycore.domain.payment import Payment, Status
 from paycore.domain.provider import Mention, Notice
 from paycore.domain.wire import CREDENTIAL_HEADERS, Notification
 from paycore.errors import LedgerCorrupt, NotFound, ReferenceConflict
-from paycore.ledger.api import Committed, Decide, Filter, Recorded, committed_in
+from paycore.ledger.api import Committed, Decide, Filter, Recorded, committed_in, named_by
 from paycore.ledger.clock import from_ms, to_ms
 from paycore.ledger.group import Group, Known
 from paycore.ledger.rows import check_storable, new_charges, read_payment
@@ -91,15 +91,18 @@ def record_notification(
     """See `Ledger.record_notification`."""
     digest = notification.digest
     evidence = [item for item in told if is_evidence and not isinstance(item, Mention)]
-    hints = [item for item in told if not is_evidence or isinstance(item, Mention)]
+    mentions = [item for item in told if isinstance(item, Mention)]
     named = _by_payment(group, account, told)
     recorded = Recorded(
         payments=tuple(Committed(payment=group.payment(owner), events=(), now=group.now) for owner in named),
-        due=tuple(_by_payment(group, account, hints)),
-        unknown=group.elsewhere(account, [item.number for item in told if item.number is not None]),
+        due=tuple(_by_payment(group, account, mentions if is_evidence else told)),
+        unknown={
+            named_by(item): _accounts_with(group, item) for item in told if not _owners(group, account, item)
+        },
         is_repeat=group.has_notification(account, digest),
     )
     if recorded.is_repeat:
+        _make_due(group, _by_payment(group, account, mentions))
         return recorded
     kept = {name: value for name, value in notification.headers.items() if name not in CREDENTIAL_HEADERS}
     folded = _fold_observations(group, account, evidence, Source.NOTIFICATION)
@@ -116,10 +119,14 @@ def record_notification(
         ),
     )
     changed = {committed.payment.id: committed for committed in _keep(group, folded)}
-    for payment_id in recorded.due:
-        group.keep_due(payment_id, group.payment(payment_id).version)
+    _make_due(group, recorded.due)
     payments = tuple(changed.get(before.payment.id, before) for before in recorded.payments)
     return msgspec.structs.replace(recorded, payments=payments)
+
+
+def _make_due(group: Group, payment_ids: Iterable[str]) -> None:
+    for payment_id in payment_ids:
+        group.keep_due(payment_id, group.payment(payment_id).version)
 
 
 def claim(
@@ -261,13 +268,27 @@ def _refuse_taken_refunds(group: Group, before: Payment, payment: Payment) -> No
 
 
 def _by_payment(group: Group, account: str, told: Sequence[NoticeT]) -> dict[str, list[NoticeT]]:
-    """Group notices by the payment that has their number, ordered by its id so that locks never cross."""
+    """Group notices by the payments they name, ordered by id so that locks never cross."""
     grouped: dict[str, list[NoticeT]] = {}
     for item in told:
-        owner = None if item.number is None else group.with_number(account, item.number)
-        if owner is not None:
+        for owner in _owners(group, account, item):
             grouped.setdefault(owner, []).append(item)
     return dict(sorted(grouped.items()))
+
+
+def _owners(group: Group, account: str, notice: Notice) -> Sequence[str]:
+    """The ids of the account's payments that a notice names: one by a number of ours, any by an id."""
+    if notice.number is None:
+        return group.with_provider_id(account, named_by(notice))
+    owner = group.with_number(account, notice.number)
+    return () if owner is None else (owner,)
+
+
+def _accounts_with(group: Group, notice: Notice) -> tuple[str, ...]:
+    """The accounts that have what a notice names."""
+    if notice.number is None:
+        return group.accounts_with_provider_id(named_by(notice))
+    return group.accounts_with_number(notice.number)
 
 
 # --- reading -----------------------------------------------------------------------------------------

@@ -111,7 +111,11 @@ def test_verify_pending_payment_that_is_never_looked_at(database: Database) -> N
     assert (verdict.payment_id, verdict.difference and verdict.difference.where) == (payment.id, "due_at")
 
 
-@pytest.mark.parametrize("kept", ["events", "operations", "refunds", "charges", "inbox"])
+NAMING = ("events", "operations", "refunds", "charges", "provider_ids", "inbox")
+"""The tables that name payments."""
+
+
+@pytest.mark.parametrize("kept", NAMING)
 def test_verify_payment_removed_is_missed_by_what_names_it(database: Database, kept: str) -> None:
     """A payment without a row is reported while anything in the ledger names it."""
     ledger = database.open()
@@ -120,7 +124,7 @@ def test_verify_payment_removed_is_missed_by_what_names_it(database: Database, k
     notification = notice(b"paid", ledger.now())
     observation = seen(payment.order_number, Status.PAID)
     ledger.record_notification("hk", notification, [observation], is_evidence=True).result()
-    gone = [table for table in ("events", "operations", "refunds", "charges", "inbox") if table != kept]
+    gone = [table for table in NAMING if table != kept]
     database.tamper(
         *(f"DELETE FROM {table} WHERE payment_id = '{ids[1]}'" for table in gone),
         f"DELETE FROM payments WHERE id = '{ids[1]}'",

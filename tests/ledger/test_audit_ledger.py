@@ -17,7 +17,7 @@ from paycore.ledger.base import SqlLedger
 from paycore.ledger.migrations import load_migrations
 from paycore.ledger.sqlite.ledger import SqliteLedger
 from tests.ledger.conftest import Database
-from tests.ledger.test_audit import whole_life
+from tests.ledger.test_audit import NAMING, whole_life
 from tests.ledger.workload import notice, observe, paid_payment, pending_payment, seen
 
 
@@ -64,6 +64,11 @@ def lived(database: Database) -> SqlLedger:
         (
             "INSERT INTO charges SELECT account, 'stray', payment_id FROM charges LIMIT 1",
             "charges",
+            "id stray",
+        ),
+        (
+            "INSERT INTO provider_ids SELECT account, 'stray', payment_id FROM provider_ids LIMIT 1",
+            "provider_ids",
             "id stray",
         ),
         ("UPDATE inbox SET query = 'x'", "digest", ""),
@@ -127,7 +132,7 @@ def test_events_of_two_payments_in_another_order(lived: SqlLedger, database: Dat
 def test_removed_event_leaves_a_gap_on_sqlite(lived: SqlLedger, database: Database) -> None:
     """A deleted payment leaves a gap in the positions, except the newest; PostgreSQL has gaps anyway."""
     ids = sorted({verdict.payment_id for verdict in verify(lived) if verdict.payment_id})
-    for table in ("inbox", "events", "operations", "refunds", "charges"):
+    for table in NAMING:
         database.tamper(f"DELETE FROM {table} WHERE payment_id = '{ids[0]}'")
     database.tamper(f"DELETE FROM payments WHERE id = '{ids[0]}'")
     assert places(lived) == (["position 1"] if database.is_sqlite else [])

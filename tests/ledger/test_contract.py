@@ -257,7 +257,7 @@ def test_notification_as_hint_makes_its_payment_due_now(ledger: SqlLedger) -> No
 
 
 def test_mention_makes_its_payment_due_now_whatever_else_the_notification_says(ledger: SqlLedger) -> None:
-    """A mention makes the payment due also beside an observation; a repeat does not."""
+    """A mention makes the payment due also beside an observation, and each time it comes."""
     payment = pending_payment(ledger, "order-1")
     told: list[PaymentObservation | Mention] = [
         seen(payment.order_number, Status.PAID),
@@ -269,8 +269,7 @@ def test_mention_makes_its_payment_due_now_whatever_else_the_notification_says(l
     _, (claimed,) = ledger.claim(limit=10, lease_s=30).result()
     ledger.reschedule([(claimed.id, claimed.version, None)]).result()
     assert ledger.record_notification(ACCOUNT, notification, told, is_evidence=True).result().is_repeat
-    ledger.reschedule([(claimed.id, claimed.version, None)]).result()
-    assert ledger.claim(limit=10, lease_s=30).result()[1] == ()
+    assert ledger.claim(limit=10, lease_s=30).result()[1] == (claimed,)
 
 
 def test_notification_tells_which_numbers_are_whose(ledger: SqlLedger) -> None:

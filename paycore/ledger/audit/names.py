@@ -14,6 +14,7 @@ from paycore.ledger.audit.payments import read_body
 from paycore.ledger.audit.verdicts import Difference, Verdict, of_ledger, unequal
 from paycore.ledger.clock import to_ms
 from paycore.ledger.history import Readable, name_rows
+from paycore.ledger.rows import provider_ids
 from paycore.ledger.transaction import Row, Transaction
 
 _OPERATION = ("id", "payment_id", "account", "kind", "number", "begun_at")
@@ -25,13 +26,14 @@ class Names(NamedTuple):
     """
     Rows of operations by id and of refunds by account and reference, and payments by a charge's provider id.
 
-    `taken` has namespace and reference of refunds.
+    `taken` has namespace and reference of refunds, `named` account, id and payment of all ids of the provider's.
     """
 
     operations: dict[str, dict[str, object]]
     refunds: dict[tuple[str, str], dict[str, object]]
     taken: frozenset[tuple[str | None, str]]
     charges: dict[tuple[str, str], str]
+    named: frozenset[tuple[str, str, str]]
 
 
 def names_of(ledger: Readable, payments: Sequence[Payment]) -> Names:
@@ -39,23 +41,27 @@ def names_of(ledger: Readable, payments: Sequence[Payment]) -> Names:
     operations = [operation.id for payment in payments for operation in payment.operations]
     references = [refund.reference for payment in payments for refund in payment.refunds]
     charged = [charge.provider_id for payment in payments for charge in payment.charges]
+    given = [provider_id for payment in payments for provider_id in provider_ids(payment)]
 
     def rows(tx: Transaction) -> list[list[Row]]:
         by_id, ids = tx.in_list(operations)
-        by_reference, given = tx.in_list(references)
-        by_provider_id, told = tx.in_list(charged)
+        by_reference, wanted = tx.in_list(references)
+        by_charge, told = tx.in_list(charged)
+        by_provider_id, called = tx.in_list(given)
         numbers = f"SELECT {', '.join(_OPERATION)} FROM operations WHERE id {by_id}"  # noqa: S608
         names = f"SELECT {', '.join(_REFUND)} FROM refunds WHERE reference {by_reference}"  # noqa: S608
-        owners = f"SELECT {', '.join(_CHARGE)} FROM charges WHERE provider_id {by_provider_id}"  # noqa: S608
-        asked = ((numbers, ids), (names, given), (owners, told))
+        owners = f"SELECT {', '.join(_CHARGE)} FROM charges WHERE provider_id {by_charge}"  # noqa: S608
+        named = f"SELECT {', '.join(_CHARGE)} FROM provider_ids WHERE provider_id {by_provider_id}"  # noqa: S608
+        asked = ((numbers, ids), (names, wanted), (owners, told), (named, called))
         return [tx.execute(sql, (parameter,)).fetchall() for sql, parameter in asked]
 
-    numbered, refunded, paid = ledger.read(rows).result()
+    numbered, refunded, paid, named = ledger.read(rows).result()
     return Names(
         {row[0]: dict(zip(_OPERATION, row, strict=True)) for row in numbered},
         {(row[0], row[1]): dict(zip(_REFUND, row, strict=True)) for row in refunded},
         frozenset((namespace, reference) for _, reference, _, namespace in refunded),
         {(account, provider_id): payment_id for account, provider_id, payment_id in paid},
+        frozenset((account, provider_id, payment_id) for account, provider_id, payment_id in named),
     )
 
 
@@ -68,7 +74,7 @@ def wrong_name(payment: Payment, found: Names) -> Difference | None:
         difference = unequal(row, _operation_row(payment, operation), prefix="operations ")
         if difference is not None:
             return difference
-    return _wrong_refund(payment, found) or _wrong_charge(payment, found)
+    return _wrong_refund(payment, found) or _wrong_charge(payment, found) or _wrong_id(payment, found)
 
 
 def _wrong_refund(payment: Payment, found: Names) -> Difference | None:
@@ -90,6 +96,13 @@ def _wrong_charge(payment: Payment, found: Names) -> Difference | None:
         # Only the table tells which of several payments has a provider id in a ledger of an older schema.
         if (payment.account, charge.provider_id) not in found.charges:
             return Difference(where="charges", stored="no row", derived=f"provider id {charge.provider_id}")
+    return None
+
+
+def _wrong_id(payment: Payment, found: Names) -> Difference | None:
+    for provider_id in sorted(provider_ids(payment)):
+        if (payment.account, provider_id, payment.id) not in found.named:
+            return Difference(where="provider_ids", stored="no row", derived=f"provider id {provider_id}")
     return None
 
 
@@ -130,6 +143,13 @@ _TABLES = (
         ("provider_id", "account"),
         "provider_id",
         lambda payment: {(one.provider_id, payment.account) for one in payment.charges},
+    ),
+    _Rows(
+        "provider_ids",
+        _CHARGE,
+        ("provider_id", "account", "payment_id"),
+        "provider_id",
+        lambda payment: {(one, payment.account, payment.id) for one in provider_ids(payment)},
     ),
 )
 
