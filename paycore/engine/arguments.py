@@ -13,12 +13,12 @@ from typing import NamedTuple, get_args
 
 from msgspec.structs import replace
 
+from paycore.domain.bounds import ID_MAX
 from paycore.domain.codec import encode
 from paycore.domain.events import Finding
 from paycore.domain.findings import Found
 from paycore.domain.payment import Payment, ReviewReason, Status
 from paycore.domain.wire import NOTIFICATION_MAX, Notification
-from paycore.engine.answers import ID_MAX
 from paycore.engine.checks import check_name, check_reference, check_text, is_unicode, plain
 from paycore.errors import InvalidField, MalformedNotification
 from paycore.ledger.api import Filter
