@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+import ssl
 import threading
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast, get_args
 
 import msgspec
 
 from paycore.domain.provider import Attempt, Capabilities, FullProvider, Mode, Provider, Secret
-from paycore.engine.config import AccountConfig, Config, resolve_base_url, resolve_settings
+from paycore.engine.config import AccountConfig, Config, resolve_settings
 from paycore.engine.contract import ask, misused
-from paycore.engine.declared import declared_problem
+from paycore.engine.declared import declared_problem, own_urls_problem
+from paycore.engine.hosts import check_mode, resolve_base_urls
 from paycore.engine.plugins import Plugins
-from paycore.engine.secrecy import Secrets, secrets_in
+from paycore.engine.secrecy import Secrets, secrets_among, secrets_in
 from paycore.errors import ConfigError
 
 
@@ -24,7 +26,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     One configured account, ready to use; `deadline` is how long one call may take in all.
 
     `base_urls` are the main one, "", and those of further hosts.
-    `secrets` are those of its settings, and the `auth_code` of the payment that a call is about, where it has one.
+    `secrets` are those of its settings, those of its open `session`, and the `auth_code` of the payment that a call
+    is about, where it has one.
     """
 
     name: str
@@ -37,6 +40,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str = ""
     secrets: tuple[Secret, ...] = ()
     auth_code: Secret | None = None
+    session: Any = None
+    tls: ssl.SSLContext | None = None
 
     @property
     def full(self) -> FullProvider:
@@ -48,10 +53,10 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it moves real money."""
         return self.mode == "live"
 
-    def attempt(self, sent_at: datetime, nonce: str, session: Any = None) -> Attempt:
+    def attempt(self, sent_at: datetime, nonce: str) -> Attempt:
         """One attempt to send a flow of this account."""
         return Attempt(
-            sent_at=sent_at, nonce=nonce, mode=self.mode, base_urls=self.base_urls, session=session
+            sent_at=sent_at, nonce=nonce, mode=self.mode, base_urls=self.base_urls, session=self.session
         )
 
     def with_code(self, auth_code: Secret | None) -> Account:
@@ -59,6 +64,11 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         if auth_code is None:
             return self
         return msgspec.structs.replace(self, auth_code=auth_code, secrets=Secrets((*self.secrets, auth_code)))
+
+    def in_session(self, session: Any) -> Account:
+        """This account with an open session."""
+        secrets = Secrets((*self.secrets, *secrets_among([session])))
+        return msgspec.structs.replace(self, session=session, secrets=secrets)
 
     def __repr__(self) -> str:
         return f"Account({self.name!r}, {self.provider_name!r})"
@@ -112,11 +122,29 @@ class Accounts:
             provider_name=kind.info.name,
             capabilities=capabilities,
             mode=account.mode,
-            base_urls={"": resolve_base_url(account, kind.info, self.config.path)},
+            base_urls=self._base_urls(account, kind, settings, unmade),
             deadline=timedelta(seconds=account.timeout_s),
             namespace=account.namespace,
             secrets=unmade.secrets,
         )
+
+    def _base_urls(
+        self, account: AccountConfig, kind: type[Provider], settings: msgspec.Struct, unmade: _Unmade
+    ) -> Mapping[str, str]:
+        """Where its requests go; `ConfigError` where that, or its credentials, do not fit its mode."""
+        full, path = cast("type[FullProvider]", kind), self.config.path
+        shown_mode, own = None, {}
+        if hasattr(kind, "mode_of"):
+            shown_mode = ask(unmade, "mode_of", lambda: full.mode_of(settings), may_raise=(ConfigError,))
+            if shown_mode not in (None, *get_args(Mode)):
+                raise misused(unmade, "mode_of", "what it returned is no mode")
+            check_mode(account, shown_mode, path)
+        if hasattr(kind, "base_urls_of") and account.mode != "sandbox":
+            own = ask(unmade, "base_urls_of", lambda: dict(full.base_urls_of(settings, account.mode)))
+            problem = own_urls_problem(own, kind.info.hosts)
+            if problem is not None:
+                raise misused(unmade, "base_urls_of", problem)
+        return resolve_base_urls(account, kind.info, path, own=own, shown_mode=shown_mode)
 
     def _provider(self, account: AccountConfig) -> type[Provider]:
         try:

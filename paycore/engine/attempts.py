@@ -9,7 +9,6 @@ No transaction is open while a request is under way. A process that dies in betw
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
@@ -20,15 +19,17 @@ from paycore.domain import decisions
 from paycore.domain.decisions import Numbering
 from paycore.domain.events import Event, OperationBegun, OperationSent, PaymentBegun, Source
 from paycore.domain.observation import PaymentObservation, RefundObservation
-from paycore.domain.payment import Failure, Operation, OperationKind, OperationState, Payment
+from paycore.domain.payment import Operation, OperationKind, OperationState, Payment
 from paycore.domain.provider import Created, NotNow, Rejected, Unknown
+from paycore.domain.wire import Flow
 from paycore.engine.accounts import Account
 from paycore.engine.answers import counted, reading
-from paycore.engine.contract import converse
+from paycore.engine.contract import put_off, refused
 from paycore.engine.effects import InLedger, Program, UntilChanged, in_ledger
 from paycore.engine.orders import capture_order, close_order, provider_order, refund_order
+from paycore.engine.sessions import Sessions
 from paycore.engine.timing import Deadline, Timed
-from paycore.errors import AccountRefused, IncompleteReply, MaybeSent, NotSent, PaycoreError
+from paycore.errors import IncompleteReply, MaybeSent, PaycoreError
 from paycore.ledger.api import Committed, Decide, Ledger, committed_in
 
 P = ParamSpec("P")
@@ -39,7 +40,8 @@ class Attempts:
     """
     The steps every command consists of: ledger transactions followed by their hooks, and attempts.
 
-    `observers` are told of every event; `now` is the ledger's clock; `new_id` returns a new id or number.
+    `observers` are told of every event; `now` is the ledger's clock; `new_id` returns a new id or number; `sessions`
+    are those with the providers.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Attempts:
         self._observers = observers
         self.new_id = new_id
         self.now = now
+        self.sessions = Sessions(now=now, new_id=new_id)
 
     def change(self, payment_id: str, decide: Decide, source: Source) -> Program[Committed]:
         """Decide on the payment as it stands, in one transaction."""
@@ -96,10 +99,8 @@ class Attempts:
         """Send an operation that is recorded as sent, as `timed` decided; record its outcome."""
         raised: PaycoreError | None = None
         try:
-            begin = partial(self._flow, account, payment, operation)
-            flow = reading(account, begin, _TOLD[operation.kind])
-            answer = yield from converse(account, flow, self._deadline(operation, timed))
-            outcome = counted(operation, answer)
+            begin = partial(_answering, payment, operation)
+            outcome = yield from self.sessions.converse(account, begin, self._deadline(operation, timed))
         except PaycoreError as error:
             # Nothing was sent, or no answer came: the error knows which.
             outcome = None if error.money_moved == "no" else Unknown(problem=error.message)
@@ -147,25 +148,33 @@ class Attempts:
         left_s = (operation.in_flight_until - self.now()).total_seconds()
         return timed.deadline(left_s)
 
-    def _flow(self, account: Account, payment: Payment, operation: Operation) -> Any:
-        provider, attempt = account.full, account.attempt(operation.sent_at, operation.nonce)
-        match operation.kind:
-            case OperationKind.CREATE:
-                order = provider_order(
-                    payment.order,
-                    operation.number,
-                    operation.begun_at,
-                    attempt,
-                    auth_code=account.auth_code,
-                    ignored=payment.ignored,
-                )
-                return provider.create(order)
-            case OperationKind.CAPTURE:
-                return provider.capture(capture_order(payment, operation, attempt))
-            case OperationKind.REFUND:
-                return provider.refund(refund_order(payment, operation, attempt))
-            case OperationKind.CLOSE:
-                return provider.close(close_order(payment, operation, attempt))
+
+def _answering(payment: Payment, operation: Operation, account: Account) -> Flow[Any]:
+    """The operation's flow, its outcome checked and counted."""
+    told = _TOLD[operation.kind]
+    outcome = yield from reading(account, partial(_flow, payment, operation, account), told)
+    return counted(operation, outcome)
+
+
+def _flow(payment: Payment, operation: Operation, account: Account) -> Any:
+    provider, attempt = account.full, account.attempt(operation.sent_at, operation.nonce)
+    match operation.kind:
+        case OperationKind.CREATE:
+            order = provider_order(
+                payment.order,
+                operation.number,
+                operation.begun_at,
+                attempt,
+                auth_code=account.auth_code,
+                ignored=payment.ignored,
+            )
+            return provider.create(order)
+        case OperationKind.CAPTURE:
+            return provider.capture(capture_order(payment, operation, attempt))
+        case OperationKind.REFUND:
+            return provider.refund(refund_order(payment, operation, attempt))
+        case OperationKind.CLOSE:
+            return provider.close(close_order(payment, operation, attempt))
 
 
 _TOLD: Mapping[OperationKind, type[Created | RefundObservation | PaymentObservation]] = {
@@ -199,20 +208,3 @@ def _to_raise(account: Account, operation: Operation, outcome: object) -> Paycor
             if operation.kind is OperationKind.CREATE and not observation.is_signed_wrong:
                 return IncompleteReply(f"account {account.name}: {problem}")
     return None
-
-
-def put_off(account: Account, outcome: NotNow) -> NotSent:
-    """The error for a request that the provider refused for now."""
-    return NotSent(
-        f"account {account.name}: the provider refused it for now: {outcome.problem};"
-        f" call again in {math.ceil(outcome.retry_after_s)} s",
-        retry_after_s=outcome.retry_after_s,
-    )
-
-
-def refused(account: Account, failure: Failure) -> AccountRefused:
-    """The error for a refusal that is about the account, in the provider's words."""
-    message = f"account {account.name}: the provider refused with {failure.code}: {failure.message}"
-    if failure.advice:
-        message += f". {failure.advice}"
-    return AccountRefused(message, code=failure.code)

@@ -15,12 +15,10 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
-from urllib.parse import urlsplit
 
 import msgspec
 
 from paycore.domain.provider import Mode, ProviderInfo, Secret
-from paycore.domain.safe_text import LOOPBACK_HOSTS, has_odd_characters
 from paycore.engine.pointers import fetch, is_pointer
 from paycore.engine.secrecy import harmless, secrets_among
 from paycore.engine.wording import keep, misfit, one_of, readable, shown, suggest, wrong_kind
@@ -283,56 +281,6 @@ def _fetch_secret(
     if account.mode == "live":
         raise ConfigError(f'{where}: a live secret never stands in the file; write {{ env = "NAME" }}')
     return value
-
-
-# --- where requests go -------------------------------------------------------------------------------
-
-
-def resolve_base_url(account: AccountConfig, info: ProviderInfo, path: Path) -> str:
-    """
-    The account's base URL, without a slash at its end.
-
-    Live demands https and one of the provider's live hosts; sandbox and test refuse those. Plain http is
-    for loopback and sandboxes; a sandbox is on this machine, unless its account says otherwise.
-    """
-    where = f"{path}: accounts.{account.name}.base_url"
-    url = account.base_url or info.base_urls.get(account.mode)
-    if url is None:
-        raise ConfigError(
-            f"{where}: missing; a {account.mode} account needs one, for instance http://127.0.0.1:8700"
-        )
-    scheme, host = _plain_url(url)
-    if scheme not in ("http", "https") or not host:
-        raise ConfigError(f"{where}: must be a plain http(s) URL such as https://gateway.example")
-    is_live_host = host in info.live_hosts
-    if account.mode == "live" and (scheme != "https" or not is_live_host):
-        raise ConfigError(f"{where}: a live account uses https and one of: {one_of(info.live_hosts)}")
-    if account.mode != "live" and is_live_host:
-        raise ConfigError(f'{where}: {host} moves real money; set mode = "live" or use another host')
-    if account.mode == "test" and scheme != "https" and host not in LOOPBACK_HOSTS:
-        raise ConfigError(f"{where}: a test account talks https")
-    if account.mode == "sandbox" and host not in LOOPBACK_HOSTS and not account.allow_remote_sandbox:
-        raise ConfigError(
-            f"{where}: a sandbox is on this machine ({one_of(LOOPBACK_HOSTS)}), and {shown(host)} is not said to be;"
-            " set allow_remote_sandbox = true if requests and credentials are to go there"
-        )
-    return url.rstrip("/")
-
-
-def _plain_url(url: str) -> tuple[str, str]:
-    """
-    Scheme and host of a URL that everybody reads alike; two empty texts for any other.
-
-    Another spelling of a host (`host.`, `%68ost`, full-width letters) would get past the lists of live hosts.
-    """
-    if has_odd_characters(url) or any(char in url for char in "?#@%"):
-        return "", ""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError:
-        return "", ""
-    return ("", "") if host.endswith(".") else (parts.scheme, host)
 
 
 # --- small checks ------------------------------------------------------------------------------------

@@ -8,19 +8,22 @@ loop between core and provider: requests out, responses in, within one deadline.
 from __future__ import annotations
 
 import logging
+import math
+import ssl
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, get_args
 
-from paycore.domain.provider import Secret
+from paycore.domain.payment import Failure
+from paycore.domain.provider import NotNow, Secret, Unknown
 from paycore.domain.wire import FLOW_REQUESTS_MAX, Flow, Method, Request, Response
 from paycore.engine.effects import OnWire, Program
-from paycore.engine.secrecy import harmless, holds_short_secret, mask
+from paycore.engine.secrecy import Secrets, harmless, holds_short_secret, mask
 from paycore.engine.telling import requests_log, tell_request
 from paycore.engine.timing import Deadline, Stopwatch
-from paycore.engine.wording import one_line, said
-from paycore.errors import MaybeSent, NotSent, PaycoreError, PluginError
+from paycore.engine.wording import one_line, one_of, said
+from paycore.errors import AccountRefused, MaybeSent, NotSent, PaycoreError, PluginError
 
 T = TypeVar("T")
 
@@ -46,6 +49,8 @@ class Asked(Protocol):
 class Reached(Asked, Protocol):
     """Whose provider is sent requests."""
 
+    @property
+    def tls(self) -> ssl.SSLContext | None: ...
     @property
     def base_urls(self) -> Mapping[str, str]: ...
 
@@ -132,54 +137,93 @@ def _is_foreign(module: str) -> bool:
     return module.startswith(_NOT_THE_PLUGIN) or module.partition(".")[0] in sys.stdlib_module_names
 
 
+# --- what a plugin refuses ---------------------------------------------------------------------------
+
+
+def put_off(account: Asked, outcome: NotNow) -> NotSent:
+    """The error for a request that the provider refused for now."""
+    return NotSent(
+        f"account {account.name}: the provider refused it for now: {outcome.problem};"
+        f" call again in {math.ceil(outcome.retry_after_s)} s",
+        retry_after_s=outcome.retry_after_s,
+    )
+
+
+def refused(account: Asked, failure: Failure) -> AccountRefused:
+    """The error for a refusal that is about the account, in the provider's words."""
+    message = f"account {account.name}: the provider refused with {failure.code}: {failure.message}"
+    if failure.advice:
+        message += f". {failure.advice}"
+    return AccountRefused(message, code=failure.code)
+
+
 # --- what a plugin asks for --------------------------------------------------------------------------
 
 _METHODS = get_args(Method)
 
 
-def request_problem(request: object) -> str | None:
+def request_problem(account: Reached, request: object) -> str | None:
     """Why what a flow yielded can't be sent, None when it can; nothing of a request checks itself."""
     if not isinstance(request, Request):
         return f"it yielded {type(request).__name__} where a Request belongs"
-    given: Any = request
-    headers = given.headers
+    return next(_request_problems(account, request), None)
+
+
+def _request_problems(account: Reached, given: Any) -> Iterator[str]:
     if given.method not in _METHODS:
-        return f"it asked by another method than {' and '.join(_METHODS)}"
+        yield f"it asked by another method than {one_of(_METHODS)}"
+    if not isinstance(given.host, str) or given.host not in account.base_urls:
+        yield f"it asked a host it has not declared; declared: {one_of(filter(None, account.base_urls))}"
+    if not (given.safe is None or isinstance(given.safe, bool)):
+        yield "whether a request is safe is True, False or None"
     if not isinstance(given.path, str) or not isinstance(given.body, bytes):
-        return "a request's path is text, and its body bytes"
-    if not given.path.startswith("/") or given.path.startswith("//"):
-        return "a request's path starts with one '/', and never names a host"
-    if not isinstance(headers, Mapping) or not all(
-        isinstance(text, str) for pair in headers.items() for text in pair
+        yield "a request's path is text, and its body bytes"
+    elif not given.path.startswith("/") or given.path.startswith("//"):
+        yield "a request's path starts with one '/', and never names a host"
+    elif any(form in given.path for form in Secrets.of(account.secrets).forms):
+        yield "a request's path has a secret in it; put it into a header or the body"
+    if not isinstance(given.headers, Mapping) or not all(
+        isinstance(text, str) for pair in given.headers.items() for text in pair
     ):
-        return "a request's headers are a mapping of names to texts"
-    return None
+        yield "a request's headers are a mapping of names to texts"
 
 
 # --- requests out, responses in ----------------------------------------------------------------------
 
 
-def converse(account: Reached, flow: Flow[T], deadline: Deadline) -> Program[T]:
+def converse(account: Reached, flow: Flow[T], deadline: Deadline, *, all_safe: bool = False) -> Program[T]:
     """
     What the flow returns, by `deadline`.
 
-    Raises `NotSent` when nothing left this machine, `MaybeSent` when no usable answer came, `PluginError`
-    when the flow itself failed. Only the first request can be not sent: after that everything is maybe.
+    Until a request that is not safe may have arrived, nothing can have moved: then `NotSent` is raised when there is
+    no usable answer, also where the flow returns `Unknown`, and a `PluginError` says that no money moved. After it
+    `MaybeSent` is raised when no usable answer came. `all_safe`: no request of this flow can move money.
     """
-    request, result = _advance(account, flow, None)
-    for sent in range(FLOW_REQUESTS_MAX):
+    may_have_moved = False
+    request, result = _advance(account, flow, None, may_have_moved=False)
+    for _ in range(FLOW_REQUESTS_MAX):
         if request is None:
-            return result
+            break
         came = yield from _exchange(account, request, deadline)
+        is_safe = all_safe or request.is_safe
+        may_have_moved = may_have_moved or not (is_safe or isinstance(came, NotSent))
         if not isinstance(came, Response):
             _end_early(flow)
-            is_sure = isinstance(came, NotSent) and not sent
-            raise (NotSent if is_sure else MaybeSent)(f"account {account.name}: {came.message}")
-        request, result = _advance(account, flow, came)
-    if request is None:
-        return result
-    _end_early(flow)
-    raise MaybeSent(f"account {account.name}: the provider asked for more than {FLOW_REQUESTS_MAX} requests")
+            raise _unanswered(account, came.message, may_have_moved=may_have_moved)
+        request, result = _advance(account, flow, came, may_have_moved=may_have_moved)
+    if request is not None:
+        _end_early(flow)
+        problem = (
+            f"provider {account.provider_name} asked for more than {FLOW_REQUESTS_MAX} requests in one flow"
+        )
+        raise _unanswered(account, problem, may_have_moved=may_have_moved)
+    if isinstance(result, Unknown) and result.observation is None and not may_have_moved:
+        raise _unanswered(account, f"no usable answer: {result.problem}", may_have_moved=False)
+    return result
+
+
+def _unanswered(account: Asked, problem: str, *, may_have_moved: bool) -> NotSent | MaybeSent:
+    return (MaybeSent if may_have_moved else NotSent)(f"account {account.name}: {problem}")
 
 
 def _exchange(
@@ -189,7 +233,7 @@ def _exchange(
     watch = Stopwatch() if requests_log.isEnabledFor(logging.DEBUG) else None
     came: Response | NotSent | MaybeSent
     try:
-        came = yield OnWire(account.name, account.base_urls[request.host], request, deadline)
+        came = yield OnWire(account.name, account.base_urls[request.host], request, deadline, account.tls)
     except (NotSent, MaybeSent) as error:
         came = error
     if watch is not None:
@@ -197,8 +241,10 @@ def _exchange(
     return came
 
 
-def _advance(account: Asked, flow: Flow[T], response: Response | None) -> tuple[Request | None, T]:
-    """The flow's next request, or None and what it returned; an error before the first says that nothing was sent."""
+def _advance(
+    account: Reached, flow: Flow[T], response: Response | None, *, may_have_moved: bool
+) -> tuple[Request | None, T]:
+    """The flow's next request, or None and what it returned."""
     failure: PaycoreError
     try:
         request = flow.send(response)  # type: ignore[arg-type]
@@ -209,12 +255,12 @@ def _advance(account: Asked, flow: Flow[T], response: Response | None) -> tuple[
     except BaseException as error:  # noqa: BLE001 - whatever a stranger's plugin raises
         failure = blamed(account, "flow", error, may_raise=(PluginError,))
     else:
-        problem = request_problem(request)
+        problem = request_problem(account, request)
         if problem is None:
             return request, None  # type: ignore[return-value]
         failure = misused(account, "flow", problem)
-    if response is None:
-        failure.money_moved = "no"
+        _end_early(flow)
+    failure.money_moved = "maybe" if may_have_moved else "no"
     raise failure from None  # out here, where nothing of the plugin's hangs on it
 
 

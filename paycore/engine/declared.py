@@ -8,7 +8,8 @@ stop every payment without saying why.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import msgspec
 
@@ -35,6 +36,16 @@ def declared_problem(declared: object) -> str | None:
     except TypeError:
         return "capabilities: there is something in it that is of none of the types declared for it"
     return next(_problems(declared), None)
+
+
+def own_urls_problem(urls: Mapping[Any, Any], hosts: Mapping[str, Any]) -> str | None:
+    """Why these can't be the base URLs that depend on an account's settings, None when they can."""
+    for name, url in urls.items():
+        if not isinstance(name, str) or (name and name not in hosts):
+            return f"it has a URL for a host that is not declared; there are: {one_of(hosts)}"
+        if not isinstance(url, str):
+            return f"the URL of its host {shown(name)} is no text"
+    return None
 
 
 def _problems(declared: Capabilities) -> Iterator[str]:

@@ -7,6 +7,7 @@ result. The runner performs the effects; it comes in a sync and an async twin.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -27,12 +28,17 @@ class InLedger(msgspec.Struct, frozen=True):
 
 
 class OnWire(msgspec.Struct, frozen=True):
-    """One request to an account's provider; comes back with the `Response`, or raises what became of it."""
+    """
+    One request to an account's provider; comes back with the `Response`, or raises what became of it.
+
+    `tls` has the account's client certificate, None without one.
+    """
 
     account: str
     base_url: str
     request: Request
     deadline: Deadline
+    tls: ssl.SSLContext | None = None
 
 
 class UntilChanged(msgspec.Struct, frozen=True):
@@ -40,6 +46,13 @@ class UntilChanged(msgspec.Struct, frozen=True):
 
     payment_id: str
     version: int
+    timeout_s: float
+
+
+class UntilReady(msgspec.Struct, frozen=True):
+    """Until somebody else has what `ready` stands for, at most `timeout_s`; comes back with nothing."""
+
+    ready: Future[Any]
     timeout_s: float
 
 
@@ -59,5 +72,5 @@ def in_ledger(verb: Callable[[Ledger], Future[T]]) -> Program[T]:
     return result
 
 
-Effect = InLedger | OnWire | UntilChanged | UntilWanted
+Effect = InLedger | OnWire | UntilChanged | UntilReady | UntilWanted
 Program = Generator[Effect, Any, T]

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 from msgspec import structs
 
@@ -116,6 +117,17 @@ def order_ref(payment: Payment, operation: Operation, attempt: Attempt) -> Order
         method=payment.method,
         channel=payment.channel,
         returned=payment.returned,
+    )
+
+
+def in_session(ref: OrderRef, session: Any) -> OrderRef:
+    """What is asked about, and the order it belongs to, with the account's open session."""
+    if session is None:
+        return ref
+    return structs.replace(
+        ref,
+        attempt=structs.replace(ref.attempt, session=session),
+        payment=None if ref.payment is None else in_session(ref.payment, session),
     )
 
 

@@ -15,12 +15,13 @@ from paycore.domain.events import Change, Source
 from paycore.domain.payment import OperationKind, OperationState, Payment, Status
 from paycore.domain.provider import Done, Found, NotNow, OrderRef, QueryReply, Rejected, Unknown
 from paycore.domain.safe_text import printable
+from paycore.domain.wire import Flow
 from paycore.engine.accounts import Account
 from paycore.engine.answers import counted_found, reading
-from paycore.engine.attempts import Attempts, put_off, refused
-from paycore.engine.contract import converse
+from paycore.engine.attempts import Attempts
+from paycore.engine.contract import put_off, refused
 from paycore.engine.effects import Program, in_ledger
-from paycore.engine.orders import product_of, questions, refs_to_ask
+from paycore.engine.orders import in_session, product_of, questions, refs_to_ask
 from paycore.engine.timing import Deadline
 from paycore.errors import AccountRefused, MaybeSent, PaycoreError, PluginError, ProviderError
 from paycore.ledger.api import Decide
@@ -162,8 +163,10 @@ class Recovery:
         return payment
 
     def _query(self, account: Account, refs: Sequence[OrderRef]) -> Program[Found]:
-        flow = reading(account, lambda: account.provider.query(refs), Found)
-        outcome: QueryReply = yield from converse(account, flow, Deadline(account.deadline.total_seconds()))
+        deadline = Deadline(account.deadline.total_seconds())
+        outcome: QueryReply = yield from self._attempts.sessions.converse(
+            account, partial(_asking, refs), deadline
+        )
         match outcome:
             case Done(found):
                 return counted_found(refs, found)
@@ -226,6 +229,12 @@ class Recovery:
         """Decide only on the payment as it was seen: once somebody else has changed it, nothing is decided."""
         as_seen = partial(_if_unchanged, decide, seen.version)
         return self._attempts.change_and_send(account, seen.id, as_seen, Source.RECOVERY)
+
+
+def _asking(refs: Sequence[OrderRef], account: Account) -> Flow[QueryReply]:
+    """The query's flow, its outcome checked."""
+    given = [in_session(ref, account.session) for ref in refs]
+    return reading(account, lambda: account.provider.query(given), Found)
 
 
 def _conclude_from_query(answered: Answered, asked: _Asked, payment: Payment, now: datetime) -> list[Change]:

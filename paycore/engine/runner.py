@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent import futures
 from typing import TypeVar
 
 from paycore.engine.bridge import Bridge
-from paycore.engine.effects import Effect, InLedger, OnWire, Program, UntilChanged, UntilWanted
+from paycore.engine.effects import Effect, InLedger, OnWire, Program, UntilChanged, UntilReady, UntilWanted
 from paycore.engine.transport import AsyncSender, Sender
 from paycore.engine.waiter import AsyncWaiter, Waiter
 from paycore.ledger.api import Ledger
@@ -19,7 +21,7 @@ class Runner:
     def __init__(self, ledger: Ledger, waiter: Waiter) -> None:
         self._ledger = ledger
         self._waiter = waiter
-        self._senders: dict[str, Sender] = {}
+        self._senders: dict[tuple[str, str], Sender] = {}
 
     def run(self, program: Program[T]) -> T:
         """What the program returns; raises what it raises."""
@@ -34,16 +36,23 @@ class Runner:
                 resume, value = program.send, self._perform(effect)
             except Exception as error:  # noqa: BLE001 - the program decides what an error means
                 resume, value = program.throw, error
+            except BaseException:
+                program.close()  # others may wait for what it was about to do
+                raise
 
     def _perform(self, effect: Effect) -> object:
         match effect:
             case InLedger(verb):
                 return verb(self._ledger).result()
-            case OnWire(account, base_url, request, deadline):
-                sender = self._senders.get(account) or self._senders.setdefault(account, Sender(base_url))
+            case OnWire(account, base_url, request, deadline, tls):
+                place = (account, base_url)
+                sender = self._senders.get(place) or self._senders.setdefault(place, Sender(base_url, tls))
                 return sender.send(request, deadline)
             case UntilChanged(payment_id, version, timeout_s):
                 self._waiter.until_changed(payment_id, version, timeout_s)
+                return None
+            case UntilReady(ready, timeout_s):
+                futures.wait((ready,), timeout_s)
                 return None
             case UntilWanted(timeout_s):
                 return self._waiter.until_wanted(timeout_s)
@@ -61,7 +70,7 @@ class AsyncRunner:
         self._ledger = ledger
         self._waiter = waiter
         self._bridge = bridge
-        self._senders: dict[str, AsyncSender] = {}
+        self._senders: dict[tuple[str, str], AsyncSender] = {}
 
     async def run(self, program: Program[T]) -> T:
         """What the program returns; raises what it raises, and `WrongLoop` before anything is done."""
@@ -77,18 +86,25 @@ class AsyncRunner:
                 resume, value = program.send, await self._perform(effect)
             except Exception as error:  # noqa: BLE001 - the program decides what an error means
                 resume, value = program.throw, error
+            except BaseException:  # such as being cancelled
+                program.close()
+                raise
 
     async def _perform(self, effect: Effect) -> object:
         match effect:
             case InLedger(verb):
                 return await self._bridge.result(verb(self._ledger))
-            case OnWire(account, base_url, request, deadline):
-                sender = self._senders.get(account) or self._senders.setdefault(
-                    account, AsyncSender(base_url)
+            case OnWire(account, base_url, request, deadline, tls):
+                place = (account, base_url)
+                sender = self._senders.get(place) or self._senders.setdefault(
+                    place, AsyncSender(base_url, tls)
                 )
                 return await sender.send(request, deadline)
             case UntilChanged(payment_id, version, timeout_s):
                 await self._waiter.until_changed(payment_id, version, timeout_s)
+                return None
+            case UntilReady(ready, timeout_s):
+                await asyncio.wait((asyncio.wrap_future(ready),), timeout=timeout_s)
                 return None
             case UntilWanted(timeout_s):
                 return await self._waiter.until_wanted(timeout_s)

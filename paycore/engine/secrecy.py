@@ -9,6 +9,7 @@ taken at all: one that was altered would never be found again.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TypeVar
@@ -44,6 +45,11 @@ _WORDS: Mapping[type, frozenset[str]] = {
 class Secrets(tuple[Secret, ...]):  # noqa: SLOT001 - the forms are kept in its `__dict__`
     """The secrets of an account, with the forms to look for computed once."""
 
+    @classmethod
+    def of(cls, secrets: Sequence[Secret]) -> Secrets:
+        """These secrets, with their forms."""
+        return secrets if isinstance(secrets, cls) else cls(secrets)
+
     @cached_property
     def forms(self) -> list[str]:
         """Those that are masked, also as URLs, JSON and errors have them; the longest first: one may hold another."""
@@ -68,12 +74,19 @@ def secrets_in(settings: msgspec.Struct) -> Secrets:
 
 
 def secrets_among(values: Iterable[object]) -> Iterator[Secret]:
-    """The secrets among `values`, and among the lists there."""
+    """The secrets among `values`, and in the lists, tables and structs there."""
     for value in values:
         if isinstance(value, Secret):
             yield value
-        elif isinstance(value, tuple | list):
+        elif isinstance(value, tuple | list | set | frozenset):
             yield from secrets_among(value)
+        elif isinstance(value, Mapping):
+            yield from secrets_among(value.keys())
+            yield from secrets_among(value.values())
+        elif isinstance(value, msgspec.Struct):
+            yield from secrets_among(getattr(value, name) for name in value.__struct_fields__)
+        elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+            yield from secrets_among(getattr(value, field.name) for field in dataclasses.fields(value))
 
 
 def mask(text: str, secrets: Sequence[Secret]) -> str:
@@ -113,8 +126,7 @@ def is_harmless(written: bytes, secrets: Sequence[Secret]) -> bool:
     """Whether a value, as JSON, certainly has nothing in it to mask: plain ASCII, and no beginning of a secret."""
     if not written.isascii() or not _ESCAPED.isdisjoint(written):
         return False
-    known = secrets if isinstance(secrets, Secrets) else Secrets(secrets)
-    return not any(map(written.__contains__, known.beginnings))
+    return not any(map(written.__contains__, Secrets.of(secrets).beginnings))
 
 
 def _masked(value: object, secrets: Sequence[Secret]) -> object:
@@ -144,4 +156,4 @@ def _in_json(text: str) -> bytes:
 
 
 def _forms(secrets: Sequence[Secret]) -> list[str]:
-    return secrets.forms if isinstance(secrets, Secrets) else Secrets(secrets).forms
+    return Secrets.of(secrets).forms

@@ -180,9 +180,9 @@ class Sender:
     Uses httpx's transport, and not its client: that reads a redirect it does not follow, and keeps cookies.
     """
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, tls: ssl.SSLContext | None = None) -> None:
         self._base_url = base_url
-        self._transport = httpx.HTTPTransport(verify=_tls(), trust_env=False, limits=_LIMITS)
+        self._transport = httpx.HTTPTransport(verify=tls or _tls(), trust_env=False, limits=_LIMITS)
         # httpx has timeouts per read only; a reply dripped byte by byte would outlive any of them.
         pool = self._transport._pool  # noqa: SLF001
         pool._network_backend = _DeadlineBackend(pool._network_backend)  # noqa: SLF001
@@ -216,9 +216,9 @@ class Sender:
 class AsyncSender:
     """Sends requests to one account's base URL from one event loop; otherwise as `Sender`."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, tls: ssl.SSLContext | None = None) -> None:
         self._base_url = base_url
-        self._transport = httpx.AsyncHTTPTransport(verify=_tls(), trust_env=False, limits=_LIMITS)
+        self._transport = httpx.AsyncHTTPTransport(verify=tls or _tls(), trust_env=False, limits=_LIMITS)
         pool = self._transport._pool  # noqa: SLF001
         pool._network_backend = _AsyncBackend(pool._network_backend)  # noqa: SLF001
 

@@ -275,7 +275,7 @@ def test_wait_for_a_payment_whose_sender_died_does_not_hammer_the_gateway(
     """Past its deadline an unanswered operation is polled by age, not in a busy loop."""
     till = open_till(proof_s=30.0)
     with monkeypatch.context() as dying:
-        dying.setattr("paycore.engine.attempts.converse", _die)
+        dying.setattr("paycore.engine.sessions.converse", _die)
         with pytest.raises(KeyboardInterrupt):
             till.create()
     (payment,) = till.list()

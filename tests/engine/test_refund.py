@@ -193,7 +193,7 @@ def test_refund_whose_sender_died_is_joined_and_settled(
 ) -> None:
     """A refund whose sender died is awaited, queried and finished by the next caller."""
     with monkeypatch.context() as dying:
-        dying.setattr("paycore.engine.attempts.converse", _die)
+        dying.setattr("paycore.engine.sessions.converse", _die)
         with pytest.raises(KeyboardInterrupt):
             till.refund(paid, amount=HKD_20)
     left = till.get(paid.id)

@@ -92,8 +92,8 @@ class LeakyToy(ToyProvider):
 
     def create(self, order: CreateOrder) -> Flow[Any]:
         self._leak("create, before it asks")
-        if self.leaks == "create, what it asks":
-            path = f"/query?key={self.key}"
+        if self.leaks in ("create, path it asks", "create, header it sends"):
+            path = f"/query?key={self.key}" if self.leaks == "create, path it asks" else "/query"
             yield Request(method="POST", path=path, headers={"x": self.key}, body=b'{"numbers":[]}')
         outcome = yield from super().create(order)
         self._leak("create, once it was answered")

@@ -9,7 +9,8 @@ import pytest
 from msgspec import structs
 
 from paycore import Money, PaycoreError, Status
-from paycore.engine.config import AccountConfig, resolve_base_url
+from paycore.engine.config import AccountConfig
+from paycore.engine.hosts import resolve_base_urls
 from paycore.errors import ConfigError, InvalidField, InvalidMoney, RequestError
 from paycore.ledger import open_ledger
 from paycore.sandbox.server import SandboxServer
@@ -245,7 +246,7 @@ def base_url(url: str, mode: Any = "sandbox", *, is_remote: bool = False) -> str
         name="shop", provider="qfpay-alipay", mode=mode, base_url=url, timeout_s=10, settings={}
     )
     account = structs.replace(account, allow_remote_sandbox=is_remote)
-    return resolve_base_url(account, QFPayAlipay.info, path=Path("paycore.toml"))
+    return resolve_base_urls(account, QFPayAlipay.info, path=Path("paycore.toml"))[""]
 
 
 @pytest.mark.parametrize("url", ODD_HOSTS)

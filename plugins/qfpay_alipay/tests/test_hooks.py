@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from paycore.domain.provider import Mode
-from paycore.engine.config import AccountConfig, resolve_base_url
+from paycore.engine.config import AccountConfig
+from paycore.engine.hosts import resolve_base_urls
 from paycore.errors import ConfigError
 from paycore.plugin import RequestBudget, Resend
 from plugins.qfpay_alipay.tests.support import make_provider
@@ -79,7 +80,7 @@ def test_production_host_of_any_region_is_for_live_accounts(host: str, mode: Mod
         settings={},
     )
     with pytest.raises(ConfigError, match="moves real money"):
-        resolve_base_url(account, QFPayAlipay.info, path=Path("paycore.toml"))
+        resolve_base_urls(account, QFPayAlipay.info, path=Path("paycore.toml"))
 
 
 def test_capabilities_are_the_documented_ones() -> None:

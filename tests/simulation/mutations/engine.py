@@ -17,8 +17,8 @@ from paycore.domain.observation import PaymentObservation
 from paycore.domain.payment import Operation, OperationKind, Payment, Status
 from paycore.domain.recovery import Context
 from paycore.domain.wire import Notification
-from paycore.engine import attempts
 from paycore.engine import recovery as engine_recovery
+from paycore.engine import sessions
 from paycore.engine.accounts import Account
 from paycore.engine.attempts import Attempts
 from paycore.engine.checks import CreateRequest
@@ -227,8 +227,8 @@ def refund_cap_outside_transaction() -> Patch:
 def not_sent_after_first_request() -> Patch:
     """A conversation whose second request was not sent counts as not sent."""
 
-    def careless(account: Account, flow: Any, deadline: Deadline) -> Program[Any]:
-        program, unsent = converse(account, flow, deadline), False
+    def careless(account: Account, flow: Any, deadline: Deadline, **options: Any) -> Program[Any]:
+        program, unsent = converse(account, flow, deadline, **options), False
         effect = program.send(None)
         while True:
             try:
@@ -246,7 +246,7 @@ def not_sent_after_first_request() -> Patch:
             except MaybeSent as error:
                 raise (NotSent(error.message) if unsent else error) from None
 
-    return mock.patch.object(attempts, "converse", careless)
+    return mock.patch.object(sessions, "converse", careless)
 
 
 def deadline_from_sending() -> Patch:
