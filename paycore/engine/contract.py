@@ -13,6 +13,7 @@ import ssl
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import GeneratorType
 from typing import Any, Protocol, TypeVar, get_args
 
 from paycore.domain.payment import Failure
@@ -131,6 +132,15 @@ def _place(error: BaseException) -> str:
     own = [place for place in lines if not _is_foreign(place[0])]
     module, line = (own or lines)[-1]
     return f"{module}, line {line}"
+
+
+def _waiting_at(flow: Flow[Any]) -> str:
+    """Where a flow has yielded, as the end of a sentence; nothing where it is no generator."""
+    inner: Any = flow
+    while isinstance(inner, GeneratorType) and isinstance(inner.gi_yieldfrom, GeneratorType):
+        inner = inner.gi_yieldfrom
+    frame = inner.gi_frame if isinstance(inner, GeneratorType) else None
+    return "" if frame is None else f"; in {frame.f_globals.get('__name__')}, line {frame.f_lineno}"
 
 
 def _is_foreign(module: str) -> bool:
@@ -258,7 +268,7 @@ def _advance(
         problem = request_problem(account, request)
         if problem is None:
             return request, None  # type: ignore[return-value]
-        failure = misused(account, "flow", problem)
+        failure = misused(account, "flow", f"{problem}{_waiting_at(flow)}")
         _end_early(flow)
     failure.money_moved = "maybe" if may_have_moved else "no"
     raise failure from None  # out here, where nothing of the plugin's hangs on it
