@@ -9,6 +9,7 @@ No transaction is open while a request is under way. A process that dies in betw
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
@@ -29,7 +30,7 @@ from paycore.engine.effects import InLedger, Program, UntilChanged, in_ledger
 from paycore.engine.orders import capture_order, close_order, provider_order, refund_order
 from paycore.engine.sessions import Sessions
 from paycore.engine.timing import Deadline, Timed
-from paycore.errors import IncompleteReply, MaybeSent, PaycoreError
+from paycore.errors import IncompleteReply, MaybeSent, NotSent, PaycoreError
 from paycore.ledger.api import Committed, Decide, Ledger, committed_in
 
 P = ParamSpec("P")
