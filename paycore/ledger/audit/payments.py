@@ -9,7 +9,8 @@ from __future__ import annotations
 from paycore.domain.codec import decode, encode
 from paycore.domain.events import GENESIS, Change, chain_hash
 from paycore.domain.lifecycle import evolve
-from paycore.domain.payment import Payment, Status
+from paycore.domain.payment import Payment
+from paycore.domain.schedule import LATE_CHECKS, due_at
 from paycore.ledger.audit.verdicts import Difference, unequal
 from paycore.ledger.clock import from_ms
 from paycore.ledger.history import History, StoredEvent, StoredPayment
@@ -98,8 +99,8 @@ def _row_difference(stored: StoredPayment, known: Payment | None, fold: Fold) ->
         return Difference(where="events", stored="none", derived="at least `payment_begun`")
     if stored.head != fold.head:
         return Difference(where="head", stored=stored.head.hex(), derived=fold.head.hex())
-    # `due_at` changes with each claim and query; but a payment that is not final must have one.
-    if stored.columns["due_at"] is None and payment.status in (Status.PENDING, Status.UNKNOWN):
+    # `due_at` changes with each claim and query; but somebody must look after what time alone does not end.
+    if stored.columns["due_at"] is None and due_at(payment, payment.updated_at + LATE_CHECKS[-1]) is not None:
         return Difference(where="due_at", stored="never", derived=f"a time, for it is {payment.status}")
     derived = {name: value for name, value in zip(COLUMNS, columns(payment), strict=True) if name != "due_at"}
     difference = unequal({"id": stored.payment_id, **stored.columns}, {"id": payment.id, **derived})
