@@ -14,6 +14,9 @@ from qfpay_alipay.signing import SignType, is_signed, sign_request
 
 AnswerT = TypeVar("AnswerT", bound=messages.Answer)
 
+QUERY = "query"
+"""The endpoint of queries."""
+
 SIGNED_WRONG = "the reply's signature is wrong"
 """The problem of such a reply, which proves nothing."""
 
@@ -30,6 +33,7 @@ class Api:
         """
         `message` to `/trade/v1/{endpoint}`, with `mchid` exactly when the account has one, and signed.
 
+        Only a query can't move money: an order can be closed by a GET.
         A GET has the same fields in its query string (assumed: no page says how).
         Source: sdk.qfapi.com "Request Format"; SOURCES.md §1, §5.2.
         """
@@ -42,11 +46,11 @@ class Api:
         }
         if settings.sign_type != "MD5":
             headers["X-QF-SIGNTYPE"] = settings.sign_type
-        path = f"/trade/v1/{endpoint}"
+        path, is_safe = f"/trade/v1/{endpoint}", endpoint == QUERY
         if method == "GET":
-            return Request(method="GET", path=f"{path}?{form}", headers=headers)
+            return Request(method="GET", path=f"{path}?{form}", headers=headers, safe=is_safe)
         headers["Content-Type"] = "application/x-www-form-urlencoded"
-        return Request(method="POST", path=path, headers=headers, body=form.encode())
+        return Request(method="POST", path=path, headers=headers, body=form.encode(), safe=is_safe)
 
     def read(self, response: Response, shape: type[AnswerT]) -> tuple[AnswerT, bool]:
         """
@@ -55,10 +59,12 @@ class Api:
         A reply that is signed wrong proves nothing, except that QFPay refused our own signature (1108): if our key is
         wrong, every reply's signature looks wrong too.
 
-        Raises `messages.Malformed` for an HTTP status other than 200, for a body that is not such a reply, and for a
-        missing signature where the account requires one. Money may have moved in each case: QFPay documents no
-        HTTP status but 429, and not what was done before it.
+        Raises `messages.TooMany` for HTTP status 429, the only one QFPay documents. Raises `messages.Malformed` for any
+        other status but 200, for a body that is not such a reply, and for a missing signature where the account
+        requires one: money may have moved in each of these cases.
         """
+        if response.status == 429:
+            raise messages.TooMany
         if response.status != 200:
             raise messages.Malformed(f"HTTP status {response.status}")
         signature = response.headers.get("x-qf-sign")

@@ -9,7 +9,7 @@ Source: sdk.qfapi.com "Request Format", "Payment Methods" and the Alipay pages; 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 from paycore.plugin import CreateOrder, InvalidField, url_problem
@@ -35,15 +35,15 @@ CHOICES: Mapping[str, frozenset[str]] = {
 }
 """QFPay's own fields that take only these values."""
 
+_APOSTROPHES = "'\u2019"
 _MARKS = "-_."
 """Allowed beside letters, digits and spaces of any script; QFPay only says "no special characters"."""
 
 
 def check_order(order: CreateOrder) -> None:
     """Raise `InvalidField` for the first field of `order` that is outside its documented bound."""
-    if order.subject is not None:
-        _check_length("subject", order.subject, GOODS_NAME_LENGTH_MAX)
-        _check_plain("subject", order.subject)
+    if order.channel == "app" and goods_name_of(order.subject) is None:
+        raise InvalidField("subject", "QFPay takes letters and digits for an app, and it has none")
     if order.expires_in_s is not None:
         _check_expiry(order.expires_in_s)
     if order.return_url is not None:
@@ -63,13 +63,45 @@ def check_order(order: CreateOrder) -> None:
         _check_extra(name, value)
 
 
+def goods_name_of(subject: str | None) -> str | None:
+    """
+    `subject` as QFPay takes it: its first characters without special ones; None where nothing of it is left.
+
+    What can't be sent becomes a space, or nothing where it would split a word. A letter is sent with all its marks
+    or not at all.
+    """
+    letters: list[str] = []
+    for char in unicodedata.normalize("NFC", subject or ""):
+        kind = unicodedata.category(char)
+        is_new = not letters or letters[-1] == " "
+        if kind[0] in "LN" or char in _MARKS:
+            letters.append(char)
+        elif kind[0] == "M":
+            letters[-1:] = letters[-1:] if is_new else [letters[-1] + char]
+        elif kind != "Cf" and char not in _APOSTROPHES and not is_new:
+            letters.append(" ")
+    return _first_of(letters, GOODS_NAME_LENGTH_MAX).strip() or None
+
+
+def _first_of(letters: Iterable[str], length_max: int) -> str:
+    """As many of the first letters as fit."""
+    text = ""
+    for letter in letters:
+        if len(text) + len(letter) > length_max:
+            break
+        text += letter
+    return text
+
+
+def minutes_of(expires_in_s: int | None) -> int | None:
+    """`expires_in_s` in whole minutes, not more than it is; None where QFPay's own lifetime counts."""
+    return None if expires_in_s is None else expires_in_s // 60
+
+
 def _check_expiry(seconds: int) -> None:
     least, most = EXPIRES_IN_S
-    if seconds % 60 or not least <= seconds <= most:
-        raise InvalidField(
-            "expires_in_s",
-            f"{seconds}; QFPay takes whole minutes from {least} to {most} seconds (5 to 120 min)",
-        )
+    if not least <= seconds <= most:
+        raise InvalidField("expires_in_s", f"{seconds}; QFPay takes {least} to {most} seconds (5 to 120 min)")
 
 
 def _check_length(field: str, text: str, length_max: int) -> None:

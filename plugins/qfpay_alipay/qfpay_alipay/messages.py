@@ -20,7 +20,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from paycore.plugin import Money, PartialAmount, read_amount
+from paycore.plugin import Money, NotNow, PartialAmount, Unknown, read_amount
 
 T = TypeVar("T")
 
@@ -39,8 +39,30 @@ _WORDS_LENGTH_MAX = 256
 _AMOUNT_LENGTH_MAX = 64
 
 
-class Malformed(Exception):
+TOO_MANY_PAUSE_S = 5.0
+"""How long to wait after HTTP 429; QFPay says to back off, and not for how long (§1)."""
+
+
+class NoAnswer(Exception):
+    """A response that does not answer the request; `outcome` is what the flow ends with."""
+
+    @property
+    def outcome(self) -> Unknown | NotNow:
+        """`Unknown`: QFPay may have done what was asked."""
+        return Unknown(problem=str(self))
+
+
+class Malformed(NoAnswer):
     """A message is not what QFPay documents. The error is safe to log: it quotes nothing of the message."""
+
+
+class TooMany(NoAnswer):
+    """HTTP 429: there were too many requests, and nothing was done."""
+
+    @property
+    def outcome(self) -> NotNow:
+        """The same request can be sent later."""
+        return NotNow(problem="HTTP status 429, too many requests", retry_after_s=TOO_MANY_PAUSE_S)
 
 
 # --- requests ----------------------------------------------------------------------------------------
@@ -244,11 +266,18 @@ class Record(Trade, frozen=True, kw_only=True):
     """One record of a query. Its `respcd` is the result of the trade."""
 
     order_type: Text = None
+    origssn: Text = None
 
     @property
     def kind(self) -> str:
         """The kind of trade, one of `ORDER_TYPES` if known; old records have none and are payments."""
         return trimmed(self.order_type) or "payment"
+
+    @property
+    def words(self) -> dict[str, str]:
+        """Those of every trade, and of a refund the `syssn` of its payment."""
+        words = super().words
+        return {**words, "origssn": trimmed(self.origssn)} if self.origssn else words
 
 
 ORDER_TYPES = ("payment", "refund", "close")

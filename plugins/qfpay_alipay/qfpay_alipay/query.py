@@ -12,10 +12,8 @@ the reply past the last page, whether a range restricts a query by number.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from datetime import datetime, timedelta
-
-import msgspec
 
 from paycore.plugin import (
     FLOW_REQUESTS_MAX,
@@ -25,18 +23,15 @@ from paycore.plugin import (
     Observation,
     OrderRef,
     QueryReply,
-    Rejected,
     Request,
     Response,
     Status,
-    Unknown,
 )
-from qfpay_alipay import messages
-from qfpay_alipay.api import SIGNED_WRONG, Api
+from qfpay_alipay import messages, pages
+from qfpay_alipay.api import Api
 from qfpay_alipay.observations import read_payment, read_refund
-from qfpay_alipay.respcodes import Judgement, failure_of, judge, problem_of
+from qfpay_alipay.pages import BEHIND, Ended, Month, Page, bounds_of, month_of, months_between
 
-PAGE_SIZE = 100
 NUMBERS_LENGTH_MAX = 128
 """`out_trade_no` is String(128), commas included."""
 
@@ -52,10 +47,10 @@ How far a range reaches beyond its orders: for the time a creation takes to QFPa
 range would hold more orders of others. A clock that is off by more costs requests, not answers.
 """
 
-AHEAD, BEHIND = timedelta(hours=12), timedelta(minutes=15)
+AHEAD = timedelta(hours=12)
 """
-How far our clock may be ahead of QFPay's, or behind it, at the turn of a month: a number is asked for in both months
-before it counts as absent, because an absent order may be sent again.
+How far our clock may be ahead of QFPay's at the turn of a month, as it may be behind by `BEHIND`: a number is asked
+for in both months before it counts as absent, because an absent order may be sent again.
 
 Ahead it may be by hours (a wrong time zone, or a ledger whose clock never goes back), behind by minutes. Asking in a
 month that may not have begun is kept shorter, because QFPay does not say what it answers.
@@ -64,37 +59,8 @@ month that may not have begun is kept shorter, because QFPay does not say what i
 TRIED_WITHIN = timedelta(days=31)
 """How long after it was begun an order may still get another record: far longer than any can be paid."""
 
-Month = tuple[int, int]
 _SYSSN_MONTH = re.compile(r"(20[0-9]{2})(0[1-9]|1[0-2])", re.ASCII)
 """A `syssn` begins with the date QFPay made it on."""
-
-
-class _Page(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    One reply's records, each with its number; None in place of a record that can't be read.
-
-    `is_full` when there may be another page. `is_whole` when there is none, every record has a number, and the
-    reply is not signed wrong: only then does a record that is missing prove anything.
-    """
-
-    records: tuple[tuple[str, messages.Record | None], ...]
-    is_signed_wrong: bool
-
-    @property
-    def is_full(self) -> bool:
-        return len(self.records) >= PAGE_SIZE
-
-    @property
-    def is_whole(self) -> bool:
-        return not (self.is_full or self.is_signed_wrong) and all(number for number, _ in self.records)
-
-
-class _Ended(Exception):
-    """A reply that ends the flow."""
-
-    def __init__(self, outcome: Rejected | Unknown) -> None:
-        super().__init__()
-        self.outcome = outcome
 
 
 def query_orders(
@@ -105,7 +71,8 @@ def query_orders(
 
     Orders that did not fit, or of which nothing definite was said, are in no part of the answer; a later query,
     with another `attempt`, starts with others. If a reply ends the flow, what was found before is still
-    returned; a flow that found nothing is `Unknown`, or `Rejected` where QFPay refused the account.
+    returned; a flow that found nothing is `Unknown`, `NotNow` after too many requests, or `Rejected` where QFPay
+    refused the account.
 
     One number may have several records. That no money was taken is said only when whole answers to the number
     itself, in every month, agree on it: a range may not show the record that counts.
@@ -113,7 +80,7 @@ def query_orders(
     run = _Query(api, orders, requests_max)
     try:
         yield from run.ask()
-    except _Ended as ended:
+    except Ended as ended:
         if not run.is_answered:
             return ended.outcome
     return Done(run.found())
@@ -135,7 +102,7 @@ class _Query:
         return bool(self._told or self._complete)
 
     def ask(self) -> Generator[Request, Response, None]:
-        """Send all requests, those that may answer most first. Raises `_Ended`."""
+        """Send all requests, those that may answer most first. Raises `Ended`."""
         for cluster in sorted(_clusters(self._orders.values()), key=len, reverse=True):
             yield from self._ask_by_time(cluster)
         yield from self._ask_by_number()
@@ -185,42 +152,33 @@ class _Query:
         while months and self._requests_left:
             month = next(iter(months.values()))[0]
             batch = _packed([number for number, left in months.items() if left[0] == month])[0]
-            page = yield from self._request(*_bounds(month), out_trade_no=",".join(batch))
+            page = yield from self._request(*bounds_of(month), out_trade_no=",".join(batch))
             for number in batch:
                 left = self._months_left(number, months.pop(number)[1:], page)
                 if left:
                     months[number] = left
 
-    def _months_left(self, number: str, months: tuple[Month, ...], page: _Page) -> tuple[Month, ...]:
+    def _months_left(self, number: str, months: tuple[Month, ...], page: Page) -> tuple[Month, ...]:
         """The months of `months` to ask in after `page`; none where the number is decided or can't be."""
         if not page.is_whole or not self._may_be_contradicted(number):
             return ()
         if number in self._told:
-            last = _month(self._orders[number].begun_at + TRIED_WITHIN)
+            last = month_of(self._orders[number].begun_at + TRIED_WITHIN)
             months = tuple(month for month in months if month <= last)
         if not months:
             self._complete.add(number)
         return months
 
-    def _request(self, start: datetime, end: datetime, **fields: str) -> Generator[Request, Response, _Page]:
-        """Send one request and keep its records of our numbers. Raises `_Ended` when the reply can't be used."""
+    def _request(self, start: datetime, end: datetime, **fields: str) -> Generator[Request, Response, Page]:
+        """Send one request and keep its records of our numbers. Raises `Ended` when the reply can't be used."""
         self._requests_left -= 1
-        query = messages.QueryRequest(
-            start_time=messages.render_time(start, messages.QFPAY_ZONE),
-            end_time=messages.render_time(end, messages.QFPAY_ZONE),
-            **fields,
-        )
-        response = yield self._api.request("query", query)
-        try:
-            page = self._read(response)
-        except messages.Malformed as malformed:
-            raise _Ended(Unknown(problem=str(malformed))) from None
+        page = yield from pages.ask(self._api, start, end, **fields)
         for number, record in page.records:
             if number in self._orders:
                 self._keep(self._orders[number], record, page)
         return page
 
-    def _keep(self, order: OrderRef, record: messages.Record | None, page: _Page) -> None:
+    def _keep(self, order: OrderRef, record: messages.Record | None, page: Page) -> None:
         """Keep what a record says of `order`, once; a record of another known kind says nothing of it."""
         told = self._told.setdefault(order.number, [])
         if record is None or record.kind == order.kind or record.kind not in messages.ORDER_TYPES:
@@ -228,22 +186,8 @@ class _Query:
             if seen not in told:
                 told.append(seen)
 
-    def _read(self, response: Response) -> _Page:
-        reply, is_signed_wrong = self._api.read(response, messages.QueryReply)
-        if is_signed_wrong and not reply.data:
-            raise messages.Malformed(SIGNED_WRONG)
-        judgement, code = judge("query", reply)
-        if judgement is Judgement.REJECTED:
-            raise _Ended(Rejected(failure=failure_of(reply, code)))
-        if judgement is not Judgement.ACCEPTED:
-            raise _Ended(Unknown(problem=problem_of(reply, code)))
-        if reply.data is None:
-            raise messages.Malformed("data is missing")
-        records = tuple(messages.read_record(raw) for raw in reply.data)
-        return _Page(records=records, is_signed_wrong=is_signed_wrong)
 
-
-def _observation(order: OrderRef, record: messages.Record | None, page: _Page) -> Observation | None:
+def _observation(order: OrderRef, record: messages.Record | None, page: Page) -> Observation | None:
     """What a record says of `order`; None when it can't be read, or is of an unknown kind."""
     if record is None or record.kind != order.kind:
         return None
@@ -276,7 +220,7 @@ def _clusters(orders: Iterable[OrderRef]) -> list[list[OrderRef]]:
         if (
             last
             and order.begun_at - last.begun_at <= GAP_MAX
-            and _month(order.begun_at) == _month(last.begun_at)
+            and month_of(order.begun_at) == month_of(last.begun_at)
         ):
             clusters[-1].append(order)
         else:
@@ -294,7 +238,7 @@ def _rotated(orders: Sequence[OrderRef]) -> list[OrderRef]:
 
 def _range(cluster: Sequence[OrderRef]) -> tuple[datetime, datetime]:
     """The first and the last second to read a cluster in: a little wider than it, and within its month."""
-    first, last = _bounds(_month(cluster[0].begun_at))
+    first, last = bounds_of(month_of(cluster[0].begun_at))
     return max(first, cluster[0].begun_at - EARLY), min(last, cluster[-1].begun_at + LATE)
 
 
@@ -307,27 +251,6 @@ def _months(order: OrderRef) -> tuple[Month, ...]:
     """
     dated = _SYSSN_MONTH.match(order.provider_id or "")
     first = [(int(dated[1]), int(dated[2]))] if dated else []
-    begun, asked = _month(order.begun_at), _month(max(order.begun_at, order.attempt.sent_at) + BEHIND)
-    before = _months_between(_month(order.begun_at - AHEAD), begun)
-    return tuple(dict.fromkeys([*first, *_months_between(begun, asked), *before]))
-
-
-def _months_between(first: Month, last: Month) -> Iterator[Month]:
-    """All months from `first` to `last`, both included."""
-    year, month = first
-    while (year, month) <= last:
-        yield year, month
-        year, month = (year, month + 1) if month < 12 else (year + 1, 1)
-
-
-def _month(at: datetime) -> Month:
-    local = at.astimezone(messages.QFPAY_ZONE)
-    return local.year, local.month
-
-
-def _bounds(month: Month) -> tuple[datetime, datetime]:
-    """The first and the last second of a month on QFPay's clock."""
-    year, number = month
-    first = datetime(year, number, 1, tzinfo=messages.QFPAY_ZONE)
-    following = datetime(year + number // 12, number % 12 + 1, 1, tzinfo=messages.QFPAY_ZONE)
-    return first, following - timedelta(seconds=1)
+    begun, asked = month_of(order.begun_at), month_of(max(order.begun_at, order.attempt.sent_at) + BEHIND)
+    before = months_between(month_of(order.begun_at - AHEAD), begun)
+    return tuple(dict.fromkeys([*first, *months_between(begun, asked), *before]))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from paycore.plugin import CloseReply, Done, Rejected, Status, Unknown
+from paycore.plugin import CloseReply, Done, NotNow, Rejected, Status, Unknown
 from plugins.qfpay_alipay.tests.support import (
     BEGUN_AT,
     NUMBER,
@@ -90,7 +90,10 @@ def test_close_refused_outright_needs_no_query(respcd: str) -> None:
     [
         ([answer(b"<html>")], "not a CancelReply in JSON"),
         ([answer({"respcd": "0000"}, status=500)], "HTTP status 500"),
-        ([{"respcd": "0000"}, answer(b"<html>")], "not a QueryReply in JSON"),
+        ([{"respcd": "0000"}, answer(b"<html>")], "closing: respcd 0000"),
+        ([{"respcd": "0000"}, answer(b"", status=429)], "closing: respcd 0000"),
+        ([{"respcd": "0000"}, {"respcd": "1108"}], "closing: respcd 0000"),
+        ([{"respcd": "1297"}, {"respcd": "1108"}], "closing: respcd 1297"),
         ([{"respcd": "0000"}, {"respcd": "0000", "data": []}], "closing: respcd 0000"),
         ([{"respcd": "0000"}, found("9999")], "closing: respcd 0000"),
     ],
@@ -102,10 +105,38 @@ def test_close_without_a_definite_end_is_unknown(replies: list[object], problem:
     assert outcome.problem.startswith(problem)
 
 
-def test_close_query_refused_is_told() -> None:
-    """The query's refusal is about the account."""
-    outcome, _ = close({"respcd": "0000"}, {"respcd": "1108"})
-    assert isinstance(outcome, Rejected)
+@pytest.mark.parametrize(
+    ("reply", "why"),
+    [
+        ({"respcd": "1108"}, "respcd 1108"),
+        (answer(b"", status=429), "HTTP status 429, too many requests"),
+        (answer(b"", status=503), "HTTP status 503"),
+    ],
+)
+def test_close_that_may_have_taken_effect_is_not_refused_by_its_query(reply: object, why: str) -> None:
+    """A query that is refused or put off says nothing of the order: it may be closed."""
+    outcome, _ = close({"respcd": "0000"}, reply)
+    assert isinstance(outcome, Unknown)
+    assert outcome.problem.endswith(f"The query after it was not answered: {why}")
+
+
+@pytest.mark.parametrize("reply", [answer(b"", status=429), {"respcd": "1120"}])
+def test_close_refused_for_a_time_is_not_now(reply: object) -> None:
+    """Nothing was closed, and nothing is queried."""
+    outcome, gateway = close(reply)
+    assert isinstance(outcome, NotNow)
+    assert len(gateway.requests) == 1
+
+
+@pytest.mark.parametrize("how", ["POST close", "GET close", "POST reversal", "GET reversal"])
+def test_close_is_never_safe_to_lose(how: str) -> None:
+    """Only the query after it is: an order may be closed by a GET as well."""
+    gateway = Recorder([{"respcd": "0000"}, found("1142")])
+    run(make_provider(close_requests={"801514": how}).close(make_ref()), gateway)
+    assert [request.is_safe for request in gateway.requests] == [False, True]
+    assert f"{gateway.requests[0].method} {gateway.requests[0].path}".startswith(
+        how.split(maxsplit=1)[0] + " /trade"
+    )
 
 
 def test_close_of_a_very_old_order_stays_within_ten_requests() -> None:

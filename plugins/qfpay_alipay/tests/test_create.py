@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from paycore.plugin import (
     Created,
     CreateReply,
     Done,
     Money,
+    NotNow,
     PaymentObservation,
     Redirect,
     Rejected,
@@ -133,6 +137,58 @@ def test_create_request_time_is_in_the_accounts_zone() -> None:
     first, again = next(provider.create(make_order())), next(provider.create(make_order()))
     assert fields_in(first)["txdtm"] == "2026-01-01 13:00:00"
     assert (first.body, first.headers) == (again.body, again.headers)
+
+
+@pytest.mark.parametrize(
+    ("subject", "sent"),
+    [
+        ("Two coffees", "Two coffees"),
+        ("A subject of more than twenty characters", "A subject of more th"),
+        ("One two three four  five", "One two three four f"),
+        ("x" * 19 + " y", "x" * 19),
+        ("測試商品" * 6, "測試商品" * 5),
+        ("AT&T's \u2019 $5 (50%) caf\u00e9!", "AT Ts 5 50 caf\u00e9"),
+        ("cafe\u0301", "caf\u00e9"),  # one letter, however it is written
+        ("x" * 18 + "ก็\u0e49y", "x" * 18),  # never a letter without its marks
+        ("x" * 17 + "ก็\u0e49y", "x" * 17 + "ก็\u0e49"),
+        ("\u0301a", "a"),
+        ("☕\ufe0f tea", "tea"),
+        ("a\u00adb\u200bc", "abc"),
+        ("a\u00a0b", "a b"),
+        ("☕", None),
+        ("\ud800", None),
+        ("", None),
+        ("ก" + "\u0e49" * 20, None),
+    ],
+)
+def test_create_request_has_as_much_of_the_subject_as_qfpay_takes(subject: str, sent: str | None) -> None:
+    """At most 20 characters and no special ones; nothing is refused for its subject."""
+    provider, order = make_provider(), make_order(subject=subject)
+    provider.check(order)
+    assert fields_in(next(provider.create(order))).get("goods_name") == sent
+
+
+@given(st.text(max_size=60))
+def test_create_request_any_subject_can_be_sent(subject: str) -> None:
+    """What is sent is within the bound, and is sent unchanged where it stands for a subject again."""
+    sent = fields_in(next(make_provider().create(make_order(subject=subject)))).get("goods_name", "")
+    assert len(sent) <= 20
+    assert all(unicodedata.category(char)[0] in "LMN" or char in "-_. " for char in sent)
+    assert fields_in(next(make_provider().create(make_order(subject=sent)))).get("goods_name", "") == sent
+
+
+@pytest.mark.parametrize(("expires_in_s", "sent"), [(300, "5"), (359, "5"), (360, "6"), (7200, "120")])
+def test_create_request_lifetime_is_in_whole_minutes(expires_in_s: int, sent: str) -> None:
+    """QFPay takes minutes: the order does not live longer than asked for, and the reply says how long."""
+    order = make_order(expires_in_s=expires_in_s)
+    assert fields_in(next(make_provider().create(order)))["expired_time"] == sent
+    outcome = created(run(make_provider().create(order), always(ACCEPTED)))
+    assert outcome.expires_in_s == int(sent) * 60
+
+
+def test_create_may_move_money() -> None:
+    """No request of it is safe to lose."""
+    assert not next(make_provider().create(make_order())).is_safe
 
 
 # --- accepted ------------------------------------------------------------------------------------------
@@ -306,7 +362,6 @@ def test_create_refused_account_is_the_operators(respcd: str) -> None:
     ("response", "problem"),
     [
         (answer(ACCEPTED, status=500), "HTTP status 500"),
-        (answer(ACCEPTED, status=429), "HTTP status 429"),
         (answer(ACCEPTED, status=201), "HTTP status 201"),
         (answer({"respcd": "1108"}, status=401), "HTTP status 401"),
         (answer(b"<html>"), "not a PaymentReply in JSON"),
@@ -421,3 +476,11 @@ def test_create_never_shows_a_secret() -> None:
     replies = ({"respcd": "1202"}, {"respcd": "9999"}, ACCEPTED)
     shown += [repr(create(always(reply), channel="barcode", auth_code=AUTH_CODE)) for reply in replies]
     assert not [text for text in shown if KEY in text or AUTH_CODE.reveal() in text]
+
+
+def test_create_with_too_many_requests_is_not_now() -> None:
+    """429 is documented: over the limit nothing is done, and the same order can be sent later."""
+    outcome = create(always(b"Too Many Requests", status=429))
+    assert outcome == NotNow(problem="HTTP status 429, too many requests", retry_after_s=5.0)
+    signed_only = create(always(b"", status=429), settings={"require_signed_replies": True})
+    assert isinstance(signed_only, NotNow)

@@ -83,13 +83,19 @@ def test_production_host_of_any_region_is_for_live_accounts(host: str, mode: Mod
         resolve_base_urls(account, QFPayAlipay.info, path=Path("paycore.toml"))
 
 
+def test_info_has_a_sample_of_the_settings_that_no_type_can_make_up() -> None:
+    """With it and any keys the provider can be tried when it is loaded."""
+    assert make_provider(**QFPayAlipay.info.sample).capabilities.product("alipay", "web") is not None
+
+
 def test_capabilities_are_the_documented_ones() -> None:
     """Budget of "API Usage Guidelines", String(128) numbers, a repeated number is refused."""
     capabilities = make_provider().capabilities
     assert capabilities.budget == RequestBudget(per_second=100, per_minute=400)
     assert set(capabilities.number.characters) == set(string.ascii_letters + string.digits)
     assert capabilities.number.length_max == 128
-    assert capabilities.create_resend == Resend("refused_as_duplicate")
+    assert capabilities.create_resend == capabilities.refund_resend == Resend("refused_as_duplicate")
+    assert {product.capture for product in capabilities.products} == {"none"}
     assert capabilities.query_proves_absence_after_s == 5
     assert not capabilities.notifications_trusted
     product = capabilities.product("alipay", "web")

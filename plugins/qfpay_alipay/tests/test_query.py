@@ -11,6 +11,7 @@ from paycore.plugin import (
     Done,
     Found,
     Money,
+    NotNow,
     Observation,
     PartialAmount,
     PaymentObservation,
@@ -173,7 +174,13 @@ def test_query_refund_is_told_by_its_own_number() -> None:
             provider_id=SYSSN,
             amount=Money("2.00", "HKD"),
             occurred_at=datetime(2026, 1, 1, 4, 0, 20, tzinfo=UTC),
-            words={"respcd": "0000", "errmsg": "success", "cancel": "0", "pay_type": "801514"},
+            words={
+                "respcd": "0000",
+                "errmsg": "success",
+                "cancel": "0",
+                "pay_type": "801514",
+                "origssn": "ORIGINAL",
+            },
         ),
     )
     assert seen(refunded) == ()
@@ -312,7 +319,6 @@ def test_query_full_page_leaves_absence_open() -> None:
         answer({"respcd": "1136"}),
         answer({"respcd": "1268"}),
         answer({"respcd": "1143"}),
-        answer(EMPTY, status=429),
         answer(EMPTY, status=500),
         answer(b"<html>"),
     ],
@@ -320,6 +326,18 @@ def test_query_full_page_leaves_absence_open() -> None:
 def test_query_without_an_answer_is_unknown(reply: Response) -> None:
     """A failed query makes nothing absent."""
     assert isinstance(query(lambda request: reply), Unknown)
+
+
+def test_query_with_too_many_requests_is_not_now() -> None:
+    """429: the query is for later, and says nothing of any order."""
+    assert isinstance(query(always(EMPTY, status=429)), NotNow)
+
+
+def test_query_is_safe() -> None:
+    """A lost query has moved nothing."""
+    gateway = Recorder([EMPTY])
+    query(gateway)
+    assert [(request.method, request.is_safe) for request in gateway.requests] == [("POST", True)]
 
 
 def test_query_refused_account_is_rejected() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from paycore.plugin import (
     Done,
     Money,
+    NotNow,
     RefundObservation,
     RefundReply,
     RefundStatus,
@@ -25,6 +26,7 @@ from plugins.qfpay_alipay.tests.support import (
     Recorder,
     always,
     answer,
+    attempt_at,
     fields_in,
     make_provider,
     make_ref,
@@ -33,6 +35,7 @@ from plugins.qfpay_alipay.tests.support import (
 )
 from qfpay_alipay.signing import sign_request
 
+HONG_KONG = timezone(timedelta(hours=8))
 REFUNDED = {
     "respcd": "0000",
     "resperr": "success",
@@ -91,29 +94,80 @@ def test_refund_in_progress_is_pending(respcd: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "retryable", "who_acts"),
+    ("reply", "who_acts"),
     [
-        ({"respcd": "1269", "resperr": "balance is 0"}, True, "caller"),
-        ({"respcd": "1270"}, False, "caller"),
-        ({"respcd": "1271"}, False, "caller"),
-        ({"respcd": "1272"}, False, "caller"),
-        ({"respcd": "1264", "respmsg": "wrong cancel"}, False, "caller"),
-        ({"respcd": "1124"}, False, "caller"),
-        ({"respcd": "1125"}, False, "caller"),
-        ({"respcd": "1268"}, False, "caller"),
-        ({"respcd": "1155"}, False, "caller"),
-        ({"respcd": "1250"}, False, "caller"),
-        ({"respcd": "1265", "resperr": "over the refundable time limit"}, False, "caller"),
-        ({"respcd": "1265", "resperr": "try after 00:30"}, True, "caller"),
-        ({"respcd": "1108"}, False, "operator"),
+        ({"respcd": "1270"}, "caller"),
+        ({"respcd": "1271"}, "caller"),
+        ({"respcd": "1272"}, "caller"),
+        ({"respcd": "1264", "respmsg": "wrong cancel"}, "caller"),
+        ({"respcd": "1124"}, "caller"),
+        ({"respcd": "1125"}, "caller"),
+        ({"respcd": "1268"}, "caller"),
+        ({"respcd": "1155"}, "caller"),
+        ({"respcd": "1250"}, "caller"),
+        ({"respcd": "1251", "respmsg": "store misconfigured"}, "operator"),
+        ({"respcd": "1265", "resperr": "over the refundable time limit"}, "caller"),
+        ({"respcd": "1108"}, "operator"),
     ],
 )
-def test_refund_refused_moved_nothing(reply: dict[str, str], *, retryable: bool, who_acts: str) -> None:
-    """A refused refund has no syssn, and says whether it may be tried again."""
+def test_refund_refused_moved_nothing(reply: dict[str, str], *, who_acts: str) -> None:
+    """A refused refund has no syssn, and says who must act."""
     outcome = refund(always({**reply, "orig_syssn": SYSSN, "out_trade_no": "01JGFJJZ00QFPAYREFUND00001"}))
     assert isinstance(outcome, Rejected)
     assert not outcome.is_duplicate
     assert outcome.failure.who_acts == who_acts
+
+
+def sent_at(hour: int, minute: int, second: int = 0, *, day: int = 1) -> datetime:
+    """A time of day in Hong Kong, which QFPay's rules for refunds are about."""
+    return datetime(2026, 1, day, hour, minute, second, tzinfo=HONG_KONG)
+
+
+@pytest.mark.parametrize(
+    ("respcd", "at", "retry_after_s"),
+    [
+        # "Please retry after 11 AM": at 11:00, and hourly later in the day, as the takings grow.
+        ("1269", sent_at(0, 0), 11 * 3600),
+        ("1269", sent_at(10, 59, 30), 30),
+        ("1269", sent_at(11, 0), 3600),
+        ("1269", sent_at(23, 59, 59), 3600),
+        # Barred 23:30 to 00:30; in promotions at other times.
+        ("1265", sent_at(23, 29, 59), 3600),
+        ("1265", sent_at(23, 30), 3600),
+        ("1265", sent_at(23, 45), 2700),
+        ("1265", sent_at(0, 0), 1800),
+        ("1265", sent_at(0, 29, 59), 1),
+        ("1265", sent_at(0, 30), 3600),
+        ("1120", sent_at(12, 0), 600),
+    ],
+)
+def test_refund_refused_for_a_time_is_asked_for_again_when_it_has_passed(
+    respcd: str, at: datetime, retry_after_s: float
+) -> None:
+    """Nothing moved, and the same request is sent again, not before the hours that QFPay names are over."""
+    outcome = refund(always({"respcd": respcd, "resperr": "said"}), begun_at=at, attempt=attempt_at(at))
+    assert isinstance(outcome, NotNow)
+    assert outcome.retry_after_s == retry_after_s
+    assert not outcome.is_session_refused
+    assert outcome.problem.startswith(f"respcd {respcd}: said. ")
+
+
+@pytest.mark.parametrize("respcd", ["1120", "1265", "1269"])
+@pytest.mark.parametrize(("later_s", "is_final"), [(0, False), (1, True)])
+def test_refund_refused_for_three_days_has_failed(respcd: str, later_s: int, *, is_final: bool) -> None:
+    """It is not put off for ever: the last refusal is final, and the caller decides anew."""
+    begun_at = sent_at(12, 0)
+    attempt = attempt_at(begun_at + timedelta(days=3, seconds=later_s))
+    outcome = refund(always({"respcd": respcd}), begun_at=begun_at, attempt=attempt)
+    assert isinstance(outcome, Rejected if is_final else NotNow)
+    if isinstance(outcome, Rejected):
+        assert (outcome.failure.code, outcome.failure.who_acts) == (respcd, "caller")
+
+
+def test_refund_barred_for_a_payment_older_than_the_window_is_final() -> None:
+    """1265 for a payment of more than 365 days: its time has passed, whatever the hour."""
+    order = make_ref(provider_id=SYSSN, begun_at=BEGUN_AT - timedelta(days=366))
+    assert isinstance(refund(always({"respcd": "1265"}), order=order, begun_at=BEGUN_AT), Rejected)
 
 
 def test_refund_number_in_use_is_a_duplicate() -> None:
@@ -148,8 +202,14 @@ def test_refund_unusable_answer_is_unknown(reply: object) -> None:
 
 
 def test_refund_without_status_200_is_unknown() -> None:
-    """No HTTP status proves that no money moved."""
+    """No undocumented HTTP status proves that no money moved."""
     assert refund(lambda request: answer(REFUNDED, status=502)) == Unknown(problem="HTTP status 502")
+
+
+def test_refund_with_too_many_requests_is_not_now() -> None:
+    """429 is documented: over the limit nothing is done, and the same request is sent later."""
+    outcome = refund(lambda request: answer(b"Too Many Requests", status=429))
+    assert outcome == NotNow(problem="HTTP status 429, too many requests", retry_after_s=5.0)
 
 
 def test_refund_without_the_payments_syssn_sends_nothing() -> None:

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
-from paycore.plugin import Done, Rejected, Secret, Status, Unknown
+from paycore.plugin import Done, NotNow, Rejected, Secret, Status, Unknown
 from plugins.qfpay_alipay.tests.support import (
     SYSSN,
     always,
@@ -30,7 +30,8 @@ CLASSES = {
     "state": "1125 1126 1260 1261 1262 1266 1267 1268",
     "duplicate": "1102 2011",
     "refused": "1103 1104 1105 1106 1107 1108 1109 1241 1242 1243 1250 1251 2012",
-    "limited": "1119 1120 1121 1122 1123 1124 1150 1155 1265 1269 1270 1271 1272 1294",
+    "limited": "1119 1121 1122 1123 1124 1150 1155 1270 1271 1272 1294",
+    "not now": "1120 1265 1269",
     "unknown": "2001 2002 2003",
 }
 MEANING_OF = {code: Meaning(name) for name, codes in CLASSES.items() for code in codes.split()}
@@ -56,6 +57,12 @@ EXPECTED: dict[str, dict[str, str]] = {
     },
     "declined": {**dict.fromkeys(get_args(Asked), "rejected"), "query": "open"},
     "limited": {**dict.fromkeys(get_args(Asked), "rejected"), "query": "open"},
+    "not now": {
+        **dict.fromkeys(get_args(Asked), "not now"),
+        "query": "open",
+        "payment record": "rejected",
+        "refund record": "rejected",
+    },
     "refused": dict.fromkeys(get_args(Asked), "rejected"),
     "closed": {
         "create": "closed",
@@ -103,27 +110,28 @@ def test_resolve_unlisted_code_is_neither_success_nor_failure(respcd: str, asked
 
 
 RESOLVED = [
-    # asked, code, text, late -> meaning, retryable
-    ("create", "1250", "", False, "refused", False),
-    ("refund", "1250", "", False, "limited", False),
-    ("create", "1251", "store misconfigured", False, "refused", True),
-    ("create", "1251", "交易失敗; Out_Trade_No is used", False, "duplicate", False),
-    ("refund", "1251", "out_trade_no is used", False, "duplicate", False),
-    ("refund", "1265", "refunds are barred 23:30-00:30", False, "limited", True),
-    ("refund", "1265", "over the refundable time limit", False, "limited", False),
-    ("refund", "1297", "", False, "later", True),
-    ("refund", "1297", "", True, "limited", False),
-    ("create", "1297", "", True, "later", True),
+    # asked, code, text, late -> meaning
+    ("create", "1250", "", False, "refused"),
+    ("refund", "1250", "", False, "limited"),
+    ("create", "1251", "store misconfigured", False, "refused"),
+    ("create", "1251", "交易失敗; Out_Trade_No is used", False, "duplicate"),
+    ("refund", "1251", "out_trade_no is used", False, "duplicate"),
+    ("refund", "1265", "refunds are barred 23:30-00:30", False, "not now"),
+    ("refund", "1265", "over the refundable time limit", False, "limited"),
+    ("refund", "1265", "refunds are barred 23:30-00:30", True, "limited"),
+    ("refund", "1297", "", False, "later"),
+    ("refund", "1297", "", True, "limited"),
+    ("create", "1297", "", True, "later"),
 ]
 
 
-@pytest.mark.parametrize(("asked", "respcd", "text", "late", "meaning", "retryable"), RESOLVED)
+@pytest.mark.parametrize(("asked", "respcd", "text", "late", "meaning"), RESOLVED)
 def test_resolve_ambiguous_code_is_told_apart(
-    asked: Asked, respcd: str, text: str, *, late: bool, meaning: str, retryable: bool
+    asked: Asked, respcd: str, text: str, *, late: bool, meaning: str
 ) -> None:
     """1250, 1251, 1265 and 1297 mean different things by operation, text and age (SOURCES.md §5.1, 91APP)."""
     code = resolve(asked, respcd, text=text, is_late_refund=late)
-    assert (code.respcd, code.meaning, code.retryable) == (respcd, Meaning(meaning), retryable)
+    assert (code.respcd, code.meaning) == (respcd, Meaning(meaning))
 
 
 @pytest.mark.parametrize("respcd", CODES)
@@ -137,6 +145,9 @@ def test_create_reply_with_code_comes_to_its_outcome(respcd: str) -> None:
         assert isinstance(outcome, Unknown)
         assert respcd in outcome.problem
         assert outcome.observation is None
+    elif judgement is Judgement.NOT_NOW:
+        assert isinstance(outcome, NotNow)
+        assert (respcd in outcome.problem, "said; more" in outcome.problem) == (True, True)
     elif judgement in (Judgement.REJECTED, Judgement.DUPLICATE):
         assert isinstance(outcome, Rejected)
         assert outcome.is_duplicate is (judgement is Judgement.DUPLICATE)
@@ -154,6 +165,7 @@ def test_refund_reply_with_code_comes_to_its_outcome(respcd: str) -> None:
     expected: dict[str, type[Any]] = {
         "rejected": Rejected,
         "duplicate": Rejected,
+        "not now": NotNow,
         "open": Unknown,
         "accepted": Done,
         "pending": Done,

@@ -1,0 +1,98 @@
+"""
+The provider's own list: what QFPay has of a time range, a page a request.
+
+QFPay has our number and its own of each trade, and not the caller's reference: no field of an order carries it.
+Source: sdk.qfapi.com "Transaction Enquiry"; SOURCES.md §4.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from paycore.plugin import (
+    Attempt,
+    Done,
+    Flow,
+    Listed,
+    ListReply,
+    Observation,
+    Page,
+    PaymentObservation,
+    RefundStatus,
+    Status,
+    Unknown,
+)
+from qfpay_alipay import messages, pages
+from qfpay_alipay.api import SIGNED_WRONG, Api
+from qfpay_alipay.observations import payment_observation, read_payment, read_refund, refund_observation
+from qfpay_alipay.pages import BEHIND, Ended, Month, bounds_of, month_after, month_of
+
+_UNREADABLE = {"problem": "the record can't be read"}
+
+
+def list_trades(
+    api: Api, since: datetime, until: datetime, cursor: str | None, attempt: Attempt
+) -> Flow[ListReply]:
+    """
+    A page of the payments and refunds that were made in [since, until) by QFPay's clock, which has whole seconds.
+
+    A page may be empty and not the last, because each month is read by itself. Months that have not begun at the time
+    of `attempt` are not read. A trade that can't be read or decided is listed as pending, with what is known of it.
+    """
+    last = min(until, attempt.sent_at + BEHIND) - datetime.resolution  # a time is sent without its fraction
+    if last < since:
+        return Done(Page(items=()))
+    month, number = (month_of(since), 1) if cursor is None else _place_of(cursor)
+    begins, ends = bounds_of(month)
+    try:
+        page = yield from pages.ask(api, max(begins, since), min(ends, last), page=str(number))
+    except Ended as ended:
+        return ended.outcome
+    if page.is_signed_wrong:
+        return Unknown(problem=SIGNED_WRONG)
+    seen = (_observation(number, record) for number, record in page.records)
+    return Done(
+        Page(
+            items=tuple(Listed(observation=one) for one in seen if one is not None),
+            cursor=_next(month, number, is_full=page.is_full, last=month_of(last)),
+        )
+    )
+
+
+def _place_of(cursor: str) -> tuple[Month, int]:
+    """The month and the page in it that a cursor asks for."""
+    year, month, page = map(int, cursor.split("-"))
+    return (year, month), page
+
+
+def _next(month: Month, page: int, *, is_full: bool, last: Month) -> str | None:
+    """The cursor of the page after this one; None after the last month."""
+    if is_full:
+        return f"{month[0]}-{month[1]}-{page + 1}"
+    if month >= last:
+        return None
+    year, following = month_after(month)
+    return f"{year}-{following}-1"
+
+
+def _observation(number: str, record: messages.Record | None) -> Observation | None:
+    """What a record says; None where the order it is about has a record of its own."""
+    if record is None:
+        return PaymentObservation(number=number, status=Status.PENDING, words=_UNREADABLE)
+    if record.kind == "close":
+        return None
+    is_refund = record.kind == "refund"
+    try:
+        seen = read_refund(record) if is_refund else read_payment(record)
+    except messages.Malformed:
+        seen = None
+    if seen is not None and record.kind in messages.ORDER_TYPES:
+        return seen
+    pending: Observation = (
+        refund_observation(record, RefundStatus.PENDING, number=number)
+        if is_refund
+        else payment_observation(record, Status.PENDING, number=number)
+    )
+    return replace(pending, words={**pending.words, "order_type": record.kind})
