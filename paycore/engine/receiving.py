@@ -132,7 +132,7 @@ class Receiving:
 
 def _verified(account: Account, notification: Notification) -> tuple[Notice, ...]:
     told = ask(account, "verify", lambda: account.full.verify(notification), may_raise=(NotificationError,))
-    return counted_notices(read_told(account, told))
+    return counted_notices(read_told(account, told), account.capabilities)
 
 
 def _verified_too(neighbour: Account, notification: Notification) -> tuple[Notice, ...] | None:

@@ -169,7 +169,7 @@ class Recovery:
         )
         match outcome:
             case Done(found):
-                return counted_found(refs, found)
+                return counted_found(refs, found, account.capabilities)
             case Rejected(failure=failure):
                 raise refused(account, failure)
             case NotNow():

@@ -20,7 +20,7 @@ import msgspec
 from paycore.domain.codec import encode
 from paycore.domain.observation import PaymentObservation, RefundObservation
 from paycore.domain.payment import Failure
-from paycore.domain.provider import Secret, Unknown
+from paycore.domain.provider import NotNow, Secret, Unknown
 from paycore.domain.safe_text import printable
 
 T = TypeVar("T")
@@ -35,6 +35,7 @@ _ESCAPED = frozenset(b"\\\x7f")
 
 _WORDS: Mapping[type, frozenset[str]] = {
     Failure: frozenset({"code", "message", "advice"}),
+    NotNow: frozenset({"problem"}),
     PaymentObservation: frozenset({"words"}),
     RefundObservation: frozenset({"words"}),
     Unknown: frozenset({"problem"}),

@@ -11,12 +11,12 @@ from paycore import Money, Payment, RefundStatus, ReviewReason, Status
 from paycore.domain.events import OperationEnded
 from paycore.domain.observation import Observation, PaymentObservation, RefundObservation
 from paycore.domain.payment import OperationState
-from paycore.domain.provider import Created, Done, Found, Mention, Unknown
+from paycore.domain.provider import Created, Done, Found, Mention, Secret, Unknown
 from paycore.domain.wire import Flow
 from paycore.engine.answers import counted_notices
 from paycore.engine.checks import CreateFields, create_request
 from paycore.errors import IncompleteReply, MaybeSent
-from paycore.testing.toy import ToyProvider
+from paycore.testing.toy import ToyProvider, ToySettings
 from tests.engine.by_hand import Bench
 
 Told = Callable[[Any], Any]
@@ -232,6 +232,7 @@ def refund_is(status: RefundStatus) -> RefundObservation:
     return RefundObservation(number="N", status=status)
 
 
+TOY = ToyProvider(ToySettings(key=(Secret("toy"),))).capabilities
 CLOSED, FAILED, PENDING, PAID = map(order_is, (Status.CLOSED, Status.FAILED, Status.PENDING, Status.PAID))
 NOT_BACK, ON_ITS_WAY, BACK = map(
     refund_is, (RefundStatus.FAILED, RefundStatus.PENDING, RefundStatus.SUCCEEDED)
@@ -292,9 +293,9 @@ def test_query_with_an_undecided_number_leaves_the_payment_open(
 def test_notification_that_contradicts_its_promise_only_mentions_the_number() -> None:
     """A contradictory notification changes nothing, and its order is queried."""
     other = order_is(Status.CLOSED, "OTHER")
-    assert counted_notices([CLOSED, other]) == (CLOSED, other)
-    assert counted_notices([CLOSED, other, PAID]) == (Mention(number="N"), other, PAID)
-    assert counted_notices([Mention(number="N"), CLOSED]) == (Mention(number="N"), CLOSED)
+    assert counted_notices([CLOSED, other], TOY) == (CLOSED, other)
+    assert counted_notices([CLOSED, other, PAID], TOY) == (Mention(number="N"), other, PAID)
+    assert counted_notices([Mention(number="N"), CLOSED], TOY) == (Mention(number="N"), CLOSED)
 
 
 def test_refusal_needs_no_number(bench: Bench) -> None:
