@@ -14,6 +14,9 @@ from paycore.errors import TooMany
 FACTS_MAX = 1000
 """Distinct observations kept of one payment and its refunds."""
 
+IDS_MAX = 100
+"""Further ids kept of one order or refund."""
+
 CHARGES_MAX = 20
 """Charges kept of one payment."""
 
@@ -21,7 +24,7 @@ REFUNDS_MAX = 100
 """Refunds of one payment; beyond that, only refunds of all that is left of a charge."""
 
 OPERATIONS_MAX = 200
-"""Operations of one kind (create, refund, close) of one payment."""
+"""Operations of one kind (create, capture, refund, close) of one payment."""
 
 ID_MAX = 256
 """Characters of an id of the provider's."""

@@ -11,16 +11,18 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from paycore.domain.bounds import check_operations
-from paycore.domain.decisions import Numbering, closing, has_rested, new_operation, send_again
-from paycore.domain.events import Change, OperationBegun
+from paycore.domain.decisions import Numbering, has_rested, new_operation, send_again
+from paycore.domain.events import Change, OperationBegun, OperationEnded
 from paycore.domain.money import Money
 from paycore.domain.payment import (
+    Failure,
     Operation,
     OperationKind,
     OperationState,
     Payment,
     Status,
     capture_of,
+    close_of,
 )
 from paycore.domain.provider import Product
 from paycore.domain.schedule import resend_pause_s
@@ -39,6 +41,8 @@ def begin_capture(
     """
     Capture `amount` (None: all that is authorized), or nothing when it is captured or being captured.
 
+    A close that was certainly not sent is given up.
+
     Raises `WrongState` when the payment is not authorized, or was asked to be closed; `ReferenceConflict` when it
     is captured with another amount; `InvalidField`, `NotSupported` or `TooMany` for an amount or a capture that
     can't be. Nothing was sent then.
@@ -46,26 +50,47 @@ def begin_capture(
     minor = _minor(payment, amount, product)
     known = capture_of(payment, payment.order_number)
     if known is not None and known.state is not OperationState.REJECTED:
-        if amount is not None and minor != known.amount_minor:
-            raise ReferenceConflict(payment.reference, "amount", payment_id=payment.id)
+        _same_amount(payment, amount, known.amount_minor)
         if known.state is not OperationState.INTENT:
             return []
         return send_again(payment, now, known.id, deadline, numbering.nonce)
     if payment.status is Status.PAID:
+        _same_amount(payment, amount, payment.paid_minor)
         return []
     if payment.status is not Status.AUTHORIZED:
         raise WrongState(
             f"the payment is {payment.status}; only an authorized one can be captured", payment_id=payment.id
         )
-    if _is_closing(payment):
-        raise WrongState("it was asked to be closed, so it can't be captured", payment_id=payment.id)
+    given_up = _give_up_close(payment, now)
     check_operations(payment, OperationKind.CAPTURE)
     operation = replace(
         new_operation(OperationKind.CAPTURE, numbering, now, deadline),
         order_number=payment.order_number,
         amount_minor=minor,
     )
-    return [OperationBegun(operation=operation)]
+    return [*given_up, OperationBegun(operation=operation)]
+
+
+def _give_up_close(payment: Payment, now: datetime) -> list[Change]:
+    """A close in the way of a capture: nothing without one, given up if it was certainly not sent."""
+    close = _present_close(payment)
+    if close is None:
+        return []
+    if close.state is not OperationState.INTENT:
+        raise WrongState("it was asked to be closed, so it can't be captured", payment_id=payment.id)
+    failure = Failure(
+        code="captured_instead", message="the payment was captured before this was sent", who_acts="caller"
+    )
+    return [
+        OperationEnded(
+            operation_id=close.id, state=OperationState.REJECTED, in_flight_until=now, failure=failure
+        )
+    ]
+
+
+def _same_amount(payment: Payment, amount: Money | None, known_minor: int | None) -> None:
+    if amount is not None and amount.minor != known_minor:
+        raise ReferenceConflict(payment.reference, "amount", payment_id=payment.id)
 
 
 def is_still_to_capture(payment: Payment, now: datetime) -> bool:
@@ -75,7 +100,7 @@ def is_still_to_capture(payment: Payment, now: datetime) -> bool:
     Also when it was refused for the payer, who has agreed again since (only then is the payment authorized once more).
     """
     tried = capture_of(payment, payment.order_number)
-    if _is_closing(payment):
+    if _present_close(payment) is not None:
         return False
     if tried is None:
         return True
@@ -93,10 +118,10 @@ def _refused_captures(payment: Payment) -> int:
     )
 
 
-def _is_closing(payment: Payment) -> bool:
-    """Whether a close of the order now in force may have been sent, or is to be."""
-    last: Operation | None = closing(payment, payment.order_number)
-    return last is not None and last.state is not OperationState.REJECTED
+def _present_close(payment: Payment) -> Operation | None:
+    """The close of the order now in force that may have been sent, or is to be; None without one."""
+    last = close_of(payment, payment.order_number)
+    return None if last is None or last.state is OperationState.REJECTED else last
 
 
 def _minor(payment: Payment, amount: Money | None, product: Product) -> int:
@@ -109,6 +134,10 @@ def _minor(payment: Payment, amount: Money | None, product: Product) -> int:
     if amount.currency != payment.amount.currency:
         raise InvalidMoney(
             f"a capture is in the payment's currency, {payment.amount.currency}, not in {amount.currency}"
+        )
+    if amount.minor < 1:
+        raise InvalidField(
+            "amount", "less than one minor unit can't be captured; close the payment to release it"
         )
     if amount.minor > payment.amount.minor:
         raise InvalidField("amount", f"{amount} can't be captured; {payment.amount} is authorized")

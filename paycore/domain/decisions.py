@@ -32,6 +32,7 @@ from paycore.domain.payment import (
     Payment,
     Status,
     capture_of,
+    close_of,
     numbered,
 )
 from paycore.domain.provider import Created, Done, NotNow, Product, Rejected, Resend, Unknown
@@ -173,15 +174,34 @@ def send_again(
     """
     The same operation with the same number once more; nothing when it has an answer or is still under way.
 
-    Nor an order of a payment that is paid: an earlier order took the money after it was closed.
+    Nor when it `is_moot`.
     """
     operation = payment.operation(operation_id)
-    is_paid = operation.kind is OperationKind.CREATE and bool(payment.charges)
-    if is_paid or not may_send(operation, now):
+    if is_moot(payment, operation) or not may_send(operation, now):
         return []
     return [
         OperationSent(operation_id=operation_id, sent_at=now, in_flight_until=now + deadline, nonce=nonce)
     ]
+
+
+def is_moot(payment: Payment, operation: Operation) -> bool:
+    """
+    Whether it would do harm, or nothing, if it was sent now.
+
+    That is: an order of a payment that is paid, since an earlier order took the money after it was closed; the
+    capture of what is not authorized any more; the close of an order that is paid, closed or failed.
+    """
+    match operation.kind:
+        case OperationKind.CREATE:
+            return bool(payment.charges)
+        case OperationKind.CAPTURE:
+            is_in_force = operation.order_number == payment.order_number
+            return not is_in_force or payment.status is not Status.AUTHORIZED
+        case OperationKind.CLOSE:
+            order = numbered(payment, operation.number)
+            return order is not None and order.is_settled
+        case OperationKind.REFUND:
+            return False
 
 
 def renumber(payment: Payment, now: datetime, numbering: Numbering, deadline: timedelta) -> list[Change]:
@@ -233,7 +253,7 @@ def begin_close(
             f"the provider can't close {payment.method}/{payment.channel}; it expires by itself",
             payment_id=payment.id,
         )
-    running = closing(payment, payment.order_number)
+    running = close_of(payment, payment.order_number)
     if running is not None and running.replaces is replaces and is_unfinished(running):
         return send_again(payment, now, running.id, deadline, numbering.nonce)
     check_operations(payment, OperationKind.CLOSE)
@@ -272,7 +292,7 @@ def is_still_to_close(payment: Payment, number: str, now: datetime) -> bool:
     That is: refused because of the account; or while the order itself was still being sent, so that the provider did
     not know it yet; or long ago. Each further close waits longer.
     """
-    tried, order = closing(payment, number), numbered(payment, number)
+    tried, order = close_of(payment, number), numbered(payment, number)
     if tried is None:
         return True
     if tried.state is OperationState.INTENT:
@@ -291,14 +311,6 @@ def _refused_closes(payment: Payment, number: str) -> int:
         op.kind is OperationKind.CLOSE and op.number == number and op.state is OperationState.REJECTED
         for op in payment.operations
     )
-
-
-def closing(payment: Payment, number: str) -> Operation | None:
-    """The last close of this order number, None when there was none."""
-    for operation in reversed(payment.operations):
-        if operation.kind is OperationKind.CLOSE and operation.number == number:
-            return operation
-    return None
 
 
 def end_attempt(payment: Payment, now: datetime, *, sent: Operation, outcome: Outcome) -> list[Change]:
@@ -324,8 +336,7 @@ def end_attempt(payment: Payment, now: datetime, *, sent: Operation, outcome: Ou
         case Rejected(is_duplicate=True):
             problem = "the provider already has this number"
             ended = replace(ended, state=OperationState.UNKNOWN, is_duplicate=True, problem=problem)
-        case Rejected(failure=failure) if sent.send_count > 1 and known.is_observed:
-            # An earlier send has arrived: only this one was refused, for instance for the account's key.
+        case Rejected(failure=failure) if _is_only_of_resend(known, sent, failure):
             problem = f"sending it again was refused: {failure.code}"
             ended = replace(ended, state=OperationState.UNKNOWN, problem=problem)
         case Rejected(failure=failure):
@@ -337,6 +348,19 @@ def end_attempt(payment: Payment, now: datetime, *, sent: Operation, outcome: Ou
         case Unknown(problem=problem, observation=observation):
             ended = replace(ended, state=OperationState.UNKNOWN, observation=observation, problem=problem)
     return [ended]
+
+
+def _is_only_of_resend(known: Operation, sent: Operation, failure: Failure) -> bool:
+    """
+    Whether a refusal says nothing of an earlier send, which may have arrived.
+
+    That is: one that has arrived all the same; or one of the account, for instance of its key, which the provider
+    judges before it looks whether it knows the number.
+    """
+    if sent.send_count == 1:
+        return False
+    is_first_to_arrive = sent.first_sent_at == sent.sent_at  # all earlier ones were proven absent
+    return known.is_observed or (failure.who_acts == "operator" and not is_first_to_arrive)
 
 
 def _expires_at(payment: Payment, sent: Operation, created: Created) -> datetime | None:
@@ -418,6 +442,6 @@ def _take_effect(payment: Payment, closing: Operation, asked_at: datetime) -> li
     order = numbered(payment, closing.number)
     if order is None or asked_at < closing.in_flight_until or not closing.is_uncertain:
         return []
-    if not any(status.is_final for status in order.observed):
+    if not order.is_settled:
         return []
     return [OperationEnded(operation_id=closing.id, state=OperationState.DONE, in_flight_until=asked_at)]

@@ -2,7 +2,7 @@
 What an operator found out at the provider, where no query can: recorded with their name and a note.
 
 A finding is an observation like any other, or says that a request never arrived. It is evidence: a wrong one loses
-money or moves it twice, so it is refused where the provider can still be asked.
+money or moves it twice, so it is refused where nothing is unresolved, and while a request of ours can still arrive.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from paycore.domain.payment import (
     Status,
     refund_operation,
 )
-from paycore.errors import NotFound, WrongState
+from paycore.errors import InvalidField, NotFound, WrongState
 
 Found = Literal["paid", "closed", "absent", "refunded"]
 """What the provider's portal says of a payment, or of one of its refunds."""
@@ -41,23 +41,44 @@ def record_finding(
     """
     The changes an operator's finding makes.
 
-    `paid` needs the `provider_id` of the charge. `refund` is the reference of the refund it is about: needed for
-    `refunded`, and for `absent` where a refund is what never arrived. Raises `WrongState` where nothing of it is
-    unresolved, or a request of ours can still arrive; `NotFound` for an unknown refund.
+    `paid` (what its capture was to take, else the whole amount) needs the `provider_id` of the charge. `refund` is the
+    reference of the refund it is about: needed for `refunded`, and for `absent` where a refund is what never arrived.
+
+    An order or capture without an answer can be found paid, closed or absent; a refund without one absent. A refund
+    that is not final can be found refunded, since some providers report its end only once. Raises `WrongState` for
+    anything else, or while a request of ours can still arrive; `NotFound` for an unknown refund, `InvalidField`
+    without the `provider_id`.
     """
-    if found == "absent":
-        return [_never_arrived(_unresolved(payment, refund, now), now, finding)]
     if found == "refunded":
-        operation = _refund(payment, refund)
+        operation = _open_refund(payment, refund, now)
         seen = RefundObservation(
             number=operation.number, status=RefundStatus.SUCCEEDED, provider_id=provider_id
         )
         return [Observed(observation=seen, finding=finding)]
-    status = Status.PAID if found == "paid" else Status.CLOSED
+    unresolved = _unresolved(payment, refund if found == "absent" else None, now)
+    if found == "absent":
+        return [_never_arrived(unresolved, now, finding)]
+    if found == "paid" and not provider_id:
+        raise InvalidField("provider_id", "needed: the provider's id of the charge, as its portal shows it")
     order = PaymentObservation(
-        number=payment.order_number, status=status, provider_id=provider_id, amount=payment.amount
+        number=unresolved.order_number or unresolved.number,
+        status=Status.PAID if found == "paid" else Status.CLOSED,
+        provider_id=provider_id,
+        amount=payment.amount,
     )
     return [Observed(observation=order, finding=finding)]
+
+
+def _open_refund(payment: Payment, reference: str | None, now: datetime) -> Operation:
+    """The operation of a refund that may have been sent and is not final."""
+    operation = _refund(payment, reference)
+    refund = payment.refund(operation.refund_reference or "")
+    is_open = refund is not None and (refund.is_open or operation.is_uncertain)
+    if not is_open or (operation.is_uncertain and not is_overdue(operation, now)):
+        raise WrongState(
+            "the refund is not open, or its request may still be under way; query it", payment_id=payment.id
+        )
+    return operation
 
 
 def _refund(payment: Payment, reference: str | None) -> Operation:

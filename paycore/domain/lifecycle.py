@@ -53,6 +53,7 @@ from paycore.domain.payment import (
     Status,
     capture_of,
     has_earlier_number,
+    may_have_arrived,
     numbered,
 )
 from paycore.domain.review import acknowledged, review_reasons
@@ -150,8 +151,9 @@ def _begin_operation(payment: Payment, change: OperationBegun) -> Payment:
 def _sent(operation: Operation, change: OperationSent) -> Operation:
     # Back in `intent` means that no earlier send left this machine: the next one is the first.
     is_first = operation.state is OperationState.INTENT
+    is_first_to_arrive = is_first or operation.proven_absent_at is not None
     # Older histories have no nonce, and count every window from `begun_at`.
-    first_sent_at = change.sent_at if is_first and change.nonce else operation.first_sent_at
+    first_sent_at = change.sent_at if is_first_to_arrive and change.nonce else operation.first_sent_at
     return replace(
         operation,
         state=OperationState.SENT,
@@ -161,6 +163,7 @@ def _sent(operation: Operation, change: OperationSent) -> Operation:
         nonce=change.nonce,
         in_flight_until=change.in_flight_until,
         proven_absent_at=None,
+        is_unresolvable=False,
         problem="",
     )
 
@@ -180,10 +183,11 @@ def _end_operation(payment: Payment, change: OperationEnded) -> Payment:
         ended = _mark_failed(ended)
     payment = _with_operation(payment, ended)
     if change.action is not None and operation.id == creation.id:
+        # What an observation brought is later than any reply to the order itself.
+        is_known_later = payment.next_step_at is not None
         payment = replace(
             payment,
-            next_step=change.action,
-            next_step_at=None,
+            next_step=payment.next_step if is_known_later else change.action,
             expires_at=change.expires_at or payment.expires_at,
         )
     return _observe(payment, change)
@@ -227,7 +231,7 @@ def bounded(payment: Payment, change: Change) -> Change:
 
 
 def _is_beyond(payment: Payment, observation: Observation) -> bool:
-    is_full = len(payment.evidence) >= bounds.FACTS_MAX
+    is_full = len(payment.evidence) >= bounds.FACTS_MAX or _are_ids_too_many(payment, observation)
     if not is_full and not _is_charge_too_many(payment, observation):
         return False
     return digest(observation) not in payment.evidence
@@ -238,6 +242,12 @@ def _is_charge_too_many(payment: Payment, observation: Observation) -> bool:
         return False
     ids = {charge.provider_id for charge in payment.charges}
     return len(ids) >= bounds.CHARGES_MAX and observation.provider_id not in ids
+
+
+def _are_ids_too_many(payment: Payment, observation: Observation) -> bool:
+    operation = numbered(payment, observation.number)
+    known = set[tuple[str, str]]() if operation is None else {*operation.ids}
+    return len(known.union(observation.ids.items())) > bounds.IDS_MAX
 
 
 def _observe(payment: Payment, change: Observed | OperationEnded) -> Payment:
@@ -295,10 +305,10 @@ def _taken_minor(payment: Payment, seen: PaymentObservation) -> int | None:
     """
     What a paid order took: what is reported, else what was to be taken; None where that differs.
 
-    To be taken is the amount of its capture where there is one that was not refused, else the whole amount.
+    To be taken is the amount of its capture where one may have been sent, else the whole amount.
     """
     capture = capture_of(payment, seen.number)
-    is_captured = capture is not None and capture.state is not OperationState.REJECTED
+    is_captured = capture is not None and may_have_arrived(capture)
     due_minor = capture.amount_minor if capture is not None and is_captured else payment.amount.minor
     if seen.status is not Status.PAID or seen.paid_minor in (None, due_minor):
         return due_minor
@@ -311,13 +321,17 @@ def _authorized_at(operation: Operation, seen: PaymentObservation) -> datetime |
 
 
 def _with_next_step(payment: Payment, operation: Operation, seen: PaymentObservation) -> Payment:
-    """With the action it brings, for the order in force only; an older one than is known changes nothing."""
+    """
+    With the action it brings, for the order in force only, and only if it is later than the known one.
+
+    One without a time is as old as the order. Of two with the same time one is kept, whichever came first.
+    """
     if seen.action is None or operation.id != payment.creation.id:
         return payment
-    known_at, at = payment.next_step_at, seen.occurred_at
-    if at is not None and known_at is not None and at < known_at:
+    known_at, at = payment.next_step_at, seen.occurred_at or operation.begun_at
+    if known_at is not None and (at, encode(seen.action)) <= (known_at, encode(payment.next_step)):
         return payment
-    return replace(payment, next_step=seen.action, next_step_at=at or known_at)
+    return replace(payment, next_step=seen.action, next_step_at=at)
 
 
 def _observe_refund(payment: Payment, operation: Operation, seen: RefundObservation) -> Payment:
@@ -375,7 +389,7 @@ def _derive(payment: Payment) -> Payment:
     payment = replace(payment, operations=operations)
     creation = payment.creation
     status = _status(payment, creation)
-    failure = creation.failure if status is Status.FAILED else None
+    failure = _failure(payment, creation, status)
     in_force = {operation.refund_reference: operation for operation in operations}
     refunds = tuple([_refund(refund, in_force[refund.reference]) for refund in payment.refunds])
     payment = replace(payment, status=status, failure=failure, refunds=refunds)
@@ -384,10 +398,10 @@ def _derive(payment: Payment) -> Payment:
 
 def _resolve(payment: Payment, operation: Operation) -> Operation:
     """`done` for an uncertain order or refund that the provider reports: its request has arrived."""
-    if not operation.is_uncertain:
-        return operation
     if operation.kind is OperationKind.CAPTURE:
         return _resolve_capture(payment, operation)
+    if not operation.is_uncertain:
+        return operation
     if operation.kind is OperationKind.REFUND and operation.refund_observed:
         return replace(operation, state=OperationState.DONE)
     is_past_action = any(status.is_final or status is Status.AUTHORIZED for status in operation.observed)
@@ -397,15 +411,27 @@ def _resolve(payment: Payment, operation: Operation) -> Operation:
 
 
 def _resolve_capture(payment: Payment, capture: Operation) -> Operation:
-    """`done` once its order is paid; `rejected` once that was closed or failed: no money was taken."""
+    """
+    `done` once its order is paid; `rejected` once that was closed or failed: no money was taken.
+
+    A certainly unsent one is given up as soon as there is nothing to capture any more.
+    """
     order = numbered(payment, capture.order_number or "")
     if order is None:
         return capture
-    if Status.PAID in order.observed:
-        return replace(capture, state=OperationState.DONE)
-    if any(status.is_final for status in order.observed):
-        return replace(capture, state=OperationState.REJECTED)
+    is_settled = order.is_settled
+    if capture.state is OperationState.INTENT and (is_settled or payment.charges):
+        return replace(capture, state=OperationState.REJECTED, failure=_NEVER_CAPTURED)
+    is_without_answer = capture.state is OperationState.REJECTED and capture.failure is None
+    if is_settled and (capture.is_uncertain or is_without_answer):
+        is_paid = Status.PAID in order.observed
+        return replace(capture, state=OperationState.DONE if is_paid else OperationState.REJECTED)
     return capture
+
+
+_NEVER_CAPTURED = Failure(
+    code="never_sent", message="the payment was settled before this was sent", who_acts="caller"
+)
 
 
 def _lacks_action(payment: Payment, operation: Operation) -> bool:
@@ -428,6 +454,16 @@ def _status(payment: Payment, creation: Operation) -> Status:
     is_unknown = creation.state is OperationState.UNKNOWN
     is_unknown_again = creation.state is OperationState.SENT and was_sent_before
     return Status.UNKNOWN if is_unknown or is_unknown_again else Status.CREATED
+
+
+def _failure(payment: Payment, creation: Operation, status: Status) -> Failure | None:
+    """Why it failed, or while it is open why the last capture was refused."""
+    if status is Status.FAILED:
+        return creation.failure
+    capture = capture_of(payment, creation.number)
+    is_open = status in (Status.AUTHORIZED, Status.PENDING)
+    is_refused = capture is not None and capture.state is OperationState.REJECTED
+    return capture.failure if capture is not None and is_open and is_refused else None
 
 
 def _status_of_open(payment: Payment, creation: Operation) -> Status:

@@ -105,7 +105,11 @@ class PaymentObservation(msgspec.Struct, frozen=True, kw_only=True, omit_default
     provider's own id of the order: required and stable once paid. `ids` are further ids of the order by name, such as
     `{"charge": "ch_1"}`; the id of a name never changes. `amount` is the order's amount as reported, None when it is
     not; `partial_amount` is what was reported instead of a complete amount (`read_amount` makes both). `words` keeps
-    the provider's own codes as evidence; never secrets. `action` is what the payer must do now, where that changed.
+    the provider's own codes as evidence; never secrets.
+
+    `action` is what the payer must do now, where that changed: it replaces the one known if `occurred_at` is later.
+    Without `occurred_at` it replaces the one of the create's reply only. A payer who agreed a second time, after a
+    refused capture, is `authorized` with a later `occurred_at`.
 
     Totals in minor units, None where they are not reported: `paid_minor` was taken, where that may be less than the
     order's amount (a partial capture); `refunded_minor` was returned; `charged_back_minor` was taken back by the
@@ -180,9 +184,12 @@ def digest(observation: Observation) -> str:
     """
     Identifies an observation by its content: number, status, amounts; not by its time or the provider's wording.
 
-    Only an authorization counts by its time too, since a payer may agree a second time. 12 hex digits of SHA-256.
+    Only an authorization counts by its time too, since a payer may agree a second time, and so does what brings an
+    action. 12 hex digits of SHA-256.
     """
-    at = observation.occurred_at if observation.status is Status.AUTHORIZED else None
+    has_action = isinstance(observation, PaymentObservation) and observation.action is not None
+    is_dated = has_action or observation.status is Status.AUTHORIZED
+    at = observation.occurred_at if is_dated else None
     bare = replace(observation, occurred_at=at, words={})
     if bare.failure is not None:
         bare = replace(bare, failure=Failure(code=bare.failure.code, message=""))

@@ -169,9 +169,19 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.state in (OperationState.SENT, OperationState.UNKNOWN)
 
     @property
+    def awaits_finding(self) -> bool:
+        """Whether only an operator can find out how it ended."""
+        return self.is_uncertain and self.is_unresolvable
+
+    @property
     def is_observed(self) -> bool:
         """Whether the provider has reported any status for this number."""
         return bool(self.observed or self.refund_observed)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the provider has reported a final status of this order."""
+        return any(status.is_final for status in self.observed)
 
 
 class Charge(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -389,7 +399,9 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         refunds = (refund for refund in self.refunds if refund.status not in _NOT_RETURNED)
         own = (refund for refund in refunds if self.charge_for(refund).provider_id == charge.provider_id)
         asked = sum(refund.amount.minor for refund in own)
-        return max(0, min(charge.amount_minor - asked, self.refundable_minor))
+        order = numbered(self, charge.number)
+        lost = 0 if order is None else order.charged_back_minor - order.charge_back_won_minor
+        return max(0, min(charge.amount_minor - lost - asked, self.refundable_minor))
 
     @property
     def uncertain(self) -> bool:
@@ -428,10 +440,23 @@ def numbered(payment: Payment, number: str) -> Operation | None:
     return None
 
 
+def may_have_arrived(operation: Operation) -> bool:
+    """Whether a request of it may have reached the provider and was not refused."""
+    return operation.is_uncertain or operation.state is OperationState.DONE
+
+
 def capture_of(payment: Payment, order_number: str) -> Operation | None:
     """The last capture of this order, None when there was none."""
     for operation in reversed(payment.operations):
         if operation.kind is OperationKind.CAPTURE and operation.order_number == order_number:
+            return operation
+    return None
+
+
+def close_of(payment: Payment, number: str) -> Operation | None:
+    """The last close of this order number, None when there was none."""
+    for operation in reversed(payment.operations):
+        if operation.kind is OperationKind.CLOSE and operation.number == number:
             return operation
     return None
 
@@ -454,7 +479,7 @@ def has_earlier_number(payment: Payment) -> bool:
 def is_needless(payment: Payment) -> bool:
     """Whether the current order can still be paid although an earlier one took the money."""
     observed = set(payment.creation.observed)
-    is_open = bool(observed & {Status.PENDING, Status.AUTHORIZED}) and not any(s.is_final for s in observed)
+    is_open = bool(observed & {Status.PENDING, Status.AUTHORIZED}) and not payment.creation.is_settled
     return is_open and bool(payment.charges)
 
 

@@ -443,6 +443,15 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
             undecided=self.undecided,
         )
 
+    @property
+    def authorized(self) -> frozenset[str]:
+        """Orders that are still only authorized, by their numbers: no capture of them has arrived."""
+        seen = {seen.number for seen in self.observations if seen.status is Status.AUTHORIZED}
+        doubted = {
+            seen.number for seen in self.observations if seen.status is Status.PAID or seen.is_signed_wrong
+        }
+        return frozenset(seen - doubted - self.undecided)
+
 
 def _is_promise(seen: Observation) -> bool:
     """Whether it promises that no money moved or will move. A wrong signature promises nothing."""

@@ -7,7 +7,8 @@ close the old order and give the payment a new number only once that close is co
 one payment: when a closed order takes money all the same, its successor is withdrawn.
 
 What no query can find is sent again with the same number while the provider answers that with what the first one
-made. After that it is unresolvable: it is never sent again, and waits for an operator's finding.
+made. After that it is unresolvable: it is never sent again, and waits for an operator's finding. What a query may
+find, but can't prove absent, is looked for a day before it is unresolvable too.
 
 An authorized payment is captured once, by whoever sees it first, unless its caller captures it.
 """
@@ -25,7 +26,6 @@ from paycore.domain.capturing import begin_capture, is_still_to_capture
 from paycore.domain.decisions import (
     Numbering,
     begin_close,
-    closing,
     has_rested,
     is_in_window,
     is_overdue,
@@ -43,11 +43,16 @@ from paycore.domain.payment import (
     Payment,
     Status,
     capture_of,
+    close_of,
     has_earlier_number,
     is_needless,
+    may_have_arrived,
 )
 from paycore.domain.provider import Capabilities, Lookup, Product, Resend
 from paycore.domain.schedule import is_put_off
+
+LOOKED_FOR = timedelta(days=1)
+"""How long an operation is looked for that a query may find, where "not found" is never proof."""
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,9 +86,10 @@ def next_changes(payment: Payment, now: datetime, context: Context) -> list[Chan
 
 def _for_paid(payment: Payment, now: datetime, context: Context) -> list[Change]:
     """An order that never arrived must not be sent any more, and an open one must not be paid any more."""
-    creation = payment.creation
-    if creation.is_uncertain and creation.proven_absent_at is not None:
-        return give_up_absent(creation, now)
+    for operation in payment.operations:
+        is_for_order = operation.kind in (OperationKind.CREATE, OperationKind.CAPTURE)
+        if is_for_order and operation.is_uncertain and operation.proven_absent_at is not None:
+            return give_up_absent(operation, now)
     return _for_others(payment, now, context) or withdraw(
         payment,
         now,
@@ -95,7 +101,9 @@ def _for_paid(payment: Payment, now: datetime, context: Context) -> list[Change]
 
 def _for_authorized(payment: Payment, now: datetime, context: Context) -> list[Change]:
     product = context.capabilities.product(payment.method, payment.channel)
-    if payment.order.capture == "automatic" and product is not None and is_still_to_capture(payment, now):
+    is_capturable = product is not None and product.capture != "none"
+    is_due = payment.order.capture == "automatic" and is_still_to_capture(payment, now)
+    if product is not None and is_capturable and is_due:
         return begin_capture(
             payment, now, amount=None, product=product, numbering=context.numbering, deadline=context.deadline
         )
@@ -119,17 +127,30 @@ def _send_blindly(
     payment: Payment, operation: Operation, now: datetime, resend: Resend, context: Context
 ) -> list[Change]:
     """Send again what no query proves absent, while that is safe; once it is not any more, it may be unresolvable."""
-    is_provable = context.capabilities.query_proves_absence_after_s is not None
-    if is_in_window(operation, resend, now, context.deadline) and not is_provable:
+    if is_in_window(operation, resend, now, context.deadline) and not _is_provable(context):
         return send_again(payment, now, operation.id, context.deadline, context.numbering.nonce)
     return _give_up_late(operation, now, resend, context)
 
 
 def _give_up_late(operation: Operation, now: datetime, resend: Resend, context: Context) -> list[Change]:
-    """Found unresolvable, where no query finds its number and it is too late to send it again."""
-    is_found = context.capabilities.lookup is Lookup.BY_NUMBER
-    is_lost = not is_found and not is_in_window(operation, resend, now, context.deadline)
-    return [FoundUnresolvable(operation_id=operation.id)] if is_lost and not operation.is_unresolvable else []
+    """Found unresolvable, where it is too late to send it again and nothing finds it any more."""
+    if operation.is_unresolvable or _is_provable(context):
+        return []
+    is_in_time = is_in_window(operation, resend, now, context.deadline)
+    is_lost = not is_in_time and now >= _looked_for_until(operation, context)
+    return [FoundUnresolvable(operation_id=operation.id)] if is_lost else []
+
+
+def _is_provable(context: Context) -> bool:
+    """Whether a query finds a number, or proves that it never arrived."""
+    return context.capabilities.query_proves_absence_after_s is not None
+
+
+def _looked_for_until(operation: Operation, context: Context) -> datetime:
+    """Until when a query may still find it: at once over without a lookup; a capture is found by its order."""
+    is_by_number = context.capabilities.lookup is Lookup.BY_NUMBER
+    can_be_found = is_by_number or operation.kind is OperationKind.CAPTURE
+    return operation.in_flight_until + (LOOKED_FOR if can_be_found else timedelta(0))
 
 
 def _send_or_give_up(payment: Payment, now: datetime, context: Context) -> list[Change]:
@@ -191,22 +212,23 @@ def _for_other(payment: Payment, operation: Operation, now: datetime, context: C
 def withdraw(
     payment: Payment, now: datetime, *, product: Product | None, numbering: Numbering, deadline: timedelta
 ) -> list[Change]:
-    """Close the order now in force, where an earlier one took the money; nothing when that was tried."""
-    can_close = product is not None and product.close and is_needless(payment) and not _was_captured(payment)
+    """
+    Close the order now in force, where an earlier one took the money; nothing when that was tried.
+
+    Nor when it may have been captured.
+    """
+    can_close = product is not None and product.close and is_needless(payment)
     if not can_close or not is_still_to_close(payment, payment.order_number, now):
         return []
-    tried = closing(payment, payment.order_number)
+    capture = capture_of(payment, payment.order_number)
+    if capture is not None and may_have_arrived(capture):
+        return []
+    tried = close_of(payment, payment.order_number)
     if tried is not None and tried.state is OperationState.INTENT:
         return send_again(payment, now, tried.id, deadline, numbering.nonce)
     check_operations(payment, OperationKind.CLOSE)
     same = replace(numbering, number=payment.order_number)
     return [OperationBegun(operation=new_operation(OperationKind.CLOSE, same, now, deadline))]
-
-
-def _was_captured(payment: Payment) -> bool:
-    """Whether a capture of the order now in force may have been sent: it must not be voided any more."""
-    capture = capture_of(payment, payment.order_number)
-    return capture is not None and capture.state not in (OperationState.INTENT, OperationState.REJECTED)
 
 
 def give_up_absent(operation: Operation, now: datetime) -> list[Change]:

@@ -29,18 +29,19 @@ def review_reasons(payment: Payment) -> tuple[ReviewReason, ...]:
     """Every reason for review that nobody has acknowledged with its present facts; sorted."""
     known = {(done.reason, done.facts) for done in payment.acknowledged}
     derived = {reason for reason, facts in _contradictions(payment) if (reason, facts) not in known}
-    return tuple(sorted(derived.union(payment.mismatches)))
+    return tuple(sorted(derived.union(of for of in payment.mismatches if (of, "") not in known)))
 
 
 def acknowledged(payment: Payment, reason: ReviewReason) -> Payment:
     """The payment once this reason is acknowledged, as it stands."""
-    facts = tuple(
-        Acknowledged(reason=of, facts=facts) for of, facts in _contradictions(payment) if of is reason
-    )
+    facts = [facts for of, facts in _contradictions(payment) if of is reason]
+    if reason is ReviewReason.TOO_MANY_FACTS:
+        facts = [""]  # of what is beyond the bounds nothing is kept, so a new fact looks like a repeat
+    others = (done for done in payment.acknowledged if done.reason is not reason)
     return replace(
         payment,
         mismatches=tuple(of for of in payment.mismatches if of is not reason),
-        acknowledged=(*(done for done in payment.acknowledged if done.reason is not reason), *facts),
+        acknowledged=(*others, *(Acknowledged(reason=reason, facts=words) for words in facts)),
     )
 
 
@@ -80,7 +81,7 @@ def _contradictions(payment: Payment) -> Iterator[tuple[ReviewReason, str]]:
     differing = [pair for op in payment.operations for pair in op.ids if _is_ambiguous(op, pair[0])]
     if differing:
         yield ReviewReason.IDS_DIFFER, _joined("=".join(pair) for pair in differing)
-    unresolvable = [op.id for op in payment.operations if op.is_uncertain and op.is_unresolvable]
+    unresolvable = [op.id for op in payment.operations if op.awaits_finding]
     if unresolvable:
         yield ReviewReason.UNRESOLVABLE, _joined(unresolvable)
 

@@ -17,9 +17,12 @@ from paycore.domain.payment import (
     Payment,
     Status,
     capture_of,
+    close_of,
     has_earlier_number,
     is_needless,
     is_refunding,
+    may_have_arrived,
+    refund_operation,
 )
 
 INTERVAL_MIN_S = 2.0
@@ -55,9 +58,9 @@ def due_at(payment: Payment, now: datetime) -> datetime | None:
 
     - A request is in flight: when its answer can't arrive any more.
     - A capture or a refund was put off by the provider: when it may be sent, or earlier for what else is due.
-    - Pending, uncertain, with an open refund, to be captured at once, or renumbered and not sent yet: by age, and at
+    - Pending, uncertain, with an open refund, being captured or voided, or renumbered and not sent yet: by age, and at
       its expiry at the latest. What is unresolvable is not asked about.
-    - Authorized until its caller captures it: by age, but at longer intervals.
+    - Authorized, and nothing happens until its caller captures or closes it: by age, but at longer intervals.
     - Paid by one order while another can still be paid: by age, since it may be paid twice.
     - Final, with an order that was closed: at `LATE_CHECKS`, also when a later order was paid.
     - Otherwise final: never.
@@ -70,12 +73,14 @@ def due_at(payment: Payment, now: datetime) -> datetime | None:
     if under_way:
         return min(under_way)
     put_off = [
-        op.not_before for op in payment.operations if is_put_off(payment, op) and op.not_before is not None
+        max(now, op.not_before)
+        for op in payment.operations
+        if is_put_off(payment, op) and op.not_before is not None
     ]
     if _is_to_ask_about(payment):
         return min([_by_age(payment, now), *put_off])
     if put_off:
-        return max(now, min(put_off))
+        return min(put_off)
     if payment.status is Status.AUTHORIZED:
         return _by_age(payment, now, AUTHORIZED_INTERVAL_MAX_S)
     if _has_closed_order(payment):
@@ -85,18 +90,37 @@ def due_at(payment: Payment, now: datetime) -> datetime | None:
 
 
 def _is_to_ask_about(payment: Payment) -> bool:
-    waits = payment.status is Status.PENDING or _is_unsent_successor(payment) or _is_to_capture(payment)
+    waits = payment.status is Status.PENDING or _is_unsent_successor(payment) or is_moving(payment)
     is_unresolved = any(op.is_uncertain and not op.is_unresolvable for op in payment.operations)
-    return waits or is_unresolved or is_needless(payment) or is_refunding(payment)
+    return waits or is_unresolved or is_needless(payment) or _has_refund_to_ask_about(payment)
 
 
-def _is_to_capture(payment: Payment) -> bool:
-    """Whether an authorized payment is to be captured at once, or its capture was accepted and takes its time."""
+def _has_refund_to_ask_about(payment: Payment) -> bool:
+    references = (refund.reference for refund in payment.refunds if refund.is_open)
+    return any(not refund_operation(payment, reference).awaits_finding for reference in references)
+
+
+def is_moving(payment: Payment) -> bool:
+    """
+    Whether an authorized payment is on its way to be captured or voided, without a further call by its caller.
+
+    A capture that was refused for what does not pass by itself, or that awaits a finding, is the caller's or the
+    operator's to mend.
+    """
     if payment.status is not Status.AUTHORIZED:
         return False
-    capture = capture_of(payment, payment.order_number)
-    is_accepted = capture is not None and capture.state is OperationState.DONE
-    return payment.order.capture == "automatic" or is_accepted
+    close, capture = close_of(payment, payment.order_number), capture_of(payment, payment.order_number)
+    if close is not None and close.state is not OperationState.REJECTED:
+        return may_have_arrived(close)
+    if capture is not None and may_have_arrived(capture):
+        return not capture.awaits_finding
+    return payment.order.capture == "automatic" and (capture is None or _may_pass(capture))
+
+
+def _may_pass(capture: Operation) -> bool:
+    """Whether a capture that did not arrive is made again by itself; refused for the payer, they agreed again."""
+    is_unsent = capture.state is OperationState.INTENT
+    return is_unsent or (capture.failure is not None and capture.failure.who_acts in ("operator", "payer"))
 
 
 def is_put_off(payment: Payment, operation: Operation) -> bool:
@@ -115,7 +139,7 @@ def _is_unsent_successor(payment: Payment) -> bool:
 
 def is_left_to_caller(payment: Payment) -> bool:
     """Whether only a call by its caller goes on with it, to send or to capture it: waiting can't help."""
-    if payment.status is Status.AUTHORIZED and not _is_to_capture(payment):
+    if payment.status is Status.AUTHORIZED and not is_moving(payment):
         return not payment.uncertain and not _is_going_on(payment)
     is_unsent = payment.status is Status.CREATED and not payment.uncertain
     return is_unsent and not _is_unsent_successor(payment)

@@ -23,6 +23,7 @@ from paycore.domain.payment import (
     ReviewReason,
     Status,
     capture_of,
+    close_of,
     refund_operation,
 )
 from paycore.domain.schedule import is_awaited
@@ -241,7 +242,7 @@ class Commands:
         payment = yield from self._recovery.close_order(account, payment, Source.CALLER)
         if payment.status.is_final:
             return payment
-        closing = decisions.closing(payment, payment.order_number)
+        closing = close_of(payment, payment.order_number)
         if closing is not None:
             self._attempts.check_put_off(account, payment, closing)
         # Refused, or without an answer: perhaps it was paid meanwhile.

@@ -180,11 +180,10 @@ class Recovery:
     def _note(self, account: Account, payment: Payment, found: Found, asked: _Asked) -> Program[Payment]:
         """Record what follows without an observation: requests that never arrived, closes that took effect."""
         window_s = account.capabilities.query_proves_absence_after_s
-        authorized = {seen.number for seen in found.observations if seen.status is Status.AUTHORIZED}
         answered = Answered(
             asked_at=asked.at,
             absent=found.absent,
-            authorized=authorized,
+            authorized=found.authorized,
             proves_after=None if window_s is None else timedelta(seconds=window_s),
         )
         if not decisions.conclude_from_query(payment, answered):
