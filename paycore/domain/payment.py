@@ -174,6 +174,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.is_uncertain and self.is_unresolvable
 
     @property
+    def has_id(self) -> bool:
+        """Whether the provider has told any id of it, by which it can be asked about."""
+        return self.provider_id is not None or bool(self.ids)
+
+    @property
     def is_observed(self) -> bool:
         """Whether the provider has reported any status for this number."""
         return bool(self.observed or self.refund_observed)

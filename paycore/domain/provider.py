@@ -108,7 +108,7 @@ class Lookup(StrEnum):
     BY_NUMBER = "by_number"
     """By our own number, whether or not a reply has come."""
     BY_PROVIDER_ID = "by_provider_id"
-    """By the provider's id only: an order whose reply was lost is found by sending it again."""
+    """By the provider's ids only: an order whose reply was lost is found by sending it again."""
 
 
 OPTIONAL_FIELDS = (

@@ -116,7 +116,7 @@ def _for_creation(payment: Payment, now: datetime, context: Context) -> list[Cha
         return _recover_action(payment, now, context)
     if creation.proven_absent_at is not None:
         return _send_or_give_up(payment, now, context)
-    if creation.provider_id is not None:
+    if creation.has_id:
         return []
     if payment.order.auth_code_hash is not None and not context.has_auth_code:
         return _give_up_late(creation, now, context.capabilities.create_resend, context)
@@ -201,7 +201,7 @@ def _for_other(payment: Payment, operation: Operation, now: datetime, context: C
         return []
     if operation.kind is OperationKind.CLOSE or operation.proven_absent_at is not None:
         return again()
-    if not is_overdue(operation, now) or operation.is_observed or operation.provider_id is not None:
+    if not is_overdue(operation, now) or operation.is_observed or operation.has_id:
         return []
     capabilities = context.capabilities
     is_capture = operation.kind is OperationKind.CAPTURE

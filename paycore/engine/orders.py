@@ -135,7 +135,7 @@ def refs_to_ask(payment: Payment, lookup: Lookup, attempt: Attempt) -> Iterator[
     """
     Every number whose state can still tell something: all orders sent, and open refunds.
 
-    Where orders are found by the provider's id only, those that have one.
+    Where orders are found by the provider's ids only, those that have one.
     """
     for operation in payment.operations:
         was_sent = operation.kind is OperationKind.CREATE and operation.state is not OperationState.INTENT
@@ -149,7 +149,7 @@ def refs_to_ask(payment: Payment, lookup: Lookup, attempt: Attempt) -> Iterator[
 
 
 def _can_be_found(operation: Operation, lookup: Lookup) -> bool:
-    return lookup is Lookup.BY_NUMBER or operation.provider_id is not None
+    return lookup is Lookup.BY_NUMBER or operation.has_id
 
 
 def questions(refs: Sequence[OrderRef], size: int, asked_at: datetime) -> list[Sequence[OrderRef]]:
