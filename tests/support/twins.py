@@ -1,6 +1,7 @@
 """One interface to `Client` and `AsyncClient`, so that both run the same tests."""
 
 import asyncio
+import time
 from typing import Any
 
 from paycore import AsyncClient, Client
@@ -17,6 +18,10 @@ class SyncTwin:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
 
+    def sleep(self, seconds: float) -> None:
+        """Let the client's worker run for this long."""
+        time.sleep(seconds)
+
 
 class AsyncTwin:
     """An `AsyncClient` whose verbs run to their end on its own loop."""
@@ -30,11 +35,20 @@ class AsyncTwin:
 
     def __getattr__(self, name: str) -> Any:
         verb = getattr(self._client, name)
-        return lambda *args, **kwargs: self._loop.run(verb(*args, **kwargs))
+        return lambda *args, **kwargs: self._loop.run(_finished(verb(*args, **kwargs)))
+
+    def sleep(self, seconds: float) -> None:
+        """Let the client's worker run for this long."""
+        self._loop.run(asyncio.sleep(seconds))
 
     def shutdown(self) -> None:
         self._loop.run(self._client.shutdown())
         self._loop.close()
+
+
+async def _finished(begun: Any) -> Any:
+    """What was awaited, or all that is iterated over."""
+    return [item async for item in begun] if hasattr(begun, "__aiter__") else await begun
 
 
 TWINS = {"sync": SyncTwin, "async": AsyncTwin}

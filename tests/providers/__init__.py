@@ -1,0 +1,1 @@
+"""Real payment APIs, each by the smallest provider that says what it needs, against a scripted gateway."""

@@ -1,0 +1,119 @@
+"""Mollie by its miniature provider."""
+
+from datetime import timedelta
+from typing import Any
+
+from paycore import Money
+from paycore.domain.payment import RefundStatus, ReviewReason, Status
+from paycore.plugin import Redirect
+from tests.providers.conftest import OpenShop, Serve
+from tests.providers.gateway import Asked, Gateway
+from tests.providers.minis.mollie import Mollie
+
+ORDER = {
+    "reference": "order-1",
+    "amount": Money("25.00", "EUR"),
+    "method": "ideal",
+    "channel": "web",
+    "return_url": "https://shop.example/thanks",
+    "notify_url": "https://shop.example/mollie",
+}
+
+
+class MollieGateway(Gateway):
+    """Payments by id; refunds below their payment; a key that is known gets the payment it made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.payments: dict[str, dict[str, Any]] = {}
+        self.refunds: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def answer(self, asked: Asked) -> tuple[int, object]:
+        answered: tuple[int, object]
+        match [asked.method, *asked.path.removeprefix("/v2/payments").strip("/").split("/")]:
+            case ["POST", ""]:
+                answered = self.once(asked.headers["idempotency-key"], lambda: (201, self._made(asked)))
+            case ["GET", payment_id] if payment_id in self.payments:
+                answered = 200, self.payments[payment_id]
+            case ["DELETE", payment_id]:
+                answered = 200, self.payments[payment_id] | {"status": "canceled"}
+            case ["POST", payment_id, "refunds"]:
+                made = {"id": "re_1", "status": "pending", **asked.document}
+                self.refunds[payment_id, "re_1"] = made
+                answered = 201, made
+            case ["GET", payment_id, "refunds", refund_id]:
+                answered = 200, self.refunds[payment_id, refund_id]
+            case _:
+                answered = 404, {"title": "Not Found", "detail": "no payment has this id"}
+        return answered
+
+    def _made(self, asked: Asked) -> dict[str, Any]:
+        payment_id = f"tr_{len(self.payments) + 1}"
+        checkout = {"href": f"https://www.mollie.com/checkout/{payment_id}"}
+        made = {"id": payment_id, "status": "open", "amount": asked.document["amount"]}
+        self.payments[payment_id] = made | {"_links": {"checkout": checkout}}
+        return self.payments[payment_id]
+
+
+def notify(shop: Any, payment_id: str) -> None:
+    shop.receive("shop", body=f"id={payment_id}".encode(), headers={})
+
+
+def test_an_unsigned_id_makes_the_payment_due(serve: Serve[MollieGateway], open_shop: OpenShop) -> None:
+    """The webhook names an id of Mollie's and nothing else: the payment is asked about at once."""
+    gateway = serve(MollieGateway())
+    shop = open_shop(Mollie, gateway, api_key="test_1")
+    payment = shop.create(**ORDER)
+    assert payment.action == Redirect(url="https://www.mollie.com/checkout/tr_1")
+    gateway.payments["tr_1"]["status"] = "paid"
+    notify(shop, "tr_1")
+    assert shop.wait(payment.id, 1.4).status is Status.PAID  # the first poll would come later
+
+
+def test_a_forged_id_moves_nothing(serve: Serve[MollieGateway], open_shop: OpenShop) -> None:
+    """Whoever sends it: only Mollie's answer counts, and an id that nobody knows is asked about by nobody."""
+    gateway = serve(MollieGateway())
+    shop = open_shop(Mollie, gateway, api_key="test_1")
+    payment = shop.create(**ORDER)
+    notify(shop, "tr_1")
+    notify(shop, "tr_9")
+    assert shop.wait(payment.id, 1.0).status is Status.PENDING
+    assert len(gateway.calls("GET", "/tr_1")) == 1
+    assert gateway.calls("GET", "/tr_9") == []
+
+
+def test_a_refund_is_found_below_its_payment(serve: Serve[MollieGateway], open_shop: OpenShop) -> None:
+    """It is asked about by the ids of both."""
+    gateway = serve(MollieGateway())
+    shop = open_shop(Mollie, gateway, api_key="test_1")
+    payment = shop.create(**ORDER)
+    gateway.payments["tr_1"]["status"] = "paid"
+    shop.query(payment.id)
+    payment = shop.refund(payment.id, reference="back-1", amount=Money("5.00", "EUR"))
+    assert payment.refunds[0].status is RefundStatus.PENDING
+    gateway.refunds["tr_1", "re_1"]["status"] = "refunded"
+    assert shop.query(payment.id).refunds[0].status is RefundStatus.SUCCEEDED
+
+
+def test_a_payment_is_cancelled_by_delete(serve: Serve[MollieGateway], open_shop: OpenShop) -> None:
+    """Any method of HTTP can be used."""
+    gateway = serve(MollieGateway())
+    shop = open_shop(Mollie, gateway, api_key="test_1")
+    payment = shop.create(**ORDER)
+    assert shop.close(payment.id).status is Status.CLOSED
+    assert [asked.path for asked in gateway.calls("DELETE", "")] == ["/v2/payments/tr_1"]
+
+
+def test_a_lost_payment_is_found_within_the_hour_only(
+    serve: Serve[MollieGateway], open_shop: OpenShop
+) -> None:
+    """Within the hour the same key finds it; after that it would make a second one, and a person looks."""
+    gateway = serve(MollieGateway())
+    shop = open_shop(Mollie, gateway, api_key="test_1")
+    gateway.lose_reply("/payments")
+    gateway.lose_reply("/payments")
+    first, second = shop.create(**ORDER), shop.create(**ORDER | {"reference": "order-2"})
+    assert shop.query(first.id).provider_id == "tr_1"
+    later = open_shop(Mollie, gateway, later=timedelta(hours=1), api_key="test_1")
+    assert later.query(second.id).review_reasons == (ReviewReason.UNRESOLVABLE,)
+    assert len(gateway.payments) == 2

@@ -1,0 +1,178 @@
+"""PayPal Orders by its miniature provider."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from paycore import Money
+from paycore.domain.payment import RefundStatus, Status
+from paycore.plugin import Redirect
+from tests.providers.conftest import OpenShop, Serve
+from tests.providers.gateway import Asked, Gateway
+from tests.providers.minis.paypal import PayPal
+
+SETTINGS = {"client_id": "client-123", "client_secret": "client-secret"}
+ORDER = {
+    "reference": "order-1",
+    "amount": Money("12.34", "EUR"),
+    "method": "paypal",
+    "channel": "web",
+    "return_url": "https://shop.example/thanks",
+}
+
+
+class PayPalGateway(Gateway):
+    """Orders by id, captured once the payer approved. `declines`: of how many captures the payer's card is refused."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens: list[str] = []
+        self.orders: dict[str, dict[str, Any]] = {}
+        self.captures: list[str] = []
+        self.declines = 0
+
+    def answer(self, asked: Asked) -> tuple[int, object]:
+        if asked.path == "/v1/oauth2/token":
+            self.tokens.append(f"token-{len(self.tokens) + 1}")
+            return 200, {"access_token": self.tokens[-1], "expires_in": 32400}
+        if asked.headers["authorization"] != f"Bearer {self.tokens[-1]}":
+            return 401, {"name": "AUTHENTICATION_FAILURE", "message": "the token is unknown"}
+        answered: tuple[int, object]
+        match [asked.method, *asked.path.removeprefix("/v2/").split("/")]:
+            case ["POST", "checkout", "orders"]:
+                answered = 201, self._create(asked.document)
+            case ["GET", "checkout", "orders", order_id]:
+                answered = 200, self.orders[order_id]
+            case ["POST", "checkout", "orders", order_id, "capture"]:
+                answered = self._capture(self.orders[order_id])
+            case ["POST", "payments", "captures", capture_id, "refund"] if capture_id in self.captures:
+                answered = 201, {"id": "R1", "status": "PENDING"}
+            case ["GET", "payments", "refunds", refund_id]:
+                answered = 200, {"id": refund_id, "status": "COMPLETED"}
+            case _:
+                answered = 404, {"name": "RESOURCE_NOT_FOUND", "message": "there is none"}
+        return answered
+
+    def _create(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        order_id = f"PP{len(self.orders) + 1}"
+        order = {"id": order_id, "purchase_units": wanted["purchase_units"]}
+        self.orders[order_id] = _at(order, "PAYER_ACTION_REQUIRED")
+        return self.orders[order_id]
+
+    def approve(self, order_id: str) -> None:
+        """The payer agrees."""
+        _at(self.orders[order_id], "APPROVED")
+
+    def _capture(self, order: dict[str, Any]) -> tuple[int, object]:
+        unit = order["purchase_units"][0]
+        if "payments" in unit or order["status"] != "APPROVED":
+            issue = "ORDER_ALREADY_CAPTURED" if "payments" in unit else "ORDER_NOT_APPROVED"
+        elif self.declines:
+            self.declines -= 1
+            _at(order, "PAYER_ACTION_REQUIRED", "again")
+            issue = "INSTRUMENT_DECLINED"
+        else:
+            self.captures.append(f"C{len(self.captures) + 1}")
+            unit["payments"] = {"captures": [{"id": self.captures[-1], "status": "COMPLETED"}]}
+            return 201, _at(order, "COMPLETED")
+        details = [{"issue": issue}]
+        return 422, {"name": "UNPROCESSABLE_ENTITY", "message": "it can't be done", "details": details}
+
+
+def _at(order: dict[str, Any], status: str, more: str = "") -> dict[str, Any]:
+    """The order, brought to this status now."""
+    order |= {"status": status, "update_time": datetime.now(UTC).isoformat(), "links": []}
+    if status == "PAYER_ACTION_REQUIRED":
+        href = f"https://www.paypal.com/checkoutnow?token={order['id']}{more}"
+        order["links"] = [{"rel": "payer-action", "href": href}]
+    return order
+
+
+def send_event(shop: Any, resource: dict[str, Any]) -> None:
+    shop.receive("shop", body=json.dumps({"resource": resource}).encode(), headers={})
+
+
+def test_an_approved_order_is_captured_and_refunded(serve: Serve[PayPalGateway], open_shop: OpenShop) -> None:
+    """The payer comes back, the order is captured once; the refund goes back from the capture, not from the order."""
+    gateway = serve(PayPalGateway())
+    shop = open_shop(PayPal, gateway, **SETTINGS)
+    payment = shop.create(**ORDER)
+    assert payment.action == Redirect(url="https://www.paypal.com/checkoutnow?token=PP1")
+    gateway.approve("PP1")
+    payment = shop.returned(payment.id, {"token": "PP1", "PayerID": "P1"})
+    assert (payment.status, dict(payment.ids)) == (Status.PAID, {"capture": "C1"})
+    payment = shop.refund(payment.id, reference="back-1", amount=Money("2.34", "EUR"))
+    assert payment.refunds[0].status is RefundStatus.PENDING
+    assert shop.query(payment.id).refunds[0].status is RefundStatus.SUCCEEDED
+
+
+def test_manual_capture_waits_for_its_caller(serve: Serve[PayPalGateway], open_shop: OpenShop) -> None:
+    """The payer agreed, and no money is taken before the caller says so."""
+    gateway = serve(PayPalGateway())
+    shop = open_shop(PayPal, gateway, **SETTINGS)
+    payment = shop.create(**ORDER, capture="manual")
+    gateway.approve("PP1")
+    payment = shop.query(payment.id)
+    assert (payment.status, payment.authorized_minor, gateway.captures) == (Status.AUTHORIZED, 1234, [])
+    assert shop.capture(payment.id).status is Status.PAID
+
+
+def test_a_lost_capture_reply_takes_the_money_once(serve: Serve[PayPalGateway], open_shop: OpenShop) -> None:
+    """The payment is not shown as pending while its money moved: it is asked about, and captured once."""
+    gateway = serve(PayPalGateway())
+    shop = open_shop(PayPal, gateway, **SETTINGS)
+    payment = shop.create(**ORDER)
+    gateway.approve("PP1")
+    gateway.lose_reply("/capture")
+    payment = shop.query(payment.id)
+    assert payment.uncertain
+    payment = shop.query(payment.id)
+    assert (payment.status, payment.uncertain, gateway.captures) == (Status.PAID, False, ["C1"])
+
+
+def test_a_payer_whose_card_is_declined_agrees_again(
+    serve: Serve[PayPalGateway], open_shop: OpenShop
+) -> None:
+    """The capture is refused for the payer: the same order is pending again, with a link of its own."""
+    gateway = serve(PayPalGateway())
+    shop = open_shop(PayPal, gateway, **SETTINGS)
+    payment = shop.create(**ORDER)
+    gateway.approve("PP1")
+    gateway.declines = 1
+    payment = shop.query(payment.id)
+    assert payment.status is Status.PENDING
+    payment = shop.query(payment.id)
+    assert payment.action == Redirect(url="https://www.paypal.com/checkoutnow?token=PP1again")
+    gateway.approve("PP1")
+    shop.sleep(2.1)  # a capture that was refused rests
+    payment = shop.query(payment.id)
+    assert (payment.status, gateway.captures) == (Status.PAID, ["C1"])
+
+
+def test_an_event_that_only_paypal_can_verify_is_a_mention(
+    serve: Serve[PayPalGateway], open_shop: OpenShop
+) -> None:
+    """It names the order by PayPal's id; the query that follows finds it approved, and captures it."""
+    gateway = serve(PayPalGateway())
+    shop = open_shop(PayPal, gateway, **SETTINGS)
+    payment = shop.create(**ORDER)
+    gateway.approve("PP1")
+    send_event(shop, {"id": "PP1"})
+    assert shop.wait(payment.id, 1.4).status is Status.PAID
+
+
+def test_a_token_is_fetched_once_until_it_is_refused(
+    serve: Serve[PayPalGateway], open_shop: OpenShop
+) -> None:
+    """All flows share it; when it is refused another is opened, and the same request is sent once more."""
+    gateway = serve(PayPalGateway())
+    shop = open_shop(PayPal, gateway, **SETTINGS)
+    first = shop.create(**ORDER)
+    shop.query(first.id)
+    assert gateway.tokens == ["token-1"]
+    gateway.tokens.append("token-2")  # nobody told us
+    second = shop.create(**ORDER | {"reference": "order-2"})
+    assert second.status is Status.PENDING
+    assert gateway.tokens == ["token-1", "token-2", "token-3"]
+    numbers = [asked.headers["paypal-request-id"] for asked in gateway.calls("POST", "/orders")]
+    assert numbers == [first.order_number, second.order_number, second.order_number]

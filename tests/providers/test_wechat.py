@@ -1,0 +1,76 @@
+"""WeChat Pay v3 by its miniature provider."""
+
+import re
+import time
+from typing import Any
+
+from paycore import Money
+from paycore.domain.payment import Status
+from paycore.plugin import QRCode, Secret
+from tests.providers.conftest import OpenShop, Serve
+from tests.providers.gateway import Asked, Gateway
+from tests.providers.minis.wechat import WeChat, sign
+
+KEY = "merchant-key"
+SETTINGS = {"mchid": "1900000001", "key": KEY}
+ORDER = {
+    "reference": "order-1",
+    "amount": Money("88.00", "CNY"),
+    "method": "wechat",
+    "channel": "qr",
+    "notify_url": "https://shop.example/wechat",
+}
+
+
+class WeChatGateway(Gateway):
+    """Trades by our number. A request holds for a minute, and its nonce once. `certificates` by serial number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nonces: list[str] = []
+        self.times: list[int] = []
+        self.trades: dict[str, dict[str, Any]] = {}
+        self.certificates = {"S1": "certificate-1"}
+
+    def handle(self, asked: Asked) -> tuple[int, object] | None:
+        said = dict(re.findall(r'(\w+)="([^"]*)"', asked.headers["authorization"]))
+        self.nonces.append(said["nonce_str"])
+        self.times.append(int(said["timestamp"]))
+        assert abs(time.time() - int(said["timestamp"])) < 60
+        assert len(set(self.nonces)) == len(self.nonces)
+        query = f"?mchid={asked.query['mchid']}" if asked.query else ""
+        signed = f"{asked.method}\n{asked.path}{query}\n{said['timestamp']}\n{said['nonce_str']}\n".encode()
+        assert said["signature"] == sign(signed + asked.body + b"\n", Secret(KEY))
+        return super().handle(asked)
+
+    def answer(self, asked: Asked) -> tuple[int, object]:
+        if asked.path == "/v3/certificates":
+            pairs = self.certificates.items()
+            return 200, {"data": [{"serial_no": serial, "certificate": key} for serial, key in pairs]}
+        if asked.path.endswith("/native"):
+            wanted = asked.document
+            self.trades[wanted["out_trade_no"]] = {**wanted, "trade_state": "NOTPAY"}
+            return 200, {"code_url": "weixin://wxpay/bizpayurl?pr=1"}
+        number = asked.path.split("/")[5]
+        if number not in self.trades:
+            return 404, {"code": "ORDER_NOT_EXIST", "message": "no such order"}
+        if asked.method == "POST":
+            self.trades[number]["trade_state"] = "CLOSED"
+        return 200, self.trades[number]
+
+
+def test_a_request_sent_again_has_its_own_time_and_nonce(
+    serve: Serve[WeChatGateway], open_shop: OpenShop
+) -> None:
+    """The first one vanishes; the order is proven absent, and sent again with its number: all else is signed anew."""
+    gateway = serve(WeChatGateway())
+    shop = open_shop(WeChat, gateway, **SETTINGS)
+    gateway.lose_request("/native")
+    payment = shop.create(**ORDER)
+    assert payment.status is Status.UNKNOWN
+    payment = shop.query(payment.id)
+    assert payment.action == QRCode(content="weixin://wxpay/bizpayurl?pr=1")
+    first, second = gateway.calls("POST", "/native")
+    assert first.body == second.body
+    assert first.headers["authorization"] != second.headers["authorization"]
+    assert shop.close(payment.id).status is Status.CLOSED
