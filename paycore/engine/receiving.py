@@ -26,7 +26,8 @@ from paycore.engine.attempts import Attempts
 from paycore.engine.contract import ask
 from paycore.engine.effects import Program, in_ledger
 from paycore.engine.secrecy import harmless
-from paycore.errors import ConfigError, NotificationError, PluginError
+from paycore.engine.timing import Deadline
+from paycore.errors import ConfigError, NotAuthentic, NotificationError, PluginError, ProviderError
 from paycore.ledger.api import Committed, Recorded, named_by
 
 _log = logging.getLogger(__name__)
@@ -61,15 +62,16 @@ class Receiving:
         # What its provider names of it: `verify` is given no more, and no more is kept.
         info = account.provider.info
         notification = notification.only(info.notification_headers, query=info.notification_query)
-        recorded = yield from self._record(account, notification, _verified(account, notification))
+        told = yield from self._verified(account, notification)
+        recorded = yield from self._record(told, notification)
         named, due, strays = [*recorded.payments], [*recorded.due], list(recorded.unknown)
         for neighbour in self._neighbours(account, recorded.unknown):
-            told = _verified_too(neighbour, notification)
-            if told is not None:
-                taken = yield from self._record(neighbour, notification, told)
+            told_too = yield from self._verified_too(neighbour, notification)
+            if told_too is not None:
+                taken = yield from self._record(told_too, notification)
                 named += taken.payments
                 due += taken.due
-                theirs = {named_by(item) for item in told} - taken.unknown.keys()
+                theirs = {named_by(item) for item in told_too.notices} - taken.unknown.keys()
                 strays = [name for name in strays if name not in theirs]
         if strays and not recorded.is_repeat:
             self._tell_of_strays(account, strays)
@@ -80,14 +82,15 @@ class Receiving:
             to_confirm=tuple(due),
         )
 
-    def _record(
-        self, account: Account, notification: Notification, told: Sequence[Notice]
-    ) -> Program[Recorded]:
+    def _record(self, told: _Told, notification: Notification) -> Program[Recorded]:
+        account = told.account
         headers = {name: harmless(value, account.secrets) for name, value in notification.headers.items()}
         kept = structs.replace(notification, headers=headers)
         is_evidence = account.capabilities.notifications_trusted
         return self._attempts.commit(
-            lambda ledger: ledger.record_notification(account.name, kept, told, is_evidence=is_evidence)
+            lambda ledger: ledger.record_notification(
+                account.name, kept, told.notices, is_evidence=is_evidence
+            )
         )
 
     def _made_due(self, named: Sequence[Committed]) -> Program[list[str]]:
@@ -101,6 +104,29 @@ class Receiving:
         if due:
             yield from in_ledger(lambda ledger: ledger.reschedule(due))
         return [payment_id for payment_id, _, _ in due]
+
+    def _verified(self, account: Account, notification: Notification) -> Program[_Told]:
+        """What it says by the account's keys and session; anew where the session may be too old for it."""
+        sessions, deadline = self._attempts.sessions, Deadline(account.deadline.total_seconds())
+        within = yield from sessions.entered(account, deadline)
+        try:
+            return _verify(within, notification)
+        except NotAuthentic as error:
+            refusal = error
+        anew = yield from sessions.entered_anew(account, deadline)
+        if anew is None:
+            raise refusal
+        return _verify(anew, notification)
+
+    def _verified_too(self, neighbour: Account, notification: Notification) -> Program[_Told | None]:
+        """What it says by the keys of an account it did not arrive at; None when it does not hold there."""
+        try:
+            return (yield from self._verified(neighbour, notification))
+        except (NotificationError, PluginError, ProviderError, ConfigError) as error:
+            _log.warning(
+                "account %s: a notification that names an order of it is refused: %s", neighbour.name, error
+            )
+            return None
 
     def _neighbours(self, account: Account, unknown: Mapping[str, tuple[str, ...]]) -> list[Account]:
         """The other accounts of this provider that have one of these numbers or ids, and can be used."""
@@ -130,17 +156,14 @@ class Receiving:
         )
 
 
-def _verified(account: Account, notification: Notification) -> tuple[Notice, ...]:
-    told = ask(account, "verify", lambda: account.full.verify(notification), may_raise=(NotificationError,))
-    return counted_notices(read_told(account, told), account.capabilities)
+class _Told(NamedTuple):
+    """What a notification says by the keys of an account, which has the session it was verified by."""
+
+    account: Account
+    notices: tuple[Notice, ...]
 
 
-def _verified_too(neighbour: Account, notification: Notification) -> tuple[Notice, ...] | None:
-    """What it says by the keys of an account it did not arrive at; None when it does not hold there."""
-    try:
-        return _verified(neighbour, notification)
-    except (NotificationError, PluginError) as error:
-        _log.warning(
-            "account %s: a notification that names an order of it is refused: %s", neighbour.name, error
-        )
-        return None
+def _verify(account: Account, notification: Notification) -> _Told:
+    given = structs.replace(notification, session=account.session)
+    told = ask(account, "verify", lambda: account.full.verify(given), may_raise=(NotificationError,))
+    return _Told(account, counted_notices(read_told(account, told), account.capabilities))

@@ -27,14 +27,18 @@ from paycore.errors import NotSent, PaycoreError
 
 T = TypeVar("T")
 
+DOUBTED_AFTER_S = 60.0
+"""The age in seconds from which a session that a notification can't be verified by is opened anew."""
+
 RENEWED_EARLY = 0.1
 """The last part of a session's time in which it is opened anew, so that it holds until a flow has ended."""
 
 
 class _Held(NamedTuple):
-    """An open session, and until when it holds, None for one that lasts until it is refused."""
+    """An open session, since when, and until when it holds: None for one that lasts until it is refused."""
 
     session: Any
+    since: Deadline
     ends: Deadline | None
 
     @property
@@ -80,6 +84,19 @@ class Sessions:
             return account
         held = yield from self._open_one(account, deadline)
         return account.in_session(held.session)
+
+    def entered_anew(self, account: Account, deadline: Deadline) -> Program[Account | None]:
+        """
+        The account with a session opened since; None where there is none, or the one there is was opened just now.
+
+        For what the session may be too old for. A stranger who sends such things causes one a minute at most.
+        """
+        with self._lock:
+            held = self._held.get(account.name)
+            if held is None or -held.since.left_s < DOUBTED_AFTER_S:
+                return None
+            del self._held[account.name]
+        return (yield from self.entered(account, deadline))
 
     def _converse_in(
         self, held: _Held, account: Account, begin: Callable[[Account], Flow[T]], deadline: Deadline
@@ -140,7 +157,7 @@ class Sessions:
             case Done(Session(value=value, lasts_s=lasts_s)):
                 used_s = -asked.left_s
                 ends = None if lasts_s is None else Deadline(lasts_s * (1 - RENEWED_EARLY) - used_s)
-                return _Held(value, ends)
+                return _Held(value, asked, ends)
             case Rejected(failure=failure):
                 raise refused(account, failure)
             case NotNow():
