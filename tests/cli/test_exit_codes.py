@@ -243,15 +243,19 @@ def test_refund_pending_4_until_it_is_resolved(cli: Cli, shop: SandboxServer) ->
 
 
 def test_refund_succeeded_0_and_refused_3(cli: Cli, shop: SandboxServer) -> None:
-    """A refund that succeeded exits 0, one the provider refused 3."""
+    """A refund that succeeded exits 0, one the provider refused 3, one it refused for now 7."""
     payment = cli.create()
     shop.gateway.controls.pay(payment["order_number"])
     cli("query", payment["id"])
     done = cli("refund", payment["id"], "--reference", "back-1", "--amount", "20.00", "--json")
     assert (done.code, done.json["refunded_minor"]) == (0, 2000), done
-    shop.gateway.faults.add("balance_empty")
+    shop.gateway.faults.add("respcd", code="1155", path="/trade/v1/refund")
     refused = cli("refund", "--payment-reference", "order-1", "--reference", "back-2", "--json")
-    assert (refused.code, refused.json["refunds"][-1]["failure"]["code"]) == (3, "1269"), refused
+    assert (refused.code, refused.json["refunds"][-1]["failure"]["code"]) == (3, "1155"), refused
+    shop.gateway.faults.add("balance_empty")
+    put_off = cli("refund", "--payment-reference", "order-1", "--reference", "back-3", "--json")
+    assert (put_off.code, put_off.json["refunds"][-1]["status"]) == (7, "created"), put_off
+    assert put_off.error["retry_after_s"] > 0
 
 
 def test_gateway_down_7_and_the_same_command_sends_it_later(cli: Cli, shop: SandboxServer) -> None:
