@@ -1,23 +1,53 @@
 """Ledgers saved by earlier versions are read, verified and continued."""
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from paycore import Payment, ReviewReason, Status
-from paycore.domain.events import Source
+from paycore.domain.events import Change, Source
+from paycore.domain.provider import Capabilities, Mention, NumberFormat, RequestBudget, Resend
+from paycore.domain.recovery import Context, next_changes
+from paycore.domain.wire import NOTIFICATION_MAX
+from paycore.ledger import upgrading
 from paycore.ledger.api import Filter
 from paycore.ledger.audit import verify
 from paycore.ledger.base import SqlLedger
+from paycore.ledger.opening import open_read_only
+from paycore.ledger.rows import provider_ids
 from tests.ledger.conftest import Database
-from tests.ledger.workload import observe, pending_payment, refunding, seen
+from tests.ledger.workload import (
+    DEADLINE,
+    PRODUCT,
+    notice,
+    numbering,
+    observe,
+    pending_payment,
+    refunding,
+    seen,
+)
 
 SAVED = sorted((Path(__file__).parent / "saved").glob("schema_*.sql"))
 """Dumps of SQLite files as released versions left them: every kind of event, refunds, closings, a review."""
 
-TABLES = ("payments", "operations", "refunds", "events", "inbox")
+TABLES = ("payments", "operations", "refunds", "events", "inbox", "charges", "clock")
+"""Those of the newest saved ledger; an older one has only some of them."""
+
+CAPABILITIES = Capabilities(
+    products=(PRODUCT,),
+    number=NumberFormat(characters="0123456789ABCDEFGHJKMNPQRSTVWXYZ", length_max=32),
+    budget=RequestBudget(per_second=10, per_minute=100),
+    query_proves_absence_after_s=5.0,
+    create_resend=Resend("same_result"),
+    refund_resend=Resend("same_result"),
+)
 
 
 def restore(saved: Path, database: Database, folder: Path) -> SqlLedger:
@@ -27,7 +57,8 @@ def restore(saved: Path, database: Database, folder: Path) -> SqlLedger:
         old.executescript(saved.read_text())
         if not database.is_sqlite:
             database.make(schema=int(saved.stem[-4:]))
-            for table in TABLES:
+            made = {name for (name,) in old.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            for table in (table for table in TABLES if table in made):
                 database.copy(table, old)
     return database.open()
 
@@ -67,3 +98,76 @@ def test_charge_of_a_saved_payment_pays_no_other(ledger: SqlLedger) -> None:
         Status.PENDING,
         (ReviewReason.CHARGE_OF_ANOTHER,),
     )
+
+
+def test_saved_payments_that_were_under_way_go_on(database: Database, tmp_path: Path) -> None:
+    """Each is claimed when it is due, today's rules take the next step, and the provider's answer is recorded."""
+    ledger = restore(SAVED[-1], database, tmp_path)
+    context = Context(capabilities=CAPABILITIES, numbering=numbering(), deadline=DEADLINE)
+    waiting = ledger.list(Filter(open=True, limit=1000)).result()
+    assert len({payment.status for payment in waiting}) > 2
+    dated = [payment for payment in waiting if ledger.next_due([payment.id]).result() is not None]
+    ledger.reschedule([(one.id, one.version, ledger.now()) for one in dated]).result()
+    _, claimed = ledger.claim(limit=1000, lease_s=60).result()
+    assert {payment.id for payment in dated} <= {payment.id for payment in claimed}
+    moved = 0
+    for payment in waiting:
+        decide = partial(_next_step, context=replace(context, numbering=numbering()))
+        moved += bool(ledger.change(payment.id, decide, Source.RECOVERY).result().events)
+        told = seen(payment.order_number, Status.PAID, amount=payment.amount)
+        ledger.observe(payment.account, [told], Source.POLL).result()
+        assert ledger.get(payment.id).result().status is Status.PAID
+    assert moved
+    assert [verdict for verdict in verify(ledger) if verdict.difference] == []
+
+
+def _next_step(payment: Payment, now: datetime, *, context: Context) -> Sequence[Change]:
+    return next_changes(payment, now + timedelta(hours=1), context)
+
+
+def test_saved_payments_are_found_by_what_the_provider_calls_them(ledger: SqlLedger) -> None:
+    """Ids of orders, refunds and charges of earlier versions lead to their payments."""
+    named = 0
+    for payment in ledger.list(Filter(limit=1000)).result():
+        for provider_id in provider_ids(payment):
+            named += 1
+            hint = notice(f"{payment.id} {provider_id}".encode(), ledger.now())
+            told = [Mention(id=provider_id)]
+            recorded = ledger.record_notification(payment.account, hint, told, is_evidence=True).result()
+            assert payment.id in recorded.due
+    assert named > 10
+
+
+def test_saved_ledger_is_upgraded_once_and_keeps_what_arrived(database: Database, tmp_path: Path) -> None:
+    """What a migration leaves to who opens the ledger is all written; events and notifications are as they were."""
+    newest = SAVED[-1]
+    with closing(sqlite3.connect(":memory:")) as old:
+        old.executescript(newest.read_text())
+        arrived = old.execute("SELECT digest, query, body, verdict, payment_id FROM inbox").fetchall()
+        events = old.execute("SELECT change, hash FROM events ORDER BY position").fetchall()
+        assert any('"retryable":true' in change for change, _ in events)
+    ledger = restore(newest, database, tmp_path)
+    assert not ledger.read(upgrading.is_left).result()
+    digests = "SELECT digest, query, body, verdict, payment_id FROM inbox"
+    kept = [(*row[:2], bytes(row[2]), *row[3:]) for row in _rows(ledger, digests)]
+    assert sorted(kept) == sorted(arrived)
+    assert [
+        (change, bytes(own))
+        for change, own in _rows(ledger, "SELECT change, hash FROM events ORDER BY position")
+    ] == events
+    assert not any("retryable" in body for (body,) in _rows(ledger, "SELECT body FROM payments"))
+    ledger.close()
+    with closing(open_read_only(database.dsn)) as reader:
+        assert all(verdict.difference is None for verdict in verify(reader))
+
+
+def _rows(ledger: SqlLedger, sql: str) -> list[tuple[Any, ...]]:
+    return ledger.read(lambda tx: tx.execute(sql).fetchall()).result()
+
+
+def test_longest_notification_is_kept(ledger: SqlLedger) -> None:
+    """A batch of hundreds of events fits, in an upgraded ledger as in a new one."""
+    body = b"x" * NOTIFICATION_MAX
+    ledger.record_notification("main", notice(body, ledger.now()), [], is_evidence=False).result()
+    assert _rows(ledger, "SELECT max(length(body)) FROM inbox") == [(NOTIFICATION_MAX,)]
+    assert all(verdict.difference is None for verdict in verify(ledger))
