@@ -28,10 +28,17 @@ COMMANDS: dict[str, Any] = {
     "create": "payments:create",
     "await": "payments:await_payment",
     "query": "payments:query",
+    "returned": "payments:returned",
+    "capture": "payments:capture",
     "refund": "payments:refund",
     "close": "payments:close",
     "list": "show:list_payments",
     "show": "show:show",
+    "review": {
+        "list": "review:list_reviews",
+        "acknowledge": "review:acknowledge",
+        "record": "review:record",
+    },
     "accounts": "setup:accounts",
     "plugins": {"list": "plugins:list_plugins"},
     "sandbox": {
@@ -53,6 +60,7 @@ COMMANDS: dict[str, Any] = {
 _GROUP_HELP = {
     "ledger": "The durable record: verify, anchor, export and migrate it.",
     "plugins": "What is installed beside paycore.",
+    "review": "Payments whose facts contradict each other: list them, and record what a person found.",
     "sandbox": "A provider's gateway on this machine: serve it, and act as its payer.",
 }
 

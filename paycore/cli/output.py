@@ -74,8 +74,8 @@ class Output:
         timeline = timeline_block(entries, self.style, self._columns())
         self.data(*payment_block(payment, self.style), "", *timeline)
 
-    def payments(self, payments: Sequence[Payment]) -> None:
-        """Print a table of payments, or JSON Lines."""
+    def payments(self, payments: Sequence[Payment], *, with_reasons: bool = False) -> None:
+        """Print a table of payments, or JSON Lines; `with_reasons` names the reasons for review."""
         if self.options.json:
             from paycore.cli.render.documents import payment_document
 
@@ -83,7 +83,8 @@ class Output:
         elif payments:
             from paycore.cli.render.tables import payment_table
 
-            self.data(*payment_table(payments, self.style, self._columns()))
+            table = payment_table(payments, self.style, self._columns(), with_reasons=with_reasons)
+            self.data(*table)
         else:
             self.say("no payments")
 

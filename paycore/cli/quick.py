@@ -52,8 +52,9 @@ def list_payments(
     created_before: str | None = None,
     after: str | None = None,
     limit: str = str(LIMIT),
+    with_reasons: bool = False,
 ) -> int:
-    """Print payments, newest first."""
+    """Print payments, newest first; `with_reasons` names the reasons for review of each."""
     from paycore.engine.config import load_config
     from paycore.engine.wording import one_of
     from paycore.ledger.api import Filter
@@ -78,7 +79,7 @@ def list_payments(
             is_known = is_known or bool(payments) or _has_any(ledger, which.account)
     except LedgerMissing as missing:
         output.say(missing.message)
-    output.payments(payments)
+    output.payments(payments, with_reasons=with_reasons)
     if not is_known:
         output.warn(
             f"no account is called {which.account!r}, in the configuration ({one_of(config.accounts)})"

@@ -357,6 +357,13 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.amount.minor if self.status is Status.AUTHORIZED else 0
 
     @property
+    def capture_failure(self) -> Failure | None:
+        """Why the last capture of the current order was refused; None when it was not."""
+        capture = capture_of(self, self.order_number)
+        is_refused = capture is not None and capture.state is OperationState.REJECTED
+        return capture.failure if capture is not None and is_refused else None
+
+    @property
     def paid_minor(self) -> int:
         """The total the provider reports as taken, in minor units; a charge back does not lessen it."""
         return sum(charge.amount_minor for charge in self.charges)

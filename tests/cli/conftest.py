@@ -14,6 +14,8 @@ import pytest
 from paycore.cli.main import main
 from paycore.engine.plugins import Plugins
 from paycore.sandbox.server import SandboxServer
+from paycore.testing.toy import ToyGateway
+from tests.support.toy_http import KEY, ToyServer, toy_server
 
 PAYCORE = str(Path(sys.executable).with_name("paycore"))
 
@@ -105,6 +107,71 @@ client_key = "{key or CLIENT_KEY}"
 """,
         encoding="utf-8",
     )
+
+
+# --- the toy, installed as a plugin of its own ----------------------------------------------------
+
+
+def install_plugin(name: str, source: str, *, version: str = "1") -> None:
+    """A distribution in the working folder, whose plugin has this source."""
+    installed = Path(f"{name}_pay-{version}.dist-info")
+    installed.mkdir()
+    (installed / "METADATA").write_text(f"Name: {name}-pay\nVersion: {version}\n", encoding="utf-8")
+    (installed / "entry_points.txt").write_text(f"[paycore]\n{name} = {name}_pay\n", encoding="utf-8")
+    Path(f"{name}_pay.py").write_text(source, encoding="utf-8")
+
+
+TOY_PLUGIN = (
+    "from paycore.plugin import hookimpl\nfrom paycore.testing.toy import ToyProvider\n"
+    "@hookimpl\ndef paycore_register_providers():\n    return [ToyProvider]\n"
+)
+
+
+class ToyShop:
+    """A toy gateway, and a paycore.toml in the working folder with the account `toy` at it."""
+
+    def __init__(self, server: ToyServer) -> None:
+        self.server = server
+        self.gateway = server.gateway
+        self.configure()
+
+    def configure(self, url: str = "", **settings: object) -> None:
+        """Write the configuration; `settings` are `ToySettings`."""
+        lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
+        Path("paycore.toml").write_text(
+            "\n".join(
+                [
+                    'ledger = "sqlite:///paycore.db"',
+                    "[accounts.toy]",
+                    'provider = "toy"',
+                    'mode = "sandbox"',
+                    f'base_url = "{url or self.server.url}"',
+                    "timeout_s = 1",
+                    f'key = "{KEY}"',
+                    "proof_s = 0.1",
+                    *lines,
+                ]
+            ),
+            encoding="utf-8",
+        )
+
+
+@pytest.fixture
+def toy_shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[ToyShop]:
+    """A shop at the toy's gateway; the toy's plugin is installed in the working folder."""
+    install_plugin("toy", TOY_PLUGIN)
+    monkeypatch.syspath_prepend(Path.cwd())
+    with toy_server(ToyGateway(key=KEY)) as server:
+        yield ToyShop(server)
+
+
+def toy_order(channel: str = "hold", reference: str = "order-1") -> list[str]:
+    """The arguments of a `create` at the toy."""
+    words = f"create --reference {reference} --amount 88.00 --currency HKD --method toy --channel {channel}"
+    return words.split()
+
+
+# --- the command line -----------------------------------------------------------------------------
 
 
 @pytest.fixture

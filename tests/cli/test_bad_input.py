@@ -163,6 +163,7 @@ def test_error_as_json(cli: Cli, shop: SandboxServer) -> None:
         "who_acts": "operator",
         "money_moved": "no",
         "payment_id": ran.json["id"],
+        "retry_after_s": None,
     }
     assert ran.json["status"] == "created"
     assert cli("creat", "--json").error["kind"] == "Usage"

@@ -97,12 +97,12 @@ def test_interrupted_before_anything_is_recorded_no(
     cli: Cli, shop: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C before the payment is recorded: "no", and no payment id."""
-    from paycore.cli.commands import payments
+    from paycore.cli import performing
 
     def interrupt(*_arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(payments, "open_client", interrupt)
+    monkeypatch.setattr(performing, "open_client", interrupt)
     ran = cli(*order(), "--json")
     assert (ran.code, ran.error["money_moved"], ran.error["payment_id"]) == (130, "no", None), ran
     assert "before anything was recorded or sent" in ran.error["message"]

@@ -17,7 +17,8 @@ from tests.cli.conftest import PAYCORE, Cli, order
 FIELDS = """
     id account provider namespace reference method channel status uncertain review review_reasons amount amount_minor
     currency capture authorized_minor paid_minor refunded_minor charged_back_minor charge_back_won_minor action ignored
-    returned order_number provider_id ids created_at updated_at expires_at failure refunds
+    returned order_number provider_id ids created_at updated_at expires_at failure
+    capture_failure refunds
 """.split()
 
 REFUND_FIELDS = "reference amount amount_minor status number provider_id ids charge_id failure".split()
@@ -133,7 +134,8 @@ def test_verbose_says_which_configuration_is_used(cli: Cli, shop: SandboxServer,
 def test_global_options_are_in_every_help(cli: Cli) -> None:
     """Every command's help shows the global options and describes what it does."""
     words = [
-        *("init", "create", "await", "query", "refund", "close", "list", "show", "accounts", "demo"),
+        *("init", "create", "await", "query", "returned", "capture", "refund", "close", "list", "show"),
+        *("accounts", "demo", "review list", "review acknowledge", "review record"),
         *("plugins list", "sandbox serve", "sandbox pay", "sandbox decline", "sandbox fault"),
         *("ledger verify", "ledger export", "ledger migrate"),
     ]

@@ -16,7 +16,7 @@ from paycore.cli.render.text import Style
 from paycore.engine.config import load_config
 from paycore.plugin import Product
 from paycore.sandbox.server import SandboxServer
-from tests.cli.conftest import Cli, Ran, write_config
+from tests.cli.conftest import TOY_PLUGIN, Cli, Ran, install_plugin, write_config
 
 
 def test_init_writes_a_configuration_that_loads(cli: Cli) -> None:
@@ -113,21 +113,6 @@ def test_accounts_one_unusable_6(cli: Cli, shop: SandboxServer) -> None:
     assert cli("accounts", "--account", "shop").code == 0
 
 
-def _install(name: str, source: str, *, version: str = "1") -> None:
-    """A distribution in the working folder, whose plugin has this source."""
-    installed = Path(f"{name}_pay-{version}.dist-info")
-    installed.mkdir()
-    (installed / "METADATA").write_text(f"Name: {name}-pay\nVersion: {version}\n", encoding="utf-8")
-    (installed / "entry_points.txt").write_text(f"[paycore]\n{name} = {name}_pay\n", encoding="utf-8")
-    Path(f"{name}_pay.py").write_text(source, encoding="utf-8")
-
-
-_TOY = (
-    "from paycore.plugin import hookimpl\nfrom paycore.testing.toy import ToyProvider\n"
-    "@hookimpl\ndef paycore_register_providers():\n    return [ToyProvider]\n"
-)
-
-
 def _listed(ran: Ran) -> dict[str, dict[str, Any]]:
     """What `plugins list --json` printed, by plugin."""
     return {row["plugin"]: row for row in map(json.loads, ran.out.splitlines())}
@@ -151,7 +136,7 @@ def test_plugins_list(cli: Cli) -> None:
 def test_plugins_list_blames_all_who_claim_one_name(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """A failure is in the row of its plugin and names the others, in words without a kind of error: exit 6."""
     for name in ("one", "two"):
-        _install(name, _TOY)
+        install_plugin(name, TOY_PLUGIN)
     monkeypatch.syspath_prepend(Path.cwd())
     ran = cli("plugins", "list", "--json")
     rows = _listed(ran)
@@ -172,8 +157,8 @@ def test_plugins_list_failures_and_blocked(
     cli: Cli, shop: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that can't be imported says so in its own words; a blocked one is listed, and was not loaded."""
-    _install("broken", "raise SystemExit('out of order')\n")
-    _install("blocked", "raise AssertionError\n")
+    install_plugin("broken", "raise SystemExit('out of order')\n")
+    install_plugin("blocked", "raise AssertionError\n")
     monkeypatch.syspath_prepend(Path.cwd())
     config = Path("paycore.toml").read_text(encoding="utf-8")
     Path("paycore.toml").write_text(f'blocked_plugins = ["blocked"]\n{config}', encoding="utf-8")

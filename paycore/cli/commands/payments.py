@@ -1,23 +1,23 @@
-"""`create`, `await`, `query`, `refund` and `close`: they send requests to a provider and print the payment."""
+"""The commands that send requests to a provider and print the payment: from `create` to `close`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from paycore.cli import auth_code, endings
 from paycore.cli.app import PaymentId, Reference, options_of, pairs
-from paycore.cli.endings import Exit, Unwritable, UsageProblem, on_ctrl_c_name
-from paycore.cli.lookup import check_identity, find_created, find_recorded, identify, open_client
+from paycore.cli.endings import UsageProblem, on_ctrl_c_name
+from paycore.cli.lookup import check_identity, find_created, identify, open_client
 from paycore.cli.options import GlobalOptions, to_type
 from paycore.cli.output import Output
+from paycore.cli.performing import id_of, perform, print_payment
 from paycore.domain.money import Money
 from paycore.domain.payment import OperationState, Status
 from paycore.domain.provider import Secret
 from paycore.domain.schedule import is_left_to_caller
-from paycore.errors import AccountRefused, PaycoreError, PluginError, ProviderError, WrongState
+from paycore.errors import WrongState
 
 if TYPE_CHECKING:
     from paycore.domain.payment import Payment
@@ -54,6 +54,24 @@ Extra = Annotated[
     list[str] | None,
     typer.Option(metavar="KEY=VALUE", help="A field of the provider's own; may be repeated."),
 ]
+WhenCaptured = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHEN",
+        help="automatic takes the money once the payer agreed; manual leaves it to `paycore capture`.",
+        show_default="automatic",
+    ),
+]
+CaptureAmount = Annotated[
+    str | None,
+    typer.Option(
+        metavar="20.00", help="The amount; without it, all that is authorized. The rest is released."
+    ),
+]
+Params = Annotated[
+    list[str],
+    typer.Option("--param", metavar="KEY=VALUE", help="What the payer came back with; may be repeated."),
+]
 RefundReference = Annotated[
     str, typer.Option(metavar="R2", help="The refund's own reference: the same one, the same refund.")
 ]
@@ -82,6 +100,7 @@ def create(
     auth_code: AuthCode = None,
     device_id: DeviceId = None,
     extra: Extra = None,
+    capture: WhenCaptured = None,
 ) -> int:
     """
     Create a payment, or return the one with this reference.
@@ -91,7 +110,7 @@ def create(
     fields = pairs("--extra", extra or ())
     money = Money(amount, currency)
     options = options_of(context)
-    return _perform(
+    return perform(
         options,
         lambda pay: pay.create(
             reference=reference,
@@ -107,6 +126,7 @@ def create(
             auth_code=auth_code,
             device_id=device_id,
             extra=fields,
+            capture=capture,  # type: ignore[arg-type]  # the client checks it
         ),
         endings.after_asking,
         find_id=lambda: find_created(options, reference).id,
@@ -139,11 +159,11 @@ def await_payment(
         return f"the payment goes on without you, come back with: {to_type(options, 'await', payment_id)}"
 
     with (
-        on_ctrl_c_name(_id_of(options, payment_id, reference), interrupted),
+        on_ctrl_c_name(id_of(options, payment_id, reference), interrupted),
         open_client(options, output) as pay,
     ):
         payment = wait(pay, identify(pay, options, payment_id, reference), timeout, output)
-        _print(payment, output)
+        print_payment(payment, output)
         output.say(_nothing_to_wait_for(payment))
     return endings.after_waiting(payment)
 
@@ -152,15 +172,74 @@ def query(context: typer.Context, payment_id: PaymentId = None, *, reference: Re
     """Ask the provider now, and resolve what is unknown."""
     check_identity(payment_id, reference)
     options = options_of(context)
-    return _perform(
+    return perform(
         options,
         lambda pay: pay.query(identify(pay, options, payment_id, reference).id),
         endings.after_asking,
-        find_id=_id_of(options, payment_id, reference),
+        find_id=id_of(options, payment_id, reference),
         interrupted=lambda found: (
             f"what was not answered stays open, ask again with: {to_type(options, 'query', found)}"
         ),
         explain=_nothing_to_ask,
+    )
+
+
+def capture(
+    context: typer.Context,
+    payment_id: PaymentId = None,
+    *,
+    reference: Reference = None,
+    amount: CaptureAmount = None,
+) -> int:
+    """
+    Take the money of an authorized payment, once.
+
+    For payments made with --capture manual; the others are captured by themselves.
+    """
+    check_identity(payment_id, reference)
+    options = options_of(context)
+
+    def work(pay: Client) -> Payment:
+        payment = identify(pay, options, payment_id, reference)
+        money = None if amount is None else Money(amount, payment.amount.currency)
+        try:
+            return pay.capture(payment.id, amount=money)
+        except WrongState as error:
+            raise _perhaps_gone_on(error, payment, options, "the payer has agreed") from None
+
+    return perform(
+        options,
+        work,
+        endings.after_capture,
+        find_id=id_of(options, payment_id, reference),
+        interrupted=lambda found: (
+            f"the capture of payment {found} may be under way:"
+            " run the same command again, a payment is captured once"
+        ),
+        explain=_why_not_captured,
+    )
+
+
+def returned(
+    context: typer.Context, payment_id: PaymentId = None, *, reference: Reference = None, params: Params
+) -> int:
+    """
+    Keep what the payer came back with, and ask the provider now.
+
+    For providers that need what the payer's browser brings to the return URL. It proves nothing: only the
+    provider's answer counts.
+    """
+    check_identity(payment_id, reference)
+    fields = pairs("--param", params)
+    options = options_of(context)
+    return perform(
+        options,
+        lambda pay: pay.returned(identify(pay, options, payment_id, reference).id, fields),
+        endings.after_asking,
+        find_id=id_of(options, payment_id, reference),
+        interrupted=lambda found: (
+            f"what was not answered stays open, ask again with: {to_type(options, 'query', found)}"
+        ),
     )
 
 
@@ -190,13 +269,13 @@ def refund(
         try:
             return pay.refund(payment.id, reference=reference, amount=money, reason=reason)
         except WrongState as error:
-            raise _perhaps_paid(error, payment, options) from None
+            raise _perhaps_gone_on(error, payment, options, "it has been paid") from None
 
-    return _perform(
+    return perform(
         options,
         work,
         lambda payment: endings.after_refund(payment, reference),
-        find_id=_id_of(options, payment_id, payment_reference),
+        find_id=id_of(options, payment_id, payment_reference),
         interrupted=lambda found: (
             f"the refund {reference!r} of payment {found} may be under way:"
             " run the same command again, the same reference is the same refund"
@@ -212,43 +291,16 @@ def close(context: typer.Context, payment_id: PaymentId = None, *, reference: Re
     """
     check_identity(payment_id, reference)
     options = options_of(context)
-    return _perform(
+    return perform(
         options,
         lambda pay: pay.close(identify(pay, options, payment_id, reference).id),
         endings.after_closing,
-        find_id=_id_of(options, payment_id, reference),
+        find_id=id_of(options, payment_id, reference),
         interrupted=lambda found: (
             f"the closing of payment {found} may be under way, go on with: {to_type(options, 'close', found)}"
         ),
         explain=_paid_before_closing,
     )
-
-
-def _perform(
-    options: GlobalOptions,
-    work: Callable[[Client], Payment],
-    code_of: Callable[[Payment], Exit],
-    *,
-    find_id: Callable[[], str],
-    interrupted: Callable[[str], str],
-    with_qr: bool = False,
-    explain: Callable[[Payment, GlobalOptions], str] = lambda *_: "",
-) -> int:
-    """
-    Do `work`, print the payment it returns and return the exit code that `code_of` gives for it.
-
-    `explain` may return a line to print after the payment; `find_id` and `interrupted` are those of `on_ctrl_c_name`.
-    """
-    output = Output(options)
-    with on_ctrl_c_name(find_id, interrupted), open_client(options, output) as pay:
-        try:
-            payment = work(pay)
-        except (ProviderError, AccountRefused, PluginError) as error:
-            _print_recorded(pay, error, output)
-            raise
-        _print(payment, output, with_qr=with_qr)
-        output.say(explain(payment, options))
-        return code_of(payment)
 
 
 _SEND_IT = "`paycore create` with the same reference sends it"
@@ -284,36 +336,19 @@ def _paid_before_closing(payment: Payment, options: GlobalOptions) -> str:
     return f"not closed: it was paid before; `{refund}` with a --reference of its own gives the money back"
 
 
-def _perhaps_paid(error: WrongState, payment: Payment, options: GlobalOptions) -> WrongState:
-    """Add to the error that a query may show the payment as paid, which the ledger may not know yet."""
+def _perhaps_gone_on(error: WrongState, payment: Payment, options: GlobalOptions, what: str) -> WrongState:
+    """Add to the error that a query may show what the ledger may not know yet."""
     if payment.status not in (Status.PENDING, Status.UNKNOWN):
         return error
     ask = to_type(options, "query", payment.id)
-    return WrongState(f"{error.message}; `{ask}` asks whether it has been paid by now", payment_id=payment.id)
+    return WrongState(f"{error.message}; `{ask}` asks whether {what} by now", payment_id=payment.id)
 
 
-def _id_of(options: GlobalOptions, payment_id: str | None, reference: str | None) -> Callable[[], str]:
-    """Return a function that gives the payment's id, from the ledger where only its reference was given."""
-    return lambda: payment_id or find_recorded(options, None, reference).id
-
-
-def _print_recorded(pay: Client, error: PaycoreError, output: Output) -> None:
-    """Print the payment of a failed command, as it is now recorded."""
-    if error.payment_id is None:
-        return
-    try:
-        _print(pay.get(error.payment_id), output)
-    except Unwritable as unwritable:
-        output.warn(str(unwritable))
-
-
-def _print(payment: Payment, output: Output, *, with_qr: bool = False) -> None:
-    """Print the payment; `Unwritable` names it where stdout can't be written."""
-    try:
-        output.payment(payment, with_qr=with_qr)
-    except Unwritable as error:
-        show = to_type(output.options, "show", payment.id)
-        raise Unwritable(
-            f"{error}; payment {payment.id} is recorded as {payment.status}: `{show}` prints it",
-            payment_id=payment.id,
-        ) from None
+def _why_not_captured(payment: Payment, options: GlobalOptions) -> str:
+    failure = payment.capture_failure
+    if payment.status not in (Status.AUTHORIZED, Status.PENDING) or failure is None:
+        return ""
+    again = to_type(options, "capture", payment.id)
+    if payment.status is Status.PENDING:
+        return f"not captured: {failure.message}; once the payer has agreed again, `{again}` takes the money"
+    return f"not captured: {failure.message}; {failure.advice or f'once that is mended, `{again}` takes the money'}"

@@ -104,6 +104,9 @@ def _warnings(payment: Payment, style: Style) -> list[tuple[str, str]]:
         rows.append(("uncertain", style("an answer of the provider is outstanding", "magenta")))
     if payment.failure is not None:
         rows.append(("failure", clean(f"{payment.failure.code} {payment.failure.message}")))
+    if payment.capture_failure is not None and payment.status is not Status.FAILED:
+        refusal = payment.capture_failure
+        rows.append(("not captured", clean(f"{refusal.code} {refusal.message}")))
     rows += [_put_off(operation) for operation in payment.operations if is_put_off(operation)]
     return rows
 

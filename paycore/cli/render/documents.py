@@ -67,6 +67,7 @@ def payment_document(payment: Payment) -> Document:
         "updated_at": render_time(payment.updated_at),
         "expires_at": payment.expires_at and render_time(payment.expires_at),
         "failure": _failure(payment.failure),
+        "capture_failure": _failure(payment.capture_failure),
         "refunds": [_refund(payment, refund) for refund in payment.refunds],
     }
 

@@ -41,6 +41,9 @@ _ACCOUNT = _Column("ACCOUNT", lambda payment, _: payment.account)
 _AMOUNT = _Column("AMOUNT", lambda payment, _: str(payment.amount))
 _STATUS = _Column("STATUS", lambda payment, style: style.status(payment.status))
 _FLAGS = _Column("", _flags)
+_REASONS = _Column(
+    "REASONS", lambda payment, _: ", ".join(why.replace("_", " ") for why in payment.review_reasons)
+)
 _CREATED = _Column("CREATED", lambda payment, _: moment(payment.created_at))
 _BRIEFLY = _Column("CREATED UTC", lambda payment, _: f"{payment.created_at.astimezone(UTC):%m-%d %H:%M}")
 
@@ -55,13 +58,24 @@ _LAYOUTS = (
 )
 
 
-def payment_table(payments: Sequence[Payment], style: Style, columns: int | None) -> list[str]:
+_LAYOUTS_OF_REVIEWS = (
+    (_ID, _REFERENCE, _ACCOUNT, _AMOUNT, _STATUS, _REASONS),
+    (_ID, _REFERENCE, _AMOUNT, _STATUS, _REASONS),
+    (_ID, _REFERENCE, _REASONS),
+    (_ID, _REASONS),
+)
+
+
+def payment_table(
+    payments: Sequence[Payment], style: Style, columns: int | None, *, with_reasons: bool = False
+) -> list[str]:
     """Render one payment a line in the widest layout that fits in `columns`; None means no limit."""
+    layouts = _LAYOUTS_OF_REVIEWS if with_reasons else _LAYOUTS
     if columns is None:
-        return _laid_out(_LAYOUTS[0], payments, style, columns)
+        return _laid_out(layouts[0], payments, style, columns)
     has_flags = any(_flags(payment, style) for payment in payments)
     lines: list[str] = []
-    for layout in _LAYOUTS:
+    for layout in layouts:
         said = [column for column in layout if has_flags or column is not _FLAGS]
         lines = _laid_out(said, payments, style, columns)
         if _width(lines) <= columns:
