@@ -107,14 +107,14 @@ def _warnings(payment: Payment, style: Style) -> list[tuple[str, str]]:
     if payment.capture_failure is not None and payment.status is not Status.FAILED:
         refusal = payment.capture_failure
         rows.append(("not captured", clean(f"{refusal.code} {refusal.message}")))
-    rows += [_put_off(operation) for operation in payment.operations if is_put_off(operation)]
+    rows += [_put_off(operation) for operation in payment.operations if _is_put_off(operation)]
     return rows
 
 
-def is_put_off(operation: Operation) -> bool:
-    """Return whether the provider asked to send it later, and it was not sent since."""
-    is_unfinished = operation.state is OperationState.INTENT or operation.is_uncertain
-    return operation.not_before is not None and is_unfinished
+def _is_put_off(operation: Operation) -> bool:
+    """Return whether the last answer to it was that it is to be sent later."""
+    is_waiting = operation.state in (OperationState.INTENT, OperationState.UNKNOWN)
+    return operation.not_before is not None and is_waiting
 
 
 def _put_off(operation: Operation) -> tuple[str, str]:
