@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -12,9 +12,11 @@ import msgspec
 import pytest
 
 from paycore.plugin import (
+    Attempt,
     CreateOrder,
     Done,
     Money,
+    Observation,
     OrderRef,
     RefundOrder,
     Rejected,
@@ -43,14 +45,19 @@ def sandbox() -> Iterator[SandboxServer]:
 def gateway(sandbox: SandboxServer) -> Iterator[Gateway]:
     """A minimal transport: send to the base URL."""
     with httpx.Client(timeout=5) as http:
+        yield transport(sandbox, http)
 
-        def send(request: Request) -> Response:
-            url = sandbox.url + request.path
-            reply = http.request(request.method, url, headers=dict(request.headers), content=request.body)
-            headers = {name.lower(): value for name, value in reply.headers.items()}
-            return Response(status=reply.status_code, headers=headers, body=reply.content)
 
-        yield send
+def transport(sandbox: SandboxServer, http: httpx.Client) -> Gateway:
+    """Sends to the base URL."""
+
+    def send(request: Request) -> Response:
+        url = sandbox.url + request.path
+        reply = http.request(request.method, url, headers=dict(request.headers), content=request.body)
+        headers = {name.lower(): value for name, value in reply.headers.items()}
+        return Response(status=reply.status_code, headers=headers, body=reply.content)
+
+    return send
 
 
 def account(sandbox: SandboxServer, **changes: Any) -> QFPayAlipay:
@@ -158,6 +165,45 @@ def test_gateway_closes_every_row(
     assert closed.value.status == "closed"
 
 
+def test_gateway_lists_what_it_has_of_a_time_range() -> None:
+    """Payments and refunds of two months, page by page, each once, with our numbers."""
+    settings = {"rate_per_s": "0", "rate_per_min": "0"}
+    with SandboxServer(QFPaySandbox(), settings=settings) as server, httpx.Client(timeout=5) as http:
+        provider, send, clock = account(server), transport(server, http), server.gateway.clock
+        orders = [new_order(f"L{index:03}", "alipay", "qr", {}) for index in range(230)]
+        for order in orders:
+            run(provider.create(order), send)
+        clock.advance((_next_month_ms(clock.now_ms()) - clock.now_ms()) / 1000)
+        paid = create(provider, new_order("LPAID", "alipay", "barcode", {"auth_code": Secret("1")}), send)
+        attempt = attempt_at(datetime.fromtimestamp(clock.now_ms() / 1000, UTC))
+        refund = RefundOrder(
+            number="LREFUND",
+            begun_at=paid.begun_at,
+            attempt=attempt,
+            amount=Money("20.00", "HKD"),
+            order=paid,
+        )
+        run(provider.refund(refund), send)
+        since, until = orders[0].begun_at - timedelta(minutes=1), attempt.sent_at + timedelta(minutes=1)
+        listed = [(seen.number, seen.status) for seen in list_all(provider, send, since, until, attempt)]
+    expected = [*((order.number, "closed") for order in orders), ("LPAID", "paid"), ("LREFUND", "succeeded")]
+    assert sorted(listed) == sorted(expected)
+
+
+def list_all(
+    provider: QFPayAlipay, send: Gateway, since: datetime, until: datetime, attempt: Attempt
+) -> list[Observation]:
+    """What is listed on all pages."""
+    seen: list[Observation] = []
+    cursor, is_last = None, False
+    while not is_last:
+        outcome = run(provider.list(since, until, cursor, attempt), send)
+        assert isinstance(outcome, Done)
+        seen += [item.observation for item in outcome.value.items]
+        cursor, is_last = outcome.value.cursor, outcome.value.cursor is None
+    return seen
+
+
 def test_gateway_refuses_a_wrong_key(sandbox: SandboxServer, gateway: Gateway) -> None:
     """1108 on a creation and on a query is an account error."""
     provider = account(sandbox, client_key=(Secret("wrong"),))
@@ -179,13 +225,7 @@ def test_order_at_the_turn_of_a_month_is_found_whatever_the_clocks(off_s: int) -
         # Whatever QFPay's clock says, ours says the other month.
         clock.advance((turn_ms - clock.now_ms()) / 1000 + off_s / 2)
         ours = datetime.fromtimestamp(turn_ms / 1000 - off_s / 2, UTC)
-
-        def send(request: Request) -> Response:
-            url = server.url + request.path
-            reply = http.request(request.method, url, headers=dict(request.headers), content=request.body)
-            return Response(status=reply.status_code, headers=dict(reply.headers), body=reply.content)
-
-        provider = account(server)
+        provider, send = account(server), transport(server, http)
         order = msgspec.structs.replace(new_order("N1", "alipay", "web", {}), begun_at=ours)
         run(provider.create(order), send)
         ref = msgspec.structs.replace(ref_of(order, None), attempt=attempt_at(ours))

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from paycore import AppCall, Money, QRCode, Redirect, RefundStatus, Status, WalletCall, load_config
-from paycore.errors import AccountRefused, InvalidField, MaybeSent, NotSupported
+from paycore.errors import AccountRefused, InvalidField, NotSent, NotSupported
 from paycore.sandbox.server import SandboxServer
 from qfpay_alipay.sandbox import QFPaySandbox
 from tests.support.twins import TWINS
@@ -159,13 +159,82 @@ def test_without_an_answer_it_is_unknown_and_a_query_resolves_it(
 def test_query_without_an_answer_leaves_the_payment_as_it_is(
     gateway: SandboxServer, open_client: Open
 ) -> None:
-    """A query without a usable answer raises, and nothing changes."""
+    """A query without a usable answer raises, and nothing changes: it can't have moved money."""
     client = open_client()
     payment = client.create(**order("web"))
     gateway.gateway.faults.add("html", path="/trade/v1/query")
-    with pytest.raises(MaybeSent, match="account shop"):
+    with pytest.raises(NotSent, match="account shop"):
         client.query(payment.id)
     assert client.get(payment.id) == payment
+
+
+def test_refused_for_too_many_requests_is_sent_later(gateway: SandboxServer, open_client: Open) -> None:
+    """HTTP 429: nothing was sent, it is said when to call again, and the same call makes the one order."""
+    client = open_client()
+    gateway.gateway.faults.add("http_429", path="/trade/v1/payment")
+    with pytest.raises(NotSent, match="429") as put_off:
+        client.create(**order("web"))
+    assert put_off.value.retry_after_s == 5
+    assert gateway.gateway.controls.list_orders(100) == []
+    payment = client.get(put_off.value.payment_id)
+    assert (payment.status, payment.uncertain, payment.failure) == (Status.CREATED, False, None)
+    client.sleep(5)
+    assert client.create(**order("web")).status is Status.PENDING
+    assert len(gateway.gateway.controls.list_orders(100)) == 1
+
+
+def test_refund_refused_for_too_many_requests_goes_on_by_itself(
+    gateway: SandboxServer, open_client: Open
+) -> None:
+    """The refund is sent again with the same number, and QFPay makes it once."""
+    client = open_client()
+    payment = client.create(**order("barcode"))
+    gateway.gateway.faults.add("http_429", path="/trade/v1/refund")
+    with pytest.raises(NotSent, match="429"):
+        client.refund(payment.id, reference="r1")
+    assert client.get(payment.id).refunds[0].status is RefundStatus.CREATED
+    refund = client.wait(payment.id, timeout_s=20).refunds[0]
+    assert refund.status is RefundStatus.SUCCEEDED
+    made = gateway.gateway.controls.show_order(payment.order_number)["refunds"]
+    assert [one["out_trade_no"] for one in made] == [refund.number]
+
+
+def test_refund_without_takings_waits_for_the_hours_qfpay_names(
+    gateway: SandboxServer, open_client: Open
+) -> None:
+    """1269: not failed; the caller is told when, and nothing is sent before."""
+    client = open_client()
+    payment = client.create(**order("barcode"))
+    gateway.gateway.faults.add("balance_empty")
+    with pytest.raises(NotSent, match="1269") as put_off:
+        client.refund(payment.id, reference="r1")
+    retry_after_s = put_off.value.retry_after_s
+    assert retry_after_s is not None
+    assert 0 < retry_after_s <= 11 * 3600
+    before = gateway.gateway.controls.stats()["requests"]["/trade/v1/refund"]
+    assert client.wait(payment.id, timeout_s=0.5).refunds[0].status is RefundStatus.CREATED
+    assert gateway.gateway.controls.stats()["requests"]["/trade/v1/refund"] == before
+
+
+def test_query_refused_for_too_many_requests_leaves_the_payment_as_it_is(
+    gateway: SandboxServer, open_client: Open
+) -> None:
+    """HTTP 429: nothing changes."""
+    client = open_client()
+    payment = client.create(**order("web"))
+    gateway.gateway.faults.add("http_429", path="/trade/v1/query")
+    with pytest.raises(NotSent, match="429"):
+        client.query(payment.id)
+    assert client.get(payment.id) == payment
+    assert client.query(payment.id).status is Status.PENDING
+
+
+def test_subject_is_sent_as_far_as_it_goes(gateway: SandboxServer, open_client: Open) -> None:
+    """No payment is refused for its subject; the payment keeps it whole."""
+    subject = "Tickets & drinks for two at the harbour"
+    payment = open_client("overseas").create(**{**order("qr"), "subject": subject})
+    shown = gateway.gateway.controls.show_order(payment.order_number)
+    assert (shown["goods_name"], payment.order.subject) == ("Tickets drinks for t", subject)
 
 
 def test_wrong_key_names_account_and_code(open_client: Open) -> None:
