@@ -172,6 +172,15 @@ def check_arrived(notification: Notification) -> None:
         raise MalformedNotification(f"its headers and query string are longer than {HEADS_MAX} bytes")
 
 
+def checked_range(since: datetime, until: datetime) -> tuple[datetime, datetime]:
+    """A range of time, from `since` to before `until`."""
+    for field, moment in (("since", since), ("until", until)):
+        _check_moment(field, moment)
+    if since >= until:
+        raise InvalidField("until", "must be later than `since`")
+    return since, until
+
+
 # --- what the payer came back with, and what an operator records -------------------------------------
 
 RETURNED_MAX = 16 * 1024

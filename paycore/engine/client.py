@@ -17,6 +17,7 @@ from paycore.domain.events import Event
 from paycore.domain.findings import Found
 from paycore.domain.money import Money
 from paycore.domain.payment import Payment, ReviewReason, Status
+from paycore.domain.provider import Listed
 from paycore.domain.wire import Reply
 from paycore.engine.accounts import Accounts
 from paycore.engine.arguments import (
@@ -26,6 +27,7 @@ from paycore.engine.arguments import (
     checked_id,
     checked_name,
     checked_notification,
+    checked_range,
     checked_reason,
     checked_record,
     checked_returned,
@@ -38,6 +40,7 @@ from paycore.engine.bridge import Bridge
 from paycore.engine.checks import CreateFields, create_request
 from paycore.engine.commands import Commands
 from paycore.engine.config import Config, load_config
+from paycore.engine.listing import Listing
 from paycore.engine.offers import AccountInfo, account_infos
 from paycore.engine.orders import new_id
 from paycore.engine.plugins import Plugins
@@ -183,6 +186,8 @@ class Client:
         """
         Query the provider now, and resolve what is unknown.
 
+        An authorized payment is captured, unless that is left to `capture`.
+
         Raises `NotSent` or `MaybeSent` when no answer came: the payment is then as it was.
         """
         return self._runner.run(self._core.commands.query(checked_id(payment_id)))
@@ -225,6 +230,7 @@ class Client:
 
         Raises `InvalidField`, `WrongState`, `RefundTooLarge`, `TooMany`, `NotSupported`, `ReferenceConflict`
         (nothing was sent), and `NotSent`, `AccountRefused` (nothing moved; call again with the same reference).
+        What the provider put off goes on by itself after `retry_after_s`, while a client or worker looks after it.
         """
         return self._runner.run(
             self._core.commands.refund(
@@ -234,10 +240,11 @@ class Client:
 
     def close(self, payment_id: str) -> Payment:
         """
-        Cancel an unpaid payment; only the provider's answer closes it, so look at the status.
+        Cancel an unpaid payment or void an authorized one; only the provider's answer closes it: look at the status.
 
         A payment that is paid, or was paid meanwhile, comes back as it is: refund it. Raises `WrongState` when it
-        was never sent, `NotSupported` when it can't be closed.
+        was never sent or its capture may have been, `NotSupported` when it can't be closed, `NotSent` where the
+        provider put it off: call again after `retry_after_s`.
         """
         return self._runner.run(self._core.commands.close(checked_id(payment_id)))
 
@@ -297,6 +304,25 @@ class Client:
         One that can't be used says why in `problem`, and has no products.
         """
         return account_infos(self._core.accounts)
+
+    def provider_list(
+        self, account: str | None = None, *, since: datetime, until: datetime
+    ) -> Iterator[Listed]:
+        """
+        What the provider itself has of [since, until): its orders and refunds, for reconciling; nothing is recorded.
+
+        `account` None is the default one; the moments have a time zone. Of each there is the provider's observation,
+        with our number, ids and your reference as far as its list has them. Pages are asked for as you go on.
+
+        Raises `NotSupported` when the provider has no such list; `NotSent` or `MaybeSent` when no answer came. No
+        money moves.
+        """
+        name = None if account is None else checked_account(account)
+        return self._listed(self._core.commands.provider_list(name, *checked_range(since, until)))
+
+    def _listed(self, listing: Listing) -> Iterator[Listed]:
+        while not listing.is_over:
+            yield from self._runner.run(listing.next_page())
 
     def get(self, payment_id: str) -> Payment:
         """The payment as it is recorded; `NotFound` when there is none."""
@@ -482,6 +508,18 @@ class AsyncClient:
         """See `Client.accounts`."""
         self._bridge.check_loop()
         return await asyncio.to_thread(account_infos, self._core.accounts)
+
+    def provider_list(
+        self, account: str | None = None, *, since: datetime, until: datetime
+    ) -> AsyncIterator[Listed]:
+        """See `Client.provider_list`; for `async for`."""
+        name = None if account is None else checked_account(account)
+        return self._listed(self._core.commands.provider_list(name, *checked_range(since, until)))
+
+    async def _listed(self, listing: Listing) -> AsyncIterator[Listed]:
+        while not listing.is_over:
+            for item in await self._runner.run(listing.next_page()):
+                yield item
 
     async def get(self, payment_id: str) -> Payment:
         """See `Client.get`."""

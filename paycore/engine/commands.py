@@ -42,6 +42,7 @@ from paycore.engine.checks import (
 )
 from paycore.engine.contract import ask
 from paycore.engine.effects import Program, in_ledger
+from paycore.engine.listing import Listing
 from paycore.engine.orders import content_of, product_of, provider_order
 from paycore.engine.receiving import Received, Receiving
 from paycore.engine.recovery import Recovery
@@ -247,6 +248,10 @@ class Commands:
             self._attempts.check_put_off(account, payment, closing)
         # Refused, or without an answer: perhaps it was paid meanwhile.
         return (yield from self._recovery.resolve(account, payment, source=Source.QUERY))
+
+    def provider_list(self, account_name: str | None, since: datetime, until: datetime) -> Listing:
+        """The provider's own list of what was made in [since, until)."""
+        return Listing(self._accounts.get(account_name), self._attempts, since, until)
 
     @_told("wait", lambda payment_id, _: Given(payment_id=payment_id))
     def wait(self, payment_id: str, timeout_s: float) -> Program[Payment]:

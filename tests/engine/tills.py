@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from paycore import AsyncClient, Client, Config, Event, Money, Payment
+from paycore.domain.provider import Listed
 from paycore.domain.wire import Reply
 from paycore.engine.plugins import Plugins
 
@@ -90,17 +91,22 @@ class Till:
 
     def opened(self, **which: Any) -> Iterator[Payment]:
         """What `open` iterates over, one at a time."""
+        return self._iterated(self._client.open(**which))
+
+    def listed(self, *args: Any, **which: Any) -> Iterator[Listed]:
+        """What `provider_list` iterates over, one at a time."""
+        return self._iterated(self._client.provider_list(*args, **which))
+
+    def _iterated(self, items: Any) -> Iterator[Any]:
         if self._loop is None:
-            yield from self._client.open(**which)
+            yield from items
             return
-        payments = self._client.open(**which)
 
-        async def following() -> Payment | None:
-            found: Payment | None = await anext(payments, None)
-            return found
+        async def following() -> Any:
+            return await anext(items, None)
 
-        while (payment := self._loop.run(following())) is not None:
-            yield payment
+        while (item := self._loop.run(following())) is not None:
+            yield item
 
     def events(self, payment: Payment) -> tuple[Event, ...]:
         found: tuple[Event, ...] = self.do("events", payment.id)

@@ -1,0 +1,71 @@
+"""The provider's own list of orders and refunds, page by page: for reconciling, and for a ledger that lost its end."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+
+from paycore.domain.provider import Done, Listed, ListReply, NotNow, Page, Rejected, Unknown
+from paycore.domain.wire import Flow
+from paycore.engine.accounts import Account
+from paycore.engine.answers import reading
+from paycore.engine.attempts import Attempts
+from paycore.engine.contract import misused, put_off, refused
+from paycore.engine.effects import Program
+from paycore.engine.timing import Deadline
+from paycore.errors import MaybeSent, NotSupported, PaycoreError
+
+
+class Listing:
+    """What the provider has of [since, until), read on as far as it is asked for; nothing of it is recorded."""
+
+    def __init__(self, account: Account, attempts: Attempts, since: datetime, until: datetime) -> None:
+        if not hasattr(account.provider, "list"):
+            raise NotSupported(f"account {account.name}: its provider has no list of its own")
+        self._account = account
+        self._attempts = attempts
+        self._since, self._until = since.astimezone(UTC), until.astimezone(UTC)
+        self._cursor: str | None = None
+        self._known: set[str] = set()
+        self.is_over = False
+
+    def next_page(self) -> Program[tuple[Listed, ...]]:
+        """
+        The items of the next page; `is_over` says whether it was the last.
+
+        Raises `NotSent` or `MaybeSent` when no answer came: the same page is asked for next time. No money moves.
+        """
+        account, attempts = self._account, self._attempts
+        begin = partial(self._asking, attempts.now(), attempts.new_id())
+        try:
+            outcome = yield from attempts.sessions.converse(
+                account, begin, Deadline(account.deadline.total_seconds())
+            )
+            page = _page_of(account, outcome)
+        except PaycoreError as error:
+            error.money_moved = "no"
+            raise
+        if page.cursor is not None and page.cursor in self._known:
+            raise misused(account, "list", "its list begins anew: a page named a cursor that was used before")
+        self.is_over = page.cursor is None
+        self._known |= set() if page.cursor is None else {page.cursor}
+        self._cursor = page.cursor
+        return page.items
+
+    def _asking(self, now: datetime, nonce: str, account: Account) -> Flow[ListReply]:
+        """The list's flow, its outcome checked."""
+        attempt = account.attempt(now, nonce)
+        begin = partial(account.full.list, self._since, self._until, self._cursor, attempt)
+        return reading(account, begin, Page)
+
+
+def _page_of(account: Account, outcome: ListReply) -> Page:
+    match outcome:
+        case Done(page):
+            return page
+        case Rejected(failure=failure):
+            raise refused(account, failure)
+        case NotNow():
+            raise put_off(account, outcome)
+        case Unknown(problem=problem):
+            raise MaybeSent(f"account {account.name}: the provider gave no usable answer: {problem}")
