@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from paycore.domain.events import Event
     from paycore.domain.money import Money
     from paycore.domain.payment import Failure, Payment, Refund, RefundStatus, ReviewReason, Status
-    from paycore.engine.client import AsyncClient, Client
+    from paycore.engine.async_client import AsyncClient
+    from paycore.engine.client import Client
     from paycore.engine.config import Config, load_config
     from paycore.engine.offers import AccountInfo
     from paycore.errors import PaycoreError
@@ -53,7 +54,8 @@ _MODULES = {
     "paycore.domain.events": ("Event",),
     "paycore.domain.money": ("Money",),
     "paycore.domain.payment": ("Failure", "Payment", "Refund", "RefundStatus", "ReviewReason", "Status"),
-    "paycore.engine.client": ("AsyncClient", "Client"),
+    "paycore.engine.async_client": ("AsyncClient",),
+    "paycore.engine.client": ("Client",),
     "paycore.engine.config": ("Config", "load_config"),
     "paycore.engine.offers": ("AccountInfo",),
     "paycore.errors": ("PaycoreError",),

@@ -1,17 +1,14 @@
-"""The application's API: `Client` and `AsyncClient`, the same methods in sync and async."""
+"""`Client`: the application's API in sync code."""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import ParamSpec, Self, TypeVar, Unpack
+from typing import Self, TypeVar, Unpack
 
 from paycore.domain.events import Event
 from paycore.domain.findings import Found
@@ -19,7 +16,6 @@ from paycore.domain.money import Money
 from paycore.domain.payment import Payment, ReviewReason, Status
 from paycore.domain.provider import Listed
 from paycore.domain.wire import Reply
-from paycore.engine.accounts import Accounts
 from paycore.engine.arguments import (
     checked_account,
     checked_filter,
@@ -35,94 +31,17 @@ from paycore.engine.arguments import (
     next_page,
     open_pages,
 )
-from paycore.engine.attempts import Attempts
-from paycore.engine.bridge import Bridge
 from paycore.engine.checks import CreateFields, create_request
-from paycore.engine.commands import Commands
-from paycore.engine.config import Config, load_config
-from paycore.engine.listing import Listing
+from paycore.engine.config import Config
+from paycore.engine.core import WAIT_S, ClientCore, nothing_moves, only_one, with_keywords_of_create
 from paycore.engine.offers import AccountInfo, account_infos
-from paycore.engine.orders import new_id
 from paycore.engine.plugins import Plugins
-from paycore.engine.recovery import Recovery
-from paycore.engine.runner import AsyncRunner, Runner
-from paycore.engine.waiter import AsyncWaiter, Waiter
-from paycore.engine.worker import Worker
-from paycore.errors import NotFound, PaycoreError, ReferenceAmbiguous
-from paycore.ledger import open_ledger
-from paycore.ledger.api import Filter, Ledger
-from paycore.ledger.base import SqlLedger
+from paycore.engine.provider_list import Listing
+from paycore.engine.runner import Runner
+from paycore.engine.waiter import Waiter
+from paycore.ledger.api import Filter
 
-P = ParamSpec("P")
 T = TypeVar("T")
-
-WAIT_S = 300.0
-
-
-class _Core:
-    """What both clients consist of: configuration, accounts, ledger, commands, worker."""
-
-    def __init__(self, config: str | Path | Config | None, plugins: Plugins | None) -> None:
-        self.config = config if isinstance(config, Config) else load_config(config)
-        self.plugins = plugins or Plugins(blocked=self.config.blocked_plugins)
-        self.accounts = Accounts(self.config, self.plugins)
-        self.ledger = _open(self.config)
-        attempts = Attempts(self.plugins.observers, now=self.ledger.now, new_id=new_id)
-        recovery = Recovery(attempts)
-        self.commands = Commands(self.accounts, attempts, recovery)
-        self.worker = Worker(recovery, self.accounts, now=self.ledger.now, now_for=self.ledger.now_for)
-
-
-def _open(config: Config) -> SqlLedger:
-    """Open the ledger. Errors carry no traceback or cause that holds the DSN, which may include a password."""
-    try:
-        with _nothing_moves():
-            return open_ledger(config.ledger)
-    except PaycoreError as error:
-        error.__cause__ = error.__context__ = None
-        failure = error.with_traceback(None)
-    raise failure from None
-
-
-@contextmanager
-def _nothing_moves() -> Iterator[None]:
-    """Mark errors raised inside the block, which only opens or reads the ledger, as `money_moved = "no"`."""
-    try:
-        yield
-    except PaycoreError as error:
-        error.money_moved = "no"
-        raise
-
-
-def _read(reading: Future[T]) -> T:
-    with _nothing_moves():
-        return reading.result()
-
-
-def _only(found: tuple[Payment, ...], reference: str, namespace: str | None) -> Payment:
-    left = [payment for payment in found if namespace in (None, payment.namespace)]
-    if not left:
-        raise NotFound(f"no payment has the reference {reference!r}")
-    if len(left) > 1:
-        raise ReferenceAmbiguous(reference, sorted(payment.account for payment in left))
-    return left[0]
-
-
-def _with_keywords_of_create(verb: Callable[P, T]) -> Callable[P, T]:
-    """Have `help()` and `inspect` show the keywords themselves, in place of `**fields`."""
-    own = inspect.signature(verb)
-    keywords = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if name in CreateFields.__required_keys__ else None,
-            annotation=kind.__forward_arg__,
-        )
-        for name, kind in CreateFields.__annotations__.items()
-    ]
-    shown = own.replace(parameters=[own.parameters["self"], *keywords])
-    setattr(verb, "__signature__", shown)  # noqa: B010 - not declared for functions
-    return verb
 
 
 class Client:
@@ -134,13 +53,13 @@ class Client:
     """
 
     def __init__(self, config: str | Path | Config | None = None, *, plugins: Plugins | None = None) -> None:
-        self._core = _Core(config, plugins)
+        self._core = ClientCore(config, plugins)
         self._waiter = Waiter(self._core.ledger)
         self._runner = Runner(self._core.ledger, self._waiter)
         self._working: threading.Thread | None = None
         self._starting = threading.Lock()
 
-    @_with_keywords_of_create
+    @with_keywords_of_create
     def create(self, **fields: Unpack[CreateFields]) -> Payment:
         """
         Make a payment, or get the one this `reference` already names, whichever account made it.
@@ -335,7 +254,7 @@ class Client:
         Raises `NotFound` when there is none, `ReferenceAmbiguous` when there are several.
         """
         name = checked_name(account, reference, namespace)
-        return _only(_read(self._core.ledger.find(name.account, name.reference)), reference, namespace)
+        return only_one(_read(self._core.ledger.find(name.account, name.reference)), reference, namespace)
 
     def list(
         self,
@@ -415,209 +334,6 @@ class Client:
         self.shutdown()
 
 
-class AsyncClient:
-    """
-    Payments from async code: the verbs of `Client`, awaited. One per event loop.
-
-    Use it in an `async with` block. It belongs to the event loop it is first used on: on any other every verb
-    raises `WrongLoop` at once, and nothing is read or sent.
-    """
-
-    def __init__(self, config: str | Path | Config | None = None, *, plugins: Plugins | None = None) -> None:
-        self._core = _Core(config, plugins)
-        self._bridge = Bridge()
-        self._waiter = AsyncWaiter(self._core.ledger, self._bridge)
-        self._runner = AsyncRunner(self._core.ledger, self._waiter, self._bridge)
-        self._working: asyncio.Task[None] | None = None
-
-    @_with_keywords_of_create
-    async def create(self, **fields: Unpack[CreateFields]) -> Payment:
-        """See `Client.create`."""
-        return await self._runner.run(self._core.commands.create(create_request(fields)))
-
-    async def wait(self, payment_id: str, timeout_s: float = WAIT_S) -> Payment:
-        """See `Client.wait`."""
-        asked = self._core.commands.wait(checked_id(payment_id), checked_wait(timeout_s))
-        self._look_after()
-        with self._waiter.wanted.holding(payment_id):
-            return await self._runner.run(asked)
-
-    async def query(self, payment_id: str) -> Payment:
-        """See `Client.query`."""
-        return await self._runner.run(self._core.commands.query(checked_id(payment_id)))
-
-    async def capture(self, payment_id: str, *, amount: Money | None = None) -> Payment:
-        """See `Client.capture`."""
-        return await self._runner.run(self._core.commands.capture(checked_id(payment_id), amount=amount))
-
-    async def returned(self, payment_id: str, params: Mapping[str, str]) -> Payment:
-        """See `Client.returned`."""
-        return await self._runner.run(
-            self._core.commands.returned(checked_id(payment_id), checked_returned(params))
-        )
-
-    async def refund(
-        self, payment_id: str, *, reference: str, amount: Money | None = None, reason: str | None = None
-    ) -> Payment:
-        """See `Client.refund`."""
-        return await self._runner.run(
-            self._core.commands.refund(
-                checked_id(payment_id), reference=reference, amount=amount, reason=reason
-            )
-        )
-
-    async def close(self, payment_id: str) -> Payment:
-        """See `Client.close`."""
-        return await self._runner.run(self._core.commands.close(checked_id(payment_id)))
-
-    async def acknowledge(
-        self, payment_id: str, reason: ReviewReason | str, *, by: str, note: str
-    ) -> Payment:
-        """See `Client.acknowledge`."""
-        finding = checked_finding(by, note)
-        return await self._runner.run(
-            self._core.commands.acknowledge(checked_id(payment_id), checked_reason(reason), finding)
-        )
-
-    async def record(
-        self,
-        payment_id: str,
-        found: Found,
-        *,
-        by: str,
-        note: str,
-        provider_id: str | None = None,
-        refund: str | None = None,
-    ) -> Payment:
-        """See `Client.record`."""
-        given = checked_record(found, by=by, note=note, provider_id=provider_id, refund=refund)
-        return await self._runner.run(self._core.commands.record(checked_id(payment_id), given))
-
-    async def receive(
-        self, account: str, *, body: bytes, headers: Mapping[str, str], query: str = ""
-    ) -> Reply:
-        """See `Client.receive`."""
-        notification = checked_notification(self._core.ledger.now(), body, headers, query)
-        received = await self._runner.run(self._core.commands.receive(checked_account(account), notification))
-        if received.to_confirm:
-            self._look_after()
-            self._waiter.wanted.confirm(received.to_confirm)
-        return received.reply
-
-    async def accounts(self) -> tuple[AccountInfo, ...]:
-        """See `Client.accounts`."""
-        self._bridge.check_loop()
-        return await asyncio.to_thread(account_infos, self._core.accounts)
-
-    def provider_list(
-        self, account: str | None = None, *, since: datetime, until: datetime
-    ) -> AsyncIterator[Listed]:
-        """See `Client.provider_list`; for `async for`."""
-        name = None if account is None else checked_account(account)
-        return self._listed(self._core.commands.provider_list(name, *checked_range(since, until)))
-
-    async def _listed(self, listing: Listing) -> AsyncIterator[Listed]:
-        while not listing.is_over:
-            for item in await self._runner.run(listing.next_page()):
-                yield item
-
-    async def get(self, payment_id: str) -> Payment:
-        """See `Client.get`."""
-        which = checked_id(payment_id)
-        return await self._read(lambda ledger: ledger.get(which))
-
-    async def find(
-        self, reference: str, *, account: str | None = None, namespace: str | None = None
-    ) -> Payment:
-        """See `Client.find`."""
-        name = checked_name(account, reference, namespace)
-        found = await self._read(lambda ledger: ledger.find(name.account, name.reference))
-        return _only(found, reference, namespace)
-
-    async def list(
-        self,
-        *,
-        account: str | None = None,
-        status: Status | str | None = None,
-        review: bool | None = None,
-        uncertain: bool | None = None,
-        open: bool | None = None,
-        created_before: datetime | None = None,
-        after: str | Payment | None = None,
-        limit: int = 50,
-    ) -> tuple[Payment, ...]:
-        """See `Client.list`."""
-        which = checked_filter(
-            account=account,
-            status=status,
-            review=review,
-            uncertain=uncertain,
-            open=open,
-            created_before=created_before,
-            after=after,
-            limit=limit,
-        )
-        return await self._page(which)
-
-    def open(self, *, account: str | None = None) -> AsyncIterator[Payment]:
-        """See `Client.open`; for `async for`."""
-        return self._open(open_pages(account))
-
-    async def _open(self, which: Filter) -> AsyncIterator[Payment]:
-        more: Filter | None = which
-        while more is not None:
-            page = await self._page(more)
-            for payment in page:
-                yield payment
-            more = next_page(more, page)
-
-    async def events(self, payment_id: str) -> tuple[Event, ...]:
-        """See `Client.events`."""
-        which = checked_id(payment_id)
-        return await self._read(lambda ledger: ledger.events(which))
-
-    async def _page(self, which: Filter) -> tuple[Payment, ...]:
-        return await self._read(lambda ledger: ledger.list(which))
-
-    async def _read(self, verb: Callable[[Ledger], Future[T]]) -> T:
-        self._bridge.check_loop()
-        with _nothing_moves():
-            return await self._bridge.result(verb(self._core.ledger))
-
-    def _look_after(self) -> None:
-        self._bridge.check_loop()
-        if self._working is None:
-            program = self._core.worker.run(self._waiter.wanted)
-            self._working = asyncio.create_task(self._runner.run(program), name="paycore-worker")
-
-    async def shutdown(self) -> None:
-        """
-        End the worker, the connections and the ledger; what `async with` does at its end.
-
-        Once its event loop has ended, another one may call this: worker and connections have ended with the loop.
-        """
-        if self._bridge.is_over:
-            await asyncio.to_thread(self._core.ledger.close)
-            return
-        self._bridge.check_loop()
-        self._waiter.close()
-        try:
-            if self._working is not None:
-                await self._working
-        except asyncio.CancelledError:  # all tasks of the loop are, perhaps, the worker among them
-            await self._let_go()
-            raise
-        await self._let_go()
-
-    async def _let_go(self) -> None:
-        await self._runner.aclose()
-        await asyncio.to_thread(self._core.ledger.close)
-
-    async def __aenter__(self) -> Self:
-        self._bridge.check_loop()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.shutdown()
+def _read(reading: Future[T]) -> T:
+    with nothing_moves():
+        return reading.result()

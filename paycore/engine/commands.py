@@ -42,8 +42,8 @@ from paycore.engine.checks import (
 )
 from paycore.engine.contract import ask
 from paycore.engine.effects import Program, in_ledger
-from paycore.engine.listing import Listing
 from paycore.engine.orders import content_of, product_of, provider_order
+from paycore.engine.provider_list import Listing
 from paycore.engine.receiving import Received, Receiving
 from paycore.engine.recovery import Recovery
 from paycore.engine.secrecy import harmless, mask

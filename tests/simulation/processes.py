@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from paycore.domain.events import Event
-from paycore.engine.client import AsyncClient
+from paycore.engine.async_client import AsyncClient
 from tests.simulation.ledgers import Door
 from tests.simulation.loop import VirtualLoop
 

@@ -16,7 +16,7 @@ import httpx
 import msgspec
 
 from paycore.domain.observation import Observation
-from paycore.engine import client, timing
+from paycore.engine import core, timing
 from paycore.engine.config import AccountConfig, Config
 from paycore.engine.plugins import Plugins
 from paycore.errors import PaycoreError
@@ -250,8 +250,8 @@ def inside(world: World) -> Iterator[None]:
         for patch in (
             mock.patch.object(timing, "time", world.scheduler),
             mock.patch.object(httpx, "AsyncHTTPTransport", Cable),
-            mock.patch.object(client, "open_ledger", _open_ledger),
-            mock.patch.object(client, "new_id", _new_id),
+            mock.patch.object(core, "open_ledger", _open_ledger),
+            mock.patch.object(core, "new_id", _new_id),
             mock.patch.multiple(logger, propagate=False, handlers=[listener]),
         ):
             stack.enter_context(patch)

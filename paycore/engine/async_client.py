@@ -1,0 +1,253 @@
+"""`AsyncClient`: the application's API in async code; what each verb does stands in `Client`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Future
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar, Unpack
+
+from paycore.domain.events import Event
+from paycore.domain.findings import Found
+from paycore.domain.money import Money
+from paycore.domain.payment import Payment, ReviewReason, Status
+from paycore.domain.provider import Listed
+from paycore.domain.wire import Reply
+from paycore.engine.arguments import (
+    checked_account,
+    checked_filter,
+    checked_finding,
+    checked_id,
+    checked_name,
+    checked_notification,
+    checked_range,
+    checked_reason,
+    checked_record,
+    checked_returned,
+    checked_wait,
+    next_page,
+    open_pages,
+)
+from paycore.engine.bridge import Bridge
+from paycore.engine.checks import CreateFields, create_request
+from paycore.engine.config import Config
+from paycore.engine.core import WAIT_S, ClientCore, nothing_moves, only_one, with_keywords_of_create
+from paycore.engine.offers import AccountInfo, account_infos
+from paycore.engine.plugins import Plugins
+from paycore.engine.provider_list import Listing
+from paycore.engine.runner import AsyncRunner
+from paycore.engine.waiter import AsyncWaiter
+from paycore.ledger.api import Filter, Ledger
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """
+    Payments from async code: the verbs of `Client`, awaited. One per event loop.
+
+    Use it in an `async with` block. It belongs to the event loop it is first used on: on any other every verb
+    raises `WrongLoop` at once, and nothing is read or sent.
+    """
+
+    def __init__(self, config: str | Path | Config | None = None, *, plugins: Plugins | None = None) -> None:
+        self._core = ClientCore(config, plugins)
+        self._bridge = Bridge()
+        self._waiter = AsyncWaiter(self._core.ledger, self._bridge)
+        self._runner = AsyncRunner(self._core.ledger, self._waiter, self._bridge)
+        self._working: asyncio.Task[None] | None = None
+
+    @with_keywords_of_create
+    async def create(self, **fields: Unpack[CreateFields]) -> Payment:
+        """See `Client.create`."""
+        return await self._runner.run(self._core.commands.create(create_request(fields)))
+
+    async def wait(self, payment_id: str, timeout_s: float = WAIT_S) -> Payment:
+        """See `Client.wait`."""
+        asked = self._core.commands.wait(checked_id(payment_id), checked_wait(timeout_s))
+        self._look_after()
+        with self._waiter.wanted.holding(payment_id):
+            return await self._runner.run(asked)
+
+    async def query(self, payment_id: str) -> Payment:
+        """See `Client.query`."""
+        return await self._runner.run(self._core.commands.query(checked_id(payment_id)))
+
+    async def capture(self, payment_id: str, *, amount: Money | None = None) -> Payment:
+        """See `Client.capture`."""
+        return await self._runner.run(self._core.commands.capture(checked_id(payment_id), amount=amount))
+
+    async def returned(self, payment_id: str, params: Mapping[str, str]) -> Payment:
+        """See `Client.returned`."""
+        return await self._runner.run(
+            self._core.commands.returned(checked_id(payment_id), checked_returned(params))
+        )
+
+    async def refund(
+        self, payment_id: str, *, reference: str, amount: Money | None = None, reason: str | None = None
+    ) -> Payment:
+        """See `Client.refund`."""
+        return await self._runner.run(
+            self._core.commands.refund(
+                checked_id(payment_id), reference=reference, amount=amount, reason=reason
+            )
+        )
+
+    async def close(self, payment_id: str) -> Payment:
+        """See `Client.close`."""
+        return await self._runner.run(self._core.commands.close(checked_id(payment_id)))
+
+    async def acknowledge(
+        self, payment_id: str, reason: ReviewReason | str, *, by: str, note: str
+    ) -> Payment:
+        """See `Client.acknowledge`."""
+        finding = checked_finding(by, note)
+        return await self._runner.run(
+            self._core.commands.acknowledge(checked_id(payment_id), checked_reason(reason), finding)
+        )
+
+    async def record(
+        self,
+        payment_id: str,
+        found: Found,
+        *,
+        by: str,
+        note: str,
+        provider_id: str | None = None,
+        refund: str | None = None,
+    ) -> Payment:
+        """See `Client.record`."""
+        given = checked_record(found, by=by, note=note, provider_id=provider_id, refund=refund)
+        return await self._runner.run(self._core.commands.record(checked_id(payment_id), given))
+
+    async def receive(
+        self, account: str, *, body: bytes, headers: Mapping[str, str], query: str = ""
+    ) -> Reply:
+        """See `Client.receive`."""
+        notification = checked_notification(self._core.ledger.now(), body, headers, query)
+        received = await self._runner.run(self._core.commands.receive(checked_account(account), notification))
+        if received.to_confirm:
+            self._look_after()
+            self._waiter.wanted.confirm(received.to_confirm)
+        return received.reply
+
+    async def accounts(self) -> tuple[AccountInfo, ...]:
+        """See `Client.accounts`."""
+        self._bridge.check_loop()
+        return await asyncio.to_thread(account_infos, self._core.accounts)
+
+    def provider_list(
+        self, account: str | None = None, *, since: datetime, until: datetime
+    ) -> AsyncIterator[Listed]:
+        """See `Client.provider_list`; for `async for`."""
+        name = None if account is None else checked_account(account)
+        return self._listed(self._core.commands.provider_list(name, *checked_range(since, until)))
+
+    async def _listed(self, listing: Listing) -> AsyncIterator[Listed]:
+        while not listing.is_over:
+            for item in await self._runner.run(listing.next_page()):
+                yield item
+
+    async def get(self, payment_id: str) -> Payment:
+        """See `Client.get`."""
+        which = checked_id(payment_id)
+        return await self._read(lambda ledger: ledger.get(which))
+
+    async def find(
+        self, reference: str, *, account: str | None = None, namespace: str | None = None
+    ) -> Payment:
+        """See `Client.find`."""
+        name = checked_name(account, reference, namespace)
+        found = await self._read(lambda ledger: ledger.find(name.account, name.reference))
+        return only_one(found, reference, namespace)
+
+    async def list(
+        self,
+        *,
+        account: str | None = None,
+        status: Status | str | None = None,
+        review: bool | None = None,
+        uncertain: bool | None = None,
+        open: bool | None = None,
+        created_before: datetime | None = None,
+        after: str | Payment | None = None,
+        limit: int = 50,
+    ) -> tuple[Payment, ...]:
+        """See `Client.list`."""
+        which = checked_filter(
+            account=account,
+            status=status,
+            review=review,
+            uncertain=uncertain,
+            open=open,
+            created_before=created_before,
+            after=after,
+            limit=limit,
+        )
+        return await self._page(which)
+
+    def open(self, *, account: str | None = None) -> AsyncIterator[Payment]:
+        """See `Client.open`; for `async for`."""
+        return self._open(open_pages(account))
+
+    async def _open(self, which: Filter) -> AsyncIterator[Payment]:
+        more: Filter | None = which
+        while more is not None:
+            page = await self._page(more)
+            for payment in page:
+                yield payment
+            more = next_page(more, page)
+
+    async def events(self, payment_id: str) -> tuple[Event, ...]:
+        """See `Client.events`."""
+        which = checked_id(payment_id)
+        return await self._read(lambda ledger: ledger.events(which))
+
+    async def _page(self, which: Filter) -> tuple[Payment, ...]:
+        return await self._read(lambda ledger: ledger.list(which))
+
+    async def _read(self, verb: Callable[[Ledger], Future[T]]) -> T:
+        self._bridge.check_loop()
+        with nothing_moves():
+            return await self._bridge.result(verb(self._core.ledger))
+
+    def _look_after(self) -> None:
+        self._bridge.check_loop()
+        if self._working is None:
+            program = self._core.worker.run(self._waiter.wanted)
+            self._working = asyncio.create_task(self._runner.run(program), name="paycore-worker")
+
+    async def shutdown(self) -> None:
+        """
+        End the worker, the connections and the ledger; what `async with` does at its end.
+
+        Once its event loop has ended, another one may call this: worker and connections have ended with the loop.
+        """
+        if self._bridge.is_over:
+            await asyncio.to_thread(self._core.ledger.close)
+            return
+        self._bridge.check_loop()
+        self._waiter.close()
+        try:
+            if self._working is not None:
+                await self._working
+        except asyncio.CancelledError:  # all tasks of the loop are, perhaps, the worker among them
+            await self._let_go()
+            raise
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        await self._runner.aclose()
+        await asyncio.to_thread(self._core.ledger.close)
+
+    async def __aenter__(self) -> Self:
+        self._bridge.check_loop()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.shutdown()
