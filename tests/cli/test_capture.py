@@ -15,6 +15,8 @@ def test_capture_manual_then_paid_0(cli: Cli, toy_shop: ToyShop) -> None:
     toy_shop.gateway.pay(payment["order_number"])
     awaited = cli("await", payment["id"], "--timeout", 10, "--json")
     assert (awaited.code, awaited.json["status"], awaited.json["authorized_minor"]) == (0, "authorized", 8800)
+    told = cli("await", payment["id"]).err
+    assert f"`paycore capture {payment['id']}` takes the money, `paycore close {payment['id']}` lets" in told
     captured = cli("capture", payment["id"], "--amount", "20.00", "--json")
     assert (captured.code, captured.json["status"], captured.json["paid_minor"]) == (0, "paid", 2000), (
         captured
@@ -82,7 +84,7 @@ def test_capture_put_off_7_says_when(cli: Cli, toy_shop: ToyShop) -> None:
     again = cli("capture", payment["id"])
     assert (again.code, again.err.count("\n")) == (7, 1), again
     assert re.search(r"; nothing moved for payment \w+: run the same command again in (39|40) s\n", again.err)
-    assert re.search(r"put off +capture until \d{4}-", again.out)
+    assert re.search(r"waits +capture until \d{4}-", again.out)
     assert toy_shop.server.counts().captures == {}
 
 
@@ -93,7 +95,7 @@ def test_create_put_off_7_says_when(cli: Cli, toy_shop: ToyShop) -> None:
     assert (ran.code, ran.json["status"]) == (7, "created"), ran
     assert 39 <= ran.error["retry_after_s"] <= 40
     shown = cli("show", ran.json["id"]).out
-    assert "the provider put off the order until" in " ".join(shown.split())
+    assert "the order waits until" in " ".join(shown.split())
     assert cli("await", ran.json["id"]).code == 7
 
 

@@ -116,23 +116,23 @@ def test_details_are_shown_where_there_are_any() -> None:
     assert told["ids"] == ["charge=ch_1, intent=pi_1"]
     assert told["ignored"] == ["device_id, subject: toy/web has no use for it"]
     assert told["returned"] == ["the payer came back with token"]
-    assert not {"ids", "ignored", "returned", "put off"} & set(bare)
+    assert not {"ids", "ignored", "returned", "waits"} & set(bare)
     document = payment_document(history.payment)
     assert document["ids"] == {"charge": "ch_1", "intent": "pi_1"}
     assert (document["ignored"], document["returned"]) == (("device_id", "subject"), {"token": "t-1"})
 
 
-def test_what_was_put_off_says_until_when() -> None:
+def test_what_waits_says_until_when() -> None:
     """An operation that the provider put off is a row until it is sent."""
     history = authorized()
     capture = history.capture(source=Source.RECOVERY)
     history.answer(NotNow(problem="HTTP 429", retry_after_s=30))
-    told = rows(history.payment)["put off"]
+    told = rows(history.payment)["waits"]
     assert told == [f"capture until {START + timedelta(seconds=33):%Y-%m-%d %H:%M:%S} UTC: HTTP 429"]
     history.now += timedelta(minutes=1)
     history.capture()
     assert history.payment.operation(capture.id).send_count == 1
-    assert "put off" not in rows(history.payment)
+    assert "waits" not in rows(history.payment)
 
 
 def paid(history: History) -> History:

@@ -72,10 +72,8 @@ def test_request_put_off_says_until_when() -> None:
     again.answer(NotNow(problem="HTTP 429"))
     until = history.payment.operation(capture.id).not_before
     assert until is not None
-    assert told(history, 3) == [
-        f"reply: the provider put off the capture until {until:%H:%M:%S} UTC: HTTP 429"
-    ]
-    assert told(again, 1) == ["reply: the provider put off the order until 12:00:01 UTC: HTTP 429"]
+    assert told(history, 3) == [f"reply: the capture waits until {until:%H:%M:%S} UTC: HTTP 429"]
+    assert told(again, 1) == ["reply: the order waits until 12:00:01 UTC: HTTP 429"]
 
 
 def test_charge_back_and_reversed_refund() -> None:

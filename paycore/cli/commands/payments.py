@@ -164,7 +164,7 @@ def await_payment(
     ):
         payment = wait(pay, identify(pay, options, payment_id, reference), timeout, output)
         print_payment(payment, output)
-        output.say(_nothing_to_wait_for(payment))
+        output.say(_nothing_to_wait_for(payment, options))
     return endings.after_waiting(payment)
 
 
@@ -321,9 +321,12 @@ def _nothing_to_ask(payment: Payment, _options: GlobalOptions) -> str:
     )
 
 
-def _nothing_to_wait_for(payment: Payment) -> str:
+def _nothing_to_wait_for(payment: Payment, options: GlobalOptions) -> str:
     if not is_left_to_caller(payment):
         return ""
+    if payment.status is Status.AUTHORIZED:
+        take, leave = (to_type(options, word, payment.id) for word in ("capture", "close"))
+        return f"the payer agreed: `{take}` takes the money, `{leave}` lets it go"
     if payment.creation.state is OperationState.INTENT:
         return f"nothing to wait for: this payment has not been sent; {_SEND_IT}"
     return f"nothing to wait for: the provider refused the account; once that is mended, {_SEND_IT}"

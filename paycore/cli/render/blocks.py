@@ -12,7 +12,7 @@ from paycore.cli.render.text import Style, align, clean, duration, fold, moment,
 from paycore.cli.render.timeline import Entry
 from paycore.domain.action import Action, AppCall, ClientCall, Instructions, QRCode, Redirect, WalletCall
 from paycore.domain.money import Money
-from paycore.domain.payment import Operation, OperationState, Payment, Status
+from paycore.domain.payment import Operation, OperationState, Payment, ReviewReason, Status
 
 if TYPE_CHECKING:
     from paycore.ledger.audit import Verdict
@@ -78,6 +78,8 @@ def _status(payment: Payment, style: Style) -> str:
 
 
 def _meaning(payment: Payment) -> str:
+    if payment.status is Status.UNKNOWN and ReviewReason.UNRESOLVABLE in payment.review_reasons:
+        return "it may have arrived: `paycore review record` takes what the provider's portal says"
     if payment.status is Status.PENDING:
         return _what_payer_does(payment.action)
     if payment.status is Status.AUTHORIZED and payment.order.capture == "manual":
@@ -107,22 +109,22 @@ def _warnings(payment: Payment, style: Style) -> list[tuple[str, str]]:
     if payment.capture_failure is not None and payment.status is not Status.FAILED:
         refusal = payment.capture_failure
         rows.append(("not captured", clean(f"{refusal.code} {refusal.message}")))
-    rows += [_put_off(operation) for operation in payment.operations if _is_put_off(operation)]
+    rows += [_waits(operation) for operation in payment.operations if _is_waiting(operation)]
     return rows
 
 
-def _is_put_off(operation: Operation) -> bool:
-    """Return whether the last answer to it was that it is to be sent later."""
-    is_waiting = operation.state in (OperationState.INTENT, OperationState.UNKNOWN)
-    return operation.not_before is not None and is_waiting
+def _is_waiting(operation: Operation) -> bool:
+    """Return whether nothing of its last attempt moved, and it is to be sent later."""
+    is_unsent = operation.state in (OperationState.INTENT, OperationState.UNKNOWN)
+    return operation.not_before is not None and is_unsent
 
 
-def _put_off(operation: Operation) -> tuple[str, str]:
+def _waits(operation: Operation) -> tuple[str, str]:
     thing = operation.kind.value
     if operation.refund_reference is not None:
         thing += f" {operation.refund_reference}"
     until = "" if operation.not_before is None else f" until {moment(operation.not_before)}"
-    return "put off", clean(f"{thing}{until}: {operation.problem}")
+    return "waits", clean(f"{thing}{until}: {operation.problem}")
 
 
 def _unused(payment: Payment) -> list[tuple[str, str]]:

@@ -210,7 +210,7 @@ def _ended(change: OperationEnded, source: Source, before: Payment | None, payme
         case OperationState.REJECTED:
             return _refused(change, source, thing, payment)
         case OperationState.INTENT if change.not_before is not None:
-            return f"the provider put off {thing}{_until(change)}"
+            return f"{thing} waits{_until(change)}"
         case OperationState.INTENT:
             return f"{thing} was not sent: {change.problem}"
         case OperationState.UNKNOWN | OperationState.SENT:
@@ -251,7 +251,7 @@ def _unanswered(change: OperationEnded, thing: str, before: Payment | None) -> s
     if change.is_duplicate:
         return f"the provider has {thing} already: an earlier send arrived"
     if change.not_before is not None:
-        return f"the provider put off sending {thing} again{_until(change)}"
+        return f"sending {thing} again waits{_until(change)}"
     why = f": {change.problem}" if change.problem else ""
     said = f"; it says {facts(change.observation, before)}" if change.observation is not None else ""
     return f"no definite answer to {thing}{why}{said}"
