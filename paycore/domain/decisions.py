@@ -174,10 +174,10 @@ def send_again(
     """
     The same operation with the same number once more; nothing when it has an answer or is still under way.
 
-    Nor when it `is_moot`.
+    Nor when it `is_moot`, or only an operator can tell how it ended.
     """
     operation = payment.operation(operation_id)
-    if is_moot(payment, operation) or not may_send(operation, now):
+    if operation.awaits_finding or is_moot(payment, operation) or not may_send(operation, now):
         return []
     return [
         OperationSent(operation_id=operation_id, sent_at=now, in_flight_until=now + deadline, nonce=nonce)

@@ -53,7 +53,6 @@ from paycore.domain.payment import (
     Status,
     capture_of,
     has_earlier_number,
-    may_have_arrived,
     numbered,
 )
 from paycore.domain.review import acknowledged, review_reasons
@@ -215,7 +214,8 @@ def _proven_absent(payment: Payment, number: str, at: datetime) -> Payment:
     operation = next(own, None)
     if operation is None or not operation.is_uncertain or operation.is_observed:
         return payment
-    return _with_operation(payment, replace(operation, state=OperationState.UNKNOWN, proven_absent_at=at))
+    absent = replace(operation, state=OperationState.UNKNOWN, proven_absent_at=at, is_unresolvable=False)
+    return _with_operation(payment, absent)
 
 
 # --- observations ------------------------------------------------------------------------------------
@@ -305,10 +305,10 @@ def _taken_minor(payment: Payment, seen: PaymentObservation) -> int | None:
     """
     What a paid order took: what is reported, else what was to be taken; None where that differs.
 
-    To be taken is the amount of its capture where one may have been sent, else the whole amount.
+    To be taken is the amount of its capture where one was sent and not refused, else the whole amount.
     """
     capture = capture_of(payment, seen.number)
-    is_captured = capture is not None and may_have_arrived(capture)
+    is_captured = capture is not None and not (_is_refused(capture) or capture.state is OperationState.INTENT)
     due_minor = capture.amount_minor if capture is not None and is_captured else payment.amount.minor
     if seen.status is not Status.PAID or seen.paid_minor in (None, due_minor):
         return due_minor
@@ -422,11 +422,16 @@ def _resolve_capture(payment: Payment, capture: Operation) -> Operation:
     is_settled = order.is_settled
     if capture.state is OperationState.INTENT and (is_settled or payment.charges):
         return replace(capture, state=OperationState.REJECTED, failure=_NEVER_CAPTURED)
-    is_without_answer = capture.state is OperationState.REJECTED and capture.failure is None
-    if is_settled and (capture.is_uncertain or is_without_answer):
+    is_without_answer = capture.is_uncertain or capture.state is OperationState.REJECTED
+    if is_settled and is_without_answer and not _is_refused(capture):
         is_paid = Status.PAID in order.observed
         return replace(capture, state=OperationState.DONE if is_paid else OperationState.REJECTED)
     return capture
+
+
+def _is_refused(capture: Operation) -> bool:
+    """Whether it was refused or given up; not only left without an answer by an order that was closed."""
+    return capture.state is OperationState.REJECTED and capture.failure is not None
 
 
 _NEVER_CAPTURED = Failure(
@@ -462,8 +467,7 @@ def _failure(payment: Payment, creation: Operation, status: Status) -> Failure |
         return creation.failure
     capture = capture_of(payment, creation.number)
     is_open = status in (Status.AUTHORIZED, Status.PENDING)
-    is_refused = capture is not None and capture.state is OperationState.REJECTED
-    return capture.failure if capture is not None and is_open and is_refused else None
+    return capture.failure if capture is not None and is_open and _is_refused(capture) else None
 
 
 def _status_of_open(payment: Payment, creation: Operation) -> Status:

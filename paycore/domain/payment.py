@@ -171,7 +171,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def awaits_finding(self) -> bool:
         """Whether only an operator can find out how it ended."""
-        return self.is_uncertain and self.is_unresolvable
+        return self.is_uncertain and self.is_unresolvable and not self.is_observed
 
     @property
     def has_id(self) -> bool:

@@ -43,7 +43,9 @@ def product(**fields: Any) -> Product:
 REFUSED = Resend("refused_as_duplicate")
 
 
-def capabilities(resend: Resend = REFUSED, *offered: Product, proof_s: float | None = 5.0) -> Capabilities:
+def capabilities(
+    resend: Resend = REFUSED, *offered: Product, proof_s: float | None = 5.0, **fields: Any
+) -> Capabilities:
     """An account with one product, unless others are given."""
     return Capabilities(
         products=offered or (product(),),
@@ -53,6 +55,7 @@ def capabilities(resend: Resend = REFUSED, *offered: Product, proof_s: float | N
         query_batch_max=50,
         budget=RequestBudget(per_second=10, per_minute=100),
         notifications_trusted=True,
+        **fields,
     )
 
 
@@ -105,6 +108,21 @@ class History:
         return self.change(
             OperationSent(operation_id=operation_id, sent_at=at, in_flight_until=at + DEADLINE)
         )
+
+    def authorized(self, at: datetime | None = None) -> Self:
+        """The payer has agreed, at this time by the provider's clock."""
+        return self.sees(Status.AUTHORIZED, occurred_at=at)
+
+    def capturing(self, minor: int = 8800, number: str = "C1", *, sent_at: datetime = NOW) -> Self:
+        """A capture of the order in force is on its way."""
+        operation = replace(
+            self._operation(OperationKind.CAPTURE, number),
+            order_number=self.payment.order_number,
+            amount_minor=minor,
+            sent_at=sent_at,
+            in_flight_until=sent_at + DEADLINE,
+        )
+        return self.change(OperationBegun(operation=operation))
 
     def absent(self, number: str = "N1") -> Self:
         """The provider has proven that it does not know the number."""
@@ -169,7 +187,12 @@ def replaced() -> History:
 
 
 def concluded(
-    payment: Payment, absent: Collection[str], asked_at: datetime, proof: timedelta | None
+    payment: Payment,
+    absent: Collection[str],
+    asked_at: datetime,
+    proof: timedelta | None,
+    authorized: Collection[str] = (),
 ) -> list[Change]:
-    """What follows from a query at `asked_at` that does not know these numbers."""
-    return conclude_from_query(payment, Answered(asked_at=asked_at, absent=absent, proves_after=proof))
+    """What follows from a query at `asked_at` that does not know these numbers, and shows those authorized."""
+    answered = Answered(asked_at=asked_at, absent=absent, authorized=authorized, proves_after=proof)
+    return conclude_from_query(payment, answered)
