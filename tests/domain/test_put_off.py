@@ -1,5 +1,6 @@
 """What the provider refused for now was not done: it keeps its number, and is sent no earlier than asked."""
 
+from copy import copy
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,6 +22,7 @@ EARLY = MAY - timedelta(milliseconds=1)
 
 def put_off(history: History, operation_id: str, now: datetime = NOW) -> History:
     """The attempt under way is refused for now."""
+    history = copy(history)
     sent = history.payment.operation(operation_id)
     return history.change(*end_attempt(history.payment, now, sent=sent, outcome=BUSY))
 
@@ -49,7 +51,8 @@ def test_put_off_is_unsent_with_its_number_and_a_time(number: int) -> None:
     """Every operation is back in intent, nothing of it is uncertain, and the payment has not failed."""
     history, operation_id = FIRST_SENDS[number]
     before = history.payment
-    operation = put_off(history, operation_id).payment.operation(operation_id)
+    history = put_off(history, operation_id)
+    operation = history.payment.operation(operation_id)
     assert (operation.state, operation.not_before, operation.problem) == (OperationState.INTENT, MAY, "busy")
     assert operation.number == before.operation(operation_id).number
     assert not history.payment.uncertain
@@ -61,7 +64,7 @@ def test_put_off_is_unsent_with_its_number_and_a_time(number: int) -> None:
 def test_put_off_is_not_sent_before_its_time(number: int) -> None:
     """To the millisecond, by whomever; then it is its first send, with a nonce of its own."""
     history, operation_id = FIRST_SENDS[number]
-    put_off(history, operation_id)
+    history = put_off(history, operation_id)
     assert not may_send(history.payment.operation(operation_id), EARLY)
     assert send_again(history.payment, EARLY, operation_id, DEADLINE) == []
     history.change(*send_again(history.payment, MAY, operation_id, DEADLINE, "NONCE"))
@@ -96,7 +99,7 @@ def test_refunds_and_captures_go_on_by_themselves(number: int, *, goes_on: bool)
         (paid().refunding(), "refund-R1"),
         (History(capture="manual").accepted().authorized().closing(), "close-N1"),
     ][number]
-    put_off(history, operation_id)
+    history = put_off(history, operation_id)
     due = due_at(history.payment, NOW)
     assert (due == MAY) is goes_on
     assert recovered(history, EARLY) == []
@@ -131,7 +134,6 @@ def test_order_that_was_put_off_is_sent_by_its_caller() -> None:
 def test_successor_that_was_put_off_is_sent_in_time() -> None:
     """Recovery replaced the payer's order, so it goes on itself, but not too early."""
     history = History().accepted().closing(OperationState.DONE, replaces=True).sees(Status.CLOSED)
-    history.renumbered("N2")
-    put_off(history, "create-N2")
+    history = put_off(history.renumbered("N2"), "create-N2")
     assert recovered(history, EARLY) == []
     assert [change.operation_id for change in recovered(history, MAY)] == ["create-N2"]
