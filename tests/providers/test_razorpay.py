@@ -68,5 +68,5 @@ def test_a_key_of_another_mode_is_refused(open_shop: OpenShop, mode: str, key_id
     """Test and live share a host: the key says which it is."""
     secrets = {"key_secret": {"env": "HOME"}, "webhook_secret": {"env": "HOME"}}
     shop = open_shop(Razorpay, mode=mode, key_id=key_id, **secrets)
-    with pytest.raises(ConfigError, match="key"):
+    with pytest.raises(ConfigError, match="its credentials are for"):
         shop.create(**ORDER)

@@ -163,10 +163,15 @@ def test_a_session_lost_for_a_day_is_for_a_person(serve: Serve[StripeGateway], o
 
 
 @pytest.mark.parametrize(("mode", "key"), [("test", "rk_live_1"), ("live", "sk_test_1")])
-def test_a_key_of_another_mode_is_refused(open_shop: OpenShop, mode: str, key: str) -> None:
+def test_a_key_of_another_mode_is_refused(
+    open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch, mode: str, key: str
+) -> None:
     """Test and live share a host: the key says which it is, and one for the other mode is refused."""
-    shop = open_shop(Stripe, mode=mode, **SETTINGS | {"api_key": key})
-    with pytest.raises(ConfigError, match="mode"):
+    monkeypatch.setenv("STRIPE_KEY", key)
+    monkeypatch.setenv("STRIPE_WEBHOOK", "whsec_1")
+    settings = {"api_key": {"env": "STRIPE_KEY"}, "webhook_secret": {"env": "STRIPE_WEBHOOK"}}
+    shop = open_shop(Stripe, mode=mode, **settings)
+    with pytest.raises(ConfigError, match="its credentials are for"):
         shop.create(**ORDER)
 
 
@@ -232,3 +237,17 @@ def test_too_many_requests_fail_nothing(serve: Serve[StripeGateway], open_shop: 
     gateway.busy = False
     time.sleep(1)
     assert shop.create(**ORDER).status is Status.PENDING
+
+
+def test_what_stripe_lists_has_our_numbers_and_references(
+    serve: Serve[StripeGateway], open_shop: OpenShop
+) -> None:
+    """Page by page, with what Stripe carries for us."""
+    gateway = serve(StripeGateway())
+    shop = open_shop(Stripe, gateway, **SETTINGS)
+    made = [shop.create(**ORDER | {"reference": f"order-{i}"}) for i in range(3)]
+    since = made[0].created_at - timedelta(minutes=1)
+    listed = shop.provider_list(since=since, until=since + timedelta(hours=1))
+    assert [(item.reference, item.observation.number) for item in listed] == [
+        (payment.reference, payment.order_number) for payment in made
+    ]

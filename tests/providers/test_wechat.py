@@ -1,11 +1,16 @@
 """WeChat Pay v3 by its miniature provider."""
 
+import base64
+import json
 import re
 import time
 from typing import Any
 
+import pytest
+
 from paycore import Money
 from paycore.domain.payment import Status
+from paycore.errors import NotAuthentic
 from paycore.plugin import QRCode, Secret
 from tests.providers.conftest import OpenShop, Serve
 from tests.providers.gateway import Asked, Gateway
@@ -59,6 +64,14 @@ class WeChatGateway(Gateway):
         return 200, self.trades[number]
 
 
+def notify(shop: Any, trade: dict[str, Any], serial: str, key: str) -> None:
+    resource = base64.b64encode(json.dumps(trade).encode()).decode()
+    body, at = json.dumps({"resource": resource}).encode(), int(time.time())
+    signature = sign(f"{at}\nnonce-1\n".encode() + body + b"\n", Secret(key))
+    head = {"Timestamp": str(at), "Nonce": "nonce-1", "Signature": signature, "Serial": serial}
+    shop.receive("shop", body=body, headers={f"Wechatpay-{name}": value for name, value in head.items()})
+
+
 def test_a_request_sent_again_has_its_own_time_and_nonce(
     serve: Serve[WeChatGateway], open_shop: OpenShop
 ) -> None:
@@ -74,3 +87,20 @@ def test_a_request_sent_again_has_its_own_time_and_nonce(
     assert first.body == second.body
     assert first.headers["authorization"] != second.headers["authorization"]
     assert shop.close(payment.id).status is Status.CLOSED
+
+
+def test_a_notification_holds_by_the_certificates_that_were_fetched(
+    serve: Serve[WeChatGateway], open_shop: OpenShop
+) -> None:
+    """They are fetched once, for flows and notifications; a signature by none of them is refused."""
+    gateway = serve(WeChatGateway())
+    shop = open_shop(WeChat, gateway, **SETTINGS)
+    payment = shop.create(**ORDER)
+    trade = gateway.trades[payment.order_number] | {"trade_state": "SUCCESS", "transaction_id": "420001"}
+    for serial, key in (("S1", "certificate-2"), ("S2", "certificate-2")):
+        with pytest.raises(NotAuthentic):
+            notify(shop, trade, serial, key)
+    notify(shop, trade, "S1", "certificate-1")
+    payment = shop.get(payment.id)
+    assert (payment.status, payment.provider_id) == (Status.PAID, "420001")
+    assert len(gateway.calls("GET", "/certificates")) == 1
