@@ -237,17 +237,3 @@ def test_too_many_requests_fail_nothing(serve: Serve[StripeGateway], open_shop: 
     gateway.busy = False
     time.sleep(1)
     assert shop.create(**ORDER).status is Status.PENDING
-
-
-def test_what_stripe_lists_has_our_numbers_and_references(
-    serve: Serve[StripeGateway], open_shop: OpenShop
-) -> None:
-    """Page by page, with what Stripe carries for us."""
-    gateway = serve(StripeGateway())
-    shop = open_shop(Stripe, gateway, **SETTINGS)
-    made = [shop.create(**ORDER | {"reference": f"order-{i}"}) for i in range(3)]
-    since = made[0].created_at - timedelta(minutes=1)
-    listed = shop.provider_list(since=since, until=since + timedelta(hours=1))
-    assert [(item.reference, item.observation.number) for item in listed] == [
-        (payment.reference, payment.order_number) for payment in made
-    ]
