@@ -38,6 +38,9 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _NOTHING = Wants()
 
+BYTES_OF_A_CHANGE = 8 * 1024
+"""So much of a notification's body weighs as much as a change: a group of the longest ones is bounded, too."""
+
 
 class SqlLedger(LedgerReads):
     """A `Ledger` over SQL. Subclasses implement committing, reading and listening."""
@@ -90,7 +93,8 @@ class SqlLedger(LedgerReads):
             told=told,
             is_evidence=is_evidence,
         )
-        return self._submit(work, _names(account, told), weight=len(told))
+        weight = len(told) + len(notification.body) // BYTES_OF_A_CHANGE
+        return self._submit(work, _names(account, told), weight=weight)
 
     def claim(
         self, *, limit: int, lease_s: float, ids: Collection[str] | None = None

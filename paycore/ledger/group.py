@@ -19,7 +19,6 @@ from paycore.errors import LedgerCorrupt, NotFound
 from paycore.ledger.clock import to_ms
 from paycore.ledger.rows import (
     CHANGING,
-    DELETE_PROVIDER_ID,
     INSERT_CHARGE,
     INSERT_EVENT,
     INSERT_NOTIFICATION,
@@ -30,10 +29,10 @@ from paycore.ledger.rows import (
     POSTPONE,
     UPDATE_DUE,
     UPDATE_PAYMENT,
-    changed_names,
     columns,
     is_storable,
     new_charges,
+    new_provider_ids,
     read_payment,
 )
 from paycore.ledger.transaction import AgainError, Row, Transaction
@@ -97,7 +96,7 @@ class Stage:
         self.numbers: dict[Key, str] = {}
         self.refunds: list[RefundName] = []
         self.charges: dict[Key, str] = {}
-        self.named: dict[Key, dict[str, bool]] = {}  # by payment: whether it has the id from now on
+        self.named: dict[Key, set[str]] = {}
         self.inbox: dict[Key, Row] = {}
         self.events: list[Row] = []
         self.due: list[tuple[int, str, int]] = []
@@ -169,10 +168,9 @@ class Group:
         return staged or self._owners_of(number).get(account)
 
     def with_provider_id(self, account: str, provider_id: str) -> tuple[str, ...]:
-        """The ids of the payments of which this is one of the provider's ids, at most `NAMED_MAX`; newest first."""
-        found = set(self._named_by(provider_id).get(account, ()))
-        for payment_id, has_id in self._stage.named.get((account, provider_id), {}).items():
-            (found.add if has_id else found.discard)(payment_id)
+        """The ids of the payments that the provider has called by this id, at most `NAMED_MAX`; newest first."""
+        stored = self._named_by(provider_id).get(account, set())
+        found = stored | self._stage.named.get((account, provider_id), set())
         return tuple(sorted(found, reverse=True)[:NAMED_MAX])
 
     def accounts_with_number(self, number: str) -> tuple[str, ...]:
@@ -284,8 +282,8 @@ class Group:
             for charge in new_charges(before, payment):
                 if self.with_charge(account, charge.provider_id) is None:
                     stage.charges[account, charge.provider_id] = payment.id
-        for provider_id, has_id in changed_names(before, payment):
-            stage.named.setdefault((account, provider_id), {})[payment.id] = has_id
+        for provider_id in new_provider_ids(before, payment):
+            stage.named.setdefault((account, provider_id), set()).add(payment.id)
 
     def keep_notification(self, account: str, digest: str, row: Row) -> None:
         """Store a notification; `row`: time received, headers, query, body, verdict, payment id."""
@@ -330,7 +328,9 @@ class Group:
         self._write(INSERT_REFUND, stage.refunds)
         # Sorted, so that two processes with the same ids lock them in the same order.
         self._write(INSERT_CHARGE, [(*key, owner) for key, owner in sorted(stage.charges.items())])
-        self._write_names(stage)
+        if stage.named:  # no id of the provider's is anybody's own, so none is refused
+            owners = [(*key, owner) for key, ids in sorted(stage.named.items()) for owner in sorted(ids)]
+            self._tx.executemany(INSERT_PROVIDER_ID, owners)
         self._write(INSERT_EVENT, stage.events)
         self._write(INSERT_NOTIFICATION, [(*key, *row) for key, row in stage.inbox.items()])
         if stage.due:
@@ -346,19 +346,6 @@ class Group:
         for provider_id in {provider_id for _, provider_id in stage.named}:
             self._named.pop(provider_id, None)
         self.changed.update(stage.payments)
-
-    def _write_names(self, stage: Stage) -> None:
-        """Sorted, as charges are; no id of the provider's is anybody's own, so none is refused."""
-        rows = [
-            (*key, payment_id, has_id)
-            for key, changes in sorted(stage.named.items())
-            for payment_id, has_id in sorted(changes.items())
-        ]
-        for sql, is_wanted in ((DELETE_PROVIDER_ID, False), (INSERT_PROVIDER_ID, True)):
-            chosen = [row[:3] for row in rows if row[3] is is_wanted]
-            if chosen:
-                self.writes += 1
-                self._tx.executemany(sql, chosen)
 
     def _write(self, sql: str, rows: Collection[Row]) -> None:
         """Insert or update exactly these rows; run again if another process has changed or inserted one first."""

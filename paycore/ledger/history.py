@@ -23,6 +23,9 @@ PAGE = 200
 EVENTS = 1000
 """Events read at once."""
 
+NOTIFICATIONS = 16
+"""Notifications read at once: each may be as long as 1 MiB."""
+
 EVENT_LENGTH = 1000
 """This many characters of a payment's row count as one event."""
 
@@ -125,7 +128,7 @@ def orphans(ledger: Readable, payment_id: str | None = None) -> Iterator[Orphan]
 def notifications(ledger: Readable) -> Iterator[StoredNotification]:
     """Every stored notification."""
     last = ("", "")
-    while rows := _rows(ledger, _INBOX, (*last, PAGE)):
+    while rows := _rows(ledger, _INBOX, (*last, NOTIFICATIONS)):
         kept = (StoredNotification._make(_plain(row)) for row in rows)
         yield from (notification._replace(body=bytes(notification.body)) for notification in kept)
         last = (rows[-1][0], rows[-1][1])

@@ -45,7 +45,6 @@ INSERT_CHARGE = (
 INSERT_PROVIDER_ID = (
     "INSERT INTO provider_ids (account, provider_id, payment_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 )
-DELETE_PROVIDER_ID = "DELETE FROM provider_ids WHERE account = ? AND provider_id = ? AND payment_id = ?"
 INSERT_EVENT = (
     "INSERT INTO events (payment_id, seq, at, source, kind, status_from, status_to, change, prev_hash, hash)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -66,17 +65,15 @@ def new_charges(before: Payment | None, payment: Payment) -> Iterator[Charge]:
 
 def provider_ids(payment: Payment) -> set[str]:
     """What the provider calls the payment's orders, refunds and charges, as far as it may be looked for."""
-    return {provider_id for provider_id in _told_ids(payment) if _is_looked_for(provider_id)}
+    return set(filter(_is_looked_for, _told_ids(payment)))
 
 
-def changed_names(before: Payment | None, payment: Payment) -> Iterator[tuple[str, bool]]:
-    """The ids of the provider's that `payment` has and `before` does not, with True; the other way round with False."""
-    known, now = set() if before is None else _told_ids(before), _told_ids(payment)
-    if known == now:
-        return
-    for provider_id in now ^ known:
-        if _is_looked_for(provider_id):
-            yield provider_id, provider_id in now
+def new_provider_ids(before: Payment | None, payment: Payment) -> set[str]:
+    """The ids of the provider's that `payment` has and `before` does not."""
+    told = _told_ids(payment)
+    if before is not None:
+        told -= _told_ids(before)
+    return set(filter(_is_looked_for, told))
 
 
 def _told_ids(payment: Payment) -> set[str]:

@@ -11,6 +11,7 @@ import pytest
 
 from paycore import Status
 from paycore.domain import bounds
+from paycore.domain.wire import NOTIFICATION_MAX
 from paycore.ledger import history
 from paycore.ledger.audit import Verdict, export, verify
 from paycore.ledger.base import SqlLedger
@@ -252,6 +253,23 @@ def test_memory_does_not_grow_with_a_history(
     finally:
         tracemalloc.stop()
     assert peak < 5 * 2**20
+
+
+@pytest.mark.parametrize("work", [verify, export])
+def test_memory_does_not_grow_with_notifications(database: Database, work: object) -> None:
+    """Notifications of 1 MiB are read a few at a time."""
+    ledger = database.open()
+    for n in range(64):
+        body = f"{n:04}".encode() * (NOTIFICATION_MAX // 4)
+        ledger.record_notification("hk", notice(body, ledger.now()), [], is_evidence=False).result()
+    tracemalloc.start()
+    try:
+        for _ in work(ledger):  # type: ignore[operator]
+            pass
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 48 * 2**20
 
 
 def test_long_history_that_is_written_to_meanwhile_holds(

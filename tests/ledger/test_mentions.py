@@ -1,5 +1,6 @@
 """A notification may name a payment by what the provider calls it: that makes it due, and moves nothing."""
 
+import threading
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -188,15 +189,36 @@ def test_number_in_the_group_that_begins_it_is_found(ledger: SqlLedger) -> None:
     assert [committed.payment.id for committed in late.result()] == [begin.result().payment.id]
 
 
-def test_id_that_is_no_longer_the_orders_names_it_no_more(ledger: SqlLedger) -> None:
-    """Of two ids of one order the lesser counts; the table by which it is found says what the payment says."""
+def test_id_that_another_one_replaced_still_names_it(ledger: SqlLedger) -> None:
+    """Of two ids of one order the lesser counts; the provider may go on to mention the other."""
     payment = ledger.begin(*begun("order-1")).result().payment
     observe(ledger, seen(payment.order_number, charge="B"))
-    assert mention(ledger, "B").due == (payment.id,)
     observe(ledger, seen(payment.order_number, charge="A"))
-    assert mention(ledger, "A").due == (payment.id,)
-    assert mention(ledger, "B").unknown == {"B": ()}
+    assert ledger.get(payment.id).result().provider_id == "A"
+    assert mention(ledger, "A").due == mention(ledger, "B").due == (payment.id,)
     assert is_sound(ledger)
+
+
+def test_ids_that_change_while_they_are_verified_are_no_difference(database: Database) -> None:
+    """The tables are read one after the other, and somebody writes meanwhile."""
+    ledger, other = database.open(), database.open()
+    payment = ledger.begin(*begun("order-1")).result().payment
+    done = threading.Event()
+
+    def write() -> None:
+        for n in range(120, 0, -1):
+            observe(other, seen(payment.order_number, charge=f"P{n:03}"))
+        done.set()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    looks = 0
+    while not done.is_set() or not looks:
+        assert is_sound(ledger)
+        looks += 1
+    thread.join()
+    assert is_sound(ledger)
+    assert len(ledger.read(lambda tx: tx.execute("SELECT 1 FROM provider_ids").fetchall()).result()) == 120
 
 
 def test_contradicting_ids_of_one_name_both_name_it(ledger: SqlLedger) -> None:

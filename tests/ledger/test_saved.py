@@ -1,7 +1,9 @@
 """Ledgers saved by earlier versions are read, verified and continued."""
 
 import sqlite3
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from paycore import Payment, ReviewReason, Status
-from paycore.domain.events import Change, Source
+from paycore.domain.events import Change, Returned, Source
 from paycore.domain.provider import Capabilities, Mention, NumberFormat, RequestBudget, Resend
 from paycore.domain.recovery import Context, next_changes
 from paycore.domain.wire import NOTIFICATION_MAX
@@ -171,3 +173,34 @@ def test_longest_notification_is_kept(ledger: SqlLedger) -> None:
     ledger.record_notification("main", notice(body, ledger.now()), [], is_evidence=False).result()
     assert _rows(ledger, "SELECT max(length(body)) FROM inbox") == [(NOTIFICATION_MAX,)]
     assert all(verdict.difference is None for verdict in verify(ledger))
+
+
+def test_two_that_open_it_at_once_lose_nothing(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one writes rows anew, another has done so already and goes on: what that wrote is not overwritten."""
+    gone_on, is_paused = threading.Event(), threading.Event()
+    read = upgrading._read
+
+    def slow(payment_id: str, body: str) -> tuple[int, str]:
+        if not is_paused.is_set():
+            is_paused.set()
+            gone_on.wait(1.5)
+        return read(payment_id, body)
+
+    monkeypatch.setattr(upgrading, "_read", slow)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(restore, SAVED[-1], database, tmp_path)
+        assert is_paused.wait(30)
+        second = database.open()
+        waiting = second.list(Filter(open=True, limit=1000)).result()
+        for payment in waiting:
+            second.change(
+                payment.id, lambda _, __: [Returned(params={"came": "back"})], Source.CALLER
+            ).result()
+        gone_on.set()
+        ledger = first.result(60)
+    assert waiting
+    for payment in waiting:
+        assert ledger.get(payment.id).result().returned == {"came": "back"}
+    assert [verdict for verdict in verify(ledger) if verdict.difference] == []

@@ -6,9 +6,10 @@ Each number and reference must lead to its payment, and there must be no other r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from paycore.domain.codec import encode
 from paycore.domain.payment import Operation, Payment
 from paycore.ledger.audit.payments import read_body
 from paycore.ledger.audit.verdicts import Difference, Verdict, of_ledger, unequal
@@ -117,13 +118,18 @@ def _operation_row(payment: Payment, operation: Operation) -> dict[str, object]:
 
 
 class _Rows(NamedTuple):
-    """A table whose rows lead to payments: a payment has those whose `key` is in `names`; `shown` names a row."""
+    """
+    A table whose rows lead to payments: a payment has those whose `key` is in `names`; `shown` names a row.
+
+    `stay`: a row stays when its payment is called otherwise later, so it may be in an event only.
+    """
 
     table: str
     columns: Sequence[str]
     key: Sequence[str]
     shown: str
     names: Callable[[Payment], set[tuple[str, ...]]]
+    stay: bool = False
 
 
 _TABLES = (
@@ -150,6 +156,7 @@ _TABLES = (
         ("provider_id", "account", "payment_id"),
         "provider_id",
         lambda payment: {(one, payment.account, payment.id) for one in provider_ids(payment)},
+        stay=True,
     ),
 )
 
@@ -175,5 +182,14 @@ def _surplus(ledger: Readable, kind: _Rows, rows: Sequence[dict[str, object]]) -
     for row in rows:
         own = names.get(str(row["payment_id"]))
         if own is not None and tuple(row[column] for column in kind.key) not in own:
+            if kind.stay and _is_in_event(ledger, row, kind.shown):
+                continue
             shown = f"{kind.shown.replace('_', ' ')} {row[kind.shown]}"
             yield of_ledger(kind.table, f"{shown} of payment {row['payment_id']}", "no row")
+
+
+def _is_in_event(ledger: Readable, row: Mapping[str, object], column: str) -> bool:
+    """Whether an event of the row's payment has this text of the row."""
+    sql = "SELECT 1 FROM events WHERE payment_id = ? AND replace(change, ?, '') <> change LIMIT 1"
+    text = encode(row[column]).decode()
+    return bool(ledger.read(lambda tx: tx.execute(sql, (row["payment_id"], text)).fetchall()).result())
