@@ -1,18 +1,24 @@
 """
-Write the tables of the documentation that follow from the code, between their markers.
+Write what the documentation takes from the code, between its markers: tables, and the source of examples.
 
     .venv/bin/python scripts/docs_tables.py            # rewrite docs/*.md
     .venv/bin/python scripts/docs_tables.py --check    # exit 1 when one is out of date
 
-A table stands between `<!-- table: NAME -->` and `<!-- /table -->`; what is between them is generated.
+A table stands between `<!-- table: NAME -->` and `<!-- /table -->`, the source of an example between
+`<!-- source: MODULE.NAME -->`, of a module of tests/providers/minis, and `<!-- /source -->`. What is between them is
+generated.
 """
 
 import argparse
+import importlib
 import inspect
+import operator
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from paycore import errors
 from paycore.errors import PaycoreError
@@ -21,8 +27,10 @@ from paycore.sandbox.connection import CONNECTION_FAULTS
 from paycore.sandbox.faults import FaultKind
 from qfpay_alipay.sandbox.gateway_faults import QFPAY_FAULTS
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 MARKED = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
+SOURCED = re.compile(r"(<!-- source: (\w+)\.([\w.]+) -->\n).*?(<!-- /source -->)", re.DOTALL)
 FENCED = re.compile(r"^```\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 WHAT_TO_DO: Mapping[str, str] = {
@@ -114,9 +122,31 @@ def option(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def needs_table() -> str:
+    """What real APIs need, each with the test that shows it."""
+    rows = [
+        (row.api, row.need, f"`test_{row.module}.py::{row.test}`")
+        for row in _from_root("tests.providers.table").ROWS
+    ]
+    return table(("API", "What it needs", "Shown by, in `tests/providers`"), rows)
+
+
+def example(module: str, name: str) -> str:
+    """The source of a class, method or function of a miniature provider; `py` blocks are not run by themselves."""
+    shown = operator.attrgetter(name)(_from_root(f"tests.providers.minis.{module}"))
+    return f"```py\n{textwrap.dedent(inspect.getsource(shown))}```\n"
+
+
+def _from_root(module: str) -> Any:
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+    return importlib.import_module(module)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "error-tree": error_tree,
     "errors": error_table,
+    "needs": needs_table,
     "endpoints": endpoint_table,
     "wire-faults": lambda: fault_table(CONNECTION_FAULTS),
     "qfpay-faults": lambda: fault_table(QFPAY_FAULTS),
@@ -142,12 +172,13 @@ def fenced(module: object) -> str:
 
 def filled(text: str) -> str:
     """The text of a page, with what is between its markers as it should be."""
-    return MARKED.sub(lambda found: f"{found[1]}\n{TABLES[found[2]]()}\n{found[3]}", text)
+    text = MARKED.sub(lambda found: f"{found[1]}\n{TABLES[found[2]]()}\n{found[3]}", text)
+    return SOURCED.sub(lambda found: f"{found[1]}\n{example(found[2], found[3])}\n{found[4]}", text)
 
 
 def main() -> int:
     """Rewrite or check every page."""
-    parser = argparse.ArgumentParser(description="Write the tables that follow from the code.")
+    parser = argparse.ArgumentParser(description="Write what follows from the code.")
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when one is out of date")
     check = parser.parse_args().check
     stale = [path for path in sorted(DOCS.glob("*.md")) if filled(path.read_text()) != path.read_text()]
