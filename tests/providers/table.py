@@ -56,6 +56,12 @@ ROWS = (
     ),
     Row("Stripe Checkout", "too many requests", "stripe", "test_too_many_requests_fail_nothing"),
     Row(
+        "Stripe Checkout",
+        "its own list, with our number and reference",
+        "stripe",
+        "test_what_stripe_lists_has_our_numbers_and_references",
+    ),
+    Row(
         "PayPal Orders",
         "a token that lasts hours, shared by all flows",
         "paypal",
