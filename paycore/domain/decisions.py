@@ -35,7 +35,7 @@ from paycore.domain.payment import (
     close_of,
     numbered,
 )
-from paycore.domain.provider import Created, Done, NotNow, Product, Rejected, Resend, Unknown
+from paycore.domain.provider import Created, Done, Lookup, NotNow, Product, Rejected, Resend, Unknown
 from paycore.domain.schedule import interval_s, resend_pause_s
 from paycore.errors import NotSupported, WrongState
 
@@ -119,6 +119,11 @@ def begin_payment(
         expires_at=ends_at(now, order.expires_in_s),
         ignored=ignored,
     )
+
+
+def can_be_found(operation: Operation, lookup: Lookup) -> bool:
+    """Whether the provider can be told which order or refund is meant: its reply is not needed, or has come."""
+    return lookup is Lookup.BY_NUMBER or operation.has_id
 
 
 def is_unfinished(operation: Operation) -> bool:
@@ -236,13 +241,15 @@ def begin_close(
     product: Product,
     numbering: Numbering,
     deadline: timedelta,
+    lookup: Lookup = Lookup.BY_NUMBER,
     replaces: bool = False,
 ) -> list[Change]:
     """
     Cancel the unpaid order now in force or void it, or nothing when it is paid, closed, failed or being closed.
 
-    A capture that was certainly not sent is given up. Raises `WrongState` when the order was never sent, or its
-    capture may have been; `NotSupported` when the product can't close, `TooMany` when it was tried too often.
+    A capture that was certainly not sent is given up. Raises `WrongState` when the order was never sent, its capture
+    may have been, or nothing is known by which the provider finds it; `NotSupported` when the product can't close,
+    `TooMany` when it was tried too often.
     """
     if payment.status.is_final:
         return []
@@ -252,6 +259,10 @@ def begin_close(
         raise NotSupported(
             f"the provider can't close {payment.method}/{payment.channel}; it expires by itself",
             payment_id=payment.id,
+        )
+    if not can_be_found(payment.creation, lookup):
+        raise WrongState(
+            "the provider has told no id of it, so it can't be closed; query it", payment_id=payment.id
         )
     running = close_of(payment, payment.order_number)
     if running is not None and running.replaces is replaces and is_unfinished(running):

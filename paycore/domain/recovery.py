@@ -26,6 +26,7 @@ from paycore.domain.capturing import begin_capture, is_still_to_capture
 from paycore.domain.decisions import (
     Numbering,
     begin_close,
+    can_be_found,
     has_rested,
     is_in_window,
     is_overdue,
@@ -169,7 +170,9 @@ def _recover_action(payment: Payment, now: datetime, context: Context) -> list[C
     if is_in_window(creation, context.capabilities.create_resend, now, context.deadline):
         return send_again(payment, now, creation.id, context.deadline, context.numbering.nonce)
     product = context.capabilities.product(payment.method, payment.channel)
-    if product is None or not product.close or not is_still_to_close(payment, creation.number, now):
+    if product is None or not product.close or not can_be_found(creation, context.capabilities.lookup):
+        return []
+    if not is_still_to_close(payment, creation.number, now):
         return []
     return begin_close(
         payment,

@@ -26,6 +26,7 @@ from paycore.domain.provider import (
     Created,
     Done,
     Found,
+    Lookup,
     Mention,
     Notice,
     NotNow,
@@ -274,8 +275,8 @@ def _action_problem(account: Asked, action: Action, secrets: Sequence[Secret]) -
 # --- counted: it is about what was asked ----------------------------------------------------------------
 
 
-def counted(operation: Operation, outcome: Any, product: Product | None) -> Any:
-    """A flow's outcome as an answer to `operation`; `Unknown` where it is one to something else."""
+def counted(operation: Operation, outcome: Any, product: Product | None, lookup: Lookup) -> Any:
+    """A flow's outcome as an answer to `operation`; `Unknown` where it is one to something else, or lacks a part."""
     told = _observations(outcome.value if isinstance(outcome, Done) else outcome)
     if not told:
         return outcome
@@ -287,8 +288,17 @@ def counted(operation: Operation, outcome: Any, product: Product | None) -> Any:
         return outcome
     if observation.is_signed_wrong:  # nothing is done by it, and no link out of it is shown
         return Unknown(problem="the answer's signature is wrong", observation=observation)
-    if isinstance(outcome.value, Created) and _lacks_action(operation, outcome.value):
-        return Unknown(problem="accepted, but without what the payer needs", observation=observation)
+    return _whole(operation, outcome, lookup) if isinstance(outcome.value, Created) else outcome
+
+
+def _whole(operation: Operation, outcome: Done[Created], lookup: Lookup) -> Done[Created] | Unknown:
+    """An accepted order, once it has what it is found by again, and what its payer needs."""
+    created = outcome.value
+    if _lacks_id(created.observation, lookup):
+        return Unknown(problem="accepted, but without an id, and it can't be found by its number")
+    if _lacks_action(operation, created):
+        problem = "accepted, but without what the payer needs"
+        return Unknown(problem=problem, observation=created.observation)
     return outcome
 
 
@@ -305,6 +315,11 @@ def _lacks_action(operation: Operation, created: Created) -> bool:
     seen = created.observation
     is_open = operation.needs_action and seen.status == Status.PENDING
     return is_open and created.action is None and seen.action is None
+
+
+def _lacks_id(seen: Observation, lookup: Lookup) -> bool:
+    is_open = seen.status in (Status.PENDING, Status.AUTHORIZED)
+    return is_open and lookup is Lookup.BY_PROVIDER_ID and not (seen.provider_id or seen.ids)
 
 
 _UNDECLARED = "it is said to be authorized, but its product declares no capture"

@@ -155,7 +155,7 @@ def _answering(payment: Payment, operation: Operation, account: Account) -> Flow
     told = _TOLD[operation.kind]
     outcome = yield from reading(account, partial(_flow, payment, operation, account), told)
     product = account.capabilities.product(payment.method, payment.channel)
-    return counted(operation, outcome, product)
+    return counted(operation, outcome, product, account.capabilities.lookup)
 
 
 def _flow(payment: Payment, operation: Operation, account: Account) -> Any:

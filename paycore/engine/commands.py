@@ -240,6 +240,8 @@ class Commands:
         """Cancel the unpaid order; only the provider's answer closes the payment."""
         payment = yield from in_ledger(lambda ledger: ledger.get(payment_id))
         account = self._account_of(payment)
+        if not decisions.can_be_found(payment.creation, account.capabilities.lookup):
+            payment = yield from self._recovery.resolve(account, payment, source=Source.QUERY)
         payment = yield from self._recovery.close_order(account, payment, Source.CALLER)
         if payment.status.is_final:
             return payment

@@ -15,6 +15,7 @@ from typing import Any
 
 from msgspec import structs
 
+from paycore.domain.decisions import can_be_found
 from paycore.domain.money import Money
 from paycore.domain.payment import (
     Operation,
@@ -139,17 +140,13 @@ def refs_to_ask(payment: Payment, lookup: Lookup, attempt: Attempt) -> Iterator[
     """
     for operation in payment.operations:
         was_sent = operation.kind is OperationKind.CREATE and operation.state is not OperationState.INTENT
-        if was_sent and _can_be_found(operation, lookup):
+        if was_sent and can_be_found(operation, lookup):
             yield order_ref(payment, operation, attempt)
     for refund in payment.refunds:
         operation = refund_operation(payment, refund.reference)
         is_awaited = refund.is_open or (operation.is_uncertain and refund.status is RefundStatus.CREATED)
-        if is_awaited and _can_be_found(operation, lookup):
+        if is_awaited and can_be_found(operation, lookup):
             yield _refund_ref(payment, operation, refund, attempt)
-
-
-def _can_be_found(operation: Operation, lookup: Lookup) -> bool:
-    return lookup is Lookup.BY_NUMBER or operation.has_id
 
 
 def questions(refs: Sequence[OrderRef], size: int, asked_at: datetime) -> list[Sequence[OrderRef]]:

@@ -219,6 +219,7 @@ class Recovery:
             product=product_of(account, payment),
             numbering=self._attempts.numbering(),
             deadline=account.deadline,
+            lookup=account.capabilities.lookup,
         )
         if source is Source.CALLER:
             return self._attempts.change_and_send(account, payment.id, close, source)

@@ -9,7 +9,7 @@ import pytest
 
 from paycore import Money
 from paycore.domain.payment import RefundStatus, ReviewReason, Status
-from paycore.errors import ConfigError, NotSent
+from paycore.errors import ConfigError, NotSent, WrongState
 from paycore.plugin import Redirect, Secret
 from tests.providers.conftest import OpenShop, Serve
 from tests.providers.gateway import Asked, Gateway
@@ -162,6 +162,31 @@ def test_a_session_lost_for_a_day_is_for_a_person(serve: Serve[StripeGateway], o
     assert (payment.status, payment.review_reasons) == (Status.PAID, ())
 
 
+def test_a_lost_session_is_found_before_it_is_closed(
+    serve: Serve[StripeGateway], open_shop: OpenShop
+) -> None:
+    """Stripe can only be told by its id which session is meant: the same key finds that first."""
+    gateway = serve(StripeGateway())
+    shop = open_shop(Stripe, gateway, **SETTINGS)
+    gateway.lose_reply("/sessions")
+    payment = shop.create(**ORDER)
+    assert shop.close(payment.id).status is Status.CLOSED
+    assert gateway.sessions["cs_test_1"]["status"] == "expired"
+
+
+def test_a_session_that_can_not_be_found_is_not_closed(
+    serve: Serve[StripeGateway], open_shop: OpenShop
+) -> None:
+    """No request is made that could only name a session by an id that nobody knows."""
+    gateway = serve(StripeGateway())
+    gateway.lose_reply("/sessions")
+    payment = open_shop(Stripe, gateway, **SETTINGS).create(**ORDER)
+    tomorrow = open_shop(Stripe, gateway, later=timedelta(hours=23), **SETTINGS)
+    with pytest.raises(WrongState, match="no id"):
+        tomorrow.close(payment.id)
+    assert gateway.calls("POST", "/expire") == []
+
+
 @pytest.mark.parametrize(("mode", "key"), [("test", "rk_live_1"), ("live", "sk_test_1")])
 def test_a_key_of_another_mode_is_refused(
     open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch, mode: str, key: str
@@ -237,3 +262,17 @@ def test_too_many_requests_fail_nothing(serve: Serve[StripeGateway], open_shop: 
     gateway.busy = False
     time.sleep(1)
     assert shop.create(**ORDER).status is Status.PENDING
+
+
+def test_what_stripe_lists_has_our_numbers_and_references(
+    serve: Serve[StripeGateway], open_shop: OpenShop
+) -> None:
+    """Page by page, with what Stripe carries for us."""
+    gateway = serve(StripeGateway())
+    shop = open_shop(Stripe, gateway, **SETTINGS)
+    made = [shop.create(**ORDER | {"reference": f"order-{i}"}) for i in range(3)]
+    since = made[0].created_at - timedelta(minutes=1)
+    listed = shop.provider_list(since=since, until=since + timedelta(hours=1))
+    assert [(item.reference, item.observation.number) for item in listed] == [
+        (payment.reference, payment.order_number) for payment in made
+    ]
