@@ -156,6 +156,57 @@ def test_unknown_notification_is_kept_counted_and_logged_once(
     assert [kept["payment_id"] for kept in inbox(till)] == [None, None]
 
 
+# --- named by an id of the provider's ----------------------------------------------------------------
+
+
+def test_mention_by_id_is_followed_up_in_the_account_that_has_it(
+    open_accounts: Open, gateway: ToyServer
+) -> None:
+    """An unsigned body with nothing but an id, at the URL of another account: the order's own provider is asked."""
+    till = open_accounts(mentions=True)
+    payment = till.create(account="overseas")
+    gateway.pay(payment.order_number)
+    till.receive(*gateway.mention(payment.order_number), account="hk")
+    for _ in range(200):
+        if till.get(payment.id).status is Status.PAID:
+            break
+        till.sleep(0.05)
+    assert till.get(payment.id).status is Status.PAID
+    assert gateway.counts().requests["/query"] == 1
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_mention_by_id_moves_nothing(
+    open_accounts: Open, gateway: ToyServer, monkeypatch: pytest.MonkeyPatch, *, trusted: bool
+) -> None:
+    """Whatever its account trusts, and however often it comes: the payment is due each time, and no more."""
+    till = open_accounts(mentions=True, notifications_trusted=trusted)
+    still(till, monkeypatch)
+    payment = till.create()
+    gateway.pay(payment.order_number)
+    for _ in range(2):
+        till.receive(*gateway.mention(payment.order_number), account="hk")
+        assert till.get(payment.id) == payment
+        assert due(till, payment)
+        ledger = open_ledger(till.ledger_dsn)
+        ledger.claim(limit=1, lease_s=3600).result()
+        ledger.close()
+        assert not due(till, payment)
+    assert len(inbox(till)) == 1
+
+
+def test_unknown_id_is_kept_counted_and_logged(open_accounts: Open, caplog: pytest.LogCaptureFixture) -> None:
+    """As an unknown number is; anybody can send it, so it asks nobody anything."""
+    till = open_accounts(mentions=True)
+    for given in ("X1", "X1", "X2"):
+        assert till.receive(json.dumps({"id": given}).encode(), {}, account="hk").body == b"ok"
+    first, second = caplog.messages
+    assert "names X1, which no payment here has" in first
+    assert "names X2, which no payment here has" in second
+    assert second.endswith("(2 such since this client was opened)")
+    assert [kept["payment_id"] for kept in inbox(till)] == [None, None]
+
+
 @pytest.mark.parametrize("trusted", [True, False])
 def test_notification_of_a_kind_not_known_has_its_order_asked_about(
     open_accounts: Open, monkeypatch: pytest.MonkeyPatch, *, trusted: bool
