@@ -16,13 +16,13 @@ from paycore.domain.events import Change, OperationBegun, OperationEnded
 from paycore.domain.money import Money
 from paycore.domain.payment import (
     Failure,
-    Operation,
     OperationKind,
     OperationState,
     Payment,
     Status,
     capture_of,
-    close_of,
+    may_have_arrived,
+    standing_closes,
 )
 from paycore.domain.provider import Product
 from paycore.domain.schedule import resend_pause_s
@@ -72,11 +72,9 @@ def begin_capture(
 
 
 def _give_up_close(payment: Payment, now: datetime) -> list[Change]:
-    """A close in the way of a capture: nothing without one, given up if it was certainly not sent."""
-    close = _present_close(payment)
-    if close is None:
-        return []
-    if close.state is not OperationState.INTENT:
+    """Closes in the way of a capture: given up if they were certainly not sent."""
+    closes = standing_closes(payment, payment.order_number)
+    if any(may_have_arrived(close) for close in closes):
         raise WrongState("it was asked to be closed, so it can't be captured", payment_id=payment.id)
     failure = Failure(
         code="captured_instead", message="the payment was captured before this was sent", who_acts="caller"
@@ -85,6 +83,7 @@ def _give_up_close(payment: Payment, now: datetime) -> list[Change]:
         OperationEnded(
             operation_id=close.id, state=OperationState.REJECTED, in_flight_until=now, failure=failure
         )
+        for close in closes
     ]
 
 
@@ -100,7 +99,7 @@ def is_still_to_capture(payment: Payment, now: datetime) -> bool:
     Also when it was refused for the payer, who has agreed again since (only then is the payment authorized once more).
     """
     tried = capture_of(payment, payment.order_number)
-    if _present_close(payment) is not None:
+    if standing_closes(payment, payment.order_number):
         return False
     if tried is None:
         return True
@@ -116,12 +115,6 @@ def _refused_captures(payment: Payment) -> int:
     return sum(
         op.kind is OperationKind.CAPTURE and op.state is OperationState.REJECTED for op in payment.operations
     )
-
-
-def _present_close(payment: Payment) -> Operation | None:
-    """The close of the order now in force that may have been sent, or is to be; None without one."""
-    last = close_of(payment, payment.order_number)
-    return None if last is None or last.state is OperationState.REJECTED else last
 
 
 def _minor(payment: Payment, amount: Money | None, product: Product) -> int:

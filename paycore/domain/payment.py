@@ -473,6 +473,15 @@ def close_of(payment: Payment, number: str) -> Operation | None:
     return None
 
 
+def standing_closes(payment: Payment, number: str) -> list[Operation]:
+    """Every close of this order that was not refused: one that was accepted stands whatever became of a later one."""
+    return [
+        op
+        for op in payment.operations
+        if op.kind is OperationKind.CLOSE and op.number == number and op.state is not OperationState.REJECTED
+    ]
+
+
 def first_ids(operation: Operation) -> Mapping[str, str]:
     """The ids of an order or refund by name; of two with one name the lesser, whichever came first."""
     return dict(reversed(operation.ids))

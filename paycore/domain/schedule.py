@@ -17,12 +17,12 @@ from paycore.domain.payment import (
     Payment,
     Status,
     capture_of,
-    close_of,
     has_earlier_number,
     is_needless,
     is_refunding,
     may_have_arrived,
     refund_operation,
+    standing_closes,
 )
 
 INTERVAL_MIN_S = 2.0
@@ -109,9 +109,10 @@ def is_moving(payment: Payment) -> bool:
     """
     if payment.status is not Status.AUTHORIZED:
         return False
-    close, capture = close_of(payment, payment.order_number), capture_of(payment, payment.order_number)
-    if close is not None and close.state is not OperationState.REJECTED:
-        return may_have_arrived(close)
+    closes = standing_closes(payment, payment.order_number)
+    if closes:
+        return any(may_have_arrived(close) for close in closes)
+    capture = capture_of(payment, payment.order_number)
     if capture is not None and may_have_arrived(capture):
         return not capture.awaits_finding
     return payment.order.capture == "automatic" and (capture is None or _may_pass(capture))

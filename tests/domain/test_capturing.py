@@ -13,6 +13,7 @@ from paycore.domain.events import Change, OperationBegun, OperationEnded, Operat
 from paycore.domain.payment import Failure, Operation, OperationKind, OperationState
 from paycore.domain.provider import Done, NotNow, Product, Rejected, Resend, Unknown
 from paycore.domain.recovery import Context, next_changes, withdraw
+from paycore.domain.schedule import is_moving
 from paycore.errors import InvalidField, InvalidMoney, NotSupported, ReferenceConflict, TooMany, WrongState
 from tests.domain.histories import (
     BAD_KEY,
@@ -186,6 +187,17 @@ def test_refused_close_leaves_the_payment_to_be_captured() -> None:
     history = authorized().closing().ended(OperationState.REJECTED, "close-N1", failure=TOO_LATE)
     assert begun(capture(history)).kind is OperationKind.CAPTURE
     assert begun(recovered(history)).kind is OperationKind.CAPTURE
+
+
+@pytest.mark.parametrize("state", [OperationState.INTENT, OperationState.REJECTED])
+def test_close_that_was_accepted_stands_whatever_became_of_a_later_one(state: OperationState) -> None:
+    """The later one may have been refused because the order is being voided already."""
+    history = authorized().closing(OperationState.DONE)
+    history.change(*close(history)).ended(state, "new", failure=TOO_LATE)
+    with pytest.raises(WrongState, match="asked to be closed"):
+        capture(history)
+    assert recovered(history) == []
+    assert is_moving(history.payment)
 
 
 def test_close_that_was_not_sent_is_given_up_by_a_call_to_capture_only() -> None:
