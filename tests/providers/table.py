@@ -54,6 +54,12 @@ ROWS = (
         "stripe",
         "test_a_debit_that_fails_after_days_is_a_charge_back",
     ),
+    Row(
+        "Stripe Checkout",
+        "a refund that fails after it succeeded",
+        "stripe",
+        "test_a_refund_that_fails_after_it_succeeded_gives_its_amount_back",
+    ),
     Row("Stripe Checkout", "too many requests", "stripe", "test_too_many_requests_fail_nothing"),
     Row(
         "Stripe Checkout",

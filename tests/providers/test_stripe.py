@@ -11,7 +11,7 @@ from paycore import Money
 from paycore.domain.payment import RefundStatus, ReviewReason, Status
 from paycore.errors import ConfigError, NotSent, WrongState
 from paycore.plugin import Redirect, Secret
-from tests.providers.conftest import OpenShop, Serve
+from tests.providers.conftest import OpenShop, Serve, eventually
 from tests.providers.gateway import Asked, Gateway
 from tests.providers.minis.stripe import Stripe, sign
 
@@ -249,6 +249,25 @@ def test_a_debit_that_fails_after_days_is_a_charge_back(
     charge["status"] = "failed"
     payment = shop.query(payment.id)
     assert (payment.status, payment.charged_back_minor, payment.refundable_minor) == (Status.PAID, 2599, 0)
+
+
+def test_a_refund_that_fails_after_it_succeeded_gives_its_amount_back(
+    serve: Serve[StripeGateway], open_shop: OpenShop
+) -> None:
+    """Its event names the intent: a payment of which nothing is open is asked about with its refunds."""
+    gateway = serve(StripeGateway())
+    shop = open_shop(Stripe, gateway, **SETTINGS)
+    payment = shop.create(**ORDER)
+    charge = gateway.pay()
+    shop.query(payment.id)
+    payment = shop.refund(payment.id, reference="back-1")
+    assert payment.refunds[0].status is RefundStatus.SUCCEEDED
+    assert shop.query(payment.id).refunded_minor == 2599
+    charge["amount_refunded"] = 0
+    gateway.refunds["re_1"] |= {"status": "failed", "failure_balance_transaction": "txn_1"}
+    send_event(shop, {"object": "refund", "id": "re_1", "payment_intent": "pi_1"})
+    payment = eventually(shop, payment, lambda payment: payment.refundable_minor > 0)
+    assert (payment.refunds[0].status, payment.refundable_minor) == (RefundStatus.REVERSED, 2599)
 
 
 def test_too_many_requests_fail_nothing(serve: Serve[StripeGateway], open_shop: OpenShop) -> None:

@@ -245,10 +245,11 @@ def _seen(
 
 
 def _seen_refund(number: str, refund: Mapping[str, Any]) -> RefundObservation:
+    came_back = refund.get("failure_balance_transaction")  # it had succeeded before it failed
     statuses = {
         "succeeded": RefundStatus.SUCCEEDED,
         "failed": RefundStatus.FAILED,
         "canceled": RefundStatus.FAILED,
     }
-    status = statuses.get(refund["status"], RefundStatus.PENDING)
+    status = RefundStatus.REVERSED if came_back else statuses.get(refund["status"], RefundStatus.PENDING)
     return RefundObservation(number=number, status=status, provider_id=refund["id"])
