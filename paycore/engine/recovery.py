@@ -94,14 +94,15 @@ class Recovery:
         """
         From when "not found" proves that no number without an answer exists.
 
-        None when every number has one, when it never proves that, or only later than one call's deadline and the
-        proof window from now.
+        None when every number has one or was put off by the provider, when it never proves that, or only later than
+        one call's deadline and the proof window from now.
         """
         window_s = account.capabilities.query_proves_absence_after_s
         unanswered = [
             op.in_flight_until
             for op in payment.operations
             if op.is_uncertain and not op.is_observed and op.kind is not OperationKind.CLOSE
+            if op.not_before is None or op.not_before <= self._attempts.now()
         ]
         if window_s is None or not unanswered:
             return None

@@ -23,7 +23,7 @@ from paycore.engine.recovery import Recovery
 from paycore.engine.telling import tell
 from paycore.engine.timing import Deadline, Stopwatch
 from paycore.engine.waiter import Wanted
-from paycore.errors import PaycoreError, RequestError
+from paycore.errors import NotSent, PaycoreError, RequestError
 
 CLAIM_MAX = 200
 LEASE_S = 30.0
@@ -132,11 +132,10 @@ class Worker:
         resolved: list[str] = []
         batches = self._batches(account, payments)
         for number, batch in enumerate(batches):
+            left = [payment for rest in batches[number:] for payment in rest]
             if turn is not None and turn.is_over:
                 now = self._now()
-                yield from self._reschedule(
-                    [(left.id, left.version, now) for rest in batches[number:] for left in rest]
-                )
+                yield from self._reschedule([(payment.id, payment.version, now) for payment in left])
                 break
             watch = Stopwatch()
             try:
@@ -144,7 +143,10 @@ class Worker:
             except PaycoreError as error:
                 asked_about = "1 payment" if len(batch) == 1 else f"{len(batch)} payments"
                 self._outages.failed(f"account {account.name}", f"could not ask about {asked_about}: {error}")
-                yield from self._try_later(batch)
+                rests_s = error.retry_after_s if isinstance(error, NotSent) else None
+                yield from self._try_later(batch if rests_s is None else left, rests_s or 0.0)
+                if rests_s is not None:
+                    break  # the provider takes no more for now
             else:
                 self._outages.answered(f"account {account.name}")
                 recovered = yield from self._recover(account, asked)
@@ -173,11 +175,20 @@ class Worker:
         first = self._looks % len(batches)
         return batches[first:] + batches[:first]
 
-    def _try_later(self, payments: Sequence[Payment]) -> Program[None]:
-        """Nothing was asked: what is due for a notification only stays claimed, and comes back after the lease."""
+    def _try_later(self, payments: Sequence[Payment], rests_s: float) -> Program[None]:
+        """
+        Nothing was asked: what is due for a notification only stays claimed, and comes back after the lease.
+
+        None is due before `rests_s` seconds have passed.
+        """
         now = self._now()
-        due = [(payment.id, payment.version, due_at(payment, now)) for payment in payments]
-        yield from self._reschedule([next_look for next_look in due if next_look[2] is not None])
+        rested = now + timedelta(seconds=rests_s)
+        due = [
+            (payment.id, payment.version, max(at, rested))
+            for payment in payments
+            if (at := due_at(payment, now)) is not None
+        ]
+        yield from self._reschedule(due)
 
     def _reschedule(self, due: Sequence[tuple[str, int, datetime | None]]) -> Program[None]:
         return in_ledger(lambda ledger: ledger.reschedule(due))

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 
 from paycore import Money, Payment
 from paycore.domain.decisions import Numbering, begin_close
+from paycore.domain.payment import Capture
 from paycore.domain.provider import Secret
 from paycore.domain.wire import Request, Response
 from paycore.engine.accounts import Account, Accounts
@@ -87,7 +88,9 @@ class Bench:
         """The machine's monotonic clock."""
         return self._uptime_s
 
-    def create(self, channel: str = "web", expires_in_s: int | None = None) -> Program[Payment]:
+    def create(
+        self, channel: str = "web", expires_in_s: int | None = None, capture: Capture = "automatic"
+    ) -> Program[Payment]:
         """The program that makes the payment `order-1`."""
         request = create_request(
             CreateFields(
@@ -96,6 +99,7 @@ class Bench:
                 method="toy",
                 channel=channel,
                 expires_in_s=expires_in_s,
+                capture=capture,
             )
         )
         return self.commands.create(request)
