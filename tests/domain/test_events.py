@@ -6,23 +6,27 @@ import msgspec
 import pytest
 
 from paycore import Money, Status
-from paycore.domain.action import AppCall, QRCode, WalletCall
+from paycore.domain.action import AppCall, ClientCall, Instructions, QRCode, WalletCall
 from paycore.domain.codec import decode, encode
 from paycore.domain.events import (
     GENESIS,
     Change,
     Event,
+    Finding,
+    FoundUnresolvable,
     Observed,
     OperationBegun,
     OperationEnded,
     OperationSent,
     PaymentBegun,
     ProvenAbsent,
+    Returned,
+    ReviewAcknowledged,
     Source,
     chain_hash,
 )
-from paycore.domain.observation import RefundObservation
-from paycore.domain.payment import Failure, OperationState, Payment, RefundStatus
+from paycore.domain.observation import PaymentObservation, RefundObservation
+from paycore.domain.payment import Failure, OperationKind, OperationState, Payment, RefundStatus, ReviewReason
 from tests.domain.histories import AMOUNT, LINK, NOW, QUIET, History
 
 CHAINED: dict[str, Any] = {
@@ -75,11 +79,35 @@ def changes() -> list[Change]:
         QRCode(content="x"),
         WalletCall(call="tradePay", params={"a": [1, None]}),
         AppCall(order="o", params={}),
+        ClientCall(script="https://toy.example/pay.js", params={"session": "1"}),
+        Instructions(fields={"iban": "GB00"}),
     ]
+    finding = Finding(by="ops", note="portal")
+    authorized = PaymentObservation(
+        number="N1",
+        status=Status.AUTHORIZED,
+        ids={"intent": "pi_1"},
+        amount=AMOUNT,
+        paid_minor=1,
+        charged_back_minor=3,
+        charge_back_won_minor=2,
+        action=LINK,
+        occurred_at=NOW,
+    )
+    capture = msgspec.structs.replace(
+        operation, kind=OperationKind.CAPTURE, order_number="N1", amount_minor=7000, not_before=NOW, nonce="X"
+    )
     return [
         begun,
+        msgspec.structs.replace(begun, ignored=("subject",), namespace="a"),
         OperationBegun(operation=operation, refund=refund),
-        OperationSent(operation_id="op", sent_at=NOW, in_flight_until=QUIET),
+        OperationBegun(operation=capture),
+        OperationSent(operation_id="op", sent_at=NOW, in_flight_until=QUIET, nonce="X"),
+        msgspec.structs.replace(ended, not_before=NOW, finding=finding, observation=authorized),
+        Observed(observation=authorized, finding=finding),
+        Returned(params={"token": "1"}),
+        FoundUnresolvable(operation_id="op"),
+        ReviewAcknowledged(reason=ReviewReason.CHARGED_BACK, finding=finding),
         *(msgspec.structs.replace(ended, action=action) for action in actions),
         Observed(observation=seen),
         Observed(observation=history.order_is(Status.PAID)),

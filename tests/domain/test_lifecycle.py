@@ -5,10 +5,11 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from paycore import Money, Payment, RefundStatus, ReviewReason, Status
 from paycore.domain.codec import decode, encode
-from paycore.domain.events import Observed
+from paycore.domain.events import Observed, PaymentBegun, Returned
 from paycore.domain.lifecycle import evolve
 from paycore.domain.observation import Observation, PaymentObservation, RefundObservation
 from paycore.domain.payment import Failure
@@ -32,6 +33,34 @@ def after(payment: Payment, *observations: Observation) -> Payment:
     for observation in observations:
         payment = evolve(payment, Observed(observation=observation), NOW)
     return payment
+
+
+def test_payment_begins_as_it_was_asked_for() -> None:
+    """Every field of its beginning is the payment's."""
+    started = History(subject="shoes").payment
+    change = PaymentBegun(
+        payment_id="P2",
+        account="hk",
+        provider="toy",
+        order=started.order,
+        operation=started.creation,
+        expires_at=NOW,
+        namespace="shop-a",
+        ignored=("subject",),
+    )
+    payment = evolve(None, change, NOW)
+    told = (payment.id, payment.namespace, payment.expires_at, payment.ignored, payment.order)
+    assert told == ("P2", "shop-a", NOW, ("subject",), started.order)
+
+
+def test_what_the_payer_came_back_with_is_kept_and_proves_nothing() -> None:
+    """The last of it; the same again changes nothing, and nothing else of the payment does."""
+    before = begun()
+    payment = evolve(before, Returned(params={"token": "1"}), NOW)
+    assert payment.returned == {"token": "1"}
+    assert replace(payment, returned={}, version=1) == before
+    assert evolve(payment, Returned(params={"token": "1"}), NOW) is payment
+    assert evolve(payment, Returned(params={"a": "2"}), NOW).returned == {"a": "2"}
 
 
 def test_paid_is_never_undone() -> None:

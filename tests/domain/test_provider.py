@@ -9,9 +9,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from paycore import Money
+from paycore import Money, Status
 from paycore.domain.codec import encode
-from paycore.domain.provider import EXPIRES_IN_MAX_S, Attempt, CreateOrder, Secret
+from paycore.domain.observation import PaymentObservation
+from paycore.domain.provider import (
+    EXPIRES_IN_MAX_S,
+    INFORMING_FIELDS,
+    OPTIONAL_FIELDS,
+    Attempt,
+    CreateOrder,
+    Found,
+    Mention,
+    Secret,
+    Session,
+)
 from paycore.domain.wire import NOTIFICATION_MAX, Notification, Request, Response
 from tests.domain.histories import capabilities, product
 
@@ -139,3 +150,60 @@ def test_capabilities_find_the_product_by_method_and_channel() -> None:
     assert able.product("toy", "web") == product()
     assert able.product("toy", "app") is None
     assert able.product("alipay", "web") is None
+
+
+def test_repr_of_an_attempt_and_of_a_session_has_no_session_in_it() -> None:
+    """The token is the provider's own object, which may show itself."""
+    attempt = Attempt(
+        sent_at=datetime(2026, 1, 1, tzinfo=UTC),
+        nonce="N",
+        mode="test",
+        base_urls={"": CANARY},
+        session=CANARY,
+    )
+    assert repr(attempt) == "Attempt(sent_at=2026-01-01T00:00:00+00:00, nonce='N', mode='test')"
+    assert repr(Session(value=CANARY, lasts_s=60.0)) == "Session(lasts_s=60.0)"
+
+
+def test_mention_has_a_number_or_an_id() -> None:
+    """One of them: two could name two payments."""
+    assert (Mention(number="N1").id, Mention(id="S1").number) == (None, None)
+    for both in ({}, {"number": "N1", "id": "S1"}):
+        with pytest.raises(ValueError, match="a number or an id"):
+            Mention(**both)
+
+
+def test_optional_fields_that_only_inform_are_known() -> None:
+    """The others change what is paid or who pays, so a product that can't use them refuses them."""
+    assert set(OPTIONAL_FIELDS) - INFORMING_FIELDS == {"return_url", "payer_id", "auth_code"}
+
+
+# --- what the whole answer to a query says -------------------------------------------------------------
+
+
+def seen(status: Status, number: str = "N1", **fields: Any) -> PaymentObservation:
+    return PaymentObservation(number=number, status=status, provider_id="S1", **fields)
+
+
+@pytest.mark.parametrize(
+    ("found", "authorized"),
+    [
+        (Found(), set()),
+        (Found(observations=(seen(Status.AUTHORIZED),)), {"N1"}),
+        (Found(observations=(seen(Status.AUTHORIZED), seen(Status.PENDING))), {"N1"}),
+        (Found(observations=(seen(Status.AUTHORIZED), seen(Status.PAID))), set()),
+        (Found(observations=(seen(Status.AUTHORIZED), seen(Status.PAID, "N2"))), {"N1"}),
+        (Found(observations=(seen(Status.AUTHORIZED),), undecided=frozenset({"N1"})), set()),
+        (Found(observations=(seen(Status.AUTHORIZED, is_signed_wrong=True),)), set()),
+        (Found(observations=(seen(Status.PENDING),)), set()),
+    ],
+)
+def test_authorized_is_what_the_whole_answer_agrees_on(found: Found, authorized: set[str]) -> None:
+    """It proves that a capture never arrived, so an answer in doubt proves nothing."""
+    assert found.authorized == authorized
+
+
+def test_authorization_contradicts_that_nothing_was_taken_or_will_be() -> None:
+    """A number that is authorized in one record is not closed for certain in another."""
+    found = Found(observations=(seen(Status.CLOSED), seen(Status.AUTHORIZED)), absent=frozenset({"N1"}))
+    assert found.agreed() == Found(observations=(seen(Status.AUTHORIZED),))

@@ -1,6 +1,7 @@
 """When a payment is looked at next, by its state and age."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,15 +11,19 @@ from msgspec.structs import replace
 from paycore import RefundStatus, Status
 from paycore.domain.payment import Failure, OperationState
 from paycore.domain.schedule import (
+    AUTHORIZED_INTERVAL_MAX_S,
     INTERVAL_MAX_S,
     INTERVAL_MIN_S,
     LATE_CHECKS,
     due_at,
     interval_s,
+    is_awaited,
+    is_left_to_caller,
+    is_moving,
     jitter,
     resend_pause_s,
 )
-from tests.domain.histories import NOW, QUIET, History, replaced
+from tests.domain.histories import BAD_KEY, NOW, QUIET, History, replaced
 
 
 def in_s(history: History, now: datetime = NOW) -> float:
@@ -173,3 +178,82 @@ def test_next_look_is_at_the_expiry_at_the_latest() -> None:
     history = History(expires_at=soon).accepted()
     assert due_at(history.payment, NOW) == soon
     assert in_s(history, soon) > 0
+
+
+# --- authorized -----------------------------------------------------------------------------------------
+
+
+def authorized(**order: Any) -> History:
+    return History(**order).accepted().authorized()
+
+
+def refused(who_acts: Any) -> History:
+    """An automatic capture that was refused, whoever has to act."""
+    failure = Failure(code="no", message="no", who_acts=who_acts)
+    return authorized().capturing().ended(OperationState.REJECTED, "capture-C1", failure=failure)
+
+
+MANUAL: dict[str, Any] = {"capture": "manual"}
+MOVING = {
+    "to be captured": authorized(),
+    "capture unsent": authorized().capturing().ended(OperationState.INTENT, "capture-C1"),
+    "capture accepted": authorized(**MANUAL).capturing().ended(OperationState.DONE, "capture-C1"),
+    "capture unanswered": authorized(**MANUAL).capturing().ended(OperationState.UNKNOWN, "capture-C1"),
+    "refused for the account": refused("operator"),
+    "void accepted": authorized(**MANUAL).closing(OperationState.DONE),
+    "void unanswered": authorized(**MANUAL).closing(OperationState.UNKNOWN),
+    "void accepted, and one unsent": authorized().closing(OperationState.DONE).closing(OperationState.INTENT),
+}
+STANDING = {
+    "manual": authorized(**MANUAL),
+    "manual, unsent": authorized(**MANUAL).capturing().ended(OperationState.INTENT, "capture-C1"),
+    "refused for the caller": refused("caller"),
+    "refused by the provider": refused("provider"),
+    "void unsent": authorized().closing(OperationState.INTENT),
+    "manual, void refused": authorized(**MANUAL).closing(OperationState.REJECTED),
+    "manual, capture refused": authorized(**MANUAL)
+    .capturing()
+    .ended(OperationState.REJECTED, "capture-C1", failure=BAD_KEY),
+}
+AN_HOUR = NOW + timedelta(hours=2)
+
+
+@pytest.mark.parametrize("name", MOVING)
+def test_authorized_payment_that_goes_on_by_itself_is_looked_at_by_age(name: str) -> None:
+    """It is captured or voided soon, so somebody waits for it."""
+    history = MOVING[name]
+    assert is_moving(history.payment)
+    assert (is_awaited(history.payment), is_left_to_caller(history.payment)) == (True, False)
+    assert in_s(history, AN_HOUR) <= 1.2 * INTERVAL_MAX_S
+
+
+@pytest.mark.parametrize("name", STANDING)
+def test_authorized_payment_that_waits_for_its_caller_is_looked_at_rarely(name: str) -> None:
+    """The authorization may be taken elsewhere, or expire: within an hour and a fifth; waiting can't help."""
+    history = STANDING[name]
+    assert not is_moving(history.payment)
+    assert (is_awaited(history.payment), is_left_to_caller(history.payment)) == (False, True)
+    assert 0.8 * AUTHORIZED_INTERVAL_MAX_S <= in_s(history, AN_HOUR) <= 1.2 * AUTHORIZED_INTERVAL_MAX_S
+    assert in_s(history) <= 1.2 * INTERVAL_MIN_S, "it was authorized just now"
+
+
+def test_payer_who_must_agree_again_is_looked_at_by_age() -> None:
+    """Like any other who is to act."""
+    declined = Failure(code="no", message="no")
+    history = authorized().capturing().ended(OperationState.REJECTED, "capture-C1", failure=declined)
+    assert history.payment.status is Status.PENDING
+    assert in_s(history, AN_HOUR) <= 1.2 * INTERVAL_MAX_S
+    assert not is_moving(history.payment)
+
+
+def test_payer_who_agreed_again_is_captured_and_looked_at_by_age() -> None:
+    """The refused capture belongs to what they had agreed to before."""
+    history = refused("payer").authorized(QUIET + timedelta(seconds=1))
+    assert history.payment.status is Status.AUTHORIZED
+    assert is_moving(history.payment)
+
+
+@pytest.mark.parametrize("history", [History().accepted(), History().accepted().sees(Status.PAID)])
+def test_only_an_authorized_payment_moves(history: History) -> None:
+    """Pending waits for its payer; paid is over."""
+    assert not is_moving(history.payment)

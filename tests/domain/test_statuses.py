@@ -13,13 +13,21 @@ from paycore.domain.lifecycle import evolve
 from paycore.domain.money import MINOR_MAX
 from paycore.domain.observation import Observation, PaymentObservation, RefundObservation
 from paycore.domain.payment import Failure, OperationState
-from tests.domain.histories import AMOUNT, LINK, NOW, History
+from tests.domain.histories import AMOUNT, LINK, NOW, History, replaced
 
-OBSERVED = (Status.PENDING, Status.PAID, Status.FAILED, Status.CLOSED)
+OBSERVED = (Status.PENDING, Status.AUTHORIZED, Status.PAID, Status.FAILED, Status.CLOSED)
 RANKS = {
     status: rank
     for rank, status in enumerate(
-        (Status.CREATED, Status.UNKNOWN, Status.PENDING, Status.FAILED, Status.CLOSED, Status.PAID)
+        (
+            Status.CREATED,
+            Status.UNKNOWN,
+            Status.PENDING,
+            Status.AUTHORIZED,
+            Status.FAILED,
+            Status.CLOSED,
+            Status.PAID,
+        )
     )
 }
 
@@ -37,6 +45,11 @@ RANKS = {
         (History().unknown().sees(Status.FAILED), Status.FAILED, False),
         (History().unknown().sees(Status.CLOSED), Status.CLOSED, False),
         (History().sees(Status.PAID), Status.PAID, False),
+        (History().unknown().sees(Status.AUTHORIZED), Status.AUTHORIZED, False),
+        (History().accepted().authorized().capturing(), Status.AUTHORIZED, True),
+        (History().accepted().authorized().closing(), Status.AUTHORIZED, True),
+        (replaced().sees(Status.AUTHORIZED), Status.UNKNOWN, True),
+        (replaced().sees(Status.AUTHORIZED, "N2"), Status.AUTHORIZED, False),
         (History().unknown().absent(), Status.UNKNOWN, True),
         (History().unknown().sees(Status.PENDING).closing(replaces=True), Status.PENDING, True),
         (
@@ -74,6 +87,22 @@ def test_action_is_there_while_pending_and_only_for_the_number_in_force() -> Non
     paid = History().accepted().sees(Status.PAID)
     links = [history.payment.action for history in (History().accepted(), renumbered, late, paid)]
     assert links == [LINK, None, None, None]
+
+
+def test_authorized_payment_shows_what_can_be_captured_and_no_link() -> None:
+    """The payer has nothing more to do; nothing is paid yet."""
+    payment = History().accepted().authorized().payment
+    assert (payment.authorized_minor, payment.paid_minor, payment.action) == (8800, 0, None)
+    assert History().accepted().payment.authorized_minor == 0
+    assert History().accepted().sees(Status.PAID).payment.authorized_minor == 0
+
+
+def test_order_that_was_voided_to_be_replaced_can_be_paid_anew() -> None:
+    """The payer agreed at the very last moment; the order was closed all the same, so they must agree again."""
+    history = History().unknown().sees(Status.PENDING).closing(replaces=True).authorized()
+    assert history.payment.status is Status.AUTHORIZED
+    assert history.sees(Status.CLOSED).payment.status is Status.PENDING
+    assert history.payment.authorized_minor == 0
 
 
 def test_failure_is_shown_while_failed() -> None:

@@ -2,10 +2,11 @@
 
 import hashlib
 from datetime import UTC, datetime
+from typing import get_args
 
 import pytest
 
-from paycore.domain.wire import CREDENTIAL_HEADERS, Notification, Request, notification_digest
+from paycore.domain.wire import CREDENTIAL_HEADERS, Method, Notification, Request, notification_digest
 
 ARRIVED = Notification(
     body=b"paid",
@@ -42,3 +43,16 @@ def test_request_shows_its_path_without_the_query(path: str) -> None:
     """A GET has its fields and signature in the query."""
     request = Request(method="POST", path=path, headers={"key": "hunter2"}, body=b"hunter2")
     assert repr(request) == "Request(POST /trade, 7 bytes)"
+
+
+@pytest.mark.parametrize("method", get_args(Method))
+def test_only_a_get_is_safe_unless_its_provider_says_otherwise(method: Method) -> None:
+    """What can't move money is declared; a GET that moves money can be, too."""
+    assert Request(method=method, path="/").is_safe is (method == "GET")
+    assert Request(method=method, path="/", safe=True).is_safe is True
+    assert Request(method=method, path="/", safe=False).is_safe is False
+
+
+def test_methods_are_those_that_apis_use() -> None:
+    """Cancelling by DELETE included."""
+    assert get_args(Method) == ("GET", "POST", "PUT", "PATCH", "DELETE")
