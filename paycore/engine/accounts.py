@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import ssl
 import threading
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, cast, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, cast, get_args
 
 import msgspec
 
@@ -17,8 +16,13 @@ from paycore.engine.contract import ask, misused
 from paycore.engine.declared import declared_problem, own_urls_problem
 from paycore.engine.hosts import check_mode, resolve_base_urls
 from paycore.engine.plugins import Plugins
+from paycore.engine.pointers import check_secret_file
+from paycore.engine.provider_class import needs_problem
 from paycore.engine.secrecy import Secrets, secrets_among, secrets_in
 from paycore.errors import ConfigError
+
+if TYPE_CHECKING:
+    import ssl
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,7 +117,11 @@ class Accounts:
             return provider, provider.capabilities
 
         provider, capabilities = ask(unmade, "settings", make, may_raise=(ConfigError,))
-        problem = ask(unmade, "capabilities", lambda: declared_problem(capabilities))
+        problem = ask(
+            unmade,
+            "capabilities",
+            lambda: declared_problem(capabilities) or needs_problem(kind, capabilities),
+        )
         if problem is not None:
             raise misused(unmade, "capabilities", problem)
         return Account(
@@ -126,6 +134,7 @@ class Accounts:
             deadline=timedelta(seconds=account.timeout_s),
             namespace=account.namespace,
             secrets=unmade.secrets,
+            tls=self._tls(account),
         )
 
     def _base_urls(
@@ -145,6 +154,20 @@ class Accounts:
             if problem is not None:
                 raise misused(unmade, "base_urls_of", problem)
         return resolve_base_urls(account, kind.info, path, own=own, shown_mode=shown_mode)
+
+    def _tls(self, account: AccountConfig) -> ssl.SSLContext | None:
+        """What shows its client certificate; None without one."""
+        if account.client_certificate is None:
+            return None
+        where = f"{self.config.path}: accounts.{account.name}.client_certificate"
+        check_secret_file(account.client_certificate, where)
+        from paycore.engine.tls import showing  # takes a while, and few accounts need it
+
+        try:
+            return showing(account.client_certificate)
+        except ValueError as error:
+            problem = str(error)
+        raise ConfigError(f"{where}: {problem}")
 
     def _provider(self, account: AccountConfig) -> type[Provider]:
         try:

@@ -32,7 +32,16 @@ FILE_NAME = "paycore.toml"
 TIMEOUT_S = 10.0
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_COMMON_KEYS = ("provider", "mode", "base_url", "timeout_s", "namespace", "allow_remote_sandbox")
+COMMON_KEYS = (
+    "provider",
+    "mode",
+    "base_url",
+    "timeout_s",
+    "namespace",
+    "client_certificate",
+    "allow_remote_sandbox",
+)
+"""The keys that every account has, whatever its provider."""
 
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +50,8 @@ class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     `timeout_s` is the total deadline of one call, above 0 and at most 300 seconds. References are the
     payments' keys within `namespace`, which accounts share; the empty one is what none is written for.
-    `allow_remote_sandbox` lets `base_url` of a sandbox lead to another machine.
+    `client_certificate` is a PEM file, absolute or beside the configuration, of the certificate that the provider's
+    hosts ask for, and its private key. `allow_remote_sandbox` lets `base_url` of a sandbox lead to another machine.
     """
 
     name: str
@@ -51,6 +61,7 @@ class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float
     namespace: str = ""
     settings: Mapping[str, Any]
+    client_certificate: Path | None = None
     allow_remote_sandbox: bool = False
 
     def __repr__(self) -> str:
@@ -165,7 +176,7 @@ def parse_config(document: Mapping[str, Any], path: Path) -> Config:
         path=path,
         ledger=_ledger(_typed(document, "ledger", str, where, default="sqlite:///paycore.db"), path),
         default_account=_typed(document, "default_account", str, where, default=None),
-        accounts={name: _account(name, table, f"{where}accounts.{name}") for name, table in tables.items()},
+        accounts={name: _account(name, table, path) for name, table in tables.items()},
         blocked_plugins=_blocked(document, path),
     )
     if config.default_account is not None:
@@ -175,7 +186,8 @@ def parse_config(document: Mapping[str, Any], path: Path) -> Config:
     return config
 
 
-def _account(name: str, table: object, where: str) -> AccountConfig:
+def _account(name: str, table: object, path: Path) -> AccountConfig:
+    where = f"{path}: accounts.{name}"
     if not _NAME.fullmatch(name):
         raise ConfigError(f"{where}: an account's name is 1 to 64 letters, digits, '_', '.' or '-'")
     if not isinstance(table, dict):
@@ -192,10 +204,16 @@ def _account(name: str, table: object, where: str) -> AccountConfig:
         mode=mode,
         base_url=_typed(table, "base_url", str, f"{where}.", default=None),
         timeout_s=float(timeout_s),
+        client_certificate=_file(table, "client_certificate", path, where),
         namespace=_namespace(table, where),
-        settings={key: value for key, value in table.items() if key not in _COMMON_KEYS},
+        settings={key: value for key, value in table.items() if key not in COMMON_KEYS},
         allow_remote_sandbox=_typed(table, "allow_remote_sandbox", bool, f"{where}.", default=False),
     )
+
+
+def _file(table: Mapping[str, Any], key: str, path: Path, where: str) -> Path | None:
+    name: str | None = _typed(table, key, str, f"{where}.", default=None)
+    return None if name is None else path.parent / name
 
 
 def _namespace(table: Mapping[str, Any], where: str) -> str:
@@ -222,7 +240,7 @@ def resolve_settings(
     """The account's settings as the struct its provider declares, secrets fetched."""
     where = f"{path}: accounts.{account.name}"
     hints = get_type_hints(info.settings)
-    _only(account.settings, (*hints, *_COMMON_KEYS), where)
+    _only(account.settings, (*hints, *COMMON_KEYS), where)
     values = {
         key: _value(value, hints[key], account, path, f"{where}.{key}", environment)
         for key, value in account.settings.items()

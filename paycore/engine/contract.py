@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import logging
 import math
-import ssl
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import GeneratorType
-from typing import Any, Protocol, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_args
 
 from paycore.domain.payment import Failure
 from paycore.domain.provider import NotNow, Secret, Unknown
@@ -25,6 +24,9 @@ from paycore.engine.telling import requests_log, tell_request
 from paycore.engine.timing import Deadline, Stopwatch
 from paycore.engine.wording import one_line, one_of, said
 from paycore.errors import AccountRefused, MaybeSent, NotSent, PaycoreError, PluginError
+
+if TYPE_CHECKING:
+    import ssl
 
 T = TypeVar("T")
 

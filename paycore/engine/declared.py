@@ -15,7 +15,7 @@ import msgspec
 
 from paycore.domain.currencies import EXPONENTS
 from paycore.domain.money import MINOR_MAX
-from paycore.domain.provider import OPTIONAL_FIELDS, Capabilities, Product
+from paycore.domain.provider import EXPIRES_IN_MAX_S, OPTIONAL_FIELDS, Capabilities, Lookup, Product, Resend
 from paycore.engine.wording import one_of, readable, shown
 
 NUMBER_CHARACTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -52,9 +52,7 @@ def _problems(declared: Capabilities) -> Iterator[str]:
     takes = declared.number
     if takes.length_max < NUMBER_LENGTH or not set(NUMBER_CHARACTERS) <= set(takes.characters):
         yield f"number: numbers of {NUMBER_LENGTH} digits and capital letters ({NUMBER_CHARACTERS}) do not fit"
-    window_s = declared.query_proves_absence_after_s
-    if window_s is not None and not (math.isfinite(window_s) and window_s >= 0):
-        yield "query_proves_absence_after_s: must be seconds, 0 or more, or None"
+    yield from _lookup_problems(declared)
     if declared.query_batch_max < 1:
         yield "query_batch_max: must be 1 or more"
     if declared.budget.per_second < 1 or declared.budget.per_minute < 1:
@@ -69,8 +67,27 @@ def _problems(declared: Capabilities) -> Iterator[str]:
             yield f"product {shown(product.method)}/{shown(product.channel)}: {problem}"
 
 
+def _lookup_problems(declared: Capabilities) -> Iterator[str]:
+    window_s = declared.query_proves_absence_after_s
+    if window_s is not None and not (math.isfinite(window_s) and window_s >= 0):
+        yield "query_proves_absence_after_s: must be seconds, 0 or more, or None"
+    if window_s is not None and declared.lookup is not Lookup.BY_NUMBER:
+        yield (
+            "query_proves_absence_after_s: must be None where lookup is not by number: an order whose reply was"
+            " lost is not looked up, so nothing proves that it does not exist"
+        )
+    for name in ("create_resend", "capture_resend", "refund_resend"):
+        resend: Resend = getattr(declared, name)
+        if resend.window_s is None:
+            continue
+        if not (math.isfinite(resend.window_s) and resend.window_s > 0):
+            yield f"{name}.window_s: must be seconds above 0, or None for ever"
+        if resend.effect == "unsafe":
+            yield f"{name}: what is unsafe has no window"
+
+
 def _product_problems(product: Product) -> Iterator[str]:
-    if not (product.method and product.channel and (product.method + product.channel).isprintable()):
+    if not (_is_word(product.method) and _is_word(product.channel)):
         yield "method and channel must be words"
     if not product.currencies:
         yield "currencies: there is none"
@@ -79,8 +96,23 @@ def _product_problems(product: Product) -> Iterator[str]:
             yield f"currencies: {shown(currency)} is no ISO 4217 code"
         if not 1 <= least <= most <= MINOR_MAX:
             yield f"currencies.{shown(currency)}: must be a range of minor units from 1 to {MINOR_MAX}"
-    unknown = (product.required | product.optional).difference(OPTIONAL_FIELDS)
+    used = product.required | product.optional
+    unknown = used.difference(OPTIONAL_FIELDS)
     if unknown:
         yield f"{one_of(unknown)} is no field of create(); there are: {one_of(OPTIONAL_FIELDS)}"
-    if product.expires_in_s is not None and not 1 <= product.expires_in_s[0] <= product.expires_in_s[1]:
-        yield "expires_in_s: must be a range of seconds from 1 on"
+    if not all(map(_is_word, product.extra)):
+        yield "extra: must be words"
+    yield from _lifetime_problems(product, used)
+
+
+def _lifetime_problems(product: Product, used: frozenset[str]) -> Iterator[str]:
+    if product.expires_in_s is not None:
+        shortest, longest = product.expires_in_s
+        if not 1 <= shortest <= longest <= EXPIRES_IN_MAX_S:
+            yield f"expires_in_s: must be a range of seconds from 1 to {EXPIRES_IN_MAX_S}"
+        if "expires_in_s" not in used:
+            yield "expires_in_s: it has a range, and is neither required nor optional"
+
+
+def _is_word(text: str) -> bool:
+    return bool(text) and text.isprintable()

@@ -7,16 +7,18 @@ result. The runner performs the effects; it comes in a sync and an async twin.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from paycore.domain.wire import Request
 from paycore.engine.timing import Deadline
 from paycore.ledger.api import Ledger
+
+if TYPE_CHECKING:
+    import ssl
 
 T = TypeVar("T")
 

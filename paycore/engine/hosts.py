@@ -82,7 +82,7 @@ def _url_problem(account: AccountConfig, info: ProviderInfo, url: str, shown_mod
     scheme, host = _plain_url(url)
     if scheme not in ("http", "https") or not host:
         return "must be a plain http(s) URL such as https://gateway.example"
-    is_live_host = _is_among(host, info.live_hosts)
+    is_live_host = is_among(host, info.live_hosts)
     if account.mode == "live" and (scheme != "https" or not is_live_host):
         return f"a live account uses https and one of: {one_of(info.live_hosts)}"
     if account.mode != "live" and is_live_host and (account.mode, shown_mode) != ("test", "test"):
@@ -97,7 +97,7 @@ def _url_problem(account: AccountConfig, info: ProviderInfo, url: str, shown_mod
     return None
 
 
-def _is_among(host: str, hosts: Collection[str]) -> bool:
+def is_among(host: str, hosts: Collection[str]) -> bool:
     """Whether it is one of these hosts; one that begins with a dot stands for all that end with it."""
     return host in hosts or any(name.startswith(".") and host.endswith(name) for name in hosts)
 

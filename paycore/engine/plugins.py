@@ -20,6 +20,7 @@ import msgspec
 import pluggy
 
 from paycore import hookspecs
+from paycore.engine.provider_class import class_problem
 from paycore.engine.wording import one_line, one_of, said, shown, suggest
 from paycore.errors import ConfigError, PluginError
 
@@ -140,7 +141,7 @@ class Plugins:
 
     def providers(self) -> dict[str, type[Provider]]:
         """Provider classes by name."""
-        return dict(self._collect("providers", lambda provider: provider.info.name))
+        return dict(self._collect("providers", lambda provider: provider.info.name, problem_of=class_problem))
 
     def provider(self, name: str) -> type[Provider]:
         """The provider called `name`; `ConfigError` naming those there are and what failed to load."""
@@ -198,16 +199,29 @@ class Plugins:
                 self._manager.unregister(name=candidate.name)
 
     def _collect(
-        self, what: str, name_of: Callable[[Any], Any], taken: Collection[str] = ()
+        self,
+        what: str,
+        name_of: Callable[[Any], Any],
+        taken: Collection[str] = (),
+        problem_of: Callable[[Any], str | None] | None = None,
     ) -> Mapping[str, Any]:
-        """What plugins register, by name: each is asked by itself and once, and one that raises stands alone."""
+        """
+        What plugins register, by name: each is asked by itself and once, and one that raises stands alone.
+
+        What has a problem is left out, and claims its name all the same.
+        """
         if what not in self._collected:
             claims = _grouped(
                 (name, (candidate, item))
                 for candidate, items in self._asked(what, name_of)
                 for name, item in items
             )
-            self._collected[what] = dict(self._unrivalled(what, claims, taken))
+            served = self._unrivalled(what, claims, taken)
+            self._collected[what] = {
+                name: item
+                for name, candidate, item in served
+                if self._is_sound(candidate, what, name, item, problem_of)
+            }
         return self._collected[what]
 
     def _asked(
@@ -226,9 +240,9 @@ class Plugins:
 
     def _unrivalled(
         self, what: str, claims: Mapping[str, Sequence[tuple[_Candidate, Any]]], taken: Collection[str]
-    ) -> Iterator[tuple[str, Any]]:
+    ) -> Iterator[tuple[str, _Candidate, Any]]:
         """What only one plugin claims, and nobody had before."""
-        one = {"providers": "provider", "sandboxes": "sandbox of", "commands": "command"}[what]
+        one = "sandbox of" if what == "sandboxes" else _ONE[what]
         for name, claimed in claims.items():
             if name in taken:
                 for candidate, _ in claimed:
@@ -241,8 +255,29 @@ class Plugins:
                 self._fail_rivals([candidate for candidate, _ in claimed], what, f"the {one} {shown(name)}")
             else:
                 candidate, item = claimed[0]
-                self._offers.setdefault(candidate.name, []).append((one.split()[0], name))
-                yield name, item
+                yield name, candidate, item
+
+    def _is_sound(
+        self,
+        candidate: _Candidate,
+        what: str,
+        name: str,
+        item: object,
+        problem_of: Callable[[Any], str | None] | None,
+    ) -> bool:
+        """Whether nothing is wrong with what is registered; else it is a failure of its plugin."""
+        try:
+            problem = None if problem_of is None else problem_of(item)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a stranger's class does when it is looked at
+            self._fail(candidate, what, error)
+            return False
+        if problem is not None:
+            self._fail(candidate, what, _problem(candidate, what, f"{shown(name)}: {problem}"))
+            return False
+        self._offers.setdefault(candidate.name, []).append((_ONE[what], name))
+        return True
 
     # --- failures ------------------------------------------------------------------------------------
 
@@ -265,6 +300,10 @@ class Plugins:
         if failure not in self.failures:
             self.failures.append(failure)
             _log.warning("plugin %s left out at %s: %s", candidate, stage, failure.error)
+
+
+_ONE: Mapping[str, str] = {"providers": "provider", "sandboxes": "sandbox", "commands": "command"}
+"""What one of those is called that a plugin registers."""
 
 
 def _problem(candidate: _Candidate, stage: str, problem: str) -> PluginError:
@@ -298,9 +337,13 @@ def _checked_name(name: object) -> str:
 
 
 def _check_hooks(manager: pluggy.PluginManager, plugin: object) -> None:
-    """Misspelt hooks, and ones that are async or have defaults, which pluggy would call wrongly."""
-    manager.check_pending()
-    for caller in manager.get_hookcallers(plugin) or ():
+    """None at all, misspelt ones, and ones that are async or have defaults, which pluggy would call wrongly."""
+    known = [name for name in vars(hookspecs) if name.startswith(f"{hookspecs.PROJECT}_")]
+    callers = manager.get_hookcallers(plugin) or []
+    for caller in callers:
+        if caller.name not in known:
+            problem = f"there is no hook {caller.name}{suggest(caller.name, known)}"
+            raise PluginError(problem, plugin=str(manager.get_name(plugin)), stage="register")
         function = getattr(plugin, caller.name)
         defaults = [p for p in inspect.signature(function).parameters.values() if p.default is not p.empty]
         if defaults or inspect.iscoroutinefunction(function):
@@ -309,3 +352,7 @@ def _check_hooks(manager: pluggy.PluginManager, plugin: object) -> None:
                 plugin=str(manager.get_name(plugin)),
                 stage="register",
             )
+    if not callers:
+        unmarked = [name for name in dir(plugin) if name.startswith(f"{hookspecs.PROJECT}_")]
+        problem = f"; {one_of(unmarked)} is not marked with @hookimpl" if unmarked else ""
+        raise PluginError(f"it has no hooks{problem}", plugin=str(manager.get_name(plugin)), stage="register")

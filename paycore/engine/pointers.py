@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -54,7 +54,21 @@ def _pointed(name: object, usual: re.Pattern[str]) -> str:
     return text if usual.fullmatch(text) or len(text) <= SHOWN_MAX else "that is named there"
 
 
+def check_secret_file(path: Path, where: str) -> None:
+    """`ConfigError` unless this is a regular file of the user's own that nobody else can read."""
+    _in_secret_file(path, str(path), where, lambda _: "")
+
+
 def _read_secret_file(path: Path, name: str, where: str) -> str:
+    return _in_secret_file(path, name, where, _text)
+
+
+def _text(descriptor: int) -> str:
+    with open(descriptor, encoding="utf-8", closefd=False) as file:
+        return file.read().strip()
+
+
+def _in_secret_file(path: Path, name: str, where: str, read: Callable[[int], str]) -> str:
     try:
         # Nothing is waited for: a named pipe would hang until somebody writes to it.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -62,8 +76,7 @@ def _read_secret_file(path: Path, name: str, where: str) -> str:
             problem = _secret_file_problem(os.fstat(descriptor), path)
             if problem is not None:
                 raise ConfigError(f"{where}: {problem}")
-            with open(descriptor, encoding="utf-8", closefd=False) as file:
-                return file.read().strip()
+            return read(descriptor)
         finally:
             os.close(descriptor)
     except OSError as error:

@@ -17,12 +17,12 @@ from contextlib import aclosing, closing, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-import certifi
 import httpcore
 import httpx
 
 from paycore.domain.wire import Request, Response
 from paycore.engine.timing import Deadline
+from paycore.engine.tls import trusting
 from paycore.engine.unreachable import cause_of, place_of
 from paycore.errors import MaybeSent, NotSent
 
@@ -160,14 +160,8 @@ def _timeout(deadline: Deadline) -> httpx.Timeout:
 
 @functools.cache
 def _tls() -> ssl.SSLContext:
-    """
-    Whom to trust: one for all senders, for reading it takes longer than a payment.
-
-    Not `ssl.create_default_context`: that writes the keys of every connection to the file that SSLKEYLOGFILE names.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # certificates and host names are checked
-    context.load_verify_locations(certifi.where())
-    return context
+    """One for all senders without a client certificate: reading whom to trust takes longer than a payment."""
+    return trusting()
 
 
 _LIMITS = httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX)

@@ -203,6 +203,48 @@ def test_command_that_paycore_has_itself_is_a_failure(install: Install) -> None:
     assert "'create' is paycore's own" in failed(plugins)["bad"].error
 
 
+HOOKS = {
+    "misspelt": (
+        "@hookimpl\ndef paycore_register_provider():\n    return []\n",
+        "there is no hook paycore_register_provider; did you mean 'paycore_register_providers'?",
+    ),
+    "of its own": (
+        "@hookimpl\ndef on_payment(event):\n    pass\n",
+        "there is no hook on_payment; known: paycore_after_commit, ",
+    ),
+    "not marked": (
+        "def paycore_register_providers():\n    return []\n",
+        "it has no hooks; paycore_register_providers is not marked with @hookimpl",
+    ),
+    "none": ("", "it has no hooks"),
+    "with a default": (
+        "@hookimpl\ndef paycore_after_commit(event=None):\n    pass\n",
+        "paycore_after_commit takes plain positional parameters without defaults and is not async",
+    ),
+    "async": (
+        "@hookimpl\nasync def paycore_after_commit(event):\n    pass\n",
+        "paycore_after_commit takes plain positional parameters without defaults and is not async",
+    ),
+    "with another parameter": (
+        "@hookimpl\ndef paycore_after_commit(payment):\n    pass\n",
+        "definition: paycore_after_commit(payment) Argument(s) {'payment'} are declared in the hookimpl but can not",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_hook_that_would_not_be_called_is_a_failure(install: Install, name: str) -> None:
+    """The failure says which hook is meant; the plugin's other hooks are not called either."""
+    source, problem = HOOKS[name]
+    install("bad", {"bad": "bad_plugin"}, bad_plugin=f"from paycore.plugin import hookimpl\n{source}")
+    plugins = Plugins()
+    failure = failed(plugins)["bad"]
+    assert failure.stage == "register"
+    assert problem in failure.error
+    assert plugins.observers == []
+    assert "qfpay-alipay" in plugins.providers()
+
+
 def test_hooks_that_register_are_called_once(install: Install) -> None:
     """Registrations are cached: they can't change while payments run."""
     source = (

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from paycore.engine.declared import declared_problem
 from paycore.errors import PluginError
-from paycore.plugin import NumberFormat, Product, RequestBudget, Resend, Secret
+from paycore.plugin import Lookup, NumberFormat, Product, RequestBudget, Resend, Secret
 from paycore.testing.toy import LETTERS_AND_DIGITS, ToyGateway
 from qfpay_alipay.provider import QFPayAlipay
 from qfpay_alipay.settings import QFPaySettings
@@ -51,6 +51,31 @@ NONSENSE: dict[str, tuple[Any, str]] = {
         "budget: must be 1 request or more",
     ),
     "negative budget": (replace(SOUND, budget=RequestBudget(per_second=1, per_minute=-1)), "budget: "),
+    "absence without a lookup": (
+        replace(SOUND, lookup=Lookup.BY_PROVIDER_ID, query_proves_absence_after_s=0.0),
+        "query_proves_absence_after_s: must be None where lookup is not by number",
+    ),
+    "lookup of its own": (replace(SOUND, lookup="by_hope"), "lookup: Invalid enum value 'by_hope'"),
+    "resend for no time": (
+        replace(SOUND, create_resend=Resend("same_result", 0.0)),
+        "create_resend.window_s: must be seconds above 0",
+    ),
+    "resend in the past": (
+        replace(SOUND, refund_resend=Resend("same_result", -1.0)),
+        "refund_resend.window_s: must be seconds above 0",
+    ),
+    "resend without a number": (
+        replace(SOUND, capture_resend=Resend("same_result", float("nan"))),
+        "capture_resend.window_s: must be seconds above 0",
+    ),
+    "resend for ever and a day": (
+        replace(SOUND, capture_resend=Resend("same_result", float("inf"))),
+        "capture_resend.window_s: must be seconds above 0",
+    ),
+    "unsafe for a while": (
+        replace(SOUND, create_resend=Resend("unsafe", 60.0)),
+        "create_resend: what is unsafe has no window",
+    ),
     "resend of its own": (
         replace(SOUND, create_resend=Resend("maybe")),  # type: ignore[arg-type]
         "Invalid enum value 'maybe'",
@@ -70,8 +95,24 @@ NONSENSE: dict[str, tuple[Any, str]] = {
         product(required=frozenset({"payerid"})),
         "payerid is no field of create(); there are: auth",
     ),
-    "times that are negative": (product(expires_in_s=(-5, 60)), "expires_in_s: must be a range of seconds"),
-    "times the wrong way round": (product(expires_in_s=(60, 5)), "expires_in_s: must be a range of seconds"),
+    "times that are negative": (
+        product(expires_in_s=(-5, 60), optional=frozenset({"expires_in_s"})),
+        "expires_in_s: must be a range of seconds",
+    ),
+    "times the wrong way round": (
+        product(expires_in_s=(60, 5), optional=frozenset({"expires_in_s"})),
+        "expires_in_s: must be a range of seconds",
+    ),
+    "time without the field": (
+        product(expires_in_s=(5, 60)),
+        "expires_in_s: it has a range, and is neither required nor optional",
+    ),
+    "time of a century": (
+        product(expires_in_s=(5, 3_200_000_000), optional=frozenset({"expires_in_s"})),
+        "expires_in_s: must be a range of seconds from 1 to",
+    ),
+    "extra that is none": (product(extra=frozenset({""})), "extra: must be words"),
+    "capture of its own": (product(capture="twice"), "Invalid enum value 'twice'"),
     "refund of its own": (product(refund="some"), "Invalid enum value 'some'"),
 }
 

@@ -63,10 +63,13 @@ class BrokenPlugin:
 
 
 def broken_till(gateway: HostileGateway, ledger: Path, **flaws: Flawed) -> Till:
-    """A till whose plugin has these methods replaced."""
+    """A till whose plugin has these methods replaced, once it has registered a sound provider."""
+    Broken.flaws = {}
+    plugins = Plugins(extra=[("broken", BrokenPlugin())])
+    assert "toy" in plugins.providers()
     Broken.flaws = flaws
     config = config_of("toy", gateway.url, ledger, key=KEY, proof_s=0.1)
-    return Till("sync", config, Plugins(extra=[("broken", BrokenPlugin())]))
+    return Till("sync", config, plugins)
 
 
 def flow_of(result: Any, *, asks: bool = True) -> Flawed:

@@ -158,11 +158,11 @@ class QFPayAlipay:
 
     def query(self, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
         """Ask about orders and refunds, see `query.query_orders`."""
-        return query_orders(self._api, orders)
+        return (yield from query_orders(self._api, orders))
 
     def list(self, since: datetime, until: datetime, cursor: str | None, attempt: Attempt) -> Flow[ListReply]:
         """A page of what QFPay has of a time range, see `listing.list_trades`."""
-        return list_trades(self._api, since, until, cursor, attempt)
+        return (yield from list_trades(self._api, since, until, cursor, attempt))
 
     # --- refund ---------------------------------------------------------------------------------------
 
