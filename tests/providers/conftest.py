@@ -74,7 +74,7 @@ def open_shop(kind: str, tmp_path: Path) -> Iterator[OpenShop]:
             )
             clock = mock.patch.dict(SqliteLedger.__init__.__kwdefaults__, clock=lambda: utc_now() + later)
             with clock:
-                shop: Any = TWINS[kind](config, Plugins(extra=[("minis", _Plugin(provider))]))
+                shop: Any = TWINS[kind](config, Plugins(extra=[("minis", Offering(provider))]))
             stack.callback(shop.shutdown)
             return shop
 
@@ -91,7 +91,9 @@ def eventually(shop: Any, payment: Payment, is_so: Callable[[Payment], bool]) ->
     raise AssertionError(f"it stayed as it was: {payment}")
 
 
-class _Plugin:
+class Offering:
+    """A plugin that offers one provider."""
+
     def __init__(self, provider: type) -> None:
         self._provider = provider
 

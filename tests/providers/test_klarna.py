@@ -101,3 +101,19 @@ def test_an_authorized_order_is_voided(serve: Serve[KlarnaGateway], open_shop: O
     shop.returned(payment.id, {"authorization_token": "token-1"})
     assert shop.close(payment.id).status is Status.CLOSED
     assert gateway.orders["K1"]["status"] == "CANCELLED"
+
+
+def test_a_lost_partial_capture_took_what_was_asked_for(
+    serve: Serve[KlarnaGateway], open_shop: OpenShop
+) -> None:
+    """The query finds it captured with that amount: it is paid, and nothing is captured twice."""
+    gateway = serve(KlarnaGateway())
+    shop = open_shop(Klarna, gateway, **SETTINGS)
+    payment = shop.create(**ORDER, capture="manual")
+    shop.returned(payment.id, {"authorization_token": "token-1"})
+    gateway.lose_reply("/captures")
+    payment = shop.capture(payment.id, amount=Money("80.00", "EUR"))
+    assert payment.uncertain
+    payment = shop.query(payment.id)
+    assert (payment.status, payment.paid_minor, payment.review) == (Status.PAID, 8000, False)
+    assert len(gateway.calls("POST", "/captures")) == 1

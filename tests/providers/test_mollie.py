@@ -38,14 +38,18 @@ class MollieGateway(Gateway):
             case ["DELETE", payment_id]:
                 answered = 200, self.payments[payment_id] | {"status": "canceled"}
             case ["POST", payment_id, "refunds"]:
-                made = {"id": "re_1", "status": "pending", **asked.document}
-                self.refunds[payment_id, "re_1"] = made
-                answered = 201, made
+                key = asked.headers["idempotency-key"]
+                answered = self.once(key, lambda: (201, self._refunded(payment_id, asked)))
             case ["GET", payment_id, "refunds", refund_id]:
                 answered = 200, self.refunds[payment_id, refund_id]
             case _:
                 answered = 404, {"title": "Not Found", "detail": "no payment has this id"}
         return answered
+
+    def _refunded(self, payment_id: str, asked: Asked) -> dict[str, Any]:
+        refund_id = f"re_{len(self.refunds) + 1}"
+        self.refunds[payment_id, refund_id] = {"id": refund_id, "status": "pending", **asked.document}
+        return self.refunds[payment_id, refund_id]
 
     def _made(self, asked: Asked) -> dict[str, Any]:
         payment_id = f"tr_{len(self.payments) + 1}"
@@ -117,3 +121,30 @@ def test_a_lost_payment_is_found_within_the_hour_only(
     later = open_shop(Mollie, gateway, later=timedelta(hours=1), api_key="test_1")
     assert later.query(second.id).review_reasons == (ReviewReason.UNRESOLVABLE,)
     assert len(gateway.payments) == 2
+
+
+def test_an_id_of_another_account_reaches_that_one(serve: Serve[MollieGateway], open_shop: OpenShop) -> None:
+    """One webhook URL for two accounts: the payment is asked about with the key of its own."""
+    gateway = serve(MollieGateway())
+    accounts = {"eu": {"api_key": "test_eu"}, "nl": {"api_key": "test_nl"}}
+    shop = open_shop(Mollie, gateway, accounts=accounts)
+    payment = shop.create(**ORDER, account="nl")
+    gateway.payments["tr_1"]["status"] = "paid"
+    shop.receive("eu", body=b"id=tr_1", headers={})
+    assert shop.wait(payment.id, 1.4).status is Status.PAID
+    assert {asked.headers["authorization"] for asked in gateway.asked} == {"Bearer test_nl"}
+
+
+def test_a_lost_refund_is_made_once(serve: Serve[MollieGateway], open_shop: OpenShop) -> None:
+    """Its id was in the lost reply: the same key finds it."""
+    gateway = serve(MollieGateway())
+    shop = open_shop(Mollie, gateway, api_key="test_1")
+    payment = shop.create(**ORDER)
+    gateway.payments["tr_1"]["status"] = "paid"
+    shop.query(payment.id)
+    gateway.lose_reply("/refunds")
+    payment = shop.refund(payment.id, reference="back-1")
+    assert payment.refunds[0].status is RefundStatus.UNKNOWN
+    payment = shop.query(payment.id)
+    assert (payment.refunds[0].status, payment.refunds[0].provider_id) == (RefundStatus.PENDING, "re_1")
+    assert len(gateway.refunds) == 1

@@ -10,6 +10,7 @@ import pytest
 
 from paycore import Money
 from paycore.domain.payment import Status
+from paycore.engine import sessions
 from paycore.errors import NotAuthentic
 from paycore.plugin import QRCode, Secret
 from tests.providers.conftest import OpenShop, Serve
@@ -104,3 +105,18 @@ def test_a_notification_holds_by_the_certificates_that_were_fetched(
     payment = shop.get(payment.id)
     assert (payment.status, payment.provider_id) == (Status.PAID, "420001")
     assert len(gateway.calls("GET", "/certificates")) == 1
+
+
+def test_certificates_are_rotated(
+    serve: Serve[WeChatGateway], open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A notification by one that is newer than the session: the certificates are fetched anew, and it holds."""
+    monkeypatch.setattr(sessions, "DOUBTED_AFTER_S", 0.0)
+    gateway = serve(WeChatGateway())
+    shop = open_shop(WeChat, gateway, **SETTINGS)
+    payment = shop.create(**ORDER)
+    gateway.certificates["S2"] = "certificate-2"
+    trade = gateway.trades[payment.order_number] | {"trade_state": "SUCCESS", "transaction_id": "420001"}
+    notify(shop, trade, "S2", "certificate-2")
+    assert shop.get(payment.id).status is Status.PAID
+    assert len(gateway.calls("GET", "/certificates")) == 2
