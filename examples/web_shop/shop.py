@@ -10,7 +10,8 @@ What it shows of paycore:
 - A reference is signed by this shop for one session: nobody else can open, retry or see the order.
 - Only the shop's own pages make orders: a form sent by another site is refused.
 - The price is the shop's, never the form's.
-- The browser only receives a status. What it sends (a return URL, a script) changes no payment.
+- The browser only receives a status. What it brings back from the provider proves nothing: the shop hands it to
+  paycore, which asks the provider.
 - The shop waits for every open payment, including those of an earlier run.
 - Form contents are not logged.
 
@@ -53,10 +54,14 @@ CHANNELS = {
     "qr": "Scan a QR code",
     "wap": "Alipay on this phone",
 }
+RETURNING = {"web", "wap"}
+"""The channels whose payer comes back to a URL of the shop."""
+
 WORDS = {
     paycore.Status.CREATED: "Your order is not placed yet. You have not been charged.",
     paycore.Status.UNKNOWN: "We are asking the payment company whether your order arrived.",
     paycore.Status.PENDING: "Waiting for your payment.",
+    paycore.Status.AUTHORIZED: "You have agreed. Your payment is being taken.",
     paycore.Status.PAID: "Paid. Thank you!",
     paycore.Status.FAILED: "The payment was declined. You have not been charged.",
     paycore.Status.CLOSED: "This order has ended. You have not been charged.",
@@ -96,6 +101,7 @@ def make_app(config: str | Path | None = None) -> Starlette:
         Route("/buy", buy, methods=["POST"]),
         Route("/orders/{reference}", order),
         Route("/orders/{reference}/status", status),
+        Route("/orders/{reference}/back", back, name="back"),
     ]
     middleware = [Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False)]
     return Starlette(routes=routes, lifespan=lifespan, middleware=middleware)
@@ -128,7 +134,12 @@ async def buy(request: Request) -> Response:
     pay = request.app.state.pay
     try:
         payment = await pay.create(
-            reference=reference, amount=PRICE, method="alipay", channel=channel, subject=SUBJECT
+            reference=reference,
+            amount=PRICE,
+            method="alipay",
+            channel=channel,
+            subject=SUBJECT,
+            return_url=str(request.url_for("back", reference=reference)) if channel in RETURNING else None,
         )
     except paycore.PaycoreError as error:
         log.warning("order %s: %r", reference, error.message)
@@ -145,7 +156,13 @@ async def order(request: Request) -> Response:
     if payment is None:
         return problem(request, "There is no such order.", status=404)
     link, code = shown(payment.action)
-    values = {"payment": payment, "words": WORDS[payment.status], "link": link, "qr": code and draw(code)}
+    values = {
+        "payment": payment,
+        "words": WORDS[payment.status],
+        "link": link,
+        "qr": code and draw(code),
+        "details": payment.action.fields if isinstance(payment.action, paycore.Instructions) else {},
+    }
     return templates.TemplateResponse(request, "order.html", values)
 
 
@@ -155,6 +172,18 @@ async def status(request: Request) -> Response:
     if payment is None:
         return JSONResponse({"status": "not_found"}, status_code=404)
     return JSONResponse({"status": payment.status, "words": WORDS[payment.status]})
+
+
+async def back(request: Request) -> Response:
+    """Where the payer's browser comes back to: what it brings is recorded, and the provider is asked at once."""
+    payment = await find_own(request)
+    if payment is None:
+        return problem(request, "There is no such order.", status=404)
+    try:
+        await request.app.state.pay.returned(payment.id, dict(request.query_params))
+    except paycore.PaycoreError as error:
+        log.warning("order %s: %r", payment.reference, error.message)  # its page shows what is known
+    return RedirectResponse(f"/orders/{payment.reference}", status_code=303)
 
 
 def problem(request: Request, words: str, *, status: int = 400) -> Response:

@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 
 from paycore import errors
 from paycore.cli.options import GlobalOptions, to_type
-from paycore.cli.render.text import duration
 from paycore.domain.payment import (
     OperationState,
     Payment,
@@ -256,8 +255,7 @@ def _advice(error: errors.PaycoreError, options: GlobalOptions) -> str:
         return ""
     is_broken_plugin = isinstance(error, errors.PluginError)
     if isinstance(error, errors.NotSent) and error.retry_after_s is not None:
-        when = f"in {duration(error.retry_after_s)}" if error.retry_after_s else "later"
-        return f"; nothing moved for payment {error.payment_id}: run the same command again {when}"
+        return f"; nothing moved for payment {error.payment_id}: run the same command again then"
     if isinstance(error, errors.NotSent) or (is_broken_plugin and error.money_moved == "no"):
         return f"; nothing was sent for payment {error.payment_id}: run the same command again"
     if isinstance(error, errors.IncompleteReply):

@@ -118,6 +118,31 @@ def test_web_shop_shows_an_order_to_its_own_session_alone(shop: str) -> None:
         assert stranger.post("/buy", data=form).status_code == 400
 
 
+def test_web_shop_takes_the_payer_back(shop: str, page: Page) -> None:
+    """The wallet's page leads back to the order, which is paid at once: the shop has asked the provider."""
+    page.goto(shop)
+    page.get_by_role("button", name="Alipay on this computer").click()
+    with page.context.expect_page() as opened:
+        page.locator("#link").click()
+    opened.value.get_by_role("button", name=re.compile("^Pay")).click()
+    opened.value.get_by_role("link", name="Return to merchant").click()
+    expect(opened.value.locator("#words")).to_have_text("Paid. Thank you!")
+    expect(opened.value).to_have_url(re.compile(r"/orders/web-[^/?]+$"))
+
+
+def test_web_shop_believes_nothing_that_comes_back(shop: str) -> None:
+    """A return that claims success changes nothing, and one of another session is not taken."""
+    with closing(visitor(shop)) as buyer, closing(visitor(shop)) as stranger:
+        reference = drawn(buyer)
+        buyer.post("/buy", data={"reference": reference, "channel": "web"})
+        claim = {"status": "paid", "x" * 20_000: "y"}
+        for params in ({"status": "paid"}, claim):
+            came = buyer.get(f"/orders/{reference}/back", params=params)
+            assert (came.status_code, came.headers["location"]) == (303, f"/orders/{reference}")
+        assert buyer.get(f"/orders/{reference}/status").json()["status"] == "pending"
+        assert stranger.get(f"/orders/{reference}/back").status_code == 404
+
+
 @pytest.mark.parametrize(
     "origin", [None, "null", "http://evil.example", "http://localhost:1", "https://{shop}"]
 )
