@@ -96,7 +96,7 @@ def test_no_frame_of_an_error_holds_the_code(
     def broken(*_: object, **__: object) -> int:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(payments, "_perform", broken)
+    monkeypatch.setattr(payments, "perform", broken)
     given = {"option": ["--auth-code", CODE], "stdin": ["--auth-code", "-"], "environment": []}[way]
     monkeypatch.setattr(sys, "argv", ["paycore", *SCANNED, *given])
     monkeypatch.setattr(sys, "stdin", io.StringIO(CODE))

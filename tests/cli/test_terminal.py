@@ -140,14 +140,15 @@ def test_terminal_list_of_an_ordinary_payment_is_whole_in_80_columns(cli: Cli, s
 
 
 def test_terminal_accounts_fit_the_window(shop: SandboxServer) -> None:
-    """What an account offers is wrapped in its column."""
+    """The terms of a product are wrapped in their column."""
     with Terminal("accounts", "--no-color", COLUMNS="60") as terminal:
         assert terminal.end() == 0
-    head, first, second, *_ = terminal.text.splitlines()
-    assert max(width(line) for line in terminal.text.splitlines()) <= 60, terminal.text
-    assert first[head.index("OFFERS")] != " "
-    assert second[: head.index("OFFERS")].isspace()
-    assert second[head.index("OFFERS")] != " "
+    _, *lines = terminal.text.splitlines()
+    assert max(map(width, lines)) <= 60, terminal.text
+    (web,) = [place for place, line in enumerate(lines) if line.startswith("  alipay/web  ")]
+    column = lines[web].index("takes")
+    assert lines[web + 1][:column].isspace()
+    assert lines[web + 1][column] != " "
 
 
 def test_terminal_timeline_is_folded(cli: Cli, shop: SandboxServer) -> None:
