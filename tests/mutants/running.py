@@ -34,8 +34,8 @@ TESTS = (
     *(
         f"plugins/qfpay_alipay/tests/test_{name}.py"
         for name in (
-            "pay_types observations respcodes query query_packing query_bounds create close refund notifications"
-            " messages actions"
+            "pay_types observations respcodes query query_packing query_bounds listing create close refund"
+            " notifications messages actions"
         ).split()
     ),
 )

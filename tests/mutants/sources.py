@@ -22,7 +22,11 @@ MODULES = (
     "paycore.engine.recovery",
     "qfpay_alipay.pay_types",
     "qfpay_alipay.observations",
+    "qfpay_alipay.outcomes",
+    "qfpay_alipay.pauses",
+    "qfpay_alipay.pages",
     "qfpay_alipay.query",
+    "qfpay_alipay.listing",
 )
 
 TYPING_ONLY = frozenset({"assert_never", "cast", "TypeVar", "getLogger"})

@@ -100,7 +100,7 @@ class QueryRequest(msgspec.Struct, frozen=True, kw_only=True):
     start_time: str | None = None
     end_time: str | None = None
     page: str = "1"
-    page_size: str = "100"
+    page_size: str
     mchid: str | None = None
 
 

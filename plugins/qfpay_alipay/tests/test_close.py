@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from paycore.plugin import CloseReply, Done, NotNow, Rejected, Status, Unknown
+from paycore.plugin import (
+    CloseReply,
+    Done,
+    Money,
+    NotNow,
+    PartialAmount,
+    PaymentObservation,
+    Rejected,
+    Status,
+    Unknown,
+)
 from plugins.qfpay_alipay.tests.support import (
     BEGUN_AT,
     NUMBER,
@@ -120,11 +130,18 @@ def test_close_that_may_have_taken_effect_is_not_refused_by_its_query(reply: obj
     assert outcome.problem.endswith(f"The query after it was not answered: {why}")
 
 
-@pytest.mark.parametrize("reply", [answer(b"", status=429), {"respcd": "1120"}])
-def test_close_refused_for_a_time_is_not_now(reply: object) -> None:
+@pytest.mark.parametrize(
+    ("reply", "problem", "retry_after_s"),
+    [
+        (answer(b"", status=429), "HTTP status 429, too many requests", 5),
+        ({"respcd": "1120", "resperr": "said"}, "respcd 1120: said. ", 600),
+    ],
+)
+def test_close_refused_for_a_time_is_not_now(reply: object, problem: str, retry_after_s: float) -> None:
     """Nothing was closed, and nothing is queried."""
     outcome, gateway = close(reply)
     assert isinstance(outcome, NotNow)
+    assert (outcome.problem.startswith(problem), outcome.retry_after_s) == (True, retry_after_s)
     assert len(gateway.requests) == 1
 
 
@@ -137,6 +154,79 @@ def test_close_is_never_safe_to_lose(how: str) -> None:
     assert f"{gateway.requests[0].method} {gateway.requests[0].path}".startswith(
         how.split(maxsplit=1)[0] + " /trade"
     )
+
+
+@pytest.mark.parametrize(
+    ("reply", "problem"),
+    [
+        ({"out_trade_no": "ANOTHER"}, "the reply's out_trade_no is not that of the request"),
+        ({"orig_syssn": "ANOTHER"}, "the reply's orig_syssn is not that of the request"),
+        ({"txamt": "10.99"}, "the reply tells an amount that can't be read"),
+    ],
+)
+def test_close_reply_about_something_else_is_unknown(reply: dict[str, str], problem: str) -> None:
+    """Another order may have been closed, and a query would not tell."""
+    outcome, gateway = close({"respcd": "0000", **reply}, provider_id=SYSSN)
+    assert isinstance(outcome, Unknown)
+    assert outcome.problem.startswith(problem)
+    assert len(gateway.requests) == 1
+
+
+def test_close_reply_signed_wrong_is_kept_and_proves_nothing() -> None:
+    """It neither closes nor refuses."""
+    outcome, gateway = close(answer({"respcd": "0000", "syssn": "S2"}, headers={"x-qf-sign": "0" * 32}))
+    assert outcome == Unknown(
+        problem="the reply's signature is wrong",
+        observation=PaymentObservation(
+            number=NUMBER,
+            status=Status.PENDING,
+            provider_id="S2",
+            words={"respcd": "0000"},
+            is_signed_wrong=True,
+        ),
+    )
+    assert len(gateway.requests) == 1
+
+
+OTHER_AMOUNTS: list[tuple[dict[str, str], Money | None, PartialAmount | None]] = [
+    ({"txamt": "1099", "txcurrcd": "HKD"}, Money("5.00", "HKD"), None),
+    ({"txamt": "1099"}, Money("5.00", "HKD"), None),
+    ({}, Money("5.00", "HKD"), None),
+    ({"txamt": "1100", "txcurrcd": "HKD"}, Money("11.00", "HKD"), None),
+    ({"txamt": "1100"}, None, PartialAmount(minor=1100)),
+    ({"txcurrcd": "USD"}, None, PartialAmount(currency="USD")),
+]
+
+
+@pytest.mark.parametrize(("reply", "amount", "partial"), OTHER_AMOUNTS)
+def test_close_reply_with_another_amount_is_told(
+    reply: dict[str, str], amount: Money | None, partial: PartialAmount | None
+) -> None:
+    """Another order may have been closed: that amount counts, and not the record's."""
+    outcome, _ = close({"respcd": "0000", **reply}, found("1142", txamt="500", txcurrcd="HKD"))
+    assert isinstance(outcome, Done)
+    assert (outcome.value.amount, outcome.value.partial_amount) == (amount, partial)
+
+
+@pytest.mark.parametrize(
+    ("respcds", "status"),
+    [
+        (["1142", "0000"], Status.PAID),
+        (["1143", "0000"], Status.PAID),
+        (["0000", "1143"], Status.PAID),
+        (["1201", "1142"], Status.CLOSED),
+        (["1142", "1201"], Status.CLOSED),
+        (["1143", "1142"], Status.PENDING),
+    ],
+)
+def test_close_of_an_order_with_several_records_has_the_weightiest(
+    respcds: list[str], status: Status
+) -> None:
+    """Paid before pending, and closed before failed."""
+    records = [found(respcd)["data"][0] | {"syssn": f"S{respcd}"} for respcd in respcds]
+    outcome, _ = close({"respcd": "0000"}, {"respcd": "0000", "data": records})
+    assert isinstance(outcome, Done)
+    assert outcome.value.status is status
 
 
 def test_close_of_a_very_old_order_stays_within_ten_requests() -> None:

@@ -330,9 +330,16 @@ def test_create_in_progress_with_a_url_can_be_paid(respcd: str) -> None:
 def test_create_of_a_closed_order_is_closed(respcd: str) -> None:
     """A resend may find an order that has ended."""
     observation = created(create(always({"respcd": respcd, "resperr": "closed"}))).observation
-    assert observation.status is Status.CLOSED
+    assert (observation.number, observation.status) == (NUMBER, Status.CLOSED)
     assert observation.failure is not None
     assert observation.failure.code == respcd
+
+
+def test_create_of_a_closed_order_with_an_amount_that_can_not_be_read_is_unknown() -> None:
+    """It may be another order that is closed."""
+    outcome = create(always({"respcd": "1142", "txamt": "10.99"}))
+    assert isinstance(outcome, Unknown)
+    assert outcome.problem.startswith("the reply tells an amount that can't be read")
 
 
 # --- refused or unclear --------------------------------------------------------------------------------
@@ -447,10 +454,8 @@ def test_create_refused_with_a_wrong_signature_is_unknown(reply: dict[str, str])
     """A refusal would mean that no money moved, so it needs a valid signature too."""
     outcome = create(always(reply, headers={"x-qf-sign": "0" * 32}))
     assert isinstance(outcome, Unknown)
-    assert outcome.observation is not None
-    assert (outcome.observation.is_signed_wrong, outcome.observation.words["respcd"]) == (
-        True,
-        reply["respcd"],
+    assert outcome.observation == PaymentObservation(
+        number=NUMBER, status=Status.PENDING, words=reply, is_signed_wrong=True
     )
 
 

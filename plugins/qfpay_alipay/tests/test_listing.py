@@ -183,6 +183,7 @@ def test_list_after_a_full_page_goes_on_in_the_same_month() -> None:
     ("since_s", "until_s", "seconds"),
     [
         (0.0, 1.0, ("00:00:00", "00:00:00")),
+        (0.0, 0.000001, ("00:00:00", "00:00:00")),
         (0.5, 1.5, ("00:00:00", "00:00:01")),
         (0.0, 60.0, ("00:00:00", "00:00:59")),
         (0.9, 60.000001, ("00:00:00", "00:01:00")),
@@ -240,3 +241,11 @@ def test_list_without_an_answer_is_no_page(reply: Any, kind: type) -> None:
     """A page that did not come, or is signed wrong, is never an empty one."""
     outcome = list_page(lambda request: reply, JANUARY, JANUARY + timedelta(days=1))
     assert isinstance(outcome, kind)
+
+
+def test_list_signed_wrong_says_so() -> None:
+    """With records and without."""
+    for reply in (page(record()), EMPTY):
+        gateway = always(reply, headers={"x-qf-sign": "0" * 32})
+        outcome = list_page(gateway, JANUARY, JANUARY + timedelta(days=1))
+        assert outcome == Unknown(problem="the reply's signature is wrong")

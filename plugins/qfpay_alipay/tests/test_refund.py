@@ -135,6 +135,7 @@ def sent_at(hour: int, minute: int, second: int = 0, *, day: int = 1) -> datetim
         ("1265", sent_at(23, 29, 59), 3600),
         ("1265", sent_at(23, 30), 3600),
         ("1265", sent_at(23, 45), 2700),
+        ("1265", sent_at(23, 45) + timedelta(milliseconds=250), 2699.75),
         ("1265", sent_at(0, 0), 1800),
         ("1265", sent_at(0, 29, 59), 1),
         ("1265", sent_at(0, 30), 3600),
@@ -199,6 +200,31 @@ def test_refund_bank_busy_is_the_window_for_an_old_payment(days: int, *, is_know
 def test_refund_unusable_answer_is_unknown(reply: object) -> None:
     """Another order's, unreadable, transient or unlisted: query the same number."""
     assert isinstance(refund(always(reply)), Unknown)
+
+
+@pytest.mark.parametrize("field", ["out_trade_no", "orig_syssn"])
+def test_refund_reply_about_another_order_names_the_field(field: str) -> None:
+    """A reply may leave a field out; another value is another order's."""
+    outcome = refund(always({**REFUNDED, field: "ANOTHER"}))
+    assert outcome == Unknown(problem=f"the reply's {field} is not that of the request")
+    assert isinstance(refund(always({**REFUNDED, field: None})), Done)
+
+
+def test_refund_reply_signed_wrong_is_kept_and_proves_nothing() -> None:
+    """Neither succeeded nor refused: what it says is evidence only."""
+    outcome = refund(always(REFUNDED, headers={"x-qf-sign": "0" * 32}))
+    assert outcome == Unknown(
+        problem="the reply's signature is wrong",
+        observation=RefundObservation(
+            number="01JGFJJZ00QFPAYREFUND00001",
+            status=RefundStatus.PENDING,
+            provider_id="20260101000300020012345699",
+            amount=Money("2.00", "HKD"),
+            occurred_at=datetime(2026, 1, 1, 4, 10, 2, tzinfo=UTC),
+            words={"respcd": "0000", "resperr": "success"},
+            is_signed_wrong=True,
+        ),
+    )
 
 
 def test_refund_without_status_200_is_unknown() -> None:
