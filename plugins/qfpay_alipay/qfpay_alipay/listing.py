@@ -39,7 +39,8 @@ def list_trades(
     A page of the payments and refunds that were made in [since, until) by QFPay's clock, which has whole seconds.
 
     A page may be empty and not the last, because each month is read by itself. Months that have not begun at the time
-    of `attempt` are not read. A trade that can't be read or decided is listed as pending, with what is known of it.
+    of `attempt` are not read. A trade that can't be read or decided is listed as pending, with what is known of it. One
+    may be listed twice where trades are made while the list is read.
     """
     last = min(until, attempt.sent_at + BEHIND) - datetime.resolution  # a time is sent without its fraction
     if last < since:

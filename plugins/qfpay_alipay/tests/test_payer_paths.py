@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -227,6 +228,24 @@ def test_query_refused_for_too_many_requests_leaves_the_payment_as_it_is(
         client.query(payment.id)
     assert client.get(payment.id) == payment
     assert client.query(payment.id).status is Status.PENDING
+
+
+def test_provider_list_has_every_trade_by_the_ledgers_own_numbers(
+    gateway: SandboxServer, open_client: Open
+) -> None:
+    """QFPay's list of the last two months: what was paid, refunded and is open, whoever asks."""
+    client = open_client()
+    paid, waiting = client.create(**order("barcode")), client.create(**order("web", "order-2"))
+    paid = client.refund(paid.id, reference="r1", amount=Money("20.00", "HKD"))
+    now = datetime.now(UTC)
+    listed = list(client.provider_list(since=now - timedelta(days=62), until=now + timedelta(days=1)))
+    assert {(item.observation.number, item.observation.status) for item in listed} == {
+        (paid.order_number, Status.PAID),
+        (waiting.order_number, Status.PENDING),
+        (paid.refunds[0].number, RefundStatus.SUCCEEDED),
+    }
+    assert {item.observation.provider_id for item in listed} >= {paid.provider_id, waiting.provider_id}
+    assert {item.reference for item in listed} == {None}
 
 
 def test_subject_is_sent_as_far_as_it_goes(gateway: SandboxServer, open_client: Open) -> None:
