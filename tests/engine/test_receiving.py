@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from paycore import Payment, Status
+from paycore import Payment, RefundStatus, Status
 from paycore.ledger import audit, open_ledger
 from paycore.plugin import Notification, ProviderInfo
 from paycore.testing.toy import SIGNATURE_HEADER, ToyProvider, sign
@@ -193,6 +193,25 @@ def test_mention_by_id_moves_nothing(
         ledger.close()
         assert not due(till, payment)
     assert len(inbox(till)) == 1
+
+
+def test_refund_that_came_back_is_found_by_a_mention_of_its_payment(
+    open_accounts: Open, gateway: ToyServer
+) -> None:
+    """The refund had succeeded, so nobody waits for it any more; its money can be refunded again."""
+    till = open_accounts(mentions=True)
+    payment = till.refund(till.create(channel="card"))
+    (refund,) = payment.refunds
+    assert (refund.status, payment.refundable_minor) == (RefundStatus.SUCCEEDED, 0)
+    gateway.gateway.reverse(refund.number)
+    till.receive(*gateway.mention(payment.order_number), account="hk")
+    for _ in range(200):
+        if till.get(payment.id).refundable_minor:
+            break
+        till.sleep(0.05)
+    after = till.get(payment.id)
+    assert [refund.status for refund in after.refunds] == [RefundStatus.REVERSED]
+    assert (after.refunded_minor, after.refundable_minor) == (0, 8800)
 
 
 def test_unknown_id_is_kept_counted_and_logged(open_accounts: Open, caplog: pytest.LogCaptureFixture) -> None:
