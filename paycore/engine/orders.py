@@ -26,7 +26,6 @@ from paycore.domain.payment import (
     Refund,
     RefundStatus,
     first_ids,
-    is_open,
     numbered,
     refund_operation,
 )
@@ -135,13 +134,11 @@ def in_session(ref: OrderRef, session: Any) -> OrderRef:
 
 def refs_to_ask(payment: Payment, lookup: Lookup, attempt: Attempt) -> Iterator[OrderRef]:
     """
-    Every number whose state can still tell something: all orders sent, and open refunds.
+    Every number whose state can still tell something: all orders sent, open refunds, and those that may be reversed.
 
-    A payment of which nothing is open is asked about because somebody says that it changed: then so are its refunds
-    that succeeded, for they may have been reversed. Where orders are found by the provider's ids only, those that
-    have one.
+    Refunds that succeeded too, whatever else is open: a mention that one was reversed comes only once. Where orders are
+    found by the provider's ids only, those that have one.
     """
-    succeeded = () if is_open(payment) else (RefundStatus.SUCCEEDED,)
     for operation in payment.operations:
         was_sent = operation.kind is OperationKind.CREATE and operation.state is not OperationState.INTENT
         if was_sent and can_be_found(operation, lookup):
@@ -149,7 +146,8 @@ def refs_to_ask(payment: Payment, lookup: Lookup, attempt: Attempt) -> Iterator[
     for refund in payment.refunds:
         operation = refund_operation(payment, refund.reference)
         is_awaited = refund.is_open or (operation.is_uncertain and refund.status is RefundStatus.CREATED)
-        if (is_awaited or refund.status in succeeded) and can_be_found(operation, lookup):
+        may_come_back = refund.status is RefundStatus.SUCCEEDED
+        if (is_awaited or may_come_back) and can_be_found(operation, lookup):
             yield _refund_ref(payment, operation, refund, attempt)
 
 
