@@ -8,7 +8,17 @@ import msgspec
 from paycore.testing.toy import ResendEffect
 from tests.support.toy_http import Duplicates
 
-Operation = Literal["create by link", "create at once", "refund", "close", "notification", "recovery"]
+Operation = Literal[
+    "create by link",
+    "create at once",
+    "capture",
+    "capture once seen",
+    "refund",
+    "close",
+    "void",
+    "notification",
+    "recovery",
+]
 Database = Literal["sqlite", "postgres"]
 
 TIMEOUT_S = 0.8
@@ -59,6 +69,23 @@ RECOVERY_STEPS: dict[str, str] = {
     for when in ("before", "after")
 }
 
+SEEN_EFFECTS = 6
+"""What a query does that sees an authorization: read, ask, merge, begin the capture, send it, its answer."""
+
+SEEN_STEPS: dict[str, str] = {
+    **{
+        f"{when} effect {number}": f"effect {number} {when}"
+        for number in range(1, SEEN_EFFECTS + 1)
+        for when in ("before", "after")
+    },
+    "inside the authorization's transaction": "write 1 inside",
+    "inside the capture's transaction": "write 2 inside",
+    "inside the result's transaction": "write 3 inside",
+    "in the authorization's hook": "hook 1",
+    "in the capture's hook": "hook 2",
+    "nowhere": "",
+}
+
 
 class Manner(msgspec.Struct, frozen=True):
     """How the gateway treats a known number, and what the provider declares about it."""
@@ -105,6 +132,8 @@ def steps_of(operation: Operation) -> dict[str, str]:
             return NOTIFICATION_STEPS
         case "recovery":
             return RECOVERY_STEPS
+        case "capture once seen":
+            return SEEN_STEPS
         case _:
             return STEPS
 
@@ -112,8 +141,11 @@ def steps_of(operation: Operation) -> dict[str, str]:
 OPERATIONS: tuple[Operation, ...] = (
     "create by link",
     "create at once",
+    "capture",
+    "capture once seen",
     "refund",
     "close",
+    "void",
     "notification",
     "recovery",
 )

@@ -48,9 +48,13 @@ def judge(gateway: ToyGateway, ledger: Ledger, *, is_repeated: bool = False) -> 
 def _doubled(gateway: ToyGateway, payments: tuple[Payment, ...]) -> Iterator[str]:
     """More than one order that is paid or payable for one payment; more than one refund for one."""
     orders = [order for order in gateway.orders if order.kind == "payment"]
-    alive = [order for order in orders if order.status in ("pending", "paid")]
+    alive = [order for order in orders if order.status in ("pending", "authorized", "paid")]
     if len(alive) > 1:
         yield f"{len(alive)} orders can take money: {[(order.number, order.status) for order in alive]}"
+    for order in orders:
+        captures = sum(capture.order_id == order.id for capture in gateway.captures)
+        if captures > 1:
+            yield f"the money of order {order.number} was taken {captures} times"
     given_back = sum(order.refunded for order in orders)
     if given_back > PART.minor:
         yield f"{given_back} was given back instead of {PART.minor}"
@@ -64,8 +68,11 @@ def _lost(gateway: ToyGateway, payments: tuple[Payment, ...]) -> Iterator[str]:
     for order in gateway.orders:
         if order.number not in known:
             yield f"{order.kind} {order.number} is not in the ledger"
+    for capture in gateway.captures:
+        if capture.number not in known:
+            yield f"capture {capture.number} is not in the ledger"
     charged = sum(
-        order.minor for order in gateway.orders if order.kind == "payment" and order.status == "paid"
+        order.paid_minor for order in gateway.orders if order.kind == "payment" and order.status == "paid"
     )
     recorded = sum(payment.paid_minor for payment in payments)
     if charged > recorded:
@@ -91,10 +98,12 @@ def _stuck(gateway: ToyGateway, payments: tuple[Payment, ...]) -> Iterator[str]:
 
 
 def _unsent(payments: tuple[Payment, ...]) -> Iterator[str]:
-    """Payments and refunds that were never sent."""
+    """Payments, captures, voids and refunds that were never sent."""
     for payment in payments:
         if payment.status is Status.CREATED:
             yield "the payment is still to be sent"
+        if payment.status is Status.AUTHORIZED:
+            yield "its money is still to be taken, or to be released"
         for refund in payment.refunds:
             if refund.status not in (RefundStatus.SUCCEEDED, RefundStatus.FAILED):
                 yield f"refund {refund.reference} is {refund.status}"
@@ -103,7 +112,7 @@ def _unsent(payments: tuple[Payment, ...]) -> Iterator[str]:
 def _status_at(gateway: ToyGateway, payment: Payment) -> Status:
     """The payment's expected status, from its orders at the gateway."""
     statuses = {order.status for order in _orders_of(gateway, payment)}
-    for status in (Status.PAID, Status.PENDING, Status.CLOSED):
+    for status in (Status.PAID, Status.AUTHORIZED, Status.PENDING, Status.CLOSED):
         if status.value in statuses:
             return status
     return Status.CREATED

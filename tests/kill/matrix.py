@@ -21,7 +21,7 @@ from paycore.domain.schedule import resend_pause_s
 from paycore.ledger import open_ledger
 from paycore.ledger.api import Filter
 from paycore.testing.toy import ToyGateway
-from tests.kill.cases import NASTY, PROOF_S, Case, Database
+from tests.kill.cases import NASTY, PROOF_S, Case, Database, Operation
 from tests.kill.judge import Verdict, judge
 from tests.kill.mutants import MUTANTS
 from tests.kill.victim import AMOUNT, REFERENCE, Job, do, look_after, survivor
@@ -58,7 +58,7 @@ class Result(msgspec.Struct, frozen=True):
     @property
     def was_reached(self) -> bool:
         """Whether the process reached the place; a recovery may end before it."""
-        return self.died or not self.case.place or self.case.operation == "recovery"
+        return self.died or not self.case.place or self.case.operation in ("recovery", "capture once seen")
 
 
 class Processes:
@@ -115,8 +115,15 @@ def _prepare(job: Job, server: ToyServer) -> Job:
     with survivor(job) as client:
         if job.operation == "recovery":
             server.set_faults(lose_reply=1)
-        channel = "card" if job.operation == "refund" else "web"
-        payment = client.create(reference=REFERENCE, amount=AMOUNT, method="toy", channel=channel)
+        payment = client.create(
+            reference=REFERENCE,
+            amount=AMOUNT,
+            method="toy",
+            channel=CHANNELS.get(job.operation, "web"),
+            capture="manual" if job.operation in ("capture", "void") else "automatic",
+        )
+        if job.operation == "capture once seen":
+            server.pay(payment.order_number)
         if job.operation == "recovery":
             _make_due(job)
         if job.operation == "notification":
@@ -124,6 +131,15 @@ def _prepare(job: Job, server: ToyServer) -> Job:
             body, headers = server.notification(payment.order_number)
             return msgspec.structs.replace(job, body=body, headers=headers)
     return job
+
+
+CHANNELS: dict[Operation, str] = {
+    "refund": "card",
+    "capture": "tab",
+    "void": "tab",
+    "capture once seen": "hold",
+}
+"""Where an operation starts with another order than one with a link."""
 
 
 def _wait_for_proof(job: Job) -> None:

@@ -69,12 +69,13 @@ def _resend_without_asking(patch: pytest.MonkeyPatch) -> None:
     def hasty(payment: Payment, now: datetime, context: recovery.Context) -> list[Change]:
         return _resend(payment, now, context) if payment.creation.is_uncertain else []
 
-    def asks_nobody(_self: object, _account: object, payments: Any, _source: object) -> Any:
-        yield from ()
-        return tuple(payments)
-
     patch.setattr(recovery, "next_changes", hasty)
-    patch.setattr(Recovery, "ask", asks_nobody)
+    patch.setattr(Recovery, "ask", _asks_nobody)
+
+
+def _asks_nobody(_self: object, _account: object, payments: Any, _source: object) -> Any:
+    yield from ()
+    return tuple(payments)
 
 
 def _forget_dead_closes(patch: pytest.MonkeyPatch) -> None:
@@ -121,6 +122,36 @@ def _new_refund_number(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(refunding, "_retry_refund", anew)
 
 
+def _capture_again_without_asking(patch: pytest.MonkeyPatch) -> None:
+    """An unanswered capture is made again at once, under another number."""
+
+    def hasty(payment: Payment, now: datetime, context: recovery.Context) -> list[Change]:
+        captures = [op for op in payment.operations if op.kind is OperationKind.CAPTURE]
+        if not captures or not captures[-1].is_uncertain:
+            return []
+        again = decisions.new_operation(OperationKind.CAPTURE, context.numbering, now, context.deadline)
+        known = captures[-1]
+        same = {"order_number": known.order_number, "amount_minor": known.amount_minor}
+        return [OperationBegun(operation=msgspec.structs.replace(again, **same))]
+
+    patch.setattr(recovery, "next_changes", hasty)
+    patch.setattr(Recovery, "ask", _asks_nobody)
+
+
+def _forget_dead_captures(patch: pytest.MonkeyPatch) -> None:
+    """A capture whose sender died is not sent again."""
+    next_changes = recovery.next_changes
+
+    def forgetful(payment: Payment, now: datetime, context: recovery.Context) -> list[Change]:
+        changes = next_changes(payment, now, context)
+        sent = [
+            payment.operation(change.operation_id) for change in changes if isinstance(change, OperationSent)
+        ]
+        return [] if any(op.kind is OperationKind.CAPTURE for op in sent) else changes
+
+    patch.setattr(recovery, "next_changes", forgetful)
+
+
 MUTANTS: dict[str, Mutant] = {
     "intent committed after sending": Mutant(
         _intent_after_sending, "create at once", ("request sent, reply not there", "reply read"), "lost"
@@ -136,6 +167,15 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "a number that is there is sent again": Mutant(
         _resend_what_is_there, "create by link", ("reply read", "inside the result's transaction"), "doubled"
+    ),
+    "captured again without asking": Mutant(
+        _capture_again_without_asking,
+        "capture",
+        ("request sent, reply not there", "before the result"),
+        "doubled",
+    ),
+    "a dead capture is forgotten": Mutant(
+        _forget_dead_captures, "capture", ("after the intent's commit", "before sending"), "stuck"
     ),
     "new refund number on retry": Mutant(
         _new_refund_number, "refund", ("after the result's commit", "nowhere"), "doubled"

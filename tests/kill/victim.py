@@ -46,6 +46,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
             timeout_s=timeout_s,
             proof_s=PROOF_S,
             create_resend=self.declares,
+            capture_resend=self.declares,
+            captures="partial",
         )
 
 
@@ -63,18 +65,26 @@ class _Observer:
 
 def do(client: Client, job: Job) -> Payment | None:
     """Run the command as an application does."""
-    match job.operation:
-        case "create by link" | "recovery":
-            return client.create(reference=REFERENCE, amount=AMOUNT, method="toy", channel="web")
-        case "create at once":
-            return client.create(reference=REFERENCE, amount=AMOUNT, method="toy", channel="card")
+    if job.operation in ("create by link", "create at once", "recovery"):
+        channel = "card" if job.operation == "create at once" else "web"
+        return client.create(reference=REFERENCE, amount=AMOUNT, method="toy", channel=channel)
+    if job.operation == "notification":
+        client.receive("toy", body=job.body, headers=job.headers)
+        return None
+    return _go_on(client, client.find(REFERENCE).id, job.operation)
+
+
+def _go_on(client: Client, payment_id: str, operation: Operation) -> Payment:
+    """A command for a payment that is there."""
+    match operation:
+        case "capture":
+            return client.capture(payment_id)
+        case "capture once seen":
+            return client.query(payment_id)
         case "refund":
-            return client.refund(client.find(REFERENCE).id, reference=REFUND_REFERENCE, amount=PART)
-        case "close":
-            return client.close(client.find(REFERENCE).id)
-        case "notification":
-            client.receive("toy", body=job.body, headers=job.headers)
-            return None
+            return client.refund(payment_id, reference=REFUND_REFERENCE, amount=PART)
+        case _:
+            return client.close(payment_id)
 
 
 def look_after(client: Client) -> None:
