@@ -88,8 +88,13 @@ class Caller:
             case "query":
                 await self._patiently(process, lambda: client.query(payment.id))
             case "close":
-                await asyncio.sleep(self._rng.uniform(0, 60))
+                await asyncio.sleep(self._rng.uniform(0, self._rng.choice((3, 60))))
                 await self._patiently(process, lambda: client.close(payment.id))
+            case "capture":
+                await self._capture(process, payment)
+            case "return":
+                params = {"token": self._rng.choice("ABC")}
+                await self._patiently(process, lambda: client.returned(payment.id, params))
             case "refund":
                 for refund in self.plan.refunds:
                     await self._refund(process, payment, refund)
@@ -107,6 +112,8 @@ class Caller:
                     method="toy",
                     channel=self.purchase.channel,
                     expires_in_s=self.purchase.expires_in_s,
+                    account=self.purchase.account,
+                    capture=self.purchase.capture,
                 ),
             )
         except ReferenceConflict as conflict:
@@ -134,6 +141,16 @@ class Caller:
         now = await process.client.wait(payment.id, timeout_s)
         self._world.waits.end(wait, process, now)
         return now
+
+    async def _capture(self, process: Process, payment: Payment) -> None:
+        """Capture once the payer has agreed; who can't capture in the end gives up."""
+        minor = self.plan.capture_minor
+        amount = None if minor is None else Money.from_minor(minor, "HKD")
+        for _ in range(TRIES_MAX):
+            now = await self._patiently(process, lambda: process.client.capture(payment.id, amount=amount))
+            if now is not None and now.status.is_final:
+                return
+            await asyncio.sleep(self._rng.uniform(0.1, 30))
 
     def _show(self, payment: Payment) -> None:
         if isinstance(payment.action, Redirect):

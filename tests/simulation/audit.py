@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from paycore.domain.payment import (
+    Operation,
+    OperationKind,
     OperationState,
     Payment,
     RefundStatus,
@@ -44,12 +46,13 @@ def _audit_payment(world: World, payment: Payment, orders: list[SimOrder]) -> No
     _audit_charges(world, payment, orders)
     _audit_review(world, payment, orders)
     _audit_refunds(world, payment, orders)
+    _audit_charge_backs(world, payment, orders)
     _audit_end(world, payment, orders)
 
 
 def _audit_charges(world: World, payment: Payment, orders: list[SimOrder]) -> None:
     paid = [order for order in orders if order.status == "paid"]
-    taken = {(order.number, order.id, order.minor) for order in paid}
+    taken = {(order.number, order.id, order.paid_minor) for order in paid}
     known = {(charge.number, charge.provider_id, charge.amount_minor) for charge in payment.charges}
     if taken != known:
         world.witness.violated("every charge is known", f"{payment.id}: taken {taken}, known {known}")
@@ -63,22 +66,20 @@ def _audit_charges(world: World, payment: Payment, orders: list[SimOrder]) -> No
 
 def _audit_review(world: World, payment: Payment, orders: list[SimOrder]) -> None:
     paid = [order for order in orders if order.status == "paid"]
-    if len(paid) > 1 and ReviewReason.PAID_TWICE not in payment.review_reasons:
+    if len(paid) > 1 and not _was_looked_at(payment, ReviewReason.PAID_TWICE):
         world.witness.violated("contradictions are reviewed", f"{payment.id} was paid twice")
     # What was closed and paid before the ledger heard of the closing is no contradiction to it.
     closed = {op.number for op in payment.operations if Status.CLOSED in op.observed}
-    if (
-        any(order.number in closed for order in paid)
-        and ReviewReason.PAID_AFTER_CLOSING not in payment.review_reasons
-    ):
+    is_late = any(order.number in closed for order in paid)
+    if is_late and not _was_looked_at(payment, ReviewReason.PAID_AFTER_CLOSING):
         world.witness.violated("contradictions are reviewed", f"{payment.id} was paid after closing")
 
 
 def _audit_refunds(world: World, payment: Payment, orders: list[SimOrder]) -> None:
     refunds = [refund for order in orders for refund in world.gateway.refunds_of(order.number)]
     returned = [refund for refund in refunds if refund.status == "succeeded"]
-    references = [refund.reference for refund in refunds if refund.status != "failed"]
-    for reference in sorted(set(references)):
+    references = [refund.reference for refund in refunds if refund.status not in ("failed", "reversed")]
+    for reference in sorted(map(str, {*references})):
         if references.count(reference) > 1:
             world.witness.violated("refunded once", f"{payment.id} refunded {reference} more than once")
     total = sum(refund.minor for refund in returned)
@@ -91,22 +92,63 @@ def _audit_refunds(world: World, payment: Payment, orders: list[SimOrder]) -> No
     succeeded = {refund.reference for refund in payment.refunds if refund.status is RefundStatus.SUCCEEDED}
     if succeeded != {refund.reference for refund in returned}:
         world.witness.violated("every refund is known", f"{payment.id}: {sorted(succeeded)} succeeded")
+    came_back = {refund.reference for refund in payment.refunds if refund.status is RefundStatus.REVERSED}
+    if came_back != {refund.reference for refund in refunds if refund.status == "reversed"}:
+        world.witness.violated("every refund is known", f"{payment.id}: {sorted(came_back)} came back")
+
+
+def _audit_charge_backs(world: World, payment: Payment, orders: list[SimOrder]) -> None:
+    """Totals, and what is left to refund after them and after the refunds that did not come back."""
+    taken_back = sum(order.charged_back for order in orders)
+    won = sum(order.charge_back_won for order in orders)
+    if (payment.charged_back_minor, payment.charge_back_won_minor) != (taken_back, won):
+        known = f"{payment.charged_back_minor}, won {payment.charge_back_won_minor}"
+        world.witness.violated(
+            "every charge back is known", f"{payment.id}: {taken_back}, won {won}; known {known}"
+        )
+    refunds = [refund for order in orders for refund in world.gateway.refunds_of(order.number)]
+    returned = sum(refund.minor for refund in refunds if refund.status == "succeeded")
+    paid = sum(order.paid_minor for order in orders if order.status == "paid")
+    left = max(0, paid - (taken_back - won) - returned)
+    waiting = sum(r.amount.minor for r in payment.refunds if r.status is RefundStatus.CREATED)
+    if payment.refundable_minor != max(0, left - waiting):
+        world.witness.violated(
+            "what is left to refund is known", f"{payment.id}: {payment.refundable_minor}, not {left}"
+        )
+    if taken_back and not _was_looked_at(payment, ReviewReason.CHARGED_BACK):
+        world.witness.violated("contradictions are reviewed", f"{payment.id} was charged back")
+
+
+def _was_looked_at(payment: Payment, reason: ReviewReason) -> bool:
+    """Whether it is to be reviewed for this reason, or was."""
+    return reason in payment.review_reasons or any(done.reason is reason for done in payment.acknowledged)
 
 
 def _audit_end(world: World, payment: Payment, orders: list[SimOrder]) -> None:
     """Nothing is open, at the gateway or in the ledger."""
-    if payment.uncertain or payment.status in (Status.UNKNOWN, Status.PENDING):
+    if payment.uncertain or payment.status in (Status.UNKNOWN, Status.PENDING, Status.AUTHORIZED):
         world.witness.violated("nothing stuck", f"{payment.id} is {payment.status}, {_open(payment)}")
     is_unsent = payment.creation.state is OperationState.INTENT and payment.status is Status.CREATED
     if is_unsent and has_earlier_number(payment):
         world.witness.violated("nothing stuck", f"{payment.id} was made anew and never sent")
+    put_off = [op.number for op in payment.operations if _is_put_off(payment, op)]
+    if put_off:
+        world.witness.violated("nothing stuck", f"{payment.id}: {put_off} was put off, and nobody went on")
     if any(refund.is_open for refund in payment.refunds):
         world.witness.violated("nothing stuck", f"{payment.id} has an open refund")
-    still_open = [order.id for order in orders if order.status == "pending"]
+    still_open = [order.id for order in orders if order.status in ("pending", "authorized")]
     if still_open:
         world.witness.violated(
             "the ledger agrees", f"{payment.id} is {payment.status}; {still_open} are open"
         )
+
+
+def _is_put_off(payment: Payment, op: Operation) -> bool:
+    """Whether it waits to be sent although the provider asked only for a pause, and it can still be sent."""
+    is_ours = op.kind is OperationKind.REFUND or (
+        op.kind is OperationKind.CAPTURE and payment.status is Status.AUTHORIZED
+    )
+    return is_ours and op.state is OperationState.INTENT and op.not_before is not None
 
 
 def _open(payment: Payment) -> str:

@@ -6,12 +6,18 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
-from tests.simulation.mutations import domain, engine, runner, store
+from tests.simulation.mutations import contract, domain, engine, runner, store
 from tests.simulation.world import Run, run_briefly
 
 Mutant = Callable[[], AbstractContextManager[Any]]
 
-MUTANTS: dict[str, Mutant] = {**domain.MUTANTS, **engine.MUTANTS, **runner.MUTANTS, **store.MUTANTS}
+MUTANTS: dict[str, Mutant] = {
+    **contract.MUTANTS,
+    **domain.MUTANTS,
+    **engine.MUTANTS,
+    **runner.MUTANTS,
+    **store.MUTANTS,
+}
 """By name; the docstring of each describes the bug."""
 
 CONTROLS: dict[str, Mutant] = runner.CONTROLS

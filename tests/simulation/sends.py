@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -15,16 +16,15 @@ from paycore.domain.events import (
     PaymentBegun,
     ProvenAbsent,
 )
-from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, Status, numbered
+from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, Status
 from paycore.domain.wire import Request
-from tests.simulation.plan import DECLARED
 
 if TYPE_CHECKING:
     from tests.simulation.witness import Asked
     from tests.simulation.world import World
 
 Broken = Iterator[tuple[str, str]]
-MAKING = frozenset({"/orders", "/refunds", "/link"})
+MAKING = frozenset({"/orders", "/captures", "/refunds", "/link"})
 ROUNDING_S = 0.01
 NEVER_S = float("inf")
 
@@ -41,7 +41,10 @@ class Sends:
         self._senders: dict[str, tuple[str, int, str]] = {}
         self._until_s: dict[str, float] = {}
         """By operation: until when its last request may be under way."""
-        self._left: set[str] = set()
+        self._first_s: dict[str, float] = {}
+        """By operation: when its first request that may have arrived was recorded."""
+        self._left: Counter[str] = Counter()
+        """By number: its requests that have left and were not put off."""
         self._absent_s: dict[str, float] = {}
 
     # --- events --------------------------------------------------------------------------------------
@@ -54,16 +57,22 @@ class Sends:
     def _broken_by(self, asked: Asked, event: Event, before: Payment | None) -> Broken:
         match event.change:
             case PaymentBegun(operation=operation) | OperationBegun(operation=operation):
+                self._first_s[operation.id] = self._now_s()
                 self._on_its_way(operation.id, asked)
             case OperationSent(operation_id=operation_id) if before is not None:
-                yield from self._sent_again(before.operation(operation_id))
+                yield from self._sent_again(before.operation(operation_id), event)
+                op = before.operation(operation_id)
+                if op.state is OperationState.INTENT or op.proven_absent_at is not None:
+                    self._first_s[operation_id] = self._now_s()
                 self._on_its_way(operation_id, asked)
             case OperationEnded() as ended if before is not None:
                 yield from self._ended(before.operation(ended.operation_id), ended, asked)
             case ProvenAbsent(number=number) if before is not None:
                 self._absent_s[number] = self._now_s()
-                asked_about = numbered(before, number)
-                until_s = self._until_s[asked_about.id] if asked_about else NEVER_S
+                if self._world.plan.further.is_found_by_id:
+                    yield "absence is proven by a lookup", f"{number} can't be looked up"
+                about = [op.id for op in before.operations if op.number == number and op.kind != "close"]
+                until_s = max((self._until_s[operation_id] for operation_id in about), default=NEVER_S)
                 if self._now_s() < until_s + self._world.plan.proof_s:
                     yield "absence is proven late enough", f"{number} may still arrive"
 
@@ -71,17 +80,27 @@ class Sends:
         self._senders[operation_id] = asked.key
         self._until_s[operation_id] = self._now_s() + self._world.plan.timeout_s
 
-    def _sent_again(self, op: Operation) -> Broken:
+    def _sent_again(self, op: Operation, event: Event) -> Broken:
         """It must be unsent, or past its deadline and absent or sure to give the same order."""
+        if op.not_before is not None and event.at < op.not_before:
+            yield "not sent before the time asked for", f"{op.kind} {op.number} is put off to {op.not_before}"
         if op.state is OperationState.INTENT:
             return
         until_s = self._until_s[op.id]
         if self._now_s() < until_s:
             yield "not sent again while under way", f"{op.kind} {op.number} may be until {until_s:.3f}"
-        gives_the_same = DECLARED[self._world.plan.duplicates] == "same_result"
-        is_fetched = gives_the_same and Status.PENDING in op.observed and not op.is_duplicate
-        if op.kind is not OperationKind.CLOSE and op.proven_absent_at is None and not is_fetched:
+        if op.kind is OperationKind.CLOSE or op.proven_absent_at is not None:
+            return
+        gives_the_same = self._world.plan.declared == "same_result" and not op.is_duplicate
+        is_found_by_id = self._world.plan.further.is_found_by_id
+        if not gives_the_same or not (Status.PENDING in op.observed or is_found_by_id):
             yield "sent again only when absent", f"{op.kind} {op.number} is {op.state}"
+        window_s = self._world.plan.further.window_s
+        if window_s is not None and self._now_s() >= self._first_s[op.id] + window_s:
+            yield (
+                "sent again inside the window",
+                f"{op.kind} {op.number} was first sent at {self._first_s[op.id]:.3f}",
+            )
 
     def _ended(self, op: Operation, ended: OperationEnded, asked: Asked) -> Broken:
         """Only the last sender may record a failure, unless the operation is given up as absent."""
@@ -91,9 +110,13 @@ class Sends:
         is_given_up = ended.state is OperationState.REJECTED and (
             op.proven_absent_at is not None or op.state is OperationState.INTENT
         )
+        if ended.finding is not None:
+            if self._now_s() < self._until_s[op.id] or not op.is_uncertain:
+                yield "found by hand once it can't arrive", f"{op.kind} {op.number} is {op.state}"
+            return
         if ended.state is not OperationState.DONE and not is_sender and not is_given_up:
             yield "a late answer undoes nothing", f"{asked.who} ends what others sent as {ended.state}"
-        if ended.state is OperationState.INTENT and op.number in self._left and op.kind != "close":
+        if ended.state is OperationState.INTENT and self._left[op.number] > 0 and op.kind != "close":
             yield "not sent has not left", f"{op.kind} {op.number} has"
 
     # --- requests ------------------------------------------------------------------------------------
@@ -104,12 +127,18 @@ class Sends:
         if number is None:
             return
         if request.path in MAKING:
-            self._left.add(number)
+            self._left[number] += 1
         until_s = self._request_until_s(request, number)
         if until_s is None:
             self._world.witness.violated("intent before request", f"{request.path} {number} is not recorded")
         elif self._now_s() > until_s:
             self._world.witness.violated("nothing is sent past its time", f"{request.path} {number}")
+
+    def put_off(self, request: Request) -> None:
+        """The gateway answers that nothing came of this request, and that it may be sent again later."""
+        number = _number(request)
+        if number is not None and request.path in MAKING:
+            self._left[number] -= 1
 
     def arrived(self, request: Request, sent_s: float) -> None:
         """A request arrives that was sent then; no process may have taken it for lost."""

@@ -27,8 +27,8 @@ NEVER_S = 3600.0
 """Longer than any sender waits."""
 
 STRUCK_MOST = 1.4
-STRUCK = {"/query": 0.6, "/link": 1.8}
-"""How much more often than the weather says requests are struck: those that move money, questions, and a link's."""
+STRUCK = {"/query": 0.6, "/link": 1.8, "/captures": 2.0, "/close": 2.0}
+"""How much more often than the weather says requests are struck, by path and for any other one."""
 
 AFTER_MONEY = 3.0
 """How much more often a process dies or is suspended when such a request is answered."""
@@ -86,13 +86,15 @@ class Wire:
     def __init__(self, world: World) -> None:
         self._world = world
         self._rng = world.rng("wire")
+        self._rng_off = world.rng("put off")
 
     def send(self, process: Process, request: Request, left_s: float) -> Exchange:
         """Draw the request's fate and start its way; from here on it is independent of its process."""
         fate = self._draw_fate(request)
         now_s, who = self._world.scheduler.monotonic(), process.who()
         if request.path == "/query":
-            self._world.waits.asked(msgspec.json.decode(request.body)["numbers"])
+            fields = msgspec.json.decode(request.body)
+            self._world.waits.asked(self._world.gateway.numbers_of(fields))
         exchange = Exchange(request, now_s, fate, FATES[fate](self._draw_times(left_s)))
         self._world.scheduler.log(who, f"-> {request.path} {request.body.decode()} ({fate})")
         if fate not in UNREACHABLE:
@@ -126,11 +128,24 @@ class Wire:
 
     def _arrive(self, exchange: Exchange) -> None:
         self._world.sends.arrived(exchange.request, exchange.sent_s)
+        if self._rng_off.random() < self._world.weather.not_now:
+            self._put_off(exchange)
+            return
         is_safe = self._world.plan.duplicates != "charge_blindly"
         if exchange.fate == "repeated" and is_safe:
             self._world.gateway.handle(exchange.request)  # by a proxy, whose first try went unanswered
         exchange.response = self._world.gateway.handle(exchange.request)
+        if b"session_refused" in exchange.response.body:
+            self._world.sends.put_off(exchange.request)
         self._world.scheduler.log("gateway", f"{exchange.request.path}: {exchange.response.body.decode()}")
+
+    def _put_off(self, exchange: Exchange) -> None:
+        """Too many requests: nothing happens, and the sender is told for how long."""
+        self._world.sends.put_off(exchange.request)
+        waits_s = round(self._rng_off.choice((0.0, self._rng_off.uniform(0.1, 60))), 3)
+        body = msgspec.json.encode({"error": "not_now", "retry_after_s": waits_s})
+        exchange.response = Response(status=200, body=body)
+        self._world.scheduler.log("gateway", f"{exchange.request.path}: {body.decode()}")
 
 
 def draw_fate(rng: Random, weather: Weather, times: float) -> str:
@@ -157,7 +172,12 @@ class Cable(httpx.AsyncBaseTransport):
             self._process.crash()
             await asyncio.sleep(0)
         timeouts = request.extensions["timeout"]
-        sent = Request(method="POST", path=request.url.raw_path.decode(), body=request.content)
+        sent = Request(
+            method="POST",
+            path=request.url.raw_path.decode(),
+            headers=dict(request.headers),
+            body=request.content,
+        )
         exchange = world.wire.send(self._process, sent, timeouts["read"])
         stood_still_s = self._process.stood_still_s
         try:

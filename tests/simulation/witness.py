@@ -17,6 +17,7 @@ from paycore.ledger.api import committed_in
 from tests.simulation.rules import broken_rules, is_open
 
 if TYPE_CHECKING:
+    from paycore.testing.toy import ToyCapture
     from tests.simulation.applications import Caller
     from tests.simulation.gateway import SimOrder
     from tests.simulation.processes import Process
@@ -76,6 +77,16 @@ class Witness:
         if payable:
             known = ", ".join(f"{other.id} ({other.status})" for other in payable)
             self.violated("one payable order", f"{order.reference} got {order.id} beside {known}")
+        payment = self.owner(order.number)
+        if payment is not None and order.owner not in ("", self._world.key_of(payment.account)):
+            self.violated("a token is its account's", f"{order.reference} was made for {order.owner}")
+        self._judge_again(order)
+
+    def captured(self, order: SimOrder, taken: list[ToyCapture]) -> None:
+        """The gateway has taken money of an authorized order; `taken` is all it ever took of it."""
+        if len(taken) > 1:
+            known = ", ".join(capture.number for capture in taken)
+            self.violated("captured once", f"{order.reference}: {order.id} was captured by {known}")
         self._judge_again(order)
 
     def refunded(self, refund: SimOrder, others: list[SimOrder]) -> None:

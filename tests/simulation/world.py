@@ -16,21 +16,25 @@ import httpx
 import msgspec
 
 from paycore.domain.observation import Observation
+from paycore.domain.payment import Status
 from paycore.engine import core, timing
 from paycore.engine.config import AccountConfig, Config
 from paycore.engine.plugins import Plugins
 from paycore.errors import PaycoreError
 from paycore.plugin import hookimpl
 from paycore.testing import toy
-from paycore.testing.toy import ToyProvider
+from paycore.testing.toy import SessionToyProvider, ToyProvider
 from tests.simulation.applications import Caller, tend
 from tests.simulation.audit import audit
-from tests.simulation.gateway import SimGateway, TwoStepProvider
+from tests.simulation.drawing import draw_plan
+from tests.simulation.gateway import SimGateway, TwoStepProvider, TwoStepSessionProvider
 from tests.simulation.ledgers import Door, SimLedger
 from tests.simulation.loop import SpinningError
+from tests.simulation.office import work
 from tests.simulation.outside import Outside
-from tests.simulation.plan import CALM, DECLARED, FAULTS_END_S, Plan, draw_plan
+from tests.simulation.plan import CALM, FAULTS_END_S, Plan
 from tests.simulation.processes import Observer, Process, here
+from tests.simulation.rules import is_left_to_operator
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.sends import Sends
 from tests.simulation.waits import Waits
@@ -63,6 +67,8 @@ class World:
         self.weather = self.plan.weather
         self.scheduler = Scheduler()
         self._set_back_by = timedelta()
+        self.to_query: set[str] = set()
+        """The payments that the operator has recorded something of, and not queried since."""
         self.witness = Witness(self)
         self.sends = Sends(self)
         self.waits = Waits(self)
@@ -74,7 +80,8 @@ class World:
         self.outside = Outside(self)
         self.callers = self._make_callers()
         self.web = Process(self, "web", lambda _: None)
-        self.processes = [self.web, *self._make_applications(), *self._make_workers()]
+        office = Process(self, "office", lambda process: process.spawn("operator", work(process)))
+        self.processes = [self.web, *self._make_applications(), *self._make_workers(), office]
         self.ledger.watch(self._notice)
 
     def machine_now(self) -> datetime:
@@ -90,12 +97,21 @@ class World:
         return Random(f"{self._seed} {purpose}")
 
     def said_by(self, body: bytes) -> Sequence[Observation]:
-        """What a notification reports, where it is trusted."""
-        return [toy.read_record(body)] if self._trusts else []
+        """What a notification proves: nothing where it isn't trusted, nor of an authorization, which is asked about."""
+        seen = toy.read_record(body) if self.plan.notifications_prove else None
+        return [] if seen is None or seen.status is Status.AUTHORIZED else [seen]
 
-    @property
-    def _trusts(self) -> bool:
-        return self.plan.notifications_trusted
+    def key_of(self, account: str) -> str:
+        """The key of this account."""
+        return KEYS[account]
+
+    def account_with(self, key: str) -> str:
+        """The account with this key; the main one where the gateway tells none."""
+        return next((account for account, own in KEYS.items() if own == key), "main")
+
+    def held_for_s(self, reference: str) -> float:
+        """How long the gateway holds the authorization of this purchase."""
+        return next(p.authorized_for_s for p in self.plan.purchases if p.reference == reference)
 
     @property
     def is_busy(self) -> bool:
@@ -149,9 +165,14 @@ class World:
 
     def _look_for_quiet(self) -> None:
         is_stopping = any(process.is_stopping for process in self.processes)
-        is_still = self.gateway.is_quiet and not self.is_busy and not is_stopping
-        self._is_quiet = is_still and self.ledger.next_due().result() is None
+        is_still = self.gateway.is_quiet and self.outside.is_quiet and not self.is_busy and not is_stopping
+        self._is_quiet = (
+            is_still and self.ledger.next_due().result() is None and not self._is_left_to_operator()
+        )
         self.scheduler.after(LOOK_EVERY_S, self._look_for_quiet)
+
+    def _is_left_to_operator(self) -> bool:
+        return bool(self.to_query) or any(map(is_left_to_operator, self.witness.payments.values()))
 
     # --- who is there --------------------------------------------------------------------------------
 
@@ -185,7 +206,7 @@ class _Plugin(Observer):
     @hookimpl
     def paycore_register_providers(self) -> list[type[ToyProvider]]:
         """See the hook."""
-        return [ToyProvider, TwoStepProvider]
+        return [*PROVIDERS.values()]
 
     paycore_after_commit = hookimpl(Observer.paycore_after_commit)
 
@@ -195,22 +216,42 @@ def _plugins() -> Plugins:
     return Plugins(extra=[("simulation", _Plugin())])
 
 
+PROVIDERS: dict[tuple[bool, bool], type[ToyProvider]] = {
+    (False, False): ToyProvider,
+    (True, False): TwoStepProvider,
+    (False, True): SessionToyProvider,
+    (True, True): TwoStepSessionProvider,
+}
+"""By whether it creates in two steps, and whether it needs a token."""
+
+KEYS = {"main": "toy", "second": "toy-2"}
+
+
 def _config(plan: Plan) -> Config:
-    account = AccountConfig(
-        name="main",
-        provider=(TwoStepProvider if plan.two_steps else ToyProvider).info.name,
+    accounts = {name: _account(plan, name) for name in plan.further.accounts}
+    return Config(path=Path("paycore.toml"), ledger="simulated", default_account="main", accounts=accounts)
+
+
+def _account(plan: Plan, name: str) -> AccountConfig:
+    further = plan.further
+    return AccountConfig(
+        name=name,
+        provider=PROVIDERS[plan.two_steps, further.needs_token].info.name,
         mode="sandbox",
         base_url="http://127.0.0.1:8700",
         timeout_s=plan.timeout_s,
         settings={
-            "key": "toy",
-            "create_resend": DECLARED[plan.duplicates],
+            "key": KEYS[name],
+            "create_resend": plan.declared,
+            "capture_resend": plan.declared,
+            "refund_resend": plan.declared,
+            "window_s": further.window_s,
             "proof_s": plan.proof_s,
+            "lookup": "by_provider_id" if further.is_found_by_id else "by_number",
             "notifications_trusted": plan.notifications_trusted,
+            "captures": "partial",
+            "mentions": further.mentions,
         },
-    )
-    return Config(
-        path=Path("paycore.toml"), ledger="simulated", default_account="main", accounts={"main": account}
     )
 
 

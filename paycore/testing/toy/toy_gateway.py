@@ -115,6 +115,7 @@ class ToyGateway:
         self.token_lasts_s = token_lasts_s
         self.tokens: dict[str, str] = {}
         """The key that each valid token was got with."""
+        self.token_ends: dict[str, datetime] = {}
         self.tokens_made = 0
         self.clock = clock
         self.reject: str | None = None
@@ -219,12 +220,16 @@ class ToyGateway:
     def _key_of(self, request: Request) -> str:
         """The key of the account that sends it, by its token; empty where that does not hold."""
         headers = {name.lower(): value for name, value in request.headers.items()}
-        return self.tokens.get(headers.get("authorization", "").removeprefix("Bearer "), "")
+        token = headers.get("authorization", "").removeprefix("Bearer ")
+        ends = self.token_ends.get(token)
+        return self.tokens.get(token, "") if ends is None or self.clock() < ends else ""
 
     def _token(self, fields: dict[str, Any]) -> dict[str, Any]:
         self.tokens_made += 1
         token = f"token-{self.tokens_made}"
         self.tokens[token] = fields["key"]
+        if self.token_lasts_s is not None:
+            self.token_ends[token] = self.clock() + timedelta(seconds=self.token_lasts_s)
         return {"token": token, "lasts_s": self.token_lasts_s}
 
     def _create(self, fields: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,15 @@ from msgspec.structs import replace
 from paycore.domain import decisions, lifecycle, recovery, schedule
 from paycore.domain.events import Change, OperationBegun, ProvenAbsent
 from paycore.domain.observation import PaymentObservation
-from paycore.domain.payment import Failure, Operation, OperationKind, OperationState, Payment, Status
+from paycore.domain.payment import (
+    Failure,
+    Operation,
+    OperationKind,
+    OperationState,
+    Payment,
+    ReviewReason,
+    Status,
+)
 from paycore.domain.provider import Done, Rejected, Unknown
 from tests.simulation.mutations import Patch, patched
 
@@ -105,7 +113,12 @@ def late_failure_undoes_paid() -> Patch:
 
 def contradictions_pass() -> Patch:
     """Money after closing, or twice, needs no review."""
-    return mock.patch.object(lifecycle, "_review_reasons", return_value=())
+
+    def make(reasons: Any) -> Any:
+        passing = (ReviewReason.PAID_TWICE, ReviewReason.PAID_AFTER_CLOSING)
+        return lambda payment: tuple(reason for reason in reasons(payment) if reason not in passing)
+
+    return patched(lifecycle, "review_reasons", make)
 
 
 def renumbered_without_closing() -> Patch:
@@ -140,7 +153,7 @@ def killed_is_asked_about_at_once() -> Patch:
     """A killed process's operation is queried repeatedly without a pause."""
 
     def make(by_age: Any) -> Any:
-        return lambda payment, now: now if payment.uncertain else by_age(payment, now)
+        return lambda payment, now, *most: now if payment.uncertain else by_age(payment, now, *most)
 
     return patched(schedule, "_by_age", make)
 
@@ -149,7 +162,7 @@ def asked_about_once_a_day() -> Patch:
     """A payment that is waited for is queried once a day."""
 
     def make(by_age: Any) -> Any:
-        return lambda payment, now: by_age(payment, now) + timedelta(days=1)
+        return lambda payment, now, *most: by_age(payment, now, *most) + timedelta(days=1)
 
     return patched(schedule, "_by_age", make)
 

@@ -180,10 +180,14 @@ def expiry_closes_without_asking() -> Patch:
 def unverified_notification() -> Patch:
     """Notifications are not verified."""
 
-    def verify(_self: ToyProvider, notification: Any) -> list[Any]:
-        return [toy.read_record(notification.body)]
+    def make(verify: Any) -> Any:
+        def believing(self: ToyProvider, notification: Any) -> Any:
+            is_mention = self._settings.mentions and b"status" not in notification.body
+            return verify(self, notification) if is_mention else [toy.read_record(notification.body)]
 
-    return mock.patch.object(ToyProvider, "verify", verify)
+        return believing
+
+    return patched(ToyProvider, "verify", make)
 
 
 def acknowledged_before_commit() -> Patch:
