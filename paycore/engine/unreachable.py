@@ -54,6 +54,8 @@ def _words(cause: BaseException) -> str | None:
     match cause:
         case ssl.SSLCertVerificationError():
             return f"its TLS certificate is not valid: {cause.verify_message.rstrip('.')}"
+        case ssl.SSLError(reason=str(reason)) if reason.endswith(_WANTS_CERTIFICATE):
+            return f"it wants another client certificate than the account has ({reason.lower()})"
         case ssl.SSLError():
             return f"no TLS connection could be made: {cause.reason or type(cause).__name__}"
         case socket.gaierror(errno=socket.EAI_AGAIN):
@@ -66,6 +68,15 @@ def _words(cause: BaseException) -> str | None:
     is_told = isinstance(cause, OSError) and cause.errno
     return os.strerror(cause.errno).lower() if is_told else None  # type: ignore[attr-defined]
 
+
+_WANTS_CERTIFICATE = (
+    "ALERT_CERTIFICATE_REQUIRED",
+    "ALERT_BAD_CERTIFICATE",
+    "ALERT_CERTIFICATE_EXPIRED",
+    "ALERT_CERTIFICATE_UNKNOWN",
+    "ALERT_UNKNOWN_CA",
+)
+"""How a server says that it does not take our certificate, or our having none."""
 
 _KINDS: Sequence[tuple[type[BaseException], str]] = (
     (socket.gaierror, "its name was not found"),

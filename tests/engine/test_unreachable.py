@@ -12,7 +12,7 @@ import pytest
 
 from paycore.domain.wire import Response
 from paycore.engine import transport
-from paycore.engine.unreachable import place_of
+from paycore.engine.unreachable import cause_of, place_of
 from paycore.errors import MaybeSent, NotSent
 from tests.engine.test_transport import both, serving
 
@@ -157,3 +157,12 @@ def test_place_is_host_and_port() -> None:
     assert place_of("https://api.example/v1?x=1") == "api.example:443"
     assert place_of("http://localhost:8700") == "localhost:8700"
     assert place_of("http://[::1]/") == "[::1]:80"
+
+
+def test_server_that_refuses_our_certificate_is_told_from_one_without_tls() -> None:
+    """By the alert it sends, which is in the error."""
+    refusal = ssl.SSLError(1, "x")
+    refusal.reason = "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+    assert cause_of(refusal, {}) == (
+        "it wants another client certificate than the account has (tlsv13_alert_certificate_required)"
+    )
