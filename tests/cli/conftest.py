@@ -135,7 +135,7 @@ class ToyShop:
         self.gateway = server.gateway
         self.configure()
 
-    def configure(self, url: str = "", **settings: object) -> None:
+    def configure(self, url: str = "", *, timeout_s: float = 1, **settings: object) -> None:
         """Write the configuration; `settings` are `ToySettings`."""
         lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
         Path("paycore.toml").write_text(
@@ -146,7 +146,7 @@ class ToyShop:
                     'provider = "toy"',
                     'mode = "sandbox"',
                     f'base_url = "{url or self.server.url}"',
-                    "timeout_s = 1",
+                    f"timeout_s = {timeout_s}",
                     f'key = "{KEY}"',
                     "proof_s = 0.1",
                     *lines,

@@ -1,16 +1,18 @@
 """Ctrl-C during a request: whether money may have moved, the payment's id, and how to continue."""
 
 import json
+import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from paycore.sandbox.server import SandboxServer
-from tests.cli.conftest import PAYCORE, Cli, order, write_config
+from tests.cli.conftest import PAYCORE, Cli, ToyShop, order, toy_order, write_config
 
 SCANNED = (
     "create --reference order-1 --amount 88.00 --currency HKD --method alipay --channel barcode"
@@ -20,11 +22,17 @@ SCANNED = (
 
 def interrupted(shop: SandboxServer, *words: str) -> Any:
     """The error of a command that gets Ctrl-C after its request has arrived and before an answer."""
-    before = sum(shop.gateway.controls.stats()["requests"].values())
     shop.gateway.faults.add("stall")
-    with subprocess.Popen([PAYCORE, *words, "--json"], stdout=-1, stderr=-1, text=True) as process:
+    return interrupted_at(lambda: sum(shop.gateway.controls.stats()["requests"].values()), *words)
+
+
+def interrupted_at(requests: Callable[[], int], *words: str) -> Any:
+    """The same, at a gateway that has counted so many requests, and does not answer the next one."""
+    before = requests()
+    here = {**os.environ, "PYTHONPATH": str(Path.cwd())}  # where a plugin may be installed
+    with subprocess.Popen([PAYCORE, *words, "--json"], stdout=-1, stderr=-1, text=True, env=here) as process:
         give_up_at = time.monotonic() + 20
-        while sum(shop.gateway.controls.stats()["requests"].values()) == before:
+        while requests() == before:
             assert time.monotonic() < give_up_at, "no request arrived"
             time.sleep(0.02)
         time.sleep(0.1)
@@ -82,6 +90,28 @@ def test_known_payment_interrupted_money_may_have_moved(
     error = interrupted(slow_shop, word, *words)
     assert (error["money_moved"], error["payment_id"]) == ("maybe", payment["id"])
     hint = "run the same command again" if word == "refund" else f"paycore {word} {payment['id']}"
+    assert hint in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("capture", "run the same command again, a payment is captured once"),
+        ("returned --param token=t-1", "ask again with: paycore query "),
+    ],
+)
+def test_authorized_payment_interrupted_money_may_have_moved(
+    cli: Cli, toy_shop: ToyShop, words: str, hint: str
+) -> None:
+    """Ctrl-C while a capture or a return is under way: its id, "maybe", and how to continue."""
+    toy_shop.configure(timeout_s=30, captures="partial")
+    payment = cli(*toy_order("tab"), "--capture", "manual", "--json").json
+    toy_shop.server.set_faults(delay_s=2)
+    word, *more = words.split()
+    error = interrupted_at(
+        lambda: sum(toy_shop.server.counts().requests.values()), word, payment["id"], *more
+    )
+    assert (error["money_moved"], error["payment_id"]) == ("maybe", payment["id"])
     assert hint in error["message"]
 
 

@@ -176,3 +176,21 @@ def test_new_action_is_named() -> None:
     history = History()
     history.observe(Status.PENDING, action=Instructions(fields={"IBAN": "HK1"}))
     assert told(history, 1)[0].endswith(", the payer must act again (instructions)")
+
+
+def test_history_with_its_beginning_missing_is_shown() -> None:
+    """Without the events that say what an operation is, the others are shown as far as they are known."""
+    history = authorized(capture="manual")
+    capture = history.capture(Money("20.00", "HKD"))
+    history.answer(NotNow(problem="HTTP 429"))
+    history.add(Source.POLL, ProvenAbsent(number=capture.number))
+    history.observe(Status.PAID, paid_minor=2000, charged_back_minor=5000)
+    assert [entry.what for entry in tell(history.events[2:])] == [
+        f"recorded the capture as number {capture.number}",
+        "an operation nothing is recorded of waits until 12:00:03 UTC: HTTP 429",
+        f"the provider does not know number {capture.number}: it never arrived there",
+        (
+            "the provider says paid, 88.00 HKD, 2000 minor units taken, 5000 minor units charged back,"
+            f" its id C1-{history.payment.order_number}"
+        ),
+    ]
