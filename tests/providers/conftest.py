@@ -1,10 +1,11 @@
 """Serves scripted gateways, and opens clients of both kinds that pay there by a miniature provider."""
 
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from unittest import mock
 
 import pytest
@@ -20,8 +21,12 @@ from tests.support.twins import TWINS
 
 GatewayT = TypeVar("GatewayT", bound=Gateway)
 
-Serve = Callable[[GatewayT], GatewayT]
-"""Serves a gateway until the end of the test."""
+
+class Serve(Protocol[GatewayT]):
+    """Serves a gateway until the end of the test, by TLS where a context is given."""
+
+    def __call__(self, gateway: GatewayT, tls: ssl.SSLContext | None = None) -> GatewayT: ...
+
 
 OpenShop = Callable[..., Any]
 """
@@ -44,8 +49,8 @@ def serve() -> Iterator[Serve[Any]]:
     """Serves gateways."""
     with ExitStack() as stack:
 
-        def serve(gateway: GatewayT) -> GatewayT:
-            stack.enter_context(served(gateway))
+        def serve(gateway: GatewayT, tls: ssl.SSLContext | None = None) -> GatewayT:
+            stack.enter_context(served(gateway, tls))
             return gateway
 
         yield serve

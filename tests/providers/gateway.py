@@ -90,10 +90,8 @@ def _took(endings: list[str], path: str) -> bool:
 def served(gateway: Gateway, tls: ssl.SSLContext | None = None) -> Iterator[None]:
     """Serve a gateway from threads of this process."""
     server = _Server(("127.0.0.1", 0), _handler(gateway))
-    if tls is not None:
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
-    host = "127.0.0.1" if tls is None else "localhost"
-    gateway.url = f"http{'' if tls is None else 's'}://{host}:{server.server_address[1]}"
+    server.tls = tls
+    gateway.url = f"http{'' if tls is None else 's'}://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
@@ -107,6 +105,14 @@ def served(gateway: Gateway, tls: ssl.SSLContext | None = None) -> Iterator[None
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False  # a client's kept-alive connection must not hold up the end of a test
+    tls: ssl.SSLContext | None = None
+
+    def get_request(self) -> Any:
+        """A connection, whose handshake takes place with its first read, in its own thread."""
+        connection, address = super().get_request()
+        if self.tls is not None:
+            connection = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, address
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up, or shows no certificate, is expected."""

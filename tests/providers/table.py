@@ -221,6 +221,7 @@ ROWS = (
         "bank_transfer",
         "test_a_transfer_is_paid_by_what_is_shown",
     ),
+    Row("Bank APIs", "client certificates", "bank", "test_the_bank_knows_its_customer_by_a_certificate"),
     Row(
         "Bank APIs",
         "payments that are PUT and PATCHed",

@@ -9,6 +9,7 @@ import pytest
 
 from paycore.engine.plugins import Plugins
 from tests.providers.conftest import Offering
+from tests.providers.minis import PROVIDERS
 from tests.providers.table import ROWS, Row
 
 HERE = Path(__file__).parent
@@ -24,17 +25,11 @@ def test_every_need_has_its_test(row: Row) -> None:
 
 def test_every_miniature_is_taken_as_a_plugin() -> None:
     """Loading checks its class and what it declares, and finds nothing wrong."""
-    kinds = [
-        kind
-        for mini in MINIS
-        for kind in vars(importlib.import_module(f"tests.providers.minis.{mini}")).values()
-        if inspect.isclass(kind) and kind.__module__.endswith(f".minis.{mini}") and hasattr(kind, "info")
-    ]
-    plugins = Plugins(extra=[(kind.info.name, Offering(kind)) for kind in kinds])
+    plugins = Plugins(extra=[(kind.info.name, Offering(kind)) for kind in PROVIDERS])
     offered = plugins.providers()
     assert plugins.failures == []
-    assert {offered[kind.info.name] for kind in kinds} == set(kinds)
-    assert len(kinds) == len(MINIS)
+    assert {offered[kind.info.name] for kind in PROVIDERS} == set(PROVIDERS)
+    assert len(PROVIDERS) == len(MINIS)
 
 
 def test_every_miniature_is_in_the_table() -> None:
