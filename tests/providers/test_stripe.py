@@ -95,6 +95,11 @@ class StripeGateway(Gateway):
         self.refunds[refund["id"]] = refund
         return refund
 
+    def event(self, session_id: str) -> dict[str, Any]:
+        """What an event says of a session: its payment intent is not expanded."""
+        session = self.sessions[session_id]
+        return session | {"payment_intent": (session["payment_intent"] or {}).get("id")}
+
     def pay(self) -> dict[str, Any]:
         """The payer pays the first session; its charge."""
         session = self.sessions["cs_test_1"]
@@ -104,9 +109,11 @@ class StripeGateway(Gateway):
         return charge
 
 
-def send_event(shop: Any, about: dict[str, Any], *, secret: str = "whsec_new") -> None:
+def send_event(
+    shop: Any, about: dict[str, Any], *, secret: str = "whsec_new", at: float | None = None
+) -> None:
     body = json.dumps({"data": {"object": about}}).encode()
-    at = int(time.time())
+    at = int(at or time.time())
     signature = sign(f"{at}.".encode() + body, Secret(secret))
     shop.receive("shop", body=body, headers={"Stripe-Signature": f"t={at},v1={signature}"})
 
@@ -118,9 +125,10 @@ def test_a_session_is_paid_and_refunded(serve: Serve[StripeGateway], open_shop: 
     payment = shop.create(**ORDER)
     assert payment.action == Redirect(url="https://checkout.stripe.com/c/pay/cs_test_1")
     gateway.pay()
-    send_event(shop, {"object": "checkout.session", "id": "cs_test_1"}, secret="whsec_old")
-    payment = shop.wait(payment.id, 5)
+    send_event(shop, gateway.event("cs_test_1"), secret="whsec_old")
+    payment = shop.get(payment.id)
     assert (payment.status, payment.paid_minor) == (Status.PAID, 2599)
+    payment = shop.query(payment.id)
     assert (payment.provider_id, dict(payment.ids)) == ("cs_test_1", {"intent": "pi_1", "charge": "ch_1"})
     payment = shop.refund(payment.id, reference="back-1", amount=Money("6.00", "EUR"))
     assert payment.refunds[0].status is RefundStatus.SUCCEEDED
@@ -185,6 +193,21 @@ def test_a_session_that_can_not_be_found_is_not_closed(
     with pytest.raises(WrongState, match="no id"):
         tomorrow.close(payment.id)
     assert gateway.calls("POST", "/expire") == []
+
+
+def test_a_lost_session_is_found_by_its_event_whenever_it_comes(
+    serve: Serve[StripeGateway], open_shop: OpenShop
+) -> None:
+    """It has both our number and its id, and it is signed: nothing is left for a person to resolve."""
+    gateway = serve(StripeGateway())
+    gateway.lose_reply("/sessions")
+    payment = open_shop(Stripe, gateway, **SETTINGS).create(**ORDER)
+    gateway.pay()
+    tomorrow = open_shop(Stripe, gateway, later=timedelta(hours=23), **SETTINGS)
+    assert tomorrow.query(payment.id).review_reasons == (ReviewReason.UNRESOLVABLE,)
+    send_event(tomorrow, gateway.event("cs_test_1"), at=time.time() + 23 * 3600)
+    payment = tomorrow.get(payment.id)
+    assert (payment.status, payment.review_reasons) == (Status.PAID, ())
 
 
 @pytest.mark.parametrize(("mode", "key"), [("test", "rk_live_1"), ("live", "sk_test_1")])

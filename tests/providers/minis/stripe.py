@@ -53,6 +53,7 @@ from paycore.plugin import (
     Secret,
     Status,
     Unknown,
+    read_amount,
 )
 from tests.providers.minis.calls import document, no_answer, with_form
 
@@ -91,6 +92,7 @@ class Stripe:
         lookup=Lookup.BY_PROVIDER_ID,
         create_resend=Resend("same_result", window_s=KEY_KEPT_S),
         refund_resend=Resend("same_result", window_s=KEY_KEPT_S),
+        notifications_trusted=True,
     )
 
     def __init__(self, settings: Settings) -> None:
@@ -175,8 +177,9 @@ class Stripe:
             raise NotAuthentic("it was signed at another time")
         try:
             about = json.loads(notification.body)["data"]["object"]
-            is_session = about["object"] == "checkout.session"
-            return [Mention(id=about["id"] if is_session else about["payment_intent"])]
+            if about["object"] == "checkout.session":
+                return [_seen(about["client_reference_id"], about)]
+            return [Mention(id=about["payment_intent"])]  # of a charge, a refund or a dispute
         except (ValueError, KeyError, TypeError):
             raise MalformedNotification("it is no event of Stripe's") from None
 
@@ -223,10 +226,13 @@ def _seen(
     number: str, session: Mapping[str, Any], disputes: Sequence[Mapping[str, Any]] = ()
 ) -> PaymentObservation:
     intent = session.get("payment_intent") or {}
-    charge = intent.get("latest_charge") or {} if isinstance(intent, dict) else {}
-    ids = {"intent": intent["id"], "charge": charge["id"]} if charge else {}
+    intent = {"id": intent} if isinstance(intent, str) else intent  # in events it is not expanded
+    charge = intent.get("latest_charge") or {}
+    ids = {name: made["id"] for name, made in (("intent", intent), ("charge", charge)) if made}
     currency = session["currency"].upper()
-    minor, rest = divmod(session["amount_total"], TWO_DECIMALS.get(currency, 1))
+    total = session["amount_total"]
+    minor, rest = divmod(total, TWO_DECIMALS.get(currency, 1))
+    amount, partial = read_amount(minor, currency, unreadable=f"{total} {currency}" if rest else None)
     is_lost = charge.get("status") == "failed"  # a debit that the payer's bank took back after days
     taken = [dispute for dispute in disputes if not dispute["status"].startswith("warning")]
     won = sum(dispute["amount"] for dispute in taken if dispute["status"] == "won")
@@ -236,7 +242,8 @@ def _seen(
         status=Status.PAID if is_paid else Status.CLOSED if is_expired else Status.PENDING,
         provider_id=session["id"],
         ids=ids,
-        amount=Money.from_minor(minor, currency) if not rest else None,
+        amount=amount,
+        partial_amount=partial,
         refunded_minor=charge.get("amount_refunded"),
         charged_back_minor=minor if is_lost else sum(dispute["amount"] for dispute in taken),
         charge_back_won_minor=won,
