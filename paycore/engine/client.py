@@ -91,7 +91,8 @@ class Client:
         """
         The payment once it is paid, failed, closed or needs review; else as it is after `timeout_s` seconds.
 
-        At once when it was never sent, for waiting changes nothing: `create` with the same reference sends it.
+        At once when waiting changes nothing: it was never sent (`create` with the same reference sends it), or it is
+        authorized and left to `capture`.
         A refund that is under way is waited for too, and asked about meanwhile: until it succeeded or failed.
         0 seconds take it as it is; at most 366 days.
         Nothing is lost when the caller goes away: call again, from any process.
@@ -291,7 +292,7 @@ class Client:
         """
         Every payment of which anything is not final, newest first, however many there are.
 
-        That is created, unknown or pending; or with a refund, a close or an order that is not needed any more
+        That is created, unknown, pending or authorized; or with a refund, a close or an order that is not needed any more
         not final yet. Each comes once, as it is when its page is read; those that are open all the while
         all come, whatever changes meanwhile. `wait` looks after one. Holds a page of them at a time.
         """
