@@ -1,8 +1,11 @@
 """PayPal Orders by its miniature provider."""
 
+import base64
 import json
 from datetime import UTC, datetime
 from typing import Any
+
+import pytest
 
 from paycore import Money
 from paycore.domain.payment import RefundStatus, Status
@@ -22,17 +25,26 @@ ORDER = {
 
 
 class PayPalGateway(Gateway):
-    """Orders by id, captured once the payer approved. `declines`: of how many captures the payer's card is refused."""
+    """
+    Orders by id, captured once the payer approved.
+
+    `declines`: of how many captures the payer's card is refused; `busy`: how many are put off. `captured_as` is the
+    status of a new capture.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.tokens: list[str] = []
+        self.clients: list[str] = []
         self.orders: dict[str, dict[str, Any]] = {}
         self.captures: list[str] = []
         self.declines = 0
+        self.busy = 0
+        self.captured_as = "COMPLETED"
 
     def answer(self, asked: Asked) -> tuple[int, object]:
         if asked.path == "/v1/oauth2/token":
+            self.clients.append(base64.b64decode(asked.headers["authorization"].split()[1]).decode())
             self.tokens.append(f"token-{len(self.tokens) + 1}")
             return 200, {"access_token": self.tokens[-1], "expires_in": 32400}
         if asked.headers["authorization"] != f"Bearer {self.tokens[-1]}":
@@ -65,6 +77,9 @@ class PayPalGateway(Gateway):
 
     def _capture(self, order: dict[str, Any]) -> tuple[int, object]:
         unit = order["purchase_units"][0]
+        if self.busy:
+            self.busy -= 1
+            return 429, {"name": "RATE_LIMIT_REACHED", "message": "Too many requests."}
         if "payments" in unit or order["status"] != "APPROVED":
             issue = "ORDER_ALREADY_CAPTURED" if "payments" in unit else "ORDER_NOT_APPROVED"
         elif self.declines:
@@ -73,7 +88,7 @@ class PayPalGateway(Gateway):
             issue = "INSTRUMENT_DECLINED"
         else:
             self.captures.append(f"C{len(self.captures) + 1}")
-            unit["payments"] = {"captures": [{"id": self.captures[-1], "status": "COMPLETED"}]}
+            unit["payments"] = {"captures": [{"id": self.captures[-1], "status": self.captured_as}]}
             return 201, _at(order, "COMPLETED")
         details = [{"issue": issue}]
         return 422, {"name": "UNPROCESSABLE_ENTITY", "message": "it can't be done", "details": details}
@@ -176,3 +191,52 @@ def test_a_token_is_fetched_once_until_it_is_refused(
     assert gateway.tokens == ["token-1", "token-2", "token-3"]
     numbers = [asked.headers["paypal-request-id"] for asked in gateway.calls("POST", "/orders")]
     assert numbers == [first.order_number, second.order_number, second.order_number]
+
+
+def test_a_capture_that_is_put_off_goes_on_by_itself(
+    serve: Serve[PayPalGateway], open_shop: OpenShop
+) -> None:
+    """Too many requests: nothing was taken, nothing failed, and whoever looks after the payment captures it later."""
+    gateway = serve(PayPalGateway())
+    shop = open_shop(PayPal, gateway, **SETTINGS)
+    payment = shop.create(**ORDER)
+    gateway.approve("PP1")
+    gateway.busy = 1
+    send_event(shop, {"id": "PP1"})
+    payment = shop.wait(payment.id, 8)
+    assert (payment.status, gateway.captures) == (Status.PAID, ["C1"])
+    first, second = gateway.calls("POST", "/capture")
+    assert first.headers["paypal-request-id"] == second.headers["paypal-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("became", "status", "paid_minor"), [("COMPLETED", Status.PAID, 1234), ("DECLINED", Status.FAILED, 0)]
+)
+def test_a_capture_that_takes_days_is_not_repeated(
+    serve: Serve[PayPalGateway], open_shop: OpenShop, became: str, status: Status, paid_minor: int
+) -> None:
+    """The order says that it is completed while the money is under way: it is asked about, and taken once or never."""
+    gateway = serve(PayPalGateway())
+    shop = open_shop(PayPal, gateway, **SETTINGS)
+    payment = shop.create(**ORDER)
+    gateway.approve("PP1")
+    gateway.captured_as = "PENDING"
+    payment = shop.query(payment.id)
+    assert (payment.status, payment.paid_minor) == (Status.AUTHORIZED, 0)
+    assert shop.query(payment.id).status is Status.AUTHORIZED
+    gateway.orders["PP1"]["purchase_units"][0]["payments"]["captures"][0]["status"] = became
+    payment = shop.query(payment.id)
+    assert (payment.status, payment.paid_minor, payment.review) == (status, paid_minor, False)
+    assert len(gateway.calls("POST", "/capture")) == 1
+
+
+def test_each_account_has_a_token_of_its_own(serve: Serve[PayPalGateway], open_shop: OpenShop) -> None:
+    """The token of one is never sent for another."""
+    gateway = serve(PayPalGateway())
+    other = SETTINGS | {"client_id": "client-456"}
+    shop = open_shop(PayPal, gateway, accounts={"eu": SETTINGS, "us": other})
+    shop.create(**ORDER, account="eu")
+    shop.create(**ORDER | {"reference": "order-2"}, account="us")
+    assert gateway.clients == ["client-123:client-secret", "client-456:client-secret"]
+    sent = [asked.headers["authorization"] for asked in gateway.calls("POST", "/orders")]
+    assert sent == ["Bearer token-1", "Bearer token-2"]
