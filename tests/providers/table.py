@@ -1,7 +1,7 @@
 """
 What real payment APIs need of the contract, and the test that shows it, for each API and need.
 
-    python -m tests.providers.table     prints it as a table in Markdown
+    python -m tests.providers.table     prints it in Markdown, for docs/writing-a-plugin.md
 """
 
 from typing import NamedTuple
@@ -238,11 +238,9 @@ ROWS = (
 
 
 def markdown() -> str:
-    """The table in Markdown."""
-    lines = ["| API | What it needs | Test |", "|---|---|---|"]
-    lines += [
-        f"| {row.api} | {row.need} | `tests/providers/test_{row.module}.py::{row.test}` |" for row in ROWS
-    ]
+    """The table in Markdown, as the plugin guide has it."""
+    lines = ["| API | What it needs | Shown by, in `tests/providers` |", "| --- | --- | --- |"]
+    lines += [f"| {row.api} | {row.need} | `test_{row.module}.py::{row.test}` |" for row in ROWS]
     return "\n".join(lines)
 
 
