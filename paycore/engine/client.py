@@ -292,8 +292,8 @@ class Client:
         """
         Every payment of which anything is not final, newest first, however many there are.
 
-        That is created, unknown, pending or authorized; or with a refund, a close or an order that is not needed any more
-        not final yet. Each comes once, as it is when its page is read; those that are open all the while
+        That is created, unknown, pending or authorized; or with a refund, a close or an order that is not needed any
+        more not final yet. Each comes once, as it is when its page is read; those that are open all the while
         all come, whatever changes meanwhile. `wait` looks after one. Holds a page of them at a time.
         """
         return self._open(open_pages(account))

@@ -147,10 +147,24 @@ def test_plugins_list_blames_all_who_claim_one_name(cli: Cli, monkeypatch: pytes
     for name in ("one", "two"):
         ((stage, problem),) = [failure.values() for failure in rows[name]["failures"]]
         assert stage == "providers"
-        assert problem.startswith("its providers are left out: the provider 'toy' is claimed more than once")
+        assert problem.startswith("providers left out: the provider 'toy' is claimed more than once")
         assert "one (one-pay 1) and two (two-pay 1)" in problem
     (line,) = [line for line in cli("plugins", "list").out.splitlines() if line.startswith("two ")]
     assert line.split(maxsplit=3)[1:3] == ["two-pay", "1"]
+
+
+_LACKING = """
+from paycore.plugin import hookimpl
+from paycore.testing.toy import ToyProvider
+from msgspec.structs import replace
+
+class Lacking:
+    info = replace(ToyProvider.info, name="lacking")
+
+@hookimpl
+def paycore_register_providers():
+    return [ToyProvider, Lacking]
+"""
 
 
 def test_plugins_list_failures_and_blocked(
@@ -159,6 +173,8 @@ def test_plugins_list_failures_and_blocked(
     """One that can't be imported says so in its own words; a blocked one is listed, and was not loaded."""
     install_plugin("broken", "raise SystemExit('out of order')\n")
     install_plugin("blocked", "raise AssertionError\n")
+    install_plugin("empty", "")
+    install_plugin("lacking", _LACKING)
     monkeypatch.syspath_prepend(Path.cwd())
     config = Path("paycore.toml").read_text(encoding="utf-8")
     Path("paycore.toml").write_text(f'blocked_plugins = ["blocked"]\n{config}', encoding="utf-8")
@@ -166,6 +182,10 @@ def test_plugins_list_failures_and_blocked(
     told = {line.split()[0]: line.split(maxsplit=3)[-1] for line in ran.out.splitlines()[1:]}
     assert ran.code == 6
     assert told["broken"] == "can't be imported: SystemExit: out of order"
+    assert told["empty"] == "left out: it has no hooks"
+    provider, problem = told["lacking"].split("; ", 1)
+    assert provider == "provider toy (Toy)"
+    assert problem.startswith("providers left out: 'lacking': ")
     assert told["blocked"] == "nothing: blocked_plugins names it"
     assert _listed(cli("plugins", "list", "--json"))["blocked"]["blocked"] is True
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 _FAILED: Mapping[str, str] = {
     "load": "can't be imported",
-    "register": "is left out",
-    "providers": "its providers are left out",
-    "sandboxes": "its sandboxes are left out",
-    "commands": "its commands are left out",
+    "register": "left out",
+    "providers": "providers left out",
+    "sandboxes": "sandboxes left out",
+    "commands": "commands left out",
 }
 """What a failure at each stage means."""
 
