@@ -9,6 +9,7 @@ from functools import partial
 
 import msgspec
 
+from tests.kill.authorized import race_to_capture
 from tests.kill.cases import Database, all_cases
 from tests.kill.matrix import Crew, run_mutant, tally
 from tests.kill.mutants import MUTANTS
@@ -100,6 +101,25 @@ def raced(database: Database, _size: Size) -> Row:
     )
 
 
+def seen_by_many(database: Database, _size: Size) -> Row:
+    """Eight processes and a notification see the same authorizations at once, at a gateway that charges blindly."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        if database == "postgres":
+            dsn = stack.enter_context(embedded_postgres()).create_database()
+        else:
+            dsn = f"sqlite:///{folder}/ledger.db"
+        race = race_to_capture(dsn)
+    return Row(
+        scenario=f"8 see it authorized, {database}",
+        cases=race.payments,
+        doubled=race.taken_twice,
+        lost=max(0, race.payments - race.captures),
+        stuck=race.payments - race.paid,
+        violations=0 if race.holds else 1,
+        problems=[] if race.holds else [str(race)],
+    )
+
+
 def stormed(_size: Size) -> Row:
     """Changes while connections to PostgreSQL are cut every 30 ms and the server crashes."""
     with embedded_postgres() as server:
@@ -137,6 +157,8 @@ SCENARIOS: tuple[Callable[[Size], Row], ...] = (
     kill_mutants,
     partial(raced, "sqlite"),
     partial(raced, "postgres"),
+    partial(seen_by_many, "sqlite"),
+    partial(seen_by_many, "postgres"),
     stormed,
     simulated,
     simulation_mutants,

@@ -51,7 +51,7 @@ def captured_twice() -> Patch:
 
 def captured_after_closing() -> Patch:
     """An authorized order is captured although it was asked to be closed."""
-    return mock.patch.object(capturing, "_present_close", return_value=None)
+    return mock.patch.object(capturing, "standing_closes", return_value=[])
 
 
 def captured_without_intent() -> Patch:
