@@ -78,7 +78,8 @@ class ToySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """
     An account's settings: a key, and the capabilities to declare.
 
-    `captures` offers the channels `hold` and `tab`, whose money is captured. `window_s` is that of every resend.
+    `captures` offers the channels `hold` and `tab`, whose money is captured. `window_s` is that of every resend that
+    is not unsafe.
     A `lookup` by the provider's id proves no absence, whatever `proof_s`. `mentions`: notifications are unsigned, and
     have an id only.
     """
@@ -125,9 +126,9 @@ class ToyProvider:
             products=_products(settings),
             number=NumberFormat(characters=LETTERS_AND_DIGITS, length_max=32),
             lookup=settings.lookup,
-            create_resend=Resend(settings.create_resend, settings.window_s),
-            capture_resend=Resend(settings.capture_resend, settings.window_s),
-            refund_resend=Resend(settings.refund_resend, settings.window_s),
+            create_resend=_resend(settings.create_resend, settings),
+            capture_resend=_resend(settings.capture_resend, settings),
+            refund_resend=_resend(settings.refund_resend, settings),
             query_proves_absence_after_s=settings.proof_s if is_by_number else None,
             query_batch_max=settings.batch,
             budget=RequestBudget(per_second=100, per_minute=6000),
@@ -287,6 +288,11 @@ def _products(settings: ToySettings) -> tuple[Product, ...]:
         return products
     hold = msgspec.structs.replace(product, channel="hold", capture=settings.captures)
     return (*products, hold, msgspec.structs.replace(hold, channel="tab", needs_action=False))
+
+
+def _resend(effect: ResendEffect, settings: ToySettings) -> Resend:
+    """What is unsafe is so for ever."""
+    return Resend(effect, None if effect == "unsafe" else settings.window_s)
 
 
 def _listed(answer: ToyRecords) -> list[ToyRecord]:
