@@ -22,11 +22,9 @@ from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import to_ms
 from paycore.ledger.rows import COLUMNS
 from tests.ledger.conftest import Database
-from tests.ledger.test_audit import whole_life
+from tests.ledger.test_audit import NAMING, whole_life
 from tests.ledger.test_audit_ledger import swap
 from tests.ledger.workload import notice, observe, paid_payment, pending_payment, seen
-
-TABLES = ("inbox", "events", "operations", "refunds", "charges")
 
 
 def places(ledger: SqlLedger, anchor: Anchor | None = None) -> list[str]:
@@ -67,7 +65,7 @@ def test_digest_can_be_made_of_an_export(lived: SqlLedger) -> None:
 
 
 def _forget(database: Database, payment_id: str) -> None:
-    for table in TABLES:
+    for table in NAMING:
         database.tamper(f"DELETE FROM {table} WHERE payment_id = '{payment_id}'")
     database.tamper(f"DELETE FROM payments WHERE id = '{payment_id}'")
 
@@ -126,6 +124,7 @@ def test_event_changed_with_everything_that_follows_from_it(lived: SqlLedger, da
     database.tamper(
         f"UPDATE events SET change = '{body}', hash = {quote} WHERE payment_id = '{payment.id}' AND seq = 3",
         f"UPDATE charges SET provider_id = 'C9' WHERE payment_id = '{payment.id}'",
+        f"INSERT INTO provider_ids VALUES ('{payment.account}', 'C9', '{payment.id}')",
         f"UPDATE payments SET head = {quote}, body = '{whole}' WHERE id = '{payment.id}'",
     )
     assert lived.get(payment.id).result().charges[0].provider_id == "C9"

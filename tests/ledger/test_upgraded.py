@@ -31,7 +31,7 @@ migrations.load_migrations = known_to_the_newer
 from paycore.ledger.opening import migrate
 migrate(sys.argv[1])
 """
-TABLES = ("payments", "operations", "refunds", "events", "inbox")
+TABLES = ("payments", "operations", "refunds", "charges", "provider_ids", "events", "inbox")
 CHANGES = {
     "nothing the older one knows": "CREATE TABLE extra (id INTEGER);",
     "a column every write sets": "ALTER TABLE payments RENAME COLUMN due_at TO asked_next_at;",
