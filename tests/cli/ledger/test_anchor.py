@@ -11,7 +11,7 @@ from paycore.ledger.base import SqlLedger
 from tests.cli.conftest import Cli
 from tests.cli.ledger.ledgers import configure, lines, one_line, whole_life
 from tests.ledger.conftest import Database
-from tests.ledger.test_anchor import TABLES
+from tests.ledger.test_audit import NAMING
 
 
 def test_anchor_holds_until_a_payment_is_removed(cli: Cli, database: Database) -> None:
@@ -24,7 +24,7 @@ def test_anchor_holds_until_a_payment_is_removed(cli: Cli, database: Database) -
     whole_life(ledger, "later")
     ran = cli("ledger", "verify", "--anchor", "anchor.json")
     assert (ran.code, ran.out) == (0, "everything holds: 3 payments, 15 events\n"), ran
-    for table in (*TABLES, "provider_ids", "payments"):
+    for table in (*NAMING, "payments"):
         column = "id" if table == "payments" else "payment_id"
         database.tamper(f"DELETE FROM {table} WHERE {column} = '{ids[1]}'")
     ran = cli("ledger", "verify", "--anchor", "anchor.json", "--json")
