@@ -59,12 +59,12 @@ class Api:
         A reply that is signed wrong proves nothing, except that QFPay refused our own signature (1108): if our key is
         wrong, every reply's signature looks wrong too.
 
-        Raises `messages.TooMany` for HTTP status 429, the only one QFPay documents. Raises `messages.Malformed` for any
-        other status but 200, for a body that is not such a reply, and for a missing signature where the account
+        Raises `messages.TooManyRequests` for HTTP status 429, the only one QFPay documents. Raises `messages.Malformed`
+        for any other status but 200, for a body that is not such a reply, and for a missing signature where the account
         requires one: money may have moved in each of these cases.
         """
         if response.status == 429:
-            raise messages.TooMany
+            raise messages.TooManyRequests
         if response.status != 200:
             raise messages.Malformed(f"HTTP status {response.status}")
         signature = response.headers.get("x-qf-sign")

@@ -56,7 +56,7 @@ class Malformed(NoAnswer):
     """A message is not what QFPay documents. The error is safe to log: it quotes nothing of the message."""
 
 
-class TooMany(NoAnswer):
+class TooManyRequests(NoAnswer):
     """HTTP 429: there were too many requests, and nothing was done."""
 
     @property

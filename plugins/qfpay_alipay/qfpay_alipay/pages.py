@@ -25,7 +25,7 @@ BEHIND = timedelta(minutes=15)
 Month = tuple[int, int]
 
 
-class Page(msgspec.Struct, frozen=True, kw_only=True):
+class RecordPage(msgspec.Struct, frozen=True, kw_only=True):
     """
     One reply's records, each with its number; None in place of a record that can't be read.
 
@@ -53,7 +53,7 @@ class Ended(Exception):
         self.outcome = outcome
 
 
-def ask(api: Api, start: datetime, end: datetime, **fields: str) -> Generator[Request, Response, Page]:
+def ask(api: Api, start: datetime, end: datetime, **fields: str) -> Generator[Request, Response, RecordPage]:
     """
     Read one page of what was made from `start` to `end`, both seconds included and within one month.
 
@@ -72,7 +72,7 @@ def ask(api: Api, start: datetime, end: datetime, **fields: str) -> Generator[Re
         raise Ended(error.outcome) from None
 
 
-def _read(api: Api, response: Response) -> Page:
+def _read(api: Api, response: Response) -> RecordPage:
     reply, is_signed_wrong = api.read(response, messages.QueryReply)
     if is_signed_wrong and not reply.data:
         raise messages.Malformed(SIGNED_WRONG)
@@ -84,7 +84,7 @@ def _read(api: Api, response: Response) -> Page:
     if reply.data is None:
         raise messages.Malformed("data is missing")
     records = tuple(messages.read_record(raw) for raw in reply.data)
-    return Page(records=records, is_signed_wrong=is_signed_wrong)
+    return RecordPage(records=records, is_signed_wrong=is_signed_wrong)
 
 
 def months_between(first: Month, last: Month) -> Iterator[Month]:

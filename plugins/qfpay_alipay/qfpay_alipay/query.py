@@ -30,7 +30,7 @@ from paycore.plugin import (
 from qfpay_alipay import messages, pages
 from qfpay_alipay.api import Api
 from qfpay_alipay.observations import read_payment, read_refund
-from qfpay_alipay.pages import BEHIND, Ended, Month, Page, bounds_of, month_of, months_between
+from qfpay_alipay.pages import BEHIND, Ended, Month, RecordPage, bounds_of, month_of, months_between
 
 NUMBERS_LENGTH_MAX = 128
 """`out_trade_no` is String(128), commas included."""
@@ -158,7 +158,7 @@ class _Query:
                 if left:
                     months[number] = left
 
-    def _months_left(self, number: str, months: tuple[Month, ...], page: Page) -> tuple[Month, ...]:
+    def _months_left(self, number: str, months: tuple[Month, ...], page: RecordPage) -> tuple[Month, ...]:
         """The months of `months` to ask in after `page`; none where the number is decided or can't be."""
         if not page.is_whole or not self._may_be_contradicted(number):
             return ()
@@ -169,7 +169,9 @@ class _Query:
             self._complete.add(number)
         return months
 
-    def _request(self, start: datetime, end: datetime, **fields: str) -> Generator[Request, Response, Page]:
+    def _request(
+        self, start: datetime, end: datetime, **fields: str
+    ) -> Generator[Request, Response, RecordPage]:
         """Send one request and keep its records of our numbers. Raises `Ended` when the reply can't be used."""
         self._requests_left -= 1
         page = yield from pages.ask(self._api, start, end, **fields)
@@ -178,7 +180,7 @@ class _Query:
                 self._keep(self._orders[number], record, page)
         return page
 
-    def _keep(self, order: OrderRef, record: messages.Record | None, page: Page) -> None:
+    def _keep(self, order: OrderRef, record: messages.Record | None, page: RecordPage) -> None:
         """Keep what a record says of `order`, once; a record of another known kind says nothing of it."""
         told = self._told.setdefault(order.number, [])
         if record is None or record.kind == order.kind or record.kind not in messages.ORDER_TYPES:
@@ -187,7 +189,7 @@ class _Query:
                 told.append(seen)
 
 
-def _observation(order: OrderRef, record: messages.Record | None, page: Page) -> Observation | None:
+def _observation(order: OrderRef, record: messages.Record | None, page: RecordPage) -> Observation | None:
     """What a record says of `order`; None when it can't be read, or is of an unknown kind."""
     if record is None or record.kind != order.kind:
         return None
