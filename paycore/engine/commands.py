@@ -49,7 +49,7 @@ from paycore.engine.recovery import Recovery
 from paycore.engine.secrecy import harmless, mask
 from paycore.engine.telling import Given, operations_log, telling
 from paycore.engine.timing import Deadline, Timed
-from paycore.errors import ConfigError, PluginError, ReferenceConflict, RequestError
+from paycore.errors import ConfigError, PaycoreError, PluginError, ReferenceConflict, RequestError
 from paycore.ledger.api import Decide
 
 P = ParamSpec("P")
@@ -223,8 +223,12 @@ class Commands:
         return (yield from self._decide(payment_id, decide, Source.OPERATOR))
 
     def _decide(self, payment_id: str, decide: Decide, source: Source = Source.CALLER) -> Program[Payment]:
-        """Record what is decided on the payment as it stands; nothing is sent."""
-        return (yield from self._attempts.change(payment_id, decide, source)).payment
+        """Record what is decided on the payment as it stands; nothing is sent, so an error says that none moved."""
+        try:
+            return (yield from self._attempts.change(payment_id, decide, source)).payment
+        except PaycoreError as error:
+            error.money_moved = "no"
+            raise
 
     def _without_secrets(self, payment_id: str, finding: Finding) -> Program[Finding]:
         """The finding without secrets of the payment's account, where the configuration still has that."""

@@ -47,14 +47,38 @@ def test_create_with_a_wrong_type_is_refused(
     assert gateway.counts().requests == {}
 
 
-@pytest.mark.parametrize("verb", ["get", "events", "query", "close", "wait", "refund"])
+OF_A_PAYMENT: dict[str, dict[str, Any]] = {
+    "get": {},
+    "events": {},
+    "query": {},
+    "close": {},
+    "wait": {},
+    "capture": {},
+    "refund": {"reference": "back-1"},
+    "returned": {"params": {}},
+    "acknowledge": {"reason": "paid_twice", "by": "Kim", "note": "seen"},
+    "record": {"found": "closed", "by": "Kim", "note": "portal"},
+}
+"""Every verb that takes the id of a payment, with what else it needs."""
+
+
+@pytest.mark.parametrize("verb", OF_A_PAYMENT)
 @pytest.mark.parametrize("payment_id", [None, 7, b"x", ["x"], "a\x00b"])
 def test_id_that_is_no_text_is_refused(till: Till, verb: str, payment_id: object) -> None:
     """Every verb that takes an id refuses other types."""
-    more = {"reference": "back-1"} if verb == "refund" else {}
     with pytest.raises(InvalidField, match="payment_id: must ") as caught:
-        till.do(verb, payment_id, **more)
+        till.do(verb, payment_id, **OF_A_PAYMENT[verb])
     assert caught.value.field == "payment_id"
+
+
+@pytest.mark.parametrize("amount", ["88", 88, 88.0, b"88", ("88.00", "HKD")])
+def test_capture_of_what_is_no_money_is_refused(till: Till, gateway: ToyServer, amount: object) -> None:
+    """A number or a text has no currency; nothing is recorded or sent."""
+    payment = till.create(channel="card")
+    with pytest.raises(InvalidMoney):
+        till.do("capture", payment.id, amount=amount)
+    assert till.get(payment.id) == payment
+    assert "/captures" not in gateway.counts().requests
 
 
 def test_payment_in_the_place_of_its_id_is_refused(till: Till) -> None:

@@ -106,7 +106,7 @@ def test_part_is_captured_once(till: Till, gateway: ToyServer) -> None:
     assert till.get(payment.id).refundable_minor == 8000
 
 
-@pytest.mark.parametrize("amount", ["88.01"])
+@pytest.mark.parametrize("amount", ["88.01", "0.00"])
 def test_amount_that_is_not_authorized_is_refused(till: Till, gateway: ToyServer, amount: str) -> None:
     """More than what is authorized, and nothing at all, are refused before anything is sent."""
     payment = authorized(till, gateway)

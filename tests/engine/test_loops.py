@@ -4,6 +4,7 @@ import asyncio
 import gc
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from paycore.errors import WrongLoop
 from tests.engine.conftest import PROOF_S, TIMEOUT_S
 from tests.support.toy_http import ToyServer, toy_config, toy_plugins
 
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 ORDER: dict[str, Any] = {"amount": Money("88.00", "HKD"), "method": "toy", "channel": "web"}
 
 VERBS: dict[str, Callable[[AsyncClient, str], Awaitable[object]]] = {
@@ -23,6 +25,12 @@ VERBS: dict[str, Callable[[AsyncClient, str], Awaitable[object]]] = {
     "query": lambda pay, payment_id: pay.query(payment_id),
     "refund": lambda pay, payment_id: pay.refund(payment_id, reference="back-1"),
     "close": lambda pay, payment_id: pay.close(payment_id),
+    "capture": lambda pay, payment_id: pay.capture(payment_id),
+    "returned": lambda pay, payment_id: pay.returned(payment_id, {"token": "T1"}),
+    "acknowledge": lambda pay, payment_id: pay.acknowledge(payment_id, "paid_twice", by="Kim", note="seen"),
+    "record": lambda pay, payment_id: pay.record(payment_id, "closed", by="Kim", note="portal"),
+    "provider_list": lambda pay, _: anext(pay.provider_list(since=LONG_AGO, until=datetime.now(UTC))),
+    "accounts": lambda pay, _: pay.accounts(),
     "receive": lambda pay, _: pay.receive("toy", body=b"{}", headers={}),
     "get": lambda pay, payment_id: pay.get(payment_id),
     "find": lambda pay, _: pay.find("order-1"),

@@ -10,7 +10,7 @@ import pytest
 
 from paycore import Payment
 from paycore.engine import outages
-from paycore.errors import InvalidField, MaybeSent, NotAuthentic, NotFound, NotSent, RequestError
+from paycore.errors import InvalidField, MaybeSent, NotAuthentic, NotFound, NotSent, RequestError, WrongState
 from tests.engine.conftest import OpenTill
 from tests.engine.tills import Kind, Till
 from tests.support.toy_http import ToyServer
@@ -66,6 +66,30 @@ def test_each_operation_is_one_line(
     till.close(other)
     (line,) = said(operations)
     assert line.startswith(f"close: account toy, reference 'order-2', number {other.order_number}: closed (")
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_verbs_of_an_operator_and_of_captures_are_one_line_too(
+    open_till: OpenTill, gateway: ToyServer, operations: pytest.LogCaptureFixture, kind: Kind
+) -> None:
+    """Neither what the payer brought nor an operator's note is in it."""
+    till = open_till(captures="full")
+    payment = till.create(channel="hold", capture="manual")
+    gateway.pay(payment.order_number)
+    said(operations)
+    till.do("returned", payment.id, {"token": "T-secret"})
+    assert said(operations) == [f"returned: {named(payment)}: authorized (N ms)"]
+    till.do("capture", payment.id)
+    assert said(operations) == [f"capture: {named(payment)}: paid (N ms)"]
+    gateway.gateway.charge_back(payment.order_number)
+    till.query(payment)
+    assert said(operations) == [f"query: {named(payment)}: paid, needs review (N ms)"]
+    till.do("acknowledge", payment.id, "charged_back", by="Kim", note="N-secret")
+    assert said(operations) == [f"acknowledge: {named(payment)}: paid (N ms)"]
+    with pytest.raises(WrongState):
+        till.do("record", payment.id, "absent", by="Kim", note="N-secret")
+    (line,) = said(operations)
+    assert line.startswith(f"record: {named(payment)}: WrongState: nothing of it is unresolved")
 
 
 def test_operation_that_raises_is_one_line_with_the_error(

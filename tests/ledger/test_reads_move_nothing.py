@@ -77,6 +77,10 @@ COMMANDS: dict[str, Read] = {
     "query": lambda pay, payment: pay.query(payment.id),
     "refund": lambda pay, payment: pay.refund(payment.id, reference="back-1"),
     "close": lambda pay, payment: pay.close(payment.id),
+    "capture": lambda pay, payment: pay.capture(payment.id),
+    "returned": lambda pay, payment: pay.returned(payment.id, {"token": "T1"}),
+    "acknowledge": lambda pay, payment: pay.acknowledge(payment.id, "paid_twice", by="Kim", note="seen"),
+    "record": lambda pay, payment: pay.record(payment.id, "closed", by="Kim", note="portal"),
 }
 
 
