@@ -16,12 +16,13 @@ from paycore.cli.options import GlobalOptions, to_type
 from paycore.domain.payment import (
     OperationState,
     Payment,
+    Refund,
     RefundStatus,
     Status,
     capture_of,
-    is_refunding,
+    refund_operation,
 )
-from paycore.domain.schedule import is_left_to_caller
+from paycore.domain.schedule import is_awaited, is_left_to_caller, is_put_off
 
 
 class Exit(IntEnum):
@@ -95,17 +96,24 @@ def _by_state(payment: Payment) -> Exit:
     if payment.status is Status.AUTHORIZED:
         return _by_capture(payment)
     code = _WAITED[payment.status]
-    if code is not Exit.DONE or not is_refunding(payment):
+    if code is not Exit.DONE or not is_awaited(payment):
         return code
-    refunds = {_REFUNDED[refund.status] for refund in payment.refunds}
+    refunds = {_by_refund(payment, refund) for refund in payment.refunds}
     return Exit.UNKNOWN if Exit.UNKNOWN in refunds else Exit.PENDING
 
 
+def _by_refund(payment: Payment, refund: Refund) -> Exit:
+    waits = is_put_off(payment, refund_operation(payment, refund.reference))
+    return Exit.PENDING if waits else _REFUNDED[refund.status]
+
+
 def _by_capture(payment: Payment) -> Exit:
-    """Done where its caller captures it: it is authorized, as was asked."""
+    """Done where its caller captures it: it is authorized, as was asked; failed where no capture goes on by itself."""
     if payment.uncertain:
         return Exit.UNKNOWN
-    return Exit.DONE if payment.order.capture == "manual" else Exit.PENDING
+    if not is_left_to_caller(payment):
+        return Exit.PENDING
+    return Exit.DONE if payment.order.capture == "manual" else Exit.FAILED
 
 
 def after_asking(payment: Payment) -> Exit:
@@ -139,7 +147,7 @@ def after_refund(payment: Payment, reference: str) -> Exit:
     refund = payment.refund(reference)
     if payment.review:
         return Exit.REVIEW
-    return Exit.UNKNOWN if refund is None else _REFUNDED[refund.status]
+    return Exit.UNKNOWN if refund is None else _by_refund(payment, refund)
 
 
 def after_closing(payment: Payment) -> Exit:

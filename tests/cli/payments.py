@@ -13,7 +13,7 @@ from paycore.domain.events import Change, Event, Observed, Source
 from paycore.domain.lifecycle import evolve
 from paycore.domain.payment import Operation, Order, Status
 from paycore.domain.provider import Product
-from tests.ledger.workload import numbering, seen
+from tests.ledger.workload import numbering, refunding, seen
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 AMOUNT = Money("88.00", "HKD")
@@ -94,6 +94,11 @@ class History:
                 payment, now, amount=amount, product=CAPTURED, numbering=names, deadline=DEADLINE
             ),
         )
+        return self.payment.operations[-1]
+
+    def refund(self, reference: str, amount: Money) -> Operation:
+        """Begin a refund, which is then under way."""
+        self.decide(Source.CALLER, refunding(reference, amount))
         return self.payment.operations[-1]
 
 

@@ -150,6 +150,13 @@ def refused(history: History, who_acts: str) -> History:
     return history
 
 
+def put_off(history: History) -> History:
+    """The same, once its capture was put off."""
+    history.capture()
+    history.answer(NotNow(problem="HTTP 429", retry_after_s=30))
+    return history
+
+
 def lost(history: History) -> History:
     """The same, without an answer to its capture."""
     history.capture()
@@ -165,16 +172,32 @@ def lost(history: History) -> History:
         (paid(authorized()), Exit.DONE, Exit.DONE, Exit.DONE),
         (lost(authorized()), Exit.UNKNOWN, Exit.UNKNOWN, Exit.UNKNOWN),
         (lost(authorized(capture="manual")), Exit.UNKNOWN, Exit.UNKNOWN, Exit.UNKNOWN),
+        (put_off(authorized()), Exit.PENDING, Exit.DONE, Exit.PENDING),
+        (put_off(authorized(capture="manual")), Exit.PENDING, Exit.DONE, Exit.PENDING),
         (refused(authorized(), "payer"), Exit.FAILED, Exit.DONE, Exit.PENDING),
+        (refused(authorized(), "operator"), Exit.FAILED, Exit.DONE, Exit.PENDING),
+        (refused(authorized(), "caller"), Exit.FAILED, Exit.FAILED, Exit.FAILED),
         (refused(authorized(capture="manual"), "operator"), Exit.FAILED, Exit.DONE, Exit.DONE),
     ],
 )
 def test_exit_codes_of_authorized(history: History, capturing: Exit, asking: Exit, waiting: Exit) -> None:
-    """A capture is done once the money is taken; a wait, once its caller can capture it."""
+    """A capture is done once the money is taken; a wait, once its caller can capture it, or has to."""
     payment = history.payment
     assert endings.after_capture(payment) is capturing
     assert endings.after_asking(payment) is asking
     assert endings.after_waiting(payment) is waiting
+
+
+def test_exit_code_of_a_refund_that_was_put_off_4() -> None:
+    """A refund that goes on by itself is pending, for `await` and `refund` alike; the payment is not done before."""
+    history = History()
+    history.observe(Status.PAID)
+    history.refund("r1", Money("8.00", "HKD"))
+    history.answer(NotNow(problem="HTTP 429", retry_after_s=30))
+    assert history.payment.refunds[0].status is RefundStatus.CREATED
+    assert endings.after_waiting(history.payment) is Exit.PENDING
+    assert endings.after_refund(history.payment, "r1") is Exit.PENDING
+    assert rows(history.payment)["waits"][0].startswith("refund r1 until 2026-01-01 12:00:3")
 
 
 def test_exit_code_of_an_unresolvable_payment_9() -> None:

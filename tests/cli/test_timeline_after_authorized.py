@@ -9,11 +9,9 @@ from paycore.domain.findings import record_finding
 from paycore.domain.observation import PaymentObservation, RefundObservation
 from paycore.domain.payment import Failure, RefundStatus, ReviewReason, Status
 from paycore.domain.provider import Done, NotNow, Rejected, Unknown
-from paycore.domain.refunding import begin_refund
 from paycore.domain.review import acknowledge
 from paycore.plugin import Instructions
-from tests.cli.payments import CAPTURED, DEADLINE, History, authorized
-from tests.ledger.workload import numbering
+from tests.cli.payments import History, authorized
 
 OPERATOR = Finding(by="kim", note="asked their support")
 
@@ -81,21 +79,8 @@ def test_charge_back_and_reversed_refund() -> None:
     history = History()
     own_id = f"C1-{history.payment.order_number}"
     history.observe(Status.PAID)
-    names = numbering()
-    history.decide(
-        Source.CALLER,
-        lambda payment, now: begin_refund(
-            payment,
-            reference="r1",
-            amount=Money("8.00", "HKD"),
-            reason=None,
-            product=CAPTURED,
-            numbering=names,
-            now=now,
-            deadline=DEADLINE,
-        ),
-    )
-    refund = RefundObservation(number=names.number, status=RefundStatus.REVERSED, ids={"request": "q1"})
+    number = history.refund("r1", Money("8.00", "HKD")).number
+    refund = RefundObservation(number=number, status=RefundStatus.REVERSED, ids={"request": "q1"})
     history.answer(Done(refund))
     history.observe(Status.PAID, charged_back_minor=5000, refunded_minor=800)
     history.observe(Status.PAID, charged_back_minor=5000, charge_back_won_minor=2000)

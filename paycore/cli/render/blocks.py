@@ -13,6 +13,7 @@ from paycore.cli.render.timeline import Entry
 from paycore.domain.action import Action, AppCall, ClientCall, Instructions, QRCode, Redirect, WalletCall
 from paycore.domain.money import Money
 from paycore.domain.payment import Operation, OperationState, Payment, ReviewReason, Status
+from paycore.domain.schedule import is_left_to_caller
 
 if TYPE_CHECKING:
     from paycore.ledger.audit import Verdict
@@ -82,7 +83,7 @@ def _meaning(payment: Payment) -> str:
         return "it may have arrived: `paycore review record` takes what the provider's portal says"
     if payment.status is Status.PENDING:
         return _what_payer_does(payment.action)
-    if payment.status is Status.AUTHORIZED and payment.order.capture == "manual":
+    if payment.status is Status.AUTHORIZED and is_left_to_caller(payment):
         return "the payer agreed; `paycore capture` takes the money, `paycore close` lets it go"
     return _MEANINGS[payment.status]
 
