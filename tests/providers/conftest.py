@@ -87,8 +87,12 @@ def open_shop(kind: str, tmp_path: Path) -> Iterator[OpenShop]:
 
 
 def eventually(shop: Any, payment: Payment, is_so: Callable[[Payment], bool]) -> Payment:
-    """The payment once the shop's worker has made it so; AssertionError after five seconds."""
-    for _ in range(100):
+    """
+    The payment once the shop's worker has made it so; AssertionError after ten seconds.
+
+    Nobody waits for the payment meanwhile, so the worker asks about it only where a notification made it due.
+    """
+    for _ in range(200):
         payment = shop.get(payment.id)
         if is_so(payment):
             return payment

@@ -8,7 +8,7 @@ import pytest
 from paycore import Money
 from paycore.domain.payment import ReviewReason, Status
 from paycore.errors import InvalidField, NotSent
-from tests.providers.conftest import OpenShop, Serve
+from tests.providers.conftest import OpenShop, Serve, eventually
 from tests.providers.gateway import Asked, Gateway
 from tests.providers.minis.mpesa import MPesa
 
@@ -60,7 +60,7 @@ def test_a_callback_without_our_number_is_about_its_payment(
     assert (payment.provider_id, dict(payment.ids)) == ("ws_CO_1", {"merchant_request": "29115-1"})
     gateway.results["ws_CO_1"] = "0"
     call_back(shop, "ws_CO_1")
-    assert shop.wait(payment.id, 1.4).status is Status.PAID
+    eventually(shop, payment, lambda payment: payment.status is Status.PAID)
     assert gateway.token == 1
 
 

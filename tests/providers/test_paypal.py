@@ -10,7 +10,7 @@ import pytest
 from paycore import Money
 from paycore.domain.payment import RefundStatus, Status
 from paycore.plugin import Redirect
-from tests.providers.conftest import OpenShop, Serve
+from tests.providers.conftest import OpenShop, Serve, eventually
 from tests.providers.gateway import Asked, Gateway
 from tests.providers.minis.paypal import PayPal
 
@@ -173,7 +173,7 @@ def test_an_event_that_only_paypal_can_verify_is_a_mention(
     payment = shop.create(**ORDER)
     gateway.approve("PP1")
     send_event(shop, {"id": "PP1"})
-    assert shop.wait(payment.id, 1.4).status is Status.PAID
+    eventually(shop, payment, lambda payment: payment.status is Status.PAID)
 
 
 def test_a_token_is_fetched_once_until_it_is_refused(

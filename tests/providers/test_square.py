@@ -9,7 +9,7 @@ from paycore import Money
 from paycore.domain.payment import Status
 from paycore.errors import NotAuthentic
 from paycore.plugin import Secret
-from tests.providers.conftest import OpenShop, Serve
+from tests.providers.conftest import OpenShop, Serve, eventually
 from tests.providers.gateway import Asked, Gateway
 from tests.providers.minis.square import Square, sign
 
@@ -66,5 +66,5 @@ def test_a_notification_is_signed_over_url_and_body(serve: Serve[SquareGateway],
     with pytest.raises(NotAuthentic):
         shop.receive("shop", body=body, headers={"X-Square-HmacSha256-Signature": elsewhere})
     shop.receive("shop", body=body, headers={"X-Square-HmacSha256-Signature": signature})
-    payment = shop.wait(payment.id, 1.4)
+    payment = eventually(shop, payment, lambda payment: payment.status is Status.PAID)
     assert (payment.status, dict(payment.ids)) == (Status.PAID, {"payment": "P1"})
