@@ -149,3 +149,22 @@ def test_a_lost_refund_is_made_once(serve: Serve[MollieGateway], open_shop: Open
     payment = shop.query(payment.id)
     assert (payment.refunds[0].status, payment.refunds[0].provider_id) == (RefundStatus.PENDING, "re_1")
     assert len(gateway.refunds) == 1
+
+
+def test_the_same_webhook_again_makes_the_payment_due_again(
+    serve: Serve[MollieGateway], open_shop: OpenShop
+) -> None:
+    """Mollie sends the same body for every change: the payment is asked about each time."""
+    gateway = serve(MollieGateway())
+    shop = open_shop(Mollie, gateway, api_key="test_1")
+    payment = shop.create(**ORDER)
+    notify(shop, "tr_1")
+    shop.sleep(0.3)
+    assert shop.get(payment.id).status is Status.PENDING
+    gateway.payments["tr_1"]["status"] = "paid"
+    notify(shop, "tr_1")
+    payment = eventually(shop, payment, lambda payment: payment.status is Status.PAID)
+    gateway.payments["tr_1"]["amountChargedBack"] = {"value": "25.00", "currency": "EUR"}
+    notify(shop, "tr_1")
+    payment = eventually(shop, payment, lambda payment: payment.review)
+    assert payment.charged_back_minor == 2500
