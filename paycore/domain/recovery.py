@@ -91,6 +91,8 @@ def _for_paid(payment: Payment, now: datetime, context: Context) -> list[Change]
         is_for_order = operation.kind in (OperationKind.CREATE, OperationKind.CAPTURE)
         if is_for_order and operation.is_uncertain and operation.proven_absent_at is not None:
             return give_up_absent(operation, now)
+    if not can_be_found(payment.creation, context.capabilities.lookup):
+        return _for_others(payment, now, context)
     return _for_others(payment, now, context) or withdraw(
         payment,
         now,

@@ -10,7 +10,7 @@ from paycore import Payment, Status
 from paycore.domain.decisions import Numbering
 from paycore.domain.events import Change, OperationBegun, OperationEnded, OperationSent
 from paycore.domain.payment import Failure, Operation, OperationKind, OperationState
-from paycore.domain.provider import Resend
+from paycore.domain.provider import Lookup, Resend
 from paycore.domain.recovery import Context, next_changes
 from tests.domain.histories import DEADLINE, NOW, QUIET, TOO_LATE, History, capabilities, product
 
@@ -328,6 +328,16 @@ def test_newer_number_that_arrived_is_withdrawn_once_the_old_one_is_paid() -> No
     history.closing(OperationState.UNKNOWN)
     assert move(history) == SendAgain(history.payment.operation("close-N2"))
     assert move(history.ended(OperationState.REJECTED, "close-N2")) is None
+
+
+def test_newer_number_that_the_provider_can_not_be_told_of_is_not_withdrawn() -> None:
+    """Orders are found by the provider's id only, and it has told none yet."""
+    history = late_money_on_the_old_number().sees(Status.PENDING, "N2", provider_id=None)
+    by_id = capabilities(REFUSED, proof_s=None, lookup=Lookup.BY_PROVIDER_ID)
+    numbering = Numbering(operation_id="new", number="NEW")
+    context = Context(capabilities=by_id, numbering=numbering, deadline=DEADLINE)
+    assert next_changes(history.payment, QUIET, context) == []
+    assert next_changes(history.sees(Status.PENDING, "N2").payment, QUIET, context) != []
 
 
 def test_newer_number_that_ended_is_not_withdrawn() -> None:
