@@ -15,15 +15,13 @@ status.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from datetime import datetime
-from typing import TypeVar, assert_never
+from typing import assert_never
 
 from msgspec import UNSET
 from msgspec.structs import replace
 
 from paycore.domain import bounds
-from paycore.domain.codec import encode
 from paycore.domain.events import (
     Change,
     FoundUnresolvable,
@@ -38,10 +36,17 @@ from paycore.domain.events import (
     Returned,
     ReviewAcknowledged,
 )
-from paycore.domain.money import Money
-from paycore.domain.observation import Observation, PaymentObservation, RefundObservation, digest
+from paycore.domain.merging import (
+    is_refused,
+    merge_order,
+    merge_refund,
+    union,
+    with_mismatch,
+    with_operation,
+    without_new_details,
+)
+from paycore.domain.observation import Observation, PaymentObservation, digest
 from paycore.domain.payment import (
-    Charge,
     Failure,
     Operation,
     OperationKind,
@@ -56,8 +61,6 @@ from paycore.domain.payment import (
     numbered,
 )
 from paycore.domain.review import acknowledged, review_reasons
-
-TextT = TypeVar("TextT", bound=str)
 
 
 def evolve(payment: Payment | None, change: Change, at: datetime) -> Payment:
@@ -115,14 +118,14 @@ def _apply_to_operation(payment: Payment, change: OperationChange, at: datetime)
         case OperationBegun():
             return _begin_operation(payment, change)
         case OperationSent():
-            return _with_operation(payment, _sent(payment.operation(change.operation_id), change))
+            return with_operation(payment, _sent(payment.operation(change.operation_id), change))
         case OperationEnded():
             return _end_operation(payment, change)
         case ProvenAbsent():
             return _proven_absent(payment, change.number, at)
         case FoundUnresolvable():
             lost = payment.operation(change.operation_id)
-            return _with_operation(payment, replace(lost, is_unresolvable=True))
+            return with_operation(payment, replace(lost, is_unresolvable=True))
         case _:
             assert_never(change)
 
@@ -180,7 +183,7 @@ def _end_operation(payment: Payment, change: OperationEnded) -> Payment:
     )
     if change.state is OperationState.REJECTED and _is_refusal(change.failure):
         ended = _mark_failed(ended)
-    payment = _with_operation(payment, ended)
+    payment = with_operation(payment, ended)
     if change.action is not None and operation.id == creation.id:
         # What an observation brought is later than any reply to the order itself.
         is_known_later = payment.next_step_at is not None
@@ -200,9 +203,9 @@ def _is_refusal(failure: Failure | None) -> bool:
 def _mark_failed(operation: Operation) -> Operation:
     match operation.kind:
         case OperationKind.CREATE:
-            return replace(operation, observed=_union(operation.observed, Status.FAILED))
+            return replace(operation, observed=union(operation.observed, Status.FAILED))
         case OperationKind.REFUND:
-            return replace(operation, refund_observed=_union(operation.refund_observed, RefundStatus.FAILED))
+            return replace(operation, refund_observed=union(operation.refund_observed, RefundStatus.FAILED))
         case OperationKind.CAPTURE | OperationKind.CLOSE:
             return operation
         case _:
@@ -215,7 +218,7 @@ def _proven_absent(payment: Payment, number: str, at: datetime) -> Payment:
     if operation is None or not operation.is_uncertain or operation.is_observed:
         return payment
     absent = replace(operation, state=OperationState.UNKNOWN, proven_absent_at=at, is_unresolvable=False)
-    return _with_operation(payment, absent)
+    return with_operation(payment, absent)
 
 
 # --- observations ------------------------------------------------------------------------------------
@@ -261,123 +264,19 @@ def _observe(payment: Payment, change: Observed | OperationEnded) -> Payment:
     operation = None if observation is None else numbered(payment, observation.number)
     if observation is None or operation is None:
         return payment
-    evidence = _union(payment.evidence, digest(observation))
+    evidence = union(payment.evidence, digest(observation))
     if evidence is payment.evidence:
         return payment
     if change.is_beyond:
-        payment = _mismatch(payment, ReviewReason.TOO_MANY_FACTS)
-        observation = _without_new_details(payment, operation, observation)
+        payment = with_mismatch(payment, ReviewReason.TOO_MANY_FACTS)
+        observation = without_new_details(payment, operation, observation)
     else:
         payment = replace(payment, evidence=evidence)
     if observation.is_signed_wrong:
-        return _mismatch(payment, ReviewReason.SIGNATURE_WRONG)
+        return with_mismatch(payment, ReviewReason.SIGNATURE_WRONG)
     if isinstance(observation, PaymentObservation):
-        return _observe_order(payment, operation, observation, change.charge_of)
-    return _observe_refund(payment, operation, observation)
-
-
-def _observe_order(
-    payment: Payment, operation: Operation, seen: PaymentObservation, charge_of: str | None
-) -> Payment:
-    amount, taken_minor = payment.order.amount, _taken_minor(payment, seen)
-    if operation.kind is not OperationKind.CREATE or taken_minor is None or _differs(seen, amount):
-        return _mismatch(payment, ReviewReason.AMOUNT_DIFFERS)
-    if _is_unreadable(seen):
-        return _mismatch(payment, ReviewReason.AMOUNT_UNREADABLE)
-    if charge_of is not None:
-        return _mismatch(payment, ReviewReason.CHARGE_OF_ANOTHER)
-    operation = replace(
-        operation,
-        observed=_union(operation.observed, seen.status),
-        charged_back_minor=max(operation.charged_back_minor, seen.charged_back_minor or 0),
-        charge_back_won_minor=max(operation.charge_back_won_minor, seen.charge_back_won_minor or 0),
-        authorized_at=_authorized_at(operation, seen),
-    )
-    payment = _with_operation(payment, _with_details(operation, seen))
-    if seen.status is Status.PAID and seen.provider_id is not None:
-        charge = Charge(number=seen.number, provider_id=seen.provider_id, amount_minor=taken_minor)
-        payment = replace(payment, charges=tuple(sorted({*payment.charges, charge}, key=encode)))
-    payment = replace(payment, refunded_seen_minor=max(payment.refunded_seen_minor, seen.refunded_minor or 0))
-    return _with_next_step(payment, operation, seen)
-
-
-def _taken_minor(payment: Payment, seen: PaymentObservation) -> int | None:
-    """
-    What a paid order took: what is reported, else what was to be taken; None where that differs.
-
-    To be taken is the amount of its capture where one was sent and not refused, else the whole amount.
-    """
-    capture = capture_of(payment, seen.number)
-    is_captured = capture is not None and not (_is_refused(capture) or capture.state is OperationState.INTENT)
-    due_minor = capture.amount_minor if capture is not None and is_captured else payment.amount.minor
-    if seen.status is not Status.PAID or seen.paid_minor in (None, due_minor):
-        return due_minor
-    return None
-
-
-def _authorized_at(operation: Operation, seen: PaymentObservation) -> datetime | None:
-    times = [operation.authorized_at, seen.occurred_at if seen.status is Status.AUTHORIZED else None]
-    return max((at for at in times if at is not None), default=None)
-
-
-def _with_next_step(payment: Payment, operation: Operation, seen: PaymentObservation) -> Payment:
-    """
-    With the action it brings, for the order in force only, and only if it is later than the known one.
-
-    One without a time is as old as the order. Of two with the same time one is kept, whichever came first.
-    """
-    if seen.action is None or operation.id != payment.creation.id:
-        return payment
-    known_at, at = payment.next_step_at, seen.occurred_at or operation.begun_at
-    if known_at is not None and (at, encode(seen.action)) <= (known_at, encode(payment.next_step)):
-        return payment
-    return replace(payment, next_step=seen.action, next_step_at=at)
-
-
-def _observe_refund(payment: Payment, operation: Operation, seen: RefundObservation) -> Payment:
-    refund = payment.refund(operation.refund_reference or "")
-    if refund is None or _differs(seen, refund.amount):
-        return _mismatch(payment, ReviewReason.REFUND_AMOUNT_DIFFERS)
-    if _is_unreadable(seen):
-        return _mismatch(payment, ReviewReason.AMOUNT_UNREADABLE)
-    operation = replace(operation, refund_observed=_union(operation.refund_observed, seen.status))
-    return _with_operation(payment, _with_details(operation, seen))
-
-
-def _with_details(operation: Operation, seen: Observation) -> Operation:
-    """The operation with the observed id and failure; of two different ones, the same is kept in either order."""
-    ids = [known for known in (operation.provider_id, seen.provider_id) if known]
-    failures = [known for known in (operation.failure, seen.failure) if known is not None]
-    return replace(
-        operation,
-        ids=tuple(sorted({*operation.ids, *seen.ids.items()})) if seen.ids else operation.ids,
-        provider_id=min(ids, default=None),
-        failure=max(failures, key=encode, default=None),
-    )
-
-
-def _without_new_details(payment: Payment, operation: Operation, observation: Observation) -> Observation:
-    """The observation with the id and failure that are known already; a first charge keeps its own id."""
-    charge = next((charge for charge in payment.charges if charge.number == operation.number), None)
-    known = charge.provider_id if charge is not None else operation.provider_id
-    is_first = charge is None and observation.status is Status.PAID
-    return replace(
-        observation,
-        provider_id=observation.provider_id if is_first or known is None else known,
-        ids={},
-        failure=operation.failure or observation.failure,
-    )
-
-
-def _differs(seen: Observation, amount: Money) -> bool:
-    """Whether the reported amount, or a part of it, differs from `amount`; no report is no difference."""
-    if seen.amount is not None and seen.amount != amount:
-        return True
-    return seen.partial_amount is not None and seen.partial_amount.contradicts(amount)
-
-
-def _is_unreadable(seen: Observation) -> bool:
-    return seen.partial_amount is not None and seen.partial_amount.unreadable is not None
+        return merge_order(payment, operation, observation, change.charge_of)
+    return merge_refund(payment, operation, observation)
 
 
 # --- what follows from the facts ---------------------------------------------------------------------
@@ -423,15 +322,10 @@ def _resolve_capture(payment: Payment, capture: Operation) -> Operation:
     if capture.state is OperationState.INTENT and (is_settled or payment.charges):
         return replace(capture, state=OperationState.REJECTED, failure=_NEVER_CAPTURED)
     is_without_answer = capture.is_uncertain or capture.state is OperationState.REJECTED
-    if is_settled and is_without_answer and not _is_refused(capture):
+    if is_settled and is_without_answer and not is_refused(capture):
         is_paid = Status.PAID in order.observed
         return replace(capture, state=OperationState.DONE if is_paid else OperationState.REJECTED)
     return capture
-
-
-def _is_refused(capture: Operation) -> bool:
-    """Whether it was refused or given up; not only left without an answer by an order that was closed."""
-    return capture.state is OperationState.REJECTED and capture.failure is not None
 
 
 _NEVER_CAPTURED = Failure(
@@ -467,7 +361,7 @@ def _failure(payment: Payment, creation: Operation, status: Status) -> Failure |
         return creation.failure
     capture = capture_of(payment, creation.number)
     is_open = status in (Status.AUTHORIZED, Status.PENDING)
-    return capture.failure if capture is not None and is_open and _is_refused(capture) else None
+    return capture.failure if capture is not None and is_open and is_refused(capture) else None
 
 
 def _status_of_open(payment: Payment, creation: Operation) -> Status:
@@ -516,20 +410,3 @@ def _refund_status(operation: Operation) -> RefundStatus:
             return RefundStatus.CREATED
         case _:
             assert_never(operation.state)
-
-
-def _with_operation(payment: Payment, changed: Operation) -> Payment:
-    operations = [changed if op.id == changed.id else op for op in payment.operations]
-    return replace(payment, operations=tuple(operations))
-
-
-def _mismatch(payment: Payment, reason: ReviewReason) -> Payment:
-    return replace(payment, mismatches=_union(payment.mismatches, reason))
-
-
-def _union(known: tuple[TextT, ...], new: TextT) -> tuple[TextT, ...]:
-    """The sorted set of both, so that the order of arrival does not matter; `known` itself if it has `new`."""
-    place = bisect_left(known, new)
-    if place < len(known) and known[place] == new:
-        return known
-    return (*known[:place], new, *known[place:])

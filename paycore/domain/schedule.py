@@ -32,14 +32,14 @@ LATE_CHECKS = (timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
 """Times after closing at which a closed order is queried: some are paid all the same."""
 
 
-def interval_s(age_s: float, longest_s: float = INTERVAL_MAX_S) -> float:
+def interval_s(age_s: float, longest_s: float | None = None) -> float:
     """
     Seconds until the next query of a payment that last changed `age_s` seconds ago.
 
     An interval that starts at 2 s and grows by half each time has, after `age` seconds, the length
-    `2 + age / 2`; capped at `longest_s`.
+    `2 + age / 2`; capped at `longest_s`, or at a minute.
     """
-    return min(longest_s, INTERVAL_MIN_S + max(0.0, age_s) / 2)
+    return min(longest_s or INTERVAL_MAX_S, INTERVAL_MIN_S + max(0.0, age_s) / 2)
 
 
 def resend_pause_s(failures: int) -> float:
@@ -162,7 +162,7 @@ def _has_closed_order(payment: Payment) -> bool:
     return any(Status.CLOSED in op.observed and op.number not in charged for op in payment.operations)
 
 
-def _by_age(payment: Payment, now: datetime, longest_s: float = INTERVAL_MAX_S) -> datetime:
+def _by_age(payment: Payment, now: datetime, longest_s: float | None = None) -> datetime:
     age_s = (now - payment.updated_at).total_seconds()
     due = now + timedelta(seconds=interval_s(age_s, longest_s) * jitter(payment.id, now))
     if payment.expires_at is not None and now < payment.expires_at < due:
