@@ -10,7 +10,7 @@ from unittest import mock
 
 from msgspec.structs import replace
 
-from paycore.domain import capturing, decisions, lifecycle, recovery
+from paycore.domain import capturing, decisions, lifecycle, merging, recovery
 from paycore.domain import payment as payments
 from paycore.domain.decisions import Answered
 from paycore.domain.events import Change, OperationBegun, OperationEnded, ProvenAbsent, Source
@@ -295,7 +295,7 @@ def charge_back_counts_twice() -> Patch:
             if before is None or after is None:
                 return observed
             total = before.charged_back_minor + seen.charged_back_minor
-            return lifecycle._with_operation(observed, replace(after, charged_back_minor=total))
+            return merging.with_operation(observed, replace(after, charged_back_minor=total))
 
         return adding
 
