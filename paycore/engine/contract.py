@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from paycore.engine.effects import OnWire, Program
 from paycore.engine.secrecy import Secrets, harmless, holds_short_secret, mask
 from paycore.engine.telling import requests_log, tell_request
 from paycore.engine.timing import Deadline, Stopwatch
-from paycore.engine.wording import one_line, one_of, said
+from paycore.engine.wording import one_line, one_of, said, shown
 from paycore.errors import AccountRefused, MaybeSent, NotSent, PaycoreError, PluginError
 
 if TYPE_CHECKING:
@@ -172,6 +173,9 @@ def refused(account: Asked, failure: Failure) -> AccountRefused:
 # --- what a plugin asks for --------------------------------------------------------------------------
 
 _METHODS = get_args(Method)
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"([!-~]([\t -~]*[!-~])?)?")
+_OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "expect", "te"})
 
 
 def request_problem(account: Reached, request: object) -> str | None:
@@ -198,6 +202,16 @@ def _request_problems(account: Reached, given: Any) -> Iterator[str]:
         isinstance(text, str) for pair in given.headers.items() for text in pair
     ):
         yield "a request's headers are a mapping of names to texts"
+    else:
+        yield from _header_problems(given.headers)
+
+
+def _header_problems(headers: Mapping[str, str]) -> Iterator[str]:
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            yield f"the header {shown(name)} can't be written as HTTP: names are words, and values one line of ASCII"
+        if name.lower() in _OURS:
+            yield f"the header {shown(name)} is not a plugin's: it is sent as the request's host and body need it"
 
 
 # --- requests out, responses in ----------------------------------------------------------------------
