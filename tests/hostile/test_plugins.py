@@ -248,7 +248,7 @@ def test_flow_without_end_is_ended(tmp_path: Path) -> None:
 def stubborn(order: CreateOrder) -> Flow[Any]:
     """A flow that does not let itself be closed."""
     try:
-        yield Request(method="POST", path="/nowhere", body=b"{}")
+        yield Request(method="POST", path="/query", body=b'{"numbers": []}')
     finally:
         raise KeyError("cleaning up")
 
@@ -257,7 +257,7 @@ def test_flow_that_fails_while_it_is_ended_changes_nothing(tmp_path: Path) -> No
     """The outcome is that of the request, which may have been sent: unknown."""
     with hostile_gateway(carrier(ToyGateway(key=KEY))) as gateway:
         till = broken_till(gateway, tmp_path / "paycore.db", create=stubborn)
-        with gateway.answering(lambda _heard, _honest: iter([b"HTTP/1.1 2"]), on="/nowhere"):
+        with gateway.answering(lambda _heard, _honest: iter([b"HTTP/1.1 2"]), on="/query"):
             assert till.create().status is Status.UNKNOWN
         till.shutdown()
 
