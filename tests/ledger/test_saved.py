@@ -18,6 +18,7 @@ from paycore.domain.events import Change, Returned, Source
 from paycore.domain.provider import Capabilities, Mention, NumberFormat, RequestBudget, Resend
 from paycore.domain.recovery import Context, next_changes
 from paycore.domain.wire import NOTIFICATION_MAX
+from paycore.errors import LedgerCorrupt
 from paycore.ledger import upgrading
 from paycore.ledger.api import Filter
 from paycore.ledger.audit import verify
@@ -54,6 +55,12 @@ CAPABILITIES = Capabilities(
 
 def restore(saved: Path, database: Database, folder: Path) -> SqlLedger:
     """The saved ledger, migrated from the schema it was saved with."""
+    lay(saved, database, folder)
+    return database.open()
+
+
+def lay(saved: Path, database: Database, folder: Path) -> None:
+    """Put the ledger there as it was saved."""
     file = Path(database.dsn.removeprefix("sqlite:///")) if database.is_sqlite else folder / "saved.db"
     with closing(sqlite3.connect(file)) as old:
         old.executescript(saved.read_text())
@@ -62,7 +69,6 @@ def restore(saved: Path, database: Database, folder: Path) -> SqlLedger:
             made = {name for (name,) in old.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             for table in (table for table in TABLES if table in made):
                 database.copy(table, old)
-    return database.open()
 
 
 @pytest.fixture(params=SAVED, ids=lambda saved: saved.stem)
@@ -173,6 +179,22 @@ def test_longest_notification_is_kept(ledger: SqlLedger) -> None:
     ledger.record_notification("main", notice(body, ledger.now()), [], is_evidence=False).result()
     assert _rows(ledger, "SELECT max(length(body)) FROM inbox") == [(NOTIFICATION_MAX,)]
     assert all(verdict.difference is None for verdict in verify(ledger))
+
+
+def test_body_that_can_not_be_read_is_left_for_verify(database: Database, tmp_path: Path) -> None:
+    """A damaged payment stops no upgrade: it is left as it is, and nothing else differs."""
+    lay(SAVED[-1], database, tmp_path)
+    damaged = (
+        "(SELECT min(id) FROM payments WHERE body LIKE '%\"retryable\":%' AND body LIKE '%\"charges\":%')"
+    )
+    database.run(f"UPDATE payments SET body = '{{\"retryable\":' || substr(body, 1, 40) WHERE id = {damaged}")
+    ledger = database.open()
+    (broken,) = (verdict for verdict in verify(ledger) if verdict.difference is not None)
+    assert broken.difference is not None
+    assert (broken.difference.where, broken.difference.stored) == ("body", "unreadable")
+    assert broken.payment_id is not None
+    with pytest.raises(LedgerCorrupt):
+        ledger.get(broken.payment_id).result()
 
 
 def test_two_that_open_it_at_once_lose_nothing(

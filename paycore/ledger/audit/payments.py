@@ -99,6 +99,8 @@ def _row_difference(stored: StoredPayment, known: Payment | None, fold: Fold) ->
         return Difference(where="events", stored="none", derived="at least `payment_begun`")
     if stored.head != fold.head:
         return Difference(where="head", stored=stored.head.hex(), derived=fold.head.hex())
+    if known is None:
+        return Difference(where="body", stored="unreadable", derived="the payment")
     # `due_at` changes with each claim and query; but somebody must look after what time alone does not end.
     if stored.columns["due_at"] is None and due_at(payment, payment.updated_at + LATE_CHECKS[-1]) is not None:
         return Difference(where="due_at", stored="never", derived=f"a time, for it is {payment.status}")
@@ -107,11 +109,9 @@ def _row_difference(stored: StoredPayment, known: Payment | None, fold: Fold) ->
     return difference or _body_difference(stored, known, payment)
 
 
-def _body_difference(stored: StoredPayment, known: Payment | None, payment: Payment) -> Difference | None:
+def _body_difference(stored: StoredPayment, known: Payment, payment: Payment) -> Difference | None:
     if stored.body == encode(payment).decode():
         return None
-    if known is None:
-        return Difference(where="body", stored="unreadable", derived="the payment")
     for name in payment.__struct_fields__:
         was, now = getattr(known, name), getattr(payment, name)
         if was != now:
