@@ -87,10 +87,10 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NumberFormat(msgspec.Struct, frozen=True, kw_only=True):
-    """The order and refund numbers a provider accepts: which characters, how many at most."""
+    """The order and refund numbers a provider accepts: how many characters at most, and which."""
 
-    characters: str
     length_max: int
+    characters: str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 class RequestBudget(msgspec.Struct, frozen=True, kw_only=True):

@@ -98,7 +98,7 @@ class Adyen:
                 close=False,
             ),
         ),
-        number=NumberFormat(characters="0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", length_max=80),
+        number=NumberFormat(length_max=80),
         budget=RequestBudget(per_second=20, per_minute=1200),
         lookup=Lookup.BY_PROVIDER_ID,
         create_resend=Resend("same_result", window_s=6 * DAY_S),

@@ -68,7 +68,7 @@ class Alipay:
                 optional=frozenset({"subject"}),
             ),
         ),
-        number=NumberFormat(characters="0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", length_max=64),
+        number=NumberFormat(length_max=64),
         budget=RequestBudget(per_second=10, per_minute=600),
         create_resend=Resend("same_result"),  # a link is made; nothing is sent
         refund_resend=Resend("same_result"),

@@ -55,7 +55,7 @@ class Bank:
                 refund="none",
             ),
         ),
-        number=NumberFormat(characters="0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", length_max=35),
+        number=NumberFormat(length_max=35),
         budget=RequestBudget(per_second=5, per_minute=100),
         query_proves_absence_after_s=0.1,
         create_resend=Resend("same_result"),

@@ -53,7 +53,7 @@ class BankTransfer:
                 refund="none",
             ),
         ),
-        number=NumberFormat(characters="0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", length_max=35),
+        number=NumberFormat(length_max=35),
         budget=RequestBudget(per_second=5, per_minute=100),
         create_resend=Resend("same_result"),
     )

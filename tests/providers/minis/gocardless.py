@@ -75,7 +75,7 @@ class GoCardless:
                 refund="none",
             ),
         ),
-        number=NumberFormat(characters="0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", length_max=128),
+        number=NumberFormat(length_max=128),
         budget=RequestBudget(per_second=10, per_minute=1000),
         lookup=Lookup.BY_PROVIDER_ID,
         create_resend=Resend("same_result"),

@@ -67,7 +67,7 @@ class Klarna:
                 capture="partial",
             ),
         ),
-        number=NumberFormat(characters="0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", length_max=50),
+        number=NumberFormat(length_max=50),
         budget=RequestBudget(per_second=10, per_minute=600),
         lookup=Lookup.BY_PROVIDER_ID,
         create_resend=Resend("same_result", window_s=DAY_S),

@@ -68,7 +68,7 @@ class Midtrans:
                 refund="none",
             ),
         ),
-        number=NumberFormat(characters="0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", length_max=50),
+        number=NumberFormat(length_max=50),
         budget=RequestBudget(per_second=10, per_minute=600),
         create_resend=Resend("same_result"),
         notifications_trusted=True,

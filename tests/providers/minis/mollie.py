@@ -76,7 +76,7 @@ class Mollie:
                 optional=frozenset({"subject", "notify_url"}),
             ),
         ),
-        number=NumberFormat(characters="0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", length_max=64),
+        number=NumberFormat(length_max=64),
         budget=RequestBudget(per_second=10, per_minute=600),
         lookup=Lookup.BY_PROVIDER_ID,
         create_resend=Resend("same_result", window_s=KEY_KEPT_S),

@@ -78,7 +78,7 @@ class MPesa:
                 refund="none",
             ),
         ),
-        number=NumberFormat(characters="0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", length_max=26),
+        number=NumberFormat(length_max=26),
         budget=RequestBudget(per_second=5, per_minute=200),
         lookup=Lookup.BY_PROVIDER_ID,  # and a push that is sent twice asks the payer twice
     )

@@ -82,7 +82,7 @@ class PayPal:
                 capture="full",
             ),
         ),
-        number=NumberFormat(characters="0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", length_max=38),
+        number=NumberFormat(length_max=38),
         budget=RequestBudget(per_second=10, per_minute=300),
         lookup=Lookup.BY_PROVIDER_ID,
         create_resend=Resend("same_result", window_s=5 * HOUR_S),

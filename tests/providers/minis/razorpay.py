@@ -70,7 +70,7 @@ class Razorpay:
                 refund="none",
             ),
         ),
-        number=NumberFormat(characters="0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", length_max=40),
+        number=NumberFormat(length_max=40),
         budget=RequestBudget(per_second=10, per_minute=600),
         query_proves_absence_after_s=0.1,
     )

@@ -74,7 +74,7 @@ class Square:
                 refund="none",
             ),
         ),
-        number=NumberFormat(characters="0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", length_max=45),
+        number=NumberFormat(length_max=45),
         budget=RequestBudget(per_second=10, per_minute=600),
         lookup=Lookup.BY_PROVIDER_ID,
         create_resend=Resend("same_result", window_s=24 * 3600.0),

@@ -87,7 +87,7 @@ class Stripe:
                 optional=frozenset({"subject"}),
             ),
         ),
-        number=NumberFormat(characters="0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", length_max=255),
+        number=NumberFormat(length_max=255),
         budget=RequestBudget(per_second=25, per_minute=1500),
         lookup=Lookup.BY_PROVIDER_ID,
         create_resend=Resend("same_result", window_s=KEY_KEPT_S),

@@ -56,7 +56,7 @@ class TillQR:
                 refund="none",
             ),
         ),
-        number=NumberFormat(characters="0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", length_max=32),
+        number=NumberFormat(length_max=32),
         budget=RequestBudget(per_second=10, per_minute=600),
         query_proves_absence_after_s=0.1,
     )

@@ -77,7 +77,7 @@ class WeChat:
                 refund="none",
             ),
         ),
-        number=NumberFormat(characters="0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", length_max=32),
+        number=NumberFormat(length_max=32),
         budget=RequestBudget(per_second=10, per_minute=600),
         query_proves_absence_after_s=0.1,
         create_resend=Resend("same_result"),
