@@ -19,6 +19,7 @@ from paycore.domain.payment import (
     OperationKind,
     OperationState,
     Payment,
+    Refund,
     RefundStatus,
     Status,
     refund_operation,
@@ -71,26 +72,26 @@ def record_finding(
 
 def _open_refund(payment: Payment, reference: str | None, now: datetime) -> Operation:
     """The operation of a refund that may have been sent and is not final."""
-    operation = _refund(payment, reference)
-    refund = payment.refund(operation.refund_reference or "")
-    is_open = refund is not None and (refund.is_open or operation.is_uncertain)
-    if not is_open or (operation.is_uncertain and not is_overdue(operation, now)):
+    refund, operation = _refund(payment, reference)
+    is_under_way = operation.is_uncertain and not is_overdue(operation, now)
+    if is_under_way or not (refund.is_open or operation.is_uncertain):
         raise WrongState(
             "the refund is not open, or its request may still be under way; query it", payment_id=payment.id
         )
     return operation
 
 
-def _refund(payment: Payment, reference: str | None) -> Operation:
-    if reference is None or payment.refund(reference) is None:
+def _refund(payment: Payment, reference: str | None) -> tuple[Refund, Operation]:
+    refund = next((refund for refund in payment.refunds if refund.reference == reference), None)
+    if refund is None:
         raise NotFound(f"the payment has no refund {reference!r}", payment_id=payment.id)
-    return refund_operation(payment, reference)
+    return refund, refund_operation(payment, refund.reference)
 
 
 def _unresolved(payment: Payment, refund: str | None, now: datetime) -> Operation:
     """The operation that was never found: the refund's, else the capture's or the order's own."""
     if refund is not None:
-        candidates = [_refund(payment, refund)]
+        candidates = [_refund(payment, refund)[1]]
     else:
         kinds = (OperationKind.CREATE, OperationKind.CAPTURE)
         candidates = [op for op in reversed(payment.operations) if op.kind in kinds]

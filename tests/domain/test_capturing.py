@@ -103,8 +103,12 @@ def test_amount_that_can_not_be_captured_is_refused(
     amount: Money | None, offered: Product, error: type[Exception], words: str
 ) -> None:
     """More than is authorized, nothing, another currency, a part or anything where the product has no such capture."""
-    with pytest.raises(error, match=words):
+    with pytest.raises(error, match=words) as caught:
         capture(authorized(), amount, offered)
+    if isinstance(caught.value, InvalidField):
+        assert caught.value.field == "amount"
+    else:
+        assert caught.value.payment_id == "P1"  # type: ignore[attr-defined]
 
 
 def test_whole_amount_is_captured_where_only_that_can_be() -> None:
@@ -118,8 +122,10 @@ def test_whole_amount_is_captured_where_only_that_can_be() -> None:
 )
 def test_what_is_not_authorized_is_not_captured(history: History) -> None:
     """The error has the present status."""
-    with pytest.raises(WrongState, match=f"the payment is {history.payment.status}; only an authorized one"):
+    words = f"the payment is {history.payment.status}; only an authorized one"
+    with pytest.raises(WrongState, match=words) as caught:
         capture(history)
+    assert caught.value.payment_id == "P1"
 
 
 @pytest.mark.parametrize("state", [OperationState.SENT, OperationState.UNKNOWN, OperationState.DONE])
@@ -129,8 +135,9 @@ def test_capture_is_made_once(state: OperationState) -> None:
     if state is not OperationState.SENT:
         history.ended(state, "capture-C1")
     assert capture(history) == capture(history, SEVENTY) == []
-    with pytest.raises(ReferenceConflict, match="amount differs"):
+    with pytest.raises(ReferenceConflict, match=r"order-1.*amount differs") as caught:
         capture(history, Money("88.00", "HKD"))
+    assert caught.value.payment_id == "P1"
 
 
 def test_paid_payment_is_not_captured() -> None:
@@ -176,8 +183,9 @@ def test_captures_of_a_payment_are_limited() -> None:
 def test_nothing_is_captured_once_a_close_may_have_been_sent(state: OperationState) -> None:
     """Not by its caller, not by recovery, whatever the close's answer: it may be voided."""
     history = authorized().closing(state)
-    with pytest.raises(WrongState, match="asked to be closed"):
+    with pytest.raises(WrongState, match="asked to be closed") as caught:
         capture(history)
+    assert caught.value.payment_id == "P1"
     assert not is_still_to_capture(history.payment, QUIET)
     assert not any(isinstance(change, OperationBegun) for change in recovered(history))
 
@@ -208,9 +216,9 @@ def test_close_that_was_not_sent_is_given_up_by_a_call_to_capture_only() -> None
     assert begun(changes).kind is OperationKind.CAPTURE
     history.change(given_up)
     ended = history.payment.operation("close-N1")
-    assert (ended.state, ended.failure and ended.failure.code) == (
-        OperationState.REJECTED,
-        "captured_instead",
+    assert ended.state is OperationState.REJECTED
+    assert ended.failure == Failure(
+        code="captured_instead", message="the payment was captured before this was sent", who_acts="caller"
     )
 
 
@@ -220,8 +228,9 @@ def test_nothing_is_closed_once_a_capture_may_have_been_sent(state: OperationSta
     history = authorized().capturing()
     if state is not OperationState.SENT:
         history.ended(state, "capture-C1")
-    with pytest.raises(WrongState, match=r"its capture was sent, so it can't be closed"):
+    with pytest.raises(WrongState, match=r"its capture was sent, so it can't be closed; refund") as caught:
         close(history)
+    assert caught.value.payment_id == "P1"
 
 
 def test_capture_that_was_not_sent_is_given_up_by_a_close() -> None:
@@ -230,9 +239,9 @@ def test_capture_that_was_not_sent_is_given_up_by_a_close() -> None:
     given_up, closing = close(history)
     history.change(given_up, closing)
     capture_ = history.payment.operation("capture-C1")
-    assert (capture_.state, capture_.failure and capture_.failure.code) == (
-        OperationState.REJECTED,
-        "closed_instead",
+    assert capture_.state is OperationState.REJECTED
+    assert capture_.failure == Failure(
+        code="closed_instead", message="the payment was closed before this was sent", who_acts="caller"
     )
     assert begun([closing]).kind is OperationKind.CLOSE
     assert send_again(history.payment, QUIET, "capture-C1", DEADLINE) == []
@@ -296,6 +305,21 @@ def test_pause_before_a_further_capture_grows() -> None:
     assert begun(recovered(history, QUIET + timedelta(seconds=3))).number == "NEW"
 
 
+def test_refused_closes_do_not_lengthen_that_pause() -> None:
+    """Only captures are counted."""
+    history = authorized()
+    for _ in range(3):
+        history.closing().ended(OperationState.REJECTED, "close-N1", failure=TOO_LATE)
+    history.capturing(sent_at=QUIET).ended(OperationState.REJECTED, "capture-C1", failure=BAD_KEY)
+    assert recovered(history, QUIET + timedelta(seconds=2)) != []
+
+
+def test_capture_that_was_given_up_without_a_reason_is_not_made_again() -> None:
+    """Nobody knows why."""
+    history = authorized().capturing(sent_at=NOW).ended(OperationState.REJECTED, "capture-C1")
+    assert not is_still_to_capture(history.payment, QUIET + timedelta(days=1))
+
+
 def test_unsent_automatic_capture_is_sent_after_a_rest() -> None:
     """The provider could not be reached: the same number, 2 s after it was begun."""
     history = authorized().capturing()
@@ -316,6 +340,8 @@ def test_capture_that_was_put_off_goes_on_by_itself_in_time(order: Any) -> None:
     assert recovered(history, early) == capture(history, now=early) == []
     for changes in (recovered(history, due), capture(history, now=due)):
         assert isinstance(changes[0], OperationSent)
+    assert is_still_to_capture(history.payment, due)
+    assert not is_still_to_capture(history.payment, early)
 
 
 # --- a payer who must agree again ---------------------------------------------------------------------
@@ -384,9 +410,9 @@ def test_unsent_capture_is_given_up_once_its_order_is_settled(status: Status) ->
     """Somebody else took the money, or nobody can any more: it is never sent."""
     history = answered(authorized().capturing(7000), NotNow(problem="busy", retry_after_s=5)).sees(status)
     given_up = history.payment.operation("capture-C1")
-    assert (given_up.state, given_up.failure and given_up.failure.code) == (
-        OperationState.REJECTED,
-        "never_sent",
+    assert given_up.state is OperationState.REJECTED
+    assert given_up.failure == Failure(
+        code="never_sent", message="the payment was settled before this was sent", who_acts="caller"
     )
     assert recovered(history, QUIET + timedelta(days=1)) == []
     assert history.payment.paid_minor == (8800 if status is Status.PAID else 0)

@@ -10,10 +10,10 @@ from paycore.domain.capturing import is_still_to_capture
 from paycore.domain.decisions import end_attempt
 from paycore.domain.events import Change, Finding, FoundUnresolvable, Observed, OperationEnded
 from paycore.domain.findings import Found, record_finding
-from paycore.domain.payment import OperationState
+from paycore.domain.payment import Failure, OperationState
 from paycore.domain.provider import Done, Unknown
 from paycore.errors import InvalidField, NotFound, WrongState
-from tests.domain.histories import NOW, QUIET, History, paid, replaced
+from tests.domain.histories import AMOUNT, NOW, QUIET, History, paid, replaced
 
 BY = Finding(by="ops", note="portal, 9:00")
 FOUND: tuple[Found, ...] = ("paid", "closed", "absent")
@@ -62,9 +62,16 @@ def test_finding_is_recorded_with_who_made_it() -> None:
     assert isinstance(ended, OperationEnded)
     assert observed.finding == ended.finding == BY
     assert ended.in_flight_until == QUIET
-    assert ended.failure is not None
-    assert (ended.failure.code, ended.failure.who_acts) == ("recorded_absent", "caller")
-    assert ended.failure.advice == "Make it again under a new reference."
+    assert ended.failure == Failure(
+        code="recorded_absent",
+        message="an operator found that it never reached the provider",
+        who_acts="caller",
+        advice="Make it again under a new reference.",
+    )
+    assert observed.observation.amount == AMOUNT
+    (refunded,) = found(lost_refund(), "refunded", refund="back-1")
+    assert isinstance(refunded, Observed)
+    assert refunded.finding == BY
 
 
 @pytest.mark.parametrize(
@@ -78,6 +85,13 @@ def test_finding_resolves_a_capture(what: Found, status: Status, paid_minor: int
     assert payment.review_reasons == ()
     if what == "absent":
         assert is_still_to_capture(payment, QUIET + timedelta(seconds=2))
+        assert payment.failure is not None
+        assert (payment.failure.who_acts, payment.failure.advice) == ("operator", "")
+
+
+def test_finding_about_an_order_is_not_about_a_refund() -> None:
+    """The reference of a refund counts only where a refund is what was found."""
+    assert found(lost(), "paid", refund="back-9")
 
 
 @pytest.mark.parametrize(("what", "refundable"), [("refunded", 6800), ("absent", 8800)])
@@ -126,16 +140,18 @@ def test_nothing_is_found_while_a_request_may_arrive(history: History, what: Fou
 @pytest.mark.parametrize("what", FOUND)
 def test_nothing_is_found_where_nothing_is_unresolved(history: History, what: Found) -> None:
     """The provider can be asked: a wrong finding would lose money, or take it twice."""
-    with pytest.raises(WrongState, match="nothing of it is unresolved"):
+    with pytest.raises(WrongState, match="nothing of it is unresolved") as caught:
         found(history, what)
+    assert caught.value.payment_id == "P1"
 
 
 @pytest.mark.parametrize("status", [RefundStatus.SUCCEEDED, RefundStatus.FAILED, RefundStatus.REVERSED])
 def test_final_refund_is_not_found_refunded(status: RefundStatus) -> None:
     """Its provider has said how it ended."""
     history = paid().refunding().ended(OperationState.DONE, "refund-R1").refund_is(status)
-    with pytest.raises(WrongState, match="the refund is not open"):
+    with pytest.raises(WrongState, match="the refund is not open") as caught:
         found(history, "refunded", refund="back-1")
+    assert caught.value.payment_id == "P1"
 
 
 def test_unsent_refund_is_not_found_refunded() -> None:
@@ -148,8 +164,9 @@ def test_unsent_refund_is_not_found_refunded() -> None:
 @pytest.mark.parametrize("refund", [None, "back-9"])
 def test_refund_that_there_is_not_is_named(refund: str | None) -> None:
     """An unknown reference, or none where one is needed."""
-    with pytest.raises(NotFound, match=f"no refund {refund!r}"):
+    with pytest.raises(NotFound, match=f"no refund {refund!r}") as caught:
         found(lost_refund(), "refunded", refund=refund)
+    assert caught.value.payment_id == "P1"
     if refund is not None:
         with pytest.raises(NotFound, match="back-9"):
             found(lost_refund(), "absent", refund=refund)

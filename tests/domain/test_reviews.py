@@ -135,8 +135,9 @@ def test_reason_that_is_not_there_is_not_acknowledged() -> None:
 def test_unresolvable_is_resolved_by_a_finding_only() -> None:
     """To have looked at it says nothing of the money."""
     history = History().unknown().change(FoundUnresolvable(operation_id="create-N1"))
-    with pytest.raises(WrongState, match="record that as a finding"):
+    with pytest.raises(WrongState, match="record that as a finding") as caught:
         acknowledge(history.payment, NOW, reason=ReviewReason.UNRESOLVABLE, finding=SEEN)
+    assert caught.value.payment_id == "P1"
 
 
 def test_facts_of_a_reason_name_what_is_behind_it() -> None:

@@ -218,6 +218,11 @@ STANDING = {
 AN_HOUR = NOW + timedelta(hours=2)
 
 
+def test_longest_interval_is_an_hour() -> None:
+    """Of a payment that nobody captures; of any other it is a minute."""
+    assert (AUTHORIZED_INTERVAL_MAX_S, INTERVAL_MAX_S) == (3600, 60)
+
+
 @pytest.mark.parametrize("name", MOVING)
 def test_authorized_payment_that_goes_on_by_itself_is_looked_at_by_age(name: str) -> None:
     """It is captured or voided soon, so somebody waits for it."""
