@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from types import SimpleNamespace
@@ -175,20 +175,13 @@ def no_answer_counts_as_not_sent() -> Patch:
 def cancelled_counts_as_not_sent() -> Patch:
     """A cancelled caller's request is recorded as not sent."""
 
-    def make(run: Callable[..., Any]) -> Any:
-        async def cleaned(self: AsyncRunner, program: Any) -> Any:
-            try:
-                return await run(self, program)
-            except asyncio.CancelledError:
-                with suppress(Exception):
-                    effect = program.throw(NotSent("given up"))
-                    if isinstance(effect, InLedger):
-                        effect.verb(self._ledger)
-                raise
+    async def send(perform: Perform, effect: OnWire) -> Any:
+        try:
+            return await perform(effect)
+        except asyncio.CancelledError:
+            raise NotSent("given up") from None
 
-        return cleaned
-
-    return patched(AsyncRunner, "run", make)
+    return _sending(send)
 
 
 def observers_hear_before_the_commit() -> Patch:
