@@ -288,7 +288,7 @@ def _derive(payment: Payment) -> Payment:
     payment = replace(payment, operations=operations)
     creation = payment.creation
     status = _status(payment, creation)
-    failure = _failure(payment, creation, status)
+    failure = creation.failure if status is Status.FAILED else None
     in_force = {operation.refund_reference: operation for operation in operations}
     refunds = tuple([_refund(refund, in_force[refund.reference]) for refund in payment.refunds])
     payment = replace(payment, status=status, failure=failure, refunds=refunds)
@@ -353,15 +353,6 @@ def _status(payment: Payment, creation: Operation) -> Status:
     is_unknown = creation.state is OperationState.UNKNOWN
     is_unknown_again = creation.state is OperationState.SENT and was_sent_before
     return Status.UNKNOWN if is_unknown or is_unknown_again else Status.CREATED
-
-
-def _failure(payment: Payment, creation: Operation, status: Status) -> Failure | None:
-    """Why it failed, or while it is open why the last capture was refused."""
-    if status is Status.FAILED:
-        return creation.failure
-    capture = capture_of(payment, creation.number)
-    is_open = status in (Status.AUTHORIZED, Status.PENDING)
-    return capture.failure if capture is not None and is_open and is_refused(capture) else None
 
 
 def _status_of_open(payment: Payment, creation: Operation) -> Status:

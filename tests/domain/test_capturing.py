@@ -290,7 +290,7 @@ def test_refused_automatic_capture_is_made_again_for_the_account_only(who_acts: 
     failure = Failure(code="no", message="no", who_acts=who_acts)
     history = authorized().capturing(sent_at=QUIET)
     history.ended(OperationState.REJECTED, "capture-C1", failure=failure)
-    assert (history.payment.status, history.payment.failure) == (Status.AUTHORIZED, failure)
+    assert (history.payment.status, history.payment.capture_failure) == (Status.AUTHORIZED, failure)
     assert recovered(history, QUIET + timedelta(seconds=1.999)) == []
     assert bool(recovered(history, QUIET + timedelta(seconds=2))) is again
 
@@ -357,7 +357,11 @@ def test_payer_whose_money_could_not_be_taken_must_agree_again(agreed_at: dateti
     """The payment is pending, says why, has its link, and is not captured, however often that is reported."""
     history = declined(agreed_at).authorized(agreed_at).authorized(None)
     payment = history.payment
-    assert (payment.status, payment.failure, payment.authorized_minor) == (Status.PENDING, DECLINED, 0)
+    assert (payment.status, payment.capture_failure, payment.authorized_minor) == (
+        Status.PENDING,
+        DECLINED,
+        0,
+    )
     assert payment.action is not None
     assert recovered(history, QUIET + timedelta(hours=1)) == []
     with pytest.raises(WrongState, match="the payment is pending"):
@@ -368,10 +372,10 @@ def test_payer_who_agreed_again_is_captured_once_more() -> None:
     """An authorization later than the refusal is a new one; its capture has a new number."""
     later = QUIET + timedelta(milliseconds=1)
     history = declined(NOW).authorized(later)
-    assert (history.payment.status, history.payment.failure) == (Status.AUTHORIZED, DECLINED)
+    assert (history.payment.status, history.payment.capture_failure) == (Status.AUTHORIZED, DECLINED)
     assert begun(recovered(history, QUIET + timedelta(minutes=1))).number == "NEW"
     history.capturing(8800, "C2", sent_at=later)
-    assert (history.payment.status, history.payment.failure) == (Status.AUTHORIZED, None)
+    assert (history.payment.status, history.payment.capture_failure) == (Status.AUTHORIZED, None)
     sent = history.payment.operation("capture-C2")
     refused = Rejected(failure=DECLINED)
     history.change(*end_attempt(history.payment, later + DEADLINE, sent=sent, outcome=refused))

@@ -85,8 +85,8 @@ def test_finding_resolves_a_capture(what: Found, status: Status, paid_minor: int
     assert payment.review_reasons == ()
     if what == "absent":
         assert is_still_to_capture(payment, QUIET + timedelta(seconds=2))
-        assert payment.failure is not None
-        assert (payment.failure.who_acts, payment.failure.advice) == ("operator", "")
+        assert payment.capture_failure is not None
+        assert (payment.capture_failure.who_acts, payment.capture_failure.advice) == ("operator", "")
 
 
 def test_finding_about_an_order_is_not_about_a_refund() -> None:
