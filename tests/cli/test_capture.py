@@ -121,3 +121,20 @@ def test_returned_is_kept_and_asks_at_once(cli: Cli, toy_shop: ToyShop) -> None:
     assert "t-1" not in shown
     assert cli("returned", payment["id"]).code == 2
     assert cli("returned", payment["id"], "--param", "token").code == 2
+
+
+def test_await_goes_on_with_what_was_put_off(cli: Cli, toy_shop: ToyShop) -> None:
+    """A capture and a refund that were put off are sent while `await` waits; before that it exits 4."""
+    toy_shop.configure(captures="partial")
+    payment = cli(*toy_order("tab"), *MANUAL).json
+    toy_shop.server.set_faults(not_now=1, retry_after_s=2)
+    assert cli("capture", payment["id"]).code == 7
+    assert cli("await", payment["id"], "--timeout", 0.1).code == 4
+    taken = cli("await", payment["id"], "--timeout", 20, "--json")
+    assert (taken.code, taken.json["status"]) == (0, "paid"), taken
+    toy_shop.server.set_faults(not_now=1, retry_after_s=2)
+    assert cli("refund", payment["id"], "--reference", "back-1").code == 7
+    assert cli("await", payment["id"], "--timeout", 0.1).code == 4
+    given_back = cli("await", payment["id"], "--timeout", 20, "--json")
+    assert (given_back.code, given_back.json["refunded_minor"]) == (0, 8800), given_back
+    assert toy_shop.server.counts().captures == {payment["order_number"]: 1}
