@@ -27,7 +27,7 @@ from paycore.engine.contract import ask
 from paycore.engine.effects import Program, in_ledger
 from paycore.engine.secrecy import harmless
 from paycore.engine.timing import Deadline
-from paycore.errors import ConfigError, NotAuthentic, NotificationError, PluginError, ProviderError
+from paycore.errors import ConfigError, NotAuthentic, NotificationError, PluginError
 from paycore.ledger.api import Committed, Recorded, named_by
 
 _log = logging.getLogger(__name__)
@@ -119,10 +119,14 @@ class Receiving:
         return _verify(anew, notification)
 
     def _verified_too(self, neighbour: Account, notification: Notification) -> Program[_Told | None]:
-        """What it says by the keys of an account it did not arrive at; None when it does not hold there."""
+        """
+        What it says by the keys of an account it did not arrive at; None when it does not hold there.
+
+        Raises where that account's session can't be opened now: it is not acknowledged then, and comes again.
+        """
         try:
             return (yield from self._verified(neighbour, notification))
-        except (NotificationError, PluginError, ProviderError, ConfigError) as error:
+        except (NotificationError, PluginError, ConfigError) as error:
             _log.warning(
                 "account %s: a notification that names an order of it is refused: %s", neighbour.name, error
             )

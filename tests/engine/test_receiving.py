@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from paycore import Payment, RefundStatus, Status
+from paycore.errors import NotSent
 from paycore.ledger import audit, open_ledger
 from paycore.plugin import Notification, ProviderInfo
 from paycore.testing.toy import SIGNATURE_HEADER, ToyProvider, sign
@@ -139,6 +140,22 @@ def test_notification_that_does_not_verify_at_the_other_account_is_not_its(
     assert stray.startswith(
         f"account hk: an authentic notification names {payment.order_number}, which no payment"
     )
+
+
+def test_notification_of_another_account_comes_again_where_its_session_is_not_open(
+    open_accounts: Open, gateway: ToyServer
+) -> None:
+    """It can't be verified there now, so it is not acknowledged; acknowledged, nobody would tell it again."""
+    settings = {"provider": "toy-session", "notifications_trusted": True}
+    payment = open_accounts(**settings).create(account="overseas")
+    till = open_accounts(**settings)
+    till.receive(*notice("NOBODYS"), account="hk")  # its own session is open
+    gateway.set_faults(lose_request=1, path="/token")
+    with pytest.raises(NotSent):
+        till.receive(*notice(payment.order_number), account="hk")
+    assert till.get(payment.id).status is Status.PENDING
+    till.receive(*notice(payment.order_number), account="hk")
+    assert till.get(payment.id).status is Status.PAID
 
 
 def test_unknown_notification_is_kept_counted_and_logged_once(
