@@ -329,8 +329,14 @@ class SimGateway(ToyGateway):
         # What is told long after the faults are over may be lost all the same.
         is_untold = order.is_late_money and self._happens(self._world.plan.weather.late_money_untold)
         if not is_untold or is_told_surely:
-            account = self._world.account_with(order.owner)
+            account = self._addressee(order)
             self._world.outside.announce(account, body, headers, is_lost_never=is_told_surely)
+
+    def _addressee(self, order: SimOrder) -> str:
+        """The account whose URL is told: its own, or sometimes its neighbour's, where one URL serves both."""
+        own = self._world.account_with(order.owner)
+        has_neighbour = own == "main" and len(self._world.plan.further.accounts) > 1
+        return "second" if has_neighbour and self._happens(0.3) else own
 
     def _happens(self, likelihood: float) -> bool:
         return self._rng.random() < likelihood
