@@ -196,17 +196,13 @@ def is_moot(payment: Payment, operation: Operation) -> bool:
     That is: an order of a payment that is paid, since an earlier order took the money after it was closed; the
     capture of what is not authorized any more; the close of an order that is paid, closed or failed.
     """
-    match operation.kind:
-        case OperationKind.CREATE:
-            return bool(payment.charges)
-        case OperationKind.CAPTURE:
-            is_in_force = operation.order_number == payment.order_number
-            return not is_in_force or payment.status is not Status.AUTHORIZED
-        case OperationKind.CLOSE:
-            order = numbered(payment, operation.number)
-            return order is not None and order.is_settled
-        case OperationKind.REFUND:
-            return False
+    if operation.kind is OperationKind.CREATE:
+        return bool(payment.charges)
+    if operation.kind is OperationKind.CAPTURE:
+        is_in_force = operation.order_number == payment.order_number
+        return not is_in_force or payment.status is not Status.AUTHORIZED
+    order = numbered(payment, operation.number)
+    return operation.kind is OperationKind.CLOSE and order is not None and order.is_settled
 
 
 def renumber(payment: Payment, now: datetime, numbering: Numbering, deadline: timedelta) -> list[Change]:

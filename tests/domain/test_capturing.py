@@ -9,9 +9,9 @@ from paycore import Money, Status
 from paycore.domain.bounds import OPERATIONS_MAX
 from paycore.domain.capturing import begin_capture, is_still_to_capture
 from paycore.domain.decisions import Numbering, Outcome, begin_close, end_attempt, end_unsent, send_again
-from paycore.domain.events import Change, OperationBegun, OperationEnded, OperationSent
+from paycore.domain.events import Change, OperationBegun, OperationEnded, OperationSent, ProvenAbsent
 from paycore.domain.payment import Failure, Operation, OperationKind, OperationState
-from paycore.domain.provider import Done, NotNow, Product, Rejected, Resend, Unknown
+from paycore.domain.provider import Done, Lookup, NotNow, Product, Rejected, Resend, Unknown
 from paycore.domain.recovery import Context, next_changes, withdraw
 from paycore.domain.schedule import is_moving
 from paycore.errors import InvalidField, InvalidMoney, NotSupported, ReferenceConflict, TooMany, WrongState
@@ -237,6 +237,8 @@ def test_capture_that_was_not_sent_is_given_up_by_a_close() -> None:
     """It is recorded as given up together with the close, and never sent afterwards."""
     history = authorized().capturing().ended(OperationState.INTENT, "capture-C1")
     given_up, closing = close(history)
+    assert isinstance(given_up, OperationEnded)
+    assert given_up.in_flight_until == QUIET
     history.change(given_up, closing)
     capture_ = history.payment.operation("capture-C1")
     assert capture_.state is OperationState.REJECTED
@@ -245,6 +247,29 @@ def test_capture_that_was_not_sent_is_given_up_by_a_close() -> None:
     )
     assert begun([closing]).kind is OperationKind.CLOSE
     assert send_again(history.payment, QUIET, "capture-C1", DEADLINE) == []
+
+
+def test_unsent_close_is_sent_again_with_a_nonce_of_its_own() -> None:
+    """It is another attempt to send the same."""
+    (change,) = close(authorized().closing(OperationState.INTENT))
+    assert isinstance(change, OperationSent)
+    assert (change.operation_id, change.nonce) == ("close-N1", "NONCE")
+
+
+def test_order_that_the_provider_can_not_be_told_of_is_not_closed() -> None:
+    """It finds orders by its own id only, and has told none."""
+    history = History().unknown().sees(Status.PENDING, provider_id=None)
+    by_id: dict[str, Any] = {
+        "product": PARTIAL,
+        "numbering": NUMBERING,
+        "deadline": DEADLINE,
+        "lookup": Lookup.BY_PROVIDER_ID,
+    }
+    with pytest.raises(WrongState, match="told no id of it, so it can't be closed; query it") as caught:
+        begin_close(history.payment, QUIET, **by_id)
+    assert caught.value.payment_id == "P1"
+    assert close(history) != []
+    assert begin_close(history.sees(Status.PENDING).payment, QUIET, **by_id) != []
 
 
 def test_refused_capture_leaves_the_payment_to_be_closed() -> None:
@@ -434,6 +459,17 @@ def test_authorized_order_proves_that_its_capture_never_arrived() -> None:
     (change,) = recovered(history, asked_at)
     assert isinstance(change, OperationSent)
     assert change.operation_id == "capture-C1"
+
+
+def test_query_tells_of_every_operation_at_once() -> None:
+    """The close of the old order has taken effect, and the capture of the new one never arrived."""
+    history = History().accepted().closing(OperationState.UNKNOWN, replaces=True).sees(Status.CLOSED)
+    history.renumbered("N2").sees(Status.AUTHORIZED, "N2").capturing()
+    history.ended(OperationState.UNKNOWN, "capture-C1")
+    closed, absent = concluded(history.payment, (), QUIET + PROOF, PROOF, {"N2"})
+    assert isinstance(closed, OperationEnded)
+    assert isinstance(absent, ProvenAbsent)
+    assert (closed.operation_id, absent.number) == ("close-N1", "C1")
 
 
 def test_capture_without_an_answer_is_not_sent_again_before_that() -> None:

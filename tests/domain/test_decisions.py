@@ -61,8 +61,9 @@ def test_new_payment_records_its_namespace_its_end_and_the_order_before_it_is_se
         numbering=NUMBERING,
         deadline=DEADLINE,
         needs_action=True,
+        ignored=("subject",),
     )
-    assert (begun.namespace, begun.order) == ("shop-a", order)
+    assert (begun.namespace, begun.order, begun.ignored) == ("shop-a", order, ("subject",))
     assert begun.expires_at == (None if expires_in_s is None else NOW + timedelta(seconds=expires_in_s))
     sent = begun.operation
     assert (sent.number, sent.state, sent.begun_at, sent.in_flight_until, sent.needs_action) == (

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from paycore import RefundStatus, Status
-from paycore.domain.decisions import Numbering, end_attempt, may_send, send_again
+from paycore.domain.decisions import Numbering, end_attempt, end_unsent, may_send, send_again
 from paycore.domain.payment import OperationState
 from paycore.domain.provider import NotNow
 from paycore.domain.recovery import Context, next_changes
@@ -80,6 +80,29 @@ def test_put_off_after_a_send_that_may_have_arrived_is_unknown() -> None:
     assert (creation.state, history.payment.status) == (OperationState.UNKNOWN, Status.UNKNOWN)
     assert not may_send(creation, QUIET + timedelta(seconds=59.999))
     assert may_send(creation, QUIET + timedelta(seconds=60))
+
+
+@pytest.mark.parametrize(("number", "goes_on"), [(0, False), (1, True), (2, True), (3, False)])
+def test_put_off_that_could_not_be_sent_in_time_goes_on_after_a_pause(number: int, *, goes_on: bool) -> None:
+    """A minute later, longer than that the older it is; a create or close is its caller's, at once."""
+    history, operation_id = FIRST_SENDS[number]
+    history = put_off(history, operation_id)
+    history.change(*send_again(history.payment, MAY, operation_id, DEADLINE, "NONCE"))
+    sent = history.payment.operation(operation_id)
+    history.change(*end_unsent(history.payment, MAY, sent=sent, problem="no route"))
+    operation = history.payment.operation(operation_id)
+    pause = timedelta(seconds=32)  # 2 s and half of the minute since it was begun
+    assert (operation.state, operation.problem) == (OperationState.INTENT, "no route")
+    assert operation.not_before == (MAY + pause if goes_on else None)
+
+
+@pytest.mark.parametrize("number", range(4), ids=IDS)
+def test_first_send_that_did_not_leave_is_put_off_by_nobody(number: int) -> None:
+    """Its caller may try again at once."""
+    history, operation_id = FIRST_SENDS[number]
+    sent = history.payment.operation(operation_id)
+    history = copy(history).change(*end_unsent(history.payment, NOW, sent=sent, problem="no route"))
+    assert history.payment.operation(operation_id).not_before is None
 
 
 def test_put_off_says_nothing_of_what_others_sent_meanwhile() -> None:
