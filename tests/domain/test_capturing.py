@@ -393,6 +393,13 @@ def test_payer_whose_money_could_not_be_taken_must_agree_again(agreed_at: dateti
         capture(history)
 
 
+@pytest.mark.parametrize("status", [Status.PENDING, Status.AUTHORIZED])
+def test_only_an_agreement_says_when_the_payer_agreed(status: Status) -> None:
+    """A later report that they are still to act is none."""
+    history = declined(NOW).sees(status, occurred_at=QUIET + timedelta(hours=1))
+    assert history.payment.status is status
+
+
 def test_payer_who_agreed_again_is_captured_once_more() -> None:
     """An authorization later than the refusal is a new one; its capture has a new number."""
     later = QUIET + timedelta(milliseconds=1)

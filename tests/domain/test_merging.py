@@ -187,6 +187,14 @@ def test_observation_brings_a_new_action() -> None:
     assert history.sees(Status.PENDING, action=LINK, occurred_at=later).payment.action == LINK
 
 
+def test_of_two_actions_with_one_time_the_same_is_shown_in_either_order() -> None:
+    """Nothing tells which of them is the later one."""
+    for at in (None, QUIET):
+        for first, second in ((LINK, NEW_LINK), (NEW_LINK, LINK)):
+            history = History().accepted().sees(Status.PENDING, action=first, occurred_at=at)
+            assert history.sees(Status.PENDING, action=second, occurred_at=at).payment.action == NEW_LINK
+
+
 def test_action_without_a_time_replaces_that_of_the_reply() -> None:
     """The provider's report is later than its reply, also where the reply comes late."""
     history = History().accepted().sees(Status.PENDING, action=NEW_LINK)
