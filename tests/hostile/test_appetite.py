@@ -108,7 +108,7 @@ def test_bombs_cost_neither_memory_nor_time(kind: Kind, sandbox: SandboxServer, 
             for verb, path in (("create", "/trade/v1/payment"), ("query", "/trade/v1/query")):
                 with gateway.answering(answer, path):
                     costs[f"{name}, to a {verb}"] = child.ask(verb)
-    expected = {"create": ("unknown", "IncompleteReply"), "query": ("MaybeSent", "pending")}
+    expected = {"create": ("unknown", "IncompleteReply"), "query": ("NotSent", "pending")}
     believed = {
         name: cost for name, cost in costs.items() if cost["came_to"] not in expected[name.split()[-1]]
     }

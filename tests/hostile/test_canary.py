@@ -90,7 +90,7 @@ def test_reply_to_query_refund_and_close_shows_no_secret(set_scene: SetScene, ki
     with scene.gateway.answering(refusal(words, "1108"), "/trade/v1/query"):
         assert isinstance(scene.attempt(lambda: scene.till.query(payment)), AccountRefused)
     with scene.gateway.answering(refusal(words, "9999"), "/trade/v1/query"):
-        assert isinstance(scene.attempt(lambda: scene.till.query(payment)), MaybeSent)
+        assert isinstance(scene.attempt(lambda: scene.till.query(payment)), NotSent)
     with scene.gateway.answering(refusal(words, "1104"), "/trade/v1/"):
         came_to = scene.attempt(lambda: scene.till.close(payment))
     assert isinstance(came_to, PaycoreError) or came_to.status is Status.PENDING

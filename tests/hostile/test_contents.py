@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from paycore import Payment, RefundStatus, Status
-from paycore.errors import MaybeSent
+from paycore.errors import MaybeSent, NotSent
 from paycore.ledger import audit, open_ledger
 from tests.hostile.conftest import OpenShop
 from tests.hostile.gateway import Answer
@@ -90,7 +90,7 @@ def not_believed(shop: Shop, payment: Payment, record: Answer) -> Payment:
     with shop.gateway.answering(record, shop.paths["query"]):
         try:
             return shop.till.query(payment)
-        except MaybeSent:
+        except (NotSent, MaybeSent):
             return shop.till.get(payment.id)
 
 

@@ -12,6 +12,7 @@ from paycore.engine import answers, checks, secrecy, transport
 from paycore.errors import InvalidField, NotSent
 from paycore.testing.toy import ToyProvider
 from qfpay_alipay import api, messages
+from qfpay_alipay.notices import read_notice
 from qfpay_alipay.provider import QFPayAlipay
 from tests.hostile import test_contents, test_links, test_notifications, test_replies
 from tests.hostile.canary import CANARIES, Witness
@@ -51,7 +52,7 @@ def believing(self: Any, notification: Any) -> Any:
     """A plugin that does not verify signatures."""
     if isinstance(self, ToyProvider):
         return [toy_observation(notification.body)]
-    return self._read_notice(notification.body)
+    return read_notice(notification.body, mchid=None)
 
 
 def toy_observation(body: bytes) -> Any:

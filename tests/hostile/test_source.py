@@ -93,7 +93,7 @@ def test_source_compares_no_signature_with_equals() -> None:
     assert {name: compared for name, compared in found.items() if compared} == {}
     users = {name for name, text in SOURCES.items() if "hmac.compare_digest(" in text}
     verifying = {
-        "paycore/domain/provider.py",
+        "paycore/domain/secret.py",
         "paycore/testing/toy/provider.py",
         "plugins/qfpay_alipay/qfpay_alipay/signing.py",
     }
