@@ -26,6 +26,9 @@ REFUNDS_MAX = 100
 OPERATIONS_MAX = 200
 """Operations of one kind (create, capture, refund, close) of one payment."""
 
+RETURNS_MAX = 100
+"""Times a payer may come back to one payment with something new."""
+
 ID_MAX = 256
 """Characters of an id of the provider's."""
 

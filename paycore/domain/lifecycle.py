@@ -104,13 +104,19 @@ def _apply(payment: Payment, change: Change, at: datetime) -> Payment:
         case NamespaceGiven():
             return replace(payment, namespace=change.namespace)
         case Returned():
-            return replace(payment, returned=change.params)
+            return _returned(payment, change)
         case ReviewAcknowledged():
             return acknowledged(payment, change.reason)
         case PaymentBegun():
             raise ValueError("a payment begins once")
         case _:
             return _apply_to_operation(payment, change, at)
+
+
+def _returned(payment: Payment, change: Returned) -> Payment:
+    if change.params == payment.returned:
+        return payment
+    return replace(payment, returned=change.params, return_count=payment.return_count + 1)
 
 
 def _apply_to_operation(payment: Payment, change: OperationChange, at: datetime) -> Payment:

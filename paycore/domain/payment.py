@@ -260,9 +260,9 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `namespace` and `reference` together are unique in the ledger; the namespace is the one its account had when the
     payment was made, usually empty. `version` grows by one with every change. `charges` are the provider-side
     orders that took money. `ignored` names the fields of the order that its product has no use for. `returned` is what
-    the payer came back with last. `mismatches` are contradictions found in single observations, `review_reasons` all
-    reasons for review that nobody has acknowledged. `evidence` has a digest of every distinct observation, so that a
-    repeat changes nothing.
+    the payer came back with last, `return_count` how often that was something new. `mismatches` are contradictions
+    found in single observations, `review_reasons` all reasons for review that nobody has acknowledged. `evidence` has a
+    digest of every distinct observation, so that a repeat changes nothing.
     """
 
     id: str
@@ -277,6 +277,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     expires_at: datetime | None = None
     ignored: tuple[str, ...] = ()
     returned: Mapping[str, str] = {}
+    return_count: int = 0
     next_step: Action | None = None
     next_step_at: datetime | None = None
     charges: tuple[Charge, ...] = ()

@@ -133,7 +133,8 @@ class Client:
         It proves nothing: it is handed to the provider, and only the provider's answer moves the payment. Where the
         payer has agreed, the payment is captured, unless that is left to `capture`.
 
-        Raises `NotSent` or `MaybeSent` when no answer came: what was returned is kept all the same.
+        Raises `NotSent` or `MaybeSent` when no answer came: what was returned is kept all the same. `TooMany` once the
+        payer came back a hundred times with something new: then nothing is kept or asked.
         """
         return self._runner.run(
             self._core.commands.returned(checked_id(payment_id), checked_returned(params))

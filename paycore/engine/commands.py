@@ -13,8 +13,8 @@ from datetime import datetime
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
-from paycore.domain import capturing, decisions, findings, refunding, review
-from paycore.domain.events import Finding, PaymentBegun, Returned, Source
+from paycore.domain import capturing, decisions, findings, refunding, returning, review
+from paycore.domain.events import Finding, PaymentBegun, Source
 from paycore.domain.money import Money
 from paycore.domain.payment import (
     Operation,
@@ -198,7 +198,7 @@ class Commands:
         payment = yield from in_ledger(lambda ledger: ledger.get(payment_id))
         account = self._account_of(payment)
         kept = {mask(name, account.secrets): mask(value, account.secrets) for name, value in params.items()}
-        payment = yield from self._decide(payment_id, lambda _payment, _now: [Returned(params=kept)])
+        payment = yield from self._decide(payment_id, partial(returning.bring_back, params=kept))
         if payment.status.is_final:
             return payment
         return (yield from self._recovery.resolve(account, payment, source=Source.QUERY))

@@ -59,7 +59,7 @@ class Recovery:
 
     def complete(self, account: Account, payment: Payment) -> Program[Payment]:
         """
-        `recover`, for a caller who has their answer already: a capture that fails is no failure of what they asked.
+        `recover`, for a caller who has their answer already: once the payer agreed, it is none of theirs what fails.
 
         A worker goes on with it. What was recorded of it is in the payment.
         """
@@ -68,7 +68,11 @@ class Recovery:
         except (ProviderError, AccountRefused, PluginError) as error:
             if payment.status is not Status.AUTHORIZED:
                 raise
-            _log.warning("payment %s: its capture goes on later: %s", payment.id, printable(str(error)))
+            _log.warning(
+                "payment %s: it is authorized; what follows goes on later: %s",
+                payment.id,
+                printable(str(error)),
+            )
         return (yield from in_ledger(lambda ledger: ledger.get(payment.id)))
 
     def resolve_in_time(self, account: Account, payment: Payment) -> Program[Payment]:

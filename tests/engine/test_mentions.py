@@ -1,13 +1,15 @@
 """A mention is an unsigned hint with an id: the provider is asked at once, and only its answer moves the payment."""
 
 from collections.abc import Callable
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from paycore import Payment, Status
 from tests.engine.conftest import OpenTill
-from tests.engine.tills import Till
-from tests.support.toy_http import ToyServer
+from tests.engine.tills import Kind, Till
+from tests.support.toy_http import ToyServer, toy_config, toy_plugins
 
 
 @pytest.fixture
@@ -67,6 +69,24 @@ def test_same_mention_again_has_it_asked_about_again(till: Till, gateway: ToySer
     gateway.pay(payment.order_number)
     till.receive(*mention)
     assert eventually(till, payment, lambda known: known.status.is_final).status is Status.PAID
+
+
+def test_mention_at_another_account_of_the_provider_is_the_owners(
+    kind: Kind, gateway: ToyServer, tmp_path: Path
+) -> None:
+    """One URL for several accounts: the one whose order has that id asks its provider."""
+    config = toy_config(gateway.url, f"sqlite:///{tmp_path / 'paycore.db'}", mentions=True)
+    other = msgspec.structs.replace(config.accounts["toy"], name="other")
+    config = msgspec.structs.replace(config, accounts={**config.accounts, "other": other})
+    till = Till(kind, config, toy_plugins())
+    try:
+        payment = till.create(account="other")
+        gateway.pay(payment.order_number)
+        assert till.receive(*gateway.gateway.mention(payment.order_number), account="toy").body == b"ok"
+        payment = eventually(till, payment, lambda known: known.status.is_final)
+        assert (payment.account, payment.status) == ("other", Status.PAID)
+    finally:
+        till.shutdown()
 
 
 def test_mention_of_what_nobody_has_is_acknowledged_and_told(

@@ -6,11 +6,12 @@ import msgspec
 import pytest
 
 from paycore import Status
+from paycore.domain import returning
 from paycore.domain.events import Finding, Returned
 from paycore.domain.payment import ReviewReason
 from paycore.domain.provider import OrderRef, Secret
 from paycore.engine.arguments import RETURNED_MAX
-from paycore.errors import InvalidField, NotFound, NotSent
+from paycore.errors import InvalidField, NotFound, NotSent, TooMany
 from paycore.testing.toy import ToyProvider
 from tests.engine.by_hand import Bench
 from tests.engine.conftest import NewBench
@@ -91,6 +92,24 @@ def test_return_of_a_final_payment_asks_nobody(till: Till, gateway: ToyServer) -
     payment = till.do("returned", payment.id, {"token": "T1"})
     assert (payment.status, payment.returned) == (Status.PAID, {"token": "T1"})
     assert "/query" not in gateway.counts().requests
+
+
+def test_payer_does_not_grow_the_ledger_without_end(
+    till: Till, gateway: ToyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the bound nothing is kept and nobody is asked; the payment goes on as ever."""
+    monkeypatch.setattr(returning, "RETURNS_MAX", 2)
+    payment = till.create()
+    for n in (1, 1, 2):
+        till.do("returned", payment.id, {"n": str(n)})
+    asked = gateway.counts().requests["/query"]
+    with pytest.raises(TooMany, match="2 times"):
+        till.do("returned", payment.id, {"n": "3"})
+    assert till.get(payment.id).returned == {"n": "2"}
+    assert gateway.counts().requests["/query"] == asked
+    till.do("returned", payment.id, {"n": "2"})
+    gateway.pay(payment.order_number)
+    assert till.query(payment).status is Status.PAID
 
 
 @pytest.mark.parametrize(
