@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from paycore import Payment, Status
 from paycore.domain.events import Change, Observed, Source
+from paycore.domain.wire import NOTIFICATION_MAX
 from paycore.errors import LedgerCorrupt, LedgerTooNew, LedgerUnavailable, NotFound, RefundTooLarge
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import to_ms
@@ -123,6 +124,27 @@ def test_damaged_row_affects_only_its_payment(database: Database) -> None:
         futures[0].result()
     assert caught.value.payment_id == bad.id
     assert futures[1].result()[0].events
+
+
+def test_group_of_the_longest_notifications_is_a_few_of_them(
+    ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first does not wait until hundreds of MiB are written; short ones share a commit as all do."""
+    groups: list[int] = []
+    monkeypatch.setattr(ledger._commits, "committed", lambda units: groups.append(len(units)))
+    for size, most in ((NOTIFICATION_MAX, 3), (100, 20)):
+        groups.clear()
+        now = ledger.now()
+        with one_group(ledger):
+            recorded = [
+                ledger.record_notification(
+                    ACCOUNT, notice(f"{n:02}".encode() * (size // 2), now), [], is_evidence=False
+                )
+                for n in range(20)
+            ]
+        assert not any(future.result().is_repeat for future in recorded)
+        ledger.begin(*begun(f"after-{size}")).result()  # by then the groups before it are counted
+        assert most - 1 <= max(groups) <= most
 
 
 def test_claim_within_a_group_sees_what_was_done_before(ledger: SqlLedger) -> None:
