@@ -141,8 +141,9 @@ class Ledger(Protocol):
         """
         Claim up to `limit` due payments (among `ids`, if given), most overdue first.
 
-        Returns the ledger's time and the payments. Each becomes due again after `lease_s` seconds, so the
-        claims of a process that dies expire by themselves.
+        Returns the ledger's time and the payments. Each becomes due again after `lease_s` seconds, so the claims of
+        a process that dies expire by themselves. What a notification has made due stays so until it is claimed,
+        whatever is recorded meanwhile: that may be the answer to an older question.
         """
         ...
 

@@ -19,6 +19,7 @@ from paycore.errors import LedgerCorrupt, NotFound
 from paycore.ledger.clock import to_ms
 from paycore.ledger.rows import (
     CHANGING,
+    HINT,
     INSERT_CHARGE,
     INSERT_EVENT,
     INSERT_NOTIFICATION,
@@ -27,7 +28,6 @@ from paycore.ledger.rows import (
     INSERT_PROVIDER_ID,
     INSERT_REFUND,
     POSTPONE,
-    UPDATE_DUE,
     UPDATE_PAYMENT,
     columns,
     is_storable,
@@ -79,8 +79,8 @@ class Stage:
 
     __slots__ = (
         "charges",
-        "due",
         "events",
+        "hinted",
         "inbox",
         "named",
         "numbers",
@@ -99,7 +99,7 @@ class Stage:
         self.named: dict[Key, set[str]] = {}
         self.inbox: dict[Key, Row] = {}
         self.events: list[Row] = []
-        self.due: list[tuple[int, str, int]] = []
+        self.hinted: list[tuple[int, str]] = []
         self.postponed: list[tuple[int | None, str, int, int]] = []
 
 
@@ -289,9 +289,9 @@ class Group:
         """Store a notification; `row`: time received, headers, query, body, verdict, payment id."""
         self._stage.inbox[account, digest] = row
 
-    def keep_due(self, payment_id: str, version: int) -> None:
-        """Make a payment due now, unless its version changes until this is written."""
-        self._stage.due.append((to_ms(self.now), payment_id, version))
+    def hint(self, payment_id: str) -> None:
+        """Make a payment due now, whatever is recorded of it until somebody claims it."""
+        self._stage.hinted.append((to_ms(self.now), payment_id))
 
     def postpone(self, at: datetime | None, payment_id: str, version: int) -> None:
         """Set when a payment is due, unless its version changes until this is written, or it is due already."""
@@ -333,8 +333,8 @@ class Group:
             self._tx.executemany(INSERT_PROVIDER_ID, owners)
         self._write(INSERT_EVENT, stage.events)
         self._write(INSERT_NOTIFICATION, [(*key, *row) for key, row in stage.inbox.items()])
-        if stage.due:
-            self._tx.executemany(UPDATE_DUE, stage.due)
+        if stage.hinted:
+            self._tx.executemany(HINT, stage.hinted)
         if stage.postponed:
             self._tx.executemany(POSTPONE, stage.postponed)
         self._stored.update(stage.payments)

@@ -23,12 +23,16 @@ COLUMNS = tuple(
 CHANGING = COLUMNS.index("account")
 """The number of columns that may change; they come first."""
 
+_UNLESS_HINTED = "due_at = CASE WHEN hinted = 0 THEN ? ELSE due_at END"
+"""What is recorded may be older than the hint, so whoever claims the payment next has to ask."""
+
 INSERT_PAYMENT = (
     f"INSERT INTO payments ({', '.join(COLUMNS)}, head, body, id)"  # noqa: S608
     f" VALUES ({', '.join('?' * (len(COLUMNS) + 3))}) ON CONFLICT DO NOTHING"
 )
+_SET = ", ".join(f"{name} = ?" for name in COLUMNS[:CHANGING])
 UPDATE_PAYMENT = (
-    f"UPDATE payments SET {', '.join(f'{name} = ?' for name in COLUMNS[:CHANGING])}, head = ?, body = ?"  # noqa: S608
+    f"UPDATE payments SET {_SET.replace('due_at = ?', _UNLESS_HINTED)}, head = ?, body = ?"  # noqa: S608
     " WHERE id = ? AND version = ?"
 )
 INSERT_OPERATION = (
@@ -53,7 +57,7 @@ INSERT_NOTIFICATION = (
     "INSERT INTO inbox (account, digest, received_at, headers, query, body, verdict, payment_id)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
-UPDATE_DUE = "UPDATE payments SET due_at = ? WHERE id = ? AND version = ?"
+HINT = "UPDATE payments SET due_at = ?, hinted = 1 WHERE id = ?"
 POSTPONE = "UPDATE payments SET due_at = ? WHERE id = ? AND version = ? AND due_at > ?"
 
 

@@ -126,7 +126,7 @@ def record_notification(
 
 def _make_due(group: Group, payment_ids: Iterable[str]) -> None:
     for payment_id in payment_ids:
-        group.keep_due(payment_id, group.payment(payment_id).version)
+        group.hint(payment_id)
 
 
 def claim(
@@ -136,7 +136,7 @@ def claim(
     now_ms, tx = to_ms(group.now), group.direct()
     among, parameters = ("", ()) if ids is None else _among(tx, ids)
     rows = tx.execute(
-        "UPDATE payments SET due_at = ? WHERE id IN ("  # noqa: S608 - fragments are ours, values are bound
+        "UPDATE payments SET due_at = ?, hinted = 0 WHERE id IN ("  # noqa: S608 - fragments are ours, values are bound
         f"SELECT id FROM payments WHERE due_at <= ?{among} ORDER BY due_at LIMIT ?{tx.skip_locked}"
         ") RETURNING id, body",
         (now_ms + round(lease_s * 1000), now_ms, *parameters, limit),

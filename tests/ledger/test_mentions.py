@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping
+from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
@@ -259,3 +260,25 @@ def test_missing_row_is_a_difference(ledger: SqlLedger, database: Database) -> N
     assert verdict.payment_id == payment.id
     assert verdict.difference is not None
     assert (verdict.difference.where, verdict.difference.derived) == ("provider_ids", "provider id pi_1")
+
+
+@pytest.mark.parametrize("is_one_group", [False, True])
+def test_answer_to_an_older_question_leaves_it_due(ledger: SqlLedger, *, is_one_group: bool) -> None:
+    """A query is under way when the mention comes: what it answers was said before, and may lack what changed."""
+    payment = pending_payment(ledger, "order-1")
+    ledger.reschedule([(payment.id, payment.version, ledger.now())]).result()
+    assert claimed(ledger) == [payment.id]
+    told = [Mention(number=payment.order_number)]
+    answer = [seen(payment.order_number, Status.PAID)]
+    with one_group(ledger) if is_one_group else nullcontext():
+        hint = ledger.record_notification(ACCOUNT, notice(b"x", ledger.now()), told, is_evidence=True)
+        if not is_one_group:
+            hint.result()
+        observed = ledger.observe(ACCOUNT, answer, Source.POLL)
+    paid = observed.result()[0].payment
+    assert paid.status is Status.PAID
+    ledger.reschedule([(paid.id, paid.version, None)]).result()
+    assert claimed(ledger) == [payment.id], "somebody asks once more"
+    observe(ledger, replace(answer[0], ids={"charge": "ch_1"}))
+    assert ledger.next_due([payment.id]).result() is None
+    assert is_sound(ledger)

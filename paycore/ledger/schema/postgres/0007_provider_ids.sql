@@ -23,6 +23,10 @@ ON CONFLICT DO NOTHING;
 
 DROP FUNCTION named_in;
 
+-- Whether it is due because somebody was told that it changed, and nobody has claimed it since: what else is recorded
+-- meanwhile may be the answer to an older question.
+ALTER TABLE payments ADD COLUMN hinted smallint NOT NULL DEFAULT 0;
+
 -- Bodies have a field that is not kept any more: who opens the ledger writes them anew, as what `open` says is filled.
 UPDATE payments SET open = NULL WHERE body LIKE '%"retryable":%';
 

@@ -12,6 +12,10 @@ SELECT p.account, json_extract(named.value, '$.provider_id'), p.id
 FROM payments p, json_each(CASE WHEN json_valid(p.body) THEN p.body ELSE '{}' END) part, json_each(part.value) named
 WHERE part.key IN ('operations', 'charges') AND length(json_extract(named.value, '$.provider_id')) BETWEEN 1 AND 256;
 
+-- Whether it is due because somebody was told that it changed, and nobody has claimed it since: what else is recorded
+-- meanwhile may be the answer to an older question.
+ALTER TABLE payments ADD COLUMN hinted INTEGER NOT NULL DEFAULT 0;
+
 -- Bodies have a field that is not kept any more: who opens the ledger writes them anew, as what `open` says is filled.
 UPDATE payments SET open = NULL WHERE body LIKE '%"retryable":%';
 
