@@ -161,9 +161,10 @@ class Recovery:
             decide = partial(recovery.next_changes, context=context)
             if not decide(payment, self._attempts.now()):  # a transaction of its own would be for nothing
                 break
-            before = payment.version
+            before = payment
             payment = yield from self._attempts.change_and_send(account, payment.id, decide, Source.RECOVERY)
-            if payment.version == before:
+            _warn_of_refused_capture(account, before, payment)
+            if payment.version == before.version:
                 break
         return payment
 
@@ -298,6 +299,19 @@ def _warn_of_undecided(account: Account, payment: Payment, found: Found) -> None
                 payment.id,
                 account.name,
                 operation.number,
+            )
+
+
+def _warn_of_refused_capture(account: Account, before: Payment, payment: Payment) -> None:
+    """Nobody asked for this capture, so nobody else hears that it was refused."""
+    known = {operation.id: operation.state for operation in before.operations}
+    for operation in payment.operations:
+        was_refused = operation.state is OperationState.REJECTED
+        is_new = was_refused and known.get(operation.id) is not OperationState.REJECTED
+        if is_new and operation.kind is OperationKind.CAPTURE and operation.failure is not None:
+            code, message = printable(operation.failure.code), printable(operation.failure.message)
+            _log.warning(
+                "payment %s: account %s refused its capture: %s: %s", payment.id, account.name, code, message
             )
 
 

@@ -193,7 +193,9 @@ def test_close_of_an_authorized_payment_is_the_providers_answer(till: Till, gate
     assert gateway.counts().captures == {}
 
 
-def test_declined_capture_waits_for_the_payer_again(till: Till, gateway: ToyServer) -> None:
+def test_declined_capture_waits_for_the_payer_again(
+    till: Till, gateway: ToyServer, caplog: pytest.LogCaptureFixture
+) -> None:
     """A capture refused for the payer leaves the payment pending; their new agreement is captured."""
     payment = till.create(channel="hold")
     gateway.pay(payment.order_number)
@@ -201,6 +203,7 @@ def test_declined_capture_waits_for_the_payer_again(till: Till, gateway: ToyServ
     payment = till.query(payment)
     assert payment.status is Status.PENDING
     assert payment.action is not None
+    assert f"payment {payment.id}: account toy refused its capture: declined" in caplog.text
     gateway.gateway.declines_captures = False
     gateway.pay(payment.order_number)
     payment = till.wait(payment, 10)
