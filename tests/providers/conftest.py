@@ -33,7 +33,7 @@ OpenShop = Callable[..., Any]
 Opens a client: `open_shop(Provider, gateway, settings...)`.
 
 `accounts` has the settings of several accounts by name; without it there is one, called "shop". `mode` is sandbox
-unless said otherwise. `later` sets its clock ahead: a client of some time later, on the same ledger.
+unless said otherwise. `later` sets its clock ahead: a client of some time later, on the same `ledger`.
 """
 
 
@@ -58,7 +58,7 @@ def serve() -> Iterator[Serve[Any]]:
 
 @pytest.fixture
 def open_shop(kind: str, tmp_path: Path) -> Iterator[OpenShop]:
-    """Opens shops, all on one ledger."""
+    """Opens shops, all on one ledger unless said otherwise."""
     with ExitStack() as stack:
 
         def open_shop(
@@ -68,13 +68,14 @@ def open_shop(kind: str, tmp_path: Path) -> Iterator[OpenShop]:
             accounts: dict[str, dict[str, Any]] | None = None,
             mode: str = "sandbox",
             later: timedelta = timedelta(0),
+            ledger: str = "shop.db",
             **settings: Any,
         ) -> Any:
             common = {"provider": provider.info.name, "mode": mode, "timeout_s": 2.0}  # type: ignore[attr-defined]
             common |= {} if gateway is None else {"base_url": gateway.url}
             tables = {name: common | table for name, table in (accounts or {"shop": settings}).items()}
             config = parse_config(
-                {"ledger": "sqlite:///shop.db", "default_account": next(iter(tables)), "accounts": tables},
+                {"ledger": f"sqlite:///{ledger}", "default_account": next(iter(tables)), "accounts": tables},
                 tmp_path / "paycore.toml",
             )
             clock = mock.patch.dict(SqliteLedger.__init__.__kwdefaults__, clock=lambda: utc_now() + later)

@@ -56,6 +56,10 @@ class Gateway:
             self._first_answers[key] = make()
         return self._first_answers[key]
 
+    def forget(self, key: str) -> None:
+        """What is asked with this key is done when it comes again."""
+        self._first_answers.pop(key, None)
+
     def lose_request(self, ending: str) -> None:
         """The next request to a path that ends like this vanishes unhandled."""
         self._lost_requests.append(ending)
@@ -142,6 +146,8 @@ def _handler(gateway: Gateway) -> type[BaseHTTPRequestHandler]:
             status, document = answered
             body = json.dumps(document).encode()
             self.send_response(status)
+            if status == 429:
+                self.send_header("retry-after", "0.1")
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -49,6 +49,13 @@ class PayPalGateway(Gateway):
             return 200, {"access_token": self.tokens[-1], "expires_in": 32400}
         if asked.headers["authorization"] != f"Bearer {self.tokens[-1]}":
             return 401, {"name": "AUTHENTICATION_FAILURE", "message": "the token is unknown"}
+        number = asked.headers.get("paypal-request-id")
+        answered = self.once(number, lambda: self._route(asked)) if number else self._route(asked)
+        if answered[0] >= 400 and number:
+            self.forget(number)
+        return answered
+
+    def _route(self, asked: Asked) -> tuple[int, object]:
         answered: tuple[int, object]
         match [asked.method, *asked.path.removeprefix("/v2/").split("/")]:
             case ["POST", "checkout", "orders"]:
@@ -133,16 +140,16 @@ def test_manual_capture_waits_for_its_caller(serve: Serve[PayPalGateway], open_s
 
 
 def test_a_lost_capture_reply_takes_the_money_once(serve: Serve[PayPalGateway], open_shop: OpenShop) -> None:
-    """The payment is not shown as pending while its money moved: it is asked about, and captured once."""
+    """It is never shown as pending while its money moved: the same request finds what the first one took."""
     gateway = serve(PayPalGateway())
     shop = open_shop(PayPal, gateway, **SETTINGS)
     payment = shop.create(**ORDER)
     gateway.approve("PP1")
     gateway.lose_reply("/capture")
     payment = shop.query(payment.id)
-    assert payment.uncertain
-    payment = shop.query(payment.id)
     assert (payment.status, payment.uncertain, gateway.captures) == (Status.PAID, False, ["C1"])
+    first, second = gateway.calls("POST", "/capture")
+    assert first.headers["paypal-request-id"] == second.headers["paypal-request-id"]
 
 
 def test_a_payer_whose_card_is_declined_agrees_again(

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 import msgspec
+from msgspec.structs import replace
 
 from paycore.plugin import (
     Capabilities,
@@ -88,9 +89,8 @@ class Razorpay:
         if (problem := no_answer(response)) is not None:
             return problem
         made = document(response)
-        params = {"key": self._settings.key_id, "order_id": made["id"], "amount": made["amount"]}
-        action = ClientCall(script=SCRIPT, params=params)
-        return Done(Created(observation=_seen(order.number, made, [], []), action=action))
+        seen = _seen(order.number, made, [], [])
+        return Done(Created(observation=seen, action=self._checkout(made)))
 
     def query(self, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
         (order,) = orders
@@ -104,7 +104,10 @@ class Razorpay:
         payments = document(response)["items"]
         response = yield self._get("/v1/disputes")
         disputes = document(response)["items"]
-        return Done(Found(observations=(_seen(order.number, found[0], payments, disputes),)))
+        seen = _seen(order.number, found[0], payments, disputes)
+        # What the payer needs can be made again, so a lost reply loses nothing.
+        action = self._checkout(found[0]) if seen.status is Status.PENDING else None
+        return Done(Found(observations=(replace(seen, action=action),)))
 
     def verify(self, notification: Notification) -> Sequence[Notice]:
         given = notification.headers.get("x-razorpay-signature", "")
@@ -118,6 +121,10 @@ class Razorpay:
 
     def acknowledge(self) -> Reply:
         return Reply()
+
+    def _checkout(self, made: Mapping[str, Any]) -> ClientCall:
+        params = {"key": self._settings.key_id, "order_id": made["id"], "amount": made["amount"]}
+        return ClientCall(script=SCRIPT, params=params)
 
     def _get(self, path: str, fields: Mapping[str, str] | None = None) -> Request:
         return Request(
