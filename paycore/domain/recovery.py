@@ -91,9 +91,10 @@ def _for_paid(payment: Payment, now: datetime, context: Context) -> list[Change]
         is_for_order = operation.kind in (OperationKind.CREATE, OperationKind.CAPTURE)
         if is_for_order and operation.is_uncertain and operation.proven_absent_at is not None:
             return give_up_absent(operation, now)
-    if not can_be_found(payment.creation, context.capabilities.lookup):
-        return _for_others(payment, now, context)
-    return _for_others(payment, now, context) or withdraw(
+    changes = _for_others(payment, now, context)
+    if changes or not can_be_found(payment.creation, context.capabilities.lookup):
+        return changes
+    return withdraw(
         payment,
         now,
         product=context.capabilities.product(payment.method, payment.channel),
@@ -206,7 +207,7 @@ def _for_other(payment: Payment, operation: Operation, now: datetime, context: C
         return []
     if operation.kind is OperationKind.CLOSE or operation.proven_absent_at is not None:
         return again()
-    if not is_overdue(operation, now) or operation.is_observed or operation.has_id:
+    if not is_overdue(operation, now):
         return []
     capabilities = context.capabilities
     is_capture = operation.kind is OperationKind.CAPTURE

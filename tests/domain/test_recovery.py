@@ -149,6 +149,17 @@ def test_lost_link_elsewhere_makes_room_for_a_new_number(resend: Resend) -> None
     assert move(history, resend, close=False) is None, "what can't be closed is not replaced"
 
 
+def test_lost_link_of_an_order_that_the_provider_can_not_be_told_of_waits() -> None:
+    """It can't be closed; a query or a notification may tell its id."""
+    history = History().unknown().sees(Status.PENDING, provider_id=None)
+    by_id = capabilities(REFUSED, proof_s=None, lookup=Lookup.BY_PROVIDER_ID)
+    numbering = Numbering(operation_id="new", number="NEW")
+    context = Context(capabilities=by_id, numbering=numbering, deadline=DEADLINE)
+    assert next_changes(history.payment, QUIET, context) == []
+    assert move(history) == Replace()
+    assert next_changes(history.sees(Status.PENDING).payment, QUIET, context) != []
+
+
 def test_lost_link_refused_as_duplicate_makes_room_for_a_new_number() -> None:
     """After a resend was refused as a duplicate the old order is closed."""
     history = History().unknown().sees(Status.PENDING).sent_again()
@@ -337,6 +348,7 @@ def test_newer_number_that_the_provider_can_not_be_told_of_is_not_withdrawn() ->
     numbering = Numbering(operation_id="new", number="NEW")
     context = Context(capabilities=by_id, numbering=numbering, deadline=DEADLINE)
     assert next_changes(history.payment, QUIET, context) == []
+    assert move(history) == Withdraw()
     assert next_changes(history.sees(Status.PENDING, "N2").payment, QUIET, context) != []
 
 

@@ -22,6 +22,7 @@ from tests.domain.histories import (
     capabilities,
     paid,
     product,
+    replaced,
 )
 
 HOUR = Resend("same_result", 3600)
@@ -94,6 +95,33 @@ def test_nothing_is_sent_blindly_where_that_is_not_the_same_result(kind: str, re
     history, _ = lost(kind)
     assert not is_in_window(history.payment.operations[-1], resend, QUIET, DEADLINE)
     assert not any(isinstance(change, OperationSent) for change in recovered(history, QUIET, resend))
+
+
+@pytest.mark.parametrize(("kind", "other"), [("capture", "refund"), ("refund", "capture")])
+def test_captures_and_refunds_each_have_their_own_resend(kind: str, other: str) -> None:
+    """What is safe for one says nothing of the other."""
+    fields: dict[str, Any] = {f"{kind}_resend": FOR_EVER, f"{other}_resend": Resend("unsafe")}
+    able = capabilities(Resend("unsafe"), CAPTURED, proof_s=None, **fields)
+    numbering = Numbering(operation_id="new", number="NEW", nonce=NONCE)
+    context = Context(capabilities=able, numbering=numbering, deadline=DEADLINE)
+    assert isinstance(next_changes(lost(kind)[0].payment, QUIET, context)[0], OperationSent)
+    assert next_changes(lost(other)[0].payment, QUIET, context) == []
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        History().unknown().sees(Status.PENDING),
+        History().accepted().closing(OperationState.UNKNOWN),
+        paid().refunding().ended(OperationState.UNKNOWN, "refund-R1").absent("R1"),
+        replaced().sees(Status.PENDING, "N2").sees(Status.PAID).closing(OperationState.INTENT),
+    ],
+)
+def test_every_resend_has_a_nonce_of_its_own(history: History) -> None:
+    """For a link, of a close, after an absence, and to withdraw an order: each is signed anew."""
+    (change,) = recovered(history, QUIET + timedelta(minutes=1))
+    assert isinstance(change, OperationSent)
+    assert change.nonce == NONCE
 
 
 def test_nothing_is_sent_blindly_after_it_was_refused_as_a_duplicate() -> None:
