@@ -3,18 +3,20 @@
 import itertools
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
 
-from paycore import Payment
-from paycore.domain.payment import ReviewReason, Status
+from paycore import Money, Payment
+from paycore.domain.payment import RefundStatus, ReviewReason, Status
 from paycore.errors import MaybeSent, NotSent, PluginError
 from paycore.plugin import Provider
 from tests.providers import (
     test_bank,
     test_bank_transfer,
     test_gocardless,
+    test_klarna,
     test_mollie,
     test_mpesa,
     test_paypal,
@@ -29,6 +31,7 @@ from tests.providers.gateway import Asked, Gateway
 from tests.providers.minis.bank import Bank
 from tests.providers.minis.bank_transfer import BankTransfer
 from tests.providers.minis.gocardless import GoCardless
+from tests.providers.minis.klarna import Klarna
 from tests.providers.minis.mollie import Mollie
 from tests.providers.minis.mpesa import MPesa
 from tests.providers.minis.paypal import PayPal
@@ -214,18 +217,121 @@ def test_one_fault_anywhere_makes_no_second_payment(
         gateway = serve(case.gateway())
         break_at(gateway, place, fault)
         shop = open_shop(case.provider, gateway, ledger=f"shop-{place}.db", **case.settings)
-        payment = settled(lambda shop=shop: shop.create(**case.order), is_known)  # type: ignore[misc]
+        payment = settled(partial(shop.create, **case.order), is_known)
         assert payment.status is not Status.FAILED
         assert case.made(gateway) <= 1
         if payment.review:  # nothing can tell: a push is neither found nor sent twice
             assert (name, payment.review_reasons) == ("mpesa", (ReviewReason.UNRESOLVABLE,))
             continue
         case.pay(gateway, payment.order_number)
-        payment = settled(
-            lambda shop=shop, payment=payment: shop.query(payment.id),  # type: ignore[misc]
-            lambda payment: payment.status is Status.PAID and not payment.uncertain,
+        is_paid = partial(
+            settled, is_so=lambda payment: payment.status is Status.PAID and not payment.uncertain
         )
+        payment = is_paid(partial(shop.query, payment.id))
         assert (payment.paid_minor, payment.review) == (payment.amount.minor, False)
         assert (case.made(gateway), case.taken(gateway)) == (1, 1)
         if len(gateway.asked) <= place:
             return  # no request was left to break
+
+
+REFUNDING = ("mollie", "paypal", "stripe")
+"""Those that give money back in parts."""
+
+
+@pytest.mark.parametrize(("kind", "fault"), FAULTS)
+@pytest.mark.parametrize("name", REFUNDING)
+def test_one_fault_anywhere_makes_no_second_refund(
+    serve: Serve[Any], open_shop: OpenShop, name: str, fault: str
+) -> None:
+    """The same refund is asked for again until it is known to be there: the money goes back once."""
+    case = CASES[name]
+    for place in itertools.count():
+        gateway = serve(case.gateway())
+        shop = open_shop(case.provider, gateway, ledger=f"shop-{place}.db", **case.settings)
+        payment = shop.create(**case.order)
+        case.pay(gateway, payment.order_number)
+        payment = settled(partial(shop.query, payment.id), lambda payment: payment.status is Status.PAID)
+        asked_before = len(gateway.asked)
+        break_at(gateway, place, fault)
+        again = partial(shop.refund, payment.id, reference="back-1", amount=Money("1.00", "EUR"))
+        payment = settled(again, lambda payment: payment.refunds[0].provider_id is not None)
+        (refund,) = payment.refunds
+        assert refund.status in (RefundStatus.PENDING, RefundStatus.SUCCEEDED)
+        assert (len(gateway.refunds), payment.review) == (1, False)
+        if len(gateway.asked) - asked_before <= place:
+            return
+
+
+CLOSING = ("bank", "mollie", "stripe", "till", "wechat")
+"""Those that can cancel an order."""
+
+
+@pytest.mark.parametrize(("kind", "fault"), FAULTS)
+@pytest.mark.parametrize("name", CLOSING)
+def test_one_fault_anywhere_closes_all_the_same(
+    serve: Serve[Any], open_shop: OpenShop, name: str, fault: str
+) -> None:
+    """Only the provider's answer closes the payment, and it comes: whichever request was broken."""
+    case = CASES[name]
+    for place in itertools.count():
+        gateway = serve(case.gateway())
+        shop = open_shop(case.provider, gateway, ledger=f"shop-{place}.db", **case.settings)
+        payment = shop.create(**case.order)
+        asked_before = len(gateway.asked)
+        break_at(gateway, place, fault)
+        closed = settled(partial(shop.close, payment.id), lambda payment: payment.status.is_final)
+        assert (closed.status, closed.review, closed.uncertain) == (Status.CLOSED, False, False)
+        assert case.made(gateway) == 1
+        if len(gateway.asked) - asked_before <= place:
+            return
+
+
+def agree_at_paypal(shop: Any, gateway: Any, payment: Payment) -> Payment:
+    gateway.approve("PP1")
+    found: Payment = shop.query(payment.id)
+    return found
+
+
+def agree_at_klarna(shop: Any, _: Any, payment: Payment) -> Payment:
+    found: Payment = shop.returned(payment.id, {"authorization_token": "token-1"})
+    return found
+
+
+CAPTURING: Mapping[str, tuple[Case, Callable[[Any, Any, Payment], Payment]]] = {
+    "paypal": (CASES["paypal"], agree_at_paypal),
+    "klarna": (
+        Case(
+            Klarna,
+            test_klarna.SETTINGS,
+            test_klarna.ORDER,
+            test_klarna.KlarnaGateway,
+            lambda *_: None,
+            lambda gateway: len(gateway.orders),
+            lambda gateway: sum(order["status"] == "CAPTURED" for order in gateway.orders.values()),
+        ),
+        agree_at_klarna,
+    ),
+}
+
+
+@pytest.mark.parametrize(("kind", "fault"), FAULTS)
+@pytest.mark.parametrize("name", CAPTURING)
+def test_one_fault_anywhere_captures_once(
+    serve: Serve[Any], open_shop: OpenShop, name: str, fault: str
+) -> None:
+    """The same capture is asked for again until the money is known to be taken: once, and nothing is voided."""
+    case, agree = CAPTURING[name]
+    for place in itertools.count():
+        gateway = serve(case.gateway())
+        shop = open_shop(case.provider, gateway, ledger=f"shop-{place}.db", **case.settings)
+        payment = agree(shop, gateway, shop.create(**case.order, capture="manual"))
+        assert (payment.status, case.taken(gateway)) == (Status.AUTHORIZED, 0)
+        asked_before = len(gateway.asked)
+        break_at(gateway, place, fault)
+        payment = settled(
+            partial(shop.capture, payment.id),
+            lambda payment: payment.status is Status.PAID and not payment.uncertain,
+        )
+        assert (payment.paid_minor, payment.review, case.taken(gateway)) == (payment.amount.minor, False, 1)
+        if len(gateway.asked) - asked_before <= place:
+            return

@@ -38,6 +38,7 @@ class PayPalGateway(Gateway):
         self.clients: list[str] = []
         self.orders: dict[str, dict[str, Any]] = {}
         self.captures: list[str] = []
+        self.refunds: list[str] = []
         self.declines = 0
         self.busy = 0
         self.captured_as = "COMPLETED"
@@ -65,7 +66,8 @@ class PayPalGateway(Gateway):
             case ["POST", "checkout", "orders", order_id, "capture"]:
                 answered = self._capture(self.orders[order_id])
             case ["POST", "payments", "captures", capture_id, "refund"] if capture_id in self.captures:
-                answered = 201, {"id": "R1", "status": "PENDING"}
+                self.refunds.append(f"R{len(self.refunds) + 1}")
+                answered = 201, {"id": self.refunds[-1], "status": "PENDING"}
             case ["GET", "payments", "refunds", refund_id]:
                 answered = 200, {"id": refund_id, "status": "COMPLETED"}
             case _:
