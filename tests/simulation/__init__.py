@@ -14,13 +14,15 @@ same run, byte for byte.
 
     scheduler     the virtual clock, what happens when, the log
     plan          what a seed determines: fault rates, gateway, purchases
+    drawing       draws it
     loop          asyncio on the virtual clock
     processes     a client with its loop, killed, stopped and started at any moment
     ledgers       the ledger, and each process's access to it
     wire          the fates of a request and of its reply
-    gateway       the provider's side: orders, refunds, charges
+    gateway       the provider's side: orders, captures, refunds, charges and charge backs, tokens
     outside       payers, the delivery of notifications, forgers
     applications  callers and workers
+    office        an operator, who records what no query tells and acknowledges reviews
     witness       observes everything, and reports at once what must never happen:
     rules           for a payment at every commit
     sends           for every request, from its intent to its end

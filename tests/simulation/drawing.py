@@ -201,7 +201,7 @@ def _draw_caller(rng: Random, amount: int, applications: int, refunds: tuple[Ref
 def _with_further(rng: Random, plan: Plan) -> Plan:
     """The plan with orders that are captured, and with what this provider has beyond the smallest one."""
     further = _draw_further(rng, plan)
-    is_by_id = further.is_found_by_id
+    is_found_by_resend = not further.proves_absence
     held = [_draw_held(rng, f"held-{n}", plan.applications) for n in range(rng.randint(4, 7))]
     purchases = tuple(
         replace(purchase, account=rng.choice(further.accounts)) for purchase in (*plan.purchases, *held)
@@ -209,7 +209,9 @@ def _with_further(rng: Random, plan: Plan) -> Plan:
     return replace(
         plan,
         # Where nothing but a second send finds an order, a provider that makes a second one is out of reach.
-        duplicates=rng.choice(("same_result", "same_result", "refuse")) if is_by_id else plan.duplicates,
+        duplicates=rng.choice(("same_result", "same_result", "refuse"))
+        if is_found_by_resend
+        else plan.duplicates,
         weather=_draw_further_weather(rng, plan.weather),
         purchases=purchases,
         further=further,
@@ -219,17 +221,20 @@ def _with_further(rng: Random, plan: Plan) -> Plan:
 def _draw_further(rng: Random, plan: Plan) -> Further:
     # A window is measured on the ledger's clock; a clock that is set back makes it longer than the provider's.
     is_by_id = rng.random() < 0.25 and not plan.clock_set_back
-    has_window = is_by_id or (rng.random() < 0.3 and not plan.clock_set_back)
+    proves_absence = not is_by_id and (rng.random() < 0.8 or bool(plan.clock_set_back))
+    has_window = not proves_absence or (rng.random() < 0.3 and not plan.clock_set_back)
     has_session = rng.random() < 0.4
     lasts_s = rng.choice((None, rng.uniform(5, 60)))
     return Further(
         is_found_by_id=is_by_id,
+        proves_absence=proves_absence,
         window_s=plan.timeout_s * rng.uniform(1.5, 12) if has_window else None,
         accounts=("main", "second") if has_session else ("main",),
         token_lasts_s=lasts_s if has_session else None,
         # The last time when nobody is killed any more, and so begins without a token.
         tokens_refused_s=(*(rng.uniform(0, 150) for _ in range(rng.randint(0, 7))), FAULTS_END_S + 3),
         mentions=rng.random() < 0.25,
+        counts_reversed=rng.random() < 0.5,
     )
 
 

@@ -234,7 +234,7 @@ class SimGateway(ToyGateway):
     def _reverse(self, refund: SimOrder) -> None:
         """The payer's account was closed: the refund comes back."""
         paid = self._newest(refund.of_number)
-        if paid is not None:
+        if paid is not None and not self._world.plan.further.counts_reversed:
             paid.refunded -= refund.minor
         self._set(refund, "reversed", is_told_surely=True)
 

@@ -124,17 +124,21 @@ class Further(msgspec.Struct, frozen=True, kw_only=True):
     """
     What only some providers have.
 
-    `is_found_by_id`: orders are found by the provider's id only, and `window_s` is how long a number is remembered.
+    `is_found_by_id`: orders are found by the provider's id only. `proves_absence`: "not found" proves, in the end,
+    that an order is not there. `window_s` is how long a number is remembered.
     `accounts` are two where each needs a token, which lasts `token_lasts_s`, and may be refused before that at
-    `tokens_refused_s`. `mentions`: notifications are unsigned ids.
+    `tokens_refused_s`. `mentions`: notifications are unsigned ids. `counts_reversed`: the total that is told as
+    refunded has refunds that came back in it.
     """
 
     is_found_by_id: bool = False
+    proves_absence: bool = True
     window_s: float | None = None
     accounts: tuple[str, ...] = ("main",)
     token_lasts_s: float | None = None
     tokens_refused_s: tuple[float, ...] = ()
     mentions: bool = False
+    counts_reversed: bool = False
 
     @property
     def needs_token(self) -> bool:

@@ -69,8 +69,8 @@ class Sends:
                 yield from self._ended(before.operation(ended.operation_id), ended, asked)
             case ProvenAbsent(number=number) if before is not None:
                 self._absent_s[number] = self._now_s()
-                if self._world.plan.further.is_found_by_id:
-                    yield "absence is proven by a lookup", f"{number} can't be looked up"
+                if not self._world.plan.further.proves_absence:
+                    yield "absence is proven by a lookup", f"nothing proves the absence of {number}"
                 about = [op.id for op in before.operations if op.number == number and op.kind != "close"]
                 until_s = max((self._until_s[operation_id] for operation_id in about), default=NEVER_S)
                 if self._now_s() < until_s + self._world.plan.proof_s:
@@ -92,8 +92,8 @@ class Sends:
         if op.kind is OperationKind.CLOSE or op.proven_absent_at is not None:
             return
         gives_the_same = self._world.plan.declared == "same_result" and not op.is_duplicate
-        is_found_by_id = self._world.plan.further.is_found_by_id
-        if not gives_the_same or not (Status.PENDING in op.observed or is_found_by_id):
+        is_found_by_resend = not self._world.plan.further.proves_absence
+        if not gives_the_same or not (Status.PENDING in op.observed or is_found_by_resend):
             yield "sent again only when absent", f"{op.kind} {op.number} is {op.state}"
         window_s = self._world.plan.further.window_s
         if window_s is not None and self._now_s() >= self._first_s[op.id] + window_s:

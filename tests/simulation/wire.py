@@ -27,7 +27,7 @@ NEVER_S = 3600.0
 """Longer than any sender waits."""
 
 STRUCK_MOST = 1.4
-STRUCK = {"/query": 0.6, "/link": 1.8, "/captures": 2.0, "/close": 2.0}
+STRUCK = {"/query": 0.6, "/token": 0.6, "/link": 1.8, "/captures": 2.0, "/close": 2.0}
 """How much more often than the weather says requests are struck, by path and for any other one."""
 
 AFTER_MONEY = 3.0
@@ -95,6 +95,10 @@ class Wire:
         if request.path == "/query":
             fields = msgspec.json.decode(request.body)
             self._world.waits.asked(self._world.gateway.numbers_of(fields))
+        elif request.path == "/token":
+            # Whoever has no token asks for one first: for a query of any order of its account.
+            key = msgspec.json.decode(request.body)["key"]
+            self._world.waits.asked(self._world.witness.numbers_of(self._world.account_with(key)))
         exchange = Exchange(request, now_s, fate, FATES[fate](self._draw_times(left_s)))
         self._world.scheduler.log(who, f"-> {request.path} {request.body.decode()} ({fate})")
         if fate not in UNREACHABLE:

@@ -103,6 +103,11 @@ class Witness:
             for rule, what in broken_rules(None, payment, self._world.gateway):
                 self.violated(rule, f"{payment.id}: {what}")
 
+    def numbers_of(self, account: str) -> list[str]:
+        """The numbers of all orders and refunds of this account."""
+        own = (payment for payment in self.payments.values() if payment.account == account)
+        return [op.number for payment in own for op in payment.operations]
+
     def owner(self, number: str) -> Payment | None:
         """The payment that this number belongs to."""
         return self.payments.get(self._owners.get(number, ""))

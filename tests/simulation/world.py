@@ -15,6 +15,7 @@ from unittest import mock
 import httpx
 import msgspec
 
+from paycore.domain import recovery
 from paycore.domain.observation import Observation
 from paycore.domain.payment import Status
 from paycore.engine import core, timing
@@ -247,7 +248,7 @@ def _account(plan: Plan, name: str) -> AccountConfig:
             "capture_resend": plan.declared,
             "refund_resend": plan.declared,
             "window_s": further.window_s,
-            "proof_s": plan.proof_s,
+            "proof_s": plan.proof_s if further.proves_absence else None,
             "lookup": "by_provider_id" if further.is_found_by_id else "by_number",
             "notifications_trusted": plan.notifications_trusted,
             "captures": "partial",
@@ -291,6 +292,8 @@ def inside(world: World) -> Iterator[None]:
     with ExitStack() as stack:
         for patch in (
             mock.patch.object(timing, "time", world.scheduler),
+            # A day of queries, every minute, would be most of every run in which nothing proves absence.
+            mock.patch.object(recovery, "LOOKED_FOR", timedelta(minutes=30)),
             mock.patch.object(httpx, "AsyncHTTPTransport", Cable),
             mock.patch.object(core, "open_ledger", _open_ledger),
             mock.patch.object(core, "new_id", _new_id),
