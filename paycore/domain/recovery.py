@@ -29,6 +29,7 @@ from paycore.domain.decisions import (
     can_be_found,
     has_rested,
     is_in_window,
+    is_moot,
     is_overdue,
     is_still_to_close,
     new_operation,
@@ -49,7 +50,7 @@ from paycore.domain.payment import (
     is_needless,
     may_have_arrived,
 )
-from paycore.domain.provider import Capabilities, Lookup, Product, Resend
+from paycore.domain.provider import UNSAFE, Capabilities, Lookup, Product, Resend
 from paycore.domain.schedule import is_put_off
 
 LOOKED_FOR = timedelta(days=1)
@@ -91,7 +92,7 @@ def _for_paid(payment: Payment, now: datetime, context: Context) -> list[Change]
         is_for_order = operation.kind in (OperationKind.CREATE, OperationKind.CAPTURE)
         if is_for_order and operation.is_uncertain and operation.proven_absent_at is not None:
             return give_up_absent(operation, now)
-    changes = _for_others(payment, now, context)
+    changes = _for_lost_successor(payment, now, context) or _for_others(payment, now, context)
     if changes or not can_be_found(payment.creation, context.capabilities.lookup):
         return changes
     return withdraw(
@@ -101,6 +102,14 @@ def _for_paid(payment: Payment, now: datetime, context: Context) -> list[Change]
         numbering=context.numbering,
         deadline=context.deadline,
     )
+
+
+def _for_lost_successor(payment: Payment, now: datetime, context: Context) -> list[Change]:
+    """The order now in force, which nobody found yet, where an earlier one took the money."""
+    creation = payment.creation
+    if not is_overdue(creation, now) or creation.is_observed or creation.has_id:
+        return []
+    return _send_blindly(payment, creation, now, context.capabilities.create_resend, context)
 
 
 def _for_authorized(payment: Payment, now: datetime, context: Context) -> list[Change]:
@@ -130,7 +139,13 @@ def _for_creation(payment: Payment, now: datetime, context: Context) -> list[Cha
 def _send_blindly(
     payment: Payment, operation: Operation, now: datetime, resend: Resend, context: Context
 ) -> list[Change]:
-    """Send again what no query proves absent, while that is safe; once it is not any more, it may be unresolvable."""
+    """
+    Send again what no query proves absent, while that is safe; once it is not any more, it may be unresolvable.
+
+    What must not be sent any more waits for no window.
+    """
+    if is_moot(payment, operation):
+        return _give_up_late(operation, now, UNSAFE, context)
     if is_in_window(operation, resend, now, context.deadline) and not _is_provable(context):
         return send_again(payment, now, operation.id, context.deadline, context.numbering.nonce)
     return _give_up_late(operation, now, resend, context)

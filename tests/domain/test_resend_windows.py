@@ -188,6 +188,22 @@ def test_what_a_query_may_find_is_looked_for_a_day(kind: str) -> None:
     assert recovered(history, end + LOOKED_FOR, lookup=Lookup.BY_NUMBER, proof_s=5.0) == []
 
 
+@pytest.mark.parametrize("resend", [HOUR, FOR_EVER, Resend("unsafe")])
+def test_order_that_is_lost_once_another_one_took_the_money_is_not_looked_for_for_ever(
+    resend: Resend,
+) -> None:
+    """It must not be sent any more, so no window is waited for: it is unresolvable as soon as nothing finds it."""
+    history = History().accepted().closing(replaces=True).sees(Status.CLOSED).renumbered("N2")
+    history.ended(OperationState.UNKNOWN, "create-N2").sees(Status.PAID)
+    assert (history.payment.status, history.payment.creation.state) == (Status.PAID, OperationState.UNKNOWN)
+    gone = FoundUnresolvable(operation_id="create-N2")
+    assert recovered(history, QUIET, resend) == [gone]
+    assert recovered(history, QUIET + LOOKED_FOR - MS, resend, Lookup.BY_NUMBER) == []
+    assert recovered(history, QUIET + LOOKED_FOR, resend, Lookup.BY_NUMBER) == [gone]
+    assert recovered(history, QUIET + LOOKED_FOR, resend, Lookup.BY_NUMBER, 5.0) == []
+    assert recovered(history.change(gone), QUIET + LOOKED_FOR, resend) == []
+
+
 def test_scanned_code_that_is_gone_can_not_be_sent_again() -> None:
     """Within the window nothing is done without it, after it the order is unresolvable."""
     history = History(auth_code_hash="0" * 64).unknown()
