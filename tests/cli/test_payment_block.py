@@ -84,6 +84,17 @@ def test_authorized_says_what_comes_next(capture: str, meaning: str) -> None:
     assert (document["authorized_minor"], document["paid_minor"]) == (8800, 0)
 
 
+def test_capture_refused_for_good_is_left_to_the_caller() -> None:
+    """A capture that does not go on by itself says so, with the provider's reason."""
+    told = rows(refused(authorized(), "caller").payment)
+    assert told["status"] == [
+        "authorized  the payer agreed; `paycore capture` takes the money, `paycore close` lets it go"
+    ]
+    assert told["not captured"] == ["51 no"]
+    waiting = rows(refused(authorized(), "operator").payment)
+    assert waiting["status"] == ["authorized  the payer agreed; the money is about to be taken"]
+
+
 def test_amounts_after_paid() -> None:
     """A partial capture, what went back and what the bank took back are amounts beside the payment's."""
     history = authorized(capture="manual")

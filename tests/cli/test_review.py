@@ -38,6 +38,17 @@ def unresolvable(cli: Cli, shop: ToyShop) -> Any:
     return ran.json
 
 
+def lost_refund(cli: Cli, shop: ToyShop) -> Any:
+    """A paid payment with a refund whose reply is lost, and which no query finds."""
+    shop.configure(lookup="by_provider_id")
+    payment = cli(*toy_order("card"), "--json").json
+    shop.server.set_faults(lose_reply=1, path="/refunds")
+    assert cli("refund", payment["id"], "--reference", "back-1", "--amount", "8.00").code == 5
+    ran = cli("query", payment["id"], "--json")
+    assert (ran.code, ran.json["review_reasons"]) == (9, ["unresolvable"]), ran
+    return ran.json
+
+
 def test_review_list_names_the_reasons(cli: Cli, toy_shop: ToyShop) -> None:
     """Only payments that need review, with the reasons of each; as JSON they are payments as everywhere."""
     ids = [charged_back(cli, toy_shop, reference)["id"] for reference in ("a", "b")]
@@ -82,8 +93,21 @@ def test_review_acknowledge_by_the_user_of_the_shell(
         refused = cli(*words)
         assert (refused.code, "--by" in refused.err) == (2, True), refused
     monkeypatch.setenv("LOGNAME", "robin")
-    assert cli(*words).code == 0
+    ran = cli(*words)
+    assert (ran.code, ran.err) == (0, ""), ran
     assert "robin acknowledged charged back (seen)" in cli("show", payment["id"]).out
+
+
+def test_review_with_another_reason_left_9(cli: Cli, toy_shop: ToyShop) -> None:
+    """A payment that is acknowledged for one reason still needs review for the other, until that is resolved."""
+    payment = lost_refund(cli, toy_shop)
+    toy_shop.gateway.charge_back(payment["order_number"], 5000)
+    asked = cli("query", payment["id"], "--json")
+    assert (asked.code, asked.json["review_reasons"]) == (9, ["charged_back", "unresolvable"]), asked
+    ran = cli("review", "acknowledge", payment["id"], "--reason", "charged_back", *NOTE, "--json")
+    assert (ran.code, ran.json["review_reasons"]) == (9, ["unresolvable"]), ran
+    resolved = cli("review", "record", payment["id"], "--refunded", "--refund", "back-1", *NOTE)
+    assert resolved.code == 0, resolved
 
 
 def test_review_record_paid(cli: Cli, toy_shop: ToyShop) -> None:
@@ -104,6 +128,8 @@ def test_review_record_absent(cli: Cli, toy_shop: ToyShop) -> None:
     """An order that never arrived is failed; running it again finds nothing that is unresolved."""
     payment = unresolvable(cli, toy_shop)
     words = ("review", "record", payment["id"], "--absent", *NOTE)
+    both = cli(*words, "--paid", "--provider-id", "X1")
+    assert (both.code, "by one of --paid, --closed" in both.err) == (2, True), both
     ran = cli(*words, "--json")
     assert (ran.code, ran.json["status"], ran.json["failure"]["code"]) == (0, "failed", "recorded_absent"), (
         ran
@@ -114,12 +140,7 @@ def test_review_record_absent(cli: Cli, toy_shop: ToyShop) -> None:
 
 def test_review_record_refunded(cli: Cli, toy_shop: ToyShop) -> None:
     """A refund that no query finds is recorded by its reference; one that is unknown is refused."""
-    toy_shop.configure(lookup="by_provider_id")
-    payment = cli(*toy_order("card"), "--json").json
-    toy_shop.server.set_faults(lose_reply=1, path="/refunds")
-    assert cli("refund", payment["id"], "--reference", "back-1", "--amount", "8.00").code == 5
-    asked = cli("query", payment["id"], "--json")
-    assert (asked.code, asked.json["review_reasons"]) == (9, ["unresolvable"]), asked
+    payment = lost_refund(cli, toy_shop)
     unknown = cli("review", "record", payment["id"], "--refunded", "--refund", "back-2", *NOTE)
     assert (unknown.code, "'back-2'" in unknown.err) == (2, True), unknown
     ran = cli("review", "record", payment["id"], "--refunded", "--refund", "back-1", *NOTE, "--json")
@@ -136,6 +157,7 @@ def test_review_record_refunded(cli: Cli, toy_shop: ToyShop) -> None:
         "review acknowledge --reason charged_back --note n --by kim",
         "review record ID --note n --by kim",
         "review record ID --paid --absent --note n --by kim",
+        "review record ID --paid --closed --provider-id X --note n --by kim",
         "review record ID --paid --note n --by kim",
         "review record ID --refunded --note n --by kim",
         "review record ID --paid --provider-id X --refund back-1 --note n --by kim",

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from paycore import Money
 from paycore.cli.render.timeline import tell
+from paycore.domain.decisions import begin_close
 from paycore.domain.events import Finding, FoundUnresolvable, ProvenAbsent, Returned, Source
 from paycore.domain.findings import record_finding
 from paycore.domain.observation import PaymentObservation, RefundObservation
@@ -11,7 +12,8 @@ from paycore.domain.payment import Failure, RefundStatus, ReviewReason, Status
 from paycore.domain.provider import Done, NotNow, Rejected, Unknown
 from paycore.domain.review import acknowledge
 from paycore.plugin import Instructions
-from tests.cli.payments import History, authorized
+from tests.cli.payments import CAPTURED, DEADLINE, History, authorized
+from tests.ledger.workload import numbering
 
 OPERATOR = Finding(by="kim", note="asked their support")
 
@@ -72,6 +74,31 @@ def test_request_put_off_says_until_when() -> None:
     assert until is not None
     assert told(history, 3) == [f"reply: the capture waits until {until:%H:%M:%S} UTC: HTTP 429"]
     assert told(again, 1) == ["reply: the order waits until 12:00:01 UTC: HTTP 429"]
+
+
+def test_capture_given_up_for_a_close_is_no_refusal() -> None:
+    """A capture that waits when its caller closes the payment is given up, not refused by the provider."""
+    history = authorized(capture="manual")
+    history.capture()
+    history.answer(NotNow(problem="HTTP 429"))
+    names = numbering()
+    history.decide(
+        Source.CALLER,
+        lambda payment, now: begin_close(payment, now, product=CAPTURED, numbering=names, deadline=DEADLINE),
+    )
+    assert told(history, 4) == [
+        "caller: gave up the capture: the payment was closed before this was sent",
+        f"caller: recorded that order {history.payment.order_number} is to be closed",
+    ]
+
+
+def test_total_that_is_the_amount_is_not_repeated() -> None:
+    """What was taken is named only where it is not the amount."""
+    history = History()
+    history.observe(Status.PAID, paid_minor=8800, refunded_minor=0, charged_back_minor=0)
+    assert told(history, 1) == [
+        f"poll: the provider says paid, 88.00 HKD, its id C1-{history.payment.order_number}"
+    ]
 
 
 def test_charge_back_and_reversed_refund() -> None:
