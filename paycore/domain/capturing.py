@@ -99,7 +99,7 @@ def is_still_to_capture(payment: Payment, now: datetime) -> bool:
     Also when it was refused for the payer, who has agreed again since (only then is the payment authorized once more).
     """
     tried = capture_of(payment, payment.order_number)
-    if standing_closes(payment, payment.order_number):
+    if any(may_have_arrived(close) for close in standing_closes(payment, payment.order_number)):
         return False
     if tried is None:
         return True

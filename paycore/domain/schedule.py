@@ -109,9 +109,8 @@ def is_moving(payment: Payment) -> bool:
     """
     if payment.status is not Status.AUTHORIZED:
         return False
-    closes = standing_closes(payment, payment.order_number)
-    if closes:
-        return any(may_have_arrived(close) for close in closes)
+    if any(may_have_arrived(close) for close in standing_closes(payment, payment.order_number)):
+        return True
     capture = capture_of(payment, payment.order_number)
     if capture is not None and may_have_arrived(capture):
         return not capture.awaits_finding

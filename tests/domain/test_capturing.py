@@ -1,5 +1,6 @@
 """An authorized payment is captured once, never beside a close, and by whoever may."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -208,12 +209,14 @@ def test_close_that_was_accepted_stands_whatever_became_of_a_later_one(state: Op
     assert is_moving(history.payment)
 
 
-def test_close_that_was_not_sent_is_given_up_by_a_call_to_capture_only() -> None:
-    """The caller's last word counts; recovery does not capture what was asked to be closed."""
+@pytest.mark.parametrize("take", [capture, recovered])
+def test_close_that_was_not_sent_is_given_up_by_a_capture(take: Callable[[History], list[Change]]) -> None:
+    """Its caller was told that nothing was sent, so the payment goes on as before; recovery's own is over, too."""
     history = authorized().closing(OperationState.INTENT)
-    assert recovered(history) == []
-    given_up, *_ = changes = capture(history)
+    given_up, *_ = changes = take(history)
     assert begun(changes).kind is OperationKind.CAPTURE
+    assert isinstance(given_up, OperationEnded)
+    assert given_up.in_flight_until == QUIET
     history.change(given_up)
     ended = history.payment.operation("close-N1")
     assert ended.state is OperationState.REJECTED

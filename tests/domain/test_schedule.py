@@ -197,6 +197,7 @@ MANUAL: dict[str, Any] = {"capture": "manual"}
 MOVING = {
     "to be captured": authorized(),
     "capture unsent": authorized().capturing().ended(OperationState.INTENT, "capture-C1"),
+    "void unsent": authorized().closing(OperationState.INTENT),
     "capture accepted": authorized(**MANUAL).capturing().ended(OperationState.DONE, "capture-C1"),
     "capture unanswered": authorized(**MANUAL).capturing().ended(OperationState.UNKNOWN, "capture-C1"),
     "refused for the account": refused("operator"),
@@ -209,7 +210,7 @@ STANDING = {
     "manual, unsent": authorized(**MANUAL).capturing().ended(OperationState.INTENT, "capture-C1"),
     "refused for the caller": refused("caller"),
     "refused by the provider": refused("provider"),
-    "void unsent": authorized().closing(OperationState.INTENT),
+    "manual, void unsent": authorized(**MANUAL).closing(OperationState.INTENT),
     "manual, void refused": authorized(**MANUAL).closing(OperationState.REJECTED),
     "manual, capture refused": authorized(**MANUAL)
     .capturing()
