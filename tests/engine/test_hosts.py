@@ -52,7 +52,8 @@ class Merchants(Hosted):
 
     @staticmethod
     def base_urls_of(settings: ToySettings, mode: Mode) -> Mapping[str, str]:
-        """Those of the test; a merchant's own otherwise."""
+        """Those of the test; a merchant's own otherwise, and none in a sandbox."""
+        assert mode != "sandbox"
         return Merchants.own or {"": f"https://{settings.key[0].reveal()}-{mode}.pay.example/"}
 
     own: ClassVar[dict[str, Any]] = {}

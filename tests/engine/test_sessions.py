@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from paycore import AsyncClient, Client, Config, Status
-from paycore.engine import timing
+from paycore.engine import timing, transport
 from paycore.engine.plugins import Plugins
 from paycore.errors import AccountRefused, NotAuthentic, NotSent, PluginError
 from paycore.plugin import (
@@ -164,12 +164,29 @@ def test_cancelled_opener_leaves_it_to_the_next(config: Config, gateway: ToyServ
             second = asyncio.create_task(pay.create(reference="order-2", **ORDER))
             await asyncio.sleep(0.05)
             first.cancel()
-            with pytest.raises(asyncio.CancelledError):
+            with pytest.raises(asyncio.CancelledError) as kept:  # with its frames, as a debugger keeps them
                 await first
-            return await second
+            return await second, kept
 
-    assert asyncio.run(cancel_first()).status is Status.PENDING
+    assert asyncio.run(cancel_first())[0].status is Status.PENDING
     assert tokens_made(gateway) == 2
+
+
+def test_interrupted_opener_leaves_it_to_the_next(
+    config: Config, gateway: ToyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same for Ctrl-C in a thread: the next payment waits for nobody."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with Client(config, plugins=plugins()) as pay:
+        with monkeypatch.context() as once:
+            once.setattr(transport.Sender, "send", interrupted)
+            with pytest.raises(KeyboardInterrupt) as kept:
+                pay.create(reference="order-1", **ORDER)
+        assert kept.tb is not None
+        assert pay.create(reference="order-2", **ORDER).status is Status.PENDING
 
 
 def test_all_who_wait_hear_of_one_failure(config: Config, gateway: ToyServer) -> None:
@@ -286,7 +303,7 @@ def test_session_that_is_put_off_says_until_when(till: Till, gateway: ToyServer)
 
 def returning(value: Any) -> Open:
     def opening(_provider: SessionToyProvider, _attempt: Attempt) -> Flow[Any]:
-        yield Request(method="POST", path="/token", body=b'{"key": "toy"}', safe=True)
+        yield Request(method="POST", path="/token", body=b'{"key": "toy"}')
         if isinstance(value, BaseException):
             raise value
         return value
