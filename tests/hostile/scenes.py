@@ -71,7 +71,9 @@ class Scene:
         self.gateway = gateway
         self.witness = witness
         self.ledger = config.with_name("paycore.db")
-        self.till = Till(kind, load_config(config), Plugins(extra=[("leaky", LeakyPlugin())]))
+        plugins = Plugins(extra=[("leaky", LeakyPlugin())])
+        plugins.providers()  # registered before it leaks
+        self.till = Till(kind, load_config(config), plugins)
 
     def create(self, reference: str = "order-1", **changes: Any) -> Any:
         """The result of a creation, a payment or an error, by a scanned code, which is a secret too."""

@@ -17,6 +17,7 @@ from paycore import Payment
 from paycore.domain.payment import OperationKind
 from paycore.engine.config import AccountConfig, Config
 from paycore.engine.plugins import Plugins
+from paycore.errors import MaybeSent, NotSent, ProviderError
 from paycore.ledger import audit, open_ledger
 from paycore.plugin import Request
 from paycore.sandbox.server import SandboxServer
@@ -36,6 +37,9 @@ PATHS: dict[Provider, dict[Verb, str]] = {
         "refund": "/trade/v1/refund",
     },
 }
+UNANSWERED: dict[Provider, type[ProviderError]] = {"toy": MaybeSent, "qfpay-alipay": NotSent}
+"""A query without a usable answer: the toy does not say that its query is safe, QFPay's plugin does."""
+
 TIMEOUT_S = 2.0
 
 

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 
 from paycore import Payment, RefundStatus, Status
-from paycore.errors import MaybeSent, NotSent
 from paycore.ledger import audit, open_ledger
 from tests.hostile.conftest import OpenShop
 from tests.hostile.gateway import Answer
 from tests.hostile.replies import Body, body, fields, more
-from tests.hostile.shops import Provider, Shop
+from tests.hostile.shops import UNANSWERED, Provider, Shop
 
 PROVIDERS: tuple[Provider, ...] = ("toy", "qfpay-alipay")
 AMOUNT_FIELD = {"toy": "minor", "qfpay-alipay": "txamt"}
@@ -90,7 +89,7 @@ def not_believed(shop: Shop, payment: Payment, record: Answer) -> Payment:
     with shop.gateway.answering(record, shop.paths["query"]):
         try:
             return shop.till.query(payment)
-        except (NotSent, MaybeSent):
+        except UNANSWERED[shop.provider]:
             return shop.till.get(payment.id)
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 import pytest
 
 from paycore import Payment, RefundStatus, Status
-from paycore.errors import MaybeSent, NotSent, RefundTooLarge
+from paycore.errors import NotSent, RefundTooLarge
 from tests.engine.tills import HKD_88, Kind
 from tests.hostile.conftest import OpenShop
 from tests.hostile.gateway import STAY, Answer, Heard, Honest, Part, whole
-from tests.hostile.replies import BODIES, HTTP, SLOW
-from tests.hostile.shops import Provider, Shop
+from tests.hostile.replies import BODIES, HTTP, SLOW, raw
+from tests.hostile.shops import UNANSWERED, Provider, Shop
 
 # What is wrong with a body is found by the plugin, what is wrong with HTTP by the sender: two of each.
 plugins = pytest.mark.parametrize(("provider", "kind"), [("toy", "sync"), ("qfpay-alipay", "async")])
@@ -35,6 +35,33 @@ def test_hostile_http_leaves_every_verb_unknown_and_loses_nothing(
     """No such HTTP is an answer, or "not sent" unless that is documented; correct answers resolve everything."""
     check = put_off_creation if (name, provider) == ("429", "qfpay-alipay") else go_through
     check(open_shop(provider, kind), HTTP[name])
+
+
+def test_request_that_is_put_off_and_carried_out_is_not_doubled(open_shop: OpenShop) -> None:
+    """A gateway that says "not now" of what it does all the same: the number is the same, so it is done once."""
+    shop = open_shop("qfpay-alipay", "sync")
+    put_off = raw(lambda honest: whole(honest, status="429 Too Many Requests", retry_after="1"))
+    with shop.gateway.answering(put_off, "/trade/v1/"), pytest.raises(NotSent) as raised:
+        shop.create()
+    payment = shop.till.find("order-1")
+    assert (payment.status, payment.uncertain) == (Status.CREATED, False)
+    assert raised.value.retry_after_s is not None
+    shop.till.sleep(raised.value.retry_after_s)
+    payment = shop.create()
+    assert payment.status is Status.UNKNOWN, "the number was refused as a duplicate: it is there"
+    payment = shop.till.query(payment)
+    assert payment.status is Status.PENDING
+    assert shop.states(payment).count("pending") == 1, "never two orders that can be paid"
+    shop.pay(payment)
+    assert shop.till.query(payment).status is Status.PAID
+    with shop.gateway.answering(put_off, "/trade/v1/refund"), pytest.raises(NotSent):
+        shop.till.refund(payment)
+    shop.till.sleep(raised.value.retry_after_s)
+    shop.till.refund(payment)
+    settled = shop.till.query(payment)
+    assert [refund.status for refund in settled.refunds] == [RefundStatus.SUCCEEDED]
+    assert shop.refunded_minor(settled.order_number) == 8800
+    shop.check_ledger()
 
 
 @senders
@@ -86,7 +113,7 @@ def put_off_creation(shop: Shop, answer: Answer) -> None:
 
 def unanswered_query(shop: Shop, payment: Payment, answer: Answer) -> Payment:
     before = shop.till.get(payment.id)
-    with shop.gateway.answering(answer, shop.paths["query"]), pytest.raises((NotSent, MaybeSent)):
+    with shop.gateway.answering(answer, shop.paths["query"]), pytest.raises(UNANSWERED[shop.provider]):
         shop.hasty.query(payment)
     assert shop.till.get(payment.id) == before, "a query without an answer moves nothing"
     paid = shop.till.query(payment)
