@@ -8,7 +8,7 @@ left unfinished.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
@@ -27,6 +27,7 @@ from paycore.domain.payment import (
     refund_operation,
 )
 from paycore.domain.schedule import is_awaited
+from paycore.domain.provider import Secret
 from paycore.domain.wire import Notification
 from paycore.engine.accounts import Account, Accounts
 from paycore.engine.arguments import FoundByHand
@@ -46,10 +47,17 @@ from paycore.engine.orders import content_of, product_of, provider_order
 from paycore.engine.provider_list import Listing
 from paycore.engine.receiving import Received, Receiving
 from paycore.engine.recovery import Recovery
-from paycore.engine.secrecy import harmless, mask
+from paycore.engine.secrecy import harmless, holds_secret, mask
 from paycore.engine.telling import Given, operations_log, telling
 from paycore.engine.timing import Deadline, Timed
-from paycore.errors import ConfigError, PaycoreError, PluginError, ReferenceConflict, RequestError
+from paycore.errors import (
+    ConfigError,
+    InvalidField,
+    PaycoreError,
+    PluginError,
+    ReferenceConflict,
+    RequestError,
+)
 from paycore.ledger.api import Decide
 
 P = ParamSpec("P")
@@ -206,17 +214,20 @@ class Commands:
     @_told("acknowledge", lambda payment_id, *_: Given(payment_id=payment_id))
     def acknowledge(self, payment_id: str, reason: ReviewReason, finding: Finding) -> Program[Payment]:
         """An operator has looked at the payment for this reason."""
-        finding = yield from self._without_secrets(payment_id, finding)
-        decide = partial(review.acknowledge, reason=reason, finding=finding)
+        secrets = yield from self._secrets_of(payment_id)
+        decide = partial(review.acknowledge, reason=reason, finding=_without_secrets(finding, secrets))
         return (yield from self._decide(payment_id, decide, Source.OPERATOR))
 
     @_told("record", lambda payment_id, _: Given(payment_id=payment_id))
     def record(self, payment_id: str, given: FoundByHand) -> Program[Payment]:
         """An operator has found out at the provider what no query tells."""
+        secrets = yield from self._secrets_of(payment_id)
+        if given.provider_id is not None and holds_secret(given.provider_id, secrets):
+            raise InvalidField("provider_id", "has a secret of the account in it")
         decide = partial(
             findings.record_finding,
             found=given.found,
-            finding=(yield from self._without_secrets(payment_id, given.finding)),
+            finding=_without_secrets(given.finding, secrets),
             provider_id=given.provider_id,
             refund=given.refund,
         )
@@ -230,14 +241,13 @@ class Commands:
             error.money_moved = "no"
             raise
 
-    def _without_secrets(self, payment_id: str, finding: Finding) -> Program[Finding]:
-        """The finding without secrets of the payment's account, where the configuration still has that."""
+    def _secrets_of(self, payment_id: str) -> Program[Sequence[Secret]]:
+        """The secrets of the payment's account, none where the configuration does not have that any more."""
         payment = yield from in_ledger(lambda ledger: ledger.get(payment_id))
         try:
-            secrets = self._account_of(payment).secrets
+            return self._account_of(payment).secrets
         except (ConfigError, PluginError):
-            return finding
-        return Finding(by=harmless(finding.by, secrets), note=harmless(finding.note, secrets))
+            return ()
 
     @_told("close", lambda payment_id: Given(payment_id=payment_id))
     def close(self, payment_id: str) -> Program[Payment]:
@@ -349,6 +359,10 @@ class Commands:
                 break
             payment = yield from self._attempts.after_change(payment, left_s)
         return payment
+
+
+def _without_secrets(finding: Finding, secrets: Sequence[Secret]) -> Finding:
+    return Finding(by=harmless(finding.by, secrets), note=harmless(finding.note, secrets))
 
 
 def _first_difference(payment: Payment, request: CreateRequest) -> str | None:

@@ -10,7 +10,7 @@ from paycore.domain import returning
 from paycore.domain.events import Finding, Returned
 from paycore.domain.payment import ReviewReason
 from paycore.domain.provider import OrderRef, Secret
-from paycore.engine.arguments import RETURNED_MAX
+from paycore.engine.arguments import RETURNED_MAX, checked_record
 from paycore.errors import InvalidField, NotFound, NotSent, TooMany
 from paycore.testing.toy import ToyProvider
 from tests.engine.by_hand import Bench
@@ -161,6 +161,9 @@ def test_secrets_are_masked_in_what_is_recorded_by_hand(bench: Bench) -> None:
     bench.run(bench.commands.query(payment.id))
     finding = Finding(by="Kim", note=f"with {LONG_KEY}")
     bench.run(bench.commands.acknowledge(payment.id, ReviewReason.CHARGED_BACK, finding))
+    paid = checked_record("paid", by="Kim", note="x", provider_id=f"x{LONG_KEY}", refund=None)
+    with pytest.raises(InvalidField, match="provider_id: has a secret"):
+        bench.run(bench.commands.record(payment.id, paid))
     events = bench.ledger.events(payment.id).result()
     assert "with ***" in str(events[-1].change)
     assert LONG_KEY not in str(events)
