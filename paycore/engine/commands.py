@@ -26,8 +26,8 @@ from paycore.domain.payment import (
     close_of,
     refund_operation,
 )
-from paycore.domain.schedule import is_awaited
 from paycore.domain.provider import Secret
+from paycore.domain.schedule import is_awaited
 from paycore.domain.wire import Notification
 from paycore.engine.accounts import Account, Accounts
 from paycore.engine.arguments import FoundByHand
