@@ -151,7 +151,7 @@ class Receiving:
             count = self._strays[account.name]
         first, *more = strays
         _log.warning(
-            "account %s: an authentic notification names %s%s, which no payment here has; it is kept in the ledger"
+            "account %s: a notification names %s%s, which no payment here has; it is kept in the ledger"
             " (%d such since this client was opened)",
             account.name,
             printable(first),
