@@ -81,6 +81,16 @@ def test_a_forged_token_proves_nothing(serve: Serve[KlarnaGateway], open_shop: O
     assert shop.returned(payment.id, {"authorization_token": "token-1"}).status is Status.PAID
 
 
+def test_a_token_reaches_no_other_path(serve: Serve[KlarnaGateway], open_shop: OpenShop) -> None:
+    """It comes from anybody's browser: it stays one part of the path."""
+    gateway = serve(KlarnaGateway())
+    shop = open_shop(Klarna, gateway, **SETTINGS)
+    payment = shop.create(**ORDER, capture="manual")
+    shop.returned(payment.id, {"authorization_token": "../../../ordermanagement/v1/orders/K1/cancel?é\n"})
+    (asked,) = gateway.calls("POST", "/order")
+    assert asked.path.count("/") == 5
+
+
 def test_an_order_whose_reply_was_lost_is_made_once(serve: Serve[KlarnaGateway], open_shop: OpenShop) -> None:
     """Making it takes no money: the next query asks again with the same key, and nothing is left unknown."""
     gateway = serve(KlarnaGateway())

@@ -10,7 +10,7 @@ import pytest
 from paycore.engine.plugins import Plugins
 from tests.providers.conftest import Offering
 from tests.providers.minis import PROVIDERS
-from tests.providers.table import ROWS, Row, markdown
+from tests.providers.table import ROWS, Row
 
 HERE = Path(__file__).parent
 MINIS = sorted(path.stem for path in (HERE / "minis").glob("[a-z]*.py") if path.stem != "calls")
@@ -30,13 +30,6 @@ def test_every_miniature_is_taken_as_a_plugin() -> None:
     assert plugins.failures == []
     assert {offered[kind.info.name] for kind in PROVIDERS} == set(PROVIDERS)
     assert len(PROVIDERS) == len(MINIS)
-
-
-def test_the_guide_has_the_same_table() -> None:
-    """`python -m tests.providers.table` prints it."""
-    guide = (HERE.parents[1] / "docs" / "writing-a-plugin.md").read_text()
-    _, _, told = guide.partition("<!-- table: needs -->")
-    assert told.partition("<!-- /table -->")[0].strip() == markdown()
 
 
 def test_every_miniature_is_in_the_table() -> None:

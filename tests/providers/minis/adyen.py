@@ -138,7 +138,7 @@ class Adyen:
         result = order.returned.get("sessionResult")
         if order.kind == "refund" or result is None:
             return Done(Found())  # only an event tells
-        path = f"/v71/sessions/{order.ids['session']}?sessionResult={quote(result)}"
+        path = f"/v71/sessions/{order.ids['session']}?sessionResult={quote(result, safe='')}"
         response = yield Request(method="GET", path=path, headers=self._head)
         if (refusal := _refusal(response)) is not None:
             return refusal

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 import msgspec
 
@@ -92,14 +93,14 @@ class Klarna:
 
     def query(self, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
         (order,) = orders
-        order_id, token = order.provider_id, order.returned.get("authorization_token")
-        if order_id is None and token is None:
+        order_id, token = order.provider_id, quote(order.returned.get("authorization_token", ""), safe="")
+        if order_id is None and not token:
             return Done(Found())  # the payer is not back: there is nothing to ask about
         if order_id is None:
             # It reserves and takes no money, and makes one order whenever it is sent: it is safe.
             wanted = {"order_amount": order.amount.minor, "purchase_currency": order.amount.currency}
             path = f"/payments/v1/authorizations/{token}/order"
-            response = yield self._post(path, wanted, token or "", safe=True)
+            response = yield self._post(path, wanted, token, safe=True)
             if response.status == 404:  # anybody can come back with a token
                 return Done(Found(undecided=frozenset({order.number})))
             if (refusal := _refusal(response)) is not None:
