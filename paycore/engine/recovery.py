@@ -23,7 +23,7 @@ from paycore.engine.contract import put_off, refused
 from paycore.engine.effects import Program, in_ledger
 from paycore.engine.orders import in_session, product_of, questions, refs_to_ask
 from paycore.engine.timing import Deadline
-from paycore.errors import AccountRefused, MaybeSent, PaycoreError, PluginError, ProviderError
+from paycore.errors import AccountRefused, MaybeSent, PaycoreError, PluginError, ProviderError, TooMany
 from paycore.ledger.api import Decide
 from paycore.ledger.clock import MILLISECOND
 
@@ -65,7 +65,7 @@ class Recovery:
         """
         try:
             return (yield from self.recover(account, payment))
-        except (ProviderError, AccountRefused, PluginError) as error:
+        except (ProviderError, AccountRefused, PluginError, TooMany) as error:
             if payment.status is not Status.AUTHORIZED:
                 raise
             _log.warning(

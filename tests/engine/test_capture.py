@@ -3,6 +3,7 @@
 import pytest
 
 from paycore import Money, Payment, Status
+from paycore.domain import bounds
 from paycore.domain.payment import OperationKind, OperationState
 from paycore.errors import InvalidField, NotSent, NotSupported, ReferenceConflict, WrongState
 from tests.engine.conftest import OpenTill
@@ -252,3 +253,19 @@ def test_manual_capture_that_is_put_off_goes_on_by_itself(till: Till, gateway: T
     paid = till.wait(payment, 10)
     assert (paid.status, paid.paid_minor) == (Status.PAID, 8000)
     assert gateway.counts().captures == {payment.order_number: 1}
+
+
+def test_payment_with_the_most_captures_can_still_be_queried(
+    till: Till, gateway: ToyServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That no further capture is made is logged; what the provider says is recorded and returned all the same."""
+    monkeypatch.setattr(bounds, "OPERATIONS_MAX", 1)
+    payment = till.create(channel="hold")
+    gateway.pay(payment.order_number)
+    gateway.gateway.declines_captures = True
+    assert till.query(payment).status is Status.PENDING
+    gateway.pay(payment.order_number)
+    till.sleep(2.1)
+    assert till.query(payment).status is Status.AUTHORIZED
+    assert "takes no more" in caplog.text
+    assert gateway.counts().requests["/captures"] == 1
