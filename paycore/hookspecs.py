@@ -28,8 +28,8 @@ def paycore_register_providers() -> Iterable[type[Provider]]:  # type: ignore[em
     Return the provider classes this plugin offers.
 
     Called once, when a client first needs a provider, in that thread. An exception disables this plugin's providers
-    and is reported with plugin, stage and error; other plugins continue. If two plugins claim one name, neither is
-    used.
+    and is reported with plugin, stage and error; other plugins continue. Each class is checked, and tried with sample
+    settings; one that lacks something is left out and reported. If two plugins claim one name, neither is used.
     """
 
 

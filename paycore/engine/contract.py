@@ -235,7 +235,9 @@ def converse(account: Reached, flow: Flow[T], deadline: Deadline, *, all_safe: b
         may_have_moved = may_have_moved or not (is_safe or isinstance(came, NotSent))
         if not isinstance(came, Response):
             _end_early(flow)
-            raise _unanswered(account, came.message, may_have_moved=may_have_moved)
+            is_sure = may_have_moved or isinstance(came, NotSent)
+            problem = came.message if is_sure else f"{came.message}; what was asked so far can't move money"
+            raise _unanswered(account, problem, may_have_moved=may_have_moved)
         request, result = _advance(account, flow, came, may_have_moved=may_have_moved)
     if request is not None:
         _end_early(flow)

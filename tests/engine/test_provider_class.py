@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar, Literal
 
@@ -10,9 +11,11 @@ import pytest
 from msgspec.structs import replace
 
 from paycore.domain.provider import API_VERSION
+from paycore.engine.accounts import Accounts
+from paycore.engine.config import AccountConfig, Config
 from paycore.engine.plugins import Plugins
-from paycore.engine.provider_class import class_problem
-from paycore.errors import ConfigError
+from paycore.engine.provider_class import class_problem, sample_settings
+from paycore.errors import ConfigError, PluginError
 from paycore.plugin import (
     Capabilities,
     CreateReply,
@@ -352,3 +355,38 @@ def test_flow_that_is_wrapped_is_a_flow() -> None:
         return outer
 
     assert class_problem(flawed(create=decorated(flow))) is None
+
+
+def test_settings_that_need_a_member_are_refused_with_their_account() -> None:
+    """What an account's own settings lead to is checked when it is first used: they may be unlike the sample."""
+
+    class Growing(Smallest):
+        """Refunds where its settings say so."""
+
+        @property
+        def capabilities(self) -> Capabilities:
+            refund: Literal["none", "full"] = "full" if self.settings.rest == 8 else "none"
+            return replace(DECLARED, products=(replace(WEB, refund=refund),))
+
+    settings = msgspec.to_builtins(sample_settings(INFO), enc_hook=lambda secret: secret.reveal())
+    accounts = {
+        name: AccountConfig(
+            name=name,
+            provider="acme",
+            mode="sandbox",
+            base_url="http://127.0.0.1:1",
+            timeout_s=1.0,
+            settings={**settings, "keys": ["secret"], "rest": rest},
+        )
+        for name, rest in {"small": 7, "grown": 8}.items()
+    }
+    config = Config(
+        path=Path("paycore.toml"), ledger="sqlite:///x.db", default_account=None, accounts=accounts
+    )
+    ready = Accounts(config, Plugins(extra=[("acme-plugin", registering(Growing))]))
+    assert ready.get("small").capabilities.products[0].refund == "none"
+    with pytest.raises(
+        PluginError, match="it has no refund, which its product 'card'/'web' declares"
+    ) as raised:
+        ready.get("grown")
+    assert (raised.value.stage, raised.value.money_moved) == ("capabilities", "no")

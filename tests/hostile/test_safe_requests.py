@@ -147,6 +147,8 @@ def test_query_that_fails_changes_nothing(till: Till, how: str) -> None:
         with pytest.raises(ENDINGS[how] or other) as raised:
             till.query(before)
         assert raised.value.money_moved == ("no" if safe else "maybe")
+        if how == "no answer":
+            assert ("what was asked so far can't move money" in str(raised.value)) is safe
         assert till.get(before.id) == before
 
 
