@@ -36,7 +36,7 @@ from paycore.domain.payment import (
     numbered,
 )
 from paycore.domain.provider import Created, Done, Lookup, NotNow, Product, Rejected, Resend, Unknown
-from paycore.domain.schedule import interval_s, resend_pause_s
+from paycore.domain.schedule import INTERVAL_MIN_S, interval_s, resend_pause_s
 from paycore.errors import NotSupported, WrongState
 
 Outcome = Done[Created] | Done[PaymentObservation] | Done[RefundObservation] | Rejected | NotNow | Unknown
@@ -350,7 +350,9 @@ def end_attempt(payment: Payment, now: datetime, *, sent: Operation, outcome: Ou
             ended = replace(ended, state=OperationState.REJECTED, failure=failure)
         case NotNow(problem=problem, retry_after_s=retry_after_s):
             state = OperationState.INTENT if sent.send_count == 1 else OperationState.UNKNOWN
-            not_before = now + timedelta(seconds=retry_after_s)
+            at_first_s = 0.0 if retry_after_s else INTERVAL_MIN_S
+            rests_until = _rests_until(sent, now, at_first_s) or now
+            not_before = max(now + timedelta(seconds=retry_after_s), rests_until)
             ended = replace(ended, state=state, problem=problem, not_before=not_before)
         case Unknown(problem=problem, observation=observation):
             ended = replace(ended, state=OperationState.UNKNOWN, observation=observation, problem=problem)
@@ -389,17 +391,23 @@ def end_unsent(payment: Payment, now: datetime, *, sent: Operation, problem: str
     """
     if _was_overtaken(payment.operation(sent.id), sent):
         return []
-    goes_on = sent.not_before is not None and sent.kind in (OperationKind.CAPTURE, OperationKind.REFUND)
-    pause = timedelta(seconds=interval_s((now - sent.begun_at).total_seconds()))
     return [
         OperationEnded(
             operation_id=sent.id,
             state=OperationState.INTENT if sent.send_count == 1 else OperationState.UNKNOWN,
             in_flight_until=now,
             problem=problem,
-            not_before=now + pause if goes_on else None,
+            not_before=None if sent.not_before is None else _rests_until(sent, now, INTERVAL_MIN_S),
         )
     ]
+
+
+def _rests_until(sent: Operation, now: datetime, at_first_s: float) -> datetime | None:
+    """Until when what goes on by itself rests, longer the older it is; None for what its caller sends again."""
+    if sent.kind not in (OperationKind.CAPTURE, OperationKind.REFUND):
+        return None
+    longer_s = interval_s((now - sent.begun_at).total_seconds()) - INTERVAL_MIN_S
+    return now + timedelta(seconds=at_first_s + longer_s)
 
 
 def _was_overtaken(known: Operation, sent: Operation) -> bool:

@@ -128,7 +128,7 @@ def _for_creation(payment: Payment, now: datetime, context: Context) -> list[Cha
     if Status.PENDING in creation.observed:
         return _recover_action(payment, now, context)
     if creation.proven_absent_at is not None:
-        return _send_or_give_up(payment, now, context)
+        return _contradicted(creation) or _send_or_give_up(payment, now, context)
     if creation.has_id:
         return []
     if payment.order.auth_code_hash is not None and not context.has_auth_code:
@@ -158,6 +158,12 @@ def _give_up_late(operation: Operation, now: datetime, resend: Resend, context: 
     is_in_time = is_in_window(operation, resend, now, context.deadline)
     is_lost = not is_in_time and now >= _looked_for_until(operation, context)
     return [FoundUnresolvable(operation_id=operation.id)] if is_lost else []
+
+
+def _contradicted(operation: Operation) -> list[Change]:
+    """Found unresolvable, where the provider refuses the number as known, and proves that it does not know it."""
+    is_new = operation.is_duplicate and not operation.is_unresolvable
+    return [FoundUnresolvable(operation_id=operation.id)] if is_new else []
 
 
 def _is_provable(context: Context) -> bool:
@@ -212,16 +218,15 @@ def _for_others(payment: Payment, now: datetime, context: Context) -> list[Chang
 
 
 def _for_other(payment: Payment, operation: Operation, now: datetime, context: Context) -> list[Change]:
-    if operation.kind is OperationKind.CREATE:
+    # What the provider put off goes on by itself; what could not be sent waits for its caller.
+    is_open = operation.is_uncertain or is_put_off(payment, operation)
+    if operation.kind is OperationKind.CREATE or not is_open:
         return []
     again = partial(send_again, payment, now, operation.id, context.deadline, nonce=context.numbering.nonce)
-    if operation.state is OperationState.INTENT:
-        # Put off by the provider: it goes on by itself. What could not be sent waits for its caller.
-        return again() if is_put_off(payment, operation) else []
-    if not operation.is_uncertain:
-        return []
-    if operation.kind is OperationKind.CLOSE or operation.proven_absent_at is not None:
+    if operation.kind is OperationKind.CLOSE or operation.state is OperationState.INTENT:
         return again()
+    if operation.proven_absent_at is not None:
+        return _contradicted(operation) or again()
     if not is_overdue(operation, now):
         return []
     capabilities = context.capabilities

@@ -172,6 +172,8 @@ def test_ids_of_one_order_are_limited() -> None:
     assert payment.review_reasons == (ReviewReason.TOO_MANY_FACTS,)
     known = bounded(payment, Observed(observation=history.order_is(Status.PENDING, ids={"n0": "1"})))
     assert known == Observed(observation=history.order_is(Status.PENDING, ids={"n0": "1"}))
+    stray = Observed(observation=history.order_is(Status.PENDING, "N9", ids={"n0": "1"}))
+    assert bounded(payment, stray) == stray
 
 
 # --- actions --------------------------------------------------------------------------------------------
@@ -221,6 +223,15 @@ def test_action_of_another_order_is_not_shown() -> None:
     shown.append(copy(history).sees(Status.PAID, "N2").payment.action)
     shown.append(history.renumbered("N3").payment.action)
     assert shown == [None, NEW_LINK, None, None]
+
+
+def test_time_of_an_action_is_that_of_its_order() -> None:
+    """A close or refund in between does not forget it; a new order begins anew, at whatever time."""
+    history = History().accepted().sees(Status.PENDING, action=NEW_LINK, occurred_at=QUIET)
+    history.closing(OperationState.REJECTED).sees(Status.PENDING, action=LINK, occurred_at=NOW)
+    assert history.payment.action == NEW_LINK
+    successor = replaced().sees(Status.PENDING, "N2", action=NEW_LINK, occurred_at=QUIET).renumbered("N3")
+    assert successor.sees(Status.PENDING, "N3", action=LINK, occurred_at=NOW).payment.action == LINK
 
 
 def test_action_resolves_an_order_whose_link_was_lost() -> None:

@@ -73,6 +73,27 @@ def test_put_off_is_not_sent_before_its_time(number: int) -> None:
     assert (operation.sent_at, operation.first_sent_at) == (MAY, MAY)
 
 
+@pytest.mark.parametrize(("number", "rests_s"), [(0, 0), (1, 2), (2, 2), (3, 0)])
+def test_put_off_without_a_time_rests_where_it_goes_on_by_itself(number: int, rests_s: float) -> None:
+    """No operation is sent as fast as it is refused; a caller may call again at once."""
+    history, operation_id = FIRST_SENDS[number]
+    sent = history.payment.operation(operation_id)
+    soon = NotNow(problem="busy")
+    history = copy(history).change(*end_attempt(history.payment, NOW, sent=sent, outcome=soon))
+    assert history.payment.operation(operation_id).not_before == NOW + timedelta(seconds=rests_s)
+
+
+def test_put_off_again_and_again_rests_longer() -> None:
+    """Half of the time since it was begun, where the provider asks for less."""
+    history = put_off(paid().refunding(), "refund-R1")
+    history.change(*send_again(history.payment, MAY, "refund-R1", DEADLINE, "NONCE"))
+    sent = history.payment.operation("refund-R1")
+    history.change(
+        *end_attempt(history.payment, MAY, sent=sent, outcome=NotNow(problem="busy", retry_after_s=5))
+    )
+    assert history.payment.operation("refund-R1").not_before == MAY + timedelta(seconds=30)
+
+
 def test_put_off_after_a_send_that_may_have_arrived_is_unknown() -> None:
     """Only this request moved nothing; it is sent again no earlier than asked."""
     history = put_off(History().unknown().sent_again(at=QUIET), "create-N1", QUIET)

@@ -259,6 +259,18 @@ def test_unresolvable_that_is_proven_absent_can_be_sent_again() -> None:
     assert isinstance(recovered(history, QUIET)[0], OperationSent)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_number_that_is_refused_as_known_and_is_not_known_is_unresolvable(kind: str) -> None:
+    """The provider contradicts itself: it is not sent again for ever."""
+    history, operation_id = lost(kind)
+    history.ended(OperationState.UNKNOWN, operation_id, is_duplicate=True)
+    history.absent(history.payment.operation(operation_id).number)
+    (change,) = recovered(history, QUIET, lookup=Lookup.BY_NUMBER, proof_s=5.0)
+    assert change == FoundUnresolvable(operation_id=operation_id)
+    assert history.change(change).payment.review_reasons == (ReviewReason.UNRESOLVABLE,)
+    assert recovered(history, QUIET + timedelta(days=1), lookup=Lookup.BY_NUMBER, proof_s=5.0) == []
+
+
 def test_late_answer_that_nothing_moved_makes_it_resolvable() -> None:
     """Its sender had stood still: it may be sent once more, and is not under review while it is."""
     history = unresolvable("create")
