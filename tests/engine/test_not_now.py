@@ -7,13 +7,12 @@ The caller is told when. Create, query and close wait for another call; a refund
 import pytest
 
 from paycore import Money, Payment, RefundStatus, Status
-from paycore.domain.payment import OperationKind, OperationState
+from paycore.domain.payment import OperationState
 from paycore.domain.wire import Request, Response
 from paycore.engine.effects import Program
 from paycore.errors import NotSent
 from tests.engine.by_hand import PROOF_S, TIMEOUT_S, Bench, lose_requests
-from tests.engine.conftest import NewBench, OpenTill
-from tests.support.toy_http import ToyServer
+from tests.engine.conftest import NewBench
 
 RETRY_S = 30.0
 HKD_20 = Money("20.00", "HKD")
@@ -197,17 +196,3 @@ def test_poll_that_is_put_off_rests_for_that_long(bench: Bench) -> None:
     assert len(asked(bench, "/query")) == 1
     bench.work(5)
     assert len(asked(bench, "/query")) == 2
-
-
-def test_waiting_client_sees_a_put_off_refund_through(open_till: OpenTill, gateway: ToyServer) -> None:
-    """Both clients look after it while somebody waits for the payment, and nothing is refunded twice."""
-    till = open_till()
-    payment = till.create(channel="card")
-    gateway.set_faults(not_now=1, retry_after_s=0.5, path="/refunds")
-    with pytest.raises(NotSent):
-        till.refund(payment, amount=HKD_20)
-    payment = till.wait(payment, 10)
-    assert payment.refunds[0].status is RefundStatus.SUCCEEDED
-    assert payment.refunded_minor == 2000
-    (operation,) = [op for op in payment.operations if op.kind is OperationKind.REFUND]
-    assert gateway.counts().refunds == {operation.number: 1}

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from paycore import Money, Payment, RefundStatus, Status
-from paycore.domain.payment import OperationState
+from paycore.domain.payment import OperationKind, OperationState
 from paycore.errors import (
     AccountRefused,
     InvalidField,
@@ -245,3 +245,17 @@ def test_refunds_of_a_payment_paid_twice_give_back_both_charges(till: Till, gate
     assert (payment.refunded_minor, payment.refundable_minor) == (17600, 0)
     assert (first.refunded, again.refunded) == (8800, 8800)
     assert "refunded_too_much" not in payment.review_reasons
+
+
+def test_waiting_client_sees_a_put_off_refund_through(open_till: OpenTill, gateway: ToyServer) -> None:
+    """Both clients look after it while somebody waits for the payment, and nothing is refunded twice."""
+    till = open_till()
+    payment = till.create(channel="card")
+    gateway.set_faults(not_now=1, retry_after_s=0.5, path="/refunds")
+    with pytest.raises(NotSent):
+        till.refund(payment, amount=Money("20.00", "HKD"))
+    payment = till.wait(payment, 10)
+    assert payment.refunds[0].status is RefundStatus.SUCCEEDED
+    assert payment.refunded_minor == 2000
+    (operation,) = [op for op in payment.operations if op.kind is OperationKind.REFUND]
+    assert gateway.counts().refunds == {operation.number: 1}

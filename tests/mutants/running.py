@@ -27,8 +27,8 @@ TESTS = (
     *(
         f"tests/engine/test_{name}.py"
         for name in (
-            "answers blame clock_ahead clocks_apart left_overs recovery_by_hand stale_moves standing_still"
-            " taking_turns"
+            "answers blame capture_by_hand clock_ahead clocks_apart found_by_id left_overs not_now recovery_by_hand"
+            " stale_moves standing_still taking_turns told_of_orders"
         ).split()
     ),
     *(
