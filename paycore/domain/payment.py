@@ -361,8 +361,9 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def capture_failure(self) -> Failure | None:
         """Why the last capture of the current order was refused; None when it was not."""
         capture = capture_of(self, self.order_number)
-        is_refused = capture is not None and capture.state is OperationState.REJECTED
-        return capture.failure if capture is not None and is_refused else None
+        if capture is None or capture.state is not OperationState.REJECTED:
+            return None
+        return capture.failure
 
     @property
     def paid_minor(self) -> int:
@@ -412,8 +413,8 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         refunds = (refund for refund in self.refunds if refund.status not in _NOT_RETURNED)
         own = (refund for refund in refunds if self.charge_for(refund).provider_id == charge.provider_id)
         asked = sum(refund.amount.minor for refund in own)
-        order = numbered(self, charge.number)
-        lost = 0 if order is None else order.charged_back_minor - order.charge_back_won_minor
+        orders = [op for op in self.operations if op.number == charge.number]
+        lost = sum(op.charged_back_minor - op.charge_back_won_minor for op in orders)
         return max(0, min(charge.amount_minor - lost - asked, self.refundable_minor))
 
     @property

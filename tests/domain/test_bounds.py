@@ -52,6 +52,7 @@ def test_facts_up_to_the_bound_are_all_kept_and_need_no_review() -> None:
 def test_bounds_are_these() -> None:
     """The documented bounds, far above ordinary use."""
     assert (FACTS_MAX, CHARGES_MAX, REFUNDS_MAX, OPERATIONS_MAX) == (1000, 20, 100, 200)
+    assert (bounds.IDS_MAX, bounds.ID_MAX) == (100, 256)
 
 
 def test_repeated_facts_at_the_bound_change_nothing() -> None:

@@ -268,6 +268,8 @@ def test_order_that_the_provider_can_not_be_told_of_is_not_closed() -> None:
         "deadline": DEADLINE,
         "lookup": Lookup.BY_PROVIDER_ID,
     }
+    by_another_id = History().unknown().sees(Status.PENDING, provider_id=None, ids={"intent": "pi_1"})
+    assert begin_close(by_another_id.payment, QUIET, **by_id) != []
     with pytest.raises(WrongState, match="told no id of it, so it can't be closed; query it") as caught:
         begin_close(history.payment, QUIET, **by_id)
     assert caught.value.payment_id == "P1"
@@ -486,6 +488,16 @@ def test_capture_without_an_answer_is_not_sent_again_before_that() -> None:
     """Where a query can prove it, nothing is sent blindly, whatever the provider does with a repeat."""
     history = authorized().capturing().ended(OperationState.UNKNOWN, "capture-C1")
     assert recovered(history, QUIET + timedelta(days=2)) == []
+
+
+def test_captures_of_another_order_say_nothing_of_this_one() -> None:
+    """The closed order's refused capture neither delays nor replaces that of its successor."""
+    history = authorized().capturing(sent_at=QUIET)
+    history.ended(OperationState.REJECTED, "capture-C1", failure=BAD_KEY)
+    history.closing(OperationState.DONE, replaces=True).sees(Status.CLOSED).renumbered("N2")
+    history.sees(Status.AUTHORIZED, "N2")
+    assert history.payment.capture_failure is None
+    assert begun(recovered(history)).order_number == "N2"
 
 
 # --- beside an order that took the money ---------------------------------------------------------------
