@@ -16,10 +16,14 @@ from paycore.domain.provider import (
     EXPIRES_IN_MAX_S,
     INFORMING_FIELDS,
     OPTIONAL_FIELDS,
+    UNSAFE,
     Attempt,
+    Capabilities,
     CreateOrder,
     Found,
+    Lookup,
     Mention,
+    Resend,
     Secret,
     Session,
 )
@@ -207,3 +211,12 @@ def test_authorization_contradicts_that_nothing_was_taken_or_will_be() -> None:
     """A number that is authorized in one record is not closed for certain in another."""
     found = Found(observations=(seen(Status.CLOSED), seen(Status.AUTHORIZED)), absent=frozenset({"N1"}))
     assert found.agreed() == Found(observations=(seen(Status.AUTHORIZED),))
+
+
+def test_what_is_not_declared_is_unsafe_and_found_by_our_number() -> None:
+    """A plugin that says nothing is never sent to twice on the strength of that."""
+    able = Capabilities(products=(), number=capabilities().number, budget=capabilities().budget)
+    assert able.create_resend == able.capture_resend == able.refund_resend == UNSAFE == Resend("unsafe")
+    assert UNSAFE.window_s is None
+    assert (able.lookup, able.query_proves_absence_after_s) == (Lookup.BY_NUMBER, None)
+    assert (able.query_batch_max, able.notifications_trusted) == (1, False)
