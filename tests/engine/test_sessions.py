@@ -360,12 +360,47 @@ def test_not_now_without_a_session_is_no_reason_to_open_one(till: Till, gateway:
 # --- notifications ----------------------------------------------------------------------------------------
 
 
-def test_verify_has_the_session(till: Till, gateway: ToyServer) -> None:
-    """Also in a client that has sent nothing yet."""
+def test_verify_has_the_session(till: Till, gateway: ToyServer, config: Config) -> None:
+    """And only `verify`: of what is recorded with the notification it is no part."""
     payment = till.create()
     gateway.gateway.pay(payment.order_number)
     till.receive(*gateway.notification(payment.order_number))
     assert Shaped.verified_by == ["token-1"]
+    assert not [text for text in recorded(config) if "token-1" in text]
+
+
+def recorded(config: Config) -> list[str]:
+    """Everything in the ledger's files."""
+    ledger = Path(config.ledger.removeprefix("sqlite:///"))
+    return [file.read_bytes().decode("latin-1") for file in ledger.parent.glob(f"{ledger.name}*")]
+
+
+def test_verify_of_a_client_that_has_sent_nothing_has_one_too(
+    till: Till, config: Config, gateway: ToyServer, kind: Kind
+) -> None:
+    """It is opened for the notification."""
+    payment = till.create()
+    gateway.gateway.pay(payment.order_number)
+    other = Till(kind, config, plugins())
+    other.receive(*gateway.notification(payment.order_number))
+    other.shutdown()
+    assert Shaped.verified_by == ["token-2"]
+
+
+def test_notification_that_no_session_can_be_opened_for_is_not_acknowledged(
+    till: Till, config: Config, gateway: ToyServer, kind: Kind
+) -> None:
+    """The provider sends it again; nothing has changed."""
+    payment = till.create()
+    gateway.gateway.pay(payment.order_number)
+    other = Till(kind, config, plugins())
+    gateway.set_faults(lose_reply=1, path="/token")
+    with pytest.raises(NotSent):
+        other.receive(*gateway.notification(payment.order_number))
+    assert other.get(payment.id) == payment
+    other.receive(*gateway.notification(payment.order_number))
+    other.shutdown()
+    assert till.query(payment).status is Status.PAID
 
 
 def test_notification_newer_than_the_session_is_verified_by_another(
@@ -445,8 +480,7 @@ def test_token_is_shown_nowhere(
         said = [repr(error), str(error)]
     said += [caplog.text, repr(seen), repr(session), repr(till.list())]
     said += [repr(till.events(payment)) for payment in till.list()]
-    ledger = Path(config.ledger.removeprefix("sqlite:///"))
-    said += [file.read_bytes().decode("latin-1") for file in ledger.parent.glob(f"{ledger.name}*")]
+    said += recorded(config)
     assert seen
     assert not [text for text in said if "CANARY" in text]
 
