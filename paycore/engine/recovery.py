@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from paycore.domain import decisions, recovery
 from paycore.domain.decisions import Answered
 from paycore.domain.events import Change, Source
-from paycore.domain.payment import OperationKind, OperationState, Payment, Status
+from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, Status
 from paycore.domain.provider import Done, Found, NotNow, OrderRef, QueryReply, Rejected, Unknown
 from paycore.domain.safe_text import printable
 from paycore.domain.wire import Flow
@@ -304,15 +304,17 @@ def _warn_of_undecided(account: Account, payment: Payment, found: Found) -> None
 
 def _warn_of_refused_capture(account: Account, before: Payment, payment: Payment) -> None:
     """Nobody asked for this capture, so nobody else hears that it was refused."""
-    known = {operation.id: operation.state for operation in before.operations}
+    known = {operation.id for operation in before.operations if _is_refused_capture(operation)}
     for operation in payment.operations:
-        was_refused = operation.state is OperationState.REJECTED
-        is_new = was_refused and known.get(operation.id) is not OperationState.REJECTED
-        if is_new and operation.kind is OperationKind.CAPTURE and operation.failure is not None:
+        if _is_refused_capture(operation) and operation.id not in known and operation.failure is not None:
             code, message = printable(operation.failure.code), printable(operation.failure.message)
             _log.warning(
                 "payment %s: account %s refused its capture: %s: %s", payment.id, account.name, code, message
             )
+
+
+def _is_refused_capture(operation: Operation) -> bool:
+    return operation.kind is OperationKind.CAPTURE and operation.state is OperationState.REJECTED
 
 
 def _if_unchanged(decide: Decide, version: int, payment: Payment, now: datetime) -> Sequence[Change]:

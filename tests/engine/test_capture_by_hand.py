@@ -9,7 +9,7 @@ from paycore.domain import bounds
 from paycore.domain.payment import OperationKind, OperationState
 from paycore.domain.provider import Done, Rejected
 from paycore.domain.wire import Request, Response
-from paycore.errors import NotSent
+from paycore.errors import MaybeSent, NotSent
 from paycore.plugin import Failure
 from paycore.testing.toy import ToyProvider
 from tests.engine.by_hand import Bench, lose_requests
@@ -135,13 +135,33 @@ def test_refused_capture_is_told_once(
     assert len(caplog.messages) == 1
 
 
+def test_each_refused_capture_is_told_by_itself(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """The payer agrees again, and is declined again: the first refusal is not told a second time."""
+    payment = agreed(bench)
+    bench.gateway.declines_captures = True
+    bench.run(bench.commands.query(payment.id))
+    bench.pass_time(5)
+    bench.gateway.pay(payment.order_number)
+    payment = bench.run(bench.commands.query(payment.id))
+    assert captures(payment) == [OperationState.REJECTED, OperationState.REJECTED]
+    assert len(caplog.messages) == 2
+
+
 def test_what_is_refused_beside_a_capture_is_not_told_as_one(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A close that recovery made and that was refused is no capture."""
-    payment = bench.run(bench.create(expires_in_s=5))
+    """A close that recovery made for an order without its link, and that was refused, is no capture."""
+
+    def lose_link(request: Request) -> Response:
+        response = bench.gateway.handle(request)
+        if request.path == "/orders":
+            raise MaybeSent("no answer came")
+        return response
+
+    bench.answer = lose_link
+    payment = bench.run(bench.create())
     refuse(monkeypatch, "close", "payer")
-    bench.work(10)
-    assert any(op.kind is OperationKind.CLOSE for op in bench.payment().operations)
-    assert "refused its capture" not in caplog.text
-    assert payment.status is Status.PENDING
+    payment = bench.run_in_time(bench.commands.query(payment.id))
+    (close,) = [op for op in payment.operations if op.kind is OperationKind.CLOSE]
+    assert close.state is OperationState.REJECTED
+    assert caplog.messages == []
