@@ -348,15 +348,17 @@ def counted_notices(told: Iterable[Notice], capabilities: Capabilities) -> tuple
     """
     What a notification says; no more than a mention of its number where that does not count.
 
-    That is a promise which it contradicts itself, and an authorization where not every product declares a capture: a
-    query knows of which product it is.
+    That is a promise which it contradicts itself; an authorization where not every product declares a capture, for a
+    query knows of which product it is; an open order without an id where the next request could only name it by one.
     """
     all_capture = all(product.capture != "none" for product in capabilities.products)
+
+    def counts(one: Observation) -> bool:
+        is_declared = all_capture or one.status != Status.AUTHORIZED
+        return is_declared and not _lacks_id(one, capabilities.lookup)
+
     notices = tuple(
-        one
-        if all_capture or isinstance(one, Mention) or one.status != Status.AUTHORIZED
-        else Mention(number=one.number)
-        for one in told
+        one if isinstance(one, Mention) or counts(one) else Mention(number=one.number) for one in told
     )
     seen = Found(observations=tuple(one for one in notices if not isinstance(one, Mention)))
     kept = {id(one) for one in seen.agreed().observations}
