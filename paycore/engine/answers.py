@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
@@ -97,7 +98,7 @@ class _Notices(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_told(account: Asked, told: Sequence[Notice]) -> tuple[Notice, ...]:
     """What a notification says, checked and with secrets masked."""
-    notice = ask(account, "verify", lambda: _Notices(told=tuple(told)))
+    notice = ask(account, "verify", lambda: _Notices(told=tuple(islice(told, NOTICES_MAX + 1))))
     read, is_clean = _read(account, "verify", notice, _Notices)
     read = _with_safe_steps(account, read, () if is_clean else account.secrets)
     return tuple(_usable(item) for item in read.told if not _is_odd_mention(item))

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib import metadata
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 ENTRY_POINTS = "paycore"
 """The entry point group of plugins."""
+
+ITEMS_MAX = 1000
+"""What one plugin can register by one hook."""
 
 SAID_MAX = 500
 """Characters of an error that a failure repeats."""
@@ -232,7 +236,10 @@ class Plugins:
         for implementation in reversed(hook.get_hookimpls()):
             candidate = self._known[implementation.plugin_name]
             try:
-                yield candidate, [(_checked_name(name_of(item)), item) for item in implementation.function()]
+                yield (
+                    candidate,
+                    [(_checked_name(name_of(item)), item) for item in _listed(implementation.function)],
+                )
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # noqa: BLE001 - whatever a stranger's hook raises
@@ -328,6 +335,14 @@ def _observe(name: str, observer: Callable[[Event], object], event: Event) -> No
 
 def _given(plugin: object) -> object:
     return plugin
+
+
+def _listed(register: Callable[..., Any]) -> list[Any]:
+    """What a hook registers; it may be a generator, and one without end."""
+    items = list(islice(register(), ITEMS_MAX + 1))
+    if len(items) > ITEMS_MAX:
+        raise ValueError(f"{register.__name__} registers more than {ITEMS_MAX}")
+    return items
 
 
 def _checked_name(name: object) -> str:

@@ -177,6 +177,19 @@ def test_what_has_no_name_is_a_failure(install: Install, what: str) -> None:
     assert failed(plugins)["bad"].stage == what
 
 
+@pytest.mark.parametrize("what", ["providers", "sandboxes", "commands"])
+def test_hook_without_end_is_ended(install: Install, what: str) -> None:
+    """A generator that never ends is a failure, and loading goes on."""
+    source = (
+        "from types import SimpleNamespace as N\nfrom paycore.plugin import hookimpl\n"
+        f"@hookimpl\ndef paycore_register_{what}():\n    while True:\n        yield N(name='x', info=N(name='x'))\n"
+    )
+    install("bad", {"bad": "bad_plugin"}, bad_plugin=source)
+    plugins = Plugins()
+    getattr(plugins, what)()
+    assert f"paycore_register_{what} registers more than 1000" in failed(plugins)["bad"].error
+
+
 @pytest.mark.parametrize("what", ["sandboxes", "commands"])
 def test_sandbox_or_command_claimed_twice_is_served_by_neither(install: Install, what: str) -> None:
     """The same rule as for providers."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import repeat
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -284,7 +285,17 @@ def test_method_that_raises_is_named(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     "told",
-    [None, 7, "paid", [None], ["paid"], [{"number": "X"}], [seen("X", provider_id=7)], (_ for _ in [1])],
+    [
+        None,
+        7,
+        "paid",
+        [None],
+        ["paid"],
+        [{"number": "X"}],
+        [seen("X", provider_id=7)],
+        (_ for _ in [1]),
+        repeat(seen("X")),
+    ],
     ids=lambda told: repr(told)[:24],
 )
 def test_verify_that_tells_no_observations_is_a_plugin_error(tmp_path: Path, told: Any) -> None:
