@@ -45,6 +45,9 @@ class _Held(NamedTuple):
     def is_over(self) -> bool:
         return self.ends is not None and self.ends.left_s <= 0
 
+    def __repr__(self) -> str:
+        return f"_Held(is_over={self.is_over})"  # a traceback with its locals shows no token
+
 
 _Opening = Future[_Held | PaycoreError | None]
 """What came of opening a session; None when whoever opened it was cancelled, or ran out of time."""
