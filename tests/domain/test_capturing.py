@@ -401,7 +401,8 @@ def test_payer_whose_money_could_not_be_taken_must_agree_again(agreed_at: dateti
 @pytest.mark.parametrize("status", [Status.PENDING, Status.AUTHORIZED])
 def test_only_an_agreement_says_when_the_payer_agreed(status: Status) -> None:
     """A later report that they are still to act is none."""
-    history = declined(NOW).sees(status, occurred_at=QUIET + timedelta(hours=1))
+    later = QUIET + timedelta(hours=1)
+    history = declined(NOW).sees(status, occurred_at=later, ids={"attempt": "2"})
     assert history.payment.status is status
 
 
