@@ -206,8 +206,13 @@ def _with_further(rng: Random, plan: Plan) -> Plan:
     purchases = tuple(
         replace(purchase, account=rng.choice(further.accounts)) for purchase in (*plan.purchases, *held)
     )
+    refused_from_s = rng.uniform(2, 20)
+    is_refused = is_found_by_resend and rng.random() < 0.8
     return replace(
         plan,
+        account_refused_s=(refused_from_s, refused_from_s + rng.uniform(20, 60))
+        if is_refused
+        else plan.account_refused_s,
         # Where nothing but a second send finds an order, a provider that makes a second one is out of reach.
         duplicates=rng.choice(("same_result", "same_result", "refuse"))
         if is_found_by_resend
@@ -223,7 +228,7 @@ def _draw_further(rng: Random, plan: Plan) -> Further:
     is_by_id = rng.random() < 0.25 and not plan.clock_set_back
     proves_absence = not is_by_id and (rng.random() < 0.8 or bool(plan.clock_set_back))
     has_window = not proves_absence or (rng.random() < 0.3 and not plan.clock_set_back)
-    has_session = rng.random() < 0.4
+    has_session = rng.random() < 0.5
     lasts_s = rng.choice((None, rng.uniform(5, 60)))
     return Further(
         is_found_by_id=is_by_id,

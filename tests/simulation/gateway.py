@@ -336,7 +336,7 @@ class SimGateway(ToyGateway):
         """The account whose URL is told: its own, or sometimes its neighbour's, where one URL serves both."""
         own = self._world.account_with(order.owner)
         has_neighbour = own == "main" and len(self._world.plan.further.accounts) > 1
-        return "second" if has_neighbour and self._happens(0.3) else own
+        return "second" if has_neighbour and self._happens(0.6) else own
 
     def _happens(self, likelihood: float) -> bool:
         return self._rng.random() < likelihood

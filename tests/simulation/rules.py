@@ -194,6 +194,8 @@ def _silence_is_true(_before: Payment | None, payment: Payment, gateway: SimGate
             continue
         if op.state is OperationState.INTENT:
             yield "not sent has not arrived", f"{op.kind} {op.number} is at the gateway"
+        if op.kind is OperationKind.CREATE and op.state is OperationState.REJECTED:
+            yield "refused has not arrived", f"{op.kind} {op.number} is at the gateway"
         if op.proven_absent_at is not None:
             yield "absent has not arrived", f"{op.kind} {op.number} is at the gateway"
 

@@ -27,7 +27,7 @@ NEVER_S = 3600.0
 """Longer than any sender waits."""
 
 STRUCK_MOST = 1.4
-STRUCK = {"/query": 0.6, "/token": 0.6, "/link": 1.8, "/captures": 2.0, "/close": 2.0}
+STRUCK = {"/query": 0.6, "/token": 1.0, "/link": 1.8, "/captures": 2.0, "/close": 2.0}
 """How much more often than the weather says requests are struck, by path and for any other one."""
 
 AFTER_MONEY = 3.0

@@ -28,8 +28,10 @@ from paycore.domain.payment import (
 from paycore.domain.provider import Mention, Notice, NotNow, Rejected, Resend
 from paycore.engine.attempts import Attempts, _answering
 from paycore.engine.effects import Program, in_ledger
+from paycore.engine.receiving import Receiving
 from paycore.engine.sessions import Sessions
 from paycore.engine.timing import Deadline
+from paycore.errors import NotSent
 from paycore.ledger import verbs
 from tests.simulation.mutations import Patch, patched
 
@@ -149,6 +151,11 @@ def unresolvable_is_sent_again() -> Patch:
         return decisions.send_again(payment, now, operation.id, context.deadline, context.numbering.nonce)
 
     return mock.patch.object(recovery, "_send_blindly", again)
+
+
+def refused_resend_counts() -> Patch:
+    """A refusal of the account counts for an earlier send too, which may have arrived."""
+    return mock.patch.object(decisions, "_is_only_of_resend", return_value=False)
 
 
 # --- what is put off, sessions, mentions ---------------------------------------------------------------
@@ -279,6 +286,21 @@ def repeated_mention_is_ignored() -> Patch:
     return patched(verbs, "_make_due", make)
 
 
+def neighbour_without_session_is_acknowledged() -> Patch:
+    """A notification for another account is acknowledged although that one's session could not be opened."""
+
+    def make(verified_too: Any) -> Any:
+        def careless(self: Receiving, *arguments: Any) -> Program[Any]:
+            try:
+                return (yield from verified_too(self, *arguments))
+            except NotSent:
+                return None
+
+        return careless
+
+    return patched(Receiving, "_verified_too", make)
+
+
 # --- after paid ------------------------------------------------------------------------------------------
 
 
@@ -342,6 +364,7 @@ MUTANTS = {
         window_begins_with_each_send,
         absence_believed_without_a_lookup,
         unresolvable_is_sent_again,
+        refused_resend_counts,
         not_now_fails,
         put_off_is_sent_at_once,
         put_off_is_forgotten,
@@ -349,6 +372,7 @@ MUTANTS = {
         refused_token_is_kept,
         mention_moves_money,
         repeated_mention_is_ignored,
+        neighbour_without_session_is_acknowledged,
         charge_back_counts_twice,
         charge_back_is_silent,
         reversed_refund_is_not_given_back,
