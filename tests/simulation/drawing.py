@@ -103,7 +103,7 @@ def _draw_weather(rng: Random) -> Weather:
             gives_up=upto(0.4),
             notification_lost=upto(0.5),
             notification_repeated=upto(0.5),
-            late_money=rng.uniform(0.2, 0.9),
+            late_money=rng.uniform(0.5, 0.95),
             late_money_untold=rng.uniform(0.2, 0.8),
             declined=upto(0.15),
             refund_waits=upto(0.6),
@@ -225,8 +225,8 @@ def _with_further(rng: Random, plan: Plan) -> Plan:
 
 def _draw_further(rng: Random, plan: Plan) -> Further:
     # A window is measured on the ledger's clock; a clock that is set back makes it longer than the provider's.
-    is_by_id = rng.random() < 0.25 and not plan.clock_set_back
-    proves_absence = not is_by_id and (rng.random() < 0.8 or bool(plan.clock_set_back))
+    is_by_id = rng.random() < 0.2 and not plan.clock_set_back
+    proves_absence = not is_by_id and (rng.random() < 0.85 or bool(plan.clock_set_back))
     has_window = not proves_absence or (rng.random() < 0.3 and not plan.clock_set_back)
     has_session = rng.random() < 0.5
     lasts_s = rng.choice((None, rng.uniform(5, 60)))

@@ -245,7 +245,7 @@ class SimGateway(ToyGateway):
         for order in is_open:
             self._announce(order)
             if not order.is_held and self._happens(self._world.weather.late_money):
-                comes_in_s = self._rng.uniform(1, self._rng.choice((60, 3000)))
+                comes_in_s = self._rng.uniform(1, self._rng.choice((60, 300, 3000)))
                 self._later(comes_in_s, self._take_late_money, order)
         return answer
 
