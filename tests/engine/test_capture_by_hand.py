@@ -12,7 +12,7 @@ from paycore.domain.wire import Request, Response
 from paycore.errors import MaybeSent, NotSent
 from paycore.plugin import Failure
 from paycore.testing.toy import ToyProvider
-from tests.engine.by_hand import Bench, lose_requests
+from tests.engine.by_hand import TIMEOUT_S, Bench, lose_requests
 from tests.engine.conftest import NewBench
 
 
@@ -165,3 +165,30 @@ def test_what_is_refused_beside_a_capture_is_not_told_as_one(
     (close,) = [op for op in payment.operations if op.kind is OperationKind.CLOSE]
     assert close.state is OperationState.REJECTED
     assert caplog.messages == []
+
+
+def test_every_attempt_has_a_nonce_of_its_own_and_a_deadline(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A query, and an order that is sent again: both are signed anew, and end in time."""
+    nonces: list[str] = []
+    create, query = ToyProvider.create, ToyProvider.query
+
+    def created(provider: ToyProvider, order: Any) -> Any:
+        nonces.append(order.attempt.nonce)
+        return (yield from create(provider, order))
+
+    def queried(provider: ToyProvider, orders: Any) -> Any:
+        nonces.append(orders[0].attempt.nonce)
+        return (yield from query(provider, orders))
+
+    monkeypatch.setattr(ToyProvider, "create", created)
+    monkeypatch.setattr(ToyProvider, "query", queried)
+    held = bench.hold(bench.create())
+    with pytest.raises(NotSent):
+        held.fail(NotSent("the provider could not be reached"))
+    payment = bench.run(bench.create())
+    held = bench.hold(bench.commands.query(payment.id))
+    assert 0 < held.effect.deadline.left_s <= TIMEOUT_S
+    assert all(len(nonce) == 26 for nonce in nonces)
+    assert len(set(nonces)) == 3
