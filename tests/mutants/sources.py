@@ -142,7 +142,10 @@ def _definitions(module: cst.Module) -> Iterator[tuple[str, cst.CSTNode]]:
                         yield f"{statement.name.value}.{member.name.value}", member
             case cst.SimpleStatementLine(body=[cst.Assign(targets=[cst.AssignTarget(target=target)])]):
                 name = _code(target).strip("()")
-                if name == name.upper() or name.startswith("_"):  # the others are types, for the type checker
+                is_read = name == name.upper() or name.startswith(
+                    "_"
+                )  # the others are types, for the type checker
+                if is_read and name != "__all__":
                     yield name, statement
             case cst.SimpleStatementLine(body=[cst.AnnAssign(target=cst.Name(value=name), value=value)]) if (
                 value
