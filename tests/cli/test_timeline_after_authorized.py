@@ -199,7 +199,7 @@ def test_history_with_its_beginning_missing_is_shown() -> None:
     history.observe(Status.PAID, paid_minor=2000, charged_back_minor=5000)
     assert [entry.what for entry in tell(history.events[2:])] == [
         f"recorded the capture as number {capture.number}",
-        "an operation nothing is recorded of waits until 12:00:03 UTC: HTTP 429",
+        "an operation nothing is recorded of waits until 12:00:05 UTC: HTTP 429",
         f"the provider does not know number {capture.number}: it never arrived there",
         (
             "the provider says paid, 88.00 HKD, 2000 minor units taken, 5000 minor units charged back,"
