@@ -12,7 +12,7 @@ PROJECTS := pyproject.toml plugins/qfpay_alipay/pyproject.toml
 RUN := $(VENV)/.stamp-run
 DEV := $(VENV)/.stamp-dev
 # Workers of the test run; `make test WORKERS=0` runs everything in one process.
-WORKERS ?= 2
+WORKERS ?= 3
 # What `make test-matrix` looks for: names or paths of interpreters.
 PYTHONS ?= python3.11 python3.12 python3.13
 # More arguments for pytest: `make test ARGS="-k money -x"`.
@@ -30,7 +30,7 @@ setup: $(DEV)  ## make .venv with everything for development
 
 test: $(DEV)  ## run every test (browser tests need Chromium, which is looked for or installed)
 	@scripts/chromium
-	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 test-matrix:  ## run every test on each of PYTHONS that this machine has, and say which it has not
 	@scripts/test-matrix $(PYTHONS)
