@@ -23,7 +23,7 @@ from tests.support.toy_http import toy_config, toy_plugins, toy_process
 
 TURNS = 500
 WARM_UP = 50
-FIELDS = {"minor": 8800, "currency": "HKD", "channel": "web"}
+FIELDS = {"reference": "bare", "minor": 8800, "currency": "HKD", "channel": "web"}
 ORDER: dict[str, Any] = {"amount": Money("88.00", "HKD"), "method": "toy", "channel": "web"}
 
 
