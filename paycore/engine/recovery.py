@@ -248,11 +248,9 @@ def _conclude_from_query(answered: Answered, asked: _Asked, payment: Payment, no
 
 
 def _both(found: Found, more: Found) -> Found:
-    """What is absent, undecided or still authorized in either answer; all observations are merged already."""
+    """What either answer tells."""
     return Found(
-        observations=tuple(
-            seen for seen in (*found.observations, *more.observations) if seen.status is Status.AUTHORIZED
-        ),
+        observations=(*found.observations, *more.observations),
         absent=found.absent | more.absent,
         undecided=found.undecided | more.undecided,
     )

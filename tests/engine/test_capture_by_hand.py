@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 
-from paycore import Payment, Status
+from paycore import Money, Payment, ReviewReason, Status
 from paycore.domain import bounds
+from paycore.domain.events import Source
 from paycore.domain.payment import OperationKind, OperationState
 from paycore.domain.provider import Done, Rejected
 from paycore.domain.wire import Request, Response
 from paycore.errors import MaybeSent, NotSent
-from paycore.plugin import Failure
+from paycore.plugin import Failure, Found, PaymentObservation
 from paycore.testing.toy import ToyProvider
 from tests.engine.by_hand import TIMEOUT_S, Bench, lose_requests
 from tests.engine.conftest import NewBench
@@ -192,3 +193,38 @@ def test_every_attempt_has_a_nonce_of_its_own_and_a_deadline(
     assert 0 < held.effect.deadline.left_s <= TIMEOUT_S
     assert all(len(nonce) == 26 for nonce in nonces)
     assert len(set(nonces)) == 3
+
+
+def test_capture_is_not_proven_absent_by_an_answer_that_also_says_paid(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An order reported as authorized and as paid with another amount: its capture may have arrived."""
+    payment = agreed(bench)
+
+    def lost(request: Request) -> Response:
+        if request.path == "/captures":
+            raise MaybeSent("no answer came")
+        return bench.gateway.handle(request)
+
+    bench.answer = lost
+    payment = bench.run(bench.recovery.resolve(bench.account, payment, source=Source.QUERY))
+    assert captures(payment) == [OperationState.UNKNOWN]
+
+    def told(*_: object) -> Any:
+        yield from ()
+        number, other = payment.order_number, Money("1.00", "HKD")
+        return Done(
+            Found(
+                observations=(
+                    PaymentObservation(number=number, status=Status.AUTHORIZED),
+                    PaymentObservation(number=number, status=Status.PAID, provider_id="T9", amount=other),
+                )
+            )
+        )
+
+    monkeypatch.setattr(ToyProvider, "query", told)
+    bench.pass_time(TIMEOUT_S * 10)
+    payment = bench.run(bench.recovery.resolve(bench.account, payment, source=Source.QUERY))
+    (capture,) = [op for op in payment.operations if op.kind is OperationKind.CAPTURE]
+    assert (capture.proven_absent_at, capture.send_count) == (None, 1)
+    assert payment.review_reasons == (ReviewReason.AMOUNT_DIFFERS,)
