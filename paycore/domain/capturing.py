@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from paycore.domain.bounds import check_operations
-from paycore.domain.decisions import Numbering, has_rested, new_operation, send_again
-from paycore.domain.events import Change, OperationBegun, OperationEnded
+from paycore.domain.decisions import Numbering, given_up, has_rested, new_operation, send_again
+from paycore.domain.events import Change, OperationBegun
 from paycore.domain.money import Money
 from paycore.domain.payment import (
     Failure,
@@ -79,12 +79,7 @@ def _give_up_close(payment: Payment, now: datetime) -> list[Change]:
     failure = Failure(
         code="captured_instead", message="the payment was captured before this was sent", who_acts="caller"
     )
-    return [
-        OperationEnded(
-            operation_id=close.id, state=OperationState.REJECTED, in_flight_until=now, failure=failure
-        )
-        for close in closes
-    ]
+    return [given_up(close, now, failure) for close in closes]
 
 
 def _same_amount(payment: Payment, amount: Money | None, known_minor: int | None) -> None:

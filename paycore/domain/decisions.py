@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from paycore.domain.bounds import check_operations
 from paycore.domain.events import (
     Change,
+    Finding,
     OperationBegun,
     OperationEnded,
     OperationSent,
@@ -281,11 +282,20 @@ def _give_up_capture(payment: Payment, now: datetime) -> list[Change]:
     failure = Failure(
         code="closed_instead", message="the payment was closed before this was sent", who_acts="caller"
     )
-    return [
-        OperationEnded(
-            operation_id=capture.id, state=OperationState.REJECTED, in_flight_until=now, failure=failure
-        )
-    ]
+    return [given_up(capture, now, failure)]
+
+
+def given_up(
+    operation: Operation, now: datetime, failure: Failure, finding: Finding | None = None
+) -> OperationEnded:
+    """The end of an operation that never arrived and is not sent any more; an operator may have found that out."""
+    return OperationEnded(
+        operation_id=operation.id,
+        state=OperationState.REJECTED,
+        in_flight_until=now,
+        failure=failure,
+        finding=finding,
+    )
 
 
 CLOSE_AGAIN_AFTER = timedelta(hours=1)

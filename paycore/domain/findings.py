@@ -10,14 +10,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from paycore.domain.decisions import is_overdue
+from paycore.domain.decisions import given_up, is_overdue
 from paycore.domain.events import Change, Finding, Observed, OperationEnded
 from paycore.domain.observation import PaymentObservation, RefundObservation
 from paycore.domain.payment import (
     Failure,
     Operation,
     OperationKind,
-    OperationState,
     Payment,
     Refund,
     RefundStatus,
@@ -82,7 +81,7 @@ def _open_refund(payment: Payment, reference: str | None, now: datetime) -> Oper
 
 
 def _refund(payment: Payment, reference: str | None) -> tuple[Refund, Operation]:
-    refund = next((refund for refund in payment.refunds if refund.reference == reference), None)
+    refund = None if reference is None else payment.refund(reference)
     if refund is None:
         raise NotFound(f"the payment has no refund {reference!r}", payment_id=payment.id)
     return refund, refund_operation(payment, refund.reference)
@@ -110,10 +109,4 @@ def _never_arrived(operation: Operation, now: datetime, finding: Finding) -> Ope
         who_acts="operator" if operation.kind is OperationKind.CAPTURE else "caller",
         advice="" if operation.kind is OperationKind.CAPTURE else "Make it again under a new reference.",
     )
-    return OperationEnded(
-        operation_id=operation.id,
-        state=OperationState.REJECTED,
-        in_flight_until=now,
-        failure=failure,
-        finding=finding,
-    )
+    return given_up(operation, now, failure, finding)

@@ -27,6 +27,7 @@ from paycore.domain.decisions import (
     Numbering,
     begin_close,
     can_be_found,
+    given_up,
     has_rested,
     is_in_window,
     is_moot,
@@ -36,7 +37,7 @@ from paycore.domain.decisions import (
     renumber,
     send_again,
 )
-from paycore.domain.events import Change, FoundUnresolvable, OperationBegun, OperationEnded
+from paycore.domain.events import Change, FoundUnresolvable, OperationBegun
 from paycore.domain.payment import (
     Failure,
     Operation,
@@ -259,16 +260,10 @@ def withdraw(
 
 def give_up_absent(operation: Operation, now: datetime) -> list[Change]:
     """The order never arrived and must not be sent any more: definitely failed, nothing moved."""
-    return [
-        OperationEnded(
-            operation_id=operation.id,
-            state=OperationState.REJECTED,
-            in_flight_until=now,
-            failure=Failure(
-                code="never_arrived",
-                message="the order never reached the provider, and its time has passed",
-                who_acts="caller",
-                advice="Create it again under a new reference.",
-            ),
-        )
-    ]
+    failure = Failure(
+        code="never_arrived",
+        message="the order never reached the provider, and its time has passed",
+        who_acts="caller",
+        advice="Create it again under a new reference.",
+    )
+    return [given_up(operation, now, failure)]

@@ -19,6 +19,7 @@ from paycore.engine.plugins import Plugins
 from paycore.engine.pointers import check_secret_file
 from paycore.engine.provider_class import needs_problem
 from paycore.engine.secrecy import Secrets, secrets_among, secrets_in
+from paycore.engine.timing import Deadline
 from paycore.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -62,6 +63,10 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         return Attempt(
             sent_at=sent_at, nonce=nonce, mode=self.mode, base_urls=self.base_urls, session=self.session
         )
+
+    def call_deadline(self) -> Deadline:
+        """By when a call that begins now is over."""
+        return Deadline(self.deadline.total_seconds())
 
     def with_code(self, auth_code: Secret | None) -> Account:
         """This account for a call about a payment with this scanned code."""

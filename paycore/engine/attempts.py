@@ -64,7 +64,7 @@ class Attempts:
     def commit(self, verb: Callable[[Ledger], Future[T]]) -> Program[T]:
         """One transaction, then its events to the observers."""
         result: T = yield InLedger(verb)
-        for committed in (result,) if isinstance(result, Committed) else committed_in(result):
+        for committed in committed_in(result) if self._observers else ():
             for event in committed.events:
                 for observe in self._observers:
                     observe(event)

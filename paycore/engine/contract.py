@@ -17,7 +17,7 @@ from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_args
 
 from paycore.domain.payment import Failure
-from paycore.domain.provider import NotNow, Secret, Unknown
+from paycore.domain.provider import Done, NotNow, Rejected, Secret, Unknown
 from paycore.domain.wire import FLOW_REQUESTS_MAX, Flow, Method, Request, Response
 from paycore.engine.effects import OnWire, Program
 from paycore.engine.secrecy import Secrets, harmless, holds_short_secret, mask
@@ -160,6 +160,23 @@ def put_off(account: Asked, outcome: NotNow) -> NotSent:
         f" call again in {math.ceil(outcome.retry_after_s)} s",
         retry_after_s=outcome.retry_after_s,
     )
+
+
+def answer_of(account: Asked, outcome: Done[T] | Rejected | NotNow | Unknown) -> T:
+    """
+    What a flow that only asks was answered.
+
+    Raises `AccountRefused` or `NotSent` where the provider refused it, and `MaybeSent` without a usable answer.
+    """
+    match outcome:
+        case Done(value):
+            return value
+        case Rejected(failure=failure):
+            raise refused(account, failure)
+        case NotNow():
+            raise put_off(account, outcome)
+        case Unknown(problem=problem):
+            raise MaybeSent(f"account {account.name}: the provider gave no usable answer: {problem}")
 
 
 def refused(account: Asked, failure: Failure) -> AccountRefused:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import partial
 
-from paycore.domain.provider import Done, Listed, ListReply, NotNow, Page, Rejected, Unknown
+from paycore.domain.provider import Listed, ListReply, Page
 from paycore.domain.wire import Flow
 from paycore.engine.accounts import Account
 from paycore.engine.answers import reading
 from paycore.engine.attempts import Attempts
-from paycore.engine.contract import misused, put_off, refused
+from paycore.engine.contract import answer_of, misused
 from paycore.engine.effects import Program
-from paycore.engine.timing import Deadline
-from paycore.errors import MaybeSent, NotSupported, PaycoreError
+from paycore.errors import NotSupported, PaycoreError
 
 
 class Listing:
@@ -38,10 +37,10 @@ class Listing:
         account, attempts = self._account, self._attempts
         begin = partial(self._asking, attempts.now(), attempts.new_id())
         try:
-            outcome = yield from attempts.sessions.converse(
-                account, begin, Deadline(account.deadline.total_seconds())
+            outcome: ListReply = yield from attempts.sessions.converse(
+                account, begin, account.call_deadline()
             )
-            page = _page_of(account, outcome)
+            page = answer_of(account, outcome)
         except PaycoreError as error:
             error.money_moved = "no"
             raise
@@ -57,15 +56,3 @@ class Listing:
         attempt = account.attempt(now, nonce)
         begin = partial(account.full.list, self._since, self._until, self._cursor, attempt)
         return reading(account, begin, Page)
-
-
-def _page_of(account: Account, outcome: ListReply) -> Page:
-    match outcome:
-        case Done(page):
-            return page
-        case Rejected(failure=failure):
-            raise refused(account, failure)
-        case NotNow():
-            raise put_off(account, outcome)
-        case Unknown(problem=problem):
-            raise MaybeSent(f"account {account.name}: the provider gave no usable answer: {problem}")

@@ -26,7 +26,6 @@ from paycore.engine.attempts import Attempts
 from paycore.engine.contract import ask
 from paycore.engine.effects import Program, in_ledger
 from paycore.engine.secrecy import harmless
-from paycore.engine.timing import Deadline
 from paycore.errors import ConfigError, NotAuthentic, NotificationError, PluginError
 from paycore.ledger.api import Committed, Recorded, named_by
 
@@ -107,7 +106,7 @@ class Receiving:
 
     def _verified(self, account: Account, notification: Notification) -> Program[_Told]:
         """What it says by the account's keys and session; anew where the session may be too old for it."""
-        sessions, deadline = self._attempts.sessions, Deadline(account.deadline.total_seconds())
+        sessions, deadline = self._attempts.sessions, account.call_deadline()
         within = yield from sessions.entered(account, deadline)
         try:
             return _verify(within, notification)

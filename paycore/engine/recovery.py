@@ -13,17 +13,17 @@ from paycore.domain import decisions, recovery
 from paycore.domain.decisions import Answered
 from paycore.domain.events import Change, Source
 from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, Status
-from paycore.domain.provider import Done, Found, NotNow, OrderRef, QueryReply, Rejected, Unknown
+from paycore.domain.provider import Found, OrderRef, QueryReply
 from paycore.domain.safe_text import printable
 from paycore.domain.wire import Flow
 from paycore.engine.accounts import Account
 from paycore.engine.answers import counted_found, reading
 from paycore.engine.attempts import Attempts
-from paycore.engine.contract import put_off, refused
+from paycore.engine.contract import answer_of
 from paycore.engine.effects import Program, in_ledger
 from paycore.engine.orders import in_session, product_of, questions, refs_to_ask
 from paycore.engine.timing import Deadline
-from paycore.errors import AccountRefused, MaybeSent, PaycoreError, PluginError, ProviderError, TooMany
+from paycore.errors import AccountRefused, PaycoreError, PluginError, ProviderError, TooMany
 from paycore.ledger.api import Decide
 from paycore.ledger.clock import MILLISECOND
 
@@ -169,19 +169,10 @@ class Recovery:
         return payment
 
     def _query(self, account: Account, refs: Sequence[OrderRef]) -> Program[Found]:
-        deadline = Deadline(account.deadline.total_seconds())
         outcome: QueryReply = yield from self._attempts.sessions.converse(
-            account, partial(_asking, refs), deadline
+            account, partial(_asking, refs), account.call_deadline()
         )
-        match outcome:
-            case Done(found):
-                return counted_found(refs, found, account.capabilities)
-            case Rejected(failure=failure):
-                raise refused(account, failure)
-            case NotNow():
-                raise put_off(account, outcome)
-            case Unknown(problem=problem):
-                raise MaybeSent(f"account {account.name}: the provider gave no usable answer: {problem}")
+        return counted_found(refs, answer_of(account, outcome), account.capabilities)
 
     def _note(self, account: Account, payment: Payment, found: Found, asked: _Asked) -> Program[Payment]:
         """Record what follows without an observation: requests that never arrived, closes that took effect."""
