@@ -124,11 +124,7 @@ def option(value: object) -> str:
 
 def needs_table() -> str:
     """What real APIs need, each with the test that shows it."""
-    rows = [
-        (row.api, row.need, f"`test_{row.module}.py::{row.test}`")
-        for row in _from_root("tests.providers.table").ROWS
-    ]
-    return table(("API", "What it needs", "Shown by, in `tests/providers`"), rows)
+    return f"{_from_root('tests.providers.table').markdown()}\n"
 
 
 def example(module: str, name: str) -> str:

@@ -39,6 +39,15 @@ def test_tables_are_looked_at() -> None:
     assert load_script("docs_tables").filled(text.replace("NotSent", "NotSend")) == text
 
 
+def test_every_example_is_looked_at() -> None:
+    """The check above takes every mark of an example for one, and fails on an edited example."""
+    docs_tables = load_script("docs_tables")
+    text = (ROOT / "docs/writing-a-plugin.md").read_text(encoding="utf-8")
+    marked = [found[0] for found in docs_tables.SOURCED.finditer(text)]
+    assert len(marked) == text.count("<!-- source: ") > 0
+    assert docs_tables.filled(text.replace("yield", "return")) != text.replace("yield", "return")
+
+
 def test_every_error_says_what_to_do() -> None:
     """Every error class has advice in the documentation, and all advice is of a class."""
     docs_tables = load_script("docs_tables")
