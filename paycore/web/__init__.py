@@ -1,0 +1,1 @@
+"""HTTP for applications: the receiver of notifications. Needs the extra `web`."""
