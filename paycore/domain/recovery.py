@@ -23,16 +23,15 @@ from msgspec.structs import replace
 
 from paycore.domain.bounds import check_operations
 from paycore.domain.capturing import begin_capture, is_still_to_capture
+from paycore.domain.closing import begin_close, is_still_to_close
 from paycore.domain.decisions import (
     Numbering,
-    begin_close,
     can_be_found,
     given_up,
     has_rested,
     is_in_window,
     is_moot,
     is_overdue,
-    is_still_to_close,
     new_operation,
     renumber,
     send_again,

@@ -9,7 +9,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from paycore.domain import decisions, recovery
+from paycore.domain import closing, decisions, recovery
 from paycore.domain.decisions import Answered
 from paycore.domain.events import Change, Source
 from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, Status
@@ -212,7 +212,7 @@ class Recovery:
         A caller's close applies to the payment as it is by then, any other only to the one that was seen.
         """
         close = partial(
-            decisions.begin_close,
+            closing.begin_close,
             product=product_of(account, payment),
             numbering=self._attempts.numbering(),
             deadline=account.deadline,

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from paycore import Money
 from paycore.cli.render.timeline import tell
-from paycore.domain.decisions import begin_close
+from paycore.domain.closing import begin_close
 from paycore.domain.events import Finding, FoundUnresolvable, ProvenAbsent, Returned, Source
 from paycore.domain.findings import record_finding
 from paycore.domain.observation import PaymentObservation, RefundObservation

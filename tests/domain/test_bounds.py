@@ -8,8 +8,9 @@ from msgspec.structs import replace
 from paycore import RefundStatus, Status
 from paycore.domain import bounds
 from paycore.domain.bounds import CHARGES_MAX, FACTS_MAX, OPERATIONS_MAX, REFUNDS_MAX
+from paycore.domain.closing import CLOSE_AGAIN_AFTER, begin_close
 from paycore.domain.codec import decode, encode
-from paycore.domain.decisions import CLOSE_AGAIN_AFTER, Numbering, begin_close, renumber
+from paycore.domain.decisions import Numbering, renumber
 from paycore.domain.events import Change, Observed, OperationEnded
 from paycore.domain.lifecycle import bounded, evolve
 from paycore.domain.observation import Observation, RefundObservation

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from paycore import Money, Status
 from paycore.domain.capturing import begin_capture
+from paycore.domain.closing import begin_close
 from paycore.domain.decisions import (
     Answered,
     Numbering,
     Outcome,
-    begin_close,
     conclude_from_query,
     end_attempt,
     end_unsent,

@@ -9,7 +9,8 @@ import pytest
 from paycore import Money, Status
 from paycore.domain.bounds import OPERATIONS_MAX
 from paycore.domain.capturing import begin_capture, is_still_to_capture
-from paycore.domain.decisions import Numbering, Outcome, begin_close, end_attempt, end_unsent, send_again
+from paycore.domain.closing import begin_close
+from paycore.domain.decisions import Numbering, Outcome, end_attempt, end_unsent, send_again
 from paycore.domain.events import Change, OperationBegun, OperationEnded, OperationSent, ProvenAbsent
 from paycore.domain.payment import Failure, Operation, OperationKind, OperationState
 from paycore.domain.provider import Done, Lookup, NotNow, Product, Rejected, Resend, Unknown

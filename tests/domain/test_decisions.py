@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from paycore import Money, RefundStatus, Status
+from paycore.domain.closing import begin_close
 from paycore.domain.decisions import (
     Numbering,
     Outcome,
-    begin_close,
     begin_payment,
     end_attempt,
     end_unsent,

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from paycore import Money, Status
-from paycore.domain.decisions import CLOSE_AGAIN_AFTER, Numbering, begin_close
+from paycore.domain.closing import CLOSE_AGAIN_AFTER, begin_close
+from paycore.domain.decisions import Numbering
 from paycore.domain.events import Change, OperationBegun
 from paycore.domain.payment import Failure, OperationKind, OperationState
 from paycore.domain.recovery import withdraw

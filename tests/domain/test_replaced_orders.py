@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from paycore import ReviewReason, Status
-from paycore.domain.decisions import Numbering, begin_close
+from paycore.domain.closing import begin_close
+from paycore.domain.decisions import Numbering
 from paycore.domain.events import OperationBegun
 from paycore.domain.payment import OperationState
 from tests.domain.histories import BAD_KEY, DEADLINE, LINK, NEW_LINK, NOW, QUIET, History, product, replaced

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from paycore import Money, Payment
-from paycore.domain.decisions import Numbering, begin_close
+from paycore.domain.closing import begin_close
+from paycore.domain.decisions import Numbering
 from paycore.domain.payment import Capture
 from paycore.domain.provider import Secret
 from paycore.domain.wire import Request, Response

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from paycore import Money, Payment, RefundStatus, ReviewReason, Status
 from paycore.domain.capturing import begin_capture
-from paycore.domain.decisions import Answered, Outcome, begin_close, conclude_from_query, end_attempt
+from paycore.domain.closing import begin_close
+from paycore.domain.decisions import Answered, Outcome, conclude_from_query, end_attempt
 from paycore.domain.events import Change, Finding, FoundUnresolvable, NamespaceGiven, Returned, Source
 from paycore.domain.findings import record_finding
 from paycore.domain.observation import PaymentObservation

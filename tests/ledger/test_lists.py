@@ -100,7 +100,7 @@ def _refunding(*said: RefundStatus) -> Callable[[SqlLedger], Payment]:
 
 def _closing(ledger: SqlLedger) -> Payment:
     """Paid while its close is unanswered."""
-    from paycore.domain.decisions import begin_close
+    from paycore.domain.closing import begin_close
     from tests.ledger.workload import DEADLINE, PRODUCT
 
     payment, names = pending_payment(ledger, "order-1"), numbering()
