@@ -40,6 +40,7 @@ COMMANDS: dict[str, Any] = {
         "record": "review:record",
     },
     "accounts": "setup:accounts",
+    "serve": "serve:serve",
     "plugins": {"list": "plugins:list_plugins"},
     "sandbox": {
         "serve": "sandbox:serve",

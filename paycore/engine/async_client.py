@@ -134,6 +134,11 @@ class AsyncClient:
             self._waiter.wanted.confirm(received.to_confirm)
         return received.reply
 
+    @property
+    def account_names(self) -> tuple[str, ...]:
+        """See `Client.account_names`."""
+        return tuple(self._core.config.accounts)
+
     async def accounts(self) -> tuple[AccountInfo, ...]:
         """See `Client.accounts`."""
         self._bridge.check_loop()

@@ -218,6 +218,11 @@ class Client:
             self._waiter.wanted.confirm(received.to_confirm)
         return received.reply
 
+    @property
+    def account_names(self) -> tuple[str, ...]:
+        """The names of the configured accounts, whether they can be used or not."""
+        return tuple(self._core.config.accounts)
+
     def accounts(self) -> tuple[AccountInfo, ...]:
         """
         The configured accounts with their products, bounds and fields; sends nothing.

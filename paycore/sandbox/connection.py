@@ -12,9 +12,7 @@ import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from paycore.sandbox.faults import Fault, FaultBoard, FaultKind
-
-HANG_UP = "paycore.sandbox.hang_up"
-"""Key in `scope["extensions"]` of a function that drops the connection; set by the host's server."""
+from paycore.serving import HANG_UP
 
 _MIB = 1024 * 1024
 _HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"

@@ -15,8 +15,8 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 import pytest
 
-from paycore import Status
-from paycore.sandbox import request_limits, server
+from paycore import Status, serving
+from paycore.sandbox import request_limits
 from paycore.sandbox.server import SandboxServer
 from qfpay_alipay.sandbox import QFPaySandbox
 from tests.engine.tills import Till
@@ -98,7 +98,7 @@ def ended_within(connection: socket.socket, seconds: float) -> bool:
 @pytest.mark.parametrize("name", HALVES)
 def test_incomplete_request_is_closed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Head and body have time limits, also on a reused connection."""
-    monkeypatch.setattr(server, "HEAD_S", 0.3)
+    monkeypatch.setattr(serving, "HEAD_S", 0.3)
     monkeypatch.setattr(request_limits, "BODY_S", 0.3)
     with SandboxServer(QFPaySandbox()) as sandbox:
         with closing(connect(sandbox.url)) as connection:

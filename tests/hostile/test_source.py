@@ -37,7 +37,7 @@ OPENERS = {
     "paycore/engine/transport.py",
     "paycore/sandbox/posts.py",
     "paycore/engine/unreachable.py",  # for the names of errors
-    "paycore/sandbox/server.py",
+    "paycore/serving.py",
     "plugins/qfpay_alipay/qfpay_alipay/sandbox/alipay_bridge.py",  # pages of this machine, for a developer
 }
 OPENING = re.compile(r"(urllib\.request|http\.client|socket|httpx|httpcore|ftplib|smtplib|webbrowser)(\.|$)")

@@ -1,0 +1,71 @@
+"""`paycore serve`: the receiver of notifications on a socket of its own, until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Collection
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from paycore.engine.async_client import AsyncClient
+from paycore.engine.config import Config
+from paycore.errors import PaycoreError
+from paycore.serving import HttpListener, HttpServer
+from paycore.web.receiver import notifications
+
+HEALTH_S = 2.0
+"""Seconds in which the ledger must be read for `/healthz` to be well."""
+
+GRACE_S = 1.5
+CLOSE_S = 1.5
+"""Seconds that requests in progress, and then the client, have to end; with uvicorn's own second less than 5."""
+
+
+def serve_notifications(
+    config: Config,
+    listener: HttpListener,
+    *,
+    accounts: Collection[str],
+    on_ready: Callable[[], None],
+) -> None:
+    """
+    Receive notifications in the foreground until SIGINT or SIGTERM, then return within 5 s.
+
+    `on_ready` is called once, when requests are served. What a notification names is looked
+    after in the background. Raises `ConfigError`s and `LedgerError`s as opening a client does.
+    """
+    asyncio.run(_serve(config, listener, accounts, on_ready))
+
+
+async def _serve(
+    config: Config,
+    listener: HttpListener,
+    accounts: Collection[str],
+    on_ready: Callable[[], None],
+) -> None:
+    pay = AsyncClient(config)
+    try:
+        app = notifications(pay, accounts=accounts)
+        app.router.routes.append(Route("/healthz", _health_of(pay)))
+        await HttpServer(app, on_ready=on_ready, grace_s=GRACE_S).serve_on(listener)
+    finally:
+        # The worker may be at a request: it ends there as if the process had been killed, which loses nothing.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(pay.shutdown(), CLOSE_S)
+
+
+def _health_of(pay: AsyncClient) -> Callable[[Request], object]:
+    """An endpoint that says whether the ledger can be read now: 200, or 503."""
+
+    async def health(_request: Request) -> JSONResponse:
+        try:
+            async with asyncio.timeout(HEALTH_S):
+                await pay.list(limit=1)
+        except (PaycoreError, TimeoutError) as error:
+            return JSONResponse({"status": "unavailable", "problem": type(error).__name__}, status_code=503)
+        return JSONResponse({"status": "ok"})
+
+    return health
