@@ -258,11 +258,12 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     What the caller wants paid once, and everything known about it. An immutable value.
 
     `namespace` and `reference` together are unique in the ledger; the namespace is the one its account had when the
-    payment was made, usually empty. `version` grows by one with every change. `charges` are the provider-side
-    orders that took money. `ignored` names the fields of the order that its product has no use for. `returned` is what
-    the payer came back with last, `return_count` how often that was something new. `mismatches` are contradictions
-    found in single observations, `review_reasons` all reasons for review that nobody has acknowledged. `evidence` has a
-    digest of every distinct observation, so that a repeat changes nothing.
+    payment was made, usually empty. `version` grows by one with every change. `authorized_at`, `paid_at` and
+    `closed_at` are the ledger's times at which its status first was that; None where it never was. `charges` are the
+    provider-side orders that took money. `ignored` names the fields of the order that its product has no use for.
+    `returned` is what the payer came back with last, `return_count` how often that was something new. `mismatches` are
+    contradictions found in single observations, `review_reasons` all reasons for review that nobody has acknowledged.
+    `evidence` has a digest of every distinct observation, so that a repeat changes nothing.
     """
 
     id: str
@@ -274,6 +275,9 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     version: int
     created_at: datetime
     updated_at: datetime
+    authorized_at: datetime | None = None
+    paid_at: datetime | None = None
+    closed_at: datetime | None = None
     expires_at: datetime | None = None
     ignored: tuple[str, ...] = ()
     returned: Mapping[str, str] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 import msgspec
 
@@ -16,6 +17,7 @@ from paycore.ledger.transaction import Row
 
 COLUMNS = tuple(
     "status version paid_minor refunded_minor uncertain review open namespace due_at updated_at"
+    " authorized_at paid_at closed_at"
     " account provider reference amount_minor currency exponent created_at".split()
 )
 """The columns of a payment's row that repeat parts of its body, to be searched."""
@@ -132,8 +134,11 @@ def columns(payment: Payment) -> Row:
         int(payment.review),
         int(is_open(payment)),
         payment.namespace,
-        None if due is None else to_ms(due),
+        _ms(due),
         to_ms(payment.updated_at),
+        _ms(payment.authorized_at),
+        _ms(payment.paid_at),
+        _ms(payment.closed_at),
         payment.account,
         payment.provider,
         order.reference,
@@ -142,3 +147,7 @@ def columns(payment: Payment) -> Row:
         order.amount.exponent,
         to_ms(payment.created_at),
     )
+
+
+def _ms(at: datetime | None) -> int | None:
+    return None if at is None else to_ms(at)

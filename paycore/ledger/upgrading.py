@@ -8,13 +8,17 @@ dies meanwhile loses nothing, and a ledger may have any size.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from paycore.domain.codec import encode
 from paycore.domain.events import NamespaceGiven, Source
 from paycore.domain.payment import is_open
 from paycore.errors import LedgerCorrupt
 from paycore.ledger import verbs
+from paycore.ledger.clock import from_ms
 from paycore.ledger.group import Group
 from paycore.ledger.rows import read_payment
 from paycore.ledger.transaction import Row, Transaction
@@ -23,7 +27,14 @@ PAGE = 500
 
 # Locked: another process that opens the ledger may have filled the page first, and gone on with its payments.
 _LEFT = "SELECT id, body, account, namespace FROM payments WHERE open IS NULL ORDER BY id LIMIT ?"
-_FILL = "UPDATE payments SET open = ?, body = ?, namespace = coalesce(namespace, account) WHERE id = ?"
+_FILL = (
+    "UPDATE payments SET open = ?, body = ?, authorized_at = ?, paid_at = ?, closed_at = ?,"
+    " namespace = coalesce(namespace, account) WHERE id = ?"
+)
+_BECAME = (
+    "SELECT payment_id, status_to, at FROM events WHERE payment_id {among} AND coalesce(status_from, '') <> status_to"
+    " AND status_to IN ('authorized', 'paid', 'closed') ORDER BY payment_id, seq DESC"
+)
 _GIVEN = (
     "SELECT p.account, count(*) FROM events e JOIN payments p ON p.id = e.payment_id"
     " WHERE e.kind = 'namespace_given' GROUP BY p.account ORDER BY p.account"
@@ -47,15 +58,23 @@ def fill(group: Group) -> Filled:
     tx = group.direct()
     rows = tx.execute(_LEFT + tx.for_update, (PAGE,)).fetchall()
     given: Counter[str] = Counter()
-    filled: list[Row] = []
-    for payment_id, body, account, namespace in rows:
+    if not rows:
+        return Filled(0, given)
+    became = _became(tx, [row[0] for row in rows])
+    tx.executemany(_FILL, [_filled(row[0], row[1], became[row[0]]) for row in rows])
+    for payment_id, _, account, namespace in rows:
         if namespace is None and _give(group, payment_id, account):
             given[account] += 1
-        else:
-            filled.append((*_read(payment_id, body), payment_id))
-    if filled:
-        tx.executemany(_FILL, filled)
     return Filled(len(rows), given)
+
+
+def _became(tx: Transaction, ids: list[str]) -> dict[str, dict[str, int]]:
+    """When each payment first became authorized, paid and closed, by status."""
+    among, parameter = tx.in_list(ids)
+    became: dict[str, dict[str, int]] = {payment_id: {} for payment_id in ids}
+    for payment_id, status, at in tx.execute(_BECAME.format(among=among), (parameter,)).fetchall():
+        became[payment_id][status] = at  # the earliest comes last
+    return became
 
 
 def _give(group: Group, payment_id: str, account: str) -> bool:
@@ -67,13 +86,16 @@ def _give(group: Group, payment_id: str, account: str) -> bool:
     return True
 
 
-def _read(payment_id: str, body: str) -> tuple[int, str]:
-    """Whether the payment is open, and its body as written today; one that can't be decoded is left as it is."""
+def _filled(payment_id: str, body: str, became: Mapping[str, int]) -> Row:
+    """The values of `_FILL`; a body that can't be decoded is left as it is."""
+    times = [became.get(status) for status in ("authorized", "paid", "closed")]
     try:
         payment = read_payment(payment_id, body)
     except LedgerCorrupt:
-        return 0, body  # `verify` reports it
-    return int(is_open(payment)), encode(payment).decode()
+        return 0, body, *times, payment_id  # `verify` reports it
+    authorized_at, paid_at, closed_at = (None if at is None else from_ms(at) for at in times)
+    payment = replace(payment, authorized_at=authorized_at, paid_at=paid_at, closed_at=closed_at)
+    return int(is_open(payment)), encode(payment).decode(), *times, payment_id
 
 
 def given_namespaces(tx: Transaction) -> list[Row]:

@@ -31,6 +31,22 @@ def test_payment_begins_at_version_one_and_every_change_is_dated() -> None:
     assert (changed.version, changed.updated_at, changed.created_at) == (2, LATER, NOW)
 
 
+def test_times_are_those_at_which_a_status_first_was() -> None:
+    """Authorized, closed and paid keep the time of the first event with that status, whatever follows."""
+    history = History()
+    times = [NOW + timedelta(minutes=n) for n in range(5)]
+    payment = history.payment
+    assert (payment.authorized_at, payment.closed_at, payment.paid_at) == (None, None, None)
+    for at, status in zip(
+        times, (Status.AUTHORIZED, Status.CLOSED, Status.PAID, Status.FAILED), strict=False
+    ):
+        payment = evolve(payment, Observed(observation=history.order_is(status)), at)
+    assert payment.status is Status.PAID
+    assert (payment.authorized_at, payment.closed_at, payment.paid_at) == tuple(times[:3])
+    again = evolve(payment, Observed(observation=history.order_is(Status.PAID, provider_id="C2")), times[4])
+    assert (again.version, again.paid_at) == (payment.version + 1, times[2])
+
+
 def test_history_that_does_not_begin_once_is_refused() -> None:
     """The error names the first change if it is no beginning, or the second beginning."""
     history = History()

@@ -74,6 +74,9 @@ def _state(payment: Payment) -> Payment:
         version=0,
         created_at=START,
         updated_at=START,
+        authorized_at=None,
+        paid_at=None,
+        closed_at=None,
         operations=tuple(replace(operation, id="") for operation in payment.operations),
     )
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -25,6 +25,7 @@ from paycore.ledger.audit import verify
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.opening import open_read_only
 from paycore.ledger.rows import provider_ids
+from paycore.ledger.transaction import Row
 from tests.ledger.conftest import Database
 from tests.ledger.workload import (
     DEADLINE,
@@ -94,6 +95,23 @@ def test_saved_payments_are_read_and_gone_on_with(ledger: SqlLedger) -> None:
     paid: Payment = next(p for p in payments if p.status is Status.PAID and p.refundable_minor)
     assert ledger.change(paid.id, refunding("one more"), Source.CALLER).result().events
     assert all(verdict.difference is None for verdict in verify(ledger))
+
+
+def test_saved_payments_are_given_the_times_their_events_tell(ledger: SqlLedger) -> None:
+    """`authorized_at`, `paid_at` and `closed_at` are the times of the first events that made it so."""
+    told = set()
+    for payment in ledger.list(Filter(limit=1000)).result():
+        became: dict[Status, datetime] = {}
+        for event in ledger.events(payment.id).result():
+            became.setdefault(event.status_to, event.at)
+        for status, at in (
+            (Status.AUTHORIZED, payment.authorized_at),
+            (Status.PAID, payment.paid_at),
+            (Status.CLOSED, payment.closed_at),
+        ):
+            assert at == became.get(status), (payment.id, status)
+            told.add(status if at is not None else None)
+    assert {Status.PAID, Status.CLOSED} <= told
 
 
 def test_charge_of_a_saved_payment_pays_no_other(ledger: SqlLedger) -> None:
@@ -202,15 +220,15 @@ def test_two_that_open_it_at_once_lose_nothing(
 ) -> None:
     """While one writes rows anew, another has done so already and goes on: what that wrote is not overwritten."""
     gone_on, is_paused = threading.Event(), threading.Event()
-    read = upgrading._read
+    filled = upgrading._filled
 
-    def slow(payment_id: str, body: str) -> tuple[int, str]:
+    def slow(payment_id: str, body: str, became: Mapping[str, int]) -> Row:
         if not is_paused.is_set():
             is_paused.set()
             gone_on.wait(1.5)
-        return read(payment_id, body)
+        return filled(payment_id, body, became)
 
-    monkeypatch.setattr(upgrading, "_read", slow)
+    monkeypatch.setattr(upgrading, "_filled", slow)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(restore, SAVED[-1], database, tmp_path)
         assert is_paused.wait(30)

@@ -1,2 +1,27 @@
--- Every question that an application or operator asks has an index.
+-- When it first became known to be so, by the ledger's clock. Who opens the ledger fills them and the bodies, for rows
+-- with NULL in `open`.
+ALTER TABLE payments ADD COLUMN authorized_at INTEGER;
+ALTER TABLE payments ADD COLUMN paid_at INTEGER;
+ALTER TABLE payments ADD COLUMN closed_at INTEGER;
+UPDATE payments SET open = NULL WHERE status IN ('authorized', 'paid', 'closed') OR EXISTS (
+    SELECT 1 FROM events e WHERE e.payment_id = payments.id AND e.status_to IN ('authorized', 'closed')
+);
+
+-- Every list is read in its order from an index, and goes on after a payment by time and id. What most payments are has
+-- no index of its own: pending ones are found among the open ones.
 CREATE INDEX payments_account ON payments (account, created_at, id);
+CREATE INDEX payments_updated ON payments (updated_at, id);
+CREATE INDEX payments_paid ON payments (paid_at, id, account) WHERE paid_at IS NOT NULL;
+CREATE INDEX payments_status ON payments (status, created_at, id, account) WHERE status <> 'pending';
+CREATE INDEX payments_review ON payments (created_at, id) WHERE review = 1;
+CREATE INDEX payments_uncertain ON payments (created_at, id) WHERE uncertain = 1;
+CREATE INDEX payments_refunding ON payments (created_at, id) WHERE open = 1 AND status = 'paid';
+
+-- Which ledger this one was copied from, one row or none: up to `position` its `events` events have the places they had
+-- there, with gaps where that was a PostgreSQL database.
+CREATE TABLE origin (
+    id       INTEGER PRIMARY KEY CHECK (id = 1),
+    dialect  TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    events   INTEGER NOT NULL
+) STRICT;
