@@ -269,6 +269,8 @@ def _is_charge_too_many(payment: Payment, observation: Observation) -> bool:
 
 
 def _are_ids_too_many(payment: Payment, observation: Observation) -> bool:
+    if not observation.ids:
+        return False
     operation = numbered(payment, observation.number)
     known = set[tuple[str, str]]() if operation is None else {*operation.ids}
     return len(known.union(observation.ids.items())) > bounds.IDS_MAX

@@ -90,9 +90,14 @@ def due_at(payment: Payment, now: datetime) -> datetime | None:
 
 
 def _is_to_ask_about(payment: Payment) -> bool:
-    waits = payment.status is Status.PENDING or _is_unsent_successor(payment) or is_moving(payment)
-    is_unresolved = any(op.is_uncertain and not op.is_unresolvable for op in payment.operations)
-    return waits or is_unresolved or is_needless(payment) or _has_refund_to_ask_about(payment)
+    return (
+        payment.status is Status.PENDING
+        or _is_unsent_successor(payment)
+        or is_moving(payment)
+        or any(op.is_uncertain and not op.is_unresolvable for op in payment.operations)
+        or is_needless(payment)
+        or _has_refund_to_ask_about(payment)
+    )
 
 
 def _has_refund_to_ask_about(payment: Payment) -> bool:

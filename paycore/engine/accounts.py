@@ -43,7 +43,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     base_urls: Mapping[str, str]
     deadline: timedelta
     namespace: str = ""
-    secrets: tuple[Secret, ...] = ()
+    secrets: Secrets = Secrets()
     auth_code: Secret | None = None
     session: Any = None
     tls: ssl.SSLContext | None = None
@@ -52,11 +52,6 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     def full(self) -> FullProvider:
         """The provider, of which only the members are there that its capabilities need."""
         return cast("FullProvider", self.provider)
-
-    @property
-    def is_live(self) -> bool:
-        """Whether it moves real money."""
-        return self.mode == "live"
 
     def attempt(self, sent_at: datetime, nonce: str) -> Attempt:
         """One attempt to send a flow of this account."""
@@ -112,7 +107,7 @@ class Accounts:
         account = self.config.accounts[name]
         kind = self._provider(account)
         settings = resolve_settings(account, kind.info, self.config.path, self._environment)
-        unmade = _Unmade(name, kind.info.name, account.mode == "live", secrets_in(settings))
+        unmade = _Unmade(name, kind.info.name, account.mode, secrets_in(settings))
 
         def make() -> tuple[Provider, Capabilities]:
             try:
@@ -187,5 +182,5 @@ class _Unmade(NamedTuple):
 
     name: str
     provider_name: str
-    is_live: bool
-    secrets: tuple[Secret, ...]
+    mode: Mode
+    secrets: Secrets

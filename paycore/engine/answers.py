@@ -20,7 +20,7 @@ from paycore.domain.action import Action, ClientCall, Redirect
 from paycore.domain.bounds import ID_MAX
 from paycore.domain.codec import decode, encode
 from paycore.domain.observation import Observation, PaymentObservation, RefundObservation
-from paycore.domain.payment import Operation, OperationKind, Status
+from paycore.domain.payment import Operation, OperationKind, Order, Status
 from paycore.domain.provider import (
     RETRY_AFTER_MAX_S,
     Capabilities,
@@ -33,7 +33,6 @@ from paycore.domain.provider import (
     NotNow,
     OrderRef,
     Page,
-    Product,
     Rejected,
     Secret,
     Unknown,
@@ -270,26 +269,26 @@ def _action_problem(account: Asked, action: Action, secrets: Sequence[Secret]) -
         return "a secret of the account in it"
     url = action.url if isinstance(action, Redirect) else None
     url = action.script if isinstance(action, ClientCall) else url
-    return None if url is None else url_problem(url, takes_loopback=not account.is_live)
+    return None if url is None else url_problem(url, takes_loopback=account.mode != "live")
 
 
 # --- counted: it is about what was asked ----------------------------------------------------------------
 
 
-def counted(operation: Operation, outcome: Any, product: Product | None, lookup: Lookup) -> Any:
+def counted(operation: Operation, outcome: Any, order: Order, capabilities: Capabilities) -> Any:
     """A flow's outcome as an answer to `operation`; `Unknown` where it is one to something else, or lacks a part."""
     told = _observations(outcome.value if isinstance(outcome, Done) else outcome)
     if not told:
         return outcome
     (observation,) = told
-    problem = _problem_of(observation, operation, product)
+    problem = _problem_of(observation, operation, order, capabilities)
     if problem is not None:
         return Unknown(problem=problem)
     if not isinstance(outcome, Done):
         return outcome
     if observation.is_signed_wrong:  # nothing is done by it, and no link out of it is shown
         return Unknown(problem="the answer's signature is wrong", observation=observation)
-    return _whole(operation, outcome, lookup) if isinstance(outcome.value, Created) else outcome
+    return _whole(operation, outcome, capabilities.lookup) if isinstance(outcome.value, Created) else outcome
 
 
 def _whole(operation: Operation, outcome: Done[Created], lookup: Lookup) -> Done[Created] | Unknown:
@@ -303,13 +302,15 @@ def _whole(operation: Operation, outcome: Done[Created], lookup: Lookup) -> Done
     return outcome
 
 
-def _problem_of(observation: Observation, operation: Operation, product: Product | None) -> str | None:
+def _problem_of(
+    observation: Observation, operation: Operation, order: Order, capabilities: Capabilities
+) -> str | None:
     """Why an observation can't be the answer to this operation, None when it can."""
     number = operation.order_number or operation.number  # a capture is answered with its order
     is_refund = operation.kind is OperationKind.REFUND
     if observation.number != number or isinstance(observation, RefundObservation) is not is_refund:
         return "the answer speaks of another number than it was asked about"
-    return _UNDECLARED if _is_undeclared(observation, product) else None
+    return _UNDECLARED if _is_undeclared(observation, order, capabilities) else None
 
 
 def _lacks_action(operation: Operation, created: Created) -> bool:
@@ -326,16 +327,19 @@ def _lacks_id(seen: Observation, lookup: Lookup) -> bool:
 _UNDECLARED = "it is said to be authorized, but its product declares no capture"
 
 
-def _is_undeclared(seen: Observation, product: Product | None) -> bool:
+def _is_undeclared(seen: Observation, of: Order | OrderRef, capabilities: Capabilities) -> bool:
     """Whether it is authorized although its product declares no capture: nobody could take the money."""
-    return seen.status == Status.AUTHORIZED and (product is None or product.capture == "none")
+    if seen.status != Status.AUTHORIZED:
+        return False
+    product = capabilities.product(of.method, of.channel)
+    return product is None or product.capture == "none"
 
 
 def counted_found(refs: Iterable[OrderRef], found: Found, capabilities: Capabilities) -> Found:
     """What of the answer to a query counts: of numbers that were asked about, and without promises it contradicts."""
-    asked = {ref.number: capabilities.product(ref.method, ref.channel) for ref in refs}
+    asked = {ref.number: ref for ref in refs}
     own = [seen for seen in found.observations if seen.number in asked]
-    undeclared = {seen.number for seen in own if _is_undeclared(seen, asked[seen.number])}
+    undeclared = {seen.number for seen in own if _is_undeclared(seen, asked[seen.number], capabilities)}
     if undeclared:
         _log.warning("number %s: %s", printable(min(undeclared)), _UNDECLARED)
     return Found(

@@ -154,8 +154,7 @@ def _answering(payment: Payment, operation: Operation, account: Account) -> Flow
     """The operation's flow, its outcome checked and counted."""
     told = _TOLD[operation.kind]
     outcome = yield from reading(account, partial(_flow, payment, operation, account), told)
-    product = account.capabilities.product(payment.method, payment.channel)
-    return counted(operation, outcome, product, account.capabilities.lookup)
+    return counted(operation, outcome, payment.order, account.capabilities)
 
 
 def _flow(payment: Payment, operation: Operation, account: Account) -> Any:

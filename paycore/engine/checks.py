@@ -245,7 +245,7 @@ def ignored_fields(order: Order, product: Product) -> tuple[str, ...]:
 
 def _check_urls(order: Order, account: Account) -> None:
     for field, url in (("return_url", order.return_url), ("notify_url", order.notify_url)):
-        problem = None if url is None else url_problem(url, takes_loopback=not account.is_live)
+        problem = None if url is None else url_problem(url, takes_loopback=account.mode != "live")
         if problem is not None:
             raise InvalidField(field, f"has {problem}; give a plain https URL")
 

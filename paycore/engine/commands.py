@@ -113,15 +113,16 @@ class Commands:
     def _beginning(self, request: CreateRequest, account: Account) -> Callable[[datetime], PaymentBegun]:
         """The payment as it would begin, once the account can make it."""
         product = check_request(request, account)
-        numbering, payment_id, now = self._attempts.numbering(), self._attempts.new_id(), self._attempts.now()
-        order = content_of(request, account.name)
-        ignored = ignored_fields(order, product)
+        ignored = ignored_fields(request.order, product)
+        numbering, payment_id = self._attempts.numbering(), self._attempts.new_id()
+        order, now = content_of(request, account.name), self._attempts.now()
         attempt = account.attempt(now, numbering.nonce)
         offered = provider_order(
             order, numbering.number, now, attempt, auth_code=account.auth_code, ignored=ignored
         )
-        if hasattr(account.provider, "check"):
-            ask(account, "check", partial(account.full.check, offered), may_raise=(RequestError,))
+        check = getattr(account.provider, "check", None)
+        if check is not None:
+            ask(account, "check", partial(check, offered), may_raise=(RequestError,))
         return partial(
             decisions.begin_payment,
             payment_id=payment_id,

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_args
 
+from paycore.domain.capabilities import Mode
 from paycore.domain.payment import Failure
 from paycore.domain.provider import Done, NotNow, Rejected, Secret, Unknown
 from paycore.domain.wire import FLOW_REQUESTS_MAX, Flow, Method, Request, Response
@@ -45,9 +46,9 @@ class Asked(Protocol):
     @property
     def provider_name(self) -> str: ...
     @property
-    def is_live(self) -> bool: ...
+    def mode(self) -> Mode: ...
     @property
-    def secrets(self) -> tuple[Secret, ...]: ...
+    def secrets(self) -> Secrets: ...
 
 
 class Reached(Asked, Protocol):
@@ -213,7 +214,7 @@ def _request_problems(account: Reached, given: Any) -> Iterator[str]:
         yield "a request's path is text, and its body bytes"
     elif not given.path.startswith("/") or given.path.startswith("//"):
         yield "a request's path starts with one '/', and never names a host"
-    elif any(form in given.path for form in Secrets.of(account.secrets).forms):
+    elif any(form in given.path for form in account.secrets.forms):
         yield "a request's path has a secret in it; put it into a header or the body"
     if not isinstance(given.headers, Mapping) or not all(
         isinstance(text, str) for pair in given.headers.items() for text in pair

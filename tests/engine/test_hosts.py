@@ -330,7 +330,7 @@ def test_key_that_does_not_say_is_no_test_key() -> None:
     """At a host that moves money the key must be known to be for tests; a live account says so itself."""
     with pytest.raises(ConfigError, match=r"api\.acme\.example moves real money"):
         account_of(Prefixed, "test", key="0123456789", **SHARED)
-    assert account_of(Prefixed, "live", key="0123456789", **SHARED).is_live
+    assert account_of(Prefixed, "live", key="0123456789", **SHARED).mode == "live"
 
 
 def test_test_key_is_taken_in_a_sandbox_but_not_to_the_live_host() -> None:

@@ -11,6 +11,7 @@ from paycore.domain.events import Finding, Returned
 from paycore.domain.payment import ReviewReason
 from paycore.domain.provider import OrderRef, Secret
 from paycore.engine.arguments import RETURNED_MAX, checked_record
+from paycore.engine.secrecy import Secrets
 from paycore.errors import InvalidField, NotFound, NotSent, TooMany
 from paycore.testing.toy import ToyProvider
 from tests.engine.by_hand import Bench
@@ -25,7 +26,7 @@ LONG_KEY = "a-key-that-is-long-enough"
 def bench(new_bench: NewBench) -> Bench:
     """A bench whose account has a secret that can be looked for."""
     bench = new_bench(captures="full")
-    bench.account = msgspec.structs.replace(bench.account, secrets=(Secret(LONG_KEY),))
+    bench.account = msgspec.structs.replace(bench.account, secrets=Secrets((Secret(LONG_KEY),)))
     bench.commands._accounts._account = bench.account  # type: ignore[attr-defined]
     return bench
 

@@ -9,10 +9,10 @@ from paycore import Money, Status
 from paycore.domain.action import Action, AppCall, QRCode, Redirect, WalletCall
 from paycore.domain.observation import PaymentObservation, RefundObservation
 from paycore.domain.payment import Failure, RefundStatus
-from paycore.domain.provider import Created, Done, Found, Rejected, Secret, Unknown
+from paycore.domain.provider import Created, Done, Found, Mode, Rejected, Secret, Unknown
 from paycore.domain.wire import Flow
 from paycore.engine.answers import reading
-from paycore.engine.secrecy import holds_secret, mask, masked, secrets_in
+from paycore.engine.secrecy import Secrets, holds_secret, mask, masked, secrets_in
 from paycore.errors import PluginError
 
 KEY = Secret("0123456789abcdef")
@@ -143,8 +143,8 @@ PENDING = PaymentObservation(number="A1", status=Status.PENDING, provider_id="T1
 class _Asked(NamedTuple):
     name: str = "shop"
     provider_name: str = "toy"
-    is_live: bool = True
-    secrets: tuple[Secret, ...] = (KEY, Secret("a+0123456789/b"))
+    mode: Mode = "live"
+    secrets: Secrets = Secrets((KEY, Secret("a+0123456789/b")))
 
 
 def _told(outcome: Any, kind: type[msgspec.Struct]) -> Any:

@@ -14,6 +14,7 @@ from paycore.domain.observation import PaymentObservation
 from paycore.domain.payment import OperationState
 from paycore.domain.provider import RETRY_AFTER_MAX_S, Created, Done, Found, Mention, NotNow, Secret
 from paycore.engine.answers import IDS_MAX, counted_notices, read_told
+from paycore.engine.secrecy import Secrets
 from paycore.errors import NotSent, PluginError
 from paycore.testing.toy import ToyProvider, ToySettings
 from tests.engine.by_hand import Bench
@@ -27,7 +28,7 @@ LONG_KEY = "a-key-that-is-long-enough"
 def bench(new_bench: NewBench) -> Bench:
     """A bench whose account has a secret that can be looked for."""
     bench = new_bench()
-    bench.account = msgspec.structs.replace(bench.account, secrets=(Secret(LONG_KEY),))
+    bench.account = msgspec.structs.replace(bench.account, secrets=Secrets((Secret(LONG_KEY),)))
     bench.commands._accounts._account = bench.account  # type: ignore[attr-defined]
     return bench
 

@@ -40,10 +40,8 @@ class Api:
         settings = self._settings
         fields = messages.fields_of(msgspec.structs.replace(message, mchid=settings.mchid))
         form = messages.render_form(fields)
-        headers = {
-            "X-QF-APPCODE": settings.app_code.reveal(),
-            "X-QF-SIGN": sign_request(fields, key=settings.client_key[0], sign_type=settings.sign_type),
-        }
+        signature = sign_request(fields, key=settings.client_key[0], sign_type=settings.sign_type)
+        headers = {"X-QF-APPCODE": settings.app_code.reveal(), "X-QF-SIGN": signature}
         if settings.sign_type != "MD5":
             headers["X-QF-SIGNTYPE"] = settings.sign_type
         path, is_safe = f"/trade/v1/{endpoint}", endpoint == QUERY

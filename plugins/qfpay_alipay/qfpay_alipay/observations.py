@@ -64,11 +64,13 @@ def payment_observation(
     `occurred_at` is when a paid one was paid (`paydtm`), when a pending one was made (`sysdtm`), else None: QFPay
     does not tell when an order was closed.
     """
-    provider_id, (amount, partial) = trade.provider_id, trade.amounts
+    provider_id, words = trade.provider_id, trade.words
     if status is Status.PAID and provider_id is None:
         raise Malformed("paid, but without syssn")
     is_refunded = status is Status.PAID and trimmed(trade.cancel) in REFUNDED_IN_FULL
     times = {Status.PAID: trade.paydtm or trade.sysdtm, Status.PENDING: trade.sysdtm}
+    occurred_at = parse_time(times.get(status))
+    amount, partial = trade.amounts
     return PaymentObservation(
         number=number,
         status=status,
@@ -76,8 +78,8 @@ def payment_observation(
         amount=amount,
         refunded_minor=_minor_of(amount, partial, asked) if is_refunded else None,
         failure=failure,
-        occurred_at=parse_time(times.get(status)),
-        words=trade.words,
+        occurred_at=occurred_at,
+        words=words,
         partial_amount=partial,
         is_signed_wrong=is_signed_wrong,
     )

@@ -137,14 +137,14 @@ class QFPayAlipay:
         return outcomes.of_creation(self._api, response, order, row)
 
     def _payment_request(self, order: CreateOrder, row: PayType) -> messages.PaymentRequest:
-        minutes = minutes_of(order.expires_in_s)
+        minutes, goods_name = minutes_of(order.expires_in_s), goods_name_of(order.subject)
         return messages.PaymentRequest(
             txamt=str(order.amount.minor),
             txcurrcd=order.amount.currency,
             pay_type=row.pay_type,
             out_trade_no=order.number,
             txdtm=messages.render_time(order.begun_at, self._zone),
-            goods_name=goods_name_of(order.subject),
+            goods_name=goods_name,
             expired_time=None if minutes is None else str(minutes),
             return_url=order.return_url,
             notify_url=order.notify_url,
