@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Redirect,
         WalletCall,
     )
+    from paycore.domain.changes import ChangeKind, PaymentChange
     from paycore.domain.events import Event
     from paycore.domain.money import Money
     from paycore.domain.payment import Failure, Payment, Refund, RefundStatus, ReviewReason, Status
@@ -51,6 +52,7 @@ _MODULES = {
         "Redirect",
         "WalletCall",
     ),
+    "paycore.domain.changes": ("ChangeKind", "PaymentChange"),
     "paycore.domain.events": ("Event",),
     "paycore.domain.money": ("Money",),
     "paycore.domain.payment": ("Failure", "Payment", "Refund", "RefundStatus", "ReviewReason", "Status"),
@@ -67,6 +69,7 @@ __all__ = [
     "Action",
     "AppCall",
     "AsyncClient",
+    "ChangeKind",
     "Client",
     "ClientCall",
     "Config",
@@ -76,6 +79,7 @@ __all__ = [
     "Money",
     "PaycoreError",
     "Payment",
+    "PaymentChange",
     "QRCode",
     "Redirect",
     "Refund",

@@ -15,6 +15,7 @@ PaycoreError
 │   ├── ReferenceConflict      same reference, different content
 │   ├── RefundTooLarge         more than what is left of any one charge
 │   ├── TooMany                the payment has the most refunds or operations it may have
+│   ├── ConsumerTaken          another process reads the change feed for this consumer
 │   ├── WrongState             the payment's status does not allow it
 │   └── WrongLoop              an AsyncClient used on a second event loop
 ├── LedgerError                the durable record can't be used
@@ -176,6 +177,22 @@ class TooMany(RequestError):
 
 class WrongState(RequestError):
     """The payment's status does not allow the command. Nothing was sent."""
+
+
+class ConsumerTaken(RequestError):
+    """
+    Another process reads the change feed for this consumer now, and is handed what was not acknowledged.
+
+    Raised by whoever held the consumer's lease before, after a change was handled for longer than that: the other may
+    have been handed the same change, with the same key. Nothing was sent.
+    """
+
+    def __init__(self, consumer: str) -> None:
+        super().__init__(
+            f"another process reads the change feed for {consumer!r} now; what was not acknowledged here is handed"
+            " to it, with the same keys"
+        )
+        self.consumer = consumer
 
 
 class WrongLoop(RequestError):

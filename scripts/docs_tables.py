@@ -49,6 +49,7 @@ WHAT_TO_DO: Mapping[str, str] = {
     "RefundTooLarge": "Refund at most what is left; the message says how much that is.",
     "TooMany": "Refund all that is left at once, or continue in the provider's own portal.",
     "WrongState": "Look at `payment.status` first.",
+    "ConsumerTaken": "Undo what was done for the change in hand, or rely on its key; then iterate again, to stand by.",
     "WrongLoop": "Open an `AsyncClient` in each event loop, with `async with`, and close it there.",
     "LedgerError": "Repair the database; calls continue where they stopped.",
     "LedgerUnavailable": "Bring the database back, then call again with the same reference, or `query`.",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
+from paycore.domain.changes import ChangeKind, PaymentChange
 from paycore.domain.events import Event
 from paycore.domain.findings import Found
 from paycore.domain.money import Money
@@ -35,6 +36,7 @@ from paycore.engine.bridge import Bridge
 from paycore.engine.checks import CreateFields, create_request
 from paycore.engine.config import Config
 from paycore.engine.core import WAIT_S, ClientCore, nothing_moves, only_one, with_keywords_of_create
+from paycore.engine.feed import Feed, Feeds
 from paycore.engine.offers import AccountInfo, account_infos
 from paycore.engine.plugins import Plugins
 from paycore.engine.provider_list import Listing
@@ -58,6 +60,7 @@ class AsyncClient:
         self._bridge = Bridge()
         self._waiter = AsyncWaiter(self._core.ledger, self._bridge)
         self._runner = AsyncRunner(self._core.ledger, self._waiter, self._bridge)
+        self._feeds = Feeds(self._core.ledger)
         self._working: asyncio.Task[None] | None = None
 
     @with_keywords_of_create
@@ -211,6 +214,32 @@ class AsyncClient:
         which = checked_id(payment_id)
         return await self._read(lambda ledger: ledger.events(which))
 
+    def changes(
+        self,
+        consumer: str,
+        *,
+        kinds: Iterable[ChangeKind | str] | None = None,
+        from_start: bool = False,
+        follow: bool = True,
+    ) -> AsyncIterator[PaymentChange]:
+        """
+        See `Client.changes`; for `async for`.
+
+        After a `break` or an exception the lease is given back once the iterator is closed: see `contextlib.aclosing`.
+        """
+        return self._changes(self._feeds.open(consumer, kinds, from_start=from_start, follow=follow))
+
+    async def _changes(self, feed: Feed) -> AsyncIterator[PaymentChange]:
+        self._bridge.check_loop()
+        keeping = asyncio.create_task(self._runner.run(feed.keep()), name="paycore-changes")
+        try:
+            while (change := await self._runner.run(feed.next())) is not None:
+                yield change
+                await self._runner.run(feed.acknowledge())
+        finally:
+            feed.end()
+            keeping.cancel()
+
     async def _page(self, which: Filter) -> tuple[Payment, ...]:
         return await self._read(lambda ledger: ledger.list(which))
 
@@ -235,6 +264,7 @@ class AsyncClient:
             await asyncio.to_thread(self._core.ledger.close)
             return
         self._bridge.check_loop()
+        self._feeds.close()
         self._waiter.close()
         try:
             if self._working is not None:

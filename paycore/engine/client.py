@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
+from paycore.domain.changes import ChangeKind, PaymentChange
 from paycore.domain.events import Event
 from paycore.domain.findings import Found
 from paycore.domain.money import Money
@@ -34,6 +35,7 @@ from paycore.engine.arguments import (
 from paycore.engine.checks import CreateFields, create_request
 from paycore.engine.config import Config
 from paycore.engine.core import WAIT_S, ClientCore, nothing_moves, only_one, with_keywords_of_create
+from paycore.engine.feed import Feed, Feeds
 from paycore.engine.offers import AccountInfo, account_infos
 from paycore.engine.plugins import Plugins
 from paycore.engine.provider_list import Listing
@@ -56,6 +58,7 @@ class Client:
         self._core = ClientCore(config, plugins)
         self._waiter = Waiter(self._core.ledger)
         self._runner = Runner(self._core.ledger, self._waiter)
+        self._feeds = Feeds(self._core.ledger)
         self._working: threading.Thread | None = None
         self._starting = threading.Lock()
 
@@ -315,6 +318,44 @@ class Client:
         """The payment's history, oldest first."""
         return _read(self._core.ledger.events(checked_id(payment_id)))
 
+    def changes(
+        self,
+        consumer: str,
+        *,
+        kinds: Iterable[ChangeKind | str] | None = None,
+        from_start: bool = False,
+        follow: bool = True,
+    ) -> Iterator[PaymentChange]:
+        """
+        What changes of the payments, in order, from where this `consumer` last acknowledged; to deliver once.
+
+        Leaving the loop body acknowledges the change; an exception or `break` in it does not, and the change is
+        handed over again. So each comes at least once; act on it in one transaction with its `key`, and it counts
+        once. `consumer` names what you do with them, and is made on first use: from then on, or with `from_start`
+        from the ledger's first payment. `kinds`: some of `paycore.ChangeKind`, or their words; None for all.
+
+        One iteration at a time, in whichever process, reads for a consumer; others wait, and one takes over within
+        10 seconds after its process died, at once after the loop was left. It goes on until the client closes; with
+        `follow` False it ends after the last change there is.
+
+        Raises `ConsumerTaken` when another process has taken over while the change in hand was handled, or, without
+        `follow`, reads now; `InvalidField`; `LedgerError`s. A ledger that can't be reached is waited for, unless
+        `follow` is False.
+        """
+        return self._changes(self._feeds.open(consumer, kinds, from_start=from_start, follow=follow))
+
+    def _changes(self, feed: Feed) -> Iterator[PaymentChange]:
+        keeping = threading.Thread(
+            target=self._runner.run, args=(feed.keep(),), name="paycore-changes", daemon=True
+        )
+        keeping.start()
+        try:
+            while (change := self._runner.run(feed.next())) is not None:
+                yield change
+                self._runner.run(feed.acknowledge())
+        finally:
+            feed.end()
+
     def _look_after(self) -> None:
         with self._starting:
             if self._working is None:
@@ -326,6 +367,7 @@ class Client:
 
     def shutdown(self) -> None:
         """End the worker, the connections and the ledger; what `with` does at its end."""
+        self._feeds.close()
         self._waiter.close()
         if self._working is not None:
             self._working.join()

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
+from paycore.domain.changes import ChangeKind
 from paycore.domain.events import Change, Event, PaymentBegun, Source
 from paycore.domain.observation import Observation
 from paycore.domain.payment import Payment, Status
@@ -88,6 +89,79 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     created_before: datetime | None = None
     after: str | None = None
     limit: int = 50
+
+
+# --- the change feed ---------------------------------------------------------------------------------
+
+
+class FeedPlace(NamedTuple):
+    """
+    How far a consumer has acknowledged: all events up to `position`, and `taken` changes of the event after it.
+
+    0 is before the first event.
+    """
+
+    position: int
+    taken: int = 0
+
+
+class Unsettled(NamedTuple):
+    """Events at positions up to `until` may still be committed, by these transactions."""
+
+    until: int
+    writers: frozenset[str]
+
+
+class FeedEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of a payment, by its event; `place` is where a consumer is once it is acknowledged."""
+
+    place: FeedPlace
+    position: int
+    payment_id: str
+    seq: int
+    at: datetime
+    kind: ChangeKind
+    refund: str | None
+
+
+class FeedPage(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The next changes, in order; `end` is the place after all events that were read.
+
+    `is_last`: there was nothing more. `unsettled`, unless None: read again soon with it, a transaction before the next
+    change has not ended.
+    """
+
+    entries: tuple[FeedEntry, ...]
+    end: FeedPlace
+    is_last: bool
+    unsettled: Unsettled | None
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """A consumer is held until `until`, by the ledger's clock; it has acknowledged up to `place`."""
+
+    place: FeedPlace
+    until: datetime
+
+
+class Consumer(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A consumer of the change feed.
+
+    `holder` and `leased_until` are those of the reader's lease, None when it was given back. `behind` is about how many
+    events it has not acknowledged (positions that were rolled back count too), `oldest_at` the time of the first of
+    them, None when there is none.
+    """
+
+    name: str
+    place: FeedPlace
+    holder: str | None
+    leased_until: datetime | None
+    created_at: datetime
+    acknowledged_at: datetime | None
+    behind: int
+    oldest_at: datetime | None
 
 
 class Ledger(Protocol):
@@ -173,6 +247,50 @@ class Ledger(Protocol):
 
     def next_due(self, ids: Collection[str] | None = None) -> Future[datetime | None]:
         """The earliest due time of these payments (None: of all)."""
+        ...
+
+    def read_feed(self, after: FeedPlace, unsettled: Unsettled | None = None) -> Future[FeedPage]:
+        """
+        The changes of the next events after a place, as far as nothing before them can still be committed.
+
+        `unsettled` is that of the page before, if any.
+        """
+        ...
+
+    def feed_end(self, unsettled: Unsettled | None = None) -> Future[Unsettled]:
+        """
+        The newest position; call again with the result until it has no `writers`.
+
+        Then every event up to it is committed or never will be.
+        """
+        ...
+
+    def hold_consumer(
+        self, name: str, *, holder: str, lease_s: float, start: int | None = None
+    ) -> Future[Lease | None]:
+        """
+        Take or renew the consumer's lease; None when another holder's has not ended, or there is no such consumer.
+
+        One that does not exist is made at position `start`, unless that is None.
+        """
+        ...
+
+    def acknowledge(
+        self, name: str, *, holder: str, place: FeedPlace, lease_s: float
+    ) -> Future[datetime | None]:
+        """
+        Store how far the consumer has come, and renew its lease; returns until when.
+
+        None, and nothing is stored, when another holder has taken the lease meanwhile.
+        """
+        ...
+
+    def release_consumer(self, name: str, holder: str) -> Future[None]:
+        """End the lease, if it is this holder's."""
+        ...
+
+    def consumers(self, name: str | None = None) -> Future[tuple[Consumer, ...]]:
+        """The consumers of the change feed by name; or the one with this name, if there is one."""
         ...
 
     def watch(self, on_change: Callable[[Collection[str]], None]) -> Callable[[], None]:

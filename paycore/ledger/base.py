@@ -23,8 +23,8 @@ from paycore.domain.payment import Payment, Status
 from paycore.domain.provider import Mention, Notice
 from paycore.domain.wire import Notification
 from paycore.errors import LedgerCorrupt, LedgerUnavailable
-from paycore.ledger import upgrading, verbs
-from paycore.ledger.api import Committed, Decide, Recorded
+from paycore.ledger import feed, upgrading, verbs
+from paycore.ledger.api import Committed, Decide, FeedPlace, Lease, Recorded
 from paycore.ledger.clock import LedgerClock
 from paycore.ledger.group import Group, Wants
 from paycore.ledger.groupcommit import GroupCommit, Unit
@@ -105,6 +105,26 @@ class SqlLedger(LedgerReads):
     def reschedule(self, due: Sequence[tuple[str, int, datetime | None]]) -> Future[None]:
         """See `Ledger.reschedule`."""
         return self._submit(partial(verbs.reschedule, due=due))
+
+    # --- the change feed -----------------------------------------------------------------------------
+
+    def hold_consumer(
+        self, name: str, *, holder: str, lease_s: float, start: int | None = None
+    ) -> Future[Lease | None]:
+        """See `Ledger.hold_consumer`."""
+        work = partial(feed.hold_consumer, name=name, holder=holder, lease_s=lease_s, start=start)
+        return self._submit(work)
+
+    def acknowledge(
+        self, name: str, *, holder: str, place: FeedPlace, lease_s: float
+    ) -> Future[datetime | None]:
+        """See `Ledger.acknowledge`."""
+        work = partial(feed.acknowledge, name=name, holder=holder, place=place, lease_s=lease_s)
+        return self._submit(work)
+
+    def release_consumer(self, name: str, holder: str) -> Future[None]:
+        """See `Ledger.release_consumer`."""
+        return self._submit(partial(feed.release_consumer, name=name, holder=holder))
 
     # --- opening -------------------------------------------------------------------------------------
 

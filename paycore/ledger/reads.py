@@ -11,8 +11,8 @@ from typing import TypeVar
 from paycore.domain.events import Event
 from paycore.domain.payment import Payment
 from paycore.errors import PaycoreError
-from paycore.ledger import verbs
-from paycore.ledger.api import Filter
+from paycore.ledger import feed, verbs
+from paycore.ledger.api import Consumer, FeedPage, FeedPlace, Filter, Unsettled
 from paycore.ledger.transaction import Transaction
 
 T = TypeVar("T")
@@ -44,6 +44,18 @@ class LedgerReads(ABC):
     def next_due(self, ids: Collection[str] | None = None) -> Future[datetime | None]:
         """See `Ledger.next_due`."""
         return self.read(lambda tx: verbs.next_due(tx, ids))
+
+    def read_feed(self, after: FeedPlace, unsettled: Unsettled | None = None) -> Future[FeedPage]:
+        """See `Ledger.read_feed`."""
+        return self.read(lambda tx: feed.read_feed(tx, after, unsettled))
+
+    def feed_end(self, unsettled: Unsettled | None = None) -> Future[Unsettled]:
+        """See `Ledger.feed_end`."""
+        return self.read(lambda tx: feed.feed_end(tx, unsettled))
+
+    def consumers(self, name: str | None = None) -> Future[tuple[Consumer, ...]]:
+        """See `Ledger.consumers`."""
+        return self.read(lambda tx: feed.consumers(tx, name))
 
 
 class ReadOnlyLedger(LedgerReads):

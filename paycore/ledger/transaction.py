@@ -39,6 +39,8 @@ class Transaction(Protocol):
 
     for_update: str
     skip_locked: str
+    writing_events: str
+    """A query for those who may commit events at lower positions than are visible; empty where nobody can."""
 
     @property
     def error(self) -> type[Exception]:

@@ -357,10 +357,11 @@ def events(tx: Transaction, payment_id: str) -> tuple[Event, ...]:
         " WHERE payment_id = ? ORDER BY seq",
         (payment_id,),
     ).fetchall()
-    return tuple(_read_event(payment_id, *row) for row in rows)
+    return tuple(read_event(payment_id, *row) for row in rows)
 
 
-def _read_event(payment_id: str, seq: int, at: int, source: str, *rest: Any) -> Event:
+def read_event(payment_id: str, seq: int, at: int, source: str, *rest: Any) -> Event:
+    """The event in a row; `LedgerCorrupt` when it can't be decoded."""
     status_from, status_to, body, prev_hash, own_hash = rest
     try:
         return Event(

@@ -13,6 +13,7 @@ COMMANDS = ROOT / "paycore/cli/commands"
 SHARED_MODULES = {
     "api": "the interface of its package",
     "commands": "the commands of the engine, and those of the command line",
+    "feed": "the change feed: how it is read for a consumer, and what the ledger keeps of it",
     "ledger": "the package, and in it the ledger of each database",
     "provider": "the contract, and QFPay's implementation of it",
     "reader": "the reader of each database's ledger",

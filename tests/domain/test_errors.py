@@ -18,6 +18,7 @@ PARTICULAR: dict[str, dict[str, Any]] = {
     "InvalidField": {"field": "subject", "problem": "65 characters; at most 64"},
     "InvalidMoney": {"problem": "88.001 has more decimals than HKD"},
     "ReferenceAmbiguous": {"reference": "order-1001", "accounts": ("hk", "cn")},
+    "ConsumerTaken": {"consumer": "shop"},
     "ReferenceConflict": {"reference": "order-1001", "field": "amount"},
 }
 """The arguments of errors that take more than a message."""

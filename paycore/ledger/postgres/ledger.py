@@ -51,6 +51,12 @@ _MARK = "UPDATE writers SET commits = %s, seen_at = clock_timestamp() WHERE id =
 _COMMITTED = "SELECT commits FROM writers WHERE id = %s FOR UPDATE"
 _STANDING = f"SELECT {SCHEMA}, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, {STANDING}"  # noqa: S608 - all ours
 
+_WRITING_EVENTS = (
+    "SELECT virtualtransaction FROM pg_locks WHERE locktype = 'relation' AND relation = 'events'::regclass"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    " AND mode = 'RowExclusiveLock' AND granted"
+)
+
 
 @lru_cache(maxsize=256)
 def _sql(shared: str) -> bytes:
@@ -63,6 +69,7 @@ class PostgresTransaction:
 
     for_update = " FOR UPDATE"
     skip_locked = " FOR UPDATE SKIP LOCKED"
+    writing_events = _WRITING_EVENTS
     error = psycopg.Error
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:

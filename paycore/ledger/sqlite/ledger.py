@@ -63,6 +63,7 @@ class SqliteTransaction:
 
     for_update = ""
     skip_locked = ""
+    writing_events = ""
     error = sqlite3.Error
 
     def __init__(self, connection: sqlite3.Connection) -> None:
