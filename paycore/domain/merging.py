@@ -57,16 +57,16 @@ def merge_order(
 
 def _taken_minor(payment: Payment, seen: PaymentObservation) -> int | None:
     """
-    What a paid order took: what is reported, else what was to be taken; None where that differs.
+    What an order took: 0 unless it is paid, then what is reported, else what was to be taken; None where that differs.
 
     To be taken is the amount of its capture where one was sent and not refused, else the whole amount.
     """
+    if seen.status is not Status.PAID:
+        return 0
     capture = capture_of(payment, seen.number)
     is_captured = capture is not None and not (is_refused(capture) or capture.state is OperationState.INTENT)
     due_minor = capture.amount_minor if capture is not None and is_captured else payment.amount.minor
-    if seen.status is not Status.PAID or seen.paid_minor in (None, due_minor):
-        return due_minor
-    return None
+    return due_minor if seen.paid_minor in (None, due_minor) else None
 
 
 def _authorized_at(operation: Operation, seen: PaymentObservation) -> datetime | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 AHEAD_MAX = timedelta(days=1)
 """An event further ahead than this came from a broken clock, and is ignored."""
@@ -30,9 +30,15 @@ def whole_ms(at: datetime) -> datetime:
     return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
-def to_ms(at: datetime) -> int:
-    """UTC milliseconds since 1970."""
-    return round(at.timestamp() * 1000)
+@overload
+def to_ms(at: datetime) -> int: ...
+@overload
+def to_ms(at: None) -> None: ...
+@overload
+def to_ms(at: datetime | None) -> int | None: ...
+def to_ms(at: datetime | None) -> int | None:
+    """UTC milliseconds since 1970; None for None."""
+    return None if at is None else round(at.timestamp() * 1000)
 
 
 def from_ms(ms: int) -> datetime:

@@ -295,8 +295,7 @@ class Group:
 
     def postpone(self, at: datetime | None, payment_id: str, version: int) -> None:
         """Set when a payment is due, unless its version changes until this is written, or it is due already."""
-        until = None if at is None else to_ms(at)
-        self._stage.postponed.append((until, payment_id, version, to_ms(self.now)))
+        self._stage.postponed.append((to_ms(at), payment_id, version, to_ms(self.now)))
 
     def direct(self) -> Transaction:
         """The transaction, for a statement that selects its own rows; staged changes are written first."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 
 import msgspec
 
@@ -134,11 +133,11 @@ def columns(payment: Payment) -> Row:
         int(payment.review),
         int(is_open(payment)),
         payment.namespace,
-        _ms(due),
+        to_ms(due),
         to_ms(payment.updated_at),
-        _ms(payment.authorized_at),
-        _ms(payment.paid_at),
-        _ms(payment.closed_at),
+        to_ms(payment.authorized_at),
+        to_ms(payment.paid_at),
+        to_ms(payment.closed_at),
         payment.account,
         payment.provider,
         order.reference,
@@ -147,7 +146,3 @@ def columns(payment: Payment) -> Row:
         order.amount.exponent,
         to_ms(payment.created_at),
     )
-
-
-def _ms(at: datetime | None) -> int | None:
-    return None if at is None else to_ms(at)

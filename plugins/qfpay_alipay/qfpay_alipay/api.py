@@ -69,11 +69,10 @@ class Api:
         if self._settings.require_signed_replies and signature is None:
             raise messages.Malformed("the reply is not signed, as this account requires")
         answer = messages.read_message(response.body, shape)
-        is_signed_wrong = signature is not None and not self._is_signed(response, signature)
-        return answer, is_signed_wrong and answer.code != OUR_SIGNATURE_WRONG
-
-    def _is_signed(self, response: Response, signature: str) -> bool:
-        """Body and key, MD5 unless the reply names SHA256. Source: SOURCES.md §2.2, vectors V3, V11."""
+        # Body and key, MD5 unless the reply names SHA256. Source: SOURCES.md §2.2, vectors V3, V11.
         is_sha256 = response.headers.get("x-qf-signtype", "").upper() == "SHA256"
         sign_type: SignType = "SHA256" if is_sha256 else "MD5"
-        return is_signed(response.body, signature, keys=self._settings.client_key, sign_type=sign_type)
+        keys = self._settings.client_key
+        if signature is None or is_signed(response.body, signature, keys=keys, sign_type=sign_type):
+            return answer, False
+        return answer, answer.code != OUR_SIGNATURE_WRONG
