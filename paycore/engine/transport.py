@@ -12,6 +12,7 @@ import functools
 import logging
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import aclosing, closing, contextmanager
 from contextvars import ContextVar
@@ -252,19 +253,19 @@ _deadline = threading.local()
 
 @contextmanager
 def _until(deadline: Deadline) -> Iterator[None]:
-    _deadline.now = deadline
+    _deadline.at = deadline.at
     try:
         yield
     finally:
-        _deadline.now = None
+        _deadline.at = None
 
 
 def _at_most(timeout: float | None, too_late: type[Exception]) -> float | None:
     """`timeout`, or what is left when that is less; raises `too_late` when nothing is."""
-    deadline: Deadline | None = getattr(_deadline, "now", None)
-    if deadline is None:
+    at: float | None = getattr(_deadline, "at", None)
+    if at is None:
         return timeout
-    left_s = deadline.left_s
+    left_s = at - time.monotonic()
     if left_s <= 0:
         raise too_late("the call's time has passed")
     return left_s if timeout is None else min(timeout, left_s)

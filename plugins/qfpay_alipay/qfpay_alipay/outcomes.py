@@ -40,6 +40,9 @@ from qfpay_alipay.respcodes import Code, Judgement, failure_of, judge, problem_o
 REFUND_WINDOW = timedelta(days=365)
 """How long Alipay payments could be refunded, as a merchant saw it (SOURCES.md §5.1); QFPay publishes none."""
 
+_REFUSALS = (Judgement.NOT_NOW, Judgement.REJECTED, Judgement.DUPLICATE, Judgement.OPEN)
+"""What a reply comes to that does not accept a creation or a refund."""
+
 _BY_WEIGHT = (Status.PAID, Status.PENDING, Status.CLOSED, Status.FAILED)
 """Of several records, the first of these statuses says what the order is now."""
 
@@ -56,9 +59,8 @@ def of_creation(api: Api, response: Response, order: CreateOrder, row: PayType) 
 
 def _created(order: CreateOrder, row: PayType, reply: messages.PaymentReply) -> CreateReply:
     judgement, code = judge("create", reply)
-    refusal = _refusal(order, reply, judgement, code)
-    if refusal is not None:
-        return refusal
+    if judgement in _REFUSALS:
+        return _refusal(order, reply, judgement, code)
     if judgement is Judgement.CLOSED:
         failure = failure_of(reply, code)
         seen = payment_observation(reply, Status.CLOSED, number=order.number, failure=failure)
@@ -96,9 +98,8 @@ def of_refund(api: Api, response: Response, refund: RefundOrder) -> RefundReply:
 def _refunded(refund: RefundOrder, reply: messages.RefundReply) -> RefundReply:
     is_late = refund.begun_at - refund.order.begun_at > REFUND_WINDOW
     judgement, code = judge("refund", reply, is_late_refund=is_late)
-    refusal = _refusal(refund, reply, judgement, code)
-    if refusal is not None:
-        return refusal
+    if judgement in _REFUSALS:
+        return _refusal(refund, reply, judgement, code)
     seen = refund_observation(reply, REFUND_STATUSES[judgement], number=refund.number)
     _check_readable(seen.partial_amount)
     return Done(seen)
@@ -106,13 +107,13 @@ def _refunded(refund: RefundOrder, reply: messages.RefundReply) -> RefundReply:
 
 def _refusal(
     asked: CreateOrder | RefundOrder, reply: messages.Trade, judgement: Judgement, code: Code
-) -> Rejected | NotNow | Unknown | None:
-    """The outcome of a reply that does not accept the request; None when it does."""
+) -> Rejected | NotNow | Unknown:
+    """The outcome of a reply that does not accept the request."""
     if judgement is Judgement.NOT_NOW:
         return put_off(reply, code, begun_at=asked.begun_at, sent_at=asked.attempt.sent_at)
-    if judgement in (Judgement.REJECTED, Judgement.DUPLICATE):
-        return Rejected(failure=failure_of(reply, code), is_duplicate=judgement is Judgement.DUPLICATE)
-    return Unknown(problem=problem_of(reply, code)) if judgement is Judgement.OPEN else None
+    if judgement is Judgement.OPEN:
+        return Unknown(problem=problem_of(reply, code))
+    return Rejected(failure=failure_of(reply, code), is_duplicate=judgement is Judgement.DUPLICATE)
 
 
 # --- close -------------------------------------------------------------------------------------------
