@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 
 from benchmarks.table import Row
 from paycore import AsyncClient, Client, Money
@@ -66,7 +66,7 @@ def _sync(url: str, folder: Path) -> _Times:
     config = toy_config(url, f"sqlite:///{folder}/sync.db")
     with (
         closing(_database(folder / "bare-sync.db")) as database,
-        httpx.Client(trust_env=False) as http,
+        httpx2.Client(trust_env=False) as http,
         Client(config, plugins=toy_plugins()) as pay,
     ):
         for turn in range(TURNS):
@@ -86,7 +86,7 @@ async def _async(url: str, folder: Path) -> _Times:
     config = toy_config(url, f"sqlite:///{folder}/async.db")
     with closing(_database(folder / "bare-async.db")) as database:
         async with (
-            httpx.AsyncClient(trust_env=False) as http,
+            httpx2.AsyncClient(trust_env=False) as http,
             AsyncClient(config, plugins=toy_plugins()) as pay,
         ):
             for turn in range(TURNS):

@@ -16,6 +16,7 @@ def trusting() -> ssl.SSLContext:
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(certifi.where())
+    context.set_alpn_protocols(["http/1.1"])
     return context
 
 

@@ -1,6 +1,6 @@
 """A payment that was paid twice at QFPay, refunded charge by charge from the command line."""
 
-import httpx
+import httpx2
 
 from paycore.engine.plugins import Plugins
 from paycore.sandbox.server import SandboxServer
@@ -13,7 +13,7 @@ def test_paid_twice_is_refunded_charge_by_charge(cli: Cli) -> None:
     sandbox = Plugins().sandboxes()["qfpay-alipay"]
     with (
         SandboxServer(sandbox, settings={"duplicate_policy": "charge_blindly"}) as server,
-        httpx.Client(timeout=5) as http,
+        httpx2.Client(timeout=5) as http,
     ):
         write_config(server.url)
         payment = cli.create()

@@ -23,8 +23,8 @@ HEAVY = {
     "asyncio",
     "click",
     "dataclasses",
-    "httpcore",
-    "httpx",
+    "httpcore2",
+    "httpx2",
     "importlib.metadata",
     "jinja2",
     "pluggy",
@@ -86,7 +86,7 @@ def test_listing_accounts_loads_no_network(shop: SandboxServer, words: str) -> N
 
 
 def test_help_loads_no_provider() -> None:
-    """The help of every command loads no plugins, httpx or rich."""
+    """The help of every command loads no plugins, httpx2 or rich."""
     assert not loaded("--help") & (HEAVY - {"typer", "dataclasses"})
 
 

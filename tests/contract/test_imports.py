@@ -22,7 +22,7 @@ VIOLATIONS = {
     "Imports go down only": ("paycore/ledger", "import paycore.engine.runner"),
     "QFPay's imports go down only": (f"{PLUGIN}/qfpay_alipay/messages.py", "import qfpay_alipay.query"),
     "What a plugin sees": ("paycore/plugin.py", "import paycore.ledger.api"),
-    "httpx has one home": ("paycore/engine/runner.py", "import httpx"),
+    "httpx2 has one home": ("paycore/engine/runner.py", "import httpx2"),
     "SQL has one home": ("paycore/engine/client.py", "import sqlite3"),
     "pluggy has one home": ("paycore/engine/runner.py", "import pluggy"),
     "typer has one home": ("paycore/engine/config.py", "import typer"),

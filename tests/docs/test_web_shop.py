@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -86,14 +86,14 @@ def test_web_shop_knows_no_other_orders(shop: str, page: Page) -> None:
     assert "There is no such order." in reply.text()
 
 
-def visitor(shop: str) -> httpx.Client:
+def visitor(shop: str) -> httpx2.Client:
     """A client with its own session that has opened the front page."""
-    client = httpx.Client(base_url=shop, trust_env=False, timeout=10, headers={"Origin": shop})
+    client = httpx2.Client(base_url=shop, trust_env=False, timeout=10, headers={"Origin": shop})
     client.get("/")
     return client
 
 
-def drawn(client: httpx.Client) -> str:
+def drawn(client: httpx2.Client) -> str:
     """The reference in a new form."""
     reference: str = re.findall(r'name="reference" value="([^"]+)"', client.get("/").text)[0]
     return reference
@@ -104,7 +104,7 @@ def test_web_shop_shows_an_order_to_its_own_session_alone(shop: str) -> None:
     with (
         closing(visitor(shop)) as buyer,
         closing(visitor(shop)) as stranger,
-        httpx.Client(base_url=shop, trust_env=False) as nobody,
+        httpx2.Client(base_url=shop, trust_env=False) as nobody,
     ):
         reference = drawn(buyer)
         form = {"reference": reference, "channel": "web"}
@@ -153,14 +153,14 @@ def test_web_shop_takes_forms_of_its_own_pages_alone(shop: str, origin: str | No
         headers = {} if origin is None else {"Origin": origin.replace("{shop}", shop.partition("//")[2])}
         cookies = "; ".join(f"{name}={value}" for name, value in buyer.cookies.items())
         form = {"reference": reference, "channel": "web"}
-        with httpx.Client(base_url=shop, trust_env=False, headers={"Cookie": cookies, **headers}) as foreign:
+        with httpx2.Client(base_url=shop, trust_env=False, headers={"Cookie": cookies, **headers}) as foreign:
             assert foreign.post("/buy", data=form).status_code == 400
         assert buyer.get(f"/orders/{reference}").status_code == 404
 
 
 def test_web_shop_is_reached_by_its_own_name(shop: str) -> None:
     """Requests with a foreign Host header are refused."""
-    assert httpx.get(shop, headers={"Host": "evil.example"}, trust_env=False).status_code == 400
+    assert httpx2.get(shop, headers={"Host": "evil.example"}, trust_env=False).status_code == 400
 
 
 @pytest.mark.parametrize(

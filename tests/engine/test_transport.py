@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from paycore.domain.wire import Request, Response
@@ -74,20 +74,20 @@ def serving(serve: Serve) -> Iterator[str]:
 
 
 def test_every_exception_of_httpx_is_in_the_table() -> None:
-    """A new exception of httpx must be classified before it is used."""
+    """A new exception of httpx2 must be classified before it is used."""
     known = {
         kind
-        for _, kind in inspect.getmembers(httpx, inspect.isclass)
-        if issubclass(kind, Exception) and kind.__module__.startswith("httpx")
+        for _, kind in inspect.getmembers(httpx2, inspect.isclass)
+        if issubclass(kind, Exception) and kind.__module__.startswith("httpx2")
     }
     assert known == set(CERTAINLY_NOT_SENT)
     sure = {kind for kind, not_sent in CERTAINLY_NOT_SENT.items() if not_sent}
     assert sure == {
-        httpx.ConnectError,
-        httpx.ConnectTimeout,
-        httpx.PoolTimeout,
-        httpx.UnsupportedProtocol,
-        httpx.InvalidURL,
+        httpx2.ConnectError,
+        httpx2.ConnectTimeout,
+        httpx2.PoolTimeout,
+        httpx2.UnsupportedProtocol,
+        httpx2.InvalidURL,
     }
 
 

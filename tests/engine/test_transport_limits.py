@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import httpcore
-import httpx
+import httpcore2
+import httpx2
 import pytest
 
 from paycore.domain.wire import Request, Response
 from paycore.engine import transport
+from paycore.engine.connections import DeadlineStream, until
 from paycore.engine.timing import Deadline
 from paycore.engine.transport import AsyncSender, Sender
 from paycore.errors import MaybeSent, NotSent
@@ -52,7 +53,7 @@ def test_a_quickly_dripped_reply_ends_at_the_deadline(send: Send, drip: Serve) -
         assert time.monotonic() - begun < 1.5
 
 
-class Endless(httpcore.NetworkStream):
+class Endless(httpcore2.NetworkStream):
     """A stream that always has one more byte, and accepts all writes."""
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -64,13 +65,13 @@ class Endless(httpcore.NetworkStream):
 
 def test_no_read_or_write_begins_after_the_deadline() -> None:
     """However fast a server answers: nothing is read or written past the deadline."""
-    stream = transport._DeadlineStream(Endless())
-    with transport._until(Deadline(10)):
+    stream = DeadlineStream(Endless())
+    with until(Deadline(10)):
         assert stream.read(1) == b"x"
-    with transport._until(Deadline(0)):
-        with pytest.raises(httpcore.ReadTimeout):
+    with until(Deadline(0)):
+        with pytest.raises(httpcore2.ReadTimeout):
             stream.read(1)
-        with pytest.raises(httpcore.WriteTimeout):
+        with pytest.raises(httpcore2.WriteTimeout):
             stream.write(b"x")
 
 
@@ -217,9 +218,9 @@ def test_a_request_that_can_not_be_written_is_not_sent(
 
 
 def test_an_exception_nobody_has_judged_yet_is_maybe_sent() -> None:
-    """An unlisted subclass of an httpx exception never counts as not sent."""
+    """An unlisted subclass of an httpx2 exception never counts as not sent."""
 
-    class NewError(httpx.ConnectError):
+    class NewError(httpx2.ConnectError):
         """Not in the table."""
 
     with pytest.raises(MaybeSent, match="NewError"):

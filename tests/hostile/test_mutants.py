@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from unittest import mock
 
-import httpx
+import httpx2
 import pytest
 
 from paycore.domain.provider import Secret
@@ -27,7 +27,7 @@ Plant = Callable[[], Any]
 class AnyEncoding(transport._Reader):
     """A reader that accepts any encoding."""
 
-    def __init__(self, reply: httpx.Response) -> None:
+    def __init__(self, reply: httpx2.Response) -> None:
         reply.headers.pop("content-encoding", None)
         super().__init__(reply)
 
@@ -68,7 +68,7 @@ MUTANTS: dict[str, tuple[Plant, Check]] = {
         lambda shop: test_replies.go_through(shop("qfpay-alipay"), HTTP["an encoding of plain text"]),
     ),
     "a broken answer counts as not sent": (
-        not_sent(httpx.RemoteProtocolError),
+        not_sent(httpx2.RemoteProtocolError),
         lambda shop: test_replies.go_through(shop("toy"), HTTP["SSH"]),
     ),
     "any status is an answer": (

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-import httpx
+import httpx2
 import pytest
 
 from paycore import Status, serving
@@ -109,7 +109,7 @@ def test_incomplete_request_is_closed(monkeypatch: pytest.MonkeyPatch, name: str
             assert b"200 OK" in connection.recv(65536)
             connection.sendall(HALVES[name] or b"G")
             assert ended_within(connection, 5)
-        assert httpx.get(f"{sandbox.url}/_sandbox/stats", trust_env=False).status_code == 200
+        assert httpx2.get(f"{sandbox.url}/_sandbox/stats", trust_env=False).status_code == 200
 
 
 def test_dripped_request_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +139,7 @@ def test_body_without_end_is_cut_off(*, is_faulty: bool) -> None:
             "/none",
         ):
             assert taken_without_end(sandbox.url, path) < 32 * 1024 * 1024, path
-        assert httpx.get(f"{sandbox.url}/_sandbox/stats", trust_env=False).status_code == 200
+        assert httpx2.get(f"{sandbox.url}/_sandbox/stats", trust_env=False).status_code == 200
 
 
 def taken_without_end(url: str, path: str) -> int:
@@ -162,7 +162,7 @@ def ask(sandbox: SandboxServer, form: bytes, fields: dict[str, str]) -> dict[str
         "X-QF-SIGN": hashlib.md5(text.encode()).hexdigest(),
         "Content-Type": "application/x-www-form-urlencoded",
     }
-    reply = httpx.post(f"{sandbox.url}/trade/v1/payment", content=form, headers=headers, trust_env=False)
+    reply = httpx2.post(f"{sandbox.url}/trade/v1/payment", content=form, headers=headers, trust_env=False)
     assert reply.status_code == 200
     answer: dict[str, str] = reply.json()
     return answer
@@ -198,7 +198,7 @@ def test_hostile_form_makes_no_order(sandbox: SandboxServer, name: str) -> None:
     answer = ask(sandbox, form, fields)
     assert answer["respcd"] == respcd, answer
     assert time.monotonic() - begun < 5
-    reply = httpx.get(f"{sandbox.url}/_sandbox/orders/HOSTILE-FORM-1", trust_env=False)
+    reply = httpx2.get(f"{sandbox.url}/_sandbox/orders/HOSTILE-FORM-1", trust_env=False)
     assert reply.status_code == 404
 
 
@@ -216,7 +216,7 @@ CONTROLS = [
 
 def test_hostile_control_is_refused_and_the_sandbox_goes_on() -> None:
     """A bad control request is a client error, and the next request is served."""
-    with SandboxServer(QFPaySandbox()) as sandbox, httpx.Client(trust_env=False) as http:
+    with SandboxServer(QFPaySandbox()) as sandbox, httpx2.Client(trust_env=False) as http:
         for path in ("clock", "faults", "notify", "orders/%00/pay", "orders/%ff/expire"):
             for body in CONTROLS:
                 status = http.post(f"{sandbox.url}/_sandbox/{path}", content=body).status_code

@@ -35,12 +35,15 @@ CHAIN = ("paycore/ledger/", "paycore/domain/lifecycle.py", "paycore/domain/event
 
 OPENERS = {
     "paycore/engine/transport.py",
+    "paycore/engine/connections.py",
     "paycore/sandbox/posts.py",
     "paycore/engine/unreachable.py",  # for the names of errors
     "paycore/serving.py",
     "plugins/qfpay_alipay/qfpay_alipay/sandbox/alipay_bridge.py",  # pages of this machine, for a developer
 }
-OPENING = re.compile(r"(urllib\.request|http\.client|socket|httpx|httpcore|ftplib|smtplib|webbrowser)(\.|$)")
+OPENING = re.compile(
+    r"(urllib\.request|http\.client|socket|httpx2?|httpcore2?|ftplib|smtplib|webbrowser)(\.|$)"
+)
 
 
 def imports_of(source: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from paycore.engine import transport
+from paycore.engine import connections, transport
 from paycore.engine.effects import Effect
 from paycore.engine.runner import Runner
 from paycore.ledger.group import Group
@@ -79,7 +79,7 @@ def _in_the_ledger(death: Death, patch: pytest.MonkeyPatch) -> None:
 
 
 def _on_the_wire(death: Death, patch: pytest.MonkeyPatch) -> None:
-    send, stream = transport.Sender.send, transport._DeadlineStream
+    send, stream = transport.Sender.send, connections.DeadlineStream
     write, read = stream.write, stream.read
 
     def dying_send(self: Any, *args: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import httpx
+import httpx2
 import pytest
 
 from paycore.sandbox.server import SandboxServer
@@ -26,7 +26,7 @@ def gateway(_server: SandboxServer) -> EchoGateway:
 
 
 @pytest.fixture
-def http(_server: SandboxServer, gateway: EchoGateway) -> Iterator[httpx.Client]:
+def http(_server: SandboxServer, gateway: EchoGateway) -> Iterator[httpx2.Client]:
     """A client of the echo sandbox that takes relative URLs, follows nothing and gives up after 1 s."""
-    with httpx.Client(base_url=_server.url, timeout=1.0) as client:
+    with httpx2.Client(base_url=_server.url, timeout=1.0) as client:
         yield client

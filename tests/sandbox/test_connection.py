@@ -6,7 +6,7 @@ import socket
 import time
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import pytest
 
 from tests.sandbox.echo import EchoGateway, decode
@@ -15,21 +15,21 @@ BODY = b'{"a": "b"}'
 WHOLE = b'{"echo":"{\\"a\\": \\"b\\"}"}'
 
 
-def send(http: httpx.Client, timeout: float = 1.0) -> httpx.Response:
+def send(http: httpx2.Client, timeout: float = 1.0) -> httpx2.Response:
     return http.post("/api/echo", content=BODY, timeout=timeout)
 
 
-def test_without_faults_all_passes(http: httpx.Client, gateway: EchoGateway) -> None:
+def test_without_faults_all_passes(http: httpx2.Client, gateway: EchoGateway) -> None:
     """The control: an answer, and the gateway got the request."""
     assert send(http).content == WHOLE
     assert gateway.seen == [BODY]
 
 
 @pytest.mark.parametrize(("kind", "seen"), [("lose_request", 0), ("lose_reply", 1)])
-def test_connection_breaks(http: httpx.Client, gateway: EchoGateway, kind: str, seen: int) -> None:
+def test_connection_breaks(http: httpx2.Client, gateway: EchoGateway, kind: str, seen: int) -> None:
     """No answer; only with lose_reply the gateway acted; the next request is served."""
     gateway.faults.add(kind)
-    with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+    with pytest.raises((httpx2.RemoteProtocolError, httpx2.ReadError)):
         send(http)
     assert len(gateway.seen) == seen
     assert send(http).status_code == 200
@@ -47,7 +47,7 @@ def test_connection_breaks(http: httpx.Client, gateway: EchoGateway, kind: str, 
     ],
 )
 def test_answer_is_another_one(
-    http: httpx.Client, gateway: EchoGateway, kind: str, status: int, kind_of_body: str, *, recorded: bool
+    http: httpx2.Client, gateway: EchoGateway, kind: str, status: int, kind_of_body: str, *, recorded: bool
 ) -> None:
     """Another status or body, once, with the request carried out or not, as asked."""
     gateway.faults.add(kind, recorded=recorded)
@@ -57,7 +57,7 @@ def test_answer_is_another_one(
     assert send(http).content == WHOLE
 
 
-def test_recorded_by_default_but_for_429(http: httpx.Client, gateway: EchoGateway) -> None:
+def test_recorded_by_default_but_for_429(http: httpx2.Client, gateway: EchoGateway) -> None:
     """By default the request is carried out, except for 429."""
     gateway.faults.add("http_500")
     gateway.faults.add("http_429")
@@ -65,7 +65,7 @@ def test_recorded_by_default_but_for_429(http: httpx.Client, gateway: EchoGatewa
     assert len(gateway.seen) == 1
 
 
-def test_redirect_has_its_location(http: httpx.Client, gateway: EchoGateway) -> None:
+def test_redirect_has_its_location(http: httpx2.Client, gateway: EchoGateway) -> None:
     """The Location is that of the option."""
     gateway.faults.add("redirect", location="http://169.254.169.254/")
     assert send(http).headers["Location"] == "http://169.254.169.254/"
@@ -73,21 +73,21 @@ def test_redirect_has_its_location(http: httpx.Client, gateway: EchoGateway) -> 
 
 @pytest.mark.parametrize("recorded", [True, False])
 def test_stall_lasts_until_the_client_leaves(
-    http: httpx.Client, gateway: EchoGateway, *, recorded: bool
+    http: httpx2.Client, gateway: EchoGateway, *, recorded: bool
 ) -> None:
     """No answer until the client's deadline; others are served meanwhile."""
     gateway.faults.add("stall", recorded=recorded)
-    with pytest.raises(httpx.ReadTimeout):
+    with pytest.raises(httpx2.ReadTimeout):
         send(http, timeout=0.2)
     assert len(gateway.seen) == int(recorded)
     assert send(http).status_code == 200
 
 
 @pytest.mark.parametrize(("kind", "seen_meanwhile"), [("delay", 1), ("late_request", 0)])
-def test_answer_is_late(http: httpx.Client, gateway: EchoGateway, kind: str, seen_meanwhile: int) -> None:
+def test_answer_is_late(http: httpx2.Client, gateway: EchoGateway, kind: str, seen_meanwhile: int) -> None:
     """`delay` acts at once and answers late; `late_request` acts late, even if the client has left."""
     gateway.faults.add(kind, seconds=0.3)
-    with pytest.raises(httpx.ReadTimeout):
+    with pytest.raises(httpx2.ReadTimeout):
         send(http, timeout=0.1)
     assert len(gateway.seen) == seen_meanwhile
     time.sleep(0.4)
@@ -98,7 +98,7 @@ def test_answer_is_late(http: httpx.Client, gateway: EchoGateway, kind: str, see
     assert time.monotonic() - started >= 0.1
 
 
-def test_delay_and_another_fault_add_up(http: httpx.Client, gateway: EchoGateway) -> None:
+def test_delay_and_another_fault_add_up(http: httpx2.Client, gateway: EchoGateway) -> None:
     """Both a delay and another fault apply to one answer."""
     gateway.faults.add("delay", seconds=0.1)
     gateway.faults.add("http_502")
@@ -107,7 +107,7 @@ def test_delay_and_another_fault_add_up(http: httpx.Client, gateway: EchoGateway
     assert time.monotonic() - started >= 0.1
 
 
-def test_json_is_cut_in_half(http: httpx.Client, gateway: EchoGateway) -> None:
+def test_json_is_cut_in_half(http: httpx2.Client, gateway: EchoGateway) -> None:
     """The HTTP is complete, the JSON is not."""
     gateway.faults.add("truncated_json")
     answer = send(http)
@@ -116,7 +116,7 @@ def test_json_is_cut_in_half(http: httpx.Client, gateway: EchoGateway) -> None:
         decode(answer.content)
 
 
-def test_answer_drips(http: httpx.Client, gateway: EchoGateway) -> None:
+def test_answer_drips(http: httpx2.Client, gateway: EchoGateway) -> None:
     """Single bytes within any read timeout: only a total deadline ends it."""
     gateway.faults.add("drip", seconds=0.02)
     started = time.monotonic()
@@ -138,14 +138,14 @@ def test_gzip_bomb_is_small_on_the_wire(gateway: EchoGateway) -> None:
     assert len(gzip.decompress(wire)) == 2 * 1024 * 1024
 
 
-def test_huge_body(http: httpx.Client, gateway: EchoGateway) -> None:
+def test_huge_body(http: httpx2.Client, gateway: EchoGateway) -> None:
     """As many MiB as asked for, declared in Content-Length."""
     gateway.faults.add("huge_body", mebibytes=2)
     answer = send(http)
     assert len(answer.content) == int(answer.headers["Content-Length"]) == 2 * 1024 * 1024
 
 
-def test_pages_and_controls_are_spared(http: httpx.Client, gateway: EchoGateway) -> None:
+def test_pages_and_controls_are_spared(http: httpx2.Client, gateway: EchoGateway) -> None:
     """Faults apply to the API only."""
     gateway.faults.add("http_500")
     assert http.get("/page").text == "page"

@@ -2,7 +2,7 @@
 
 import asyncio
 
-import httpx
+import httpx2
 import pytest
 
 from paycore.sandbox.guard import Guarded
@@ -36,7 +36,7 @@ POSTS = ("/_sandbox/faults", "/_sandbox/clock", "/_sandbox/orders/A1/pay", "/api
     ],
 )
 def test_every_route_is_asked_for_by_a_name_of_this_machine(
-    http: httpx.Client, path: str, host: str, *, is_taken: bool
+    http: httpx2.Client, path: str, host: str, *, is_taken: bool
 ) -> None:
     """Foreign Host names (DNS rebinding) are refused; any port is accepted, for port forwarding."""
     for method in ("GET", "POST"):
@@ -63,7 +63,7 @@ def test_every_route_is_asked_for_by_a_name_of_this_machine(
 )
 @pytest.mark.parametrize("path", POSTS)
 def test_page_of_another_origin_changes_nothing(
-    http: httpx.Client, gateway: EchoGateway, path: str, headers: dict[str, str]
+    http: httpx2.Client, gateway: EchoGateway, path: str, headers: dict[str, str]
 ) -> None:
     """Forms and `fetch` of other origins change no fault, clock or order."""
     gateway.controls.order["state"] = "unpaid"
@@ -80,7 +80,7 @@ def test_page_of_another_origin_changes_nothing(
     assert gateway.seen == []
 
 
-def test_own_page_and_programs_change_things(http: httpx.Client, gateway: EchoGateway) -> None:
+def test_own_page_and_programs_change_things(http: httpx2.Client, gateway: EchoGateway) -> None:
     """Forms of the sandbox's own pages are accepted, and programs, which send no Origin."""
     host = http.base_url.netloc.decode()
     for headers in (
@@ -106,7 +106,7 @@ def test_own_page_and_programs_change_things(http: httpx.Client, gateway: EchoGa
         ("http://[", 403),
     ],
 )
-def test_open_path_takes_pages_of_this_machine(http: httpx.Client, origin: str, status: int) -> None:
+def test_open_path_takes_pages_of_this_machine(http: httpx2.Client, origin: str, status: int) -> None:
     """An open path also accepts loopback origins, those of a merchant's page under development."""
     assert http.post("/page/open", headers={"Origin": origin}).status_code == status
     assert http.post("/page/open").status_code == 200
@@ -115,10 +115,10 @@ def test_open_path_takes_pages_of_this_machine(http: httpx.Client, origin: str, 
 def test_another_machine_is_refused(gateway: EchoGateway) -> None:
     """The peer's address is checked too, however the app is served."""
     for peer, status in (("127.0.0.1", 200), ("::1", 200), ("192.0.2.7", 403)):
-        transport = httpx.ASGITransport(app=Guarded(gateway.app, open_paths=()), client=(peer, 1))
+        transport = httpx2.ASGITransport(app=Guarded(gateway.app, open_paths=()), client=(peer, 1))
 
-        async def ask(transport: httpx.ASGITransport = transport) -> int:
-            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+        async def ask(transport: httpx2.ASGITransport = transport) -> int:
+            async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
                 return (await http.get("/_sandbox/stats")).status_code
 
         assert asyncio.run(ask()) == status

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import pytest
 
 from paycore.sandbox.api import SandboxOptions
@@ -37,25 +37,25 @@ def test_server_serves_inside_the_block_and_not_after() -> None:
     before = threading.active_count()
     with SandboxServer(EchoSandbox(), settings={"token": "abc"}) as server:
         assert server.settings == {"token": "abc"}
-        assert httpx.get(server.url + "/page").text == "page"
+        assert httpx2.get(server.url + "/page").text == "page"
         assert isinstance(server.gateway, EchoGateway)
         gateway = server.gateway
     assert gateway.is_closed
     assert threading.active_count() == before
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(server.url + "/page")
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(server.url + "/page")
     server.stop()
 
 
 def test_server_can_be_restarted_on_its_port() -> None:
     """At once, with connections of the first in TIME_WAIT."""
-    with SandboxServer(EchoSandbox()) as first, httpx.Client() as http:
+    with SandboxServer(EchoSandbox()) as first, httpx2.Client() as http:
         http.get(first.url + "/page")
         port = urlsplit(first.url).port
         assert port is not None
     with SandboxServer(EchoSandbox(), port=port) as second:
         assert second.url == first.url
-        assert httpx.get(second.url + "/page").status_code == 200
+        assert httpx2.get(second.url + "/page").status_code == 200
 
 
 def test_server_on_a_taken_port_is_an_error() -> None:
@@ -91,7 +91,7 @@ def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
 
 def test_server_stops_though_clients_hang(caplog: pytest.LogCaptureFixture) -> None:
     """A stalled request, a dripping answer and an idle connection neither delay it nor fill the log."""
-    with SandboxServer(EchoSandbox()) as server, httpx.Client(timeout=5) as idle:
+    with SandboxServer(EchoSandbox()) as server, httpx2.Client(timeout=5) as idle:
         idle.get(server.url + "/page")
         gateway = server.gateway
         gateway.faults.add("stall")
@@ -109,13 +109,13 @@ def test_server_stops_though_clients_hang(caplog: pytest.LogCaptureFixture) -> N
 
 
 def hang(url: str) -> None:
-    with pytest.raises(httpx.TransportError):
-        httpx.post(url + "/api/echo", content=b"x" * 100, timeout=5)
+    with pytest.raises(httpx2.TransportError):
+        httpx2.post(url + "/api/echo", content=b"x" * 100, timeout=5)
 
 
 def test_answers_come_at_once() -> None:
     """Small answers are not delayed by 40 ms for an acknowledgement."""
-    with SandboxServer(EchoSandbox()) as server, httpx.Client() as http:
+    with SandboxServer(EchoSandbox()) as server, httpx2.Client() as http:
         http.post(server.url + "/api/echo", content=b"x")
         started = time.monotonic()
         for _ in range(20):
@@ -136,11 +136,11 @@ def test_foreground_serves_until_a_signal(tmp_path: Path, number: signal.Signals
         assert child.stderr is not None
         ready = json.loads(child.stdout.readline())
         assert ready.keys() == {"url", "token"}
-        httpx.post(ready["url"] + "/api/echo", content=b"kept")
-        httpx.post(ready["url"] + "/_sandbox/faults", json={"kind": "stall"})
+        httpx2.post(ready["url"] + "/api/echo", content=b"kept")
+        httpx2.post(ready["url"] + "/_sandbox/faults", json={"kind": "stall"})
         hanging = threading.Thread(target=hang, args=(ready["url"],))
         hanging.start()
-        while httpx.get(ready["url"] + "/_sandbox/faults").json()["faults"]:
+        while httpx2.get(ready["url"] + "/_sandbox/faults").json()["faults"]:
             time.sleep(0.01)
         started = time.monotonic()
         child.send_signal(number)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from random import Random
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-import httpx
+import httpx2
 import msgspec
 
 from paycore.domain.wire import Request, Response
+from paycore.engine.connections import AsyncConnections
 from paycore.engine.transport import BODY_MAX
 from tests.simulation.plan import Weather
 from tests.simulation.processes import Process, here
@@ -33,11 +33,11 @@ STRUCK = {"/query": 0.6, "/token": 1.0, "/link": 1.8, "/captures": 2.0, "/close"
 AFTER_MONEY = 3.0
 """How much more often a process dies or is suspended when such a request is answered."""
 
-UNREACHABLE: dict[str, type[httpx.TransportError]] = {
-    "refused": httpx.ConnectError,
-    "unreachable": httpx.ConnectTimeout,
+UNREACHABLE: dict[str, type[httpx2.TransportError]] = {
+    "refused": httpx2.ConnectError,
+    "unreachable": httpx2.ConnectTimeout,
 }
-"""Fates in which nothing was sent, with httpx's error."""
+"""Fates in which nothing was sent, with httpx2's error."""
 
 
 class Times(msgspec.Struct, frozen=True):
@@ -162,15 +162,14 @@ def draw_fate(rng: Random, weather: Weather, times: float) -> str:
     return "fine"
 
 
-class Cable(httpx.AsyncBaseTransport):
-    """Replaces httpx's network; its timeouts and errors are httpx's."""
+class Cable(httpx2.AsyncBaseTransport):
+    """Replaces httpx2's network; its timeouts and errors are httpx2's."""
 
-    def __init__(self, **_options: Any) -> None:
+    def __init__(self, _connections: AsyncConnections) -> None:
         self._process = here()
-        self._pool = SimpleNamespace(_network_backend=None)  # the sender reaches for it; here are no sockets
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """See httpx. Raises httpx's errors if no reply comes."""
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """See httpx2. Raises httpx2's errors if no reply comes."""
         world, who = self._process.world, self._process.who()
         if self._process.happens("crash"):
             self._process.crash()
@@ -205,14 +204,14 @@ class Cable(httpx.AsyncBaseTransport):
         return timeouts["connect"] if exchange.fate == "unreachable" else NEVER_S
 
 
-def _reply(exchange: Exchange, request: httpx.Request) -> httpx.Response:
+def _reply(exchange: Exchange, request: httpx2.Request) -> httpx2.Response:
     answer, response = exchange.answer, exchange.response
     if answer == "error":
-        return httpx.Response(503, stream=_Body(b"<html>503</html>"))
+        return httpx2.Response(503, stream=_Body(b"<html>503</html>"))
     if answer == "broken" or response is None:
-        raise UNREACHABLE.get(exchange.fate, httpx.ReadError)("broken", request=request)
+        raise UNREACHABLE.get(exchange.fate, httpx2.ReadError)("broken", request=request)
     headers = {"content-encoding": "gzip"} if answer == "encoded" else {}
-    return httpx.Response(response.status, headers=headers, stream=_Body(*_chunks(answer, response.body)))
+    return httpx2.Response(response.status, headers=headers, stream=_Body(*_chunks(answer, response.body)))
 
 
 def _chunks(answer: Answer, body: bytes) -> tuple[bytes | None, ...]:
@@ -229,7 +228,7 @@ def _chunks(answer: Answer, body: bytes) -> tuple[bytes | None, ...]:
             return (body,)
 
 
-class _Body(httpx.AsyncByteStream):
+class _Body(httpx2.AsyncByteStream):
     def __init__(self, *chunks: bytes | None) -> None:
         self._chunks = chunks
 

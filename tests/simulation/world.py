@@ -12,13 +12,12 @@ from pathlib import Path
 from random import Random
 from unittest import mock
 
-import httpx
 import msgspec
 
 from paycore.domain import recovery
 from paycore.domain.observation import Observation
 from paycore.domain.payment import Status
-from paycore.engine import core, timing
+from paycore.engine import core, timing, transport
 from paycore.engine.config import AccountConfig, Config
 from paycore.engine.plugins import Plugins
 from paycore.errors import PaycoreError
@@ -294,7 +293,7 @@ def inside(world: World) -> Iterator[None]:
             mock.patch.object(timing, "time", world.scheduler),
             # A day of queries, every minute, would be most of every run in which nothing proves absence.
             mock.patch.object(recovery, "LOOKED_FOR", timedelta(minutes=30)),
-            mock.patch.object(httpx, "AsyncHTTPTransport", Cable),
+            mock.patch.object(transport, "AsyncTransport", Cable),
             mock.patch.object(core, "open_ledger", _open_ledger),
             mock.patch.object(core, "new_id", _new_id),
             mock.patch.multiple(logger, propagate=False, handlers=[listener]),

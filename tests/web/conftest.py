@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-import httpx
+import httpx2
 import pytest
 
 from paycore import AsyncClient, Client, Money, Payment
@@ -55,7 +55,7 @@ class Shop:
         self.gateway = gateway
         self.config = config
         self.pay = stack.enter_context(Client(config, plugins=toy_plugins()))
-        self.http = stack.enter_context(httpx.Client(trust_env=False, timeout=30))
+        self.http = stack.enter_context(httpx2.Client(trust_env=False, timeout=30))
         self.url = ""
         self._kind = kind
         self._stack = stack
@@ -74,7 +74,7 @@ class Shop:
         self.gateway.pay(payment.order_number)
         return payment, *self.gateway.notification(payment.order_number)
 
-    def post(self, body: Any, headers: dict[str, str], path: str = "/toy") -> httpx.Response:
+    def post(self, body: Any, headers: dict[str, str], path: str = "/toy") -> httpx2.Response:
         """Send a notification."""
         return self.http.post(self.url + path, content=body, headers=headers)
 

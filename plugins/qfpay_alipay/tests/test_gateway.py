@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
+import httpx2
 import msgspec
 import pytest
 
@@ -44,11 +44,11 @@ def sandbox() -> Iterator[SandboxServer]:
 @pytest.fixture(scope="module")
 def gateway(sandbox: SandboxServer) -> Iterator[Gateway]:
     """A minimal transport: send to the base URL."""
-    with httpx.Client(timeout=5) as http:
+    with httpx2.Client(timeout=5) as http:
         yield transport(sandbox, http)
 
 
-def transport(sandbox: SandboxServer, http: httpx.Client) -> Gateway:
+def transport(sandbox: SandboxServer, http: httpx2.Client) -> Gateway:
     """Sends to the base URL."""
 
     def send(request: Request) -> Response:
@@ -168,7 +168,7 @@ def test_gateway_closes_every_row(
 def test_gateway_lists_what_it_has_of_a_time_range() -> None:
     """Payments and refunds of two months, page by page, each once, with our numbers."""
     settings = {"rate_per_s": "0", "rate_per_min": "0"}
-    with SandboxServer(QFPaySandbox(), settings=settings) as server, httpx.Client(timeout=5) as http:
+    with SandboxServer(QFPaySandbox(), settings=settings) as server, httpx2.Client(timeout=5) as http:
         provider, send, clock = account(server), transport(server, http), server.gateway.clock
         orders = [new_order(f"L{index:03}", "alipay", "qr", {}) for index in range(230)]
         for order in orders:
@@ -218,7 +218,7 @@ def test_gateway_refuses_a_wrong_key(sandbox: SandboxServer, gateway: Gateway) -
 def test_order_at_the_turn_of_a_month_is_found_whatever_the_clocks(off_s: int) -> None:
     """With QFPay's clock off by 20 s to 3 min: found at once, never absent, not sent again."""
     settings = {"rate_per_s": "0", "rate_per_min": "0", "number_range": "apply"}
-    with SandboxServer(QFPaySandbox(), settings=settings) as server, httpx.Client(timeout=5) as http:
+    with SandboxServer(QFPaySandbox(), settings=settings) as server, httpx2.Client(timeout=5) as http:
         assert isinstance(server.gateway, QFPayGateway)
         clock = server.gateway.clock
         turn_ms = _next_month_ms(clock.now_ms())

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-import httpx
+import httpx2
 
 from paycore.domain.events import Event, Source
 from paycore.domain.lifecycle import evolve
@@ -220,7 +220,7 @@ def _event(before: Payment, payment: Payment, item: Any, source: Source) -> Even
 
 def broken_connection_counts_as_not_sent() -> Patch:
     """A connection that broke while the answer was read counts as not sent."""
-    wrong = {**transport.CERTAINLY_NOT_SENT, httpx.ReadError: True}
+    wrong = {**transport.CERTAINLY_NOT_SENT, httpx2.ReadError: True}
     return mock.patch.object(transport, "CERTAINLY_NOT_SENT", wrong)
 
 

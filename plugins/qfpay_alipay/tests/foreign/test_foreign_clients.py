@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from paycore.sandbox.server import SandboxServer
@@ -63,9 +63,9 @@ def check_web_reply(reply: dict[str, Any], server: SandboxServer) -> None:
     assert printed.keys() <= reply.keys()
     assert [name for name, value in printed.items() if value and not reply[name]] == []
     assert (reply["respcd"], reply["resperr"], reply["pay_type"]) == ("0000", "success", "801101")
-    page = httpx.get(reply["pay_url"])
+    page = httpx2.get(reply["pay_url"])
     assert (page.status_code, reply["out_trade_no"] in page.text) == (200, True)
-    assert httpx.post(f"{server.url}/_sandbox/orders/{reply['out_trade_no']}/pay").json()["charges"] == 1
+    assert httpx2.post(f"{server.url}/_sandbox/orders/{reply['out_trade_no']}/pay").json()["charges"] == 1
 
 
 def test_python_sample_of_web_payments_is_served(server: SandboxServer, tmp_path: Path) -> None:
@@ -131,8 +131,8 @@ def test_body_of_the_php_sample_is_served(server: SandboxServer) -> None:
         "Content-Type": "application/x-www-form-urlencoded",
     }
     url = server.url + "/trade/v1/payment"
-    check_web_reply(httpx.post(url, content=body, headers=headers).json(), server)
-    other = httpx.post(url, content=body.replace("2200", "2201"), headers=headers).json()
+    check_web_reply(httpx2.post(url, content=body, headers=headers).json(), server)
+    other = httpx2.post(url, content=body.replace("2200", "2201"), headers=headers).json()
     assert other["respcd"] == "1108"
 
 
@@ -141,7 +141,7 @@ def test_python_sample_of_service_window_is_served(tmp_path: Path) -> None:
     with SandboxServer(QFPaySandbox(), settings={"mchid": "ZaMVg*****"}) as server:
         reply = json.loads(run(sys.executable, sample("h5_python.txt", server, tmp_path, "client.py")))
         assert (reply["respcd"], reply["pay_type"], reply["txamt"]) == ("0000", "801107", "10")
-        assert httpx.get(reply["pay_url"]).status_code == 200
+        assert httpx2.get(reply["pay_url"]).status_code == 200
     with SandboxServer(QFPaySandbox()) as server:
         reply = json.loads(run(sys.executable, sample("h5_python.txt", server, tmp_path, "client.py")))
         assert (reply["respcd"], "mchid" in reply["respmsg"]) == ("1104", True)

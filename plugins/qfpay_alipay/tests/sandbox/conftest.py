@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from paycore.sandbox.server import SandboxServer
@@ -20,7 +20,7 @@ NO_LIMITS = {"rate_per_s": "0", "rate_per_min": "0"}
 def _open(settings: dict[str, str] | None = None, **options: Any) -> Iterator[Merchant]:
     with (
         SandboxServer(QFPaySandbox(), settings={**NO_LIMITS, **(settings or {})}, **options) as server,
-        httpx.Client(timeout=5) as http,
+        httpx2.Client(timeout=5) as http,
     ):
         yield Merchant(server, http)
 

@@ -7,7 +7,7 @@ import hashlib
 import itertools
 from typing import Any
 
-import httpx
+import httpx2
 
 from paycore.sandbox.server import SandboxServer
 from qfpay_alipay.sandbox.gateway import QFPayGateway
@@ -46,7 +46,7 @@ def new_number() -> str:
 class Merchant:
     """Talks HTTP to one sandbox; `gateway` acts as payer and operator."""
 
-    def __init__(self, server: SandboxServer, http: httpx.Client) -> None:
+    def __init__(self, server: SandboxServer, http: httpx2.Client) -> None:
         self.server = server
         self.http = http
         self.url = server.url
@@ -63,7 +63,7 @@ class Merchant:
         method: str = "POST",
         digest: str = "md5",
         headers: dict[str, str] | None = None,
-    ) -> httpx.Response:
+    ) -> httpx2.Response:
         signed = {"X-QF-APPCODE": self.app_code, "X-QF-SIGN": sign(fields, self.key, digest).upper()}
         if digest == "sha256":
             signed["X-QF-SIGNTYPE"] = "SHA256"
@@ -127,5 +127,5 @@ class Merchant:
         answer: dict[str, Any] = self.send(path, full, method=method).json()
         return answer
 
-    def control(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
+    def control(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx2.Response:
         return self.http.request(method, f"{self.url}/_sandbox/{path}", json=body)

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 
-import httpx
+import httpx2
 import pytest
 
 from plugins.qfpay_alipay.tests.sandbox.merchant import (
@@ -19,7 +19,7 @@ from plugins.qfpay_alipay.tests.sandbox.merchant import (
 FIELDS = {"out_trade_no": "nothing-there"}
 
 
-def refused(reply: httpx.Response) -> tuple[str, str]:
+def refused(reply: httpx2.Response) -> tuple[str, str]:
     assert reply.status_code == 200
     answer = reply.json()
     return answer["respcd"], answer["respmsg"]

@@ -2,7 +2,7 @@
 
 import hashlib
 
-import httpx
+import httpx2
 import pytest
 
 from plugins.qfpay_alipay.tests.sandbox.merchant import (
@@ -24,7 +24,7 @@ def test_lost_request_leaves_nothing(merchant: Merchant) -> None:
     """The connection breaks without an order; the same number works afterwards."""
     number = new_number()
     merchant.gateway.faults.add("lose_request", path=PAYMENT)
-    with pytest.raises(httpx.TransportError):
+    with pytest.raises(httpx2.TransportError):
         merchant.send(PAYMENT, fields(number))
     assert merchant.query(out_trade_no=number) == []
     assert merchant.ask(PAYMENT, fields(number))["respcd"] == "0000"
@@ -34,7 +34,7 @@ def test_lost_reply_leaves_an_order(merchant: Merchant) -> None:
     """The connection breaks the same way, and the order exists."""
     number = new_number()
     merchant.gateway.faults.add("lose_reply", path=PAYMENT)
-    with pytest.raises(httpx.TransportError):
+    with pytest.raises(httpx2.TransportError):
         merchant.send(PAYMENT, fields(number))
     assert merchant.record(number)["respcd"] == "1143"
     assert merchant.ask(PAYMENT, fields(number))["respcd"] == "1251"

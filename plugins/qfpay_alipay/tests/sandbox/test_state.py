@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from paycore.sandbox.server import SandboxServer
@@ -34,7 +34,7 @@ def reopened(state: Path, **options: object) -> SandboxServer:
 def test_orders_survive_a_restart(tmp_path: Path) -> None:
     """Unpaid, paid, closed, refunded: records are unchanged, numbers stay used, the unpaid order can be paid."""
     state = tmp_path / "state.jsonl"
-    with httpx.Client() as http:
+    with httpx2.Client() as http:
         with reopened(state) as server:
             before = Merchant(server, http)
             unpaid, paid, closed = before.payment(), before.paid("800107"), before.payment("800101")
@@ -64,7 +64,7 @@ def test_without_a_state_file_nothing_stays(open_merchant: Callable[..., Merchan
 def test_clock_does_not_go_back(tmp_path: Path) -> None:
     """An order that expired on an advanced clock stays expired."""
     state = tmp_path / "state.jsonl"
-    with httpx.Client() as http:
+    with httpx2.Client() as http:
         with reopened(state) as server:
             merchant = Merchant(server, http)
             number = merchant.payment()["out_trade_no"]
@@ -77,7 +77,7 @@ def test_auto_pay_and_notifications_go_on(tmp_path: Path, receiver: Receiver) ->
     """Plans survive the restart: the payer pays, a refused notification is sent again."""
     state = tmp_path / "state.jsonl"
     receiver.answers = [(500, b""), (200, b"SUCCESS")]
-    with httpx.Client() as http:
+    with httpx2.Client() as http:
         with reopened(state, auto_pay_s=600) as server:
             merchant = Merchant(server, http)
             waiting = merchant.payment()
@@ -108,9 +108,9 @@ def test_killed_sandbox_keeps_what_it_answered(tmp_path: Path) -> None:
             "txdtm": now(),
         }
         headers = {"X-QF-APPCODE": ready["app_code"], "X-QF-SIGN": sign(fields, ready["client_key"])}
-        reply = httpx.post(ready["url"] + "/trade/v1/payment", data=fields, headers=headers).json()
+        reply = httpx2.post(ready["url"] + "/trade/v1/payment", data=fields, headers=headers).json()
         child.send_signal(signal.SIGKILL)
-    with reopened(state) as server, httpx.Client() as http:
+    with reopened(state) as server, httpx2.Client() as http:
         assert server.settings["client_key"] == ready["client_key"]
         assert Merchant(server, http).record("K1")["syssn"] == reply["syssn"]
 
