@@ -2,7 +2,8 @@
 Notifications: verified, recorded and followed up, whichever account of their provider they arrived at.
 
 Nothing is answered before the commit. A notification changes a payment only where its account trusts
-notifications; elsewhere, and for a mere mention, the provider is asked.
+notifications; elsewhere, and for a mere mention, the provider is asked. One that comes again within a minute is
+verified, and answered without the ledger: it says nothing new, and what it named is looked after already.
 """
 
 from __future__ import annotations
@@ -11,33 +12,45 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import structs
 
 from paycore.domain.payment import Payment, Status
-from paycore.domain.provider import Notice
+from paycore.domain.provider import Mention, Notice
 from paycore.domain.safe_text import printable
 from paycore.domain.wire import Notification, Reply
 from paycore.engine.accounts import Account, Accounts
 from paycore.engine.answers import counted_notices, read_told
 from paycore.engine.arguments import check_arrived
 from paycore.engine.attempts import Attempts
-from paycore.engine.contract import ask
+from paycore.engine.contract import ask, misused
 from paycore.engine.effects import Program, in_ledger
 from paycore.engine.secrecy import harmless
+from paycore.engine.timing import Deadline
 from paycore.errors import ConfigError, NotAuthentic, NotificationError, PluginError
 from paycore.ledger.api import Committed, Recorded, named_by
 
 _log = logging.getLogger(__name__)
 
+REPEAT_S = 60.0
+"""Seconds in which a notification that comes again is known by memory: so long a client looks after what it named."""
+
+REPEATS_MAX = 16_384
+"""Notifications known by memory; of more the oldest are forgotten, and known by the ledger."""
+
 
 class Received(NamedTuple):
-    """What to answer to a notification, which payments it named, and the ids of those to be asked to confirm it."""
+    """
+    What to answer to a notification, which payments it named, and the ids of those to be asked to confirm it.
+
+    `is_repeat`: it was answered less than a minute ago, and nothing was looked up or recorded.
+    """
 
     reply: Reply
     payments: tuple[Payment, ...]
     to_confirm: tuple[str, ...]
+    is_repeat: bool = False
 
 
 class Receiving:
@@ -48,6 +61,7 @@ class Receiving:
         self._attempts = attempts
         self._strays: Counter[str] = Counter()
         self._counting = threading.Lock()
+        self._answered = _Answered()
 
     def receive(self, account_name: str, notification: Notification) -> Program[Received]:
         """
@@ -62,6 +76,9 @@ class Receiving:
         info = account.provider.info
         notification = notification.only(info.notification_headers, query=info.notification_query)
         told = yield from self._verified(account, notification)
+        key = (account.name, notification.digest)
+        if key in self._answered:
+            return Received(_reply(account), payments=(), to_confirm=(), is_repeat=True)
         recorded = yield from self._record(told, notification)
         named, due, strays = [*recorded.payments], [*recorded.due], list(recorded.unknown)
         for neighbour in self._neighbours(account, recorded.unknown):
@@ -75,10 +92,11 @@ class Receiving:
         if strays and not recorded.is_repeat:
             self._tell_of_strays(account, strays)
         due += yield from self._made_due(named)
+        reply = _reply(account)
+        if not any(isinstance(item, Mention) for item in told.notices):  # those are due anew each time
+            self._answered.add(key)
         return Received(
-            reply=ask(account, "acknowledge", account.full.acknowledge),
-            payments=tuple(committed.payment for committed in named),
-            to_confirm=tuple(due),
+            reply, payments=tuple(committed.payment for committed in named), to_confirm=tuple(due)
         )
 
     def _record(self, told: _Told, notification: Notification) -> Program[Recorded]:
@@ -157,6 +175,33 @@ class Receiving:
             f" and {len(more)} more" if more else "",
             count,
         )
+
+
+class _Answered:
+    """The notifications that were answered within the last minute, by account and digest."""
+
+    def __init__(self) -> None:
+        self._until: dict[tuple[str, str], Deadline] = {}  # the oldest first
+        self._lock = threading.Lock()
+
+    def __contains__(self, key: tuple[str, str]) -> bool:
+        until = self._until.get(key)
+        return until is not None and until.left_s > 0
+
+    def add(self, key: tuple[str, str]) -> None:
+        with self._lock:
+            self._until.pop(key, None)
+            self._until[key] = Deadline(REPEAT_S)
+            while len(self._until) > REPEATS_MAX:
+                del self._until[next(iter(self._until))]
+
+
+def _reply(account: Account) -> Reply:
+    """What the provider wants as an answer."""
+    reply: Any = ask(account, "acknowledge", account.full.acknowledge)
+    if not isinstance(reply, Reply):
+        raise misused(account, "acknowledge", f"it returned {type(reply).__name__} where a Reply belongs")
+    return reply
 
 
 class _Told(NamedTuple):

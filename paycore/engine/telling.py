@@ -45,7 +45,8 @@ def telling(verb: str, program: Program[T], given: Given) -> Program[T]:
         outcome = f"{type(error).__name__}: {error}"
         tell(verb, () if payment is None else (payment,), watch, given, outcome)
         raise
-    tell(verb, _payments(result), watch, given)
+    is_repeat = not isinstance(result, Payment) and getattr(result, "is_repeat", False)
+    tell(verb, _payments(result), watch, given, "received again" if is_repeat else None)
     return result
 
 

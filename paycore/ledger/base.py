@@ -94,7 +94,8 @@ class SqlLedger(LedgerReads):
             is_evidence=is_evidence,
         )
         weight = len(told) + len(notification.body) // BYTES_OF_A_CHANGE
-        return self._submit(work, _names(account, told), weight=weight)
+        wants = _names(account, told)._replace(inbox=[(account, notification.digest)])
+        return self._submit(work, wants, weight=weight)
 
     def claim(
         self, *, limit: int, lease_s: float, ids: Collection[str] | None = None

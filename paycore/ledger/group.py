@@ -48,7 +48,8 @@ class Wants(NamedTuple):
     """
     What a unit reads: payments by id, references, (account, number)s.
 
-    `charges` and `named` are (account, provider id)s: of money that was taken, and of anything of a payment.
+    `charges` and `named` are (account, provider id)s: of money that was taken, and of anything of a payment. `inbox`:
+    notifications by (account, digest).
     """
 
     payments: Sequence[str] = ()
@@ -56,6 +57,7 @@ class Wants(NamedTuple):
     numbers: Sequence[Key] = ()
     charges: Sequence[Key] = ()
     named: Sequence[Key] = ()
+    inbox: Sequence[Key] = ()
 
 
 class Known(NamedTuple):
@@ -123,6 +125,7 @@ class Group:
         self._owners: dict[str, dict[str, str]] = {}  # by number and account
         self._charged: dict[Key, str | None] = {}
         self._named: dict[str, dict[str, set[str]]] = {}  # by provider id and account
+        self._received: dict[Key, bool] = {}
 
     # --- reading -------------------------------------------------------------------------------------
 
@@ -134,6 +137,7 @@ class Group:
         self._find_owners({number for _, number in numbers})
         self._find_charged({key for want in wants for key in want.charges})
         self._find_named({provider_id for _, provider_id in named})
+        self._find_received({key for want in wants for key in want.inbox})
         ids = {payment_id for want in wants for payment_id in want.payments}
         ids.update(filter(None, (self.with_number(*key) for key in numbers)))
         self._lock(ids.union(*(self.with_provider_id(*key) for key in named)))
@@ -202,9 +206,9 @@ class Group:
     def has_notification(self, account: str, digest: str) -> bool:
         """Whether this notification was recorded before."""
         key = (account, digest)
-        if key in self._stage.inbox:
-            return True
-        return bool(self._tx.execute("SELECT 1 FROM inbox WHERE account = ? AND digest = ?", key).fetchall())
+        if key not in self._received:
+            self._find_received({key})
+        return key in self._stage.inbox or self._received[key]
 
     def _lock(self, ids: Collection[str]) -> None:
         unread = sorted(payment_id for payment_id in ids if payment_id not in self._stored)
@@ -253,6 +257,14 @@ class Group:
         )
         self._charged.update(dict.fromkeys(keys))
         self._charged.update({(account, provider_id): owner for account, provider_id, owner in rows})
+
+    def _find_received(self, keys: Collection[Key]) -> None:
+        self._received.update(dict.fromkeys(keys, False))
+        for account in {account for account, _ in keys}:
+            sql, parameter = self._tx.in_list([digest for owner, digest in keys if owner == account])
+            select = f"SELECT digest FROM inbox WHERE account = ? AND digest {sql}"  # noqa: S608 - as above
+            rows = self._tx.execute(select, (account, parameter)).fetchall()
+            self._received.update(((account, digest), True) for (digest,) in rows)
 
     def _select(self, select: str, values: Collection[str], then: str = "") -> list[Row]:
         """The rows where the last column of `select` has one of the values; none has text that can't be stored."""
@@ -339,6 +351,7 @@ class Group:
         self._stored.update(stage.payments)
         for reference in stage.references:  # what was read before is incomplete now
             self._by_reference.pop(reference, None)
+        self._received.update(dict.fromkeys(stage.inbox, True))
         self._charged.update(stage.charges)
         for number in {number for _, number in stage.numbers}:
             self._owners.pop(number, None)

@@ -10,7 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from paycore import Payment, RefundStatus, Status
-from paycore.errors import NotSent
+from paycore.engine import receiving
+from paycore.errors import LedgerUnavailable, NotAuthentic, NotSent
 from paycore.ledger import audit, open_ledger
 from paycore.plugin import Notification, ProviderInfo
 from paycore.testing.toy import SIGNATURE_HEADER, ToyProvider, sign
@@ -274,6 +275,97 @@ def test_replays_with_other_headers_and_query_strings_are_repeats(
     assert gateway.counts().requests["/query"] - asked <= 1
     (kept,) = inbox(till)
     assert (kept["headers"], kept["query"]) == (headers, "")
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_repeat_within_a_minute_is_answered_without_the_ledger(
+    open_accounts: Open, monkeypatch: pytest.MonkeyPatch, *, trusted: bool
+) -> None:
+    """However many come in that time: verified, acknowledged, and the ledger is asked nothing; later ones it knows."""
+    till = open_accounts(notifications_trusted=trusted)
+    still(till, monkeypatch)
+    body, headers = notice(till.create().order_number)
+    calls = recording(till, monkeypatch)
+    for _ in range(3):
+        assert till.receive(body, headers, account="hk").body == b"ok"
+    assert len(calls) == 1
+    with pytest.raises(NotAuthentic):
+        till.receive(body, {SIGNATURE_HEADER: "0" * 64}, account="hk")
+    monkeypatch.setattr(receiving, "REPEAT_S", 0.0)
+    till.receive(*notice("NOBODYS"), account="hk")  # known for no time at all
+    till.receive(*notice("NOBODYS"), account="hk")
+    assert len(calls) == 3
+    assert len(inbox(till)) == 2
+
+
+def test_notification_that_was_not_recorded_is_no_repeat(
+    open_accounts: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ledger was away when it first came: it is recorded when it comes again."""
+    till = open_accounts(notifications_trusted=True)
+    payment = till.create()
+    body, headers = notice(payment.order_number, id=payment.provider_id)
+    with monkeypatch.context() as away:
+        away.setattr(till._client._core.ledger, "record_notification", unavailable)
+        with pytest.raises(LedgerUnavailable):
+            till.receive(body, headers, account="hk")
+    till.receive(body, headers, account="hk")
+    assert till.get(payment.id).status is Status.PAID
+
+
+def test_same_bytes_at_another_account_are_no_repeat(open_accounts: Open) -> None:
+    """What one account was told is verified and recorded by the other for itself."""
+    till = open_accounts(notifications_trusted=True)
+    payment = till.create(account="overseas")
+    body, headers = notice(payment.order_number, id=payment.provider_id)
+    till.receive(body, headers, account="overseas")
+    till.receive(body, headers, account="hk")
+    assert sorted(kept["account"] for kept in inbox(till)) == ["hk", "overseas"]
+
+
+def test_memory_of_repeats_is_bounded(open_accounts: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more than it holds the oldest are forgotten, and are repeats by the ledger then."""
+    till = open_accounts()
+    still(till, monkeypatch)
+    monkeypatch.setattr(receiving, "REPEATS_MAX", 2)
+    notices = [notice(f"NOBODYS-{nth}") for nth in range(3)]
+    for body, headers in notices:
+        till.receive(body, headers, account="hk")
+    calls = recording(till, monkeypatch)
+    for body, headers in reversed(notices):
+        till.receive(body, headers, account="hk")
+    assert len(calls) == 1
+    assert len(inbox(till)) == 3
+
+
+def test_log_tells_repeats_apart(open_accounts: Open, caplog: pytest.LogCaptureFixture) -> None:
+    """The line of a repeat does not say that it names nothing here."""
+    till = open_accounts()
+    body, headers = notice(till.create().order_number)
+    with caplog.at_level(logging.INFO, "paycore.operations"):
+        till.receive(body, headers, account="hk")
+        till.receive(body, headers, account="hk")
+    first, second = [line for line in caplog.messages if line.startswith("receive: ")]
+    assert "pending" in first
+    assert "received again" in second
+
+
+def recording(till: Till, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The notifications that the ledger is given from here on."""
+    ledger, given = till._client._core.ledger, []
+    record = ledger.record_notification
+
+    def counted(account: str, notification: Notification, *told: Any, **options: Any) -> Any:
+        given.append(notification)
+        return record(account, notification, *told, **options)
+
+    monkeypatch.setattr(ledger, "record_notification", counted)
+    return given
+
+
+def unavailable(*_arguments: Any, **_options: Any) -> Any:
+    """A ledger that can't be reached."""
+    raise LedgerUnavailable("the database is away")
 
 
 def test_what_the_provider_does_not_name_is_neither_handed_over_nor_kept(
