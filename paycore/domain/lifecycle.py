@@ -77,22 +77,14 @@ def evolve(payment: Payment | None, change: Change, at: datetime) -> Payment:
     changed = _derive(_apply(payment, change, at))
     if changed == payment:
         return payment
-    if changed.status is not payment.status:
-        changed = _since(changed, at)
+    since = _SINCE.get(changed.status)
+    if since is not None and changed.status is not payment.status and getattr(changed, since) is None:
+        changed = replace(changed, **{since: at})
     return replace(changed, version=payment.version + 1, updated_at=at)
 
 
-def _since(payment: Payment, at: datetime) -> Payment:
-    """With the time from which its new status is known, unless it has been so before."""
-    match payment.status:
-        case Status.AUTHORIZED if payment.authorized_at is None:
-            return replace(payment, authorized_at=at)
-        case Status.PAID if payment.paid_at is None:
-            return replace(payment, paid_at=at)
-        case Status.CLOSED if payment.closed_at is None:
-            return replace(payment, closed_at=at)
-        case _:
-            return payment
+_SINCE = {Status.AUTHORIZED: "authorized_at", Status.PAID: "paid_at", Status.CLOSED: "closed_at"}
+"""Where the time is kept at which a payment first had this status."""
 
 
 def _begun(change: PaymentBegun, at: datetime) -> Payment:

@@ -70,11 +70,6 @@ def _contradictions(payment: Payment) -> Iterator[tuple[ReviewReason, str]]:
     late = [charge.number for charge in payment.charges if _ended_unpaid(payment, charge)]
     if late:
         yield ReviewReason.PAID_AFTER_CLOSING, _joined(late)
-    if payment.charged_back_minor:
-        yield (
-            ReviewReason.CHARGED_BACK,
-            f"{payment.charged_back_minor}, won {payment.charge_back_won_minor}",
-        )
     failed = [op.number for op in payment.operations if _failed_and_succeeded(op)]
     if failed:
         yield ReviewReason.REFUNDED_AFTER_FAILING, _joined(failed)
@@ -84,6 +79,9 @@ def _contradictions(payment: Payment) -> Iterator[tuple[ReviewReason, str]]:
     unresolvable = [op.id for op in payment.operations if op.awaits_finding]
     if unresolvable:
         yield ReviewReason.UNRESOLVABLE, _joined(unresolvable)
+    lost_minor = payment.charged_back_minor
+    if lost_minor:
+        yield ReviewReason.CHARGED_BACK, f"{lost_minor}, won {payment.charge_back_won_minor}"
 
 
 def _joined(words: Iterator[str] | list[str]) -> str:

@@ -40,7 +40,7 @@ from paycore.domain.provider import (
 from paycore.domain.safe_text import name_problem, printable, url_problem
 from paycore.domain.wire import Flow
 from paycore.engine.contract import SAID_MAX, Asked, ask, misused
-from paycore.engine.secrecy import holds_secret, is_harmless, mask, masked
+from paycore.engine.secrecy import Secrets, holds_secret, is_harmless, mask, masked
 from paycore.engine.wording import one_line
 
 T = TypeVar("T")
@@ -115,12 +115,12 @@ def _is_odd_mention(item: Notice) -> bool:
 def _read(account: Asked, stage: str, value: object, kind: type[T]) -> tuple[T, bool]:
     """`value` as it would be read back once it is recorded, with secrets masked; and whether there was none to mask."""
     try:
-        read, written = _read_back(value, kind)
+        read, is_clean = _read_back(value, kind, account.secrets)
     except Exception as error:  # noqa: BLE001 - whatever a stranger's value does when it is looked at
         words = re.sub(r"'.*'", "'...'", str(error), flags=re.DOTALL)
         problem = one_line(mask(words, account.secrets), SAID_MAX)
     else:
-        if is_harmless(written, account.secrets):
+        if is_clean:
             return read, True
         kept = masked(read, account.secrets)
         if not holds_secret(_without_actions(kept), account.secrets):
@@ -201,11 +201,11 @@ def _each_observation(told: Any, change: Callable[[Observation], Observation]) -
             return told
 
 
-def _read_back(value: object, kind: type[T]) -> tuple[T, bytes]:
+def _read_back(value: object, kind: type[T], secrets: Secrets) -> tuple[T, bool]:
     if not isinstance(value, kind):
         raise TypeError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
     written = encode(value)
-    read = decode(written, kind)
+    read, is_clean = decode(written, kind), is_harmless(written, secrets)
     observations = _observations(read)
     if len(written) > TOLD_MAX * max(1, len(observations)):
         raise ValueError(f"Expected at most {TOLD_MAX} bytes, got {len(written)}")
@@ -217,7 +217,7 @@ def _read_back(value: object, kind: type[T]) -> tuple[T, bytes]:
     times += [read.expires_at] if isinstance(read, Created) else []
     if any(at is not None and at.tzinfo is None for at in times):
         raise ValueError("Expected times with their zone")
-    return read, written
+    return read, is_clean
 
 
 def _observations(read: object) -> Sequence[Observation]:
