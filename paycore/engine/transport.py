@@ -125,13 +125,15 @@ class _Reader:
         return Response(status=self._reply.status_code, headers=headers, body=bytes(self._body))
 
 
-def _check_time(deadline: Deadline) -> None:
-    """Past its deadline a request must not leave: others may have found it missing, and sent it again."""
-    if deadline.left_s <= 0:
+def _time_left(deadline: Deadline) -> float:
+    """In seconds. Past its deadline a request must not leave: others may have found it missing, and sent it again."""
+    left_s = deadline.left_s
+    if left_s <= 0:
         raise NotSent("its time had passed before anything was sent")
+    return left_s
 
 
-def _build(base_url: str, request: Request, deadline: Deadline) -> httpx2.Request:
+def _build(base_url: str, request: Request, left_s: float) -> httpx2.Request:
     """The request as httpx sends it; `NotSent` when the plugin made one that can't be written."""
     headers = {"accept": ("accept", "*/*"), "user-agent": ("user-agent", "paycore")}
     try:
@@ -142,7 +144,7 @@ def _build(base_url: str, request: Request, deadline: Deadline) -> httpx2.Reques
             _url(base_url + request.path),
             content=request.body,
             headers=list(headers.values()),
-            extensions={"timeout": _timeout(deadline).as_dict()},
+            extensions={"timeout": _timeout(left_s).as_dict()},
         )
     except Exception as error:  # noqa: BLE001 - whatever it is, nothing has left yet
         problem = type(error).__name__
@@ -152,8 +154,7 @@ def _build(base_url: str, request: Request, deadline: Deadline) -> httpx2.Reques
 _url = functools.lru_cache(maxsize=64)(httpx2.URL)
 
 
-def _timeout(deadline: Deadline) -> httpx2.Timeout:
-    left_s = max(deadline.left_s, 0.001)
+def _timeout(left_s: float) -> httpx2.Timeout:
     return httpx2.Timeout(left_s, connect=min(CONNECT_MAX_S, left_s / 2), pool=left_s / 2)
 
 
@@ -197,19 +198,19 @@ class Sender:
 
     def send(self, request: Request, deadline: Deadline) -> Response:
         """The reply to `request`; `NotSent` or `MaybeSent` when there is none by `deadline`."""
-        _check_time(deadline)
+        left_s = _time_left(deadline)
         failure: Exception
-        with _unlogged(), until(deadline):
+        with until(deadline), _unlogged():
             try:
-                return self._exchange(request, deadline)
+                return self._exchange(request, left_s)
             except (NotSent, MaybeSent) as error:
                 failure = error.with_traceback(None)
             except Exception as error:  # noqa: BLE001 - whatever it is, the request may have arrived
                 failure = _judge(error, self._base_url)
         raise failure from None  # out here, where nothing that holds the request hangs on it
 
-    def _exchange(self, request: Request, deadline: Deadline) -> Response:
-        built = _build(self._base_url, request, deadline)
+    def _exchange(self, request: Request, left_s: float) -> Response:
+        built = _build(self._base_url, request, left_s)
         with closing(self._transport.handle_request(built)) as reply:
             reader = _Reader(reply)
             for chunk in reply.iter_raw():
@@ -230,12 +231,12 @@ class AsyncSender:
 
     async def send(self, request: Request, deadline: Deadline) -> Response:
         """The reply to `request`; `NotSent` or `MaybeSent` when there is none by `deadline`."""
-        _check_time(deadline)
+        left_s = _time_left(deadline)
         failure: Exception
         with _unlogged():
             try:
-                async with asyncio.timeout(max(deadline.left_s, 0.001)):
-                    return await self._exchange(request, deadline)
+                async with asyncio.timeout(left_s):
+                    return await self._exchange(request, left_s)
             except TimeoutError:
                 failure = _judge(httpx2.ReadTimeout("in all"), self._base_url)
             except (NotSent, MaybeSent) as error:
@@ -244,8 +245,8 @@ class AsyncSender:
                 failure = _judge(error, self._base_url)
         raise failure from None
 
-    async def _exchange(self, request: Request, deadline: Deadline) -> Response:
-        built = _build(self._base_url, request, deadline)
+    async def _exchange(self, request: Request, left_s: float) -> Response:
+        built = _build(self._base_url, request, left_s)
         async with aclosing(await self._transport.handle_async_request(built)) as reply:
             reader = _Reader(reply)
             async for chunk in reply.aiter_raw():

@@ -232,7 +232,7 @@ def no_total_deadline() -> Patch:
 
 def sent_past_its_time() -> Patch:
     """A suspended process sends past the recorded deadline."""
-    return mock.patch.object(transport, "_check_time")
+    return mock.patch.object(transport, "_time_left", lambda deadline: max(deadline.left_s, 0.001))
 
 
 def each_request_has_its_own_deadline() -> Patch:
