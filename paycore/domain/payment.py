@@ -501,30 +501,3 @@ def refund_operation(payment: Payment, reference: str) -> Operation:
 def has_earlier_number(payment: Payment) -> bool:
     """Whether the current order replaced one that can't be paid any more."""
     return sum(op.kind is OperationKind.CREATE for op in payment.operations) > 1
-
-
-def is_needless(payment: Payment) -> bool:
-    """Whether the current order can still be paid although an earlier one took the money."""
-    observed = set(payment.creation.observed)
-    is_open = bool(observed & {Status.PENDING, Status.AUTHORIZED}) and not payment.creation.is_settled
-    return is_open and bool(payment.charges)
-
-
-def is_refunding(payment: Payment) -> bool:
-    """Whether the final status of any refund is outstanding."""
-    return any(refund.is_open for refund in payment.refunds) or any(
-        op.is_uncertain and op.kind is OperationKind.REFUND for op in payment.operations
-    )
-
-
-def is_open(payment: Payment) -> bool:
-    """
-    Whether anything is not final: its status, a refund, an unanswered close, a second order that can still be paid.
-
-    A refund that could not be sent, or was refused because of the account, waits for its caller to call again.
-    """
-    has_unfinished_refund = any(
-        refund.status in (RefundStatus.CREATED, RefundStatus.UNKNOWN, RefundStatus.PENDING)
-        for refund in payment.refunds
-    )
-    return not payment.status.is_final or payment.uncertain or has_unfinished_refund or is_needless(payment)

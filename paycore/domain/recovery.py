@@ -47,11 +47,10 @@ from paycore.domain.payment import (
     capture_of,
     close_of,
     has_earlier_number,
-    is_needless,
     may_have_arrived,
 )
 from paycore.domain.provider import UNSAFE, Capabilities, Lookup, Product, Resend
-from paycore.domain.schedule import is_put_off
+from paycore.domain.schedule import is_needless, is_put_off
 
 LOOKED_FOR = timedelta(days=1)
 """How long an operation is looked for that a query may find, where "not found" is never proof."""

@@ -1,5 +1,5 @@
 """
-When a payment is due: a pure function of its state and its age.
+When a payment is due, what of it is still open, and who goes on with it: pure functions of its state and its age.
 
 A waiting payment is a row with a due time, not a coroutine. A new one is queried after 2 seconds; the interval
 grows by half each time, up to 60 seconds.
@@ -15,11 +15,10 @@ from paycore.domain.payment import (
     OperationKind,
     OperationState,
     Payment,
+    RefundStatus,
     Status,
     capture_of,
     has_earlier_number,
-    is_needless,
-    is_refunding,
     may_have_arrived,
     refund_operation,
     standing_closes,
@@ -158,6 +157,33 @@ def is_awaited(payment: Payment) -> bool:
 
 def _is_going_on(payment: Payment) -> bool:
     return any(is_put_off(payment, operation) for operation in payment.operations)
+
+
+def is_needless(payment: Payment) -> bool:
+    """Whether the current order can still be paid although an earlier one took the money."""
+    observed = set(payment.creation.observed)
+    is_open = bool(observed & {Status.PENDING, Status.AUTHORIZED}) and not payment.creation.is_settled
+    return is_open and bool(payment.charges)
+
+
+def is_refunding(payment: Payment) -> bool:
+    """Whether the final status of any refund is outstanding."""
+    return any(refund.is_open for refund in payment.refunds) or any(
+        op.is_uncertain and op.kind is OperationKind.REFUND for op in payment.operations
+    )
+
+
+def is_open(payment: Payment) -> bool:
+    """
+    Whether anything is not final: its status, a refund, an unanswered close, a second order that can still be paid.
+
+    A refund that could not be sent, or was refused because of the account, waits for its caller to call again.
+    """
+    has_unfinished_refund = any(
+        refund.status in (RefundStatus.CREATED, RefundStatus.UNKNOWN, RefundStatus.PENDING)
+        for refund in payment.refunds
+    )
+    return not payment.status.is_final or payment.uncertain or has_unfinished_refund or is_needless(payment)
 
 
 def _has_closed_order(payment: Payment) -> bool:

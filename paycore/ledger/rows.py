@@ -8,8 +8,8 @@ import msgspec
 
 from paycore.domain.bounds import ID_MAX
 from paycore.domain.codec import decode
-from paycore.domain.payment import Charge, Payment, is_open
-from paycore.domain.schedule import due_at
+from paycore.domain.payment import Charge, Payment
+from paycore.domain.schedule import due_at, is_open
 from paycore.errors import InvalidField, LedgerCorrupt
 from paycore.ledger.clock import to_ms
 from paycore.ledger.transaction import Row
@@ -123,7 +123,7 @@ def read_payment(payment_id: str, body: str) -> Payment:
 
 def columns(payment: Payment) -> Row:
     """The values of `COLUMNS` for this payment."""
-    due, order = due_at(payment, payment.updated_at), payment.order
+    due, is_unfinished, order = due_at(payment, payment.updated_at), is_open(payment), payment.order
     return (
         payment.status.value,
         payment.version,
@@ -131,7 +131,7 @@ def columns(payment: Payment) -> Row:
         payment.refunded_minor,
         int(payment.uncertain),
         int(payment.review),
-        int(is_open(payment)),
+        int(is_unfinished),
         payment.namespace,
         to_ms(due),
         to_ms(payment.updated_at),

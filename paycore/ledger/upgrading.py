@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from paycore.domain.codec import encode
 from paycore.domain.events import NamespaceGiven, Source
-from paycore.domain.payment import is_open
+from paycore.domain.schedule import is_open
 from paycore.errors import LedgerCorrupt
 from paycore.ledger import verbs
 from paycore.ledger.clock import from_ms

@@ -9,9 +9,9 @@ from paycore.domain.decisions import Numbering
 from paycore.domain.events import OperationBegun
 from paycore.domain.money import MINOR_MAX
 from paycore.domain.observation import PaymentObservation
-from paycore.domain.payment import OperationState, is_open
+from paycore.domain.payment import OperationState
 from paycore.domain.refunding import begin_refund
-from paycore.domain.schedule import due_at, is_awaited
+from paycore.domain.schedule import due_at, is_awaited, is_open
 from paycore.errors import RefundTooLarge
 from tests.domain.histories import BAD_KEY, DEADLINE, NOW, QUIET, History, paid, product
 

@@ -26,12 +26,11 @@ from paycore.domain.payment import (
     OperationKind,
     OperationState,
     Payment,
-    is_open,
     may_have_arrived,
 )
 from paycore.domain.provider import Done, NotNow, Rejected, Resend, Unknown
 from paycore.domain.recovery import Context, next_changes
-from paycore.domain.schedule import due_at
+from paycore.domain.schedule import due_at, is_open
 from paycore.errors import RequestError
 from tests.domain.histories import BAD_KEY, DEADLINE, DECLINED, NOW, TOO_LATE, History, capabilities, product
 

@@ -1,8 +1,15 @@
 """What of a payment is not final, and where waiting may help: every reason by itself."""
 
 from paycore import RefundStatus, Status
-from paycore.domain.payment import OperationState, is_open, is_refunding
-from paycore.domain.schedule import INTERVAL_MAX_S, is_awaited, is_left_to_caller, resend_pause_s
+from paycore.domain.payment import OperationState
+from paycore.domain.schedule import (
+    INTERVAL_MAX_S,
+    is_awaited,
+    is_left_to_caller,
+    is_open,
+    is_refunding,
+    resend_pause_s,
+)
 from tests.domain.histories import BAD_KEY, History, paid, replaced
 
 

@@ -8,8 +8,9 @@ from msgspec.structs import replace
 
 from paycore import Payment, Status
 from paycore.domain.events import Change, Source
-from paycore.domain.payment import RefundStatus, is_open
+from paycore.domain.payment import RefundStatus
 from paycore.domain.provider import Unknown
+from paycore.domain.schedule import is_open
 from paycore.errors import NotFound
 from paycore.ledger.api import Filter
 from paycore.ledger.audit import verify
