@@ -27,7 +27,8 @@ FIELDS = {"reference": "bare", "minor": 8800, "currency": "HKD", "channel": "web
 ORDER: dict[str, Any] = {"amount": Money("88.00", "HKD"), "method": "toy", "channel": "web"}
 
 
-def _database(path: Path) -> sqlite3.Connection:
+def bare_database(path: Path) -> sqlite3.Connection:
+    """One table, and the ledger's durability."""
     database = sqlite3.connect(path, isolation_level=None)
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")
@@ -35,7 +36,8 @@ def _database(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _commit(database: sqlite3.Connection) -> None:
+def commit(database: sqlite3.Connection) -> None:
+    """A transaction of one row, flushed."""
     database.execute("BEGIN IMMEDIATE")
     database.execute("INSERT INTO rows (body) VALUES (?)", ("x" * 800,))
     database.execute("COMMIT")
@@ -65,15 +67,15 @@ def _sync(url: str, folder: Path) -> _Times:
     times = _Times()
     config = toy_config(url, f"sqlite:///{folder}/sync.db")
     with (
-        closing(_database(folder / "bare-sync.db")) as database,
+        closing(bare_database(folder / "bare-sync.db")) as database,
         httpx2.Client(trust_env=False) as http,
         Client(config, plugins=toy_plugins()) as pay,
     ):
         for turn in range(TURNS):
             started = time.perf_counter()
-            _commit(database)
+            commit(database)
             http.post(f"{url}/orders", json={"number": f"BARE{turn}", **FIELDS}).json()
-            _commit(database)
+            commit(database)
             between = time.perf_counter()
             pay.create(reference=f"order-{turn}", **ORDER)
             times.ours.append(time.perf_counter() - between)
@@ -84,16 +86,16 @@ def _sync(url: str, folder: Path) -> _Times:
 async def _async(url: str, folder: Path) -> _Times:
     times = _Times()
     config = toy_config(url, f"sqlite:///{folder}/async.db")
-    with closing(_database(folder / "bare-async.db")) as database:
+    with closing(bare_database(folder / "bare-async.db")) as database:
         async with (
             httpx2.AsyncClient(trust_env=False) as http,
             AsyncClient(config, plugins=toy_plugins()) as pay,
         ):
             for turn in range(TURNS):
                 started = time.perf_counter()
-                _commit(database)
+                commit(database)
                 (await http.post(f"{url}/orders", json={"number": f"ABARE{turn}", **FIELDS})).json()
-                _commit(database)
+                commit(database)
                 between = time.perf_counter()
                 await pay.create(reference=f"order-{turn}", **ORDER)
                 times.ours.append(time.perf_counter() - between)
