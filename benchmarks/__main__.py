@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from benchmarks import creating, http, ledger
+from benchmarks import creating, http, ledger, lists
 from benchmarks.table import render
 
 
 def main() -> None:
     """Measure and print; the verdict stands in the last column."""
-    print(render([*ledger.measure(), *creating.measure(), *http.measure()]))
+    print(render([*ledger.measure(), *lists.measure(), *creating.measure(), *http.measure()]))
 
 
 if __name__ == "__main__":

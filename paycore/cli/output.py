@@ -74,19 +74,32 @@ class Output:
         timeline = timeline_block(entries, self.style, self._columns())
         self.data(*payment_block(payment, self.style), "", *timeline)
 
-    def payments(self, payments: Sequence[Payment], *, with_reasons: bool = False) -> None:
-        """Print a table of payments, or JSON Lines; `with_reasons` names the reasons for review."""
-        if self.options.json:
-            from paycore.cli.render.documents import payment_document
+    def payments(
+        self, pages: Iterable[Sequence[Payment]], *, with_reasons: bool = False
+    ) -> Sequence[Payment]:
+        """
+        Print payments page by page, as a table or JSON Lines; return the last page that had any.
 
-            self.json(*(payment_document(payment) for payment in payments))
-        elif payments:
-            from paycore.cli.render.tables import payment_table
-
-            table = payment_table(payments, self.style, self._columns(), with_reasons=with_reasons)
-            self.data(*table)
-        else:
+        `with_reasons` names the reasons for review. Stops once the reader has closed the pipe.
+        """
+        last: Sequence[Payment] = ()
+        for page in filter(None, pages):
+            is_first, last = not last, page
+            if not self._page(page, is_first=is_first, with_reasons=with_reasons):
+                break
+        if not last and not self.options.json:
             self.say("no payments")
+        return last
+
+    def _page(self, page: Sequence[Payment], *, is_first: bool, with_reasons: bool) -> bool:
+        if self.options.json:
+            from paycore.cli.render.documents import encode, payment_document
+
+            return self.data(*(encode(payment_document(payment)).decode() for payment in page))
+        from paycore.cli.render.tables import payment_table
+
+        lines = payment_table(page, self.style, self._columns(), with_reasons=with_reasons)
+        return self.data(*lines[not is_first :])
 
     def accounts(self, accounts: Sequence[AccountInfo]) -> None:
         """Print accounts with their products, or JSON Lines."""
@@ -124,11 +137,10 @@ class Output:
 
         self.data(*(encode(document).decode() for document in documents))
 
-    def data(self, *lines: str) -> None:
-        """Print lines on stdout in one write."""
+    def data(self, *lines: str) -> bool:
+        """Print lines on stdout in one write; return False once the reader has closed the pipe."""
         self._erase()
-        if lines:
-            _print("\n".join(lines) + "\n")
+        return not lines or _print("\n".join(lines) + "\n")
 
     def stream(self, lines: Iterable[str]) -> None:
         """Print any number of lines on stdout as UTF-8, in batches, until they end or the reader closes the pipe."""

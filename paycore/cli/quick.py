@@ -7,9 +7,10 @@ abbreviation) goes to typer, which has the same options and calls the same funct
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import msgspec
 
@@ -17,15 +18,21 @@ from paycore.cli.endings import Exit, UsageProblem
 from paycore.cli.lookup import open_recorded, records_of
 from paycore.cli.options import FLAGS, NAMES, GlobalOptions, to_type
 from paycore.cli.output import Output
-from paycore.domain.payment import Status
+from paycore.domain.payment import ReviewReason, Status
 from paycore.errors import LedgerMissing
 
 if TYPE_CHECKING:
     from paycore.domain.payment import Payment
+    from paycore.ledger.api import Filter
     from paycore.ledger.reads import ReadOnlyLedger
 
 LIMIT = 50
 LIMIT_MAX = 1000
+AT_ONCE = 500
+"""Payments read and printed at once where all are asked for."""
+
+WordT = TypeVar("WordT", bound=StrEnum)
+TextT = TypeVar("TextT", bound=str)
 
 
 def show(options: GlobalOptions, *, payment_id: str | None = None, reference: str | None = None) -> int:
@@ -47,47 +54,68 @@ def list_payments(
     *,
     status: str | None = None,
     review: bool = False,
+    reason: str | None = None,
     uncertain: bool = False,
     open: bool = False,
-    created_before: str | None = None,
+    reference_prefix: str | None = None,
+    by: str = "created",
+    since: str | None = None,
+    until: str | None = None,
     after: str | None = None,
     limit: str = str(LIMIT),
     with_reasons: bool = False,
 ) -> int:
-    """Print payments, newest first; `with_reasons` names the reasons for review of each."""
+    """Print payments in the order asked for; `with_reasons` names the reasons for review of each."""
     from paycore.engine.config import load_config
     from paycore.engine.wording import one_of
-    from paycore.ledger.api import Filter
+    from paycore.ledger.api import Filter, ListedBy
 
+    most = _limit(limit)
     which = Filter(
         account=options.account,
-        status=None if status is None else _status(status),
+        status=None if status is None else _word("--status", status, Status),
         review=review or None,
+        review_reason=None if reason is None else _word("--reason", reason, ReviewReason),
         uncertain=uncertain or None,
         open=open or None,
-        created_before=None if created_before is None else _moment(created_before),
+        reference_prefix=reference_prefix,
+        by=_one_of("--by", by, get_args(ListedBy)),
+        since=None if since is None else _moment("--since", since),
+        until=None if until is None else _moment("--until", until),
         after=after,
-        limit=_limit(limit),
+        limit=most or AT_ONCE,
     )
     output = Output(options)
     config = load_config(options.config)
-    payments: Sequence[Payment] = ()
+    listed: Sequence[Payment] = ()
     is_known = which.account is None or which.account in config.accounts
     try:
         with records_of(config) as ledger:
-            payments = ledger.list(which).result()
-            is_known = is_known or bool(payments) or _has_any(ledger, which.account)
+            pages = _pages(ledger, which, is_all=most == 0)
+            listed = output.payments(pages, with_reasons=with_reasons)
+            is_known = is_known or bool(listed) or _has_any(ledger, which.account)
     except LedgerMissing as missing:
         output.say(missing.message)
-    output.payments(payments, with_reasons=with_reasons)
+        output.payments((), with_reasons=with_reasons)
     if not is_known:
         output.warn(
             f"no account is called {which.account!r}, in the configuration ({one_of(config.accounts)})"
             " or in the ledger"
         )
-    if len(payments) == which.limit:
-        output.say(f"there may be more: the same command with --after {payments[-1].id} goes on")
+    if most and len(listed) == most:
+        output.say(f"there may be more: the same command with --after {listed[-1].id} goes on")
     return Exit.DONE
+
+
+def _pages(ledger: ReadOnlyLedger, which: Filter, *, is_all: bool) -> Iterator[tuple[Payment, ...]]:
+    """The page asked for, or every page from there on."""
+    from paycore.ledger.lists import next_page
+
+    more: Filter | None = which
+    while more is not None:
+        page = ledger.list(more).result()
+        yield page
+        more = next_page(more, page) if is_all else None
 
 
 def _has_any(ledger: ReadOnlyLedger, account: str | None) -> bool:
@@ -97,27 +125,31 @@ def _has_any(ledger: ReadOnlyLedger, account: str | None) -> bool:
     return bool(ledger.list(Filter(account=account, limit=1)).result())
 
 
-def _status(text: str) -> Status:
-    try:
-        return Status(text)
-    except ValueError:
-        raise UsageProblem(f"--status: {text!r} is not one of {', '.join(Status)}") from None
+def _word(option: str, text: str, words: type[WordT]) -> WordT:
+    return words(_one_of(option, text, [word.value for word in words]))
+
+
+def _one_of(option: str, text: str, words: Sequence[TextT]) -> TextT:
+    for word in words:
+        if word == text:
+            return word
+    raise UsageProblem(f"{option}: {text!r} is not one of {', '.join(words)}")
 
 
 def _limit(text: str) -> int:
     is_number = text.isascii() and text.isdigit() and len(text) <= len(str(LIMIT_MAX))
-    if not is_number or not 1 <= int(text) <= LIMIT_MAX:
-        raise UsageProblem(f"--limit: {text!r} is not a number from 1 to {LIMIT_MAX}")
+    if not is_number or int(text) > LIMIT_MAX:
+        raise UsageProblem(f"--limit: {text!r} is not a number from 1 to {LIMIT_MAX}, or 0 for all")
     return int(text)
 
 
-def _moment(text: str) -> datetime:
+def _moment(option: str, text: str) -> datetime:
     """Parse ISO 8601; a time without a zone is UTC."""
     try:
         moment = datetime.fromisoformat(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise UsageProblem(f"--created-before: {text!r} is not a time such as 2025-01-31T12:00:00Z") from None
+        raise UsageProblem(f"{option}: {text!r} is not a time such as 2025-01-31T12:00:00Z") from None
 
 
 # --- without typer -----------------------------------------------------------------------------------
@@ -137,7 +169,7 @@ COMMANDS = {
     "list": _Quick(
         list_payments,
         has_id=False,
-        values=frozenset({"status", "created_before", "after", "limit"}),
+        values=frozenset({"status", "reason", "reference_prefix", "by", "since", "until", "after", "limit"}),
         flags=frozenset({"review", "uncertain", "open"}),
     ),
 }

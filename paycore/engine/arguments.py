@@ -7,9 +7,10 @@ recorded or sent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple, get_args
+from enum import StrEnum
+from typing import NamedTuple, TypedDict, TypeVar, get_args
 
 from msgspec.structs import replace
 
@@ -21,14 +22,18 @@ from paycore.domain.payment import Payment, ReviewReason, Status
 from paycore.domain.wire import NOTIFICATION_MAX, Notification
 from paycore.engine.checks import check_name, check_reference, check_text, is_unicode, plain
 from paycore.errors import InvalidField, MalformedNotification
-from paycore.ledger.api import Filter
+from paycore.ledger.api import Filter, ListedBy
+from paycore.ledger.lists import time_of
+
+WordT = TypeVar("WordT", bound=StrEnum)
 
 HEADS_MAX = 64 * 1024
 """Bytes of the headers and the query string of a notification."""
 
 LIST_MAX = 1000
-OPEN_PAGE = 200
-"""Open payments held at once by who iterates over them."""
+PAGE = 50
+LISTED_AT_ONCE = 200
+"""Payments held at once by who iterates over a list."""
 
 WAIT_MAX_S = 366 * 24 * 3600
 """Longer than any payment is open, and within what threads and event loops can wait."""
@@ -88,49 +93,78 @@ def checked_notification(now: datetime, body: bytes, headers: Mapping[str, str],
     return Notification(body=body, headers=lower, query=query, received_at=now)
 
 
+class ListArguments(TypedDict, total=False):
+    """The arguments that say which payments are listed, and in which order; see `Client.list`."""
+
+    account: str | None
+    status: Status | str | None
+    review: bool | None
+    review_reason: ReviewReason | str | None
+    uncertain: bool | None
+    open: bool | None
+    reference_prefix: str | None
+    by: ListedBy
+    since: datetime | None
+    until: datetime | None
+
+
 def checked_filter(
-    *,
-    account: str | None,
-    status: Status | str | None,
-    review: bool | None,
-    uncertain: bool | None,
-    open: bool | None,
-    created_before: datetime | None,
-    after: str | Payment | None,
-    limit: int,
+    given: Mapping[str, object], *, after: str | Payment | None = None, limit: int = PAGE
 ) -> Filter:
-    """Which payments to list; None means any."""
-    if account is not None:
-        check_text("account", account)
+    """Which payments to list, by the arguments of `ListArguments`; TypeError for any other."""
+    unknown = given.keys() - ListArguments.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"list() got an unexpected keyword argument {min(unknown)!r}")
+    which = _filter(**given)  # type: ignore[arg-type]  # each is checked
+    if type(limit) is not int or not 1 <= limit <= LIST_MAX:
+        raise InvalidField("limit", f"must be a whole number from 1 to {LIST_MAX}")
+    if after is None:
+        return replace(which, limit=limit)
+    after_at = time_of(after, which.by) if isinstance(after, Payment) else None
+    return replace(which, after=_place(after), after_at=after_at, limit=limit)
+
+
+def first_page(given: Mapping[str, object]) -> Filter:
+    """The first page of all payments that these arguments of `ListArguments` name."""
+    return checked_filter(given, limit=LISTED_AT_ONCE)
+
+
+def _filter(
+    *,
+    account: str | None = None,
+    status: Status | str | None = None,
+    review: bool | None = None,
+    review_reason: ReviewReason | str | None = None,
+    uncertain: bool | None = None,
+    open: bool | None = None,
+    reference_prefix: str | None = None,
+    by: ListedBy = "created",
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Filter:
+    for field, text in (("account", account), ("reference_prefix", reference_prefix)):
+        if text is not None:
+            check_text(field, text)
     for field, flag in (("review", review), ("uncertain", uncertain), ("open", open)):
         if flag is not None and not isinstance(flag, bool):
             raise InvalidField(field, f"must be True, False or None, not {type(flag).__name__}")
-    if created_before is not None:
-        _check_moment("created_before", created_before)
-    if type(limit) is not int or not 1 <= limit <= LIST_MAX:
-        raise InvalidField("limit", f"must be a whole number from 1 to {LIST_MAX}")
+    for field, moment in (("since", since), ("until", until)):
+        if moment is not None:
+            _check_moment(field, moment)
+    if by not in get_args(ListedBy):
+        raise InvalidField("by", f"must be one of {', '.join(get_args(ListedBy))}")
     return Filter(
         account=account,
-        status=None if status is None else _status(status),
+        status=None if status is None else _word("status", status, Status),
         review=review,
+        review_reason=None if review_reason is None else _word("review_reason", review_reason, ReviewReason),
         uncertain=uncertain,
         open=open,
-        created_before=created_before,
-        after=None if after is None else _place(after),
-        limit=limit,
+        reference_prefix=reference_prefix,
+        by=by,
+        since=since,
+        until=until,
     )
-
-
-def open_pages(account: str | None) -> Filter:
-    """The first page of all payments of which anything is not final."""
-    if account is not None:
-        check_text("account", account)
-    return Filter(account=account, open=True, limit=OPEN_PAGE)
-
-
-def next_page(which: Filter, page: Sequence[Payment]) -> Filter | None:
-    """The page after this one; None when it was the last."""
-    return None if len(page) < which.limit else replace(which, after=page[-1].id)
 
 
 def _place(after: str | Payment) -> str:
@@ -142,11 +176,11 @@ def _place(after: str | Payment) -> str:
     return payment_id
 
 
-def _status(status: Status | str) -> Status:
+def _word(field: str, given: object, words: type[WordT]) -> WordT:
     try:
-        return Status(status)
+        return words(given)  # type: ignore[arg-type]  # any other value is a ValueError
     except ValueError:
-        raise InvalidField("status", f"must be one of {', '.join(Status)}, or None for any") from None
+        raise InvalidField(field, f"must be one of {', '.join(words)}, or None for any") from None
 
 
 def _check_moment(field: str, moment: datetime) -> None:

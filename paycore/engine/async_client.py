@@ -14,10 +14,12 @@ from paycore.domain.changes import ChangeKind, PaymentChange
 from paycore.domain.events import Event
 from paycore.domain.findings import Found
 from paycore.domain.money import Money
-from paycore.domain.payment import Payment, ReviewReason, Status
+from paycore.domain.payment import Payment, ReviewReason
 from paycore.domain.provider import Listed
 from paycore.domain.wire import Reply
 from paycore.engine.arguments import (
+    PAGE,
+    ListArguments,
     checked_account,
     checked_filter,
     checked_finding,
@@ -29,8 +31,7 @@ from paycore.engine.arguments import (
     checked_record,
     checked_returned,
     checked_wait,
-    next_page,
-    open_pages,
+    first_page,
 )
 from paycore.engine.bridge import Bridge
 from paycore.engine.checks import CreateFields, create_request
@@ -43,6 +44,7 @@ from paycore.engine.provider_list import Listing
 from paycore.engine.runner import AsyncRunner
 from paycore.engine.waiter import AsyncWaiter
 from paycore.ledger.api import Filter, Ledger
+from paycore.ledger.lists import next_page
 
 T = TypeVar("T")
 
@@ -173,35 +175,20 @@ class AsyncClient:
         return only_one(found, reference, namespace)
 
     async def list(
-        self,
-        *,
-        account: str | None = None,
-        status: Status | str | None = None,
-        review: bool | None = None,
-        uncertain: bool | None = None,
-        open: bool | None = None,
-        created_before: datetime | None = None,
-        after: str | Payment | None = None,
-        limit: int = 50,
+        self, *, after: str | Payment | None = None, limit: int = PAGE, **which: Unpack[ListArguments]
     ) -> tuple[Payment, ...]:
         """See `Client.list`."""
-        which = checked_filter(
-            account=account,
-            status=status,
-            review=review,
-            uncertain=uncertain,
-            open=open,
-            created_before=created_before,
-            after=after,
-            limit=limit,
-        )
-        return await self._page(which)
+        return await self._page(checked_filter(which, after=after, limit=limit))
+
+    def list_all(self, **which: Unpack[ListArguments]) -> AsyncIterator[Payment]:
+        """See `Client.list_all`; for `async for`."""
+        return self._pages(first_page(which))
 
     def open(self, *, account: str | None = None) -> AsyncIterator[Payment]:
         """See `Client.open`; for `async for`."""
-        return self._open(open_pages(account))
+        return self.list_all(account=account, open=True)
 
-    async def _open(self, which: Filter) -> AsyncIterator[Payment]:
+    async def _pages(self, which: Filter) -> AsyncIterator[Payment]:
         more: Filter | None = which
         while more is not None:
             page = await self._page(more)

@@ -14,10 +14,12 @@ from paycore.domain.changes import ChangeKind, PaymentChange
 from paycore.domain.events import Event
 from paycore.domain.findings import Found
 from paycore.domain.money import Money
-from paycore.domain.payment import Payment, ReviewReason, Status
+from paycore.domain.payment import Payment, ReviewReason
 from paycore.domain.provider import Listed
 from paycore.domain.wire import Reply
 from paycore.engine.arguments import (
+    PAGE,
+    ListArguments,
     checked_account,
     checked_filter,
     checked_finding,
@@ -29,8 +31,7 @@ from paycore.engine.arguments import (
     checked_record,
     checked_returned,
     checked_wait,
-    next_page,
-    open_pages,
+    first_page,
 )
 from paycore.engine.checks import CreateFields, create_request
 from paycore.engine.config import Config
@@ -42,6 +43,7 @@ from paycore.engine.provider_list import Listing
 from paycore.engine.runner import Runner
 from paycore.engine.waiter import Waiter
 from paycore.ledger.api import Filter
+from paycore.ledger.lists import next_page
 
 T = TypeVar("T")
 
@@ -267,35 +269,31 @@ class Client:
         return only_one(_read(self._core.ledger.find(name.account, name.reference)), reference, namespace)
 
     def list(
-        self,
-        *,
-        account: str | None = None,
-        status: Status | str | None = None,
-        review: bool | None = None,
-        uncertain: bool | None = None,
-        open: bool | None = None,
-        created_before: datetime | None = None,
-        after: str | Payment | None = None,
-        limit: int = 50,
+        self, *, after: str | Payment | None = None, limit: int = PAGE, **which: Unpack[ListArguments]
     ) -> tuple[Payment, ...]:
         """
-        Payments, newest first; None means any.
+        A page of payments, newest first; None means any.
 
-        `status` may be its word, "paid". `open`: whether anything of it is not final; see `Client.open`.
-        `created_before` is a moment with a time zone. `limit` 1 to 1000. The next page is the one `after` the last
-        payment of this one, or its id: payments made at once have the same time, and a page of times leaves some out.
+        `status` may be its word, "paid". `open`: whether anything of it is not final; with `status="paid"` those are
+        mostly refunds under way. `review_reason`: one of `ReviewReason`, of those that nobody has acknowledged.
+
+        `since` and `until` (before it) are moments with a time zone, of the time that the list is ordered `by`:
+        "created", "updated", or "paid" for those that ever were. With `reference_prefix` payments come by reference
+        instead, in the order of its characters.
+
+        `limit` 1 to 1000. The next page is the one `after` the last payment of this one, or its id: payments made at
+        once have the same time, and a page of times leaves some out. `list_all` goes through all of them.
         """
-        which = checked_filter(
-            account=account,
-            status=status,
-            review=review,
-            uncertain=uncertain,
-            open=open,
-            created_before=created_before,
-            after=after,
-            limit=limit,
-        )
-        return _read(self._core.ledger.list(which))
+        return _read(self._core.ledger.list(checked_filter(which, after=after, limit=limit)))
+
+    def list_all(self, **which: Unpack[ListArguments]) -> Iterator[Payment]:
+        """
+        Every payment of a list, in its order, however many there are; see `list`. Holds a page of them at a time.
+
+        Each comes once, as it is when its page is read. By "updated", one that changes meanwhile moves to the front,
+        and may be missed.
+        """
+        return self._pages(first_page(which))
 
     def open(self, *, account: str | None = None) -> Iterator[Payment]:
         """
@@ -305,9 +303,9 @@ class Client:
         more not final yet. Each comes once, as it is when its page is read; those that are open all the while
         all come, whatever changes meanwhile. `wait` looks after one. Holds a page of them at a time.
         """
-        return self._open(open_pages(account))
+        return self.list_all(account=account, open=True)
 
-    def _open(self, which: Filter) -> Iterator[Payment]:
+    def _pages(self, which: Filter) -> Iterator[Payment]:
         more: Filter | None = which
         while more is not None:
             page = _read(self._core.ledger.list(more))

@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
 from paycore.domain.changes import ChangeKind
 from paycore.domain.events import Change, Event, PaymentBegun, Source
 from paycore.domain.observation import Observation
-from paycore.domain.payment import Payment, Status
+from paycore.domain.payment import Payment, ReviewReason, Status
 from paycore.domain.provider import Mention, Notice
 from paycore.domain.wire import Notification
 
@@ -73,21 +73,31 @@ def committed_in(result: object) -> tuple[Committed, ...]:
             return ()
 
 
+ListedBy = Literal["created", "updated", "paid"]
+"""The time by which payments are listed; by `paid`, only those that were."""
+
+
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """
-    Which payments to list, newest first; None means any.
+    Which payments to list; None means any.
 
-    `open`: those that are not final in every part. `after`: the id of the last payment of the previous page.
-    `limit`: 1 to 1000.
+    `open`: those that are not final in every part. Listed by the time `by`, newest first, from `since` to before
+    `until`; with `reference_prefix` by reference instead, in the order of its characters. `after`: the id of the last
+    payment of the previous page, and `after_at` its time `by` then, None for the one it has by now. `limit`: 1 to 1000.
     """
 
     account: str | None = None
     status: Status | None = None
     review: bool | None = None
+    review_reason: ReviewReason | None = None
     uncertain: bool | None = None
     open: bool | None = None
-    created_before: datetime | None = None
+    reference_prefix: str | None = None
+    by: ListedBy = "created"
+    since: datetime | None = None
+    until: datetime | None = None
     after: str | None = None
+    after_at: datetime | None = None
     limit: int = 50
 
 
@@ -238,7 +248,11 @@ class Ledger(Protocol):
         ...
 
     def list(self, which: Filter) -> Future[tuple[Payment, ...]]:
-        """Payments, newest first; `NotFound` when there is no payment with the id `after`."""
+        """
+        A page of payments, in the order of `which`.
+
+        `NotFound` when there is no payment with the id `after`, `InvalidField` when it has no time `by`.
+        """
         ...
 
     def events(self, payment_id: str) -> Future[tuple[Event, ...]]:

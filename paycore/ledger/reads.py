@@ -13,6 +13,7 @@ from paycore.domain.payment import Payment
 from paycore.errors import PaycoreError
 from paycore.ledger import feed, verbs
 from paycore.ledger.api import Consumer, FeedPage, FeedPlace, Filter, Unsettled
+from paycore.ledger.lists import list_payments
 from paycore.ledger.transaction import Transaction
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ class LedgerReads(ABC):
 
     def list(self, which: Filter) -> Future[tuple[Payment, ...]]:
         """See `Ledger.list`."""
-        return self.read(lambda tx: verbs.list_payments(tx, which))
+        return self.read(lambda tx: list_payments(tx, which))
 
     def events(self, payment_id: str) -> Future[tuple[Event, ...]]:
         """See `Ledger.events`."""

@@ -35,10 +35,15 @@ class Cursor(Protocol):
 
 
 class Transaction(Protocol):
-    """One open transaction: its statements, and its database's SQL for locks and lists."""
+    """
+    One open transaction: its statements, and its database's SQL for locks and lists.
+
+    `no_index` before a column keeps SQLite from using an index of it.
+    """
 
     for_update: str
     skip_locked: str
+    no_index: str
     writing_events: str
     """A query for those who may commit events at lower positions than are visible; empty where nobody can."""
 

@@ -31,7 +31,7 @@ from paycore.domain.payment import Payment, Status
 from paycore.domain.provider import Mention, Notice
 from paycore.domain.wire import CREDENTIAL_HEADERS, Notification
 from paycore.errors import LedgerCorrupt, NotFound, ReferenceConflict
-from paycore.ledger.api import Committed, Decide, Filter, Recorded, committed_in, named_by
+from paycore.ledger.api import Committed, Decide, Recorded, committed_in, named_by
 from paycore.ledger.clock import from_ms, to_ms
 from paycore.ledger.group import Group, Known
 from paycore.ledger.rows import check_storable, new_charges, read_payment
@@ -315,38 +315,6 @@ def find(tx: Transaction, account: str | None, reference: str) -> tuple[Payment,
             "SELECT id, body FROM payments WHERE account = ? AND reference = ?", (account, reference)
         ).fetchall()
     return tuple(read_payment(*row) for row in rows)
-
-
-def list_payments(tx: Transaction, which: Filter) -> tuple[Payment, ...]:
-    """See `Ledger.list`."""
-    check_storable(account=which.account, after=which.after)
-    conditions = {
-        "account = ?": which.account,
-        "status = ?": which.status and which.status.value,
-        "review = ?": None if which.review is None else int(which.review),
-        "uncertain = ?": None if which.uncertain is None else int(which.uncertain),
-        "created_at < ?": which.created_before and to_ms(which.created_before),
-    }
-    given: list[tuple[str, Row]] = [(sql, (value,)) for sql, value in conditions.items() if value is not None]
-    if which.open is not None:
-        given.append((f"open = {int(which.open)}", ()))  # a literal: the index covers `open = 1` only
-    if which.after is not None:
-        given.append(("(created_at, id) < (?, ?)", _place(tx, which.after)))
-    where = f" WHERE {' AND '.join(sql for sql, _ in given)}" if given else ""
-    values = [value for _, values in given for value in values]
-    rows = tx.execute(
-        f"SELECT id, body FROM payments{where} ORDER BY created_at DESC, id DESC LIMIT ?",  # noqa: S608
-        (*values, which.limit),
-    ).fetchall()
-    return tuple(read_payment(*row) for row in rows)
-
-
-def _place(tx: Transaction, payment_id: str) -> Row:
-    """The sort key of a payment in every list, which never changes."""
-    rows = tx.execute("SELECT created_at, id FROM payments WHERE id = ?", (payment_id,)).fetchall()
-    if not rows:
-        raise NotFound(f"no payment has the id {payment_id!r}")
-    return rows[0]
 
 
 def events(tx: Transaction, payment_id: str) -> tuple[Event, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from paycore import __version__
+from paycore.cli import quick
 from paycore.sandbox.server import SandboxServer
 from tests.cli.conftest import PAYCORE, Cli, order
 
@@ -105,7 +106,36 @@ def test_json_lists_are_lines(cli: Cli, shop: SandboxServer) -> None:
     assert cli("list", "--json", "--status", "paid").out == ""
     assert cli("list", "--json", "--account", "other").out == ""
     oldest = json.loads(lines[-1])["created_at"]
-    assert cli("list", "--json", "--created-before", oldest).out == ""
+    assert cli("list", "--json", "--until", oldest).out == ""
+
+
+def test_list_without_a_limit_prints_every_page(
+    cli: Cli, shop: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--limit 0` prints all, as JSON Lines and as one table, and does not ask to go on."""
+    monkeypatch.setattr(quick, "AT_ONCE", 2)
+    made = [cli.create(f"order-{n}")["id"] for n in range(5)]
+    ran = cli("list", "--limit", "0", "--json")
+    assert [json.loads(line)["id"] for line in ran.out.splitlines()] == made[::-1]
+    ran = cli("list", "--limit", "0", "--reference-prefix", "order-")
+    assert [line.split()[0] for line in ran.out.splitlines()] == ["ID", *made], ran
+    assert ran.err == ""
+    assert cli("list", "--limit", "0", "--status", "paid").err == "no payments\n"
+
+
+def test_list_by_time_prefix_and_reason(cli: Cli, shop: SandboxServer) -> None:
+    """Every filter of the API is an option."""
+    first, second = cli.create("a-1"), cli.create("b-1")
+
+    def listed(*options: str) -> list[str]:
+        return [json.loads(line)["id"] for line in cli("list", "--json", *options).out.splitlines()]
+
+    assert listed("--since", second["created_at"]) == [second["id"]]
+    assert listed("--until", second["created_at"]) == [first["id"]]
+    assert listed("--by", "updated") == [second["id"], first["id"]]
+    assert listed("--by", "paid") == []
+    assert listed("--reference-prefix", "a-") == [first["id"]]
+    assert listed("--reason", "paid_twice") == []
 
 
 @pytest.mark.parametrize("before", [True, False])

@@ -163,7 +163,7 @@ def test_review_record_refunded(cli: Cli, toy_shop: ToyShop) -> None:
         "review record ID --paid --provider-id X --refund back-1 --note n --by kim",
         "review record ID --closed --by kim",
         "review record nobody --closed --note n --by kim",
-        "review list --limit 0",
+        "review list --limit -1",
         "review",
     ],
 )

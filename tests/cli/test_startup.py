@@ -102,8 +102,9 @@ def test_creating_loads_no_renderer_it_does_not_need(shop: SandboxServer) -> Non
         "show abc --json --quiet",
         "show --reference r --account a --config c.toml --no-color",
         "list",
-        "list --status paid --review --uncertain --limit 3 --created-before 2025-01-01",
+        "list --status paid --review --uncertain --limit 3 --until 2025-01-01",
         "list --open --after abc --json",
+        "list --by paid --since 2025-01-01 --reference-prefix a --reason paid_twice --limit 0",
     ],
 )
 def test_both_parsers_agree(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,11 +116,15 @@ def test_both_parsers_agree(words: str, monkeypatch: pytest.MonkeyPatch) -> None
             "payment_id": None,
             "reference": None,
             "status": None,
+            "reason": None,
+            "reference_prefix": None,
+            "by": "created",
+            "since": None,
             "review": False,
             "uncertain": False,
             "open": False,
         }
-        defaults |= {"created_before": None, "after": None, "limit": "50"}
+        defaults |= {"until": None, "after": None, "limit": "50"}
         seen.append((options, {**defaults, **given}))
         return 0
 

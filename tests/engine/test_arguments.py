@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from paycore import Money, Status
+from paycore.engine import arguments
 from paycore.errors import InvalidField, InvalidMoney, NotFound, WrongState
 from tests.engine.tills import Till
 from tests.support.toy_http import ToyServer
@@ -180,9 +181,14 @@ def test_list_takes_a_status_or_its_word(till: Till) -> None:
         ("account", 5, "must be text, not int"),
         ("review", "yes", "must be True, False or None, not str"),
         ("uncertain", 1, "must be True, False or None, not int"),
-        ("created_before", "2026-01-01", "must be a datetime, not str"),
-        ("created_before", date(2026, 1, 1), "must be a datetime, not date"),
-        ("created_before", datetime(2026, 1, 1), "must have a time zone"),  # noqa: DTZ001 - that is what is wrong
+        ("until", "2026-01-01", "must be a datetime, not str"),
+        ("until", date(2026, 1, 1), "must be a datetime, not date"),
+        ("until", datetime(2026, 1, 1), "must have a time zone"),  # noqa: DTZ001 - that is what is wrong
+        ("since", datetime(2026, 1, 1), "must have a time zone"),  # noqa: DTZ001 - that is what is wrong
+        ("by", "closed", "must be one of created, updated, paid"),
+        ("by", None, "must be one of created, updated, paid"),
+        ("review_reason", "because", "must be one of amount_differs, "),
+        ("reference_prefix", 5, "must be text, not int"),
         ("limit", 0, "must be a whole number from 1 to 1000"),
         ("limit", 1001, "must be a whole number from 1 to 1000"),
         ("limit", "5", "must be a whole number"),
@@ -200,8 +206,27 @@ def test_list_by_something_else_is_refused(till: Till, field: str, value: object
 def test_list_before_a_moment(till: Till) -> None:
     """Any time with a zone is accepted, however far away."""
     payment = till.create()
-    assert till.list(created_before=datetime.max.replace(tzinfo=UTC)) == (payment,)
-    assert till.list(created_before=datetime.min.replace(tzinfo=UTC)) == ()
+    assert till.list(until=datetime.max.replace(tzinfo=UTC)) == (payment,)
+    assert till.list(until=datetime.min.replace(tzinfo=UTC)) == ()
+
+
+def test_list_by_a_word_that_is_none_is_refused(till: Till) -> None:
+    """As by any function: a misspelt filter lists something else."""
+    with pytest.raises(TypeError, match="unexpected keyword argument 'created_before'"):
+        till.list(created_before=datetime.max.replace(tzinfo=UTC))
+    with pytest.raises(TypeError, match="'limit'"):
+        till.list_all(limit=5)
+
+
+def test_list_all_goes_through_every_page(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the order of `list`, whatever the length; and the filters are the same."""
+    monkeypatch.setattr(arguments, "LISTED_AT_ONCE", 2)
+    made = [till.create(f"order-{n}") for n in range(5)]
+    assert list(till.list_all()) == made[::-1]
+    assert list(till.list_all(reference_prefix="order-")) == made
+    assert list(till.list_all(since=made[2].created_at, by="updated"))[-1].reference in {"order-1", "order-2"}
+    assert list(till.list_all(status="paid")) == []
+    assert till.list(after=made[3], limit=2) == (made[2], made[1]) == till.list(after=made[3].id, limit=2)
 
 
 def test_wrong_argument_comes_before_a_wrong_state(till: Till) -> None:

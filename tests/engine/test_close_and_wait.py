@@ -305,7 +305,7 @@ def test_list_filters(till: Till) -> None:
     assert till.list(status=Status.PAID) == (new,)
     assert till.list(limit=1) == (new,)
     assert till.list(review=True) == till.list(uncertain=True) == till.list(account="nobody") == ()
-    assert till.list(created_before=old.created_at) == ()
+    assert till.list(until=old.created_at) == ()
 
 
 def test_events_are_in_order(till: Till) -> None:

@@ -74,7 +74,7 @@ def test_open_goes_on_while_payments_change(
     till: Till, gateway: ToyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each open payment comes once, and payments made meanwhile do not prolong the iteration."""
-    monkeypatch.setattr(arguments, "OPEN_PAGE", 3)
+    monkeypatch.setattr(arguments, "LISTED_AT_ONCE", 3)
     made = [till.create(f"order-{n}") for n in range(11)]
     seen: list[str] = []
     for n, payment in enumerate(till.opened()):

@@ -58,7 +58,7 @@ def test_every_verb_works_while_the_clock_is_stopped(open_till: OpenTill, gatewa
     assert till.query(payment).status is Status.PAID
     till.refund(payment, amount=Money("1.00", "HKD"))
     assert till.close(till.create("order-2")).status is Status.CLOSED
-    assert len(till.list(created_before=StoppedDatetime.now(UTC))) == 2
+    assert len(till.list(until=StoppedDatetime.now(UTC))) == 2
     assert type(till.get(payment.id).created_at) is datetime
     assert till.events(payment)
 

@@ -89,6 +89,10 @@ class Till:
         found: tuple[Payment, ...] = self.do("list", **which)
         return found
 
+    def list_all(self, **which: Any) -> Iterator[Payment]:
+        """What `list_all` iterates over, one at a time."""
+        return self._iterated(self._client.list_all(**which))
+
     def opened(self, **which: Any) -> Iterator[Payment]:
         """What `open` iterates over, one at a time."""
         return self._iterated(self._client.open(**which))

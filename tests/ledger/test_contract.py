@@ -384,7 +384,7 @@ def test_list_filters_and_orders(ledger: SqlLedger) -> None:
     assert listed(review=True) == [mismatch.id]
     assert listed(uncertain=True) == [uncertain.id]
     assert listed(uncertain=False, review=False) == [pending.id]
-    assert listed(created_before=paid.created_at) == []
+    assert listed(until=paid.created_at) == []
 
 
 @pytest.mark.parametrize("statement", ["UPDATE events SET at = 0", "DELETE FROM events"])

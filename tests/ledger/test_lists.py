@@ -1,21 +1,26 @@
 """Lists continue after a payment, by time and id, and find all that is not final; both use an index."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from random import Random
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from paycore import Payment, Status
+from paycore import Payment, ReviewReason, Status
 from paycore.domain.events import Change, Source
 from paycore.domain.payment import RefundStatus
 from paycore.domain.provider import Unknown
 from paycore.domain.schedule import is_open
-from paycore.errors import NotFound
+from paycore.errors import InvalidField, NotFound
 from paycore.ledger.api import Filter
 from paycore.ledger.audit import verify
 from paycore.ledger.base import SqlLedger
+from paycore.ledger.lists import list_payments, next_page
+from paycore.ledger.transaction import Transaction
 from tests.ledger.conftest import Database
+from tests.ledger.many import fill
 from tests.ledger.workload import (
     answered,
     begun,
@@ -160,40 +165,209 @@ def test_verify_knows_what_is_open(database: Database) -> None:
     assert (verdict.difference.where, verdict.difference.stored) == ("open", "0")
 
 
+# --- every filter ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def varied(ledger: SqlLedger) -> tuple[Payment, ...]:
+    """Payments in every state, of two accounts, some with references that sort around each other."""
+    for n, account in enumerate(("hk", "other", "hk")):
+        for make in (pending_payment, paid_payment):
+            make(ledger, f"{'ab'[n % 2]}-{make.__name__}-{n}", account=account)
+        ledger.begin(*begun(f"a-{n}\U0010ffff", account=account)).result()
+        closed = pending_payment(ledger, f"b{n}", account=account)
+        observe(ledger, seen(closed.order_number, Status.CLOSED), account=account)
+        if n:
+            observe(ledger, seen(closed.order_number, Status.PAID, charge=f"late-{n}"), account=account)
+            twice = paid_payment(ledger, f"a-twice-{n}", account=account)
+            observe(ledger, seen(twice.order_number, Status.PAID, charge=f"C2-{n}"), account=account)
+        refunded = paid_payment(ledger, f"a-refunded-{n}", account=account)
+        ledger.change(refunded.id, refunding(f"back-{n}"), Source.CALLER).result()
+    return ledger.list(Filter(limit=1000)).result()
+
+
+FILTERS: dict[str, Sequence[Any]] = {
+    "account": (None, "hk", "other", "nobody"),
+    "status": (None, *Status),
+    "review": (None, True, False),
+    "review_reason": (None, ReviewReason.PAID_TWICE, ReviewReason.PAID_AFTER_CLOSING),
+    "uncertain": (None, True, False),
+    "open": (None, True, False),
+    "reference_prefix": (None, "a-", "b", "a-1\U0010ffff", ""),
+    "by": ("created", "updated", "paid"),
+}
+
+
+def test_every_combination_of_filters_lists_what_it_says(
+    ledger: SqlLedger, varied: tuple[Payment, ...]
+) -> None:
+    """Whichever index is used, a list has all that its filters name, in its order, page by page."""
+    random = Random(11)
+    sizes = set()
+    for _ in range(400):
+        given = {
+            name: random.choice(values) if random.random() < 0.4 else values[0]
+            for name, values in FILTERS.items()
+        }
+        times = [random.choice(varied).updated_at if random.random() < 0.3 else None for _ in range(2)]
+        which = Filter(**given, since=times[0], until=times[1], limit=random.choice((2, 5, 1000)))
+        expected = ordered(varied, which)
+        assert list(paged(ledger, which)) == expected, which
+        every: list[Payment] = []
+        more: Filter | None = which
+        while more is not None:
+            page = ledger.list(more).result()
+            every += page
+            more = next_page(more, page)
+        assert every == expected, which
+        sizes.add(len(expected))
+    assert len(sizes) > 8, "the filters name many different lists"
+
+
+def ordered(payments: Sequence[Payment], which: Filter) -> list[Payment]:
+    """What `which` lists of the payments, however many."""
+
+    def is_listed(payment: Payment) -> bool:
+        at = getattr(payment, f"{which.by}_at")
+        return (
+            at is not None
+            and (which.since is None or at >= which.since)
+            and (which.until is None or at < which.until)
+            and which.account in (None, payment.account)
+            and which.status in (None, payment.status)
+            and which.review in (None, payment.review)
+            and (which.review_reason is None or which.review_reason in payment.review_reasons)
+            and which.uncertain in (None, payment.uncertain)
+            and which.open in (None, is_open(payment))
+            and payment.reference.startswith(which.reference_prefix or "")
+        )
+
+    listed = [payment for payment in payments if is_listed(payment)]
+    if which.reference_prefix is not None:
+        return sorted(listed, key=lambda payment: (payment.reference, payment.account))
+    by = f"{which.by}_at"
+    return sorted(listed, key=lambda payment: (getattr(payment, by), payment.id), reverse=True)
+
+
+def test_list_by_updated_goes_on_where_its_page_ended(ledger: SqlLedger) -> None:
+    """With the time its last payment had, a list by updated time repeats nothing after that one changed."""
+    payments = [pending_payment(ledger, f"order-{n}") for n in range(4)]
+    which = Filter(by="updated", limit=2)
+    page = ledger.list(which).result()
+    assert page == (payments[3], payments[2])
+    observe(ledger, seen(payments[2].order_number, Status.PAID))
+    more = next_page(which, page)
+    assert more is not None
+    assert ledger.list(more).result() == (payments[1], payments[0])
+
+
+def test_list_by_paid_goes_on_after_a_paid_payment_only(ledger: SqlLedger) -> None:
+    """One that was never paid has no place in the list."""
+    payment = pending_payment(ledger, "order-1")
+    with pytest.raises(InvalidField, match="which was never paid"):
+        ledger.list(Filter(by="paid", after=payment.id)).result()
+
+
 @pytest.mark.parametrize(
-    ("which", "index"),
-    [(Filter(open=True), "payments_open"), (Filter(), "payments_listed")],
-    ids=["open", "all"],
+    ("prefix", "finds"),
+    [
+        ("x", ["x", "x\uffff", "x\U0010ffff", "x\U0010ffffy"]),
+        ("x\U0010ffff", ["x\U0010ffff", "x\U0010ffffy"]),
+        ("\ud7ff", ["\ud7ff", "\ud7ff1"]),
+        ("%", ["%"]),
+        ("", ["%", "x", "x\uffff", "x\U0010ffff", "x\U0010ffffy", "y", "\ud7ff", "\ud7ff1", "\ue000"]),
+    ],
 )
-def test_pages_are_read_by_an_index(database: Database, which: Filter, index: str) -> None:
+def test_prefix_is_compared_character_by_character(
+    ledger: SqlLedger, prefix: str, finds: Sequence[str]
+) -> None:
+    """A prefix has no special characters, and both databases sort by code points."""
+    for reference in (
+        "y", "x", "x\uffff", "x\U0010ffffy", "x\U0010ffff", "\ud7ff", "\ud7ff1", "\ue000", "%",
+    ):  # fmt: skip
+        ledger.begin(*begun(reference)).result()
+    found = list(paged(ledger, Filter(reference_prefix=prefix, limit=2)))
+    assert [payment.reference for payment in found] == sorted(finds)
+
+
+# --- which index -------------------------------------------------------------------------------------
+
+
+BY_INDEX: Sequence[tuple[Filter, str]] = (
+    (Filter(), "payments_listed"),
+    (Filter(open=True), "payments_open"),
+    (Filter(open=True, account="hk"), "payments_open"),
+    (Filter(status=Status.PENDING), "payments_open"),
+    (Filter(status=Status.PENDING, account="hk"), "payments_open"),
+    (Filter(account="rare"), "payments_account"),
+    (Filter(account="rare", status=Status.PAID), "payments_account"),
+    *((Filter(status=status), "payments_status") for status in Status if status != "pending"),
+    (Filter(review=True), "payments_review"),
+    (Filter(review=True, account="hk", status=Status.PAID, open=False), "payments_review"),
+    (Filter(uncertain=True), "payments_uncertain"),
+    (Filter(uncertain=True, account="hk"), "payments_uncertain"),
+    (Filter(open=True, status=Status.PAID), "payments_refunding"),
+    (Filter(open=True, status=Status.PAID, account="hk"), "payments_refunding"),
+    (Filter(by="updated"), "payments_updated"),
+    (Filter(by="paid", account="hk"), "payments_paid"),
+    (Filter(reference_prefix="order-"), "payments_reference"),
+)
+"""Lists, and the index that each is read by, in its order."""
+
+ALSO = {
+    "payments_reference": ("sqlite_autoindex_payments_2", "payments_reference_account_key"),
+    "payments_status": ("payments_listed",),  # PostgreSQL's way to what most payments are
+}
+
+MANY_ENOUGH = 5000
+"""Payments in a table that PostgreSQL does not rather read as a whole."""
+
+
+def test_pages_are_read_by_an_index(database: Database) -> None:
     """Every page costs the same: no sorting, nothing read twice."""
     ledger = database.open()
-    last = [pending_payment(ledger, f"order-{n}") for n in range(3)][1]
-    asked: list[tuple[str, object]] = []
+    fill(database.dsn, MANY_ENOUGH)
+    for which, index in BY_INDEX:
+        told = plan(ledger, replace(which, after=ledger.list(replace(which, limit=5)).result()[-1].id))
+        names = (index, *ALSO.get(index, ()))
+        assert any(name in told for name in names), (which, told)
+        if index != "payments_reference":  # PostgreSQL sorts the accounts that share a reference
+            assert "SORT" not in told.upper().replace("SORTED", ""), (which, told)
+        assert "TEMP B-TREE" not in told, (which, told)
 
-    class Noting:
-        """A transaction that records its statements."""
 
-        def __init__(self, tx: object) -> None:
-            self._tx = tx
+def test_rare_payments_are_not_looked_for_in_another_order(database: Database) -> None:
+    """What few payments are is read whole and sorted: by its own index in any order."""
+    ledger = database.open()
+    fill(database.dsn, MANY_ENOUGH)
+    for which, index in (
+        (Filter(review=True, by="paid"), "payments_review"),
+        (Filter(uncertain=True, by="updated", account="hk"), "payments_uncertain"),
+        (Filter(review=True, reference_prefix="order-"), "payments_review"),
+        (Filter(open=True, status=Status.PAID, by="paid"), "payments_refunding"),
+    ):
+        told = plan(ledger, which)
+        assert index in told, (which, told)
 
-        def execute(self, sql: str, parameters: object = ()) -> object:
-            asked.append((sql, parameters))
-            return self._tx.execute(sql, parameters)  # type: ignore[attr-defined]
 
-    from paycore.ledger import verbs
+def plan(ledger: SqlLedger, which: Filter) -> str:
+    """How the database reads this list."""
 
-    paging = replace(which, after=last.id)
-    ledger.read(lambda tx: verbs.list_payments(Noting(tx), paging)).result()  # type: ignore[arg-type]
-    sql, parameters = asked[-1]
-    explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
+    def explained(tx: Transaction) -> str:
+        asked: list[tuple[str, Sequence[object]]] = []
 
-    def plan(tx: object) -> str:
-        for way in () if database.is_sqlite else ("seqscan", "bitmapscan"):  # three rows are read quicker so
-            tx.execute(f"SELECT set_config('enable_{way}', 'off', false)")  # type: ignore[attr-defined]
-        return str(tx.execute(explain + sql, parameters).fetchall())  # type: ignore[attr-defined]
+        class Noting:
+            """The transaction, which notes its statements."""
 
-    told = ledger.read(plan).result()
-    assert index in told
-    assert "SORT" not in told.upper().replace("SORTED", "")
-    assert "TEMP B-TREE" not in told
+            no_index = tx.no_index
+
+            def execute(self, sql: str, parameters: Sequence[object] = ()) -> object:
+                asked.append((sql, parameters))
+                return tx.execute(sql, parameters)
+
+        list_payments(Noting(), which)  # type: ignore[arg-type]
+        explain = "EXPLAIN QUERY PLAN" if ledger.dialect == "sqlite" else "EXPLAIN"
+        sql, parameters = asked[-1]
+        return str(tx.execute(f"{explain} {sql}", parameters).fetchall())
+
+    return ledger.read(explained).result()

@@ -38,7 +38,7 @@ def list_reviews(
         str | None, typer.Option(metavar="ID", help="Continue after this payment, the last one of a list.")
     ] = None,
     limit: Annotated[
-        str, typer.Option(metavar="N", help=f"Maximum number of payments, 1 to {quick.LIMIT_MAX}.")
+        str, typer.Option(metavar="N", help=f"Maximum number of payments, 1 to {quick.LIMIT_MAX}; 0 for all.")
     ] = str(quick.LIMIT),
 ) -> int:
     """List payments that need review with their reasons, newest first."""

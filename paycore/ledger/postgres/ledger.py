@@ -69,6 +69,7 @@ class PostgresTransaction:
 
     for_update = " FOR UPDATE"
     skip_locked = " FOR UPDATE SKIP LOCKED"
+    no_index = ""
     writing_events = _WRITING_EVENTS
     error = psycopg.Error
 

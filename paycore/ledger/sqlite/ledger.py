@@ -63,6 +63,7 @@ class SqliteTransaction:
 
     for_update = ""
     skip_locked = ""
+    no_index = "+"
     writing_events = ""
     error = sqlite3.Error
 

@@ -1,0 +1,111 @@
+"""
+How long a page of a list takes in a big ledger: `python -m benchmarks.lists --payments 1000000`.
+
+The slowest of all lists counts, each at its start and far into it. A ledger a tenth as big is measured beside it: what
+is read by an index takes as long there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+from msgspec.structs import replace
+
+from benchmarks.table import Row, render
+from paycore import ReviewReason, Status
+from paycore.ledger import open_ledger
+from paycore.ledger.api import Filter
+from paycore.ledger.base import SqlLedger
+from tests.ledger.many import EVERY, STARTED, fill
+from tests.support.postgres import embedded_postgres
+
+PAYMENTS = 100_000
+"""As many as `make bench` has time for."""
+
+BAR_MS = 5.0
+TURNS = 9
+
+LISTS = {
+    "all": Filter(),
+    "review": Filter(review=True),
+    "review of an account": Filter(review=True, account="sg"),
+    "review by paid": Filter(review=True, by="paid"),
+    "review reason": Filter(review_reason=ReviewReason.PAID_TWICE),
+    "uncertain": Filter(uncertain=True),
+    "open": Filter(open=True),
+    "open refunds": Filter(open=True, status=Status.PAID),
+    **{f"status {status}": Filter(status=status) for status in Status},
+    "rare account": Filter(account="rare"),
+    "account and status": Filter(account="sg", status=Status.CLOSED),
+    "by updated": Filter(by="updated"),
+    "paid on a day": Filter(by="paid", since=STARTED + EVERY * 9000, until=STARTED + EVERY * 18000),
+    "reference prefix": Filter(reference_prefix="order-0000"),
+    "unknown account": Filter(account="nobody"),
+}
+
+
+def slowest(ledger: SqlLedger) -> tuple[float, str]:
+    """The median milliseconds of the slowest list, and which one that is."""
+    return max((_median_ms(ledger, which), name) for name, which in LISTS.items())
+
+
+def _median_ms(ledger: SqlLedger, which: Filter) -> float:
+    """The slower of the first page and one far into the list."""
+    return max(statistics.median(_times(ledger, page)) for page in _places(ledger, which))
+
+
+def _places(ledger: SqlLedger, which: Filter) -> Iterator[Filter]:
+    yield which
+    page = ledger.list(replace(which, limit=1000)).result()
+    if page:
+        yield replace(which, after=page[-1].id)
+
+
+def _times(ledger: SqlLedger, which: Filter) -> Iterator[float]:
+    for _ in range(TURNS):
+        started = time.perf_counter()
+        ledger.list(which).result()
+        yield (time.perf_counter() - started) * 1000
+
+
+def _row(name: str, new_dsn: Callable[[], str], payments: int) -> Row:
+    figures = []
+    for count in (payments, payments // 10):
+        dsn = new_dsn()
+        with closing(open_ledger(dsn)) as ledger:
+            fill(dsn, count)
+            figures.append(slowest(ledger))
+    (ms, which), (before_ms, _) = figures
+    return Row(
+        what=f"page of 50 at {payments:,} payments, {name}, slowest of {len(LISTS)} lists: {which}",
+        figure=f"{ms:.1f} ms",
+        baseline=f"{before_ms:.1f} ms at {payments // 10:,}",
+        ratio=f"{ms / before_ms:.1f}x",
+        bar=f"<= {BAR_MS:g} ms",
+        holds=ms <= BAR_MS,
+    )
+
+
+def measure(payments: int = PAYMENTS) -> list[Row]:
+    """SQLite, then PostgreSQL."""
+    with tempfile.TemporaryDirectory() as folder:
+        names = iter(range(10))
+        rows = [_row("SQLite", lambda: f"sqlite:///{folder}/{next(names)}.db", payments)]
+    with embedded_postgres() as server:
+        return [*rows, _row("PostgreSQL", server.create_database, payments)]
+
+
+def main() -> None:
+    """Measure with any number of payments, and print each list's figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--payments", type=int, default=PAYMENTS)
+    print(render(measure(parser.parse_args().payments)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+"""
+Lists of payments, read in their order from an index, page by page.
+
+SQLite keeps no statistics, and takes the index of whichever column is compared first: a list of an account's payments
+under review would read the whole account. So the index is chosen here, and SQLite is kept from the others by a sign
+before their columns. PostgreSQL chooses by its statistics, where it is not to read a list's order either.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+
+from paycore.domain.payment import Payment, Status
+from paycore.errors import InvalidField, NotFound
+from paycore.ledger.api import Filter
+from paycore.ledger.clock import to_ms
+from paycore.ledger.rows import check_storable, read_payment
+from paycore.ledger.transaction import Row, Transaction
+
+_RARE = ("review", "uncertain", "refunding")
+"""Conditions that few payments meet at a time."""
+
+_TIME, _TEXT = "0 + ", "'' || "
+"""What keeps a column of this kind from using an index, on any database."""
+
+_SURROGATES = (0xD800, 0xDFFF)
+
+
+class _Term(NamedTuple):
+    """A condition: a column or literal SQL, and the values to bind."""
+
+    sql: str
+    values: Row = ()
+
+
+def list_payments(tx: Transaction, which: Filter) -> tuple[Payment, ...]:
+    """See `Ledger.list`."""
+    check_storable(account=which.account, after=which.after, reference_prefix=which.reference_prefix)
+    if which.review_reason is None:
+        return _page(tx, which)
+    if which.review is False:
+        return ()
+    # Reasons stand in the body alone: few payments need review at a time.
+    found: list[Payment] = []
+    more: Filter | None = replace(which, review=True)
+    while more is not None:
+        page = _page(tx, more)
+        found += [payment for payment in page if which.review_reason in payment.review_reasons]
+        more = next_page(more, page) if len(found) < which.limit else None
+    return tuple(found[: which.limit])
+
+
+def next_page(which: Filter, page: tuple[Payment, ...]) -> Filter | None:
+    """The page after this one; None when it was the last."""
+    if len(page) < which.limit:
+        return None
+    return replace(which, after=page[-1].id, after_at=time_of(page[-1], which.by))
+
+
+def time_of(payment: Payment, by: str) -> datetime | None:
+    """The payment's time that a list is ordered by."""
+    match by:
+        case "paid":
+            return payment.paid_at
+        case "updated":
+            return payment.updated_at
+        case _:
+            return payment.created_at
+
+
+def _page(tx: Transaction, which: Filter) -> tuple[Payment, ...]:
+    index = _index(which)
+    # What is rare is read whole and sorted: in any order but its index's that takes fewer rows.
+    is_sorted = index in _RARE and not _is_by_creation(which)
+    terms = [*_range(tx, which, is_sorted=is_sorted), *_conditions(which, index, tx.no_index)]
+    where = f" WHERE {' AND '.join(term.sql for term in terms)}" if terms else ""
+    order = f"{_TIME * is_sorted}{which.by}_at DESC, id DESC"
+    if which.reference_prefix is not None:
+        order = f"{_TEXT * is_sorted}reference, account"
+    rows = tx.execute(
+        f"SELECT id, body FROM payments{where} ORDER BY {order} LIMIT ?",  # noqa: S608 - all ours, values are bound
+        (*(value for term in terms for value in term.values), which.limit),
+    ).fetchall()
+    return tuple(read_payment(*row) for row in rows)
+
+
+def _is_by_creation(which: Filter) -> bool:
+    return which.by == "created" and which.reference_prefix is None
+
+
+# --- the range in the order of the list --------------------------------------------------------------
+
+
+def _range(tx: Transaction, which: Filter, *, is_sorted: bool) -> Iterator[_Term]:
+    """The bounds in the order of the list; `is_sorted`: not read in this order."""
+    since, until = (None if at is None else to_ms(at) for at in (which.since, which.until))
+    is_by_reference = which.reference_prefix is not None
+    time = f"{_TIME * (is_sorted or is_by_reference)}{which.by}_at"
+    if which.by == "paid":
+        yield _Term(f"{time} IS NOT NULL")  # only they are in its index
+    if which.reference_prefix is not None:
+        yield from _references(tx, which, which.reference_prefix, f"{_TEXT * is_sorted}reference")
+        yield from _bounds(time, since, until)
+        return
+    place = None if which.after is None else _place(tx, which)
+    if place is not None and (until is None or place < (until, "")):
+        yield _Term(f"({time}, id) < (?, ?)", place)
+        until = None
+    yield from _bounds(time, since, until)
+
+
+def _bounds(column: str, since: int | None, until: int | None) -> Iterator[_Term]:
+    if since is not None:
+        yield _Term(f"{column} >= ?", (since,))
+    if until is not None:
+        yield _Term(f"{column} < ?", (until,))
+
+
+def _references(tx: Transaction, which: Filter, prefix: str, reference: str) -> Iterator[_Term]:
+    """References in the order of their code points, from the prefix to the first text beyond all that have it."""
+    if which.after is None:
+        yield _Term(f"{reference} >= ?", (prefix,))
+    else:
+        place = _stored(tx, which.after, "reference, account")
+        yield _Term(f"({reference}, account) > (?, ?)", max(place, (prefix, "")))
+    beyond = _beyond(prefix)
+    if beyond is not None:
+        yield _Term(f"{reference} < ?", (beyond,))
+
+
+def _beyond(prefix: str) -> str | None:
+    """The least text that is greater than all that start with `prefix`; None when there is none."""
+    for place in range(len(prefix) - 1, -1, -1):
+        following = ord(prefix[place]) + 1
+        if following == _SURROGATES[0]:  # no text has them
+            following = _SURROGATES[1] + 1
+        if following <= sys.maxunicode:
+            return prefix[:place] + chr(following)
+    return None
+
+
+def _place(tx: Transaction, which: Filter) -> tuple[Any, ...]:
+    """The time and id after which the list goes on: a payment's time of now, or the one it had on its page."""
+    after = str(which.after)
+    if which.after_at is not None:
+        return to_ms(which.after_at), after
+    at, payment_id = _stored(tx, after, f"{which.by}_at, id")
+    if at is None:
+        raise InvalidField("after", f"names {payment_id}, which was never {which.by}")
+    return at, payment_id
+
+
+def _stored(tx: Transaction, payment_id: str, columns: str) -> Row:
+    rows = tx.execute(f"SELECT {columns} FROM payments WHERE id = ?", (payment_id,)).fetchall()  # noqa: S608
+    if not rows:
+        raise NotFound(f"no payment has the id {payment_id!r}")
+    return rows[0]
+
+
+# --- what is listed ----------------------------------------------------------------------------------
+
+
+def _conditions(which: Filter, index: str, no_index: str) -> Iterator[_Term]:
+    """
+    The conditions beside the range, each kept from its index unless that is the one to use.
+
+    Conditions of partial indexes are literals: only such a one is known to hold before it is bound.
+    """
+    for name in ("review", "uncertain", "open"):
+        value = getattr(which, name)
+        if value is not None:
+            yield _Term(f"{no_index * (name != index)}{name} = {int(value)}")
+    if which.status is not None:
+        if index == "open" and which.open is None:
+            yield _Term("open = 1")  # every pending payment is
+        yield _status(which.status, index, no_index)
+    if which.account is not None:
+        yield _Term(f"{no_index * (index != 'account')}account = ?", (which.account,))
+
+
+def _status(status: Status, index: str, no_index: str) -> _Term:
+    if index == "refunding":
+        return _Term("open = 1 AND status = 'paid'")
+    if index == "status":
+        return _Term(f"status = '{status.value}' AND status <> 'pending'")
+    return _Term(f"{no_index}status = ?", (status.value,))
+
+
+def _index(which: Filter) -> str:
+    """The condition whose index is to be used; empty for that of the list's order."""
+    if which.review or which.uncertain:
+        return "review" if which.review else "uncertain"
+    if which.open and which.status is Status.PAID:
+        return "refunding"
+    if not _is_by_creation(which):
+        return ""
+    # Where an account is named, most of it is paid.
+    if which.status not in (None, Status.PENDING) and (
+        which.account is None or which.status is not Status.PAID
+    ):
+        return "status"
+    if which.open or which.status is Status.PENDING:
+        return "open"
+    return "" if which.account is None else "account"
