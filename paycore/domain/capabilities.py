@@ -94,10 +94,25 @@ class NumberFormat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestBudget(msgspec.Struct, frozen=True, kw_only=True):
-    """How many requests an account may make, over all processes."""
+    """How many requests the provider takes from an account in any second and any minute, over all processes."""
 
     per_second: int
     per_minute: int
+
+
+class ListByTime(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    That `Provider.list` can be read by the time orders were made at, a page a request: one tells of many payments.
+
+    `records_max`: records of a page. `span_max_s`: the longest range, None for any. `early_s`, `late_s`: how far a
+    range reaches beyond the times at which the orders were begun, for the provider's clock is another one and a
+    creation takes a while to reach it.
+    """
+
+    records_max: int
+    span_max_s: float | None = None
+    early_s: float = 1.0
+    late_s: float = 3.0
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +123,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     `lookup`: how an order is found again. `query_proves_absence_after_s`: seconds after the last moment at which a
     request of ours can arrive, from which "not found" proves that the order does not exist; None if it never does,
-    as without a lookup by number. `query_batch_max`: orders and refunds per query flow. `create_resend`,
+    as without a lookup by number. `query_batch_max`: orders and refunds that one request of a query flow asks about.
+    `list_by_time`: how the provider's list tells of payments that are awaited; None where it does not. `create_resend`,
     `capture_resend`, `refund_resend`: what sending again does. `notifications_trusted`: an authentic notification
     alone is evidence; otherwise it only makes the payment due, and the query that follows is the evidence.
     """
@@ -119,6 +135,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     lookup: Lookup = Lookup.BY_NUMBER
     query_proves_absence_after_s: float | None = None
     query_batch_max: int = 1
+    list_by_time: ListByTime | None = None
     create_resend: Resend = UNSAFE
     capture_resend: Resend = UNSAFE
     refund_resend: Resend = UNSAFE

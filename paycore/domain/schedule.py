@@ -1,13 +1,14 @@
 """
 When a payment is due, what of it is still open, and who goes on with it: pure functions of its state and its age.
 
-A waiting payment is a row with a due time, not a coroutine. A new one is queried after 2 seconds; the interval
-grows by half each time, up to 60 seconds.
+A waiting payment is a row with a due time, not a coroutine. What waits for its payer is due every two seconds for ten
+minutes, and less often the older it gets; what else is under way after intervals that grow by half. Neither waits
+longer than a minute. What is due is asked about as the account's request budget allows; `domain.asking` says in which
+order.
 """
 
 from __future__ import annotations
 
-import zlib
 from datetime import datetime, timedelta
 
 from paycore.domain.payment import (
@@ -26,29 +27,31 @@ from paycore.domain.payment import (
 
 INTERVAL_MIN_S = 2.0
 INTERVAL_MAX_S = 60.0
+AWAITED_PART = 300
+"""What waits for its payer is asked about every two seconds for ten minutes, then every 300th part of its age."""
+
 AUTHORIZED_INTERVAL_MAX_S = 3600.0
 LATE_CHECKS = (timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
 """Times after closing at which a closed order is queried: some are paid all the same."""
 
 
-def interval_s(age_s: float, longest_s: float | None = None) -> float:
-    """
-    Seconds until the next query of a payment that last changed `age_s` seconds ago.
+def awaited_interval_s(age_s: float) -> float:
+    """Seconds from one query to the next of a payment that has waited for its payer for `age_s` seconds."""
+    return min(INTERVAL_MAX_S, max(INTERVAL_MIN_S, age_s / AWAITED_PART))
 
-    An interval that starts at 2 s and grows by half each time has, after `age` seconds, the length
-    `2 + age / 2`; capped at `longest_s`, or at a minute.
+
+def interval_s(age_s: float, longest_s: float = INTERVAL_MAX_S) -> float:
     """
-    return min(longest_s or INTERVAL_MAX_S, INTERVAL_MIN_S + max(0.0, age_s) / 2)
+    Seconds until the next look at anything else that last changed `age_s` seconds ago, at most `longest_s`.
+
+    An interval that starts at 2 s and grows by half each time has, after `age` seconds, the length `2 + age / 2`.
+    """
+    return min(longest_s, INTERVAL_MIN_S + max(0.0, age_s) / 2)
 
 
 def resend_pause_s(failures: int) -> float:
     """Least seconds between a send and the next one after this many failed resends: 0, 2, 3, 4.5 ... 60."""
     return 0.0 if failures < 1 else min(INTERVAL_MAX_S, INTERVAL_MIN_S * 1.5 ** min(failures - 1, 10))
-
-
-def jitter(seed: str, now: datetime) -> float:
-    """A factor from 0.8 to 1.2, evenly distributed over payments and times, the same for the same input."""
-    return (8000 + zlib.crc32(f"{seed}{now.timestamp()}".encode()) % 4001) / 10_000
 
 
 def due_at(payment: Payment, now: datetime) -> datetime | None:
@@ -141,6 +144,12 @@ def _is_unsent_successor(payment: Payment) -> bool:
     return is_unsent and has_earlier_number(payment)
 
 
+def is_listed(payment: Payment) -> bool:
+    """Whether what a list of the provider's orders says of the payment is all there is to ask."""
+    orders = sum(op.kind is OperationKind.CREATE for op in payment.operations)
+    return payment.status is Status.PENDING and not payment.uncertain and not payment.refunds and orders == 1
+
+
 def is_left_to_caller(payment: Payment) -> bool:
     """Whether only a call by its caller goes on with it, to send or to capture it: waiting can't help."""
     if payment.status is Status.AUTHORIZED and not is_moving(payment):
@@ -192,9 +201,12 @@ def _has_closed_order(payment: Payment) -> bool:
     return any(Status.CLOSED in op.observed and op.number not in charged for op in payment.operations)
 
 
-def _by_age(payment: Payment, now: datetime, longest_s: float | None = None) -> datetime:
+def _by_age(payment: Payment, now: datetime, longest_s: float = INTERVAL_MAX_S) -> datetime:
     age_s = (now - payment.updated_at).total_seconds()
-    due = now + timedelta(seconds=interval_s(age_s, longest_s) * jitter(payment.id, now))
+    waits_for_payer = payment.status is Status.PENDING and not payment.uncertain
+    due = now + timedelta(
+        seconds=awaited_interval_s(age_s) if waits_for_payer else interval_s(age_s, longest_s)
+    )
     if payment.expires_at is not None and now < payment.expires_at < due:
         return payment.expires_at
     return due

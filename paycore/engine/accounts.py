@@ -21,6 +21,7 @@ from paycore.engine.provider_class import needs_problem
 from paycore.engine.secrecy import Secrets, secrets_among, secrets_in
 from paycore.engine.timing import Deadline
 from paycore.errors import ConfigError
+from paycore.ledger.api import Spending
 
 if TYPE_CHECKING:
     import ssl
@@ -52,6 +53,11 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     def full(self) -> FullProvider:
         """The provider, of which only the members are there that its capabilities need."""
         return cast("FullProvider", self.provider)
+
+    @property
+    def spending(self) -> Spending:
+        """What a command of this account is sent within: it waits for its turn for half of its time at most."""
+        return Spending(self.name, self.capabilities.budget, self.deadline.total_seconds() / 2)
 
     def attempt(self, sent_at: datetime, nonce: str) -> Attempt:
         """One attempt to send a flow of this account."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
@@ -43,6 +43,7 @@ from paycore.engine.plugins import Plugins
 from paycore.engine.provider_list import Listing
 from paycore.engine.runner import AsyncRunner
 from paycore.engine.waiter import AsyncWaiter
+from paycore.engine.worker import Everything, Scope
 from paycore.ledger.api import Filter, Ledger
 from paycore.ledger.lists import next_page
 
@@ -63,7 +64,8 @@ class AsyncClient:
         self._waiter = AsyncWaiter(self._core.ledger, self._bridge)
         self._runner = AsyncRunner(self._core.ledger, self._waiter, self._bridge)
         self._feeds = Feeds(self._core.ledger)
-        self._working: asyncio.Task[None] | None = None
+        self._working: Sequence[asyncio.Task[None]] = []
+        self._scopes: list[Everything] = []
 
     @with_keywords_of_create
     async def create(self, **fields: Unpack[CreateFields]) -> Payment:
@@ -74,8 +76,7 @@ class AsyncClient:
         """See `Client.wait`."""
         asked = self._core.commands.wait(checked_id(payment_id), checked_wait(timeout_s))
         self._look_after()
-        with self._waiter.wanted.holding(payment_id):
-            return await self._runner.run(asked)
+        return await self._runner.run(asked)
 
     async def query(self, payment_id: str) -> Payment:
         """See `Client.query`."""
@@ -136,7 +137,8 @@ class AsyncClient:
         received = await self._runner.run(self._core.commands.receive(checked_account(account), notification))
         if received.to_confirm:
             self._look_after()
-            self._waiter.wanted.confirm(received.to_confirm)
+            for name, payment_ids in received.to_confirm.items():
+                self._waiter.wanted.confirm(name, payment_ids)
         return received.reply
 
     @property
@@ -237,9 +239,22 @@ class AsyncClient:
 
     def _look_after(self) -> None:
         self._bridge.check_loop()
-        if self._working is None:
-            program = self._core.worker.run(self._waiter.wanted)
-            self._working = asyncio.create_task(self._runner.run(program), name="paycore-worker")
+        if not self._working:
+            self._working = self._started(self._waiter.wanted)
+
+    async def run_worker(self, *, accounts: Sequence[str] | None = None) -> None:
+        """See `Client.run_worker`; it also ends when it is cancelled."""
+        self._bridge.check_loop()
+        names = self._core.config.accounts if accounts is None else map(checked_account, accounts)
+        scope = Everything([self._core.config.account(name).name for name in names])
+        self._scopes.append(scope)
+        await asyncio.gather(*self._started(scope))
+
+    def _started(self, scope: Scope) -> Sequence[asyncio.Task[None]]:
+        return [
+            asyncio.create_task(self._runner.run(program), name="paycore-worker")
+            for program in self._core.worker.programs(scope)
+        ]
 
     async def shutdown(self) -> None:
         """
@@ -252,10 +267,11 @@ class AsyncClient:
             return
         self._bridge.check_loop()
         self._feeds.close()
+        for scope in self._scopes:
+            scope.is_over = True
         self._waiter.close()
         try:
-            if self._working is not None:
-                await self._working
+            await asyncio.gather(*self._working)
         except asyncio.CancelledError:  # all tasks of the loop are, perhaps, the worker among them
             await self._let_go()
             raise

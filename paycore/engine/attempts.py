@@ -18,20 +18,20 @@ from typing import Any, ParamSpec, TypeVar
 
 from paycore.domain import decisions
 from paycore.domain.decisions import Numbering
-from paycore.domain.events import Event, OperationBegun, OperationSent, PaymentBegun, Source
+from paycore.domain.events import Event, Source
 from paycore.domain.observation import PaymentObservation, RefundObservation
 from paycore.domain.payment import Operation, OperationKind, OperationState, Payment
 from paycore.domain.provider import Created, NotNow, Rejected, Unknown
 from paycore.domain.wire import Flow
 from paycore.engine.accounts import Account
 from paycore.engine.answers import counted, reading
-from paycore.engine.contract import put_off, refused
+from paycore.engine.contract import put_off, refused, wait_until
 from paycore.engine.effects import InLedger, Program, UntilChanged, in_ledger
 from paycore.engine.orders import capture_order, close_order, provider_order, refund_order
 from paycore.engine.sessions import Sessions
 from paycore.engine.timing import Deadline, Timed
 from paycore.errors import IncompleteReply, MaybeSent, NotSent, PaycoreError
-from paycore.ledger.api import Committed, Decide, Ledger, committed_in
+from paycore.ledger.api import Committed, Decide, Ledger, Spending, committed_in, to_send
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -57,9 +57,15 @@ class Attempts:
         self.now = now
         self.sessions = Sessions(now=now, new_id=new_id)
 
-    def change(self, payment_id: str, decide: Decide, source: Source) -> Program[Committed]:
-        """Decide on the payment as it stands, in one transaction."""
-        return self.commit(lambda ledger: ledger.change(payment_id, decide, source))
+    def change(
+        self, payment_id: str, decide: Decide, source: Source, spending: Spending | None = None
+    ) -> Program[Committed]:
+        """
+        Decide on the payment as it stands, in one transaction.
+
+        What it sends takes its turn in the budget of `spending`.
+        """
+        return self.commit(lambda ledger: ledger.change(payment_id, decide, source, spending))
 
     def commit(self, verb: Callable[[Ledger], Future[T]]) -> Program[T]:
         """One transaction, then its events to the observers."""
@@ -74,9 +80,15 @@ class Attempts:
         """A new operation's id and its number at the provider, and a nonce."""
         return Numbering(operation_id=self.new_id(), number=self.new_id(), nonce=self.new_id())
 
-    def after_change(self, payment: Payment, timeout_s: float) -> Program[Payment]:
-        """The payment as soon as it changes, or as it is after `timeout_s` seconds."""
-        yield UntilChanged(payment.id, payment.version, timeout_s)
+    def after_change(
+        self, payment: Payment, timeout_s: float, *, is_wanted: bool = False
+    ) -> Program[Payment]:
+        """
+        The payment as soon as it changes, or as it is after `timeout_s` seconds.
+
+        `is_wanted`: a worker of this client is to look after it meanwhile.
+        """
+        yield UntilChanged(payment.id, payment.version, timeout_s, payment.account if is_wanted else None)
         return (yield from in_ledger(lambda ledger: ledger.get(payment.id)))
 
     def change_and_send(
@@ -88,20 +100,24 @@ class Attempts:
     ) -> Program[Payment]:
         """Decide; and if the decision begins or repeats an operation, send it."""
         timed = Timed(decide, account.deadline)
-        committed = yield from self.change(payment_id, timed, source)
-        payment, operation_id = committed.payment, _put_on_its_way(committed)
+        committed = yield from self.change(payment_id, timed, source, account.spending)
+        operation_id = to_send(committed.events)
         if operation_id is None:
-            return payment
-        return (yield from self.send(account, payment, payment.operation(operation_id), timed))
+            return committed.payment
+        return (yield from self.send(account, committed, operation_id, timed))
 
     def send(
-        self, account: Account, payment: Payment, operation: Operation, timed: Timed[..., Any]
+        self, account: Account, committed: Committed, operation_id: str, timed: Timed[..., Any]
     ) -> Program[Payment]:
-        """Send an operation that is recorded as sent, as `timed` decided; record its outcome."""
+        """Send an operation that is recorded as sent, as `timed` decided, at its turn; record its outcome."""
+        payment = committed.payment
+        operation = payment.operation(operation_id)
+        yield from wait_until(committed.send_at, committed.now)
         raised: PaycoreError | None = None
         try:
             begin = partial(_answering, payment, operation)
-            outcome = yield from self.sessions.converse(account, begin, self._deadline(operation, timed))
+            deadline = self._deadline(operation, timed)
+            outcome = yield from self.sessions.converse(account, begin, deadline, turns=1)
         except PaycoreError as error:
             # Nothing was sent, or no answer came: the error knows which.
             outcome = None if error.money_moved == "no" else Unknown(problem=error.message)
@@ -185,17 +201,6 @@ _TOLD: Mapping[OperationKind, type[Created | RefundObservation | PaymentObservat
     OperationKind.CLOSE: PaymentObservation,
 }
 """The type of a `Done` outcome's value."""
-
-
-def _put_on_its_way(committed: Committed) -> str | None:
-    """The id of the operation to send after this transaction, None when there is none."""
-    match committed.events[-1].change if committed.events else None:
-        case PaymentBegun(operation=operation) | OperationBegun(operation=operation):
-            return operation.id
-        case OperationSent(operation_id=operation_id):
-            return operation_id
-        case _:
-            return None
 
 
 def _to_raise(account: Account, operation: Operation, outcome: object) -> PaycoreError | None:

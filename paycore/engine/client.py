@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
@@ -42,6 +42,7 @@ from paycore.engine.plugins import Plugins
 from paycore.engine.provider_list import Listing
 from paycore.engine.runner import Runner
 from paycore.engine.waiter import Waiter
+from paycore.engine.worker import Everything, Scope
 from paycore.ledger.api import Filter
 from paycore.ledger.lists import next_page
 
@@ -61,7 +62,8 @@ class Client:
         self._waiter = Waiter(self._core.ledger)
         self._runner = Runner(self._core.ledger, self._waiter)
         self._feeds = Feeds(self._core.ledger)
-        self._working: threading.Thread | None = None
+        self._working: Sequence[threading.Thread] = []
+        self._scopes: list[Everything] = []
         self._starting = threading.Lock()
 
     @with_keywords_of_create
@@ -104,8 +106,7 @@ class Client:
         """
         asked = self._core.commands.wait(checked_id(payment_id), checked_wait(timeout_s))
         self._look_after()
-        with self._waiter.wanted.holding(payment_id):
-            return self._runner.run(asked)
+        return self._runner.run(asked)
 
     def query(self, payment_id: str) -> Payment:
         """
@@ -220,7 +221,8 @@ class Client:
         received = self._runner.run(self._core.commands.receive(checked_account(account), notification))
         if received.to_confirm:
             self._look_after()
-            self._waiter.wanted.confirm(received.to_confirm)
+            for name, payment_ids in received.to_confirm.items():
+                self._waiter.wanted.confirm(name, payment_ids)
         return received.reply
 
     @property
@@ -356,19 +358,38 @@ class Client:
 
     def _look_after(self) -> None:
         with self._starting:
-            if self._working is None:
-                program = self._core.worker.run(self._waiter.wanted)
-                self._working = threading.Thread(
-                    target=self._runner.run, args=(program,), name="paycore-worker", daemon=True
-                )
-                self._working.start()
+            if not self._working:
+                self._working = self._started(self._waiter.wanted)
+
+    def run_worker(self, *, accounts: Sequence[str] | None = None) -> None:
+        """
+        Look after all payments, refunds and captures that are due, whoever made them, until `shutdown`.
+
+        Of these accounts, None: of all in the configuration. As many processes as you like may do so.
+        """
+        names = self._core.config.accounts if accounts is None else map(checked_account, accounts)
+        scope = Everything([self._core.config.account(name).name for name in names])
+        self._scopes.append(scope)
+        for thread in self._started(scope):
+            thread.join()
+
+    def _started(self, scope: Scope) -> Sequence[threading.Thread]:
+        threads = [
+            threading.Thread(target=self._runner.run, args=(program,), name="paycore-worker", daemon=True)
+            for program in self._core.worker.programs(scope)
+        ]
+        for thread in threads:
+            thread.start()
+        return threads
 
     def shutdown(self) -> None:
         """End the worker, the connections and the ledger; what `with` does at its end."""
         self._feeds.close()
+        for scope in self._scopes:
+            scope.is_over = True
         self._waiter.close()
-        if self._working is not None:
-            self._working.join()
+        for thread in self._working:
+            thread.join()
         self._runner.close()
         self._core.ledger.close()
 

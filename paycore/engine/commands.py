@@ -102,11 +102,11 @@ class Commands:
             return (yield from self._known_all_the_same(request, refusal))
         timed = Timed(begun, account.deadline)
         committed = yield from self._attempts.commit(
-            lambda ledger: ledger.begin(request.order.reference, timed)
+            lambda ledger: ledger.begin(request.order.reference, timed, account.spending)
         )
         if committed.events:
-            payment = committed.payment
-            payment = yield from self._attempts.send(account, payment, payment.creation, timed)
+            creation = committed.payment.creation
+            payment = yield from self._attempts.send(account, committed, creation.id, timed)
             return (yield from self._captured_if_due(account, payment))
         return (yield from self._join(committed.payment, request))
 
@@ -165,10 +165,10 @@ class Commands:
             deadline=account.deadline,
         )
         timed = Timed(begin, account.deadline)
-        committed = yield from self._attempts.change(payment_id, timed, Source.CALLER)
+        committed = yield from self._attempts.change(payment_id, timed, Source.CALLER, account.spending)
         operation = refund_operation(committed.payment, reference)
         if committed.events:
-            return (yield from self._attempts.send(account, committed.payment, operation, timed))
+            return (yield from self._attempts.send(account, committed, operation.id, timed))
         payment, operation = yield from self._answered(account, committed.payment, operation)
         refund = payment.refund(reference)
         if refund is not None and (refund.is_open or operation.is_uncertain):
@@ -190,12 +190,12 @@ class Commands:
             deadline=account.deadline,
         )
         timed = Timed(begin, account.deadline)
-        committed = yield from self._attempts.change(payment_id, timed, Source.CALLER)
+        committed = yield from self._attempts.change(payment_id, timed, Source.CALLER, account.spending)
         operation = capture_of(committed.payment, committed.payment.order_number)
         if operation is None:
             return committed.payment  # paid without one
         if committed.events:
-            return (yield from self._attempts.send(account, committed.payment, operation, timed))
+            return (yield from self._attempts.send(account, committed, operation.id, timed))
         payment, operation = yield from self._answered(account, committed.payment, operation)
         if operation.is_uncertain or payment.status is Status.AUTHORIZED:
             return (yield from self._recovery.resolve_in_time(account, payment))
@@ -280,7 +280,7 @@ class Commands:
         deadline = Deadline(timeout_s)
         payment = yield from in_ledger(lambda ledger: ledger.get(payment_id))
         while is_awaited(payment) and deadline.left_s > 0:
-            payment = yield from self._attempts.after_change(payment, deadline.left_s)
+            payment = yield from self._attempts.after_change(payment, deadline.left_s, is_wanted=True)
         return payment
 
     @_told("receive", lambda account, _: Given(account=account))

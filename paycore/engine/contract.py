@@ -13,19 +13,21 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_args
 
 from paycore.domain.capabilities import Mode
 from paycore.domain.payment import Failure
-from paycore.domain.provider import Done, NotNow, Rejected, Secret, Unknown
+from paycore.domain.provider import Capabilities, Done, NotNow, Rejected, Secret, Unknown
 from paycore.domain.wire import FLOW_REQUESTS_MAX, Flow, Method, Request, Response
-from paycore.engine.effects import OnWire, Program
+from paycore.engine.effects import OnWire, Pause, Program, in_ledger
 from paycore.engine.secrecy import Secrets, harmless, holds_short_secret, mask
 from paycore.engine.telling import requests_log, tell_request
 from paycore.engine.timing import Deadline, Stopwatch
 from paycore.engine.wording import one_line, one_of, said, shown
 from paycore.errors import AccountRefused, MaybeSent, NotSent, PaycoreError, PluginError
+from paycore.ledger.api import Spending
 
 if TYPE_CHECKING:
     import ssl
@@ -34,6 +36,9 @@ T = TypeVar("T")
 
 SAID_MAX = 200
 """Characters of a plugin's own words that an error repeats."""
+
+TOO_MANY_REQUESTS = 429
+SECONDS_DIGITS_MAX = 9
 
 _NOT_THE_PLUGIN = ("paycore.domain", "paycore.engine", "paycore.errors", "msgspec")
 
@@ -58,6 +63,8 @@ class Reached(Asked, Protocol):
     def tls(self) -> ssl.SSLContext | None: ...
     @property
     def base_urls(self) -> Mapping[str, str]: ...
+    @property
+    def capabilities(self) -> Capabilities: ...
 
 
 # --- what a plugin raises ----------------------------------------------------------------------------
@@ -235,20 +242,25 @@ def _header_problems(headers: Mapping[str, str]) -> Iterator[str]:
 # --- requests out, responses in ----------------------------------------------------------------------
 
 
-def converse(account: Reached, flow: Flow[T], deadline: Deadline, *, all_safe: bool = False) -> Program[T]:
+def converse(
+    account: Reached, flow: Flow[T], deadline: Deadline, *, all_safe: bool = False, turns: int = 0
+) -> Program[T]:
     """
     What the flow returns, by `deadline`.
 
     Until a request that is not safe may have arrived, nothing can have moved: then `NotSent` is raised when there is
     no usable answer, also where the flow returns `Unknown`, and a `PluginError` says that no money moved. After it
     `MaybeSent` is raised when no usable answer came. `all_safe`: no request of this flow can move money.
+
+    The first `turns` requests have their turn in the account's request budget; each further one waits for its own, and
+    is `NotSent` where that does not come before the deadline.
     """
     may_have_moved = False
     request, result = _advance(account, flow, None, may_have_moved=False)
-    for _ in range(FLOW_REQUESTS_MAX):
+    for sent in range(FLOW_REQUESTS_MAX):
         if request is None:
             break
-        came = yield from _exchange(account, request, deadline)
+        came = yield from _exchange(account, request, deadline, has_turn=sent < turns)
         is_safe = all_safe or request.is_safe
         may_have_moved = may_have_moved or not (is_safe or isinstance(came, NotSent))
         if not isinstance(came, Response):
@@ -273,18 +285,45 @@ def _unanswered(account: Asked, problem: str, *, may_have_moved: bool) -> NotSen
 
 
 def _exchange(
-    account: Reached, request: Request, deadline: Deadline
+    account: Reached, request: Request, deadline: Deadline, *, has_turn: bool
 ) -> Program[Response | NotSent | MaybeSent]:
-    """What came of one request, which is logged where somebody listens."""
+    """What came of one request, within the account's budget; it is logged where somebody listens."""
+    if not has_turn:
+        try:
+            yield from take_turn(account, deadline)
+        except NotSent as error:
+            return error
     watch = Stopwatch() if requests_log.isEnabledFor(logging.DEBUG) else None
     came: Response | NotSent | MaybeSent
     try:
         came = yield OnWire(account.name, account.base_urls[request.host], request, deadline, account.tls)
     except (NotSent, MaybeSent) as error:
         came = error
+    if isinstance(came, Response) and came.status == TOO_MANY_REQUESTS:
+        retry_after_s = _retry_after_s(came)
+        yield from in_ledger(lambda ledger: ledger.rest(account.name, retry_after_s))
     if watch is not None:
         tell_request(account.name, request, came, watch, account.secrets)
     return came
+
+
+def take_turn(account: Reached, deadline: Deadline) -> Program[None]:
+    """Spend one request, and wait until it may be sent; `NotSent` where that is too late."""
+    spending = Spending(account.name, account.capabilities.budget, max(0.0, deadline.left_s))
+    at = yield from in_ledger(lambda ledger: ledger.spend(spending))
+    yield from wait_until(at.send_at, at.now)
+
+
+def wait_until(at: datetime | None, now: datetime) -> Program[None]:
+    """Wait for a turn at that time by the ledger's clock, which showed `now` just now."""
+    if at is not None and at > now:
+        yield Pause((at - now).total_seconds())
+
+
+def _retry_after_s(response: Response) -> float | None:
+    """The seconds a refusal asks to wait, None where it names none that can be read (RFC 9110, 10.2.3)."""
+    text = response.headers.get("retry-after", "")
+    return float(text) if text.isascii() and text.isdigit() and len(text) <= SECONDS_DIGITS_MAX else None
 
 
 def _advance(

@@ -44,11 +44,16 @@ class OnWire(msgspec.Struct, frozen=True):
 
 
 class UntilChanged(msgspec.Struct, frozen=True):
-    """Until this payment is no longer at `version`, at most `timeout_s`; comes back with nothing."""
+    """
+    Until this payment is no longer at `version`, at most `timeout_s` seconds; comes back with nothing.
+
+    Where its account is named, a worker of this client looks after it meanwhile.
+    """
 
     payment_id: str
     version: int
     timeout_s: float
+    account: str | None = None
 
 
 class UntilReady(msgspec.Struct, frozen=True):
@@ -60,12 +65,20 @@ class UntilReady(msgspec.Struct, frozen=True):
 
 class UntilWanted(msgspec.Struct, frozen=True):
     """
-    Until somebody begins to wait for a payment, at most `timeout_s` (None: for ever).
+    Until more is to be looked after than at signal `seen`, at most `timeout_s` seconds (None: for ever).
 
-    Comes back with False once the client is closing.
+    Comes back with the number of signals so far: there was one for each payment that somebody began to wait for, and
+    one when the client closes.
     """
 
+    seen: int
     timeout_s: float | None
+
+
+class Pause(msgspec.Struct, frozen=True):
+    """So many seconds; comes back with nothing."""
+
+    seconds: float
 
 
 def in_ledger(verb: Callable[[Ledger], Future[T]]) -> Program[T]:
@@ -74,5 +87,5 @@ def in_ledger(verb: Callable[[Ledger], Future[T]]) -> Program[T]:
     return result
 
 
-Effect = InLedger | OnWire | UntilChanged | UntilReady | UntilWanted
+Effect = InLedger | OnWire | Pause | UntilChanged | UntilReady | UntilWanted
 Program = Generator[Effect, Any, T]

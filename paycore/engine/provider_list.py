@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import partial
 
-from paycore.domain.provider import Listed, ListReply, Page
+from paycore.domain.provider import Attempt, Listed, ListReply, Page
 from paycore.domain.wire import Flow
 from paycore.engine.accounts import Account
 from paycore.engine.answers import reading
@@ -13,6 +13,13 @@ from paycore.engine.attempts import Attempts
 from paycore.engine.contract import answer_of, misused
 from paycore.engine.effects import Program
 from paycore.errors import NotSupported, PaycoreError
+
+
+def listing(
+    account: Account, since: datetime, until: datetime, cursor: str | None, attempt: Attempt
+) -> Flow[ListReply]:
+    """The flow that asks for a page of the list, its outcome checked."""
+    return reading(account, partial(account.full.list, since, until, cursor, attempt), Page)
 
 
 class Listing:
@@ -35,10 +42,14 @@ class Listing:
         Raises `NotSent` or `MaybeSent` when no answer came: the same page is asked for next time. No money moves.
         """
         account, attempts = self._account, self._attempts
-        begin = partial(self._asking, attempts.now(), attempts.new_id())
+        now, nonce = attempts.now(), attempts.new_id()
         try:
             outcome: ListReply = yield from attempts.sessions.converse(
-                account, begin, account.call_deadline()
+                account,
+                lambda entered: listing(
+                    entered, self._since, self._until, self._cursor, entered.attempt(now, nonce)
+                ),
+                account.call_deadline(),
             )
             page = answer_of(account, outcome)
         except PaycoreError as error:
@@ -50,9 +61,3 @@ class Listing:
         self._known |= set() if page.cursor is None else {page.cursor}
         self._cursor = page.cursor
         return page.items
-
-    def _asking(self, now: datetime, nonce: str, account: Account) -> Flow[ListReply]:
-        """The list's flow, its outcome checked."""
-        attempt = account.attempt(now, nonce)
-        begin = partial(account.full.list, self._since, self._until, self._cursor, attempt)
-        return reading(account, begin, Page)

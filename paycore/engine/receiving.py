@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from msgspec import structs
@@ -29,7 +29,7 @@ from paycore.engine.effects import Program, in_ledger
 from paycore.engine.secrecy import harmless
 from paycore.engine.timing import Deadline
 from paycore.errors import ConfigError, NotAuthentic, NotificationError, PluginError
-from paycore.ledger.api import Committed, Recorded, named_by
+from paycore.ledger.api import Committed, Recorded, Rescheduled, named_by
 
 _log = logging.getLogger(__name__)
 
@@ -42,14 +42,15 @@ REPEATS_MAX = 16_384
 
 class Received(NamedTuple):
     """
-    What to answer to a notification, which payments it named, and the ids of those to be asked to confirm it.
+    What to answer to a notification, and which payments it named.
 
-    `is_repeat`: it was answered less than a minute ago, and nothing was looked up or recorded.
+    `to_confirm` has the ids of those that the provider is to be asked about, by account. `is_repeat`: it was answered
+    less than a minute ago, and nothing was looked up or recorded.
     """
 
     reply: Reply
     payments: tuple[Payment, ...]
-    to_confirm: tuple[str, ...]
+    to_confirm: Mapping[str, Collection[str]]
     is_repeat: bool = False
 
 
@@ -78,7 +79,7 @@ class Receiving:
         told = yield from self._verified(account, notification)
         key = (account.name, notification.digest)
         if key in self._answered:
-            return Received(_reply(account), payments=(), to_confirm=(), is_repeat=True)
+            return Received(_reply(account), payments=(), to_confirm={}, is_repeat=True)
         recorded = yield from self._record(told, notification)
         named, due, strays = [*recorded.payments], [*recorded.due], list(recorded.unknown)
         for neighbour in self._neighbours(account, recorded.unknown):
@@ -96,7 +97,9 @@ class Receiving:
         if not any(isinstance(item, Mention) for item in told.notices):  # those are due anew each time
             self._answered.add(key)
         return Received(
-            reply, payments=tuple(committed.payment for committed in named), to_confirm=tuple(due)
+            reply,
+            payments=tuple(committed.payment for committed in named),
+            to_confirm=_by_account(named, due),
         )
 
     def _record(self, told: _Told, notification: Notification) -> Program[Recorded]:
@@ -113,14 +116,14 @@ class Receiving:
     def _made_due(self, named: Sequence[Committed]) -> Program[list[str]]:
         """Of those that it authorized, the ids of those to be captured at once: due now, for whoever looks first."""
         due = [
-            (committed.payment.id, committed.payment.version, committed.now)
+            Rescheduled(committed.payment.id, committed.payment.version, committed.now)
             for committed in named
             if committed.events and committed.payment.status is Status.AUTHORIZED
             if committed.payment.order.capture == "automatic"
         ]
         if due:
             yield from in_ledger(lambda ledger: ledger.reschedule(due))
-        return [payment_id for payment_id, _, _ in due]
+        return [one.payment_id for one in due]
 
     def _verified(self, account: Account, notification: Notification) -> Program[_Told]:
         """What it says by the account's keys and session; anew where the session may be too old for it."""
@@ -215,3 +218,12 @@ def _verify(account: Account, notification: Notification) -> _Told:
     given = structs.replace(notification, session=account.session)
     told = ask(account, "verify", lambda: account.full.verify(given), may_raise=(NotificationError,))
     return _Told(account, counted_notices(read_told(account, told), account.capabilities))
+
+
+def _by_account(named: Sequence[Committed], due: Collection[str]) -> Mapping[str, Collection[str]]:
+    """The ids of what is due, by the account of the payment."""
+    grouped: dict[str, set[str]] = {}
+    for committed in named:
+        if committed.payment.id in due:
+            grouped.setdefault(committed.payment.account, set()).add(committed.payment.id)
+    return grouped

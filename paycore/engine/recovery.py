@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -13,7 +14,7 @@ from paycore.domain import closing, decisions, recovery
 from paycore.domain.decisions import Answered
 from paycore.domain.events import Change, Source
 from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, Status
-from paycore.domain.provider import Found, OrderRef, QueryReply
+from paycore.domain.provider import Found, ListReply, OrderRef, QueryReply
 from paycore.domain.safe_text import printable
 from paycore.domain.wire import Flow
 from paycore.engine.accounts import Account
@@ -21,11 +22,12 @@ from paycore.engine.answers import counted_found, reading
 from paycore.engine.attempts import Attempts
 from paycore.engine.contract import answer_of
 from paycore.engine.effects import Program, in_ledger
-from paycore.engine.orders import in_session, product_of, questions, refs_to_ask
+from paycore.engine.orders import in_session, order_ref, product_of, questions, refs_to_ask
+from paycore.engine.provider_list import listing
 from paycore.engine.timing import Deadline
 from paycore.errors import AccountRefused, PaycoreError, PluginError, ProviderError, TooMany
 from paycore.ledger.api import Decide
-from paycore.ledger.clock import MILLISECOND
+from paycore.ledger.clock import MILLISECOND, from_ms
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +36,14 @@ MARGIN_S = 0.05
 
 MOVES_MAX = 4
 """Steps of one recovery at most: send again, close, number anew, and once more after a race."""
+
+
+class Told(NamedTuple):
+    """The payments that a page of the provider's list told of, among so many records; `is_whole`: it was the last."""
+
+    payments: tuple[Payment, ...]
+    records: int
+    is_whole: bool
 
 
 class Recovery:
@@ -115,13 +125,13 @@ class Recovery:
         return proven_at + timedelta(seconds=MARGIN_S) if is_soon else None
 
     def ask(
-        self, account: Account, payments: Sequence[Payment], source: Source
+        self, account: Account, payments: Sequence[Payment], source: Source, *, turns: int = 0
     ) -> Program[tuple[Payment, ...]]:
         """
         What the provider says of these payments and their open refunds, merged into the ledger.
 
         Makes as many queries as their numbers need, at most `QUESTIONS_MAX`; the answers of those before a failure
-        are kept.
+        are kept. The first `turns` requests have their turn already.
         """
         asked = _Asked(self._attempts.now())
         attempt = account.attempt(asked.at, self._attempts.new_id())
@@ -129,7 +139,8 @@ class Recovery:
         refs = [ref for payment in payments for ref in refs_to_ask(payment, lookup, attempt)]
         found, seen = Found(), dict[str, Payment]()
         for some in questions(refs, account.capabilities.query_batch_max, asked.at):
-            told = yield from self._query(account, some)
+            told = yield from self._query(account, some, turns)
+            turns = 0
             seen |= yield from self._observe(account, told, source)
             found = _both(found, told)
         noted = []
@@ -140,6 +151,40 @@ class Recovery:
                 _warn_of_forgotten(account, known, found)
                 _warn_of_undecided(account, known, found)
         return tuple(noted)
+
+    def ask_list(
+        self, account: Account, payments: Sequence[Payment], range_ms: tuple[int, int]
+    ) -> Program[Told]:
+        """
+        What a page of the provider's list says of these payments, merged into the ledger.
+
+        The page has what was made in the range. That no money was taken is never believed of a list: a number may have
+        several records, of which it shows one.
+        """
+        at, nonce, by_time = self._attempts.now(), self._attempts.new_id(), account.capabilities.list_by_time
+        if by_time is None:
+            raise LookupError(f"account {account.name} has no list by time")
+        since = from_ms(range_ms[0]) - timedelta(seconds=by_time.early_s)
+        until = from_ms(range_ms[1]) + timedelta(seconds=by_time.late_s)
+        outcome: ListReply = yield from self._attempts.sessions.converse(
+            account,
+            lambda entered: listing(entered, since, until, None, entered.attempt(at, nonce)),
+            account.call_deadline(),
+            turns=1,
+        )
+        page = answer_of(account, outcome)
+        refs = [order_ref(payment, payment.creation, account.attempt(at, nonce)) for payment in payments]
+        said = Found(
+            observations=tuple(item.observation for item in page.items),
+            undecided=frozenset(ref.number for ref in refs),
+        )
+        told = counted_found(refs, said, account.capabilities)
+        seen = yield from self._observe(account, told, Source.POLL)
+        return Told(
+            payments=tuple(seen[payment.id] for payment in payments if payment.id in seen),
+            records=len(page.items),
+            is_whole=page.cursor is None,
+        )
 
     def _observe(self, account: Account, found: Found, source: Source) -> Program[dict[str, Payment]]:
         if not found.observations:
@@ -168,9 +213,9 @@ class Recovery:
                 break
         return payment
 
-    def _query(self, account: Account, refs: Sequence[OrderRef]) -> Program[Found]:
+    def _query(self, account: Account, refs: Sequence[OrderRef], turns: int) -> Program[Found]:
         outcome: QueryReply = yield from self._attempts.sessions.converse(
-            account, partial(_asking, refs), account.call_deadline()
+            account, partial(_asking, refs), account.call_deadline(), turns=turns
         )
         return counted_found(refs, answer_of(account, outcome), account.capabilities)
 

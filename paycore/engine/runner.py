@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent import futures
 from typing import TypeVar
 
 from paycore.engine.bridge import Bridge
-from paycore.engine.effects import Effect, InLedger, OnWire, Program, UntilChanged, UntilReady, UntilWanted
+from paycore.engine.effects import (
+    Effect,
+    InLedger,
+    OnWire,
+    Pause,
+    Program,
+    UntilChanged,
+    UntilReady,
+    UntilWanted,
+)
 from paycore.engine.transport import AsyncSender, Sender
 from paycore.engine.waiter import AsyncWaiter, Waiter
 from paycore.ledger.api import Ledger
@@ -48,14 +58,18 @@ class Runner:
                 place = (account, base_url)
                 sender = self._senders.get(place) or self._senders.setdefault(place, Sender(base_url, tls))
                 return sender.send(request, deadline)
-            case UntilChanged(payment_id, version, timeout_s):
-                self._waiter.until_changed(payment_id, version, timeout_s)
+            case UntilChanged(payment_id, version, timeout_s, account):
+                with self._waiter.wanted.holding(account, payment_id):
+                    self._waiter.until_changed(payment_id, version, timeout_s)
                 return None
             case UntilReady(ready, timeout_s):
                 futures.wait((ready,), timeout_s)
                 return None
-            case UntilWanted(timeout_s):
-                return self._waiter.until_wanted(timeout_s)
+            case UntilWanted(seen, timeout_s):
+                return self._waiter.until_wanted(seen, timeout_s)
+            case Pause(seconds):
+                time.sleep(seconds)
+                return None
 
     def close(self) -> None:
         """Close the connections."""
@@ -100,14 +114,18 @@ class AsyncRunner:
                     place, AsyncSender(base_url, tls)
                 )
                 return await sender.send(request, deadline)
-            case UntilChanged(payment_id, version, timeout_s):
-                await self._waiter.until_changed(payment_id, version, timeout_s)
+            case UntilChanged(payment_id, version, timeout_s, account):
+                with self._waiter.wanted.holding(account, payment_id):
+                    await self._waiter.until_changed(payment_id, version, timeout_s)
                 return None
             case UntilReady(ready, timeout_s):
                 await asyncio.wait((asyncio.wrap_future(ready),), timeout=timeout_s)
                 return None
-            case UntilWanted(timeout_s):
-                return await self._waiter.until_wanted(timeout_s)
+            case UntilWanted(seen, timeout_s):
+                return await self._waiter.until_wanted(seen, timeout_s)
+            case Pause(seconds):
+                await asyncio.sleep(seconds)
+                return None
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -64,21 +64,23 @@ class Sessions:
         self._lock = threading.Lock()
 
     def converse(
-        self, account: Account, begin: Callable[[Account], Flow[T]], deadline: Deadline
+        self, account: Account, begin: Callable[[Account], Flow[T]], deadline: Deadline, *, turns: int = 0
     ) -> Program[T]:
         """
         What the flow returns that `begin` makes for the account with its session, by `deadline`.
+
+        Its first `turns` requests have their turn already: see `contract.converse`.
 
         When the session is refused, another is opened and the flow is run again, once. Raises as
         `contract.converse` does; `NotSent` or `AccountRefused` when no session could be opened.
         """
         if not _has_sessions(account):
-            return (yield from converse(account, begin(account), deadline))
+            return (yield from converse(account, begin(account), deadline, turns=turns))
         held = yield from self._open_one(account, deadline)
-        outcome = yield from self._converse_in(held, account, begin, deadline)
+        outcome = yield from self._converse_in(held, account, begin, deadline, turns)
         if _is_refused(outcome):
             held = yield from self._open_one(account, deadline)
-            outcome = yield from self._converse_in(held, account, begin, deadline)
+            outcome = yield from self._converse_in(held, account, begin, deadline, 0)
         return outcome
 
     def entered(self, account: Account, deadline: Deadline) -> Program[Account]:
@@ -102,10 +104,15 @@ class Sessions:
         return (yield from self.entered(account, deadline))
 
     def _converse_in(
-        self, held: _Held, account: Account, begin: Callable[[Account], Flow[T]], deadline: Deadline
+        self,
+        held: _Held,
+        account: Account,
+        begin: Callable[[Account], Flow[T]],
+        deadline: Deadline,
+        turns: int,
     ) -> Program[T]:
         within = account.in_session(held.session)
-        outcome = yield from converse(within, begin(within), deadline)
+        outcome = yield from converse(within, begin(within), deadline, turns=turns)
         if _is_refused(outcome):
             with self._lock:
                 if self._held.get(account.name) is held:

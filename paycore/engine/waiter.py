@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 
 from paycore.engine.bridge import Bridge
+from paycore.engine.timing import Deadline
 from paycore.errors import LedgerUnavailable
 from paycore.ledger.api import Ledger
 
@@ -62,52 +64,78 @@ class Hub:
             raise LedgerUnavailable("the client was closed meanwhile; wait again with one that is open")
 
 
+CONFIRM_WITHIN_S = 60.0
+"""How long a client follows up a notification. The payment stays due in the ledger for any other worker."""
+
+
 class Wanted:
     """
-    What the embedded worker looks after.
+    What a client's own workers look after: what somebody waits for, and what a notification told of.
 
-    The payments somebody waits for, until they are final; and those a notification told of, for which
-    whoever takes them is to ask the provider.
+    `signal` is called when there is more to look after, and when it is over.
     """
 
-    def __init__(self, on_wanted: Callable[[], None]) -> None:
-        self._on_wanted = on_wanted
-        self._counts: dict[str, int] = {}
-        self._to_confirm: set[str] = set()
-        self.is_over = False
+    pause_max_s: float | None = None
+
+    def __init__(self, signal: Callable[[], None]) -> None:
+        self._signal = signal
+        self._waited: dict[str, Counter[str]] = {}
+        self._to_confirm: dict[str, dict[str, Deadline]] = {}
         self._lock = threading.Lock()
+        self.is_over = False
 
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """The ids of those waited for now."""
+    def accounts(self) -> tuple[str, ...]:
+        """The accounts of which something is wanted now."""
         with self._lock:
-            return tuple(self._counts)
+            return tuple({**self._waited, **self._to_confirm})
 
-    def confirm(self, payment_ids: Collection[str]) -> None:
+    def ids(self, account: str) -> Collection[str]:
+        """The ids of the account's payments that are wanted now."""
+        with self._lock:
+            told = self._to_confirm.get(account, {})
+            for payment_id in [one for one, until in told.items() if until.left_s <= 0]:
+                del told[payment_id]
+            if not told:
+                self._to_confirm.pop(account, None)
+            return {*self._waited.get(account, ()), *told}
+
+    def confirm(self, account: str, payment_ids: Collection[str]) -> None:
         """A notification told of these; they have come due in the ledger."""
+        until = Deadline(CONFIRM_WITHIN_S)
         with self._lock:
-            self._to_confirm.update(payment_ids)
-        self._on_wanted()
+            self._to_confirm.setdefault(account, {}).update(dict.fromkeys(payment_ids, until))
+        self._signal()
 
-    def take_to_confirm(self) -> Collection[str]:
-        """The ids that came with `confirm` since the last time: whoever takes them sees to it."""
+    def resolved(self, account: str, payment_ids: Collection[str]) -> None:
+        """Nothing is to be asked about these any more."""
         with self._lock:
-            taken, self._to_confirm = self._to_confirm, set()
-        return taken
+            for payment_id in payment_ids:
+                self._to_confirm.get(account, {}).pop(payment_id, None)
 
     @contextmanager
-    def holding(self, payment_id: str) -> Iterator[None]:
-        """Want this payment looked after, inside the block."""
+    def holding(self, account: str | None, payment_id: str) -> Iterator[None]:
+        """Want this payment looked after, inside the block; None: by nobody."""
+        if account is None:
+            yield
+            return
         with self._lock:
-            self._counts[payment_id] = self._counts.get(payment_id, 0) + 1
-        self._on_wanted()
+            self._waited.setdefault(account, Counter())[payment_id] += 1
+        self._signal()
         try:
             yield
         finally:
             with self._lock:
-                self._counts[payment_id] -= 1
-                if not self._counts[payment_id]:
-                    del self._counts[payment_id]
+                waited = self._waited[account]
+                waited[payment_id] -= 1
+                if not waited[payment_id]:
+                    del waited[payment_id]
+                if not waited:
+                    del self._waited[account]
+
+    def end(self) -> None:
+        """Nothing is looked after any more."""
+        self.is_over = True
+        self._signal()
 
 
 class Waiter:
@@ -118,8 +146,9 @@ class Waiter:
         self._hub = Hub()
         self._stop_watching: Callable[[], None] | None = None
         self._starting = threading.Lock()
-        self._begun = threading.Event()
-        self.wanted = Wanted(self._begun.set)
+        self._signals = 0
+        self._signalled = threading.Condition()
+        self.wanted = Wanted(self.signal)
 
     def until_changed(self, payment_id: str, version: int, timeout_s: float) -> None:
         """
@@ -134,11 +163,17 @@ class Waiter:
                 woken.wait(timeout_s)
         self._hub.check_open()
 
-    def until_wanted(self, timeout_s: float | None) -> bool:
-        """Until somebody begins to wait, at most `timeout_s`; False once there will be no more."""
-        self._begun.wait(timeout_s)
-        self._begun.clear()
-        return not self.wanted.is_over
+    def until_wanted(self, seen: int, timeout_s: float | None) -> int:
+        """Until there were more signals than `seen`, at most `timeout_s` seconds; how many there were."""
+        with self._signalled:
+            self._signalled.wait_for(lambda: self._signals != seen, timeout_s)
+            return self._signals
+
+    def signal(self) -> None:
+        """Wake all workers."""
+        with self._signalled:
+            self._signals += 1
+            self._signalled.notify_all()
 
     def _watch(self) -> None:
         with self._starting:
@@ -146,9 +181,8 @@ class Waiter:
                 self._stop_watching = self._ledger.watch(self._hub.wake)
 
     def close(self) -> None:
-        """Stop watching, end every wait, and let `until_wanted` say that it is over."""
-        self.wanted.is_over = True
-        self._begun.set()
+        """Stop watching, and end every wait."""
+        self.wanted.end()
         self._hub.close()
         if self._stop_watching is not None:
             self._stop_watching()
@@ -162,8 +196,9 @@ class AsyncWaiter:
         self._bridge = bridge
         self._hub = Hub()
         self._stop_watching: Callable[[], None] | None = None
-        self._begun = asyncio.Event()
-        self.wanted = Wanted(self._begun.set)
+        self._signals = 0
+        self._signalled = asyncio.Event()
+        self.wanted = Wanted(self.signal)
 
     async def until_changed(self, payment_id: str, version: int, timeout_s: float) -> None:
         """See `Waiter.until_changed`."""
@@ -177,17 +212,22 @@ class AsyncWaiter:
                 await asyncio.wait((woken,), timeout=timeout_s)
         self._hub.check_open()
 
-    async def until_wanted(self, timeout_s: float | None) -> bool:
-        """Until somebody begins to wait, at most `timeout_s`; False once there will be no more."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._begun.wait(), timeout_s)
-        self._begun.clear()
-        return not self.wanted.is_over
+    async def until_wanted(self, seen: int, timeout_s: float | None) -> int:
+        """Until there were more signals than `seen`, at most `timeout_s` seconds; how many there were."""
+        if self._signals == seen:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._signalled.wait(), timeout_s)
+        return self._signals
+
+    def signal(self) -> None:
+        """Wake all workers; called on the loop."""
+        self._signals += 1
+        self._signalled.set()  # whoever waits is woken, and whoever comes later waits for the next one
+        self._signalled.clear()
 
     def close(self) -> None:
-        """Stop watching, end every wait, and let `until_wanted` say that it is over."""
-        self.wanted.is_over = True
-        self._begun.set()
+        """Stop watching, and end every wait."""
+        self.wanted.end()
         self._hub.close()
         if self._stop_watching is not None:
             self._stop_watching()

@@ -1,53 +1,80 @@
 """
-Looks after due payments: claims them, queries their providers in batches, resolves what is unknown.
+Looks after due payments: asks their providers, as their request budgets allow, and resolves what is unknown.
 
-Embedded in a client it looks after the payments somebody waits for, and confirms what notifications tell.
-A payment whose worker dies comes due again when its lease ends.
+A worker runs in lanes: programs that each claim one question after another, so that a slow answer holds up one of them
+only. Lanes of one client, of other processes and of other hosts share the work by what they claim in the ledger. The
+claims of a worker that dies come due again when their lease ends; those of one that lives are renewed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
-from itertools import groupby
+from functools import partial
+from typing import Protocol
 
+from paycore.domain.asking import Density, Due, Question, next_question
 from paycore.domain.closing import is_still_to_close
 from paycore.domain.events import Source
 from paycore.domain.payment import Payment, Status
-from paycore.domain.schedule import due_at
+from paycore.domain.schedule import INTERVAL_MIN_S, due_at
 from paycore.engine.accounts import Account, Accounts
 from paycore.engine.effects import Program, UntilWanted, in_ledger
-from paycore.engine.orders import refs_to_ask
 from paycore.engine.outages import Outages
 from paycore.engine.recovery import Recovery
 from paycore.engine.telling import tell
-from paycore.engine.timing import Deadline, Stopwatch
-from paycore.engine.waiter import Wanted
-from paycore.errors import NotSent, PaycoreError, RequestError
+from paycore.engine.timing import Stopwatch
+from paycore.errors import LedgerError, NotSent, PaycoreError, RequestError
+from paycore.ledger.api import Claimed, Claiming, Report, Rescheduled
 
-CLAIM_MAX = 200
-LEASE_S = 30.0
+LEASE_S = 10.0
+"""Seconds after which the claims of a dead worker are due again."""
+
+RENEW_EVERY_S = 3.0
 PAUSE_MAX_S = 60.0
 RETRY_S = 1.0
 
-TURN_S = 5.0
-"""Seconds after which a turn begins no further query: others may wait by now, or the client may be closing."""
-
-CONFIRM_WITHIN = timedelta(seconds=60)
-"""How long this worker follows up a notification. The payment stays due in the ledger for any other worker."""
+LANES = 3
+"""Requests under way at once: with QFPay's 400 a minute, two keep up with answers that take 0.3 seconds."""
 
 
-class Turn:
-    """How long the embedded worker continues before it looks again which payments are waited for."""
+class Scope(Protocol):
+    """What a worker looks after. `pause_max_s`: how long it pauses at most, None: until it is signalled."""
 
-    def __init__(self, wanted: Wanted) -> None:
-        self._wanted = wanted
-        self._deadline = Deadline(TURN_S)
+    is_over: bool
+    pause_max_s: float | None
 
-    @property
-    def is_over(self) -> bool:
-        """Whether its time has passed, or the client is closing."""
-        return self._wanted.is_over or self._deadline.left_s <= 0
+    def accounts(self) -> Sequence[str]:
+        """The accounts to look after now."""
+        ...
+
+    def ids(self, account: str) -> Collection[str] | None:
+        """The payments of the account to look after; None: all of it."""
+        ...
+
+    def resolved(self, account: str, payment_ids: Collection[str]) -> None:
+        """These are not due any more."""
+        ...
+
+
+class Everything:
+    """All that is due of these accounts; whoever made it."""
+
+    pause_max_s: float | None = 1.0
+
+    def __init__(self, accounts: Sequence[str]) -> None:
+        self._accounts = tuple(accounts)
+        self.is_over = False
+
+    def accounts(self) -> Sequence[str]:
+        """See `Scope.accounts`."""
+        return self._accounts
+
+    def ids(self, account: str) -> None:
+        """See `Scope.ids`."""
+
+    def resolved(self, account: str, payment_ids: Collection[str]) -> None:
+        """See `Scope.resolved`."""
 
 
 class Worker:
@@ -65,133 +92,182 @@ class Worker:
         self._accounts = accounts
         self._now = now
         self._now_for = now_for
-        self._looks = 0
+        self._turns = 0
         self._outages = Outages()
+        self._densities: dict[str, Density] = {}
+        self._held: dict[int, tuple[str, ...]] = {}
 
-    def run(self, wanted: Wanted) -> Program[None]:
-        """Look after the wanted payments until the client closes."""
-        to_confirm: dict[str, datetime] = {}
-        going_on = True
-        while going_on:
-            now = self._now()
-            to_confirm |= dict.fromkeys(wanted.take_to_confirm(), now + CONFIRM_WITHIN)
-            to_confirm = {payment_id: until for payment_id, until in to_confirm.items() if now < until}
-            pause_s = yield from self._turn(wanted.ids, to_confirm, Turn(wanted))
-            going_on = yield UntilWanted(pause_s)
+    # --- lanes -----------------------------------------------------------------------------------------
 
-    def _turn(
-        self, ids: Collection[str], to_confirm: dict[str, datetime], turn: Turn
-    ) -> Program[float | None]:
-        """
-        One turn over these payments; seconds until the next one is due, None when none is wanted.
+    def programs(self, scope: Scope) -> list[Program[None]]:
+        """What looks after the scope, to be run beside each other."""
+        return [*(self.run(scope) for _ in range(LANES)), self.keep(scope)]
 
-        Those somebody waits for come first. Removes from `to_confirm` what is resolved.
-        """
-        wanted = {*ids, *to_confirm}
-        if not wanted:
-            return None
+    def run(self, scope: Scope) -> Program[None]:
+        """One lane: ask one question after another until the scope is over."""
+        signals = 0
+        while not scope.is_over:
+            pause_s = yield from self._turn(scope)
+            if pause_s is None or pause_s > 0:
+                signals = yield UntilWanted(signals, pause_s)
+
+    def keep(self, scope: Scope) -> Program[None]:
+        """Renew the claims of all lanes until the scope is over."""
+        signals = 0
+        while not scope.is_over:
+            yield from self._renew()
+            signals = yield UntilWanted(signals, RENEW_EVERY_S)
+
+    def _renew(self) -> Program[None]:
+        held = [payment_id for ids in tuple(self._held.values()) for payment_id in ids]
+        if not held:
+            return
         try:
-            looked_after = (yield from self.look_once(ids, turn)) if ids else {}
-            if to_confirm and not turn.is_over:
-                looked_after |= yield from self.look_once(tuple(to_confirm), turn)
-            for payment_id in (looked for looked, is_resolved in looked_after.items() if is_resolved):
-                to_confirm.pop(payment_id, None)
-            if looked_after:
-                return 0.0  # there may be more
-            due = yield from in_ledger(lambda ledger: ledger.next_due(wanted))
+            yield from in_ledger(lambda ledger: ledger.renew(held, LEASE_S))
+        except LedgerError as error:  # others may ask about the same; nothing else depends on it
+            self._outages.failed("the worker", f"could not renew its claims: {error}")
+
+    def _turn(self, scope: Scope) -> Program[float | None]:
+        """Ask a question, if there is one; seconds until there may be the next one, None if that is not known."""
+        try:
+            next_at = yield from self._next(scope)
         except Exception:  # noqa: BLE001 - whoever waits still wants to be looked after
-            self._outages.failed("the worker", "could not look after the payments waited for", exc_info=True)
+            self._outages.failed(
+                "the worker", "could not look after the payments that are due", exc_info=True
+            )
             return RETRY_S
         self._outages.answered("the worker")
-        if due is None:
-            return PAUSE_MAX_S
-        return min(PAUSE_MAX_S, max(0.0, (due - self._now()).total_seconds()))
+        if next_at is None:
+            return scope.pause_max_s
+        pause_s = max(0.0, (next_at - self._now()).total_seconds())
+        return min(pause_s, scope.pause_max_s or PAUSE_MAX_S)
 
-    def look_once(
-        self, ids: Collection[str] | None = None, turn: Turn | None = None
-    ) -> Program[dict[str, bool]]:
-        """
-        Claim what is due (of `ids`; None: of all) and look after it: of each whether that resolved it.
+    def _next(self, scope: Scope) -> Program[datetime | None]:
+        """Ask a question of the first account that has one; or when to look again."""
+        looked: list[datetime] = []
+        for name in self._rotated(scope.accounts()):
+            account = self._usable(name)
+            if account is None:
+                continue
+            next_at = yield from self.ask(account, scope)
+            if next_at is not None:
+                if next_at <= self._now():
+                    return next_at
+                looked.append(next_at)
+        return min(looked, default=None)
 
-        What is not asked about when `turn` is over is due at once.
+    def _rotated(self, names: Sequence[str]) -> Sequence[str]:
+        """Another account comes first each time, so that none is kept waiting by those before it."""
+        self._turns += 1
+        first = self._turns % max(1, len(names))
+        return [*names[first:], *names[:first]]
+
+    def _usable(self, name: str) -> Account | None:
+        if name not in self._accounts:
+            return None
+        try:
+            return self._accounts.get(name)
+        except PaycoreError as error:
+            self._outages.failed(f"account {name}", f"can't look after its payments: {error}")
+            return None
+
+    # --- one question ----------------------------------------------------------------------------------
+
+    def look_once(self, scope: Scope) -> Program[bool]:
+        """One question of each account, where there is one; whether any was asked."""
+        is_asked = False
+        for name in scope.accounts():
+            account = self._usable(name)
+            if account is not None:
+                next_at = yield from self.ask(account, scope)
+                is_asked = is_asked or (next_at is not None and next_at <= self._now())
+        return is_asked
+
+    def ask(
+        self, account: Account, scope: Scope, *, not_asked_since: datetime | None = None
+    ) -> Program[datetime | None]:
         """
-        _, claimed = yield from in_ledger(
-            lambda ledger: ledger.claim(limit=CLAIM_MAX, lease_s=LEASE_S, ids=ids)
+        Claim the question that tells most, ask it, and recover what is unknown.
+
+        Returns when there may be another one, None when nothing is due: at once where a question was asked.
+        """
+        claiming = Claiming(
+            account=account.name,
+            choose=partial(self._choose, account),
+            budget=account.capabilities.budget,
+            lease_s=LEASE_S,
+            ids=scope.ids(account.name),
+            not_asked_since=not_asked_since,
         )
-        is_resolved = {payment.id: False for payment in claimed}
-        known = [payment for payment in claimed if payment.account in self._accounts]
-        for name, group in groupby(sorted(known, key=_account_name), key=_account_name):
-            resolved = yield from self._look_after(self._accounts.get(name), list(group), turn)
-            is_resolved.update(dict.fromkeys(resolved, True))
-        return is_resolved
+        claimed = yield from in_ledger(lambda ledger: ledger.claim(claiming))
+        if claimed.question is None:
+            return claimed.next_at
+        self._turns += 1
+        lane = self._turns
+        self._held[lane] = claimed.question.ids
+        try:
+            resolved = yield from self._ask(account, claimed)
+        finally:
+            del self._held[lane]
+        scope.resolved(account.name, resolved)
+        return claimed.now
 
-    def _look_after(
-        self, account: Account, payments: Sequence[Payment], turn: Turn | None
-    ) -> Program[list[str]]:
-        """Ask about these and recover them; the ids of those that need not be looked at any more."""
-        resolved: list[str] = []
-        batches = self._batches(account, payments)
-        for number, batch in enumerate(batches):
-            left = [payment for rest in batches[number:] for payment in rest]
-            if turn is not None and turn.is_over:
-                now = self._now()
-                yield from self._reschedule([(payment.id, payment.version, now) for payment in left])
-                break
-            watch = Stopwatch()
-            try:
-                asked = yield from self._recovery.ask(account, batch, Source.POLL)
-            except PaycoreError as error:
-                asked_about = "1 payment" if len(batch) == 1 else f"{len(batch)} payments"
-                self._outages.failed(f"account {account.name}", f"could not ask about {asked_about}: {error}")
-                rests_s = error.retry_after_s if isinstance(error, NotSent) else None
-                yield from self._try_later(batch if rests_s is None else left, rests_s or 0.0)
-                if rests_s is not None:
-                    break  # the provider takes no more for now
-            else:
-                self._outages.answered(f"account {account.name}")
-                recovered = yield from self._recover(account, asked)
-                _tell_of_changes(batch, recovered, watch)
-                now = self._now()
-                due = [(payment.id, payment.version, due_at(payment, now)) for payment in recovered]
-                yield from self._reschedule(due)
-                resolved += [payment_id for payment_id, _, at in due if at is None]
-        return resolved
+    def _choose(self, account: Account, due: Sequence[Due], now_ms: int) -> Question:
+        return next_question(due, account.capabilities, self._density(account), now_ms)
 
-    def _batches(self, account: Account, payments: Sequence[Payment]) -> list[list[Payment]]:
-        """Query-sized batches, rotated on every pass so that none starves."""
-        size, lookup = account.capabilities.query_batch_max, account.capabilities.lookup
-        attempt = account.attempt(self._now(), "")
-        batches: list[list[Payment]] = []
-        left = 0
-        # Orders begun close together can share a request where a provider is asked by time.
-        for payment in sorted(payments, key=lambda payment: payment.created_at):
-            numbers = sum(1 for _ in refs_to_ask(payment, lookup, attempt))
-            if numbers > left or not batches:
-                batches.append([])
-                left = size
-            batches[-1].append(payment)
-            left -= numbers
-        self._looks += 1
-        first = self._looks % len(batches)
-        return batches[first:] + batches[:first]
+    def _density(self, account: Account) -> Density:
+        return self._densities.setdefault(account.name, Density())
 
-    def _try_later(self, payments: Sequence[Payment], rests_s: float) -> Program[None]:
-        """
-        Nothing was asked: what is due for a notification only stays claimed, and comes back after the lease.
-
-        None is due before `rests_s` seconds have passed.
-        """
+    def _ask(self, account: Account, claimed: Claimed) -> Program[list[str]]:
+        """Ask, recover and say when each is due next; the ids of those that are not due any more."""
+        watch = Stopwatch()
+        try:
+            asked = yield from self._answers(account, claimed)
+        except PaycoreError as error:
+            yield from self._try_later(account, claimed, error)
+            return []
+        self._outages.answered(f"account {account.name}")
+        recovered = yield from self._recover(account, asked)
+        _tell_of_changes(claimed.payments, recovered, watch)
         now = self._now()
-        rested = now + timedelta(seconds=rests_s)
-        due = [
-            (payment.id, payment.version, max(at, rested))
-            for payment in payments
-            if (at := due_at(payment, now)) is not None
-        ]
-        yield from self._reschedule(due)
+        due = [Rescheduled(one.id, one.version, due_at(one, now), claimed.now) for one in recovered]
+        known = {one.payment_id for one in due}
+        missed = [Rescheduled(one.id, one.version, now) for one in claimed.payments if one.id not in known]
+        yield from in_ledger(
+            lambda ledger: ledger.reschedule([*due, *missed], Report(account.name, is_answered=True))
+        )
+        return [one.payment_id for one in due if one.due_at is None]
 
-    def _reschedule(self, due: Sequence[tuple[str, int, datetime | None]]) -> Program[None]:
-        return in_ledger(lambda ledger: ledger.reschedule(due))
+    def _answers(self, account: Account, claimed: Claimed) -> Program[Sequence[Payment]]:
+        """Of those that the provider told of, how they are now."""
+        question = claimed.question
+        if question is None or question.range_ms is None:
+            return (yield from self._recovery.ask(account, claimed.payments, Source.POLL, turns=1))
+        listed = yield from self._recovery.ask_list(account, claimed.payments, question.range_ms)
+        self._density(account).learn(
+            claimed.due,
+            {payment.id for payment in listed.payments},
+            listed.records,
+            is_whole=listed.is_whole,
+            now_ms=round(claimed.now.timestamp() * 1000),
+        )
+        return listed.payments
+
+    def _try_later(self, account: Account, claimed: Claimed, error: PaycoreError) -> Program[None]:
+        """Nothing was answered: what is due for a notification only stays claimed, and comes back after the lease."""
+        count = len(claimed.payments)
+        asked_about = "1 payment" if count == 1 else f"{count} payments"
+        self._outages.failed(f"account {account.name}", f"could not ask about {asked_about}: {error}")
+        rests_s = error.retry_after_s if isinstance(error, NotSent) else None
+        now = self._now()
+        again = now + timedelta(seconds=INTERVAL_MIN_S)
+        due = [
+            Rescheduled(payment.id, payment.version, again)
+            for payment in claimed.payments
+            if due_at(payment, now) is not None
+        ]
+        report = Report(account.name, is_answered=False, rests_s=rests_s)
+        yield from in_ledger(lambda ledger: ledger.reschedule(due, report))
 
     def _recover(self, account: Account, payments: Sequence[Payment]) -> Program[Sequence[Payment]]:
         recovered = []
@@ -228,7 +304,3 @@ def _tell_of_changes(before: Sequence[Payment], after: Sequence[Payment], watch:
     for payment in after:
         if payment.version != versions.get(payment.id):
             tell("look after", (payment,), watch)
-
-
-def _account_name(payment: Payment) -> str:
-    return payment.account

@@ -15,8 +15,10 @@ from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
+from paycore.domain.asking import Due, Question
+from paycore.domain.capabilities import RequestBudget
 from paycore.domain.changes import ChangeKind
-from paycore.domain.events import Change, Event, PaymentBegun, Source
+from paycore.domain.events import Change, Event, OperationBegun, OperationSent, PaymentBegun, Source
 from paycore.domain.observation import Observation
 from paycore.domain.payment import Payment, ReviewReason, Status
 from paycore.domain.provider import Mention, Notice
@@ -30,12 +32,95 @@ class Committed(msgspec.Struct, frozen=True, kw_only=True):
     """
     A payment as stored, and the events this transaction added; none when nothing changed.
 
-    `now` is the ledger's clock inside the transaction.
+    `now` is the ledger's clock inside the transaction. `send_at`: when what is to be sent may be, by the request
+    budget; None where nothing is.
     """
 
     payment: Payment
     events: tuple[Event, ...]
     now: datetime
+    send_at: datetime | None = None
+
+
+class Spending(msgspec.Struct, frozen=True):
+    """The account whose request budget pays for a request, and for how many seconds that can wait for its turn."""
+
+    account: str
+    budget: RequestBudget
+    wait_s: float
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """When a request may be sent, by the ledger's clock, and what that showed."""
+
+    send_at: datetime
+    now: datetime
+
+
+Choose = Callable[[Sequence[Due], int], Question]
+"""Returns what to ask about of what is due, given UTC milliseconds. Pure."""
+
+
+class Rescheduled(NamedTuple):
+    """When a payment of this version is due; and when it was asked about, None: as before."""
+
+    payment_id: str
+    version: int
+    due_at: datetime | None
+    asked_at: datetime | None = None
+
+
+class Report(NamedTuple):
+    """
+    Whether a question of the account was answered.
+
+    `rests_s`: so many seconds its provider takes none; None: it said nothing of that.
+    """
+
+    account: str
+    is_answered: bool
+    rests_s: float | None = None
+
+
+class Claiming(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    How a question of an account is claimed: who chooses it, within which budget, for how many seconds it is held.
+
+    `ids`: only among these payments; None: among all of the account. `not_asked_since`: those that were not asked about
+    since then, in place of those that are due.
+    """
+
+    account: str
+    choose: Choose
+    budget: RequestBudget
+    lease_s: float
+    ids: Collection[str] | None = None
+    not_asked_since: datetime | None = None
+
+
+class Claimed(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A question to ask now, for which the budget is spent; or None, and when to look again: None when nothing is due.
+
+    `payments` are those of the question that nobody else is changing, and `due` all of it.
+    """
+
+    now: datetime
+    question: Question | None = None
+    payments: tuple[Payment, ...] = ()
+    due: tuple[Due, ...] = ()
+    next_at: datetime | None = None
+
+
+def to_send(events: Sequence[Event]) -> str | None:
+    """The id of the operation to send after these events, None when there is none."""
+    match events[-1].change if events else None:
+        case PaymentBegun(operation=operation) | OperationBegun(operation=operation):
+            return operation.id
+        case OperationSent(operation_id=operation_id):
+            return operation_id
+        case _:
+            return None
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,17 +262,42 @@ class Consumer(msgspec.Struct, frozen=True, kw_only=True):
 class Ledger(Protocol):
     """The durable record. Raises `LedgerError`s; each class says whether money may have moved."""
 
-    def begin(self, reference: str, begun: Callable[[datetime], PaymentBegun]) -> Future[Committed]:
+    def begin(
+        self, reference: str, begun: Callable[[datetime], PaymentBegun], spending: Spending | None = None
+    ) -> Future[Committed]:
         """
         Record a new payment with its first operation, unless `reference` already names one.
 
         A payment of the same account or namespace that has the reference is returned, with no events.
-        `begun` is called with the ledger's time and returns a payment with this reference.
+        `begun` is called with the ledger's time and returns a payment with this reference. With `spending`, its
+        request takes a place in the account's budget: see `spend`.
         """
         ...
 
-    def change(self, payment_id: str, decide: Decide, source: Source) -> Future[Committed]:
-        """Call `decide` on the stored payment and record the changes it returns. `NotFound` when there is none."""
+    def change(
+        self, payment_id: str, decide: Decide, source: Source, spending: Spending | None = None
+    ) -> Future[Committed]:
+        """
+        Call `decide` on the stored payment and record the changes it returns. `NotFound` when there is none.
+
+        With `spending`, what it sends takes a place in the account's budget: see `spend`.
+        """
+        ...
+
+    def spend(self, spending: Spending) -> Future[Turn]:
+        """
+        Take the earliest place in the account's request budget.
+
+        `NotSent`, with how many seconds to wait, where that is later than `spending` allows; then nothing is recorded.
+        """
+        ...
+
+    def rest(self, account: str, retry_after_s: float | None) -> Future[None]:
+        """
+        The provider refused a request because there were too many.
+
+        The account sends nothing for so many seconds (None: it named none), and asks less for a while.
+        """
         ...
 
     def observe(
@@ -219,23 +329,27 @@ class Ledger(Protocol):
         """
         ...
 
-    def claim(
-        self, *, limit: int, lease_s: float, ids: Collection[str] | None = None
-    ) -> Future[tuple[datetime, tuple[Payment, ...]]]:
+    def claim(self, claiming: Claiming) -> Future[Claimed]:
         """
-        Claim up to `limit` due payments (among `ids`, if given), most overdue first.
+        Claim one question about what is due of the account, and spend its request.
 
-        Returns the ledger's time and the payments. Each becomes due again after `lease_s` seconds, so the claims of
-        a process that dies expire by themselves. What a notification has made due stays so until it is claimed,
-        whatever is recorded meanwhile: that may be the answer to an older question.
+        Its payments become due again after the lease, so the claims of a process that dies expire by themselves. What a
+        notification has made due stays so until it is claimed, whatever is recorded meanwhile: that may be the answer
+        to an older question.
         """
         ...
 
-    def reschedule(self, due: Sequence[tuple[str, int, datetime | None]]) -> Future[None]:
-        """
-        Set due times, by (payment id, version, due).
+    def renew(self, ids: Collection[str], lease_s: float) -> Future[None]:
+        """Hold these claimed payments for so many seconds from now on, unless their lease has ended."""
+        ...
 
-        Skips a payment whose version changed, and one that is due by now, because a notification arrived.
+    def reschedule(self, due: Sequence[Rescheduled], report: Report | None = None) -> Future[None]:
+        """
+        Set due times; and keep the report of the question, where there was one.
+
+        Skips a payment whose version changed, and one that is due by now, because a notification arrived. `asked_at` is
+        when it was asked about with an answer. While a provider does not answer, one question at a time tries whether
+        it does.
         """
         ...
 
@@ -257,10 +371,6 @@ class Ledger(Protocol):
 
     def events(self, payment_id: str) -> Future[tuple[Event, ...]]:
         """All events of a payment, oldest first."""
-        ...
-
-    def next_due(self, ids: Collection[str] | None = None) -> Future[datetime | None]:
-        """The earliest due time of these payments (None: of all)."""
         ...
 
     def read_feed(self, after: FeedPlace, unsettled: Unsettled | None = None) -> Future[FeedPage]:

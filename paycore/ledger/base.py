@@ -19,12 +19,24 @@ from typing import Any, TypeVar
 
 from paycore.domain.events import PaymentBegun, Source
 from paycore.domain.observation import Observation, PaymentObservation
-from paycore.domain.payment import Payment, Status
+from paycore.domain.payment import Status
 from paycore.domain.provider import Mention, Notice
 from paycore.domain.wire import Notification
 from paycore.errors import LedgerCorrupt, LedgerUnavailable
 from paycore.ledger import feed, upgrading, verbs
-from paycore.ledger.api import Committed, Decide, FeedPlace, Lease, Recorded
+from paycore.ledger.api import (
+    Claimed,
+    Claiming,
+    Committed,
+    Decide,
+    FeedPlace,
+    Lease,
+    Recorded,
+    Report,
+    Rescheduled,
+    Spending,
+    Turn,
+)
 from paycore.ledger.clock import LedgerClock
 from paycore.ledger.group import Group, Wants
 from paycore.ledger.groupcommit import GroupCommit, Unit
@@ -57,14 +69,28 @@ class SqlLedger(LedgerReads):
 
     # --- verbs that write ----------------------------------------------------------------------------
 
-    def begin(self, reference: str, begun: Callable[[datetime], PaymentBegun]) -> Future[Committed]:
+    def begin(
+        self, reference: str, begun: Callable[[datetime], PaymentBegun], spending: Spending | None = None
+    ) -> Future[Committed]:
         """See `Ledger.begin`."""
-        return self._submit(partial(verbs.begin, begun=begun), Wants(references=(reference,)))
+        wants = Wants(references=(reference,), budgets=_accounts(spending))
+        return self._submit(partial(verbs.begin, begun=begun, spending=spending), wants)
 
-    def change(self, payment_id: str, decide: Decide, source: Source) -> Future[Committed]:
+    def change(
+        self, payment_id: str, decide: Decide, source: Source, spending: Spending | None = None
+    ) -> Future[Committed]:
         """See `Ledger.change`."""
-        work = partial(verbs.change, payment_id=payment_id, decide=decide, source=source)
-        return self._submit(work, Wants(payments=(payment_id,)))
+        work = partial(verbs.change, payment_id=payment_id, decide=decide, source=source, spending=spending)
+        return self._submit(work, Wants(payments=(payment_id,), budgets=_accounts(spending)))
+
+    def spend(self, spending: Spending) -> Future[Turn]:
+        """See `Ledger.spend`."""
+        return self._submit(partial(verbs.spend, spending=spending), Wants(budgets=(spending.account,)))
+
+    def rest(self, account: str, retry_after_s: float | None) -> Future[None]:
+        """See `Ledger.rest`."""
+        work = partial(verbs.rest, account=account, retry_after_s=retry_after_s)
+        return self._submit(work, Wants(budgets=(account,)))
 
     def observe(
         self, account: str, observations: Sequence[Observation], source: Source
@@ -97,15 +123,18 @@ class SqlLedger(LedgerReads):
         wants = _names(account, told)._replace(inbox=[(account, notification.digest)])
         return self._submit(work, wants, weight=weight)
 
-    def claim(
-        self, *, limit: int, lease_s: float, ids: Collection[str] | None = None
-    ) -> Future[tuple[datetime, tuple[Payment, ...]]]:
+    def claim(self, claiming: Claiming) -> Future[Claimed]:
         """See `Ledger.claim`."""
-        return self._submit(partial(verbs.claim, limit=limit, lease_s=lease_s, ids=ids))
+        return self._submit(partial(verbs.claim, claiming=claiming), Wants(budgets=(claiming.account,)))
 
-    def reschedule(self, due: Sequence[tuple[str, int, datetime | None]]) -> Future[None]:
+    def renew(self, ids: Collection[str], lease_s: float) -> Future[None]:
+        """See `Ledger.renew`."""
+        return self._submit(partial(verbs.renew, ids=ids, lease_s=lease_s))
+
+    def reschedule(self, due: Sequence[Rescheduled], report: Report | None = None) -> Future[None]:
         """See `Ledger.reschedule`."""
-        return self._submit(partial(verbs.reschedule, due=due))
+        wants = _NOTHING if report is None else Wants(budgets=(report.account,))
+        return self._submit(partial(verbs.reschedule, due=due, report=report), wants)
 
     # --- the change feed -----------------------------------------------------------------------------
 
@@ -240,6 +269,10 @@ def _failed(error: LedgerUnavailable) -> Future[Any]:
     future: Future[Any] = Future()
     future.set_exception(error)
     return future
+
+
+def _accounts(spending: Spending | None) -> Sequence[str]:
+    return () if spending is None else (spending.account,)
 
 
 def _names(account: str, told: Sequence[Notice]) -> Wants:

@@ -12,13 +12,15 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from paycore.domain.codec import encode
+from paycore.domain.budget import Spent
+from paycore.domain.codec import decode, encode
 from paycore.domain.decisions import named
 from paycore.domain.payment import Payment
 from paycore.errors import LedgerCorrupt, NotFound
 from paycore.ledger.clock import to_ms
 from paycore.ledger.rows import (
     CHANGING,
+    EMPTY,
     HINT,
     INSERT_CHARGE,
     INSERT_EVENT,
@@ -27,8 +29,10 @@ from paycore.ledger.rows import (
     INSERT_PAYMENT,
     INSERT_PROVIDER_ID,
     INSERT_REFUND,
+    INSERT_SPENT,
     POSTPONE,
     UPDATE_PAYMENT,
+    UPDATE_SPENT,
     columns,
     is_storable,
     new_charges,
@@ -49,7 +53,7 @@ class Wants(NamedTuple):
     What a unit reads: payments by id, references, (account, number)s.
 
     `charges` and `named` are (account, provider id)s: of money that was taken, and of anything of a payment. `inbox`:
-    notifications by (account, digest).
+    notifications by (account, digest). `budgets`: accounts whose request budget it may spend.
     """
 
     payments: Sequence[str] = ()
@@ -58,6 +62,7 @@ class Wants(NamedTuple):
     charges: Sequence[Key] = ()
     named: Sequence[Key] = ()
     inbox: Sequence[Key] = ()
+    budgets: Sequence[str] = ()
 
 
 class Known(NamedTuple):
@@ -90,6 +95,7 @@ class Stage:
         "postponed",
         "references",
         "refunds",
+        "spent",
     )
 
     def __init__(self) -> None:
@@ -102,7 +108,8 @@ class Stage:
         self.inbox: dict[Key, Row] = {}
         self.events: list[Row] = []
         self.hinted: list[tuple[int, str]] = []
-        self.postponed: list[tuple[int | None, str, int, int]] = []
+        self.postponed: list[tuple[int | None, int | None, str, int, int]] = []
+        self.spent: dict[str, Spent] = {}
 
 
 class Group:
@@ -126,11 +133,17 @@ class Group:
         self._charged: dict[Key, str | None] = {}
         self._named: dict[str, dict[str, set[str]]] = {}  # by provider id and account
         self._received: dict[Key, bool] = {}
+        self._spent: dict[str, Spent] = {}
 
     # --- reading -------------------------------------------------------------------------------------
 
     def read_ahead(self, wants: Sequence[Wants]) -> None:
-        """Read what the units ask for, one statement for each kind; payments are locked in the order of their ids."""
+        """
+        Read what the units ask for, one statement for each kind.
+
+        Budgets are locked first, then payments, each in the order of their ids: so locks never cross.
+        """
+        self._find_spent({account for want in wants for account in want.budgets})
         self._find({key for want in wants for key in want.references})
         numbers = {key for want in wants for key in want.numbers}
         named = {key for want in wants for key in want.named}
@@ -203,6 +216,13 @@ class Group:
             self._find_charged({key})
         return staged or self._charged[key]
 
+    def spent(self, account: str) -> Spent:
+        """What the account has spent of its request budget, locked until the transaction ends."""
+        staged = self._stage.spent.get(account)
+        if staged is None and account not in self._spent:
+            self._find_spent({account})
+        return staged or self._spent[account]
+
     def has_notification(self, account: str, digest: str) -> bool:
         """Whether this notification was recorded before."""
         key = (account, digest)
@@ -223,6 +243,19 @@ class Group:
         self._by_reference.update((reference, []) for reference in references)
         for reference, payment_id, body in rows:
             self._by_reference[reference].append(read_payment(payment_id, body))
+
+    def _find_spent(self, accounts: Collection[str]) -> None:
+        """Read and lock the budgets; those of new accounts are made first, since only what is there can be locked."""
+        select, ordered = (
+            "SELECT body, account FROM budgets WHERE account",
+            f" ORDER BY account{self._tx.for_update}",
+        )
+        unread = sorted(accounts)
+        rows = self._select(select, unread, ordered)
+        if len(rows) < len(unread):
+            self._tx.executemany(INSERT_SPENT, [(account, EMPTY) for account in unread])
+            rows = self._select(select, unread, ordered)
+        self._spent.update((account, decode(body, Spent)) for body, account in rows)
 
     def _owners_of(self, number: str) -> dict[str, str]:
         if number not in self._owners:
@@ -301,13 +334,27 @@ class Group:
         """Store a notification; `row`: time received, headers, query, body, verdict, payment id."""
         self._stage.inbox[account, digest] = row
 
+    def keep_spent(self, account: str, spent: Spent) -> None:
+        """Store what the account has spent of its request budget."""
+        self._stage.spent[account] = spent
+
     def hint(self, payment_id: str) -> None:
         """Make a payment due now, whatever is recorded of it until somebody claims it."""
         self._stage.hinted.append((to_ms(self.now), payment_id))
 
-    def postpone(self, at: datetime | None, payment_id: str, version: int) -> None:
-        """Set when a payment is due, unless its version changes until this is written, or it is due already."""
-        self._stage.postponed.append((to_ms(at), payment_id, version, to_ms(self.now)))
+    def postpone(self, at: datetime | None, asked_at: datetime | None, payment_id: str, version: int) -> None:
+        """
+        Set when a payment is due, unless its version changes until this is written, or it is due already.
+
+        And when it was asked about; None: as before.
+        """
+        until, asked_ms = (None if one is None else to_ms(one) for one in (at, asked_at))
+        self._stage.postponed.append((until, asked_ms, payment_id, version, to_ms(self.now)))
+
+    def reading(self) -> Transaction:
+        """The transaction, for a statement that only reads; staged changes are written first."""
+        self.flush()
+        return self._tx
 
     def direct(self) -> Transaction:
         """The transaction, for a statement that selects its own rows; staged changes are written first."""
@@ -344,10 +391,7 @@ class Group:
             self._tx.executemany(INSERT_PROVIDER_ID, owners)
         self._write(INSERT_EVENT, stage.events)
         self._write(INSERT_NOTIFICATION, [(*key, *row) for key, row in stage.inbox.items()])
-        if stage.hinted:
-            self._tx.executemany(HINT, stage.hinted)
-        if stage.postponed:
-            self._tx.executemany(POSTPONE, stage.postponed)
+        self._flush_schedule(stage)
         self._stored.update(stage.payments)
         for reference in stage.references:  # what was read before is incomplete now
             self._by_reference.pop(reference, None)
@@ -358,6 +402,19 @@ class Group:
         for provider_id in {provider_id for _, provider_id in stage.named}:
             self._named.pop(provider_id, None)
         self.changed.update(stage.payments)
+
+    def _flush_schedule(self, stage: Stage) -> None:
+        """Write when payments are due, and what their accounts have spent."""
+        if stage.hinted:
+            self._tx.executemany(HINT, stage.hinted)
+        if stage.spent:
+            self._write(
+                UPDATE_SPENT,
+                [(encode(spent).decode(), account) for account, spent in sorted(stage.spent.items())],
+            )
+            self._spent.update(stage.spent)
+        if stage.postponed:
+            self._tx.executemany(POSTPONE, stage.postponed)
 
     def _write(self, sql: str, rows: Collection[Row]) -> None:
         """Insert or update exactly these rows; run again if another process has changed or inserted one first."""

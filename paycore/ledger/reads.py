@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from concurrent.futures import Future
-from datetime import datetime
 from typing import TypeVar
 
 from paycore.domain.events import Event
@@ -41,10 +40,6 @@ class LedgerReads(ABC):
     def events(self, payment_id: str) -> Future[tuple[Event, ...]]:
         """See `Ledger.events`."""
         return self.read(lambda tx: verbs.events(tx, payment_id))
-
-    def next_due(self, ids: Collection[str] | None = None) -> Future[datetime | None]:
-        """See `Ledger.next_due`."""
-        return self.read(lambda tx: verbs.next_due(tx, ids))
 
     def read_feed(self, after: FeedPlace, unsettled: Unsettled | None = None) -> Future[FeedPage]:
         """See `Ledger.read_feed`."""

@@ -9,13 +9,13 @@ import msgspec
 from paycore.domain.bounds import ID_MAX
 from paycore.domain.codec import decode
 from paycore.domain.payment import Charge, Payment
-from paycore.domain.schedule import due_at, is_open
+from paycore.domain.schedule import due_at, is_listed, is_open
 from paycore.errors import InvalidField, LedgerCorrupt
 from paycore.ledger.clock import to_ms
 from paycore.ledger.transaction import Row
 
 COLUMNS = tuple(
-    "status version paid_minor refunded_minor uncertain review open namespace due_at updated_at"
+    "status version paid_minor refunded_minor uncertain review open namespace due_at listed updated_at"
     " authorized_at paid_at closed_at"
     " account provider reference amount_minor currency exponent created_at".split()
 )
@@ -58,8 +58,16 @@ INSERT_NOTIFICATION = (
     "INSERT INTO inbox (account, digest, received_at, headers, query, body, verdict, payment_id)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
+INSERT_SPENT = "INSERT INTO budgets (account, body) VALUES (?, ?) ON CONFLICT DO NOTHING"
+UPDATE_SPENT = "UPDATE budgets SET body = ? WHERE account = ?"
+EMPTY = "{}"
+"""The body of an account that has spent nothing yet."""
+
 HINT = "UPDATE payments SET due_at = ?, hinted = 1 WHERE id = ?"
-POSTPONE = "UPDATE payments SET due_at = ? WHERE id = ? AND version = ? AND due_at > ?"
+POSTPONE = (
+    "UPDATE payments SET due_at = ?, asked_at = coalesce(?, asked_at)"
+    " WHERE id = ? AND version = ? AND due_at > ?"
+)
 
 
 def new_charges(before: Payment | None, payment: Payment) -> Iterator[Charge]:
@@ -134,6 +142,7 @@ def columns(payment: Payment) -> Row:
         int(is_unfinished),
         payment.namespace,
         to_ms(due),
+        int(is_listed(payment)),
         to_ms(payment.updated_at),
         to_ms(payment.authorized_at),
         to_ms(payment.paid_at),

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from paycore.domain.codec import encode
 from paycore.domain.events import NamespaceGiven, Source
-from paycore.domain.schedule import is_open
+from paycore.domain.schedule import is_listed, is_open
 from paycore.errors import LedgerCorrupt
 from paycore.ledger import verbs
 from paycore.ledger.clock import from_ms
@@ -28,7 +28,7 @@ PAGE = 500
 # Locked: another process that opens the ledger may have filled the page first, and gone on with its payments.
 _LEFT = "SELECT id, body, account, namespace FROM payments WHERE open IS NULL ORDER BY id LIMIT ?"
 _FILL = (
-    "UPDATE payments SET open = ?, body = ?, authorized_at = ?, paid_at = ?, closed_at = ?,"
+    "UPDATE payments SET open = ?, listed = ?, body = ?, authorized_at = ?, paid_at = ?, closed_at = ?,"
     " namespace = coalesce(namespace, account) WHERE id = ?"
 )
 _BECAME = (
@@ -92,10 +92,10 @@ def _filled(payment_id: str, body: str, became: Mapping[str, int]) -> Row:
     try:
         payment = read_payment(payment_id, body)
     except LedgerCorrupt:
-        return 0, body, *times, payment_id  # `verify` reports it
+        return 0, 0, body, *times, payment_id  # `verify` reports it
     authorized_at, paid_at, closed_at = (None if at is None else from_ms(at) for at in times)
     payment = replace(payment, authorized_at=authorized_at, paid_at=paid_at, closed_at=closed_at)
-    return int(is_open(payment)), encode(payment).decode(), *times, payment_id
+    return int(is_open(payment)), int(is_listed(payment)), encode(payment).decode(), *times, payment_id
 
 
 def given_namespaces(tx: Transaction) -> list[Row]:

@@ -7,6 +7,7 @@ are plain SQL.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
@@ -14,6 +15,8 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from paycore.domain.asking import Due
+from paycore.domain.budget import asked, refused, spend_command, spend_question
 from paycore.domain.codec import decode, encode
 from paycore.domain.events import (
     GENESIS,
@@ -30,14 +33,33 @@ from paycore.domain.observation import Observation
 from paycore.domain.payment import Payment, Status
 from paycore.domain.provider import Mention, Notice
 from paycore.domain.wire import CREDENTIAL_HEADERS, Notification
-from paycore.errors import LedgerCorrupt, NotFound, ReferenceConflict
-from paycore.ledger.api import Committed, Decide, Recorded, committed_in, named_by
+from paycore.errors import LedgerCorrupt, NotFound, NotSent, ReferenceConflict
+from paycore.ledger.api import (
+    Claimed,
+    Claiming,
+    Committed,
+    Decide,
+    Recorded,
+    Report,
+    Rescheduled,
+    Spending,
+    Turn,
+    committed_in,
+    named_by,
+    to_send,
+)
 from paycore.ledger.clock import from_ms, to_ms
 from paycore.ledger.group import Group, Known
 from paycore.ledger.rows import check_storable, new_charges, read_payment
 from paycore.ledger.transaction import Row, Transaction
 
 NoticeT = TypeVar("NoticeT", bound=Notice)
+
+DUE_MAX = 5_000
+"""Due payments of an account that are weighed against each other at once, the most overdue ones."""
+
+NAMED_IN_SQL_MAX = 500
+"""Ids of which a statement asks; of more, the rows are looked through."""
 
 
 def changed_ids(result: object) -> Iterator[str]:
@@ -48,7 +70,9 @@ def changed_ids(result: object) -> Iterator[str]:
 # --- writing -----------------------------------------------------------------------------------------
 
 
-def begin(group: Group, begun: Callable[[datetime], PaymentBegun]) -> Committed:
+def begin(
+    group: Group, begun: Callable[[datetime], PaymentBegun], spending: Spending | None = None
+) -> Committed:
     """See `Ledger.begin`."""
     change = begun(group.now)
     operation = change.operation
@@ -64,18 +88,44 @@ def begin(group: Group, begun: Callable[[datetime], PaymentBegun]) -> Committed:
     known = group.with_reference(change.account, change.namespace, change.order.reference)
     if known is not None:
         return Committed(payment=known, events=(), now=group.now)
+    send_at = None if spending is None else spend(group, spending).send_at
     payment = evolve(None, change, group.now)
     event, row = _event(payment, None, change, Source.CALLER, GENESIS, group.now)
     group.keep(None, payment, event.hash, [row])
-    return Committed(payment=payment, events=(event,), now=group.now)
+    return Committed(payment=payment, events=(event,), now=group.now, send_at=send_at)
 
 
-def change(group: Group, payment_id: str, decide: Decide, source: Source) -> Committed:
+def change(
+    group: Group, payment_id: str, decide: Decide, source: Source, spending: Spending | None = None
+) -> Committed:
     """See `Ledger.change`."""
     check_storable(payment_id=payment_id)
     known = group.known(payment_id)
     folded = _fold(group, known, decide(known.payment, group.now), source, {})
-    return _keep(group, [folded])[0]
+    send_at = None
+    if spending is not None and to_send(folded.events) is not None:
+        send_at = spend(group, spending).send_at
+    return replace(_keep(group, [folded])[0], send_at=send_at)
+
+
+def spend(group: Group, spending: Spending) -> Turn:
+    """See `Ledger.spend`."""
+    account, now_ms = spending.account, to_ms(group.now)
+    until_ms = now_ms + round(spending.wait_s * 1000)
+    spent, at_ms = spend_command(group.spent(account), spending.budget, now_ms, until_ms)
+    if at_ms > until_ms:
+        left_s = (at_ms - now_ms) / 1000
+        raise NotSent(
+            f"account {account}: its request budget is spent; call again in {math.ceil(left_s)} s",
+            retry_after_s=left_s,
+        )
+    group.keep_spent(account, spent)
+    return Turn(from_ms(at_ms), group.now)
+
+
+def rest(group: Group, account: str, retry_after_s: float | None) -> None:
+    """See `Ledger.rest`."""
+    group.keep_spent(account, refused(group.spent(account), to_ms(group.now), retry_after_s))
 
 
 def observe(
@@ -129,25 +179,86 @@ def _make_due(group: Group, payment_ids: Iterable[str]) -> None:
         group.hint(payment_id)
 
 
-def claim(
-    group: Group, *, limit: int, lease_s: float, ids: Collection[str] | None
-) -> tuple[datetime, tuple[Payment, ...]]:
+def claim(group: Group, claiming: Claiming) -> Claimed:
     """See `Ledger.claim`."""
-    now_ms, tx = to_ms(group.now), group.direct()
-    among, parameters = ("", ()) if ids is None else _among(tx, ids)
+    account, now_ms, tx = claiming.account, to_ms(group.now), group.reading()
+    due = _due(tx, claiming, now_ms)
+    if not due:
+        return Claimed(now=group.now, next_at=_next_due(tx, claiming, now_ms))
+    spent, at_ms = spend_question(group.spent(account), claiming.budget, now_ms)
+    if at_ms > now_ms:
+        return Claimed(now=group.now, next_at=from_ms(at_ms))
+    question = claiming.choose(due, now_ms)
+    group.keep_spent(account, spent)
+    tx = group.direct()
+    sql, ids = tx.in_list(question.ids)
     rows = tx.execute(
-        "UPDATE payments SET due_at = ?, hinted = 0 WHERE id IN ("  # noqa: S608 - fragments are ours, values are bound
-        f"SELECT id FROM payments WHERE due_at <= ?{among} ORDER BY due_at LIMIT ?{tx.skip_locked}"
-        ") RETURNING id, body",
-        (now_ms + round(lease_s * 1000), now_ms, *parameters, limit),
+        "UPDATE payments SET due_at = ?, hinted = 0 WHERE id IN ("  # noqa: S608 - values are bound
+        f"SELECT id FROM payments WHERE id {sql}{tx.skip_locked}) RETURNING id, body",
+        (now_ms + round(claiming.lease_s * 1000), ids),
     ).fetchall()
-    return group.now, tuple(read_payment(*row) for row in rows)
+    claimed = {one.id: one for one in due}
+    return Claimed(
+        now=group.now,
+        question=question,
+        payments=tuple(read_payment(*row) for row in rows),
+        due=tuple(claimed[payment_id] for payment_id in question.ids),
+        next_at=group.now,
+    )
 
 
-def reschedule(group: Group, due: Sequence[tuple[str, int, datetime | None]]) -> None:
+def _due(tx: Transaction, claiming: Claiming, now_ms: int) -> list[Due]:
+    """What of the account is due, or was not asked about since the time given; the most overdue first."""
+    since = claiming.not_asked_since
+    condition, at_ms = (
+        ("due_at <= ?", now_ms)
+        if since is None
+        else ("due_at IS NOT NULL AND coalesce(asked_at, 0) < ?", to_ms(since))
+    )
+    ids = claiming.ids
+    among, parameters = ("", ()) if ids is None or len(ids) > NAMED_IN_SQL_MAX else _among(tx, ids)
+    rows = tx.execute(
+        "SELECT id, created_at, coalesce(asked_at, 0), listed, hinted FROM payments"  # noqa: S608 - values are bound
+        f" WHERE account = ? AND {condition}{among} ORDER BY due_at LIMIT ?",
+        (claiming.account, at_ms, *parameters, DUE_MAX),
+    ).fetchall()
+    wanted = None if ids is None or parameters else frozenset(ids)
+    return [
+        Due(payment_id, made_ms, asked_ms, bool(is_listed), bool(is_hinted))
+        for payment_id, made_ms, asked_ms, is_listed, is_hinted in rows
+        if wanted is None or payment_id in wanted
+    ]
+
+
+def _next_due(tx: Transaction, claiming: Claiming, now_ms: int) -> datetime | None:
+    """When the next of these is due; of very many, when the next of the account is."""
+    ids = claiming.ids
+    among, parameters = ("", ()) if ids is None or len(ids) > NAMED_IN_SQL_MAX else _among(tx, ids)
+    sql = f"SELECT min(due_at) FROM payments WHERE account = ? AND due_at > ?{among}"  # noqa: S608
+    ((due_ms,),) = tx.execute(sql, (claiming.account, now_ms, *parameters)).fetchall()
+    return None if due_ms is None else from_ms(due_ms)
+
+
+def renew(group: Group, ids: Collection[str], lease_s: float) -> None:
+    """See `Ledger.renew`."""
+    tx = group.direct()
+    sql, parameter = tx.in_list(ids)
+    tx.execute(
+        f"UPDATE payments SET due_at = ? WHERE due_at > ? AND hinted = 0 AND id {sql}",  # noqa: S608
+        (to_ms(group.now) + round(lease_s * 1000), to_ms(group.now), parameter),
+    )
+
+
+def reschedule(group: Group, due: Sequence[Rescheduled], report: Report | None = None) -> None:
     """See `Ledger.reschedule`."""
-    for payment_id, version, at in due:
-        group.postpone(at, payment_id, version)
+    for payment_id, version, at, asked_at in due:
+        group.postpone(at, asked_at, payment_id, version)
+    if report is not None:
+        account, is_answered, rests_s = report
+        before = group.spent(account)
+        after = asked(before, to_ms(group.now), is_answered=is_answered, rests_s=rests_s)
+        if after is not before:
+            group.keep_spent(account, after)
 
 
 class _Folded(NamedTuple):
@@ -348,14 +459,6 @@ def read_event(payment_id: str, seq: int, at: int, source: str, *rest: Any) -> E
             f"event {seq} of payment {payment_id} can't be read; restore a backup, then run `paycore ledger verify`",
             payment_id=payment_id,
         ) from error
-
-
-def next_due(tx: Transaction, ids: Collection[str] | None) -> datetime | None:
-    """See `Ledger.next_due`."""
-    among, parameters = ("", ()) if ids is None else _among(tx, ids)
-    sql = f"SELECT min(due_at) FROM payments WHERE due_at IS NOT NULL{among}"  # noqa: S608
-    ((due_ms,),) = tx.execute(sql, parameters).fetchall()
-    return None if due_ms is None else from_ms(due_ms)
 
 
 def _among(tx: Transaction, ids: Collection[str]) -> tuple[str, Row]:

@@ -1,12 +1,9 @@
 """When a payment is looked at next, by its state and age."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from paycore import RefundStatus, Status
 from paycore.domain.payment import Failure, OperationState
@@ -15,12 +12,12 @@ from paycore.domain.schedule import (
     INTERVAL_MAX_S,
     INTERVAL_MIN_S,
     LATE_CHECKS,
+    awaited_interval_s,
     due_at,
     interval_s,
     is_awaited,
     is_left_to_caller,
     is_moving,
-    jitter,
     resend_pause_s,
 )
 from tests.domain.histories import BAD_KEY, NOW, QUIET, History, replaced
@@ -40,37 +37,19 @@ def test_interval_grows_by_half_of_the_age(age_s: float, interval: float) -> Non
 
 
 @pytest.mark.parametrize(
+    ("age_s", "interval"), [(0, 2), (-5, 2), (600, 2), (900, 3), (3600, 12), (18_000, 60), (10**9, 60)]
+)
+def test_payer_is_awaited_every_two_seconds_for_ten_minutes(age_s: float, interval: float) -> None:
+    """Then a 300th of the age, 60 s at most, whatever the clocks say."""
+    assert awaited_interval_s(age_s) == interval
+
+
+@pytest.mark.parametrize(
     ("failures", "pause"), [(-1, 0), (0, 0), (1, 2), (2, 3), (3, 4.5), (9, 51.2578125), (10, 60), (10**9, 60)]
 )
 def test_pause_between_sends_grows_by_half(failures: int, pause: float) -> None:
     """One repetition at once, then after 2 s, and at most after a minute."""
     assert resend_pause_s(failures) == pause
-
-
-@given(st.text(max_size=30), st.datetimes(timezones=st.just(UTC)))
-def test_jitter_spreads_by_a_fifth_and_is_deterministic(seed: str, now: datetime) -> None:
-    """Between 0.8 and 1.2, and the same for the same payment and time."""
-    assert 0.8 <= jitter(seed, now) <= 1.2
-    assert jitter(seed, now) == jitter(seed, now)
-
-
-def test_jitter_covers_its_range_evenly() -> None:
-    """From 0.8 to 1.2, both ends included, evenly below and above 1."""
-    factors = [jitter(f"P{number}", NOW) for number in range(20_000)]
-    assert (min(factors), max(factors)) == (0.8, 1.2)
-    assert 0.48 < sum(factor < 1 for factor in factors) / len(factors) < 0.52
-
-
-def test_looks_spread_over_payments_and_times() -> None:
-    """Payments made in one moment are later queried at different moments."""
-    history = History().accepted()
-    moments = [NOW + timedelta(seconds=number) for number in range(200)]
-    payments = [replace(history.payment, id=f"P{number}", updated_at=NOW) for number in range(200)]
-    in_a_moment = [(due - NOW).total_seconds() for each in payments if (due := due_at(each, NOW))]
-    assert len({*in_a_moment}) > 100
-    for moment in moments:
-        age_s = (moment - NOW).total_seconds()
-        assert 0.8 * interval_s(age_s) <= in_s(history, moment) <= 1.2 * interval_s(age_s)
 
 
 def test_operation_under_way_is_looked_at_after_its_deadline() -> None:

@@ -1,6 +1,7 @@
 """What a crash, a refusal or a failed query leaves behind is finished later, and does not stay for ever."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -9,12 +10,12 @@ from paycore.domain.events import Source
 from paycore.domain.payment import OperationKind, OperationState, ReviewReason
 from paycore.domain.wire import Notification, Request, Response
 from paycore.engine.effects import UntilWanted
-from paycore.engine.waiter import Wanted
-from paycore.engine.worker import CONFIRM_WITHIN
+from paycore.engine.waiter import CONFIRM_WITHIN_S, Wanted
 from paycore.errors import AccountRefused, MaybeSent
 from paycore.testing.toy import ToyGateway
 from tests.engine.by_hand import PROOF_S, TIMEOUT_S, Bench, lose_requests
 from tests.engine.conftest import NewBench
+from tests.support.due import next_due
 
 LEASE_S = 30
 
@@ -29,9 +30,9 @@ def closed(bench: Bench) -> Payment:
     """`order-1`, closed, with all its late checks made."""
     bench.run(bench.create())
     bench.run(bench.commands.close(bench.payment().id))
-    while (due := bench.ledger.next_due().result()) is not None:
+    while (due := next_due(bench.ledger)) is not None:
         bench.pass_time((due - bench.at).total_seconds())
-        bench.run(bench.worker.look_once())
+        bench.look_once()
     return bench.payment()
 
 
@@ -42,7 +43,7 @@ def test_hint_stays_after_an_unanswered_query(new_bench: NewBench) -> None:
     bench.gateway.orders[0].status = "paid"
     notify(bench)
     bench.answer = lose_requests
-    bench.run(bench.worker.look_once())
+    bench.look_once()
     bench.answer = bench.gateway.handle
     bench.work(LEASE_S + 1)
     assert bench.payment().status is Status.PAID
@@ -62,7 +63,7 @@ def test_hint_during_a_query_is_not_overwritten(new_bench: NewBench) -> None:
         return response
 
     bench.answer = answer
-    bench.run(bench.worker.look_once())
+    bench.look_once()
     bench.work(1)
     assert bench.payment().status is Status.PAID
 
@@ -73,7 +74,7 @@ def test_notification_is_followed_up_for_a_minute(new_bench: NewBench) -> None:
     payment = closed(bench)
     notify(bench)
     wanted, asked_after = Wanted(lambda: None), list[float]()
-    wanted.confirm([payment.id])
+    wanted.confirm("toy", [payment.id])
     told_at = bench.at
 
     def be_away(request: Request) -> Response:
@@ -83,15 +84,15 @@ def test_notification_is_followed_up_for_a_minute(new_bench: NewBench) -> None:
     bench.answer = be_away
     program = bench.worker.run(wanted)
     effect = program.send(None)
-    while bench.at < told_at + 5 * CONFIRM_WITHIN:
+    while bench.at < told_at + timedelta(seconds=5 * CONFIRM_WITHIN_S):
         if isinstance(effect, UntilWanted):
             bench.pass_time(1)
-            effect = program.send(True)
+            effect = program.send(1)
         else:
             effect = bench.perform(program, effect)
     assert len(asked_after) > 1
-    assert max(asked_after) <= CONFIRM_WITHIN.total_seconds()
-    assert bench.ledger.next_due().result() is not None
+    assert max(asked_after) <= CONFIRM_WITHIN_S
+    assert next_due(bench.ledger) is not None
 
 
 def test_order_that_is_there_survives_a_refused_resend(new_bench: NewBench) -> None:

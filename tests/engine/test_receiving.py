@@ -17,6 +17,7 @@ from paycore.plugin import Notification, ProviderInfo
 from paycore.testing.toy import SIGNATURE_HEADER, ToyProvider, sign
 from tests.engine.conftest import PROOF_S, TIMEOUT_S
 from tests.engine.tills import Kind, Till
+from tests.support.due import claim_due, next_due
 from tests.support.toy_http import ToyServer, toy_config, toy_plugins
 
 KEYS = {"hk": "toy", "overseas": "toy", "cafe": "another key"}
@@ -64,7 +65,7 @@ def notice(
 def due(till: Till, payment: Payment) -> bool:
     """Whether the ledger has this payment due now."""
     ledger = open_ledger(till.ledger_dsn)
-    at, now = ledger.next_due([payment.id]).result(), ledger.now()
+    at, now = next_due(ledger, [payment.id]), ledger.now()
     ledger.close()
     return at is not None and at <= now
 
@@ -205,7 +206,7 @@ def test_mention_by_id_moves_nothing(
         assert till.get(payment.id) == payment
         assert due(till, payment)
         ledger = open_ledger(till.ledger_dsn)
-        ledger.claim(limit=1, lease_s=3600).result()
+        claim_due(ledger, limit=1, lease_s=3600)
         ledger.close()
         assert not due(till, payment)
     assert len(inbox(till)) == 1

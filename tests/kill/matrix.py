@@ -19,7 +19,7 @@ import pytest
 
 from paycore.domain.schedule import resend_pause_s
 from paycore.ledger import open_ledger
-from paycore.ledger.api import Filter
+from paycore.ledger.api import Filter, Rescheduled
 from paycore.testing.toy import ToyGateway
 from tests.kill.cases import NASTY, PROOF_S, Case, Database, Operation
 from tests.kill.judge import Verdict, judge
@@ -166,7 +166,7 @@ def _make_due(job: Job) -> None:
     ledger = open_ledger(job.ledger)
     payments = ledger.list(Filter()).result()
     now = ledger.now()
-    ledger.reschedule([(payment.id, payment.version, now) for payment in payments]).result()
+    ledger.reschedule([Rescheduled(payment.id, payment.version, now) for payment in payments]).result()
     ledger.close()
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from paycore import Client, Config, Event, Money, Payment
 from paycore.engine.plugins import Plugins
+from paycore.engine.worker import Everything
 from paycore.errors import ProviderError
 from paycore.plugin import hookimpl
 from paycore.testing.toy import ResendEffect
@@ -89,7 +90,7 @@ def _go_on(client: Client, payment_id: str, operation: Operation) -> Payment:
 
 def look_after(client: Client) -> None:
     """One pass of a worker over everything that is due."""
-    client._runner.run(client._core.worker.look_once())
+    client._runner.run(client._core.worker.look_once(Everything(list(client._core.config.accounts))))
 
 
 def run(job: Job) -> None:

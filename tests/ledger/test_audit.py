@@ -23,6 +23,7 @@ from tests.ledger.workload import (
     refunding,
     seen,
 )
+from tests.support.due import claim_due
 
 
 def whole_life(ledger: SqlLedger, reference: str) -> str:
@@ -103,7 +104,7 @@ def test_verify_pending_payment_that_is_never_looked_at(database: Database) -> N
     """A pending payment must have a due time, whatever it is."""
     ledger = database.open()
     payment = pending_payment(ledger, "order-1")
-    ledger.claim(limit=1, lease_s=3600.0).result()
+    claim_due(ledger, limit=1, lease_s=3600.0)
     database.run("UPDATE payments SET due_at = due_at + 1000")
     assert _wrong(ledger) == []
     database.run("UPDATE payments SET due_at = NULL")

@@ -12,6 +12,7 @@ from paycore.ledger.api import Filter
 from paycore.ledger.clock import AHEAD_MAX, PAYBACK, LedgerClock, to_ms
 from paycore.ledger.sqlite.ledger import SqliteLedger
 from tests.ledger.workload import DEADLINE, begun, pending_payment
+from tests.support.due import claim_due
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -46,9 +47,9 @@ def test_step_back_leaves_nothing_stuck(tmp_path: Path, hand: Hand, is_new_proce
         hand.at -= HOUR
         with closing(_open(tmp_path, hand)) as second:
             ledger = second if is_new_process else first
-            assert ledger.claim(limit=10, lease_s=30).result()[1] == ()
+            assert claim_due(ledger, limit=10, lease_s=30)[1] == ()
             hand.at += DEADLINE * 1.2
-            now, claimed = ledger.claim(limit=10, lease_s=30).result()
+            now, claimed = claim_due(ledger, limit=10, lease_s=30)
             assert [p.id for p in claimed] == [payment.id]
             assert may_send(claimed[0].creation, now)
 
@@ -117,6 +118,6 @@ def test_all_processes_have_one_time_after_a_step_back(tmp_path: Path, hand: Han
             hand.at += HOUR / 20
             pending_payment(busy, f"more-{n}")
         with closing(_open(tmp_path, hand)) as new:
-            nows = [ledger.claim(limit=1, lease_s=0.0).result()[0] for ledger in (busy, idle, new)]
+            nows = [claim_due(ledger, limit=1, lease_s=0.0)[0] for ledger in (busy, idle, new)]
     assert len(set(nows)) == 1
     assert nows[0] > hand.at + HOUR / 2

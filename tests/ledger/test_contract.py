@@ -25,7 +25,7 @@ from paycore.errors import (
     RequestError,
 )
 from paycore.ledger import clock
-from paycore.ledger.api import Filter
+from paycore.ledger.api import Filter, Rescheduled
 from paycore.ledger.audit import verify
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import to_ms
@@ -46,6 +46,7 @@ from tests.ledger.workload import (
     refunding,
     seen,
 )
+from tests.support.due import claim_due, claiming, next_due
 from tests.support.stopped import StoppedDatetime
 
 
@@ -245,14 +246,14 @@ def test_notification_as_hint_makes_its_payment_due_now(ledger: SqlLedger) -> No
     """An untrusted notification only makes its payment due."""
     payment = pending_payment(ledger, "order-1")
     paid = [seen(payment.order_number, Status.PAID)]
-    assert ledger.claim(limit=10, lease_s=30).result()[1] == ()
+    assert claim_due(ledger, limit=10, lease_s=30)[1] == ()
     recorded = ledger.record_notification(
         ACCOUNT, notice(b"x", ledger.now()), paid, is_evidence=False
     ).result()
     assert not recorded.payments[0].events
     assert recorded.due == (payment.id,)
     assert ledger.get(payment.id).result().status is Status.PENDING
-    _, (claimed,) = ledger.claim(limit=10, lease_s=30).result()
+    _, (claimed,) = claim_due(ledger, limit=10, lease_s=30)
     assert claimed == payment
 
 
@@ -266,10 +267,10 @@ def test_mention_makes_its_payment_due_now_whatever_else_the_notification_says(l
     notification = notice(b"x", ledger.now())
     recorded = ledger.record_notification(ACCOUNT, notification, told, is_evidence=True).result()
     assert (recorded.payments[0].payment.status, recorded.due) == (Status.PAID, (payment.id,))
-    _, (claimed,) = ledger.claim(limit=10, lease_s=30).result()
-    ledger.reschedule([(claimed.id, claimed.version, None)]).result()
+    _, (claimed,) = claim_due(ledger, limit=10, lease_s=30)
+    ledger.reschedule([Rescheduled(claimed.id, claimed.version, None)]).result()
     assert ledger.record_notification(ACCOUNT, notification, told, is_evidence=True).result().is_repeat
-    assert ledger.claim(limit=10, lease_s=30).result()[1] == (claimed,)
+    assert claim_due(ledger, limit=10, lease_s=30)[1] == (claimed,)
 
 
 def test_notification_tells_which_numbers_are_whose(ledger: SqlLedger) -> None:
@@ -289,9 +290,11 @@ def test_claim_leases_each_payment_to_one(database: Database) -> None:
     ledgers = [database.open(), database.open()]
     payments = [pending_payment(ledgers[0], f"order-{n}") for n in range(30)]
     now = ledgers[0].now()
-    ledgers[0].reschedule([(p.id, p.version, now - timedelta(seconds=1)) for p in payments]).result()
-    futures = [ledgers[n % 2].claim(limit=5, lease_s=60) for n in range(8)]
-    claimed = [payment.id for future in futures for payment in future.result()[1]]
+    ledgers[0].reschedule(
+        [Rescheduled(p.id, p.version, now - timedelta(seconds=1)) for p in payments]
+    ).result()
+    futures = [ledgers[n % 2].claim(claiming(ACCOUNT, limit=5, lease_s=60)) for n in range(8)]
+    claimed = [payment.id for future in futures for payment in future.result().payments]
     assert sorted(claimed) == sorted(payment.id for payment in payments)
 
 
@@ -300,40 +303,40 @@ def test_claim_takes_the_most_overdue_first_and_only_of_ids(ledger: SqlLedger) -
     payments = [pending_payment(ledger, f"order-{n}") for n in range(3)]
     now = ledger.now()
     ledger.reschedule(
-        [(p.id, p.version, now - timedelta(seconds=n)) for n, p in enumerate(payments)]
+        [Rescheduled(p.id, p.version, now - timedelta(seconds=n)) for n, p in enumerate(payments)]
     ).result()
-    at, first = ledger.claim(limit=1, lease_s=30).result()
+    at, first = claim_due(ledger, limit=1, lease_s=30)
     assert first == (payments[2],)
-    assert ledger.next_due([payments[2].id]).result() == at + timedelta(seconds=30)
-    _, second = ledger.claim(limit=10, lease_s=30, ids=[payments[0].id, payments[2].id]).result()
+    assert next_due(ledger, [payments[2].id]) == at + timedelta(seconds=30)
+    _, second = claim_due(ledger, limit=10, lease_s=30, ids=[payments[0].id, payments[2].id])
     assert second == (payments[0],)
-    assert ledger.claim(limit=10, lease_s=30, ids=[]).result()[1] == ()
+    assert claim_due(ledger, limit=10, lease_s=30, ids=[])[1] == ()
 
 
 def test_claim_after_the_lease_comes_back(ledger: SqlLedger) -> None:
     """Payments of a claimer that died are due after the lease."""
     payment = pending_payment(ledger, "order-1")
-    ledger.reschedule([(payment.id, payment.version, ledger.now())]).result()
-    assert ledger.claim(limit=1, lease_s=0).result()[1] == (payment,)
-    assert ledger.claim(limit=1, lease_s=30).result()[1] == (payment,)
+    ledger.reschedule([Rescheduled(payment.id, payment.version, ledger.now())]).result()
+    assert claim_due(ledger, limit=1, lease_s=0)[1] == (payment,)
+    assert claim_due(ledger, limit=1, lease_s=30)[1] == (payment,)
 
 
 def test_reschedule_leaves_a_payment_that_changed(ledger: SqlLedger) -> None:
     """Rescheduling by an older version does not change the due time."""
     payment = pending_payment(ledger, "order-1")
-    due = ledger.next_due().result()
-    ledger.reschedule([(payment.id, payment.version - 1, None)]).result()
-    assert ledger.next_due().result() == due
-    ledger.reschedule([(payment.id, payment.version, None)]).result()
-    assert ledger.next_due().result() is None
+    due = next_due(ledger)
+    ledger.reschedule([Rescheduled(payment.id, payment.version - 1, None)]).result()
+    assert next_due(ledger) == due
+    ledger.reschedule([Rescheduled(payment.id, payment.version, None)]).result()
+    assert next_due(ledger) is None
 
 
 def test_times_are_exact_to_the_millisecond(ledger: SqlLedger) -> None:
     """Due times are kept exactly, and events have the transaction's time."""
     payment = pending_payment(ledger, "order-1")
     for due in (datetime(2140, 1, 2, 3, 4, 5, 678000, UTC), datetime(2262, 4, 11, 23, 47, 16, 854000, UTC)):
-        ledger.reschedule([(payment.id, payment.version, due)]).result()
-        assert ledger.next_due([payment.id]).result() == due
+        ledger.reschedule([Rescheduled(payment.id, payment.version, due)]).result()
+        assert next_due(ledger, [payment.id]) == due
     assert [event.at for event in ledger.events(payment.id).result()] == [
         payment.created_at,
         payment.updated_at,

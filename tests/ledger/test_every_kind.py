@@ -18,7 +18,7 @@ from paycore.domain.observation import PaymentObservation
 from paycore.domain.payment import OperationKind, OperationState
 from paycore.domain.provider import Done, NotNow, Unknown
 from paycore.domain.review import acknowledge
-from paycore.ledger.api import Filter
+from paycore.ledger.api import Filter, Rescheduled
 from paycore.ledger.audit import records, render_record, verify
 from paycore.ledger.base import SqlLedger
 from tests.ledger.conftest import Database
@@ -37,6 +37,7 @@ from tests.ledger.workload import (
     refunding,
     seen,
 )
+from tests.support.due import next_due
 
 CAPTURABLE = replace(PRODUCT, capture="partial")
 LOOKED = Finding(by="ada", note="portal, 14:05")
@@ -194,7 +195,7 @@ def test_authorized_payments_are_listed(ledger: SqlLedger) -> None:
     assert ledger.list(Filter(status=Status.AUTHORIZED)).result() == (waiting,)
     assert ledger.list(Filter(status=Status.AUTHORIZED, open=True)).result() == (waiting,)
     assert ledger.list(Filter(status=Status.AUTHORIZED, account="other")).result() == ()
-    assert ledger.next_due([waiting.id]).result() is not None
+    assert next_due(ledger, [waiting.id]) is not None
 
 
 def test_capture_leads_to_its_payment_by_its_own_number(ledger: SqlLedger) -> None:
@@ -213,7 +214,7 @@ def test_capture_leads_to_its_payment_by_its_own_number(ledger: SqlLedger) -> No
 def test_payment_that_waits_for_a_person_need_not_be_due(ledger: SqlLedger, life: object) -> None:
     """What no query can tell is not asked about, and `verify` misses no time there."""
     payment = life(ledger)  # type: ignore[operator]
-    ledger.reschedule([(payment.id, payment.version, None)]).result()
+    ledger.reschedule([Rescheduled(payment.id, payment.version, None)]).result()
     assert [verdict.difference for verdict in verify(ledger)] == [None]
 
 

@@ -23,6 +23,7 @@ from paycore.ledger.sqlite import ledger as sqlite_ledger
 from paycore.ledger.sqlite.ledger import SqliteLedger
 from tests.ledger.conftest import Database
 from tests.ledger.workload import ACCOUNT, begun, notice, paid_payment, pending_payment, refunding, seen
+from tests.support.due import claiming, next_due
 
 
 @contextmanager
@@ -157,10 +158,10 @@ def test_claim_within_a_group_sees_what_was_done_before(ledger: SqlLedger) -> No
             [seen(payment.order_number, Status.PAID)],
             is_evidence=False,
         )
-        claim = ledger.claim(limit=10, lease_s=30, ids=[payment.id])
-    now, claimed = claim.result()
+        claim = ledger.claim(claiming(ACCOUNT, limit=10, lease_s=30, ids=[payment.id]))
+    now, claimed = claim.result().now, claim.result().payments
     assert claimed == (payment,)
-    assert to_ms(ledger.next_due([payment.id]).result() or now) == to_ms(now) + 30_000
+    assert to_ms(next_due(ledger, [payment.id]) or now) == to_ms(now) + 30_000
 
 
 def test_error_of_a_whole_group_is_one_of_its_own_for_each_caller(ledger: SqlLedger) -> None:

@@ -14,7 +14,7 @@ from paycore.domain.events import Source
 from paycore.domain.observation import RefundObservation
 from paycore.domain.payment import RefundStatus
 from paycore.domain.provider import Mention, Notice
-from paycore.ledger.api import Recorded
+from paycore.ledger.api import Recorded, Rescheduled
 from paycore.ledger.audit import verify
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.group import NAMED_MAX
@@ -30,6 +30,7 @@ from tests.ledger.workload import (
     refunding,
     seen,
 )
+from tests.support.due import claim_due, claiming, next_due
 
 
 def mention(ledger: SqlLedger, *ids: str, account: str = ACCOUNT, body: bytes = b"id=tr_1") -> Recorded:
@@ -46,7 +47,7 @@ def with_ids(ledger: SqlLedger, payment: Payment, ids: Mapping[str, str]) -> Pay
 
 def claimed(ledger: SqlLedger) -> list[str]:
     """The ids of what is due."""
-    return [payment.id for payment in ledger.claim(limit=100, lease_s=3600).result()[1]]
+    return [payment.id for payment in claim_due(ledger, limit=100, lease_s=3600)[1]]
 
 
 def is_sound(ledger: SqlLedger) -> bool:
@@ -68,7 +69,7 @@ def test_any_id_of_a_payment_names_it(ledger: SqlLedger, which: str) -> None:
     )
     observe(ledger, replace(seen(payment.order_number, Status.PAID), provider_id="ch_1"), told)
     before = ledger.get(payment.id).result()
-    ledger.reschedule([(before.id, before.version, None)]).result()
+    ledger.reschedule([Rescheduled(before.id, before.version, None)]).result()
     named = {
         "order": f"C1-{payment.order_number}",
         "intent": "pi_1",
@@ -138,11 +139,11 @@ def test_numbers_and_ids_stand_side_by_side(ledger: SqlLedger) -> None:
 def test_mention_with_the_same_words_makes_it_due_each_time(ledger: SqlLedger) -> None:
     """Some providers send nothing but the id, whatever happened: the second time it was charged back."""
     payment = with_ids(ledger, paid_payment(ledger, "order-1"), {"transaction": "tr_1"})
-    ledger.reschedule([(payment.id, payment.version, None)]).result()
+    ledger.reschedule([Rescheduled(payment.id, payment.version, None)]).result()
     for is_repeat in (False, True, True):
         assert mention(ledger, "tr_1").is_repeat is is_repeat
         assert claimed(ledger) == [payment.id]
-        ledger.reschedule([(payment.id, payment.version, None)]).result()
+        ledger.reschedule([Rescheduled(payment.id, payment.version, None)]).result()
     assert len(ledger.read(lambda tx: tx.execute("SELECT 1 FROM inbox").fetchall()).result()) == 1
 
 
@@ -168,12 +169,12 @@ def test_id_in_the_group_that_brings_it_is_found(ledger: SqlLedger) -> None:
         )
         observed = ledger.observe(ACCOUNT, [told], Source.REPLY)
         found = ledger.record_notification(ACCOUNT, notice(b"1", now), [Mention(id="tr_1")], is_evidence=True)
-        taken = ledger.claim(limit=1, lease_s=3600)
+        taken = ledger.claim(claiming(ACCOUNT, limit=1, lease_s=3600))
         again = ledger.record_notification(ACCOUNT, notice(b"2", now), [Mention(id="tr_1")], is_evidence=True)
     assert unknown.result().unknown == {"tr_1": ()}
     assert observed.result()[0].events
     assert found.result().due == again.result().due == (payment.id,)
-    assert taken.result()[1] != ()
+    assert taken.result().payments != ()
     assert is_sound(ledger)
 
 
@@ -184,7 +185,7 @@ def test_number_in_the_group_that_begins_it_is_found(ledger: SqlLedger) -> None:
     with one_group(ledger):
         early = ledger.observe(ACCOUNT, [seen(number)], Source.POLL)
         begin = ledger.begin(reference, at)
-        ledger.claim(limit=1, lease_s=3600)
+        ledger.claim(claiming(ACCOUNT, limit=1, lease_s=3600))
         late = ledger.observe(ACCOUNT, [seen(number)], Source.POLL)
     assert early.result() == ()
     assert [committed.payment.id for committed in late.result()] == [begin.result().payment.id]
@@ -244,10 +245,10 @@ def test_id_that_no_index_takes_is_recorded_and_names_nothing(ledger: SqlLedger,
 def test_mention_of_a_final_payment_makes_it_due(ledger: SqlLedger) -> None:
     """Nothing else would ask about it again: a charge back comes months later."""
     payment = paid_payment(ledger, "order-1")
-    ledger.reschedule([(payment.id, payment.version, None)]).result()
-    assert ledger.next_due([payment.id]).result() is None
+    ledger.reschedule([Rescheduled(payment.id, payment.version, None)]).result()
+    assert next_due(ledger, [payment.id]) is None
     mention(ledger, f"C1-{payment.order_number}")
-    due = ledger.next_due([payment.id]).result()
+    due = next_due(ledger, [payment.id])
     assert due is not None
     assert timedelta() <= ledger.now() - due < timedelta(seconds=30)
 
@@ -266,7 +267,7 @@ def test_missing_row_is_a_difference(ledger: SqlLedger, database: Database) -> N
 def test_answer_to_an_older_question_leaves_it_due(ledger: SqlLedger, *, is_one_group: bool) -> None:
     """A query is under way when the mention comes: what it answers was said before, and may lack what changed."""
     payment = pending_payment(ledger, "order-1")
-    ledger.reschedule([(payment.id, payment.version, ledger.now())]).result()
+    ledger.reschedule([Rescheduled(payment.id, payment.version, ledger.now())]).result()
     assert claimed(ledger) == [payment.id]
     told = [Mention(number=payment.order_number)]
     answer = [seen(payment.order_number, Status.PAID)]
@@ -277,8 +278,8 @@ def test_answer_to_an_older_question_leaves_it_due(ledger: SqlLedger, *, is_one_
         observed = ledger.observe(ACCOUNT, answer, Source.POLL)
     paid = observed.result()[0].payment
     assert paid.status is Status.PAID
-    ledger.reschedule([(paid.id, paid.version, None)]).result()
+    ledger.reschedule([Rescheduled(paid.id, paid.version, None)]).result()
     assert claimed(ledger) == [payment.id], "somebody asks once more"
     observe(ledger, replace(answer[0], ids={"charge": "ch_1"}))
-    assert ledger.next_due([payment.id]).result() is None
+    assert next_due(ledger, [payment.id]) is None
     assert is_sound(ledger)

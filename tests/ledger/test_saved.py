@@ -20,7 +20,7 @@ from paycore.domain.recovery import Context, next_changes
 from paycore.domain.wire import NOTIFICATION_MAX
 from paycore.errors import LedgerCorrupt
 from paycore.ledger import upgrading
-from paycore.ledger.api import Filter
+from paycore.ledger.api import Filter, Rescheduled
 from paycore.ledger.audit import verify
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.opening import open_read_only
@@ -37,6 +37,7 @@ from tests.ledger.workload import (
     refunding,
     seen,
 )
+from tests.support.due import claim_due, next_due
 
 SAVED = sorted((Path(__file__).parent / "saved").glob("schema_*.sql"))
 """Dumps of SQLite files as released versions left them: every kind of event, refunds, closings, a review."""
@@ -132,9 +133,9 @@ def test_saved_payments_that_were_under_way_go_on(database: Database, tmp_path: 
     context = Context(capabilities=CAPABILITIES, numbering=numbering(), deadline=DEADLINE)
     waiting = ledger.list(Filter(open=True, limit=1000)).result()
     assert len({payment.status for payment in waiting}) > 2
-    dated = [payment for payment in waiting if ledger.next_due([payment.id]).result() is not None]
-    ledger.reschedule([(one.id, one.version, ledger.now()) for one in dated]).result()
-    _, claimed = ledger.claim(limit=1000, lease_s=60).result()
+    dated = [payment for payment in waiting if next_due(ledger, [payment.id]) is not None]
+    ledger.reschedule([Rescheduled(one.id, one.version, ledger.now()) for one in dated]).result()
+    _, claimed = claim_due(ledger, limit=1000, lease_s=60)
     assert {payment.id for payment in dated} <= {payment.id for payment in claimed}
     moved = 0
     for payment in waiting:

@@ -14,9 +14,11 @@ import pytest
 from paycore.domain.events import Change, Source
 from paycore.domain.payment import Payment, Status
 from paycore.errors import LedgerTooNew, LedgerUnavailable
+from paycore.ledger.api import Rescheduled
 from paycore.ledger.base import SqlLedger
 from tests.ledger.conftest import Database
 from tests.ledger.workload import ACCOUNT, begun, notice, pending_payment, refunding, seen
+from tests.support.due import claiming
 
 NEWER = """
 import sys
@@ -48,8 +50,8 @@ WRITES: dict[str, Write] = {
     "record_notification": lambda ledger, payment: ledger.record_notification(
         ACCOUNT, notice(b"paid", NOW), [seen(payment.order_number, Status.PAID)], is_evidence=True
     ),
-    "claim": lambda ledger, _: ledger.claim(limit=9, lease_s=30),
-    "reschedule": lambda ledger, payment: ledger.reschedule([(payment.id, payment.version, NOW)]),
+    "claim": lambda ledger, _: ledger.claim(claiming(ACCOUNT, limit=9, lease_s=30)),
+    "reschedule": lambda ledger, payment: ledger.reschedule([Rescheduled(payment.id, payment.version, NOW)]),
 }
 
 

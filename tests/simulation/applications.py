@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from paycore.domain.action import Redirect
 from paycore.domain.money import Money
 from paycore.domain.payment import Payment, RefundStatus
+from paycore.engine.worker import Everything
 from paycore.errors import (
     AccountRefused,
     LedgerError,
@@ -21,6 +22,7 @@ from paycore.errors import (
     WrongState,
 )
 from tests.simulation.plan import CallerPlan, Purchase, RefundPlan, Step
+from tests.support.due import next_due
 
 if TYPE_CHECKING:
     from tests.simulation.processes import Process
@@ -38,13 +40,14 @@ Ask = Callable[[], Awaitable[Payment]]
 async def tend(process: Process) -> None:
     """A worker process: handles due payments for ever."""
     core, runner = process.client._core, process.client._runner
+    everything = Everything(list(core.config.accounts))
     while True:
         try:
-            while await runner.run(core.worker.look_once()):
+            while await runner.run(core.worker.look_once(everything)):
                 pass
             nap_s = process.rng.uniform(1, NAP_MAX_S)
             if not process.world.is_busy:
-                due = await asyncio.wrap_future(core.ledger.next_due())
+                due = next_due(process.world.ledger)
                 nap_s = LONG_NAP_S if due is None else (due - process.door.now()).total_seconds()
         except PaycoreError as error:
             process.world.scheduler.log(process.name, f"goes on later: {error}")

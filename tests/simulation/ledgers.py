@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from paycore.errors import LedgerUnavailable
+from paycore.ledger.api import Report, Rescheduled
 from paycore.ledger.clock import LedgerClock, to_ms
 from paycore.ledger.groupcommit import Unit
 from paycore.ledger.sqlite.file import Connection
@@ -26,7 +27,7 @@ Verb = Callable[[SqliteLedger], Future[Any]]
 OnChange = Callable[[Collection[str]], None]
 
 VERBS = frozenset(
-    "begin change observe record_notification claim reschedule get find list events next_due".split()
+    "begin change observe record_notification claim renew rest spend reschedule get find list events".split()
 )
 WRITES = frozenset("begin change observe record_notification".split())
 REACHED_MAX_S = 0.02
@@ -66,11 +67,11 @@ class SimLedger(SqliteLedger):
         with mock.patch.object(self, "_clock", clock):
             yield
 
-    def reschedule(self, due: Sequence[tuple[str, int, datetime | None]]) -> Future[None]:
+    def reschedule(self, due: Sequence[Rescheduled], report: Report | None = None) -> Future[None]:
         """See `Ledger.reschedule`: what is due by now stays due, since a hint came meanwhile."""
-        ids = [payment_id for payment_id, _, _ in due]
+        ids = [one.payment_id for one in due]
         before = self._due_ms(ids)
-        future = super().reschedule(due)
+        future = super().reschedule(due, report)
         now_ms, after = to_ms(self.now()), self._due_ms(ids)
         for payment_id, due_ms in before.items():
             if due_ms <= now_ms < after.get(payment_id, NEVER_MS):

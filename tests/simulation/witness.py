@@ -15,6 +15,7 @@ from paycore.domain.payment import OperationKind, Payment, Status
 from paycore.errors import LedgerError, ReferenceConflict
 from paycore.ledger.api import committed_in
 from tests.simulation.rules import broken_rules, is_open
+from tests.support.due import next_due
 
 if TYPE_CHECKING:
     from paycore.testing.toy import ToyCapture
@@ -151,7 +152,7 @@ class Witness:
             self._owners[operation.number] = payment.id
         for rule, what in broken_rules(before, payment, self._world.gateway):
             self.violated(rule, f"{payment.id}: {what}")
-        is_due = self._world.ledger.next_due([payment.id]).result() is not None
+        is_due = next_due(self._world.ledger, [payment.id]) is not None
         if is_open(payment, self._world.gateway) and not is_due:
             self.violated(
                 "what is open is due", f"{payment.id} is {payment.status} and never looked at again"

@@ -40,6 +40,7 @@ from tests.simulation.sends import Sends
 from tests.simulation.waits import Waits
 from tests.simulation.wire import Cable, Wire
 from tests.simulation.witness import Witness
+from tests.support.due import next_due
 
 END_S = 60 * 3600.0
 LOOK_EVERY_S = 600.0
@@ -166,9 +167,7 @@ class World:
     def _look_for_quiet(self) -> None:
         is_stopping = any(process.is_stopping for process in self.processes)
         is_still = self.gateway.is_quiet and self.outside.is_quiet and not self.is_busy and not is_stopping
-        self._is_quiet = (
-            is_still and self.ledger.next_due().result() is None and not self._is_left_to_operator()
-        )
+        self._is_quiet = is_still and next_due(self.ledger) is None and not self._is_left_to_operator()
         self.scheduler.after(LOOK_EVERY_S, self._look_for_quiet)
 
     def _is_left_to_operator(self) -> bool:

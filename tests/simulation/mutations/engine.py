@@ -200,7 +200,7 @@ def acknowledged_before_commit() -> Patch:
             process = here()
             process.spawn("later", process.client._runner.run(receive(self, account_name, notification)))
             yield from ()
-            return Received(reply=account.full.acknowledge(), payments=(), to_confirm=())
+            return Received(reply=account.full.acknowledge(), payments=(), to_confirm={})
 
         return answer
 

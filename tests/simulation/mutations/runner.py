@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -25,7 +24,7 @@ from paycore.engine.runner import AsyncRunner
 from paycore.engine.timing import Deadline
 from paycore.engine.transport import AsyncSender
 from paycore.engine.waiter import AsyncWaiter, Hub
-from paycore.engine.worker import PAUSE_MAX_S, Turn, Worker
+from paycore.engine.worker import Scope, Worker
 from paycore.errors import MaybeSent, NotSent
 from paycore.ledger.api import Committed, Decide
 from tests.simulation.mutations import Patch, patched
@@ -103,16 +102,9 @@ def wait_begins_anew_with_each_change() -> Patch:
 def worker_dies_of_an_error() -> Patch:
     """A short outage of the ledger ends the embedded worker."""
 
-    def turn(
-        self: Worker, ids: Collection[str], to_confirm: dict[str, datetime], turn: Turn
-    ) -> Program[float | None]:
-        wanted = {*ids, *to_confirm}
-        if not wanted:
-            return None
-        if (yield from self.look_once(wanted, turn)):
-            return 0.0
-        due = yield InLedger(lambda ledger: ledger.next_due(wanted))
-        return PAUSE_MAX_S if due is None else min(PAUSE_MAX_S, max(0.0, (due - self._now()).total_seconds()))
+    def turn(self: Worker, scope: Scope) -> Program[float | None]:
+        next_at = yield from self._next(scope)
+        return scope.pause_max_s if next_at is None else max(0.0, (next_at - self._now()).total_seconds())
 
     return mock.patch.object(Worker, "_turn", turn)
 
