@@ -15,8 +15,8 @@ PaycoreError
 │   ├── ReferenceConflict      same reference, different content
 │   ├── RefundTooLarge         more than what is left of any one charge
 │   ├── TooMany                the payment has the most refunds or operations it may have
-│   ├── ConsumerTaken          another process reads the change feed for this consumer
 │   ├── WrongState             the payment's status does not allow it
+│   ├── ConsumerTaken          another process reads the change feed for this consumer
 │   └── WrongLoop              an AsyncClient used on a second event loop
 ├── LedgerError                the durable record can't be used
 │   ├── LedgerUnavailable      it can't be reached or opened

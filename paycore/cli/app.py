@@ -34,6 +34,7 @@ COMMANDS: dict[str, Any] = {
     "close": "payments:close",
     "list": "show:list_payments",
     "show": "show:show",
+    "changes": "changes:changes",
     "review": {
         "list": "review:list_reviews",
         "acknowledge": "review:acknowledge",

@@ -50,7 +50,7 @@ MEANINGS: Mapping[Exit, str] = {
     Exit.UNKNOWN: "unknown outcome: money may have moved; `paycore query` resolves it",
     Exit.CONFIG: "configuration, credentials, plugin or ledger can't be used",
     Exit.NOT_SENT: "nothing moved: the provider was not reached, or put it off; the sending command may be run again",
-    Exit.CONFLICT: "conflict: the reference already names something else",
+    Exit.CONFLICT: "conflict: the reference already names something else, or the consumer is read by another process",
     Exit.REVIEW: "needs review: the facts contradict each other, a person must look",
     Exit.INTERRUPTED: "interrupted by Ctrl-C; what was recorded stays",
 }
@@ -214,6 +214,7 @@ class Interrupted(CommandEnded):
 # The first class that an error is an instance of decides.
 _ERRORS: tuple[tuple[type[errors.PaycoreError], Exit], ...] = (
     (errors.ReferenceConflict, Exit.CONFLICT),
+    (errors.ConsumerTaken, Exit.CONFLICT),
     (errors.RequestError, Exit.USAGE),
     (errors.ConfigError, Exit.CONFIG),
     (errors.PluginError, Exit.CONFIG),

@@ -131,11 +131,11 @@ class Output:
 
         self.data(*difference_block(verdict, self.style), "")
 
-    def json(self, *documents: Any) -> None:
-        """Print JSON, one object a line."""
+    def json(self, *documents: Any) -> bool:
+        """Print JSON, one object a line; return False once the reader has closed the pipe."""
         from paycore.cli.render.documents import encode
 
-        self.data(*(encode(document).decode() for document in documents))
+        return self.data(*(encode(document).decode() for document in documents))
 
     def data(self, *lines: str) -> bool:
         """Print lines on stdout in one write; return False once the reader has closed the pipe."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
@@ -210,7 +210,7 @@ class AsyncClient:
         kinds: Iterable[ChangeKind | str] | None = None,
         from_start: bool = False,
         follow: bool = True,
-    ) -> AsyncIterator[PaymentChange]:
+    ) -> AsyncGenerator[PaymentChange, None]:
         """
         See `Client.changes`; for `async for`.
 
@@ -218,7 +218,7 @@ class AsyncClient:
         """
         return self._changes(self._feeds.open(consumer, kinds, from_start=from_start, follow=follow))
 
-    async def _changes(self, feed: Feed) -> AsyncIterator[PaymentChange]:
+    async def _changes(self, feed: Feed) -> AsyncGenerator[PaymentChange, None]:
         self._bridge.check_loop()
         keeping = asyncio.create_task(self._runner.run(feed.keep()), name="paycore-changes")
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
@@ -325,7 +325,7 @@ class Client:
         kinds: Iterable[ChangeKind | str] | None = None,
         from_start: bool = False,
         follow: bool = True,
-    ) -> Iterator[PaymentChange]:
+    ) -> Generator[PaymentChange, None, None]:
         """
         What changes of the payments, in order, from where this `consumer` last acknowledged; to deliver once.
 
@@ -344,7 +344,7 @@ class Client:
         """
         return self._changes(self._feeds.open(consumer, kinds, from_start=from_start, follow=follow))
 
-    def _changes(self, feed: Feed) -> Iterator[PaymentChange]:
+    def _changes(self, feed: Feed) -> Generator[PaymentChange, None, None]:
         keeping = threading.Thread(
             target=self._runner.run, args=(feed.keep(),), name="paycore-changes", daemon=True
         )

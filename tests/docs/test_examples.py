@@ -40,7 +40,17 @@ def test_example_async_pays_ten() -> None:
     assert told.count("paid  88.00 HKD") == 10
 
 
-@pytest.mark.parametrize("name", ["checkout_sync.py", "checkout_async.py", "web_shop/shop.py"])
+@pytest.mark.slow
+def test_example_delivers_once_whatever_is_killed() -> None:
+    """Both processes are killed; every order has one parcel."""
+    told = run("delivering_once.py")
+    assert told.startswith("killed both processes after ")
+    assert told.endswith(" changes handed over, 10 parcels for 10 orders\n")
+
+
+@pytest.mark.parametrize(
+    "name", ["checkout_sync.py", "checkout_async.py", "delivering_once.py", "web_shop/shop.py"]
+)
 def test_example_says_how_to_run_it(name: str) -> None:
     """Each example states its own command."""
     assert f"python examples/{name}" in (ROOT / "examples" / name).read_text()

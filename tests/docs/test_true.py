@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from paycore import errors, hookspecs
+from paycore import ChangeKind, PaymentChange, errors, hookspecs
 from paycore.errors import PaycoreError
 from tests.docs.pages import PAGES, ROOT, name_of
 
@@ -46,6 +46,19 @@ def test_every_example_is_looked_at() -> None:
     marked = [found[0] for found in docs_tables.SOURCED.finditer(text)]
     assert len(marked) == text.count("<!-- source: ") > 0
     assert docs_tables.filled(text.replace("yield", "return")) != text.replace("yield", "return")
+
+
+def test_kinds_of_changes_are_those_of_the_code() -> None:
+    """docs/changes.md has a row for each kind, in the order in which one event's changes come."""
+    text = (ROOT / "docs/changes.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\w+)` \|", text.partition("| Kind |")[2], re.MULTILINE) == list(ChangeKind)
+
+
+def test_a_change_has_the_attributes_listed() -> None:
+    """docs/changes.md has a row for each attribute of a change."""
+    text = (ROOT / "docs/changes.md").read_text(encoding="utf-8")
+    listed = text.partition("| Attribute |")[2].partition("| Kind |")[0]
+    assert tuple(re.findall(r"^\| `(\w+)` \|", listed, re.MULTILINE)) == PaymentChange.__struct_fields__
 
 
 def test_every_error_says_what_to_do() -> None:

@@ -13,6 +13,8 @@ from paycore.domain.action import Action
 from paycore.domain.payment import Failure, Payment, Refund, first_ids, refund_operation
 
 if TYPE_CHECKING:
+    from paycore.domain.changes import PaymentChange
+    from paycore.ledger.api import Consumer
     from paycore.ledger.audit import Verdict
 
 Document = dict[str, Any]
@@ -100,6 +102,31 @@ def difference_document(verdict: Verdict) -> Document:
 def render_time(moment: datetime) -> str:
     """Render ISO 8601 in UTC with milliseconds, so that strings sort as times do."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def change_document(change: PaymentChange) -> Document:
+    """Return a change of the change feed as JSON fields."""
+    return {
+        "key": change.key,
+        "position": change.position,
+        "kind": change.kind,
+        "at": render_time(change.at),
+        "refund": change.refund,
+        "payment": payment_document(change.payment),
+    }
+
+
+def consumer_document(consumer: Consumer) -> Document:
+    """Return a consumer of the change feed as JSON fields."""
+    return {
+        "consumer": consumer.name,
+        "position": consumer.place.position,
+        "behind": consumer.behind,
+        "oldest_at": consumer.oldest_at and render_time(consumer.oldest_at),
+        "acknowledged_at": consumer.acknowledged_at and render_time(consumer.acknowledged_at),
+        "created_at": render_time(consumer.created_at),
+        "leased_until": consumer.leased_until and render_time(consumer.leased_until),
+    }
 
 
 def _action(action: Action | None) -> Document | None:
