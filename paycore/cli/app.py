@@ -54,13 +54,15 @@ COMMANDS: dict[str, Any] = {
         "anchor": "ledger:anchor",
         "export": "ledger:export",
         "migrate": "ledger:migrate",
+        "copy": "ledger:copy",
+        "backup": "ledger:backup",
     },
     "demo": "demo:demo",
 }
 """The function of each command, or the table of a group of commands."""
 
 _GROUP_HELP = {
-    "ledger": "The durable record: verify, anchor, export and migrate it.",
+    "ledger": "The durable record: verify, anchor, export, migrate, copy and back it up.",
     "plugins": "What is installed beside paycore.",
     "review": "Payments whose facts contradict each other: list them, and record what a person found.",
     "sandbox": "A provider's gateway on this machine: serve it, and act as its payer.",

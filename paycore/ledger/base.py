@@ -175,6 +175,10 @@ class SqlLedger(LedgerReads):
     def _submit(self, work: Callable[[Group], T], wants: Wants = _NOTHING, *, weight: int = 1) -> Future[T]:
         return _inherited() if self._is_inherited else self._commits.submit(work, wants, weight=weight)
 
+    def write(self, work: Callable[[Group], T]) -> Future[T]:
+        """Run `work` in a transaction: for what is no method of a ledger, such as filling one."""
+        return self._submit(work)
+
     def read(self, work: Callable[[Transaction], T]) -> Future[T]:
         """Run a read on a connection that never writes."""
         if self._is_inherited:

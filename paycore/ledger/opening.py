@@ -40,7 +40,7 @@ def open_read_only(dsn: str) -> ReadOnlyLedger:
     `open_ledger` raises.
     """
     try:
-        ledger = _open(dsn)
+        ledger = open_as_it_is(dsn)
         try:
             _check_schema(ledger)
         except BaseException:
@@ -70,19 +70,25 @@ def migrate(dsn: str) -> Migrated:
     """Create the ledger at `dsn` or upgrade it to this paycore's schema; nothing to do when it has that already."""
     name, before = _schema(dsn)
     open_ledger(dsn).close()
-    with closing(_open(dsn)) as ledger:
+    with closing(open_as_it_is(dsn)) as ledger:
         given: dict[str, int] = dict(ledger.read(given_namespaces).result())
     _, after = _schema(dsn)
     return Migrated(name=name, before=before, after=after, namespaces=given)
 
 
+def name_of(dsn: str) -> str:
+    """The name of the ledger at `dsn`, without its password; connects to it."""
+    return _schema(dsn)[0]
+
+
 def _schema(dsn: str) -> tuple[str, int]:
     """The ledger's name without password, and its schema; 0 when there is none yet."""
-    with closing(_open(dsn)) as ledger:
+    with closing(open_as_it_is(dsn)) as ledger:
         return ledger.name, max(ledger.applied(), default=0)
 
 
-def _open(dsn: str) -> ReadOnlyLedger:
+def open_as_it_is(dsn: str) -> ReadOnlyLedger:
+    """Open whatever is at `dsn` for reading: any schema, or no ledger at all, as `ReadOnlyLedger.applied` tells."""
     if is_sqlite(dsn):
         from paycore.ledger.sqlite.reader import SqliteReader
 

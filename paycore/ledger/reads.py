@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from paycore.domain.events import Event
 from paycore.domain.payment import Payment
-from paycore.errors import PaycoreError
+from paycore.errors import LedgerError, PaycoreError
 from paycore.ledger import feed, verbs
 from paycore.ledger.api import Consumer, FeedPage, FeedPlace, Filter, Unsettled
 from paycore.ledger.lists import list_payments
@@ -64,10 +65,22 @@ class ReadOnlyLedger(LedgerReads):
 
     name: str
     dialect: str
+    _begin_snapshot: str
+    """Begins a transaction that sees one state."""
 
     @abstractmethod
     def applied(self) -> dict[int, str]:
         """The checksum of each applied migration, by number; empty when there is no ledger."""
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Have all reads in the block see the ledger as it is at the first of them, whoever writes meanwhile."""
+        self._run(lambda tx: tx.execute(self._begin_snapshot))
+        try:
+            yield
+        finally:
+            with suppress(LedgerError):  # a lost connection has none
+                self._run(lambda tx: tx.execute("ROLLBACK"))
 
     @abstractmethod
     def _run(self, work: Callable[[Transaction], T]) -> T:

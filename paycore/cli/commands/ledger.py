@@ -1,11 +1,11 @@
-"""`ledger verify`, `anchor`, `export` and `migrate`: work on the ledger without any provider."""
+"""`ledger verify`, `anchor`, `export`, `migrate`, `copy` and `backup`: work on the ledger without any provider."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from paycore.ledger.audit import Anchor, Verdict
     from paycore.ledger.opening import Migrated
     from paycore.ledger.reads import ReadOnlyLedger
+
+T = TypeVar("T")
 
 STDOUT = "-"
 
@@ -142,6 +144,85 @@ def migrate(context: typer.Context) -> int:
         for account, payments in migrated.namespaces.items():
             output.warn(advice(account, payments))
     return Exit.DONE
+
+
+def copy(
+    context: typer.Context,
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="The ledger's address, as in the configuration.")
+    ],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="An empty ledger's, created if need be.")],
+) -> int:
+    """
+    Copy a whole ledger into an empty one, such as from SQLite to PostgreSQL.
+
+    The copy is verified before it is committed; until then TARGET stays empty. End every process that uses SOURCE
+    first: what it records meanwhile is not copied.
+    """
+    from paycore.ledger.copying import copy_ledger
+
+    options = options_of(context)
+    _refuse_account(options)
+    output = Output(options)
+    with on_ctrl_c("the target is empty, or whole if it was just being committed"):
+        copied = _with_progress(output, lambda told: copy_ledger(source, target, progress=told))
+    tally = {"payments": copied.payments, "events": copied.events, "notifications": copied.notifications}
+    if options.json:
+        output.json(
+            {"source": copied.source, "target": copied.target, **tally, "missed_events": copied.missed}
+        )
+    else:
+        counts = _counts(Counter(tally), "payment", "event", "notification")
+        output.data(f"copied {copied.source} to {copied.target}, and verified it: {counts}")
+    if copied.missed:
+        output.warn(
+            f"the copy lacks {count(copied.missed, 'event')} that came to {copied.source} meanwhile: end what uses it,"
+            " and copy it again into an empty ledger"
+        )
+    return Exit.DONE
+
+
+def backup(
+    context: typer.Context,
+    target: Annotated[str, typer.Argument(metavar="FILE", help="A new file; it can be a ledger itself.")],
+) -> int:
+    """
+    Back the ledger up into a new SQLite file, while others use it.
+
+    The file is whole and checked, or not there. Exits 9 when it has differences, as `ledger verify` does.
+    """
+    from paycore.engine.config import load_config
+    from paycore.ledger.backup import back_up
+
+    options = options_of(context)
+    _refuse_account(options)
+    output = Output(options)
+    dsn = load_config(options.config).ledger
+    with on_ctrl_c(f"{target} was not written"):
+        made = _with_progress(output, lambda told: back_up(dsn, target, progress=told))
+    if options.json:
+        output.json(
+            {
+                "file": made.file,
+                "payments": made.payments,
+                "events": made.events,
+                "differences": made.differences,
+            }
+        )
+    tally = _counts(Counter(payments=made.payments, events=made.events), "payment", "event")
+    output.say(f"wrote {target}: {tally}")
+    if made.differences is None:
+        output.warn("this version can't verify a ledger of another schema; the file is not damaged")
+    elif made.differences:
+        output.warn(
+            f"it has {count(made.differences, 'difference')}, as the ledger has: see `paycore ledger verify`"
+        )
+    return Exit.REVIEW if made.differences else Exit.DONE
+
+
+def _with_progress(output: Output, work: Callable[[Callable[[str, int], None]], T]) -> T:
+    with Progress(output) as progress:
+        return work(lambda what, rows: progress.show(lambda: f"{what}: {rows}"))
 
 
 # --- verify ------------------------------------------------------------------------------------------

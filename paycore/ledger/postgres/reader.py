@@ -19,6 +19,10 @@ class PostgresReader(ReadOnlyLedger):
     """The ledger in the database at `dsn`, which may be a standby. Does not reconnect."""
 
     dialect = "postgres"
+    _begin_snapshot = (
+        # Nobody waits for it, however long it takes.
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL idle_in_transaction_session_timeout = 0"
+    )
 
     def __init__(self, dsn: str) -> None:
         self._server = PgServer(dsn)

@@ -27,6 +27,7 @@ class SqliteReader(ReadOnlyLedger):
     """
 
     dialect = "sqlite"
+    _begin_snapshot = "BEGIN"
 
     def __init__(self, path: str | Path) -> None:
         self._path = usable_path(path)
@@ -59,6 +60,13 @@ class SqliteReader(ReadOnlyLedger):
                 return work(SqliteTransaction(self._connection.sqlite))
             except sqlite3.OperationalError as error:
                 raise _unreadable(self.name, error) or error from error
+
+    def back_up(self, copy: sqlite3.Connection) -> None:
+        """Copy the file as it is now into an empty one, while others may write to it."""
+        assert self._connection is not None, "nothing is read where nothing is applied"
+        with typed_errors(self._path), self._connection.lock:
+            # All pages in one step: between two it would start anew whenever somebody has written.
+            self._connection.sqlite.backup(copy, pages=-1)
 
     def close(self) -> None:
         """See `ReadOnlyLedger.close`."""

@@ -17,11 +17,10 @@ CREATE INDEX payments_review ON payments (created_at, id) WHERE review = 1;
 CREATE INDEX payments_uncertain ON payments (created_at, id) WHERE uncertain = 1;
 CREATE INDEX payments_refunding ON payments (created_at, id) WHERE open = 1 AND status = 'paid';
 
--- Which ledger this one was copied from, one row or none: up to `position` its `events` events have the places they had
--- there, with gaps where that was a PostgreSQL database.
+-- One row where this ledger was copied from a PostgreSQL database, none otherwise: up to `position` there are `events`
+-- events, at the positions they had there, with gaps.
 CREATE TABLE origin (
     id       integer PRIMARY KEY CHECK (id = 1),
-    dialect  text NOT NULL,
     position bigint NOT NULL,
     events   bigint NOT NULL
 );
