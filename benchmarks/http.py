@@ -31,7 +31,6 @@ from benchmarks.table import Row
 from paycore import AsyncClient, Client
 from paycore.domain.wire import Request, Response
 from paycore.engine import runner
-from paycore.engine.timing import Deadline
 from paycore.engine.transport import AsyncSender, Sender
 from tests.support.toy_http import ToyRemote, toy_config, toy_plugins, toy_process
 
@@ -59,8 +58,8 @@ class Foreign(AsyncSender):
         transport = getattr(self.library, self.kind)
         self._transport = transport(trust_env=False, **self.options)
 
-    async def _exchange(self, request: Request, deadline: Deadline) -> Response:
-        built = _build(self._request_library, self._base_url, request, deadline)
+    async def _exchange(self, request: Request, left_s: float) -> Response:
+        built = _build(self._request_library, self._base_url, request, left_s)
         reply = await self._transport.handle_async_request(built)
         body = b"".join([chunk async for chunk in reply.aiter_raw()])
         return Response(status=reply.status_code, headers=dict(reply.headers), body=body)
@@ -101,7 +100,7 @@ class ByAiohttp(AsyncSender):
         self._base_url = base_url
         self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
 
-    async def _exchange(self, request: Request, deadline: Deadline) -> Response:
+    async def _exchange(self, request: Request, left_s: float) -> Response:
         async with self._session.request(
             request.method,
             self._base_url + request.path,
@@ -126,8 +125,8 @@ class SyncForeign(Sender):
         limits = self.library.Limits(max_connections=100, max_keepalive_connections=100)
         self._transport = self.library.HTTPTransport(trust_env=False, limits=limits)
 
-    def _exchange(self, request: Request, deadline: Deadline) -> Response:
-        built = _build(self.library, self._base_url, request, deadline)
+    def _exchange(self, request: Request, left_s: float) -> Response:
+        built = _build(self.library, self._base_url, request, left_s)
         reply = self._transport.handle_request(built)
         body = b"".join(reply.iter_raw())
         return Response(status=reply.status_code, headers=dict(reply.headers), body=body)
@@ -145,8 +144,7 @@ class SyncByHttpx2(SyncForeign):
     library = httpx2
 
 
-def _build(library: Any, base_url: str, request: Request, deadline: Deadline) -> Any:
-    left_s = deadline.left_s
+def _build(library: Any, base_url: str, request: Request, left_s: float) -> Any:
     return library.Request(
         request.method,
         base_url + request.path,
