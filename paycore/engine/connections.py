@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
@@ -265,11 +265,11 @@ class AsyncConnections:
         if not self._free.locked():
             await self._free.acquire()  # at once
             return
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._free.acquire()
-        except TimeoutError as error:
-            raise httpcore2.PoolTimeout from error
+                return
+        raise httpcore2.PoolTimeout
 
     async def _good(self) -> httpcore2.AsyncHTTP11Connection | None:
         """An idle connection that the server has neither closed nor written to."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
@@ -65,8 +66,16 @@ def _words(cause: BaseException) -> str | None:
     for kind, words in _KINDS:
         if isinstance(cause, kind):
             return words
-    is_told = isinstance(cause, OSError) and cause.errno
-    return os.strerror(cause.errno).lower() if is_told else None  # type: ignore[attr-defined]
+    number = _errno_of(cause) if isinstance(cause, OSError) else None
+    return os.strerror(number).lower() if number else None
+
+
+def _errno_of(cause: OSError) -> int | None:
+    """Its number; asyncio only joins the texts where a host has several addresses, so then that of the first."""
+    if cause.errno:
+        return cause.errno
+    told = re.search(r"\[Errno (\d+)\]", str(cause))
+    return int(told[1]) if told else None
 
 
 _WANTS_CERTIFICATE = (
