@@ -131,7 +131,8 @@ def read_payment(payment_id: str, body: str) -> Payment:
 
 def columns(payment: Payment) -> Row:
     """The values of `COLUMNS` for this payment."""
-    due, is_unfinished, order = due_at(payment, payment.updated_at), is_open(payment), payment.order
+    due, order = due_at(payment, payment.updated_at), payment.order
+    is_in_lists, is_unfinished = is_listed(payment), is_open(payment)
     return (
         payment.status.value,
         payment.version,
@@ -142,7 +143,7 @@ def columns(payment: Payment) -> Row:
         int(is_unfinished),
         payment.namespace,
         to_ms(due),
-        int(is_listed(payment)),
+        int(is_in_lists),
         to_ms(payment.updated_at),
         to_ms(payment.authorized_at),
         to_ms(payment.paid_at),
