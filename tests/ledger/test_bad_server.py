@@ -265,6 +265,37 @@ def test_server_down_and_back(postgres_server: PostgresServer, postgres_dsn: str
         assert ledger.get(payment.id).result() == payment
 
 
+def test_outage_is_waited_out_once_and_not_by_each_in_turn(
+    postgres_server: PostgresServer, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Calls that queue behind the first ones hear at once that the server is away.
+
+    A few threads read: were each call to wait for itself, the last of many would wait for minutes.
+    """
+    tries: list[PgServer] = []
+    connect = PgServer.connect
+
+    def counted(server: PgServer, *, read_only: bool = False) -> psycopg.Connection[Any]:
+        tries.append(server)
+        return connect(server, read_only=read_only)
+
+    with closing(PostgresLedger(postgres_dsn, patience_s=0.3)) as ledger:
+        payment = paid_payment(ledger, "order-1")
+        monkeypatch.setattr(PgServer, "connect", counted)
+        postgres_server.stop("immediate")
+        try:
+            calls: list[Future[Any]] = [ledger.get(payment.id) for _ in range(200)]
+            calls += [ledger.begin(*begun(f"order-{n}")) for n in range(2, 50)]
+            errors = [call.exception(30) for call in calls]
+            assert {type(error) for error in errors} == {LedgerUnavailable}
+            assert len(tries) < 100, "each of 200 reads would try several times"
+        finally:
+            postgres_server.start()
+        assert ledger.begin(*begun("order-2")).result().events
+        assert ledger.get(payment.id).result() == payment
+
+
 def test_restart_within_the_patience_is_not_noticed(
     ledger: PostgresLedger, postgres_server: PostgresServer
 ) -> None:

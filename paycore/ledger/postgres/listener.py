@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from paycore.errors import LedgerUnavailable
+from paycore.errors import ConfigError, LedgerUnavailable
 from paycore.ledger.clock import to_ms
 from paycore.ledger.postgres.server import PgServer
 
@@ -77,7 +77,7 @@ class Listener:
             connection: psycopg.Connection[Any] = self._server.reconnect(
                 read_only=True, until=lambda: self._is_stopping
             )
-        except LedgerUnavailable as error:
+        except (LedgerUnavailable, ConfigError) as error:
             _log.warning("not hearing of other processes' changes: %s", error)
             return None
         with suppress(psycopg.Error):  # lost again: handled by the next call

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import time
 from collections.abc import Callable
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import psycopg
@@ -32,6 +33,12 @@ PATIENCE_S = 10.0
 
 PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5)
 """Pauses between attempts to connect; the last one is repeated."""
+
+_JUST_NOW_S = 0.05
+"""Who finds that the database was tried within this time does not try again: a try may take seconds."""
+
+_HEARD_WITHIN_S = 2.0
+"""A notification takes milliseconds; who waits in vain for it is refused."""
 
 _DEFAULTS = {
     "connect_timeout": "5",
@@ -79,6 +86,22 @@ _UNKNOWN_PARAMETER = re.compile(r'invalid URI query parameter: "(\w{1,24})"')
 _ADVICE = "write postgresql://user@host:5432/database; the password belongs into PGPASSWORD or ~/.pgpass"
 
 
+class _Away(NamedTuple):
+    """A database that can't be reached: since when, when that was last seen, and what was said then."""
+
+    since: float
+    seen_at: float
+    said: str
+
+    def is_known(self, now: float, patience_s: float) -> bool:
+        """Whether it has been away for longer than anybody waits, and was tried just now."""
+        return now >= self.since + patience_s and now - self.seen_at < _JUST_NOW_S
+
+    def is_over(self, now: float, patience_s: float) -> bool:
+        """Whether it may have been back since: nobody has tried for a while."""
+        return now - self.seen_at > patience_s
+
+
 class PgServer:
     """The database at `dsn`. `patience_s`: how long to wait for one that can't be reached."""
 
@@ -86,14 +109,21 @@ class PgServer:
         self._parameters = _parameters(dsn)
         self.name = _public_name(self._parameters)
         self.patience_s = patience_s
+        self._keeps_sessions = False
+        self._away: _Away | None = None
 
     def __repr__(self) -> str:
         return f"PgServer({self.name!r})"
 
     def connect(self, *, read_only: bool = False) -> psycopg.Connection[Any]:
-        """Connect; `LedgerUnavailable` at once when that fails."""
+        """
+        Connect; `LedgerUnavailable` at once when that fails.
+
+        `ConfigError` when a pooler is between that gives each transaction another connection.
+        """
         try:
             connection = psycopg.connect(**self._parameters, autocommit=True)
+            self._check_pooler(connection)  # before any setting, which it would hand to others
             connection.execute(_SETTINGS)
             if read_only:
                 connection.execute("SET default_transaction_read_only = on")
@@ -103,16 +133,56 @@ class PgServer:
             return connection
         raise failure  # raised here, because the driver's error refers to the parameters with the password
 
+    def _check_pooler(self, connection: psycopg.Connection[Any]) -> None:
+        """A backend with another number than it said itself is behind a pooler: see whether it stays the same one."""
+        rows = connection.execute("SELECT pg_backend_pid()").fetchall()
+        if self._keeps_sessions or rows == [(connection.info.backend_pid,)]:
+            return
+        try:
+            self._keeps_sessions = self._hears(connection)
+        except psycopg.Error:
+            connection.close()
+            raise
+        if not self._keeps_sessions:
+            connection.close()
+            raise ConfigError(
+                f"the ledger {self.name} is behind a connection pooler that shares its connections between"
+                " transactions (pgbouncer's pool_mode = transaction), where nothing is heard of other processes and"
+                " settings reach others' connections; set pool_mode = session there, or name the database itself"
+            )
+
+    def _hears(self, connection: psycopg.Connection[Any]) -> bool:
+        """Whether it is told what another connection notifies it of: only then its LISTEN stays its own."""
+        channel = f"paycore_{secrets.token_hex(8)}"
+        connection.execute(f"LISTEN {channel}".encode())
+        with psycopg.connect(**self._parameters, autocommit=True) as other:
+            other.execute(f"NOTIFY {channel}".encode())
+        is_heard = any(True for _ in connection.notifies(timeout=_HEARD_WITHIN_S, stop_after=1))
+        connection.execute(f"UNLISTEN {channel}".encode())
+        return is_heard
+
     def reconnect(self, *, read_only: bool = False, until: Callable[[], bool] = lambda: False) -> Any:
-        """Connect, waiting for the database to come back; gives up after `patience_s`, or on `until`."""
-        give_up_at = time.monotonic() + self.patience_s
-        attempt = 0
+        """
+        Connect, waiting for the database to come back; gives up once it has been away for `patience_s`, or on `until`.
+
+        So it is the first callers who wait: those that come later in an outage, or queued behind them, hear at once.
+        """
+        attempt, started_at = 0, time.monotonic()
         while True:
+            away = self._away
+            if away is not None and away.is_known(time.monotonic(), self.patience_s):
+                raise LedgerUnavailable(away.said)
             try:
-                return self.connect(read_only=read_only)
-            except LedgerUnavailable:
-                if until() or time.monotonic() >= give_up_at:
+                connection = self.connect(read_only=read_only)
+            except LedgerUnavailable as error:
+                now = time.monotonic()
+                since = started_at if away is None or away.is_over(now, self.patience_s) else away.since
+                self._away = _Away(since, now, error.message)
+                if until() or now >= since + self.patience_s:
                     raise
+            else:
+                self._away = None
+                return connection
             time.sleep(PAUSES_S[min(attempt, len(PAUSES_S) - 1)])
             attempt += 1
 
