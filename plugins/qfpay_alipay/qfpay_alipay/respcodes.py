@@ -268,12 +268,21 @@ JUDGEMENTS: Mapping[Asked, Mapping[Meaning, Judgement]] = {
 _OUTSIDE_WINDOW = "The time for refunds has passed; pay the payer back in another way."
 
 
-def resolve(asked: Asked, respcd: str, *, text: str = "", is_late_refund: bool = False) -> Code:
-    """
-    The row for `respcd` as the result of what was asked; an unlisted code has the meaning `UNKNOWN`.
+_AMBIGUOUS = frozenset({"1250", "1251", "1265", "1297"})
 
-    `text` is resperr and respmsg. `is_late_refund` says that the payment is older than the refund window
-    seen in practice. Four codes depend on these, as seen live (SOURCES.md §5.1, a merchant's notes, 2024-26):
+
+def judge(asked: Asked, answer: Answer, *, is_late_refund: bool = False) -> tuple[Judgement, Code]:
+    """What the code of an answer comes to, and its row."""
+    code = resolve(asked, answer, is_late_refund=is_late_refund)
+    return JUDGEMENTS[asked][code.meaning], code
+
+
+def resolve(asked: Asked, answer: Answer, *, is_late_refund: bool = False) -> Code:
+    """
+    The row for the code of an answer to what was asked; an unlisted code has the meaning `UNKNOWN`.
+
+    `is_late_refund` says that the payment is older than the refund window seen in practice. Four codes depend on it,
+    and on the answer's text, as seen live (SOURCES.md §5.1, a merchant's notes, 2024-26):
 
     | code | documented | also |
     |---|---|---|
@@ -282,10 +291,13 @@ def resolve(asked: Asked, respcd: str, *, text: str = "", is_late_refund: bool =
     | 1265 | refunds barred at night | with "over the refundable time limit", or as 1297 |
     | 1297 | bank busy | on a refund of an old payment: its window has passed |
     """
+    respcd = answer.code
     code = CODES.get(respcd)
     if code is None:
         return Code(respcd=respcd, meaning=Meaning.UNKNOWN, who_acts="provider", advice=_ASK)
-    said = text.casefold()
+    if respcd not in _AMBIGUOUS:
+        return code
+    said = answer.text.casefold()
     if respcd == "1251" and "out_trade_no is used" in said:
         return _amended(code, Meaning.DUPLICATE, _REPEATED)
     is_too_late = (
@@ -298,12 +310,6 @@ def resolve(asked: Asked, respcd: str, *, text: str = "", is_late_refund: bool =
 
 def _amended(code: Code, meaning: Meaning, advice: str) -> Code:
     return Code(respcd=code.respcd, meaning=meaning, who_acts="caller", advice=advice)
-
-
-def judge(asked: Asked, answer: Answer, *, is_late_refund: bool = False) -> tuple[Judgement, Code]:
-    """What the code of an answer comes to, and its row."""
-    code = resolve(asked, answer.code, text=answer.text, is_late_refund=is_late_refund)
-    return JUDGEMENTS[asked][code.meaning], code
 
 
 def failure_of(answer: Answer, code: Code) -> Failure:

@@ -16,6 +16,7 @@ from plugins.qfpay_alipay.tests.support import (
     make_refund,
     run,
 )
+from qfpay_alipay.messages import Answer
 from qfpay_alipay.respcodes import CODES, JUDGEMENTS, Asked, Judgement, Meaning, resolve
 
 CLASSES = {
@@ -106,7 +107,7 @@ def test_verdict_table_is_total_and_as_written(asked: Asked, meaning: Meaning) -
 @pytest.mark.parametrize("respcd", ["1148", "9999", "0", "", "OK", "00000", "abc"])
 def test_resolve_unlisted_code_is_neither_success_nor_failure(respcd: str, asked: Asked) -> None:
     """An unlisted code is unknown for every request."""
-    assert JUDGEMENTS[asked][resolve(asked, respcd).meaning] is Judgement.OPEN
+    assert JUDGEMENTS[asked][resolve(asked, Answer(respcd=respcd)).meaning] is Judgement.OPEN
 
 
 RESOLVED = [
@@ -130,7 +131,7 @@ def test_resolve_ambiguous_code_is_told_apart(
     asked: Asked, respcd: str, text: str, *, late: bool, meaning: str
 ) -> None:
     """1250, 1251, 1265 and 1297 mean different things by operation, text and age (SOURCES.md §5.1, 91APP)."""
-    code = resolve(asked, respcd, text=text, is_late_refund=late)
+    code = resolve(asked, Answer(respcd=respcd, resperr=text), is_late_refund=late)
     assert (code.respcd, code.meaning) == (respcd, Meaning(meaning))
 
 
@@ -171,7 +172,7 @@ def test_refund_reply_with_code_comes_to_its_outcome(respcd: str) -> None:
         "pending": Done,
     }
     outcome = run(make_provider().refund(make_refund()), always({"respcd": respcd, "syssn": "R1"}))
-    judgement = JUDGEMENTS["refund"][resolve("refund", respcd).meaning]
+    judgement = JUDGEMENTS["refund"][resolve("refund", Answer(respcd=respcd)).meaning]
     assert isinstance(outcome, expected[judgement])
     if isinstance(outcome, Done):
         assert outcome.value.status == {"accepted": "succeeded", "pending": "pending"}[judgement]
