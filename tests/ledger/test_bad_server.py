@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -294,6 +295,32 @@ def test_outage_is_waited_out_once_and_not_by_each_in_turn(
             postgres_server.start()
         assert ledger.begin(*begun("order-2")).result().events
         assert ledger.get(payment.id).result() == payment
+
+
+def test_outage_is_told_once_and_what_was_missed_is_heard_after_it(
+    postgres_server: PostgresServer, postgres_dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line in a minute, however often it is tried and whoever else fails meanwhile; then changes wake again."""
+    heard: list[str] = []
+    with closing(PostgresLedger(postgres_dsn, patience_s=0.1)) as ledger:
+        ledger.watch(heard.extend)
+        payment = paid_payment(ledger, "order-1")
+        postgres_server.stop("immediate")
+        try:
+            give_up_at = time.monotonic() + 30
+            while not caplog.messages and time.monotonic() < give_up_at:
+                ledger.get(payment.id).exception()
+            for _ in range(200):
+                assert isinstance(ledger.get(payment.id).exception(), LedgerUnavailable)
+                time.sleep(0.01)
+        finally:
+            postgres_server.start()
+        assert [line.split(":")[0] for line in caplog.messages] == ["not hearing of other processes' changes"]
+        with closing(PostgresLedger(postgres_dsn)) as other:
+            theirs = paid_payment(other, "order-2")
+        while theirs.id not in heard and time.monotonic() < give_up_at:
+            time.sleep(0.01)
+        assert theirs.id in heard
 
 
 def test_restart_within_the_patience_is_not_noticed(

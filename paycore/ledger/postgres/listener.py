@@ -6,6 +6,7 @@ import logging
 import os
 import select
 import threading
+import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -22,6 +23,9 @@ LISTEN = b"LISTEN paycore_changes"
 
 OVERLAP = timedelta(minutes=1)
 """How far back to search for missed changes: a transaction commits some time after its events' times."""
+
+TELL_EVERY_S = 60.0
+"""How often it is logged that the database is away."""
 
 _log = logging.getLogger(__name__)
 
@@ -72,13 +76,9 @@ class Listener:
                 return
 
     def _return(self) -> psycopg.Connection[Any] | None:
-        """Listen on a new connection, and pass on what changed since the old one was lost."""
-        try:
-            connection: psycopg.Connection[Any] = self._server.reconnect(
-                read_only=True, until=lambda: self._is_stopping
-            )
-        except (LedgerUnavailable, ConfigError) as error:
-            _log.warning("not hearing of other processes' changes: %s", error)
+        """Listen on a new connection, and pass on what changed since the old one was lost; None when stopped."""
+        connection = self._reconnect()
+        if connection is None:
             return None
         with suppress(psycopg.Error):  # lost again: handled by the next call
             connection.execute(LISTEN)
@@ -89,6 +89,19 @@ class Listener:
             self._heard_at = self._now()
             self._on_change([payment_id for (payment_id,) in rows])
         return connection
+
+    def _reconnect(self) -> psycopg.Connection[Any] | None:
+        """Connect once the database is back, however long that takes; None when stopped meanwhile."""
+        tell_at, pauses = time.monotonic() + self._server.patience_s, self._server.pauses()
+        while not self._is_stopping:
+            try:
+                return self._server.connect(read_only=True)
+            except (LedgerUnavailable, ConfigError) as error:
+                if time.monotonic() >= tell_at:
+                    _log.warning("not hearing of other processes' changes: %s", error)
+                    tell_at = time.monotonic() + TELL_EVERY_S
+            select.select([self._wake_read], [], [], next(pauses))
+        return None
 
     def close(self) -> None:
         """Stop listening."""

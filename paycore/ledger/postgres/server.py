@@ -10,8 +10,9 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from ipaddress import ip_address
+from itertools import chain, repeat
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -161,13 +162,13 @@ class PgServer:
         connection.execute(f"UNLISTEN {channel}".encode())
         return is_heard
 
-    def reconnect(self, *, read_only: bool = False, until: Callable[[], bool] = lambda: False) -> Any:
+    def reconnect(self, *, read_only: bool = False) -> Any:
         """
-        Connect, waiting for the database to come back; gives up once it has been away for `patience_s`, or on `until`.
+        Connect, waiting for the database to come back; gives up once it has been away for `patience_s`.
 
         So it is the first callers who wait: those that come later in an outage, or queued behind them, hear at once.
         """
-        attempt, started_at = 0, time.monotonic()
+        started_at, pauses = time.monotonic(), self.pauses()
         while True:
             away = self._away
             if away is not None and away.is_known(time.monotonic(), self.patience_s):
@@ -178,13 +179,17 @@ class PgServer:
                 now = time.monotonic()
                 since = started_at if away is None or away.is_over(now, self.patience_s) else away.since
                 self._away = _Away(since, now, error.message)
-                if until() or now >= since + self.patience_s:
+                if now >= since + self.patience_s:
                     raise
             else:
                 self._away = None
                 return connection
-            time.sleep(PAUSES_S[min(attempt, len(PAUSES_S) - 1)])
-            attempt += 1
+            time.sleep(next(pauses))
+
+    @staticmethod
+    def pauses() -> Iterator[float]:
+        """The seconds to wait after each attempt to connect, without an end."""
+        return chain(PAUSES_S, repeat(PAUSES_S[-1]))
 
     def unavailable(self, error: psycopg.Error) -> LedgerUnavailable:
         """The error for a database that can't be reached, in one line."""
