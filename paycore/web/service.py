@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import os
+import threading
 from collections.abc import Callable, Collection
 
 from starlette.requests import Request
@@ -22,6 +25,8 @@ HEALTH_S = 2.0
 GRACE_S = 1.5
 CLOSE_S = 1.5
 """Seconds that requests in progress, and then the client, have to end; with uvicorn's own second less than 5."""
+
+_log = logging.getLogger(__name__)
 
 
 def serve_notifications(
@@ -52,9 +57,27 @@ async def _serve(
         app.router.routes.append(Route("/healthz", _health_of(pay)))
         await HttpServer(app, on_ready=on_ready, grace_s=GRACE_S).serve_on(listener)
     finally:
-        # The worker may be at a request: it ends there as if the process had been killed, which loses nothing.
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(pay.shutdown(), CLOSE_S)
+        await _close(pay)
+
+
+async def _close(pay: AsyncClient) -> None:
+    """
+    Close the client, or end the process where a request of its worker or a database that is away holds that up.
+
+    What was acknowledged is committed by then; the rest is as after any other kill, and goes on in the next process.
+    """
+    ending = threading.Timer(CLOSE_S + 0.5, _end)
+    ending.daemon = True
+    ending.start()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(pay.shutdown(), CLOSE_S)
+    await asyncio.get_running_loop().shutdown_default_executor()  # what closes the ledger may still be at it
+    ending.cancel()
+
+
+def _end() -> None:
+    _log.warning("the client did not close in time; what it had begun goes on in the next process")
+    os._exit(0)
 
 
 def _health_of(pay: AsyncClient) -> Callable[[Request], object]:
