@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from benchmarks import creating, http, ledger, lists
+from benchmarks import creating, http, ledger, lists, receiving
 from benchmarks.table import render
 
 
 def main() -> None:
     """Measure and print; the verdict stands in the last column."""
-    print(render([*ledger.measure(), *lists.measure(), *creating.measure(), *http.measure()]))
+    print(
+        render(
+            [*ledger.measure(), *lists.measure(), *creating.measure(), *http.measure(), *receiving.measure()]
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from tests.kill.mutants import MUTANTS
 from tests.ledger.races import change_in_a_storm, race_to_create
 from tests.simulation import mutants, world
 from tests.support.postgres import embedded_postgres
+from tests.web.flood import flooded
 
 
 class Row(msgspec.Struct, kw_only=True):
@@ -51,6 +52,9 @@ class Size(msgspec.Struct, frozen=True):
 
 CI = Size(rounds=1, seeds=300)
 FULL = Size(rounds=10, seeds=10_000)
+
+FLOOD_S = 5.0
+"""Seconds in which a good notification must be answered amid a flood: a provider waits that long."""
 
 
 def killed(database: Database, size: Size) -> Row:
@@ -134,6 +138,26 @@ def stormed(_size: Size) -> Row:
     )
 
 
+def flooded_with_notifications(database: Database, _size: Size) -> Row:
+    """Good notifications amid 10,000 duplicates and 10,000 forged ones, over 200 connections."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        if database == "postgres":
+            dsn = stack.enter_context(embedded_postgres()).create_database()
+        else:
+            dsn = f"sqlite:///{folder}/ledger.db"
+        seen = flooded(dsn, duplicates=10_000, forged=10_000, connections=200, good=20)
+    return Row(
+        scenario=f"flood of notifications, {database}",
+        cases=seen.good + seen.flood,
+        lost=seen.good - seen.taken,
+        stuck=seen.good - seen.in_time,
+        violations=seen.wrong,
+        problems=[]
+        if seen.slowest_s < FLOOD_S
+        else [f"one was answered after {seen.slowest_s:.1f} s: {seen}"],
+    )
+
+
 def simulated(size: Size) -> Row:
     """Seeded runs of callers, workers, crashes and a faulty network, on every core."""
     with ProcessPoolExecutor(os.cpu_count()) as pool:
@@ -160,6 +184,8 @@ SCENARIOS: tuple[Callable[[Size], Row], ...] = (
     partial(seen_by_many, "sqlite"),
     partial(seen_by_many, "postgres"),
     stormed,
+    partial(flooded_with_notifications, "sqlite"),
+    partial(flooded_with_notifications, "postgres"),
     simulated,
     simulation_mutants,
 )
