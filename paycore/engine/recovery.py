@@ -182,7 +182,8 @@ class Recovery:
         seen = yield from self._observe(account, told, Source.POLL)
         return Told(
             payments=tuple(seen[payment.id] for payment in payments if payment.id in seen),
-            records=len(page.items),
+            # A page that is not the last was full, whatever of it was left out.
+            records=max(len(page.items), 0 if page.cursor is None else by_time.records_max),
             is_whole=page.cursor is None,
         )
 

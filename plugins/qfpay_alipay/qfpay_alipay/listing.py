@@ -8,6 +8,7 @@ Source: sdk.qfapi.com "Transaction Enquiry"; SOURCES.md §4.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -29,6 +30,9 @@ from qfpay_alipay.api import SIGNED_WRONG, Api
 from qfpay_alipay.observations import payment_observation, read_payment, read_refund, refund_observation
 from qfpay_alipay.pages import BEHIND, Ended, Month, bounds_of, month_after, month_of
 
+MONTHS_MAX = 2
+"""Months of which one page has records."""
+
 _UNREADABLE = {"problem": "the record can't be read"}
 
 
@@ -38,44 +42,55 @@ def list_trades(
     """
     A page of the payments and refunds that were made in [since, until) by QFPay's clock, which has whole seconds.
 
-    A page may be empty and not the last, because each month is read by itself. Months that have not begun at the time
-    of `attempt` are not read. A trade that can't be read or decided is listed as pending, with what is known of it. One
-    may be listed twice where trades are made while the list is read.
+    Each month is read by itself; where one has no more, a page goes on with the first records of the next month, so
+    that a short range is one page at the turn of a month too. A page may be empty and not the last. Months that have
+    not begun at the time of `attempt` are not read. A trade that can't be read or decided is listed as pending, with
+    what is known of it. One may be listed twice where trades are made while the list is read.
     """
     last = min(until, attempt.sent_at + BEHIND) - datetime.resolution  # a time is sent without its fraction
     if last < since:
         return Done(Page(items=()))
-    month, number = (month_of(since), 1) if cursor is None else _place_of(cursor)
-    begins, ends = bounds_of(month)
-    try:
-        page = yield from pages.ask(api, max(begins, since), min(ends, last), page=str(number))
-    except Ended as ended:
-        return ended.outcome
-    if page.is_signed_wrong:
-        return Unknown(problem=SIGNED_WRONG)
-    seen = (_observation(number, record) for number, record in page.records)
-    return Done(
-        Page(
-            items=tuple(Listed(observation=one) for one in seen if one is not None),
-            cursor=_next(month, number, is_full=page.is_full, last=month_of(last)),
-        )
-    )
+    items: list[Listed] = []
+    place: _Place | None = _Place(month_of(since), 1) if cursor is None else _place_of(cursor)
+    for _ in range(MONTHS_MAX):
+        if place is None:
+            break
+        begins, ends = bounds_of(place.month)
+        try:
+            page = yield from pages.ask(api, max(begins, since), min(ends, last), page=str(place.page))
+        except Ended as ended:
+            return ended.outcome
+        if page.is_signed_wrong:
+            return Unknown(problem=SIGNED_WRONG)
+        seen = (_observation(number, record) for number, record in page.records)
+        items += [Listed(observation=one) for one in seen if one is not None]
+        place = _next(place, is_full=page.is_full, last=month_of(last))
+        if page.is_full:
+            break
+    return Done(Page(items=tuple(items), cursor=None if place is None else place.cursor))
 
 
-def _place_of(cursor: str) -> tuple[Month, int]:
-    """The month and the page in it that a cursor asks for."""
+class _Place(NamedTuple):
+    """A page of a month."""
+
+    month: Month
+    page: int
+
+    @property
+    def cursor(self) -> str:
+        return f"{self.month[0]}-{self.month[1]}-{self.page}"
+
+
+def _place_of(cursor: str) -> _Place:
     year, month, page = map(int, cursor.split("-"))
-    return (year, month), page
+    return _Place((year, month), page)
 
 
-def _next(month: Month, page: int, *, is_full: bool, last: Month) -> str | None:
-    """The cursor of the page after this one; None after the last month."""
+def _next(place: _Place, *, is_full: bool, last: Month) -> _Place | None:
+    """The page after this one; None after the last month."""
     if is_full:
-        return f"{month[0]}-{month[1]}-{page + 1}"
-    if month >= last:
-        return None
-    year, following = month_after(month)
-    return f"{year}-{following}-1"
+        return _Place(place.month, place.page + 1)
+    return None if place.month >= last else _Place(month_after(place.month), 1)
 
 
 def _observation(number: str, record: messages.Record | None) -> Observation | None:

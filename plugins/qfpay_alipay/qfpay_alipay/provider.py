@@ -28,6 +28,7 @@ from paycore.plugin import (
     CreateReply,
     Failure,
     Flow,
+    ListByTime,
     ListReply,
     MalformedNotification,
     NotAuthentic,
@@ -50,8 +51,9 @@ from qfpay_alipay.api import Api
 from qfpay_alipay.field_bounds import check_order, goods_name_of, minutes_of
 from qfpay_alipay.listing import list_trades
 from qfpay_alipay.notices import read_notice
+from qfpay_alipay.pages import PAGE_SIZE
 from qfpay_alipay.pay_types import PayType, pay_types_of
-from qfpay_alipay.query import query_orders
+from qfpay_alipay.query import NUMBERS_MAX, query_orders
 from qfpay_alipay.settings import QFPaySettings
 from qfpay_alipay.signing import is_signed
 
@@ -70,9 +72,6 @@ Every production host QFPay has published or has a test host beside.
 
 Source: SOURCES.md §1 ("Environments", G1 to G5); samples of older SDKs for `openapi.qfapi.com` and `qtapi.qfpay.com`.
 """
-
-QUERY_BATCH_MAX = 300
-"""Orders of one query flow: three or four pages if they were begun together, and some requests to spare."""
 
 ABSENCE_PROVEN_AFTER_S = 5.0
 """QFPay does not say how soon a new order shows in a query; it advises to repeat one every 3 to 5 s."""
@@ -104,7 +103,8 @@ class QFPayAlipay:
             create_resend=Resend("refused_as_duplicate"),
             refund_resend=Resend("refused_as_duplicate"),
             query_proves_absence_after_s=ABSENCE_PROVEN_AFTER_S,
-            query_batch_max=QUERY_BATCH_MAX,
+            query_batch_max=NUMBERS_MAX,
+            list_by_time=ListByTime(records_max=PAGE_SIZE),
             budget=RequestBudget(per_second=100, per_minute=400),
             notifications_trusted=settings.trust_notifications,
         )

@@ -1,9 +1,8 @@
 """
-The query flow: reads many orders and refunds in few requests.
+The query flow: asks for orders and refunds by their numbers.
 
-QFPay's query takes either numbers, as many as fit into 128 characters (four of paycore's), or a time range, a
-hundred records a page. Orders begun close together are read by range; the others, and those a range did not show,
-are asked for by number. Only an answer to the number itself proves that an order is absent or unpaid.
+QFPay's query takes as many numbers as fit into 128 characters: four of paycore's. Only an answer to the number itself
+proves that an order is absent or unpaid. What was made in a range of time is read by `listing`.
 
 Source: sdk.qfapi.com "Transaction Enquiry"; SOURCES.md §4. Undocumented, so not relied on: the order of records,
 the reply past the last page, whether a range restricts a query by number.
@@ -12,7 +11,7 @@ the reply past the last page, whether a range restricts a query by number.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from datetime import datetime, timedelta
 
 from paycore.plugin import (
@@ -35,17 +34,8 @@ from qfpay_alipay.pages import BEHIND, Ended, Month, RecordPage, bounds_of, mont
 NUMBERS_LENGTH_MAX = 128
 """`out_trade_no` is String(128), commas included."""
 
-BY_NUMBER_REQUESTS_MAX = 2
-"""Up to this many requests, orders are asked for by number; beyond, reading a range may need fewer."""
-
-GAP_MAX = timedelta(minutes=15)
-"""Orders further apart are not read as one range: it would hold mostly orders of others."""
-
-EARLY, LATE = timedelta(seconds=1), timedelta(seconds=3)
-"""
-How far a range reaches beyond its orders: for the time a creation takes to QFPay, whose clock `sysdtm` is. A wider
-range would hold more orders of others. A clock that is off by more costs requests, not answers.
-"""
+NUMBERS_MAX = 4
+"""So many of the core's numbers, 26 characters each, fit into that."""
 
 AHEAD = timedelta(hours=12)
 """
@@ -75,7 +65,7 @@ def query_orders(
     refused the account.
 
     One number may have several records. That no money was taken is said only when whole answers to the number
-    itself, in every month, agree on it: a range may not show the record that counts.
+    itself, in every month, agree on it.
     """
     run = _Query(api, orders, requests_max)
     try:
@@ -102,10 +92,16 @@ class _Query:
         return bool(self._told or self._complete)
 
     def ask(self) -> Generator[Request, Response, None]:
-        """Send all requests, those that may answer most first. Raises `Ended`."""
-        for cluster in sorted(_clusters(self._orders.values()), key=len, reverse=True):
-            yield from self._ask_by_time(cluster)
-        yield from self._ask_by_number()
+        """Ask for each number, in every month it may have been made in while that may tell more. Raises `Ended`."""
+        months = {order.number: _months(order) for order in _rotated(list(self._orders.values()))}
+        while months and self._requests_left:
+            month = next(iter(months.values()))[0]
+            batch = _packed([number for number, left in months.items() if left[0] == month])[0]
+            page = yield from self._request(*bounds_of(month), out_trade_no=",".join(batch))
+            for number in batch:
+                left = self._months_left(number, months.pop(number)[1:], page)
+                if left:
+                    months[number] = left
 
     def found(self) -> Found:
         """What all replies together say."""
@@ -126,37 +122,6 @@ class _Query:
             one is not None and one.status in (Status.FAILED, Status.CLOSED)
             for one in self._told.get(number, ())
         )
-
-    def _ask_by_time(self, cluster: Sequence[OrderRef]) -> Generator[Request, Response, None]:
-        """Read the cluster's range, page by page, while that finds more orders than asking by number would."""
-        requests = len(_packed([order.number for order in cluster]))
-        if requests <= BY_NUMBER_REQUESTS_MAX:
-            return
-        start, end = _range(cluster)
-        sought = {order.number for order in cluster} - self._told.keys()
-        pages = 0
-        while self._requests_left:
-            pages += 1
-            page = yield from self._request(start, end, page=str(pages))
-            told = len(sought & self._told.keys())
-            if told == len(sought) or not page.is_full or told <= pages * len(cluster) / requests:
-                return
-
-    def _ask_by_number(self) -> Generator[Request, Response, None]:
-        """Ask for each number that may be contradicted, in every month it may have been made in."""
-        months = {
-            order.number: _months(order)
-            for order in _rotated(list(self._orders.values()))
-            if self._may_be_contradicted(order.number)
-        }
-        while months and self._requests_left:
-            month = next(iter(months.values()))[0]
-            batch = _packed([number for number, left in months.items() if left[0] == month])[0]
-            page = yield from self._request(*bounds_of(month), out_trade_no=",".join(batch))
-            for number in batch:
-                left = self._months_left(number, months.pop(number)[1:], page)
-                if left:
-                    months[number] = left
 
     def _months_left(self, number: str, months: tuple[Month, ...], page: RecordPage) -> tuple[Month, ...]:
         """The months of `months` to ask in after `page`; none where the number is decided or can't be."""
@@ -214,34 +179,12 @@ def _packed(keys: Sequence[str]) -> list[list[str]]:
     return groups
 
 
-def _clusters(orders: Iterable[OrderRef]) -> list[list[OrderRef]]:
-    """Orders begun close together, within one month of QFPay's clock."""
-    clusters: list[list[OrderRef]] = []
-    for order in sorted(orders, key=lambda order: order.begun_at):
-        last = clusters[-1][-1] if clusters else None
-        if (
-            last
-            and order.begun_at - last.begun_at <= GAP_MAX
-            and month_of(order.begun_at) == month_of(last.begun_at)
-        ):
-            clusters[-1].append(order)
-        else:
-            clusters.append([order])
-    return clusters
-
-
 def _rotated(orders: Sequence[OrderRef]) -> list[OrderRef]:
     """`orders`, starting at another one each time they are asked about, so that none is always left out."""
     if not orders:
         return []
     start = int(orders[0].attempt.sent_at.timestamp() * 1000) % len(orders)
     return [*orders[start:], *orders[:start]]
-
-
-def _range(cluster: Sequence[OrderRef]) -> tuple[datetime, datetime]:
-    """The first and the last second to read a cluster in: a little wider than it, and within its month."""
-    first, last = bounds_of(month_of(cluster[0].begun_at))
-    return max(first, cluster[0].begun_at - EARLY), min(last, cluster[-1].begun_at + LATE)
 
 
 def _months(order: OrderRef) -> tuple[Month, ...]:

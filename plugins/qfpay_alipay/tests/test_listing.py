@@ -158,10 +158,10 @@ def test_list_reads_every_page_once(count: int, *, newest_first: bool) -> None:
 
 
 def test_list_reads_each_month_by_itself() -> None:
-    """A range stays within one month of QFPay's clock; a month may be empty in between."""
+    """A range stays within one month of QFPay's clock; one may be empty, and a page has two at most."""
     gateway = Recorder([page(record()), EMPTY, page(record(syssn="X"))])
     pages = list_all(gateway, JANUARY - timedelta(days=1), datetime(2026, 2, 10, tzinfo=UTC))
-    assert [len(one.items) for one in pages] == [1, 0, 1]
+    assert [len(one.items) for one in pages] == [1, 1]
     assert ranges(gateway) == [
         ("2025-12-31 00:00:00", "2025-12-31 23:59:59", "1"),
         ("2026-01-01 00:00:00", "2026-01-31 23:59:59", "1"),
@@ -173,10 +173,30 @@ def test_list_after_a_full_page_goes_on_in_the_same_month() -> None:
     """Pages are counted anew in each month."""
     full = page(*[record(syssn=f"S{index}") for index in range(100)])
     gateway = Recorder([full, full, EMPTY, full, EMPTY])
-    assert len(list_all(gateway, JANUARY, JANUARY + timedelta(days=40))) == 5
+    pages = list_all(gateway, JANUARY, JANUARY + timedelta(days=40))
+    assert [len(one.items) for one in pages] == [100, 100, 100, 0]
     months = [(start[:7], number) for start, _, number in ranges(gateway)]
     january, february = "2026-01", "2026-02"
     assert months == [(january, "1"), (january, "2"), (january, "3"), (february, "1"), (february, "2")]
+
+
+def test_list_range_across_the_turn_of_a_month_is_one_page() -> None:
+    """Some seconds of the month before do not keep what follows from the first page."""
+    gateway = Recorder([page(record(syssn="X")), page(*[record(syssn=f"S{index}") for index in range(99)])])
+    turn = datetime(2026, 1, 31, 16, 0, tzinfo=UTC)
+    (only,) = list_all(gateway, turn - timedelta(seconds=1), turn + timedelta(seconds=4))
+    assert len(only.items) == 100
+    assert ranges(gateway) == [
+        ("2026-01-31 23:59:59", "2026-01-31 23:59:59", "1"),
+        ("2026-02-01 00:00:00", "2026-02-01 00:00:03", "1"),
+    ]
+
+
+def test_list_page_is_none_where_its_second_month_has_no_answer() -> None:
+    """The records of the first month are asked for again with it."""
+    gateway = Recorder([page(record()), answer(status=500)])
+    outcome = list_page(gateway, JANUARY - timedelta(days=1), JANUARY + timedelta(days=1))
+    assert isinstance(outcome, Unknown)
 
 
 @pytest.mark.parametrize(

@@ -241,18 +241,6 @@ def test_query_full_page_leaves_an_unpaid_number_open() -> None:
     assert found(query(always(page(record(respcd="1205"), *others)))).observations == ()
 
 
-def test_query_by_time_asks_again_for_numbers_it_calls_unpaid() -> None:
-    """A range may lack the deciding record: only a query by number makes unpaid final."""
-    orders = refs(9)
-    closed = [record(out_trade_no=order.number, respcd="1142") for order in orders[:2]]
-    rest = [record(out_trade_no=order.number, syssn=order.number) for order in orders[2:]]
-    again = page(closed[0], record(out_trade_no=orders[1].number), closed[1])
-    gateway = Recorder([page(*closed, *rest), again, page(closed[0]), page(closed[0])])
-    told = {one.number: one.status for one in found(query(gateway, *orders)).observations}
-    assert sorted(gateway.forms[1]["out_trade_no"].split(",")) == [orders[0].number, orders[1].number]
-    assert (told[orders[0].number], told[orders[1].number]) == (Status.CLOSED, Status.PAID)
-
-
 def test_query_unpaid_order_is_looked_for_in_the_months_it_may_have_been_tried_in() -> None:
     """A later record may be paid; after a year there is none, and unpaid is final."""
     old = make_ref(begun_at=BEGUN_AT - timedelta(days=500))

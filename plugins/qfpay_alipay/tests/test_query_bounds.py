@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -21,22 +21,6 @@ def test_query_by_number_fills_128_characters_and_no_more(lengths: tuple[int, in
     assert len(found(query(bank, *orders)).observations) == 2
     assert len(bank.requests) == requests
     assert all(len(asked["out_trade_no"]) <= 128 for asked in bank.requests)
-
-
-@pytest.mark.parametrize(("gap", "ranges"), [(timedelta(0), 1), (timedelta(milliseconds=1), 2)])
-def test_query_a_quarter_of_an_hour_apart_is_still_one_range(gap: timedelta, ranges: int) -> None:
-    """Further apart a range would hold mostly other orders."""
-    early = refs(10, every_s=0)
-    late = [
-        msgspec.structs.replace(
-            order, number=f"N{index:025}", begun_at=BEGUN_AT + timedelta(minutes=15) + gap
-        )
-        for index, order in enumerate(early)
-    ]
-    bank = Bank([*early, *late])
-    assert len(found(query(bank, *early, *late)).observations) == 20
-    assert len(bank.requests) == ranges
-    assert not any("out_trade_no" in asked for asked in bank.requests)
 
 
 @pytest.mark.parametrize("kind", ["payment", "close", None, ""])
@@ -87,24 +71,6 @@ def test_query_that_breaks_off_keeps_what_it_found(*, is_known: bool) -> None:
 
 
 # --- what is asked again -----------------------------------------------------------------------------
-
-
-def test_query_paid_orders_read_by_time_are_decided() -> None:
-    """Paid is final: no further query."""
-    orders = refs(60)
-    bank = Bank(orders)
-    value = found(query(bank, *orders))
-    assert (len(value.observations), value.undecided, len(bank.requests)) == (60, frozenset(), 1)
-
-
-def test_query_page_that_tells_as_many_as_numbers_would_is_the_last_one() -> None:
-    """Four of ours on a full page, as many as a request by number gives: the rest is queried by number."""
-    orders = refs(12)
-    others = [record(out_trade_no=f"X{index:025}", syssn=f"X{index}") for index in range(96)]
-    ours = [record(out_trade_no=order.number, syssn=f"S{order.number}") for order in orders]
-    gateway = Recorder([page(*others, *ours[:4]), page(*ours[4:8]), page(*ours[8:])])
-    assert len(found(query(gateway, *orders)).observations) == 12
-    assert ["out_trade_no" in form for form in gateway.forms] == [False, True, True]
 
 
 def test_query_unpaid_order_is_asked_about_in_every_month_it_may_have_been_tried_in() -> None:

@@ -21,7 +21,6 @@ from plugins.qfpay_alipay.tests.support import (
     make_provider,
     make_ref,
 )
-from qfpay_alipay.provider import QUERY_BATCH_MAX
 from qfpay_alipay.signing import sign_request
 
 
@@ -59,114 +58,30 @@ def test_query_syssn_without_a_date_is_not_used(provider_id: str) -> None:
     assert (asked["out_trade_no"], asked["start_time"]) == (order.number, "2026-01-01 00:00:00")
 
 
-@pytest.mark.parametrize("newest_first", [True, False])
-@pytest.mark.parametrize(("count", "requests"), [(9, 1), (85, 1), (100, 1), (150, 2), (QUERY_BATCH_MAX, 3)])
-def test_query_many_orders_are_read_by_time(count: int, requests: int, *, newest_first: bool) -> None:
-    """A hundred a page; the records' order does not matter."""
-    orders = refs(count)
-    bank = Bank(orders, newest_first=newest_first)
-    value = found(query(bank, *orders))
-    assert {observation.number for observation in value.observations} == {order.number for order in orders}
-    assert len(bank.requests) == requests
-    assert [asked["page"] for asked in bank.requests] == [str(index + 1) for index in range(requests)]
+def test_query_as_many_as_declared_take_one_request() -> None:
+    """What the account declares is what one request of the core's numbers takes."""
+    most = make_provider().capabilities.query_batch_max
+    bank = Bank(refs(most + 1))
+    found(query(bank, *refs(most)))
+    assert len(bank.requests) == 1
+    found(query(bank, *refs(most + 1)))
+    assert len(bank.requests) == 3
 
 
-def test_query_range_is_that_of_the_orders() -> None:
-    """From a little before the first to after the last, on QFPay's clock."""
-    asked = fields_in(next(make_provider().query(refs(60))))
-    assert (asked["start_time"], asked["end_time"]) == ("2026-01-01 11:59:59", "2026-01-01 12:01:02")
-    assert "out_trade_no" not in asked
-
-
-def test_query_range_stays_within_one_month() -> None:
-    """At the turn of a month, on QFPay's clock: two ranges."""
-    turn = datetime(2026, 1, 31, 16, 0, 0, tzinfo=UTC)
-    asked_at = turn + timedelta(hours=1)
-    orders = [
-        msgspec.structs.replace(
-            order, begun_at=turn + timedelta(seconds=index - 12), attempt=attempt_at(asked_at)
-        )
-        for index, order in enumerate(refs(24))
-    ]
-    bank = Bank(orders, late_s=0)
-    assert len(found(query(bank, *orders)).observations) == 24
-    assert [(asked["start_time"], asked["end_time"]) for asked in bank.requests] == [
-        ("2026-01-31 23:59:47", "2026-01-31 23:59:59"),
-        ("2026-02-01 00:00:00", "2026-02-01 00:00:14"),
-    ]
-
-
-def test_query_missing_in_a_range_is_asked_by_number_before_it_is_absent() -> None:
-    """A range does not prove absence: clocks may differ, or the order was sent again later."""
-    orders = refs(20)
-    bank = Bank(orders[:-2])
-    value = found(query(bank, *orders))
-    assert len(value.observations) == 18
-    assert value.absent == {order.number for order in orders[-2:]}
-    assert [("out_trade_no" in asked) for asked in bank.requests] == [False, True]
-
-
-def test_query_clock_far_off_costs_requests_and_not_answers() -> None:
-    """With QFPay's clock an hour ahead the range is empty, and the numbers are found."""
-    orders = refs(20)
-    bank = Bank(orders, late_s=3600)
-    assert len(found(query(bank, *orders)).observations) == 20
-    assert len(bank.requests) == 1 + 5
-
-
-def test_query_crowded_range_is_left_for_numbers() -> None:
-    """A full page with fewer of ours than a request by number would give: query by number."""
-    orders = refs(12, every_s=60)
-    crowd = [
-        make_ref(number=f"C{index}", begun_at=BEGUN_AT + timedelta(seconds=index)) for index in range(700)
-    ]
-    bank = Bank([*orders, *crowd], newest_first=False)
-    assert len(found(query(bank, *orders)).observations) == 12
-    assert sum("out_trade_no" not in asked for asked in bank.requests) == 1
-
-
-def test_query_orders_far_apart_are_not_one_range() -> None:
-    """A gap of a quarter of an hour splits the range; the larger part is read first."""
-    orders = [
-        *refs(10),
-        *(
-            msgspec.structs.replace(o, number=f"L{o.number[1:]}", begun_at=o.begun_at + timedelta(hours=2))
-            for o in refs(30)
-        ),
-    ]
-    bank = Bank(orders)
-    assert len(found(query(bank, *orders)).observations) == 40
-    assert [asked["start_time"] for asked in bank.requests] == ["2026-01-01 13:59:59", "2026-01-01 11:59:59"]
-
-
-def test_query_scattered_orders_take_ten_requests_and_another_turn_next_time() -> None:
-    """What does not fit is in neither part of the answer; the next query starts elsewhere."""
-    orders = refs(120, every_s=1800)
+def test_query_what_does_not_fit_takes_another_turn_next_time() -> None:
+    """At most ten requests; what was left out is in neither part of the answer, and the next query starts elsewhere."""
+    orders = refs(48, every_s=1800)
     bank = Bank(orders)
     first = found(query(bank, *orders))
     assert len(bank.requests) == 10
     assert len(first.observations) == 40
     assert first.absent == frozenset()
     later = [
-        msgspec.structs.replace(o, attempt=attempt_at(o.attempt.sent_at + timedelta(milliseconds=60)))
+        msgspec.structs.replace(o, attempt=attempt_at(o.attempt.sent_at + timedelta(milliseconds=40)))
         for o in orders
     ]
     second = found(query(Bank(orders), *later))
     assert {o.number for o in second.observations} != {o.number for o in first.observations}
-
-
-def test_query_stops_reading_ranges_when_no_request_is_left() -> None:
-    """Eleven separate ranges: ten are read."""
-    orders = [
-        msgspec.structs.replace(
-            order, number=f"{part:02}{order.number[2:]}", begun_at=order.begun_at + timedelta(hours=part)
-        )
-        for part in range(11)
-        for order in refs(9)
-    ]
-    bank = Bank(orders)
-    assert len(found(query(bank, *orders)).observations) == 90
-    assert len(bank.requests) == 10
 
 
 def test_query_absent_is_looked_for_in_every_month_it_may_be_in() -> None:
@@ -257,16 +172,3 @@ def test_query_any_batch_is_answered_truly(begun: list[int], known: set[int], *,
     assert len(bank.requests) <= 10
     assert {observation.number for observation in value.observations} <= numbers
     assert value.absent.isdisjoint(numbers)
-
-
-def test_query_dense_orders_cost_few_requests_each() -> None:
-    """With half of the records ours, over several batches: at least forty orders a request."""
-    orders = [
-        msgspec.structs.replace(order, number=f"N{i:025}") for i, order in enumerate(refs(1200, every_s=0.2))
-    ]
-    bank, asked = Bank(orders), orders[::2]
-    told = 0
-    for start in range(0, len(asked), QUERY_BATCH_MAX):
-        told += len(found(query(bank, *asked[start : start + QUERY_BATCH_MAX])).observations)
-    assert told == len(asked)
-    assert told / len(bank.requests) > 40
