@@ -43,7 +43,7 @@ from paycore.engine.plugins import Plugins
 from paycore.engine.provider_list import Listing
 from paycore.engine.runner import AsyncRunner
 from paycore.engine.waiter import AsyncWaiter
-from paycore.engine.worker import Everything, Scope
+from paycore.engine.worker import DRAIN_S, Everything, Scope
 from paycore.ledger.api import Filter, Ledger
 from paycore.ledger.lists import next_page
 
@@ -61,10 +61,10 @@ class AsyncClient:
     def __init__(self, config: str | Path | Config | None = None, *, plugins: Plugins | None = None) -> None:
         self._core = ClientCore(config, plugins)
         self._bridge = Bridge()
-        self._waiter = AsyncWaiter(self._core.ledger, self._bridge)
+        self._waiter = AsyncWaiter(self._core.ledger, self._bridge, self._look_after)
         self._runner = AsyncRunner(self._core.ledger, self._waiter, self._bridge)
         self._feeds = Feeds(self._core.ledger)
-        self._working: Sequence[asyncio.Task[None]] = []
+        self._working: list[asyncio.Task[None]] = []
         self._scopes: list[Everything] = []
 
     @with_keywords_of_create
@@ -75,7 +75,6 @@ class AsyncClient:
     async def wait(self, payment_id: str, timeout_s: float = WAIT_S) -> Payment:
         """See `Client.wait`."""
         asked = self._core.commands.wait(checked_id(payment_id), checked_wait(timeout_s))
-        self._look_after()
         return await self._runner.run(asked)
 
     async def query(self, payment_id: str) -> Payment:
@@ -135,10 +134,8 @@ class AsyncClient:
         """See `Client.receive`."""
         notification = checked_notification(self._core.ledger.now(), body, headers, query)
         received = await self._runner.run(self._core.commands.receive(checked_account(account), notification))
-        if received.to_confirm:
-            self._look_after()
-            for name, payment_ids in received.to_confirm.items():
-                self._waiter.wanted.confirm(name, payment_ids)
+        for name, payment_ids in received.to_confirm.items():
+            self._waiter.wanted.of(name).confirm(payment_ids)
         return received.reply
 
     @property
@@ -237,18 +234,21 @@ class AsyncClient:
         with nothing_moves():
             return await self._bridge.result(verb(self._core.ledger))
 
-    def _look_after(self) -> None:
-        self._bridge.check_loop()
-        if not self._working:
-            self._working = self._started(self._waiter.wanted)
-
     async def run_worker(self, *, accounts: Sequence[str] | None = None) -> None:
-        """See `Client.run_worker`; it also ends when it is cancelled."""
+        """See `Client.run_worker`; it ends when it is cancelled."""
         self._bridge.check_loop()
-        names = self._core.config.accounts if accounts is None else map(checked_account, accounts)
-        scope = Everything([self._core.config.account(name).name for name in names])
-        self._scopes.append(scope)
-        await asyncio.gather(*self._started(scope))
+        scopes = [Everything([name]) for name in self._core.account_names(accounts)]
+        working = [task for scope in scopes for task in self._started(scope)]
+        self._scopes += scopes
+        try:
+            await asyncio.wait(working)
+        finally:
+            for scope in scopes:
+                scope.end()
+            await _drained(working)
+
+    def _look_after(self, scope: Scope) -> None:
+        self._working += self._started(scope)
 
     def _started(self, scope: Scope) -> Sequence[asyncio.Task[None]]:
         return [
@@ -268,14 +268,12 @@ class AsyncClient:
         self._bridge.check_loop()
         self._feeds.close()
         for scope in self._scopes:
-            scope.is_over = True
+            scope.end()
         self._waiter.close()
         try:
-            await asyncio.gather(*self._working)
-        except asyncio.CancelledError:  # all tasks of the loop are, perhaps, the worker among them
+            await _drained(self._working)
+        finally:  # also when all tasks of the loop are cancelled
             await self._let_go()
-            raise
-        await self._let_go()
 
     async def _let_go(self) -> None:
         await self._runner.aclose()
@@ -289,3 +287,17 @@ class AsyncClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.shutdown()
+
+
+async def _drained(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Wait for these, at most `DRAIN_S` seconds; cancel those that take longer."""
+    left = list(tasks)
+    try:
+        if left:
+            _, late = await asyncio.wait(left, timeout=DRAIN_S)
+            left = list(late)
+    finally:
+        for task in left:
+            task.cancel()
+    if left:
+        await asyncio.wait(left)

@@ -41,8 +41,9 @@ from paycore.engine.offers import AccountInfo, account_infos
 from paycore.engine.plugins import Plugins
 from paycore.engine.provider_list import Listing
 from paycore.engine.runner import Runner
+from paycore.engine.timing import Deadline
 from paycore.engine.waiter import Waiter
-from paycore.engine.worker import Everything, Scope
+from paycore.engine.worker import DRAIN_S, Everything, Scope
 from paycore.ledger.api import Filter
 from paycore.ledger.lists import next_page
 
@@ -59,12 +60,11 @@ class Client:
 
     def __init__(self, config: str | Path | Config | None = None, *, plugins: Plugins | None = None) -> None:
         self._core = ClientCore(config, plugins)
-        self._waiter = Waiter(self._core.ledger)
+        self._waiter = Waiter(self._core.ledger, self._look_after)
         self._runner = Runner(self._core.ledger, self._waiter)
         self._feeds = Feeds(self._core.ledger)
-        self._working: Sequence[threading.Thread] = []
-        self._scopes: list[Everything] = []
-        self._starting = threading.Lock()
+        self._working: list[threading.Thread] = []
+        self._ended = threading.Event()
 
     @with_keywords_of_create
     def create(self, **fields: Unpack[CreateFields]) -> Payment:
@@ -104,9 +104,7 @@ class Client:
         0 seconds take it as it is; at most 366 days.
         Nothing is lost when the caller goes away: call again, from any process.
         """
-        asked = self._core.commands.wait(checked_id(payment_id), checked_wait(timeout_s))
-        self._look_after()
-        return self._runner.run(asked)
+        return self._runner.run(self._core.commands.wait(checked_id(payment_id), checked_wait(timeout_s)))
 
     def query(self, payment_id: str) -> Payment:
         """
@@ -219,10 +217,8 @@ class Client:
         """
         notification = checked_notification(self._core.ledger.now(), body, headers, query)
         received = self._runner.run(self._core.commands.receive(checked_account(account), notification))
-        if received.to_confirm:
-            self._look_after()
-            for name, payment_ids in received.to_confirm.items():
-                self._waiter.wanted.confirm(name, payment_ids)
+        for name, payment_ids in received.to_confirm.items():
+            self._waiter.wanted.of(name).confirm(payment_ids)
         return received.reply
 
     @property
@@ -356,22 +352,26 @@ class Client:
         finally:
             feed.end()
 
-    def _look_after(self) -> None:
-        with self._starting:
-            if not self._working:
-                self._working = self._started(self._waiter.wanted)
-
     def run_worker(self, *, accounts: Sequence[str] | None = None) -> None:
         """
         Look after all payments, refunds and captures that are due, whoever made them, until `shutdown`.
 
-        Of these accounts, None: of all in the configuration. As many processes as you like may do so.
+        Of these accounts, None: of all in the configuration. As many processes as you like may do so: they share
+        the work, and what one of them had begun when it died is due again after 10 seconds. An exception in the thread
+        that called this, such as Ctrl-C, ends it too. What is asked then has 3 seconds to be answered; what takes
+        longer is left to the next worker.
         """
-        names = self._core.config.accounts if accounts is None else map(checked_account, accounts)
-        scope = Everything([self._core.config.account(name).name for name in names])
-        self._scopes.append(scope)
-        for thread in self._started(scope):
-            thread.join()
+        scopes = [Everything([name]) for name in self._core.account_names(accounts)]
+        working = [thread for scope in scopes for thread in self._started(scope)]
+        try:
+            self._ended.wait()
+        finally:
+            for scope in scopes:
+                scope.end()
+            _join(working)
+
+    def _look_after(self, scope: Scope) -> None:
+        self._working += self._started(scope)
 
     def _started(self, scope: Scope) -> Sequence[threading.Thread]:
         threads = [
@@ -385,11 +385,9 @@ class Client:
     def shutdown(self) -> None:
         """End the worker, the connections and the ledger; what `with` does at its end."""
         self._feeds.close()
-        for scope in self._scopes:
-            scope.is_over = True
+        self._ended.set()
         self._waiter.close()
-        for thread in self._working:
-            thread.join()
+        _join(self._working)
         self._runner.close()
         self._core.ledger.close()
 
@@ -400,6 +398,13 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.shutdown()
+
+
+def _join(threads: Iterable[threading.Thread]) -> None:
+    """Wait for these, at most `DRAIN_S` seconds."""
+    deadline = Deadline(DRAIN_S)
+    for thread in threads:
+        thread.join(max(0.0, deadline.left_s))
 
 
 def _read(reading: Future[T]) -> T:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from paycore.domain.payment import Payment
 from paycore.engine.accounts import Accounts
+from paycore.engine.arguments import checked_account
 from paycore.engine.attempts import Attempts
 from paycore.engine.checks import CreateFields
 from paycore.engine.commands import Commands
@@ -40,6 +41,11 @@ class ClientCore:
         recovery = Recovery(attempts)
         self.commands = Commands(self.accounts, attempts, recovery)
         self.worker = Worker(recovery, self.accounts, now=self.ledger.now, now_for=self.ledger.now_for)
+
+    def account_names(self, chosen: Sequence[str] | None) -> tuple[str, ...]:
+        """These accounts, None: all; raises `RequestError`s and `ConfigError`s for those that there are not."""
+        names = self.config.accounts if chosen is None else map(checked_account, chosen)
+        return tuple(self.config.account(name).name for name in names)
 
 
 def _open(config: Config) -> SqlLedger:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from paycore.domain.wire import Request
+from paycore.engine.signals import Signal
 from paycore.engine.timing import Deadline
 from paycore.ledger.api import Ledger
 
@@ -63,14 +64,14 @@ class UntilReady(msgspec.Struct, frozen=True):
     timeout_s: float
 
 
-class UntilWanted(msgspec.Struct, frozen=True):
+class UntilSignalled(msgspec.Struct, frozen=True):
     """
-    Until more is to be looked after than at signal `seen`, at most `timeout_s` seconds (None: for ever).
+    Until the signal was given more than `seen` times, at most `timeout_s` seconds (None: for ever).
 
-    Comes back with the number of signals so far: there was one for each payment that somebody began to wait for, and
-    one when the client closes.
+    Comes back with nothing.
     """
 
+    signal: Signal
     seen: int
     timeout_s: float | None
 
@@ -87,5 +88,5 @@ def in_ledger(verb: Callable[[Ledger], Future[T]]) -> Program[T]:
     return result
 
 
-Effect = InLedger | OnWire | Pause | UntilChanged | UntilReady | UntilWanted
+Effect = InLedger | OnWire | Pause | UntilChanged | UntilReady | UntilSignalled
 Program = Generator[Effect, Any, T]

@@ -16,7 +16,7 @@ from paycore.engine.effects import (
     Program,
     UntilChanged,
     UntilReady,
-    UntilWanted,
+    UntilSignalled,
 )
 from paycore.engine.transport import AsyncSender, Sender
 from paycore.engine.waiter import AsyncWaiter, Waiter
@@ -65,8 +65,9 @@ class Runner:
             case UntilReady(ready, timeout_s):
                 futures.wait((ready,), timeout_s)
                 return None
-            case UntilWanted(seen, timeout_s):
-                return self._waiter.until_wanted(seen, timeout_s)
+            case UntilSignalled(signal, seen, timeout_s):
+                self._waiter.until_signalled(signal, seen, timeout_s)
+                return None
             case Pause(seconds):
                 time.sleep(seconds)
                 return None
@@ -121,8 +122,9 @@ class AsyncRunner:
             case UntilReady(ready, timeout_s):
                 await asyncio.wait((asyncio.wrap_future(ready),), timeout=timeout_s)
                 return None
-            case UntilWanted(seen, timeout_s):
-                return await self._waiter.until_wanted(seen, timeout_s)
+            case UntilSignalled(signal, seen, timeout_s):
+                await self._waiter.until_signalled(signal, seen, timeout_s)
+                return None
             case Pause(seconds):
                 await asyncio.sleep(seconds)
                 return None

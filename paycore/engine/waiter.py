@@ -12,8 +12,10 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from paycore.engine.bridge import Bridge
+from paycore.engine.signals import Signal
 from paycore.engine.timing import Deadline
 from paycore.errors import LedgerUnavailable
 from paycore.ledger.api import Ledger
@@ -72,45 +74,30 @@ class Wanted:
     """
     What a client's own workers look after: what somebody waits for, and what a notification told of.
 
-    `signal` is called when there is more to look after, and when it is over.
+    `look_after` is called once for each account of which anything is wanted, with what is wanted of it.
     """
 
-    pause_max_s: float | None = None
-
-    def __init__(self, signal: Callable[[], None]) -> None:
-        self._signal = signal
-        self._waited: dict[str, Counter[str]] = {}
-        self._to_confirm: dict[str, dict[str, Deadline]] = {}
+    def __init__(self, look_after: Callable[[WantedOf], None]) -> None:
+        self._look_after = look_after
+        self._scopes: dict[str, WantedOf] = {}
         self._lock = threading.Lock()
-        self.is_over = False
+        self._is_over = False
 
-    def accounts(self) -> tuple[str, ...]:
-        """The accounts of which something is wanted now."""
-        with self._lock:
-            return tuple({**self._waited, **self._to_confirm})
+    def of(self, account: str) -> WantedOf:
+        """What is wanted of this account."""
+        scope = self._scopes.get(account)
+        return scope or self._begun(account)
 
-    def ids(self, account: str) -> Collection[str]:
-        """The ids of the account's payments that are wanted now."""
+    def _begun(self, account: str) -> WantedOf:
         with self._lock:
-            told = self._to_confirm.get(account, {})
-            for payment_id in [one for one, until in told.items() if until.left_s <= 0]:
-                del told[payment_id]
-            if not told:
-                self._to_confirm.pop(account, None)
-            return {*self._waited.get(account, ()), *told}
-
-    def confirm(self, account: str, payment_ids: Collection[str]) -> None:
-        """A notification told of these; they have come due in the ledger."""
-        until = Deadline(CONFIRM_WITHIN_S)
-        with self._lock:
-            self._to_confirm.setdefault(account, {}).update(dict.fromkeys(payment_ids, until))
-        self._signal()
-
-    def resolved(self, account: str, payment_ids: Collection[str]) -> None:
-        """Nothing is to be asked about these any more."""
-        with self._lock:
-            for payment_id in payment_ids:
-                self._to_confirm.get(account, {}).pop(payment_id, None)
+            scope = self._scopes.get(account)
+            if scope is not None:
+                return scope
+            scope = self._scopes[account] = WantedOf(account)
+            scope.is_over = self._is_over
+        if not scope.is_over:
+            self._look_after(scope)
+        return scope
 
     @contextmanager
     def holding(self, account: str | None, payment_id: str) -> Iterator[None]:
@@ -118,37 +105,88 @@ class Wanted:
         if account is None:
             yield
             return
-        with self._lock:
-            self._waited.setdefault(account, Counter())[payment_id] += 1
-        self._signal()
+        scope = self.of(account)
+        scope.hold(payment_id)
         try:
             yield
         finally:
-            with self._lock:
-                waited = self._waited[account]
-                waited[payment_id] -= 1
-                if not waited[payment_id]:
-                    del waited[payment_id]
-                if not waited:
-                    del self._waited[account]
+            scope.let_go(payment_id)
+
+    def end(self) -> None:
+        """Nothing is looked after any more."""
+        with self._lock:
+            self._is_over = True
+            scopes = tuple(self._scopes.values())
+        for scope in scopes:
+            scope.end()
+
+
+class WantedOf:
+    """The payments of one account that are wanted; a `Scope`."""
+
+    pause_max_s: float | None = None
+
+    def __init__(self, account: str) -> None:
+        self._account = account
+        self._waited: Counter[str] = Counter()
+        self._to_confirm: dict[str, Deadline] = {}
+        self._lock = threading.Lock()
+        self.signal = Signal()
+        self.is_over = False
+
+    def accounts(self) -> tuple[str, ...]:
+        """See `Scope.accounts`; none while nothing is wanted."""
+        return (self._account,) if self._waited or self._to_confirm else ()
+
+    def ids(self, _account: str) -> Collection[str]:
+        """The ids of the payments that are wanted now."""
+        with self._lock:
+            told = self._to_confirm
+            for payment_id in [one for one, until in told.items() if until.left_s <= 0]:
+                del told[payment_id]
+            return {*self._waited, *told}
+
+    def confirm(self, payment_ids: Collection[str]) -> None:
+        """A notification told of these; they have come due in the ledger."""
+        until = Deadline(CONFIRM_WITHIN_S)
+        with self._lock:
+            self._to_confirm.update(dict.fromkeys(payment_ids, until))
+        self.signal.give()
+
+    def resolved(self, _account: str, payment_ids: Collection[str]) -> None:
+        """Nothing is to be asked about these any more."""
+        with self._lock:
+            for payment_id in payment_ids:
+                self._to_confirm.pop(payment_id, None)
+
+    def hold(self, payment_id: str) -> None:
+        """Somebody waits for this, until `let_go`."""
+        with self._lock:
+            self._waited[payment_id] += 1
+        self.signal.give()
+
+    def let_go(self, payment_id: str) -> None:
+        """They wait no more."""
+        with self._lock:
+            self._waited[payment_id] -= 1
+            if not self._waited[payment_id]:
+                del self._waited[payment_id]
 
     def end(self) -> None:
         """Nothing is looked after any more."""
         self.is_over = True
-        self._signal()
+        self.signal.give()
 
 
 class Waiter:
     """Waiting in threads. Starts to watch the ledger with the first wait."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, look_after: Callable[[WantedOf], None]) -> None:
         self._ledger = ledger
         self._hub = Hub()
         self._stop_watching: Callable[[], None] | None = None
         self._starting = threading.Lock()
-        self._signals = 0
-        self._signalled = threading.Condition()
-        self.wanted = Wanted(self.signal)
+        self.wanted = Wanted(look_after)
 
     def until_changed(self, payment_id: str, version: int, timeout_s: float) -> None:
         """
@@ -163,17 +201,12 @@ class Waiter:
                 woken.wait(timeout_s)
         self._hub.check_open()
 
-    def until_wanted(self, seen: int, timeout_s: float | None) -> int:
-        """Until there were more signals than `seen`, at most `timeout_s` seconds; how many there were."""
-        with self._signalled:
-            self._signalled.wait_for(lambda: self._signals != seen, timeout_s)
-            return self._signals
-
-    def signal(self) -> None:
-        """Wake all workers."""
-        with self._signalled:
-            self._signals += 1
-            self._signalled.notify_all()
+    def until_signalled(self, signal: Signal, seen: int, timeout_s: float | None) -> None:
+        """Until the signal was given more than `seen` times, at most `timeout_s` seconds."""
+        given = threading.Event()
+        with signal.heard(given.set):
+            if signal.count == seen:
+                given.wait(timeout_s)
 
     def _watch(self) -> None:
         with self._starting:
@@ -191,39 +224,30 @@ class Waiter:
 class AsyncWaiter:
     """Waiting on one event loop. Starts to watch the ledger with the first wait."""
 
-    def __init__(self, ledger: Ledger, bridge: Bridge) -> None:
+    def __init__(self, ledger: Ledger, bridge: Bridge, look_after: Callable[[WantedOf], None]) -> None:
         self._ledger = ledger
         self._bridge = bridge
         self._hub = Hub()
         self._stop_watching: Callable[[], None] | None = None
-        self._signals = 0
-        self._signalled = asyncio.Event()
-        self.wanted = Wanted(self.signal)
+        self.wanted = Wanted(look_after)
 
     async def until_changed(self, payment_id: str, version: int, timeout_s: float) -> None:
         """See `Waiter.until_changed`."""
         if self._stop_watching is None:
             self._stop_watching = self._ledger.watch(self._hub.wake)
-        loop = asyncio.get_running_loop()
-        woken = loop.create_future()
-        with self._hub.subscribed(payment_id, lambda: _call_soon(loop, woken)):
+        woken = asyncio.get_running_loop().create_future()
+        with self._hub.subscribed(payment_id, partial(_call_soon, woken)):
             payment = await self._bridge.result(self._ledger.get(payment_id))
             if payment.version == version:
-                await asyncio.wait((woken,), timeout=timeout_s)
+                await _within(woken, timeout_s)
         self._hub.check_open()
 
-    async def until_wanted(self, seen: int, timeout_s: float | None) -> int:
-        """Until there were more signals than `seen`, at most `timeout_s` seconds; how many there were."""
-        if self._signals == seen:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._signalled.wait(), timeout_s)
-        return self._signals
-
-    def signal(self) -> None:
-        """Wake all workers; called on the loop."""
-        self._signals += 1
-        self._signalled.set()  # whoever waits is woken, and whoever comes later waits for the next one
-        self._signalled.clear()
+    async def until_signalled(self, signal: Signal, seen: int, timeout_s: float | None) -> None:
+        """Until the signal was given more than `seen` times, at most `timeout_s` seconds."""
+        given = asyncio.get_running_loop().create_future()
+        with signal.heard(partial(_call_soon, given)):
+            if signal.count == seen:
+                await _within(given, timeout_s)
 
     def close(self) -> None:
         """Stop watching, and end every wait."""
@@ -233,12 +257,23 @@ class AsyncWaiter:
             self._stop_watching()
 
 
-def _call_soon(loop: asyncio.AbstractEventLoop, woken: asyncio.Future[None]) -> None:
+async def _within(woken: asyncio.Future[None], timeout_s: float | None) -> None:
+    """Until it is resolved, at most so many seconds."""
+    if timeout_s is None:
+        return await woken
+    timer = woken.get_loop().call_later(timeout_s, _resolve, woken)
+    try:
+        await woken
+    finally:
+        timer.cancel()
+
+
+def _resolve(woken: asyncio.Future[None]) -> None:
+    if not woken.done():
+        woken.set_result(None)
+
+
+def _call_soon(woken: asyncio.Future[None]) -> None:
     """Resolve the future on its own loop; a loop that is gone has nobody waiting."""
-
-    def resolve() -> None:
-        if not woken.done():
-            woken.set_result(None)
-
     with suppress(RuntimeError):
-        loop.call_soon_threadsafe(resolve)
+        woken.get_loop().call_soon_threadsafe(_resolve, woken)

@@ -1,17 +1,20 @@
 """
 Looks after due payments: asks their providers, as their request budgets allow, and resolves what is unknown.
 
-A worker runs in lanes: programs that each claim one question after another, so that a slow answer holds up one of them
-only. Lanes of one client, of other processes and of other hosts share the work by what they claim in the ledger. The
-claims of a worker that dies come due again when their lease ends; those of one that lives are renewed.
+What a worker looks after is a scope. A scope is looked after in lanes, so that a slow answer holds up one of them only:
+one lane looks for the question that tells most, and asks it while another one looks for the next. Lanes of one client,
+of other processes and of other hosts share the work by what they claim in the ledger. The claims of a worker that dies
+come due again when their lease ends; those of one that lives are renewed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from paycore.domain.asking import Density, Due, Question, next_question
 from paycore.domain.closing import is_still_to_close
@@ -19,13 +22,16 @@ from paycore.domain.events import Source
 from paycore.domain.payment import Payment, Status
 from paycore.domain.schedule import INTERVAL_MIN_S, due_at
 from paycore.engine.accounts import Account, Accounts
-from paycore.engine.effects import Program, UntilWanted, in_ledger
+from paycore.engine.effects import Pause, Program, UntilSignalled, in_ledger
 from paycore.engine.outages import Outages
 from paycore.engine.recovery import Recovery
+from paycore.engine.signals import Signal
 from paycore.engine.telling import tell
-from paycore.engine.timing import Stopwatch
+from paycore.engine.timing import Deadline, Stopwatch
 from paycore.errors import LedgerError, NotSent, PaycoreError, RequestError
 from paycore.ledger.api import Claimed, Claiming, Report, Rescheduled
+
+T = TypeVar("T")
 
 LEASE_S = 10.0
 """Seconds after which the claims of a dead worker are due again."""
@@ -34,15 +40,26 @@ RENEW_EVERY_S = 3.0
 PAUSE_MAX_S = 60.0
 RETRY_S = 1.0
 
+LOOK_EVERY_S = 0.05
+"""Seconds between two looks that found nothing, however often the scope is signalled."""
+
+DRAIN_S = 3.0
+"""Seconds that the lanes of a scope have to end; what takes longer is left to the next worker."""
+
 LANES = 3
-"""Requests under way at once: with QFPay's 400 a minute, two keep up with answers that take 0.3 seconds."""
+"""Requests under way at once for an account: with 400 a minute, two keep up with answers that take 0.3 seconds."""
 
 
 class Scope(Protocol):
-    """What a worker looks after. `pause_max_s`: how long it pauses at most, None: until it is signalled."""
+    """
+    What a worker looks after. `pause_max_s`: how long it pauses at most, None: until it is signalled.
+
+    `signal` is given when there is more to look after, and when it is over.
+    """
 
     is_over: bool
     pause_max_s: float | None
+    signal: Signal
 
     def accounts(self) -> Sequence[str]:
         """The accounts to look after now."""
@@ -64,6 +81,7 @@ class Everything:
 
     def __init__(self, accounts: Sequence[str]) -> None:
         self._accounts = tuple(accounts)
+        self.signal = Signal()
         self.is_over = False
 
     def accounts(self) -> Sequence[str]:
@@ -75,6 +93,41 @@ class Everything:
 
     def resolved(self, account: str, payment_ids: Collection[str]) -> None:
         """See `Scope.resolved`."""
+
+    def end(self) -> None:
+        """Have its lanes end, each with its question."""
+        self.is_over = True
+        self.signal.give()
+
+
+class _Found(NamedTuple):
+    """A question of an account that is claimed, to be asked now."""
+
+    account: Account
+    claimed: Claimed
+    question: Question
+
+
+class Crew:
+    """What the lanes of a scope share: which of them looks for a question, and what is claimed."""
+
+    def __init__(self) -> None:
+        self.looking = threading.Lock()
+        self._held: dict[int, tuple[str, ...]] = {}
+
+    @contextmanager
+    def holding(self, payment_ids: tuple[str, ...]) -> Iterator[None]:
+        """These are claimed, inside the block."""
+        self._held[id(payment_ids)] = payment_ids
+        try:
+            yield
+        finally:
+            del self._held[id(payment_ids)]
+
+    @property
+    def held(self) -> list[str]:
+        """All that is claimed."""
+        return [payment_id for ids in tuple(self._held.values()) for payment_id in ids]
 
 
 class Worker:
@@ -95,31 +148,85 @@ class Worker:
         self._turns = 0
         self._outages = Outages()
         self._densities: dict[str, Density] = {}
-        self._held: dict[int, tuple[str, ...]] = {}
 
     # --- lanes -----------------------------------------------------------------------------------------
 
     def programs(self, scope: Scope) -> list[Program[None]]:
         """What looks after the scope, to be run beside each other."""
-        return [*(self.run(scope) for _ in range(LANES)), self.keep(scope)]
+        crew = Crew()
+        return [*(self.run(scope, crew) for _ in range(LANES)), self.keep(scope, crew)]
 
-    def run(self, scope: Scope) -> Program[None]:
+    def run(self, scope: Scope, crew: Crew) -> Program[None]:
         """One lane: ask one question after another until the scope is over."""
-        signals = 0
-        while not scope.is_over:
-            pause_s = yield from self._turn(scope)
-            if pause_s is None or pause_s > 0:
-                signals = yield UntilWanted(signals, pause_s)
+        while True:
+            seen = scope.signal.count  # first: its end is signalled too
+            if scope.is_over:
+                return
+            if not crew.looking.acquire(blocking=False):
+                yield UntilSignalled(scope.signal, seen, None)
+                continue
+            try:
+                found = yield from self._find(scope, seen)
+            finally:
+                crew.looking.release()
+            if found is not None:
+                scope.signal.give()  # another lane looks for the next one
+                yield from self._handle(scope, crew, found)
 
-    def keep(self, scope: Scope) -> Program[None]:
+    def _find(self, scope: Scope, seen: int) -> Program[_Found | None]:
+        """A question, if there is one; else None, once there may be one."""
+        apart = Deadline(LOOK_EVERY_S)
+        try:
+            found = yield from self._next(scope)
+        except Exception as error:  # noqa: BLE001 - whoever waits still wants to be looked after
+            self._tell_of_failure(scope, error)
+            yield UntilSignalled(scope.signal, seen, RETRY_S)
+            return None
+        self._outages.answered("the worker")
+        if isinstance(found, _Found):
+            return found
+        pause_s = scope.pause_max_s
+        if found is not None:
+            pause_s = min(
+                max(0.0, (found - self._now()).total_seconds()),
+                PAUSE_MAX_S if pause_s is None else pause_s,
+            )
+        if pause_s is None or pause_s > 0:
+            yield UntilSignalled(scope.signal, seen, pause_s)
+            if scope.signal.count != seen and apart.left_s > 0 and not scope.is_over:
+                yield Pause(apart.left_s)
+        return None
+
+    def _handle(self, scope: Scope, crew: Crew, found: _Found) -> Program[None]:
+        """Ask the question that was found."""
+        try:
+            with crew.holding(found.question.ids):
+                yield from self._asked(scope, found)
+        except Exception as error:  # noqa: BLE001 - what was claimed comes due again
+            self._tell_of_failure(scope, error)
+            yield UntilSignalled(scope.signal, scope.signal.count, RETRY_S)
+
+    def _tell_of_failure(self, scope: Scope, error: Exception) -> None:
+        if scope.is_over:
+            return  # its client closes
+        what = "could not look after the payments that are due"
+        if isinstance(error, PaycoreError):
+            self._outages.failed("the worker", f"{what}: {error}")
+        else:
+            self._outages.failed("the worker", what, exc_info=True)
+
+    def keep(self, scope: Scope, crew: Crew) -> Program[None]:
         """Renew the claims of all lanes until the scope is over."""
-        signals = 0
+        due = Deadline(RENEW_EVERY_S)
+        seen = scope.signal.count
         while not scope.is_over:
-            yield from self._renew()
-            signals = yield UntilWanted(signals, RENEW_EVERY_S)
+            yield UntilSignalled(scope.signal, seen, max(0.0, due.left_s))
+            if due.left_s <= 0:
+                yield from self._renew(crew.held)
+                due = Deadline(RENEW_EVERY_S)
+            seen = scope.signal.count
 
-    def _renew(self) -> Program[None]:
-        held = [payment_id for ids in tuple(self._held.values()) for payment_id in ids]
+    def _renew(self, held: Sequence[str]) -> Program[None]:
         if not held:
             return
         try:
@@ -127,33 +234,18 @@ class Worker:
         except LedgerError as error:  # others may ask about the same; nothing else depends on it
             self._outages.failed("the worker", f"could not renew its claims: {error}")
 
-    def _turn(self, scope: Scope) -> Program[float | None]:
-        """Ask a question, if there is one; seconds until there may be the next one, None if that is not known."""
-        try:
-            next_at = yield from self._next(scope)
-        except Exception:  # noqa: BLE001 - whoever waits still wants to be looked after
-            self._outages.failed(
-                "the worker", "could not look after the payments that are due", exc_info=True
-            )
-            return RETRY_S
-        self._outages.answered("the worker")
-        if next_at is None:
-            return scope.pause_max_s
-        pause_s = max(0.0, (next_at - self._now()).total_seconds())
-        return min(pause_s, scope.pause_max_s or PAUSE_MAX_S)
-
-    def _next(self, scope: Scope) -> Program[datetime | None]:
-        """Ask a question of the first account that has one; or when to look again."""
+    def _next(self, scope: Scope) -> Program[_Found | datetime | None]:
+        """A question of the first account that has one; or when to look again, None if that is not known."""
         looked: list[datetime] = []
         for name in self._rotated(scope.accounts()):
             account = self._usable(name)
             if account is None:
                 continue
-            next_at = yield from self.ask(account, scope)
-            if next_at is not None:
-                if next_at <= self._now():
-                    return next_at
-                looked.append(next_at)
+            claimed = yield from self._claim(account, scope)
+            if claimed.question is not None:
+                return _Found(account, claimed, claimed.question)
+            if claimed.next_at is not None:
+                looked.append(claimed.next_at)
         return min(looked, default=None)
 
     def _rotated(self, names: Sequence[str]) -> Sequence[str]:
@@ -178,19 +270,18 @@ class Worker:
         is_asked = False
         for name in scope.accounts():
             account = self._usable(name)
-            if account is not None:
-                next_at = yield from self.ask(account, scope)
-                is_asked = is_asked or (next_at is not None and next_at <= self._now())
+            if account is None:
+                continue
+            claimed = yield from self._claim(account, scope)
+            if claimed.question is not None:
+                yield from self._asked(scope, _Found(account, claimed, claimed.question))
+                is_asked = True
         return is_asked
 
-    def ask(
+    def _claim(
         self, account: Account, scope: Scope, *, not_asked_since: datetime | None = None
-    ) -> Program[datetime | None]:
-        """
-        Claim the question that tells most, ask it, and recover what is unknown.
-
-        Returns when there may be another one, None when nothing is due: at once where a question was asked.
-        """
+    ) -> Program[Claimed]:
+        """Claim the question that tells most, of what is due; or when there may be one."""
         claiming = Claiming(
             account=account.name,
             choose=partial(self._choose, account),
@@ -199,18 +290,12 @@ class Worker:
             ids=scope.ids(account.name),
             not_asked_since=not_asked_since,
         )
-        claimed = yield from in_ledger(lambda ledger: ledger.claim(claiming))
-        if claimed.question is None:
-            return claimed.next_at
-        self._turns += 1
-        lane = self._turns
-        self._held[lane] = claimed.question.ids
-        try:
-            resolved = yield from self._ask(account, claimed)
-        finally:
-            del self._held[lane]
-        scope.resolved(account.name, resolved)
-        return claimed.now
+        return (yield from in_ledger(lambda ledger: ledger.claim(claiming)))
+
+    def _asked(self, scope: Scope, found: _Found) -> Program[None]:
+        """Ask the question, and recover what is unknown."""
+        resolved = yield from self._ask(found.account, found.claimed, found.question)
+        scope.resolved(found.account.name, resolved)
 
     def _choose(self, account: Account, due: Sequence[Due], now_ms: int) -> Question:
         return next_question(due, account.capabilities, self._density(account), now_ms)
@@ -218,11 +303,11 @@ class Worker:
     def _density(self, account: Account) -> Density:
         return self._densities.setdefault(account.name, Density())
 
-    def _ask(self, account: Account, claimed: Claimed) -> Program[list[str]]:
+    def _ask(self, account: Account, claimed: Claimed, question: Question) -> Program[list[str]]:
         """Ask, recover and say when each is due next; the ids of those that are not due any more."""
         watch = Stopwatch()
         try:
-            asked = yield from self._answers(account, claimed)
+            asked = yield from self._answers(account, claimed, question)
         except PaycoreError as error:
             yield from self._try_later(account, claimed, error)
             return []
@@ -238,10 +323,9 @@ class Worker:
         )
         return [one.payment_id for one in due if one.due_at is None]
 
-    def _answers(self, account: Account, claimed: Claimed) -> Program[Sequence[Payment]]:
+    def _answers(self, account: Account, claimed: Claimed, question: Question) -> Program[Sequence[Payment]]:
         """Of those that the provider told of, how they are now."""
-        question = claimed.question
-        if question is None or question.range_ms is None:
+        if question.range_ms is None:
             return (yield from self._recovery.ask(account, claimed.payments, Source.POLL, turns=1))
         listed = yield from self._recovery.ask_list(account, claimed.payments, question.range_ms)
         self._density(account).learn(

@@ -9,8 +9,9 @@ from paycore import Payment, Status
 from paycore.domain.events import Source
 from paycore.domain.payment import OperationKind, OperationState, ReviewReason
 from paycore.domain.wire import Notification, Request, Response
-from paycore.engine.effects import UntilWanted
-from paycore.engine.waiter import CONFIRM_WITHIN_S, Wanted
+from paycore.engine.effects import UntilSignalled
+from paycore.engine.waiter import CONFIRM_WITHIN_S, WantedOf
+from paycore.engine.worker import Crew
 from paycore.errors import AccountRefused, MaybeSent
 from paycore.testing.toy import ToyGateway
 from tests.engine.by_hand import PROOF_S, TIMEOUT_S, Bench, lose_requests
@@ -73,8 +74,8 @@ def test_notification_is_followed_up_for_a_minute(new_bench: NewBench) -> None:
     bench = new_bench(notifications_trusted=False)
     payment = closed(bench)
     notify(bench)
-    wanted, asked_after = Wanted(lambda: None), list[float]()
-    wanted.confirm("toy", [payment.id])
+    wanted, asked_after = WantedOf("toy"), list[float]()
+    wanted.confirm([payment.id])
     told_at = bench.at
 
     def be_away(request: Request) -> Response:
@@ -82,12 +83,12 @@ def test_notification_is_followed_up_for_a_minute(new_bench: NewBench) -> None:
         return lose_requests(request)
 
     bench.answer = be_away
-    program = bench.worker.run(wanted)
+    program = bench.worker.run(wanted, Crew())
     effect = program.send(None)
     while bench.at < told_at + timedelta(seconds=5 * CONFIRM_WITHIN_S):
-        if isinstance(effect, UntilWanted):
+        if isinstance(effect, UntilSignalled):
             bench.pass_time(1)
-            effect = program.send(1)
+            effect = program.send(None)
         else:
             effect = bench.perform(program, effect)
     assert len(asked_after) > 1

@@ -80,7 +80,7 @@ def inbox(till: Till) -> list[dict[str, Any]]:
 
 def still(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
     """No worker runs, so that due payments stay due."""
-    monkeypatch.setattr(till._client, "_look_after", lambda: None)
+    monkeypatch.setattr(till._client._waiter.wanted, "_look_after", lambda _wanted: None)
 
 
 # --- whose it is -------------------------------------------------------------------------------------

@@ -341,7 +341,7 @@ def test_notice_for_another_region_of_one_merchant_reaches_its_account(
     there = structs.replace(known, name="overseas", settings={**known.settings, "region": "overseas"})
     config = structs.replace(shop.config, accounts={known.name: known, "overseas": there})
     till = Till("sync", config, plugins())
-    monkeypatch.setattr(till._client, "_look_after", lambda: None)
+    monkeypatch.setattr(till._client._waiter.wanted, "_look_after", lambda _wanted: None)
     body = notice(shop, payment, notify_type=kind_of_notice)
     assert till.receive(body, signed(shop, body), "overseas").body == b"SUCCESS"
     is_paid = kind_of_notice == "payment"

@@ -102,18 +102,18 @@ def wait_begins_anew_with_each_change() -> Patch:
 def worker_dies_of_an_error() -> Patch:
     """A short outage of the ledger ends the embedded worker."""
 
-    def turn(self: Worker, scope: Scope) -> Program[float | None]:
-        next_at = yield from self._next(scope)
-        return scope.pause_max_s if next_at is None else max(0.0, (next_at - self._now()).total_seconds())
+    def fail(self: Worker, scope: Scope, error: Exception) -> None:
+        raise error
 
-    return mock.patch.object(Worker, "_turn", turn)
+    return mock.patch.object(Worker, "_tell_of_failure", fail)
 
 
 def closing_wakes_nobody() -> Patch:
     """A closing client does not wake its worker, and waits for it."""
 
     def close(self: AsyncWaiter) -> None:
-        self.wanted.is_over = True
+        for scope in self.wanted._scopes.values():
+            scope.is_over = True
         if self._stop_watching is not None:
             self._stop_watching()
 
