@@ -24,6 +24,7 @@ from paycore.ledger.migrations import newest_schema
 from paycore.ledger.opening import SQLITE, open_as_it_is
 from paycore.ledger.reads import ReadOnlyLedger
 from paycore.ledger.sqlite.file import typed_errors
+from paycore.ledger.sqlite.mounts import network_file_system
 from paycore.ledger.sqlite.reader import SqliteReader
 
 
@@ -71,6 +72,12 @@ def _whole(target: Path) -> Iterator[Path]:
     """A path in a hidden folder beside `target`, renamed to it when the block ends; removed when it fails."""
     if target.exists():
         raise InvalidField("target", f"{target} is there already and stays as it is; name another file")
+    kind = network_file_system(target.parent)
+    if kind is not None:  # SQLite writes it, and its locks do not hold there
+        raise InvalidField(
+            "target",
+            f"{target} is on a network file system ({kind}); back up to a local disk, and copy the file",
+        )
     try:
         hidden = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".part"))
     except OSError as error:

@@ -14,6 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from paycore import Payment, ReviewReason, Status
+from paycore.domain.codec import encode
 from paycore.domain.events import Change, Returned, Source
 from paycore.domain.provider import Capabilities, Mention, NumberFormat, RequestBudget, Resend
 from paycore.domain.recovery import Context, next_changes
@@ -113,6 +114,35 @@ def test_saved_payments_are_given_the_times_their_events_tell(ledger: SqlLedger)
             assert at == became.get(status), (payment.id, status)
             told.add(status if at is not None else None)
     assert {Status.PAID, Status.CLOSED} <= told
+
+
+def test_times_are_filled_from_the_events(database: Database) -> None:
+    """Of payments that were authorized, closed and paid, one after the other, each gets the first time of each."""
+    with closing(database.open()) as ledger:
+        for n in range(3):
+            payment = pending_payment(ledger, f"order-{n}")
+            for status in (Status.AUTHORIZED, Status.CLOSED, Status.PAID)[: n + 1]:
+                observe(ledger, seen(payment.order_number, status))
+        before = ledger.list(Filter()).result()
+        stored = _rows_of_payments(ledger)
+    assert all(payment.authorized_at for payment in before)
+    for payment in before:
+        body = encode(replace(payment, authorized_at=None, paid_at=None, closed_at=None)).decode()
+        database.run(
+            f"UPDATE payments SET authorized_at = NULL, paid_at = NULL, closed_at = NULL, open = NULL, body = '{body}'"
+            f" WHERE id = '{payment.id}'"
+        )
+    ledger = database.open()
+    assert ledger.list(Filter()).result() == before
+    assert _rows_of_payments(ledger) == stored
+    assert [verdict.difference for verdict in verify(ledger)] == [None] * 3
+
+
+def _rows_of_payments(ledger: SqlLedger) -> list[tuple[Any, ...]]:
+    columns = "id, open, authorized_at, paid_at, closed_at, namespace, head, body"
+    return ledger.read(
+        lambda tx: tx.execute(f"SELECT {columns} FROM payments ORDER BY id").fetchall()
+    ).result()
 
 
 def test_charge_of_a_saved_payment_pays_no_other(ledger: SqlLedger) -> None:

@@ -11,6 +11,7 @@ import pytest
 from paycore.domain.codec import encode
 from paycore.ledger import backup, open_ledger
 from paycore.ledger.opening import open_read_only
+from paycore.ledger.sqlite import mounts
 from tests.cli.conftest import Cli
 from tests.cli.ledger.ledgers import CANARY, configure, files, one_line, whole_life
 from tests.ledger.conftest import Database
@@ -86,6 +87,21 @@ def test_backup_leaves_a_file_that_is_there(cli: Cli, database: Database) -> Non
     one_line(cli("ledger", "backup", "backup.db"), "is there already", code=2)
     one_line(cli("ledger", "backup", "missing/backup.db"), "can't be written: No such file", code=2)
     assert Path("backup.db").read_text(encoding="utf-8") == "older"
+
+
+def test_backup_onto_a_network_file_system_is_refused(
+    cli: Cli, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite's locks do not hold there; the words say what to do instead."""
+    whole_life(database.open(), "order-1")
+    (tmp_path / "far").mkdir()
+    table = tmp_path / "mountinfo"
+    table.write_text(f"1 0 0:1 / {tmp_path}/far rw - nfs4 server:/ rw\n")
+    monkeypatch.setattr(mounts, "MOUNTS", table)
+    one_line(
+        cli("ledger", "backup", "far/backup.db"), "network file system (nfs4)", "and copy the file", code=2
+    )
+    assert list((tmp_path / "far").iterdir()) == []
 
 
 def test_backup_of_no_ledger_is_none(cli: Cli) -> None:
