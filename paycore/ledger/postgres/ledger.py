@@ -131,8 +131,9 @@ class PostgresLedger(SqlLedger):
         try:
             group = Group(PostgresTransaction(connection), self._begin(connection))
             yield group
-            _notify(connection, sorted(group.changed))
-            connection.execute("COMMIT")
+            with connection.pipeline():  # one round trip; nothing is committed where telling the others fails
+                _notify(connection, sorted(group.changed))
+                connection.execute("COMMIT")
         except psycopg.Error as error:
             self._after_error(error, connection)
         except BaseException:
