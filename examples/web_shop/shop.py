@@ -13,6 +13,7 @@ What it shows of paycore:
 - The browser only receives a status. What it brings back from the provider proves nothing: the shop hands it to
   paycore, which asks the provider.
 - The shop waits for every open payment, including those of an earlier run.
+- The provider's notifications are received at /notifications/ACCOUNT, so a payment is known as soon as it is paid.
 - Form contents are not logged.
 
 References are signed with SHOP_SECRET. Without it a secret is generated at each start: orders of an earlier run
@@ -45,6 +46,7 @@ from starlette.templating import Jinja2Templates
 import paycore
 from paycore.errors import NotFound
 from paycore.sandbox.server import SandboxServer
+from paycore.web import notifications
 from qfpay_alipay.sandbox import QFPaySandbox
 
 PRICE = paycore.Money("88.00", "HKD")
@@ -86,6 +88,7 @@ def make_app(config: str | Path | None = None) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with paycore.AsyncClient(config) as pay:
             app.state.pay, app.state.waits = pay, set()
+            app.mount("/notifications", notifications(pay))
             async for payment in pay.open():
                 if (
                     not payment.status.is_final
@@ -300,11 +303,13 @@ client_key = "{client_key}"
 
 
 @contextlib.contextmanager
-def own_sandbox() -> Iterator[Path]:
-    """A configuration for a sandbox in this process, with a temporary ledger."""
-    with tempfile.TemporaryDirectory() as folder, SandboxServer(QFPaySandbox()) as sandbox:
+def own_sandbox(shop: str) -> Iterator[Path]:
+    """A configuration for a sandbox in this process that notifies this shop, with a temporary ledger."""
+    settings = {"notify_url": f"{shop}/notifications/hk"}
+    with tempfile.TemporaryDirectory() as folder, SandboxServer(QFPaySandbox(), settings=settings) as sandbox:
         config = Path(folder) / "paycore.toml"
-        config.write_text(CONFIG.format(url=sandbox.url, **sandbox.settings), encoding="utf-8")
+        known = {**sandbox.settings, "url": sandbox.url}
+        config.write_text(CONFIG.format_map(known), encoding="utf-8")
         yield config
 
 
@@ -316,8 +321,9 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(format="%(message)s")
     log.setLevel(logging.INFO)
-    with contextlib.nullcontext(options.config) if options.config else own_sandbox() as config:
-        print(f"The shop is open: http://127.0.0.1:{options.port}", flush=True)
+    url = f"http://127.0.0.1:{options.port}"
+    with contextlib.nullcontext(options.config) if options.config else own_sandbox(url) as config:
+        print(f"The shop is open: {url}", flush=True)
         uvicorn.run(make_app(config), port=options.port, log_level="warning")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import pytest
 
 from paycore import Client, Money, Status
@@ -35,13 +35,13 @@ class Serving:
         self.ready: Any = json.loads(process.stdout.readline())
         self.url: str = self.ready["url"]
 
-    def post(self, body: bytes, headers: dict[str, str], path: str = "/toy") -> httpx.Response:
+    def post(self, body: bytes, headers: dict[str, str], path: str = "/toy") -> httpx2.Response:
         """Send a notification."""
-        return httpx.post(self.url + path, content=body, headers=headers, trust_env=False, timeout=20)
+        return httpx2.post(self.url + path, content=body, headers=headers, trust_env=False, timeout=20)
 
     def health(self) -> tuple[int, Any]:
         """Status and document of /healthz."""
-        answer = httpx.get(f"{self.url}/healthz", trust_env=False, timeout=20)
+        answer = httpx2.get(f"{self.url}/healthz", trust_env=False, timeout=20)
         return answer.status_code, answer.json()
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
@@ -204,7 +204,7 @@ def test_killed_nothing_acknowledged_is_lost(
         with serving() as served:
 
             def send(some: list[str]) -> None:
-                with suppress(httpx.HTTPError), httpx.Client(trust_env=False, timeout=20) as http:
+                with suppress(httpx2.HTTPError), httpx2.Client(trust_env=False, timeout=20) as http:
                     for payment_id in some:
                         body, headers = told[payment_id]
                         if http.post(f"{served.url}/toy", content=body, headers=headers).status_code == 200:

@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -66,6 +67,23 @@ def test_web_shop_sells(shop: str, page: Page, words: str) -> None:
         page.locator("#link").click()
     opened.value.get_by_role("button", name=re.compile("^Pay")).click()
     expect(page.locator("#words")).to_have_text("Paid. Thank you!", timeout=20_000)
+
+
+def test_web_shop_is_notified(shop: str) -> None:
+    """The gateway's notification reaches the shop and is acknowledged; a forged one, or for nobody, is not."""
+    with closing(visitor(shop)) as buyer, httpx2.Client(trust_env=False) as payer:
+        reference = drawn(buyer)
+        buyer.post("/buy", data={"reference": reference, "channel": "web"})
+        link = re.findall(r'id="link" href="([^"]+)"', buyer.get(f"/orders/{reference}").text)[0]
+        gateway = "http://" + urlsplit(link).netloc
+        number = payer.get(f"{gateway}/_sandbox/orders").json()["orders"][0]["out_trade_no"]
+        payer.post(f"{gateway}/_sandbox/orders/{number}/pay").raise_for_status()
+        give_up_at = time.monotonic() + 20
+        while payer.get(f"{gateway}/_sandbox/stats").json()["accepted"] == 0:
+            assert time.monotonic() < give_up_at
+            time.sleep(0.1)
+        for account, status in (("hk", 400), ("nobody", 404)):
+            assert payer.post(f"{shop}/notifications/{account}", content=b"{}").status_code == status
 
 
 def test_web_shop_takes_a_double_click_for_one(shop: str, page: Page) -> None:
