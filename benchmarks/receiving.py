@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 from itertools import count
+from unittest import mock
 
 from benchmarks.table import Row
 from paycore import AsyncClient
@@ -48,13 +49,14 @@ async def _rate(receive: Callable[[bytes, dict[str, str]], Awaitable[object]], t
 async def _rates(config: Config, told: Sequence[Told]) -> tuple[float, float]:
     """New ones, and the same again."""
     async with AsyncClient(config, plugins=toy_plugins()) as pay:
-        pay._look_after = lambda: None  # type: ignore[method-assign]  # its worker is not measured here
 
         async def receive(body: bytes, headers: dict[str, str]) -> None:
             await pay.receive("toy", body=body, headers=headers)
 
-        await _rate(receive, [notice(f"WARM-{nth}", "W") for nth in range(200)])
-        return await _rate(receive, told), await _rate(receive, told)
+        # A worker's own work is not measured here.
+        with mock.patch.object(pay._waiter.wanted, "_look_after"):
+            await _rate(receive, [notice(f"WARM-{nth}", "W") for nth in range(200)])
+            return await _rate(receive, told), await _rate(receive, told)
 
 
 def _best(new_dsn: Callable[[], str], *, is_evidence: bool) -> tuple[float, float]:
