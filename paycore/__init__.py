@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from paycore.engine.client import Client
     from paycore.engine.config import Config, load_config
     from paycore.engine.offers import AccountInfo
+    from paycore.engine.resolving import Resolved
     from paycore.errors import PaycoreError
 
 __version__ = "0.1.0"
@@ -60,6 +61,7 @@ _MODULES = {
     "paycore.engine.client": ("Client",),
     "paycore.engine.config": ("Config", "load_config"),
     "paycore.engine.offers": ("AccountInfo",),
+    "paycore.engine.resolving": ("Resolved",),
     "paycore.errors": ("PaycoreError",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
@@ -84,6 +86,7 @@ __all__ = [
     "Redirect",
     "Refund",
     "RefundStatus",
+    "Resolved",
     "ReviewReason",
     "Status",
     "WalletCall",

@@ -42,6 +42,8 @@ COMMANDS: dict[str, Any] = {
     },
     "accounts": "setup:accounts",
     "serve": "serve:serve",
+    "worker": "worker:worker",
+    "resolve": "resolve:resolve",
     "plugins": {"list": "plugins:list_plugins"},
     "sandbox": {
         "serve": "sandbox:serve",

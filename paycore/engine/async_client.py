@@ -41,9 +41,11 @@ from paycore.engine.feed import Feed, Feeds
 from paycore.engine.offers import AccountInfo, account_infos
 from paycore.engine.plugins import Plugins
 from paycore.engine.provider_list import Listing
+from paycore.engine.resolving import Resolved
 from paycore.engine.runner import AsyncRunner
 from paycore.engine.waiter import AsyncWaiter
 from paycore.engine.worker import DRAIN_S, Everything, Scope
+from paycore.errors import ConfigError
 from paycore.ledger.api import Filter, Ledger
 from paycore.ledger.lists import next_page
 
@@ -246,6 +248,25 @@ class AsyncClient:
             for scope in scopes:
                 scope.end()
             await _drained(working)
+
+    def resolve(self, *, accounts: Sequence[str] | None = None) -> AsyncIterator[Resolved]:
+        """See `Client.resolve`; for `async for`."""
+        return self._resolve(self._core.account_names(accounts))
+
+    async def _resolve(self, names: Sequence[str]) -> AsyncIterator[Resolved]:
+        self._bridge.check_loop()
+        problem: ConfigError | None = None
+        for name in names:
+            try:
+                going = self._core.pass_over(name)
+            except ConfigError as error:
+                problem = error
+                continue
+            while not going.is_over:
+                for resolved in await self._runner.run(going.next()):
+                    yield resolved
+        if problem is not None:
+            raise problem
 
     def _look_after(self, scope: Scope) -> None:
         self._working += self._started(scope)

@@ -40,10 +40,12 @@ from paycore.engine.feed import Feed, Feeds
 from paycore.engine.offers import AccountInfo, account_infos
 from paycore.engine.plugins import Plugins
 from paycore.engine.provider_list import Listing
+from paycore.engine.resolving import Resolved
 from paycore.engine.runner import Runner
 from paycore.engine.timing import Deadline
 from paycore.engine.waiter import Waiter
 from paycore.engine.worker import DRAIN_S, Everything, Scope
+from paycore.errors import ConfigError
 from paycore.ledger.api import Filter
 from paycore.ledger.lists import next_page
 
@@ -369,6 +371,32 @@ class Client:
             for scope in scopes:
                 scope.end()
             _join(working)
+
+    def resolve(self, *, accounts: Sequence[str] | None = None) -> Iterator[Resolved]:
+        """
+        Ask once about everything that is open, and end: payments, refunds, captures, late checks of closed orders.
+
+        Of these accounts, None: of all in the configuration, one after another. Yields each payment once its provider
+        told of it, and at the end of an account, with a `problem`, those that nothing was told of: an account that
+        gives no answer three times is left. What must be sent to resolve an unknown outcome is sent. The request
+        budget sets the pace. For a schedule such as cron's, where no worker runs.
+
+        Raises `ConfigError` for an account that can't be used, after the others, and `LedgerError`s.
+        """
+        return self._resolve(self._core.account_names(accounts))
+
+    def _resolve(self, names: Sequence[str]) -> Iterator[Resolved]:
+        problem: ConfigError | None = None
+        for name in names:
+            try:
+                going = self._core.pass_over(name)
+            except ConfigError as error:
+                problem = error
+                continue
+            while not going.is_over:
+                yield from self._runner.run(going.next())
+        if problem is not None:
+            raise problem
 
     def _look_after(self, scope: Scope) -> None:
         self._working += self._started(scope)

@@ -18,6 +18,7 @@ from paycore.engine.config import Config, load_config
 from paycore.engine.orders import new_id
 from paycore.engine.plugins import Plugins
 from paycore.engine.recovery import Recovery
+from paycore.engine.resolving import Pass
 from paycore.engine.worker import Worker
 from paycore.errors import NotFound, PaycoreError, ReferenceAmbiguous
 from paycore.ledger import open_ledger
@@ -46,6 +47,10 @@ class ClientCore:
         """These accounts, None: all; raises `RequestError`s and `ConfigError`s for those that there are not."""
         names = self.config.accounts if chosen is None else map(checked_account, chosen)
         return tuple(self.config.account(name).name for name in names)
+
+    def pass_over(self, name: str) -> Pass:
+        """A pass over all that is open of this account; `ConfigError` when it can't be used."""
+        return Pass(self.worker, self.accounts.get(name))
 
 
 def _open(config: Config) -> SqlLedger:

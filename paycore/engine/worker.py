@@ -108,6 +108,18 @@ class _Found(NamedTuple):
     question: Question
 
 
+class QuestionEnded(NamedTuple):
+    """
+    What came of a question: of these payments, how they are now; those that are not due any more.
+
+    `problem` says why there was no answer, None where there was one.
+    """
+
+    payments: Sequence[Payment]
+    resolved: Sequence[str] = ()
+    problem: str | None = None
+
+
 class Crew:
     """What the lanes of a scope share: which of them looks for a question, and what is claimed."""
 
@@ -143,7 +155,7 @@ class Worker:
     ) -> None:
         self._recovery = recovery
         self._accounts = accounts
-        self._now = now
+        self.now = now
         self._now_for = now_for
         self._turns = 0
         self._outages = Outages()
@@ -188,7 +200,7 @@ class Worker:
         pause_s = scope.pause_max_s
         if found is not None:
             pause_s = min(
-                max(0.0, (found - self._now()).total_seconds()),
+                max(0.0, (found - self.now()).total_seconds()),
                 PAUSE_MAX_S if pause_s is None else pause_s,
             )
         if pause_s is None or pause_s > 0:
@@ -255,6 +267,7 @@ class Worker:
         return [*names[first:], *names[:first]]
 
     def _usable(self, name: str) -> Account | None:
+        """The account, if it can be asked; a warning says why not."""
         if name not in self._accounts:
             return None
         try:
@@ -278,50 +291,48 @@ class Worker:
                 is_asked = True
         return is_asked
 
-    def _claim(
-        self, account: Account, scope: Scope, *, not_asked_since: datetime | None = None
-    ) -> Program[Claimed]:
+    def _claim(self, account: Account, scope: Scope) -> Program[Claimed]:
         """Claim the question that tells most, of what is due; or when there may be one."""
         claiming = Claiming(
             account=account.name,
-            choose=partial(self._choose, account),
+            choose=partial(self.choose, account),
             budget=account.capabilities.budget,
             lease_s=LEASE_S,
             ids=scope.ids(account.name),
-            not_asked_since=not_asked_since,
         )
         return (yield from in_ledger(lambda ledger: ledger.claim(claiming)))
 
     def _asked(self, scope: Scope, found: _Found) -> Program[None]:
         """Ask the question, and recover what is unknown."""
-        resolved = yield from self._ask(found.account, found.claimed, found.question)
-        scope.resolved(found.account.name, resolved)
+        answer = yield from self.ask(found.account, found.claimed, found.question)
+        scope.resolved(found.account.name, answer.resolved)
 
-    def _choose(self, account: Account, due: Sequence[Due], now_ms: int) -> Question:
+    def choose(self, account: Account, due: Sequence[Due], now_ms: int) -> Question:
+        """Of what is due, the question that tells most."""
         return next_question(due, account.capabilities, self._density(account), now_ms)
 
     def _density(self, account: Account) -> Density:
         return self._densities.setdefault(account.name, Density())
 
-    def _ask(self, account: Account, claimed: Claimed, question: Question) -> Program[list[str]]:
-        """Ask, recover and say when each is due next; the ids of those that are not due any more."""
+    def ask(self, account: Account, claimed: Claimed, question: Question) -> Program[QuestionEnded]:
+        """Ask what was claimed, recover, and keep when each is due next."""
         watch = Stopwatch()
         try:
             asked = yield from self._answers(account, claimed, question)
         except PaycoreError as error:
             yield from self._try_later(account, claimed, error)
-            return []
+            return QuestionEnded((), problem=str(error))
         self._outages.answered(f"account {account.name}")
         recovered = yield from self._recover(account, asked)
         _tell_of_changes(claimed.payments, recovered, watch)
-        now = self._now()
+        now = self.now()
         due = [Rescheduled(one.id, one.version, due_at(one, now), claimed.now) for one in recovered]
         known = {one.payment_id for one in due}
         missed = [Rescheduled(one.id, one.version, now) for one in claimed.payments if one.id not in known]
         yield from in_ledger(
             lambda ledger: ledger.reschedule([*due, *missed], Report(account.name, is_answered=True))
         )
-        return [one.payment_id for one in due if one.due_at is None]
+        return QuestionEnded(recovered, [one.payment_id for one in due if one.due_at is None])
 
     def _answers(self, account: Account, claimed: Claimed, question: Question) -> Program[Sequence[Payment]]:
         """Of those that the provider told of, how they are now."""
@@ -343,7 +354,7 @@ class Worker:
         asked_about = "1 payment" if count == 1 else f"{count} payments"
         self._outages.failed(f"account {account.name}", f"could not ask about {asked_about}: {error}")
         rests_s = error.retry_after_s if isinstance(error, NotSent) else None
-        now = self._now()
+        now = self.now()
         again = now + timedelta(seconds=INTERVAL_MIN_S)
         due = [
             Rescheduled(payment.id, payment.version, again)
@@ -380,7 +391,7 @@ class Worker:
         """Whether its time is over, and closing it was not refused just now."""
         if payment.expires_at is None or self._now_for(payment.creation.begun_at) < payment.expires_at:
             return False
-        return is_still_to_close(payment, payment.order_number, self._now())
+        return is_still_to_close(payment, payment.order_number, self.now())
 
 
 def _tell_of_changes(before: Sequence[Payment], after: Sequence[Payment], watch: Stopwatch) -> None:

@@ -183,6 +183,8 @@ def claim(group: Group, claiming: Claiming) -> Claimed:
     """See `Ledger.claim`."""
     account, now_ms, tx = claiming.account, to_ms(group.now), group.reading()
     due = _due(tx, claiming, now_ms)
+    if not due and claiming.not_asked_since is not None:
+        return Claimed(now=group.now)
     if not due:
         return Claimed(now=group.now, next_at=_next_due(tx, claiming, now_ms))
     spent, at_ms = spend_question(group.spent(account), claiming.budget, now_ms)

@@ -1,0 +1,77 @@
+"""`worker` looks after all payments that are due, until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from typing import TYPE_CHECKING
+
+import typer
+
+from paycore.cli.app import options_of
+from paycore.cli.endings import Exit
+from paycore.cli.output import Output
+from paycore.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from paycore.engine.config import Config
+    from paycore.engine.offers import AccountInfo
+
+CLOSE_S = 1.5
+"""Seconds the client has to close; with those that questions have to end, less than 5."""
+
+
+def worker(context: typer.Context) -> int:
+    """
+    Look after all due payments, refunds and captures until Ctrl-C or SIGTERM.
+
+    Of all accounts, or of one with --account; whoever made the payments. Run as many as you like: they share the
+    work within each account's request budget. What takes longer than three seconds to end is left to the next worker.
+    """
+    from paycore.engine.config import load_config
+
+    options = options_of(context)
+    output = Output(options)
+    output.show_log()
+    config = load_config(options.config)
+    names = list(config.accounts) if options.account is None else [config.account(options.account).name]
+    asyncio.run(_work(config, names, output))
+    output.say("nothing is looked after any more")
+    return Exit.DONE
+
+
+async def _work(config: Config, names: list[str], output: Output) -> None:
+    from paycore.engine.async_client import AsyncClient
+
+    pay = AsyncClient(config)
+    try:
+        _check_usable([account for account in await pay.accounts() if account.name in names])
+        working = asyncio.ensure_future(pay.run_worker(accounts=names))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, working.cancel)
+        _announce(output, names)
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
+    finally:
+        # What is under way ends there as if the process had been killed, which loses nothing.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(pay.shutdown(), CLOSE_S)
+
+
+def _check_usable(accounts: Sequence[AccountInfo]) -> None:
+    """`ConfigError` when none of them can be used; of the others the log says it."""
+    problems = [account.problem for account in accounts if account.problem is not None]
+    if len(problems) == len(accounts):
+        raise ConfigError("; ".join(problems))
+
+
+def _announce(output: Output, names: list[str]) -> None:
+    if output.options.json:
+        output.json({"accounts": names})
+        return
+    output.data(f"accounts: {', '.join(names)}")
+    output.say("due payments are looked after; Ctrl-C ends that")
