@@ -42,6 +42,8 @@ LISTS = {
     **{f"status {status}": Filter(status=status) for status in Status},
     "rare account": Filter(account="rare"),
     "account and status": Filter(account="sg", status=Status.CLOSED),
+    "status that an account never has": Filter(account="nobody", status=Status.CLOSED),
+    "pending of an account": Filter(account="nobody", status=Status.PENDING),
     "by updated": Filter(by="updated"),
     "paid on a day": Filter(by="paid", since=STARTED + EVERY * 9000, until=STARTED + EVERY * 18000),
     "reference prefix": Filter(reference_prefix="order-0000"),

@@ -180,13 +180,14 @@ def _conditions(which: Filter, index: str, no_index: str) -> Iterator[_Term]:
             yield _Term("open = 1")  # every pending payment is
         yield _status(which.status, index, no_index)
     if which.account is not None:
-        yield _Term(f"{no_index * (index != 'account')}account = ?", (which.account,))
+        is_used = index in ("account", "account and status")
+        yield _Term(f"{no_index * (not is_used)}account = ?", (which.account,))
 
 
 def _status(status: Status, index: str, no_index: str) -> _Term:
     if index == "refunding":
         return _Term("open = 1 AND status = 'paid'")
-    if index == "status":
+    if index in ("status", "account and status"):
         return _Term(f"status = '{status.value}' AND status <> 'pending'")
     return _Term(f"{no_index}status = ?", (status.value,))
 
@@ -199,11 +200,8 @@ def _index(which: Filter) -> str:
         return "refunding"
     if not _is_by_creation(which):
         return ""
-    # Where an account is named, most of it is paid.
-    if which.status not in (None, Status.PENDING) and (
-        which.account is None or which.status is not Status.PAID
-    ):
-        return "status"
+    if which.status not in (None, Status.PENDING):
+        return "status" if which.account is None else "account and status"
     if which.open or which.status is Status.PENDING:
         return "open"
     return "" if which.account is None else "account"

@@ -300,7 +300,8 @@ BY_INDEX: Sequence[tuple[Filter, str]] = (
     (Filter(status=Status.PENDING), "payments_open"),
     (Filter(status=Status.PENDING, account="hk"), "payments_open"),
     (Filter(account="rare"), "payments_account"),
-    (Filter(account="rare", status=Status.PAID), "payments_account"),
+    (Filter(account="rare", status=Status.PAID), "payments_account_status"),
+    (Filter(account="hk", status=Status.CLOSED), "payments_account_status"),
     *((Filter(status=status), "payments_status") for status in Status if status != "pending"),
     (Filter(review=True), "payments_review"),
     (Filter(review=True, account="hk", status=Status.PAID, open=False), "payments_review"),
@@ -314,10 +315,11 @@ BY_INDEX: Sequence[tuple[Filter, str]] = (
 )
 """Lists, and the index that each is read by, in its order."""
 
-ALSO = {
-    "payments_reference": ("sqlite_autoindex_payments_2", "payments_reference_account_key"),
-    "payments_status": ("payments_listed",),  # PostgreSQL's way to what most payments are
-}
+SAME = {"payments_reference": ("sqlite_autoindex_payments_2", "payments_reference_account_key")}
+"""Indexes with the same first column."""
+
+POSTGRES_WAYS = {"payments_status": ("payments_listed",), "payments_refunding": ("payments_open",)}
+"""What PostgreSQL may choose by its statistics: what most payments are, and an index that has all columns."""
 
 MANY_ENOUGH = 5000
 """Payments in a table that PostgreSQL does not rather read as a whole."""
@@ -329,7 +331,8 @@ def test_pages_are_read_by_an_index(database: Database) -> None:
     fill(database.dsn, MANY_ENOUGH)
     for which, index in BY_INDEX:
         told = plan(ledger, replace(which, after=ledger.list(replace(which, limit=5)).result()[-1].id))
-        names = (index, *ALSO.get(index, ()))
+        ways = SAME if database.is_sqlite else {**SAME, **POSTGRES_WAYS}
+        names = (index, *ways.get(index, ()))
         assert any(name in told for name in names), (which, told)
         if index != "payments_reference":  # PostgreSQL sorts the accounts that share a reference
             assert "SORT" not in told.upper().replace("SORTED", ""), (which, told)

@@ -12,7 +12,10 @@ UPDATE payments SET open = NULL WHERE status IN ('authorized', 'paid', 'closed')
 CREATE INDEX payments_account ON payments (account, created_at, id);
 CREATE INDEX payments_updated ON payments (updated_at, id);
 CREATE INDEX payments_paid ON payments (paid_at, id, account) WHERE paid_at IS NOT NULL;
-CREATE INDEX payments_status ON payments (status, created_at, id, account) WHERE status <> 'pending';
+CREATE INDEX payments_status ON payments (status, created_at, id) WHERE status <> 'pending';
+CREATE INDEX payments_account_status ON payments (account, status, created_at, id) WHERE status <> 'pending';
+DROP INDEX payments_open;
+CREATE INDEX payments_open ON payments (created_at, id, account, status) WHERE open = 1;
 CREATE INDEX payments_review ON payments (created_at, id) WHERE review = 1;
 CREATE INDEX payments_uncertain ON payments (created_at, id) WHERE uncertain = 1;
 CREATE INDEX payments_refunding ON payments (created_at, id) WHERE open = 1 AND status = 'paid';
