@@ -7,7 +7,7 @@ recorded or sent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple, TypedDict, TypeVar, get_args
@@ -15,6 +15,7 @@ from typing import NamedTuple, TypedDict, TypeVar, get_args
 from msgspec.structs import replace
 
 from paycore.domain.bounds import ID_MAX
+from paycore.domain.changes import ChangeKind
 from paycore.domain.codec import encode
 from paycore.domain.events import Finding
 from paycore.domain.findings import Found
@@ -213,6 +214,35 @@ def checked_range(since: datetime, until: datetime) -> tuple[datetime, datetime]
     if since >= until:
         raise InvalidField("until", "must be later than `since`")
     return since, until
+
+
+# --- the change feed ---------------------------------------------------------------------------------
+
+CONSUMER_MAX = 64
+"""Characters of a consumer's name."""
+
+
+def checked_consumer(name: str) -> str:
+    """A consumer's name, 1 to 64 printable characters without spaces at its ends."""
+    check_name("consumer", name)
+    if not 1 <= len(name) <= CONSUMER_MAX:
+        raise InvalidField("consumer", f"must be text of 1 to {CONSUMER_MAX} characters")
+    return name
+
+
+def checked_kinds(kinds: Iterable[ChangeKind | str] | None) -> frozenset[ChangeKind] | None:
+    """Kinds or their words; None means all."""
+    if kinds is None:
+        return None
+    if isinstance(kinds, str):
+        raise InvalidField("kinds", f"must be several words, such as ({kinds!r},)")
+    try:
+        known = frozenset(ChangeKind(kind) for kind in kinds)
+    except (ValueError, TypeError):
+        raise InvalidField("kinds", f"must be some of {', '.join(ChangeKind)}, or None for all") from None
+    if not known:
+        raise InvalidField("kinds", "must name at least one kind, or be None for all")
+    return known
 
 
 # --- what the payer came back with, and what an operator records -------------------------------------

@@ -8,6 +8,7 @@ that the one in hand was handled, and `keep`, beside them, renews the lease as l
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import threading
 import weakref
@@ -20,10 +21,10 @@ from functools import partial
 from typing import TypeVar
 
 from paycore.domain.changes import ChangeKind, PaymentChange, change_key
-from paycore.engine.checks import check_name
+from paycore.engine.arguments import checked_consumer, checked_kinds
 from paycore.engine.effects import Program, UntilReady, in_ledger
 from paycore.engine.outages import Outages
-from paycore.errors import ConsumerTaken, InvalidField, LedgerUnavailable, PaycoreError
+from paycore.errors import ConsumerTaken, LedgerUnavailable, PaycoreError
 from paycore.ledger.api import Consumer, FeedEntry, FeedPlace, Lease, Ledger, Unsettled
 
 T = TypeVar("T")
@@ -53,8 +54,6 @@ SKIPPED_S = 1.0
 AGAIN_S = 1.0
 """How long until a ledger that can't be reached is tried again."""
 
-NAME_MAX = 64
-
 _log = logging.getLogger(__name__)
 
 
@@ -80,6 +79,7 @@ class Feed:
         self._kinds = kinds
         self._from_start = from_start
         self._follow = follow
+        self._process = os.getpid()
         self._holder = secrets.token_hex(8)
         self._leased_until: datetime | None = None
         self._is_lost = False
@@ -95,7 +95,7 @@ class Feed:
         self._told: Future[None] = Future()
         self._pauses: set[Future[None]] = set()
         self._is_over = False
-        self._ending = threading.Lock()
+        self._ending = threading.RLock()  # a signal's handler may close the client within it
 
     # --- the next change -----------------------------------------------------------------------------
 
@@ -112,7 +112,7 @@ class Feed:
             try:
                 found = yield from self._look()
             except LedgerUnavailable as error:
-                if not self._follow:
+                if not self._follow or os.getpid() != self._process:
                     raise
                 self._outages.failed("the ledger", f"the change feed waits: {error}")
                 found = AGAIN_S
@@ -273,7 +273,7 @@ class Feed:
             try:
                 yield from self._store(self._in_hand.place)
             except LedgerUnavailable as error:
-                if not self._follow or self._is_over:
+                if not self._follow or self._is_over or os.getpid() != self._process:
                     raise
                 self._outages.failed("the ledger", f"the change feed waits: {error}")
                 yield from self._pause(AGAIN_S)
@@ -359,26 +359,3 @@ class Feeds:
         """End them all: the client is closing."""
         for feed in tuple(self._begun):
             feed.interrupt()
-
-
-def checked_consumer(name: str) -> str:
-    """A consumer's name, 1 to 64 printable characters without spaces at its ends."""
-    check_name("consumer", name)
-    if not 1 <= len(name) <= NAME_MAX:
-        raise InvalidField("consumer", f"must be text of 1 to {NAME_MAX} characters")
-    return name
-
-
-def checked_kinds(kinds: Iterable[ChangeKind | str] | None) -> frozenset[ChangeKind] | None:
-    """Kinds or their words; None means all."""
-    if kinds is None:
-        return None
-    if isinstance(kinds, str):
-        raise InvalidField("kinds", f"must be several words, such as ({kinds!r},)")
-    try:
-        known = frozenset(ChangeKind(kind) for kind in kinds)
-    except (ValueError, TypeError):
-        raise InvalidField("kinds", f"must be some of {', '.join(ChangeKind)}, or None for all") from None
-    if not known:
-        raise InvalidField("kinds", "must name at least one kind, or be None for all")
-    return known

@@ -232,12 +232,16 @@ class SqlLedger(LedgerReads):
         """See `Ledger.watch`."""
         self._watchers.append(on_change)
         self._commits.committed = self._tell
-        self._start_watching()
 
         def stop() -> None:
             with suppress(ValueError):
                 self._watchers.remove(on_change)
 
+        try:
+            self._start_watching()
+        except BaseException:
+            stop()  # whoever tries again would be told twice
+            raise
         return stop
 
     @abstractmethod

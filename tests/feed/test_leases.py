@@ -1,5 +1,6 @@
 """One iteration at a time reads for a consumer; another takes over, and whoever lost the lease is told."""
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -9,7 +10,7 @@ import pytest
 
 from paycore import Client, PaymentChange
 from paycore.engine import feed
-from paycore.errors import ConsumerTaken
+from paycore.errors import ConsumerTaken, LedgerUnavailable
 from paycore.ledger.api import Consumer, FeedPlace
 from tests.feed.conftest import Shop, drain, told
 from tests.support.postgres import PostgresServer
@@ -237,3 +238,46 @@ def test_a_server_that_restarts_is_waited_for(shop: Shop, postgres_server: Postg
     assert [change.kind.value for change in reader.seen] == ["created", "pending", "paid"]
     reader.go_on()
     until(lambda: consumer(shop).place.position == 3)
+
+
+@pytest.mark.parametrize("dsn", ["postgres"], indirect=True)
+def test_a_server_that_is_away_is_waited_for(
+    shop: Shop, postgres_server: PostgresServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Longer than a call waits for it: one warning, and what is in hand is acknowledged once it is back."""
+    shop.paid(shop.open(), "order-1")
+    client = shop.open()
+    client._core.ledger._server.patience_s = 0.2  # type: ignore[attr-defined]
+    reader = Reader(client)
+    assert reader.arrived()
+    postgres_server.stop("fast")
+    try:
+        reader.go_on()
+        until(lambda: "the change feed waits" in caplog.text)
+    finally:
+        postgres_server.start()
+    for _ in range(2):
+        assert reader.arrived()
+        reader.go_on()
+    until(lambda: consumer(shop).place.position == 3)
+    assert [change.kind.value for change in reader.seen] == ["created", "pending", "paid"]
+    assert caplog.text.count("the change feed waits") == 1
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_does_not_wait_for_its_parents_ledger(shop: Shop) -> None:
+    """What was opened before a fork is refused in the child, also here, and not tried for ever."""
+    client = shop.open()
+    shop.paid(client, "order-1")
+    changes = client.changes("shop", from_start=True)
+    next(changes)
+    pid = os.fork()
+    if not pid:
+        try:
+            next(changes)
+        except LedgerUnavailable:
+            os._exit(7)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+    assert next(changes).kind == "pending"
+    changes.close()

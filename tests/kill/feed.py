@@ -121,7 +121,7 @@ def read(job: Job) -> None:
         if job.stops:
             patch.setattr(feed, "RENEW_S", 3600.0)
         if job.mutant:
-            MUTANTS[job.mutant](patch)
+            MUTANTS[job.mutant].plant(patch)
         lie_in_wait(reach, patch)
         with Client(toy_config("http://127.0.0.1:1", job.ledger), plugins=toy_plugins()) as pay:
             for number, change in enumerate(pay.changes(CONSUMER, from_start=True, follow=job.follow), 1):
@@ -233,11 +233,30 @@ def _next_is_acknowledged_too(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SqlLedger, "acknowledge", generous)
 
 
-MUTANTS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
-    "acknowledged before the body": _acknowledged_before_the_body,
-    "lease not checked": _lease_not_checked,
-    "next is acknowledged too": _next_is_acknowledged_too,
+class Mutant(msgspec.Struct, frozen=True):
+    """How a bug is planted, and where it shows: at a reader that is killed there, or stopped."""
+
+    plant: Callable[[pytest.MonkeyPatch], None]
+    place: str
+    shows: Literal["lost", "repeated"]
+    stops: bool = False
+
+
+MUTANTS: Mapping[str, Mutant] = {
+    "acknowledged before the body": Mutant(_acknowledged_before_the_body, "body 3 before", "lost"),
+    "next is acknowledged too": Mutant(_next_is_acknowledged_too, "write 3 after", "lost"),
+    "lease not checked": Mutant(_lease_not_checked, "body 2 after", "repeated", stops=True),
 }
+
+
+def finds(crew: Crew, database: Database, name: str) -> bool:
+    """Whether a planted bug shows."""
+    mutant = MUTANTS[name]
+    if mutant.stops:
+        verdict = crew.stop_at(database, mutant.place, name)
+    else:
+        (verdict,) = crew.kill_at(database, [mutant.place], name)
+    return bool(getattr(verdict, mutant.shows) > 0)
 
 
 # --- what came of it ---------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from functools import partial
 
 import msgspec
 
+from tests.kill import feed
 from tests.kill.authorized import race_to_capture
 from tests.kill.cases import Database, all_cases
 from tests.kill.matrix import Crew, run_mutant, tally
@@ -84,6 +85,29 @@ def kill_mutants(_size: Size) -> Row:
     with Crew() as crew:
         found = [getattr(run_mutant(crew, name), mutant.shows) > 0 for name, mutant in MUTANTS.items()]
     return Row(scenario="kill matrix, planted bugs", mutants=(sum(found), len(found)))
+
+
+def feed_killed(database: Database, _size: Size) -> Row:
+    """Readers of the change feed killed at every step, and an application's own table judged."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(embedded_postgres()) if database == "postgres" else None
+        verdicts = stack.enter_context(feed.Crew(server)).kill_at(database, feed.STEPS)
+    wrong = [str(verdict) for verdict in verdicts if not verdict.is_clean]
+    return Row(
+        scenario=f"feed read and killed, {database}",
+        cases=len(verdicts),
+        doubled=sum(verdict.doubled for verdict in verdicts),
+        lost=sum(verdict.lost for verdict in verdicts),
+        violations=sum(verdict.repeated + verdict.disordered for verdict in verdicts),
+        problems=wrong,
+    )
+
+
+def feed_mutants(_size: Size) -> Row:
+    """Planted bugs that killed and stopped readers of the change feed must find."""
+    with feed.Crew() as crew:
+        found = [feed.finds(crew, "sqlite", name) for name in feed.MUTANTS]
+    return Row(scenario="feed, planted bugs", mutants=(sum(found), len(found)))
 
 
 def raced(database: Database, _size: Size) -> Row:
@@ -179,6 +203,9 @@ SCENARIOS: tuple[Callable[[Size], Row], ...] = (
     partial(killed, "sqlite"),
     partial(killed, "postgres"),
     kill_mutants,
+    partial(feed_killed, "sqlite"),
+    partial(feed_killed, "postgres"),
+    feed_mutants,
     partial(raced, "sqlite"),
     partial(raced, "postgres"),
     partial(seen_by_many, "sqlite"),
