@@ -24,7 +24,8 @@ from paycore.domain.wire import NOTIFICATION_MAX, Reply
 from paycore.engine.async_client import AsyncClient
 from paycore.engine.client import Client
 from paycore.engine.outages import Outages
-from paycore.errors import LedgerError, NotificationError, PaycoreError, ProviderError
+from paycore.engine.wording import one_of, shown
+from paycore.errors import InvalidField, LedgerError, NotificationError, PaycoreError, ProviderError
 from paycore.web.bodies import Bodies, BodyTooLarge, BodyTooSlow, SenderGone
 
 BODY_S = 10.0
@@ -57,8 +58,14 @@ def notifications(
     than POST; 408 the body came too slowly; 413 it is too large; 503 with `Retry-After` where the ledger or the
     provider's session can't be reached now, or time ran out; 500 anything else. Only the provider's answer
     acknowledges. The client stays the caller's to close, once the server has stopped.
+
+    Raises `InvalidField` for a name in `accounts` that the configuration does not have.
     """
     names = frozenset(client.account_names if accounts is None else accounts)
+    for name in sorted(names.difference(client.account_names)):
+        raise InvalidField(
+            "accounts", f"no account is called {shown(name)}; there are: {one_of(client.account_names)}"
+        )
     receiver = _Receiver(
         _take_with(client, at_once), names, Bodies(NOTIFICATION_MAX, body_s), answer_s, at_once
     )

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable, Collection
 
@@ -28,6 +29,9 @@ CLOSE_S = 1.5
 
 _log = logging.getLogger(__name__)
 
+if sys.platform != "win32":
+    import resource
+
 
 def serve_notifications(
     config: Config,
@@ -42,7 +46,17 @@ def serve_notifications(
     `on_ready` is called once, when requests are served. What a notification names is looked
     after in the background. Raises `ConfigError`s and `LedgerError`s as opening a client does.
     """
+    _allow_connections()
     asyncio.run(_serve(config, listener, accounts, on_ready))
+
+
+def _allow_connections() -> None:
+    """Let this process have all the connections it may: the usual 1,024 are soon taken by those that send nothing."""
+    if sys.platform == "win32":
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS says "unlimited", and takes less
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _serve(

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ import httpx2
 import pytest
 
 from paycore import Client, Money, Status
+from paycore.serving import HEAD_S
 from tests.cli.conftest import Cli, ToyShop, toy_order
 from tests.support.postgres import PostgresServer
 
@@ -53,9 +54,11 @@ class Serving:
 
 
 @contextmanager
-def serving(*options: str) -> Iterator[Serving]:
-    """`paycore serve` in the working folder, on a free port."""
+def serving(*options: str, files_max: int = 0) -> Iterator[Serving]:
+    """`paycore serve` in the working folder, on a free port; `files_max`: how many files it may open at first."""
     words = [*SERVE, "--port", "0", "--json", *options]
+    if files_max:
+        words = ["/bin/sh", "-c", f'ulimit -Sn {files_max}; exec "$@"', "sh", *words]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield Serving(process)
@@ -135,6 +138,18 @@ def test_serve_drains_in_time_whatever_is_under_way(
             time.sleep(0.5)  # it asks the provider meanwhile
             assert served.stop(number) < DRAINED_S
     toy_shop.server.set_faults()
+
+
+def test_serve_takes_more_connections_than_the_usual_limit(cli: Cli, toy_shop: ToyShop) -> None:
+    """Strangers that connect and send nothing do not use up what the process may open."""
+    _, body, headers = paid(toy_shop, cli)
+    with serving(files_max=100) as served, ExitStack() as stack:
+        parts = urlsplit(served.url)
+        for _ in range(200):
+            stack.enter_context(socket.create_connection((str(parts.hostname), parts.port or 0)))
+        begun = time.monotonic()
+        assert served.post(body, headers).status_code == 200
+        assert time.monotonic() - begun < HEAD_S / 2  # and not once the strangers have been dropped
 
 
 def test_serve_answers_what_had_arrived(cli: Cli, toy_shop: ToyShop) -> None:

@@ -1,6 +1,18 @@
 """What the receiver answers, and what is recorded by then."""
 
-from paycore import Status
+import asyncio
+import socket
+from contextlib import closing
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from starlette.types import Message, Receive, Scope, Send
+
+from paycore import AsyncClient, Client, Status
+from paycore.errors import InvalidField
+from paycore.testing.toy import SIGNATURE_HEADER
+from paycore.web import notifications
 from tests.web.conftest import Shop
 
 
@@ -45,9 +57,18 @@ def test_unknown_account_404(shop: Shop) -> None:
 
 def test_account_left_out_404(shop: Shop) -> None:
     """Accounts that this receiver is not for are as unknown as those that do not exist."""
-    shop.serve(accounts=["other"])
+    one = shop.config.accounts["toy"]
+    shop.config = replace(shop.config, accounts={"toy": one, "two": replace(one, name="two")})
+    shop.serve(accounts=["two"])
     _, body, headers = shop.paid()
     assert shop.post(body, headers).status_code == 404
+    assert shop.post(body, headers, "/two").status_code == 200
+
+
+def test_account_that_does_not_exist_is_refused_at_once(shop: Shop) -> None:
+    """A misspelt name is found when the receiver is made, not when a notification is lost."""
+    with pytest.raises(InvalidField, match="no account is called 'tyo'; there are: toy"):
+        notifications(shop.pay, accounts=["toy", "tyo"])
 
 
 def test_other_methods_405(shop: Shop) -> None:
@@ -55,3 +76,84 @@ def test_other_methods_405(shop: Shop) -> None:
     shop.serve()
     for method in ("GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS"):
         assert shop.http.request(method, f"{shop.url}/toy").status_code == 405, method
+
+
+def test_query_string_and_headers_reach_the_provider_as_they_came(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any case of a name; a header that comes twice is one, joined, so that no half of it can be chosen."""
+    seen: list[Any] = []
+    for client in (Client, AsyncClient):
+        monkeypatch.setattr(client, "receive", lambda *_, **given: seen.append(given))
+    shop.serve()
+    port = int(shop.url.rpartition(":")[2])
+    with closing(socket.create_connection(("127.0.0.1", port))) as connection:
+        head = "POST /toy?b=%2F&a=1 HTTP/1.1\r\nHost: x\r\nX-ONE: 1\r\nx-two: 2\r\nX-Two: \xe9\r\nContent-Length: 2"
+        connection.sendall(head.encode("latin-1") + b"\r\n\r\n{}")
+        connection.recv(1000)
+    (given,) = seen
+    assert (given["body"], given["query"]) == (b"{}", "b=%2F&a=1")
+    assert (given["headers"]["x-one"], given["headers"]["x-two"]) == ("1", "2, \xe9")
+
+
+def test_signature_given_twice_is_no_signature(shop: Shop) -> None:
+    """Neither the first nor the last of two is taken for the one."""
+    shop.serve()
+    payment, body, headers = shop.paid()
+    port = int(shop.url.rpartition(":")[2])
+    right = headers[SIGNATURE_HEADER]
+    for pair in ((right, "0"), ("0", right), (right, right)):
+        with closing(socket.create_connection(("127.0.0.1", port))) as connection:
+            both = "".join(f"{SIGNATURE_HEADER}: {value}\r\n" for value in pair)
+            head = f"POST /toy HTTP/1.1\r\nHost: x\r\n{both}Content-Length: {len(body)}\r\n\r\n"
+            connection.sendall(head.encode() + body)
+            assert b" 400 " in connection.recv(1000)
+    assert shop.pay.get(payment.id) == payment
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "Content-Length: 5\r\nContent-Length: 6",
+        "Content-Length: 5\r\nTransfer-Encoding: chunked",
+        "Content-Length: -1",
+        "Transfer-Encoding: gzip, chunked",
+        f"X-Long: {'x' * 70_000}",
+        "No colon",
+    ],
+)
+def test_head_that_two_readers_take_for_two_things_is_refused(shop: Shop, head: str) -> None:
+    """What a proxy could read otherwise than the receiver is answered with an error, or not at all."""
+    shop.serve()
+    port = int(shop.url.rpartition(":")[2])
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=20)) as connection:
+        connection.sendall(f"POST /toy HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n{{}}{{}}{{}}".encode())
+        answer = connection.recv(1000)
+    assert not answer or b" 4" in answer[:13] or b" 501 " in answer[:14]
+
+
+def test_mounted_in_a_plain_asgi_application(shop: Shop) -> None:
+    """Under any path, by the root path that ASGI has for it; the prefix is no part of the account's name."""
+    _, body, headers = shop.paid()
+    app = notifications(shop.pay)
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def outer(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "root_path": "/pay/notes"}, receive, send)
+
+    pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/pay/notes/toy",
+        "query_string": b"",
+        "headers": pairs,
+    }
+    asyncio.run(outer(scope, receive, send))
+    assert sent[0]["status"] == 200
