@@ -319,11 +319,18 @@ class _AsyncBody:
             await self._give_back()
 
 
+def _is_address(host: str) -> bool:
+    """Whether it is an IP address: no name ends with a digit (RFC 3696) or has a colon."""
+    return ":" in host or host[-1:].isdigit()
+
+
 async def _connect_async(place: Place, timeout_s: float) -> AsyncStream:
     """A connection, over TLS where the place has it."""
     loop, (host, port) = asyncio.get_running_loop(), place.address
     connect = partial(loop.create_connection, AsyncStream, host, port, ssl=place.tls)
-    if isinstance(loop, asyncio.BaseEventLoop):  # uvloop's has no such option
+    # A name may have several addresses; uvloop's loop has no such option. Where such a race is cancelled just as it is
+    # won, asyncio leaves the socket to the garbage collector.
+    if isinstance(loop, asyncio.BaseEventLoop) and not _is_address(host):
         connect = partial(connect, happy_eyeballs_delay=HAPPY_EYEBALLS_S)
     try:
         async with asyncio.timeout(timeout_s):
