@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ from paycore.domain.action import Action, ClientCall, Redirect
 from paycore.domain.bounds import ID_MAX
 from paycore.domain.codec import decode, encode
 from paycore.domain.observation import Observation, PaymentObservation, RefundObservation
-from paycore.domain.payment import Operation, OperationKind, Order, Status
+from paycore.domain.payment import Operation, OperationKind, Order, Payment, Status
 from paycore.domain.provider import (
     RETRY_AFTER_MAX_S,
     Capabilities,
@@ -39,7 +40,9 @@ from paycore.domain.provider import (
 )
 from paycore.domain.safe_text import name_problem, printable, url_problem
 from paycore.domain.wire import Flow
+from paycore.engine.accounts import Account
 from paycore.engine.contract import SAID_MAX, Asked, ask, misused
+from paycore.engine.orders import flow_of
 from paycore.engine.secrecy import Secrets, holds_secret, is_harmless, mask, masked
 from paycore.engine.wording import one_line
 
@@ -273,6 +276,23 @@ def _action_problem(account: Asked, action: Action, secrets: Sequence[Secret]) -
 
 
 # --- counted: it is about what was asked ----------------------------------------------------------------
+
+
+def answering(payment: Payment, operation: Operation, account: Account) -> Flow[Any]:
+    """The operation's flow, its outcome checked and counted."""
+    outcome = yield from reading(
+        account, partial(flow_of, payment, operation, account), _TOLD[operation.kind]
+    )
+    return counted(operation, outcome, payment.order, account.capabilities)
+
+
+_TOLD: Mapping[OperationKind, type[Created | RefundObservation | PaymentObservation]] = {
+    OperationKind.CREATE: Created,
+    OperationKind.CAPTURE: PaymentObservation,
+    OperationKind.REFUND: RefundObservation,
+    OperationKind.CLOSE: PaymentObservation,
+}
+"""The type of a `Done` outcome's value."""
 
 
 def counted(operation: Operation, outcome: Any, order: Order, capabilities: Capabilities) -> Any:

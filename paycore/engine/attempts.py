@@ -10,7 +10,7 @@ No transaction is open while a request is under way. A process that dies in betw
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from functools import partial
@@ -19,15 +19,12 @@ from typing import Any, ParamSpec, TypeVar
 from paycore.domain import decisions
 from paycore.domain.decisions import Numbering
 from paycore.domain.events import Event, Source
-from paycore.domain.observation import PaymentObservation, RefundObservation
 from paycore.domain.payment import Operation, OperationKind, OperationState, Payment
-from paycore.domain.provider import Created, NotNow, Rejected, Unknown
-from paycore.domain.wire import Flow
+from paycore.domain.provider import NotNow, Rejected, Unknown
 from paycore.engine.accounts import Account
-from paycore.engine.answers import counted, reading
+from paycore.engine.answers import answering
 from paycore.engine.contract import put_off, refused, wait_until
 from paycore.engine.effects import InLedger, Program, UntilChanged, in_ledger
-from paycore.engine.orders import capture_order, close_order, provider_order, refund_order
 from paycore.engine.sessions import Sessions
 from paycore.engine.timing import Deadline, Timed
 from paycore.errors import IncompleteReply, MaybeSent, NotSent, PaycoreError
@@ -115,7 +112,7 @@ class Attempts:
         yield from wait_until(committed.send_at, committed.now)
         raised: PaycoreError | None = None
         try:
-            begin = partial(_answering, payment, operation)
+            begin = partial(answering, payment, operation)
             deadline = self._deadline(operation, timed)
             outcome = yield from self.sessions.converse(account, begin, deadline, turns=1)
         except PaycoreError as error:
@@ -164,43 +161,6 @@ class Attempts:
         """
         left_s = (operation.in_flight_until - self.now()).total_seconds()
         return timed.deadline(left_s)
-
-
-def _answering(payment: Payment, operation: Operation, account: Account) -> Flow[Any]:
-    """The operation's flow, its outcome checked and counted."""
-    told = _TOLD[operation.kind]
-    outcome = yield from reading(account, partial(_flow, payment, operation, account), told)
-    return counted(operation, outcome, payment.order, account.capabilities)
-
-
-def _flow(payment: Payment, operation: Operation, account: Account) -> Any:
-    provider, attempt = account.full, account.attempt(operation.sent_at, operation.nonce)
-    match operation.kind:
-        case OperationKind.CREATE:
-            order = provider_order(
-                payment.order,
-                operation.number,
-                operation.begun_at,
-                attempt,
-                auth_code=account.auth_code,
-                ignored=payment.ignored,
-            )
-            return provider.create(order)
-        case OperationKind.CAPTURE:
-            return provider.capture(capture_order(payment, operation, attempt))
-        case OperationKind.REFUND:
-            return provider.refund(refund_order(payment, operation, attempt))
-        case OperationKind.CLOSE:
-            return provider.close(close_order(payment, operation, attempt))
-
-
-_TOLD: Mapping[OperationKind, type[Created | RefundObservation | PaymentObservation]] = {
-    OperationKind.CREATE: Created,
-    OperationKind.CAPTURE: PaymentObservation,
-    OperationKind.REFUND: RefundObservation,
-    OperationKind.CLOSE: PaymentObservation,
-}
-"""The type of a `Done` outcome's value."""
 
 
 def _to_raise(account: Account, operation: Operation, outcome: object) -> PaycoreError | None:

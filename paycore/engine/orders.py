@@ -217,3 +217,25 @@ def capture_order(payment: Payment, operation: Operation, attempt: Attempt) -> C
 def close_order(payment: Payment, operation: Operation, attempt: Attempt) -> OrderRef:
     """The order this close cancels, as its provider is given it."""
     return order_ref(payment, numbered(payment, operation.number) or payment.creation, attempt)
+
+
+def flow_of(payment: Payment, operation: Operation, account: Account) -> Any:
+    """The provider's flow that makes this operation."""
+    provider, attempt = account.full, account.attempt(operation.sent_at, operation.nonce)
+    match operation.kind:
+        case OperationKind.CREATE:
+            order = provider_order(
+                payment.order,
+                operation.number,
+                operation.begun_at,
+                attempt,
+                auth_code=account.auth_code,
+                ignored=payment.ignored,
+            )
+            return provider.create(order)
+        case OperationKind.CAPTURE:
+            return provider.capture(capture_order(payment, operation, attempt))
+        case OperationKind.REFUND:
+            return provider.refund(refund_order(payment, operation, attempt))
+        case OperationKind.CLOSE:
+            return provider.close(close_order(payment, operation, attempt))

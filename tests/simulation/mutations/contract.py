@@ -26,7 +26,8 @@ from paycore.domain.payment import (
     numbered,
 )
 from paycore.domain.provider import Mention, Notice, NotNow, Rejected, Resend
-from paycore.engine.attempts import Attempts, _answering
+from paycore.engine.answers import answering
+from paycore.engine.attempts import Attempts
 from paycore.engine.effects import Program, in_ledger
 from paycore.engine.receiving import Receiving
 from paycore.engine.sessions import Sessions
@@ -75,7 +76,7 @@ def captured_without_intent() -> Patch:
                 return sent
             deadline = Deadline(account.deadline.total_seconds())
             outcome = yield from self.sessions.converse(
-                account, partial(_answering, payment, begun[0]), deadline
+                account, partial(answering, payment, begun[0]), deadline
             )
             yield from self.change(payment_id, lambda _payment, _now: changes, source)
             ended = yield from self.change(
