@@ -39,6 +39,11 @@ REPEAT_S = 60.0
 REPEATS_MAX = 16_384
 """Notifications known by memory; of more the oldest are forgotten, and known by the ledger."""
 
+STRAYS_SAID = 10
+"""Warnings of strays in `STRAYS_S` seconds, of one account; the count in the next one has those that were left out."""
+
+STRAYS_S = 60.0
+
 
 class Received(NamedTuple):
     """
@@ -61,6 +66,7 @@ class Receiving:
         self._accounts = accounts
         self._attempts = attempts
         self._strays: Counter[str] = Counter()
+        self._strays_said: dict[str, tuple[Deadline, int]] = {}  # by account: until when, how many
         self._counting = threading.Lock()
         self._answered = _Answered()
 
@@ -169,6 +175,12 @@ class Receiving:
         with self._counting:
             self._strays[account.name] += 1
             count = self._strays[account.name]
+            until, said = self._strays_said.get(account.name, (Deadline(STRAYS_S), 0))
+            if until.left_s <= 0:
+                until, said = Deadline(STRAYS_S), 0
+            self._strays_said[account.name] = (until, said + 1)
+        if said >= STRAYS_SAID:
+            return
         first, *more = strays
         _log.warning(
             "account %s: a notification names %s%s, which no payment here has; it is kept in the ledger"

@@ -173,6 +173,23 @@ def test_unknown_notification_is_kept_counted_and_logged_once(
     assert [kept["payment_id"] for kept in inbox(till)] == [None, None]
 
 
+def test_many_unknown_notifications_do_not_fill_the_log(
+    open_accounts: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of each account some are named in a minute; the count of the next warning has the others too."""
+    till = open_accounts()
+    for nth in range(30):
+        till.receive(*notice(f"NOBODYS-{nth}"), account="hk")
+    assert len(caplog.messages) == receiving.STRAYS_SAID
+    till.receive(*notice("NOBODYS-X"), account="overseas")
+    assert caplog.messages[-1].startswith("account overseas: a notification names NOBODYS-X")
+    monkeypatch.setattr(receiving, "STRAYS_S", 0.0)
+    till._client._core.commands._receiving._strays_said.clear()  # a minute later
+    till.receive(*notice("NOBODYS-31"), account="hk")
+    assert caplog.messages[-1].endswith("(31 such since this client was opened)")
+    assert len(inbox(till)) == 32
+
+
 # --- named by an id of the provider's ----------------------------------------------------------------
 
 
