@@ -45,7 +45,7 @@ SPARE = 2
 """Requests a minute that are kept for commands, beside what those of the last minute say is needed."""
 
 LEAST_PART = 50
-"""A minute's budget over this is what questions get at least: a provider that is asked nothing tells nothing."""
+"""The pace of questions is never slower than this part of the budget, however many commands there were."""
 
 
 class Window(NamedTuple):

@@ -69,6 +69,10 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         """By when a call that begins now is over."""
         return Deadline(self.deadline.total_seconds())
 
+    def within(self, seconds: float) -> Account:
+        """This account for a call that has so much time left."""
+        return msgspec.structs.replace(self, deadline=timedelta(seconds=max(0.0, seconds)))
+
     def with_code(self, auth_code: Secret | None) -> Account:
         """This account for a call about a payment with this scanned code."""
         if auth_code is None:

@@ -23,10 +23,11 @@ from paycore.domain.payment import Operation, OperationKind, OperationState, Pay
 from paycore.domain.provider import NotNow, Rejected, Unknown
 from paycore.engine.accounts import Account
 from paycore.engine.answers import answering
-from paycore.engine.contract import put_off, refused, wait_until
+from paycore.engine.contract import put_off, refused
 from paycore.engine.effects import InLedger, Program, UntilChanged, in_ledger
 from paycore.engine.sessions import Sessions
 from paycore.engine.timing import Deadline, Timed
+from paycore.engine.turns import wait_until
 from paycore.errors import IncompleteReply, MaybeSent, NotSent, PaycoreError
 from paycore.ledger.api import Committed, Decide, Ledger, Spending, committed_in, to_send
 

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
 from paycore.domain import capturing, decisions, findings, refunding, returning, review
-from paycore.domain.events import Finding, PaymentBegun, Source
+from paycore.domain.events import Change, Finding, PaymentBegun, Source
 from paycore.domain.money import Money
 from paycore.domain.payment import (
     Operation,
@@ -42,7 +42,7 @@ from paycore.engine.checks import (
     plain,
 )
 from paycore.engine.contract import ask
-from paycore.engine.effects import Program, in_ledger
+from paycore.engine.effects import Pause, Program, in_ledger
 from paycore.engine.orders import content_of, product_of, provider_order
 from paycore.engine.provider_list import Listing
 from paycore.engine.receiving import Received, Receiving
@@ -53,6 +53,7 @@ from paycore.engine.timing import Deadline, Timed
 from paycore.errors import (
     ConfigError,
     InvalidField,
+    NotSent,
     PaycoreError,
     PluginError,
     ReferenceConflict,
@@ -83,6 +84,10 @@ def _told(
     return decorate
 
 
+PAUSE_MIN_S = 0.1
+"""The least pause before a call is made again, whatever time its provider names."""
+
+
 class Commands:
     """What the clients' verbs do: create, capture, wait, query, refund, close, receive, and an operator's findings."""
 
@@ -100,6 +105,11 @@ class Commands:
             begun = self._beginning(request, account)
         except (RequestError, ConfigError) as refusal:
             return (yield from self._known_all_the_same(request, refusal))
+        return (yield from _in_time(account, partial(self._begin_or_join, request, begun)))
+
+    def _begin_or_join(
+        self, request: CreateRequest, begun: Callable[[datetime], PaymentBegun], account: Account
+    ) -> Program[Payment]:
         timed = Timed(begun, account.deadline)
         committed = yield from self._attempts.commit(
             lambda ledger: ledger.begin(request.order.reference, timed, account.spending)
@@ -141,7 +151,8 @@ class Commands:
         """Query the provider, and resolve what is unknown about the payment."""
         payment = yield from in_ledger(lambda ledger: ledger.get(payment_id))
         account = self._account_of(payment)
-        return (yield from self._recovery.resolve_in_time(account, payment))
+        resolve = partial(self._recovery.resolve_in_time, payment=payment)
+        return (yield from _in_time(account, resolve))
 
     @_told("refund", lambda payment_id, *, reference, **_: Given(payment_id=payment_id, refund=reference))
     def refund(
@@ -162,9 +173,13 @@ class Commands:
             reason=plain(reason),
             product=product_of(account, payment),
             numbering=self._attempts.numbering(),
-            deadline=account.deadline,
         )
-        timed = Timed(begin, account.deadline)
+        return (yield from _in_time(account, partial(self._refund, payment_id, reference, begin)))
+
+    def _refund(
+        self, payment_id: str, reference: str, begin: Callable[..., Sequence[Change]], account: Account
+    ) -> Program[Payment]:
+        timed = Timed(partial(begin, deadline=account.deadline), account.deadline)
         committed = yield from self._attempts.change(payment_id, timed, Source.CALLER, account.spending)
         operation = refund_operation(committed.payment, reference)
         if committed.events:
@@ -187,9 +202,13 @@ class Commands:
             amount=amount,
             product=product_of(account, payment),
             numbering=self._attempts.numbering(),
-            deadline=account.deadline,
         )
-        timed = Timed(begin, account.deadline)
+        return (yield from _in_time(account, partial(self._capture, payment_id, begin)))
+
+    def _capture(
+        self, payment_id: str, begin: Callable[..., Sequence[Change]], account: Account
+    ) -> Program[Payment]:
+        timed = Timed(partial(begin, deadline=account.deadline), account.deadline)
         committed = yield from self._attempts.change(payment_id, timed, Source.CALLER, account.spending)
         operation = capture_of(committed.payment, committed.payment.order_number)
         if operation is None:
@@ -210,7 +229,8 @@ class Commands:
         payment = yield from self._decide(payment_id, partial(returning.bring_back, params=kept))
         if payment.status.is_final:
             return payment
-        return (yield from self._recovery.resolve(account, payment, source=Source.QUERY))
+        resolve = partial(self._recovery.resolve, payment=payment, source=Source.QUERY)
+        return (yield from _in_time(account, resolve))
 
     @_told("acknowledge", lambda payment_id, *_: Given(payment_id=payment_id))
     def acknowledge(self, payment_id: str, reason: ReviewReason, finding: Finding) -> Program[Payment]:
@@ -254,7 +274,9 @@ class Commands:
     def close(self, payment_id: str) -> Program[Payment]:
         """Cancel the unpaid order; only the provider's answer closes the payment."""
         payment = yield from in_ledger(lambda ledger: ledger.get(payment_id))
-        account = self._account_of(payment)
+        return (yield from _in_time(self._account_of(payment), partial(self._close, payment)))
+
+    def _close(self, payment: Payment, account: Account) -> Program[Payment]:
         if not decisions.can_be_found(payment.creation, account.capabilities.lookup):
             payment = yield from self._recovery.resolve(account, payment, source=Source.QUERY)
         payment = yield from self._recovery.close_order(account, payment, Source.CALLER)
@@ -360,6 +382,24 @@ class Commands:
                 break
             payment = yield from self._attempts.after_change(payment, left_s)
         return payment
+
+
+def _in_time(account: Account, call: Callable[[Account], Program[T]]) -> Program[T]:
+    """
+    What a call comes to; made again where its turn or its provider's time comes within the call's own time.
+
+    Raises `NotSent` when it does not. A call that is made again finds what it has recorded, and goes on with it.
+    """
+    deadline = account.call_deadline()
+    while True:
+        try:
+            return (yield from call(account))
+        except NotSent as error:
+            pause_s = error.retry_after_s
+            if pause_s is None or pause_s > deadline.left_s / 2:
+                raise
+        yield Pause(max(PAUSE_MIN_S, pause_s))
+        account = account.within(deadline.left_s)
 
 
 def _without_secrets(finding: Finding, secrets: Sequence[Secret]) -> Finding:

@@ -13,7 +13,6 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_args
 
@@ -21,13 +20,13 @@ from paycore.domain.capabilities import Mode
 from paycore.domain.payment import Failure
 from paycore.domain.provider import Capabilities, Done, NotNow, Rejected, Secret, Unknown
 from paycore.domain.wire import FLOW_REQUESTS_MAX, Flow, Method, Request, Response
-from paycore.engine.effects import OnWire, Pause, Program, in_ledger
+from paycore.engine.effects import OnWire, Program
 from paycore.engine.secrecy import Secrets, harmless, holds_short_secret, mask
 from paycore.engine.telling import requests_log, tell_request
 from paycore.engine.timing import Deadline, Stopwatch
+from paycore.engine.turns import rest_if_refused, take_turn
 from paycore.engine.wording import one_line, one_of, said, shown
 from paycore.errors import AccountRefused, MaybeSent, NotSent, PaycoreError, PluginError
-from paycore.ledger.api import Spending
 
 if TYPE_CHECKING:
     import ssl
@@ -36,9 +35,6 @@ T = TypeVar("T")
 
 SAID_MAX = 200
 """Characters of a plugin's own words that an error repeats."""
-
-TOO_MANY_REQUESTS = 429
-SECONDS_DIGITS_MAX = 9
 
 _NOT_THE_PLUGIN = ("paycore.domain", "paycore.engine", "paycore.errors", "msgspec")
 
@@ -267,6 +263,8 @@ def converse(
             _end_early(flow)
             is_sure = may_have_moved or isinstance(came, NotSent)
             problem = came.message if is_sure else f"{came.message}; what was asked so far can't move money"
+            if isinstance(came, NotSent) and not may_have_moved:
+                raise came
             raise _unanswered(account, problem, may_have_moved=may_have_moved)
         request, result = _advance(account, flow, came, may_have_moved=may_have_moved)
     if request is not None:
@@ -299,31 +297,11 @@ def _exchange(
         came = yield OnWire(account.name, account.base_urls[request.host], request, deadline, account.tls)
     except (NotSent, MaybeSent) as error:
         came = error
-    if isinstance(came, Response) and came.status == TOO_MANY_REQUESTS:
-        retry_after_s = _retry_after_s(came)
-        yield from in_ledger(lambda ledger: ledger.rest(account.name, retry_after_s))
+    if isinstance(came, Response):
+        yield from rest_if_refused(account, came)
     if watch is not None:
         tell_request(account.name, request, came, watch, account.secrets)
     return came
-
-
-def take_turn(account: Reached, deadline: Deadline) -> Program[None]:
-    """Spend one request, and wait until it may be sent; `NotSent` where that is too late."""
-    spending = Spending(account.name, account.capabilities.budget, max(0.0, deadline.left_s))
-    at = yield from in_ledger(lambda ledger: ledger.spend(spending))
-    yield from wait_until(at.send_at, at.now)
-
-
-def wait_until(at: datetime | None, now: datetime) -> Program[None]:
-    """Wait for a turn at that time by the ledger's clock, which showed `now` just now."""
-    if at is not None and at > now:
-        yield Pause((at - now).total_seconds())
-
-
-def _retry_after_s(response: Response) -> float | None:
-    """The seconds a refusal asks to wait, None where it names none that can be read (RFC 9110, 10.2.3)."""
-    text = response.headers.get("retry-after", "")
-    return float(text) if text.isascii() and text.isdigit() and len(text) <= SECONDS_DIGITS_MAX else None
 
 
 def _advance(

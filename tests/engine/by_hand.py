@@ -16,7 +16,7 @@ from paycore.engine.accounts import Account, Accounts
 from paycore.engine.attempts import Attempts
 from paycore.engine.checks import CreateFields, create_request
 from paycore.engine.commands import Commands
-from paycore.engine.effects import InLedger, OnWire, Program, UntilChanged
+from paycore.engine.effects import InLedger, OnWire, Pause, Program, UntilChanged
 from paycore.engine.orders import product_of
 from paycore.engine.recovery import Recovery
 from paycore.engine.worker import Everything, Worker
@@ -164,6 +164,8 @@ class Bench:
     def perform(self, program: Program[Any], effect: Any) -> Any:
         """The program's next effect, once this one is performed."""
         try:
+            if isinstance(effect, Pause):
+                self.pass_time(effect.seconds)
             if isinstance(effect, InLedger):
                 value: Any = effect.verb(self.ledger).result()
             else:

@@ -19,8 +19,8 @@ def till(open_till: OpenTill) -> Till:
 
 
 def eventually(till: Till, payment: Payment, is_so: Callable[[Payment], bool]) -> Payment:
-    """The payment once this holds, or as it is after two seconds."""
-    for _ in range(40):
+    """The payment once this holds, or as it is after ten seconds."""
+    for _ in range(200):
         payment = till.get(payment.id)
         if is_so(payment):
             break

@@ -79,7 +79,7 @@ class ToySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     An account's settings: a key, and the capabilities to declare.
 
     `captures` offers the channels `hold` and `tab`, whose money is captured. `window_s` is that of every resend that
-    is not unsafe.
+    is not unsafe. `per_second`, `per_minute`: the request budget.
     A `lookup` by the provider's id proves no absence, whatever `proof_s`. `mentions`: notifications are unsigned, and
     have an id only.
     """
@@ -95,6 +95,8 @@ class ToySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     captures: Literal["none", "full", "partial"] = "none"
     lookup: Lookup = Lookup.BY_NUMBER
     mentions: bool = False
+    per_second: int = 100
+    per_minute: int = 6000
 
 
 class ToyProvider:
@@ -131,7 +133,7 @@ class ToyProvider:
             refund_resend=_resend(settings.refund_resend, settings),
             query_proves_absence_after_s=settings.proof_s if is_by_number else None,
             query_batch_max=settings.batch,
-            budget=RequestBudget(per_second=100, per_minute=6000),
+            budget=RequestBudget(per_second=settings.per_second, per_minute=settings.per_minute),
             notifications_trusted=settings.notifications_trusted,
         )
 

@@ -109,6 +109,10 @@ class ToyToken(ToyRefusal, kw_only=True):
     lasts_s: float | None = None
 
 
+ANSWERED = frozenset({200, 429})
+"""The statuses of answers; the gateway says `not_now` with 429 where there were too many requests."""
+
+
 def sign(body: bytes, key: str) -> str:
     """The signature of a notification: HMAC-SHA256 over its raw body, lower-case hex."""
     return hmac.new(key.encode(), body, hashlib.sha256).hexdigest()
@@ -126,8 +130,8 @@ def post(
 
 def read(response: Response, kind: type[T]) -> T:
     """The response as `kind`; one of `UNREADABLE` for any other."""
-    if response.status != 200:
-        raise ValueError("only 200 is an answer")
+    if response.status not in ANSWERED:
+        raise ValueError("only 200 and 429 are answers")
     # Decoding first also checks unknown fields for valid UTF-8.
     return msgspec.json.decode(response.body.decode(), type=kind)
 
