@@ -30,7 +30,7 @@ HALVED_EVERY_S = 10.0
 """Refusals within so many seconds count as one: those under way when the first came are no news."""
 
 REST_S = 2.0
-"""Seconds nothing is sent after a refusal that names no time."""
+"""Seconds in which no question is asked after a refusal that names no time."""
 
 REST_MAX_S = 60.0
 """Seconds that one refusal can make an account rest, whatever time it names."""
@@ -166,9 +166,15 @@ def spend_question(spent: Spent, budget: RequestBudget, now_ms: int) -> Slot:
 
 
 def refused(spent: Spent, now_ms: int, retry_after_s: float | None) -> Spent:
-    """After a request that the provider refused because there were too many."""
-    rest_s = min(REST_MAX_S, REST_S if retry_after_s is None else retry_after_s)
-    spent = replace(spent, rests_until_ms=max(spent.rests_until_ms, now_ms + round(rest_s * 1000)))
+    """
+    After a request that the provider refused because there were too many.
+
+    Nothing is sent before the time it names. Where it names none, only questions wait for a while.
+    """
+    rest_ms = round(min(REST_MAX_S, REST_S if retry_after_s is None else retry_after_s) * 1000)
+    spent = replace(spent, probe_at_ms=max(spent.probe_at_ms, now_ms + rest_ms))
+    if retry_after_s is not None:
+        spent = replace(spent, rests_until_ms=max(spent.rests_until_ms, now_ms + rest_ms))
     if spent.share < 1 and now_ms - spent.share_at_ms < HALVED_EVERY_S * 1000:
         return spent
     return replace(spent, share=share(spent, now_ms) / 2, share_at_ms=now_ms)

@@ -84,8 +84,8 @@ def _told(
     return decorate
 
 
-PAUSE_MIN_S = 0.1
-"""The least pause before a call is made again, whatever time its provider names."""
+AGAIN_AFTER_S = 1.0
+"""The least pause before a call is made again, whatever time its provider names; twice as long each further time."""
 
 
 class Commands:
@@ -390,16 +390,16 @@ def _in_time(account: Account, call: Callable[[Account], Program[T]]) -> Program
 
     Raises `NotSent` when it does not. A call that is made again finds what it has recorded, and goes on with it.
     """
-    deadline = account.call_deadline()
+    deadline, least_s = account.call_deadline(), AGAIN_AFTER_S
     while True:
         try:
             return (yield from call(account))
         except NotSent as error:
-            pause_s = error.retry_after_s
-            if pause_s is None or pause_s > deadline.left_s / 2:
+            pause_s = max(least_s, error.retry_after_s or 0.0)
+            if not error.retry_after_s or pause_s > deadline.left_s / 2:
                 raise
-        yield Pause(max(PAUSE_MIN_S, pause_s))
-        account = account.within(deadline.left_s)
+        yield Pause(pause_s)
+        account, least_s = account.within(deadline.left_s), 2 * least_s
 
 
 def _without_secrets(finding: Finding, secrets: Sequence[Secret]) -> Finding:

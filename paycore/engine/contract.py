@@ -263,9 +263,10 @@ def converse(
             _end_early(flow)
             is_sure = may_have_moved or isinstance(came, NotSent)
             problem = came.message if is_sure else f"{came.message}; what was asked so far can't move money"
-            if isinstance(came, NotSent) and not may_have_moved:
-                raise came
-            raise _unanswered(account, problem, may_have_moved=may_have_moved)
+            failure = _unanswered(account, problem, may_have_moved=may_have_moved)
+            if isinstance(failure, NotSent) and isinstance(came, NotSent):
+                failure.retry_after_s = came.retry_after_s
+            raise failure
         request, result = _advance(account, flow, came, may_have_moved=may_have_moved)
     if request is not None:
         _end_early(flow)
@@ -290,6 +291,7 @@ def _exchange(
         try:
             yield from take_turn(account, deadline)
         except NotSent as error:
+            error.message = error.message.removeprefix(f"account {account.name}: ")
             return error
     watch = Stopwatch() if requests_log.isEnabledFor(logging.DEBUG) else None
     came: Response | NotSent | MaybeSent

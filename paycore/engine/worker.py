@@ -30,6 +30,7 @@ from paycore.engine.telling import tell
 from paycore.engine.timing import Deadline, Stopwatch
 from paycore.errors import LedgerError, NotSent, PaycoreError, RequestError
 from paycore.ledger.api import Claimed, Claiming, Report, Rescheduled
+from paycore.ledger.clock import from_ms
 
 T = TypeVar("T")
 
@@ -326,9 +327,8 @@ class Worker:
         recovered = yield from self._recover(account, asked)
         _tell_of_changes(claimed.payments, recovered, watch)
         now = self.now()
-        due = [Rescheduled(one.id, one.version, due_at(one, now), claimed.now) for one in recovered]
-        known = {one.payment_id for one in due}
-        missed = [Rescheduled(one.id, one.version, now) for one in claimed.payments if one.id not in known]
+        due = [Rescheduled(one.id, one.version, due_at(one, now)) for one in recovered]
+        missed = _missed(claimed, {one.payment_id for one in due}, now)
         yield from in_ledger(
             lambda ledger: ledger.reschedule([*due, *missed], Report(account.name, is_answered=True))
         )
@@ -399,3 +399,16 @@ def _tell_of_changes(before: Sequence[Payment], after: Sequence[Payment], watch:
     for payment in after:
         if payment.version != versions.get(payment.id):
             tell("look after", (payment,), watch)
+
+
+def _missed(claimed: Claimed, told: Collection[str], now: datetime) -> list[Rescheduled]:
+    """What the provider did not tell of waits on, as if it had not been asked about, but not to be asked at once."""
+    again, waits_since = (
+        now + timedelta(seconds=INTERVAL_MIN_S),
+        {one.id: one.asked_ms for one in claimed.due},
+    )
+    return [
+        Rescheduled(one.id, one.version, again, from_ms(waits_since[one.id]))
+        for one in claimed.payments
+        if one.id not in told
+    ]

@@ -62,7 +62,7 @@ Choose = Callable[[Sequence[Due], int], Question]
 
 
 class Rescheduled(NamedTuple):
-    """When a payment of this version is due; and when it was asked about, None: as before."""
+    """When a payment of this version is due; and when it was last asked about, None: when it was claimed."""
 
     payment_id: str
     version: int
@@ -347,9 +347,8 @@ class Ledger(Protocol):
         """
         Set due times; and keep the report of the question, where there was one.
 
-        Skips a payment whose version changed, and one that is due by now, because a notification arrived. `asked_at` is
-        when it was asked about with an answer. While a provider does not answer, one question at a time tries whether
-        it does.
+        Skips a payment whose version changed, and one that is due by now, because a notification arrived. While a
+        provider does not answer, one question at a time tries whether it does.
         """
         ...
 

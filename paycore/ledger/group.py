@@ -16,6 +16,7 @@ from paycore.domain.budget import Spent
 from paycore.domain.codec import decode, encode
 from paycore.domain.decisions import named
 from paycore.domain.payment import Payment
+from paycore.domain.schedule import INTERVAL_MIN_S
 from paycore.errors import LedgerCorrupt, NotFound
 from paycore.ledger.clock import to_ms
 from paycore.ledger.rows import (
@@ -107,7 +108,7 @@ class Stage:
         self.named: dict[Key, set[str]] = {}
         self.inbox: dict[Key, Row] = {}
         self.events: list[Row] = []
-        self.hinted: list[tuple[int, str]] = []
+        self.hinted: list[tuple[int, int, int, str]] = []
         self.postponed: list[tuple[int | None, int | None, str, int, int]] = []
         self.spent: dict[str, Spent] = {}
 
@@ -340,7 +341,8 @@ class Group:
 
     def hint(self, payment_id: str) -> None:
         """Make a payment due now, whatever is recorded of it until somebody claims it."""
-        self._stage.hinted.append((to_ms(self.now), payment_id))
+        now_ms, apart_ms = to_ms(self.now), round(INTERVAL_MIN_S * 1000)
+        self._stage.hinted.append((now_ms - apart_ms, apart_ms, now_ms, payment_id))
 
     def postpone(self, at: datetime | None, asked_at: datetime | None, payment_id: str, version: int) -> None:
         """

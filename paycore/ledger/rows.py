@@ -63,10 +63,12 @@ UPDATE_SPENT = "UPDATE budgets SET body = ? WHERE account = ?"
 EMPTY = "{}"
 """The body of an account that has spent nothing yet."""
 
-HINT = "UPDATE payments SET due_at = ?, hinted = 1 WHERE id = ?"
+HINT = "UPDATE payments SET due_at = CASE WHEN asked_at > ? THEN asked_at + ? ELSE ? END, hinted = 1 WHERE id = ?"
+"""Due now, unless it was asked about a moment ago: whoever mentions it again and again causes no more questions."""
+
 POSTPONE = (
     "UPDATE payments SET due_at = ?, asked_at = coalesce(?, asked_at)"
-    " WHERE id = ? AND version = ? AND due_at > ?"
+    " WHERE id = ? AND version = ? AND due_at > ? AND hinted = 0"
 )
 
 

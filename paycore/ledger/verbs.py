@@ -195,9 +195,9 @@ def claim(group: Group, claiming: Claiming) -> Claimed:
     tx = group.direct()
     sql, ids = tx.in_list(question.ids)
     rows = tx.execute(
-        "UPDATE payments SET due_at = ?, hinted = 0 WHERE id IN ("  # noqa: S608 - values are bound
+        "UPDATE payments SET due_at = ?, asked_at = ?, hinted = 0 WHERE id IN ("  # noqa: S608 - values are bound
         f"SELECT id FROM payments WHERE id {sql}{tx.skip_locked}) RETURNING id, body",
-        (now_ms + round(claiming.lease_s * 1000), ids),
+        (now_ms + round(claiming.lease_s * 1000), now_ms, ids),
     ).fetchall()
     claimed = {one.id: one for one in due}
     return Claimed(

@@ -144,8 +144,9 @@ def test_refusal_rests_the_account_and_halves_its_questions() -> None:
 
 
 def test_refusal_that_names_no_time_rests_for_two_seconds() -> None:
-    """And one that names a year rests for a minute."""
+    """Only from questions: a command is sent when its provider says. One that names a year rests for a minute."""
     assert spend_question(refused(Spent(), NOW, None), QFPAY, NOW).at_ms == NOW + REST_S * 1000
+    assert spend_command(refused(Spent(), NOW, None), QFPAY, NOW, NOW).at_ms == NOW
     assert spend_question(refused(Spent(), NOW, 10**9), QFPAY, NOW).at_ms == NOW + REST_MAX_S * 1000
 
 

@@ -174,12 +174,13 @@ def test_refused_create_that_has_no_time_left_says_when_to_call_again(new_bench:
 def test_another_system_that_uses_half_of_the_budget_delays_but_refuses_no_create(
     new_bench: NewBench,
 ) -> None:
-    """The worker's questions give way: each create leaves within its time."""
-    bench, gateway = metered(new_bench, batch=1)
+    """The worker's questions give way within two minutes; then each create leaves within its time."""
+    bench = new_bench(batch=1, per_minute=5 * PER_MINUTE)
+    bench.answer = gateway = Metered(bench, per_minute=5 * PER_MINUTE)
     for turn in range(240):
-        if turn % 10 == 0 and sum(bench.at.timestamp() - at < 60 for at in gateway.taken) < PER_MINUTE:
+        if turn % 2 == 0 and sum(bench.at.timestamp() - at < 60 for at in gateway.taken) < 5 * PER_MINUTE:
             gateway.use(1)
-        if turn % 24 == 0:
+        if turn >= 120 and turn % 12 == 0:
             assert created(bench, f"order-{turn}").status is Status.PENDING
         bench.look_once()
         bench.pass_time(1)

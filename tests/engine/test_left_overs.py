@@ -65,7 +65,7 @@ def test_hint_during_a_query_is_not_overwritten(new_bench: NewBench) -> None:
 
     bench.answer = answer
     bench.look_once()
-    bench.work(1)
+    bench.work(5)
     assert bench.payment().status is Status.PAID
 
 

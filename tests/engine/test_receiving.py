@@ -17,7 +17,7 @@ from paycore.plugin import Notification, ProviderInfo
 from paycore.testing.toy import SIGNATURE_HEADER, ToyProvider, sign
 from tests.engine.conftest import PROOF_S, TIMEOUT_S
 from tests.engine.tills import Kind, Till
-from tests.support.due import claim_due, next_due
+from tests.support.due import bring_forward, claim_due, next_due
 from tests.support.toy_http import ToyServer, toy_config, toy_plugins
 
 KEYS = {"hk": "toy", "overseas": "toy", "cafe": "another key"}
@@ -221,8 +221,9 @@ def test_mention_by_id_moves_nothing(
     for _ in range(2):
         till.receive(*gateway.mention(payment.order_number), account="hk")
         assert till.get(payment.id) == payment
-        assert due(till, payment)
         ledger = open_ledger(till.ledger_dsn)
+        bring_forward(ledger)
+        assert due(till, payment)
         claim_due(ledger, limit=1, lease_s=3600)
         ledger.close()
         assert not due(till, payment)

@@ -30,7 +30,7 @@ from tests.ledger.workload import (
     refunding,
     seen,
 )
-from tests.support.due import claim_due, claiming, next_due
+from tests.support.due import bring_forward, claim_due, claiming, due_soon, next_due
 
 
 def mention(ledger: SqlLedger, *ids: str, account: str = ACCOUNT, body: bytes = b"id=tr_1") -> Recorded:
@@ -142,6 +142,8 @@ def test_mention_with_the_same_words_makes_it_due_each_time(ledger: SqlLedger) -
     ledger.reschedule([Rescheduled(payment.id, payment.version, None)]).result()
     for is_repeat in (False, True, True):
         assert mention(ledger, "tr_1").is_repeat is is_repeat
+        assert due_soon(ledger) == [payment.id]
+        bring_forward(ledger)
         assert claimed(ledger) == [payment.id]
         ledger.reschedule([Rescheduled(payment.id, payment.version, None)]).result()
     assert len(ledger.read(lambda tx: tx.execute("SELECT 1 FROM inbox").fetchall()).result()) == 1
@@ -279,7 +281,9 @@ def test_answer_to_an_older_question_leaves_it_due(ledger: SqlLedger, *, is_one_
     paid = observed.result()[0].payment
     assert paid.status is Status.PAID
     ledger.reschedule([Rescheduled(paid.id, paid.version, None)]).result()
-    assert claimed(ledger) == [payment.id], "somebody asks once more"
+    assert due_soon(ledger) == [payment.id], "somebody asks once more"
+    bring_forward(ledger)
+    assert claimed(ledger) == [payment.id]
     observe(ledger, replace(answer[0], ids={"charge": "ch_1"}))
     assert next_due(ledger, [payment.id]) is None
     assert is_sound(ledger)

@@ -109,8 +109,8 @@ class ToyToken(ToyRefusal, kw_only=True):
     lasts_s: float | None = None
 
 
-ANSWERED = frozenset({200, 429})
-"""The statuses of answers; the gateway says `not_now` with 429 where there were too many requests."""
+TOO_MANY_REQUESTS = 429
+"""The status of `not_now` where the budget was exceeded; of every other answer it is 200."""
 
 
 def sign(body: bytes, key: str) -> str:
@@ -130,10 +130,13 @@ def post(
 
 def read(response: Response, kind: type[T]) -> T:
     """The response as `kind`; one of `UNREADABLE` for any other."""
-    if response.status not in ANSWERED:
-        raise ValueError("only 200 and 429 are answers")
+    if response.status not in (200, TOO_MANY_REQUESTS):
+        raise ValueError("neither an answer nor a refusal")
     # Decoding first also checks unknown fields for valid UTF-8.
-    return msgspec.json.decode(response.body.decode(), type=kind)
+    answer = msgspec.json.decode(response.body.decode(), type=kind)
+    if response.status == TOO_MANY_REQUESTS and getattr(answer, "error", None) != "not_now":
+        raise ValueError("a refusal that does not say so")
+    return answer
 
 
 def refused(answer: ToyRefusal) -> Rejected | NotNow:
