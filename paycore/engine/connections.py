@@ -29,7 +29,7 @@ CONNECTIONS_MAX = 100
 KEEP_S = 5.0
 """How long an idle one is kept: a server that closes it just as a request leaves makes that request uncertain."""
 
-READ_AHEAD_MAX = 256 * 1024
+READ_AHEAD_MAX = 64 * 1024
 """Bytes that may have arrived and not been read before an async connection stops taking more."""
 
 HAPPY_EYEBALLS_S = 0.25
@@ -394,7 +394,11 @@ class AsyncStream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109, ARG002
         self.was_read = True
-        if not (self._arrived or self._is_over):
+        if self._arrived or self._is_over:
+            await asyncio.sleep(
+                0
+            )  # a reply of many small parts takes long to read, and the deadline is the loop's
+        else:
             self._something = asyncio.get_running_loop().create_future()
             try:
                 await self._something
@@ -404,7 +408,7 @@ class AsyncStream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
             raise httpcore2.ReadError(self._error) from self._error
         data = bytes(self._arrived[:max_bytes])
         del self._arrived[:max_bytes]
-        if self._is_paused and not self._is_over:
+        if self._is_paused and not self._is_over and len(self._arrived) <= READ_AHEAD_MAX:
             self._is_paused = False
             self._transport.resume_reading()
         return data

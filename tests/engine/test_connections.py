@@ -13,6 +13,7 @@ import pytest
 
 from paycore.domain.wire import Request, Response
 from paycore.engine import connections, transport
+from paycore.engine.connections import READ_AHEAD_MAX, AsyncStream
 from paycore.engine.timing import Deadline
 from paycore.engine.transport import AsyncSender, Sender
 from paycore.errors import MaybeSent, NotSent
@@ -348,3 +349,53 @@ def test_an_address_that_does_not_answer_does_not_hold_up_the_next(
         monkeypatch.setattr(socket, "getaddrinfo", look_up)
         with closing(Async(f"http://pay.example:{port}")) as sender:
             assert bodies_of(sender.together(["a"], 3.0)) == ["a"]
+
+
+class Flow(asyncio.Transport):
+    """Notes what is asked of the loop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def pause_reading(self) -> None:
+        """See `asyncio.Transport`."""
+        self.asked.append("pause")
+
+    def resume_reading(self) -> None:
+        """See `asyncio.Transport`."""
+        self.asked.append("resume")
+
+
+def test_the_loop_runs_between_the_parts_of_a_long_reply() -> None:
+    """However much has arrived: otherwise no deadline could end a reply of a million chunks."""
+
+    async def run() -> None:
+        stream, turns = AsyncStream(), list[int]()
+        stream.connection_made(Flow())
+        stream.data_received(b"x" * 3 * READ_AHEAD_MAX)
+        stream.eof_received()
+        for turn in range(4):
+            asyncio.get_running_loop().call_soon(turns.append, turn)
+            assert len(await stream.read(READ_AHEAD_MAX)) == (READ_AHEAD_MAX if turn < 3 else 0)
+            assert turns == list(range(turn + 1))
+
+    asyncio.run(run())
+
+
+def test_a_server_that_sends_faster_than_is_read_is_held_up() -> None:
+    """No more is taken before what has arrived is read."""
+
+    async def run() -> None:
+        stream, flow = AsyncStream(), Flow()
+        stream.connection_made(flow)
+        stream.data_received(b"x" * READ_AHEAD_MAX)
+        assert flow.asked == []
+        stream.data_received(b"x" * 2 * READ_AHEAD_MAX)
+        assert flow.asked == ["pause"]
+        await stream.read(READ_AHEAD_MAX)
+        assert flow.asked == ["pause"]
+        await stream.read(READ_AHEAD_MAX)
+        assert flow.asked == ["pause", "resume"]
+
+    asyncio.run(run())
