@@ -21,6 +21,7 @@ from paycore.engine.arguments import (
     PAGE,
     ListArguments,
     checked_account,
+    checked_consumer,
     checked_filter,
     checked_finding,
     checked_id,
@@ -216,6 +217,11 @@ class AsyncClient:
         After a `break` or an exception the lease is given back once the iterator is closed: see `contextlib.aclosing`.
         """
         return self._changes(self._feeds.open(consumer, kinds, from_start=from_start, follow=follow))
+
+    async def forget_consumer(self, consumer: str) -> None:
+        """See `Client.forget_consumer`."""
+        name = checked_consumer(consumer)
+        await self._read(lambda ledger: ledger.forget_consumer(name))
 
     async def _changes(self, feed: Feed) -> AsyncGenerator[PaymentChange, None]:
         self._bridge.check_loop()

@@ -21,6 +21,7 @@ from paycore.engine.arguments import (
     PAGE,
     ListArguments,
     checked_account,
+    checked_consumer,
     checked_filter,
     checked_finding,
     checked_id,
@@ -341,6 +342,14 @@ class Client:
         `follow` is False.
         """
         return self._changes(self._feeds.open(consumer, kinds, from_start=from_start, follow=follow))
+
+    def forget_consumer(self, consumer: str) -> None:
+        """
+        Remove a consumer of the change feed that is not needed any more; used again, it is a new one.
+
+        Raises `NotFound` when there is none, `ConsumerTaken` while somebody reads for it.
+        """
+        _read(self._core.ledger.forget_consumer(checked_consumer(consumer)))
 
     def _changes(self, feed: Feed) -> Generator[PaymentChange, None, None]:
         keeping = threading.Thread(

@@ -412,6 +412,10 @@ class Ledger(Protocol):
         """End the lease, if it is this holder's."""
         ...
 
+    def forget_consumer(self, name: str) -> Future[None]:
+        """Remove the consumer. `NotFound` when there is none, `ConsumerTaken` while a reader holds its lease."""
+        ...
+
     def consumers(self, name: str | None = None) -> Future[tuple[Consumer, ...]]:
         """The consumers of the change feed by name; or the one with this name, if there is one."""
         ...

@@ -156,6 +156,10 @@ class SqlLedger(LedgerReads):
         """See `Ledger.release_consumer`."""
         return self._submit(partial(feed.release_consumer, name=name, holder=holder))
 
+    def forget_consumer(self, name: str) -> Future[None]:
+        """See `Ledger.forget_consumer`."""
+        return self._submit(partial(feed.forget_consumer, name=name))
+
     # --- opening -------------------------------------------------------------------------------------
 
     def _finish_upgrade(self) -> None:

@@ -31,6 +31,7 @@ from paycore.domain.changes import Happened, changes_of
 from paycore.domain.events import Event
 from paycore.domain.lifecycle import evolve
 from paycore.domain.payment import Payment
+from paycore.errors import ConsumerTaken, NotFound
 from paycore.ledger.api import Consumer, FeedEntry, FeedPage, FeedPlace, Lease, Unsettled
 from paycore.ledger.clock import from_ms, to_ms
 from paycore.ledger.group import Group
@@ -160,6 +161,7 @@ _ACKNOWLEDGE = (
     " WHERE name = ? AND holder = ?"
 )
 _RELEASE = "UPDATE consumers SET holder = NULL, leased_until = NULL WHERE name = ? AND holder = ?"
+_FORGET = "DELETE FROM consumers WHERE name = ? AND (holder IS NULL OR leased_until <= ?)"
 _OLDEST = "SELECT position, at FROM events WHERE position > ? ORDER BY position LIMIT 1"
 
 
@@ -184,6 +186,16 @@ def acknowledge(group: Group, name: str, *, holder: str, place: FeedPlace, lease
 def release_consumer(group: Group, name: str, holder: str) -> None:
     """See `Ledger.release_consumer`."""
     group.direct().execute(_RELEASE, (name, holder))
+
+
+def forget_consumer(group: Group, name: str) -> None:
+    """See `Ledger.forget_consumer`."""
+    check_storable(consumer=name)
+    tx = group.direct()
+    if not tx.execute(_FORGET, (name, to_ms(group.now))).rowcount:
+        if consumers(tx, name):
+            raise ConsumerTaken(name)
+        raise NotFound(f"no consumer is called {name!r}")
 
 
 def consumers(tx: Transaction, name: str | None) -> tuple[Consumer, ...]:

@@ -71,11 +71,26 @@ def test_lists_consumers_and_how_far_behind_they_are(cli: Cli, shop: SandboxServ
 
 
 @pytest.mark.parametrize(
-    "words", [("changes",), ("changes", "--list", "--follow"), ("changes", "--consumer", " mail")]
+    "words",
+    [
+        ("changes",),
+        ("changes", "--list", "--follow"),
+        (*READ, "--forget", "--follow"),
+        ("changes", "--consumer", " mail"),
+    ],
 )
 def test_what_can_not_be_is_refused(cli: Cli, shop: SandboxServer, words: tuple[str, ...]) -> None:
     """Exit code 2."""
     assert cli(*words).code == 2
+
+
+def test_forget_removes_a_consumer(cli: Cli, shop: SandboxServer) -> None:
+    """It is listed no more, and new when it is used again; one that does not exist is an error."""
+    cli(*READ)
+    assert cli(*READ, "--forget").code == 0
+    assert cli("changes", "--list").out == ""
+    missing = cli(*READ, "--forget")
+    assert (missing.code, "no consumer is called 'mail'" in missing.err) == (2, True)
 
 
 def test_follow_prints_until_it_is_ended_and_lets_another_go_on_at_once(
@@ -87,11 +102,12 @@ def test_follow_prints_until_it_is_ended_and_lets_another_go_on_at_once(
         assert following.stdout is not None
         cli.create("order-1")
         made = [json.loads(following.stdout.readline()) for _ in range(2)]
-        taken = cli(*READ)
+        taken, kept = cli(*READ), cli(*READ, "--forget")
         following.send_signal(signal.SIGTERM)
         assert following.wait(20) == 0
     assert [change["kind"] for change in made] == ["created", "pending"]
     assert (taken.code, "another process reads the change feed for 'mail'" in taken.err) == (8, True)
+    assert (kept.code, "another process reads" in kept.err) == (8, True)
     assert holder() is None
     assert cli(*READ).out == ""
 

@@ -8,7 +8,7 @@ import pytest
 
 from paycore import ChangeKind, PaymentChange
 from paycore.domain.changes import change_key
-from paycore.errors import InvalidField
+from paycore.errors import InvalidField, NotFound
 from tests.feed.conftest import Shop, drain, told
 from tests.support.toy_http import toy_plugins
 from tests.support.twins import TWINS
@@ -142,6 +142,19 @@ def test_of_two_changes_of_one_event_each_is_acknowledged_by_itself(shop: Shop) 
     assert seen[0].position == seen[1].position
     assert [change.key for change in again] == [seen[1].key]
     assert drain(pay) == []
+
+
+@pytest.mark.parametrize("kind", TWINS)
+def test_a_consumer_that_is_forgotten_is_a_new_one(shop: Shop, kind: str) -> None:
+    """It begins again; one that does not exist is an error."""
+    refunded_story(shop)
+    pay: Any = TWINS[kind](shop.config, toy_plugins())
+    list(pay.changes("shop", from_start=True, follow=False))
+    pay.forget_consumer("shop")
+    with pytest.raises(NotFound, match="no consumer is called 'shop'"):
+        pay.forget_consumer("shop")
+    assert told(list(pay.changes("shop", from_start=True, follow=False))) == STORY
+    pay.shutdown()
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,9 @@ def changes(
     from_start: Annotated[
         bool, typer.Option("--from-start", help="Begin a new consumer at the first payment, not now.")
     ] = False,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Remove the consumer; used again, it is a new one.")
+    ] = False,
     show_consumers: Annotated[
         bool, typer.Option("--list", help="Print the consumers, and how far behind each is.")
     ] = False,
@@ -50,12 +53,19 @@ def changes(
     """
     options = options_of(context)
     if show_consumers:
-        if consumer is not None or follow or kind or from_start:
-            raise UsageProblem("--list takes no --consumer, --follow, --kind or --from-start")
+        if consumer is not None or follow or kind or from_start or forget:
+            raise UsageProblem("--list takes no --consumer, --follow, --kind, --from-start or --forget")
         return _list(options)
     if consumer is None:
         raise UsageProblem("name who reads with --consumer, or print the consumers with --list")
     output = Output(options)
+    if forget:
+        if follow or kind or from_start:
+            raise UsageProblem("--forget takes no --follow, --kind or --from-start")
+        with open_client(options, output) as pay:
+            pay.forget_consumer(consumer)
+        output.say(f"consumer {consumer} is forgotten")
+        return Exit.DONE
     kinds = _kinds(kind)
     with on_ctrl_c("what was printed is acknowledged"), open_client(options, output) as pay, _on_sigterm():
         for change in pay.changes(consumer, kinds=kinds, from_start=from_start, follow=follow):
