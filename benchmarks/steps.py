@@ -1,7 +1,7 @@
 """
 How far a call travels: which own files one warm `Client.create` enters, and how often it moves between them.
 
-    python -m benchmarks.steps            42 files, 335 functions, 653 calls, 206 moves between files
+    python -m benchmarks.steps            45 files, 364 functions, 714 calls, 201 moves between files
     python -m benchmarks.steps --files    and the files, in the order they are first entered
 
 A real client, QFPay's plugin and its sandbox on a socket; the client's thread and the ledger's writer are followed
