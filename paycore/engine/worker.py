@@ -183,7 +183,6 @@ class Worker:
             finally:
                 crew.looking.release()
             if found is not None:
-                scope.signal.give()  # another lane looks for the next one
                 yield from self._handle(scope, crew, found)
 
     def _find(self, scope: Scope, seen: int) -> Program[_Found | None]:
@@ -214,6 +213,7 @@ class Worker:
         """Ask the question that was found."""
         try:
             with crew.holding(found.question.ids):
+                scope.signal.give()  # another lane looks for the next one, and the claim is kept
                 yield from self._asked(scope, found)
         except Exception as error:  # noqa: BLE001 - what was claimed comes due again
             self._tell_of_failure(scope, error)
@@ -229,15 +229,20 @@ class Worker:
             self._outages.failed("the worker", what, exc_info=True)
 
     def keep(self, scope: Scope, crew: Crew) -> Program[None]:
-        """Renew the claims of all lanes until the scope is over."""
+        """Renew the claims of all lanes until the scope is over; where nothing is claimed, wait for the next claim."""
         due = Deadline(RENEW_EVERY_S)
-        seen = scope.signal.count
-        while not scope.is_over:
-            yield UntilSignalled(scope.signal, seen, max(0.0, due.left_s))
+        while True:
+            seen = scope.signal.count  # first: a claim is signalled, and the end too
+            if scope.is_over:
+                return
+            if not crew.held:
+                yield UntilSignalled(scope.signal, seen, None)
+                due = Deadline(RENEW_EVERY_S)
+                continue
             if due.left_s <= 0:
                 yield from self._renew(crew.held)
                 due = Deadline(RENEW_EVERY_S)
-            seen = scope.signal.count
+            yield UntilSignalled(scope.signal, seen, max(0.0, due.left_s))
 
     def _renew(self, held: Sequence[str]) -> Program[None]:
         if not held:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import events
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from typing import Any, TypeVar
@@ -21,12 +21,23 @@ class SpinningError(Exception):
     """A program runs for ever without time passing."""
 
 
+class ProgramTask(asyncio.Task[Any]):
+    """A task whose name no other one of its loop has, also when it is named once it was made."""
+
+    def set_name(self, value: object) -> None:
+        """See asyncio."""
+        loop = self.get_loop()
+        assert isinstance(loop, VirtualLoop)
+        super().set_name(loop._own_name(str(value)))
+
+
 class VirtualLoop(asyncio.AbstractEventLoop):
     """
     Runs what is ready until nothing is; time passes in the scheduler only.
 
     `stands_still_s` says for how many seconds from now the process is suspended: nothing runs before that.
     `died` ends the loop as a kill does: whatever waits is never continued, not even for clean-up.
+    Of several tasks with one name the later ones get a number, so that each program has a name of its own.
     `ended` is called with every task that has ended.
     """
 
@@ -43,6 +54,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._ended = ended
         self._ready: deque[asyncio.Handle] = deque()
         self._is_called = False
+        self._named: Counter[str] = Counter()
         self._tasks: list[tuple[asyncio.Task[Any], Context, Coroutine[Any, Any, Any]]] = []
 
     # --- what asyncio asks of a loop -----------------------------------------------------------------
@@ -68,11 +80,15 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         context = context or copy_context()
         # asyncio would count all tasks of the interpreter, and so tell one run from the next.
         name = name or f"task-{len(self._tasks)}"
-        task = asyncio.Task(coro, loop=self, name=name, context=context)
+        task = ProgramTask(coro, loop=self, name=self._own_name(name), context=context)
         task.add_done_callback(self._ended)
         # Held until the end, so that no clean-up runs when the process is killed.
         self._tasks.append((task, context, coro))
         return task
+
+    def _own_name(self, name: str) -> str:
+        self._named[name] += 1
+        return name if self._named[name] == 1 else f"{name}-{self._named[name]}"
 
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None

@@ -37,8 +37,8 @@ class Scheduler:
         return self.elapsed_ms / 1000
 
     def after(self, delay_s: float, call: Call, *arguments: object) -> None:
-        """Make this call `delay_s` from now."""
-        at_ms = self.elapsed_ms + max(0, ceil(round(delay_s * 1000, 3)))
+        """Make this call `delay_s` from now: to the millisecond, and time passes however short the delay is."""
+        at_ms = self.elapsed_ms + max(delay_s > 0, ceil(round(delay_s * 1000, 3)))
         heapq.heappush(self._queue, (at_ms, next(self._order), call, arguments))
 
     def run(self, until_s: float, is_over: Callable[[], bool]) -> None:

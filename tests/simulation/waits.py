@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import msgspec
 from paycore.domain.payment import Payment, Status
 from paycore.domain.schedule import interval_s, is_awaited
 from paycore.engine.worker import PAUSE_MAX_S
+from paycore.ledger.api import Claimed
 from tests.simulation.scheduler import START
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 WORKER = "paycore-worker"
-"""What an application's embedded worker is called."""
+"""What the lanes of an application's embedded worker are called, the later ones with a number."""
 
 WOKEN_MAX_S = 0.3
 """The time to learn of a change and read the payment again, without suspensions."""
@@ -29,9 +31,21 @@ WOKEN_MAX_S = 0.3
 LOOKED_MAX_S = 75.0
 """Allowed between two queries beyond the interval: twice the lease of a dead worker, and the work before it."""
 
+ASKED_APART_S = 2.0
+"""No payment is asked about more often than that, unless something happened to it."""
 
-CLAIMS_MAX, CLAIMS_WITHIN_S = 6, 5.0
-"""This many claims of one payment in this time mean a worker in a busy loop."""
+
+class Asking(msgspec.Struct, frozen=True):
+    """
+    A question about a payment that was claimed: when, at which version, and whether by a page of the list.
+
+    `expires_at`: when its time will be over, None if it is over or never will be.
+    """
+
+    at_s: float
+    version: int
+    is_by_list: bool
+    expires_at: datetime | None
 
 
 class Wait(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +67,7 @@ class Waits:
         self._set_back_s = PAUSE_MAX_S if world.plan.clock_set_back else 0.0
         self._settled_s: dict[str, float] = {}
         self._asked_s: dict[str, list[float]] = defaultdict(list)
-        self._claims_s: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=CLAIMS_MAX))
+        self._asking: dict[str, Asking] = {}
 
     def changed(self, payment: Payment) -> None:
         """A change of this payment was committed."""
@@ -62,14 +76,26 @@ class Waits:
         else:
             self._settled_s.pop(payment.id, None)
 
-    def claimed(self, payments: tuple[Payment, ...]) -> None:
-        """A worker has claimed these payments."""
-        for payment in payments:
-            claims = self._claims_s[payment.id]
-            claims.append(self._now_s())
-            if len(claims) == CLAIMS_MAX and claims[-1] - claims[0] < CLAIMS_WITHIN_S:
-                what = f"{payment.id} was claimed {CLAIMS_MAX} times in a moment"
-                self._world.witness.violated("no tight loops", what)
+    def claimed(self, claimed: Claimed) -> None:
+        """A worker has claimed a question, to ask it at once."""
+        mentioned = {due.id for due in claimed.due if due.is_mentioned}
+        is_by_list = claimed.question is not None and claimed.question.range_ms is not None
+        for payment in claimed.payments:
+            last = self._asking.get(payment.id)
+            expires_at = payment.expires_at
+            is_to_expire = expires_at is not None and claimed.now < expires_at
+            self._asking[payment.id] = Asking(
+                self._now_s(), payment.version, is_by_list, expires_at if is_to_expire else None
+            )
+            # What the list does not show is asked about by its number at once.
+            if last is None or last.is_by_list or payment.id in mentioned or payment.version != last.version:
+                continue
+            if last.expires_at is not None and claimed.now >= last.expires_at:
+                continue  # its time is over: it is to be closed
+            apart_s = self._now_s() - last.at_s
+            if apart_s < ASKED_APART_S:
+                what = f"{payment.id} is asked about again after {apart_s:.3f} s"
+                self._world.witness.violated("asked about every two seconds at most", what)
 
     def asked(self, numbers: list[str]) -> None:
         """A process queries its provider about these numbers."""
@@ -98,19 +124,19 @@ class Waits:
 
     def begin(self, process: Process, timeout_s: float) -> Wait:
         """A caller begins to wait."""
-        who, worker = process.who(), f"{process.name}/{WORKER}"
+        who = process.who()
         return Wait(
             who=who,
             timeout_s=timeout_s,
             began_s=self._now_s(),
             lost_before_s=process.lost_s(who),
-            worker_lost_before_s=process.lost_s(worker),
+            worker_lost_before_s=_worker_lost_s(process),
         )
 
     def end(self, wait: Wait, process: Process, payment: Payment) -> None:
         """The wait has ended with this payment."""
         lost_s = process.lost_s(wait.who) - wait.lost_before_s
-        worker_lost_s = process.lost_s(f"{process.name}/{WORKER}") - wait.worker_lost_before_s
+        worker_lost_s = _worker_lost_s(process) - wait.worker_lost_before_s
         took_s = self._now_s() - wait.began_s
         broken = [*self._broken(wait, payment, took_s, lost_s), *self._unseen(wait, payment, worker_lost_s)]
         for rule, what in broken:
@@ -147,6 +173,11 @@ class Waits:
 
     def _now_s(self) -> float:
         return self._world.scheduler.monotonic()
+
+
+def _worker_lost_s(process: Process) -> float:
+    """The time that the lanes of the process's embedded worker lost, one after another."""
+    return process.lost_s(*(who for who in process.slow_s if who.startswith(f"{process.name}/{WORKER}")))
 
 
 def _is_settled(payment: Payment) -> bool:

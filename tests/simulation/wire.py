@@ -229,12 +229,17 @@ def _chunks(answer: Answer, body: bytes) -> tuple[bytes | None, ...]:
 
 
 class _Body(httpx2.AsyncByteStream):
-    def __init__(self, *chunks: bytes | None) -> None:
-        self._chunks = chunks
+    """Not a generator: one that a killed process leaves behind could not be closed while it waits."""
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __init__(self, *chunks: bytes | None) -> None:
+        self._chunks = iter(chunks)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
         for chunk in self._chunks:
-            if chunk is None:
-                await asyncio.sleep(NEVER_S)
-            else:
-                yield chunk
+            if chunk is not None:
+                return chunk
+            await asyncio.sleep(NEVER_S)
+        raise StopAsyncIteration

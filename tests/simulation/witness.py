@@ -13,7 +13,7 @@ from paycore.domain.events import Event
 from paycore.domain.observation import digest
 from paycore.domain.payment import OperationKind, Payment, Status
 from paycore.errors import LedgerError, ReferenceConflict
-from paycore.ledger.api import committed_in
+from paycore.ledger.api import Claimed, committed_in
 from tests.simulation.rules import broken_rules, is_open
 from tests.support.due import next_due
 
@@ -122,9 +122,8 @@ class Witness:
 
     def committed(self, asked: Asked, result: Any) -> None:
         """This process committed a transaction, and must tell its observers of the events."""
-        for claimed in result if isinstance(result, tuple) else ():
-            if isinstance(claimed, tuple):
-                self._world.waits.claimed(claimed)
+        if isinstance(result, Claimed):
+            self._world.waits.claimed(result)
         for committed in committed_in(result):
             if committed.events:
                 for event in committed.events:
