@@ -41,6 +41,13 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]
         yield Database(dsn, stack)
 
 
+@pytest.fixture(autouse=True)
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every table has several pages."""
+    monkeypatch.setattr(copying, "PAGE", 7)
+    monkeypatch.setattr(copying, "PAGE_OF_LONG_ROWS", 2)
+
+
 def rows(dsn: str) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of every table."""
     with closing(open_read_only(dsn)) as ledger:
@@ -52,6 +59,14 @@ def rows(dsn: str) -> dict[str, list[tuple[Any, ...]]]:
             ).result()
             for table in tables()
         }
+
+
+def since(dsn: str) -> list[tuple[Any, ...]]:
+    """When each schema was applied."""
+    with closing(open_read_only(dsn)) as ledger:
+        return ledger.read(
+            lambda tx: tx.execute("SELECT schema, at FROM meta ORDER BY 1").fetchall()
+        ).result()
 
 
 def filled(database: Database, folder: Path) -> SqlLedger:
@@ -89,6 +104,7 @@ def test_copy_has_every_row_and_goes_on(database: Database, target: Database, tm
     assert before.pop("origin") == []
     assert after == before
     assert len(origin) == (target.is_sqlite and not database.is_sqlite)
+    assert since(target.dsn) == since(database.dsn), "from when on `verify` judges the order of times"
     assert (copied.payments, copied.events) == (len(after["payments"]), len(after["events"]))
     assert (copied.notifications, copied.missed) == (len(after["inbox"]), 0)
     ledger = target.open()
@@ -210,8 +226,11 @@ def test_interrupted_copy_leaves_nothing(database: Database, target: Database, t
     """Ctrl-C ends it at the next page."""
     filled(database, tmp_path)
 
+    told: list[str] = []
+
     def interrupt(what: str, count: int) -> None:
-        if what == "reading back payments":
+        told.append(what)
+        if told.count("reading back payments") == 1 == told.count(what):
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             time.sleep(0.5)
 
