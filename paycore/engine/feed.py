@@ -165,7 +165,8 @@ class Feed:
         is_end = page.is_last and not self._follow
         is_skipping = self._read_to != self._acknowledged
         if is_skipping and (is_end or self._is_long_ago()):
-            yield from self._store(self._read_to)
+            if not (yield from self._store(self._read_to)):
+                return 0.0  # nothing is in hand: stand by
             is_skipping = False
         if not page.is_last:
             return 0.0
@@ -269,32 +270,35 @@ class Feed:
         waited for with `follow`.
         """
         assert self._in_hand is not None, "acknowledge follows on next"
-        while True:
+        is_stored: bool | None = None
+        while is_stored is None:
             try:
-                yield from self._store(self._in_hand.place)
+                is_stored = yield from self._store(self._in_hand.place)
             except LedgerUnavailable as error:
                 if not self._follow or self._is_over or os.getpid() != self._process:
                     raise
                 self._outages.failed("the ledger", f"the change feed waits: {error}")
                 yield from self._pause(AGAIN_S)
-            else:
-                break
         self._outages.answered("the ledger")
         self._in_hand = None
+        if not is_stored:
+            raise ConsumerTaken(self._consumer)
         if self._is_over:
             self.interrupt()
 
-    def _store(self, place: FeedPlace) -> Program[None]:
+    def _store(self, place: FeedPlace) -> Program[bool]:
+        """Store how far this iteration has come; False when another holder has taken the consumer."""
         until = yield from in_ledger(
             lambda ledger: ledger.acknowledge(
                 self._consumer, holder=self._holder, place=place, lease_s=LEASE_S
             )
         )
         if until is None:
-            self._leased_until = None
-            raise ConsumerTaken(self._consumer)
+            self._is_lost = True
+            return False
         self._acknowledged, self._leased_until = place, until
         self._stored_at = self._ledger.now()
+        return True
 
     # --- its end -------------------------------------------------------------------------------------
 

@@ -160,6 +160,23 @@ def test_a_lease_lost_while_nothing_is_in_hand_is_taken_again(
     reader.go_on()
 
 
+def test_a_lease_lost_while_changes_are_passed_over_is_taken_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has nothing in hand is not told: it stands by, and goes on."""
+    monkeypatch.setattr(feed, "SKIPPED_S", 0.0)
+    monkeypatch.setattr(feed, "RENEW_S", 3600.0)
+    pay = shop.open()
+    reader = Reader(shop.open(), kinds=("refunded",))
+    until(lambda: consumer_names(shop) == ["shop"])
+    steal(shop)
+    paid = shop.paid(pay, "order-1")
+    pay.refund(paid.id, reference="back-1")
+    assert reader.arrived()
+    assert told(reader.seen) == [("order-1", "refunded")]
+    reader.go_on()
+
+
 def test_the_lease_is_renewed_while_a_change_is_worked_on(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
