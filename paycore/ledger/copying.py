@@ -84,7 +84,11 @@ def copy_ledger(source: str, target: str, *, progress: Progress = lambda _, __: 
             name = name_of(target)
             copying = _Copying(here, there.dialect, name, progress)
             with here.snapshot():
-                rows = copying.wait(there.write(copying.run))
+                try:
+                    rows = there.write(copying.run).result()
+                except BaseException:
+                    copying.give_up()  # interrupted: it still runs, in the ledger's thread
+                    raise
             return Copied(
                 source=here.name,
                 target=name,
@@ -108,13 +112,9 @@ class _Copying:
         self._progress = progress
         self._is_given_up = False
 
-    def wait(self, running: Future[Counter[str]]) -> Counter[str]:
-        """Wait for `run`; when that is interrupted, end it before it commits."""
-        try:
-            return running.result()
-        except BaseException:
-            self._is_given_up = True
-            raise
+    def give_up(self) -> None:
+        """End it before it commits."""
+        self._is_given_up = True
 
     def _tell(self, what: str, count: int) -> None:
         if self._is_given_up:
