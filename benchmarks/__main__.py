@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import creating, http, ledger, lists, receiving
+from benchmarks import claims, creating, http, ledger, lists, receiving
 from benchmarks.table import render
 
 
@@ -10,7 +10,14 @@ def main() -> None:
     """Measure and print; the verdict stands in the last column."""
     print(
         render(
-            [*ledger.measure(), *lists.measure(), *creating.measure(), *http.measure(), *receiving.measure()]
+            [
+                *ledger.measure(),
+                *claims.measure(),
+                *lists.measure(),
+                *creating.measure(),
+                *http.measure(),
+                *receiving.measure(),
+            ]
         )
     )
 

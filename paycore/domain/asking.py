@@ -32,6 +32,9 @@ MENTIONED_MS = 30_000
 GAP_MAX_MS = 15 * 60_000
 """Orders made further apart are not read as one range: it would hold mostly those of others."""
 
+WEIGHED_MAX = 5_000
+"""Payments that are weighed against each other where a list tells of many, the most overdue ones."""
+
 MINUTE_MS = 60_000
 MINUTES_MAX = 5_000
 """Minutes of orders that are remembered, the latest read."""
@@ -99,6 +102,11 @@ class Density:
         """The records that are expected for one order that is due, itself included."""
         learned, at_ms = self._minutes.get(due.made_ms // MINUTE_MS, (self._latest, now_ms))
         return 1 + (learned - 1) * 0.5 ** ((now_ms - at_ms) // HALVED_AFTER_MS)
+
+
+def weighed(capabilities: Capabilities) -> int:
+    """How many of what is due are weighed against each other: as many as one question takes, where only that counts."""
+    return capabilities.query_batch_max if capabilities.list_by_time is None else WEIGHED_MAX
 
 
 def next_question(due: Sequence[Due], capabilities: Capabilities, density: Density, now_ms: int) -> Question:

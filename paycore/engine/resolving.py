@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from paycore.domain.asking import Due, Question
+from paycore.domain.asking import Due, Question, weighed
 from paycore.domain.payment import Payment
 from paycore.engine.accounts import Account
 from paycore.engine.effects import Pause, Program, in_ledger
@@ -59,6 +59,7 @@ class Pass:
             choose=self._choose,
             budget=self._account.capabilities.budget,
             lease_s=LEASE_S,
+            weighed=weighed(self._account.capabilities),
             not_asked_since=self._since,
         )
         try:

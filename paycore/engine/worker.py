@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
-from paycore.domain.asking import Density, Due, Question, next_question
+from paycore.domain.asking import Density, Due, Question, next_question, weighed
 from paycore.domain.closing import is_still_to_close
 from paycore.domain.events import Source
 from paycore.domain.payment import Payment, Status
@@ -304,6 +304,7 @@ class Worker:
             choose=partial(self.choose, account),
             budget=account.capabilities.budget,
             lease_s=LEASE_S,
+            weighed=weighed(account.capabilities),
             ids=scope.ids(account.name),
         )
         return (yield from in_ledger(lambda ledger: ledger.claim(claiming)))

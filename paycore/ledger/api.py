@@ -86,14 +86,16 @@ class Claiming(msgspec.Struct, frozen=True, kw_only=True):
     """
     How a question of an account is claimed: who chooses it, within which budget, for how many seconds it is held.
 
-    `ids`: only among these payments; None: among all of the account. `not_asked_since`: those that were not asked about
-    since then, in place of those that are due.
+    `weighed`: how many payments it chooses among, the most overdue ones: as many as one question takes do where only
+    that counts. `ids`: only among these payments; None: among all of the account. `not_asked_since`: those that were
+    not asked about since then, in place of those that are due.
     """
 
     account: str
     choose: Choose
     budget: RequestBudget
     lease_s: float
+    weighed: int
     ids: Collection[str] | None = None
     not_asked_since: datetime | None = None
 

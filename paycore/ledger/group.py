@@ -224,6 +224,14 @@ class Group:
             self._find_spent({account})
         return staged or self._spent[account]
 
+    def is_answering(self, account: str) -> bool:
+        """Whether its provider has answered the last question: read without a lock, since it nearly always has."""
+        known = self._stage.spent.get(account) or self._spent.get(account)
+        if known is not None:
+            return not known.unanswered
+        rows = self._tx.execute("SELECT body FROM budgets WHERE account = ?", (account,)).fetchall()
+        return all(not decode(body, Spent).unanswered for (body,) in rows)
+
     def has_notification(self, account: str, digest: str) -> bool:
         """Whether this notification was recorded before."""
         key = (account, digest)

@@ -55,11 +55,11 @@ from paycore.ledger.transaction import Row, Transaction
 
 NoticeT = TypeVar("NoticeT", bound=Notice)
 
-DUE_MAX = 5_000
-"""Due payments of an account that are weighed against each other at once, the most overdue ones."""
-
 NAMED_IN_SQL_MAX = 500
 """Ids of which a statement asks; of more, the rows are looked through."""
+
+LOOKED_THROUGH_MAX = 5_000
+"""Rows that are looked through, the most overdue ones."""
 
 
 def changed_ids(result: object) -> Iterator[str]:
@@ -211,24 +211,35 @@ def claim(group: Group, claiming: Claiming) -> Claimed:
 
 def _due(tx: Transaction, claiming: Claiming, now_ms: int) -> list[Due]:
     """What of the account is due, or was not asked about since the time given; the most overdue first."""
+    ids = claiming.ids
+    if ids is None or len(ids) <= NAMED_IN_SQL_MAX:
+        return _read_due(tx, claiming, now_ms, ids, claiming.weighed)
+    wanted = frozenset(ids)
+    rows = _read_due(tx, claiming, now_ms, None, LOOKED_THROUGH_MAX)
+    due = [one for one in rows if one.id in wanted]
+    if due or len(rows) < LOOKED_THROUGH_MAX:
+        return due[: claiming.weighed]
+    return _read_due(tx, claiming, now_ms, ids, claiming.weighed)  # they are behind what nobody here wants
+
+
+def _read_due(
+    tx: Transaction, claiming: Claiming, now_ms: int, ids: Collection[str] | None, limit: int
+) -> list[Due]:
     since = claiming.not_asked_since
     condition, at_ms = (
         ("due_at <= ?", now_ms)
         if since is None
         else ("due_at IS NOT NULL AND coalesce(asked_at, 0) < ?", to_ms(since))
     )
-    ids = claiming.ids
-    among, parameters = ("", ()) if ids is None or len(ids) > NAMED_IN_SQL_MAX else _among(tx, ids)
+    among, parameters = ("", ()) if ids is None else _among(tx, ids)
     rows = tx.execute(
         "SELECT id, created_at, coalesce(asked_at, 0), listed, hinted FROM payments"  # noqa: S608 - values are bound
         f" WHERE account = ? AND {condition}{among} ORDER BY due_at LIMIT ?",
-        (claiming.account, at_ms, *parameters, DUE_MAX),
+        (claiming.account, at_ms, *parameters, limit),
     ).fetchall()
-    wanted = None if ids is None or parameters else frozenset(ids)
     return [
         Due(payment_id, made_ms, asked_ms, bool(is_listed), bool(is_hinted))
         for payment_id, made_ms, asked_ms, is_listed, is_hinted in rows
-        if wanted is None or payment_id in wanted
     ]
 
 
@@ -255,12 +266,11 @@ def reschedule(group: Group, due: Sequence[Rescheduled], report: Report | None =
     """See `Ledger.reschedule`."""
     for payment_id, version, at, asked_at in due:
         group.postpone(at, asked_at, payment_id, version)
-    if report is not None:
-        account, is_answered, rests_s = report
-        before = group.spent(account)
-        after = asked(before, to_ms(group.now), is_answered=is_answered, rests_s=rests_s)
-        if after is not before:
-            group.keep_spent(account, after)
+    if report is None or (report.is_answered and group.is_answering(report.account)):
+        return
+    account, is_answered, rests_s = report
+    spent = asked(group.spent(account), to_ms(group.now), is_answered=is_answered, rests_s=rests_s)
+    group.keep_spent(account, spent)
 
 
 class _Folded(NamedTuple):

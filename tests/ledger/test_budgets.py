@@ -99,7 +99,7 @@ def test_change_that_sends_nothing_spends_nothing(ledger: SqlLedger) -> None:
 def claim(ledger: SqlLedger, budget: RequestBudget = BUDGET) -> Claimed:
     """One question about everything that is due."""
     asked = claiming(ACCOUNT, limit=1, lease_s=30)
-    asked = type(asked)(account=ACCOUNT, choose=asked.choose, budget=budget, lease_s=30)
+    asked = type(asked)(account=ACCOUNT, choose=asked.choose, budget=budget, lease_s=30, weighed=10)
     return ledger.claim(asked).result()
 
 

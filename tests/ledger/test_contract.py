@@ -24,7 +24,7 @@ from paycore.errors import (
     RefundTooLarge,
     RequestError,
 )
-from paycore.ledger import clock
+from paycore.ledger import clock, verbs
 from paycore.ledger.api import Filter, Rescheduled
 from paycore.ledger.audit import verify
 from paycore.ledger.base import SqlLedger
@@ -478,3 +478,24 @@ def test_moments_of_a_stopped_clock_are_recorded(database: Database, monkeypatch
     monkeypatch.setattr(clock, "datetime", StoppedDatetime)
     payment = database.open().begin(*begun("order-1")).result().payment
     assert database.open().get(payment.id).result() == payment
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_claim_among_many_finds_its_own_behind_those_of_others(
+    ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """However many others are due longer; whether the ids are named in SQL or looked for among the rows."""
+    monkeypatch.setattr(verbs, "NAMED_IN_SQL_MAX", 2)
+    monkeypatch.setattr(verbs, "LOOKED_THROUGH_MAX", 3)
+    others = [pending_payment(ledger, f"order-{n}") for n in range(4)]
+    own = [pending_payment(ledger, f"own-{n}") for n in range(count)]
+    now = ledger.now()
+    ledger.reschedule(
+        [
+            Rescheduled(one.id, one.version, now - timedelta(minutes=9 - n))
+            for n, one in enumerate([*others, *own])
+        ]
+    ).result()
+    _, claimed = claim_due(ledger, limit=10, lease_s=30, ids=[one.id for one in own])
+    assert {one.id for one in claimed} <= {one.id for one in own}
+    assert claimed

@@ -55,6 +55,7 @@ def claiming(account: str, *, limit: int, lease_s: float, ids: Collection[str] |
         choose=lambda due, _: Question(tuple(one.id for one in due[:limit])),
         budget=PLENTY,
         lease_s=lease_s,
+        weighed=10_000,
         ids=ids,
     )
 
