@@ -9,7 +9,7 @@ before their columns. PostgreSQL chooses by its statistics, where it is not to r
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -17,10 +17,13 @@ from msgspec.structs import replace
 
 from paycore.domain.payment import Payment, Status
 from paycore.errors import InvalidField, NotFound
-from paycore.ledger.api import Filter
+from paycore.ledger.api import Filter, ListedBy
 from paycore.ledger.clock import to_ms
 from paycore.ledger.rows import check_storable, read_payment
 from paycore.ledger.transaction import Row, Transaction
+
+_TIMES: Mapping[ListedBy, str] = {"created": "created_at", "updated": "updated_at", "paid": "paid_at"}
+"""The column, and attribute, of each time."""
 
 _RARE = ("review", "uncertain", "refunding")
 """Conditions that few payments meet at a time."""
@@ -62,15 +65,10 @@ def next_page(which: Filter, page: tuple[Payment, ...]) -> Filter | None:
     return replace(which, after=page[-1].id, after_at=time_of(page[-1], which.by))
 
 
-def time_of(payment: Payment, by: str) -> datetime | None:
+def time_of(payment: Payment, by: ListedBy) -> datetime | None:
     """The payment's time that a list is ordered by."""
-    match by:
-        case "paid":
-            return payment.paid_at
-        case "updated":
-            return payment.updated_at
-        case _:
-            return payment.created_at
+    at: datetime | None = getattr(payment, _TIMES[by])
+    return at
 
 
 def _page(tx: Transaction, which: Filter) -> tuple[Payment, ...]:
@@ -79,7 +77,7 @@ def _page(tx: Transaction, which: Filter) -> tuple[Payment, ...]:
     is_sorted = index in _RARE and not _is_by_creation(which)
     terms = [*_range(tx, which, is_sorted=is_sorted), *_conditions(which, index, tx.no_index)]
     where = f" WHERE {' AND '.join(term.sql for term in terms)}" if terms else ""
-    order = f"{_TIME * is_sorted}{which.by}_at DESC, id DESC"
+    order = f"{_TIME * is_sorted}{_TIMES[which.by]} DESC, id DESC"
     if which.reference_prefix is not None:
         order = f"{_TEXT * is_sorted}reference, account"
     rows = tx.execute(
@@ -100,7 +98,7 @@ def _range(tx: Transaction, which: Filter, *, is_sorted: bool) -> Iterator[_Term
     """The bounds in the order of the list; `is_sorted`: not read in this order."""
     since, until = (None if at is None else to_ms(at) for at in (which.since, which.until))
     is_by_reference = which.reference_prefix is not None
-    time = f"{_TIME * (is_sorted or is_by_reference)}{which.by}_at"
+    time = f"{_TIME * (is_sorted or is_by_reference)}{_TIMES[which.by]}"
     if which.by == "paid":
         yield _Term(f"{time} IS NOT NULL")  # only they are in its index
     if which.reference_prefix is not None:
@@ -149,7 +147,7 @@ def _place(tx: Transaction, which: Filter) -> tuple[Any, ...]:
     after = str(which.after)
     if which.after_at is not None:
         return to_ms(which.after_at), after
-    at, payment_id = _stored(tx, after, f"{which.by}_at, id")
+    at, payment_id = _stored(tx, after, f"{_TIMES[which.by]}, id")
     if at is None:
         raise InvalidField("after", f"names {payment_id}, which was never {which.by}")
     return at, payment_id
