@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import os
 import sys
-import threading
 from collections.abc import Callable, Collection
 
 from starlette.requests import Request
@@ -16,6 +13,7 @@ from starlette.routing import Route
 
 from paycore.engine.async_client import AsyncClient
 from paycore.engine.config import Config
+from paycore.engine.stopping import close_in_time
 from paycore.errors import PaycoreError
 from paycore.serving import HttpListener, HttpServer
 from paycore.web.receiver import notifications
@@ -26,8 +24,6 @@ HEALTH_S = 2.0
 GRACE_S = 1.5
 CLOSE_S = 1.5
 """Seconds that requests in progress, and then the client, have to end; with uvicorn's own second less than 5."""
-
-_log = logging.getLogger(__name__)
 
 if sys.platform != "win32":
     import resource
@@ -71,27 +67,7 @@ async def _serve(
         app.router.routes.append(Route("/healthz", _health_of(pay)))
         await HttpServer(app, on_ready=on_ready, grace_s=GRACE_S).serve_on(listener)
     finally:
-        await _close(pay)
-
-
-async def _close(pay: AsyncClient) -> None:
-    """
-    Close the client, or end the process where a request of its worker or a database that is away holds that up.
-
-    What was acknowledged is committed by then; the rest is as after any other kill, and goes on in the next process.
-    """
-    ending = threading.Timer(CLOSE_S + 0.5, _end)
-    ending.daemon = True
-    ending.start()
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(pay.shutdown(), CLOSE_S)
-    await asyncio.get_running_loop().shutdown_default_executor()  # what closes the ledger may still be at it
-    ending.cancel()
-
-
-def _end() -> None:
-    _log.warning("the client did not close in time; what it had begun goes on in the next process")
-    os._exit(0)
+        await close_in_time(pay, CLOSE_S)
 
 
 def _health_of(pay: AsyncClient) -> Callable[[Request], object]:

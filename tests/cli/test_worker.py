@@ -7,12 +7,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from paycore.engine.worker import LEASE_S, RENEW_EVERY_S
 from tests.cli.conftest import Cli, ToyShop, toy_order
+from tests.support.postgres import PostgresServer
 
 WORKER = [sys.executable, "-m", "paycore.cli", "worker"]
 """As a module, which finds the toy's plugin in the working folder."""
@@ -88,6 +90,23 @@ def test_worker_drains_while_a_question_takes_long(cli: Cli, toy_shop: ToyShop) 
     toy_shop.server.set_faults()
     with working():
         until(lambda: status_of(cli, payment) == "paid")
+
+
+def test_worker_drains_while_its_database_is_away(
+    cli: Cli, toy_shop: ToyShop, postgres_server: PostgresServer, postgres_dsn: str
+) -> None:
+    """It waits for no database either: what was recorded is recorded."""
+    config = Path("paycore.toml")
+    config.write_text(config.read_text().replace("sqlite:///paycore.db", postgres_dsn))
+    created(cli)
+    with working() as worker:
+        until(lambda: asked(toy_shop) > 0)
+        postgres_server.stop("immediate")
+        try:
+            time.sleep(3)  # it has noticed, and tries to connect
+            assert stop(worker) < DRAINED_S
+        finally:
+            postgres_server.start()
 
 
 def test_killed_workers_claims_come_due(cli: Cli, toy_shop: ToyShop) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import signal
 from typing import TYPE_CHECKING
@@ -31,6 +30,8 @@ def worker(context: typer.Context) -> int:
     Of all accounts, or of one with --account; whoever made the payments. Run as many as you like: they share the
     work within each account's request budget. What takes longer than three seconds to end is left to the next worker.
     """
+    import asyncio
+
     from paycore.engine.config import load_config
 
     options = options_of(context)
@@ -44,7 +45,10 @@ def worker(context: typer.Context) -> int:
 
 
 async def _work(config: Config, names: list[str], output: Output) -> None:
+    import asyncio
+
     from paycore.engine.async_client import AsyncClient
+    from paycore.engine.stopping import close_in_time
 
     pay = AsyncClient(config)
     try:
@@ -57,9 +61,7 @@ async def _work(config: Config, names: list[str], output: Output) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await working
     finally:
-        # What is under way ends there as if the process had been killed, which loses nothing.
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(pay.shutdown(), CLOSE_S)
+        await close_in_time(pay, CLOSE_S)
 
 
 def _check_usable(accounts: Sequence[AccountInfo]) -> None:
