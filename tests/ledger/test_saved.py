@@ -43,7 +43,7 @@ from tests.support.due import claim_due, next_due
 SAVED = sorted((Path(__file__).parent / "saved").glob("schema_*.sql"))
 """Dumps of SQLite files as released versions left them: every kind of event, refunds, closings, a review."""
 
-TABLES = ("payments", "operations", "refunds", "events", "inbox", "charges", "clock")
+TABLES = ("payments", "operations", "refunds", "events", "inbox", "charges", "provider_ids", "clock")
 """Those of the newest saved ledger; an older one has only some of them."""
 
 CAPABILITIES = Capabilities(
@@ -230,12 +230,13 @@ def test_longest_notification_is_kept(ledger: SqlLedger) -> None:
     assert all(verdict.difference is None for verdict in verify(ledger))
 
 
-def test_body_that_can_not_be_read_is_left_for_verify(database: Database, tmp_path: Path) -> None:
+@pytest.mark.parametrize("saved", SAVED, ids=lambda saved: saved.stem)
+def test_body_that_can_not_be_read_is_left_for_verify(
+    database: Database, tmp_path: Path, saved: Path
+) -> None:
     """A damaged payment stops no upgrade: it is left as it is, and nothing else differs."""
-    lay(SAVED[-1], database, tmp_path)
-    damaged = (
-        "(SELECT min(id) FROM payments WHERE body LIKE '%\"retryable\":%' AND body LIKE '%\"charges\":%')"
-    )
+    lay(saved, database, tmp_path)
+    damaged = "(SELECT min(id) FROM payments WHERE body LIKE '%\"charges\":%')"
     database.run(f"UPDATE payments SET body = '{{\"retryable\":' || substr(body, 1, 40) WHERE id = {damaged}")
     ledger = database.open()
     (broken,) = (verdict for verdict in verify(ledger) if verdict.difference is not None)
