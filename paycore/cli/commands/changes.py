@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,7 @@ from paycore.cli.lookup import open_client, open_records
 from paycore.cli.options import GlobalOptions
 from paycore.cli.output import Output
 from paycore.domain.changes import ChangeKind
+from paycore.errors import LedgerMissing
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -120,10 +121,14 @@ def _list(options: GlobalOptions) -> int:
         return [found.name, str(found.behind), oldest, last]
 
     output = Output(options)
-    with open_records(options) as ledger:
-        consumers = ledger.consumers().result()
-    if not consumers:
-        output.say("no consumers yet: --consumer NAME makes one")
+    consumers: Sequence[Consumer] = ()
+    try:
+        with open_records(options) as ledger:
+            consumers = ledger.consumers().result()
+    except LedgerMissing as missing:
+        output.say(missing.message)
+    else:
+        output.say("" if consumers else "no consumers yet: --consumer NAME makes one")
     output.rows(
         ["CONSUMER", "BEHIND", "OLDEST LEFT", "LAST ACKNOWLEDGED"],
         [row(found) for found in consumers],
