@@ -216,6 +216,13 @@ def _reply(account: Account) -> Reply:
     reply: Any = ask(account, "acknowledge", account.full.acknowledge)
     if not isinstance(reply, Reply):
         raise misused(account, "acknowledge", f"it returned {type(reply).__name__} where a Reply belongs")
+    given: Any = reply  # whatever its fields say that they are
+    status, kind = given.status, given.content_type
+    is_status = type(status) is int and 200 <= status <= 599
+    is_header = isinstance(kind, str) and kind.isascii() and kind.isprintable()
+    if not (is_status and is_header and isinstance(given.body, bytes)):
+        problem = "a Reply has an HTTP status from 200 to 599, a type of printable ASCII, and a body of bytes"
+        raise misused(account, "acknowledge", problem)
     return reply
 
 

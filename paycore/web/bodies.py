@@ -11,6 +11,10 @@ HELD_MAX = 64 * 1024 * 1024
 """Bytes that all incomplete bodies may hold together."""
 
 
+_DIGITS_MAX = 20
+"""Of a longer length its first digits are enough: it is too large either way."""
+
+
 class BodyTooLarge(Exception):
     """The body is longer than it may be, or says that it will be."""
 
@@ -81,5 +85,5 @@ def _announced(headers: Sequence[tuple[bytes, bytes]]) -> int:
     """The length in bytes that the head gives, 0 where it gives none that can be read."""
     for name, value in headers:
         if name == b"content-length":
-            return int(value) if value.isdigit() else 0
+            return int(value[:_DIGITS_MAX]) if value.isdigit() else 0
     return 0

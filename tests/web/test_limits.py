@@ -1,5 +1,6 @@
 """What a sender can take up: bytes, time, and the turn of others."""
 
+import asyncio
 import json
 import socket
 import threading
@@ -10,11 +11,12 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
+from starlette.types import Message
 
 from paycore import Status
 from paycore.ledger.base import SqlLedger
 from paycore.testing.toy import SIGNATURE_HEADER, sign
-from paycore.web import bodies
+from paycore.web import bodies, notifications
 from tests.web.conftest import Shop
 
 MIB = 1024 * 1024
@@ -78,6 +80,25 @@ def test_announced_length_is_refused_before_the_body(shop: Shop) -> None:
     shop.serve()
     with closing(connect(shop, f"Content-Length: {MIB + 1}")) as connection:
         assert status_of(connection) == 413
+
+
+@pytest.mark.parametrize(
+    ("length", "status"), [(b"9" * 5000, 413), (b"0" * 30 + b"2", 400), (b"+2", 400), (b"", 400)]
+)
+def test_lengths_that_servers_let_through(shop: Shop, length: bytes, status: int) -> None:
+    """A server may check less than uvicorn does: the length is a hint, and what arrives is counted."""
+    app, sent = notifications(shop.pay), []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"content-length", length)]
+    scope = {"type": "http", "method": "POST", "path": "/toy", "query_string": b"", "headers": headers}
+    asyncio.run(app(scope, receive, send))
+    assert sent[0]["status"] == status
 
 
 def test_body_without_end_is_refused_while_it_streams_in(shop: Shop) -> None:

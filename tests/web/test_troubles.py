@@ -82,12 +82,28 @@ def test_plugin_that_fails_500(
     assert "provider toy failed: RuntimeError in tests.web.test_troubles" in caplog.text
 
 
-def test_acknowledgement_that_is_no_reply_500(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"ok",
+        None,
+        Reply(status="200"),  # type: ignore[arg-type]
+        Reply(status=100),
+        Reply(status=600),
+        Reply(content_type="text/plain\r\nX-Split: 1"),
+        Reply(content_type="text/\u1234"),
+        Reply(body="ok"),  # type: ignore[arg-type]
+    ],
+)
+def test_acknowledgement_that_is_no_reply_500(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, reply: Any
+) -> None:
     """It is recorded by then; the answer is an error, and the provider sends it again."""
     shop.serve()
     payment, body, headers = shop.paid()
-    monkeypatch.setattr(ToyProvider, "acknowledge", lambda _: b"ok")
-    assert shop.post(body, headers).status_code == 500
+    monkeypatch.setattr(ToyProvider, "acknowledge", lambda _: reply)
+    answer = shop.post(body, headers)
+    assert (answer.status_code, answer.content) == (500, b"failed")
     assert shop.pay.get(payment.id).status is Status.PAID
     monkeypatch.undo()
     assert shop.post(body, headers).status_code == 200
