@@ -306,6 +306,7 @@ class Worker:
             lease_s=LEASE_S,
             weighed=weighed(account.capabilities),
             ids=scope.ids(account.name),
+            ahead_s=0.0 if account.capabilities.list_by_time is None else INTERVAL_MIN_S,
         )
         return (yield from in_ledger(lambda ledger: ledger.claim(claiming)))
 
@@ -332,9 +333,8 @@ class Worker:
         self._outages.answered(f"account {account.name}")
         recovered = yield from self._recover(account, asked)
         _tell_of_changes(claimed.payments, recovered, watch)
-        now = self.now()
-        due = [Rescheduled(one.id, one.version, due_at(one, now)) for one in recovered]
-        missed = _missed(claimed, {one.payment_id for one in due}, now)
+        due = [Rescheduled(one.id, one.version, due_at(one, claimed.now)) for one in recovered]
+        missed = _missed(claimed, {one.payment_id for one in due}, self.now())
         yield from in_ledger(
             lambda ledger: ledger.reschedule([*due, *missed], Report(account.name, is_answered=True))
         )
@@ -345,13 +345,15 @@ class Worker:
         if question.range_ms is None:
             return (yield from self._recovery.ask(account, claimed.payments, Source.POLL, turns=1))
         listed = yield from self._recovery.ask_list(account, claimed.payments, question.range_ms)
-        self._density(account).learn(
-            claimed.due,
-            {payment.id for payment in listed.payments},
-            listed.records,
-            is_whole=listed.is_whole,
-            now_ms=round(claimed.now.timestamp() * 1000),
-        )
+        if account.capabilities.list_by_time is not None:
+            self._density(account).learn(
+                claimed.due,
+                {payment.id for payment in listed.payments},
+                listed.records,
+                account.capabilities.list_by_time,
+                is_whole=listed.is_whole,
+                now_ms=round(claimed.now.timestamp() * 1000),
+            )
         return listed.payments
 
     def _try_later(self, account: Account, claimed: Claimed, error: PaycoreError) -> Program[None]:

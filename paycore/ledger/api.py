@@ -88,7 +88,8 @@ class Claiming(msgspec.Struct, frozen=True, kw_only=True):
 
     `weighed`: how many payments it chooses among, the most overdue ones: as many as one question takes do where only
     that counts. `ids`: only among these payments; None: among all of the account. `not_asked_since`: those that were
-    not asked about since then, in place of those that are due.
+    not asked about since then, in place of those that are due. `ahead_s`: where something is due, what
+    comes due so soon may be part of the question.
     """
 
     account: str
@@ -98,13 +99,14 @@ class Claiming(msgspec.Struct, frozen=True, kw_only=True):
     weighed: int
     ids: Collection[str] | None = None
     not_asked_since: datetime | None = None
+    ahead_s: float = 0.0
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     """
     A question to ask now, for which the budget is spent; or None, and when to look again: None when nothing is due.
 
-    `payments` are those of the question that nobody else is changing, and `due` all of it.
+    `payments` are those of the question that nobody else is changing, and `due` all of it, with what was due soon.
     """
 
     now: datetime

@@ -210,8 +210,17 @@ def claim(group: Group, claiming: Claiming) -> Claimed:
 
 
 def _due(tx: Transaction, claiming: Claiming, now_ms: int) -> list[Due]:
-    """What of the account is due, or was not asked about since the time given; the most overdue first."""
-    ids = claiming.ids
+    """
+    What of the account is due, and soon; or was not asked about since the time given. The most overdue first.
+
+    Nothing where nothing is due.
+    """
+    due = _due_of(tx, claiming, now_ms, claiming.ids)
+    return due if due and due[0].due_ms <= now_ms else []
+
+
+def _due_of(tx: Transaction, claiming: Claiming, now_ms: int, ids: Collection[str] | None) -> list[Due]:
+    """The same, whether or not anything is due."""
     if ids is None or len(ids) <= NAMED_IN_SQL_MAX:
         return _read_due(tx, claiming, now_ms, ids, claiming.weighed)
     wanted = frozenset(ids)
@@ -227,19 +236,26 @@ def _read_due(
 ) -> list[Due]:
     since = claiming.not_asked_since
     condition, at_ms = (
-        ("due_at <= ?", now_ms)
+        ("due_at <= ?", now_ms + round(claiming.ahead_s * 1000))
         if since is None
         else ("due_at IS NOT NULL AND coalesce(asked_at, 0) < ?", to_ms(since))
     )
     among, parameters = ("", ()) if ids is None else _among(tx, ids)
     rows = tx.execute(
-        "SELECT id, created_at, coalesce(asked_at, 0), listed, hinted FROM payments"  # noqa: S608 - values are bound
+        "SELECT id, created_at, coalesce(asked_at, 0), listed, hinted, due_at FROM payments"  # noqa: S608 - values are bound
         f" WHERE account = ? AND {condition}{among} ORDER BY due_at LIMIT ?",
         (claiming.account, at_ms, *parameters, limit),
     ).fetchall()
     return [
-        Due(payment_id, made_ms, asked_ms, bool(is_listed), bool(is_hinted))
-        for payment_id, made_ms, asked_ms, is_listed, is_hinted in rows
+        Due(
+            payment_id,
+            made_ms,
+            asked_ms,
+            bool(is_listed),
+            bool(is_hinted),
+            due_ms if since is None else now_ms,
+        )
+        for payment_id, made_ms, asked_ms, is_listed, is_hinted, due_ms in rows
     ]
 
 
