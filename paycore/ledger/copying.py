@@ -51,11 +51,6 @@ _ALONE: Mapping[str, Sequence[str]] = {
     ),
 }
 
-_FINALLY: Mapping[str, Sequence[str]] = {
-    "sqlite": (),
-    "postgres": ("ANALYZE",),  # or it plans as for empty tables until it does so by itself
-}
-
 
 class Copied(msgspec.Struct, frozen=True, kw_only=True):
     """
@@ -137,8 +132,8 @@ class _Copying:
             counts[table.name] = self._copy(table, target)
         self._continue_positions(tx, counts["events"])
         self._verify(target)
-        for statement in _FINALLY[self._dialect]:
-            tx.execute(statement)
+        if self._dialect == "postgres":  # or it plans as for empty tables until it does so by itself
+            tx.execute(f"ANALYZE {', '.join(counts)}")
         self._tell("committing payments", counts["payments"])
         return counts
 
