@@ -4,6 +4,10 @@ One writer thread commits the work of many callers in groups; each caller gets i
 A durable commit costs one disk flush, however many units it contains. The thread takes whatever is queued, runs
 it in one transaction and flushes once. Callers of the previous group are answered while the thread waits for
 the disk: earlier, they would compete with it for the interpreter.
+
+A caller who is alone does not commit in its own thread. That would save a tenth of what a commit takes, nothing
+once two callers are there, and an event loop could not do it at all; but Ctrl-C would end a commit half way, and a
+signal's handler that calls paycore would wait for the very commit it interrupted.
 """
 
 from __future__ import annotations
