@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import claims, creating, http, ledger, lists, receiving
+from benchmarks import claims, creating, http, ledger, lists, receiving, waiting
 from benchmarks.table import render
 
 
@@ -17,6 +17,7 @@ def main() -> None:
                 *creating.measure(),
                 *http.measure(),
                 *receiving.measure(),
+                *waiting.measure(),
             ]
         )
     )

@@ -44,7 +44,9 @@ from paycore.engine.plugins import Plugins
 from paycore.engine.provider_list import Listing
 from paycore.engine.resolving import Resolved
 from paycore.engine.runner import AsyncRunner
+from paycore.engine.timing import Deadline
 from paycore.engine.waiter import AsyncWaiter
+from paycore.engine.waiting import Waiting
 from paycore.engine.worker import DRAIN_S, Everything, Scope
 from paycore.errors import ConfigError
 from paycore.ledger.api import Filter, Ledger
@@ -79,6 +81,22 @@ class AsyncClient:
         """See `Client.wait`."""
         asked = self._core.commands.wait(checked_id(payment_id), checked_wait(timeout_s))
         return await self._runner.run(asked)
+
+    def wait_many(self, payment_ids: Iterable[str], timeout_s: float = WAIT_S) -> AsyncIterator[Payment]:
+        """See `Client.wait_many`; for `async for`."""
+        which = [checked_id(payment_id) for payment_id in payment_ids]
+        return self._waited(which, checked_wait(timeout_s))
+
+    async def _waited(self, payment_ids: Sequence[str], timeout_s: float) -> AsyncIterator[Payment]:
+        self._bridge.check_loop()
+        deadline = Deadline(timeout_s)
+        await self._waiter.watch(deadline)
+        waiting = Waiting(self._waiter.hub, self._waiter.wanted, payment_ids, deadline)
+        try:
+            while (payment := await self._runner.run(waiting.next())) is not None:
+                yield payment
+        finally:
+            waiting.end()
 
     async def query(self, payment_id: str) -> Payment:
         """See `Client.query`."""

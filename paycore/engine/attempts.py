@@ -78,15 +78,9 @@ class Attempts:
         """A new operation's id and its number at the provider, and a nonce."""
         return Numbering(operation_id=self.new_id(), number=self.new_id(), nonce=self.new_id())
 
-    def after_change(
-        self, payment: Payment, timeout_s: float, *, is_wanted: bool = False
-    ) -> Program[Payment]:
-        """
-        The payment as soon as it changes, or as it is after `timeout_s` seconds.
-
-        `is_wanted`: a worker of this client is to look after it meanwhile.
-        """
-        yield UntilChanged(payment.id, payment.version, timeout_s, payment.account if is_wanted else None)
+    def after_change(self, payment: Payment, timeout_s: float) -> Program[Payment]:
+        """The payment as soon as it changes, or as it is after `timeout_s` seconds."""
+        yield UntilChanged(payment.id, payment.version, timeout_s)
         return (yield from in_ledger(lambda ledger: ledger.get(payment.id)))
 
     def change_and_send(

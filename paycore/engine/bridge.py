@@ -53,19 +53,30 @@ class Bridge:
     async def result(self, future: Future[T]) -> T:
         """What the future comes to; a read that is there already is returned at once."""
         if not future.done():
-            loop = asyncio.get_running_loop()
-            arrival: asyncio.Future[None] = loop.create_future()
-            future.add_done_callback(lambda _: self._announce(loop, arrival))
-            await arrival
+            await self.arrived(future)
         return future.result()
 
-    def _announce(self, loop: asyncio.AbstractEventLoop, arrival: asyncio.Future[None]) -> None:
-        """In the thread that resolved the future: have the loop take everything that has arrived by then."""
+    async def arrived(self, future: Future[T], timeout_s: float | None = None) -> None:
+        """Until the future is done, at most so many seconds."""
+        loop = asyncio.get_running_loop()
+        arrival: asyncio.Future[None] = loop.create_future()
+        future.add_done_callback(lambda _: self.resolve_soon(arrival))
+        if timeout_s is None:
+            await arrival
+            return
+        timer = loop.call_later(timeout_s, self.resolve_soon, arrival)
+        try:
+            await arrival
+        finally:
+            timer.cancel()
+
+    def resolve_soon(self, arrival: asyncio.Future[None]) -> None:
+        """In any thread: have the loop take everything that has arrived by then."""
         self._arrived.append(arrival)
         if not self._is_announced:
             self._is_announced = True
             with suppress(RuntimeError):  # a loop that is gone has nobody waiting
-                loop.call_soon_threadsafe(self._deliver)
+                arrival.get_loop().call_soon_threadsafe(self._deliver)
 
     def _deliver(self) -> None:
         # First, so that whatever arrives from here on is announced again.

@@ -45,6 +45,7 @@ from paycore.engine.resolving import Resolved
 from paycore.engine.runner import Runner
 from paycore.engine.timing import Deadline
 from paycore.engine.waiter import Waiter
+from paycore.engine.waiting import Waiting
 from paycore.engine.worker import DRAIN_S, Everything, Scope
 from paycore.errors import ConfigError
 from paycore.ledger.api import Filter
@@ -106,8 +107,33 @@ class Client:
         A refund that is under way is waited for too, and asked about meanwhile: until it succeeded or failed.
         0 seconds take it as it is; at most 366 days.
         Nothing is lost when the caller goes away: call again, from any process.
+
+        A ledger that can't be reached is waited for, until the timeout; raises `LedgerUnavailable` then, or 2 seconds
+        later where an answer is missing.
         """
         return self._runner.run(self._core.commands.wait(checked_id(payment_id), checked_wait(timeout_s)))
+
+    def wait_many(self, payment_ids: Iterable[str], timeout_s: float = WAIT_S) -> Iterator[Payment]:
+        """
+        Wait for all of these at once: each payment as soon as `wait` would return it, so not in their order.
+
+        After `timeout_s` seconds, from the first one on, those that are left, as they are. Each id comes once, however
+        often it is given. They are looked after while the iterator is used; leaving it loses nothing.
+
+        Raises `NotFound` for an id that no payment has.
+        """
+        which = [checked_id(payment_id) for payment_id in payment_ids]
+        return self._waited(which, checked_wait(timeout_s))
+
+    def _waited(self, payment_ids: Sequence[str], timeout_s: float) -> Iterator[Payment]:
+        deadline = Deadline(timeout_s)
+        self._waiter.watch(deadline)
+        waiting = Waiting(self._waiter.hub, self._waiter.wanted, payment_ids, deadline)
+        try:
+            while (payment := self._runner.run(waiting.next())) is not None:
+                yield payment
+        finally:
+            waiting.end()
 
     def query(self, payment_id: str) -> Payment:
         """

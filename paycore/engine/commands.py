@@ -42,7 +42,7 @@ from paycore.engine.checks import (
     plain,
 )
 from paycore.engine.contract import ask
-from paycore.engine.effects import Pause, Program, in_ledger
+from paycore.engine.effects import Pause, Program, UntilChanged, in_ledger
 from paycore.engine.orders import content_of, product_of, provider_order
 from paycore.engine.provider_list import Listing
 from paycore.engine.receiving import Received, Receiving
@@ -300,10 +300,13 @@ class Commands:
         At once when it is left to its caller to send it.
         """
         deadline = Deadline(timeout_s)
-        payment = yield from in_ledger(lambda ledger: ledger.get(payment_id))
-        while is_awaited(payment) and deadline.left_s > 0:
-            payment = yield from self._attempts.after_change(payment, deadline.left_s, is_wanted=True)
-        return payment
+        while True:
+            payment = yield from in_ledger(lambda ledger: ledger.get(payment_id), deadline)
+            if not is_awaited(payment) or deadline.left_s <= 0:
+                return payment
+            changed = UntilChanged(payment_id, payment.version, deadline.left_s, payment.account)
+            del payment  # many may wait
+            yield changed
 
     @_told("receive", lambda account, _: Given(account=account))
     def receive(self, account_name: str, notification: Notification) -> Program[Received]:

@@ -25,9 +25,14 @@ T = TypeVar("T")
 
 
 class InLedger(msgspec.Struct, frozen=True):
-    """One ledger transaction; comes back with its result."""
+    """
+    One ledger transaction; comes back with its result.
+
+    With a deadline, of a read alone: a ledger that can't be reached is tried again until then.
+    """
 
     verb: Callable[[Ledger], Future[Any]]
+    deadline: Deadline | None = None
 
 
 class OnWire(msgspec.Struct, frozen=True):
@@ -82,9 +87,9 @@ class Pause(msgspec.Struct, frozen=True):
     seconds: float
 
 
-def in_ledger(verb: Callable[[Ledger], Future[T]]) -> Program[T]:
+def in_ledger(verb: Callable[[Ledger], Future[T]], deadline: Deadline | None = None) -> Program[T]:
     """What one ledger transaction returns, with its type."""
-    result: T = yield InLedger(verb)
+    result: T = yield InLedger(verb, deadline)
     return result
 
 

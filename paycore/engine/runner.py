@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from concurrent import futures
+from concurrent.futures import Future
 from typing import TypeVar
 
 from paycore.engine.bridge import Bridge
@@ -18,6 +20,7 @@ from paycore.engine.effects import (
     UntilReady,
     UntilSignalled,
 )
+from paycore.engine.timing import Deadline
 from paycore.engine.transport import AsyncSender, Sender
 from paycore.engine.waiter import AsyncWaiter, Waiter
 from paycore.ledger.api import Ledger
@@ -52,15 +55,14 @@ class Runner:
 
     def _perform(self, effect: Effect) -> object:
         match effect:
-            case InLedger(verb):
-                return verb(self._ledger).result()
+            case InLedger(verb, deadline):
+                return verb(self._ledger).result() if deadline is None else self._waiter.read(verb, deadline)
             case OnWire(account, base_url, request, deadline, tls):
                 place = (account, base_url)
                 sender = self._senders.get(place) or self._senders.setdefault(place, Sender(base_url, tls))
                 return sender.send(request, deadline)
-            case UntilChanged(payment_id, version, timeout_s, account):
-                with self._waiter.wanted.holding(account, payment_id):
-                    self._waiter.until_changed(payment_id, version, timeout_s)
+            case UntilChanged():
+                self._waiter.until_changed(effect)
                 return None
             case UntilReady(ready, timeout_s):
                 futures.wait((ready,), timeout_s)
@@ -105,29 +107,30 @@ class AsyncRunner:
                 program.close()
                 raise
 
-    async def _perform(self, effect: Effect) -> object:
+    def _perform(self, effect: Effect) -> Awaitable[object]:
+        """What is awaited; not awaited here, since each of thousands who wait would hold one frame more."""
         match effect:
-            case InLedger(verb):
-                return await self._bridge.result(verb(self._ledger))
+            case InLedger(verb, deadline):
+                return self._read_or_write(verb, deadline)
             case OnWire(account, base_url, request, deadline, tls):
                 place = (account, base_url)
                 sender = self._senders.get(place) or self._senders.setdefault(
                     place, AsyncSender(base_url, tls)
                 )
-                return await sender.send(request, deadline)
-            case UntilChanged(payment_id, version, timeout_s, account):
-                with self._waiter.wanted.holding(account, payment_id):
-                    await self._waiter.until_changed(payment_id, version, timeout_s)
-                return None
+                return sender.send(request, deadline)
+            case UntilChanged():
+                return self._waiter.until_changed(effect)
             case UntilReady(ready, timeout_s):
-                await asyncio.wait((asyncio.wrap_future(ready),), timeout=timeout_s)
-                return None
+                return asyncio.wait((asyncio.wrap_future(ready),), timeout=timeout_s)
             case UntilSignalled(signal, seen, timeout_s):
-                await self._waiter.until_signalled(signal, seen, timeout_s)
-                return None
+                return self._waiter.until_signalled(signal, seen, timeout_s)
             case Pause(seconds):
-                await asyncio.sleep(seconds)
-                return None
+                return asyncio.sleep(seconds)
+
+    def _read_or_write(self, verb: Callable[[Ledger], Future[T]], deadline: Deadline | None) -> Awaitable[T]:
+        if deadline is None:
+            return self._bridge.result(verb(self._ledger))
+        return self._waiter.read(verb, deadline)
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -446,6 +446,11 @@ class Ledger(Protocol):
         """
         ...
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes work: it was not closed, and not inherited by a fork."""
+        ...
+
     def close(self) -> None:
         """Finish the submitted work and close all connections."""
         ...

@@ -216,6 +216,11 @@ class SqlLedger(LedgerReads):
         """See `Ledger.now_for`."""
         return self._clock.now_for(begun_at)
 
+    @property
+    def is_open(self) -> bool:
+        """See `Ledger.is_open`."""
+        return not (self._is_closed or self._is_inherited)
+
     def close(self) -> None:
         """See `Ledger.close`."""
         if not (self._is_closed or self._is_inherited):

@@ -216,7 +216,7 @@ def test_wait_ends_when_its_async_client_is_closed(gateway: ToyServer, tmp_path:
         client = AsyncClient(config, plugins=toy_plugins())
         payment = await client.create(reference="order-1", amount=HKD_88, method="toy", channel="web")
         waiting = asyncio.create_task(client.wait(payment.id, timeout_s=60))
-        await asyncio.to_thread(until, lambda: bool(client._waiter._hub._calls))
+        await asyncio.to_thread(until, lambda: bool(client._waiter.hub._calls))
         await client.shutdown()
         with pytest.raises(LedgerUnavailable, match="the client was closed meanwhile"):
             await asyncio.wait_for(waiting, 5)
@@ -234,7 +234,7 @@ def test_async_client_whose_loop_is_cancelled_closes_its_ledger(gateway: ToyServ
             client.append(pay)
             payment = await pay.create(reference="order-1", amount=HKD_88, method="toy", channel="web")
             waiting = asyncio.create_task(pay.wait(payment.id, timeout_s=60))
-            await asyncio.to_thread(until, lambda: bool(pay._waiter._hub._calls))
+            await asyncio.to_thread(until, lambda: bool(pay._waiter.hub._calls))
             for task in asyncio.all_tasks():
                 task.cancel()
             await waiting

@@ -55,7 +55,7 @@ class Till:
 
     def waits_for(self, payment: Payment) -> bool:
         """Whether a caller waits for this payment to change."""
-        return payment.id in self._client._waiter._hub._calls
+        return payment.id in self._client._waiter.hub._calls
 
     def wait(self, payment: Payment, timeout_s: float) -> Payment:
         found: Payment = self.do("wait", payment.id, timeout_s)

@@ -125,6 +125,11 @@ class Door:
         """The same, for what began then."""
         return self._clock.now_for(begun_at)
 
+    @property
+    def is_open(self) -> bool:
+        """Until its process closes it."""
+        return not self._is_closed
+
     def watch(self, on_change: OnChange) -> Callable[[], None]:
         """Changes by any process, a moment after their commit."""
         self._watchers.append(on_change)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +18,7 @@ from paycore.domain.schedule import is_awaited
 from paycore.engine import transport
 from paycore.engine.attempts import Attempts
 from paycore.engine.commands import Commands
-from paycore.engine.effects import InLedger, OnWire, Program
+from paycore.engine.effects import InLedger, OnWire, Program, UntilChanged
 from paycore.engine.runner import AsyncRunner
 from paycore.engine.timing import Deadline
 from paycore.engine.transport import AsyncSender
@@ -38,16 +37,17 @@ ELSEWHERE_S = 1.0
 def reads_before_it_subscribes() -> Patch:
     """A waiter reads the payment before it subscribes: a change in between does not wake it."""
 
-    async def until_changed(self: AsyncWaiter, payment_id: str, version: int, timeout_s: float) -> None:
-        if self._stop_watching is None:
-            self._stop_watching = self._ledger.watch(self._hub.wake)
-        payment = await self._bridge.result(self._ledger.get(payment_id))
-        await asyncio.sleep(min(ELSEWHERE_S, timeout_s))
+    async def until_changed(self: AsyncWaiter, wanted: UntilChanged) -> None:
+        await self.watch(Deadline(wanted.timeout_s))
+        payment = await self._bridge.result(self._ledger.get(wanted.payment_id))
+        await asyncio.sleep(min(ELSEWHERE_S, wanted.timeout_s))
         woken = asyncio.get_running_loop().create_future()
-        wake = lambda: None if woken.done() else woken.set_result(None)  # noqa: E731
-        if payment.version == version:
-            with self._hub.subscribed(payment_id, wake):
-                await asyncio.wait((woken,), timeout=max(0.0, timeout_s - ELSEWHERE_S))
+        if payment.version == wanted.version:
+            self.hub.subscribe(wanted.payment_id, woken)
+            try:
+                await asyncio.wait((woken,), timeout=max(0.0, wanted.timeout_s - ELSEWHERE_S))
+            finally:
+                self.hub.unsubscribe(wanted.payment_id, woken)
 
     return mock.patch.object(AsyncWaiter, "until_changed", until_changed)
 
@@ -60,15 +60,13 @@ def watches_nothing() -> Patch:
 def one_waiter_for_each_payment() -> Patch:
     """A second waiter for a payment replaces the first."""
 
-    @contextmanager
-    def subscribed(self: Hub, payment_id: str, wake: Callable[[], None]) -> Iterator[None]:
-        self._calls[payment_id] = [wake]
-        try:
-            yield
-        finally:
-            self._calls.pop(payment_id, None)
+    def subscribe(self: Hub[Any], payment_id: str, waiter: Any) -> None:
+        self._calls[payment_id] = waiter
 
-    return mock.patch.object(Hub, "subscribed", subscribed)
+    def unsubscribe(self: Hub[Any], payment_id: str, _waiter: Any) -> None:
+        self._calls.pop(payment_id, None)
+
+    return mock.patch.multiple(Hub, subscribe=subscribe, unsubscribe=unsubscribe)
 
 
 def wait_ends_with_any_change() -> Patch:
