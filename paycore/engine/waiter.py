@@ -29,7 +29,7 @@ W = TypeVar("W")
 LATE_S = 2.0
 """Seconds after a caller's deadline in which a read that the ledger does not answer is given up."""
 
-AGAIN_S = 0.5
+AGAIN_S = 0.1
 """Seconds until a ledger that can't be reached is tried again."""
 
 
