@@ -17,7 +17,7 @@ from paycore.domain.events import Source
 from paycore.domain.payment import Status
 from paycore.errors import InvalidField, LedgerCorrupt, LedgerUnavailable
 from paycore.ledger import copying
-from paycore.ledger.api import Filter
+from paycore.ledger.api import FeedEntry, FeedPlace, Filter
 from paycore.ledger.audit import make_anchor, verify
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.copying import Table, copy_ledger, tables
@@ -112,6 +112,32 @@ def test_copy_has_every_row_and_goes_on(database: Database, target: Database, tm
     newest = max(row[0] for row in after["events"])
     assert [row[0] for row in rows(target.dsn)["events"]][-3:] == [newest + n for n in (1, 2, 3)]
     assert [verdict for verdict in verify(ledger, anchor) if verdict.difference] == []
+
+
+def test_consumers_of_the_copy_go_on_where_they_were(
+    database: Database, target: Database, tmp_path: Path
+) -> None:
+    """The change feed after a consumer's place is the same in both ledgers, gaps in the positions or not."""
+    source = filled(database, tmp_path)
+    copy_ledger(database.dsn, target.dsn)
+    copy = target.open()
+    ((consumer,), (same,)) = (ledger.consumers("fulfilment").result() for ledger in (source, copy))
+    assert same == consumer
+    for place in (FeedPlace(0, 0), consumer.place):
+        assert fed(copy, place) == fed(source, place)
+    assert len(fed(copy, consumer.place)) > 20
+
+
+def fed(ledger: SqlLedger, place: FeedPlace) -> list[FeedEntry]:
+    """Everything that the change feed has after a place."""
+    entries: list[FeedEntry] = []
+    unsettled = None
+    while True:
+        page = ledger.read_feed(place, unsettled).result()
+        entries += page.entries
+        place, unsettled = page.end, page.unsettled
+        if page.is_last:
+            return entries
 
 
 def test_copy_of_a_copy_is_the_same(database: Database, target: Database, tmp_path: Path) -> None:
