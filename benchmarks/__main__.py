@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from benchmarks import claims, creating, http, ledger, lists, receiving, waiting
+from benchmarks import claims, command_line, creating, http, ledger, lists, receiving, steps, waiting
 from benchmarks.table import render
 
 
 def main() -> None:
     """Measure and print; the verdict stands in the last column."""
-    print(
-        render(
-            [
-                *ledger.measure(),
-                *claims.measure(),
-                *lists.measure(),
-                *creating.measure(),
-                *http.measure(),
-                *receiving.measure(),
-                *waiting.measure(),
-            ]
-        )
-    )
+    parts = (ledger, claims, lists, creating, http, receiving, waiting, steps, command_line)
+    print(render([row for part in parts for row in part.measure()]))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from types import CodeType, FrameType
 
 import paycore
 import qfpay_alipay
+from benchmarks.table import Row
 from paycore import Client, Money
 from paycore.engine.config import AccountConfig, Config
 from paycore.sandbox.server import SandboxServer
@@ -28,6 +29,8 @@ from qfpay_alipay.sandbox import QFPaySandbox
 
 OWN = tuple(str(Path(module.__file__ or "").parent) + "/" for module in (paycore, qfpay_alipay))
 WARM_UP = 3
+
+FILES_MAX, MOVES_MAX = 30, 150
 
 
 class Trail:
@@ -104,6 +107,19 @@ def _create(pay: Client, reference: str) -> None:
         subject="Coffee",
         return_url="https://shop.example/thanks",
     )
+
+
+def measure() -> list[Row]:
+    """The files and the moves of one create."""
+    trail = follow_create()
+    bars = {
+        "own files entered by a warm create": (len(trail.files), FILES_MAX),
+        "moves between them": (trail.moves, MOVES_MAX),
+    }
+    return [
+        Row(what=what, figure=f"{count}", baseline="-", ratio="-", bar=f"<= {bar}", holds=count <= bar)
+        for what, (count, bar) in bars.items()
+    ]
 
 
 def main() -> None:

@@ -65,7 +65,7 @@ class Window(NamedTuple):
 
 
 SECOND = Window(slice_ms=50, slices=24)
-MINUTE = Window(slice_ms=500, slices=122)
+MINUTE = Window(slice_ms=500, slices=124)
 
 
 class Counts(msgspec.Struct, frozen=True, array_like=True):

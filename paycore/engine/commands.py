@@ -84,6 +84,9 @@ def _told(
     return decorate
 
 
+PAUSED_PART = 0.75
+"""The part of its time left that a call may pause for; the rest is for the answer."""
+
 AGAIN_AFTER_S = 1.0
 """The least pause before a call is made again, whatever time its provider names; twice as long each further time."""
 
@@ -399,7 +402,7 @@ def _in_time(account: Account, call: Callable[[Account], Program[T]]) -> Program
             return (yield from call(account))
         except NotSent as error:
             pause_s = max(least_s, error.retry_after_s or 0.0)
-            if not error.retry_after_s or pause_s > deadline.left_s / 2:
+            if not error.retry_after_s or pause_s > deadline.left_s * PAUSED_PART:
                 raise
         yield Pause(pause_s)
         account, least_s = account.within(deadline.left_s), 2 * least_s
