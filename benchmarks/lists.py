@@ -27,7 +27,7 @@ PAYMENTS = 100_000
 """As many as `make bench` has time for."""
 
 BAR_MS = 5.0
-TURNS = 9
+TURNS = 25
 
 LISTS = {
     "all": Filter(),
