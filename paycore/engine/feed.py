@@ -82,7 +82,7 @@ class Feed:
         self._process = os.getpid()
         self._holder = secrets.token_hex(8)
         self._leased_until: datetime | None = None
-        self._is_lost = False
+        self._is_lost = self._may_hold = False
         self._tries = 0
         self._acknowledged = FeedPlace(0)
         self._stored_at: datetime | None = None
@@ -249,6 +249,7 @@ class Feed:
         """Take or renew the lease, unless it is over: then it may have been given back, and is not taken again."""
         with self._ending:
             if not self._is_over:
+                self._may_hold = True  # from here on, whenever this is answered
                 return ledger.hold_consumer(self._consumer, holder=self._holder, lease_s=LEASE_S, start=start)
         nothing: Future[Lease | None] = Future()
         nothing.set_result(None)
@@ -257,7 +258,7 @@ class Feed:
     def _release(self) -> Program[None]:
         """Give the lease back at the end, before anybody hears of it."""
         with self._ending:
-            self._is_over, self._leased_until = True, None
+            self._is_over, self._may_hold = True, False
         yield from in_ledger(lambda ledger: ledger.release_consumer(self._consumer, self._holder))
 
     # --- acknowledging -------------------------------------------------------------------------------
@@ -311,9 +312,9 @@ class Feed:
         """The client is closing: hand over nothing more. The lease is given back, unless a change is in hand."""
         with self._ending:
             self._is_over = True
-            if self._leased_until is not None and self._in_hand is None:
+            if self._may_hold and self._in_hand is None:
                 self._ledger.release_consumer(self._consumer, self._holder)
-                self._leased_until = None
+                self._may_hold = False
         if self._stop_watching is not None:
             self._stop_watching()
         for pause in tuple(self._pauses):

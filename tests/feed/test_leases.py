@@ -10,8 +10,9 @@ import pytest
 
 from paycore import Client, PaymentChange
 from paycore.engine import feed
+from paycore.engine.effects import InLedger
 from paycore.errors import ConsumerTaken, LedgerUnavailable
-from paycore.ledger.api import Consumer, FeedPlace
+from paycore.ledger.api import Consumer, FeedPlace, Lease
 from tests.feed.conftest import Shop, drain, told
 from tests.support.postgres import PostgresServer
 
@@ -210,6 +211,22 @@ def consumer_names(shop: Shop) -> list[str]:
     """Those that are held."""
     with closing(shop.ledger()) as ledger:
         return [found.name for found in ledger.consumers().result() if found.holder is not None]
+
+
+def test_closing_gives_back_a_lease_whose_answer_is_still_under_way(shop: Shop) -> None:
+    """The client may close between the commit that took the lease and its answer."""
+    ledger = shop.ledger()
+    reading = feed.Feed(ledger, "shop", None, from_start=True, follow=True)
+    program = reading.next()
+    effect, answer = next(program), None
+    while not isinstance(answer, Lease):
+        assert isinstance(effect, InLedger)
+        answer = effect.verb(ledger).result()
+        if not isinstance(answer, Lease):
+            effect = program.send(answer)
+    assert consumer(shop).holder is not None
+    reading.interrupt()
+    until(lambda: consumer(shop).holder is None)
 
 
 def test_closing_the_client_does_not_give_away_what_is_in_hand(shop: Shop) -> None:
