@@ -35,7 +35,7 @@ REST_S = 2.0
 REST_MAX_S = 60.0
 """Seconds that one refusal can make an account rest, whatever time it names."""
 
-PROBE_MAX_S = 4.0
+PROBE_MAX_S = 3.0
 """Seconds between questions to a provider that gives no answer; they grow to this from one."""
 
 BURST = 4

@@ -167,7 +167,7 @@ def test_share_grows_back() -> None:
 
 
 def test_provider_without_answers_is_asked_one_question_at_a_time() -> None:
-    """More rarely each time, at most every four seconds; with the first answer all is as before."""
+    """More rarely each time, at most every three seconds; with the first answer all is as before."""
     spent, now_ms, pauses = asked(Spent(), NOW, is_answered=False), NOW, list[int]()
     for _ in range(6):
         again_ms = spend_question(spent, QFPAY, now_ms).at_ms
@@ -177,7 +177,7 @@ def test_provider_without_answers_is_asked_one_question_at_a_time() -> None:
         assert at_ms == now_ms, "one tries"
         assert spend_question(spent, QFPAY, now_ms).at_ms > now_ms, "others wait for what becomes of it"
         spent = asked(spent, now_ms, is_answered=False)
-    assert pauses == [1_000, 2_000, 4_000, *(PROBE_MAX_S * 1000,) * 3]
+    assert pauses == [1_000, 2_000, *(PROBE_MAX_S * 1000,) * 4]
     spent = asked(spent, now_ms, is_answered=True)
     for _ in range(2):
         spent, at_ms = spend_question(spent, QFPAY, now_ms)
