@@ -73,7 +73,7 @@ def _resend_without_asking(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Recovery, "ask", _asks_nobody)
 
 
-def _asks_nobody(_self: object, _account: object, payments: Any, _source: object) -> Any:
+def _asks_nobody(_self: object, _account: object, payments: Any, _source: object, **_options: Any) -> Any:
     yield from ()
     return tuple(payments)
 
