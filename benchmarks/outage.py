@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
 
 import httpx2
 
@@ -77,9 +76,9 @@ class _Away(Shop):
         with suppress(asyncio.CancelledError):
             await worker
 
-    async def _refuse(self, _request: httpx2.Request) -> NoReturn:
+    async def _refuse(self, request: httpx2.Request) -> httpx2.Response:
         self.requests += 1
-        raise httpx2.ConnectError("refused")
+        raise httpx2.ConnectError("refused", request=request)
 
 
 def measure() -> list[Row]:
