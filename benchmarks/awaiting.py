@@ -170,9 +170,8 @@ class Shop:
         self.world.scheduler.after(self.world.rng.uniform(*PAID_AFTER_S), self._pay, number)
 
     def _pay(self, number: str) -> None:
-        with self.world.foreign():
-            self.paid_ms[self._ids[number]] = self.world.now_ms()
-            self.world.gateway.orders.pay(number)
+        self.paid_ms[self._ids[number]] = self.world.now_ms()
+        self.world.gateway.orders.pay(number)
 
     def _posted(self, post: Post, done: Callable[[PostResult], None]) -> None:
         """A notification leaves the gateway, and may be lost."""
@@ -189,10 +188,11 @@ class Shop:
     # --- what is known ---------------------------------------------------------------------------------
 
     def _changed(self, ids: Collection[str]) -> None:
-        with self.world.foreign():
-            for payment_id in {*ids} & (self.paid_ms.keys() - self.known_ms.keys()):
-                if self.world.ledger.get(payment_id).result().status is Status.PAID:
-                    self.known_ms[payment_id] = self.world.now_ms()
+        for payment_id in ids:
+            if payment_id in self.known_ms or payment_id not in self.paid_ms:
+                continue
+            if self.world.ledger.get(payment_id).result().status is Status.PAID:
+                self.known_ms[payment_id] = self.world.now_ms()
 
     def latencies_s(self) -> list[float]:
         """Of all orders, sorted; those that are not known count as long as the run."""

@@ -16,6 +16,7 @@ _DUPLICATES = ("refuse", "same_result", "charge_blindly")
 _MINIMUM = ("warn", "refuse")
 _AMOUNTS = ("string", "number")
 _NUMBER_RANGES = ("ignore", "apply")
+_PAGE_ORDERS = ("newest_first", "oldest_first", "mixed")
 
 
 class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +36,8 @@ class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
     `amounts`: `string` or `number` in replies; there are samples of both (SOURCES.md §1).
     `number_range`: the effect of a time range (or the current month) on a query by `out_trade_no`. `ignore`: nothing
     (G3, zh). `apply`: only orders in it are found (G5 names `syssn` alone as what makes a range meaningless).
+    `page_order`: the order of a query's records, which is undocumented. `mixed`: none that follows from their times.
+    `records_late_s`: seconds before a new order or refund shows in a query, which is undocumented too.
     `rate_per_s`, `rate_per_min`: the request limits, 0 for none. Source of 100 and 400: G4/G5 "API Usage Guidelines".
     """
 
@@ -47,6 +50,8 @@ class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
     pay_types: frozenset[str] = frozenset(PAY_TYPES)
     amounts: str = "string"
     number_range: str = "ignore"
+    page_order: str = "newest_first"
+    records_late_s: int = 0
     rate_per_s: int = 100
     rate_per_min: int = 400
 
@@ -58,6 +63,7 @@ class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
             ("minimum_amount", _MINIMUM),
             ("amounts", _AMOUNTS),
             ("number_range", _NUMBER_RANGES),
+            ("page_order", _PAGE_ORDERS),
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is one of {', '.join(allowed)}, not {getattr(self, name)!r}")
@@ -76,7 +82,7 @@ def read_settings(given: Mapping[str, str]) -> SandboxSettings:
     values: dict[str, object] = dict(given)
     if "pay_types" in given:
         values["pay_types"] = frozenset(part.strip() for part in given["pay_types"].split(","))
-    for name in ("rate_per_s", "rate_per_min"):
+    for name in ("rate_per_s", "rate_per_min", "records_late_s"):
         if name in given:
             values[name] = _count(name, given[name])
     return SandboxSettings(**values)  # type: ignore[arg-type]
@@ -84,5 +90,5 @@ def read_settings(given: Mapping[str, str]) -> SandboxSettings:
 
 def _count(name: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 6):
-        raise ValueError(f"{name} is a whole number from 0 (no limit) to 999999, not {text!r}")
+        raise ValueError(f"{name} is a whole number from 0 to 999999, not {text!r}")
     return int(text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from paycore.sandbox.faults import FaultBoard
 from paycore.sandbox.virtual_clock import SandboxClock
 from qfpay_alipay.sandbox import codes, replies
@@ -87,10 +89,22 @@ class TradeOperations:
             entries = book.with_numbers(asked.syssns, asked.out_trade_nos)
         else:
             entries = book.search(*asked.during)
-        matching = [entry for entry in entries if self._matches(entry, asked)]
+        shown_until = self._clock.now_ms() - self._settings.records_late_s * 1000
+        matching = self._ordered(
+            entry for entry in entries if entry.created_at <= shown_until and self._matches(entry, asked)
+        )
         first = (asked.page - 1) * asked.page_size
         page = [self._record(entry) for entry in matching[first : first + asked.page_size]]
         return replies.query(page, page=asked.page, page_size=asked.page_size)
+
+    def _ordered(self, newest_first: Iterable[Entry]) -> list[Entry]:
+        entries = list(newest_first)
+        match self._settings.page_order:
+            case "oldest_first":
+                entries.reverse()
+            case "mixed":
+                entries.sort(key=lambda entry: entry.syssn[::-1])
+        return entries
 
     def _refund(self, params: Params) -> replies.Fields:
         asked = read_refund(params)

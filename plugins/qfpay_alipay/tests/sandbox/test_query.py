@@ -96,6 +96,30 @@ def test_query_range_may_hold_for_numbers_too(open_merchant: Callable[..., Merch
     assert len(merchant.query(syssn=order["syssn"])) == 1
 
 
+@pytest.mark.parametrize("page_order", ["newest_first", "oldest_first", "mixed"])
+def test_query_pages_have_every_record_once_in_any_order(
+    open_merchant: Callable[..., Merchant], page_order: str
+) -> None:
+    """The order of records is undocumented: newest first, oldest first, or without any relation to their times."""
+    merchant = open_merchant({"page_order": page_order, "rate_per_s": "0"})
+    made = [merchant.payment()["syssn"] for _ in range(12)]
+    seen = [
+        record["syssn"] for page in ("1", "2", "3") for record in merchant.query(page=page, page_size="5")
+    ]
+    assert sorted(seen) == made
+    assert {"newest_first": seen == made[::-1], "oldest_first": seen == made}.get(page_order, True)
+
+
+def test_query_shows_a_new_order_late_where_it_is_set_so(open_merchant: Callable[..., Merchant]) -> None:
+    """How soon a new order shows is undocumented: by its number and in a range."""
+    merchant = open_merchant({"records_late_s": "30"})
+    order = merchant.payment()
+    assert merchant.query() == merchant.query(out_trade_no=order["out_trade_no"]) == []
+    merchant.gateway.clock.advance(30)
+    assert [record["syssn"] for record in merchant.query()] == [order["syssn"]]
+    assert len(merchant.query(out_trade_no=order["out_trade_no"])) == 1
+
+
 @pytest.mark.parametrize(
     ("start", "end", "respcd"),
     [
