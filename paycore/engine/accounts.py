@@ -19,6 +19,7 @@ from paycore.engine.plugins import Plugins
 from paycore.engine.pointers import check_secret_file
 from paycore.engine.provider_class import needs_problem
 from paycore.engine.secrecy import Secrets, secrets_among, secrets_in
+from paycore.engine.telling import Listening
 from paycore.engine.timing import Deadline
 from paycore.errors import ConfigError
 from paycore.ledger.api import Spending
@@ -33,7 +34,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
     `base_urls` are the main one, "", and those of further hosts.
     `secrets` are those of its settings, those of its open `session`, and the `auth_code` of the payment that a call
-    is about, where it has one.
+    is about, where it has one. `listening` has who counts its requests.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     auth_code: Secret | None = None
     session: Any = None
     tls: ssl.SSLContext | None = None
+    listening: Listening = msgspec.field(default_factory=Listening)
 
     @property
     def full(self) -> FullProvider:
@@ -94,6 +96,7 @@ class Accounts:
     def __init__(self, config: Config, plugins: Plugins, environment: Mapping[str, str] = os.environ) -> None:
         self.config = config
         self.plugins = plugins
+        self.listening = Listening()
         self._environment = environment
         self._ready: dict[str | None, Account] = {}
         self._making = threading.Lock()
@@ -145,6 +148,7 @@ class Accounts:
             namespace=account.namespace,
             secrets=unmade.secrets,
             tls=self._tls(account),
+            listening=self.listening,
         )
 
     def _base_urls(

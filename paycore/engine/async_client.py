@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 from paycore.domain.changes import ChangeKind, PaymentChange
 from paycore.domain.events import Event
@@ -51,6 +51,9 @@ from paycore.engine.worker import DRAIN_S, Everything, Scope
 from paycore.errors import ConfigError
 from paycore.ledger.api import Filter, Ledger
 from paycore.ledger.lists import next_page
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 T = TypeVar("T")
 
@@ -291,6 +294,10 @@ class AsyncClient:
                     yield resolved
         if problem is not None:
             raise problem
+
+    def metrics(self) -> CollectorRegistry:
+        """See `Client.metrics`; not awaited. Make a page of it in another thread: that waits for the ledger."""
+        return self._core.metrics()
 
     def _look_after(self, scope: Scope) -> None:
         self._working += self._started(scope)

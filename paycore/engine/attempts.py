@@ -26,6 +26,7 @@ from paycore.engine.answers import answering
 from paycore.engine.contract import put_off, refused
 from paycore.engine.effects import InLedger, Program, UntilChanged, in_ledger
 from paycore.engine.sessions import Sessions
+from paycore.engine.telling import Listening
 from paycore.engine.timing import Deadline, Timed
 from paycore.engine.turns import wait_until
 from paycore.errors import IncompleteReply, MaybeSent, NotSent, PaycoreError
@@ -40,7 +41,7 @@ class Attempts:
     The steps every command consists of: ledger transactions followed by their hooks, and attempts.
 
     `observers` are told of every event; `now` is the ledger's clock; `new_id` returns a new id or number; `sessions`
-    are those with the providers.
+    are those with the providers, and `listening` has who counts.
     """
 
     def __init__(
@@ -49,8 +50,10 @@ class Attempts:
         *,
         now: Callable[[], datetime],
         new_id: Callable[[], str],
+        listening: Listening | None = None,
     ) -> None:
         self._observers = observers
+        self.listening = listening or Listening()
         self.new_id = new_id
         self.now = now
         self.sessions = Sessions(now=now, new_id=new_id)
@@ -68,6 +71,8 @@ class Attempts:
     def commit(self, verb: Callable[[Ledger], Future[T]]) -> Program[T]:
         """One transaction, then its events to the observers."""
         result: T = yield InLedger(verb)
+        if self.listening.counter is not None:
+            self.listening.counter.committed(committed_in(result))
         for committed in committed_in(result) if self._observers else ():
             for event in committed.events:
                 for observe in self._observers:

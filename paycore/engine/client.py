@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 from paycore.domain.changes import ChangeKind, PaymentChange
 from paycore.domain.events import Event
@@ -50,6 +50,9 @@ from paycore.engine.worker import DRAIN_S, Everything, Scope
 from paycore.errors import ConfigError
 from paycore.ledger.api import Filter
 from paycore.ledger.lists import next_page
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 T = TypeVar("T")
 
@@ -432,6 +435,15 @@ class Client:
                 yield from self._runner.run(going.next())
         if problem is not None:
             raise problem
+
+    def metrics(self) -> CollectorRegistry:
+        """
+        The Prometheus registry of this client; what it does is counted from the first call on.
+
+        `prometheus_client.generate_latest` makes a page of it, which reads the ledger and may wait for it some seconds.
+        `paycore.web.metrics` serves it. Raises `ConfigError` without the extra `metrics`.
+        """
+        return self._core.metrics()
 
     def _look_after(self, scope: Scope) -> None:
         self._working += self._started(scope)

@@ -8,6 +8,7 @@ left unfinished.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -48,7 +49,7 @@ from paycore.engine.provider_list import Listing
 from paycore.engine.receiving import Received, Receiving
 from paycore.engine.recovery import Recovery
 from paycore.engine.secrecy import harmless, holds_secret, mask
-from paycore.engine.telling import Given, operations_log, telling
+from paycore.engine.telling import TRACING, Given, operations_log, telling
 from paycore.engine.timing import Deadline, Timed
 from paycore.errors import (
     ConfigError,
@@ -62,7 +63,7 @@ from paycore.errors import (
 from paycore.ledger.api import Decide
 
 P = ParamSpec("P")
-S = TypeVar("S")
+S = TypeVar("S", bound="Commands")
 T = TypeVar("T")
 
 
@@ -74,9 +75,11 @@ def _told(
     def decorate(command: Callable[Concatenate[S, P], Program[T]]) -> Callable[Concatenate[S, P], Program[T]]:
         def begun(self: S, /, *args: P.args, **options: P.kwargs) -> Program[T]:
             program = command(self, *args, **options)
-            if not operations_log.isEnabledFor(logging.INFO):
+            listening = self._attempts.listening
+            is_heard = listening.counter is not None or operations_log.isEnabledFor(logging.INFO)
+            if not is_heard and TRACING not in sys.modules:
                 return program
-            return telling(verb, program, given(*args, **options))
+            return telling(verb, program, given(*args, **options), listening.counter)
 
         begun.__doc__, begun.__name__ = command.__doc__, command.__name__
         return begun

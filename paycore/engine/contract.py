@@ -22,7 +22,7 @@ from paycore.domain.provider import Capabilities, Done, NotNow, Rejected, Secret
 from paycore.domain.wire import FLOW_REQUESTS_MAX, Flow, Method, Request, Response
 from paycore.engine.effects import OnWire, Program
 from paycore.engine.secrecy import Secrets, harmless, holds_short_secret, mask
-from paycore.engine.telling import requests_log, tell_request
+from paycore.engine.telling import Listening, requests_log, tell_request
 from paycore.engine.timing import Deadline, Stopwatch
 from paycore.engine.turns import rest_if_refused, take_turn
 from paycore.engine.wording import one_line, one_of, said, shown
@@ -61,6 +61,8 @@ class Reached(Asked, Protocol):
     def base_urls(self) -> Mapping[str, str]: ...
     @property
     def capabilities(self) -> Capabilities: ...
+    @property
+    def listening(self) -> Listening: ...
 
 
 # --- what a plugin raises ----------------------------------------------------------------------------
@@ -286,22 +288,25 @@ def _unanswered(account: Asked, problem: str, *, may_have_moved: bool) -> NotSen
 def _exchange(
     account: Reached, request: Request, deadline: Deadline, *, has_turn: bool
 ) -> Program[Response | NotSent | MaybeSent]:
-    """What came of one request, within the account's budget; it is logged where somebody listens."""
+    """What came of one request, within the account's budget; it is logged and counted where somebody listens."""
     if not has_turn:
         try:
             yield from take_turn(account, deadline)
         except NotSent as error:
             error.message = error.message.removeprefix(f"account {account.name}: ")
             return error
-    watch = Stopwatch() if requests_log.isEnabledFor(logging.DEBUG) else None
+    is_logged, counter = requests_log.isEnabledFor(logging.DEBUG), account.listening.counter
+    watch = Stopwatch() if is_logged or counter is not None else None
     came: Response | NotSent | MaybeSent
     try:
         came = yield OnWire(account.name, account.base_urls[request.host], request, deadline, account.tls)
     except (NotSent, MaybeSent) as error:
         came = error
+    if counter is not None and watch is not None:
+        counter.requested(account.name, came, watch.seconds)
     if isinstance(came, Response):
         yield from rest_if_refused(account, came)
-    if watch is not None:
+    if watch is not None and is_logged:
         tell_request(account.name, request, came, watch, account.secrets)
     return came
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from paycore.domain.payment import Payment
 from paycore.engine.accounts import Accounts
@@ -20,9 +21,14 @@ from paycore.engine.plugins import Plugins
 from paycore.engine.recovery import Recovery
 from paycore.engine.resolving import Pass
 from paycore.engine.worker import Worker
-from paycore.errors import NotFound, PaycoreError, ReferenceAmbiguous
+from paycore.errors import ConfigError, NotFound, PaycoreError, ReferenceAmbiguous
 from paycore.ledger import open_ledger
 from paycore.ledger.base import SqlLedger
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from paycore.engine.metrics import Metrics
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,10 +44,32 @@ class ClientCore:
         self.plugins = plugins or Plugins(blocked=self.config.blocked_plugins)
         self.accounts = Accounts(self.config, self.plugins)
         self.ledger = _open(self.config)
-        attempts = Attempts(self.plugins.observers, now=self.ledger.now, new_id=new_id)
+        attempts = Attempts(
+            self.plugins.observers,
+            now=self.ledger.now,
+            new_id=new_id,
+            listening=self.accounts.listening,
+        )
         recovery = Recovery(attempts)
         self.commands = Commands(self.accounts, attempts, recovery)
+        self._metrics: Metrics | None = None
+        self._metering = threading.Lock()
         self.worker = Worker(recovery, self.accounts, now=self.ledger.now, now_for=self.ledger.now_for)
+
+    def metrics(self) -> CollectorRegistry:
+        """The registry of what is counted, from the first call on; `ConfigError` without the extra `metrics`."""
+        with self._metering:
+            if self._metrics is None:
+                try:
+                    from paycore.engine.metrics import Metrics
+                except ImportError as error:
+                    if error.name != "prometheus_client":
+                        raise
+                    raise ConfigError(
+                        "metrics need the package prometheus-client: pip install 'paycore[metrics]'"
+                    ) from None
+                self._metrics = self.accounts.listening.counter = Metrics(self.ledger, self.accounts)
+            return self._metrics.registry
 
     def account_names(self, chosen: Sequence[str] | None) -> tuple[str, ...]:
         """These accounts, None: all; raises `RequestError`s and `ConfigError`s for those that there are not."""

@@ -12,7 +12,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from msgspec import structs
 
@@ -49,14 +49,15 @@ class Received(NamedTuple):
     """
     What to answer to a notification, and which payments it named.
 
-    `to_confirm` has the ids of those that the provider is to be asked about, by account. `is_repeat`: it was answered
-    less than a minute ago, and nothing was looked up or recorded.
+    `to_confirm` has the ids of those that the provider is to be asked about, by account. `verdict`: "new"; "repeat",
+    it was recorded before; "again", it was answered less than a minute ago, and nothing was looked up or recorded; or
+    "stray", it names what no payment here has.
     """
 
     reply: Reply
     payments: tuple[Payment, ...]
     to_confirm: Mapping[str, Collection[str]]
-    is_repeat: bool = False
+    verdict: Literal["new", "repeat", "again", "stray"] = "new"
 
 
 class Receiving:
@@ -85,7 +86,7 @@ class Receiving:
         told = yield from self._verified(account, notification)
         key = (account.name, notification.digest)
         if key in self._answered:
-            return Received(_reply(account), payments=(), to_confirm={}, is_repeat=True)
+            return Received(_reply(account), payments=(), to_confirm={}, verdict="again")
         recorded = yield from self._record(told, notification)
         named, due, strays = [*recorded.payments], [*recorded.due], list(recorded.unknown)
         for neighbour in self._neighbours(account, recorded.unknown):
@@ -106,6 +107,7 @@ class Receiving:
             reply,
             payments=tuple(committed.payment for committed in named),
             to_confirm=_by_account(named, due),
+            verdict="repeat" if recorded.is_repeat else "stray" if strays else "new",
         )
 
     def _record(self, told: _Told, notification: Notification) -> Program[Recorded]:

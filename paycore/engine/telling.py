@@ -1,15 +1,17 @@
 """
-The log of a client: one line for each operation, and one for each of its requests.
+Who is told what a client does: its log, what counts it, and the application's traces.
 
-The loggers are `paycore.operations` (INFO) and `paycore.requests` (DEBUG). Neither says what is in a request or an
-answer; words of others are on one line, and without secrets.
+The loggers are `paycore.operations` (INFO), with one line for each operation, and `paycore.requests` (DEBUG), with one
+for each of its requests. Neither says what is in a request or an answer; words of others are on one line, and without
+secrets.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from paycore.domain.payment import Payment, refund_operation
 from paycore.domain.provider import Secret
@@ -19,11 +21,15 @@ from paycore.engine.effects import Program, in_ledger
 from paycore.engine.secrecy import mask
 from paycore.engine.timing import Stopwatch
 from paycore.errors import PaycoreError
+from paycore.ledger.api import Committed
 
 T = TypeVar("T")
 
 operations_log = logging.getLogger("paycore.operations")
 requests_log = logging.getLogger("paycore.requests")
+
+TRACING = "opentelemetry.trace"
+"""The module that an application which traces has imported; paycore does not import it of itself."""
 
 
 class Given(NamedTuple):
@@ -35,23 +41,69 @@ class Given(NamedTuple):
     refund: str | None = None
 
 
-def telling(verb: str, program: Program[T], given: Given) -> Program[T]:
-    """What the program returns; and one line of what came of it, under the name of the verb."""
+class Came(NamedTuple):
+    """
+    What came of an operation: "done", the verdict on a notification, or the name of an error.
+
+    `problem` are the words of the error, None where there was none.
+    """
+
+    outcome: str = "done"
+    problem: str | None = None
+
+
+class Counter(Protocol):
+    """What counts the operations and requests of a client; called in whichever thread does them."""
+
+    def operated(self, verb: str, given: Given, outcome: str, seconds: float) -> None:
+        """An operation has ended."""
+        ...
+
+    def requested(self, account: str, came: Response | PaycoreError, seconds: float) -> None:
+        """A request was sent; or was not, or nobody knows."""
+        ...
+
+    def committed(self, payments: Sequence[Committed]) -> None:
+        """A transaction has ended, and may have changed these payments."""
+        ...
+
+
+class Listening:
+    """Who counts what a client does: nobody, until its metrics are asked for."""
+
+    __slots__ = ("counter",)
+
+    def __init__(self) -> None:
+        self.counter: Counter | None = None
+
+
+def telling(verb: str, program: Program[T], given: Given, counter: Counter | None = None) -> Program[T]:
+    """What the program returns; what came of it is logged, counted and traced, under the name of the verb."""
     watch = Stopwatch()
     try:
-        result = yield from program
+        result: Any = yield from traced(verb, program)
     except PaycoreError as error:
-        payment = yield from _known(given.payment_id or error.payment_id)
-        outcome = f"{type(error).__name__}: {error}"
-        tell(verb, () if payment is None else (payment,), watch, given, outcome)
+        came = Came(type(error).__name__, str(error))
+        if operations_log.isEnabledFor(logging.INFO):
+            payment = yield from _known(given.payment_id or error.payment_id)
+            _tell(verb, () if payment is None else (payment,), watch, given, came)
+        if counter is not None:
+            counter.operated(verb, given, came.outcome, watch.seconds)
         raise
-    is_repeat = not isinstance(result, Payment) and getattr(result, "is_repeat", False)
-    tell(verb, _payments(result), watch, given, "received again" if is_repeat else None)
-    return result
+    came = Came(getattr(result, "verdict", "done"))
+    _tell(verb, (result,) if isinstance(result, Payment) else result.payments, watch, given, came)
+    if counter is not None:
+        counter.operated(verb, given, came.outcome, watch.seconds)
+    return result  # type: ignore[no-any-return]
 
 
-def _payments(result: Any) -> Sequence[Payment]:
-    return (result,) if isinstance(result, Payment) else result.payments
+def traced(verb: str, program: Program[T]) -> Program[T]:
+    """The program, in a span of its own where the application traces."""
+    if TRACING not in sys.modules:
+        return program
+    from paycore.engine.spans import spanned
+
+    return spanned(verb, program)
 
 
 def _known(payment_id: str | None) -> Program[Payment | None]:
@@ -64,51 +116,84 @@ def _known(payment_id: str | None) -> Program[Payment | None]:
         return None
 
 
-def tell(
-    verb: str,
-    payments: Sequence[Payment],
-    watch: Stopwatch,
-    given: Given = Given(),  # noqa: B008 - it is frozen
-    outcome: str | None = None,
-) -> None:
-    """One line: which payment, what came of it (None: what it is now), and how long that took."""
-    payment = payments[0] if len(payments) == 1 else None
-    if payment is None:
-        named = f"names {len(payments)} payments" if payments else "names no payment here"
-        operations_log.info(
-            "%s: account %s, reference %s, number -: %s (%d ms)",
-            verb,
-            _word(given.account),
-            _quoted(given.refund or given.reference),
-            printable(outcome or named),
-            watch.ms,
-        )
+def tell(verb: str, payments: Sequence[Payment], watch: Stopwatch) -> None:
+    """One line: which payment, what it is now, and how long that took."""
+    _tell(verb, payments, watch, Given(), Came())
+
+
+def _tell(verb: str, payments: Sequence[Payment], watch: Stopwatch, given: Given, came: Came) -> None:
+    """One line: which payment, what came of it, and how long that took; the same as fields of the record."""
+    if not operations_log.isEnabledFor(logging.INFO):
         return
+    fields = {
+        "verb": verb,
+        **_named(payments, given),
+        "outcome": came.outcome,
+        "problem": None if came.problem is None else printable(came.problem),
+        "duration_ms": watch.ms,
+    }
     operations_log.info(
         "%s: account %s, reference %s, number %s: %s (%d ms)",
         verb,
-        payment.account,
-        _quoted(given.refund or payment.reference)
-        + (f" of {_quoted(payment.reference)}" if given.refund else ""),
-        *_number_and_outcome(payment, given.refund, outcome),
-        watch.ms,
+        fields["account"] or "-",
+        _references(fields),
+        fields["number"] or "-",
+        _said(fields, payments),
+        fields["duration_ms"],
+        extra=fields,
     )
 
 
-def _number_and_outcome(payment: Payment, refund: str | None, outcome: str | None) -> tuple[str, str]:
-    known = None if refund is None else payment.refund(refund)
-    number = payment.order_number if known is None else refund_operation(payment, known.reference).number
-    stands = payment.status.value if known is None else known.status.value
-    return number, printable(outcome or stands + (", needs review" if payment.review else ""))
+def _named(payments: Sequence[Payment], given: Given) -> dict[str, Any]:
+    """Which payment it was, as far as is known, and what it or its refund is now."""
+    if len(payments) != 1:
+        return {
+            "account": _printable(given.account),
+            "reference": _printable(given.reference),
+            "refund": _printable(given.refund),
+            "payment_id": _printable(given.payment_id),
+            "number": None,
+            "status": None,
+            "needs_review": False,
+        }
+    (payment,) = payments
+    refund = None if given.refund is None else payment.refund(given.refund)
+    return {
+        "account": payment.account,
+        "reference": payment.reference,
+        "refund": _printable(given.refund),
+        "payment_id": payment.id,
+        "number": payment.order_number
+        if refund is None
+        else refund_operation(payment, refund.reference).number,
+        "status": (payment if refund is None else refund).status.value,
+        "needs_review": bool(payment.review),
+    }
 
 
-def _word(text: str | None) -> str:
-    return "-" if text is None else printable(text)
+def _references(fields: dict[str, Any]) -> str:
+    """In quotes, for they may hold spaces."""
+    reference, refund = fields["reference"], fields["refund"]
+    if refund is None:
+        return "-" if reference is None else repr(reference)
+    return f"{refund!r} of {reference!r}" if reference is not None else repr(refund)
 
 
-def _quoted(text: str | None) -> str:
-    """In quotes, for it may hold spaces; what is not printable is escaped."""
-    return "-" if text is None else repr(text)
+def _said(fields: dict[str, Any], payments: Sequence[Payment]) -> str:
+    """What came of it, in words."""
+    if fields["problem"] is not None:
+        return f"{fields['outcome']}: {fields['problem']}"
+    if fields["outcome"] == "again":
+        return "received again"
+    if fields["status"] is None:
+        return f"names {len(payments)} payments" if payments else "names no payment here"
+    # What an operator looks at is the payment, not its refund.
+    is_shown = fields["needs_review"] and fields["refund"] is None
+    return f"{fields['status']}{', needs review' if is_shown else ''}"
+
+
+def _printable(text: str | None) -> str | None:
+    return None if text is None else printable(text)
 
 
 def tell_request(

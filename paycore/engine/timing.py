@@ -56,6 +56,11 @@ class Stopwatch:
         self._since = time.monotonic()
 
     @property
+    def seconds(self) -> float:
+        """Seconds since it was made."""
+        return time.monotonic() - self._since
+
+    @property
     def ms(self) -> int:
         """Whole milliseconds since it was made."""
-        return round((time.monotonic() - self._since) * 1000)
+        return round(self.seconds * 1000)

@@ -26,7 +26,7 @@ from paycore.engine.effects import Pause, Program, UntilSignalled, in_ledger
 from paycore.engine.outages import Outages
 from paycore.engine.recovery import Recovery
 from paycore.engine.signals import Signal
-from paycore.engine.telling import tell
+from paycore.engine.telling import tell, traced
 from paycore.engine.timing import Deadline, Stopwatch
 from paycore.errors import LedgerError, NotSent, PaycoreError, RequestError
 from paycore.ledger.api import Claimed, Claiming, Report, Rescheduled
@@ -326,12 +326,12 @@ class Worker:
         """Ask what was claimed, recover, and keep when each is due next."""
         watch = Stopwatch()
         try:
-            asked = yield from self._answers(account, claimed, question)
+            asked = yield from traced("ask", self._answers(account, claimed, question))
         except PaycoreError as error:
             yield from self._try_later(account, claimed, error)
             return QuestionEnded((), problem=str(error))
         self._outages.answered(f"account {account.name}")
-        recovered = yield from self._recover(account, asked)
+        recovered = yield from traced("recover", self._recover(account, asked))
         _tell_of_changes(claimed.payments, recovered, watch)
         due = [Rescheduled(one.id, one.version, due_at(one, claimed.now)) for one in recovered]
         missed = _missed(claimed, {one.payment_id for one in due}, self.now())

@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple, Protocol
 import msgspec
 
 from paycore.domain.asking import Due, Question
+from paycore.domain.budget import Spent
 from paycore.domain.capabilities import RequestBudget
 from paycore.domain.changes import ChangeKind
 from paycore.domain.events import Change, Event, OperationBegun, OperationSent, PaymentBegun, Source
@@ -263,6 +264,30 @@ class Consumer(msgspec.Struct, frozen=True, kw_only=True):
     oldest_at: datetime | None
 
 
+# --- for metrics -------------------------------------------------------------------------------------
+
+
+class OpenPayments(NamedTuple):
+    """How many payments of an account are open, and when the oldest of them was made."""
+
+    total: int
+    oldest_at: datetime
+
+
+class Census(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    How many payments there are, by account and status; what there are none of is left out.
+
+    By account: `open` those that are not final in every part, `review` those that a person must look at, `uncertain`
+    those with an operation of which the outcome is not known.
+    """
+
+    payments: Mapping[tuple[str, Status], int]
+    open: Mapping[str, OpenPayments]
+    review: Mapping[str, int]
+    uncertain: Mapping[str, int]
+
+
 class Ledger(Protocol):
     """The durable record. Raises `LedgerError`s; each class says whether money may have moved."""
 
@@ -422,6 +447,14 @@ class Ledger(Protocol):
 
     def consumers(self, name: str | None = None) -> Future[tuple[Consumer, ...]]:
         """The consumers of the change feed by name; or the one with this name, if there is one."""
+        ...
+
+    def census(self) -> Future[Census]:
+        """How many payments there are. Looks through an index of all of them."""
+        ...
+
+    def budgets(self) -> Future[Mapping[str, Spent]]:
+        """What each account has spent of its request budget; see `domain.budget.used`."""
         ...
 
     def watch(self, on_change: Callable[[Collection[str]], None]) -> Callable[[], None]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
+from paycore.domain.budget import Spent
 from paycore.domain.events import Event
 from paycore.domain.payment import Payment
 from paycore.errors import LedgerError, PaycoreError
-from paycore.ledger import feed, verbs
-from paycore.ledger.api import Consumer, FeedPage, FeedPlace, Filter, Unsettled
+from paycore.ledger import counts, feed, verbs
+from paycore.ledger.api import Census, Consumer, FeedPage, FeedPlace, Filter, Unsettled
 from paycore.ledger.lists import list_payments
 from paycore.ledger.transaction import Transaction
 
@@ -53,6 +54,14 @@ class LedgerReads(ABC):
     def consumers(self, name: str | None = None) -> Future[tuple[Consumer, ...]]:
         """See `Ledger.consumers`."""
         return self.read(lambda tx: feed.consumers(tx, name))
+
+    def census(self) -> Future[Census]:
+        """See `Ledger.census`."""
+        return self.read(counts.census)
+
+    def budgets(self) -> Future[Mapping[str, Spent]]:
+        """See `Ledger.budgets`."""
+        return self.read(counts.budgets)
 
 
 class ReadOnlyLedger(LedgerReads):

@@ -1,5 +1,6 @@
-"""HTTP for applications: the receiver of notifications. Needs the extra `web`."""
+"""HTTP for applications: the receiver of notifications, and metrics. Needs the extra `web`."""
 
 from paycore.web.receiver import notifications
+from paycore.web.scraping import metrics
 
-__all__ = ["notifications"]
+__all__ = ["metrics", "notifications"]

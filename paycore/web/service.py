@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Callable, Collection
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -13,6 +14,7 @@ from starlette.routing import Route
 
 from paycore.engine.async_client import AsyncClient
 from paycore.engine.config import Config
+from paycore.engine.scraped import Address, scraped
 from paycore.engine.stopping import close_in_time
 from paycore.errors import PaycoreError
 from paycore.serving import HttpListener, HttpServer
@@ -34,16 +36,19 @@ def serve_notifications(
     listener: HttpListener,
     *,
     accounts: Collection[str],
-    on_ready: Callable[[], None],
+    metrics_at: Address | None,
+    on_ready: Callable[[str | None], None],
 ) -> None:
     """
     Receive notifications in the foreground until SIGINT or SIGTERM, then return within 5 s.
 
-    `on_ready` is called once, when requests are served. What a notification names is looked
-    after in the background. Raises `ConfigError`s and `LedgerError`s as opening a client does.
+    `on_ready` is called once, when requests are served, with the URL of the metrics. These have an address of
+    their own, `metrics_at`, since they are not for those who send notifications; None: they are not served. What a
+    notification names is looked after in the background. Raises `ConfigError`s and `LedgerError`s as opening a
+    client does.
     """
     _allow_connections()
-    asyncio.run(_serve(config, listener, accounts, on_ready))
+    asyncio.run(_serve(config, listener, accounts, metrics_at, on_ready))
 
 
 def _allow_connections() -> None:
@@ -59,13 +64,16 @@ async def _serve(
     config: Config,
     listener: HttpListener,
     accounts: Collection[str],
-    on_ready: Callable[[], None],
+    metrics_at: Address | None,
+    on_ready: Callable[[str | None], None],
 ) -> None:
     pay = AsyncClient(config)
     try:
-        app = notifications(pay, accounts=accounts)
-        app.router.routes.append(Route("/healthz", _health_of(pay)))
-        await HttpServer(app, on_ready=on_ready, grace_s=GRACE_S).serve_on(listener)
+        with scraped(pay, metrics_at) as metrics_url:
+            app = notifications(pay, accounts=accounts)
+            app.router.routes.append(Route("/healthz", _health_of(pay)))
+            ready = partial(on_ready, metrics_url)
+            await HttpServer(app, on_ready=ready, grace_s=GRACE_S).serve_on(listener)
     finally:
         await close_in_time(pay, CLOSE_S)
 

@@ -27,6 +27,7 @@ VIOLATIONS = {
     "pluggy has one home": ("paycore/engine/runner.py", "import pluggy"),
     "typer has one home": ("paycore/engine/config.py", "import typer"),
     "Serving has three homes": ("paycore/testing", "import starlette.applications"),
+    "Metrics and traces have their homes": ("paycore/engine/runner.py", "import prometheus_client"),
     "A plugin knows paycore by": (f"{PLUGIN}/qfpay_alipay/pay_types.py", "from paycore.domain import money"),
     "QFPay's sandbox signs": (f"{PLUGIN}/qfpay_alipay/sandbox", "from qfpay_alipay import signing"),
     "QFPay's client does not": (f"{PLUGIN}/qfpay_alipay/provider.py", "import qfpay_alipay.sandbox"),

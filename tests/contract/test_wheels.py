@@ -35,6 +35,9 @@ def test_what_is_imported_is_declared(project: Path) -> None:
     assert imported_by(project) == declared_by(project) - NOT_IMPORTED
 
 
+DISTRIBUTIONS = {"opentelemetry": "opentelemetry-api", "prometheus_client": "prometheus-client"}
+"""Those that are not called like the module that is imported from them."""
+
 NOT_IMPORTED = {"tzdata"}
 """Data that `zoneinfo` finds by itself."""
 
@@ -56,7 +59,8 @@ def imported_by(project: Path) -> set[str]:
     nodes = [node for tree in trees for node in ast.walk(tree)]
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
-    return {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names) - {package.name}
+    modules = {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names) - {package.name}
+    return {DISTRIBUTIONS.get(name, name) for name in modules}
 
 
 def package_of(project: Path) -> str:

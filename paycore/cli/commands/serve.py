@@ -10,6 +10,7 @@ import typer
 
 from paycore.cli.app import options_of
 from paycore.cli.endings import Exit
+from paycore.cli.metrics_options import MetricsHost, MetricsPort
 from paycore.cli.output import Output
 
 _OF_THE_EXTRA = frozenset({"starlette", "uvicorn", "h11", "anyio"})
@@ -18,13 +19,21 @@ Host = Annotated[str, typer.Option(metavar="ADDRESS", help="The address to liste
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")]
 
 
-def serve(context: typer.Context, *, host: Host = "127.0.0.1", port: Port = 8080) -> int:
+def serve(
+    context: typer.Context,
+    *,
+    host: Host = "127.0.0.1",
+    port: Port = 8080,
+    metrics_host: MetricsHost = "127.0.0.1",
+    metrics_port: MetricsPort = None,
+) -> int:
     """
     Receive notifications at /ACCOUNT until Ctrl-C or SIGTERM.
 
     Prints the URL once it is served. With --account only for that one. /healthz says whether the ledger can be read.
     """
     from paycore.engine.config import load_config
+    from paycore.engine.scraped import Address
     from paycore.errors import ConfigError
 
     options = options_of(context)
@@ -44,16 +53,19 @@ def serve(context: typer.Context, *, host: Host = "127.0.0.1", port: Port = 8080
             f"{host} port {port} can't be listened on: {error.strerror or error}; --port 0 takes a free one"
         ) from None
     ready = partial(_announce, output, listener.url, names)
-    serve_notifications(config, listener, accounts=names, on_ready=ready)
+    metrics_at = None if metrics_port is None else Address(metrics_host, metrics_port)
+    serve_notifications(config, listener, accounts=names, metrics_at=metrics_at, on_ready=ready)
     output.say("no notifications are received any more")
     return Exit.DONE
 
 
-def _announce(output: Output, url: str, names: Sequence[str]) -> None:
+def _announce(output: Output, url: str, names: Sequence[str], metrics_url: str | None) -> None:
+    metrics = {} if metrics_url is None else {"metrics_url": metrics_url}
     if output.options.json:
-        output.json({"url": url, "notify_urls": {name: f"{url}/{name}" for name in names}})
+        output.json({"url": url, "notify_urls": {name: f"{url}/{name}" for name in names}, **metrics})
         return
-    output.data(f"url: {url}", *(f"{name}: {url}/{name}" for name in names))
+    lines = [f"{name}: {url}/{name}" for name in names] + [f"metrics: {at}" for at in metrics.values()]
+    output.data(f"url: {url}", *lines)
     output.say("notifications are received; Ctrl-C ends that")
 
 

@@ -10,6 +10,7 @@ import typer
 
 from paycore.cli.app import options_of
 from paycore.cli.endings import Exit
+from paycore.cli.metrics_options import MetricsHost, MetricsPort
 from paycore.cli.output import Output
 from paycore.errors import ConfigError
 
@@ -18,12 +19,15 @@ if TYPE_CHECKING:
 
     from paycore.engine.config import Config
     from paycore.engine.offers import AccountInfo
+    from paycore.engine.scraped import Address
 
 CLOSE_S = 1.5
 """Seconds the client has to close; with those that questions have to end, less than 5."""
 
 
-def worker(context: typer.Context) -> int:
+def worker(
+    context: typer.Context, *, metrics_host: MetricsHost = "127.0.0.1", metrics_port: MetricsPort = None
+) -> int:
     """
     Look after all due payments, refunds and captures until Ctrl-C or SIGTERM.
 
@@ -33,33 +37,37 @@ def worker(context: typer.Context) -> int:
     import asyncio
 
     from paycore.engine.config import load_config
+    from paycore.engine.scraped import Address
 
     options = options_of(context)
     output = Output(options)
     output.show_log()
     config = load_config(options.config)
     names = list(config.accounts) if options.account is None else [config.account(options.account).name]
-    asyncio.run(_work(config, names, output))
+    metrics_at = None if metrics_port is None else Address(metrics_host, metrics_port)
+    asyncio.run(_work(config, names, output, metrics_at))
     output.say("nothing is looked after any more")
     return Exit.DONE
 
 
-async def _work(config: Config, names: list[str], output: Output) -> None:
+async def _work(config: Config, names: list[str], output: Output, metrics_at: Address | None) -> None:
     import asyncio
 
     from paycore.engine.async_client import AsyncClient
+    from paycore.engine.scraped import scraped
     from paycore.engine.stopping import close_in_time
 
     pay = AsyncClient(config)
     try:
         _check_usable([account for account in await pay.accounts() if account.name in names])
-        working = asyncio.ensure_future(pay.run_worker(accounts=names))
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, working.cancel)
-        _announce(output, names)
-        with contextlib.suppress(asyncio.CancelledError):
-            await working
+        with scraped(pay, metrics_at) as metrics_url:
+            working = asyncio.ensure_future(pay.run_worker(accounts=names))
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, working.cancel)
+            _announce(output, names, metrics_url)
+            with contextlib.suppress(asyncio.CancelledError):
+                await working
     finally:
         await close_in_time(pay, CLOSE_S)
 
@@ -71,9 +79,10 @@ def _check_usable(accounts: Sequence[AccountInfo]) -> None:
         raise ConfigError("; ".join(problems))
 
 
-def _announce(output: Output, names: list[str]) -> None:
+def _announce(output: Output, names: list[str], metrics_url: str | None) -> None:
+    metrics = {} if metrics_url is None else {"metrics_url": metrics_url}
     if output.options.json:
-        output.json({"accounts": names})
+        output.json({"accounts": names, **metrics})
         return
-    output.data(f"accounts: {', '.join(names)}")
+    output.data(f"accounts: {', '.join(names)}", *(f"metrics: {at}" for at in metrics.values()))
     output.say("due payments are looked after; Ctrl-C ends that")
