@@ -99,11 +99,10 @@ class TradeOperations:
 
     def _ordered(self, newest_first: Iterable[Entry]) -> list[Entry]:
         entries = list(newest_first)
-        match self._settings.page_order:
-            case "oldest_first":
-                entries.reverse()
-            case "mixed":
-                entries.sort(key=lambda entry: entry.syssn[::-1])
+        if self._settings.page_order == "oldest_first":
+            entries.reverse()
+        elif self._settings.page_order == "mixed":
+            entries.sort(key=lambda entry: entry.syssn[::-1])
         return entries
 
     def _refund(self, params: Params) -> replies.Fields:
