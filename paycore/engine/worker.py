@@ -333,7 +333,10 @@ class Worker:
         self._outages.answered(f"account {account.name}")
         recovered = yield from traced("recover", self._recover(account, asked))
         _tell_of_changes(claimed.payments, recovered, watch)
-        due = [Rescheduled(one.id, one.version, due_at(one, claimed.now)) for one in recovered]
+        due = [
+            Rescheduled(one.id, one.version, due_at(one, claimed.now), claimed_at=claimed.now)
+            for one in recovered
+        ]
         missed = _missed(claimed, {one.payment_id for one in due}, self.now())
         yield from in_ledger(
             lambda ledger: ledger.reschedule([*due, *missed], Report(account.name, is_answered=True))
@@ -365,7 +368,7 @@ class Worker:
         now = self.now()
         again = now + timedelta(seconds=INTERVAL_MIN_S)
         due = [
-            Rescheduled(payment.id, payment.version, again)
+            Rescheduled(payment.id, payment.version, again, claimed_at=claimed.now)
             for payment in claimed.payments
             if due_at(payment, now) is not None
         ]
@@ -416,7 +419,7 @@ def _missed(claimed: Claimed, told: Collection[str], now: datetime) -> list[Resc
         {one.id: one.asked_ms for one in claimed.due},
     )
     return [
-        Rescheduled(one.id, one.version, again, from_ms(waits_since[one.id]))
+        Rescheduled(one.id, one.version, again, from_ms(waits_since[one.id]), claimed.now)
         for one in claimed.payments
         if one.id not in told
     ]

@@ -63,12 +63,17 @@ Choose = Callable[[Sequence[Due], int], Question]
 
 
 class Rescheduled(NamedTuple):
-    """When a payment of this version is due; and when it was last asked about, None: when it was claimed."""
+    """
+    When a payment of this version is due; and when it was last asked about, None: when it was claimed.
+
+    `claimed_at`: once somebody has claimed it after that, nothing is changed; None: whoever has.
+    """
 
     payment_id: str
     version: int
     due_at: datetime | None
     asked_at: datetime | None = None
+    claimed_at: datetime | None = None
 
 
 class Report(NamedTuple):

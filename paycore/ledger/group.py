@@ -18,6 +18,7 @@ from paycore.domain.decisions import named
 from paycore.domain.payment import Payment
 from paycore.domain.schedule import INTERVAL_MIN_S
 from paycore.errors import LedgerCorrupt, NotFound
+from paycore.ledger.api import Rescheduled
 from paycore.ledger.clock import to_ms
 from paycore.ledger.rows import (
     CHANGING,
@@ -47,6 +48,9 @@ Key = tuple[str, str]
 
 NAMED_MAX = 20
 """Payments that one id of the provider's can name, the newest ones: what more of them have is no order's id."""
+
+EVER_MS = 1 << 62
+"""Later than any time."""
 
 
 class Wants(NamedTuple):
@@ -109,7 +113,7 @@ class Stage:
         self.inbox: dict[Key, Row] = {}
         self.events: list[Row] = []
         self.hinted: list[tuple[int, int, int, str]] = []
-        self.postponed: list[tuple[int | None, int | None, str, int, int]] = []
+        self.postponed: list[tuple[int | None, int | None, str, int, int, int]] = []
         self.spent: dict[str, Spent] = {}
 
 
@@ -352,14 +356,17 @@ class Group:
         now_ms, apart_ms = to_ms(self.now), round(INTERVAL_MIN_S * 1000)
         self._stage.hinted.append((now_ms - apart_ms, apart_ms, now_ms, payment_id))
 
-    def postpone(self, at: datetime | None, asked_at: datetime | None, payment_id: str, version: int) -> None:
+    def postpone(self, due: Rescheduled) -> None:
         """
-        Set when a payment is due, unless its version changes until this is written, or it is due already.
+        Set when a payment is due, and when it was asked about; None: as before.
 
-        And when it was asked about; None: as before.
+        Unless its version changes until this is written, it is due already, or somebody else has claimed it since.
         """
-        until, asked_ms = (None if one is None else to_ms(one) for one in (at, asked_at))
-        self._stage.postponed.append((until, asked_ms, payment_id, version, to_ms(self.now)))
+        until, asked_ms = (None if one is None else to_ms(one) for one in (due.due_at, due.asked_at))
+        claimed_ms = EVER_MS if due.claimed_at is None else to_ms(due.claimed_at)
+        self._stage.postponed.append(
+            (until, asked_ms, due.payment_id, due.version, to_ms(self.now), claimed_ms)
+        )
 
     def reading(self) -> Transaction:
         """The transaction, for a statement that only reads; staged changes are written first."""

@@ -68,7 +68,7 @@ HINT = "UPDATE payments SET due_at = CASE WHEN asked_at > ? THEN asked_at + ? EL
 
 POSTPONE = (
     "UPDATE payments SET due_at = ?, asked_at = coalesce(?, asked_at)"
-    " WHERE id = ? AND version = ? AND due_at > ? AND hinted = 0"
+    " WHERE id = ? AND version = ? AND due_at > ? AND hinted = 0 AND coalesce(asked_at, 0) <= ?"
 )
 
 

@@ -280,8 +280,8 @@ def renew(group: Group, ids: Collection[str], lease_s: float) -> None:
 
 def reschedule(group: Group, due: Sequence[Rescheduled], report: Report | None = None) -> None:
     """See `Ledger.reschedule`."""
-    for payment_id, version, at, asked_at in due:
-        group.postpone(at, asked_at, payment_id, version)
+    for one in due:
+        group.postpone(one)
     if report is None or (report.is_answered and group.is_answering(report.account)):
         return
     account, is_answered, rests_s = report

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,9 @@ async def tend(process: Process) -> None:
     everything = Everything(list(core.config.accounts))
     while True:
         try:
+            if process.world.plan.shared.is_crowded and process.world.is_busy:
+                await _work(process)
+                continue
             while await runner.run(core.worker.look_once(everything)):
                 pass
             nap_s = process.rng.uniform(1, NAP_MAX_S)
@@ -53,6 +57,13 @@ async def tend(process: Process) -> None:
             process.world.scheduler.log(process.name, f"goes on later: {error}")
             nap_s = NAP_MAX_S
         await asyncio.sleep(max(0.1, nap_s))
+
+
+async def _work(process: Process) -> None:
+    """As `paycore worker`, for a while."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(process.rng.uniform(10, 60)):
+            await process.client.run_worker()
 
 
 class Caller:

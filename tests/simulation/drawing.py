@@ -17,9 +17,13 @@ from tests.simulation.plan import (
     Plan,
     Purchase,
     RefundPlan,
+    Shared,
     Step,
     Weather,
 )
+
+CROWD = 30
+"""Payers at once, each asked about every two seconds."""
 
 STRUCK_MAX = 0.5
 """The sum of all network faults of a request, at most."""
@@ -46,7 +50,8 @@ def draw_plan(seed: int, *, sets_clock_back: bool = False) -> Plan:
         purchases=_draw_purchases(rng, applications),
         further=Further(),
     )
-    return _with_further(Random(f"further {seed}"), plan)
+    plan = _with_further(Random(f"further {seed}"), plan)
+    return _with_shared(Random(f"shared {seed}"), plan)
 
 
 def _draw_starts(rng: Random, workers: int) -> dict[str, float]:
@@ -283,3 +288,47 @@ def _capturing(rng: Random, caller: CallerPlan, capture: Capture, part: int | No
     if rng.random() < 0.3:
         steps.insert(0, "return")
     return replace(caller, steps=tuple(steps), capture_minor=part)
+
+
+# --- what an account shares ----------------------------------------------------------------------------
+
+
+def _with_shared(rng: Random, plan: Plan) -> Plan:
+    """The plan with what others do, and in every fourth run with a crowd of payers."""
+    shared = _draw_shared(rng, is_crowded=rng.random() < 0.25)
+    crowd = [
+        Purchase(
+            reference=f"crowd-{n}",
+            channel="web",
+            expires_in_s=300,
+            payer_pays_in_s=rng.choice((None, *(rng.uniform(5, 250) for _ in range(5)))),
+            callers=(
+                CallerPlan(
+                    application=rng.randrange(plan.applications),
+                    starts_in_s=rng.uniform(0, 90),
+                    amount_minor=100 + n,
+                    steps=("wait",),
+                    refunds=(),
+                ),
+            ),
+            account=rng.choice(plan.further.accounts),
+        )
+        for n in range(CROWD if shared.is_crowded else 0)
+    ]
+    return replace(plan, shared=shared, purchases=(*plan.purchases, *crowd))
+
+
+def _draw_shared(rng: Random, *, is_crowded: bool) -> Shared:
+    """A budget that binds in two of three runs, a list in most of them, and others who make use of the account."""
+    used_up_from, outage_from = rng.uniform(20, 300), rng.uniform(20, 250)
+    return Shared(
+        is_crowded=is_crowded,
+        per_second=rng.choice((5, 10, 100)),
+        per_minute=rng.choice((90, 150) if is_crowded else (6000, 90, 240)),
+        batch=rng.choice((2, 4) if is_crowded else (4, 50)),
+        list_page=rng.choice((None, 5, 20)),
+        foreign_s=tuple(rng.uniform(0, FAULTS_END_S) for _ in range(rng.choice((0, 10, 80)))),
+        used_up_s=(used_up_from, used_up_from + rng.uniform(10, 50)) if rng.random() < 0.3 else None,
+        outage_s=(outage_from, outage_from + rng.uniform(10, 120)) if rng.random() < 0.3 else None,
+        readers=rng.choice((0, 1, 2)),
+    )

@@ -21,6 +21,7 @@ from paycore.plugin import (
 )
 from paycore.testing import toy
 from paycore.testing.toy import SessionToyProvider, ToyGateway, ToyOrder, ToyProvider
+from paycore.testing.toy.toy_gateway import PAGE
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -79,6 +80,7 @@ class SimGateway(ToyGateway):
             window_s=further.window_s,
             needs_token=further.needs_token,
             token_lasts_s=further.token_lasts_s,
+            page=world.plan.shared.list_page or PAGE,
             clock=world.scheduler.now,
         )
         self.refused_numbers: set[str] = set()
@@ -86,6 +88,8 @@ class SimGateway(ToyGateway):
         self._world = world
         self._rng = world.rng("gateway")
         self._still_to_come = 0
+        self._made_with: dict[str, str] = {}
+        """The key that each token was ever got with, by the header that has it."""
         self._looks: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=LOOKS_MAX))
 
     @property
@@ -139,6 +143,19 @@ class SimGateway(ToyGateway):
             return Response(status=200, body=msgspec.json.encode({"url": url}))
         return super().handle(request)
 
+    def account_of(self, request: Request) -> str:
+        """The account that sends this, by its token or the key it gets one with; the main one where there are none."""
+        if request.path == "/token":
+            return self._world.account_with(msgspec.json.decode(request.body)["key"])
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        return self._world.account_with(self._made_with.get(headers.get("authorization", ""), ""))
+
+    def make_foreign(self) -> None:
+        """Another system of the merchant makes an order by the same account."""
+        self._caller = self._world.key_of("main") if self.needs_token else ""
+        order = self._add(SimOrder(f"FOREIGN{len(self.orders)}", "payment", 100, "HKD"))
+        order.status = self._rng.choice(("paid", "pending", "closed"))
+
     def pay(self, url: str) -> None:
         """The payer opens the link, and pays the order if it is open, or agrees to it."""
         order = self._behind(url)
@@ -176,6 +193,24 @@ class SimGateway(ToyGateway):
         own = [cast("SimOrder", order) for order in self._own()]
         found = [o for o in own if o.number in numbers and o.found_from_s <= now_s]
         return {"records": [order.record() for order in found]}
+
+    def _listed(self) -> list[SimOrder]:
+        """
+        As in the provider's list: late, and of some orders that can still be paid an attempt that failed.
+
+        A number may have several records, of which a list shows one.
+        """
+        now_s = self._world.scheduler.monotonic()
+        return [
+            order if order.status != "pending" or self._rng.random() < 0.8 else _failed_attempt(order)
+            for order in (cast("SimOrder", one) for one in self._own())
+            if order.kind == "payment" and order.found_from_s <= now_s
+        ]
+
+    def _token(self, fields: dict[str, Any]) -> dict[str, Any]:
+        answer = super()._token(fields)
+        self._made_with[f"Bearer {answer['token']}"] = fields["key"]
+        return answer
 
     def _capture(self, fields: dict[str, Any]) -> dict[str, Any]:
         self.declines_captures = self._happens(self._world.weather.capture_declined)
@@ -340,6 +375,14 @@ class SimGateway(ToyGateway):
 
     def _happens(self, likelihood: float) -> bool:
         return self._rng.random() < likelihood
+
+
+def _failed_attempt(order: SimOrder) -> SimOrder:
+    """An attempt to pay the order, which failed."""
+    attempt = SimOrder(order.number, order.kind, order.minor, order.currency)
+    attempt.id, attempt.status, attempt.made_at = order.id, "failed", order.made_at
+    attempt.channel, attempt.reference = order.channel, order.reference
+    return attempt
 
 
 def link(order: ToyOrder) -> str:

@@ -6,13 +6,14 @@ import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from paycore.errors import LedgerUnavailable
-from paycore.ledger.api import Report, Rescheduled
+from paycore.ledger.api import Lease, Report, Rescheduled
 from paycore.ledger.clock import LedgerClock, to_ms
 from paycore.ledger.groupcommit import Unit
 from paycore.ledger.sqlite.file import Connection
@@ -27,7 +28,10 @@ Verb = Callable[[SqliteLedger], Future[Any]]
 OnChange = Callable[[Collection[str]], None]
 
 VERBS = frozenset(
-    "begin change observe record_notification claim renew rest spend reschedule get find list events".split()
+    (
+        "begin change observe record_notification claim renew spend reschedule get find list events"
+        " read_feed feed_end release_consumer consumers"
+    ).split()
 )
 WRITES = frozenset("begin change observe record_notification".split())
 REACHED_MAX_S = 0.02
@@ -39,6 +43,8 @@ SLOW_MAX_S = 3.0
 BEFORE_WRITE, AFTER_CHANGE = 2.0, 4.0
 """How much more often a process dies or is suspended around its writes."""
 NEVER_MS = 1 << 62
+ASKING: ContextVar[Process] = ContextVar("asking")
+"""The process whose transaction runs."""
 NOTICED_MAX_S = 0.05
 """How late a process hears of a change."""
 
@@ -108,6 +114,7 @@ class Door:
         self._clock = LedgerClock(process.world.machine_now)
         self._watchers: list[OnChange] = []
         self._is_closed = False
+        self._life = process.life
 
     def __getattr__(self, name: str) -> Callable[..., Future[Any]]:
         if name not in VERBS:
@@ -116,6 +123,39 @@ class Door:
         return lambda *args, **options: self.submit(
             lambda ledger: getattr(ledger, name)(*args, **options), times
         )
+
+    def rest(self, account: str, retry_after_s: float | None) -> Future[None]:
+        """See `Ledger.rest`."""
+
+        def rest(ledger: SqliteLedger) -> Future[None]:
+            future = ledger.rest(account, retry_after_s)
+            if future.exception() is None:
+                self._world.traffic.rested(account, retry_after_s)
+            return future
+
+        return self.submit(rest)
+
+    def hold_consumer(self, name: str, **options: Any) -> Future[Lease | None]:
+        """See `Ledger.hold_consumer`."""
+
+        def hold(ledger: SqliteLedger) -> Future[Lease | None]:
+            future = ledger.hold_consumer(name, **options)
+            if future.exception() is None and future.result() is not None:
+                self._world.deliveries.held_by(options["holder"])
+            return future
+
+        return self.submit(hold)
+
+    def acknowledge(self, name: str, **options: Any) -> Future[datetime | None]:
+        """See `Ledger.acknowledge`."""
+
+        def acknowledge(ledger: SqliteLedger) -> Future[datetime | None]:
+            future = ledger.acknowledge(name, **options)
+            if future.exception() is None and future.result() is not None:
+                self._world.deliveries.acknowledged_by(options["holder"])
+            return future
+
+        return self.submit(acknowledge, BEFORE_WRITE)
 
     def now(self) -> datetime:
         """The ledger's clock, as far as this process knows."""
@@ -146,6 +186,8 @@ class Door:
 
     def submit(self, verb: Verb, times: float = 1.0) -> Future[Any]:
         """One transaction of this process, at its own time; `times`: see `Process.risk`."""
+        if self._life != self._process.life or not self._process.is_alive:
+            return Future()  # what a killed process left is cleared away: it asks for nothing
         asked, future = self._world.witness.ask(self._process), Future[Any]()
         self._process.risk(times)
         self._process.later(self._takes_s(REACHED_MAX_S, asked), self._commit, asked, verb, future)
@@ -164,8 +206,10 @@ class Door:
             self._world.scheduler.log(asked.who, "ledger unavailable")
             future.set_exception(LedgerUnavailable("not now"))
             return
+        asking = ASKING.set(self._process)
         with self._world.ledger.read_by(self._clock):
             done = verb(self._world.ledger)
+        ASKING.reset(asking)
         error = done.exception()
         if error is None:
             self._world.witness.committed(asked, done.result())

@@ -6,6 +6,7 @@ import asyncio
 from asyncio import events
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from contextvars import Context, copy_context
 from typing import Any, TypeVar
 
@@ -168,4 +169,5 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         for task, context, coro in self._tasks:
             if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
-                context.run(coro.close)
+                with suppress(RuntimeError):  # what it waits for at its end needs a loop, and there is none
+                    context.run(coro.close)

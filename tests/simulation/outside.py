@@ -55,6 +55,8 @@ class Outside:
         for at_s in self._world.plan.further.tokens_refused_s:
             self._world.scheduler.after(at_s, self.refuse_tokens)
         self._world.scheduler.after(self._rng.uniform(1, FORGED_EVERY_S), self._forge)
+        for at_s in self._world.plan.shared.foreign_s:
+            self._world.scheduler.after(at_s, self._world.gateway.make_foreign)
 
     def show(self, url: str, pays_in_s: float | None) -> None:
         """The payer gets this link, and pays after a while, or never."""
@@ -119,7 +121,9 @@ class Outside:
 
     def _forge(self) -> None:
         """A forged notification that an open order is paid."""
-        open_orders = [o for o in self._world.gateway.orders if o.status in ("pending", "authorized")]
+        open_orders = [
+            o for o in self._world.gateway.orders if o.status in ("pending", "authorized") and o.reference
+        ]
         if open_orders:
             order = self._rng.choice(open_orders)
             account = self._world.account_with(order.owner)

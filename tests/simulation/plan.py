@@ -120,6 +120,30 @@ class Purchase(msgspec.Struct, frozen=True, kw_only=True):
     """How long the gateway holds an authorization that is not captured."""
 
 
+class Shared(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What an account shares with the merchant's other systems, and what its provider's list has.
+
+    `per_second`, `per_minute`: the requests that are taken of an account, by all who use it. `batch` is how many orders
+    a query asks about, `list_page` the records of a page of the list by time, None without one.
+    `foreign_s`: when others make orders of their own. `used_up_s`: from when until when others leave nothing of the
+    budget. `outage_s`: from when until when the provider does not answer. `is_crowded`: there are so many payments that
+    the budget binds, and workers that look after all of them without a nap. `readers`: processes that read the change
+    feed for one consumer.
+    """
+
+    is_crowded: bool = False
+    readers: int = 0
+
+    per_second: int = 100
+    per_minute: int = 6000
+    batch: int = 50
+    list_page: int | None = None
+    foreign_s: tuple[float, ...] = ()
+    used_up_s: tuple[float, float] | None = None
+    outage_s: tuple[float, float] | None = None
+
+
 class Further(msgspec.Struct, frozen=True, kw_only=True):
     """
     What only some providers have.
@@ -164,6 +188,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     account_refused_s: tuple[float, float] | None
     purchases: tuple[Purchase, ...]
     further: Further
+    shared: Shared = Shared()
 
     @property
     def declared(self) -> ResendEffect:

@@ -108,6 +108,7 @@ class Process:
 
     def bury(self) -> None:
         """After the run was judged."""
+        self.is_alive = False
         for loop in self._loops:
             loop.bury()
 
@@ -165,7 +166,9 @@ class Process:
         return self.stood_still_s + sum(self.slow_s.get(program, 0.0) for program in programs)
 
     def look_at(self, task: asyncio.Task[Any]) -> None:
-        """A program has ended; unexpected errors are violations."""
+        """A program has ended; unexpected errors are violations. One that was cancelled is cut off."""
+        if task.cancelled():
+            self.world.witness.never_learns(self, f"{self.name}/{task.get_name()}")
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self.world.witness.violated("no program fails", f"{self.name}/{task.get_name()}: {error!r}")

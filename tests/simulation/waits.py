@@ -20,6 +20,7 @@ from tests.simulation.scheduler import START
 
 if TYPE_CHECKING:
     from tests.simulation.processes import Process
+    from tests.simulation.witness import Asked
     from tests.simulation.world import World
 
 WORKER = "paycore-worker"
@@ -37,14 +38,13 @@ ASKED_APART_S = 2.0
 
 class Asking(msgspec.Struct, frozen=True):
     """
-    A question about a payment that was claimed: when, at which version, and whether by a page of the list.
+    A question about a payment that was claimed: when, and at which version.
 
     `expires_at`: when its time will be over, None if it is over or never will be.
     """
 
     at_s: float
     version: int
-    is_by_list: bool
     expires_at: datetime | None
 
 
@@ -76,19 +76,22 @@ class Waits:
         else:
             self._settled_s.pop(payment.id, None)
 
-    def claimed(self, claimed: Claimed) -> None:
+    def claimed(self, asked: Asked, claimed: Claimed) -> None:
         """A worker has claimed a question, to ask it at once."""
-        mentioned = {due.id for due in claimed.due if due.is_mentioned}
-        is_by_list = claimed.question is not None and claimed.question.range_ms is not None
+        if claimed.question is not None:
+            of = "by the list" if claimed.question.range_ms else "by number"
+            ids = " ".join(payment.id for payment in claimed.payments)
+            self._world.scheduler.log(asked.who, f"asks {of} about {ids}")
+        # A page of the list shows what comes due soon along with what it was read for.
+        soon = {due.id for due in claimed.due if due.due_ms > claimed.now.timestamp() * 1000}
         for payment in claimed.payments:
             last = self._asking.get(payment.id)
             expires_at = payment.expires_at
             is_to_expire = expires_at is not None and claimed.now < expires_at
             self._asking[payment.id] = Asking(
-                self._now_s(), payment.version, is_by_list, expires_at if is_to_expire else None
+                self._now_s(), payment.version, expires_at if is_to_expire else None
             )
-            # What the list does not show is asked about by its number at once.
-            if last is None or last.is_by_list or payment.id in mentioned or payment.version != last.version:
+            if last is None or payment.version != last.version or payment.id in soon:
                 continue
             if last.expires_at is not None and claimed.now >= last.expires_at:
                 continue  # its time is over: it is to be closed

@@ -13,6 +13,7 @@ import msgspec
 from paycore.domain.wire import Request, Response
 from paycore.engine.connections import AsyncConnections
 from paycore.engine.transport import BODY_MAX
+from paycore.testing.toy.toy_answers import TOO_MANY_REQUESTS
 from tests.simulation.plan import Weather
 from tests.simulation.processes import Process, here
 
@@ -78,6 +79,8 @@ class Exchange:
         self.fate = fate
         self.arrives_in_s, self.heard_in_s, self.answer = draft
         self.response: Response | None = None
+        self.put_off_s: float | None = None
+        """After how many seconds to try again, where it is beyond the budget."""
 
 
 class Wire:
@@ -100,6 +103,7 @@ class Wire:
             key = msgspec.json.decode(request.body)["key"]
             self._world.waits.asked(self._world.witness.numbers_of(self._world.account_with(key)))
         exchange = Exchange(request, now_s, fate, FATES[fate](self._draw_times(left_s)))
+        exchange.put_off_s = self._world.traffic.sent(process, self._world.gateway.account_of(request))
         self._world.scheduler.log(who, f"-> {request.path} {request.body.decode()} ({fate})")
         if fate not in UNREACHABLE:
             self._world.sends.sent(request)
@@ -110,9 +114,15 @@ class Wire:
     def _draw_fate(self, request: Request) -> str:
         """The second request of a conversation may meet a provider that is down."""
         weather = self._world.weather
+        if self._is_out():
+            return self._rng.choice(("refused", "unreachable", "failed_before", "lost_request"))
         if request.path == "/link" and self._rng.random() < weather.gone:
             return "refused"
         return draw_fate(self._rng, weather, STRUCK.get(request.path, STRUCK_MOST))
+
+    def _is_out(self) -> bool:
+        outage_s = self._world.plan.shared.outage_s
+        return outage_s is not None and outage_s[0] <= self._world.scheduler.monotonic() < outage_s[1]
 
     def _draw_times(self, left_s: float) -> Times:
         """
@@ -132,6 +142,9 @@ class Wire:
 
     def _arrive(self, exchange: Exchange) -> None:
         self._world.sends.arrived(exchange.request, exchange.sent_s)
+        if exchange.put_off_s is not None:
+            self._refuse(exchange, exchange.put_off_s)
+            return
         if self._rng_off.random() < self._world.weather.not_now:
             self._put_off(exchange)
             return
@@ -142,6 +155,14 @@ class Wire:
         if b"session_refused" in exchange.response.body:
             self._world.sends.put_off(exchange.request)
         self._world.scheduler.log("gateway", f"{exchange.request.path}: {exchange.response.body.decode()}")
+
+    def _refuse(self, exchange: Exchange, retry_after_s: float) -> None:
+        """Beyond the budget: nothing happens, and the sender is told so by HTTP."""
+        self._world.sends.put_off(exchange.request)
+        body = msgspec.json.encode({"error": "not_now", "retry_after_s": retry_after_s})
+        headers = {"retry-after": f"{retry_after_s:.0f}"} if retry_after_s else {}
+        exchange.response = Response(status=TOO_MANY_REQUESTS, headers=headers, body=body)
+        self._world.scheduler.log("gateway", f"{exchange.request.path}: 429 {body.decode()}")
 
     def _put_off(self, exchange: Exchange) -> None:
         """Too many requests: nothing happens, and the sender is told for how long."""
@@ -210,7 +231,7 @@ def _reply(exchange: Exchange, request: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(503, stream=_Body(b"<html>503</html>"))
     if answer == "broken" or response is None:
         raise UNREACHABLE.get(exchange.fate, httpx2.ReadError)("broken", request=request)
-    headers = {"content-encoding": "gzip"} if answer == "encoded" else {}
+    headers = dict(response.headers) | ({"content-encoding": "gzip"} if answer == "encoded" else {})
     return httpx2.Response(response.status, headers=headers, stream=_Body(*_chunks(answer, response.body)))
 
 

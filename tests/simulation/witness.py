@@ -123,9 +123,12 @@ class Witness:
     def committed(self, asked: Asked, result: Any) -> None:
         """This process committed a transaction, and must tell its observers of the events."""
         if isinstance(result, Claimed):
-            self._world.waits.claimed(result)
+            self._world.waits.claimed(asked, result)
+        self._world.traffic.gave_turn(asked, result)
         for committed in committed_in(result):
             if committed.events:
+                before = self.payments.get(committed.payment.id)
+                self._world.deliveries.recorded(committed.events, before)
                 for event in committed.events:
                     self._recorded(asked, event)
                 self._changed(committed.payment)

@@ -26,6 +26,7 @@ from paycore.testing import toy
 from paycore.testing.toy import SessionToyProvider, ToyProvider
 from tests.simulation.applications import Caller, tend
 from tests.simulation.audit import audit
+from tests.simulation.delivery import Deliveries, deliver
 from tests.simulation.drawing import draw_plan
 from tests.simulation.gateway import SimGateway, TwoStepProvider, TwoStepSessionProvider
 from tests.simulation.ledgers import Door, SimLedger
@@ -37,6 +38,7 @@ from tests.simulation.processes import Observer, Process, here
 from tests.simulation.rules import is_left_to_operator
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.sends import Sends
+from tests.simulation.traffic import Traffic
 from tests.simulation.waits import Waits
 from tests.simulation.wire import Cable, Wire
 from tests.simulation.witness import Witness
@@ -44,7 +46,7 @@ from tests.support.due import next_due
 
 END_S = 60 * 3600.0
 LOOK_EVERY_S = 600.0
-CALLS_MAX = 60_000
+CALLS_MAX = 150_000
 """Many times what a run takes; more means an endless loop."""
 
 
@@ -73,6 +75,8 @@ class World:
         self.witness = Witness(self)
         self.sends = Sends(self)
         self.waits = Waits(self)
+        self.traffic = Traffic(self)
+        self.deliveries = Deliveries(self)
         self.config = _config(self.plan)
         self.plugins = _plugins()
         self.ledger = SimLedger(folder / "ledger.db", clock=self.machine_now, broken=self.witness.violated)
@@ -82,7 +86,13 @@ class World:
         self.callers = self._make_callers()
         self.web = Process(self, "web", lambda _: None)
         office = Process(self, "office", lambda process: process.spawn("operator", work(process)))
-        self.processes = [self.web, *self._make_applications(), *self._make_workers(), office]
+        self.processes = [
+            self.web,
+            *self._make_applications(),
+            *self._make_workers(),
+            *self._make_readers(),
+            office,
+        ]
         self.ledger.watch(self._notice)
 
     def machine_now(self) -> datetime:
@@ -167,7 +177,9 @@ class World:
     def _look_for_quiet(self) -> None:
         is_stopping = any(process.is_stopping for process in self.processes)
         is_still = self.gateway.is_quiet and self.outside.is_quiet and not self.is_busy and not is_stopping
-        self._is_quiet = is_still and next_due(self.ledger) is None and not self._is_left_to_operator()
+        is_told = self.deliveries.is_complete or not self.plan.shared.readers
+        is_over = is_still and is_told and not self._is_left_to_operator()
+        self._is_quiet = is_over and next_due(self.ledger) is None
         self.scheduler.after(LOOK_EVERY_S, self._look_for_quiet)
 
     def _is_left_to_operator(self) -> bool:
@@ -188,6 +200,10 @@ class World:
     def _make_workers(self) -> list[Process]:
         boot = lambda process: process.spawn("tend", tend(process))  # noqa: E731
         return [Process(self, f"worker{n}", boot) for n in range(self.plan.workers)]
+
+    def _make_readers(self) -> list[Process]:
+        boot = lambda process: process.spawn("deliver", deliver(process))  # noqa: E731
+        return [Process(self, f"reader{n}", boot) for n in range(self.plan.shared.readers)]
 
     def _boot_application(self, process: Process) -> None:
         for caller in self.callers:
@@ -251,6 +267,10 @@ def _account(plan: Plan, name: str) -> AccountConfig:
             "notifications_trusted": plan.notifications_trusted,
             "captures": "partial",
             "mentions": further.mentions,
+            "batch": plan.shared.batch,
+            "list_page": plan.shared.list_page,
+            "per_second": plan.shared.per_second,
+            "per_minute": plan.shared.per_minute,
         },
     )
 

@@ -22,6 +22,7 @@ from paycore.plugin import (
     Flow,
     Found,
     InvalidField,
+    ListByTime,
     Listed,
     ListReply,
     Lookup,
@@ -81,7 +82,8 @@ class ToySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     `captures` offers the channels `hold` and `tab`, whose money is captured. `window_s` is that of every resend that
     is not unsafe. `per_second`, `per_minute`: the request budget.
     A `lookup` by the provider's id proves no absence, whatever `proof_s`. `mentions`: notifications are unsigned, and
-    have an id only.
+    have an id only. `list_page`: the list is read by time too, for payments that are awaited, in pages of so many
+    records; None: it is not.
     """
 
     key: tuple[Secret, ...]
@@ -97,6 +99,7 @@ class ToySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     mentions: bool = False
     per_second: int = 100
     per_minute: int = 6000
+    list_page: int | None = None
 
 
 class ToyProvider:
@@ -133,6 +136,7 @@ class ToyProvider:
             refund_resend=_resend(settings.refund_resend, settings),
             query_proves_absence_after_s=settings.proof_s if is_by_number else None,
             query_batch_max=settings.batch,
+            list_by_time=None if settings.list_page is None else ListByTime(records_max=settings.list_page),
             budget=RequestBudget(per_second=settings.per_second, per_minute=settings.per_minute),
             notifications_trusted=settings.notifications_trusted,
         )

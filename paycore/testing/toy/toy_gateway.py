@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -89,7 +89,8 @@ class ToyGateway:
 
     `duplicates`: a second create, capture or refund with the same number is refused, answered with what the first one
     made, or takes money a second time ("charge_blindly"). `window_s`: after it a number is forgotten, and taken
-    for a new one. `needs_token`: every request needs one from `/token`, and sees its own account's orders only.
+    for a new one. `needs_token`: every request needs one from `/token`, and sees its own account's orders only. `page`:
+    records on a page of the list.
 
     `reject` is the error for the next creates, `declines_captures` refuses captures for the payer, and `put_off` the
     requests of a path for now, with the seconds after which to try again. `clock` tells the time.
@@ -103,8 +104,10 @@ class ToyGateway:
         window_s: float | None = None,
         needs_token: bool = False,
         token_lasts_s: float | None = None,
+        page: int = PAGE,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self.page = page
         self.orders: list[ToyOrder] = []
         self.captures: list[ToyCapture] = []
         self.requests: list[tuple[str, dict[str, Any]]] = []
@@ -297,13 +300,17 @@ class ToyGateway:
 
     def _list(self, fields: dict[str, Any]) -> dict[str, Any]:
         since, until = (datetime.fromisoformat(fields[name]) for name in ("since", "until"))
-        own = [o for o in self._own() if o.made_at is not None and since <= o.made_at < until]
+        own = [o for o in self._listed() if o.made_at is not None and since <= o.made_at < until]
         start = int(fields["cursor"] or 0)
-        page, more = own[start : start + PAGE], len(own) > start + PAGE
+        page, end = own[start : start + self.page], start + self.page
         return {
             "records": [{**order.record(), "reference": order.reference} for order in page],
-            "cursor": str(start + PAGE) if more else None,
+            "cursor": str(end) if len(own) > end else None,
         }
+
+    def _listed(self) -> Sequence[ToyOrder]:
+        """What the list shows, whenever it was made."""
+        return self._own()
 
     # --- what is held --------------------------------------------------------------------------------------
 

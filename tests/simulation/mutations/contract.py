@@ -10,7 +10,7 @@ from unittest import mock
 
 from msgspec.structs import replace
 
-from paycore.domain import capturing, decisions, lifecycle, merging, recovery
+from paycore.domain import capturing, closing, decisions, lifecycle, merging, recovery
 from paycore.domain import payment as payments
 from paycore.domain.decisions import Answered
 from paycore.domain.events import Change, OperationBegun, OperationEnded, ProvenAbsent, Source
@@ -93,7 +93,7 @@ def captured_without_intent() -> Patch:
 
 def closed_after_its_capture_was_sent() -> Patch:
     """An order is closed although its capture may have arrived."""
-    return mock.patch.object(decisions, "_give_up_capture", return_value=[])
+    return mock.patch.object(closing, "_give_up_capture", return_value=[])
 
 
 # --- how an order is found again ---------------------------------------------------------------------

@@ -25,7 +25,7 @@ from paycore.engine.transport import AsyncSender
 from paycore.engine.waiter import AsyncWaiter, Hub
 from paycore.engine.worker import Scope, Worker
 from paycore.errors import MaybeSent, NotSent
-from paycore.ledger.api import Committed, Decide
+from paycore.ledger.api import Committed, Decide, Spending
 from tests.simulation.mutations import Patch, patched
 
 # --- waiting -----------------------------------------------------------------------------------------
@@ -178,13 +178,15 @@ def observers_hear_before_the_commit() -> Patch:
     """Observers are told of events before they are committed."""
 
     def make(change: Callable[..., Program[Committed]]) -> Any:
-        def told(self: Attempts, payment_id: str, decide: Decide, source: Source) -> Program[Committed]:
+        def told(
+            self: Attempts, payment_id: str, decide: Decide, source: Source, spending: Spending | None = None
+        ) -> Program[Committed]:
             payment = yield InLedger(lambda ledger: ledger.get(payment_id))
             for item in decide(payment, self.now()):
                 evolved = evolve(payment, item, self.now())
                 for observe in self._observers:
                     observe(_event(payment, evolved, item, source))
-            return (yield from change(self, payment_id, decide, source))
+            return (yield from change(self, payment_id, decide, source, spending))
 
         return told
 

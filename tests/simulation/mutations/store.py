@@ -6,13 +6,15 @@ from contextlib import ExitStack
 from typing import Any
 from unittest import mock
 
+from msgspec.structs import replace
+
 from paycore.domain.events import Source
 from paycore.domain.payment import Payment
 from paycore.engine.attempts import Attempts
 from paycore.engine.effects import InLedger, Program
 from paycore.ledger import group, verbs
 from paycore.ledger import rows as rows_of_payments
-from paycore.ledger.api import Committed, Decide
+from paycore.ledger.api import Committed, Decide, Spending, to_send
 from paycore.ledger.group import Group, Wants
 from tests.simulation.mutations import Patch, patched
 
@@ -20,10 +22,12 @@ from tests.simulation.mutations import Patch, patched
 def decided_outside_transaction() -> Patch:
     """A change is decided on what was read before the transaction."""
 
-    def change(self: Attempts, payment_id: str, decide: Decide, source: Source) -> Program[Committed]:
+    def change(
+        self: Attempts, payment_id: str, decide: Decide, source: Source, spending: Spending | None = None
+    ) -> Program[Committed]:
         seen = yield InLedger(lambda ledger: ledger.get(payment_id))
         committed: Committed = yield from self.commit(
-            lambda ledger: ledger.change(payment_id, lambda _, now: decide(seen, now), source)
+            lambda ledger: ledger.change(payment_id, lambda _, now: decide(seen, now), source, spending)
         )
         return committed
 
@@ -33,18 +37,27 @@ def decided_outside_transaction() -> Patch:
 def no_compare_and_set() -> Patch:
     """What was read before the transaction overwrites the present state."""
 
-    def change(self: Attempts, payment_id: str, decide: Decide, source: Source) -> Program[Committed]:
+    def change(
+        self: Attempts, payment_id: str, decide: Decide, source: Source, spending: Spending | None = None
+    ) -> Program[Committed]:
         seen = yield InLedger(lambda ledger: ledger.get(payment_id))
-        committed: Committed = yield from self.commit(lambda ledger: _overwrite(ledger, seen, decide, source))
+        committed: Committed = yield from self.commit(
+            lambda ledger: _overwrite(ledger, seen, decide, source, spending)
+        )
         return committed
 
-    def _overwrite(door: Any, seen: Payment, decide: Decide, source: Source) -> Any:
+    def _overwrite(
+        door: Any, seen: Payment, decide: Decide, source: Source, spending: Spending | None
+    ) -> Any:
         def work(unit: Group) -> Committed:
             known = unit.known(seen.id)._replace(payment=seen)
             folded = verbs._fold(unit, known, decide(seen, unit.now), source, {})
-            return verbs._keep(unit, [folded])[0]
+            is_sent = spending is not None and to_send(folded.events) is not None
+            send_at = verbs.spend(unit, spending).send_at if spending is not None and is_sent else None
+            return replace(verbs._keep(unit, [folded])[0], send_at=send_at)
 
-        return door.submit(lambda ledger: ledger._commits.submit(work, Wants(payments=(seen.id,))))
+        wants = Wants(payments=(seen.id,), budgets=() if spending is None else (spending.account,))
+        return door.submit(lambda ledger: ledger._commits.submit(work, wants))
 
     stack = ExitStack()
     stack.enter_context(mock.patch.object(Attempts, "change", change))
@@ -85,7 +98,7 @@ def event_outside_transaction() -> Patch:
 
 def hint_is_overwritten() -> Patch:
     """A payment that became due during its query is rescheduled all the same."""
-    postpone = rows_of_payments.POSTPONE.replace("due_at > ?", "? > 0")
+    postpone = rows_of_payments.POSTPONE.replace("due_at > ?", "? > 0").replace("hinted = 0", "hinted >= 0")
     return mock.patch.object(group, "POSTPONE", postpone)
 
 
@@ -93,7 +106,7 @@ def no_lease() -> Patch:
     """A claimed payment stays due, so that every worker queries it."""
 
     def make(claim: Any) -> Any:
-        return lambda unit, *, limit, lease_s, ids: claim(unit, limit=limit, lease_s=0.0, ids=ids)
+        return lambda unit, claiming: claim(unit, replace(claiming, lease_s=0.0))
 
     return patched(verbs, "claim", make)
 
@@ -102,7 +115,7 @@ def lease_is_for_ever() -> Patch:
     """A claimed payment never becomes due again by itself."""
 
     def make(claim: Any) -> Any:
-        return lambda unit, *, limit, lease_s, ids: claim(unit, limit=limit, lease_s=1e8, ids=ids)
+        return lambda unit, claiming: claim(unit, replace(claiming, lease_s=1e8))
 
     return patched(verbs, "claim", make)
 
