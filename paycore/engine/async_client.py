@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from contextvars import Context
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -304,7 +305,8 @@ class AsyncClient:
 
     def _started(self, scope: Scope) -> Sequence[asyncio.Task[None]]:
         return [
-            asyncio.create_task(self._runner.run(program), name="paycore-worker")
+            # In a context of its own: a worker outlives whoever first waited, and is no part of their trace.
+            asyncio.create_task(self._runner.run(program), name="paycore-worker", context=Context())
             for program in self._core.worker.programs(scope)
         ]
 

@@ -28,6 +28,11 @@ T = TypeVar("T")
 _VERSION = version("paycore")
 
 
+def is_traced() -> bool:
+    """Whether the application has chosen what becomes of spans."""
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
+
 def spanned(verb: str, program: Program[T]) -> Program[T]:
     """The program in a span, and each of its transactions and requests in one of its own."""
     tracer = trace.get_tracer("paycore", _VERSION)

@@ -101,9 +101,9 @@ def traced(verb: str, program: Program[T]) -> Program[T]:
     """The program, in a span of its own where the application traces."""
     if TRACING not in sys.modules:
         return program
-    from paycore.engine.spans import spanned
+    from paycore.engine.spans import is_traced, spanned
 
-    return spanned(verb, program)
+    return spanned(verb, program) if is_traced() else program
 
 
 def _known(payment_id: str | None) -> Program[Payment | None]:

@@ -7,11 +7,16 @@ from typing import Any, Protocol
 from unittest import mock
 
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from paycore.engine import timing
 from paycore.engine.plugins import Plugins
 from paycore.testing.toy import ToyGateway
 from tests.engine.by_hand import Bench
+from tests.engine.ended_spans import Spans
 from tests.engine.tills import Kind, Till
 from tests.support.toy_http import KEY, ToyServer, toy_config, toy_plugins, toy_server
 
@@ -87,3 +92,13 @@ def open_till(kind: Kind, gateway: ToyServer, tmp_path: Path) -> Iterator[OpenTi
 def till(open_till: OpenTill) -> Till:
     """One till."""
     return open_till()
+
+
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[Spans]:
+    """Has the process trace, as an application does."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
+    yield Spans(exporter)
+    provider.shutdown()

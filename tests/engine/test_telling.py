@@ -92,6 +92,60 @@ def test_verbs_of_an_operator_and_of_captures_are_one_line_too(
     assert line.startswith(f"record: {named(payment)}: WrongState: nothing of it is unresolved")
 
 
+FIELDS = (
+    "verb", "account", "reference", "refund", "payment_id", "number",
+    "status", "needs_review", "outcome", "problem", "duration_ms",
+)  # fmt: skip
+
+
+def fields(log: pytest.LogCaptureFixture) -> dict[str, object]:
+    """What the only record since the last call has beside Python's own; less its duration."""
+    (record,) = log.records
+    log.clear()
+    bare = logging.LogRecord("", 0, "", 0, "", (), None)
+    found = {name: value for name, value in vars(record).items() if name not in vars(bare)}
+    found.pop("message", None)
+    assert tuple(found) == FIELDS
+    assert isinstance(found["duration_ms"], int)
+    return {name: value for name, value in found.items() if name != "duration_ms"}
+
+
+def test_facts_of_a_line_are_fields_of_its_record(
+    till: Till, gateway: ToyServer, operations: pytest.LogCaptureFixture
+) -> None:
+    """For formatters that write them, such as JSON; the same fields for every operation."""
+    payment = till.create()
+    told = {
+        "verb": "create",
+        "account": "toy",
+        "reference": "order-1",
+        "refund": None,
+        "payment_id": payment.id,
+        "number": payment.order_number,
+        "status": "pending",
+        "needs_review": False,
+        "outcome": "done",
+        "problem": None,
+    }
+    assert fields(operations) == told
+    gateway.pay(payment.order_number)
+    body, headers = gateway.notification(payment.order_number)
+    till.receive(body, headers)
+    assert fields(operations) == {**told, "verb": "receive", "status": "paid", "outcome": "new"}
+    number = till.refund(payment, "back-1").operations[-1].number
+    refund = {"verb": "refund", "refund": "back-1", "number": number, "status": "succeeded"}
+    assert fields(operations) == {**told, **refund}
+    with pytest.raises(RequestError) as raised:
+        till.refund(payment, "back-2")
+    failed = fields(operations)
+    assert (failed["outcome"], failed["problem"]) == (type(raised.value).__name__, str(raised.value))
+    assert (failed["payment_id"], failed["refund"], failed["status"]) == (payment.id, "back-2", "paid")
+    with pytest.raises(NotAuthentic):
+        till.receive(b"{}", {})
+    forged = fields(operations)
+    assert (forged["outcome"], forged["account"], forged["payment_id"]) == ("NotAuthentic", "toy", None)
+
+
 def test_operation_that_raises_is_one_line_with_the_error(
     till: Till, gateway: ToyServer, operations: pytest.LogCaptureFixture
 ) -> None:
