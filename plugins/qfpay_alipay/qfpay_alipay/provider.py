@@ -73,6 +73,12 @@ Every production host QFPay has published or has a test host beside.
 Source: SOURCES.md §1 ("Environments", G1 to G5); samples of older SDKs for `openapi.qfapi.com` and `qtapi.qfpay.com`.
 """
 
+EARLY_S, LATE_S = 0.5, 2.0
+"""
+How far a range reaches beyond its orders, whole seconds aside: for the time a creation takes to QFPay, and for its
+clock. Every second more holds more records of others. What is further off is asked about by number.
+"""
+
 ABSENCE_PROVEN_AFTER_S = 5.0
 """QFPay does not say how soon a new order shows in a query; it advises to repeat one every 3 to 5 s."""
 
@@ -104,7 +110,7 @@ class QFPayAlipay:
             refund_resend=Resend("refused_as_duplicate"),
             query_proves_absence_after_s=ABSENCE_PROVEN_AFTER_S,
             query_batch_max=NUMBERS_MAX,
-            list_by_time=ListByTime(records_max=PAGE_SIZE),
+            list_by_time=ListByTime(records_max=PAGE_SIZE, early_s=EARLY_S, late_s=LATE_S),
             budget=RequestBudget(per_second=100, per_minute=400),
             notifications_trusted=settings.trust_notifications,
         )
