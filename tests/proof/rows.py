@@ -16,6 +16,7 @@ from tests.kill.matrix import Crew, run_mutant, tally
 from tests.kill.mutants import MUTANTS
 from tests.ledger.races import change_in_a_storm, race_to_create
 from tests.simulation import mutants, world
+from tests.simulation import outages as outage
 from tests.support.postgres import embedded_postgres
 from tests.web.flood import flooded
 
@@ -53,6 +54,8 @@ class Size(msgspec.Struct, frozen=True):
 
 CI = Size(rounds=1, seeds=300)
 FULL = Size(rounds=10, seeds=10_000)
+
+OUTAGES = 6
 
 FLOOD_S = 5.0
 """Seconds in which a good notification must be answered amid a flood: a provider waits that long."""
@@ -190,6 +193,16 @@ def simulated(size: Size) -> Row:
     return Row(scenario="simulated seeds", cases=len(runs), violations=len(problems), problems=problems)
 
 
+def outages(_size: Size) -> Row:
+    """Providers that are away for an hour while workers and readers are killed and notifications storm."""
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        runs = list(pool.map(outage.run_outage, range(OUTAGES)))
+    problems = [f"outage {run.seed}: {violation}" for run in runs for violation in run.violations]
+    return Row(
+        scenario="simulated hours of outage", cases=len(runs), violations=len(problems), problems=problems
+    )
+
+
 def simulation_mutants(_size: Size) -> Row:
     """Planted bugs that a simulated run must find within 20 seeds."""
     with ProcessPoolExecutor(os.cpu_count()) as pool:
@@ -214,6 +227,7 @@ SCENARIOS: tuple[Callable[[Size], Row], ...] = (
     partial(flooded_with_notifications, "sqlite"),
     partial(flooded_with_notifications, "postgres"),
     simulated,
+    outages,
     simulation_mutants,
 )
 """What makes each row, in their order."""

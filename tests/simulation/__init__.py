@@ -22,12 +22,15 @@ same run, byte for byte.
     gateway       the provider's side: orders, captures, refunds, charges and charge backs, tokens
     outside       payers, the delivery of notifications, forgers
     applications  callers and workers
+    delivery      readers of the change feed, and what they must be handed over
     office        an operator, who records what no query tells and acknowledges reviews
     witness       observes everything, and reports at once what must never happen:
     rules           for a payment at every commit
     sends           for every request, from its intent to its end
     waits           for waiters, and what they wait for
+    traffic         for the request budget of each account
     audit         what must hold at the end
     world         one run of one seed
+    outages       the plan of a provider that is away for an hour
     mutants       planted bugs, each of which a run must catch; and controls, which it must not
 """

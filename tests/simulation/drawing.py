@@ -294,8 +294,8 @@ def _capturing(rng: Random, caller: CallerPlan, capture: Capture, part: int | No
 
 
 def _with_shared(rng: Random, plan: Plan) -> Plan:
-    """The plan with what others do, and in every fourth run with a crowd of payers."""
-    shared = _draw_shared(rng, is_crowded=rng.random() < 0.25)
+    """The plan with what others do, and in every fifth run with a crowd of payers."""
+    shared = _draw_shared(rng, is_crowded=rng.random() < 0.2)
     crowd = [
         Purchase(
             reference=f"crowd-{n}",
@@ -325,8 +325,8 @@ def _draw_shared(rng: Random, *, is_crowded: bool) -> Shared:
         is_crowded=is_crowded,
         per_second=rng.choice((5, 10, 100)),
         per_minute=rng.choice((90, 150) if is_crowded else (6000, 90, 240)),
-        batch=rng.choice((2, 4) if is_crowded else (4, 50)),
-        list_page=rng.choice((None, 5, 20)),
+        batch=rng.choice((1, 2) if is_crowded else (4, 50)),
+        list_page=rng.choice((None, None, 5, 20) if is_crowded else (None, 5, 20)),
         foreign_s=tuple(rng.uniform(0, FAULTS_END_S) for _ in range(rng.choice((0, 10, 80)))),
         used_up_s=(used_up_from, used_up_from + rng.uniform(10, 50)) if rng.random() < 0.3 else None,
         outage_s=(outage_from, outage_from + rng.uniform(10, 120)) if rng.random() < 0.3 else None,

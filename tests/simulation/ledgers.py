@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from paycore.errors import LedgerUnavailable
-from paycore.ledger.api import Lease, Report, Rescheduled
+from paycore.ledger.api import Claimed, Claiming, Lease, Report, Rescheduled
 from paycore.ledger.clock import LedgerClock, to_ms
 from paycore.ledger.groupcommit import Unit
 from paycore.ledger.sqlite.file import Connection
@@ -29,7 +29,7 @@ OnChange = Callable[[Collection[str]], None]
 
 VERBS = frozenset(
     (
-        "begin change observe record_notification claim renew spend reschedule get find list events"
+        "begin change observe record_notification renew spend reschedule get find list events"
         " read_feed feed_end release_consumer consumers"
     ).split()
 )
@@ -134,6 +134,17 @@ class Door:
             return future
 
         return self.submit(rest)
+
+    def claim(self, claiming: Claiming) -> Future[Claimed]:
+        """See `Ledger.claim`."""
+
+        def claim(ledger: SqliteLedger) -> Future[Claimed]:
+            future = ledger.claim(claiming)
+            if future.exception() is None and future.result().question is not None:
+                self._world.waits.passed_over(claiming, future.result())
+            return future
+
+        return self.submit(claim)
 
     def hold_consumer(self, name: str, **options: Any) -> Future[Lease | None]:
         """See `Ledger.hold_consumer`."""

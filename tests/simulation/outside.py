@@ -9,7 +9,6 @@ import msgspec
 
 from paycore.errors import AccountRefused, LedgerError, NotificationError, ProviderError
 from paycore.testing import toy
-from tests.simulation.plan import FAULTS_END_S
 
 if TYPE_CHECKING:
     from paycore.testing.toy import ToyOrder
@@ -47,6 +46,7 @@ class Outside:
         self._world = world
         self._rng = world.rng("outside")
         self._shown: set[str] = set()
+        self._letters: list[Letter] = []
         self._delivered = 0
         self._still_to_deliver = 0
 
@@ -55,6 +55,8 @@ class Outside:
         for at_s in self._world.plan.further.tokens_refused_s:
             self._world.scheduler.after(at_s, self.refuse_tokens)
         self._world.scheduler.after(self._rng.uniform(1, FORGED_EVERY_S), self._forge)
+        for at_s in self._world.plan.shared.storms_s:
+            self._world.scheduler.after(at_s, self._send_all_again)
         for at_s in self._world.plan.shared.foreign_s:
             self._world.scheduler.after(at_s, self._world.gateway.make_foreign)
 
@@ -72,12 +74,18 @@ class Outside:
     def announce(self, account: str, body: bytes, headers: dict[str, str], *, is_lost_never: bool) -> None:
         """The gateway sends a notification until it is acknowledged, unless it is lost."""
         letter, weather = Letter(account, body, headers), self._world.weather
+        self._letters.append(letter)
         if is_lost_never:
             self._world.scheduler.after(self._rng.uniform(0.05, 8), self._deliver_surely, letter)
         elif self._rng.random() >= weather.notification_lost:
             self._world.scheduler.after(self._rng.uniform(0.05, 8), self._deliver, letter, TRIES_MAX)
         if self._rng.random() < weather.notification_repeated:
             self._world.scheduler.after(self._rng.uniform(0.05, 120), self._deliver, letter, 1)
+
+    def _send_all_again(self) -> None:
+        """A storm of duplicates."""
+        for letter in self._letters:
+            self._world.scheduler.after(self._rng.uniform(0, 5), self._deliver, letter, 1)
 
     def _deliver(self, letter: Letter, tries_left: int) -> None:
         if self._world.witness.has_acknowledged(letter.digest) and tries_left > 1:
@@ -130,7 +138,7 @@ class Outside:
             letter = self._forged_letter(account, order)
             self._world.scheduler.log("forger", letter.body.decode())
             self._deliver(letter, 1)
-        if self._world.scheduler.monotonic() < FAULTS_END_S:
+        if self._world.scheduler.monotonic() < self._world.plan.faults_end_s:
             self._world.scheduler.after(self._rng.uniform(1, FORGED_EVERY_S), self._forge)
 
     def _forged_letter(self, account: str, order: ToyOrder) -> Letter:

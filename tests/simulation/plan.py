@@ -127,9 +127,10 @@ class Shared(msgspec.Struct, frozen=True, kw_only=True):
     `per_second`, `per_minute`: the requests that are taken of an account, by all who use it. `batch` is how many orders
     a query asks about, `list_page` the records of a page of the list by time, None without one.
     `foreign_s`: when others make orders of their own. `used_up_s`: from when until when others leave nothing of the
-    budget. `outage_s`: from when until when the provider does not answer. `is_crowded`: there are so many payments that
-    the budget binds, and workers that look after all of them without a nap. `readers`: processes that read the change
-    feed for one consumer.
+    budget. `outage_s`: from when until when the provider does not answer, and `known_within_s` after it all must be
+    known that happened meanwhile, None where that depends on chance. `storms_s`: when all notifications are sent again.
+    `is_crowded`: there are so many payments that the budget binds, and workers that look after all of them without a
+    nap. `readers`: processes that read the change feed for one consumer.
     """
 
     is_crowded: bool = False
@@ -142,6 +143,8 @@ class Shared(msgspec.Struct, frozen=True, kw_only=True):
     foreign_s: tuple[float, ...] = ()
     used_up_s: tuple[float, float] | None = None
     outage_s: tuple[float, float] | None = None
+    known_within_s: float | None = None
+    storms_s: tuple[float, ...] = ()
 
 
 class Further(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,6 +192,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     purchases: tuple[Purchase, ...]
     further: Further
     shared: Shared = Shared()
+    kills: tuple[tuple[str, float], ...] = ()
+    """The processes that are killed at a given time, beside those that die by chance."""
+    faults_end_s: float = FAULTS_END_S
 
     @property
     def declared(self) -> ResendEffect:

@@ -81,6 +81,11 @@ class Process:
         self.world.scheduler.log(self.name, "CRASH")
         self._end()
 
+    def kill(self) -> None:
+        """Crash it, if it runs."""
+        if self.is_alive:
+            self.crash()
+
     def stop(self) -> None:
         """Stop it orderly, as for a deployment: callers are cancelled, the client closes; then it starts again."""
         if self.is_alive and not self.is_stopping:

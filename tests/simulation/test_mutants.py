@@ -29,6 +29,14 @@ NAMED = {
     "charge_back_counts_twice",
     "reversed_refund_is_not_given_back",
     "unresolvable_is_sent_again",
+    "budget_is_not_shared",
+    "budget_is_not_spent",
+    "oldest_starve",
+    "change_is_acknowledged_before_the_body",
+    "lost_consumer_acknowledges",
+    "lease_is_for_ever",
+    "failed_is_taken_from_the_list",
+    "refusal_is_ignored",
 }
 """Those that the simulation must at least catch."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,8 @@ import msgspec
 from paycore.domain.payment import Payment, Status
 from paycore.domain.schedule import interval_s, is_awaited
 from paycore.engine.worker import PAUSE_MAX_S
-from paycore.ledger.api import Claimed
+from paycore.ledger.api import Claimed, Claiming
+from paycore.ledger.clock import to_ms
 from tests.simulation.scheduler import START
 
 if TYPE_CHECKING:
@@ -36,15 +37,21 @@ ASKED_APART_S = 2.0
 """No payment is asked about more often than that, unless something happened to it."""
 
 
+PASSED_OVER_FOR = timedelta(seconds=20)
+PASSED_OVER_MAX = 40
+"""What was not asked about for so long may be passed over so often."""
+
+
 class Asking(msgspec.Struct, frozen=True):
     """
-    A question about a payment that was claimed: when, and at which version.
+    A question about a payment that was claimed: when, at which version, and whether by a page of the list.
 
     `expires_at`: when its time will be over, None if it is over or never will be.
     """
 
     at_s: float
     version: int
+    is_by_list: bool
     expires_at: datetime | None
 
 
@@ -67,6 +74,7 @@ class Waits:
         self._set_back_s = PAUSE_MAX_S if world.plan.clock_set_back else 0.0
         self._settled_s: dict[str, float] = {}
         self._asked_s: dict[str, list[float]] = defaultdict(list)
+        self._passed_over: Counter[str] = Counter()
         self._asking: dict[str, Asking] = {}
 
     def changed(self, payment: Payment) -> None:
@@ -82,16 +90,20 @@ class Waits:
             of = "by the list" if claimed.question.range_ms else "by number"
             ids = " ".join(payment.id for payment in claimed.payments)
             self._world.scheduler.log(asked.who, f"asks {of} about {ids}")
+        is_by_list = claimed.question is not None and claimed.question.range_ms is not None
         # A page of the list shows what comes due soon along with what it was read for.
         soon = {due.id for due in claimed.due if due.due_ms > claimed.now.timestamp() * 1000}
+        mentioned = {due.id for due in claimed.due if due.is_mentioned}
         for payment in claimed.payments:
             last = self._asking.get(payment.id)
             expires_at = payment.expires_at
             is_to_expire = expires_at is not None and claimed.now < expires_at
             self._asking[payment.id] = Asking(
-                self._now_s(), payment.version, expires_at if is_to_expire else None
+                self._now_s(), payment.version, is_by_list, expires_at if is_to_expire else None
             )
             if last is None or payment.version != last.version or payment.id in soon:
+                continue
+            if last.is_by_list and payment.id in mentioned:  # the list did not show it
                 continue
             if last.expires_at is not None and claimed.now >= last.expires_at:
                 continue  # its time is over: it is to be closed
@@ -99,6 +111,24 @@ class Waits:
             if apart_s < ASKED_APART_S:
                 what = f"{payment.id} is asked about again after {apart_s:.3f} s"
                 self._world.witness.violated("asked about every two seconds at most", what)
+
+    def passed_over(self, claiming: Claiming, claimed: Claimed) -> None:
+        """Of what this claim was to choose among, nothing may be passed over for ever."""
+        rows = self._world.ledger.read(
+            lambda tx: tx.execute(
+                "SELECT id FROM payments WHERE account = ? AND due_at <= ? AND coalesce(asked_at, 0) < ?",
+                (claiming.account, to_ms(claimed.now), to_ms(claimed.now - PASSED_OVER_FOR)),
+            ).fetchall()
+        ).result()
+        for payment in claimed.payments:
+            self._passed_over.pop(payment.id, None)
+        for (payment_id,) in rows:
+            if claiming.ids is not None and payment_id not in claiming.ids:
+                continue
+            self._passed_over[payment_id] += 1
+            if self._passed_over[payment_id] > PASSED_OVER_MAX:
+                what = f"{payment_id} was passed over {PASSED_OVER_MAX} times"
+                self._world.witness.violated("who waits longest is asked about", what)
 
     def asked(self, numbers: list[str]) -> None:
         """A process queries its provider about these numbers."""

@@ -33,7 +33,7 @@ from tests.simulation.ledgers import Door, SimLedger
 from tests.simulation.loop import SpinningError
 from tests.simulation.office import work
 from tests.simulation.outside import Outside
-from tests.simulation.plan import CALM, FAULTS_END_S, Plan
+from tests.simulation.plan import CALM, Plan
 from tests.simulation.processes import Observer, Process, here
 from tests.simulation.rules import is_left_to_operator
 from tests.simulation.scheduler import Scheduler
@@ -64,9 +64,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 class World:
     """Everything in one run."""
 
-    def __init__(self, seed: int, folder: Path, *, sets_clock_back: bool = False) -> None:
+    def __init__(
+        self, seed: int, folder: Path, *, sets_clock_back: bool = False, plan: Plan | None = None
+    ) -> None:
         self._seed = seed
-        self.plan: Plan = draw_plan(seed, sets_clock_back=sets_clock_back)
+        self.plan: Plan = plan or draw_plan(seed, sets_clock_back=sets_clock_back)
         self.weather = self.plan.weather
         self.scheduler = Scheduler()
         self._set_back_by = timedelta()
@@ -127,7 +129,7 @@ class World:
     @property
     def is_busy(self) -> bool:
         """Whether faults may still happen, or callers are active."""
-        is_faulty = self.scheduler.monotonic() < FAULTS_END_S
+        is_faulty = self.scheduler.monotonic() < self.plan.faults_end_s
         return is_faulty or not all(caller.is_finished for caller in self.callers)
 
     # --- running -------------------------------------------------------------------------------------
@@ -159,7 +161,12 @@ class World:
             self.scheduler.after(at_s, next(p for p in self.processes if p.name == name).stop)
         for at_s, by_s in self.plan.clock_set_back:
             self.scheduler.after(at_s, self._set_back, by_s)
-        self.scheduler.run(FAULTS_END_S, self._has_failed)
+        for name, at_s in self.plan.kills:
+            self.scheduler.after(at_s, next(p for p in self.processes if p.name == name).kill)
+        shared = self.plan.shared
+        if shared.outage_s is not None and shared.known_within_s is not None:
+            self.scheduler.after(shared.outage_s[1] + shared.known_within_s, self._look_after_outage)
+        self.scheduler.run(self.plan.faults_end_s, self._has_failed)
         self.weather = CALM
         for process in self.processes:
             process.restart()
@@ -168,6 +175,14 @@ class World:
         self.scheduler.run(END_S, lambda: self._is_quiet or self._has_failed())
         if not self._is_quiet and not self._has_failed():
             self.witness.violated("everything ends", "something is still to be done")
+
+    def _look_after_outage(self) -> None:
+        """What the gateway knows must be known."""
+        for payment in self.witness.payments.values():
+            taken = {order.status for order in self.gateway.with_number(payment.order_number)}
+            if taken != {payment.status.value}:
+                what = f"{payment.id} is {payment.status}, at the gateway {sorted(taken)}"
+                self.witness.violated("all is known soon after an outage", what)
 
     def _has_failed(self) -> bool:
         if self.scheduler.calls_made > CALLS_MAX and not self.witness.violations:
@@ -321,10 +336,14 @@ def inside(world: World) -> Iterator[None]:
         yield
 
 
-def run_seed(seed: int, *, sets_clock_back: bool = False) -> Run:
-    """One run; the same seed gives the same log. `sets_clock_back`: the machine's clock may be set back."""
+def run_seed(seed: int, *, sets_clock_back: bool = False, plan: Plan | None = None) -> Run:
+    """
+    One run; the same seed gives the same log. `sets_clock_back`: the machine's clock may be set back.
+
+    `plan`: what happens in it, in place of what the seed determines.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        world = World(seed, Path(folder), sets_clock_back=sets_clock_back)
+        world = World(seed, Path(folder), sets_clock_back=sets_clock_back, plan=plan)
         try:
             with inside(world):
                 return world.run()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from unittest import mock
 from weakref import WeakKeyDictionary
 
 from msgspec.structs import replace
 
-from paycore.domain import asking
+from paycore.domain.asking import Due, Question
 from paycore.domain.budget import Spent
 from paycore.domain.changes import PaymentChange
 from paycore.engine import contract, recovery
@@ -20,6 +21,9 @@ from paycore.ledger.api import FeedPlace
 from paycore.ledger.group import Group
 from tests.simulation.ledgers import ASKING, SimLedger
 from tests.simulation.mutations import Patch, patched
+
+NEWEST = 2
+"""Payments of a question by number, where the newest are asked about first."""
 
 
 def budget_is_not_spent() -> Patch:
@@ -60,7 +64,16 @@ def refusal_is_ignored() -> Patch:
 
 def oldest_starve() -> Patch:
     """What was made last is asked about first."""
-    return mock.patch.object(asking, "_worth", lambda due, _now_ms: due.made_ms)
+
+    def newest(due: Sequence[Due], now_ms: int) -> Question:
+        now_due = [one for one in due if one.due_ms <= now_ms]
+        chosen = sorted(now_due, key=lambda one: one.made_ms, reverse=True)[:NEWEST]
+        return Question(tuple(one.id for one in chosen))
+
+    def make(claim: Any) -> Any:
+        return lambda unit, claiming: claim(unit, replace(claiming, choose=newest, weighed=1000))
+
+    return patched(verbs, "claim", make)
 
 
 def failed_is_taken_from_the_list() -> Patch:
