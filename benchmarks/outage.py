@@ -61,7 +61,7 @@ class _Away(Shop):
         """See `Shop.run`."""
         await self._make(self.case.pending, lambda: 0.16)
         answer = self.world.answer
-        self.world.answer = self._refuse  # type: ignore[assignment, method-assign]
+        self.world.answer = self._refuse  # type: ignore[method-assign]
         worker = asyncio.create_task(self.world.client.run_worker())
         for number in tuple(self._ids):
             self._pay_later(number)
