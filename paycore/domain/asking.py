@@ -21,8 +21,12 @@ from paycore.domain.capabilities import Capabilities, ListByTime
 FILLED = 0.95
 """The part of a page that a range is expected to fill."""
 
-GUESSED = 1.5
-"""A page that is not the last was full: so many times its records are taken to be in its range."""
+GUESSED, GUESSED_AGAIN = 1.1, 1.5
+"""
+A page that is not the last was full: so many times its records are taken to be in its range.
+
+A little more where a whole page was expected, since records come unevenly; else much more, to find out soon.
+"""
 
 HALVED_AFTER_MS = 60_000
 """After so long half of what was guessed beyond a full page is expected no more: it may have been too much."""
@@ -117,7 +121,7 @@ class Density:
         late_ms = min(round(by_time.late_s * 1000), max(0, now_ms - last_ms))
         rate = records / max(1, late_ms + last_ms - first_ms + round(by_time.early_s * 1000))
         steps = range(first_ms // STEP_MS, last_ms // STEP_MS + 1)
-        guessed = rate if is_whole else max(rate, *(self.rate(step, now_ms) for step in steps)) * GUESSED
+        guessed = rate if is_whole else self._guessed(steps, rate, now_ms)
         self._latest = Rate(rate, guessed, now_ms)
         for step in steps:
             self._rates.pop(step, None)
@@ -128,6 +132,13 @@ class Density:
             self._by_number = {one: until for one, until in self._by_number.items() if until > now_ms}
             missing = {due.id for due in asked}.difference(seen)
             self._by_number.update(dict.fromkeys(missing, now_ms + BY_NUMBER_FOR_MS))
+
+    def _guessed(self, steps: range, rate: float, now_ms: int) -> float:
+        """What is taken to be there after a page that was full."""
+        known = [self._rates[step] for step in steps if step in self._rates]
+        if any(one.guessed <= one.at_least for one in known):
+            return rate * GUESSED
+        return max([rate, *(one.at(now_ms) for one in known)]) * GUESSED_AGAIN
 
     def is_listed(self, due: Due, now_ms: int) -> bool:
         """Whether the list is expected to show it."""
