@@ -1,8 +1,14 @@
 """How many payments a ledger has, and what was spent of budgets: as metrics read them."""
 
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
 from paycore.domain.budget import used
 from paycore.domain.capabilities import RequestBudget
 from paycore.domain.payment import Status
+from paycore.ledger import counts, open_ledger
 from paycore.ledger.api import Filter, Spending
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.clock import to_ms
@@ -49,3 +55,19 @@ def test_budgets_say_what_was_spent(ledger: SqlLedger) -> None:
     spent = ledger.budgets().result()
     now_ms = to_ms(ledger.now())
     assert {name: used(one, now_ms) for name, one in spent.items()} == {ACCOUNT: 7, "other": 1}
+
+
+@pytest.mark.parametrize(
+    ("sql", "index"),
+    [
+        (counts._OPEN, "payments_open"),
+        (counts._NOT_PENDING, "payments_account_status"),
+        (counts._REVIEW, "payments_review"),
+        (counts._UNCERTAIN, "payments_uncertain"),
+    ],
+)
+def test_counting_reads_one_index(tmp_path: Path, sql: str, index: str) -> None:
+    """On SQLite, whose choice does not depend on how many rows there are: never all rows in another's order."""
+    with closing(open_ledger(f"sqlite:///{tmp_path / 'p.db'}")) as ledger:
+        plan = ledger.read(lambda tx: tx.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()).result()
+    assert plan[0][3].endswith(f"INDEX {index}")
