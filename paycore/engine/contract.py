@@ -26,7 +26,7 @@ from paycore.engine.telling import Listening, requests_log, tell_request
 from paycore.engine.timing import Deadline, Stopwatch
 from paycore.engine.turns import rest_if_refused, take_turn
 from paycore.engine.wording import one_line, one_of, said, shown
-from paycore.errors import AccountRefused, MaybeSent, NotSent, PaycoreError, PluginError
+from paycore.errors import AccountRefused, LedgerError, MaybeSent, NotSent, PaycoreError, PluginError
 
 if TYPE_CHECKING:
     import ssl
@@ -258,7 +258,14 @@ def converse(
     for sent in range(FLOW_REQUESTS_MAX):
         if request is None:
             break
-        came = yield from _exchange(account, request, deadline, has_turn=sent < turns)
+        try:
+            came = yield from _exchange(account, request, deadline, has_turn=sent < turns)
+        except (
+            LedgerError
+        ) as error:  # it gave no turn, so this request was not sent; what its class says is of no use
+            _end_early(flow)
+            error.money_moved = "maybe" if may_have_moved else "no"
+            raise
         is_safe = all_safe or request.is_safe
         may_have_moved = may_have_moved or not (is_safe or isinstance(came, NotSent))
         if not isinstance(came, Response):

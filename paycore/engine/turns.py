@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
 
@@ -9,6 +10,7 @@ from paycore.domain.capabilities import Capabilities
 from paycore.domain.wire import Response
 from paycore.engine.effects import Pause, Program, in_ledger
 from paycore.engine.timing import Deadline
+from paycore.errors import LedgerError
 from paycore.ledger.api import Spending
 
 TOO_MANY_REQUESTS = 429
@@ -39,10 +41,11 @@ def take_turn(account: Budgeted, deadline: Deadline) -> Program[None]:
 
 
 def rest_if_refused(account: Budgeted, response: Response) -> Program[None]:
-    """After a 429: record that the account rests, for all processes."""
+    """After a 429: record that the account rests, for all processes, unless the ledger can't: the answer counts."""
     if response.status == TOO_MANY_REQUESTS:
         retry_after_s = _retry_after_s(response)
-        yield from in_ledger(lambda ledger: ledger.rest(account.name, retry_after_s))
+        with suppress(LedgerError):
+            yield from in_ledger(lambda ledger: ledger.rest(account.name, retry_after_s))
 
 
 def _retry_after_s(response: Response) -> float | None:

@@ -2,19 +2,24 @@
 
 import json
 from collections import Counter
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
 from paycore import Money, Payment, Status
-from paycore.domain.wire import Request, Response
+from paycore.domain.provider import RefundOrder, RefundReply
+from paycore.domain.wire import Flow, Request, Response
 from paycore.engine.checks import CreateFields, create_request
 from paycore.engine.effects import InLedger, Program
-from paycore.errors import NotSent
+from paycore.errors import LedgerReadOnly, LedgerUnavailable, NotSent, PaycoreError
+from paycore.testing.toy import ToyProvider
+from paycore.testing.toy.toy_answers import post
 from tests.engine.by_hand import TIMEOUT_S, Bench
 from tests.engine.conftest import NewBench
 
 PER_MINUTE = 12
+HKD_88 = Money("88.00", "HKD")
 
 
 class Metered:
@@ -185,3 +190,58 @@ def test_another_system_that_uses_half_of_the_budget_delays_but_refuses_no_creat
         bench.look_once()
         bench.pass_time(1)
     assert gateway.asked["/query"] > 4
+
+
+def test_ledger_without_a_turn_for_the_second_request_says_that_the_first_may_have_moved_money(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refund whose first request arrived is unknown until a query tells, and is not sent a second time."""
+    payment = bench.run(bench.create(channel="card"))
+    in_one_step = ToyProvider.refund
+
+    def in_two_steps(provider: ToyProvider, order: RefundOrder) -> Flow[RefundReply]:
+        outcome = yield from in_one_step(provider, order)
+        yield post("/orders", {}, None)
+        return outcome
+
+    monkeypatch.setattr(ToyProvider, "refund", in_two_steps)
+    monkeypatch.setattr(bench.ledger, "spend", lambda _: _failed(LedgerReadOnly("a standby took over")))
+    with pytest.raises(LedgerReadOnly) as raised:
+        bench.run(bench.commands.refund(payment.id, reference="back-1", amount=None, reason=None))
+    assert raised.value.money_moved == "maybe"
+    assert bench.payment().uncertain
+    monkeypatch.undo()
+    refunded = bench.run(bench.commands.refund(payment.id, reference="back-1", amount=None, reason=None))
+    assert refunded.refunded_minor == HKD_88.minor
+    assert [path for path, _ in bench.gateway.requests].count("/refunds") == 1
+
+
+def test_ledger_without_a_turn_for_a_query_says_that_nothing_moved(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was sent: an error that says "maybe" would have somebody look for money."""
+    payment = bench.run(bench.create())
+    monkeypatch.setattr(bench.ledger, "spend", lambda _: _failed(LedgerUnavailable("it is away")))
+    with pytest.raises(LedgerUnavailable) as raised:
+        bench.run(bench.commands.query(payment.id))
+    assert raised.value.money_moved == "no"
+
+
+def test_refusal_counts_also_where_the_ledger_can_not_keep_the_rest(
+    new_bench: NewBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A create that was answered with 429 is certainly unsent, whatever became of the account's rest."""
+    bench = new_bench(per_minute=PER_MINUTE)
+    bench.answer = gateway = Metered(bench, retry_after_s=40)
+    gateway.use(PER_MINUTE)
+    monkeypatch.setattr(bench.ledger, "rest", lambda *_: _failed(LedgerUnavailable("it is away")))
+    with pytest.raises(NotSent) as raised:
+        created(bench, "order-1")
+    assert raised.value.money_moved == "no"
+    assert not bench.payment().uncertain
+
+
+def _failed(error: PaycoreError) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_exception(error)
+    return future
