@@ -8,7 +8,6 @@ that the one in hand was handled, and `keep`, beside them, renews the lease as l
 from __future__ import annotations
 
 import logging
-import os
 import secrets
 import threading
 import weakref
@@ -79,10 +78,9 @@ class Feed:
         self._kinds = kinds
         self._from_start = from_start
         self._follow = follow
-        self._process = os.getpid()
         self._holder = secrets.token_hex(8)
         self._leased_until: datetime | None = None
-        self._is_lost = self._may_hold = False
+        self._is_lost = self._may_hold = self._is_handled = False
         self._tries = 0
         self._acknowledged = FeedPlace(0)
         self._stored_at: datetime | None = None
@@ -112,7 +110,7 @@ class Feed:
             try:
                 found = yield from self._look()
             except LedgerUnavailable as error:
-                if not self._follow or os.getpid() != self._process:
+                if not (self._follow and (self._ledger.is_open or self._is_over)):
                     raise
                 self._outages.failed("the ledger", f"the change feed waits: {error}")
                 found = AGAIN_S
@@ -141,7 +139,7 @@ class Feed:
         with self._ending:
             if self._is_over:
                 return None
-            self._in_hand = self._ready.popleft()
+            self._in_hand, self._is_handled = self._ready.popleft(), False
         return PaymentChange(
             key=change_key(entry.payment_id, entry.seq, entry.kind, entry.refund),
             position=entry.position,
@@ -239,14 +237,16 @@ class Feed:
     def _renew(self) -> Program[None]:
         """A ledger that can't be reached is tried again later; whoever acknowledges finds out what became of it."""
         with suppress(PaycoreError):
-            lease = yield from in_ledger(lambda ledger: self._take(ledger, None))
+            lease = yield from in_ledger(
+                lambda ledger: ledger.renew_consumer(self._consumer, holder=self._holder, lease_s=LEASE_S)
+            )
             if lease is not None:
                 self._leased_until = lease.until
             elif not self._is_over:
                 self._is_lost = True
 
     def _take(self, ledger: Ledger, start: int | None) -> Future[Lease | None]:
-        """Take or renew the lease, unless it is over: then it may have been given back, and is not taken again."""
+        """Take the lease, unless it is over: then it may have been given back, and is not taken again."""
         with self._ending:
             if not self._is_over:
                 self._may_hold = True  # from here on, whenever this is answered
@@ -276,8 +276,9 @@ class Feed:
             try:
                 is_stored = yield from self._store(self._in_hand.place)
             except LedgerUnavailable as error:
-                if not self._follow or self._is_over or os.getpid() != self._process:
+                if not self._follow or self._is_over or not self._ledger.is_open:
                     raise
+                self._is_handled = False
                 self._outages.failed("the ledger", f"the change feed waits: {error}")
                 yield from self._pause(AGAIN_S)
         self._outages.answered("the ledger")
@@ -289,17 +290,19 @@ class Feed:
 
     def _store(self, place: FeedPlace) -> Program[bool]:
         """Store how far this iteration has come; False when another holder has taken the consumer."""
-        until = yield from in_ledger(
-            lambda ledger: ledger.acknowledge(
-                self._consumer, holder=self._holder, place=place, lease_s=LEASE_S
-            )
-        )
+        until = yield from in_ledger(partial(self._acknowledge, place))
         if until is None:
             self._is_lost = True
             return False
         self._acknowledged, self._leased_until = place, until
         self._stored_at = self._ledger.now()
         return True
+
+    def _acknowledge(self, place: FeedPlace, ledger: Ledger) -> Future[datetime | None]:
+        """Acknowledge; whoever closes from here on can give the lease back, behind this."""
+        with self._ending:
+            self._is_handled = True
+            return ledger.acknowledge(self._consumer, holder=self._holder, place=place, lease_s=LEASE_S)
 
     # --- its end -------------------------------------------------------------------------------------
 
@@ -309,10 +312,10 @@ class Feed:
         self.interrupt()
 
     def interrupt(self) -> None:
-        """The client is closing: hand over nothing more. The lease is given back, unless a change is in hand."""
+        """The client is closing: hand over nothing more. The lease is given back, unless a change is being handled."""
         with self._ending:
             self._is_over = True
-            if self._may_hold and self._in_hand is None:
+            if self._may_hold and (self._in_hand is None or self._is_handled):
                 self._ledger.release_consumer(self._consumer, self._holder)
                 self._may_hold = False
         if self._stop_watching is not None:

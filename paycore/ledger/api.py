@@ -432,6 +432,14 @@ class Ledger(Protocol):
         """
         ...
 
+    def renew_consumer(self, name: str, *, holder: str, lease_s: float) -> Future[Lease | None]:
+        """
+        Renew the consumer's lease, also one that has ended; None when another holder has taken it since.
+
+        Also when that one has given it back: it has gone on from where this holder was.
+        """
+        ...
+
     def acknowledge(
         self, name: str, *, holder: str, place: FeedPlace, lease_s: float
     ) -> Future[datetime | None]:

@@ -145,6 +145,10 @@ class SqlLedger(LedgerReads):
         work = partial(feed.hold_consumer, name=name, holder=holder, lease_s=lease_s, start=start)
         return self._submit(work)
 
+    def renew_consumer(self, name: str, *, holder: str, lease_s: float) -> Future[Lease | None]:
+        """See `Ledger.renew_consumer`."""
+        return self._submit(partial(feed.renew_consumer, name=name, holder=holder, lease_s=lease_s))
+
     def acknowledge(
         self, name: str, *, holder: str, place: FeedPlace, lease_s: float
     ) -> Future[datetime | None]:
@@ -239,6 +243,8 @@ class SqlLedger(LedgerReads):
 
     def watch(self, on_change: Callable[[Collection[str]], None]) -> Callable[[], None]:
         """See `Ledger.watch`."""
+        if self._is_closed:  # what starts now would never end
+            raise LedgerUnavailable("the ledger is closed")
         self._watchers.append(on_change)
         self._commits.committed = self._tell
 

@@ -36,7 +36,7 @@ from paycore.ledger.api import Consumer, FeedEntry, FeedPage, FeedPlace, Lease, 
 from paycore.ledger.clock import from_ms, to_ms
 from paycore.ledger.group import Group
 from paycore.ledger.rows import check_storable
-from paycore.ledger.transaction import Row, Transaction
+from paycore.ledger.transaction import Cursor, Row, Transaction
 from paycore.ledger.verbs import read_event
 
 PAGE = 25
@@ -156,6 +156,7 @@ _TAKE = (
     "UPDATE consumers SET holder = ?, leased_until = ?"
     " WHERE name = ? AND (holder IS NULL OR holder = ? OR leased_until <= ?) RETURNING position, taken"
 )
+_RENEW = "UPDATE consumers SET leased_until = ? WHERE name = ? AND holder = ? RETURNING position, taken"
 _ACKNOWLEDGE = (
     "UPDATE consumers SET position = ?, taken = ?, leased_until = ?, acknowledged_at = ?"
     " WHERE name = ? AND holder = ?"
@@ -172,7 +173,17 @@ def hold_consumer(group: Group, name: str, *, holder: str, lease_s: float, start
     if start is not None:
         tx.execute(_MAKE, (name, start, now_ms))
     until_ms = now_ms + round(lease_s * 1000)
-    rows = tx.execute(_TAKE, (holder, until_ms, name, holder, now_ms)).fetchall()
+    return _lease(tx.execute(_TAKE, (holder, until_ms, name, holder, now_ms)), until_ms)
+
+
+def renew_consumer(group: Group, name: str, *, holder: str, lease_s: float) -> Lease | None:
+    """See `Ledger.renew_consumer`."""
+    until_ms = to_ms(group.now) + round(lease_s * 1000)
+    return _lease(group.direct().execute(_RENEW, (until_ms, name, holder)), until_ms)
+
+
+def _lease(held: Cursor, until_ms: int) -> Lease | None:
+    rows = held.fetchall()
     return Lease(place=FeedPlace(*rows[0]), until=from_ms(until_ms)) if rows else None
 
 

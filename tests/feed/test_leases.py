@@ -15,6 +15,7 @@ from paycore.errors import ConsumerTaken, LedgerUnavailable
 from paycore.ledger.api import Consumer, FeedPlace, Lease
 from tests.feed.conftest import Shop, drain, told
 from tests.support.postgres import PostgresServer
+from tests.support.toy_http import toy_plugins
 
 WAIT_S = 20
 
@@ -136,6 +137,38 @@ def test_acknowledging_after_a_takeover_is_refused(shop: Shop) -> None:
     assert again.arrived()
     assert again.seen[0].key == reader.seen[0].key
     again.go_on()
+
+
+def test_acknowledging_is_refused_also_where_the_other_has_given_the_lease_back(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other has gone on meanwhile: its place stays, and whoever was stopped learns that it was not alone."""
+    monkeypatch.setattr(feed, "RENEW_S", 0.05)
+    ledger = shop.ledger()
+    shop.paid(shop.open(), "order-1")
+    reader = Reader(shop.open())
+    assert reader.arrived()
+
+    def is_stolen() -> bool:
+        expire(shop)
+        return ledger.hold_consumer("shop", holder="other", lease_s=60).result() is not None
+
+    until(is_stolen)
+    assert ledger.acknowledge("shop", holder="other", place=FeedPlace(3), lease_s=60).result() is not None
+    ledger.release_consumer("shop", "other").result()
+    assert not reader.arrived(timeout_s=0.5)  # time to renew
+    assert consumer(shop).holder is None
+    reader.go_on()
+    assert isinstance(reader.came_of_it.exception(WAIT_S), ConsumerTaken)
+    assert consumer(shop).place == FeedPlace(3)
+
+
+def test_closed_client_refuses_to_read(shop: Shop) -> None:
+    """What is closed does not come back, so it is not waited for."""
+    client = Client(shop.config, plugins=toy_plugins())
+    client.shutdown()
+    with pytest.raises(LedgerUnavailable, match="closed"):
+        next(client.changes("shop"))
 
 
 def test_a_lease_lost_while_nothing_is_in_hand_is_taken_again(
