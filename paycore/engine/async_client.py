@@ -75,6 +75,7 @@ class AsyncClient:
         self._feeds = Feeds(self._core.ledger)
         self._working: list[asyncio.Task[None]] = []
         self._scopes: list[Everything] = []
+        self._is_ended = False
 
     @with_keywords_of_create
     async def create(self, **fields: Unpack[CreateFields]) -> Payment:
@@ -268,8 +269,11 @@ class AsyncClient:
         """See `Client.run_worker`; it ends when it is cancelled."""
         self._bridge.check_loop()
         scopes = [Everything([name]) for name in self._core.account_names(accounts)]
+        if self._is_ended:
+            return
         working = [task for scope in scopes for task in self._started(scope)]
         self._scopes += scopes
+        self._working += working
         try:
             await asyncio.wait(working)
         finally:
@@ -320,6 +324,7 @@ class AsyncClient:
             await asyncio.to_thread(self._core.ledger.close)
             return
         self._bridge.check_loop()
+        self._is_ended = True
         self._feeds.close()
         for scope in self._scopes:
             scope.end()

@@ -71,6 +71,7 @@ class Client:
         self._runner = Runner(self._core.ledger, self._waiter)
         self._feeds = Feeds(self._core.ledger)
         self._working: list[threading.Thread] = []
+        self._scopes: list[Everything] = []
         self._ended = threading.Event()
 
     @with_keywords_of_create
@@ -402,7 +403,11 @@ class Client:
         longer is left to the next worker.
         """
         scopes = [Everything([name]) for name in self._core.account_names(accounts)]
+        if self._ended.is_set():
+            return
         working = [thread for scope in scopes for thread in self._started(scope)]
+        self._scopes += scopes
+        self._working += working
         try:
             self._ended.wait()
         finally:
@@ -461,6 +466,8 @@ class Client:
         """End the worker, the connections and the ledger; what `with` does at its end."""
         self._feeds.close()
         self._ended.set()
+        for scope in self._scopes:
+            scope.end()
         self._waiter.close()
         _join(self._working)
         self._runner.close()

@@ -21,7 +21,7 @@ from paycore.engine.plugins import Plugins
 from paycore.engine.recovery import Recovery
 from paycore.engine.resolving import Pass
 from paycore.engine.worker import Worker
-from paycore.errors import ConfigError, NotFound, PaycoreError, ReferenceAmbiguous
+from paycore.errors import ConfigError, InvalidField, NotFound, PaycoreError, ReferenceAmbiguous
 from paycore.ledger import open_ledger
 from paycore.ledger.base import SqlLedger
 
@@ -73,6 +73,8 @@ class ClientCore:
 
     def account_names(self, chosen: Sequence[str] | None) -> tuple[str, ...]:
         """These accounts, None: all; raises `RequestError`s and `ConfigError`s for those that there are not."""
+        if chosen is not None and not chosen:
+            raise InvalidField("accounts", "names none; leave it out for all")
         names = self.config.accounts if chosen is None else map(checked_account, chosen)
         return tuple(self.config.account(name).name for name in names)
 

@@ -12,17 +12,19 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from paycore import AsyncClient, Client, Money, Status
+from paycore import AsyncClient, Client, Money, Payment, Status
 from paycore.domain.asking import Question
 from paycore.engine.accounts import Account
 from paycore.engine.config import Config
 from paycore.engine.effects import Program
 from paycore.engine.worker import DRAIN_S, QuestionEnded
-from paycore.errors import ConfigError
+from paycore.errors import ConfigError, InvalidField
 from paycore.ledger import open_ledger
 from paycore.ledger.api import Claimed, Filter
 from paycore.ledger.base import SqlLedger
 from paycore.testing.toy import ToyGateway
+from tests.engine.conftest import OpenTill
+from tests.engine.tills import Kind
 from tests.support.toy_http import KEY, ToyServer, toy_config, toy_plugins, toy_server
 
 HKD_88 = Money("88.00", "HKD")
@@ -177,6 +179,50 @@ def test_worker_ends_with_its_client(gateway: ToyServer, tmp_path: Path) -> None
         assert time.monotonic() - begun < DRAIN_S + SLACK_S
         gateway.set_faults()
     assert payment.status is Status.PENDING
+
+
+def test_closing_the_client_lets_an_answer_on_its_way_be_recorded(
+    gateway: ToyServer, tmp_path: Path, kind: Kind
+) -> None:
+    """What its worker has asked when `shutdown` is called is heard, not thrown away."""
+    config = at(gateway, f"sqlite:///{tmp_path}/paycore.db", timeout_s=30)
+
+    if kind == "sync":
+        client = Client(config, plugins=toy_plugins())
+        payment = client.create(reference="order-1", amount=HKD_88, method="toy", channel="web")
+        gateway.pay(payment.order_number)
+        gateway.set_faults(delay_s=1)
+        thread = threading.Thread(target=client.run_worker)
+        thread.start()
+        _until_asked(gateway, 0)
+        client.shutdown()
+        thread.join()
+        client.run_worker()  # once it is closed there is nothing to do
+    else:
+        payment = asyncio.run(_closed_while_asking(config, gateway))
+    gateway.set_faults()
+    with closing(open_ledger(config.ledger)) as ledger:
+        assert ledger.get(payment.id).result().status is Status.PAID
+
+
+async def _closed_while_asking(config: Config, gateway: ToyServer) -> Payment:
+    pay = AsyncClient(config, plugins=toy_plugins())
+    payment = await pay.create(reference="order-1", amount=HKD_88, method="toy", channel="web")
+    gateway.pay(payment.order_number)
+    gateway.set_faults(delay_s=1)
+    working = asyncio.create_task(pay.run_worker())
+    await asyncio.to_thread(_until_asked, gateway, 0)
+    await pay.shutdown()
+    await working
+    await asyncio.wait_for(pay.run_worker(), SLACK_S)
+    return payment
+
+
+@pytest.mark.parametrize("verb", ["run_worker", "resolve"])
+def test_no_account_is_an_error(open_till: OpenTill, verb: str) -> None:
+    """An empty list is a slip: nothing would be looked after."""
+    with pytest.raises(InvalidField, match="accounts"):
+        open_till().do(verb, accounts=[])
 
 
 def test_unknown_account_is_an_error(gateway: ToyServer, tmp_path: Path) -> None:
