@@ -18,6 +18,7 @@ Operation = Literal[
     "void",
     "notification",
     "recovery",
+    "list",
 ]
 Database = Literal["sqlite", "postgres"]
 

@@ -125,7 +125,7 @@ def _prepare(job: Job, server: ToyServer) -> Job:
         if job.operation == "capture once seen":
             server.pay(payment.order_number)
         if job.operation == "recovery":
-            _make_due(job)
+            make_due(job)
         if job.operation == "notification":
             server.pay(payment.order_number)
             body, headers = server.notification(payment.order_number)
@@ -161,7 +161,7 @@ def _wait_for_proof(job: Job) -> None:
         ledger.close()
 
 
-def _make_due(job: Job) -> None:
+def make_due(job: Job) -> None:
     """Make every payment due now, so that no case waits for a planned poll."""
     ledger = open_ledger(job.ledger)
     payments = ledger.list(Filter()).result()
@@ -175,7 +175,7 @@ def _recover(job: Job, server: ToyServer, *, died: bool) -> Verdict:
     with survivor(job) as client:
         if job.operation == "notification" and died:
             do(client, job)
-        _make_due(job)
+        make_due(job)
         look_after(client)
         return judge(server.gateway, client._core.ledger)
 

@@ -25,6 +25,8 @@ AMOUNT = Money("88.00", "HKD")
 PART = Money("20.00", "HKD")
 REFERENCE = "order-1"
 REFUND_REFERENCE = "back-1"
+LIST_PAGE = 4
+"""The records of a page, where the provider is asked by its list."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +51,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
             create_resend=self.declares,
             capture_resend=self.declares,
             captures="partial",
+            list_page=LIST_PAGE if self.operation == "list" else None,
+            batch=1 if self.operation == "list" else 50,
         )
 
 
@@ -102,7 +106,7 @@ def run(job: Job) -> None:
         if job.mutant:
             MUTANTS[job.mutant].plant(patch)
         lie_in_wait(death, patch)
-        if job.operation == "recovery":
+        if job.operation in ("recovery", "list"):
             look_after(client)
         else:
             do(client, job)

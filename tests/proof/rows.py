@@ -9,7 +9,7 @@ from functools import partial
 
 import msgspec
 
-from tests.kill import feed
+from tests.kill import feed, listed
 from tests.kill.authorized import race_to_capture
 from tests.kill.cases import Database, all_cases
 from tests.kill.matrix import Crew, run_mutant, tally
@@ -80,6 +80,21 @@ def killed(database: Database, size: Size) -> Row:
         stuck=counted.stuck,
         violations=counted.violations,
         problems=counted.problems,
+    )
+
+
+def list_killed(database: Database, _size: Size) -> Row:
+    """Workers killed while they read a page of the list."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(embedded_postgres()) if database == "postgres" else None
+        verdicts = list(listed.kill_at(listed.PLACES, server))
+    return Row(
+        scenario=f"list read and killed, {database}",
+        cases=len(verdicts),
+        doubled=sum(verdict.doubled for verdict in verdicts),
+        lost=sum(verdict.lost for verdict in verdicts),
+        violations=sum(verdict.differences for verdict in verdicts),
+        problems=[f"no page was read: {verdict}" for verdict in verdicts if not verdict.pages],
     )
 
 
@@ -215,6 +230,8 @@ def simulation_mutants(_size: Size) -> Row:
 SCENARIOS: tuple[Callable[[Size], Row], ...] = (
     partial(killed, "sqlite"),
     partial(killed, "postgres"),
+    partial(list_killed, "sqlite"),
+    partial(list_killed, "postgres"),
     kill_mutants,
     partial(feed_killed, "sqlite"),
     partial(feed_killed, "postgres"),
