@@ -20,7 +20,7 @@ KEY = "CANARY-key-of-the-account"
 def test_no_secret_is_told(
     kind: Kind, tmp_path: Path, caplog: pytest.LogCaptureFixture, spans: Spans
 ) -> None:
-    """Neither the key, nor a token got with it, nor what the payer brought, nor any body."""
+    """Neither the key, nor a token got with it, nor what the payer brought, nor any body, header or query string."""
     gateway = ToyGateway(key=KEY, needs_token=True)
     with toy_server(gateway) as server, caplog.at_level(logging.DEBUG, "paycore"):
         config = toy_config(
@@ -39,7 +39,13 @@ def test_no_secret_is_told(
             with pytest.raises(MaybeSent):
                 till.query(payment)
             with pytest.raises(NotAuthentic):
-                till.receive(b'{"secret": "CANARY-body"}', {"authorization": "CANARY-header"})
+                till.do(
+                    "receive",
+                    "toy",
+                    body=b'{"secret": "CANARY-body"}',
+                    headers={"authorization": "CANARY-header"},
+                    query="token=CANARY-query",
+                )
             text = generate_latest(registry).decode()
         finally:
             till.shutdown()
