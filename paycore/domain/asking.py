@@ -129,9 +129,7 @@ class Density:
         while len(self._rates) > STEPS_MAX:
             del self._rates[next(iter(self._rates))]
         if is_whole:
-            self._by_number = {one: until for one, until in self._by_number.items() if until > now_ms}
-            missing = {due.id for due in asked}.difference(seen)
-            self._by_number.update(dict.fromkeys(missing, now_ms + BY_NUMBER_FOR_MS))
+            self.withhold({due.id for due in asked}.difference(seen), now_ms)
 
     def _guessed(self, steps: range, rate: float, now_ms: int) -> float:
         """What is taken to be there after a page that was full."""
@@ -139,6 +137,11 @@ class Density:
         if any(one.guessed <= one.at_least for one in known):
             return rate * GUESSED
         return max([rate, *(one.at(now_ms) for one in known)]) * GUESSED_AGAIN
+
+    def withhold(self, payment_ids: Collection[str], now_ms: int) -> None:
+        """The list does not show these, or was refused: they are asked about by number for a while."""
+        self._by_number = {one: until for one, until in self._by_number.items() if until > now_ms}
+        self._by_number.update(dict.fromkeys(payment_ids, now_ms + BY_NUMBER_FOR_MS))
 
     def is_listed(self, due: Due, now_ms: int) -> bool:
         """Whether the list is expected to show it."""

@@ -28,9 +28,9 @@ from paycore.engine.recovery import Recovery
 from paycore.engine.signals import Signal
 from paycore.engine.telling import tell, traced
 from paycore.engine.timing import Deadline, Stopwatch
-from paycore.errors import LedgerError, NotSent, PaycoreError, RequestError
+from paycore.errors import AccountRefused, LedgerError, NotSent, PaycoreError, PluginError, RequestError
 from paycore.ledger.api import Claimed, Claiming, Report, Rescheduled
-from paycore.ledger.clock import from_ms
+from paycore.ledger.clock import from_ms, to_ms
 
 T = TypeVar("T")
 
@@ -347,7 +347,11 @@ class Worker:
         """Of those that the provider told of, how they are now."""
         if question.range_ms is None:
             return (yield from self._recovery.ask(account, claimed.payments, Source.POLL, turns=1))
-        listed = yield from self._recovery.ask_list(account, claimed.payments, question.range_ms)
+        try:
+            listed = yield from self._recovery.ask_list(account, claimed.payments, question.range_ms)
+        except (AccountRefused, PluginError):  # the list may fail for good where a query does not
+            self._density(account).withhold(question.ids, to_ms(claimed.now))
+            raise
         if account.capabilities.list_by_time is not None:
             self._density(account).learn(
                 claimed.due,
@@ -355,7 +359,7 @@ class Worker:
                 listed.records,
                 account.capabilities.list_by_time,
                 is_whole=listed.is_whole,
-                now_ms=round(claimed.now.timestamp() * 1000),
+                now_ms=to_ms(claimed.now),
             )
         return listed.payments
 

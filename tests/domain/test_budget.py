@@ -191,6 +191,18 @@ def test_provider_that_takes_no_questions_for_a_while_is_left_alone() -> None:
     assert spend_command(spent, QFPAY, NOW, NOW).at_ms == NOW
 
 
+def test_no_answer_makes_an_account_rest_for_longer_than_a_minute() -> None:
+    """Whatever time a provider made up: somebody may have paid meanwhile."""
+    spent = asked(Spent(), NOW, is_answered=False, rests_s=86_400)
+    assert spend_question(spent, QFPAY, NOW).at_ms == NOW + REST_MAX_S * 1000
+
+
+def test_provider_that_names_no_time_is_tried_as_one_that_gives_no_answer() -> None:
+    """All that is due is not asked about at once, only to be refused one by one."""
+    spent = asked(Spent(), NOW, is_answered=False, rests_s=0.0)
+    assert spend_question(spent, QFPAY, NOW).at_ms == NOW + 1_000
+
+
 def test_clock_that_was_ahead_does_not_stop_an_account() -> None:
     """What was counted hours ahead of now was counted by a wrong clock."""
     spent, _ = ask_all(Spent(), QFPAY, NOW + 3_600_000, NOW + 3_661_000)

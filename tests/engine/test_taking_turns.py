@@ -1,9 +1,17 @@
 """A worker that can't query everything in one round gets to everything in a few."""
 
-from paycore import Money
+import inspect
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from paycore import Status
+from paycore.domain.capabilities import ListByTime
 from paycore.domain.wire import Request, Response
-from paycore.engine.checks import CreateFields, create_request
+from paycore.testing.toy import ToyProvider
 from tests.engine.conftest import NewBench
+from tests.engine.test_budget import created
 
 ORDERS = 3
 
@@ -12,12 +20,7 @@ def test_every_order_has_its_turn_at_a_slow_provider(new_bench: NewBench) -> Non
     """Where a round has time for one query, each round begins with another order."""
     bench = new_bench(batch=1)
     for number in range(ORDERS):
-        request = create_request(
-            CreateFields(
-                reference=f"order-{number}", amount=Money("88.00", "HKD"), method="toy", channel="web"
-            )
-        )
-        bench.run(bench.commands.create(request))
+        created(bench, f"order-{number}")
     bench.pass_time(60)
     asked = list[bytes]()
 
@@ -31,3 +34,34 @@ def test_every_order_has_its_turn_at_a_slow_provider(new_bench: NewBench) -> Non
         bench.look_once()
     assert len(asked) == ORDERS
     assert len({*asked}) == ORDERS
+
+
+def test_list_that_is_refused_holds_up_no_payment(
+    new_bench: NewBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where an account may not read its list, or its plugin fails at it, orders are asked about by number."""
+    declared: Any = inspect.getattr_static(ToyProvider, "capabilities")
+    monkeypatch.setattr(
+        ToyProvider,
+        "capabilities",
+        property(lambda toy: replace(declared.fget(toy), list_by_time=ListByTime(records_max=100))),
+    )
+    bench = new_bench(batch=1)
+    payments = [created(bench, f"order-{number}") for number in range(ORDERS)]
+    for payment in payments:
+        bench.gateway.pay(payment.order_number)
+    lists = 0
+
+    def refuse_the_list(request: Request) -> Response:
+        nonlocal lists
+        if request.path != "/list":
+            return bench.gateway.handle(request)
+        lists += 1
+        return Response(status=200, body=b'{"error": "account", "message": "no right to it"}')
+
+    bench.answer = refuse_the_list
+    bench.pass_time(5)
+    bench.work(30)
+    assert lists == 1
+    found = [bench.ledger.get(payment.id).result().status for payment in payments]
+    assert found == [Status.PAID] * ORDERS
