@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from prometheus_client import generate_latest
 
 from paycore import Status
+from paycore.engine.metrics import READ_S
 from paycore.engine.waiter import LATE_S
 from paycore.errors import LedgerUnavailable
 from tests.engine.tills import Kind, Till
@@ -90,6 +92,26 @@ def test_change_by_another_process_wakes_after_an_outage(
         closing.start()
         assert waiting.result(timeout=40).status is Status.CLOSED
         closing.join()
+
+
+@pytest.mark.parametrize("kind", ["sync"])  # a page of metrics is made in a thread with either client
+def test_metrics_are_answered_meanwhile(
+    open_till: Callable[[], Till], postgres_server: PostgresServer
+) -> None:
+    """With what was counted, and that the ledger can't be read; with all of it again afterwards."""
+    till = open_till()
+    registry = till.do("metrics")
+    till.create()
+    assert registry.get_sample_value("paycore_ledger_up") == 1
+    postgres_server.stop("immediate")
+    begun = time.monotonic()
+    page = generate_latest(registry).decode()
+    assert time.monotonic() - begun < READ_S + SLACK_S
+    assert "paycore_ledger_up 0.0" in page
+    assert 'paycore_operations_total{outcome="done",verb="create"} 1.0' in page
+    assert "paycore_payments" not in page
+    postgres_server.start()
+    until(lambda: registry.get_sample_value("paycore_ledger_up") == 1)
 
 
 def until(happened: Callable[[], bool]) -> None:
