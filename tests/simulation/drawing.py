@@ -283,7 +283,7 @@ def _capturing(rng: Random, caller: CallerPlan, capture: Capture, part: int | No
     steps: list[Step] = [step for step in caller.steps if step != "close"]
     if capture == "manual" and rng.random() < 0.9:
         steps.insert(min(len(steps), 1), "capture")
-    if rng.random() < 0.4:
+    if rng.random() < 0.6:
         steps.insert(rng.randint(0, min(1, len(steps))), "close")
     if rng.random() < 0.3:
         steps.insert(0, "return")

@@ -30,7 +30,7 @@ OnChange = Callable[[Collection[str]], None]
 VERBS = frozenset(
     (
         "begin change observe record_notification renew spend reschedule get find list events"
-        " read_feed feed_end release_consumer consumers"
+        " read_feed feed_end renew_consumer release_consumer consumers"
     ).split()
 )
 WRITES = frozenset("begin change observe record_notification".split())

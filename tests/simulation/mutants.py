@@ -24,6 +24,9 @@ MUTANTS: dict[str, Mutant] = {
 CONTROLS: dict[str, Mutant] = runner.CONTROLS
 """Harmless changes that look like bugs: a run must not report them."""
 
+BROKEN = ("TypeError(", "AttributeError(")
+"""Errors of a bug that does not fit the code as it is now."""
+
 SEEDS_MAX = 20
 """A bug that needs more seeds than this to show is not caught."""
 
@@ -41,5 +44,5 @@ def catch(name: str) -> Run | None:
     """The first run, of `SEEDS_MAX`, that catches this bug; not one in which the bug itself can't be called."""
     with planted(name):
         found = next((run for run in map(run_briefly, range(SEEDS_MAX)) if run.violations), None)
-    is_broken = found is not None and any("TypeError(" in violation for violation in found.violations)
+    is_broken = found is not None and any(error in found.violations[0] for error in BROKEN)
     return None if is_broken else found
