@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from functools import partial
 from typing import Annotated, NoReturn
 
@@ -54,7 +55,8 @@ def serve(
         ) from None
     ready = partial(_announce, output, listener.url, names)
     metrics_at = None if metrics_port is None else Address(metrics_host, metrics_port)
-    serve_notifications(config, listener, accounts=names, metrics_at=metrics_at, on_ready=ready)
+    with closing(listener.socket):  # also where it can't be served
+        serve_notifications(config, listener, accounts=names, metrics_at=metrics_at, on_ready=ready)
     output.say("no notifications are received any more")
     return Exit.DONE
 
