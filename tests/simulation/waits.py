@@ -38,8 +38,10 @@ ASKED_APART_S = 2.0
 
 
 PASSED_OVER_FOR = timedelta(seconds=20)
-PASSED_OVER_MAX = 40
-"""What was not asked about for so long may be passed over so often."""
+"""What was not asked about for so long may be passed over in some questions: those of one round over all there are."""
+
+CROWDED_S = 60.0
+"""How much longer a question may take where commands, which come first, leave little of the budget."""
 
 
 class Asking(msgspec.Struct, frozen=True):
@@ -72,6 +74,9 @@ class Waits:
         self._world = world
         # A worker that does not know yet that the clock was set back sleeps for its longest pause.
         self._set_back_s = PAUSE_MAX_S if world.plan.clock_set_back else 0.0
+        plan = world.plan
+        self._passed_over_max = 10 + len(plan.purchases) / plan.shared.batch
+        self._crowded_s = CROWDED_S if world.plan.shared.is_crowded else 0.0
         self._settled_s: dict[str, float] = {}
         self._asked_s: dict[str, list[float]] = defaultdict(list)
         self._passed_over: Counter[str] = Counter()
@@ -126,8 +131,8 @@ class Waits:
             if claiming.ids is not None and payment_id not in claiming.ids:
                 continue
             self._passed_over[payment_id] += 1
-            if self._passed_over[payment_id] > PASSED_OVER_MAX:
-                what = f"{payment_id} was passed over {PASSED_OVER_MAX} times"
+            if self._passed_over[payment_id] > self._passed_over_max:
+                what = f"{payment_id} was passed over {self._passed_over[payment_id]} times"
                 self._world.witness.violated("who waits longest is asked about", what)
 
     def asked(self, numbers: list[str]) -> None:
@@ -202,7 +207,7 @@ class Waits:
         moments = [wait.began_s, *(at for at in asked_s if wait.began_s < at < until_s), until_s]
         for earlier, later in pairwise(moments):
             age_s = earlier - (payment.created_at - START).total_seconds()
-            yield later - earlier, 1.2 * interval_s(age_s) + LOOKED_MAX_S + self._set_back_s
+            yield later - earlier, 1.2 * interval_s(age_s) + LOOKED_MAX_S + self._set_back_s + self._crowded_s
 
     def _now_s(self) -> float:
         return self._world.scheduler.monotonic()
