@@ -185,12 +185,12 @@ def asked(spent: Spent, now_ms: int, *, is_answered: bool, rests_s: float | None
     After a question: without an answer the next ones wait, longer each time; with one they wait no more.
 
     Where the provider answered that it takes none for `rests_s` seconds, they wait for that long, at most
-    `REST_MAX_S`; none is no time, and counts as no answer.
+    `REST_MAX_S`; for `REST_S` where it named no time.
     """
     if is_answered:
         return replace(spent, unanswered=0, probe_at_ms=0) if spent.unanswered else spent
-    if rests_s:
-        return replace(spent, probe_at_ms=now_ms + round(min(REST_MAX_S, rests_s) * 1000))
+    if rests_s is not None:
+        return replace(spent, probe_at_ms=now_ms + round(min(REST_MAX_S, rests_s or REST_S) * 1000))
     unanswered = spent.unanswered + 1
     return replace(spent, unanswered=unanswered, probe_at_ms=now_ms + _probe_pause_ms(unanswered))
 
