@@ -14,7 +14,7 @@ import heapq
 import math
 from collections.abc import Collection, Sequence
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from paycore.domain.capabilities import Capabilities, ListByTime
 
@@ -101,6 +101,8 @@ class Density:
         self._rates: dict[int, Rate] = {}
         self._by_number: dict[str, int] = {}
         self._latest = Rate(0.0, 0.0, 0)
+        self._doubt: Literal["none", "page failed", "number answered"] = "none"
+        self._left_alone_until_ms = 0
 
     def learn(
         self,
@@ -128,8 +130,28 @@ class Density:
             self._rates[step] = self._latest
         while len(self._rates) > STEPS_MAX:
             del self._rates[next(iter(self._rates))]
+        self._doubt = "none"
         if is_whole:
             self.withhold({due.id for due in asked}.difference(seen), now_ms)
+
+    def fail(self, now_ms: int) -> None:
+        """
+        A page got no answer; the next question is by number, which tells whether the provider is away.
+
+        Where that is answered and the next page is not, either, the list is left alone for a while.
+        """
+        if self._doubt == "number answered":
+            self._left_alone_until_ms = now_ms + BY_NUMBER_FOR_MS
+        self._doubt = "none" if self._doubt == "number answered" else "page failed"
+
+    def hear(self, *, is_answered: bool) -> None:
+        """A question by number was answered, or not."""
+        if self._doubt == "page failed":
+            self._doubt = "number answered" if is_answered else "none"
+
+    def is_readable(self, now_ms: int) -> bool:
+        """Whether a page may be asked for."""
+        return self._doubt != "page failed" and now_ms >= self._left_alone_until_ms
 
     def _guessed(self, steps: range, rate: float, now_ms: int) -> float:
         """What is taken to be there after a page that was full."""
@@ -163,7 +185,7 @@ def next_question(due: Sequence[Due], capabilities: Capabilities, density: Densi
     now_due = [pair for pair in weighed if pair[1].due_ms <= now_ms]
     longest = heapq.nlargest(capabilities.query_batch_max, now_due, key=itemgetter(0))
     by_number = Question(tuple(one.id for _, one in longest))
-    if capabilities.list_by_time is None:
+    if capabilities.list_by_time is None or not density.is_readable(now_ms):
         return by_number
     listed = [(worth, one) for worth, one in weighed if density.is_listed(one, now_ms)]
     listed.sort(key=lambda pair: pair[1].made_ms)

@@ -353,6 +353,9 @@ class Feeds:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._begun: weakref.WeakSet[Feed] = weakref.WeakSet()
+        self._changing = (
+            threading.RLock()
+        )  # a signal's handler may close what its own thread is about to begin
 
     def open(
         self, consumer: str, kinds: Iterable[ChangeKind | str] | None, *, from_start: bool, follow: bool
@@ -360,10 +363,13 @@ class Feeds:
         """Begin one; `InvalidField` for a name or a kind that can't be."""
         name, wanted = checked_consumer(consumer), checked_kinds(kinds)
         feed = Feed(self._ledger, name, wanted, from_start=from_start, follow=follow)
-        self._begun.add(feed)
+        with self._changing:
+            self._begun.add(feed)
         return feed
 
     def close(self) -> None:
         """End them all: the client is closing."""
-        for feed in tuple(self._begun):
+        with self._changing:
+            begun = tuple(self._begun)
+        for feed in begun:
             feed.interrupt()

@@ -28,7 +28,15 @@ from paycore.engine.recovery import Recovery
 from paycore.engine.signals import Signal
 from paycore.engine.telling import tell, traced
 from paycore.engine.timing import Deadline, Stopwatch
-from paycore.errors import AccountRefused, LedgerError, NotSent, PaycoreError, PluginError, RequestError
+from paycore.errors import (
+    AccountRefused,
+    LedgerError,
+    NotSent,
+    PaycoreError,
+    PluginError,
+    ProviderError,
+    RequestError,
+)
 from paycore.ledger.api import Claimed, Claiming, Report, Rescheduled
 from paycore.ledger.clock import from_ms, to_ms
 
@@ -126,21 +134,22 @@ class Crew:
 
     def __init__(self) -> None:
         self.looking = threading.Lock()
-        self._held: dict[int, tuple[str, ...]] = {}
+        self._held: dict[object, Sequence[Payment]] = {}
 
     @contextmanager
-    def holding(self, payment_ids: tuple[str, ...]) -> Iterator[None]:
+    def holding(self, payments: Sequence[Payment]) -> Iterator[None]:
         """These are claimed, inside the block."""
-        self._held[id(payment_ids)] = payment_ids
+        question = object()
+        self._held[question] = payments
         try:
             yield
         finally:
-            del self._held[id(payment_ids)]
+            del self._held[question]
 
     @property
     def held(self) -> list[str]:
-        """All that is claimed."""
-        return [payment_id for ids in tuple(self._held.values()) for payment_id in ids]
+        """The ids of all that is claimed."""
+        return [payment.id for payments in tuple(self._held.values()) for payment in payments]
 
 
 class Worker:
@@ -212,7 +221,7 @@ class Worker:
     def _handle(self, scope: Scope, crew: Crew, found: _Found) -> Program[None]:
         """Ask the question that was found."""
         try:
-            with crew.holding(found.question.ids):
+            with crew.holding(found.claimed.payments):
                 scope.signal.give()  # another lane looks for the next one, and the claim is kept
                 yield from self._asked(scope, found)
         except Exception as error:  # noqa: BLE001 - what was claimed comes due again
@@ -345,15 +354,19 @@ class Worker:
 
     def _answers(self, account: Account, claimed: Claimed, question: Question) -> Program[Sequence[Payment]]:
         """Of those that the provider told of, how they are now."""
+        density = self._density(account)
         if question.range_ms is None:
-            return (yield from self._recovery.ask(account, claimed.payments, Source.POLL, turns=1))
+            return (yield from self._answers_by_number(account, claimed, density))
         try:
             listed = yield from self._recovery.ask_list(account, claimed.payments, question.range_ms)
         except (AccountRefused, PluginError):  # the list may fail for good where a query does not
-            self._density(account).withhold(question.ids, to_ms(claimed.now))
+            density.withhold(question.ids, to_ms(claimed.now))
+            raise
+        except ProviderError:
+            density.fail(to_ms(claimed.now))
             raise
         if account.capabilities.list_by_time is not None:
-            self._density(account).learn(
+            density.learn(
                 claimed.due,
                 {payment.id for payment in listed.payments},
                 listed.records,
@@ -362,6 +375,17 @@ class Worker:
                 now_ms=to_ms(claimed.now),
             )
         return listed.payments
+
+    def _answers_by_number(
+        self, account: Account, claimed: Claimed, density: Density
+    ) -> Program[Sequence[Payment]]:
+        try:
+            payments = yield from self._recovery.ask(account, claimed.payments, Source.POLL, turns=1)
+        except ProviderError:
+            density.hear(is_answered=False)
+            raise
+        density.hear(is_answered=True)
+        return payments
 
     def _try_later(self, account: Account, claimed: Claimed, error: PaycoreError) -> Program[None]:
         """Nothing was answered: what is due for a notification only stays claimed, and comes back after the lease."""

@@ -186,3 +186,19 @@ def test_without_a_list_all_are_asked_about_by_number() -> None:
     """As the provider takes them."""
     able = Capabilities(products=(), number=ABLE.number, budget=ABLE.budget, query_batch_max=7)
     assert len(next_question(due(60), able, Density(), NOW_MS).ids) == 7
+
+
+def test_list_is_left_alone_only_where_questions_by_number_are_answered() -> None:
+    """A provider that is away answers neither: once it is back, its list is read at once."""
+    density = Density()
+    for _ in range(10):  # away
+        density.fail(NOW_MS)
+        assert not density.is_readable(NOW_MS)
+        density.hear(is_answered=False)
+        assert density.is_readable(NOW_MS)
+    density.fail(NOW_MS)  # back, and the list with it
+    density.hear(is_answered=True)
+    assert density.is_readable(NOW_MS)
+    density.fail(NOW_MS)  # the list is not
+    assert not density.is_readable(NOW_MS)
+    assert density.is_readable(NOW_MS + BY_NUMBER_FOR_MS)

@@ -65,3 +65,35 @@ def test_list_that_is_refused_holds_up_no_payment(
     assert lists == 1
     found = [bench.ledger.get(payment.id).result().status for payment in payments]
     assert found == [Status.PAID] * ORDERS
+
+
+def test_list_that_never_answers_holds_up_no_payment(
+    new_bench: NewBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where queries are answered and pages never, orders are asked about by number, and pages once a minute."""
+    declared: Any = inspect.getattr_static(ToyProvider, "capabilities")
+    monkeypatch.setattr(
+        ToyProvider,
+        "capabilities",
+        property(lambda toy: replace(declared.fget(toy), list_by_time=ListByTime(records_max=100))),
+    )
+    bench = new_bench(batch=1)
+    payments = [created(bench, f"order-{number}") for number in range(ORDERS)]
+    lists = 0
+
+    def lose_the_list(request: Request) -> Response:
+        nonlocal lists
+        if request.path != "/list":
+            return bench.gateway.handle(request)
+        lists += 1
+        return Response(status=404)
+
+    bench.answer = lose_the_list
+    bench.pass_time(5)
+    bench.work(20)
+    for payment in payments:
+        bench.gateway.pay(payment.order_number)
+    bench.work(20)
+    found = [bench.ledger.get(payment.id).result().status for payment in payments]
+    assert found == [Status.PAID] * ORDERS
+    assert lists == 2
