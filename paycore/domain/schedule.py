@@ -40,13 +40,13 @@ def awaited_interval_s(age_s: float) -> float:
     return min(INTERVAL_MAX_S, max(INTERVAL_MIN_S, age_s / AWAITED_PART))
 
 
-def interval_s(age_s: float, longest_s: float = INTERVAL_MAX_S) -> float:
+def interval_s(age_s: float, longest_s: float | None = None) -> float:
     """
-    Seconds until the next look at anything else that last changed `age_s` seconds ago, at most `longest_s`.
+    Seconds until the next look at anything else that last changed `age_s` seconds ago, a minute or `longest_s` at most.
 
     An interval that starts at 2 s and grows by half each time has, after `age` seconds, the length `2 + age / 2`.
     """
-    return min(longest_s, INTERVAL_MIN_S + max(0.0, age_s) / 2)
+    return min(longest_s or INTERVAL_MAX_S, INTERVAL_MIN_S + max(0.0, age_s) / 2)
 
 
 def resend_pause_s(failures: int) -> float:
@@ -201,7 +201,7 @@ def _has_closed_order(payment: Payment) -> bool:
     return any(Status.CLOSED in op.observed and op.number not in charged for op in payment.operations)
 
 
-def _by_age(payment: Payment, now: datetime, longest_s: float = INTERVAL_MAX_S) -> datetime:
+def _by_age(payment: Payment, now: datetime, longest_s: float | None = None) -> datetime:
     age_s = (now - payment.updated_at).total_seconds()
     waits_for_payer = payment.status is Status.PENDING and not payment.uncertain
     due = now + timedelta(

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from time import sleep
 
 import pytest
 
@@ -44,11 +45,14 @@ def test_useless_answer_unknown_then_resolved(cli: Cli, shop: SandboxServer, fau
 def test_refused_for_now_7_and_the_same_command_sends_it_later(cli: Cli, shop: SandboxServer) -> None:
     """HTTP 429: nothing was done, and it is said when to try again."""
     write_config(shop.url)
-    shop.gateway.faults.add("http_429", path="/trade/v1/payment")
+    shop.gateway.faults.add("http_429", times=9, path="/trade/v1/payment")
     ran = cli(*order(), "--json")
     assert (ran.code, ran.json["status"], ran.error["kind"]) == (7, "created", "NotSent"), ran
     assert (ran.error["money_moved"], ran.error["retry_after_s"]) == ("no", 5.0), ran
     assert shop.gateway.controls.list_orders(10) == []
+    shop.gateway.faults.clear()
+    sleep(ran.error["retry_after_s"])
+    assert cli(*order(), "--json").json["status"] == "pending"
 
 
 def test_useless_answer_to_a_query_exits_7(cli: Cli, shop: SandboxServer) -> None:

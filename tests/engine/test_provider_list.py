@@ -10,7 +10,7 @@ from paycore import Money, Status
 from paycore.domain.provider import Done, Listed, NotNow, Page, Rejected, Unknown
 from paycore.errors import AccountRefused, InvalidField, MaybeSent, NotSent, NotSupported, PluginError
 from paycore.plugin import Failure
-from paycore.testing.toy import ToyProvider, toy_gateway
+from paycore.testing.toy import ToyProvider
 from tests.engine.tills import Till
 from tests.support.toy_http import ToyServer
 
@@ -28,11 +28,9 @@ def told(monkeypatch: pytest.MonkeyPatch, outcome: Any) -> None:
     monkeypatch.setattr(ToyProvider, "list", flow)
 
 
-def test_list_has_orders_and_refunds_of_every_page(
-    till: Till, monkeypatch: pytest.MonkeyPatch, gateway: ToyServer
-) -> None:
+def test_list_has_orders_and_refunds_of_every_page(till: Till, gateway: ToyServer) -> None:
     """Each comes once, with our number, the reference that the provider carries, and its state."""
-    monkeypatch.setattr(toy_gateway, "PAGE", 2)
+    gateway.gateway.page = 2
     payments = [till.create(f"order-{n}", channel="card") for n in range(4)]
     till.refund(payments[0], amount=Money("8.00", "HKD"))
     listed = list(till.listed(**DAY))
@@ -51,11 +49,9 @@ def test_range_ends_before_until(till: Till) -> None:
     assert len(list(till.listed("toy", since=zone, until=DAY["until"]))) == 1
 
 
-def test_next_page_is_asked_for_when_it_is_needed(
-    till: Till, monkeypatch: pytest.MonkeyPatch, gateway: ToyServer
-) -> None:
+def test_next_page_is_asked_for_when_it_is_needed(till: Till, gateway: ToyServer) -> None:
     """Whoever stops early has asked for no more than they read."""
-    monkeypatch.setattr(toy_gateway, "PAGE", 1)
+    gateway.gateway.page = 1
     for n in range(3):
         till.create(f"order-{n}", channel="card")
     assert next(till.listed(**DAY)).reference == "order-0"
