@@ -396,7 +396,7 @@ class Worker:
         now = self.now()
         again = now + timedelta(seconds=INTERVAL_MIN_S)
         due = [
-            Rescheduled(payment.id, payment.version, again, claimed_at=claimed.now)
+            Rescheduled(payment.id, payment.version, again, claimed_at=claimed.now, is_answered=False)
             for payment in claimed.payments
             if due_at(payment, now) is not None
         ]
@@ -447,7 +447,7 @@ def _missed(claimed: Claimed, told: Collection[str], now: datetime) -> list[Resc
         {one.id: one.asked_ms for one in claimed.due},
     )
     return [
-        Rescheduled(one.id, one.version, again, from_ms(waits_since[one.id]), claimed.now)
+        Rescheduled(one.id, one.version, again, from_ms(waits_since[one.id]), claimed.now, is_answered=False)
         for one in claimed.payments
         if one.id not in told
     ]

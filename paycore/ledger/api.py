@@ -66,7 +66,8 @@ class Rescheduled(NamedTuple):
     """
     When a payment of this version is due; and when it was last asked about, None: when it was claimed.
 
-    `claimed_at`: once somebody has claimed it after that, nothing is changed; None: whoever has.
+    `claimed_at`: once somebody has claimed it after that, nothing is changed; None: whoever has. `is_answered`: what a
+    notification had it asked about is known now; until then it stays due, whatever else is recorded.
     """
 
     payment_id: str
@@ -74,6 +75,7 @@ class Rescheduled(NamedTuple):
     due_at: datetime | None
     asked_at: datetime | None = None
     claimed_at: datetime | None = None
+    is_answered: bool = True
 
 
 class Report(NamedTuple):

@@ -113,7 +113,7 @@ class Stage:
         self.inbox: dict[Key, Row] = {}
         self.events: list[Row] = []
         self.hinted: list[tuple[int, int, int, str]] = []
-        self.postponed: list[tuple[int | None, int | None, str, int, int, int]] = []
+        self.postponed: list[tuple[int | None, int | None, int, str, int, int, int]] = []
         self.spent: dict[str, Spent] = {}
 
 
@@ -365,7 +365,7 @@ class Group:
         until, asked_ms = (None if one is None else to_ms(one) for one in (due.due_at, due.asked_at))
         claimed_ms = EVER_MS if due.claimed_at is None else to_ms(due.claimed_at)
         self._stage.postponed.append(
-            (until, asked_ms, due.payment_id, due.version, to_ms(self.now), claimed_ms)
+            (until, asked_ms, int(due.is_answered), due.payment_id, due.version, to_ms(self.now), claimed_ms)
         )
 
     def reading(self) -> Transaction:

@@ -67,9 +67,10 @@ HINT = "UPDATE payments SET due_at = CASE WHEN asked_at > ? THEN asked_at + ? EL
 """Due now, unless it was asked about a moment ago: whoever mentions it again and again causes no more questions."""
 
 POSTPONE = (
-    "UPDATE payments SET due_at = ?, asked_at = coalesce(?, asked_at)"
-    " WHERE id = ? AND version = ? AND due_at > ? AND hinted = 0 AND coalesce(asked_at, 0) <= ?"
+    "UPDATE payments SET due_at = ?, asked_at = coalesce(?, asked_at), hinted = CASE WHEN ? = 1 THEN 0 ELSE hinted END"
+    " WHERE id = ? AND version = ? AND due_at > ? AND hinted <> 1 AND coalesce(asked_at, 0) <= ?"
 )
+"""`hinted` is 1 from a hint until somebody asks, and 2 from then until there is an answer: meanwhile it stays due."""
 
 
 def new_charges(before: Payment | None, payment: Payment) -> Iterator[Charge]:

@@ -195,7 +195,7 @@ def claim(group: Group, claiming: Claiming) -> Claimed:
     tx = group.direct()
     sql, ids = tx.in_list(question.ids)
     rows = tx.execute(
-        "UPDATE payments SET due_at = ?, asked_at = ?, hinted = 0 WHERE id IN ("  # noqa: S608 - values are bound
+        "UPDATE payments SET due_at = ?, asked_at = ?, hinted = CASE WHEN hinted = 0 THEN 0 ELSE 2 END WHERE id IN ("  # noqa: S608 - values are bound
         f"SELECT id FROM payments WHERE id {sql}{tx.skip_locked}) RETURNING id, body",
         (now_ms + round(claiming.lease_s * 1000), now_ms, ids),
     ).fetchall()
@@ -273,7 +273,7 @@ def renew(group: Group, ids: Collection[str], lease_s: float) -> None:
     tx = group.direct()
     sql, parameter = tx.in_list(ids)
     tx.execute(
-        f"UPDATE payments SET due_at = ? WHERE due_at > ? AND hinted = 0 AND id {sql}",  # noqa: S608
+        f"UPDATE payments SET due_at = ? WHERE due_at > ? AND hinted <> 1 AND id {sql}",  # noqa: S608
         (to_ms(group.now) + round(lease_s * 1000), to_ms(group.now), parameter),
     )
 

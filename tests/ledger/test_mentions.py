@@ -285,5 +285,18 @@ def test_answer_to_an_older_question_leaves_it_due(ledger: SqlLedger, *, is_one_
     bring_forward(ledger)
     assert claimed(ledger) == [payment.id]
     observe(ledger, replace(answer[0], ids={"charge": "ch_1"}))
+    known = ledger.get(payment.id).result()
+    ledger.reschedule([Rescheduled(known.id, known.version, None)]).result()
     assert next_due(ledger, [payment.id]) is None
     assert is_sound(ledger)
+
+
+def test_mention_whose_question_got_no_answer_is_not_forgotten(ledger: SqlLedger) -> None:
+    """Whatever else is recorded meanwhile, somebody asks again once the lease has ended."""
+    payment = paid_payment(ledger, "order-1")
+    ledger.reschedule([Rescheduled(payment.id, payment.version, None)]).result()
+    mention(ledger, f"C1-{payment.order_number}")
+    bring_forward(ledger)
+    assert claimed(ledger) == [payment.id]
+    observe(ledger, replace(seen(payment.order_number, Status.PAID), ids={"charge": "ch_1"}))
+    assert next_due(ledger, [payment.id]) is not None

@@ -98,7 +98,7 @@ def event_outside_transaction() -> Patch:
 
 def hint_is_overwritten() -> Patch:
     """A payment that became due during its query is rescheduled all the same."""
-    postpone = rows_of_payments.POSTPONE.replace("due_at > ?", "? > 0").replace("hinted = 0", "hinted >= 0")
+    postpone = rows_of_payments.POSTPONE.replace("due_at > ?", "? > 0").replace("hinted <> 1", "hinted >= 0")
     return mock.patch.object(group, "POSTPONE", postpone)
 
 
