@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -58,13 +59,13 @@ class Sends:
         match event.change:
             case PaymentBegun(operation=operation) | OperationBegun(operation=operation):
                 self._first_s[operation.id] = self._now_s()
-                self._on_its_way(operation.id, asked)
-            case OperationSent(operation_id=operation_id) if before is not None:
+                self._on_its_way(operation.id, asked, operation.in_flight_until - event.at)
+            case OperationSent(operation_id=operation_id, in_flight_until=until) if before is not None:
                 yield from self._sent_again(before.operation(operation_id), event)
                 op = before.operation(operation_id)
                 if op.state is OperationState.INTENT or op.proven_absent_at is not None:
                     self._first_s[operation_id] = self._now_s()
-                self._on_its_way(operation_id, asked)
+                self._on_its_way(operation_id, asked, until - event.at)
             case OperationEnded() as ended if before is not None:
                 yield from self._ended(before.operation(ended.operation_id), ended, asked)
             case ProvenAbsent(number=number) if before is not None:
@@ -76,9 +77,11 @@ class Sends:
                 if self._now_s() < until_s + self._world.plan.proof_s:
                     yield "absence is proven late enough", f"{number} may still arrive"
 
-    def _on_its_way(self, operation_id: str, asked: Asked) -> None:
+    def _on_its_way(self, operation_id: str, asked: Asked, at_most: timedelta) -> None:
+        """A call that is made again has less time left than the first time."""
         self._senders[operation_id] = asked.key
-        self._until_s[operation_id] = self._now_s() + self._world.plan.timeout_s
+        timeout_s = min(self._world.plan.timeout_s, at_most.total_seconds())
+        self._until_s[operation_id] = self._now_s() + timeout_s
 
     def _sent_again(self, op: Operation, event: Event) -> Broken:
         """It must be unsent, or past its deadline and absent or sure to give the same order."""
