@@ -31,7 +31,7 @@ SEEDS_MAX = 20
 """A bug that needs more seeds than this to show is not caught."""
 
 FIRST_SEED = {"duplicate_is_failure": 30, "neighbour_without_session_is_acknowledged": 40}
-"""Bugs whose kind of day comes in none of the first seeds, and from which seed on they are looked for; others from 0."""
+"""From which seed on a bug is looked for whose kind of day comes in none of the first ones; others from 0."""
 
 
 @contextmanager
