@@ -411,8 +411,12 @@ class Worker:
             except PaycoreError as error:
                 problem = f"payment {payment.id}: recovery goes on later: {error}"
                 self._outages.failed(f"account {account.name}", problem)
-                recovered.append(payment)
+                recovered.append((yield from self._as_recorded(payment)))
         return recovered
+
+    def _as_recorded(self, payment: Payment) -> Program[Payment]:
+        """It may have been changed on the way to the error; when it is due next follows from what it is now."""
+        return in_ledger(lambda ledger: ledger.get(payment.id))
 
     def _recover_one(self, account: Account, payment: Payment) -> Program[Payment]:
         payment = yield from self._recovery.recover(account, payment)

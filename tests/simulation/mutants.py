@@ -30,7 +30,11 @@ BROKEN = ("TypeError(", "AttributeError(")
 SEEDS_MAX = 20
 """A bug that needs more seeds than this to show is not caught."""
 
-FIRST_SEED = {"duplicate_is_failure": 30, "neighbour_without_session_is_acknowledged": 40}
+FIRST_SEED = {
+    "duplicate_is_failure": 30,
+    "needless_order_stays_open": 20,
+    "neighbour_without_session_is_acknowledged": 40,
+}
 """From which seed on a bug is looked for whose kind of day comes in none of the first ones; others from 0."""
 
 

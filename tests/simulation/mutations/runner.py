@@ -106,18 +106,6 @@ def worker_dies_of_an_error() -> Patch:
     return mock.patch.object(Worker, "_tell_of_failure", fail)
 
 
-def closing_wakes_nobody() -> Patch:
-    """A closing client does not wake its worker, and waits for it."""
-
-    def close(self: AsyncWaiter) -> None:
-        for scope in self.wanted._scopes.values():
-            scope.is_over = True
-        if self._stop_watching is not None:
-            self._stop_watching()
-
-    return mock.patch.object(AsyncWaiter, "close", close)
-
-
 # --- performing --------------------------------------------------------------------------------------
 
 
@@ -250,7 +238,6 @@ MUTANTS = {
         wait_ends_with_any_change,
         wait_begins_anew_with_each_change,
         worker_dies_of_an_error,
-        closing_wakes_nobody,
         failed_request_is_sent_again_at_once,
         no_answer_counts_as_not_sent,
         cancelled_counts_as_not_sent,
