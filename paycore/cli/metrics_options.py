@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from paycore.engine.scraped import Address
 
 MetricsPort = Annotated[
     int | None,
@@ -13,3 +16,15 @@ MetricsPort = Annotated[
     ),
 ]
 MetricsHost = Annotated[str, typer.Option(metavar="ADDRESS", help="The address to serve metrics on.")]
+
+
+def metrics_address(host: str, port: int | None) -> Address | None:
+    """Where metrics are served; None where no port was given."""
+    from paycore.engine.scraped import Address
+
+    return None if port is None else Address(host, port)
+
+
+def announced(metrics_url: str | None) -> dict[str, str]:
+    """What a command says of its metrics, as a part of a document; nothing where they are not served."""
+    return {} if metrics_url is None else {"metrics_url": metrics_url}

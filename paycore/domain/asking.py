@@ -181,13 +181,13 @@ def weighed(capabilities: Capabilities) -> int:
 
 def next_question(due: Sequence[Due], capabilities: Capabilities, density: Density, now_ms: int) -> Question:
     """The question that tells most; at least one payment of it is due."""
-    weighed = [(_worth(one, now_ms), one) for one in due]
-    now_due = [pair for pair in weighed if pair[1].due_ms <= now_ms]
+    waiting = [(_worth(one, now_ms), one) for one in due]
+    now_due = [pair for pair in waiting if pair[1].due_ms <= now_ms]
     longest = heapq.nlargest(capabilities.query_batch_max, now_due, key=itemgetter(0))
     by_number = Question(tuple(one.id for _, one in longest))
     if capabilities.list_by_time is None or not density.is_readable(now_ms):
         return by_number
-    listed = [(worth, one) for worth, one in weighed if density.is_listed(one, now_ms)]
+    listed = [(worth, one) for worth, one in waiting if density.is_listed(one, now_ms)]
     listed.sort(key=lambda pair: pair[1].made_ms)
     worth, first, end = _best_range(listed, density, capabilities.list_by_time, now_ms)
     if worth <= sum(worth for worth, _ in longest):

@@ -49,7 +49,6 @@ from paycore.engine.timing import Deadline
 from paycore.engine.waiter import AsyncWaiter
 from paycore.engine.waiting import Waiting
 from paycore.engine.worker import DRAIN_S, Everything, Scope
-from paycore.errors import ConfigError
 from paycore.ledger.api import Filter, Ledger
 from paycore.ledger.lists import next_page
 
@@ -287,18 +286,10 @@ class AsyncClient:
 
     async def _resolve(self, names: Sequence[str]) -> AsyncIterator[Resolved]:
         self._bridge.check_loop()
-        problem: ConfigError | None = None
-        for name in names:
-            try:
-                going = self._core.pass_over(name)
-            except ConfigError as error:
-                problem = error
-                continue
+        for going in self._core.passes(names):
             while not going.is_over:
                 for resolved in await self._runner.run(going.next()):
                     yield resolved
-        if problem is not None:
-            raise problem
 
     def metrics(self) -> CollectorRegistry:
         """See `Client.metrics`; not awaited. Make a page of it in another thread: that waits for the ledger."""

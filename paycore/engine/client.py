@@ -47,7 +47,6 @@ from paycore.engine.timing import Deadline
 from paycore.engine.waiter import Waiter
 from paycore.engine.waiting import Waiting
 from paycore.engine.worker import DRAIN_S, Everything, Scope
-from paycore.errors import ConfigError
 from paycore.ledger.api import Filter
 from paycore.ledger.lists import next_page
 
@@ -429,17 +428,9 @@ class Client:
         return self._resolve(self._core.account_names(accounts))
 
     def _resolve(self, names: Sequence[str]) -> Iterator[Resolved]:
-        problem: ConfigError | None = None
-        for name in names:
-            try:
-                going = self._core.pass_over(name)
-            except ConfigError as error:
-                problem = error
-                continue
+        for going in self._core.passes(names):
             while not going.is_over:
                 yield from self._runner.run(going.next())
-        if problem is not None:
-            raise problem
 
     def metrics(self) -> CollectorRegistry:
         """

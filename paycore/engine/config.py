@@ -98,6 +98,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             )
         return self.accounts[chosen]
 
+    def names(self, only: str | None) -> list[str]:
+        """The names of the accounts: of this one, or of all; `ConfigError` when there is none of that name."""
+        return list(self.accounts) if only is None else [self.account(only).name]
+
 
 # --- finding and reading the file --------------------------------------------------------------------
 

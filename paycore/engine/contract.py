@@ -260,9 +260,8 @@ def converse(
             break
         try:
             came = yield from _exchange(account, request, deadline, has_turn=sent < turns)
-        except (
-            LedgerError
-        ) as error:  # it gave no turn, so this request was not sent; what its class says is of no use
+        except LedgerError as error:
+            # It gave no turn, so this request was not sent; what its class says is of no use.
             _end_early(flow)
             error.money_moved = "maybe" if may_have_moved else "no"
             raise

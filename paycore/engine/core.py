@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -78,9 +78,18 @@ class ClientCore:
         names = self.config.accounts if chosen is None else map(checked_account, chosen)
         return tuple(self.config.account(name).name for name in names)
 
-    def pass_over(self, name: str) -> Pass:
-        """A pass over all that is open of this account; `ConfigError` when it can't be used."""
-        return Pass(self.worker, self.accounts.get(name))
+    def passes(self, names: Iterable[str]) -> Iterator[Pass]:
+        """A pass over all that is open of each account; then `ConfigError` for one of them that can't be used."""
+        problem: ConfigError | None = None
+        for name in names:
+            try:
+                account = self.accounts.get(name)
+            except ConfigError as error:
+                problem = error
+            else:
+                yield Pass(self.worker, account)
+        if problem is not None:
+            raise problem
 
 
 def _open(config: Config) -> SqlLedger:

@@ -17,7 +17,6 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
 
 from paycore.domain.changes import ChangeKind, PaymentChange, change_key
 from paycore.engine.arguments import checked_consumer, checked_kinds
@@ -25,8 +24,6 @@ from paycore.engine.effects import Program, UntilReady, in_ledger
 from paycore.engine.outages import Outages
 from paycore.errors import ConsumerTaken, LedgerUnavailable, PaycoreError
 from paycore.ledger.api import Consumer, FeedEntry, FeedPlace, Lease, Ledger, Unsettled
-
-T = TypeVar("T")
 
 LEASE_S = 10.0
 """How long a consumer's changes wait for a process that died."""
@@ -353,9 +350,7 @@ class Feeds:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._begun: weakref.WeakSet[Feed] = weakref.WeakSet()
-        self._changing = (
-            threading.RLock()
-        )  # a signal's handler may close what its own thread is about to begin
+        self._changing = threading.RLock()  # a signal's handler may close while its thread begins one
 
     def open(
         self, consumer: str, kinds: Iterable[ChangeKind | str] | None, *, from_start: bool, follow: bool

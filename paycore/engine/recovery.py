@@ -14,7 +14,7 @@ from paycore.domain import closing, decisions, recovery
 from paycore.domain.decisions import Answered
 from paycore.domain.events import Change, Source
 from paycore.domain.payment import Operation, OperationKind, OperationState, Payment, Status
-from paycore.domain.provider import Found, ListReply, OrderRef, QueryReply
+from paycore.domain.provider import Found, ListByTime, ListReply, OrderRef, QueryReply
 from paycore.domain.safe_text import printable
 from paycore.domain.wire import Flow
 from paycore.engine.accounts import Account
@@ -153,7 +153,7 @@ class Recovery:
         return tuple(noted)
 
     def ask_list(
-        self, account: Account, payments: Sequence[Payment], range_ms: tuple[int, int]
+        self, account: Account, payments: Sequence[Payment], range_ms: tuple[int, int], by_time: ListByTime
     ) -> Program[Told]:
         """
         What a page of the provider's list says of these payments, merged into the ledger.
@@ -161,9 +161,7 @@ class Recovery:
         The page has what was made in the range. That no money was taken is never believed of a list: a number may have
         several records, of which it shows one.
         """
-        at, nonce, by_time = self._attempts.now(), self._attempts.new_id(), account.capabilities.list_by_time
-        if by_time is None:
-            raise LookupError(f"account {account.name} has no list by time")
+        at, nonce = self._attempts.now(), self._attempts.new_id()
         since = from_ms(range_ms[0]) - timedelta(seconds=by_time.early_s)
         until = from_ms(range_ms[1]) + timedelta(seconds=by_time.late_s)
         outcome: ListReply = yield from self._attempts.sessions.converse(
@@ -173,7 +171,8 @@ class Recovery:
             turns=1,
         )
         page = answer_of(account, outcome)
-        refs = [order_ref(payment, payment.creation, account.attempt(at, nonce)) for payment in payments]
+        attempt = account.attempt(at, nonce)
+        refs = [order_ref(payment, payment.creation, attempt) for payment in payments]
         said = Found(
             observations=tuple(item.observation for item in page.items),
             undecided=frozenset(ref.number for ref in refs),

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from paycore.domain.asking import Due, Question, weighed
+from paycore.domain.asking import Due, Question
 from paycore.domain.payment import Payment
 from paycore.engine.accounts import Account
-from paycore.engine.effects import Pause, Program, in_ledger
-from paycore.engine.worker import LEASE_S, Worker
-from paycore.ledger.api import Claiming
+from paycore.engine.effects import Pause, Program
+from paycore.engine.worker import Worker
 
 TRIES_MAX = 3
 """Questions about one payment at most, and those without an answer after each other: then the account is left."""
@@ -54,16 +53,8 @@ class Pass:
 
     def next(self) -> Program[Sequence[Resolved]]:
         """What the next question told; at the end those that nothing was told of. `is_over`: that was the last."""
-        claiming = Claiming(
-            account=self._account.name,
-            choose=self._choose,
-            budget=self._account.capabilities.budget,
-            lease_s=LEASE_S,
-            weighed=weighed(self._account.capabilities),
-            not_asked_since=self._since,
-        )
         try:
-            claimed = yield from in_ledger(lambda ledger: ledger.claim(claiming))
+            claimed = yield from self._worker.claim(self._account, self._choose, not_asked_since=self._since)
         except _NothingLeft:
             return self._end()
         if claimed.question is None:

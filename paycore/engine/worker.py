@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
 from paycore.domain.asking import Density, Due, Question, next_question, weighed
 from paycore.domain.closing import is_still_to_close
@@ -37,10 +37,8 @@ from paycore.errors import (
     ProviderError,
     RequestError,
 )
-from paycore.ledger.api import Claimed, Claiming, Report, Rescheduled
+from paycore.ledger.api import Choose, Claimed, Claiming, Report, Rescheduled
 from paycore.ledger.clock import from_ms, to_ms
-
-T = TypeVar("T")
 
 LEASE_S = 10.0
 """Seconds after which the claims of a dead worker are due again."""
@@ -244,18 +242,17 @@ class Worker:
             seen = scope.signal.count  # first: a claim is signalled, and the end too
             if scope.is_over:
                 return
-            if not crew.held:
+            held = crew.held
+            if not held:
                 yield UntilSignalled(scope.signal, seen, None)
                 due = Deadline(RENEW_EVERY_S)
                 continue
             if due.left_s <= 0:
-                yield from self._renew(crew.held)
+                yield from self._renew(held)
                 due = Deadline(RENEW_EVERY_S)
             yield UntilSignalled(scope.signal, seen, max(0.0, due.left_s))
 
     def _renew(self, held: Sequence[str]) -> Program[None]:
-        if not held:
-            return
         try:
             yield from in_ledger(lambda ledger: ledger.renew(held, LEASE_S))
         except LedgerError as error:  # others may ask about the same; nothing else depends on it
@@ -268,7 +265,7 @@ class Worker:
             account = self._usable(name)
             if account is None:
                 continue
-            claimed = yield from self._claim(account, scope)
+            claimed = yield from self._claim_of(account, scope)
             if claimed.question is not None:
                 return _Found(account, claimed, claimed.question)
             if claimed.next_at is not None:
@@ -300,24 +297,39 @@ class Worker:
             account = self._usable(name)
             if account is None:
                 continue
-            claimed = yield from self._claim(account, scope)
+            claimed = yield from self._claim_of(account, scope)
             if claimed.question is not None:
                 yield from self._asked(scope, _Found(account, claimed, claimed.question))
                 is_asked = True
         return is_asked
 
-    def _claim(self, account: Account, scope: Scope) -> Program[Claimed]:
+    def _claim_of(self, account: Account, scope: Scope) -> Program[Claimed]:
         """Claim the question that tells most, of what is due; or when there may be one."""
+        ahead_s = 0.0 if account.capabilities.list_by_time is None else INTERVAL_MIN_S
+        choose = partial(self.choose, account)
+        return self.claim(account, choose, ids=scope.ids(account.name), ahead_s=ahead_s)
+
+    def claim(
+        self,
+        account: Account,
+        choose: Choose,
+        *,
+        ids: Collection[str] | None = None,
+        not_asked_since: datetime | None = None,
+        ahead_s: float = 0.0,
+    ) -> Program[Claimed]:
+        """Claim the question that is chosen of these payments, see `Claiming`; or when there may be one."""
         claiming = Claiming(
             account=account.name,
-            choose=partial(self.choose, account),
+            choose=choose,
             budget=account.capabilities.budget,
             lease_s=LEASE_S,
             weighed=weighed(account.capabilities),
-            ids=scope.ids(account.name),
-            ahead_s=0.0 if account.capabilities.list_by_time is None else INTERVAL_MIN_S,
+            ids=ids,
+            not_asked_since=not_asked_since,
+            ahead_s=ahead_s,
         )
-        return (yield from in_ledger(lambda ledger: ledger.claim(claiming)))
+        return in_ledger(lambda ledger: ledger.claim(claiming))
 
     def _asked(self, scope: Scope, found: _Found) -> Program[None]:
         """Ask the question, and recover what is unknown."""
@@ -354,26 +366,25 @@ class Worker:
 
     def _answers(self, account: Account, claimed: Claimed, question: Question) -> Program[Sequence[Payment]]:
         """Of those that the provider told of, how they are now."""
-        density = self._density(account)
-        if question.range_ms is None:
+        density, by_time = self._density(account), account.capabilities.list_by_time
+        if question.range_ms is None or by_time is None:
             return (yield from self._answers_by_number(account, claimed, density))
         try:
-            listed = yield from self._recovery.ask_list(account, claimed.payments, question.range_ms)
+            listed = yield from self._recovery.ask_list(account, claimed.payments, question.range_ms, by_time)
         except (AccountRefused, PluginError):  # the list may fail for good where a query does not
             density.withhold(question.ids, to_ms(claimed.now))
             raise
         except ProviderError:
             density.fail(to_ms(claimed.now))
             raise
-        if account.capabilities.list_by_time is not None:
-            density.learn(
-                claimed.due,
-                {payment.id for payment in listed.payments},
-                listed.records,
-                account.capabilities.list_by_time,
-                is_whole=listed.is_whole,
-                now_ms=to_ms(claimed.now),
-            )
+        density.learn(
+            claimed.due,
+            {payment.id for payment in listed.payments},
+            listed.records,
+            by_time,
+            is_whole=listed.is_whole,
+            now_ms=to_ms(claimed.now),
+        )
         return listed.payments
 
     def _answers_by_number(
@@ -446,10 +457,8 @@ def _tell_of_changes(before: Sequence[Payment], after: Sequence[Payment], watch:
 
 def _missed(claimed: Claimed, told: Collection[str], now: datetime) -> list[Rescheduled]:
     """What the provider did not tell of waits on, as if it had not been asked about, but not to be asked at once."""
-    again, waits_since = (
-        now + timedelta(seconds=INTERVAL_MIN_S),
-        {one.id: one.asked_ms for one in claimed.due},
-    )
+    again = now + timedelta(seconds=INTERVAL_MIN_S)
+    waits_since = {one.id: one.asked_ms for one in claimed.due}
     return [
         Rescheduled(one.id, one.version, again, from_ms(waits_since[one.id]), claimed.now, is_answered=False)
         for one in claimed.payments

@@ -370,8 +370,8 @@ class Ledger(Protocol):
         Claim one question about what is due of the account, and spend its request.
 
         Its payments become due again after the lease, so the claims of a process that dies expire by themselves. What a
-        notification has made due stays so until it is claimed, whatever is recorded meanwhile: that may be the answer
-        to an older question.
+        notification has made due stays so until its question is answered, whatever is recorded meanwhile: that may be
+        the answer to an older question.
         """
         ...
 

@@ -133,7 +133,7 @@ class SqlLedger(LedgerReads):
 
     def reschedule(self, due: Sequence[Rescheduled], report: Report | None = None) -> Future[None]:
         """See `Ledger.reschedule`."""
-        wants = Wants() if report is None or report.is_answered else Wants(budgets=(report.account,))
+        wants = _NOTHING if report is None or report.is_answered else Wants(budgets=(report.account,))
         return self._submit(partial(verbs.reschedule, due=due, report=report), wants)
 
     # --- the change feed -----------------------------------------------------------------------------

@@ -352,7 +352,11 @@ class Group:
         self._stage.spent[account] = spent
 
     def hint(self, payment_id: str) -> None:
-        """Make a payment due now, whatever is recorded of it until somebody claims it."""
+        """
+        Make a payment due, whatever is recorded of it until somebody has asked about it and was answered.
+
+        Now, or as soon as it may be asked about again.
+        """
         now_ms, apart_ms = to_ms(self.now), round(INTERVAL_MIN_S * 1000)
         self._stage.hinted.append((now_ms - apart_ms, apart_ms, now_ms, payment_id))
 

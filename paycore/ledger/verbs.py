@@ -183,10 +183,9 @@ def claim(group: Group, claiming: Claiming) -> Claimed:
     """See `Ledger.claim`."""
     account, now_ms, tx = claiming.account, to_ms(group.now), group.reading()
     due = _due(tx, claiming, now_ms)
-    if not due and claiming.not_asked_since is not None:
-        return Claimed(now=group.now)
     if not due:
-        return Claimed(now=group.now, next_at=_next_due(tx, claiming, now_ms))
+        is_pass = claiming.not_asked_since is not None  # nothing comes due for it
+        return Claimed(now=group.now, next_at=None if is_pass else _next_due(tx, claiming, now_ms))
     spent, at_ms = spend_question(group.spent(account), claiming.budget, now_ms)
     if at_ms > now_ms:
         return Claimed(now=group.now, next_at=from_ms(at_ms))

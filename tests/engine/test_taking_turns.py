@@ -1,15 +1,7 @@
 """A worker that can't query everything in one round gets to everything in a few."""
 
-import inspect
-from typing import Any
-
-import pytest
-from msgspec.structs import replace
-
 from paycore import Status
-from paycore.domain.capabilities import ListByTime
 from paycore.domain.wire import Request, Response
-from paycore.testing.toy import ToyProvider
 from tests.engine.conftest import NewBench
 from tests.engine.test_budget import created
 
@@ -36,17 +28,9 @@ def test_every_order_has_its_turn_at_a_slow_provider(new_bench: NewBench) -> Non
     assert len({*asked}) == ORDERS
 
 
-def test_list_that_is_refused_holds_up_no_payment(
-    new_bench: NewBench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_list_that_is_refused_holds_up_no_payment(new_bench: NewBench) -> None:
     """Where an account may not read its list, or its plugin fails at it, orders are asked about by number."""
-    declared: Any = inspect.getattr_static(ToyProvider, "capabilities")
-    monkeypatch.setattr(
-        ToyProvider,
-        "capabilities",
-        property(lambda toy: replace(declared.fget(toy), list_by_time=ListByTime(records_max=100))),
-    )
-    bench = new_bench(batch=1)
+    bench = new_bench(batch=1, list_page=100)
     payments = [created(bench, f"order-{number}") for number in range(ORDERS)]
     for payment in payments:
         bench.gateway.pay(payment.order_number)
@@ -67,17 +51,9 @@ def test_list_that_is_refused_holds_up_no_payment(
     assert found == [Status.PAID] * ORDERS
 
 
-def test_list_that_never_answers_holds_up_no_payment(
-    new_bench: NewBench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_list_that_never_answers_holds_up_no_payment(new_bench: NewBench) -> None:
     """Where queries are answered and pages never, orders are asked about by number, and pages once a minute."""
-    declared: Any = inspect.getattr_static(ToyProvider, "capabilities")
-    monkeypatch.setattr(
-        ToyProvider,
-        "capabilities",
-        property(lambda toy: replace(declared.fget(toy), list_by_time=ListByTime(records_max=100))),
-    )
-    bench = new_bench(batch=1)
+    bench = new_bench(batch=1, list_page=100)
     payments = [created(bench, f"order-{number}") for number in range(ORDERS)]
     lists = 0
 

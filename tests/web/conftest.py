@@ -2,13 +2,15 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import httpx2
 import pytest
+from starlette.types import ASGIApp
 
 from paycore import AsyncClient, Client, Money, Payment
 from paycore.engine.config import Config
@@ -20,8 +22,8 @@ Kind = Literal["sync", "async"]
 
 
 @contextmanager
-def served(kind: Kind, config: Config, **limits: Any) -> Iterator[str]:
-    """The URL of a receiver in a thread of its own, with a client of this kind."""
+def served(kind: Kind, config: Config, make: Callable[[Client | AsyncClient], ASGIApp]) -> Iterator[str]:
+    """The URL of the application that is made for a client of this kind, in a thread of its own."""
     listener = listen("127.0.0.1", 0)
     ready = threading.Event()
     servers: list[HttpServer] = []
@@ -29,7 +31,7 @@ def served(kind: Kind, config: Config, **limits: Any) -> Iterator[str]:
     async def serve() -> None:
         client = (Client if kind == "sync" else AsyncClient)(config, plugins=toy_plugins())
         try:
-            app = notifications(client, **limits)
+            app = make(client)
             servers.append(HttpServer(app, on_ready=ready.set, grace_s=1.0))
             await servers[0].serve_on(listener)
         finally:
@@ -62,7 +64,9 @@ class Shop:
 
     def serve(self, **limits: Any) -> None:
         """Start the receiver."""
-        self.url = self._stack.enter_context(served(self._kind, self.config, **limits))
+        self.url = self._stack.enter_context(
+            served(self._kind, self.config, partial(notifications, **limits))
+        )
 
     def create(self, reference: str = "order-1") -> Payment:
         """A pending payment."""

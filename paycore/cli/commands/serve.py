@@ -11,7 +11,7 @@ import typer
 
 from paycore.cli.app import options_of
 from paycore.cli.endings import Exit
-from paycore.cli.metrics_options import MetricsHost, MetricsPort
+from paycore.cli.metrics_options import MetricsHost, MetricsPort, announced, metrics_address
 from paycore.cli.output import Output
 
 _OF_THE_EXTRA = frozenset({"starlette", "uvicorn", "h11", "anyio"})
@@ -34,14 +34,13 @@ def serve(
     Prints the URL once it is served. With --account only for that one. /healthz says whether the ledger can be read.
     """
     from paycore.engine.config import load_config
-    from paycore.engine.scraped import Address
     from paycore.errors import ConfigError
 
     options = options_of(context)
     output = Output(options)
     output.show_log()
     config = load_config(options.config)
-    names = list(config.accounts) if options.account is None else [config.account(options.account).name]
+    names = config.names(options.account)
     try:
         from paycore.serving import listen
         from paycore.web.service import serve_notifications
@@ -54,7 +53,7 @@ def serve(
             f"{host} port {port} can't be listened on: {error.strerror or error}; --port 0 takes a free one"
         ) from None
     ready = partial(_announce, output, listener.url, names)
-    metrics_at = None if metrics_port is None else Address(metrics_host, metrics_port)
+    metrics_at = metrics_address(metrics_host, metrics_port)
     with closing(listener.socket):  # also where it can't be served
         serve_notifications(config, listener, accounts=names, metrics_at=metrics_at, on_ready=ready)
     output.say("no notifications are received any more")
@@ -62,7 +61,7 @@ def serve(
 
 
 def _announce(output: Output, url: str, names: Sequence[str], metrics_url: str | None) -> None:
-    metrics = {} if metrics_url is None else {"metrics_url": metrics_url}
+    metrics = announced(metrics_url)
     if output.options.json:
         output.json({"url": url, "notify_urls": {name: f"{url}/{name}" for name in names}, **metrics})
         return

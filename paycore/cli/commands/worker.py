@@ -10,7 +10,7 @@ import typer
 
 from paycore.cli.app import options_of
 from paycore.cli.endings import Exit
-from paycore.cli.metrics_options import MetricsHost, MetricsPort
+from paycore.cli.metrics_options import MetricsHost, MetricsPort, announced, metrics_address
 from paycore.cli.output import Output
 from paycore.errors import ConfigError
 
@@ -37,14 +37,13 @@ def worker(
     import asyncio
 
     from paycore.engine.config import load_config
-    from paycore.engine.scraped import Address
 
     options = options_of(context)
     output = Output(options)
     output.show_log()
     config = load_config(options.config)
-    names = list(config.accounts) if options.account is None else [config.account(options.account).name]
-    metrics_at = None if metrics_port is None else Address(metrics_host, metrics_port)
+    names = config.names(options.account)
+    metrics_at = metrics_address(metrics_host, metrics_port)
     asyncio.run(_work(config, names, output, metrics_at))
     output.say("nothing is looked after any more")
     return Exit.DONE
@@ -80,7 +79,7 @@ def _check_usable(accounts: Sequence[AccountInfo]) -> None:
 
 
 def _announce(output: Output, names: list[str], metrics_url: str | None) -> None:
-    metrics = {} if metrics_url is None else {"metrics_url": metrics_url}
+    metrics = announced(metrics_url)
     if output.options.json:
         output.json({"accounts": names, **metrics})
         return
