@@ -1,5 +1,6 @@
 """A counting gateway over real HTTP, and tills (test clients) of both kinds that talk to it."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -63,6 +64,15 @@ def gateway() -> Iterator[ToyServer]:
     """A toy gateway on a free port."""
     with toy_server(ToyGateway(key=KEY)) as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def workers_end_with_their_test() -> Iterator[None]:
+    """A client that closes does not wait for what takes longer than three seconds; the next test must not hear of it."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name == "paycore-worker":
+            thread.join(20)
 
 
 @pytest.fixture(params=["sync", "async"])

@@ -248,17 +248,26 @@ def test_copy_is_of_one_moment(database: Database, target: Database, tmp_path: P
     assert {"copying events", "reading back events", "verifying payments"} <= set(progress)
 
 
-def test_interrupted_copy_leaves_nothing(database: Database, target: Database, tmp_path: Path) -> None:
+def test_interrupted_copy_leaves_nothing(
+    database: Database, target: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ctrl-C ends it at the next page."""
     filled(database, tmp_path)
 
     told: list[str] = []
+    is_given_up, give_up = threading.Event(), copying._Copying.give_up
+
+    def notice(self: copying._Copying) -> None:
+        give_up(self)
+        is_given_up.set()
+
+    monkeypatch.setattr(copying._Copying, "give_up", notice)
 
     def interrupt(what: str, count: int) -> None:
         told.append(what)
         if what == "reading back payments" and told.count(what) == 1:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-            time.sleep(0.5)
+            assert is_given_up.wait(30), "the main thread was not interrupted"
 
     with pytest.raises(KeyboardInterrupt):
         copy_ledger(database.dsn, target.dsn, progress=interrupt)
