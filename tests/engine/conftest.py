@@ -68,7 +68,7 @@ def gateway() -> Iterator[ToyServer]:
 
 @pytest.fixture(autouse=True)
 def workers_end_with_their_test() -> Iterator[None]:
-    """A client that closes does not wait for what takes longer than three seconds; the next test must not hear of it."""
+    """A client closes without its slowest worker after three seconds; the next test must not hear of it."""
     yield
     for thread in threading.enumerate():
         if thread.name == "paycore-worker":
