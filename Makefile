@@ -8,7 +8,7 @@ MAKEFLAGS += --no-builtin-rules
 # Where everything is installed; `make test-matrix` has one for each Python.
 export VENV ?= .venv
 BIN := $(VENV)/bin
-PROJECTS := pyproject.toml plugins/qfpay_alipay/pyproject.toml
+PROJECTS := pyproject.toml $(wildcard plugins/*/pyproject.toml)
 RUN := $(VENV)/.stamp-run
 DEV := $(VENV)/.stamp-dev
 # Workers of the test run; `make test WORKERS=0` runs everything in one process.
@@ -45,10 +45,12 @@ lint: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-# The plugin's tests need a run of their own, by package: by path they would be a second package `tests`.
+# Each plugin's tests need a run of their own, by package: by path they would be a second package `tests`.
 types: $(DEV)
 	$(BIN)/mypy
 	$(BIN)/mypy --package plugins.qfpay_alipay.tests
+	$(BIN)/mypy --package plugins.stripe_checkout.tests
+	$(BIN)/mypy --package plugins.paypal_orders.tests
 
 imports: $(DEV)
 	$(BIN)/lint-imports --no-cache

@@ -24,14 +24,16 @@ class SandboxOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     `public_url` is where payers and clients reach it, without a trailing slash. `state` is the file that keeps its
     state over restarts; `None` keeps everything in memory. `auto_pay_s` is how many seconds after creation a
-    simulated payer pays, `None` for never. `speed` is how many sandbox seconds pass in one real second. `settings`
-    are the provider's own.
+    simulated payer pays, `None` for never. `speed` is how many sandbox seconds pass in one real second. `notify_url`
+    is where notifications go that no order names a URL for: what a merchant enters in the provider's portal.
+    `settings` are the provider's own.
     """
 
     public_url: str
     state: Path | None = None
     auto_pay_s: float | None = None
     speed: float = 1.0
+    notify_url: str | None = None
     settings: Mapping[str, str] = {}
 
     def __post_init__(self) -> None:
@@ -63,8 +65,10 @@ class Controls(Protocol):
         """
         One order.
 
-        It has at least `state`, `charges` (how often money was taken for this number: 2 means that a payer paid
-        twice) and `requests` (how often a payment with this number was requested, refused repeats included).
+        It has at least `state`, `orders` (the provider's ids of the orders made for this number: two are two that
+        can be paid), `charges` (how often money was taken for it: 2 means that a payer paid twice), `requests` (how
+        often an order with this number was requested, refused repeats included), `paid_minor` and `refunded_minor`
+        (what was taken and returned in all, in minor units as ISO 4217 has them).
         """
 
     def pay(self, number: str) -> Document:
@@ -81,6 +85,23 @@ class Controls(Protocol):
 
     def stats(self) -> Document:
         """Counts since the start: requests by path, requests over the rate limit, orders, charges."""
+
+
+class FullControls(Controls, Protocol):
+    """
+    Every control a sandbox may have: what else can become of a payment, where the provider has it.
+
+    The conformance kit uses those that are there, and says which checks need one that is missing.
+    """
+
+    def charge_back(self, number: str, minor: int | None) -> Document:
+        """The payer's bank takes `minor` (None: all) back: a dispute that was lost, or a debit that was returned."""
+
+    def win_charge_back(self, number: str, minor: int | None) -> Document:
+        """The merchant gets `minor` (None: all) of what was taken back."""
+
+    def fail_refund(self, number: str) -> Document:
+        """The refund with this number fails, after it was accepted; if it had succeeded, its money comes back."""
 
 
 class Gateway(Protocol):
@@ -116,6 +137,16 @@ class Gateway(Protocol):
 
     async def aclose(self) -> None:
         """Stop the clock and the notifications, and close the state file. The gateway can't be used afterwards."""
+
+
+class FullGateway(Gateway, Protocol):
+    """Every member a gateway may have. The conformance kit uses those that are there."""
+
+    def order_arguments(self, method: str, channel: str) -> Mapping[str, Any]:
+        """Arguments of `create()` that this product needs and nobody can make up: `auth_code`, `extra`, an amount."""
+
+    def sign_reply(self, body: bytes) -> Mapping[str, str]:
+        """Headers of a reply with this body, where replies are signed: so that an altered one is authentic."""
 
 
 class Sandbox(Protocol):

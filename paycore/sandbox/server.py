@@ -36,6 +36,7 @@ class SandboxServer:
         state: Path | None = None,
         auto_pay_s: float | None = None,
         speed: float = 1.0,
+        notify_url: str | None = None,
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self._sandbox = sandbox
@@ -43,6 +44,7 @@ class SandboxServer:
         self._state = state
         self._auto_pay_s = auto_pay_s
         self._speed = speed
+        self._notify_url = notify_url
         self._settings = settings or {}
         self._server: HttpServer | None = None
         self._thread: threading.Thread | None = None
@@ -75,6 +77,7 @@ class SandboxServer:
             state=self._state,
             auto_pay_s=self._auto_pay_s,
             speed=self._speed,
+            notify_url=self._notify_url,
             settings=self._settings,
         )
         self.url = listener.url
@@ -106,6 +109,7 @@ def serve_forever(
     state: Path | None,
     auto_pay_s: float | None,
     speed: float,
+    notify_url: str | None,
     settings: Mapping[str, str],
     on_ready: Callable[[Mapping[str, str]], None],
 ) -> None:
@@ -116,7 +120,13 @@ def serve_forever(
     is taken, `ValueError` for bad settings. Call it in the main thread, the only one that receives signals.
     """
     listener, gateway = _open(
-        sandbox, port, state=state, auto_pay_s=auto_pay_s, speed=speed, settings=settings
+        sandbox,
+        port,
+        state=state,
+        auto_pay_s=auto_pay_s,
+        speed=speed,
+        notify_url=notify_url,
+        settings=settings,
     )
     _run(gateway, _server(gateway, lambda: on_ready({"url": listener.url, **gateway.settings})), listener)
 

@@ -1,12 +1,15 @@
-"""One name means one thing: a module's base name and a public class's name are each used once in both packages."""
+"""One name means one thing: a base name and a public class's name are used once in paycore and each plugin."""
 
 import ast
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
-PACKAGES = [ROOT / "paycore", ROOT / "plugins/qfpay_alipay/qfpay_alipay"]
+HOUSES = [[ROOT / "paycore", plugin / plugin.name] for plugin in sorted((ROOT / "plugins").iterdir())]
+"""Each plugin beside paycore: the plugins do not know each other."""
 COMMANDS = ROOT / "paycore/cli/commands"
 """Its modules are named after the commands they hold."""
 
@@ -15,7 +18,7 @@ SHARED_MODULES = {
     "commands": "the commands of the engine, and those of the command line",
     "feed": "the change feed: how it is read for a consumer, and what the ledger keeps of it",
     "ledger": "the package, and in it the ledger of each database",
-    "provider": "the contract, and QFPay's implementation of it",
+    "provider": "the contract, and a plugin's implementation of it",
     "reader": "the reader of each database's ledger",
     "recovery": "what to do about an unanswered operation: decided in the domain, carried out in the engine",
     "sandbox": "the host of sandboxes, and the sandbox of a plugin",
@@ -26,18 +29,23 @@ SHARED_MODULES = {
 
 def test_names_of_modules_are_used_once() -> None:
     """Modules and packages share a base name only where the table gives the reason, and every entry is needed."""
-    files = [path for package in PACKAGES for path in package.rglob("*.py")]
-    modules = (path.parent if path.name == "__init__.py" else path.with_suffix("") for path in files)
-    found = shared((path.name, str(path.relative_to(ROOT))) for path in modules if path.parent != COMMANDS)
-    assert unlisted(found, SHARED_MODULES) == {}
-    assert stale(found, SHARED_MODULES) == set()
+    seen: dict[str, list[str]] = {}
+    for house in HOUSES:
+        files = [path for package in house for path in package.rglob("*.py")]
+        modules = (path.parent if path.name == "__init__.py" else path.with_suffix("") for path in files)
+        seen |= shared(
+            (path.name, str(path.relative_to(ROOT))) for path in modules if path.parent != COMMANDS
+        )
+    assert unlisted(seen, SHARED_MODULES) == {}
+    assert stale(seen, SHARED_MODULES) == set()
 
 
-def test_names_of_public_classes_are_used_once() -> None:
+@pytest.mark.parametrize("house", HOUSES, ids=lambda house: house[-1].name)
+def test_names_of_public_classes_are_used_once(house: list[Path]) -> None:
     """No two public classes share a name."""
     found = (
         (node.name, str(path.relative_to(ROOT)))
-        for package in PACKAGES
+        for package in house
         for path in package.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")

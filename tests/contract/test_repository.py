@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("paycore", "plugins/qfpay_alipay/qfpay_alipay")
+PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
+PACKAGES = (Path("paycore"), *(plugin / plugin.name for plugin in PLUGINS))
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 # Written in pieces, so that this file is not its own finding.
@@ -72,10 +73,10 @@ def test_repository_run_set_is_part_of_development_set() -> None:
 
 
 def test_repository_versions_agree() -> None:
-    """Both distributions, the installed package and the newest entry of the changelog have one version."""
+    """All distributions, the installed package and the newest entry of the changelog have one version."""
     import paycore
 
-    projects = [ROOT / "pyproject.toml", ROOT / "plugins/qfpay_alipay/pyproject.toml"]
+    projects = [ROOT / "pyproject.toml", *(plugin / "pyproject.toml" for plugin in PLUGINS)]
     versions = {tomllib.loads(path.read_text())["project"]["version"] for path in projects}
     newest = re.search(
         r"^## \[?v?(\d+\.\d+\.\d+\S*?)\]?(\s|$)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE

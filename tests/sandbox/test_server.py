@@ -26,7 +26,8 @@ from typing import Any
 from paycore.sandbox.server import serve_forever
 from tests.sandbox.echo import EchoSandbox
 serve_forever(EchoSandbox(), port=int(sys.argv[1]), state=Path(sys.argv[2]), auto_pay_s=None, speed=1.0,
-              settings={"token": "secret"}, on_ready=lambda ready: print(json.dumps(dict(ready)), flush=True))
+              notify_url=None, settings={"token": "secret"},
+              on_ready=lambda ready: print(json.dumps(dict(ready)), flush=True))
 print("stopped", flush=True)
 """
 ROOT = Path(__file__).parents[2]

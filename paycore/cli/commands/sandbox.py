@@ -52,6 +52,10 @@ AutoPay = Annotated[
     typer.Option(min=0, metavar="SECONDS", help="A simulated payer pays this long after an order."),
 ]
 Speed = Annotated[float, typer.Option(metavar="N", help="Seconds of the sandbox's clock per real second.")]
+NotifyUrl = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Where notifications go that no order names a URL for."),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A setting of this sandbox; may be repeated."),
@@ -66,6 +70,7 @@ def serve(
     state: State = None,
     auto_pay: AutoPay = None,
     speed: Speed = 1.0,
+    notify_url: NotifyUrl = None,
     settings: Settings = None,
 ) -> int:
     """
@@ -90,6 +95,7 @@ def serve(
             state=state,
             auto_pay_s=auto_pay,
             speed=speed,
+            notify_url=notify_url,
             settings=given,
             on_ready=lambda ready: _announce(output, provider, ready),
         )

@@ -52,6 +52,8 @@ class QFPayControls:
             # Of all orders with this number: with `charge_blindly` there may be several.
             "charges": sum(one.charges for one in same),
             "orders": [one.syssn for one in same],
+            "paid_minor": sum(int(one.txamt) * one.charges for one in same),
+            "refunded_minor": self._refunded(order),
             "refunds": [self._refund(refund) for refund in self._orders.book.refunds_of(order)],
             "notifications": [msgspec.to_builtins(notice) for notice in self._notifier.notices_of(order)],
         }
@@ -95,6 +97,12 @@ class QFPayControls:
             "refunds": len(self._orders.book.refunds()),
             **self._notifier.totals(),
         }
+
+    def _refunded(self, order: SandboxOrder) -> int:
+        """What was returned of it, or will be: all but the refunds that failed."""
+        now_ms = self._now_ms()
+        refunds = self._orders.book.refunds_of(order)
+        return sum(int(one.txamt) for one in refunds if one.respcd_at(now_ms) in (codes.OK, codes.UNPAID))
 
     def _any_entry(self, number: str) -> Entry:
         entry = self._orders.book.entry(number) or next(reversed(self._orders.book.numbered(number)), None)

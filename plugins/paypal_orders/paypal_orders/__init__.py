@@ -1,0 +1,1 @@
+"""PayPal Orders v2, a provider plugin for paycore."""

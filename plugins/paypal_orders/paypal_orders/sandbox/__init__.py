@@ -1,0 +1,1 @@
+"""An offline gateway for PayPal Orders."""

@@ -1,0 +1,1 @@
+"""Stripe Checkout Sessions, a provider plugin for paycore."""

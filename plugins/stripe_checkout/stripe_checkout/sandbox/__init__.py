@@ -1,0 +1,1 @@
+"""An offline gateway for Stripe Checkout."""
