@@ -21,6 +21,7 @@ from paycore.engine.provider_class import needs_problem
 from paycore.engine.secrecy import Secrets, secrets_among, secrets_in
 from paycore.engine.telling import Listening
 from paycore.engine.timing import Deadline
+from paycore.engine.wording import shown, suggest
 from paycore.errors import ConfigError
 from paycore.ledger.api import Spending
 
@@ -34,7 +35,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
     `base_urls` are the main one, "", and those of further hosts.
     `secrets` are those of its settings, those of its open `session`, and the `auth_code` of the payment that a call
-    is about, where it has one. `listening` has who counts its requests.
+    is about, where it has one. `default_method` is one of its products', or None. `listening` has who counts its
+    requests.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     base_urls: Mapping[str, str]
     deadline: timedelta
     namespace: str = ""
+    default_method: str | None = None
     secrets: Secrets = Secrets()
     auth_code: Secret | None = None
     session: Any = None
@@ -137,6 +140,7 @@ class Accounts:
         )
         if problem is not None:
             raise misused(unmade, "capabilities", problem)
+        self._check_default(account, capabilities)
         return Account(
             name=name,
             provider=provider,
@@ -146,6 +150,7 @@ class Accounts:
             base_urls=self._base_urls(account, kind, settings, unmade),
             deadline=timedelta(seconds=account.timeout_s),
             namespace=account.namespace,
+            default_method=account.default_method,
             secrets=unmade.secrets,
             tls=self._tls(account),
             listening=self.listening,
@@ -168,6 +173,13 @@ class Accounts:
             if problem is not None:
                 raise misused(unmade, "base_urls_of", problem)
         return resolve_base_urls(account, kind.info, path, own=own, shown_mode=shown_mode)
+
+    def _check_default(self, account: AccountConfig, capabilities: Capabilities) -> None:
+        """`ConfigError` for a default method that no product of the account has."""
+        method, methods = account.default_method, {product.method for product in capabilities.products}
+        if method is not None and method not in methods:
+            where = f"{self.config.path}: accounts.{account.name}.default_method"
+            raise ConfigError(f"{where}: the account has no method {shown(method)}{suggest(method, methods)}")
 
     def _tls(self, account: AccountConfig) -> ssl.SSLContext | None:
         """What shows its client certificate; None without one."""

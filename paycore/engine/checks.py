@@ -18,6 +18,7 @@ from paycore.domain.payment import Capture, Order
 from paycore.domain.provider import EXPIRES_IN_MAX_S, INFORMING_FIELDS, OPTIONAL_FIELDS, Product, Secret
 from paycore.domain.safe_text import name_problem, url_problem
 from paycore.engine.accounts import Account
+from paycore.engine.wording import one_of
 from paycore.errors import InvalidField, InvalidMoney, NotSupported
 
 T = TypeVar("T")
@@ -33,13 +34,13 @@ _NAMES = frozenset({"payer_id", "device_id"})
 class _RequiredFields(TypedDict):
     reference: str
     amount: Money
-    method: str
     channel: str
 
 
 class CreateFields(_RequiredFields, total=False):
     """What `create()` takes: `Client.create` says what each means. None stands for a field that is not given."""
 
+    method: str | None
     account: str | None
     subject: str | None
     return_url: str | None
@@ -53,11 +54,22 @@ class CreateFields(_RequiredFields, total=False):
 
 
 class CreateRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What `create()` was given, checked: the content without the scanned code, which is masked from here on."""
+    """
+    What `create()` was given, checked: the content without the scanned code, which is masked from here on.
+
+    With `leaves_method` no method was given: the order's is empty until `with_method` names one.
+    """
 
     order: Order
     account: str | None = None
     auth_code: Secret | None = None
+    leaves_method: bool = False
+
+    def with_method(self, method: str) -> CreateRequest:
+        """This request, by `method` where it was given none."""
+        if not self.leaves_method:
+            return self
+        return msgspec.structs.replace(self, order=msgspec.structs.replace(self.order, method=method))
 
 
 def create_request(fields: CreateFields) -> CreateRequest:
@@ -78,7 +90,12 @@ def create_request(fields: CreateFields) -> CreateRequest:
     problem = None if code is None else _problem_of_name(code.reveal())
     if problem is not None:
         raise InvalidField("auth_code", problem)  # from here, where only the `Secret` stands
-    return CreateRequest(account=given.pop("account", None), auth_code=code, order=Order(**given))
+    return CreateRequest(
+        account=given.pop("account", None),
+        auth_code=code,
+        leaves_method="method" not in given,
+        order=Order(**{"method": "", **given}),
+    )
 
 
 def _check_names(fields: CreateFields) -> None:
@@ -119,6 +136,16 @@ def _extra(extra: Mapping[str, str]) -> dict[str, str]:
         check_text("extra", name)
         check_text(f"extra.{name}", value)
     return {plain(name): plain(extra[name]) for name in sorted(extra)}
+
+
+def by_method(request: CreateRequest, account: Account) -> CreateRequest:
+    """`request`, by the account's default method where it was given none; `InvalidField` where there is none."""
+    if request.leaves_method and account.default_method is None:
+        methods = {product.method for product in account.capabilities.products}
+        raise InvalidField(
+            "method", f"is needed: account {account.name} has no default_method; it has: {one_of(methods)}"
+        )
+    return request.with_method(account.default_method or "")
 
 
 def check_request(request: CreateRequest, account: Account) -> Product:

@@ -81,7 +81,8 @@ class Client:
         - `reference`: your key, 1 to 128 printable characters without a space at its ends; the same reference is
           the same payment, for ever, in the whole ledger, or in the account's `namespace` where the
           configuration gives it one.
-        - `amount`: exact money, above 0. `method`, `channel`: what the payer pays with, and where.
+        - `amount`: exact money, above 0. `channel`: where the payer stands. `method`: what they pay with; None takes
+          the account's `default_method`, or the method of the payment there is.
         - `account`: a name from the configuration; None takes the default one, or that of the payment there is.
         - `subject`: what is bought. `return_url`: where the payer's browser goes afterwards; it proves
           nothing. `notify_url`: where the provider sends notifications.

@@ -35,6 +35,7 @@ from paycore.engine.arguments import FoundByHand
 from paycore.engine.attempts import Attempts
 from paycore.engine.checks import (
     CreateRequest,
+    by_method,
     check_money,
     check_reason,
     check_reference,
@@ -128,6 +129,7 @@ class Commands:
 
     def _beginning(self, request: CreateRequest, account: Account) -> Callable[[datetime], PaymentBegun]:
         """The payment as it would begin, once the account can make it."""
+        request = by_method(request, account)
         product = check_request(request, account)
         ignored = ignored_fields(request.order, product)
         numbering, payment_id = self._attempts.numbering(), self._attempts.new_id()
@@ -324,14 +326,15 @@ class Commands:
     def _known_all_the_same(
         self, request: CreateRequest, refusal: RequestError | ConfigError
     ) -> Program[Payment]:
-        """What the default account can't make may be there already, by what was the default account before."""
-        if request.account is not None:
+        """What the defaults can't make may be there already, by what was the default account or method before."""
+        if request.account is not None and not request.leaves_method:
             raise refusal
-        account = self._accounts.config.account(None)
+        account = self._accounts.config.account(request.account)
         found = yield from in_ledger(lambda ledger: ledger.find(None, request.order.reference))
         known = decisions.named(found, account.name, account.namespace)
-        is_same = known is not None and known.order == content_of(request, known.account)
-        if known is None or known.account == account.name or not is_same:
+        if known is None or _first_difference(known, request) is not None:
+            raise refusal
+        if known.account == account.name and not request.leaves_method:
             raise refusal
         return (yield from self._join(known, request))
 
@@ -416,7 +419,8 @@ def _without_secrets(finding: Finding, secrets: Sequence[Secret]) -> Finding:
 
 
 def _first_difference(payment: Payment, request: CreateRequest) -> str | None:
-    """The first field in which the request is not the payment; an account counts where it was named."""
+    """The first field in which the request is not the payment; account and method count where they were named."""
     if request.account not in (None, payment.account):
         return "account"
-    return decisions.first_difference(payment.order, content_of(request, payment.account))
+    given = content_of(request.with_method(payment.method), payment.account)
+    return decisions.first_difference(payment.order, given)

@@ -39,6 +39,7 @@ COMMON_KEYS = (
     "timeout_s",
     "namespace",
     "client_certificate",
+    "default_method",
     "allow_remote_sandbox",
 )
 """The keys that every account has, whatever its provider."""
@@ -50,6 +51,7 @@ class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     `timeout_s` is the total deadline of one call, above 0 and at most 300 seconds. References are the
     payments' keys within `namespace`, which accounts share; the empty one is what none is written for.
+    `default_method` is what the payer pays with where `create()` is given no method.
     `client_certificate` is a PEM file, absolute or beside the configuration, of the certificate that the provider's
     hosts ask for, and its private key. `allow_remote_sandbox` lets `base_url` of a sandbox lead to another machine.
     """
@@ -60,6 +62,7 @@ class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str | None
     timeout_s: float
     namespace: str = ""
+    default_method: str | None = None
     settings: Mapping[str, Any]
     client_certificate: Path | None = None
     allow_remote_sandbox: bool = False
@@ -210,6 +213,7 @@ def _account(name: str, table: object, path: Path) -> AccountConfig:
         timeout_s=float(timeout_s),
         client_certificate=_file(table, "client_certificate", path, where),
         namespace=_namespace(table, where),
+        default_method=_typed(table, "default_method", str, f"{where}.", default=None),
         settings={key: value for key, value in table.items() if key not in COMMON_KEYS},
         allow_remote_sandbox=_typed(table, "allow_remote_sandbox", bool, f"{where}.", default=False),
     )

@@ -15,6 +15,7 @@ class AccountInfo(msgspec.Struct, frozen=True, kw_only=True):
     """
     One configured account: its mode, where its requests go, and its products with their bounds and fields.
 
+    `default_method` is the method of a payment that is made without one, None where it has to be given.
     `base_urls` has the main one under "", and those of the provider's further hosts. `problem` says why the account
     can't be used, without secrets; it then has no products. None when it can be.
     """
@@ -23,6 +24,7 @@ class AccountInfo(msgspec.Struct, frozen=True, kw_only=True):
     provider: str
     mode: Mode
     is_default: bool
+    default_method: str | None = None
     base_urls: Mapping[str, str] = {}
     products: tuple[Product, ...] = ()
     problem: str | None = None
@@ -41,6 +43,7 @@ def _info(accounts: Accounts, name: str) -> AccountInfo:
         provider=config.provider,
         mode=config.mode,
         is_default=name == accounts.config.default_account,
+        default_method=config.default_method,
     )
     try:
         account = accounts.get(name)

@@ -69,6 +69,21 @@ def test_accounts_say_what_they_offer(cli: Cli, shop: SandboxServer) -> None:
     assert shop.settings["client_key"] not in ran.out + told.out
 
 
+def test_accounts_tell_the_default_method_and_create_takes_it(cli: Cli, gateway: SandboxServer) -> None:
+    """`create` without --method is by the account's default; without one it is refused: exit 2."""
+    words = "create --reference r --amount 1.00 --currency HKD --channel web --json"
+    write_config(gateway.url)
+    refused = cli(*words.split())
+    assert (refused.code, refused.error["message"]) == (
+        2,
+        "method: is needed: account shop has no default_method; it has: alipay, wallet",
+    ), refused
+    write_config(gateway.url, more='default_method = "alipay"')
+    assert cli(*words.split()).json["method"] == "alipay"
+    assert cli("accounts", "--json").json["default_method"] == "alipay"
+    assert f"shop *  qfpay-alipay, sandbox, {gateway.url}, alipay by default\n" in cli("accounts").out
+
+
 def _product(channel: str, **fields: Any) -> Product:
     return Product(method="card", channel=channel, currencies={"HKD": (100, 5000), "JPY": (1, 50)}, **fields)
 

@@ -113,6 +113,21 @@ def test_a_good_file_is_an_account_ready_to_use(tmp_path: Path) -> None:
         ),
         ('region = "hk"', 'regoin = "hk"', "unknown key 'regoin'; did you mean 'region'"),
         ('region = "hk"', 'region = "hk"\ntimeout_s = 0', "timeout_s: must be a number of seconds above 0"),
+        (
+            'region = "hk"',
+            'region = "hk"\ndefault_method = 7',
+            "accounts.hk.default_method: must be text in quotes",
+        ),
+        (
+            'region = "hk"',
+            'region = "hk"\ndefault_method = ""',
+            "accounts.hk.default_method: the account has no method ''; known: alipay",
+        ),
+        (
+            'region = "hk"',
+            'region = "hk"\ndefault_method = "alipya"',
+            "accounts.hk.default_method: the account has no method 'alipya'; did you mean 'alipay'",
+        ),
         ('{ env = "QFPAY_CLIENT_KEY" }', '{ env = "NOT_SET" }', "environment variable NOT_SET is not set"),
         ('{ env = "QFPAY_CLIENT_KEY" }', '{ file = "key" }', "key can't be read"),
         ('{ env = "QFPAY_CLIENT_KEY" }', '{ vault = "key" }', "write one of"),
@@ -157,9 +172,11 @@ def test_blocked_plugin_that_is_not_there_is_refused_where_plugins_are_loaded(tm
 
 def test_provider_of_a_blocked_plugin_is_said_to_be_left_out(tmp_path: Path) -> None:
     """The error for an unknown provider names the blocked plugins and the key that blocks them."""
-    (plugin,) = metadata.entry_points(group=ENTRY_POINTS)
-    config = load_config(write(tmp_path, f'blocked_plugins = ["{plugin.name}"]\n{GOOD}'))
-    with pytest.raises(ConfigError, match=f"installed: none; left out by blocked_plugins: {plugin.name}"):
+    names = sorted(plugin.name for plugin in metadata.entry_points(group=ENTRY_POINTS))
+    config = load_config(write(tmp_path, f"blocked_plugins = {names}\n{GOOD}"))
+    with pytest.raises(
+        ConfigError, match=f"installed: none; left out by blocked_plugins: {', '.join(names)}"
+    ):
         Accounts(config, Plugins(blocked=config.blocked_plugins), ENVIRONMENT).get()
 
 

@@ -31,7 +31,12 @@ NewReference = Annotated[
 ]
 Amount = Annotated[str, typer.Option(metavar="88.00", help="The amount, in major units.")]
 Currency = Annotated[str, typer.Option(metavar="HKD", help="Its ISO 4217 code.")]
-Method = Annotated[str, typer.Option(metavar="alipay", help="What the payer pays with.")]
+Method = Annotated[
+    str | None,
+    typer.Option(
+        metavar="alipay", help="What the payer pays with.", show_default="the account's default_method"
+    ),
+]
 Channel = Annotated[str, typer.Option(metavar="web", help="One of web, wap, jsapi, qr, barcode, app.")]
 Subject = Annotated[str | None, typer.Option(metavar="TEXT", help="What is bought.")]
 PayerId = Annotated[str | None, typer.Option(metavar="ID", help="The payer's id at the wallet.")]
@@ -90,7 +95,7 @@ def create(
     reference: NewReference,
     amount: Amount,
     currency: Currency,
-    method: Method,
+    method: Method = None,
     channel: Channel,
     subject: Subject = None,
     return_url: ReturnUrl = None,

@@ -20,6 +20,8 @@ def account_block(account: AccountInfo, style: Style, columns: int | None) -> li
     """Render an account and its products, one a line; wrapped to `columns`, None means no limit."""
     default = " *" if account.is_default else ""
     place = "".join(f", {url}" for url in account.base_urls.values())
+    if account.default_method is not None:
+        place += f", {account.default_method} by default"
     head = f"{style(clean(account.name), 'bold')}{default}  {clean(f'{account.provider}, {account.mode}{place}')}"
     if account.problem is not None:
         return [head, *_wrapped("  ", style("can't be used", "red") + f": {clean(account.problem)}", columns)]
@@ -104,6 +106,7 @@ def account_document(account: AccountInfo) -> dict[str, Any]:
         "provider": account.provider,
         "mode": account.mode,
         "default": account.is_default,
+        "default_method": account.default_method,
         "base_url": account.base_urls.get(""),
         "hosts": {name: url for name, url in account.base_urls.items() if name},
         "products": [_product(product) for product in account.products],
