@@ -50,6 +50,7 @@ from paycore.engine.waiter import AsyncWaiter
 from paycore.engine.waiting import Waiting
 from paycore.engine.worker import DRAIN_S, Everything, Scope
 from paycore.ledger.api import Filter, Ledger
+from paycore.ledger.base import SqlLedger
 from paycore.ledger.lists import next_page
 
 if TYPE_CHECKING:
@@ -66,8 +67,14 @@ class AsyncClient:
     raises `WrongLoop` at once, and nothing is read or sent.
     """
 
-    def __init__(self, config: str | Path | Config | None = None, *, plugins: Plugins | None = None) -> None:
-        self._core = ClientCore(config, plugins)
+    def __init__(
+        self,
+        config: str | Path | Config | None = None,
+        *,
+        plugins: Plugins | None = None,
+        ledger: SqlLedger | None = None,
+    ) -> None:
+        self._core = ClientCore(config, plugins, ledger)
         self._bridge = Bridge()
         self._waiter = AsyncWaiter(self._core.ledger, self._bridge, self._look_after)
         self._runner = AsyncRunner(self._core.ledger, self._waiter, self._bridge)

@@ -48,6 +48,7 @@ from paycore.engine.waiter import Waiter
 from paycore.engine.waiting import Waiting
 from paycore.engine.worker import DRAIN_S, Everything, Scope
 from paycore.ledger.api import Filter
+from paycore.ledger.base import SqlLedger
 from paycore.ledger.lists import next_page
 
 if TYPE_CHECKING:
@@ -62,10 +63,19 @@ class Client:
 
     `config` is a path, a `Config`, or None to find `paycore.toml`. Use it in a `with` block: leaving it
     ends the connections, and the worker thread that looks after what is waited for or was notified.
+
+    `plugins` and `ledger` are for tests: plugins that are not installed, and a ledger that is open already, with a
+    clock of its own for instance, in place of the one that `config` names. The client closes it.
     """
 
-    def __init__(self, config: str | Path | Config | None = None, *, plugins: Plugins | None = None) -> None:
-        self._core = ClientCore(config, plugins)
+    def __init__(
+        self,
+        config: str | Path | Config | None = None,
+        *,
+        plugins: Plugins | None = None,
+        ledger: SqlLedger | None = None,
+    ) -> None:
+        self._core = ClientCore(config, plugins, ledger)
         self._waiter = Waiter(self._core.ledger, self._look_after)
         self._runner = Runner(self._core.ledger, self._waiter)
         self._feeds = Feeds(self._core.ledger)

@@ -39,11 +39,13 @@ WAIT_S = 300.0
 class ClientCore:
     """What both clients consist of: configuration, accounts, ledger, commands, worker."""
 
-    def __init__(self, config: str | Path | Config | None, plugins: Plugins | None) -> None:
+    def __init__(
+        self, config: str | Path | Config | None, plugins: Plugins | None, ledger: SqlLedger | None
+    ) -> None:
         self.config = config if isinstance(config, Config) else load_config(config)
         self.plugins = plugins or Plugins(blocked=self.config.blocked_plugins)
         self.accounts = Accounts(self.config, self.plugins)
-        self.ledger = _open(self.config)
+        self.ledger = ledger or _open(self.config)
         attempts = Attempts(
             self.plugins.observers,
             now=self.ledger.now,

@@ -1,1 +1,31 @@
-"""Test doubles for plugin authors and applications."""
+"""
+Proves a provider right, and has doubles for tests: see `paycore.testing.conformance` and `paycore.testing.toy`.
+
+Needs the extra "testing".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from paycore.testing.conformance.report import Report, Result
+    from paycore.testing.conformance.running import check_provider
+    from paycore.testing.conformance.subject import Subject
+
+__all__ = ["Report", "Result", "Subject", "check_provider"]
+
+_HOMES = {
+    "Report": "paycore.testing.conformance.report",
+    "Result": "paycore.testing.conformance.report",
+    "Subject": "paycore.testing.conformance.subject",
+    "check_provider": "paycore.testing.conformance.running",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

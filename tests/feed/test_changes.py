@@ -9,9 +9,9 @@ import pytest
 from paycore import ChangeKind, PaymentChange
 from paycore.domain.changes import change_key
 from paycore.errors import InvalidField, NotFound
+from paycore.testing.twins import TWINS
 from tests.feed.conftest import Shop, drain, told
 from tests.support.toy_http import toy_plugins
-from tests.support.twins import TWINS
 
 STORY = [
     ("order-1", "created"),

@@ -16,8 +16,8 @@ from paycore.engine.plugins import Plugins
 from paycore.ledger.clock import utc_now
 from paycore.ledger.sqlite.ledger import SqliteLedger
 from paycore.plugin import hookimpl
+from paycore.testing.twins import TWINS
 from tests.providers.gateway import Gateway, served
-from tests.support.twins import TWINS
 
 GatewayT = TypeVar("GatewayT", bound=Gateway)
 

@@ -13,9 +13,9 @@ import pytest
 from paycore import Money, Payment, Status, load_config
 from paycore.errors import NotAuthentic
 from paycore.sandbox.server import SandboxServer
+from paycore.testing.twins import TWINS
 from qfpay_alipay.sandbox import QFPaySandbox
 from qfpay_alipay.sandbox.sandbox_settings import CLIENT_KEY
-from tests.support.twins import TWINS
 
 Open = Callable[..., Any]
 

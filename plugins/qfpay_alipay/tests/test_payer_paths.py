@@ -14,8 +14,8 @@ from playwright.sync_api import Page, expect
 from paycore import AppCall, Money, QRCode, Redirect, RefundStatus, Status, WalletCall, load_config
 from paycore.errors import AccountRefused, InvalidField, NotSent, NotSupported
 from paycore.sandbox.server import SandboxServer
+from paycore.testing.twins import TWINS
 from qfpay_alipay.sandbox import QFPaySandbox
-from tests.support.twins import TWINS
 
 AMOUNT = Money("88.00", "HKD")
 Open = Callable[..., Any]

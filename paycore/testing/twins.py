@@ -1,19 +1,23 @@
 """One interface to `Client` and `AsyncClient`, so that both run the same tests."""
 
+from __future__ import annotations
+
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from paycore import AsyncClient, Client
 from paycore.engine.config import Config
 from paycore.engine.plugins import Plugins
+from paycore.ledger.base import SqlLedger
 
 
 class SyncTwin:
     """A `Client` as it is."""
 
-    def __init__(self, config: Config, plugins: Plugins | None) -> None:
-        self._client = Client(config, plugins=plugins)
+    def __init__(self, config: Config, plugins: Plugins | None, ledger: SqlLedger | None = None) -> None:
+        self._client = Client(config, plugins=plugins, ledger=ledger)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
@@ -26,12 +30,12 @@ class SyncTwin:
 class AsyncTwin:
     """An `AsyncClient` whose verbs run to their end on its own loop."""
 
-    def __init__(self, config: Config, plugins: Plugins | None) -> None:
+    def __init__(self, config: Config, plugins: Plugins | None, ledger: SqlLedger | None = None) -> None:
         self._loop = asyncio.Runner()
-        self._client = self._loop.run(self._open(config, plugins))
+        self._client = self._loop.run(self._open(config, plugins, ledger))
 
-    async def _open(self, config: Config, plugins: Plugins | None) -> AsyncClient:
-        return AsyncClient(config, plugins=plugins)
+    async def _open(self, config: Config, plugins: Plugins | None, ledger: SqlLedger | None) -> AsyncClient:
+        return AsyncClient(config, plugins=plugins, ledger=ledger)
 
     def __getattr__(self, name: str) -> Any:
         verb = getattr(self._client, name)
@@ -42,6 +46,7 @@ class AsyncTwin:
         self._loop.run(asyncio.sleep(seconds))
 
     def shutdown(self) -> None:
+        """Close the client and its loop."""
         self._loop.run(self._client.shutdown())
         self._loop.close()
 
@@ -51,4 +56,4 @@ async def _finished(begun: Any) -> Any:
     return [item async for item in begun] if hasattr(begun, "__aiter__") else await begun
 
 
-TWINS = {"sync": SyncTwin, "async": AsyncTwin}
+TWINS: Mapping[str, type[SyncTwin | AsyncTwin]] = {"sync": SyncTwin, "async": AsyncTwin}

@@ -1,0 +1,374 @@
+"""
+A sandbox in one class: answer the provider's requests, and the rest is there.
+
+```python
+class AcmeGateway(ScriptedGateway):
+    name = "acme"
+    settings = {"merchant": "M-1", "key": "sandbox-key"}
+
+    def answer(self, asked):
+        if asked.method == "POST" and asked.path == "/v1/orders":
+            made = asked.document
+            order = self.place(made["number"], made["amount"], made["currency"])
+            return Answer({"id": order.id, "state": order.state})
+        ...
+
+@hookimpl
+def paycore_register_sandboxes():
+    return [ScriptedSandbox(AcmeGateway)]
+```
+
+Control endpoints, faults of the connection, clock and notifications are there. Orders are kept in memory.
+
+Importing this module needs nothing beyond paycore, so that a plugin may be one file; opening a gateway needs the extra
+`sandbox`.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from paycore.sandbox.api import Document, NotPossible, SandboxOptions, UnknownOrder
+from paycore.sandbox.faults import FaultBoard
+from paycore.sandbox.posts import Post, PostQueue, PostResult
+from paycore.sandbox.virtual_clock import SandboxClock
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.types import ASGIApp
+
+__all__ = ["Answer", "Asked", "ScriptedGateway", "ScriptedOrder", "ScriptedRefund", "ScriptedSandbox"]
+
+OrderState = Literal["pending", "authorized", "paid", "failed", "closed"]
+RefundState = Literal["pending", "succeeded", "failed"]
+
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+_NOTIFY_KINDS = ("repeat", "late", "forged")
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """One request: `path` without its query string, header names in lower case."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The JSON object in the body; {} where there is none."""
+        try:
+            found = json.loads(self.body)
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def form(self) -> dict[str, str]:
+        """The form in the body."""
+        return dict(parse_qsl(self.body.decode(errors="replace"), keep_blank_values=True))
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The answer to a request: bytes as they are, anything else as JSON."""
+
+    content: Any
+    status: int = 200
+    headers: Mapping[str, str] = {}
+
+    @property
+    def body(self) -> bytes:
+        """The bytes to send."""
+        return self.content if isinstance(self.content, bytes) else json.dumps(self.content).encode()
+
+
+class ScriptedOrder(msgspec.Struct, kw_only=True):
+    """
+    One order at the gateway.
+
+    `number` is the merchant's, `id` the gateway's own; `minor` is in minor units as ISO 4217 has them. `asks_capture`:
+    the payer only agrees, and the merchant takes the money. `facts` is for whatever else the script keeps.
+    """
+
+    number: str
+    id: str
+    minor: int
+    currency: str
+    made_ms: int
+    notify_url: str | None = None
+    asks_capture: bool = False
+    state: OrderState = "pending"
+    charges: int = 0
+    paid_minor: int = 0
+    refunded_minor: int = 0
+    facts: dict[str, Any] = {}
+
+
+class ScriptedRefund(msgspec.Struct, kw_only=True):
+    """One refund of an order; `minor` as in `ScriptedOrder`."""
+
+    number: str
+    id: str
+    order: ScriptedOrder
+    minor: int
+    state: RefundState = "succeeded"
+    made_ms: int = 0
+
+
+class ScriptedGateway:
+    """
+    Subclass it: `name`, `settings` of an account, and `answer`; `notification` where the provider has them.
+
+    `answer` is called for one request at a time. What it has to look at and change: `orders` and `refunds`, `place`,
+    `find`, `refund`, `change`.
+    """
+
+    name: ClassVar[str]
+    settings: Mapping[str, str] = {}
+    open_paths: Sequence[str] = ()
+
+    def __init__(self, options: SandboxOptions) -> None:
+        if options.state is not None:
+            raise ValueError(f"the sandbox {self.name} keeps its orders in memory only; leave --state out")
+        if options.settings:
+            raise ValueError(f"the sandbox {self.name} has no setting {min(options.settings)!r}")
+        self.options = options
+        self.clock = SandboxClock(speed=options.speed)
+        self.controls = self
+        self.orders: list[ScriptedOrder] = []
+        self.refunds: list[ScriptedRefund] = []
+        self.requests: Counter[str] = Counter()
+        """How often an order with each number was requested."""
+        self._paths: Counter[str] = Counter()
+        self._posts = PostQueue()
+        self._lock = threading.RLock()
+        self.app, self.faults = self._connected()
+
+    # --- what a script writes --------------------------------------------------------------------------
+
+    def answer(self, asked: Asked) -> Answer:
+        """The answer to one request of the provider's API."""
+        raise NotImplementedError
+
+    def notification(
+        self, order: ScriptedOrder, *, is_forged: bool
+    ) -> tuple[Mapping[str, str], bytes] | None:
+        """Headers and body of a notification of this order as it is; signed with another key if forged."""
+        del order, is_forged
+        return None
+
+    def order_arguments(self, method: str, channel: str) -> Mapping[str, Any]:
+        """See `paycore.sandbox.api.FullGateway`."""
+        del method, channel
+        return {}
+
+    # --- what a script uses ----------------------------------------------------------------------------
+
+    def place(self, number: str, minor: int, currency: str, **options: Any) -> ScriptedOrder:
+        """A new order; `options` are further fields of `ScriptedOrder`. Count repeats by `requests`."""
+        order = ScriptedOrder(
+            number=number,
+            id=f"{len(self.orders) + len(self.refunds) + 1:08d}",
+            minor=minor,
+            currency=currency,
+            made_ms=self.clock.now_ms(),
+            **options,
+        )
+        self.orders.append(order)
+        if self.options.auto_pay_s is not None:
+            self.clock.call_at(
+                order.made_ms + int(self.options.auto_pay_s * 1000), partial(self._auto_pay, order)
+            )
+        return order
+
+    def find(self, number: str) -> ScriptedOrder | None:
+        """The newest order with this number or id."""
+        return next((one for one in reversed(self.orders) if number in (one.number, one.id)), None)
+
+    def find_refund(self, number: str) -> ScriptedRefund | None:
+        """The newest refund with this number or id."""
+        return next((one for one in reversed(self.refunds) if number in (one.number, one.id)), None)
+
+    def refund(self, order: ScriptedOrder, number: str, minor: int) -> ScriptedRefund | None:
+        """A new refund; None where the order has not so much left."""
+        if order.state != "paid" or not 0 < minor <= order.paid_minor - order.refunded_minor:
+            return None
+        order.refunded_minor += minor
+        refund = ScriptedRefund(
+            number=number,
+            id=f"R{len(self.orders) + len(self.refunds) + 1:07d}",
+            order=order,
+            minor=minor,
+            made_ms=self.clock.now_ms(),
+        )
+        self.refunds.append(refund)
+        return refund
+
+    def change(self, order: ScriptedOrder, state: OrderState, *, paid_minor: int | None = None) -> None:
+        """The order is in this state from now on; `paid_minor` is what was taken, None for all. Notifies of it."""
+        order.state = state
+        if state == "paid":
+            order.charges += 1
+            order.paid_minor = order.minor if paid_minor is None else paid_minor
+        self._announce(order)
+
+    # --- controls, see paycore.sandbox.api ---------------------------------------------------------------
+
+    def list_orders(self, limit: int) -> Sequence[Document]:
+        """See `Controls`."""
+        with self._lock:
+            return [self._document(order) for order in self.orders[::-1][:limit]]
+
+    def show_order(self, number: str) -> Document:
+        """See `Controls`."""
+        with self._lock:
+            return self._document(self._existing(number))
+
+    def pay(self, number: str) -> Document:
+        """See `Controls`."""
+        with self._lock:
+            order = self._existing(number)
+            if order.state != "pending":
+                raise NotPossible(f"the order is {order.state}")
+            self.change(order, "authorized" if order.asks_capture else "paid")
+            return self._document(order)
+
+    def decline(self, number: str) -> Document:
+        """See `Controls`."""
+        return self._end(number, "failed")
+
+    def expire(self, number: str) -> Document:
+        """See `Controls`."""
+        return self._end(number, "closed")
+
+    def notify(self, number: str, *, kind: str, seconds: float) -> Document:
+        """See `Controls`."""
+        if kind not in _NOTIFY_KINDS:
+            raise ValueError(f"kind is one of {', '.join(_NOTIFY_KINDS)}, not {kind!r}")
+        with self._lock:
+            order = self._existing(number)
+            if kind == "late":
+                self.clock.call_at(self.clock.now_ms() + int(seconds * 1000), partial(self._announce, order))
+            elif not self._send(order, is_forged=kind == "forged"):
+                raise NotPossible("there is no notification of it, or no URL to send it to")
+            return self._document(order)
+
+    def stats(self) -> Document:
+        """See `Controls`."""
+        with self._lock:
+            return {
+                "requests": dict(self._paths),
+                "orders": len(self.orders),
+                "charges": sum(order.charges for order in self.orders),
+                "refunds": len(self.refunds),
+            }
+
+    async def aclose(self) -> None:
+        """See `Gateway`."""
+        self.clock.close()
+        self._posts.close()
+
+    # --- inside ------------------------------------------------------------------------------------------
+
+    def _connected(self) -> tuple[ASGIApp, FaultBoard]:
+        """The app on its connection, and the faults of that."""
+        from starlette.applications import Starlette
+        from starlette.routing import Mount, Route
+
+        from paycore.sandbox.connection import CONNECTION_FAULTS, FaultyConnection
+        from paycore.sandbox.control import control_routes
+
+        faults = FaultBoard(CONNECTION_FAULTS)
+        scripted = Starlette(routes=[Route("/{path:path}", self._serve, methods=_METHODS)])
+        api = FaultyConnection(scripted, faults, covers="/")
+        controls = control_routes(self, faults=faults, clock=self.clock)
+        return Starlette(routes=[*controls, Mount("/", app=api)]), faults
+
+    async def _serve(self, request: Request) -> Response:
+        from starlette.responses import Response
+
+        asked = Asked(
+            method=request.method,
+            path=request.url.path,
+            query=dict(request.query_params),
+            headers={name.lower(): value for name, value in request.headers.items()},
+            body=await request.body(),
+        )
+        with self._lock:
+            self._paths[asked.path] += 1
+            answer = self.answer(asked)
+        headers = {"content-type": "application/json", **answer.headers}
+        return Response(answer.body, status_code=answer.status, headers=headers)
+
+    def _announce(self, order: ScriptedOrder) -> None:
+        self._send(order, is_forged=False)
+
+    def _send(self, order: ScriptedOrder, *, is_forged: bool) -> bool:
+        url, made = order.notify_url or self.options.notify_url, self.notification(order, is_forged=is_forged)
+        if url is None or made is None:
+            return False
+        headers, body = made
+        self._posts.send(Post(url=url, headers=headers, body=body), _forget)
+        return True
+
+    def _auto_pay(self, order: ScriptedOrder) -> None:
+        with self._lock:
+            if order.state == "pending":
+                self.pay(order.id)
+
+    def _end(self, number: str, state: OrderState) -> Document:
+        with self._lock:
+            order = self._existing(number)
+            if order.state != "pending":
+                raise NotPossible(f"the order is {order.state}")
+            self.change(order, state)
+            return self._document(order)
+
+    def _existing(self, number: str) -> ScriptedOrder:
+        order = self.find(number)
+        if order is None:
+            raise UnknownOrder(f"no order {number!r}")
+        return order
+
+    def _document(self, order: ScriptedOrder) -> Document:
+        same = [one for one in self.orders if one.number == order.number]
+        return {
+            **msgspec.to_builtins(order),
+            "orders": [one.id for one in same],
+            "charges": sum(one.charges for one in same),
+            "requests": self.requests[order.number],
+            "paid_minor": sum(one.paid_minor for one in same),
+            "refunded_minor": sum(one.refunded_minor for one in same),
+            "refunds": list(self._refunds_of(order)),
+        }
+
+    def _refunds_of(self, order: ScriptedOrder) -> Iterator[Document]:
+        for one in self.refunds:
+            if one.order is order:
+                yield {"number": one.number, "id": one.id, "minor": one.minor, "state": one.state}
+
+
+class ScriptedSandbox:
+    """The sandbox that opens gateways of this class; what the hook `paycore_register_sandboxes` returns."""
+
+    def __init__(self, gateway: type[ScriptedGateway]) -> None:
+        self.name = gateway.name
+        self._gateway = gateway
+
+    def open(self, options: SandboxOptions) -> ScriptedGateway:
+        """See `paycore.sandbox.api.Sandbox`."""
+        return self._gateway(options)
+
+
+def _forget(_result: PostResult) -> None:
+    """A notification that does not arrive is lost."""

@@ -1,0 +1,26 @@
+"""The checks, in modules by subject."""
+
+from __future__ import annotations
+
+import importlib
+
+MODULES = (
+    "declaration",
+    "flows",
+    "outcomes",
+    "payments",
+    "queries",
+    "refunds",
+    "captures",
+    "closing",
+    "charge_backs",
+    "notifications",
+    "secrets",
+)
+"""In the order in which an author works."""
+
+
+def load() -> None:
+    """Import every module of checks, which lists them."""
+    for name in MODULES:
+        importlib.import_module(f"{__name__}.{name}")

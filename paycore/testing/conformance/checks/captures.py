@@ -1,0 +1,1 @@
+"""Captures take what was asked, once; what is voided is not captured."""

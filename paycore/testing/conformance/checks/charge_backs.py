@@ -1,0 +1,1 @@
+"""What is taken back after it was paid is told."""

@@ -1,0 +1,1 @@
+"""What a provider declares is true of its gateway."""

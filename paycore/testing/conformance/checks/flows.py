@@ -1,0 +1,1 @@
+"""Flows are pure: they do no I/O, are deterministic, and end."""

@@ -1,0 +1,1 @@
+"""Only authentic notifications are believed."""

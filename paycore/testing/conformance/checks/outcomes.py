@@ -1,0 +1,1 @@
+"""Each answer has the outcome that says the truth about the money."""

@@ -1,0 +1,1 @@
+"""Refunds return what was asked, once."""

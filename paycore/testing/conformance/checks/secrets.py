@@ -1,0 +1,1 @@
+"""Secrets are nowhere but where they sign."""

@@ -1,0 +1,73 @@
+"""Takes the notifications that a sandbox sends, as raw bytes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+import msgspec
+
+
+class Received(msgspec.Struct, frozen=True, kw_only=True):
+    """One notification as it arrived; header names in lower case."""
+
+    body: bytes
+    headers: Mapping[str, str]
+    query: str
+
+
+class Receiver:
+    """Answers every notification with 200, and keeps it; `url` is where it listens."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._arrived: list[Received] = []
+        self._changed = threading.Condition()
+
+    def add(self, received: Received) -> None:
+        """One has arrived."""
+        with self._changed:
+            self._arrived.append(received)
+            self._changed.notify_all()
+
+    def first(self, count: int, timeout_s: float) -> tuple[Received, ...]:
+        """Those that have arrived, once there are so many or the time is over."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._arrived) >= count, timeout_s)
+            return tuple(self._arrived)
+
+
+@contextmanager
+def receiving() -> Iterator[Receiver]:
+    """A receiver on a free port of this machine."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            receiver.add(
+                Received(
+                    body=self.rfile.read(int(self.headers.get("content-length", 0))),
+                    headers={name.lower(): value for name, value in self.headers.items()},
+                    query=urlsplit(self.path).query,
+                )
+            )
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Log nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads, server.block_on_close = True, False
+    receiver = Receiver(f"http://127.0.0.1:{server.server_address[1]}/notify")
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield receiver
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,95 @@
+"""What became of the checks of one provider: as values, as JSON, and as JUnit's XML."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+from xml.etree import ElementTree as ET
+
+import msgspec
+
+Verdict = Literal["passed", "failed", "not applicable"]
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What became of one check.
+
+    `why` says what was seen, or why the check does not apply; empty where it passed. `advice` says what to change, and
+    `read` where it is explained.
+    """
+
+    check: str
+    group: str
+    requirement: str
+    verdict: Verdict
+    why: str = ""
+    advice: str = ""
+    read: str = ""
+    seconds: float = 0.0
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The results of every check that was run of a provider, in their order."""
+
+    provider: str
+    results: tuple[Result, ...]
+
+    @property
+    def is_passed(self) -> bool:
+        """Whether no check failed, and at least one passed."""
+        verdicts = [result.verdict for result in self.results]
+        return "failed" not in verdicts and "passed" in verdicts
+
+    @property
+    def failures(self) -> tuple[Result, ...]:
+        """The checks that failed."""
+        return tuple(result for result in self.results if result.verdict == "failed")
+
+    def count(self, verdict: Verdict) -> int:
+        """How many checks have this verdict."""
+        return sum(result.verdict == verdict for result in self.results)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The report as one JSON object."""
+        return {
+            "provider": self.provider,
+            "passed": self.count("passed"),
+            "failed": self.count("failed"),
+            "not_applicable": self.count("not applicable"),
+            "checks": [msgspec.to_builtins(result) for result in self.results],
+        }
+
+    @property
+    def junit(self) -> bytes:
+        """The report as JUnit's XML, as CI servers read it: a test case per check."""
+        suite = ET.Element(
+            "testsuite",
+            name=f"paycore conformance: {self.provider}",
+            tests=str(len(self.results)),
+            failures=str(self.count("failed")),
+            skipped=str(self.count("not applicable")),
+            time=f"{sum(result.seconds for result in self.results):.3f}",
+        )
+        for result in self.results:
+            case = ET.SubElement(
+                suite,
+                "testcase",
+                classname=f"{self.provider}.{result.group}",
+                name=result.check,
+                time=f"{result.seconds:.3f}",
+            )
+            if result.verdict == "failed":
+                failure = ET.SubElement(case, "failure", message=_xml(result.why))
+                failure.text = _xml(
+                    f"{result.requirement}\n{result.why}\n{result.advice}\nread {result.read}"
+                )
+            elif result.verdict == "not applicable":
+                ET.SubElement(case, "skipped", message=_xml(result.why))
+        written: bytes = ET.tostring(suite, encoding="utf-8", xml_declaration=True)
+        return written
+
+
+def _xml(text: str) -> str:
+    """The text without what XML can't hold."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)

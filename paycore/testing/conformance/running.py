@@ -1,0 +1,84 @@
+"""Runs the checks of one provider, each against a sandbox of its own."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from paycore.errors import ConfigError, PaycoreError
+from paycore.testing.conformance.check import Check, Failed, NotApplicable, all_checks
+from paycore.testing.conformance.report import Report, Result
+from paycore.testing.conformance.rig import opened, place_of
+from paycore.testing.conformance.subject import Subject, subject_named
+
+
+def check_provider(
+    provider: str | Subject,
+    *,
+    only: Collection[str] = (),
+    settings: Mapping[str, Any] | None = None,
+    on_result: Callable[[Result], None] | None = None,
+) -> Report:
+    """
+    Run the checks of an installed provider, or of a `Subject`, against its sandbox.
+
+    `only` names the checks to run, all where it is empty; `settings` are those of its account that the sandbox does
+    not name itself. `on_result` is called with each result as it comes.
+
+    Raises `ConfigError` where there is no such provider, no sandbox or no such check.
+    """
+    subject = subject_named(provider, settings=settings) if isinstance(provider, str) else provider
+    results = []
+    for check in chosen(only):
+        result = run_check(subject, check)
+        results.append(result)
+        if on_result is not None:
+            on_result(result)
+    return Report(provider=subject.name, results=tuple(results))
+
+
+def chosen(only: Collection[str]) -> tuple[Check, ...]:
+    """The checks of these names, all where there are none; `ConfigError` for a name that no check has."""
+    checks = all_checks()
+    unknown = sorted(set(only) - {check.name for check in checks})
+    if unknown:
+        raise ConfigError(f"no check is called {unknown[0]}; `paycore plugins check --list` lists them")
+    return tuple(check for check in checks if not only or check.name in only)
+
+
+def run_check(subject: Subject, check: Check) -> Result:
+    """What becomes of one check."""
+    began = time.perf_counter()
+    verdict, why, advice = _verdict(subject, check)
+    return Result(
+        check=check.name,
+        group=check.group,
+        requirement=check.requirement,
+        verdict=verdict,
+        why=why,
+        advice=advice,
+        read=check.read if verdict == "failed" else "",
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _verdict(subject: Subject, check: Check) -> tuple[Any, str, str]:
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="paycore-kit-", ignore_cleanup_errors=True) as folder,
+            opened(subject, Path(folder)) as rig,
+        ):
+            check.run(rig)
+    except NotApplicable as reason:
+        return "not applicable", str(reason), ""
+    except Failed as failed:
+        return "failed", failed.problem, failed.advice
+    except PaycoreError as error:
+        return "failed", f"{type(error).__name__}: {error}", "see the error"
+    except Exception as error:  # noqa: BLE001 - whatever a stranger's provider or sandbox raises
+        place = f"{type(error).__name__} at {place_of(error)}: {error}"
+        return "failed", place, "mend what raised it; a provider and a sandbox raise nothing here"
+    return "passed", "", ""

@@ -1,0 +1,32 @@
+"""Toys that are right: between them every check applies to one."""
+
+from typing import Any
+
+from paycore.plugin import Provider
+from paycore.testing import Subject
+from paycore.testing.toy import SessionToyProvider, ToyProvider
+from paycore.testing.toy.toy_sandbox import ToySandbox
+
+
+def toy(
+    provider: type[Provider] = ToyProvider, sandbox: ToySandbox | None = None, **settings: Any
+) -> Subject:
+    """A toy with these settings of its account."""
+    return Subject(provider=provider, sandbox=sandbox or ToySandbox(), settings=settings)
+
+
+GOOD = {
+    "plain": toy(),
+    "capturing": toy(captures="partial", list_page=100),
+    "by id": toy(
+        sandbox=ToySandbox(duplicates="same_result", mentions=True, window_s=3600.0),
+        lookup="by_provider_id",
+        create_resend="same_result",
+        refund_resend="same_result",
+        window_s=3500.0,
+        mentions=True,
+        batch=1,
+    ),
+    "session": toy(SessionToyProvider, ToySandbox("toy-session", needs_token=True)),
+}
+"""What lacks something in one has it in another."""

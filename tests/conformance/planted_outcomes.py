@@ -1,0 +1,5 @@
+"""Bugs for the checks of `outcomes`."""
+
+from tests.conformance.planting import Planted
+
+BUGS: list[Planted] = []

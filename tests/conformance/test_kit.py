@@ -1,0 +1,50 @@
+"""The kit passes good providers, and finds each planted bug by the check that is named for it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from paycore.testing.conformance.check import Check, all_checks
+from paycore.testing.conformance.running import chosen, run_check
+from tests.conformance.good import GOOD
+from tests.conformance.planting import Planted, planted
+
+ROOT = Path(__file__).parents[2]
+CHECKS = all_checks()
+BUGS = list(planted())
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_check_passes_what_is_good(check: Check) -> None:
+    """No check fails a good provider, and each passes at least one: none is always not applicable."""
+    results = {name: run_check(subject, check) for name, subject in GOOD.items()}
+    failed = {name: result.why for name, result in results.items() if result.verdict == "failed"}
+    assert failed == {}
+    assert any(result.verdict == "passed" for result in results.values()), results
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: f"{bug.check}: {bug.bug}")
+def test_check_finds_the_bug_planted_for_it(bug: Planted) -> None:
+    """The check fails, and says what was seen, what to change and what to read."""
+    (check,) = chosen([bug.check])
+    result = run_check(bug.subject, check)
+    assert result.verdict == "failed", result.why
+    assert result.why
+    assert result.advice
+    assert result.read
+
+
+def test_every_check_has_a_planted_bug() -> None:
+    """A check without one may never fail."""
+    assert {check.name for check in CHECKS} == {bug.check for bug in BUGS}
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_check_says_what_it_requires_and_where_to_read(check: Check) -> None:
+    """A check's docstring is its requirement, and its section of the guide is there."""
+    assert check.requirement.endswith(".")
+    page, _, anchor = check.read.partition("#")
+    text = (ROOT / page).read_text()
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    assert anchor in {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
