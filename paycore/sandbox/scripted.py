@@ -10,7 +10,7 @@ class AcmeGateway(ScriptedGateway):
         if asked.method == "POST" and asked.path == "/v1/orders":
             made = asked.document
             order = self.place(made["number"], made["amount"], made["currency"])
-            return Answer({"id": order.id, "state": order.state})
+            return GatewayAnswer({"id": order.id, "state": order.state})
         ...
 
 @hookimpl
@@ -46,7 +46,14 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp
 
-__all__ = ["Answer", "Asked", "ScriptedGateway", "ScriptedOrder", "ScriptedRefund", "ScriptedSandbox"]
+__all__ = [
+    "GatewayAnswer",
+    "GatewayRequest",
+    "ScriptedGateway",
+    "ScriptedOrder",
+    "ScriptedRefund",
+    "ScriptedSandbox",
+]
 
 OrderState = Literal["pending", "authorized", "paid", "failed", "closed"]
 RefundState = Literal["pending", "succeeded", "failed"]
@@ -55,7 +62,7 @@ _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 _NOTIFY_KINDS = ("repeat", "late", "forged")
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class GatewayRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One request: `path` without its query string, header names in lower case."""
 
     method: str
@@ -79,7 +86,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         return dict(parse_qsl(self.body.decode(errors="replace"), keep_blank_values=True))
 
 
-class Answer(msgspec.Struct, frozen=True):
+class GatewayAnswer(msgspec.Struct, frozen=True):
     """The answer to a request: bytes as they are, anything else as JSON."""
 
     content: Any
@@ -156,7 +163,7 @@ class ScriptedGateway:
 
     # --- what a script writes --------------------------------------------------------------------------
 
-    def answer(self, asked: Asked) -> Answer:
+    def answer(self, asked: GatewayRequest) -> GatewayAnswer:
         """The answer to one request of the provider's API."""
         raise NotImplementedError
 
@@ -297,7 +304,7 @@ class ScriptedGateway:
     async def _serve(self, request: Request) -> Response:
         from starlette.responses import Response
 
-        asked = Asked(
+        asked = GatewayRequest(
             method=request.method,
             path=request.url.path,
             query=dict(request.query_params),

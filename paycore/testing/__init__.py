@@ -9,15 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from paycore.testing.conformance.report import Report, Result
+    from paycore.testing.conformance.report import CheckReport, CheckResult
     from paycore.testing.conformance.running import check_provider
     from paycore.testing.conformance.subject import Subject
 
-__all__ = ["Report", "Result", "Subject", "check_provider"]
+__all__ = ["CheckReport", "CheckResult", "Subject", "check_provider"]
 
 _HOMES = {
-    "Report": "paycore.testing.conformance.report",
-    "Result": "paycore.testing.conformance.report",
+    "CheckReport": "paycore.testing.conformance.report",
+    "CheckResult": "paycore.testing.conformance.report",
     "Subject": "paycore.testing.conformance.subject",
     "check_provider": "paycore.testing.conformance.running",
 }

@@ -7,7 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from paycore import AsyncClient, Client
+from paycore.engine.async_client import AsyncClient
+from paycore.engine.client import Client
 from paycore.engine.config import Config
 from paycore.engine.plugins import Plugins
 from paycore.ledger.base import SqlLedger

@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HOUSES = [[ROOT / "paycore", plugin / plugin.name] for plugin in sorted((ROOT / "plugins").iterdir())]
 """Each plugin beside paycore: the plugins do not know each other."""
-COMMANDS = ROOT / "paycore/cli/commands"
-"""Its modules are named after the commands they hold."""
+NAMED_BY_CONTENT = (ROOT / "paycore/cli/commands", ROOT / "paycore/testing/conformance/suite")
+"""Their modules are named after the commands, and the subjects of the checks, that they hold."""
 
 SHARED_MODULES = {
     "api": "the interface of its package",
@@ -34,7 +34,9 @@ def test_names_of_modules_are_used_once() -> None:
         files = [path for package in house for path in package.rglob("*.py")]
         modules = (path.parent if path.name == "__init__.py" else path.with_suffix("") for path in files)
         seen |= shared(
-            (path.name, str(path.relative_to(ROOT))) for path in modules if path.parent != COMMANDS
+            (path.name, str(path.relative_to(ROOT)))
+            for path in modules
+            if path.parent not in NAMED_BY_CONTENT
         )
     assert unlisted(seen, SHARED_MODULES) == {}
     assert stale(seen, SHARED_MODULES) == set()

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
-if TYPE_CHECKING:
-    from paycore.testing.conformance.rig import Rig
-
 GUIDE = "docs/writing-a-plugin.md"
 
-RunT = TypeVar("RunT", bound="Callable[[Rig], None]")
+RunT = TypeVar("RunT", bound=Callable[..., None])
 
 
 class Failed(AssertionError):
@@ -37,6 +34,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     One named check.
 
     `requirement` is the docstring's first sentence, `details` the rest of it, and `read` the section of the guide.
+    `run` is called with a `Rig`.
     """
 
     name: str
@@ -44,7 +42,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     requirement: str
     details: str
     read: str
-    run: Callable[[Rig], None]
+    run: Callable[[Any], None]
 
 
 _CHECKS: dict[str, Check] = {}
@@ -73,9 +71,9 @@ def check(*, read: str) -> Callable[[RunT], RunT]:
 
 def all_checks() -> tuple[Check, ...]:
     """Every check, in the order in which an author works."""
-    from paycore.testing.conformance import checks
+    from paycore.testing.conformance import suite
 
-    checks.load()
+    suite.load()
     return tuple(_CHECKS.values())
 
 

@@ -10,7 +10,7 @@ import msgspec
 Verdict = Literal["passed", "failed", "not applicable"]
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     """
     What became of one check.
 
@@ -28,11 +28,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
     """The results of every check that was run of a provider, in their order."""
 
     provider: str
-    results: tuple[Result, ...]
+    results: tuple[CheckResult, ...]
 
     @property
     def is_passed(self) -> bool:
@@ -41,7 +41,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return "failed" not in verdicts and "passed" in verdicts
 
     @property
-    def failures(self) -> tuple[Result, ...]:
+    def failures(self) -> tuple[CheckResult, ...]:
         """The checks that failed."""
         return tuple(result for result in self.results if result.verdict == "failed")
 

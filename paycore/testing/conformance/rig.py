@@ -1,4 +1,4 @@
-"""What a check works with: the provider's sandbox on a socket, a wire that can break, and the real core."""
+"""What a check works with: the provider's sandbox on a socket, a proxy that breaks, and the real core."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ from paycore.ledger.sqlite.ledger import SqliteLedger
 from paycore.sandbox.api import Controls, Gateway, SandboxOptions
 from paycore.sandbox.server import SandboxServer
 from paycore.testing.conformance.check import Failed, NotApplicable, require
-from paycore.testing.conformance.receiver import Received, Receiver, receiving
+from paycore.testing.conformance.notification_receiver import ReceivedNotification, Receiver, receiving
+from paycore.testing.conformance.proxy import FaultProxy
 from paycore.testing.conformance.subject import Subject
-from paycore.testing.conformance.wire import Wire
 from paycore.testing.twins import TWINS
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ NOTIFIED_S = 5.0
 """How long a sandbox may take to send a notification, in real time."""
 
 
-class Placed(msgspec.Struct, kw_only=True):
+class PlacedOrder(msgspec.Struct, kw_only=True):
     """An order at the gateway, made by the provider's own flow; `seen` is what was observed of it last."""
 
     product: Product
@@ -104,20 +104,26 @@ class Rig:
     """
     One sandbox, opened for one check. Made by `opened`.
 
-    `url` is the gateway's, through the `wire`; `controls`, `gateway` and `receiver` are what a person at the gateway
+    `url` is the gateway's, through the `proxy`; `controls`, `gateway` and `receiver` are what a person at the gateway
     has. `account` is the core's, `provider` was made of its settings. Both clocks, the sandbox's and the ledger's, are
     set ahead by `advance`; nothing waits for real.
     """
 
     def __init__(
-        self, subject: Subject, folder: Path, url: str, gateway: Gateway, wire: Wire, receiver: Receiver
+        self,
+        subject: Subject,
+        folder: Path,
+        url: str,
+        gateway: Gateway,
+        proxy: FaultProxy,
+        receiver: Receiver,
     ) -> None:
         self.subject = subject
         self.folder = folder
         self.url = url
         self.gateway = gateway
         self.controls: Controls = gateway.controls
-        self.wire = wire
+        self.proxy = proxy
         self.receiver = receiver
         self.plugins = _only(subject.provider)
         self.account = self.account_with({})
@@ -216,12 +222,12 @@ class Rig:
             fields["auth_code"] = Secret(code)
         return CreateOrder(number=new_id(), begun_at=self.now(), attempt=self.attempt(), **fields)
 
-    def place(self, product: Product, **changes: Any) -> Placed:
+    def place(self, product: Product, **changes: Any) -> PlacedOrder:
         """A new order at the gateway; `Failed` where its `create` does not make one."""
         order = self.create_order(product, **changes)
         return self.placed(product, order, self.converse(lambda: self.provider.create(order)))
 
-    def placed(self, product: Product, order: CreateOrder, outcome: Any) -> Placed:
+    def placed(self, product: Product, order: CreateOrder, outcome: Any) -> PlacedOrder:
         """The order that this outcome of `create` speaks of; `Failed` where it speaks of none."""
         if not (isinstance(outcome, Done) and isinstance(outcome.value, Created)):
             raise Failed(
@@ -230,7 +236,7 @@ class Rig:
                 " gateway's order_arguments",
             )
         created = outcome.value
-        return Placed(
+        return PlacedOrder(
             product=product,
             order=order,
             seen=created.observation,
@@ -238,7 +244,7 @@ class Rig:
             ids=dict(created.observation.ids),
         )
 
-    def look(self, placed: Placed) -> PaymentObservation:
+    def look(self, placed: PlacedOrder) -> PaymentObservation:
         """Query the order; `Failed` where it is not found under its number."""
         outcome = self.converse(lambda: self.provider.query([placed.ref(self.attempt())]))
         found = (
@@ -256,13 +262,13 @@ class Rig:
         placed.ids = {**seen.ids, **placed.ids}
         return seen
 
-    def pay(self, placed: Placed) -> PaymentObservation:
+    def pay(self, placed: PlacedOrder) -> PaymentObservation:
         """Have the payer pay, or agree, and query the order."""
         if placed.seen.status is Status.PENDING:
             self.controls.pay(placed.order.number)
         return self.look(placed)
 
-    def paid(self, product: Product, **changes: Any) -> Placed:
+    def paid(self, product: Product, **changes: Any) -> PlacedOrder:
         """A new order that was paid: captured too, where its product captures."""
         placed = self.place(product, **changes)
         if self.pay(placed).status is Status.AUTHORIZED:
@@ -280,7 +286,7 @@ class Rig:
         )
         return placed
 
-    def capture(self, placed: Placed, minor: int, number: str | None = None) -> CaptureReply:
+    def capture(self, placed: PlacedOrder, minor: int, number: str | None = None) -> CaptureReply:
         """Capture so much of an authorized order, by its own flow."""
         amount = Money.from_minor(minor, placed.order.amount.currency)
         capture = CaptureOrder(
@@ -292,7 +298,7 @@ class Rig:
         )
         return self.converse(lambda: self.provider.capture(capture))
 
-    def refund_order(self, placed: Placed, minor: int, number: str | None = None) -> RefundOrder:
+    def refund_order(self, placed: PlacedOrder, minor: int, number: str | None = None) -> RefundOrder:
         """A refund of so much, as the core gives it to `refund`."""
         return RefundOrder(
             number=number or new_id(),
@@ -339,7 +345,7 @@ class Rig:
 
     def converse(self, begin: Callable[[], Flow[T]]) -> T | Unknown:
         """
-        Run one flow against the gateway, over the wire; `Unknown` where no answer came.
+        Run one flow against the gateway, over HTTP; `Unknown` where no answer came.
 
         `Failed` for what it raises, and for more requests than a flow may send.
         """
@@ -370,7 +376,7 @@ class Rig:
         )
 
     def send(self, request: Request) -> Response:
-        """Send one request over the wire."""
+        """Send one request."""
         return self._sender.send(request, Deadline(TIMEOUT_S))
 
     # --- clients -----------------------------------------------------------------------------------------
@@ -411,7 +417,7 @@ class Rig:
             f"{what}; after {sum(RESTS_S):.0f} s it was still: {last}", "see the requests and replies"
         )
 
-    def notifications(self, count: int = 1) -> tuple[Received, ...]:
+    def notifications(self, count: int = 1) -> tuple[ReceivedNotification, ...]:
         """The notifications that the sandbox has sent, once there are so many; `NotApplicable` without any."""
         arrived = self.receiver.first(count, NOTIFIED_S)
         if not arrived:
@@ -441,23 +447,23 @@ class _Offering:
         return [self._provider]
 
 
-class _WiredSandbox:
-    """The subject's sandbox, whose gateways are behind a wire."""
+class _ProxiedSandbox:
+    """The subject's sandbox, whose gateways are behind a fault proxy."""
 
     def __init__(self, subject: Subject) -> None:
         self.name = subject.name
         self._sandbox = subject.sandbox
 
-    def open(self, options: SandboxOptions) -> _WiredGateway:
-        return _WiredGateway(self._sandbox.open(options))
+    def open(self, options: SandboxOptions) -> _ProxiedGateway:
+        return _ProxiedGateway(self._sandbox.open(options))
 
 
-class _WiredGateway:
-    """A gateway behind a wire; everything else is its own."""
+class _ProxiedGateway:
+    """A gateway behind a fault proxy; everything else is its own."""
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
-        self.app = Wire(gateway.app, getattr(gateway, "sign_reply", _unsigned))
+        self.app = FaultProxy(gateway.app, getattr(gateway, "sign_reply", _unsigned))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.gateway, name)
@@ -467,11 +473,11 @@ class _WiredGateway:
 def opened(subject: Subject, folder: Path) -> Iterator[Rig]:
     """A rig with a sandbox of its own, until the end of the block; what paycore logs meanwhile is kept in `logged`."""
     with receiving() as receiver:
-        sandbox: Any = _WiredSandbox(subject)
+        sandbox: Any = _ProxiedSandbox(subject)
         server = SandboxServer(sandbox, notify_url=receiver.url, settings=subject.sandbox_settings)
         with server:
-            wired: Any = server.gateway
-            rig = Rig(subject, folder, server.url, wired.gateway, wired.app, receiver)
+            proxied: Any = server.gateway
+            rig = Rig(subject, folder, server.url, proxied.gateway, proxied.app, receiver)
             with _logging_to(rig.logged):
                 try:
                     yield rig

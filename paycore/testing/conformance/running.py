@@ -10,7 +10,7 @@ from typing import Any
 
 from paycore.errors import ConfigError, PaycoreError
 from paycore.testing.conformance.check import Check, Failed, NotApplicable, all_checks
-from paycore.testing.conformance.report import Report, Result
+from paycore.testing.conformance.report import CheckReport, CheckResult
 from paycore.testing.conformance.rig import opened, place_of
 from paycore.testing.conformance.subject import Subject, subject_named
 
@@ -20,8 +20,8 @@ def check_provider(
     *,
     only: Collection[str] = (),
     settings: Mapping[str, Any] | None = None,
-    on_result: Callable[[Result], None] | None = None,
-) -> Report:
+    on_result: Callable[[CheckResult], None] | None = None,
+) -> CheckReport:
     """
     Run the checks of an installed provider, or of a `Subject`, against its sandbox.
 
@@ -37,7 +37,7 @@ def check_provider(
         results.append(result)
         if on_result is not None:
             on_result(result)
-    return Report(provider=subject.name, results=tuple(results))
+    return CheckReport(provider=subject.name, results=tuple(results))
 
 
 def chosen(only: Collection[str]) -> tuple[Check, ...]:
@@ -49,11 +49,11 @@ def chosen(only: Collection[str]) -> tuple[Check, ...]:
     return tuple(check for check in checks if not only or check.name in only)
 
 
-def run_check(subject: Subject, check: Check) -> Result:
+def run_check(subject: Subject, check: Check) -> CheckResult:
     """What becomes of one check."""
     began = time.perf_counter()
     verdict, why, advice = _verdict(subject, check)
-    return Result(
+    return CheckResult(
         check=check.name,
         group=check.group,
         requirement=check.requirement,

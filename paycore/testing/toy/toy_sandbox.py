@@ -9,7 +9,7 @@ from typing import Any
 from paycore.plugin import Request
 from paycore.sandbox.api import Document, NotPossible, SandboxOptions, UnknownOrder
 from paycore.sandbox.posts import Post
-from paycore.sandbox.scripted import Answer, Asked, ScriptedGateway
+from paycore.sandbox.scripted import GatewayAnswer, GatewayRequest, ScriptedGateway
 from paycore.testing.toy.toy_answers import SIGNATURE_HEADER, sign
 from paycore.testing.toy.toy_gateway import ToyGateway, ToyOrder
 
@@ -42,13 +42,13 @@ class ScriptedToy(ScriptedGateway):
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self.clock.now_ms() / 1000, UTC)
 
-    def answer(self, asked: Asked) -> Answer:
+    def answer(self, asked: GatewayRequest) -> GatewayAnswer:
         """The toy's answer."""
         request = Request(method="POST", path=asked.path, headers=asked.headers, body=asked.body)
         if asked.path == "/orders":
             self.requests[asked.document["number"]] += 1
         response = self.toy.handle(request)
-        return Answer(response.body, status=response.status)
+        return GatewayAnswer(response.body, status=response.status)
 
     # --- controls ----------------------------------------------------------------------------------------
 

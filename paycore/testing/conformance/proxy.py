@@ -51,7 +51,7 @@ Alter = Callable[[Exchange], Altered | None]
 """What to send in the place of a reply; None leaves it as it is."""
 
 
-class Wire:
+class FaultProxy:
     """
     An ASGI app around the gateway's.
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 
-class Received(msgspec.Struct, frozen=True, kw_only=True):
+class ReceivedNotification(msgspec.Struct, frozen=True, kw_only=True):
     """One notification as it arrived; header names in lower case."""
 
     body: bytes
@@ -24,16 +24,16 @@ class Receiver:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._arrived: list[Received] = []
+        self._arrived: list[ReceivedNotification] = []
         self._changed = threading.Condition()
 
-    def add(self, received: Received) -> None:
+    def add(self, received: ReceivedNotification) -> None:
         """One has arrived."""
         with self._changed:
             self._arrived.append(received)
             self._changed.notify_all()
 
-    def first(self, count: int, timeout_s: float) -> tuple[Received, ...]:
+    def first(self, count: int, timeout_s: float) -> tuple[ReceivedNotification, ...]:
         """Those that have arrived, once there are so many or the time is over."""
         with self._changed:
             self._changed.wait_for(lambda: len(self._arrived) >= count, timeout_s)
@@ -47,7 +47,7 @@ def receiving() -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             receiver.add(
-                Received(
+                ReceivedNotification(
                     body=self.rfile.read(int(self.headers.get("content-length", 0))),
                     headers={name.lower(): value for name, value in self.headers.items()},
                     query=urlsplit(self.path).query,
