@@ -64,8 +64,9 @@ docs-serve: $(DEV)  ## serve the documentation on a local port and rebuild on ch
 bench: $(DEV)  ## measure, and print each figure beside its bar
 	@$(BIN)/python -m benchmarks
 
-proof: $(DEV)  ## kill matrix, simulation, races and planted bugs, in one table
+proof: $(DEV)  ## kill matrix, simulation, races and planted bugs; then the kit under its planted bugs
 	@$(BIN)/python -m tests.proof
+	@$(BIN)/python -m tests.conformance
 
 mutants: $(DEV)  ## change the code that decides about money in small ways, each of which must fail a test
 	@$(BIN)/python -m tests.mutants

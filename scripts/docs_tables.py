@@ -25,6 +25,7 @@ from paycore.errors import PaycoreError
 from paycore.sandbox import control
 from paycore.sandbox.connection import CONNECTION_FAULTS
 from paycore.sandbox.faults import FaultKind
+from paycore.testing.conformance import check
 from qfpay_alipay.sandbox.gateway_faults import QFPAY_FAULTS
 
 ROOT = Path(__file__).parents[1]
@@ -123,6 +124,15 @@ def option(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def checks_table() -> str:
+    """Every check of the conformance kit, what it requires, and the bugs that are planted for it."""
+    bugs: dict[str, list[str]] = {}
+    for one in _from_root("tests.conformance.planting").planted():
+        bugs.setdefault(one.check, []).append(one.bug)
+    rows = [(f"`{one.name}`", one.requirement, "; ".join(bugs[one.name])) for one in check.all_checks()]
+    return table(("Check", "What must hold", "Planted bugs that it finds"), rows)
+
+
 def needs_table() -> str:
     """What real APIs need, each with the test that shows it."""
     return f"{_from_root('tests.providers.table').markdown()}\n"
@@ -135,8 +145,8 @@ def example(module: str, name: str) -> str:
 
 
 def _from_root(module: str) -> Any:
-    if str(ROOT) not in sys.path:
-        sys.path.insert(0, str(ROOT))
+    if sys.path[0] != str(ROOT):
+        sys.path.insert(0, str(ROOT))  # before any `tests` that an installed distribution brings along
     return importlib.import_module(module)
 
 
@@ -144,6 +154,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "error-tree": error_tree,
     "errors": error_table,
     "needs": needs_table,
+    "checks": checks_table,
     "endpoints": endpoint_table,
     "wire-faults": lambda: fault_table(CONNECTION_FAULTS),
     "qfpay-faults": lambda: fault_table(QFPAY_FAULTS),
@@ -177,13 +188,13 @@ def main() -> int:
     """Rewrite or check every page."""
     parser = argparse.ArgumentParser(description="Write what follows from the code.")
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when one is out of date")
-    check = parser.parse_args().check
+    only_checks = parser.parse_args().check
     stale = [path for path in sorted(DOCS.glob("*.md")) if filled(path.read_text()) != path.read_text()]
     for path in stale:
-        if not check:
+        if not only_checks:
             path.write_text(filled(path.read_text()))
-        print(f"{'out of date' if check else 'written'}: docs/{path.name}")
-    return 1 if check and stale else 0
+        print(f"{'out of date' if only_checks else 'written'}: docs/{path.name}")
+    return 1 if only_checks and stale else 0
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ class TakesLess(ToyProvider):
     def create(self, order: CreateOrder) -> Flow[Any]:
         """See `Provider`."""
         less = Money.from_minor(order.amount.minor - 1, order.amount.currency)
-        return super().create(msgspec.structs.replace(order, amount=less))
+        return (yield from super().create(msgspec.structs.replace(order, amount=less)))
 
 
 BUGS = [Planted("paid_order_is_paid_once", "the order is for a minor unit less", toy(TakesLess))]

@@ -30,6 +30,7 @@ def test_check_finds_the_bug_planted_for_it(bug: Planted) -> None:
     (check,) = chosen([bug.check])
     result = run_check(bug.subject, check)
     assert result.verdict == "failed", result.why
+    assert not result.why.startswith("ConfigError"), "the provider was not even loaded"
     assert result.why
     assert result.advice
     assert result.read
