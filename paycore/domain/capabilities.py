@@ -56,7 +56,7 @@ OPTIONAL_FIELDS = (
 )
 """Fields of `create()` that a product may require or use."""
 
-INFORMING_FIELDS = frozenset({"subject", "notify_url", "expires_in_s", "device_id"})
+INFORMING_FIELDS = frozenset({"subject", "return_url", "notify_url", "expires_in_s", "device_id"})
 """Those that only inform or limit: a product that does not use one ignores it, and the payment says so."""
 
 

@@ -61,11 +61,14 @@ def test_accounts_say_what_they_offer(cli: Cli, shop: SandboxServer) -> None:
     assert products["alipay/web"]["currencies"]["HKD"]["least_minor"] == 1
     assert products["alipay/web"]["expires_in_s"] == {"least": 300, "most": 7200}
     assert products["alipay/barcode"]["required"] == ["auth_code"]
-    assert products["alipay/barcode"]["ignored"] == ["expires_in_s"]
+    assert products["alipay/barcode"]["ignored"] == ["expires_in_s", "return_url"]
     assert (products["alipay/web"]["capture"], products["alipay/web"]["refund"]) == ("none", "partial")
     told = cli("accounts")
     assert f"shop *  qfpay-alipay, sandbox, {shop.url}\n" in told.out
-    assert "needs auth_code; takes device_id, notify_url, subject; ignores expires_in_s; can be" in told.out
+    assert (
+        "needs auth_code; takes device_id, notify_url, subject; ignores expires_in_s, return_url; can be"
+        in told.out
+    )
     assert shop.settings["client_key"] not in ran.out + told.out
 
 
@@ -103,12 +106,12 @@ def test_accounts_print_amounts_once_where_all_products_share_them() -> None:
             ),
         ),
     )
-    ignored = "ignores device_id, expires_in_s, notify_url, subject"
+    ignored = "ignores device_id, expires_in_s, notify_url"
     assert account_block(shared, Style(enabled=False), None) == [
         "hk  toy, live, https://pay.example, https://id.example",
         "  amounts   1.00 to 50.00 HKD; 1 to 50 JPY",
-        f"  card/app  extra plan; {ignored}; can be captured in part, refunded whole",
-        f"  card/web  needs return_url; {ignored}; can be closed",
+        f"  card/app  extra plan; {ignored}, return_url, subject; can be captured in part, refunded whole",
+        f"  card/web  needs return_url; {ignored}, subject; can be closed",
     ]
     other = replace(shared, products=(*shared.products, replace(_product("qr"), currencies={"HKD": (1, 2)})))
     lines = account_block(other, Style(enabled=False), 50)

@@ -179,7 +179,7 @@ def test_mention_has_a_number_or_an_id() -> None:
 
 def test_optional_fields_that_only_inform_are_known() -> None:
     """The others change what is paid or who pays, so a product that can't use them refuses them."""
-    assert set(OPTIONAL_FIELDS) - INFORMING_FIELDS == {"return_url", "payer_id", "auth_code"}
+    assert set(OPTIONAL_FIELDS) - INFORMING_FIELDS == {"payer_id", "auth_code"}
 
 
 # --- what the whole answer to a query says -------------------------------------------------------------
