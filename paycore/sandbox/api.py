@@ -148,6 +148,9 @@ class FullGateway(Gateway, Protocol):
     def sign_reply(self, body: bytes) -> Mapping[str, str]:
         """Headers of a reply with this body, where replies are signed: so that an altered one is authentic."""
 
+    def sign_notification(self, body: bytes) -> Mapping[str, str]:
+        """Headers of a notification with this body, signed now: so that an altered one is authentic."""
+
 
 class Sandbox(Protocol):
     """What a plugin registers through the hook `paycore_register_sandboxes`."""

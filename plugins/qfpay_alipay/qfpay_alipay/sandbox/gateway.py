@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 import msgspec
@@ -25,6 +26,7 @@ from qfpay_alipay.sandbox.order_lifecycle import OrderLifecycle
 from qfpay_alipay.sandbox.order_records import SandboxOrder, SandboxRefund
 from qfpay_alipay.sandbox.routes import TradeApi
 from qfpay_alipay.sandbox.sandbox_settings import read_settings
+from qfpay_alipay.sandbox.signing import SIGNATURE, body_signature
 from qfpay_alipay.sandbox.trade import TradeOperations
 from qfpay_alipay.sandbox.wallet import Pages, Wallet
 
@@ -41,6 +43,10 @@ class QFPayGateway:
 
     def __init__(self, options: SandboxOptions) -> None:
         settings = read_settings(options.settings)
+        if not settings.notify_url and options.notify_url:
+            settings = msgspec.structs.replace(settings, notify_url=options.notify_url)
+        self._key = settings.client_key
+        self._barcodes = itertools.count(1)
         self._state = StateFile(options.state, name=NAME)
         self.faults = open_board()
         self.clock = SandboxClock(
@@ -83,6 +89,19 @@ class QFPayGateway:
             "client_key": settings.client_key,
             **({"mchid": settings.mchid} if settings.mchid else {}),
         }
+
+    def order_arguments(self, method: str, channel: str) -> Mapping[str, str]:
+        """For a scanned code: one that was never used, whose payer still has to type the password."""
+        del method
+        return {"auth_code": f"28{next(self._barcodes):012d}1143"} if channel == "barcode" else {}
+
+    def sign_reply(self, body: bytes) -> Mapping[str, str]:
+        """See `paycore.sandbox.api.FullGateway`."""
+        return {SIGNATURE: body_signature(body, key=self._key)}
+
+    def sign_notification(self, body: bytes) -> Mapping[str, str]:
+        """See `paycore.sandbox.api.FullGateway`."""
+        return self.sign_reply(body)
 
     async def aclose(self) -> None:
         self._remember_moment(self.clock.now_ms())

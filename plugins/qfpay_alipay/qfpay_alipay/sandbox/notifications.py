@@ -19,7 +19,7 @@ from qfpay_alipay.sandbox.gateway_faults import NOTIFICATION, distort
 from qfpay_alipay.sandbox.order_records import DeliveryAttempt, SandboxNotice, SandboxOrder, SandboxRefund
 from qfpay_alipay.sandbox.replies import encode, notification
 from qfpay_alipay.sandbox.sandbox_settings import SandboxSettings
-from qfpay_alipay.sandbox.signing import body_signature
+from qfpay_alipay.sandbox.signing import SIGNATURE, body_signature
 
 GAPS_S = (120, 600, 600, 3600, 7200, 21600, 54000)
 """2 m, 10 m, 10 m, 60 m, 2 h, 6 h, 15 h."""
@@ -136,7 +136,7 @@ class Notifier:
         notice = self._notices[notice_id]
         body = notice.body.encode("ascii")
         key = _FORGER_KEY if notice.is_forged else self._settings.client_key
-        headers = {"Content-Type": "application/json", "X-QF-SIGN": body_signature(body, key=key)}
+        headers = {"Content-Type": "application/json", SIGNATURE: body_signature(body, key=key)}
         post = Post(url=notice.url, headers=headers, body=body)
         self._posts.send(post, lambda result: self._sent(notice_id, result))
 

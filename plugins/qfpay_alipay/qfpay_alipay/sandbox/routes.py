@@ -16,7 +16,7 @@ from paycore.sandbox.rate_limits import RateLimit
 from qfpay_alipay.sandbox import codes, replies
 from qfpay_alipay.sandbox.codes import Refusal
 from qfpay_alipay.sandbox.sandbox_settings import SandboxSettings
-from qfpay_alipay.sandbox.signing import body_signature, is_request_signed
+from qfpay_alipay.sandbox.signing import SIGNATURE, body_signature, is_request_signed
 from qfpay_alipay.sandbox.trade import CLOSE, PAYMENT, QUERY, REFUND, REVERSAL, TradeOperations
 
 _BODY_MAX = 64 * 1024
@@ -86,7 +86,7 @@ class TradeApi:
         if is_signed:
             signature = body_signature(body, key=self._settings.client_key)
             is_wrong = self._faults.take("wrong_signature", path=path) is not None
-            headers["X-QF-SIGN"] = signature[::-1] if is_wrong else signature
+            headers[SIGNATURE] = signature[::-1] if is_wrong else signature
         return Response(body, headers=headers, media_type="application/json; charset=UTF-8")
 
 

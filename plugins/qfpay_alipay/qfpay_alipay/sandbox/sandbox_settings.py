@@ -25,8 +25,8 @@ class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `app_code`, `client_key`: the credentials; the defaults are public and valid only for a sandbox.
     `mchid`: `""` when the account has none (then a request must not carry one), else every request must carry it.
-    `notify_url`: the account's registered URL for notifications; a payment's own `notify_url` is preferred (which
-    one the real gateway prefers is undocumented).
+    `notify_url`: the account's registered URL for notifications (`""`: the host's option); a payment's own
+    `notify_url` is preferred (which one the real gateway prefers is undocumented).
     `duplicate_policy`: what a used `out_trade_no` gets. `refuse`: 1251. `same_result`: an unpaid order requested again
     with the same values is returned again (G5-zh-live allows either). `charge_blindly`: a second order under the same
     number, which no gateway should do and every client should survive.

@@ -10,6 +10,9 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 
+SIGNATURE = "X-QF-SIGN"
+"""The header of a signature: of a request, a reply and a notification."""
+
 _DIGESTS = {"MD5": hashlib.md5, "SHA256": hashlib.sha256}
 
 
