@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from paycore.plugin import Provider, hookimpl
+from stripe_checkout.provider import StripeCheckout
 
 
 @hookimpl
 def paycore_register_providers() -> Sequence[type[Provider]]:
-    """Stripe Checkout."""
-    return []
+    """The one provider: Stripe Checkout."""
+    return [StripeCheckout]
 
 
 @hookimpl
 def paycore_register_sandboxes() -> Sequence[Any]:
     """Its sandbox, imported only when asked for: it needs the extra `sandbox`."""
-    return []
+    from stripe_checkout.sandbox import StripeSandbox
+
+    return [StripeSandbox()]

@@ -1,0 +1,160 @@
+"""What a session, its intent and its disputes say about a payment, and what a refund says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from paycore.plugin import Failure, PaymentObservation, RefundObservation, RefundStatus, Status
+from stripe_checkout.amounts import minor_of, read_units
+from stripe_checkout.api import extra_words, failure_of
+from stripe_checkout.messages import CheckoutSession, Dispute, PaymentIntent, StripeCharge, StripeRefund
+
+NUMBER = "paycore_number"
+REFERENCE = "paycore_reference"
+"""Our keys in the metadata of sessions, intents (copied to their charges) and refunds."""
+
+_INQUIRY = ("warning_needs_response", "warning_under_review", "warning_closed", "prevented")
+_DISPUTED = ("needs_response", "under_review", "lost", "won", "appeal_needs_response", "appeal_under_review")
+_REFUND_STATUSES = {
+    "succeeded": RefundStatus.SUCCEEDED,
+    "failed": RefundStatus.FAILED,
+    "canceled": RefundStatus.FAILED,
+}
+
+
+def payment_observation(
+    number: str, session: CheckoutSession, disputes: Sequence[Dispute] = ()
+) -> PaymentObservation:
+    """
+    What a session says, best with its intent and charge expanded.
+
+    `complete` alone is not paid: a delayed method or a capture may still be awaited. `expired` is closed only where
+    no attempt of the payer's can be under way. Source: SOURCES.md §9.
+    """
+    given = session.payment_intent
+    intent = given if isinstance(given, PaymentIntent) else None
+    amount, partial = read_units(session.amount_total, session.currency)
+    status = _status_of(session, intent, is_named=given is not None)
+    charge = _charge_of(intent, status)
+    ids = {"payment_intent": given.id if isinstance(given, PaymentIntent) else given} if given else {}
+    received = minor_of(intent.amount_received, session.currency) if intent else None
+    taken, won = _disputed(disputes, session.currency, received)
+    if charge is not None and charge.status == "failed" and status is Status.PAID:
+        taken, won = received, 0  # a debit that the bank took back after it had succeeded
+    return PaymentObservation(
+        number=number,
+        status=status,
+        provider_id=session.id,
+        ids=ids | ({"charge": charge.id} if charge else {}),
+        amount=amount,
+        partial_amount=partial,
+        paid_minor=received if status is Status.PAID else None,
+        refunded_minor=minor_of(charge.amount_refunded, session.currency) if charge else None,
+        charged_back_minor=taken,
+        charge_back_won_minor=won,
+        failure=_failure_of(intent) if status is Status.FAILED else None,
+        occurred_at=_time(charge.created if charge and charge.created else session.created),
+        words=extra_words(
+            status=session.status,
+            payment_status=session.payment_status,
+            intent=intent.status if intent else None,
+            cancellation_reason=intent.cancellation_reason if intent else None,
+        ),
+    )
+
+
+def _status_of(session: CheckoutSession, intent: PaymentIntent | None, *, is_named: bool) -> Status:
+    """The status; `is_named`: there is an intent, whether or not it is expanded."""
+    if session.payment_status == "paid":
+        return Status.PAID
+    if intent is None:
+        return Status.CLOSED if session.status == "expired" and not is_named else Status.PENDING
+    if intent.status == "requires_capture":
+        return Status.AUTHORIZED
+    if intent.status == "canceled":
+        return Status.CLOSED if session.status != "open" else Status.PENDING
+    if intent.status == "requires_payment_method":  # the last attempt failed, and the page is over
+        return {"complete": Status.FAILED, "expired": Status.CLOSED}.get(session.status or "", Status.PENDING)
+    return Status.PENDING
+
+
+def intent_observation(number: str, session_id: str, intent: PaymentIntent) -> PaymentObservation:
+    """What the intent alone says, after its capture."""
+    seen = CheckoutSession(
+        id=session_id,
+        status="complete",
+        payment_status="paid" if intent.status == "succeeded" else "unpaid",
+        created=0,
+        amount_total=intent.amount,
+        currency=intent.currency,
+        payment_intent=intent,
+    )
+    return payment_observation(number, seen)
+
+
+def _charge_of(intent: PaymentIntent | None, status: Status) -> StripeCharge | None:
+    """The charge, once it is the one that took or holds the money: an earlier one may be of a declined attempt."""
+    if intent is None or not isinstance(intent.latest_charge, StripeCharge):
+        return None
+    return intent.latest_charge if status in (Status.PAID, Status.AUTHORIZED) else None
+
+
+def _disputed(
+    disputes: Sequence[Dispute], currency: str | None, received: int | None
+) -> tuple[int | None, int | None]:
+    """
+    What disputes took and what of it was won back, at most what was paid; None without a dispute.
+
+    Inquiries take nothing. A status that is not known has taken something where the balance was booked.
+    """
+    taking = [one for one in disputes if one.status in _DISPUTED or _is_booked(one)]
+    if not taking:
+        return None, None
+    taken, won = 0, 0
+    for dispute in taking:
+        minor = minor_of(dispute.amount, dispute.currency or currency) or 0
+        taken += minor
+        won += minor if dispute.status == "won" else 0
+    most = taken if received is None else received
+    return min(taken, most), min(won, taken, most)
+
+
+def _is_booked(dispute: Dispute) -> bool:
+    return dispute.status not in _INQUIRY and bool(dispute.balance_transactions)
+
+
+def _failure_of(intent: PaymentIntent | None) -> Failure:
+    error = intent.last_payment_error if intent else None
+    if error is None:
+        return Failure(code="payment_failed", message="the payer's bank did not pay")
+    return failure_of(error)
+
+
+def refund_observation(number: str, refund: StripeRefund) -> RefundObservation:
+    """
+    What a refund says. One that failed with a balance transaction of its failure was booked before: reversed.
+
+    A status that is not known is pending. Source: SOURCES.md §10.
+    """
+    status = _REFUND_STATUSES.get(refund.status or "", RefundStatus.PENDING)
+    failure = None
+    if status is RefundStatus.FAILED:
+        reason = refund.failure_reason or refund.status or "failed"
+        failure = Failure(code=reason, message=f"the refund was not paid out: {reason}", who_acts="caller")
+        status = RefundStatus.REVERSED if refund.failure_balance_transaction else status
+    amount, partial = read_units(refund.amount, refund.currency)
+    return RefundObservation(
+        number=number,
+        status=status,
+        provider_id=refund.id,
+        amount=amount,
+        partial_amount=partial,
+        failure=failure,
+        occurred_at=_time(refund.created) if refund.created else None,
+        words=extra_words(status=refund.status, pending_reason=refund.pending_reason),
+    )
+
+
+def _time(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,101 @@
+"""The gateway: all parts of the sandbox, connected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from paycore.sandbox.api import SandboxOptions
+from paycore.sandbox.connection import FaultyConnection
+from paycore.sandbox.control import control_routes
+from paycore.sandbox.posts import PostQueue
+from paycore.sandbox.rate_limits import RateLimit
+from paycore.sandbox.state import StateFile
+from paycore.sandbox.virtual_clock import SandboxClock
+from stripe_checkout.sandbox.aftermath import Aftermath
+from stripe_checkout.sandbox.api import StripeApi
+from stripe_checkout.sandbox.controls import StripeControls
+from stripe_checkout.sandbox.event_log import Events
+from stripe_checkout.sandbox.gateway_faults import open_board
+from stripe_checkout.sandbox.idempotency import Keys
+from stripe_checkout.sandbox.pages import Pages
+from stripe_checkout.sandbox.sandbox_settings import read_settings
+from stripe_checkout.sandbox.session_lifecycle import Lifecycle
+from stripe_checkout.sandbox.store import Store
+
+NAME = "stripe-checkout"
+_MOMENT = "clock"
+
+
+class StripeGateway:
+    """
+    One Stripe account in test mode. `faults`, `clock` and `controls` may be used from any thread.
+
+    Opening raises `ValueError` for an unknown setting or a state file that is not this gateway's.
+    """
+
+    def __init__(self, options: SandboxOptions) -> None:
+        settings = read_settings(options.settings)
+        secrets = tuple(part.strip() for part in settings.webhook_secret.split(","))
+        self._state = StateFile(options.state, name=NAME)
+        self.faults = open_board()
+        self.clock = SandboxClock(
+            speed=options.speed, not_before_ms=_last_moment(self._state), on_jump=self._remember_moment
+        )
+        self._posts = PostQueue()
+        self._store = Store(self._state)
+        self._events = Events(
+            self.clock, self._store, self._posts, self.faults, url=options.notify_url, secrets=secrets
+        )
+        aftermath = Aftermath(self.clock, self._store, self._events.announce, self.faults)
+        self.lifecycle = Lifecycle(
+            self.clock,
+            self._store,
+            self._events.announce,
+            on_paid=aftermath.paid,
+            public_url=options.public_url,
+            debit_s=settings.debit_s,
+            auto_pay_s=options.auto_pay_s,
+        )
+        limit = RateLimit(self.clock, [(settings.rate_per_s, 1)])
+        keys = Keys(self.clock, self._state, window_s=settings.key_window_s)
+        api = StripeApi(self.lifecycle, aftermath, keys, self.faults, limit, api_key=settings.api_key)
+        self.controls = StripeControls(self.lifecycle, aftermath, self._events, api)
+        pages = Pages(
+            self.lifecycle, self.controls, public_url=options.public_url, notify_url=options.notify_url
+        )
+        self.app: ASGIApp = FaultyConnection(
+            Starlette(
+                routes=[
+                    *api.routes(),
+                    *pages.routes(),
+                    *control_routes(self.controls, faults=self.faults, clock=self.clock),
+                ]
+            ),
+            self.faults,
+            covers="/v1/",
+        )
+        self.open_paths: tuple[str, ...] = ()
+        self.lifecycle.resume()
+        aftermath.resume()
+        self._events.resume()
+        self.settings: Mapping[str, Any] = {"api_key": settings.api_key, "webhook_secret": secrets[0]}
+
+    async def aclose(self) -> None:
+        self._remember_moment(self.clock.now_ms())
+        self.clock.close()
+        self._posts.close()
+        self._state.close()
+
+    def _remember_moment(self, now_ms: int) -> None:
+        self._state.put(_MOMENT, now_ms)
+
+
+def _last_moment(state: StateFile) -> int:
+    """The latest time on the clock that a former run has written down, 0 without one."""
+    values = state.values()
+    return msgspec.json.decode(values[_MOMENT], type=int) if _MOMENT in values else 0
