@@ -27,6 +27,7 @@ GOOD = {
         mentions=True,
         batch=1,
     ),
+    "slow refunds": toy(sandbox=ToySandbox(refund_takes_s=100_000.0)),
     "session": toy(SessionToyProvider, ToySandbox("toy-session", needs_token=True)),
 }
 """What lacks something in one has it in another."""

@@ -1,5 +1,369 @@
 """Bugs for the checks of `refunds`."""
 
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from paycore.plugin import (
+    Done,
+    Failure,
+    Flow,
+    Found,
+    Money,
+    OrderRef,
+    PaymentObservation,
+    QueryReply,
+    RefundObservation,
+    RefundOrder,
+    RefundReply,
+    RefundStatus,
+    Rejected,
+    Response,
+    Status,
+    Unknown,
+)
+from paycore.testing.toy import ToyGateway, ToyOrder, ToyProvider
+from paycore.testing.toy.toy_sandbox import ToySandbox
+from tests.conformance.good import toy
 from tests.conformance.planting import Planted
 
-BUGS: list[Planted] = []
+SLOW = ToySandbox(refund_takes_s=100_000.0)
+WINDOWED: dict[str, Any] = {"refund_resend": "same_result", "window_s": 3500.0}
+
+
+class Retelling(ToyProvider):
+    """Tells what it sees in words of its own: the base of those that are wrong in it."""
+
+    def query(self, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
+        """See `Provider`."""
+        reply = yield from super().query(orders)
+        if not isinstance(reply, Done):
+            return reply
+        found = reply.value
+        return Done(replace(found, observations=tuple(map(self.retold, found.observations))))
+
+    def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
+        """See `Provider`."""
+        reply = yield from super().refund(refund)
+        return Done(self.retold(reply.value)) if isinstance(reply, Done) else reply
+
+    def retold(self, seen: Any) -> Any:
+        """The observation as it is told."""
+        return seen
+
+
+# --- what is returned ----------------------------------------------------------------------------------------
+
+
+class RefundsAll(ToyProvider):
+    """Returns the whole payment, whatever it was asked for."""
+
+    def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
+        """See `Provider`."""
+        return (yield from super().refund(replace(refund, amount=refund.order.amount)))
+
+
+class TellsTheOrdersNumber(ToyProvider):
+    """Tells a refund under the number of its payment."""
+
+    def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
+        """See `Provider`."""
+        reply = yield from super().refund(refund)
+        return Done(replace(reply.value, number=refund.order.number)) if isinstance(reply, Done) else reply
+
+
+class TellsTheOrdersAmount(ToyProvider):
+    """Tells of a refund the amount of its payment."""
+
+    def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
+        """See `Provider`."""
+        reply = yield from super().refund(refund)
+        return Done(replace(reply.value, amount=refund.order.amount)) if isinstance(reply, Done) else reply
+
+
+class ForgetsThatYenHaveNoDecimals(ToyProvider):
+    """Writes the amount of a refund in hundredths, whatever its currency."""
+
+    def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
+        """See `Provider`."""
+        if refund.amount.currency == "JPY":
+            refund = replace(refund, amount=Money.from_minor(refund.amount.minor // 100, "JPY"))
+        return (yield from super().refund(refund))
+
+
+class NumbersRefundsByOrder(ToyProvider):
+    """Makes the key of a refund of its payment's number."""
+
+    def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
+        """See `Provider`."""
+        reply = yield from super().refund(replace(refund, number=f"R{refund.order.number}"))
+        return Done(replace(reply.value, number=refund.number)) if isinstance(reply, Done) else reply
+
+    def query(self, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
+        """See `Provider`."""
+        (order,) = orders
+        if order.kind != "refund" or order.payment is None:
+            return (yield from super().query(orders))
+        reply = yield from super().query([replace(order, number=f"R{order.payment.number}")])
+        if not isinstance(reply, Done):
+            return reply
+        mine = tuple(replace(seen, number=order.number) for seen in reply.value.observations)
+        return Done(Found(observations=mine))
+
+
+class TellsTheLastRefund(ToyGateway):
+    """Has of a payment the last of its refunds only, and its provider takes that for their total."""
+
+    def _query(self, fields: dict[str, Any]) -> dict[str, Any]:
+        answer = super()._query(fields)
+        for record in answer["records"]:
+            last = [one for one in self.orders if one.of_number == record["number"]]
+            record["refunded"] = last[-1].minor if last else 0
+        return answer
+
+
+class TakesRefundedForClosed(Retelling):
+    """Takes the word for a payment that was refunded whole for one that was cancelled."""
+
+    def retold(self, seen: Any) -> Any:
+        """See `Retelling`."""
+        if isinstance(seen, PaymentObservation) and seen.refunded_minor == seen.amount.minor:  # type: ignore[union-attr]
+            return replace(seen, status=Status.CLOSED)
+        return seen
+
+
+class TellsTheRefundsId(Retelling):
+    """Tells the id of what happened last, which is that of the refund once there is one."""
+
+    def retold(self, seen: Any) -> Any:
+        """See `Retelling`."""
+        is_refunded = isinstance(seen, PaymentObservation) and seen.refunded_minor
+        return replace(seen, provider_id=f"{seen.provider_id}-R") if is_refunded else seen
+
+
+# --- what is refused -----------------------------------------------------------------------------------------
+
+
+class DoubtsRefusals(ToyProvider):
+    """Takes a documented refusal for no answer."""
+
+    def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
+        """See `Provider`."""
+        reply = yield from super().refund(refund)
+        if isinstance(reply, Rejected) and not reply.is_duplicate:
+            return Unknown(problem=reply.failure.message)
+        return reply
+
+
+class TakesAnyReplyForSuccess(ToyProvider):
+    """Looks at the HTTP status only."""
+
+    def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
+        """See `Provider`."""
+        reply = yield from super().refund(refund)
+        if isinstance(reply, Rejected):
+            return Done(RefundObservation(number=refund.number, status=RefundStatus.SUCCEEDED))
+        return reply
+
+
+class GivesBackOfAnyPayment(ToyGateway):
+    """Does not look at the payment that a refund names."""
+
+    def _refund(self, fields: dict[str, Any]) -> dict[str, Any]:
+        paid = [one for one in self.orders if one.status == "paid"]
+        return super()._refund({**fields, "charge": paid[-1].id if paid else ""})
+
+
+# --- what is sent twice --------------------------------------------------------------------------------------
+
+
+class NumbersSends(ToyProvider):
+    """Makes the key of a refund new at each send."""
+
+    def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
+        """See `Provider`."""
+        key = f"{refund.number}-{refund.attempt.nonce}"
+        reply = yield from super().refund(replace(refund, number=key))
+        return Done(replace(reply.value, number=refund.number)) if isinstance(reply, Done) else reply
+
+
+class TakesDuplicatesForRefusals(ToyProvider):
+    """Does not tell a number in use from any other refusal."""
+
+    def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
+        """See `Provider`."""
+        reply = yield from super().refund(refund)
+        return replace(reply, is_duplicate=False) if isinstance(reply, Rejected) else reply
+
+
+class TakesErrorsForRefusals(ToyProvider):
+    """Takes every HTTP error for a refusal."""
+
+    def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
+        """See `Provider`."""
+        flow = super().refund(refund)
+        response: Response = yield next(flow)
+        if response.status >= 400:
+            return Rejected(failure=Failure(code=str(response.status), message="refused"))
+        try:
+            flow.send(response)
+        except StopIteration as stop:
+            reply: RefundReply = stop.value
+            return reply
+        raise AssertionError("the toy's refund is one request")
+
+
+# --- what is found and told ----------------------------------------------------------------------------------
+
+
+class FindsNoRefunds(ToyProvider):
+    """Looks for payments only."""
+
+    def query(self, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
+        """See `Provider`."""
+        reply = yield from super().query(orders)
+        if not isinstance(reply, Done):
+            return reply
+        seen = tuple(one for one in reply.value.observations if isinstance(one, PaymentObservation))
+        return Done(replace(reply.value, observations=seen))
+
+
+class FindsAnyRefund(ToyProvider):
+    """Finds the refund of a payment, whatever its number."""
+
+    def query(self, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
+        """See `Provider`."""
+        (order,) = orders
+        reply = yield from super().query(orders)
+        if order.kind == "refund" and isinstance(reply, Done) and not reply.value.observations:
+            seen = RefundObservation(
+                number=order.number, status=RefundStatus.SUCCEEDED, amount=order.amount, provider_id="T000002"
+            )
+            return Done(Found(observations=(seen,)))
+        return reply
+
+
+class TakesAcceptedForMade(Retelling):
+    """Takes a refund that was accepted for one that was made."""
+
+    def retold(self, seen: Any) -> Any:
+        """See `Retelling`."""
+        is_refund = isinstance(seen, RefundObservation)
+        return replace(seen, status=RefundStatus.SUCCEEDED) if is_refund else seen
+
+
+class TakesPendingForFailed(Retelling):
+    """Takes every word for a refund but that of success for a failure."""
+
+    def retold(self, seen: Any) -> Any:
+        """See `Retelling`."""
+        is_made = not isinstance(seen, RefundObservation) or seen.status is RefundStatus.SUCCEEDED
+        return seen if is_made else replace(seen, status=RefundStatus.FAILED)
+
+
+class NeverLooksAgain(Retelling):
+    """Takes a refund that came back for one that was made."""
+
+    def retold(self, seen: Any) -> Any:
+        """See `Retelling`."""
+        came_back = isinstance(seen, RefundObservation) and seen.status is RefundStatus.REVERSED
+        return replace(seen, status=RefundStatus.SUCCEEDED) if came_back else seen
+
+
+class KeepsWhatCameBack(ToyGateway):
+    """Counts a refund that came back as returned in what it tells."""
+
+    def _query(self, fields: dict[str, Any]) -> dict[str, Any]:
+        answer = super()._query(fields)
+        for record in answer["records"]:
+            record["refunded"] = sum(map(_asked, self._refunds_of(record["number"])))
+        return answer
+
+    def _refunds_of(self, number: str) -> list[ToyOrder]:
+        return [one for one in self.orders if one.of_number == number]
+
+
+def _asked(refund: ToyOrder) -> int:
+    return refund.minor
+
+
+class TellsWhatIsLeft(Retelling):
+    """Tells what is left of a payment in the place of what was refunded."""
+
+    def retold(self, seen: Any) -> Any:
+        """See `Retelling`."""
+        if isinstance(seen, PaymentObservation) and seen.amount is not None and seen.refunded_minor:
+            return replace(seen, refunded_minor=seen.amount.minor - seen.refunded_minor)
+        return seen
+
+
+BUGS = [
+    Planted("refund_returns_what_was_asked", "a refund in part returns all", toy(RefundsAll)),
+    Planted(
+        "refund_returns_what_was_asked", "it is told under the order's number", toy(TellsTheOrdersNumber)
+    ),
+    Planted("refund_returns_what_was_asked", "it is told with the order's amount", toy(TellsTheOrdersAmount)),
+    Planted(
+        "refund_is_exact_in_every_kind_of_currency",
+        "a refund is written in hundredths of yen",
+        toy(ForgetsThatYenHaveNoDecimals),
+    ),
+    Planted(
+        "refunds_in_part_add_up",
+        "refunds are keyed by their payment",
+        toy(NumbersRefundsByOrder, ToySandbox(duplicates="same_result"), batch=1),
+    ),
+    Planted(
+        "refunds_in_part_add_up",
+        "the last refund is told as the total",
+        toy(sandbox=ToySandbox(gateway=TellsTheLastRefund)),
+    ),
+    Planted("refunded_payment_stays_paid", "a refunded payment is closed", toy(TakesRefundedForClosed)),
+    Planted("refunded_payment_stays_paid", "its id becomes the refund's", toy(TellsTheRefundsId)),
+    Planted("refund_over_the_rest_is_refused", "a refusal is no answer", toy(DoubtsRefusals)),
+    Planted("refund_over_the_rest_is_refused", "any reply is a success", toy(TakesAnyReplyForSuccess)),
+    Planted("refund_of_an_unknown_payment_is_refused", "a refusal is no answer", toy(DoubtsRefusals)),
+    Planted(
+        "refund_of_an_unknown_payment_is_refused",
+        "the payment that is named is not looked at",
+        toy(sandbox=ToySandbox(gateway=GivesBackOfAnyPayment)),
+    ),
+    Planted(
+        "repeated_refund_returns_its_money_once",
+        "its key is new at each send",
+        toy(NumbersSends, ToySandbox(duplicates="same_result"), **WINDOWED),
+    ),
+    Planted(
+        "repeated_refund_returns_its_money_once",
+        "the window is longer than the key is kept",
+        toy(sandbox=ToySandbox(duplicates="same_result", window_s=3000.0), **WINDOWED),
+    ),
+    Planted(
+        "repeated_refund_returns_its_money_once",
+        "the same result is declared, and a repeat is refused",
+        toy(refund_resend="same_result"),
+    ),
+    Planted(
+        "repeated_refund_returns_its_money_once",
+        "a number in use is a refusal as any other",
+        toy(TakesDuplicatesForRefusals, refund_resend="refused_as_duplicate"),
+    ),
+    Planted("refund_is_found_by_its_number_alone", "only payments are found", toy(FindsNoRefunds)),
+    Planted("refund_is_found_by_its_number_alone", "any refund is found", toy(FindsAnyRefund, batch=1)),
+    Planted("refund_is_told_as_far_as_it_got", "accepted is taken for made", toy(TakesAcceptedForMade, SLOW)),
+    Planted(
+        "refund_is_told_as_far_as_it_got", "pending is taken for failed", toy(TakesPendingForFailed, SLOW)
+    ),
+    Planted("refund_that_comes_back_is_reversed", "it stays succeeded", toy(NeverLooksAgain)),
+    Planted("refund_that_comes_back_is_reversed", "it is told as failed", toy(TakesPendingForFailed)),
+    Planted(
+        "refund_that_comes_back_is_reversed",
+        "the total counts it still",
+        toy(sandbox=ToySandbox(gateway=KeepsWhatCameBack)),
+    ),
+    Planted("refund_totals_are_those_of_the_gateway", "what is left is told", toy(TellsWhatIsLeft)),
+    Planted("refund_is_made_once_whatever_is_lost", "its key is new at each send", toy(NumbersSends)),
+    Planted("refund_is_made_once_whatever_is_lost", "an error is a refusal", toy(TakesErrorsForRefusals)),
+    Planted("refund_is_made_once_whatever_is_lost", "refunds are not found", toy(FindsNoRefunds)),
+]

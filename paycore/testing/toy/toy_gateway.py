@@ -38,6 +38,8 @@ class ToyOrder:
         self.owner = ""
         self.of_number = ""
         """A refund's order."""
+        self.ends_at: datetime | None = None
+        """When a refund that is pending succeeds."""
         self.made_at: datetime | None = None
         self.authorized_at: datetime | None = None
         self.taken: int | None = None
@@ -90,7 +92,7 @@ class ToyGateway:
     `duplicates`: a second create, capture or refund with the same number is refused, answered with what the first one
     made, or takes money a second time ("charge_blindly"). `window_s`: after it a number is forgotten, and taken
     for a new one. `needs_token`: every request needs one from `/token`, and sees its own account's orders only. `page`:
-    records on a page of the list.
+    records on a page of the list. `refund_takes_s`: a refund is pending for so long, None: it is made at once.
 
     `reject` is the error for the next creates, `declines_captures` refuses captures for the payer, and `put_off` the
     requests of a path for now, with the seconds after which to try again. `clock` tells the time.
@@ -105,6 +107,7 @@ class ToyGateway:
         needs_token: bool = False,
         token_lasts_s: float | None = None,
         page: int = PAGE,
+        refund_takes_s: float | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.page = page
@@ -116,6 +119,7 @@ class ToyGateway:
         self.window_s = window_s
         self.needs_token = needs_token
         self.token_lasts_s = token_lasts_s
+        self.refund_takes_s = refund_takes_s
         self.tokens: dict[str, str] = {}
         """The key that each valid token was got with."""
         self.token_ends: dict[str, datetime] = {}
@@ -128,6 +132,7 @@ class ToyGateway:
 
     def handle(self, request: Request) -> Response:
         """Answer one request."""
+        self.end_refunds()
         fields = msgspec.json.decode(request.body)
         self.requests.append((request.path, fields))
         return Response(status=200, body=msgspec.json.encode(self._answer(request, fields)))
@@ -171,15 +176,25 @@ class ToyGateway:
         order.charge_back_won += order.charged_back - order.charge_back_won if minor is None else minor
 
     def reverse(self, number: str) -> None:
-        """A refund that succeeded comes back."""
+        """A refund that succeeded comes back, and one that is pending fails."""
         refund = self._newest(number)
-        if refund is None or refund.status != "succeeded":
-            raise RuntimeError("no such refund has succeeded")
+        if refund is None or refund.status not in ("pending", "succeeded"):
+            raise RuntimeError("no such refund has succeeded, or can")
+        if refund.status == "pending":
+            refund.status = "failed"
+            return
         refund.status = "reversed"
         for order in self.orders:
             if order.number == refund.of_number and order.status == "paid":
                 order.refunded -= refund.minor
                 return
+
+    def end_refunds(self) -> None:
+        """What is pending of the refunds succeeds once its time has come."""
+        for refund in self.orders:
+            if refund.status == "pending" and refund.ends_at is not None and self.clock() >= refund.ends_at:
+                refund.status = "succeeded"
+                next(o for o in self.orders if o.number == refund.of_number).refunded += refund.minor
 
     def refuse_tokens(self) -> None:
         """No token that was given holds any more."""
@@ -282,12 +297,17 @@ class ToyGateway:
         if known is not None:
             return {"error": "duplicate"} if self.duplicates == "refuse" else known.record()
         paid = next((o for o in self._own() if o.id == fields["charge"] and o.status == "paid"), None)
-        if paid is None or paid.refunded + fields["minor"] > paid.paid_minor:
+        if paid is None or self._asked_back(paid) + fields["minor"] > paid.paid_minor:
             return {"error": "too_much"}
-        paid.refunded += fields["minor"]
         refund = self._add(ToyOrder(fields["number"], "refund", fields["minor"], paid.currency))
-        refund.of_number, refund.status = paid.number, "succeeded"
+        refund.of_number = paid.number
+        refund.ends_at = self.clock() + timedelta(seconds=self.refund_takes_s or 0.0)
+        self.end_refunds()
         return refund.record()
+
+    def _asked_back(self, paid: ToyOrder) -> int:
+        pending = (o for o in self.orders if o.of_number == paid.number and o.status == "pending")
+        return paid.refunded + sum(refund.minor for refund in pending)
 
     def _close(self, fields: dict[str, Any]) -> dict[str, Any]:
         own = [order for order in self._own() if order.number == fields["number"]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from paycore.plugin import Request
@@ -15,16 +16,28 @@ from paycore.testing.toy.toy_gateway import ToyGateway, ToyOrder
 
 
 class ToySandbox:
-    """Opens gateways; the arguments are those of `ToyGateway`, and `mentions`: notifications have an id only."""
+    """
+    Opens gateways of that class; the arguments are those of `ToyGateway`.
 
-    def __init__(self, name: str = "toy", *, mentions: bool = False, **options: Any) -> None:
+    `mentions`: notifications have an id only.
+    """
+
+    def __init__(
+        self,
+        name: str = "toy",
+        *,
+        mentions: bool = False,
+        gateway: type[ToyGateway] = ToyGateway,
+        **options: Any,
+    ) -> None:
         self.name = name
         self._mentions = mentions
+        self._gateway = gateway
         self._options = options
 
     def open(self, options: SandboxOptions) -> ScriptedToy:
         """See `paycore.sandbox.api.Sandbox`."""
-        return ScriptedToy(options, self._options, mentions=self._mentions)
+        return ScriptedToy(options, partial(self._gateway, **self._options), mentions=self._mentions)
 
 
 class ScriptedToy(ScriptedGateway):
@@ -33,9 +46,9 @@ class ScriptedToy(ScriptedGateway):
     name = "toy"
     settings: Mapping[str, Any] = {"key": "toy-key-0001"}
 
-    def __init__(self, options: SandboxOptions, toy: Mapping[str, Any], *, mentions: bool) -> None:
+    def __init__(self, options: SandboxOptions, make: Callable[..., ToyGateway], *, mentions: bool) -> None:
         super().__init__(options)
-        self.toy = ToyGateway(key=self.settings["key"], clock=self._now, **toy)
+        self.toy = make(key=self.settings["key"], clock=self._now)
         self._mentions = mentions
         self._urls: dict[str, str] = {}
 
@@ -59,6 +72,7 @@ class ScriptedToy(ScriptedGateway):
 
     def show_order(self, number: str) -> Document:
         """See `Controls`."""
+        self.toy.end_refunds()
         order = self._order(number)
         same = [one for one in self.toy.orders if one.number == order.number and one.kind == "payment"]
         paid = [one for one in same if one.status == "paid"]
@@ -97,7 +111,11 @@ class ScriptedToy(ScriptedGateway):
         refund = next((one for one in self.toy.orders if one.number == number and one.kind == "refund"), None)
         if refund is None:
             raise UnknownOrder(f"no refund {number!r}")
-        self.toy.reverse(number)
+        try:
+            self.toy.reverse(number)
+        except RuntimeError as error:
+            raise NotPossible(str(error)) from None
+        self._notify(refund)
         return self.show_order(refund.of_number)
 
     def notify(self, number: str, *, kind: str, seconds: float) -> Document:

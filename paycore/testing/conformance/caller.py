@@ -1,0 +1,132 @@
+"""What a caller does with the real clients: has a payment paid, asks once more for what was lost, waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from paycore.domain.capabilities import Lookup, Resend
+from paycore.domain.money import Money
+from paycore.domain.payment import Payment, RefundStatus, ReviewReason, Status
+from paycore.domain.provider import Product
+from paycore.errors import PaycoreError
+from paycore.testing.conformance.check import Failed
+from paycore.testing.conformance.moves import ENDS_WITHIN_S
+from paycore.testing.conformance.rig import Rig
+
+LOST = ("lose_request", "lose_reply", "http_500")
+"""What may happen to a request; the last two only after the gateway acted."""
+
+RESTED_S = 60.0
+"""When a caller tries again: nothing that was sent can still be under way."""
+
+TOLD = (RefundStatus.PENDING, RefundStatus.SUCCEEDED, RefundStatus.FAILED)
+"""What a provider says of a refund that it knows, or refused."""
+
+
+def begun(rig: Rig, client: Any, product: Product, **changes: Any) -> Payment:
+    """A new payment whose payer has paid, or agreed, and that was not asked about since."""
+    payment: Payment = client.create(**rig.arguments(product, **changes))
+    if payment.status is Status.PENDING:
+        rig.controls.pay(payment.order_number)
+    return payment
+
+
+def bought(rig: Rig, client: Any, product: Product) -> Payment:
+    """A new payment that is paid."""
+    payment = begun(rig, client, product)
+    return rig.settled(
+        lambda: client.query(payment.id),
+        lambda payment: payment.status is Status.PAID and not payment.uncertain,
+        "the payer has paid, and the payment is not paid",
+    )
+
+
+def given_back(rig: Rig, client: Any, payment: Payment, reference: str, minor: int | None) -> Payment:
+    """The payment once this refund of it is made: `minor` None is all that is left."""
+    amount = None if minor is None else Money.from_minor(minor, payment.amount.currency)
+    payment = rig.settled(
+        lambda: client.refund(payment.id, reference=reference, amount=amount),
+        lambda payment: payment.refund(reference) is not None,
+        "a refund is not begun",
+    )
+    payment = rig.settled(
+        lambda: client.query(payment.id),
+        lambda payment: status_of(payment, reference) in TOLD,
+        "a refund was asked for, and nothing is known of it",
+    )
+    return waited_for(rig, client, payment, reference)
+
+
+def given_back_in_the_end(
+    rig: Rig, client: Any, payment: Payment, reference: str, minor: int, where: str
+) -> Payment:
+    """
+    The payment once the end of this refund, which met a fault, is known: by asking for it again and again.
+
+    Where the declaration leaves no way to find out, it may be as it was.
+    """
+
+    def call() -> Payment:
+        client.refund(
+            payment.id, reference=reference, amount=Money.from_minor(minor, payment.amount.currency)
+        )
+        queried: Payment = client.query(payment.id)
+        return queried
+
+    def is_so(payment: Payment) -> bool:
+        is_for_a_person = ReviewReason.UNRESOLVABLE in payment.review_reasons
+        return is_for_a_person or status_of(payment, reference) in TOLD
+
+    rig.advance(RESTED_S)
+    try:
+        payment = rig.settled(call, is_so, f"{where}: it is not known what became of it")
+    except Failed:
+        if can_be_found(rig, rig.account.capabilities.refund_resend):
+            raise
+        found: Payment = client.get(payment.id)
+        return found
+    return waited_for(rig, client, payment, reference)
+
+
+def waited_for(rig: Rig, client: Any, payment: Payment, reference: str) -> Payment:
+    """The payment once this refund of it is no longer pending, or as it is after weeks."""
+    for rest_s in ENDS_WITHIN_S:
+        if status_of(payment, reference) is not RefundStatus.PENDING:
+            break
+        rig.advance(rest_s)
+        payment = client.query(payment.id)
+    return payment
+
+
+def status_of(payment: Payment, reference: str) -> RefundStatus:
+    """The status of a refund; unknown where there is none."""
+    refund = payment.refund(reference)
+    return RefundStatus.UNKNOWN if refund is None else refund.status
+
+
+def attempted(call: Callable[[], Any]) -> None:
+    """Call it; what a caller would catch is nothing here."""
+    try:
+        call()
+    except PaycoreError:
+        return
+
+
+def losses(rig: Rig, act: Callable[[], Any]) -> Iterator[tuple[str, int]]:
+    """Each way to lose each request of what `act` does."""
+    rig.attempt()  # a session is opened before it
+    rig.proxy.clear()
+    act()
+    for place in range(len(rig.proxy.exchanges)):
+        for kind in LOST:
+            yield kind, place
+
+
+def can_be_found(rig: Rig, resend: Resend) -> bool:
+    """Whether the declaration says how the end of what was lost, and may be sent again so, is found out."""
+    capabilities = rig.account.capabilities
+    if resend.effect == "same_result":
+        return True
+    is_absent_sometime = capabilities.query_proves_absence_after_s is not None
+    return capabilities.lookup is Lookup.BY_NUMBER and (is_absent_sometime or resend.effect != "unsafe")
