@@ -45,7 +45,7 @@ MEANINGS: Mapping[Exit, str] = {
     Exit.DONE: "done: paid, authorized, refunded or closed as asked, or a definite answer that is no failure",
     Exit.BUG: "internal error: a bug, with its traceback",
     Exit.USAGE: "usage: what was asked can't be done as asked; nothing was sent",
-    Exit.FAILED: "failed, declined or closed",
+    Exit.FAILED: "failed, declined or closed; of `plugins check`: a check failed",
     Exit.PENDING: "still pending, the payment, its capture or a refund; nothing is lost, await it again",
     Exit.UNKNOWN: "unknown outcome: money may have moved; `paycore query` resolves it",
     Exit.CONFIG: "configuration, credentials, plugin or ledger can't be used",

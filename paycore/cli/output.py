@@ -71,7 +71,7 @@ class Output:
             return
         from paycore.cli.render.blocks import payment_block, timeline_block
 
-        timeline = timeline_block(entries, self.style, self._columns())
+        timeline = timeline_block(entries, self.style, self.columns)
         self.data(*payment_block(payment, self.style), "", *timeline)
 
     def payments(
@@ -98,7 +98,7 @@ class Output:
             return self.data(*(encode(payment_document(payment)).decode() for payment in page))
         from paycore.cli.render.tables import payment_table
 
-        lines = payment_table(page, self.style, self._columns(), with_reasons=with_reasons)
+        lines = payment_table(page, self.style, self.columns, with_reasons=with_reasons)
         return self.data(*lines[not is_first :])
 
     def accounts(self, accounts: Sequence[AccountInfo]) -> None:
@@ -108,7 +108,7 @@ class Output:
         if self.options.json:
             self.json(*(account_document(account) for account in accounts))
             return
-        blocks = [account_block(account, self.style, self._columns()) for account in accounts]
+        blocks = [account_block(account, self.style, self.columns) for account in accounts]
         self.data(*(line for block in blocks for line in block))
 
     def rows(self, header: Sequence[str], rows: Sequence[Sequence[str]], documents: Sequence[Any]) -> None:
@@ -118,7 +118,7 @@ class Output:
         if self.options.json:
             self.json(*documents)
         elif rows:
-            self.data(*table(header, rows, self.style, self._columns()))
+            self.data(*table(header, rows, self.style, self.columns))
 
     def difference(self, verdict: Verdict) -> None:
         """Print a difference that verification found."""
@@ -168,7 +168,8 @@ class Output:
         else:
             self.data("", *lines, "")
 
-    def _columns(self) -> int | None:
+    @property
+    def columns(self) -> int | None:
         """Return the width of the terminal in columns; None where stdout is no terminal."""
         return _window(sys.stdout).columns if _is_terminal(sys.stdout) else None
 

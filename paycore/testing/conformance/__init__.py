@@ -3,9 +3,9 @@ The conformance kit: named checks that prove a provider right, against its own s
 
 ```python
 # in the plugin's test suite: one test per check
-from paycore.testing import conformance
+from paycore.testing import conformance_of
 
-test_conformance = conformance("acme")
+test_conformance = conformance_of("acme")
 ```
 
 ```sh

@@ -57,6 +57,7 @@ from paycore.testing.twins import TWINS
 T = TypeVar("T")
 
 ACCOUNT = "kit"
+CONFIG_FILE = "paycore.toml"
 TIMEOUT_S = 2.0
 """The deadline of a call."""
 
@@ -162,7 +163,7 @@ class Rig:
         }
         accounts = {ACCOUNT: {**table, **self.settings, **(settings or {})}}
         document = {"ledger": "sqlite:///kit.db", "default_account": ACCOUNT, "accounts": accounts}
-        return parse_config(document, self.folder / "paycore.toml")
+        return parse_config(document, self.folder / CONFIG_FILE)
 
     def account_with(self, settings: Mapping[str, Any]) -> Account:
         """The account, with these settings in the place of some of its own."""

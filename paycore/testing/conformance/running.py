@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -11,7 +12,7 @@ from typing import Any
 from paycore.errors import ConfigError, PaycoreError
 from paycore.testing.conformance.check import Check, Failed, NotApplicable, all_checks
 from paycore.testing.conformance.report import CheckReport, CheckResult
-from paycore.testing.conformance.rig import opened, place_of
+from paycore.testing.conformance.rig import ACCOUNT, CONFIG_FILE, opened, place_of
 from paycore.testing.conformance.subject import Subject, subject_named
 
 
@@ -28,16 +29,48 @@ def check_provider(
     `only` names the checks to run, all where it is empty; `settings` are those of its account that the sandbox does
     not name itself. `on_result` is called with each result as it comes.
 
-    Raises `ConfigError` where there is no such provider, no sandbox or no such check.
+    Raises `ConfigError` where there is no such provider, no sandbox or no such check, and where the sandbox does not
+    open or no account can be made of its settings: with what to do.
     """
     subject = subject_named(provider, settings=settings) if isinstance(provider, str) else provider
+    checks = chosen(only)
+    begin(subject)
     results = []
-    for check in chosen(only):
+    for check in checks:
         result = run_check(subject, check)
         results.append(result)
         if on_result is not None:
             on_result(result)
     return CheckReport(provider=subject.name, results=tuple(results))
+
+
+def begin(subject: Subject) -> None:
+    """
+    Open the sandbox and make the account once, and close them: without these no check says anything.
+
+    Raises `ConfigError` where that fails, whatever the plugin raised, and `ImportError` for a package that is missing.
+    """
+    name = subject.name
+    try:
+        with tempfile.TemporaryDirectory() as folder, opened(subject, Path(folder)):
+            pass
+    except ConfigError as error:
+        problem = re.sub(rf"\S*{CONFIG_FILE}: accounts\.{ACCOUNT}", "its account", error.message)
+        raise ConfigError(f"provider {name}: {problem}{_settings_advice(problem)}") from None
+    except PaycoreError as error:
+        raise ConfigError(f"provider {name}: {error.message}") from error
+    except ImportError:
+        raise
+    except Exception as error:
+        place = f"{type(error).__name__} at {place_of(error)}: {error}"
+        raise ConfigError(f"the sandbox of provider {name} does not open: {place}") from error
+
+
+def _settings_advice(problem: str) -> str:
+    """Who names a setting that is missing."""
+    if not problem.endswith(": missing"):
+        return ""
+    return "; let the gateway's `settings` name it, or give it by --set KEY=VALUE"
 
 
 def chosen(only: Collection[str]) -> tuple[Check, ...]:

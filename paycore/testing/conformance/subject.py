@@ -48,3 +48,21 @@ def subject_named(
             " paycore_register_sandboxes: paycore.sandbox.scripted makes one of a class that answers requests"
         )
     return Subject(provider=provider, sandbox=sandbox, settings=settings or {})
+
+
+def settings_from(words: Mapping[str, str], provider: type[Provider]) -> dict[str, Any]:
+    """Settings that were typed, as paycore.toml has them: numbers and truth values where the provider wants some."""
+    kinds = {field.name: field.type for field in msgspec.structs.fields(provider.info.settings)}
+    return {key: _meant(text, kinds[key]) if key in kinds else text for key, text in words.items()}
+
+
+def _meant(text: str, kind: Any) -> Any:
+    try:
+        value = msgspec.convert(text, kind, strict=False, dec_hook=_no_other)
+    except msgspec.ValidationError:
+        return text  # the core says what is wrong with it
+    return value if isinstance(value, bool | int | float) else text
+
+
+def _no_other(kind: type, _value: object) -> Any:
+    raise ValueError(f"a {kind.__name__} is made of text")
