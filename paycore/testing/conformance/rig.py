@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
@@ -72,6 +73,8 @@ LIFETIME_S = 3600
 
 RESTS_S = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0)
 """How far the clocks are set ahead between two tries of a caller who tries again."""
+
+_OWN = ("paycore.testing.conformance", "paycore.engine", "paycore.domain")
 
 NOTIFIED_S = 5.0
 """How long a sandbox may take to send a notification, in real time."""
@@ -289,15 +292,18 @@ class Rig:
 
     def capture(self, placed: PlacedOrder, minor: int, number: str | None = None) -> CaptureReply:
         """Capture so much of an authorized order, by its own flow."""
-        amount = Money.from_minor(minor, placed.order.amount.currency)
-        capture = CaptureOrder(
+        capture = self.capture_order(placed, minor, number)
+        return self.converse(lambda: self.provider.capture(capture))
+
+    def capture_order(self, placed: PlacedOrder, minor: int, number: str | None = None) -> CaptureOrder:
+        """A capture of so much, as the core gives it to `capture`."""
+        return CaptureOrder(
             number=number or new_id(),
             begun_at=self.now(),
             attempt=self.attempt(),
-            amount=amount,
+            amount=Money.from_minor(minor, placed.order.amount.currency),
             order=placed.ref(self.attempt()),
         )
-        return self.converse(lambda: self.provider.capture(capture))
 
     def refund_order(self, placed: PlacedOrder, minor: int, number: str | None = None) -> RefundOrder:
         """A refund of so much, as the core gives it to `refund`."""
@@ -340,17 +346,26 @@ class Rig:
         attempt = self.account.attempt(self.now(), new_id())
         return msgspec.structs.replace(attempt, session=self._session)
 
+    def sign(self, body: bytes) -> Mapping[str, str]:
+        """Headers that make a reply with this body authentic, where the gateway signs its replies."""
+        signed: Mapping[str, str] = getattr(self.gateway, "sign_reply", _unsigned)(body)
+        return signed
+
     def renew_session(self) -> None:
         """Get a new session for the next attempt."""
         self._has_session, self._session = False, None
 
-    def converse(self, begin: Callable[[], Flow[T]]) -> T | Unknown:
+    def converse(
+        self, begin: Callable[[], Flow[T]], answer: Callable[[Request], Response] | None = None
+    ) -> T | Unknown:
         """
         Run one flow against the gateway, over HTTP; `Unknown` where no answer came.
 
-        `Failed` for what it raises, and for more requests than a flow may send.
+        `answer` answers in the gateway's place. `Failed` for what the flow raises, and for more requests than it may
+        send.
         """
         flow, response = begin(), None
+        answer = answer or self.send
         name = getattr(flow, "__name__", "the flow")
         for _ in range(FLOW_REQUESTS_MAX + 1):
             try:
@@ -366,7 +381,7 @@ class Rig:
             if not isinstance(request, Request):
                 raise Failed(f"{name} yielded {type(request).__name__}", "yield paycore.plugin.Request")
             try:
-                response = self.send(request)
+                response = answer(request)
             except (NotSent, MaybeSent) as error:
                 flow.close()
                 return Unknown(problem=str(error))
@@ -528,11 +543,12 @@ def said(outcome: object) -> str:
 
 
 def place_of(error: BaseException) -> str:
-    """File and line of the innermost frame of an error that is not paycore's own."""
+    """File and line of the innermost frame of an error that is neither paycore's own nor a library's."""
     trace, found = error.__traceback__, "?"
     while trace is not None:
         name = trace.tb_frame.f_globals.get("__name__", "")
-        if not name.startswith(("paycore.testing.conformance", "paycore.engine", "paycore.domain")):
+        is_library = name.partition(".")[0] in sys.stdlib_module_names or name.startswith("msgspec")
+        if not is_library and not name.startswith(_OWN):
             found = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
         trace = trace.tb_next
     return found

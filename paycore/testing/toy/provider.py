@@ -275,6 +275,8 @@ class SessionToyProvider(ToyProvider):
             return Unknown(problem=f"HTTP {response.status} without a token")
         if answer.error is not None:
             return refused(answer)
+        if not answer.token:
+            return Unknown(problem="an answer without a token")
         return Done(Session(value=Secret(answer.token), lasts_s=answer.lasts_s))
 
 

@@ -28,7 +28,7 @@ from paycore.plugin import (
     read_amount,
 )
 
-T = TypeVar("T")
+RefusalT = TypeVar("RefusalT", bound="ToyRefusal")
 
 SIGNATURE_HEADER = "x-toy-signature"
 LETTERS_AND_DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -50,7 +50,7 @@ class ToyRefusal(msgspec.Struct, kw_only=True):
     """`error`, where the gateway refuses: `not_now` and `session_refused` for now, anything else for good."""
 
     error: Word | None = None
-    retry_after_s: float = 0.0
+    retry_after_s: Annotated[float, msgspec.Meta(ge=0, le=24 * 3600)] = 0.0
 
 
 class ToyFacts(ToyRefusal, kw_only=True):
@@ -128,15 +128,22 @@ def post(
     return Request(method="POST", path=path, headers=headers, body=msgspec.json.encode(fields), safe=safe)
 
 
-def read(response: Response, kind: type[T]) -> T:
-    """The response as `kind`; one of `UNREADABLE` for any other."""
-    if response.status not in (200, TOO_MANY_REQUESTS):
+def read(response: Response, kind: type[RefusalT]) -> RefusalT:
+    """The response as `kind`; one of `UNREADABLE` for any other. HTTP 429 is `not_now`, whatever its body."""
+    if response.status == TOO_MANY_REQUESTS:
+        return kind(error="not_now", retry_after_s=_pause_s(response))
+    if response.status != 200:
         raise ValueError("neither an answer nor a refusal")
     # Decoding first also checks unknown fields for valid UTF-8.
-    answer = msgspec.json.decode(response.body.decode(), type=kind)
-    if response.status == TOO_MANY_REQUESTS and getattr(answer, "error", None) != "not_now":
-        raise ValueError("a refusal that does not say so")
-    return answer
+    return msgspec.json.decode(response.body.decode(), type=kind)
+
+
+def _pause_s(response: Response) -> float:
+    """What a 429 says of when to try again: in its body, where that is the gateway's own; else nothing."""
+    try:
+        return msgspec.json.decode(response.body, type=ToyRefusal).retry_after_s
+    except msgspec.MsgspecError:
+        return 0.0
 
 
 def refused(answer: ToyRefusal) -> Rejected | NotNow:

@@ -1,0 +1,92 @@
+"""Replies that no manual describes, made of a good one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from paycore.domain.wire import Response
+
+HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
+DEPTH = 100_000
+"""Deeper than any parser follows."""
+
+NO_TREE = object()
+"""What a reply that is not JSON has for a tree."""
+
+Sign = Callable[[bytes], Mapping[str, str]]
+"""The headers that make a reply with this body authentic."""
+
+
+def tree_in(response: Response) -> Any:
+    """The JSON in the reply; `NO_TREE` where it has none."""
+    try:
+        return json.loads(response.body)
+    except ValueError:
+        return NO_TREE
+
+
+def with_body(good: Response, body: bytes, sign: Sign, *, status: int | None = None) -> Response:
+    """The reply with another body, authentic where it can be; its own status unless another is given."""
+    signed = {name.lower(): value for name, value in sign(body).items()}
+    return Response(
+        status=good.status if status is None else status, headers={**good.headers, **signed}, body=body
+    )
+
+
+def with_tree(good: Response, tree: Any, sign: Sign, *, status: int | None = None) -> Response:
+    """The reply with another JSON."""
+    return with_body(good, json.dumps(tree, separators=(",", ":")).encode(), sign, status=status)
+
+
+def mapped(tree: Any, change: Callable[[Any], Any]) -> Any:
+    """The tree with each of its leaves changed."""
+    if isinstance(tree, dict):
+        return {key: mapped(value, change) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [mapped(value, change) for value in tree]
+    return change(tree)
+
+
+def unreadable(good: Response, sign: Sign) -> Iterator[tuple[str, Response]]:
+    """
+    Replies with the same status and a body in which nothing can be read, each with words for it.
+
+    Of a reply whose body is empty nothing is read: there are none.
+    """
+    if not good.body:
+        return
+    for words, body in _unreadable_bodies(good):
+        yield words, with_body(good, body, sign)
+
+
+def _unreadable_bodies(good: Response) -> Iterator[tuple[str, bytes]]:
+    yield "an empty body", b""
+    yield "an HTML page", HTML
+    yield "the first half of the reply", good.body[: len(good.body) // 2]
+    yield "bytes of any value", bytes(range(256))
+    tree = tree_in(good)
+    if tree is NO_TREE:
+        return
+    yield "the reply without its last character", good.body.rstrip()[:-1]
+    for text in ("null", '"paid"', "1", "{}", "[]", "[null]"):
+        is_plausible = text == "[]" and isinstance(tree, list)  # a list of nothing
+        if not is_plausible and json.loads(text) != tree:
+            yield f"the JSON {text}", text.encode()
+    yield f"JSON of {DEPTH} levels", b"[" * DEPTH + b"]" * DEPTH
+    if isinstance(tree, dict):
+        deep = b"[" * DEPTH + b"]" * DEPTH
+        yield (
+            f"JSON whose fields have {DEPTH} levels",
+            b"{" + b",".join(json.dumps(key).encode() + b":" + deep for key in tree) + b"}",
+        )
+        yield "JSON whose fields are all null", json.dumps(dict.fromkeys(tree)).encode()
+    emptied = mapped(tree, lambda _: {})
+    if emptied != tree:
+        yield "JSON in which every value is an object", json.dumps(emptied).encode()
+        marked = mapped(tree, lambda leaf: f"\x7fkit{leaf}" if isinstance(leaf, str) else leaf)
+        if marked != tree:
+            yield "JSON whose texts are not UTF-8", json.dumps(marked).replace("\x7f", "\xff").encode("latin-1")
