@@ -14,10 +14,12 @@ from paycore.plugin import (
     NotNow,
     OrderRef,
     Page,
+    PaymentObservation,
     RefundOrder,
     Response,
     Secret,
     Session,
+    Status,
     Unknown,
 )
 from paycore.testing.toy import SessionToyProvider, ToyProvider
@@ -83,6 +85,30 @@ class TriesAgainAfterHtml(ToyProvider):
             return NotNow(problem="no JSON") if response.body.startswith(b"<") else outcome
 
         return (yield from misread(super().refund(refund), later))
+
+
+class CountsInfinity(ToyProvider):
+    def refund(self, refund: RefundOrder) -> Flow[Any]:
+        def counted(outcome: Any, response: Response) -> Any:
+            return Unknown(problem="less") if int(json.loads(response.body).get("minor", 0)) < 0 else outcome
+
+        return (yield from misread(super().refund(refund), counted))
+
+
+class TakesWhatItCannotReadForPaid(ToyProvider):
+    def query(self, orders: Sequence[OrderRef]) -> Flow[Any]:
+        def paid(outcome: Any, response: Response) -> Any:
+            seen = PaymentObservation(number=orders[0].number, status=Status.PAID, provider_id="T1")
+            return Done(Found(observations=(seen,))) if b'"records"' in response.body else outcome
+
+        return (
+            yield from misread(
+                super().query(orders),
+                lambda outcome, response: (
+                    paid(outcome, response) if isinstance(outcome, Unknown) else outcome
+                ),
+            )
+        )
 
 
 class RefusesOnServerErrors(ToyProvider):
@@ -156,10 +182,10 @@ BUGS = [
     Planted(
         "unreadable_reply_is_unknown", "a list it can't read is empty", toy(ListsNothingWhereItCannotRead)
     ),
-    Planted(
-        "unreadable_reply_is_unknown", "a missing token is a token", toy(TakesAnEmptyToken, SESSION)
-    ),
+    Planted("unreadable_reply_is_unknown", "a missing token is a token", toy(TakesAnEmptyToken, SESSION)),
     Planted("unreadable_reply_is_unknown", "HTML means later", toy(TriesAgainAfterHtml)),
+    Planted("odd_value_claims_nothing", "infinity is counted", toy(CountsInfinity)),
+    Planted("odd_value_claims_nothing", "any word but failed means paid", toy(TakesWhatItCannotReadForPaid)),
     Planted("server_error_is_unknown", "HTTP 5xx refuses a close", toy(RefusesOnServerErrors)),
     Planted("server_error_is_unknown", "HTTP 503 means later", toy(TriesAgainAfterServerErrors)),
     Planted("page_of_a_firewall_is_no_refusal", "HTTP 4xx refuses", toy(RefusesOnClientErrors)),

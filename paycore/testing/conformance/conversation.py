@@ -153,9 +153,7 @@ def listing(rig: Rig) -> Conversation:
     """The first page of what was made about now."""
     attempt, now = rig.attempt(), rig.now()
     since, until = now - timedelta(seconds=LISTED_S), now + timedelta(seconds=LISTED_S)
-    return fruitful(
-        rig, "list of what was made", lambda: rig.provider.list(since, until, None, attempt)
-    )
+    return fruitful(rig, "list of what was made", lambda: rig.provider.list(since, until, None, attempt))
 
 
 def _creation(rig: Rig, product: Product) -> tuple[PlacedOrder, Conversation]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-
-import msgspec
 
 from paycore.domain.wire import Response
 
@@ -87,6 +86,53 @@ def _unreadable_bodies(good: Response) -> Iterator[tuple[str, bytes]]:
     emptied = mapped(tree, lambda _: {})
     if emptied != tree:
         yield "JSON in which every value is an object", json.dumps(emptied).encode()
-        marked = mapped(tree, lambda leaf: f"\x7fkit{leaf}" if isinstance(leaf, str) else leaf)
-        if marked != tree:
-            yield "JSON whose texts are not UTF-8", json.dumps(marked).replace("\x7f", "\xff").encode("latin-1")
+
+
+def odd(good: Response, sign: Sign) -> Iterator[tuple[str, Response]]:
+    """JSON like that of the reply, with values that no document allows, each with words for it."""
+    tree = tree_in(good)
+    if tree is NO_TREE:
+        return
+    plain = json.dumps(tree)
+    for words, text in _odd_texts(tree):
+        if text != plain:
+            yield words, with_body(good, text.replace("\x7f", "\xff").encode("latin-1"), sign)
+
+
+def _odd_texts(tree: Any) -> Iterator[tuple[str, str]]:
+    yield (
+        "JSON whose texts are not UTF-8",
+        json.dumps(mapped(tree, lambda leaf: f"\x7f{leaf}" if isinstance(leaf, str) else leaf)),
+    )
+    for words, number in (
+        ("NaN", math.nan),
+        ("infinite", math.inf),
+        ("negative", -7),
+        ("of 400 digits", 10**400),
+    ):
+        yield f"JSON whose numbers are {words}", json.dumps(mapped(tree, _numbers_as(number)))
+    yield (
+        "JSON whose numbers are texts",
+        json.dumps(mapped(tree, lambda leaf: str(leaf) if _is_number(leaf) else leaf)),
+    )
+    for words, text in (
+        ("empty", ""),
+        ("10,000 characters long", "x" * 10_000),
+        ("control characters", "\0\n\u202e"),
+    ):
+        yield (
+            f"JSON whose texts are {words}",
+            json.dumps(mapped(tree, lambda leaf: text if isinstance(leaf, str) else leaf)),  # noqa: B023
+        )
+    yield "JSON whose values are null", json.dumps(mapped(tree, lambda _: None))
+    if isinstance(tree, dict) and tree:
+        whole, nulls = json.dumps(tree), json.dumps(dict.fromkeys(tree))
+        yield "JSON that has each key twice", f"{whole[:-1]},{nulls[1:]}"
+
+
+def _numbers_as(number: float) -> Callable[[Any], Any]:
+    return lambda leaf: number if _is_number(leaf) else leaf
+
+
+def _is_number(leaf: Any) -> bool:
+    return isinstance(leaf, (int, float)) and not isinstance(leaf, bool)

@@ -133,6 +133,7 @@ class Rig:
         self.account = self.account_with({})
         self.logged: list[logging.LogRecord] = []
         self._sender = Sender(url)
+        self._sent = 0
         self._ahead = timedelta()
         self._numbers = itertools.count(1)
         self._session: Any = None
@@ -392,7 +393,13 @@ class Rig:
         )
 
     def send(self, request: Request) -> Response:
-        """Send one request."""
+        """Send one request; the clocks are set ahead where the declared budget is used up."""
+        budget = self.account.capabilities.budget
+        self._sent += 1
+        if self._sent % budget.per_minute == 0:
+            self.advance(60.0)
+        elif self._sent % max(1, budget.per_second - 1) == 0:
+            self.advance(1.0)
         return self._sender.send(request, Deadline(TIMEOUT_S))
 
     # --- clients -----------------------------------------------------------------------------------------

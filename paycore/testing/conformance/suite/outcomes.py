@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+
 from paycore.domain.provider import RETRY_AFTER_MAX_S, Done, Found, NotNow, Page, Rejected, Session, Unknown
 from paycore.domain.wire import Response
 from paycore.testing.conformance.check import Failed, check, require
 from paycore.testing.conformance.conversation import Conversation, Heard, claims_of, conversations
-from paycore.testing.conformance.hostile import HTML, unreadable
+from paycore.testing.conformance.hostile import HTML, odd, unreadable
 from paycore.testing.conformance.rig import Rig, said
 
 OUTCOMES = "what-an-outcome-says-about-the-money"
@@ -28,6 +29,32 @@ def unreadable_reply_is_unknown(rig: Rig) -> None:
         for place in conversation.places:
             replies = unreadable(conversation.responses[place], rig.sign)
             _require_unknown(rig, conversation, place, replies)
+
+
+@check(read=OUTCOMES)
+def odd_value_claims_nothing(rig: Rig) -> None:
+    """
+    JSON with values that no document allows raises nothing, refuses nothing, and claims nothing that is not so.
+
+    Texts that are not UTF-8, empty or endless, numbers that are infinite or negative, keys that come twice, for each
+    request of each flow. An order whose state can't be read is pending, undecided or `Unknown`.
+    """
+    for conversation in conversations(rig):
+        for place in conversation.places:
+            for words, reply in odd(conversation.responses[place], rig.sign):
+                heard = _told(rig, conversation, place, words, reply)
+                at = f"{conversation.about}: reply {place + 1} was {words}, and the flow returned {said(heard.outcome)}"
+                require(
+                    heard.went_on or not isinstance(heard.outcome, Rejected),
+                    at,
+                    "return Rejected only for a code that the company documents as a refusal",
+                )
+                claims = {one for one in claims_of(heard.outcome) if not one.endswith(" pending")}
+                require(
+                    claims <= conversation.claims,
+                    at,
+                    "claim a state only for the words that the company documents for it",
+                )
 
 
 @check(read=OUTCOMES)
