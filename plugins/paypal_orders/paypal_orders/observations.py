@@ -1,0 +1,140 @@
+"""What PayPal's answers say of a payment or a refund."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from paycore.plugin import (
+    Failure,
+    Money,
+    OrderRef,
+    PaymentObservation,
+    Redirect,
+    RefundObservation,
+    RefundStatus,
+    Status,
+)
+from paypal_orders import messages
+from paypal_orders.messages import Amount, Dispute, PayPalOrder, PayPalPayment
+
+
+def of_order(number: str, expected: Money, order: PayPalOrder, now: datetime) -> PaymentObservation:
+    """
+    What an order says of the payment with this number, of which `expected` is the amount.
+
+    Only a capture says that it is paid: the order itself is COMPLETED while its money is pending or declined. The
+    payer agreed when the order is APPROVED, or when it is authorized; `now` stands for a time PayPal leaves out.
+    Source: SOURCES.md §5, §6, §8.
+    """
+    unit = order.purchase_units[0] if order.purchase_units else messages.MadeUnit()
+    made = unit.payments
+    if made.captures or made.authorizations:
+        payment = _of_payments(number, made.captures, made.authorizations, unit.amount, expected)
+        refunded = _total(one.amount for one in made.refunds if one.status == "COMPLETED")
+        is_paid = payment.status is Status.PAID
+        return replace(payment, provider_id=order.id, refunded_minor=refunded if is_paid else None)
+    status = _ORDER_STATUSES.get(order.status, Status.PENDING)
+    amount, partial = messages.read(unit.amount)
+    url = messages.linked(order.links, "payer-action", "approve")
+    at = messages.read_time(order.update_time)
+    return PaymentObservation(
+        number=number,
+        status=status,
+        provider_id=order.id,
+        amount=amount,
+        partial_amount=partial,
+        action=Redirect(url=url) if url and status is Status.PENDING else None,
+        occurred_at=at or (now if status is Status.AUTHORIZED else None),
+        words={"order": order.status, "intent": order.intent, "updated": order.update_time or ""},
+    )
+
+
+_ORDER_STATUSES = {"APPROVED": Status.AUTHORIZED, "VOIDED": Status.CLOSED}
+"""A COMPLETED order without a payment in it, and what PayPal may add, is pending."""
+
+
+def of_payment(ref: OrderRef, payment: PayPalPayment, kind: str) -> PaymentObservation:
+    """What one capture, or authorization, says of its order."""
+    made = ([payment], []) if kind == "capture" else ([], [payment])
+    seen = _of_payments(ref.number, *made, None, ref.amount)
+    return replace(seen, provider_id=ref.provider_id)
+
+
+def _of_payments(
+    number: str,
+    captures: Sequence[PayPalPayment],
+    authorizations: Sequence[PayPalPayment],
+    ordered: Amount | None,
+    expected: Money,
+) -> PaymentObservation:
+    """What captures and authorizations say, at least one; `provider_id` is that of one of them."""
+    statuses = messages.CAPTURE_STATUSES if captures else messages.AUTHORIZATION_STATUSES
+    known = [(statuses.get(one.status, Status.PENDING), one) for one in captures or authorizations]
+    # Several are not made by this plugin; one that took money counts before one that may, and that before none.
+    status, one = min(known, key=lambda pair: _FIRST.index(pair[0]))
+    taken, odd = messages.read(one.amount)
+    amount, partial = messages.read(ordered)
+    if odd is not None or (taken is not None and taken.currency != expected.currency):
+        amount, partial = taken, odd
+    kinds = (("capture", captures), ("authorization", authorizations))
+    return PaymentObservation(
+        number=number,
+        status=status,
+        provider_id=one.id,
+        ids={kind: made[0].id for kind, made in kinds if len(made) == 1},
+        amount=amount,
+        partial_amount=partial,
+        paid_minor=_total(each.amount for each in captures if each.status in messages.TAKEN)
+        if status is Status.PAID
+        else None,
+        failure=Failure(code=one.status, message="PayPal declined it") if status is Status.FAILED else None,
+        occurred_at=messages.read_time(one.create_time),
+        words={"capture" if captures else "authorization": one.status},
+    )
+
+
+_FIRST = (Status.PAID, Status.PENDING, Status.AUTHORIZED, Status.FAILED, Status.CLOSED)
+
+
+def _total(amounts: Iterable[Amount | None]) -> int | None:
+    """The sum in minor units; None where one of them is not told, or can't be read."""
+    minors = [money.minor if (money := messages.read(one)[0]) else None for one in amounts]
+    return None if None in minors else sum(minor for minor in minors if minor is not None)
+
+
+def of_refund(number: str, refund: PayPalPayment) -> RefundObservation:
+    """What a refund says. Source: SOURCES.md §9."""
+    status = messages.REFUND_STATUSES.get(refund.status, RefundStatus.PENDING)
+    amount, partial = messages.read(refund.amount)
+    failed = Failure(code=refund.status, message="PayPal did not return it", who_acts="caller")
+    return RefundObservation(
+        number=number,
+        status=status,
+        provider_id=refund.id,
+        amount=amount,
+        partial_amount=partial,
+        failure=failed if status is RefundStatus.FAILED else None,
+        occurred_at=messages.read_time(refund.create_time),
+        words={"refund": refund.status},
+    )
+
+
+def disputed(disputes: Iterable[Dispute]) -> tuple[int, int]:
+    """
+    What was taken from the merchant in disputes, and what of it came back, in minor units.
+
+    Where money movements are told they count; else a dispute the payer won took what was refunded.
+    Source: SOURCES.md §11.
+    """
+    taken = back = 0
+    for dispute in disputes:
+        own = [one for one in dispute.money_movements if one.affected_party == "SELLER"]
+        taken += _total(one.amount for one in own if one.type == "DEBIT") or 0
+        back += _total(one.amount for one in own if one.type == "CREDIT") or 0
+        outcome = dispute.dispute_outcome
+        if not own and outcome.outcome_code in ("RESOLVED_BUYER_FAVOUR", "ACCEPTED"):
+            taken += _total([outcome.amount_refunded or dispute.dispute_amount]) or 0
+    return taken, min(back, taken)

@@ -1,0 +1,159 @@
+"""
+Webhooks: what PayPal posts to the merchant, signed, and how long it tries.
+
+25 tries over 3 days; the gaps between them are chosen here, for PayPal publishes none. Source: SOURCES.md §12.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from paycore.sandbox.api import NotPossible
+from paycore.sandbox.faults import FaultBoard
+from paycore.sandbox.posts import Post, PostQueue, PostResult
+from paycore.sandbox.state import StateFile, records
+from paycore.sandbox.virtual_clock import SandboxClock
+from paypal_orders.sandbox.records import Attempted, Webhook
+from paypal_orders.sandbox.replies import time_of
+from paypal_orders.sandbox.sandbox_settings import SandboxSettings
+from paypal_orders.sandbox.signing import base_string, sign
+
+GAPS_S = tuple(min(60 * 2**tried, 4 * 3600) for tried in range(24))
+CERTIFICATE_PATH = "/v1/notifications/certs/CERT-sandbox-0001"
+_RESOURCES = {"CHECKOUT.ORDER": "checkout-order", "CUSTOMER.DISPUTE": "dispute", "PAYMENT.REFUND": "refund"}
+
+
+class Webhooks:
+    """Sends events on the sandbox clock and records each attempt; goes on after a restart."""
+
+    def __init__(
+        self,
+        clock: SandboxClock,
+        posts: PostQueue,
+        state: StateFile,
+        faults: FaultBoard,
+        settings: SandboxSettings,
+        *,
+        url: str,
+        notify_url: str | None,
+    ) -> None:
+        self._clock = clock
+        self._posts = posts
+        self._state = state
+        self._faults = faults
+        self._webhook_id = settings.webhook_id
+        self._url = url
+        self._notify_url = notify_url
+        self._sent: dict[str, Webhook] = {}
+
+    def resume(self) -> None:
+        """Send what the last process had not delivered."""
+        for raw in records(self._state.values(), "webhook:"):
+            self._plan(msgspec.json.decode(raw, type=Webhook))
+
+    def tell(self, order_id: str, event_type: str, resource: dict[str, Any], summary: str) -> None:
+        """Send an event, if the account has a URL for it."""
+        if self._faults.take("drop_webhook") is not None:
+            return
+        late = self._faults.take("late_webhook")
+        copies = self._faults.take("duplicate_webhook")
+        due = self._clock.now_ms() + round((0.0 if late is None else late.number("seconds")) * 1000)
+        webhook = self._new(order_id, event_type, resource, summary)
+        webhook = replace(webhook, next_at=due if self._notify_url else None)
+        self._plan(webhook)
+        for _ in range(0 if copies is None else int(copies.number("copies")) - 1):
+            self._plan(replace(webhook, id=f"{webhook.id}-{uuid.uuid4().hex[:4]}"))
+
+    def send_again(self, order_id: str, *, after_s: float = 0.0, is_forged: bool = False) -> Webhook:
+        """
+        Send the last event of the order once more; a forged one is signed by nobody.
+
+        `NotPossible` without a URL, or an event.
+        """
+        if not self._notify_url:
+            raise NotPossible("the account has no URL for webhooks: serve with --notify-url")
+        told = self.of_order(order_id)
+        if not told:
+            raise NotPossible("nothing of this order was notified of")
+        webhook = Webhook(
+            id=f"{told[-1].id}-{uuid.uuid4().hex[:4]}",
+            order_id=order_id,
+            event_type=told[-1].event_type,
+            body=told[-1].body,
+            is_forged=is_forged,
+            next_at=self._clock.now_ms() + round(after_s * 1000),
+        )
+        self._plan(webhook)
+        return webhook
+
+    def of_order(self, order_id: str) -> list[Webhook]:
+        """Oldest first."""
+        return [webhook for webhook in list(self._sent.values()) if webhook.order_id == order_id]
+
+    def totals(self) -> dict[str, int]:
+        webhooks = list(self._sent.values())
+        return {
+            "webhooks": len(webhooks),
+            "attempts": sum(len(webhook.attempts) for webhook in webhooks),
+            "accepted": sum(webhook.is_accepted for webhook in webhooks),
+        }
+
+    def _new(self, order_id: str, event_type: str, resource: dict[str, Any], summary: str) -> Webhook:
+        event_id = f"WH-{uuid.uuid4().hex[:17].upper()}-{uuid.uuid4().hex[:17].upper()}"
+        kind = event_type.rpartition(".")[0]
+        is_refund = event_type in ("PAYMENT.CAPTURE.REFUNDED", "PAYMENT.CAPTURE.REVERSED")
+        path = f"{self._url}/v1/notifications/webhooks-events/{event_id}"
+        event = {
+            "id": event_id,
+            "event_version": "1.0",
+            "create_time": time_of(self._clock.now_ms()),
+            "resource_type": "refund" if is_refund else _RESOURCES.get(kind, kind.rpartition(".")[2].lower()),
+            "resource_version": "2.0",
+            "event_type": event_type,
+            "summary": summary,
+            "resource": resource,
+            "links": [{"href": path, "rel": "self", "method": "GET"}],
+        }
+        body = msgspec.json.encode(event).decode()
+        return Webhook(id=event_id, order_id=order_id, event_type=event_type, body=body)
+
+    def _plan(self, webhook: Webhook) -> None:
+        self._sent[webhook.id] = webhook
+        self._state.put(f"webhook:{webhook.id}", webhook)
+        if webhook.next_at is None:
+            return
+        if webhook.next_at <= self._clock.now_ms():
+            self._send(webhook.id)
+        else:
+            self._clock.call_at(webhook.next_at, lambda: self._send(webhook.id))
+
+    def _send(self, webhook_id: str) -> None:
+        webhook, body = self._sent[webhook_id], self._sent[webhook_id].body.encode()
+        transmission_id, at = str(uuid.uuid4()), time_of(self._clock.now_ms())
+        signature = sign(base_string(transmission_id, at, self._webhook_id, body))
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "PayPal/AUHD-214.0-56789012",
+            "PAYPAL-AUTH-ALGO": "SHA256withRSA",
+            "PAYPAL-AUTH-VERSION": "v2",
+            "PAYPAL-CERT-URL": self._url + CERTIFICATE_PATH,
+            "PAYPAL-TRANSMISSION-ID": transmission_id,
+            "PAYPAL-TRANSMISSION-TIME": at,
+            "PAYPAL-TRANSMISSION-SIG": signature[::-1] if webhook.is_forged else signature,
+        }
+        if self._notify_url:
+            post = Post(url=self._notify_url, headers=headers, body=body)
+            self._posts.send(post, lambda result: self._answered(webhook_id, result))
+
+    def _answered(self, webhook_id: str, result: PostResult) -> None:
+        """Accepted by any 2xx, else sent again after the next gap; a forged one is sent once."""
+        webhook, now = self._sent[webhook_id], self._clock.now_ms()
+        attempts = (*webhook.attempts, Attempted(at=now, status=result.status, error=result.error))
+        is_accepted = result.status is not None and 200 <= result.status < 300
+        is_over = is_accepted or webhook.is_forged or len(attempts) > len(GAPS_S)
+        next_at = None if is_over else now + GAPS_S[len(attempts) - 1] * 1000
+        self._plan(replace(webhook, attempts=attempts, is_accepted=is_accepted, next_at=next_at))
