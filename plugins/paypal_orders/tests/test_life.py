@@ -101,9 +101,9 @@ def test_a_payer_whose_card_is_declined_agrees_again(sandbox: SandboxServer, sho
     controls_of(sandbox).agree(payment.order_number, "declined")
     payment = shop.query(payment.id)
     assert payment.status is Status.PENDING
+    shop.sleep(1.1)  # PayPal tells whole seconds
     controls_of(sandbox).pay(payment.order_number)
-    shop.sleep(2.1)  # a capture that was refused rests
-    payment = shop.query(payment.id)
+    payment = queried_until(shop, payment, lambda payment: payment.status is Status.PAID)
     shown = controls_of(sandbox).show_order(payment.order_number)
     assert (payment.status, shown["charges"]) == (Status.PAID, 1)
 

@@ -15,10 +15,10 @@ PAYER = {"email_address": "buyer@example.com", "account_id": "PAYERAB234567", "a
 _OFFSET = datetime.timezone(datetime.timedelta(hours=-7))
 
 
-def time_of(ms: int) -> str:
-    """As orders and captures have it."""
+def time_of(ms: int, *, timespec: str = "seconds") -> str:
+    """As orders and captures have it: whole seconds; events have milliseconds."""
     at = datetime.datetime.fromtimestamp(ms / 1000, tz=datetime.UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return at.isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 def time_with_offset(ms: int) -> str:

@@ -110,7 +110,7 @@ class Webhooks:
         event = {
             "id": event_id,
             "event_version": "1.0",
-            "create_time": time_of(self._clock.now_ms()),
+            "create_time": time_of(self._clock.now_ms(), timespec="milliseconds"),
             "resource_type": "refund" if is_refund else _RESOURCES.get(kind, kind.rpartition(".")[2].lower()),
             "resource_version": "2.0",
             "event_type": event_type,
