@@ -193,7 +193,7 @@ class ToyGateway:
         """What is pending of the refunds succeeds once its time has come."""
         for refund in self.orders:
             if refund.status == "pending" and refund.ends_at is not None and self.clock() >= refund.ends_at:
-                refund.status = "succeeded"
+                refund.status, refund.ends_at = "succeeded", None
                 next(o for o in self.orders if o.number == refund.of_number).refunded += refund.minor
 
     def refuse_tokens(self) -> None:
