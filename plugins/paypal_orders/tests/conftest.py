@@ -11,8 +11,8 @@ import pytest
 
 from paycore.engine.config import parse_config
 from paycore.sandbox.server import SandboxServer
+from paycore.testing.twins import TWINS
 from paypal_orders.sandbox import PayPalSandbox
-from tests.support.twins import TWINS
 
 OpenSandbox = Callable[..., SandboxServer]
 OpenShop = Callable[..., Any]
