@@ -38,7 +38,8 @@ from paycore.domain.provider import (
 )
 from paycore.domain.wire import FLOW_REQUESTS_MAX, Flow, Request, Response
 from paycore.engine.accounts import Account, Accounts
-from paycore.engine.config import Config, parse_config
+from paycore.engine.config import Config, parse_config, resolve_settings
+from paycore.engine.contract import request_problem
 from paycore.engine.orders import new_id
 from paycore.engine.plugins import ENTRY_POINTS, Plugins
 from paycore.engine.timing import Deadline
@@ -172,6 +173,15 @@ class Rig:
     def account_with(self, settings: Mapping[str, Any]) -> Account:
         """The account, with these settings in the place of some of its own."""
         return Accounts(self.config(settings), self.plugins).get(ACCOUNT)
+
+    def read_settings(self, settings: Mapping[str, Any] | None = None) -> msgspec.Struct:
+        """The account's settings as the provider's own struct; `settings` replace some of them."""
+        config = self.config(settings)
+        return resolve_settings(config.accounts[ACCOUNT], self.subject.provider.info, config.path)
+
+    def request_problem(self, request: Request) -> str | None:
+        """Why the core would not send this request, None where it would."""
+        return request_problem(self.account, request)
 
     # --- time --------------------------------------------------------------------------------------------
 

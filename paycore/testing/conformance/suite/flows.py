@@ -1,1 +1,369 @@
-"""Flows are pure: they do no I/O, are deterministic, and end."""
+"""What a flow is: a computation of requests, without anything beside it, that always ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+from itertools import pairwise
+from typing import Any, cast
+
+import msgspec
+
+from paycore.domain.provider import (
+    Attempt,
+    CreateOrder,
+    Done,
+    FullProvider,
+    Lookup,
+    NotNow,
+    OrderRef,
+    RefundOrder,
+    Rejected,
+    Unknown,
+)
+from paycore.domain.wire import FLOW_REQUESTS_MAX, Request
+from paycore.engine.orders import new_id
+from paycore.testing.conformance.check import Failed, NotApplicable, check, require
+from paycore.testing.conformance.recorded_flow import UNENDED, RecordedFlow, copied, lives, pictured, retold
+from paycore.testing.conformance.any_answer import hostile_answers
+from paycore.testing.conformance.purity import Watched
+from paycore.testing.conformance.rig import Rig, place_of
+from paycore.testing.conformance.sent_again import require_same_but_for_the_attempt
+
+_NEVER = "what-a-provider-never-does"
+_FLOWS = "flows"
+
+
+@check(read=_NEVER)
+def provider_only_computes(rig: Rig) -> None:
+    """
+    A provider does nothing but compute: no socket, clock, random value, file, thread, log or print.
+
+    Watched are its constructor, `capabilities`, `check`, `mode_of`, `base_urls_of`, `acknowledge`, and every flow, gone
+    through with the responses that the gateway gave it.
+    """
+    flows = _all_of(rig)
+    watched = Watched()
+    kind: Any = rig.subject.provider
+    settings = rig.read_settings()
+    provider: Any = watched.call(lambda: kind(settings))
+    if provider is not None:
+        watched.call(lambda: provider.capabilities)
+        if hasattr(provider, "acknowledge"):
+            watched.call(provider.acknowledge)
+        for recorded in flows:
+            if recorded.name == "create" and hasattr(provider, "check"):
+                watched.call(partial(provider.check, *recorded.given))
+            retold(recorded, provider, step=watched.call)
+    if hasattr(kind, "mode_of"):
+        watched.call(lambda: kind.mode_of(settings))
+    if hasattr(kind, "base_urls_of"):
+        watched.call(lambda: kind.base_urls_of(settings, "live"))
+    seen = dict.fromkeys(f"{one.place} {one.what}" for one in watched.impurities)
+    require(
+        not seen,
+        "; ".join(seen),
+        "take times and nonces from `order.attempt`, let the core send, and return what is worth telling",
+    )
+
+
+@check(read=_FLOWS)
+def same_input_makes_the_same_requests(rig: Rig) -> None:
+    """
+    A flow that is given the same sends the same bytes and returns the same, whatever else the provider did.
+
+    Every flow is gone through again by the provider that it used, and by a new one.
+    """
+    flows = _all_of(rig)
+    for is_new in (False, True):
+        name = "a new provider" if is_new else "the provider it used"
+        for recorded in flows:
+            again = retold(recorded, _fresh(rig) if is_new else rig.provider)
+            _same(recorded, again.requests, f"gone through again by {name}")
+            require(
+                pictured(again.outcome) == pictured(recorded.outcome),
+                f"{recorded.title} returned something else when gone through again by {name} with the same"
+                " responses",
+                "make an outcome of the arguments and the responses only",
+            )
+
+
+@check(read=_FLOWS)
+def flows_share_nothing(rig: Rig) -> None:
+    """
+    Flows of one provider that run at the same time send what each would send alone.
+
+    Threads and tasks share a provider. Two flows of a kind take turns, request by request.
+    """
+    provider = _fresh(rig)
+    flows = _all_of(rig)
+    for first, second in pairwise(flows):
+        _taking_turns(provider, first, second)
+    for recorded in flows:
+        same = [one for one in flows if one.name == recorded.name and one is not recorded]
+        for other in same[-1:]:
+            _taking_turns(provider, recorded, other)
+
+
+@check(read="time-and-nonce-of-an-attempt")
+def resend_differs_by_its_attempt_only(rig: Rig) -> None:
+    """
+    What is sent again is the same but for what its attempt brings: a time, a nonce, a signature over them.
+
+    Every flow that moves money is gone through again with another `attempt`. The same are: method, host and path, the
+    names of headers and fields, a key by which the company knows a repeat, and every value that is neither a
+    rendering of the attempt's time or nonce nor a signature.
+    """
+    for recorded in _all_of(rig):
+        if recorded.name not in ("create", "capture", "refund", "close"):
+            continue
+        again = retold(recorded, rig.provider, given=_with_attempt(recorded.given, rig))
+        require(
+            len(again.requests) == len(recorded.requests),
+            f"{recorded.title} sent {len(recorded.requests)} requests, and {len(again.requests)} with another"
+            " attempt",
+            "let nothing but values depend on `attempt`",
+        )
+        for one, other in zip(recorded.requests, again.requests, strict=True):
+            require_same_but_for_the_attempt(recorded.title, one, other)
+
+
+@check(read="finding-an-order-again")
+def number_reaches_the_company(rig: Rig) -> None:
+    """
+    Two orders that differ by their number only are different requests; so are two refunds.
+
+    By that number the company finds an order again, or knows that it was sent before. Asked of creates where an
+    order is looked up by number or may be sent again, and of refunds where they may be.
+    """
+    declared = rig.account.capabilities
+    by_number = declared.lookup is Lookup.BY_NUMBER
+    wanted = {
+        "create": by_number or declared.create_resend.effect != "unsafe",
+        "refund": declared.refund_resend.effect != "unsafe",
+    }
+    checked = [one for one in _all_of(rig) if wanted.get(one.name) and one.requests]
+    if not checked:
+        raise NotApplicable("no order is looked up by number, and none is sent again")
+    for recorded in checked:
+        order = recorded.given[0]
+        other = retold(recorded, rig.provider, given=(msgspec.structs.replace(order, number=new_id()),))
+        require(
+            other.requests != tuple(recorded.requests),
+            f"{recorded.title}: another number makes the same requests",
+            "send `number` as the merchant's number of the order, or as its idempotency key; `reference` is the"
+            " application's, and two orders may have the same",
+        )
+
+
+@check(read=_FLOWS)
+def flows_end_on_any_answer(rig: Rig) -> None:
+    """
+    Whatever answers come, a flow returns an outcome within its ten requests, and raises nothing.
+
+    Each response of each flow is replaced, from there to the end, by others: of every status, empty, cut off, HTML,
+    JSON of other types, deep, bytes that are no text, and one that came earlier, for ever.
+    """
+    for recorded in _one_of_each(_all_of(rig)):
+        for place, answer in hostile_answers(recorded):
+            responses = [*recorded.responses[:place], *[answer] * (FLOW_REQUESTS_MAX + 1)]
+            told = f"HTTP {answer.status}, {_shown(answer.body)}"
+            try:
+                again = retold(recorded, rig.provider, responses=responses)
+            except Failed as failed:
+                raise Failed(f"{failed.problem}, answered {told}", failed.advice) from failed
+            require(
+                again.outcome is not UNENDED and len(again.requests) <= FLOW_REQUESTS_MAX,
+                f"{recorded.title} goes on without an end when it is answered {told}",
+                "count its pages and tries, and return what is known by then",
+            )
+            require(
+                isinstance(again.outcome, Done | Rejected | NotNow | Unknown),
+                f"{recorded.title} returned {type(again.outcome).__name__}, answered {told}",
+                "return Done, Rejected, NotNow or Unknown at every end of a flow",
+            )
+
+
+@check(read=_FLOWS)
+def closed_flow_lets_go(rig: Rig) -> None:
+    """
+    A flow that is closed while it waits for a response ends there, and the provider serves the next as before.
+
+    The core closes a flow when its time is over, or no answer came.
+    """
+    flows = _all_of(rig)
+    provider = _fresh(rig)
+    for recorded in flows:
+        for count in range(len(recorded.requests) + 1):
+            _closed_after(recorded, provider, count)
+        again = retold(recorded, provider)
+        _same(recorded, again.requests, "gone through after another was closed early")
+
+
+@check(read=_FLOWS)
+def flows_change_nothing_they_are_given(rig: Rig) -> None:
+    """
+    What a flow is given is as it was when the flow has ended: orders, their ids and extra fields, lists, responses.
+
+    The core gives the same order to the flow that is sent again.
+    """
+    for recorded in _all_of(rig):
+        require(
+            pictured(recorded.left) == pictured(recorded.given),
+            f"{recorded.title} changed what it was given",
+            "copy `extra`, `ids` and `returned` before you add to them: {**order.extra, ...}",
+        )
+        answers = copied(recorded.responses)
+        retold(recorded, rig.provider, responses=answers)
+        require(
+            pictured(recorded.responses) == pictured(answers),
+            f"{recorded.title} changed the headers of a response",
+            "copy headers before you add to them",
+        )
+
+
+@check(read="what-the-core-enforces")
+def requests_can_be_sent(rig: Rig) -> None:
+    """
+    Every request has a known method, a declared host, a path without secrets and headers that HTTP can hold.
+
+    The core sends no other.
+    """
+    for recorded in _all_of(rig):
+        for request in recorded.requests:
+            problem = rig.request_problem(request)
+            require(
+                problem is None,
+                f"{recorded.title}: {problem}",
+                "declare further hosts in ProviderInfo.hosts; keep headers to one line of ASCII, and secrets out of"
+                " paths",
+            )
+
+
+# --- what is gone through -------------------------------------------------------------------------------------
+
+
+def _all_of(rig: Rig) -> list[RecordedFlow]:
+    """Every flow of the provider, as it went."""
+    found = lives(rig)
+    if not found:
+        raise Failed(
+            "no flow came to its end against the sandbox",
+            "mend `create` first: run the check every_product_makes_an_order",
+        )
+    return found
+
+
+def _one_of_each(flows: Sequence[RecordedFlow]) -> list[RecordedFlow]:
+    """One of each flow and product, the longest."""
+    longest: dict[str, RecordedFlow] = {}
+    for one in flows:
+        if one.title not in longest or len(one.requests) > len(longest[one.title].requests):
+            longest[one.title] = one
+    return list(longest.values())
+
+
+def _fresh(rig: Rig) -> FullProvider:
+    """Another provider of the same account."""
+    kind: Any = rig.subject.provider
+    return cast("FullProvider", kind(rig.read_settings()))
+
+
+def _same(recorded: RecordedFlow, requests: Sequence[Request], how: str) -> None:
+    for place, (one, other) in enumerate(zip(recorded.requests, requests, strict=False)):
+        require(
+            one == other,
+            f"{recorded.title}: request {place + 1} differs when {how}: {_first_difference(one, other)}",
+            "make a request of the flow's arguments only: no clock, no random value, nothing kept on the provider,"
+            " and no order of a set",
+        )
+    require(
+        len(requests) == len(recorded.requests),
+        f"{recorded.title} sent {len(requests)} requests where it sent {len(recorded.requests)}, {how}",
+        "make requests of the flow's arguments and responses only",
+    )
+
+
+def _first_difference(one: Request, other: Request) -> str:
+    for name in ("method", "host", "path", "headers", "safe"):
+        if getattr(one, name) != getattr(other, name):
+            return f"its {name}"
+    place = next(
+        (place for place, pair in enumerate(zip(one.body, other.body, strict=False)) if pair[0] != pair[1]),
+        min(len(one.body), len(other.body)),
+    )
+    return f"byte {place} of its body, {_shown(one.body[place : place + 24])}"
+
+
+def _shown(body: bytes) -> str:
+    return f"{body[:40]!r}{'...' if len(body) > 40 else ''}"
+
+
+# --- at the same time -----------------------------------------------------------------------------------------
+
+
+def _taking_turns(provider: FullProvider, first: RecordedFlow, second: RecordedFlow) -> None:
+    """Go through both, a request of each in turn."""
+    sent: dict[int, list[Request]] = {0: [], 1: []}
+    both = (first, second)
+    flows = [one.begin(provider) for one in both]
+    waiting = {0: iter([None, *first.responses]), 1: iter([None, *second.responses])}
+    while waiting:
+        for turn, answers in list(waiting.items()):
+            try:
+                answer = next(answers)
+                request = next(flows[turn]) if answer is None else flows[turn].send(answer)
+                sent[turn].append(request)
+            except StopIteration:
+                del waiting[turn]
+            except Exception as error:
+                raise Failed(
+                    f"{both[turn].title} raised {type(error).__name__} at {place_of(error)} beside another flow",
+                    "keep what a flow needs in its own variables, and nothing on the provider",
+                ) from error
+    for turn, recorded in enumerate(both):
+        _same(recorded, sent[turn], f"it took turns with {both[1 - turn].title}")
+
+
+def _closed_after(recorded: RecordedFlow, provider: FullProvider, count: int) -> None:
+    """Go through so many requests, and close it."""
+    flow = recorded.begin(provider)
+    try:
+        for place in range(count):
+            if place == 0:
+                next(flow)
+            else:
+                flow.send(recorded.responses[place - 1])
+        flow.close()
+    except StopIteration:
+        return
+    except Exception as error:
+        raise Failed(
+            f"{recorded.title}, closed after {count} requests, raised {type(error).__name__} at {place_of(error)}:"
+            f" {error}",
+            "let GeneratorExit through: no `yield` in `finally`, and no bare `except` around one",
+        ) from error
+
+
+# --- sent again -----------------------------------------------------------------------------------------------
+
+
+def _with_attempt(given: tuple[Any, ...], rig: Rig) -> tuple[Any, ...]:
+    """The same arguments with another attempt, a minute later."""
+    attempt = rig.attempt()
+    attempt = msgspec.structs.replace(attempt, sent_at=attempt.sent_at + timedelta(seconds=61))
+    return tuple(_replaced(one, attempt) for one in given)
+
+
+def _replaced(value: Any, attempt: Attempt) -> Any:
+    if isinstance(value, Attempt):
+        return attempt
+    if isinstance(value, CreateOrder | OrderRef | RefundOrder) or hasattr(value, "attempt"):
+        changes = {
+            name: _replaced(getattr(value, name), attempt)
+            for name in ("attempt", "order", "payment")
+            if getattr(value, name, None) is not None
+        }
+        return msgspec.structs.replace(value, **changes)
+    return value

@@ -1,0 +1,77 @@
+"""What may differ between a request and the one that is sent again."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qsl
+
+from paycore.domain.wire import Request
+from paycore.testing.conformance.check import require
+
+_KEYS = re.compile(r"idempot|request-?id|nonce-?key", re.IGNORECASE)
+"""Names of headers by which companies know a repeat."""
+
+_SIGNATURE = re.compile(r"[0-9a-fA-F]{32,}|[A-Za-z0-9+/_=-]{22,}")
+
+
+def require_same_but_for_the_attempt(title: str, one: Request, other: Request) -> None:
+    """`Failed` for what differs between two sends of a flow and is neither a time, a nonce nor a signature."""
+    advice = (
+        "take the number, the key of a repeat and every fact from `order`, and only a signature's time and nonce from"
+        " `order.attempt`"
+    )
+    what = f"{title}, sent again,"
+    require((one.method, one.host) == (other.method, other.host), f"{what} goes elsewhere", advice)
+    require(one.path.partition("?")[0] == other.path.partition("?")[0], f"{what} has another path", advice)
+    mine, its = dict(values_of(one)), dict(values_of(other))
+    require(mine.keys() == its.keys(), f"{what} has other headers or fields", advice)
+    for name, value in mine.items():
+        if value == its[name]:
+            continue
+        require(
+            not (name.startswith("header ") and _KEYS.search(name)),
+            f"{what} has another {name}: the company takes it for a new request",
+            advice,
+        )
+        require(
+            _is_of_an_attempt(value) and _is_of_an_attempt(its[name]),
+            f"{what} has another value in {name}",
+            advice,
+        )
+
+
+def _is_of_an_attempt(value: str) -> bool:
+    """Whether it can be a time, a nonce or a signature: digits enough, or long and without a meaning."""
+    return bool(_SIGNATURE.search(value)) or sum(map(str.isdigit, value)) >= 8
+
+
+def values_of(request: Request) -> Iterator[tuple[str, str]]:
+    """Headers, query and body by name, as far as they can be told apart."""
+    for name, value in request.headers.items():
+        yield f"header {name.lower()}", value
+    for name, value in parse_qsl(request.path.partition("?")[2], keep_blank_values=True):
+        yield f"parameter {name}", value
+    try:
+        document = json.loads(request.body or b"null")
+    except ValueError:
+        fields = parse_qsl(request.body.decode(errors="replace"), keep_blank_values=True)
+        if not fields:
+            yield "body", request.body.decode(errors="replace")
+        for name, value in fields:
+            yield f"field {name}", value
+    else:
+        yield from _leaves(document, "field ")
+
+
+def _leaves(document: Any, name: str) -> Iterator[tuple[str, str]]:
+    if isinstance(document, dict):
+        for key, value in document.items():
+            yield from _leaves(value, f"{name}.{key}" if not name.endswith(" ") else f"{name}{key}")
+    elif isinstance(document, list):
+        for place, value in enumerate(document):
+            yield from _leaves(value, f"{name}[{place}]")
+    else:
+        yield name, json.dumps(document)
