@@ -24,10 +24,10 @@ from paycore.domain.provider import (
 )
 from paycore.domain.wire import FLOW_REQUESTS_MAX, Request
 from paycore.engine.orders import new_id
-from paycore.testing.conformance.check import Failed, NotApplicable, check, require
-from paycore.testing.conformance.recorded_flow import UNENDED, RecordedFlow, copied, lives, pictured, retold
 from paycore.testing.conformance.any_answer import hostile_answers
+from paycore.testing.conformance.check import Failed, NotApplicable, check, require
 from paycore.testing.conformance.purity import Watched
+from paycore.testing.conformance.recorded_flow import UNENDED, RecordedFlow, copied, lives, pictured, retold
 from paycore.testing.conformance.rig import Rig, place_of
 from paycore.testing.conformance.sent_again import require_same_but_for_the_attempt
 
