@@ -64,17 +64,18 @@ def _units_per_minor(currency: str) -> Fraction:
     return Fraction(10) ** (_DECIMALS[currency] - iso)
 
 
-def check_amount(amount: Money) -> None:
-    """`InvalidField` for an amount that Stripe's units can't express, or whose last digit it does not take."""
-    units, step = amount.minor * _units_per_minor(amount.currency), _MULTIPLE.get(amount.currency, 1)
-    if units % step:
-        shown = Money.from_minor(int(step / _units_per_minor(amount.currency)), amount.currency)
-        raise InvalidField("amount", f"{amount}: Stripe takes multiples of {shown}")
-
-
 def units_of(amount: Money) -> int:
-    """Stripe's units of an amount that `check_amount` passed."""
-    return int(amount.minor * _units_per_minor(amount.currency))
+    """
+    Stripe's units of an amount.
+
+    `InvalidField` where they can't express it (1.50 MGA), or it has a last digit that Stripe does not take (1.234 KWD).
+    """
+    per_minor, step = _units_per_minor(amount.currency), _MULTIPLE.get(amount.currency, 1)
+    units = amount.minor * per_minor
+    if units % step:
+        shown = Money.from_minor(int(step / per_minor), amount.currency)
+        raise InvalidField("amount", f"{amount}: Stripe takes multiples of {shown}")
+    return int(units)
 
 
 def read_units(units: int | None, currency: str | None) -> tuple[Money | None, PartialAmount | None]:

@@ -83,7 +83,7 @@ def refusal_of(response: Response) -> NoAnswer:
         error = decode(response.body, Refusal).error
     except Malformed:
         error = Problem(type="")
-    if response.status == 429 or error.code in ("rate_limit", "lock_timeout"):
+    if response.status == 429 or (response.status == 400 and error.code in ("rate_limit", "lock_timeout")):
         pause_s = LOCKED_S if error.code == "lock_timeout" else LIMITED_S
         return NotNow(problem=f"{shown}: {error.code or 'too many requests'}", retry_after_s=pause_s)
     if response.status not in (400, 401, 402, 403, 404) or error.type not in (

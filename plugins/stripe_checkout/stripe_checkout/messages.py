@@ -7,12 +7,14 @@ Source: stripe-python 16.1.0, `stripe/params` and the resources; API version 202
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 from urllib.parse import quote_plus
 
 import msgspec
 
 M = TypeVar("M", bound=msgspec.Struct)
+Seconds = Annotated[int, msgspec.Meta(ge=0, le=221_845_392_000)]
+"""Seconds since the epoch, up to the year 9000."""
 
 
 class Malformed(Exception):
@@ -113,7 +115,7 @@ class StripeCharge(msgspec.Struct, frozen=True, kw_only=True):
     status: str | None = None
     amount_refunded: int | None = None
     disputed: bool | None = None
-    created: int | None = None
+    created: Seconds | None = None
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,7 +152,7 @@ class CheckoutSession(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     status: str | None
     payment_status: str
-    created: int
+    created: Seconds
     mode: str = "payment"
     amount_total: int | None = None
     currency: str | None = None
@@ -158,7 +160,7 @@ class CheckoutSession(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, str] | None = None
     payment_intent: PaymentIntent | str | None = None
     url: str | None = None
-    expires_at: int | None = None
+    expires_at: Seconds | None = None
 
 
 class StripeRefund(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,7 +168,7 @@ class StripeRefund(msgspec.Struct, frozen=True, kw_only=True):
     status: str | None
     amount: int | None = None
     currency: str | None = None
-    created: int | None = None
+    created: Seconds | None = None
     charge: str | None = None
     payment_intent: str | None = None
     metadata: dict[str, str] | None = None
@@ -176,7 +178,9 @@ class StripeRefund(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BalanceTransaction(msgspec.Struct, frozen=True, kw_only=True):
-    id: str
+    """A booking of a dispute: what was taken is negative, in the currency of the merchant's balance."""
+
+    amount: int
 
 
 class Dispute(msgspec.Struct, frozen=True, kw_only=True):
@@ -223,9 +227,13 @@ class StripeEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventObject(msgspec.Struct, frozen=True, kw_only=True):
-    """What every object in an event has that is looked at."""
+    """Any object in an event: a balance has no id, an invoice has another intent."""
 
-    id: str
-    object: str
+    object: str = ""
+
+
+class Related(msgspec.Struct, frozen=True, kw_only=True):
+    """An intent, a charge or a dispute in an event."""
+
     metadata: dict[str, str] | None = None
     payment_intent: str | None = None

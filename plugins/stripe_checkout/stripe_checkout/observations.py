@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from fractions import Fraction
 
-from paycore.plugin import Failure, PaymentObservation, RefundObservation, RefundStatus, Status
+from paycore.plugin import Failure, OrderRef, PaymentObservation, RefundObservation, RefundStatus, Status
 from stripe_checkout.amounts import minor_of, read_units
 from stripe_checkout.api import extra_words, failure_of
 from stripe_checkout.messages import CheckoutSession, Dispute, PaymentIntent, StripeCharge, StripeRefund
@@ -54,7 +55,7 @@ def payment_observation(
         charged_back_minor=taken,
         charge_back_won_minor=won,
         failure=_failure_of(intent) if status is Status.FAILED else None,
-        occurred_at=_time(charge.created if charge and charge.created else session.created),
+        occurred_at=_time((charge.created if charge else None) or session.created),
         words=extra_words(
             status=session.status,
             payment_status=session.payment_status,
@@ -79,10 +80,10 @@ def _status_of(session: CheckoutSession, intent: PaymentIntent | None, *, is_nam
     return Status.PENDING
 
 
-def intent_observation(number: str, session_id: str, intent: PaymentIntent) -> PaymentObservation:
-    """What the intent alone says, after its capture."""
+def intent_observation(order: OrderRef, intent: PaymentIntent) -> PaymentObservation:
+    """What the intent alone says of an order, after its capture."""
     seen = CheckoutSession(
-        id=session_id,
+        id=order.provider_id or "",
         status="complete",
         payment_status="paid" if intent.status == "succeeded" else "unpaid",
         created=0,
@@ -90,7 +91,7 @@ def intent_observation(number: str, session_id: str, intent: PaymentIntent) -> P
         currency=intent.currency,
         payment_intent=intent,
     )
-    return payment_observation(number, seen)
+    return payment_observation(order.number, seen)
 
 
 def _charge_of(intent: PaymentIntent | None, status: Status) -> StripeCharge | None:
@@ -115,9 +116,18 @@ def _disputed(
     for dispute in taking:
         minor = minor_of(dispute.amount, dispute.currency or currency) or 0
         taken += minor
-        won += minor if dispute.status == "won" else 0
+        won += int(minor * _share_won(dispute))
     most = taken if received is None else received
     return min(taken, most), min(won, taken, most)
+
+
+def _share_won(dispute: Dispute) -> Fraction:
+    """What part came back, by the balance: it may be in another currency, and may be less than all."""
+    lost = -sum(one.amount for one in dispute.balance_transactions if one.amount < 0)
+    back = sum(one.amount for one in dispute.balance_transactions if one.amount > 0)
+    if not lost:
+        return Fraction(dispute.status == "won")
+    return Fraction(min(back, lost), lost)
 
 
 def _is_booked(dispute: Dispute) -> bool:
@@ -151,10 +161,10 @@ def refund_observation(number: str, refund: StripeRefund) -> RefundObservation:
         amount=amount,
         partial_amount=partial,
         failure=failure,
-        occurred_at=_time(refund.created) if refund.created else None,
+        occurred_at=_time(refund.created),
         words=extra_words(status=refund.status, pending_reason=refund.pending_reason),
     )
 
 
-def _time(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+def _time(seconds: int | None) -> datetime | None:
+    return datetime.fromtimestamp(seconds, UTC) if seconds else None

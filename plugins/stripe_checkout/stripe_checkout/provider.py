@@ -8,6 +8,7 @@ from typing import ClassVar
 from urllib.parse import quote
 
 from paycore.plugin import (
+    Attempt,
     Capabilities,
     CaptureOrder,
     CaptureReply,
@@ -19,10 +20,13 @@ from paycore.plugin import (
     Failure,
     Flow,
     Found,
+    InvalidField,
+    ListReply,
     Lookup,
     Mode,
     Notice,
     Notification,
+    NotNow,
     NumberFormat,
     OrderRef,
     ProviderInfo,
@@ -38,8 +42,9 @@ from paycore.plugin import (
     Unknown,
 )
 from stripe_checkout import messages
-from stripe_checkout.amounts import check_amount, units_of
+from stripe_checkout.amounts import units_of
 from stripe_checkout.api import Api, NoAnswer, read
+from stripe_checkout.listing import list_page
 from stripe_checkout.observations import (
     NUMBER,
     REFERENCE,
@@ -51,6 +56,8 @@ from stripe_checkout.products import METHODS, products
 from stripe_checkout.settings import StripeSettings, mode_of_key
 from stripe_checkout.webhooks import check_signature, read_event
 
+SESSIONS = "/v1/checkout/sessions"
+EXPANDED = {"expand": ["payment_intent.latest_charge"]}
 KEY_KEPT_S = 23 * 3600.0
 """Stripe keeps an idempotency key for at least 24 hours; an hour less, since clocks differ. Source: SOURCES.md §4."""
 
@@ -104,7 +111,7 @@ class StripeCheckout:
 
     def check(self, order: CreateOrder) -> None:
         """`InvalidField` for an amount that Stripe can't take, such as 1.234 KWD."""
-        check_amount(order.amount)
+        units_of(order.amount)
 
     # --- create ---------------------------------------------------------------------------------------
 
@@ -115,16 +122,16 @@ class StripeCheckout:
         A repeat gets the stored reply, which shows the session as it was made: it is read anew then.
         Source: SOURCES.md §3, §4.
         """
-        response = yield self._api.posting(
-            "/v1/checkout/sessions", self._new_session(order), key=order.number
-        )
+        response = yield self._api.posting(SESSIONS, self._new_session(order), key=order.number)
         made = read(response, messages.CheckoutSession)
         if not isinstance(made, messages.CheckoutSession):
             return made
         if made.client_reference_id != order.number:
             return Unknown(problem="the reply is about another order")
         if response.headers.get("idempotent-replayed") == "true":
-            now = yield from self._session(made.id)
+            now = yield from self._api.get(
+                f"{SESSIONS}/{_quoted(made.id)}", messages.CheckoutSession, **EXPANDED
+            )
             if not isinstance(now, messages.CheckoutSession):
                 return Unknown(
                     problem="the session is there, what it is now was not told",
@@ -174,7 +181,7 @@ class StripeCheckout:
             if isinstance(refund, messages.StripeRefund):
                 return Done(Found(observations=(refund_observation(order.number, refund),)))
             return _unless_missing(refund, order)
-        session = yield from self._session(order.provider_id)
+        session = yield from self._session(order)
         if not isinstance(session, messages.CheckoutSession):
             return _unless_missing(session, order)
         disputes = yield from self._disputes(session)
@@ -182,14 +189,8 @@ class StripeCheckout:
             return disputes
         return Done(Found(observations=(payment_observation(order.number, session, disputes.data),)))
 
-    def _session(self, session_id: str) -> Flow[messages.CheckoutSession | NoAnswer]:
-        return (
-            yield from self._api.get(
-                f"/v1/checkout/sessions/{_quoted(session_id)}",
-                messages.CheckoutSession,
-                expand=["payment_intent.latest_charge"],
-            )
-        )
+    def _session(self, order: OrderRef) -> Flow[messages.CheckoutSession | NoAnswer]:
+        return (yield from self._api.get(_path(order), messages.CheckoutSession, **EXPANDED))
 
     def _disputes(self, session: messages.CheckoutSession) -> Flow[messages.DisputeList | NoAnswer]:
         intent = session.payment_intent
@@ -217,14 +218,14 @@ class StripeCheckout:
         intent_id = yield from self._intent_id(capture.order)
         if not isinstance(intent_id, str):
             return intent_id
-        made = yield from self._api.post(
-            f"/v1/payment_intents/{_quoted(intent_id)}/capture",
-            messages.PaymentIntent,
-            messages.NewCapture(amount_to_capture=units_of(capture.amount)),
-            key=capture.number,
-        )
+        try:
+            wanted = messages.NewCapture(amount_to_capture=units_of(capture.amount))
+        except InvalidField as error:
+            return _not_taken(error)
+        path = f"/v1/payment_intents/{_quoted(intent_id)}/capture"
+        made = yield from self._api.post(path, messages.PaymentIntent, wanted, key=capture.number)
         if isinstance(made, messages.PaymentIntent):
-            return Done(intent_observation(capture.order.number, capture.order.provider_id or "", made))
+            return Done(intent_observation(capture.order, made))
         if isinstance(made, Rejected) and made.failure.code == "payment_intent_unexpected_state":
             return Unknown(problem="it is captured or cancelled already")
         return made
@@ -234,11 +235,14 @@ class StripeCheckout:
         intent_id = yield from self._intent_id(refund.order)
         if not isinstance(intent_id, str):
             return intent_id
-        metadata = {NUMBER: refund.number} | ({"reason": refund.reason} if refund.reason else {})
+        try:
+            amount = units_of(refund.amount)
+        except InvalidField as error:
+            return _not_taken(error)
         wanted = messages.NewRefund(
             payment_intent=intent_id,
-            amount=units_of(refund.amount),
-            metadata=metadata,
+            amount=amount,
+            metadata={NUMBER: refund.number} | ({"reason": refund.reason} if refund.reason else {}),
             reason=refund.reason if refund.reason in _REASONS else None,
         )
         made = yield from self._api.post("/v1/refunds", messages.StripeRefund, wanted, key=refund.number)
@@ -249,16 +253,15 @@ class StripeCheckout:
         return Done(refund_observation(refund.number, made))
 
     def _intent_id(self, order: OrderRef) -> Flow[str | NoAnswer]:
-        """The session's intent, by which Stripe captures and refunds; read where no event has told it."""
+        """The session's intent, by which Stripe captures and refunds; read where nothing has told it yet."""
         if "payment_intent" in order.ids:
             return order.ids["payment_intent"]
-        session = yield from self._session(order.provider_id or "")
+        session = yield from self._session(order)
         if not isinstance(session, messages.CheckoutSession):
             return session
-        intent = session.payment_intent
-        if intent is None:
+        if not isinstance(session.payment_intent, messages.PaymentIntent):
             return Rejected(failure=_NOT_CONFIRMED)
-        return intent.id if isinstance(intent, messages.PaymentIntent) else intent
+        return session.payment_intent.id
 
     def close(self, order: OrderRef) -> Flow[CloseReply]:
         """
@@ -266,23 +269,25 @@ class StripeCheckout:
 
         A refusal says nothing by itself: the payer may have been faster. Source: SOURCES.md §9.
         """
-        path = f"/v1/checkout/sessions/{_quoted(order.provider_id or '')}"
         answer: messages.CheckoutSession | messages.PaymentIntent | NoAnswer
-        answer = yield from self._api.post(f"{path}/expire", messages.CheckoutSession)
-        now = yield from self._session(order.provider_id or "")
-        if isinstance(now, messages.CheckoutSession) and _is_authorized(now):
-            intent_id = (
-                now.payment_intent.id if isinstance(now.payment_intent, messages.PaymentIntent) else ""
-            )
-            answer = yield from self._api.post(
-                f"/v1/payment_intents/{_quoted(intent_id)}/cancel", messages.PaymentIntent
-            )
-            now = yield from self._session(order.provider_id or "")
+        answer = yield from self._api.post(f"{_path(order)}/expire", messages.CheckoutSession, EXPANDED)
+        if isinstance(answer, NotNow):
+            return answer
+        is_told = isinstance(answer, messages.CheckoutSession)
+        now = answer if is_told else (yield from self._session(order))
+        if isinstance(now, messages.CheckoutSession) and (intent_id := _authorized(now)):
+            path = f"/v1/payment_intents/{_quoted(intent_id)}/cancel"
+            answer = yield from self._api.post(path, messages.PaymentIntent)
+            now = yield from self._session(order)
         if not isinstance(now, messages.CheckoutSession):
             return answer if isinstance(answer, NoAnswer) else Unknown(problem="what it is now was not told")
         seen = payment_observation(order.number, now)
         is_over = seen.status in (Status.CLOSED, Status.PAID, Status.FAILED)
         return answer if isinstance(answer, NoAnswer) and not is_over else Done(seen)
+
+    def list(self, since: datetime, until: datetime, cursor: str | None, _: Attempt) -> Flow[ListReply]:
+        """A page of what Stripe has of a time range, see `listing.list_page`."""
+        return (yield from list_page(self._api, since, until, cursor))
 
     # --- notifications --------------------------------------------------------------------------------
 
@@ -312,9 +317,20 @@ def _created(number: str, session: messages.CheckoutSession) -> Created:
     )
 
 
-def _is_authorized(session: messages.CheckoutSession) -> bool:
+def _authorized(session: messages.CheckoutSession) -> str:
+    """The id of an intent that holds money, else nothing."""
     intent = session.payment_intent
-    return isinstance(intent, messages.PaymentIntent) and intent.status == "requires_capture"
+    if not isinstance(intent, messages.PaymentIntent):
+        return ""
+    return intent.id if intent.status == "requires_capture" else ""
+
+
+def _path(order: OrderRef) -> str:
+    return f"{SESSIONS}/{_quoted(order.provider_id or '')}"
+
+
+def _not_taken(error: InvalidField) -> Rejected:
+    return Rejected(failure=Failure(code="amount", message=str(error), who_acts="caller"))
 
 
 def _unless_missing(answer: NoAnswer, order: OrderRef) -> QueryReply:

@@ -28,6 +28,7 @@ from stripe_checkout.messages import (
     CheckoutSession,
     EventObject,
     Malformed,
+    Related,
     StripeEvent,
     StripeRefund,
     decode,
@@ -77,18 +78,19 @@ def read_event(body: bytes, *, is_live: bool) -> Sequence[Notice]:
     if event.data is None:
         related = event.related_object
         return [Mention(id=related.id)] if related and related.type in _MENTIONED else []
-    about = _decoded(bytes(event.data.object), EventObject)
-    if about.object == "checkout.session":
-        return _of_session(event.type, _decoded(bytes(event.data.object), CheckoutSession))
-    if about.object == "refund":
-        return _of_refund(_decoded(bytes(event.data.object), StripeRefund))
-    return _mentions(about) if about.object in _MENTIONED else []
+    about = bytes(event.data.object)
+    kind = _decoded(about, EventObject).object
+    if kind == "checkout.session":
+        return _of_session(event.type, _decoded(about, CheckoutSession))
+    if kind == "refund":
+        return _of_refund(_decoded(about, StripeRefund))
+    return _mentions(_decoded(about, Related)) if kind in _MENTIONED else []
 
 
 _MENTIONED = ("checkout.session", "payment_intent", "charge", "dispute", "refund")
 
 
-def _mentions(about: EventObject) -> Sequence[Notice]:
+def _mentions(about: Related) -> Sequence[Notice]:
     """Our number where the object has it, else its intent's id, which is all that a dispute has."""
     number = (about.metadata or {}).get(NUMBER)
     if number:
