@@ -125,6 +125,12 @@ class ScriptedToy(ScriptedGateway):
             raise NotPossible("there is no URL to send it to")
         return self.show_order(number)
 
+    def stats(self) -> Document:
+        """See `Controls`."""
+        made = [one for one in self.toy.orders if one.kind == "payment"]
+        charges = sum(one.status == "paid" for one in made)
+        return {**super().stats(), "orders": len(made), "charges": charges}
+
     # --- inside ------------------------------------------------------------------------------------------
 
     def _order(self, number: str) -> ToyOrder:
