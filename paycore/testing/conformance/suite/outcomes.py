@@ -106,13 +106,10 @@ def too_many_requests_is_not_now(rig: Rig) -> None:
     """
     for conversation in conversations(rig):
         for place in conversation.places:
-            was_moved = not all(request.is_safe for request in conversation.requests[:place])
             for after in RETRY_AFTER:
                 words = f"HTTP 429 with retry-after {after!r}"
                 reply = Response(status=429, headers={"retry-after": after}, body=b"Too Many Requests")
-                _require_not_now(
-                    conversation, words, _told(rig, conversation, place, words, reply), was_moved=was_moved
-                )
+                _require_not_now(conversation, place, words, _told(rig, conversation, place, words, reply))
 
 
 # --- inside ------------------------------------------------------------------------------------------
@@ -157,10 +154,13 @@ def _is_backed(conversation: Conversation, place: int, heard: Heard) -> bool:
     return claims <= conversation.claims if others_spoke else isinstance(value, Found) and not claims
 
 
-def _require_not_now(conversation: Conversation, words: str, heard: Heard, *, was_moved: bool) -> None:
+def _require_not_now(conversation: Conversation, place: int, words: str, heard: Heard) -> None:
     outcome = heard.outcome
+    was_moved = not all(request.is_safe for request in conversation.requests[:place])
     if heard.went_on or (was_moved and isinstance(outcome, Unknown)):
         return
+    if isinstance(outcome, Done) and _is_backed(conversation, place, heard):
+        return  # what was read before is told, without what was put off
     require(
         isinstance(outcome, NotNow),
         f"{conversation.about}: {words} and the flow returned {said(outcome)}",

@@ -89,7 +89,8 @@ def resend_does_what_is_declared(rig: Rig) -> None:
     product = waiting_product(rig)
     window_s = FOREVER_S if resend.window_s is None else resend.window_s
     for later_s in (0.0, max(0.0, window_s - WINDOW_MARGIN_S)):
-        placed = rig.place(product)
+        # Later it is a paid one: an unpaid one may have lapsed by then.
+        placed = rig.paid(product) if later_s else rig.place(product)
         rig.advance(later_s)
         order = _with_new_attempt(rig, placed.order)
         outcome = rig.converse(lambda: rig.provider.create(order))  # noqa: B023 - called at once
@@ -148,7 +149,7 @@ def _break_creations(rig: Rig, fault: str, *, timeout_s: float = TIMEOUT_S) -> N
 def _products_to_break(rig: Rig) -> list[Product]:
     first = waiting_product(rig)
     immediate = next((one for one in rig.products if not one.needs_action), None)
-    return [first] if immediate in (None, first) else [first, immediate]  # type: ignore[list-item]
+    return [first] if immediate in (None, first) else [first, immediate]
 
 
 def _break_creation(rig: Rig, client: Any, product: Product, fault: str, place: int) -> bool:
