@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.twins import TWINS
 
 from paycore.engine.config import parse_config
 from paycore.sandbox.server import SandboxServer
