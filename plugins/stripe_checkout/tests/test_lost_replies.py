@@ -108,7 +108,8 @@ def test_a_limit_fails_nothing(open_sandbox: OpenSandbox, open_shop: OpenShop) -
     second = ORDER | {"reference": "order-2"}
     with pytest.raises(NotSent) as error:
         shop.create(**second)
-    assert (error.value.money_moved, error.value.retry_after_s > 0) == ("no", True)
+    assert error.value.money_moved == "no"
+    assert error.value.retry_after_s is not None
     sandbox.gateway.faults.clear()
     shop.sleep(error.value.retry_after_s)
     assert shop.create(**second).status is Status.PENDING

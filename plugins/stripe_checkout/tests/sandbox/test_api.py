@@ -11,6 +11,8 @@ import pytest
 from paycore.sandbox.server import SandboxServer
 from plugins.stripe_checkout.tests import vectors
 from plugins.stripe_checkout.tests.conftest import OpenSandbox
+from stripe_checkout.sandbox import StripeSandbox
+from stripe_checkout.sandbox.controls import StripeControls
 
 FORM = vectors.CREATE_FORM.replace("&expires_at=1795086500", "")
 PRICE = "line_items[0][price_data]"
@@ -178,9 +180,11 @@ def test_what_is_not_paid_is_not_refunded(send: Send, sandbox: SandboxServer) ->
     held = sandbox.gateway.controls.pay("ref-1001")["payment_intent"]
     assert send("/v1/refunds", f"payment_intent={held}").status_code == 400
     assert send(f"/v1/payment_intents/{held}/capture", "").json()["amount_received"] == 2599
-    sandbox.gateway.controls.charge_back("ref-1001", None)
+    controls = sandbox.gateway.controls
+    assert isinstance(controls, StripeControls)
+    controls.charge_back("ref-1001", None)
     assert refused(send("/v1/refunds", f"payment_intent={held}")) == (400, "charge_disputed", None)
-    sandbox.gateway.controls.win_charge_back("ref-1001", None)
+    controls.win_charge_back("ref-1001", None)
     assert send("/v1/refunds", f"payment_intent={held}").json()["status"] == "succeeded"
 
 
@@ -215,8 +219,6 @@ def test_sessions_expire_by_the_clock(send: Send, sandbox: SandboxServer) -> Non
 
 def test_more_than_25_requests_a_second_are_limited(open_sandbox: OpenSandbox) -> None:
     """Of a sandbox as it is by default: 429 with the reason, and no Retry-After."""
-    from stripe_checkout.sandbox import StripeSandbox
-
     with SandboxServer(StripeSandbox()) as server, httpx2.Client(timeout=5) as http:
         head = {"authorization": f"Bearer {server.settings['api_key']}"}
         answers = [http.get(f"{server.url}/v1/events", headers=head) for _ in range(40)]
@@ -251,8 +253,6 @@ def test_faults_are_answered(
 
 def test_unknown_settings_are_refused() -> None:
     """With the nearest name."""
-    from stripe_checkout.sandbox import StripeSandbox
-
     for settings in ({"api_keys": "x"}, {"rate_per_s": "many"}, {"api_key": "sk_live_1"}):
         with (
             pytest.raises(ValueError, match=r"api_key|rate_per_s"),

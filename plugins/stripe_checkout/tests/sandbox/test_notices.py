@@ -159,7 +159,7 @@ def test_everything_survives_a_restart(open_sandbox: OpenSandbox, receiver: Rece
         assert {**after, "requests": 1} == before
         server.gateway.clock.advance(4 * 24 * 3600)
         assert server.gateway.controls.show_order("ref-1001")["state"] == "paid"
-        told = types(receiver, 4)
+        told = types(receiver, 5)
     assert {"checkout.session.completed", "checkout.session.async_payment_succeeded"} <= told
 
 
