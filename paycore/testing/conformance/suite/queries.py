@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ from paycore.domain.observation import PaymentObservation
 from paycore.domain.payment import Status
 from paycore.domain.provider import Done, Found, Listed, Lookup, OrderRef, Page, Rejected
 from paycore.engine.orders import new_id
-from paycore.testing.conformance.check import NotApplicable, check, require
+from paycore.testing.conformance.check import Failed, NotApplicable, check, require
 from paycore.testing.conformance.conversation import asked, claims_of, recorded, waiting_product
 from paycore.testing.conformance.rig import PlacedOrder, Rig, said
 
@@ -48,8 +48,8 @@ def new_order_is_found_by_its_number(rig: Rig) -> None:
     refs = [placed.ref(rig.attempt())]
     if product.refund != "none":
         refund = rig.refund_order(placed, placed.order.amount.minor)
-        outcome = rig.converse(lambda: rig.provider.refund(refund))
-        require(isinstance(outcome, Done), f"refund: {said(outcome)}", "return Done where it was accepted")
+        refunded = rig.converse(lambda: rig.provider.refund(refund))
+        require(isinstance(refunded, Done), f"refund: {said(refunded)}", "return Done where it was accepted")
         refs.append(rig.refund_ref(refund, None))
     for ref in refs:
         unheard = msgspec.structs.replace(ref, provider_id=None, ids={})
@@ -121,18 +121,18 @@ def each_order_is_told_under_its_own_number(rig: Rig) -> None:
 
     A paid and an unpaid order, a refund, and a number that was never sent, in batches as `query_batch_max` has them.
     """
-    refs = list(_mixed(rig))
+    named = dict(_mixed(rig))
+    refs = list(named.values())
     alone = frozenset[str]().union(*(_claims(rig, [ref]) for ref in refs))
     size = rig.account.capabilities.query_batch_max
     for together in (refs, refs[::-1], refs[1:] + refs[:1]):
         told: frozenset[str] = frozenset()
         for start in range(0, len(together), size):
             told |= _claims(rig, together[start : start + size])
-        numbers = {ref.number for ref in refs}
-        told = frozenset(claim for claim in told if claim.partition(" ")[0] in numbers)
+        told = frozenset(claim for claim in told if claim.partition(" ")[0] in {ref.number for ref in refs})
         require(
             told == alone,
-            f"asked about together: {_words(told - alone)}; asked about alone: {_words(alone - told)}",
+            f"asked about together: {_named(told - alone, named)}; asked about alone: {_named(alone - told, named)}",
             "find the record of each number by the number in it, never by its place",
         )
 
@@ -374,20 +374,29 @@ def _never_made(rig: Rig) -> OrderRef:
     )
 
 
-def _mixed(rig: Rig) -> Iterator[OrderRef]:
+def _mixed(rig: Rig) -> Iterator[tuple[str, OrderRef]]:
     """A paid order, one that is not, a refund, and a number that was never sent."""
     product = waiting_product(rig)
     paid = rig.paid(product)
     attempt = rig.attempt()
-    yield rig.place(product).ref(attempt)
+    yield "the unpaid order", rig.place(product).ref(attempt)
     if rig.account.capabilities.lookup is Lookup.BY_NUMBER:
-        yield msgspec.structs.replace(_never_made(rig), attempt=attempt)
-    yield paid.ref(attempt)
+        yield "the number that was never sent", msgspec.structs.replace(_never_made(rig), attempt=attempt)
+    yield "the paid order", paid.ref(attempt)
     if product.refund != "none":
         refund = rig.refund_order(paid, paid.order.amount.minor)
         outcome = rig.converse(lambda: rig.provider.refund(refund))
-        require(isinstance(outcome, Done), f"refund: {said(outcome)}", "return Done where it was accepted")
-        yield msgspec.structs.replace(rig.refund_ref(refund, outcome.value), attempt=attempt)  # type: ignore[union-attr]
+        if not isinstance(outcome, Done):
+            raise Failed(f"refund: {said(outcome)}", "return Done where it was accepted")
+        yield "the refund", msgspec.structs.replace(rig.refund_ref(refund, outcome.value), attempt=attempt)
+
+
+def _named(claims: frozenset[str], named: Mapping[str, OrderRef]) -> str:
+    """The claims, with words for the numbers in them."""
+    text = _words(claims)
+    for name, ref in named.items():
+        text = text.replace(ref.number, f"{name} is")
+    return text
 
 
 def _in_every_state(rig: Rig) -> Iterator[PlacedOrder]:
