@@ -21,15 +21,16 @@ GOOD = {
     "by id": toy(
         sandbox=ToySandbox(duplicates="same_result", mentions=True, window_s=3600.0),
         lookup="by_provider_id",
-        captures="full",
         create_resend="same_result",
-        capture_resend="same_result",
         refund_resend="same_result",
         window_s=3500.0,
         mentions=True,
         batch=1,
     ),
     "slow refunds": toy(sandbox=ToySandbox(refund_takes_s=100_000.0)),
+    "batches": toy(
+        sandbox=ToySandbox(times=True, batches=True), tolerance_s=300.0, notifications_trusted=False
+    ),
     "session": toy(SessionToyProvider, ToySandbox("toy-session", needs_token=True)),
 }
 """What lacks something in one has it in another."""

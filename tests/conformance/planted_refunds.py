@@ -27,10 +27,30 @@ from paycore.testing.toy import ToyGateway, ToyOrder, ToyProvider
 from paycore.testing.toy.toy_sandbox import ToySandbox
 from tests.conformance.good import toy
 from tests.conformance.planting import Planted
-from tests.conformance.retelling import Retelling
 
 SLOW = ToySandbox(refund_takes_s=100_000.0)
 WINDOWED: dict[str, Any] = {"refund_resend": "same_result", "window_s": 3500.0}
+
+
+class Retelling(ToyProvider):
+    """Tells what it sees in words of its own: the base of those that are wrong in it."""
+
+    def query(self, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
+        """See `Provider`."""
+        reply = yield from super().query(orders)
+        if not isinstance(reply, Done):
+            return reply
+        found = reply.value
+        return Done(replace(found, observations=tuple(map(self.retold, found.observations))))
+
+    def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
+        """See `Provider`."""
+        reply = yield from super().refund(refund)
+        return Done(self.retold(reply.value)) if isinstance(reply, Done) else reply
+
+    def retold(self, seen: Any) -> Any:
+        """The observation as it is told."""
+        return seen
 
 
 # --- what is returned ----------------------------------------------------------------------------------------
@@ -44,20 +64,22 @@ class RefundsAll(ToyProvider):
         return (yield from super().refund(replace(refund, amount=refund.order.amount)))
 
 
-class TellsTheOrdersNumber(Retelling):
+class TellsTheOrdersNumber(ToyProvider):
     """Tells a refund under the number of its payment."""
 
-    def answered(self, reply: Any, asked: Any) -> Any:
-        """See `Retelling`."""
-        return Done(replace(reply.value, number=asked.order.number)) if isinstance(reply, Done) else reply
+    def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
+        """See `Provider`."""
+        reply = yield from super().refund(refund)
+        return Done(replace(reply.value, number=refund.order.number)) if isinstance(reply, Done) else reply
 
 
-class TellsTheOrdersAmount(Retelling):
+class TellsTheOrdersAmount(ToyProvider):
     """Tells of a refund the amount of its payment."""
 
-    def answered(self, reply: Any, asked: Any) -> Any:
-        """See `Retelling`."""
-        return Done(replace(reply.value, amount=asked.order.amount)) if isinstance(reply, Done) else reply
+    def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
+        """See `Provider`."""
+        reply = yield from super().refund(refund)
+        return Done(replace(reply.value, amount=refund.order.amount)) if isinstance(reply, Done) else reply
 
 
 class ForgetsThatYenHaveNoDecimals(ToyProvider):
@@ -123,22 +145,26 @@ class TellsTheRefundsId(Retelling):
 # --- what is refused -----------------------------------------------------------------------------------------
 
 
-class DoubtsRefusals(Retelling):
+class DoubtsRefusals(ToyProvider):
     """Takes a documented refusal for no answer."""
 
-    def answered(self, reply: Any, asked: Any) -> Any:
-        """See `Retelling`."""
-        is_refused = isinstance(reply, Rejected) and not reply.is_duplicate
-        return Unknown(problem=reply.failure.message) if is_refused else reply
+    def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
+        """See `Provider`."""
+        reply = yield from super().refund(refund)
+        if isinstance(reply, Rejected) and not reply.is_duplicate:
+            return Unknown(problem=reply.failure.message)
+        return reply
 
 
-class TakesAnyReplyForSuccess(Retelling):
+class TakesAnyReplyForSuccess(ToyProvider):
     """Looks at the HTTP status only."""
 
-    def answered(self, reply: Any, asked: Any) -> Any:
-        """See `Retelling`."""
-        made = RefundObservation(number=asked.number, status=RefundStatus.SUCCEEDED)
-        return Done(made) if isinstance(reply, Rejected) else reply
+    def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
+        """See `Provider`."""
+        reply = yield from super().refund(refund)
+        if isinstance(reply, Rejected):
+            return Done(RefundObservation(number=refund.number, status=RefundStatus.SUCCEEDED))
+        return reply
 
 
 class GivesBackOfAnyPayment(ToyGateway):
@@ -162,11 +188,12 @@ class NumbersSends(ToyProvider):
         return Done(replace(reply.value, number=refund.number)) if isinstance(reply, Done) else reply
 
 
-class TakesDuplicatesForRefusals(Retelling):
+class TakesDuplicatesForRefusals(ToyProvider):
     """Does not tell a number in use from any other refusal."""
 
-    def answered(self, reply: Any, asked: Any) -> Any:
-        """See `Retelling`."""
+    def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
+        """See `Provider`."""
+        reply = yield from super().refund(refund)
         return replace(reply, is_duplicate=False) if isinstance(reply, Rejected) else reply
 
 

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from paycore.domain.wire import Reply
+
 
 class ReceivedNotification(msgspec.Struct, frozen=True, kw_only=True):
     """One notification as it arrived; header names in lower case."""
@@ -20,10 +22,11 @@ class ReceivedNotification(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receiver:
-    """Answers every notification with 200, and keeps it; `url` is where it listens."""
+    """Answers every notification with `reply`, and keeps it; `url` is where it listens."""
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.reply = Reply()
         self._arrived: list[ReceivedNotification] = []
         self._changed = threading.Condition()
 
@@ -53,9 +56,12 @@ def receiving() -> Iterator[Receiver]:
                     query=urlsplit(self.path).query,
                 )
             )
-            self.send_response(200)
-            self.send_header("content-length", "0")
+            reply = receiver.reply
+            self.send_response(reply.status)
+            self.send_header("content-type", reply.content_type)
+            self.send_header("content-length", str(len(reply.body)))
             self.end_headers()
+            self.wfile.write(reply.body)
 
         def log_message(self, format: str, *args: object) -> None:
             """Log nothing."""

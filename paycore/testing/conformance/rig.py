@@ -445,10 +445,7 @@ class Rig:
                 continue
             if is_so(payment):
                 return payment
-            reviewed = (
-                f", under review: {', '.join(payment.review_reasons)}" if payment.review_reasons else ""
-            )
-            last = f"{payment.status}{', uncertain' if payment.uncertain else ''}{reviewed}"
+            last = f"{payment.status}{', uncertain' if payment.uncertain else ''}, review {payment.review_reasons}"
         raise Failed(
             f"{what}; after {sum(RESTS_S):.0f} s it was still: {last}", "see the requests and replies"
         )
@@ -532,12 +529,14 @@ def _logging_to(records: list[logging.LogRecord]) -> Iterator[None]:
     logger, handler = logging.getLogger("paycore"), Keeping()
     before = (logger.propagate, logger.level)
     logger.addHandler(handler)
-    logger.propagate, logger.level = False, logging.DEBUG
+    logger.propagate = False
+    logger.setLevel(logging.DEBUG)
     try:
         yield
     finally:
         logger.removeHandler(handler)
-        logger.propagate, logger.level = before
+        logger.propagate = before[0]
+        logger.setLevel(before[1])  # which also forgets what is known to be on
 
 
 def said(outcome: object) -> str:

@@ -54,6 +54,7 @@ from paycore.plugin import (
 from paycore.testing.toy.toy_answers import (
     LETTERS_AND_DIGITS,
     SIGNATURE_HEADER,
+    TIME_HEADER,
     UNREADABLE,
     ToyAnswer,
     ToyHead,
@@ -82,8 +83,8 @@ class ToySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     `captures` offers the channels `hold` and `tab`, whose money is captured. `window_s` is that of every resend that
     is not unsafe. `per_second`, `per_minute`: the request budget.
     A `lookup` by the provider's id proves no absence, whatever `proof_s`. `mentions`: notifications are unsigned, and
-    have an id only. `list_page`: the list is read by time too, for payments that are awaited, in pages of so many
-    records; None: it is not.
+    have an id only. `tolerance_s`: a signed time that is further off is refused. `list_page`: the list is read by time
+    too, for payments that are awaited, in pages of so many records; None: it is not.
     """
 
     key: tuple[Secret, ...]
@@ -97,6 +98,7 @@ class ToySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     captures: Literal["none", "full", "partial"] = "none"
     lookup: Lookup = Lookup.BY_NUMBER
     mentions: bool = False
+    tolerance_s: float | None = None
     per_second: int = 100
     per_minute: int = 6000
     list_page: int | None = None
@@ -116,7 +118,7 @@ class ToyProvider:
         settings=ToySettings,
         base_urls={},
         live_hosts=frozenset({"live.toy.example"}),
-        notification_headers=frozenset({SIGNATURE_HEADER}),
+        notification_headers=frozenset({SIGNATURE_HEADER, TIME_HEADER}),
     )
 
     def __init__(self, settings: ToySettings) -> None:
@@ -241,16 +243,20 @@ class ToyProvider:
         if self._settings.mentions:
             return [_mention(notification)]
         given = notification.headers.get(SIGNATURE_HEADER, "").encode()
+        time = notification.headers.get(TIME_HEADER, "")
         if not any(
-            hmac.compare_digest(given, sign(notification.body, key.reveal()).encode())
+            hmac.compare_digest(given, sign(notification.body, key.reveal(), time).encode())
             for key in self._settings.key
         ):
             raise NotAuthentic("the toy's signature does not hold")
+        tolerance_s = self._settings.tolerance_s
+        if (
+            tolerance_s is not None
+            and abs(notification.received_at.timestamp() - int(time or 0)) > tolerance_s
+        ):
+            raise NotAuthentic("the toy's notification was signed at another time")
         try:
-            head = msgspec.json.decode(notification.body, type=ToyHead)
-            if head.kind not in ("payment", "refund"):
-                return [Mention(number=head.number)]
-            return [observation_in(msgspec.json.decode(notification.body, type=ToyRecord))]
+            return [_notice(record) for record in _records_in(notification.body)]
         except UNREADABLE:
             raise MalformedNotification("the toy's notification is not a record") from None
 
@@ -319,6 +325,18 @@ def _call(
         return told(answer) if answer.error is None else refused(answer)
     except UNREADABLE:
         return Unknown(problem=f"HTTP {response.status} without an answer")
+
+
+def _records_in(body: bytes) -> Sequence[bytes]:
+    """The record of a notification, or those of a batch."""
+    return msgspec.json.decode(body, type=list[msgspec.Raw]) if body.startswith(b"[") else [body]
+
+
+def _notice(record: bytes) -> Notice:
+    head = msgspec.json.decode(record, type=ToyHead)
+    if head.kind not in ("payment", "refund"):
+        return Mention(number=head.number)
+    return observation_in(msgspec.json.decode(record, type=ToyRecord))
 
 
 def _mention(notification: Notification) -> Mention:

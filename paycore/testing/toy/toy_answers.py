@@ -31,6 +31,9 @@ from paycore.plugin import (
 RefusalT = TypeVar("RefusalT", bound="ToyRefusal")
 
 SIGNATURE_HEADER = "x-toy-signature"
+TIME_HEADER = "x-toy-time"
+"""When it was signed, in Unix seconds; signed before the body, where the gateway sends it."""
+
 LETTERS_AND_DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 UNREADABLE = (msgspec.MsgspecError, RecursionError, ValueError, InvalidField)
 """Raised for bytes that are not the expected JSON, and for invalid statuses and amounts in it."""
@@ -113,9 +116,10 @@ TOO_MANY_REQUESTS = 429
 """The status of `not_now` where the budget was exceeded; of every other answer it is 200."""
 
 
-def sign(body: bytes, key: str) -> str:
-    """The signature of a notification: HMAC-SHA256 over its raw body, lower-case hex."""
-    return hmac.new(key.encode(), body, hashlib.sha256).hexdigest()
+def sign(body: bytes, key: str, time: str = "") -> str:
+    """The signature of a notification: HMAC-SHA256 over its raw body, after `TIME.` where it has one; hex."""
+    signed = f"{time}.".encode() + body if time else body
+    return hmac.new(key.encode(), signed, hashlib.sha256).hexdigest()
 
 
 def post(

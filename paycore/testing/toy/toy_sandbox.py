@@ -7,37 +7,46 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from paycore.plugin import Request
 from paycore.sandbox.api import Document, NotPossible, SandboxOptions, UnknownOrder
-from paycore.sandbox.posts import Post
+from paycore.sandbox.posts import Post, PostResult
 from paycore.sandbox.scripted import GatewayAnswer, GatewayRequest, ScriptedGateway
-from paycore.testing.toy.toy_answers import SIGNATURE_HEADER, sign
+from paycore.testing.toy.toy_answers import SIGNATURE_HEADER, TIME_HEADER, sign
 from paycore.testing.toy.toy_gateway import ToyGateway, ToyOrder
+
+ATTEMPTS_MAX = 8
+RESENT_AFTER_S = 60
+"""How often a notification is sent that is not answered with `ok`, and how long after one another."""
+
+
+class ToyNotifying(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    How the toy notifies. `mentions`: unsigned, an id only. `times`: the time of signing is signed, in a header.
+
+    `batches`: each has the records of every order and refund that was notified of before. `is_silent`: it does not.
+    """
+
+    mentions: bool = False
+    times: bool = False
+    batches: bool = False
+    is_silent: bool = False
 
 
 class ToySandbox:
-    """
-    Opens gateways of that class; the arguments are those of `ToyGateway`.
+    """Opens gateways of that class; the arguments are those of `ToyGateway`, and of `ToyNotifying`."""
 
-    `mentions`: notifications have an id only.
-    """
-
-    def __init__(
-        self,
-        name: str = "toy",
-        *,
-        mentions: bool = False,
-        gateway: type[ToyGateway] = ToyGateway,
-        **options: Any,
-    ) -> None:
+    def __init__(self, name: str = "toy", *, gateway: type[ToyGateway] = ToyGateway, **options: Any) -> None:
         self.name = name
-        self._mentions = mentions
+        how = {field: options.pop(field) for field in ToyNotifying.__struct_fields__ if field in options}
+        self._notifying = ToyNotifying(**how)
         self._gateway = gateway
         self._options = options
 
     def open(self, options: SandboxOptions) -> ScriptedToy:
         """See `paycore.sandbox.api.Sandbox`."""
-        return ScriptedToy(options, partial(self._gateway, **self._options), mentions=self._mentions)
+        return ScriptedToy(options, partial(self._gateway, **self._options), self._notifying)
 
 
 class ScriptedToy(ScriptedGateway):
@@ -46,11 +55,13 @@ class ScriptedToy(ScriptedGateway):
     name = "toy"
     settings: Mapping[str, Any] = {"key": "toy-key-0001"}
 
-    def __init__(self, options: SandboxOptions, make: Callable[..., ToyGateway], *, mentions: bool) -> None:
+    def __init__(
+        self, options: SandboxOptions, make: Callable[..., ToyGateway], notifying: ToyNotifying
+    ) -> None:
         super().__init__(options)
         self.toy = make(key=self.settings["key"], clock=self._now)
-        self._mentions = mentions
-        self._urls: dict[str, str] = {}
+        self._notifying = notifying
+        self._told: dict[str, ToyOrder] = {}
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self.clock.now_ms() / 1000, UTC)
@@ -61,6 +72,8 @@ class ScriptedToy(ScriptedGateway):
         if asked.path == "/orders":
             self.requests[asked.document["number"]] += 1
         response = self.toy.handle(request)
+        if asked.path == "/refunds" and b'"error"' not in response.body:
+            self._notify(self.toy.orders[-1])
         return GatewayAnswer(response.body, status=response.status)
 
     # --- controls ----------------------------------------------------------------------------------------
@@ -98,15 +111,6 @@ class ScriptedToy(ScriptedGateway):
         """See `Controls`."""
         return self._ended(number, "closed")
 
-    def decline_capture(self, number: str) -> Document:
-        """See `FullControls`."""
-        order = self._order(number)
-        if not order.is_held:
-            raise NotPossible("its money is taken without a capture")
-        shown = self.pay(number)
-        self.toy.to_decline.add(order.number)
-        return shown
-
     def charge_back(self, number: str, minor: int | None) -> Document:
         """See `FullControls`."""
         return self._done(number, lambda known: self.toy.charge_back(known, minor))
@@ -140,6 +144,10 @@ class ScriptedToy(ScriptedGateway):
         charges = sum(one.status == "paid" for one in made)
         return {**super().stats(), "orders": len(made), "charges": charges}
 
+    def sign_notification(self, body: bytes) -> Mapping[str, str]:
+        """See `paycore.sandbox.api.FullGateway`."""
+        return {} if self._notifying.mentions else self._signed(body, self.toy.key)
+
     # --- inside ------------------------------------------------------------------------------------------
 
     def _order(self, number: str) -> ToyOrder:
@@ -166,12 +174,33 @@ class ScriptedToy(ScriptedGateway):
         return self.show_order(number)
 
     def _notify(self, order: ToyOrder, *, is_forged: bool = False) -> bool:
-        if self.options.notify_url is None:
+        if self.options.notify_url is None or self._notifying.is_silent:
             return False
-        body, headers = (
-            self.toy.mention(order.number) if self._mentions else self.toy.notification(order.number)
-        )
-        if is_forged and not self._mentions:
-            headers = {SIGNATURE_HEADER: sign(body, "another-key")}
-        self._posts.send(Post(url=self.options.notify_url, headers=headers, body=body), lambda _result: None)
+        self._told[order.id] = order
+        body, headers = self._written(order), {}
+        if not self._notifying.mentions:
+            headers = self._signed(body, "another-key") if is_forged else dict(self.sign_notification(body))
+        self._post(Post(url=self.options.notify_url, headers=headers, body=body), 1)
         return True
+
+    def _written(self, order: ToyOrder) -> bytes:
+        if self._notifying.mentions:
+            return msgspec.json.encode({"id": order.id})
+        if self._notifying.batches:
+            return msgspec.json.encode([one.record() for one in self._told.values()])
+        return msgspec.json.encode(order.record())
+
+    def _signed(self, body: bytes, key: str) -> dict[str, str]:
+        if not self._notifying.times:
+            return {SIGNATURE_HEADER: sign(body, key)}
+        time = str(self.clock.now_ms() // 1000)
+        return {SIGNATURE_HEADER: sign(body, key, time), TIME_HEADER: time}
+
+    def _post(self, post: Post, attempt: int) -> None:
+        def posted(result: PostResult) -> None:
+            is_taken = result.status == 200 and result.body == b"ok"
+            if not is_taken and attempt < ATTEMPTS_MAX:
+                again_ms = self.clock.now_ms() + RESENT_AFTER_S * 1000
+                self.clock.call_at(again_ms, lambda: self._post(post, attempt + 1))
+
+        self._posts.send(post, posted)

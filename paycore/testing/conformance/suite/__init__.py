@@ -15,6 +15,8 @@ MODULES = (
     "closing",
     "charge_backs",
     "notifications",
+    "authenticity",
+    "acknowledgements",
     "secrets",
 )
 """In the order in which an author works."""

@@ -22,7 +22,7 @@ import json, sys
 from pathlib import Path
 from paycore.sandbox.server import serve_forever
 from qfpay_alipay.sandbox import QFPaySandbox
-serve_forever(QFPaySandbox(), port=0, state=Path(sys.argv[1]), auto_pay_s=None, speed=1.0, settings={},
+serve_forever(QFPaySandbox(), port=0, state=Path(sys.argv[1]), auto_pay_s=None, speed=1.0, notify_url=None, settings={},
               on_ready=lambda ready: print(json.dumps(dict(ready)), flush=True))
 """
 
