@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
@@ -68,7 +68,7 @@ class Order(msgspec.Struct):
     """An order as the company tells it. What is missing or of another type is an error; further fields are ignored."""
 
     number: str
-    id: str
+    id: Annotated[str, msgspec.Meta(min_length=1)]
     state: Literal["open", "paid", "declined", "expired"]
     amount: int
     currency: str
@@ -170,7 +170,7 @@ def read(response: Response) -> Order | Rejected | NotNow | Unknown | None:
         if response.status == 200:
             return msgspec.json.decode(response.body, type=Order)
         code = msgspec.json.decode(response.body, type=Problem).error
-    except msgspec.MsgspecError:
+    except (ValueError, RecursionError):  # no JSON, no text, another shape, too deep
         return Unknown(problem=f"HTTP {response.status} that can't be read")
     if response.status == 404 and code == "no_order":
         return None

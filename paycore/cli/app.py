@@ -44,7 +44,7 @@ COMMANDS: dict[str, Any] = {
     "serve": "serve:serve",
     "worker": "worker:worker",
     "resolve": "resolve:resolve",
-    "plugins": {"list": "plugins:list_plugins", "check": "check:check"},
+    "plugins": {"list": "plugins:list_plugins", "check": "check:check", "new": "new:new"},
     "sandbox": {
         "serve": "sandbox:serve",
         "pay": "sandbox:pay",
@@ -65,7 +65,7 @@ COMMANDS: dict[str, Any] = {
 
 _GROUP_HELP = {
     "ledger": "The durable record: verify, anchor, export, migrate, copy and back it up.",
-    "plugins": "What is installed beside paycore: list it, and prove a provider right.",
+    "plugins": "What is installed beside paycore: list it, prove a provider right, begin one.",
     "review": "Payments whose facts contradict each other: list them, and record what a person found.",
     "sandbox": "A provider's gateway on this machine: serve it, and act as its payer.",
 }

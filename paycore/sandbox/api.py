@@ -94,6 +94,9 @@ class FullControls(Controls, Protocol):
     The conformance kit uses those that are there, and says which checks need one that is missing.
     """
 
+    def decline_capture(self, number: str) -> Document:
+        """The payer agrees, and the capture that follows is refused: they may agree again, by `pay`."""
+
     def charge_back(self, number: str, minor: int | None) -> Document:
         """The payer's bank takes `minor` (None: all) back: a dispute that was lost, or a debit that was returned."""
 

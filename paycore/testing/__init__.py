@@ -12,14 +12,16 @@ if TYPE_CHECKING:
     from paycore.testing.conformance.report import CheckReport, CheckResult
     from paycore.testing.conformance.running import check_provider
     from paycore.testing.conformance.subject import Subject
+    from paycore.testing.declared_table import capabilities_table
     from paycore.testing.pytest_plugin import conformance_of
 
-__all__ = ["CheckReport", "CheckResult", "Subject", "check_provider", "conformance_of"]
+__all__ = ["CheckReport", "CheckResult", "Subject", "capabilities_table", "check_provider", "conformance_of"]
 
 _HOMES = {
     "CheckReport": "paycore.testing.conformance.report",
     "CheckResult": "paycore.testing.conformance.report",
     "Subject": "paycore.testing.conformance.subject",
+    "capabilities_table": "paycore.testing.declared_table",
     "check_provider": "paycore.testing.conformance.running",
     "conformance_of": "paycore.testing.pytest_plugin",
 }

@@ -21,7 +21,9 @@ GOOD = {
     "by id": toy(
         sandbox=ToySandbox(duplicates="same_result", mentions=True, window_s=3600.0),
         lookup="by_provider_id",
+        captures="full",
         create_resend="same_result",
+        capture_resend="same_result",
         refund_resend="same_result",
         window_s=3500.0,
         mentions=True,

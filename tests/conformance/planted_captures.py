@@ -1,5 +1,332 @@
 """Bugs for the checks of `captures`."""
 
-from tests.conformance.planting import Planted
+from collections.abc import Sequence
+from typing import Any
 
-BUGS: list[Planted] = []
+from msgspec.structs import replace
+
+from paycore.plugin import (
+    CaptureOrder,
+    CaptureReply,
+    CloseReply,
+    Done,
+    Failure,
+    Flow,
+    Money,
+    OrderRef,
+    PaymentObservation,
+    QueryReply,
+    Rejected,
+    Status,
+    Unknown,
+)
+from paycore.testing.toy import ToyGateway, ToyOrder, ToyProvider
+from paycore.testing.toy.toy_sandbox import ToySandbox
+from tests.conformance.good import toy
+from tests.conformance.planting import Planted
+from tests.conformance.retelling import Retelling
+
+PARTIAL: dict[str, Any] = {"captures": "partial"}
+REPEATABLE: dict[str, Any] = {"captures": "partial", "capture_resend": "same_result", "window_s": 3500.0}
+
+
+class TakesAgreedForPaid(Retelling):
+    """Takes the payer's agreement for their money."""
+
+    def retold(self, seen: Any) -> Any:
+        """See `Retelling`."""
+        return replace(seen, status=Status.PAID) if seen.status is Status.AUTHORIZED else seen
+
+
+class TakesAgreedForPending(Retelling):
+    """Knows no word for an order whose payer has agreed."""
+
+    def retold(self, seen: Any) -> Any:
+        """See `Retelling`."""
+        return replace(seen, status=Status.PENDING) if seen.status is Status.AUTHORIZED else seen
+
+
+class CapturesWhenItLooks(ToyProvider):
+    """Captures in its query, whoever is to capture."""
+
+    def query(self, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
+        """See `Provider`."""
+        reply = yield from super().query(orders)
+        for order in orders:
+            seen = reply.value.observations[:1] if isinstance(reply, Done) else ()
+            if order.kind == "payment" and any(one.status is Status.AUTHORIZED for one in seen):
+                told = replace(order, provider_id=seen[0].provider_id)
+                capture = CaptureOrder(
+                    number=f"K{order.number}",
+                    begun_at=order.begun_at,
+                    attempt=order.attempt,
+                    amount=order.amount,
+                    order=told,
+                )
+                yield from super().capture(capture)
+        return reply
+
+
+class CapturesTheWrongUnit(ToyProvider):
+    """Writes the amount of a capture in units of the currency."""
+
+    def capture(self, capture: CaptureOrder) -> Flow[CaptureReply]:
+        """See `Provider`."""
+        amount = Money.from_minor(capture.amount.minor // 100, capture.amount.currency)
+        return (yield from super().capture(replace(capture, amount=amount)))
+
+
+class CapturesAll(ToyProvider):
+    """Captures the whole order, whatever it was asked for."""
+
+    def capture(self, capture: CaptureOrder) -> Flow[CaptureReply]:
+        """See `Provider`."""
+        return (yield from super().capture(replace(capture, amount=capture.order.amount)))
+
+
+class ForgetsWhatWasTaken(Retelling):
+    """Does not tell how much was captured."""
+
+    def retold(self, seen: Any) -> Any:
+        """See `Retelling`."""
+        return replace(seen, paid_minor=None) if isinstance(seen, PaymentObservation) else seen
+
+
+class ForgetsItInTheReply(Retelling):
+    """Tells how much was captured when it is asked, and not at once."""
+
+    def answered(self, reply: Any, asked: Any) -> Any:
+        """See `Retelling`."""
+        is_capture = isinstance(reply, Done) and isinstance(asked, CaptureOrder)
+        return Done(replace(reply.value, paid_minor=None)) if is_capture else reply
+
+
+class BlamesThePayer(Retelling):
+    """Takes every refusal for one of the payer."""
+
+    def answered(self, reply: Any, asked: Any) -> Any:
+        """See `Retelling`."""
+        if not isinstance(reply, Rejected):
+            return reply
+        return Rejected(failure=Failure(code=reply.failure.code, message=reply.failure.message))
+
+
+class NumbersCaptures(ToyProvider):
+    """Makes the key of a capture new at each send."""
+
+    def capture(self, capture: CaptureOrder) -> Flow[CaptureReply]:
+        """See `Provider`."""
+        key = f"{capture.number}-{capture.attempt.nonce}"
+        return (yield from super().capture(replace(capture, number=key)))
+
+
+class TakesAnyReplyForTaken(Retelling):
+    """Looks at the HTTP status only."""
+
+    def answered(self, reply: Any, asked: Any) -> Any:
+        """See `Retelling`."""
+        if not (isinstance(reply, Rejected) and isinstance(asked, CaptureOrder)):
+            return reply
+        taken = PaymentObservation(
+            number=asked.order.number,
+            status=Status.PAID,
+            provider_id=asked.order.provider_id,
+            paid_minor=asked.amount.minor,
+        )
+        return Done(taken)
+
+
+class VoidsInItsOwnMind(ToyProvider):
+    """Says of an authorized order that it is closed, and sends nothing: an authorization lapses by itself."""
+
+    def close(self, order: OrderRef) -> Flow[CloseReply]:
+        """See `Provider`."""
+        found = yield from super().query([order])
+        seen = found.value.observations[0] if isinstance(found, Done) else None
+        if isinstance(seen, PaymentObservation) and seen.status is Status.AUTHORIZED:
+            return Done(replace(seen, status=Status.CLOSED))
+        return (yield from super().close(order))
+
+
+class CapturesWhatWasVoided(ToyGateway):
+    """Does not look at what became of an order that it captures."""
+
+    def _capture_problem(self, order: ToyOrder, minor: int) -> str | None:
+        return None if order.status == "closed" else super()._capture_problem(order, minor)
+
+
+class TakesRefusedForClosed(Retelling):
+    """Takes a void that comes too late for one that was done before."""
+
+    def answered(self, reply: Any, asked: Any) -> Any:
+        """See `Retelling`."""
+        if not (isinstance(reply, Rejected) and isinstance(asked, OrderRef)):
+            return reply
+        closed = PaymentObservation(number=asked.number, status=Status.CLOSED, provider_id=asked.provider_id)
+        return Done(closed)
+
+
+class NeverSeesItTaken(Retelling):
+    """Tells an order as authorized, whether or not it was captured since."""
+
+    def query(self, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
+        """See `Provider`."""
+        reply = yield from super().query(orders)
+        if not isinstance(reply, Done):
+            return reply
+        kept = tuple(
+            replace(seen, status=Status.AUTHORIZED) if seen.ids.get("capture") else seen
+            for seen in reply.value.observations
+        )
+        return Done(replace(reply.value, observations=kept))
+
+
+class TakesDeclinedForFailed(Retelling):
+    """Takes an instrument that is declined at the capture for the end of the order."""
+
+    def answered(self, reply: Any, asked: Any) -> Any:
+        """See `Retelling`."""
+        if not (isinstance(reply, Rejected) and isinstance(asked, CaptureOrder)):
+            return reply
+        failed = PaymentObservation(
+            number=asked.order.number, status=Status.FAILED, provider_id=asked.order.provider_id
+        )
+        return Done(failed)
+
+
+class TakesErrorsForTheEnd(Retelling):
+    """Takes an answer to a capture that can't be read for the end of the order."""
+
+    def answered(self, reply: Any, asked: Any) -> Any:
+        """See `Retelling`."""
+        if not (isinstance(reply, Unknown) and isinstance(asked, CaptureOrder)):
+            return reply
+        failed = PaymentObservation(
+            number=asked.order.number, status=Status.FAILED, provider_id=asked.order.provider_id
+        )
+        return Done(failed)
+
+
+class BlamesTheCaller(Retelling):
+    """Has nobody agree again after a declined capture."""
+
+    def answered(self, reply: Any, asked: Any) -> Any:
+        """See `Retelling`."""
+        if not isinstance(reply, Rejected):
+            return reply
+        return Rejected(failure=replace(reply.failure, who_acts="caller"))
+
+
+class ForgetsWhenTheyAgreed(Retelling):
+    """Does not tell when the payer agreed."""
+
+    def retold(self, seen: Any) -> Any:
+        """See `Retelling`."""
+        return replace(seen, occurred_at=None)
+
+
+class ReturnsWhatWasReleased(ToyGateway):
+    """Gives back up to the order's amount, whatever was captured of it."""
+
+    def _refund(self, fields: dict[str, Any]) -> dict[str, Any]:
+        for order in self.orders:
+            if order.id == fields["charge"]:
+                order.taken = None
+        return super()._refund(fields)
+
+
+class RefundsAnOrderByItsAmount(ToyProvider):
+    """Refunds the rest of the order, whatever was asked for."""
+
+    def refund(self, refund: Any) -> Flow[Any]:
+        """See `Provider`."""
+        return (yield from super().refund(replace(refund, amount=refund.order.amount)))
+
+
+BUGS = [
+    Planted("agreed_order_is_authorized_and_not_paid", "agreed is paid", toy(TakesAgreedForPaid, **PARTIAL)),
+    Planted(
+        "agreed_order_is_authorized_and_not_paid",
+        "agreed is pending",
+        toy(TakesAgreedForPending, **PARTIAL),
+    ),
+    Planted(
+        "agreed_order_is_authorized_and_not_paid",
+        "a query captures",
+        toy(CapturesWhenItLooks, batch=1, **PARTIAL),
+    ),
+    Planted(
+        "capture_takes_what_was_agreed", "the amount is in another unit", toy(CapturesTheWrongUnit, **PARTIAL)
+    ),
+    Planted("capture_takes_what_was_agreed", "it is never seen", toy(NeverSeesItTaken, **PARTIAL)),
+    Planted("capture_in_part_takes_that_part", "all is captured", toy(CapturesAll, **PARTIAL)),
+    Planted("capture_in_part_takes_that_part", "the part is not told", toy(ForgetsWhatWasTaken, **PARTIAL)),
+    Planted(
+        "capture_in_part_takes_that_part",
+        "the part is not told in the reply",
+        toy(ForgetsItInTheReply, **PARTIAL),
+    ),
+    Planted(
+        "captured_order_is_not_captured_again", "it is the payer's fault", toy(BlamesThePayer, **PARTIAL)
+    ),
+    Planted(
+        "captured_order_is_not_captured_again",
+        "every capture takes money",
+        toy(sandbox=ToySandbox(duplicates="charge_blindly"), **PARTIAL),
+    ),
+    Planted(
+        "repeated_capture_takes_its_money_once",
+        "its key is new at each send",
+        toy(NumbersCaptures, ToySandbox(duplicates="same_result"), **REPEATABLE),
+    ),
+    Planted(
+        "repeated_capture_takes_its_money_once",
+        "the key is not looked at",
+        toy(sandbox=ToySandbox(duplicates="charge_blindly"), **REPEATABLE),
+    ),
+    Planted(
+        "repeated_capture_takes_its_money_once",
+        "the same result is declared, and a repeat is refused",
+        toy(**REPEATABLE),
+    ),
+    Planted(
+        "capture_over_the_amount_is_told_as_it_is",
+        "any reply is a success",
+        toy(TakesAnyReplyForTaken, **PARTIAL),
+    ),
+    Planted("voided_order_takes_no_money", "nothing is voided", toy(VoidsInItsOwnMind, **PARTIAL)),
+    Planted(
+        "voided_order_takes_no_money",
+        "what was voided is captured",
+        toy(sandbox=ToySandbox(gateway=CapturesWhatWasVoided), **PARTIAL),
+    ),
+    Planted("captured_order_is_not_closed", "a refusal is a void", toy(TakesRefusedForClosed, **PARTIAL)),
+    Planted("automatic_capture_needs_no_caller", "agreed is pending", toy(TakesAgreedForPending, **PARTIAL)),
+    Planted(
+        "manual_capture_waits_for_its_caller",
+        "a query captures",
+        toy(CapturesWhenItLooks, batch=1, **PARTIAL),
+    ),
+    Planted("manual_capture_waits_for_its_caller", "all is captured", toy(CapturesAll, **PARTIAL)),
+    Planted("capture_is_made_once_whatever_is_lost", "it is never seen", toy(NeverSeesItTaken, **PARTIAL)),
+    Planted(
+        "capture_is_made_once_whatever_is_lost", "an error is the end", toy(TakesErrorsForTheEnd, **PARTIAL)
+    ),
+    Planted(
+        "declined_capture_waits_for_the_payer", "declined is failed", toy(TakesDeclinedForFailed, **PARTIAL)
+    ),
+    Planted("declined_capture_waits_for_the_payer", "the caller is to act", toy(BlamesTheCaller, **PARTIAL)),
+    Planted(
+        "declined_capture_waits_for_the_payer", "nobody knows when", toy(ForgetsWhenTheyAgreed, **PARTIAL)
+    ),
+    Planted(
+        "partly_captured_order_gives_back_what_it_took",
+        "what was released is returned",
+        toy(sandbox=ToySandbox(gateway=ReturnsWhatWasReleased), **PARTIAL),
+    ),
+    Planted(
+        "partly_captured_order_gives_back_what_it_took",
+        "the order is refunded, not its capture",
+        toy(RefundsAnOrderByItsAmount, **PARTIAL),
+    ),
+]

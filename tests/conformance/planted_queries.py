@@ -1,5 +1,306 @@
 """Bugs for the checks of `queries`."""
 
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from paycore.plugin import (
+    Attempt,
+    Capabilities,
+    Created,
+    CreateOrder,
+    Done,
+    Flow,
+    Found,
+    ListByTime,
+    Listed,
+    OrderRef,
+    Page,
+    PaymentObservation,
+    Response,
+    Status,
+)
+from paycore.testing.toy import ToyProvider, post
+from tests.conformance.bugs import REFUSAL, misread
+from tests.conformance.good import toy
 from tests.conformance.planting import Planted
 
-BUGS: list[Planted] = []
+
+class AsksByTheId(ToyProvider):
+    """Asks by the company's id, which is not known after a lost reply."""
+
+    def query(self, orders: Sequence[OrderRef]) -> Flow[Any]:
+        unheard = frozenset(order.number for order in orders if order.provider_id is None)
+        if not unheard:
+            return (yield from super().query(orders))
+        yield post("/query", {"ids": []})
+        return Done(Found(undecided=unheard))
+
+
+class RefusesUnknownNumbers(ToyProvider):
+    def query(self, orders: Sequence[OrderRef]) -> Flow[Any]:
+        def refused(outcome: Any, _: Response) -> Any:
+            return REFUSAL if isinstance(outcome, Done) and outcome.value.absent else outcome
+
+        return (yield from misread(super().query(orders), refused))
+
+
+class TakesUnknownNumbersForPending(ToyProvider):
+    def query(self, orders: Sequence[OrderRef]) -> Flow[Any]:
+        def pending(outcome: Any, _: Response) -> Any:
+            if not isinstance(outcome, Done):
+                return outcome
+            new = tuple(
+                PaymentObservation(number=number, status=Status.PENDING) for number in outcome.value.absent
+            )
+            return Done(Found(observations=outcome.value.observations + new))
+
+        return (yield from misread(super().query(orders), pending))
+
+
+class NeverSaysAbsent(ToyProvider):
+    def query(self, orders: Sequence[OrderRef]) -> Flow[Any]:
+        def found(outcome: Any, _: Response) -> Any:
+            return (
+                Done(Found(observations=outcome.value.observations)) if isinstance(outcome, Done) else outcome
+            )
+
+        return (yield from misread(super().query(orders), found))
+
+
+class AsksAboutThisMonth(ToyProvider):
+    """Its query has a range of 30 days up to now, and says absent for what is older."""
+
+    def query(self, orders: Sequence[OrderRef]) -> Flow[Any]:
+        def found(outcome: Any, _: Response) -> Any:
+            old = frozenset(
+                order.number
+                for order in orders
+                if order.begun_at < order.attempt.sent_at - timedelta(days=30)
+            )
+            return Done(Found(absent=old)) if old and isinstance(outcome, Done) else outcome
+
+        return (yield from misread(super().query(orders), found))
+
+
+class TellsThemInTurn(ToyProvider):
+    """Takes the first record for the first number, and so on."""
+
+    def query(self, orders: Sequence[OrderRef]) -> Flow[Any]:
+        def in_turn(outcome: Any, _: Response) -> Any:
+            if not isinstance(outcome, Done):
+                return outcome
+            found: Found = outcome.value
+            told = tuple(
+                msgspec.structs.replace(seen, number=order.number)
+                for order, seen in zip(orders, found.observations, strict=False)
+            )
+            absent = frozenset(order.number for order in orders[len(told) :])
+            return Done(Found(observations=told, absent=absent))
+
+        return (yield from misread(super().query(orders), in_turn))
+
+
+class TellsTheFirstOnly(ToyProvider):
+    """Declares a batch, and reads one record."""
+
+    def query(self, orders: Sequence[OrderRef]) -> Flow[Any]:
+        return (yield from super().query(orders[:1]))
+
+
+class BelievesAnyReply(ToyProvider):
+    """Tells what it reads under the number and the id that it asked about."""
+
+    def query(self, orders: Sequence[OrderRef]) -> Flow[Any]:
+        (order,) = orders
+
+        def own(outcome: Any, _: Response) -> Any:
+            if not (isinstance(outcome, Done) and outcome.value.observations):
+                return outcome
+            seen = outcome.value.observations[0]
+            told = msgspec.structs.replace(
+                seen, number=order.number, provider_id=order.provider_id or seen.provider_id
+            )
+            return Done(Found(observations=(told,)))
+
+        return (yield from misread(super().query(orders), own))
+
+
+class CapturesInTheQuery(ToyProvider):
+    """Takes the money as soon as a query tells that it can."""
+
+    def query(self, orders: Sequence[OrderRef]) -> Flow[Any]:
+        outcome = yield from super().query(orders)
+        for order in orders:
+            if order.channel == "hold" and isinstance(outcome, Done) and order.kind == "payment":
+                seen = outcome.value.observations
+                if seen and seen[0].status is Status.AUTHORIZED:
+                    taken = {"number": f"C{order.number}", "order": order.number, "minor": order.amount.minor}
+                    yield post("/captures", {**taken, "authorization": order.provider_id})
+        return outcome
+
+
+class ChangesItsId(ToyProvider):
+    """Names the charge once there is one, where it named the order before."""
+
+    def query(self, orders: Sequence[OrderRef]) -> Flow[Any]:
+        def charged(outcome: Any, _: Response) -> Any:
+            if not isinstance(outcome, Done):
+                return outcome
+            told = tuple(
+                msgspec.structs.replace(seen, provider_id=f"ch_{seen.provider_id}")
+                if seen.status is Status.PAID
+                else seen
+                for seen in outcome.value.observations
+            )
+            return Done(msgspec.structs.replace(outcome.value, observations=told))
+
+        return (yield from misread(super().query(orders), charged))
+
+
+class MakesItsId(ToyProvider):
+    """Tells its ids in small letters."""
+
+    def create(self, order: CreateOrder) -> Flow[Any]:
+        def lower(outcome: Any, _: Response) -> Any:
+            if not isinstance(outcome, Done):
+                return outcome
+            created: Created = outcome.value
+            seen = msgspec.structs.replace(
+                created.observation, provider_id=(created.observation.provider_id or "").lower()
+            )
+            return Done(msgspec.structs.replace(created, observation=seen))
+
+        return (yield from misread(super().create(order), lower))
+
+    def query(self, orders: Sequence[OrderRef]) -> Flow[Any]:
+        def lower(outcome: Any, _: Response) -> Any:
+            if not isinstance(outcome, Done):
+                return outcome
+            told = tuple(
+                msgspec.structs.replace(seen, provider_id=(seen.provider_id or "").lower())
+                for seen in outcome.value.observations
+            )
+            return Done(msgspec.structs.replace(outcome.value, observations=told))
+
+        return (yield from misread(super().query(orders), lower))
+
+
+class Listing(ToyProvider):
+    """A list whose pages are changed."""
+
+    def list(self, since: datetime, until: datetime, cursor: str | None, attempt: Attempt) -> Flow[Any]:
+        def changed(outcome: Any, _: Response) -> Any:
+            return Done(self.page(outcome.value)) if isinstance(outcome, Done) else outcome
+
+        return (yield from misread(super().list(since, until, cursor, attempt), changed))
+
+    def page(self, page: Page) -> Page:
+        """Another page."""
+        return page
+
+
+class ListsPaidOnesTwice(Listing):
+    def page(self, page: Page) -> Page:
+        paid = tuple(item for item in page.items if item.observation.status is Status.PAID)
+        return msgspec.structs.replace(page, items=page.items + paid)
+
+
+class ListsEverythingAsPending(Listing):
+    def page(self, page: Page) -> Page:
+        items = tuple(
+            Listed(observation=msgspec.structs.replace(item.observation, status=Status.PENDING))
+            for item in page.items
+        )
+        return msgspec.structs.replace(page, items=items)
+
+
+class ListsNumbersAsReferences(Listing):
+    def page(self, page: Page) -> Page:
+        items = tuple(msgspec.structs.replace(item, reference=item.observation.number) for item in page.items)
+        return msgspec.structs.replace(page, items=items)
+
+
+class ListsTheLocalDay(ToyProvider):
+    """Sends the local time of a place eight hours ahead, as if it were UTC."""
+
+    def list(self, since: datetime, until: datetime, cursor: str | None, attempt: Attempt) -> Flow[Any]:
+        zone = timedelta(hours=8)
+        narrow = (until - since) / 2
+        return (yield from super().list(since + zone + narrow, until + zone, cursor, attempt))
+
+
+class ListsEverything(ToyProvider):
+    def list(self, since: datetime, until: datetime, cursor: str | None, attempt: Attempt) -> Flow[Any]:
+        ever = timedelta(days=365)
+        return (yield from super().list(since - ever, until + ever, cursor, attempt))
+
+
+class ListsOnePage(Listing):
+    def page(self, page: Page) -> Page:
+        return msgspec.structs.replace(page, cursor=None)
+
+
+class ListsTheFirstPageForEver(ToyProvider):
+    def list(self, since: datetime, until: datetime, cursor: str | None, attempt: Attempt) -> Flow[Any]:
+        return (yield from super().list(since, until, None, attempt))
+
+
+class ReadsTwoRequestsAPage(ToyProvider):
+    def list(self, since: datetime, until: datetime, cursor: str | None, attempt: Attempt) -> Flow[Any]:
+        yield from super().list(since, until, cursor, attempt)
+        return (yield from super().list(since, until, cursor, attempt))
+
+
+class ListsWhatIsPaid(Listing):
+    def page(self, page: Page) -> Page:
+        items = tuple(item for item in page.items if item.observation.status is Status.PAID)
+        return msgspec.structs.replace(page, items=items)
+
+
+class DeclaresSmallPages(ToyProvider):
+    @property
+    def capabilities(self) -> Capabilities:
+        """One record a page, which is not so."""
+        return msgspec.structs.replace(super().capabilities, list_by_time=ListByTime(records_max=1))
+
+
+BUGS = [
+    Planted("new_order_is_found_by_its_number", "it is found by its id only", toy(AsksByTheId)),
+    Planted("unknown_number_is_absent", "an unknown number refuses the account", toy(RefusesUnknownNumbers)),
+    Planted("unknown_number_is_absent", "an unknown number is pending", toy(TakesUnknownNumbersForPending)),
+    Planted("unknown_number_is_absent", "nothing is ever absent, as is declared", toy(NeverSaysAbsent)),
+    Planted("old_order_is_not_absent", "the query has a range of a month", toy(AsksAboutThisMonth)),
+    Planted(
+        "each_order_is_told_under_its_own_number", "records are taken in their order", toy(TellsThemInTurn)
+    ),
+    Planted("each_order_is_told_under_its_own_number", "one of a batch is read", toy(TellsTheFirstOnly)),
+    Planted("reply_about_another_order_is_not_believed", "any reply is believed", toy(BelievesAnyReply)),
+    Planted(
+        "query_changes_nothing",
+        "the money is taken in the query",
+        toy(CapturesInTheQuery, captures="partial"),
+    ),
+    Planted("ids_stay_as_they_are", "the charge's id replaces the order's", toy(ChangesItsId)),
+    Planted("ids_stay_as_they_are", "ids are in small letters", toy(MakesItsId)),
+    Planted("list_has_each_order_once", "paid orders are listed twice", toy(ListsPaidOnesTwice)),
+    Planted("list_has_each_order_once", "everything is pending in the list", toy(ListsEverythingAsPending)),
+    Planted("list_has_each_order_once", "the number is given as reference", toy(ListsNumbersAsReferences)),
+    Planted("list_keeps_to_its_range", "the range is in local time", toy(ListsTheLocalDay)),
+    Planted("list_keeps_to_its_range", "the range is not sent", toy(ListsEverything)),
+    Planted("list_goes_on_by_its_cursor", "only one page is read", toy(ListsOnePage)),
+    Planted("list_goes_on_by_its_cursor", "the cursor is not sent", toy(ListsTheFirstPageForEver)),
+    Planted(
+        "list_by_time_tells_of_waiting_orders",
+        "a page takes two requests",
+        toy(ReadsTwoRequestsAPage, list_page=100),
+    ),
+    Planted(
+        "list_by_time_tells_of_waiting_orders",
+        "only paid orders are listed",
+        toy(ListsWhatIsPaid, list_page=100),
+    ),
+    Planted("list_by_time_tells_of_waiting_orders", "more records than declared", toy(DeclaresSmallPages)),
+]

@@ -27,30 +27,10 @@ from paycore.testing.toy import ToyGateway, ToyOrder, ToyProvider
 from paycore.testing.toy.toy_sandbox import ToySandbox
 from tests.conformance.good import toy
 from tests.conformance.planting import Planted
+from tests.conformance.retelling import Retelling
 
 SLOW = ToySandbox(refund_takes_s=100_000.0)
 WINDOWED: dict[str, Any] = {"refund_resend": "same_result", "window_s": 3500.0}
-
-
-class Retelling(ToyProvider):
-    """Tells what it sees in words of its own: the base of those that are wrong in it."""
-
-    def query(self, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
-        """See `Provider`."""
-        reply = yield from super().query(orders)
-        if not isinstance(reply, Done):
-            return reply
-        found = reply.value
-        return Done(replace(found, observations=tuple(map(self.retold, found.observations))))
-
-    def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
-        """See `Provider`."""
-        reply = yield from super().refund(refund)
-        return Done(self.retold(reply.value)) if isinstance(reply, Done) else reply
-
-    def retold(self, seen: Any) -> Any:
-        """The observation as it is told."""
-        return seen
 
 
 # --- what is returned ----------------------------------------------------------------------------------------
@@ -64,22 +44,20 @@ class RefundsAll(ToyProvider):
         return (yield from super().refund(replace(refund, amount=refund.order.amount)))
 
 
-class TellsTheOrdersNumber(ToyProvider):
+class TellsTheOrdersNumber(Retelling):
     """Tells a refund under the number of its payment."""
 
-    def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
-        """See `Provider`."""
-        reply = yield from super().refund(refund)
-        return Done(replace(reply.value, number=refund.order.number)) if isinstance(reply, Done) else reply
+    def answered(self, reply: Any, asked: Any) -> Any:
+        """See `Retelling`."""
+        return Done(replace(reply.value, number=asked.order.number)) if isinstance(reply, Done) else reply
 
 
-class TellsTheOrdersAmount(ToyProvider):
+class TellsTheOrdersAmount(Retelling):
     """Tells of a refund the amount of its payment."""
 
-    def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
-        """See `Provider`."""
-        reply = yield from super().refund(refund)
-        return Done(replace(reply.value, amount=refund.order.amount)) if isinstance(reply, Done) else reply
+    def answered(self, reply: Any, asked: Any) -> Any:
+        """See `Retelling`."""
+        return Done(replace(reply.value, amount=asked.order.amount)) if isinstance(reply, Done) else reply
 
 
 class ForgetsThatYenHaveNoDecimals(ToyProvider):
@@ -145,26 +123,22 @@ class TellsTheRefundsId(Retelling):
 # --- what is refused -----------------------------------------------------------------------------------------
 
 
-class DoubtsRefusals(ToyProvider):
+class DoubtsRefusals(Retelling):
     """Takes a documented refusal for no answer."""
 
-    def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
-        """See `Provider`."""
-        reply = yield from super().refund(refund)
-        if isinstance(reply, Rejected) and not reply.is_duplicate:
-            return Unknown(problem=reply.failure.message)
-        return reply
+    def answered(self, reply: Any, asked: Any) -> Any:
+        """See `Retelling`."""
+        is_refused = isinstance(reply, Rejected) and not reply.is_duplicate
+        return Unknown(problem=reply.failure.message) if is_refused else reply
 
 
-class TakesAnyReplyForSuccess(ToyProvider):
+class TakesAnyReplyForSuccess(Retelling):
     """Looks at the HTTP status only."""
 
-    def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
-        """See `Provider`."""
-        reply = yield from super().refund(refund)
-        if isinstance(reply, Rejected):
-            return Done(RefundObservation(number=refund.number, status=RefundStatus.SUCCEEDED))
-        return reply
+    def answered(self, reply: Any, asked: Any) -> Any:
+        """See `Retelling`."""
+        made = RefundObservation(number=asked.number, status=RefundStatus.SUCCEEDED)
+        return Done(made) if isinstance(reply, Rejected) else reply
 
 
 class GivesBackOfAnyPayment(ToyGateway):
@@ -188,12 +162,11 @@ class NumbersSends(ToyProvider):
         return Done(replace(reply.value, number=refund.number)) if isinstance(reply, Done) else reply
 
 
-class TakesDuplicatesForRefusals(ToyProvider):
+class TakesDuplicatesForRefusals(Retelling):
     """Does not tell a number in use from any other refusal."""
 
-    def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
-        """See `Provider`."""
-        reply = yield from super().refund(refund)
+    def answered(self, reply: Any, asked: Any) -> Any:
+        """See `Retelling`."""
         return replace(reply, is_duplicate=False) if isinstance(reply, Rejected) else reply
 
 

@@ -10,7 +10,17 @@ import msgspec
 from paycore.domain.money import Money
 from paycore.domain.observation import RefundObservation
 from paycore.domain.payment import RefundStatus, Status
-from paycore.domain.provider import Attempt, CaptureOrder, Done, Found, NotNow, OrderRef, Product, RefundOrder
+from paycore.domain.provider import (
+    Attempt,
+    CaptureOrder,
+    Done,
+    Found,
+    NotNow,
+    OrderRef,
+    Product,
+    RefundOrder,
+    Rejected,
+)
 from paycore.domain.wire import Flow, Notification
 from paycore.engine.orders import new_id
 from paycore.errors import MalformedNotification, NotAuthentic
@@ -263,4 +273,20 @@ def another(text: str) -> str:
 def _next(one: str) -> str:
     return (
         {"9": "0", "z": "a", "Z": "A"}.get(one, chr(ord(one) + 1)) if one.isascii() and one.isalnum() else one
+    )
+
+
+def require_repeat(again: Any, effect: str, what: str, is_the_same: Callable[[Any], bool]) -> None:
+    """What was sent again with its number has the effect that is declared for it."""
+    if effect == "refused_as_duplicate":
+        require(
+            isinstance(again, Rejected) and again.is_duplicate,
+            f"{what} returned {said(again)}, and is declared refused_as_duplicate",
+            "return Rejected(..., is_duplicate=True) for the code that says that the number is in use",
+        )
+        return
+    require(
+        isinstance(again, Done) and is_the_same(again.value),
+        f"{what} returned {said(again)}, and is declared same_result",
+        "send the key with each send of the number; declare a shorter window, or what the provider does instead",
     )

@@ -445,7 +445,10 @@ class Rig:
                 continue
             if is_so(payment):
                 return payment
-            last = f"{payment.status}{', uncertain' if payment.uncertain else ''}, review {payment.review_reasons}"
+            reviewed = (
+                f", under review: {', '.join(payment.review_reasons)}" if payment.review_reasons else ""
+            )
+            last = f"{payment.status}{', uncertain' if payment.uncertain else ''}{reviewed}"
         raise Failed(
             f"{what}; after {sum(RESTS_S):.0f} s it was still: {last}", "see the requests and replies"
         )

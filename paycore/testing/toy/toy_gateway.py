@@ -94,8 +94,9 @@ class ToyGateway:
     for a new one. `needs_token`: every request needs one from `/token`, and sees its own account's orders only. `page`:
     records on a page of the list. `refund_takes_s`: a refund is pending for so long, None: it is made at once.
 
-    `reject` is the error for the next creates, `declines_captures` refuses captures for the payer, and `put_off` the
-    requests of a path for now, with the seconds after which to try again. `clock` tells the time.
+    `reject` is the error for the next creates, `declines_captures` refuses captures for the payer (`to_decline`: the
+    next one of each order with such a number), and `put_off` the requests of a path for now, with the seconds after
+    which to try again. `clock` tells the time.
     """
 
     def __init__(
@@ -127,6 +128,7 @@ class ToyGateway:
         self.clock = clock
         self.reject: str | None = None
         self.declines_captures = False
+        self.to_decline: set[str] = set()
         self.put_off: dict[str, float] = {}
         self._caller = ""
 
@@ -284,7 +286,8 @@ class ToyGateway:
 
     def _capture_problem(self, order: ToyOrder, minor: int) -> str | None:
         if order.status == "authorized":
-            if self.declines_captures:
+            if self.declines_captures or order.number in self.to_decline:
+                self.to_decline.discard(order.number)
                 order.status = "pending"
                 return "declined"
             return "too_much" if minor > order.minor else None

@@ -111,6 +111,15 @@ class ScriptedToy(ScriptedGateway):
         """See `Controls`."""
         return self._ended(number, "closed")
 
+    def decline_capture(self, number: str) -> Document:
+        """See `FullControls`."""
+        order = self._order(number)
+        if not order.is_held:
+            raise NotPossible("its money is taken without a capture")
+        shown = self.pay(number)
+        self.toy.to_decline.add(order.number)
+        return shown
+
     def charge_back(self, number: str, minor: int | None) -> Document:
         """See `FullControls`."""
         return self._done(number, lambda known: self.toy.charge_back(known, minor))

@@ -67,8 +67,8 @@ def payment_observation(
 
 def _status_of(session: CheckoutSession, intent: PaymentIntent | None, *, is_named: bool) -> Status:
     """The status; `is_named`: there is an intent, whether or not it is expanded."""
-    if session.payment_status == "paid":
-        return Status.PAID
+    if session.payment_status == "paid" or (intent is not None and intent.status == "succeeded"):
+        return Status.PAID  # of a captured session no page says that `payment_status` follows
     if intent is None:
         return Status.CLOSED if session.status == "expired" and not is_named else Status.PENDING
     if intent.status == "requires_capture":

@@ -17,6 +17,7 @@ from paycore.ledger.clock import utc_now
 from paycore.ledger.sqlite.ledger import SqliteLedger
 from paycore.sandbox.server import SandboxServer
 from paycore.testing.twins import TWINS
+from plugins.stripe_checkout.tests.receiver import Receiver, receiving
 from stripe_checkout.sandbox import StripeSandbox
 
 OpenSandbox = Callable[..., SandboxServer]
@@ -70,3 +71,10 @@ def open_shop(kind: str, tmp_path: Path) -> Iterator[OpenShop]:
             return shop
 
         yield open_shop
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A webhook endpoint."""
+    with receiving() as receiver:
+        yield receiver

@@ -55,6 +55,7 @@ STATES = [
     (session(**COMPLETE, payment_intent="pi_1"), "pending"),
     (session(**COMPLETE, payment_intent=intent("requires_payment_method")), "failed"),
     (session(**COMPLETE, payment_intent=intent("requires_capture")), "authorized"),
+    (session(**COMPLETE, payment_intent=intent("succeeded")), "paid"),
     (session(**COMPLETE, payment_intent=intent("canceled")), "closed"),
     (session(**EXPIRED), "closed"),
     (session(**EXPIRED, payment_intent=intent("canceled")), "closed"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from paycore.domain.capabilities import Lookup
 from paycore.domain.money import Money
@@ -33,6 +32,7 @@ from paycore.testing.conformance.moves import (
     refund,
     refund_ref,
     refunding,
+    require_repeat,
     returned_minor,
     stranger,
 )
@@ -213,7 +213,12 @@ def repeated_refund_returns_its_money_once(rig: Rig) -> None:
             f"a refund of {made.minor} minor units was sent twice, and {returned} were returned",
             "key a refund by refund.number, the same at each send; or leave refund_resend at its default, unsafe",
         )
-        _is_repeat(again, made, resend.effect, rest_s)
+        require_repeat(
+            again,
+            resend.effect,
+            f"a refund sent again after {rest_s:.0f} s",
+            lambda value: made.seen is None or value.provider_id == made.seen.provider_id,
+        )
 
 
 @check(read="finding-an-order-again")
@@ -400,23 +405,6 @@ def _is_not_told(rig: Rig, made: PlacedRefund) -> None:
         seen is None or seen.status is RefundStatus.FAILED,
         f"a refund that was refused is {seen and seen.status} in a query",
         "find a refund by its own number, not by that of its payment",
-    )
-
-
-def _is_repeat(again: Any, made: PlacedRefund, effect: str, after_s: float) -> None:
-    when = f"sent again after {after_s:.0f} s"
-    if effect == "refused_as_duplicate":
-        require(
-            isinstance(again, Rejected) and again.is_duplicate,
-            f"a refund {when} returned {said(again)}, and refund_resend is declared refused_as_duplicate",
-            "return Rejected(..., is_duplicate=True) for the code that says that the number is in use",
-        )
-        return
-    told = again.value.provider_id if isinstance(again, Done) else None
-    require(
-        isinstance(again, Done) and (made.seen is None or told == made.seen.provider_id),
-        f"a refund {when} returned {said(again)}, and refund_resend is declared same_result",
-        "send the key with each send of refund.number; declare a shorter window, or what the provider does instead",
     )
 
 

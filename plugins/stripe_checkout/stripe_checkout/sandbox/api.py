@@ -17,6 +17,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.requests import Request
@@ -219,6 +220,9 @@ class StripeApi:
         self, request: Request, endpoint: Endpoint, form: bytes, key: str | None
     ) -> tuple[int, bytes, dict[str, str]]:
         path, text = request.url.path, form.decode(errors="replace")
+        if request.method == "POST":
+            # Repeats of a key are requests for that number too.
+            self._lifecycle.requests[dict(parse_qsl(text)).get("client_reference_id", "")] += 1
         kept = None if key is None else self._keys.replay(key, path, text)
         if kept is not None:
             return _replayed(kept)

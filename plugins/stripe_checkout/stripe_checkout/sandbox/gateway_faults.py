@@ -104,4 +104,6 @@ def distort(thing: dict[str, Any], faults: FaultBoard, path: str) -> dict[str, A
         thing = thing | {"currency": currency.text("currency")}
     if faults.take("new_words", path=path):
         thing = thing | {"status": "marinating", "payment_status": "marinating"}
+        if isinstance(thing["payment_intent"], dict):
+            thing["payment_intent"] = thing["payment_intent"] | {"status": "marinating"}
     return thing

@@ -57,7 +57,6 @@ class Lifecycle:
 
     def create(self, params: Mapping[str, Any]) -> Object:
         """Make a session. 400 for what the documentation refuses."""
-        self.requests[params.get("client_reference_id", "")] += 1
         total, methods = self._checked(params)
         session = objects.new_session(
             params, now=self.now(), public_url=self._public_url, total=total, methods=methods
