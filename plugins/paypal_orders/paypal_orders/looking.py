@@ -85,17 +85,17 @@ def _authorize(ref: OrderRef, seen: PaymentObservation) -> Flow[Looked]:
     return replace(seen, status=Status.PENDING)  # the payer has to agree again, or it is not decided yet
 
 
-def _with_disputes(ref: OrderRef, seen: PaymentObservation) -> Flow[PaymentObservation]:
-    """With what disputes took; as it is where PayPal does not say. Source: SOURCES.md §11."""
+def _with_disputes(ref: OrderRef, seen: PaymentObservation) -> Flow[PaymentObservation | NotNow]:
+    """With what disputes took; as it is where PayPal does not say it to this app. Source: SOURCES.md §11."""
     query = urlencode({"disputed_transaction_id": seen.ids.get("capture", "")})
     found = yield from get(f"/v1/customer/disputes?{query}", ref.attempt, Disputes)
     if not isinstance(found, Disputes):
-        return seen
+        return found if isinstance(found, NotNow) else seen
     disputes: list[Dispute] = []
     for item in found.items[:DISPUTES_MAX]:
         one = yield from get(f"/v1/customer/disputes/{quoted(item.dispute_id)}", ref.attempt, Dispute)
         if not isinstance(one, Dispute):
-            return seen
+            return one if isinstance(one, NotNow) else seen
         disputes.append(one)
     taken, back = disputed(disputes)
     return replace(seen, charged_back_minor=taken, charge_back_won_minor=back)

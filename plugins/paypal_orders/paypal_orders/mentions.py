@@ -6,6 +6,7 @@ import msgspec
 
 from paycore.plugin import MalformedNotification, Mention
 from paypal_orders.messages import WebhookEvent, linked, number_of
+from paypal_orders.requests import UNREADABLE
 
 _DECODER = msgspec.json.Decoder(WebhookEvent)
 
@@ -18,7 +19,7 @@ def mentions(body: bytes) -> list[Mention]:
     """
     try:
         event = _DECODER.decode(body)
-    except (msgspec.MsgspecError, ValueError):
+    except UNREADABLE:
         raise MalformedNotification("it is no event of PayPal's") from None
     about = event.resource
     customs = [about.custom_id, *(unit.custom_id for unit in about.purchase_units)]

@@ -188,7 +188,7 @@ class PayPalPayment(msgspec.Struct, frozen=True, kw_only=True):
     """An authorization, a capture or a refund."""
 
     id: str
-    status: str = ""
+    status: str
     amount: Amount | None = None
     custom_id: str | None = None
     create_time: str | None = None
@@ -250,7 +250,7 @@ class Dispute(msgspec.Struct, frozen=True, kw_only=True):
 class Disputes(msgspec.Struct, frozen=True):
     """`GET /v1/customer/disputes`."""
 
-    items: list[Dispute] = []
+    items: list[Dispute]
 
 
 class TransactionRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -274,8 +274,8 @@ class Row(msgspec.Struct, frozen=True):
 class TransactionReport(msgspec.Struct, frozen=True):
     """`GET /v1/reporting/transactions`."""
 
-    transaction_details: list[Row] = []
-    total_pages: int = 0
+    transaction_details: list[Row]
+    total_pages: int
 
 
 class Detail(msgspec.Struct, frozen=True):

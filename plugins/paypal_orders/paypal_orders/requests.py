@@ -19,6 +19,9 @@ RATE_LIMITED_S = 30.0
 DEFINITE = frozenset({400, 401, 403, 404, 405, 406, 415, 422})
 """HTTP statuses by which PayPal says that this request did nothing. Source: SOURCES.md §13."""
 
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What decoding JSON raises, however it was made."""
+
 _WHO: Mapping[str, Literal["payer", "caller", "operator"]] = {
     **dict.fromkeys(messages.AGAIN, "payer"),
     **dict.fromkeys(messages.FINAL | messages.CALLER | messages.GONE | messages.HAPPENED, "caller"),
@@ -72,7 +75,7 @@ def answer(response: Response, shape: type[AnswerT]) -> AnswerT | Rejected | Not
         return _refusal(response)
     try:
         return msgspec.json.decode(response.body, type=shape)
-    except (msgspec.MsgspecError, ValueError) as problem:
+    except UNREADABLE as problem:
         return Unknown(problem=f"HTTP {response.status} with an unreadable body: {type(problem).__name__}")
 
 
@@ -84,7 +87,7 @@ def _refusal(response: Response) -> Rejected | NotNow | Unknown:
     """
     try:
         error = msgspec.json.decode(response.body, type=messages.Error)
-    except (msgspec.MsgspecError, ValueError):
+    except UNREADABLE:
         error = messages.Error()
     code = error.code
     said = f"HTTP {response.status} {code} (debug id {error.debug_id or 'none'})"
