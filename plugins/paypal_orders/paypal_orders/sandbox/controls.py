@@ -109,12 +109,16 @@ class PayPalControls:
         return self.show_order(order.id)
 
     def notify(self, number: str, *, kind: str, seconds: float) -> Document:
-        """Send the last event of the order once more; a `forged` one is signed by nobody."""
+        """Send the last event of the order once more; a `forged` one says that it was paid, and is signed wrong."""
         if kind not in _NOTIFY_KINDS:
             raise ValueError(f"kind is one of {', '.join(_NOTIFY_KINDS)}, not {kind!r}")
         order = self._orders.book.find(number)
-        after_s = seconds if kind == "late" else 0.0
-        webhook = self._webhooks.send_again(order.id, after_s=after_s, is_forged=kind == "forged")
+        if kind == "forged":
+            webhook = self._webhooks.forge(
+                order.id, "PAYMENT.CAPTURE.COMPLETED", self._documents.forged_capture(order)
+            )
+        else:
+            webhook = self._webhooks.send_again(order.id, after_s=seconds if kind == "late" else 0.0)
         shown: Document = msgspec.to_builtins(webhook)
         return shown
 

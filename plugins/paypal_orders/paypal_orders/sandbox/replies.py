@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
+import msgspec
+
 from paypal_orders.sandbox.amounts import document
 from paypal_orders.sandbox.records import Made, SandboxDispute, SandboxOrder
 
@@ -93,6 +95,12 @@ class Documents:
             self._link(up, "up"),
         ]
         return answer
+
+    def forged_capture(self, order: SandboxOrder) -> Fields:
+        """A capture that was never made."""
+        at = order.updated_at
+        made = Made(id="0" * 17, status="COMPLETED", units=order.units, created_at=at, updated_at=at)
+        return self.capture(order, msgspec.structs.replace(made, custom_id=order.custom_id))
 
     def refund(self, order: SandboxOrder, made: Made) -> Fields:
         done = [one for one in order.refunds if one.of == made.of and one.status == "COMPLETED"]

@@ -68,15 +68,18 @@ class Webhooks:
         for _ in range(0 if copies is None else int(copies.number("copies")) - 1):
             self._plan(replace(webhook, id=f"{webhook.id}-{uuid.uuid4().hex[:4]}"))
 
-    def send_again(self, order_id: str, *, after_s: float = 0.0, is_forged: bool = False) -> Webhook:
-        """
-        Send the last event of the order once more; a forged one is signed by nobody.
+    def forge(self, order_id: str, event_type: str, resource: dict[str, Any]) -> Webhook:
+        """Send an event that PayPal does not know of, signed wrong. `NotPossible` without a URL."""
+        self._check_url()
+        webhook = replace(self._new(order_id, event_type, resource, "Forged"), is_forged=True)
+        webhook = replace(webhook, next_at=self._clock.now_ms())
+        self._plan(webhook)
+        return webhook
 
-        `NotPossible` without a URL, or an event.
-        """
-        if not self._notify_url:
-            raise NotPossible("the account has no URL for webhooks: serve with --notify-url")
-        told = self.of_order(order_id)
+    def send_again(self, order_id: str, *, after_s: float = 0.0) -> Webhook:
+        """Send the last event of the order once more. `NotPossible` without a URL, or an event."""
+        self._check_url()
+        told = [one for one in self.of_order(order_id) if not one.is_forged]
         if not told:
             raise NotPossible("nothing of this order was notified of")
         webhook = Webhook(
@@ -84,11 +87,14 @@ class Webhooks:
             order_id=order_id,
             event_type=told[-1].event_type,
             body=told[-1].body,
-            is_forged=is_forged,
             next_at=self._clock.now_ms() + round(after_s * 1000),
         )
         self._plan(webhook)
         return webhook
+
+    def _check_url(self) -> None:
+        if not self._notify_url:
+            raise NotPossible("the account has no URL for webhooks: serve with --notify-url")
 
     def of_order(self, order_id: str) -> list[Webhook]:
         """Oldest first."""
@@ -134,7 +140,8 @@ class Webhooks:
     def _send(self, webhook_id: str) -> None:
         webhook, body = self._sent[webhook_id], self._sent[webhook_id].body.encode()
         transmission_id, at = str(uuid.uuid4()), time_of(self._clock.now_ms())
-        signature = sign(base_string(transmission_id, at, self._webhook_id, body))
+        signed_for = "NOBODY" if webhook.is_forged else self._webhook_id
+        signature = sign(base_string(transmission_id, at, signed_for, body))
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "PayPal/AUHD-214.0-56789012",
@@ -143,7 +150,7 @@ class Webhooks:
             "PAYPAL-CERT-URL": self._url + CERTIFICATE_PATH,
             "PAYPAL-TRANSMISSION-ID": transmission_id,
             "PAYPAL-TRANSMISSION-TIME": at,
-            "PAYPAL-TRANSMISSION-SIG": signature[::-1] if webhook.is_forged else signature,
+            "PAYPAL-TRANSMISSION-SIG": signature,
         }
         if self._notify_url:
             post = Post(url=self._notify_url, headers=headers, body=body)
