@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from paycore.plugin import Money, PartialAmount, RefundStatus, Status, read_amount
+from paycore.plugin import InvalidField, Money, PartialAmount, RefundStatus, Status, read_amount
 
 MINOR_MAX = 10**15 - 1
 """The largest amount offered, in minor units; PayPal's field holds 999999999999999.99."""
@@ -60,7 +60,7 @@ def read(given: Amount | None) -> tuple[Money | None, PartialAmount | None]:
         return read_amount(None, given.currency_code, unreadable=f"value {text!r}" if text else None)
     try:
         exponent = Money.from_minor(0, given.currency_code).exponent
-    except ValueError:
+    except InvalidField:
         return read_amount(None, given.currency_code)
     minor = Decimal(text).scaleb(exponent)
     if minor != int(minor):

@@ -272,3 +272,11 @@ def test_v17_what_is_no_amount_is_unreadable(value: str) -> None:
     assert amount is None
     assert partial is not None
     assert partial.unreadable
+
+
+@pytest.mark.parametrize("currency", ["XXX", "EURO", "", "\u0665"])
+def test_an_amount_of_no_currency_raises_nothing(currency: str) -> None:
+    """It is told as far as it can be read."""
+    amount, partial = messages.read(messages.Amount(currency, "1.00"))
+    assert amount is None
+    assert (partial is None) is (currency == "")

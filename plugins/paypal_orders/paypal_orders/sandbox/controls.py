@@ -60,6 +60,10 @@ class PayPalControls:
         """The payer agrees to pay with one of `order_flow.INSTRUMENTS`."""
         return self.show_order(self._orders.approve(number, instrument).id)
 
+    def decline_capture(self, number: str) -> Document:
+        """The payer agrees to pay by a card that is declined; they may agree again."""
+        return self.agree(number, "declined")
+
     def expire(self, number: str) -> Document:
         return self.show_order(self._orders.expire(number).id)
 
