@@ -42,7 +42,7 @@ def list_transactions(
         start, _, number = cursor.partition("|")
         begins, page = datetime.fromisoformat(start), int(number)
     ends = min(until.astimezone(UTC), begins + SPAN)
-    asked = {"start_date": _written(begins), "end_date": _written(ends - timedelta(seconds=1))}
+    asked = {"start_date": _written(begins), "end_date": _written(ends - datetime.resolution)}
     asked |= {"fields": "transaction_info", "page_size": str(PAGE_SIZE), "page": str(page)}
     report = yield from get(
         f"/v1/reporting/transactions?{urlencode(asked)}", attempt, messages.TransactionReport

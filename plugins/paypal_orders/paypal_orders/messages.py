@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -162,13 +162,15 @@ class Nothing(msgspec.Struct, frozen=True):
     """`{}`: a body without fields."""
 
 
+Id = Annotated[str, msgspec.Meta(min_length=1)]
+
 # --- received -----------------------------------------------------------------------------------------
 
 
 class Token(msgspec.Struct, frozen=True):
     """`POST /v1/oauth2/token`."""
 
-    access_token: str
+    access_token: Id
     expires_in: float = 600.0
 
 
@@ -187,7 +189,7 @@ def linked(links: Iterable[Link], *rels: str) -> str | None:
 class PayPalPayment(msgspec.Struct, frozen=True, kw_only=True):
     """An authorization, a capture or a refund."""
 
-    id: str
+    id: Id
     status: str
     amount: Amount | None = None
     custom_id: str | None = None
@@ -214,7 +216,7 @@ class MadeUnit(msgspec.Struct, frozen=True, kw_only=True):
 class PayPalOrder(msgspec.Struct, frozen=True, kw_only=True):
     """An order."""
 
-    id: str
+    id: Id
     status: str
     intent: str = ""
     purchase_units: list[MadeUnit] = []
@@ -241,7 +243,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 class Dispute(msgspec.Struct, frozen=True, kw_only=True):
     """A dispute; a list has its id only."""
 
-    dispute_id: str
+    dispute_id: Id
     dispute_amount: Amount | None = None
     dispute_outcome: Outcome = Outcome()
     money_movements: list[Movement] = []
@@ -256,10 +258,9 @@ class Disputes(msgspec.Struct, frozen=True):
 class TransactionRow(msgspec.Struct, frozen=True, kw_only=True):
     """A movement of money in a report; `transaction_id` is that of a capture or a refund."""
 
-    transaction_id: str = ""
-    paypal_reference_id: str = ""
-    transaction_event_code: str = ""
-    transaction_status: str = ""
+    transaction_id: Id
+    transaction_event_code: str
+    transaction_status: str
     transaction_initiation_date: str | None = None
     transaction_amount: Amount | None = None
     custom_field: str = ""

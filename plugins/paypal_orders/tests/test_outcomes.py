@@ -163,6 +163,7 @@ def test_a_capture_of_an_order_that_is_gone_closes_it() -> None:
         (200, b"<html>hello</html>"),
         (201, b'{"id":"X"'),
         (201, b"{}"),
+        (200, {"id": "", "status": "COMPLETED"}),
     ],
 )
 def test_what_is_not_documented_is_unknown(answer: Any) -> None:
