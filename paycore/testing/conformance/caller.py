@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
 
 from paycore.domain.capabilities import Lookup, Resend
 from paycore.domain.money import Money
@@ -14,8 +15,13 @@ from paycore.testing.conformance.check import Failed
 from paycore.testing.conformance.moves import ENDS_WITHIN_S
 from paycore.testing.conformance.rig import Rig
 
-LOST = ("lose_request", "lose_reply", "http_500")
-"""What may happen to a request; the last two only after the gateway acted."""
+FAULTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "a lost request": ("lose_request", {}),
+    "a lost reply": ("lose_reply", {}),
+    "HTTP 500 after the gateway acted": ("http_500", {}),
+    "HTTP 502 before the gateway acted": ("http_502", {"recorded": False}),
+}
+"""What may happen to a request: a fault of `paycore.sandbox.connection`, and its options."""
 
 RESTED_S = 60.0
 """When a caller tries again: nothing that was sent can still be under way."""
@@ -113,14 +119,27 @@ def attempted(call: Callable[[], Any]) -> None:
         return
 
 
-def losses(rig: Rig, act: Callable[[], Any]) -> Iterator[tuple[str, int]]:
-    """Each way to lose each request of what `act` does."""
+class Loss(NamedTuple):
+    """A fault that one request of a flow meets: the one after `place` others. `words` say it."""
+
+    words: str
+    kind: str
+    options: Mapping[str, Any]
+    place: int
+
+    def met(self, rig: Rig) -> AbstractContextManager[None]:
+        """For the time of a block: it happens."""
+        return rig.proxy.breaking(self.kind, self.place, **self.options)
+
+
+def losses(rig: Rig, what: str, act: Callable[[], Any]) -> Iterator[Loss]:
+    """Each way to lose each request of what `act` does; `what` names it."""
     rig.attempt()  # a session is opened before it
     rig.proxy.clear()
     act()
     for place in range(len(rig.proxy.exchanges)):
-        for kind in LOST:
-            yield kind, place
+        for words, (kind, options) in FAULTS.items():
+            yield Loss(f"{words} at request {place + 1} of the {what}", kind, options, place)
 
 
 def can_be_found(rig: Rig, resend: Resend) -> bool:

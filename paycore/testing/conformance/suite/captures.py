@@ -271,7 +271,7 @@ def manual_capture_waits_for_its_caller(rig: Rig) -> None:
 @check(read="capture")
 def capture_is_made_once_whatever_is_lost(rig: Rig) -> None:
     """
-    A capture whose request or reply is lost, or answered by HTTP 500, takes its money once.
+    A capture whose request or reply is lost, or answered by HTTP 500 or 502, takes its money once.
 
     Each request of the flow is met by each of these, through the sync and the async client in turn; the payment is
     paid in the end, by asking again.
@@ -279,18 +279,17 @@ def capture_is_made_once_whatever_is_lost(rig: Rig) -> None:
     product = capturing(rig)[0]
     tried = authorized(rig, product)
     clients = [rig.client("sync"), rig.client("async")]
-    for index, (fault, place) in enumerate(
-        losses(rig, lambda: capture(rig, tried, tried.order.amount.minor))
+    for index, loss in enumerate(
+        losses(rig, "capture", lambda: capture(rig, tried, tried.order.amount.minor))
     ):
         client = clients[index % 2]
         payment = _client_authorized(rig, client, product)
-        with rig.proxy.breaking(fault, place):
+        with loss.met(rig):
             attempted(partial(client.capture, payment.id))
-        where = f"{fault} at request {place + 1} of the capture"
-        _is_not_given_up(client.get(payment.id), where)
+        _is_not_given_up(client.get(payment.id), loss.words)
         rig.advance(RESTED_S)
-        payment = _settled_paid(rig, partial(_captured_again, client, payment), where)
-        _took(rig, payment, payment.amount.minor, where)
+        payment = _settled_paid(rig, partial(_captured_again, client, payment), loss.words)
+        _took(rig, payment, payment.amount.minor, loss.words)
 
 
 @check(read="capture")

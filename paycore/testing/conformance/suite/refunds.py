@@ -343,7 +343,7 @@ def refund_totals_are_those_of_the_gateway(rig: Rig) -> None:
 @check(read="refunds-and-closing")
 def refund_is_made_once_whatever_is_lost(rig: Rig) -> None:
     """
-    A refund whose request or reply is lost, or answered by HTTP 500, is made once.
+    A refund whose request or reply is lost, or answered by HTTP 500 or 502, is made once.
 
     Each request of the flow is met by each of these, through the sync and the async client in turn. Where the
     declaration leaves the core no way to find out, it stays for a person; else it succeeds by itself.
@@ -351,15 +351,15 @@ def refund_is_made_once_whatever_is_lost(rig: Rig) -> None:
     product = refunding(rig)[0]
     tried = rig.paid(product)
     clients = [rig.client("sync"), rig.client("async")]
-    for index, (kind, place) in enumerate(losses(rig, lambda: refund(rig, tried, _minor(tried)))):
+    for index, loss in enumerate(losses(rig, "refund", lambda: refund(rig, tried, _minor(tried)))):
         client = clients[index % 2]
         payment = bought(rig, client, product)
-        reference, where = f"{payment.reference}-back", f"{kind} at request {place + 1} of the refund"
+        reference = f"{payment.reference}-back"
         amount = Money.from_minor(_minor(tried), payment.amount.currency)
-        with rig.proxy.breaking(kind, place):
+        with loss.met(rig):
             attempted(partial(client.refund, payment.id, reference=reference, amount=amount))
-        payment = given_back_in_the_end(rig, client, payment, reference, amount.minor, where)
-        _is_once(rig, payment, status_of(payment, reference), amount.minor, where)
+        payment = given_back_in_the_end(rig, client, payment, reference, amount.minor, loss.words)
+        _is_once(rig, payment, status_of(payment, reference), amount.minor, loss.words)
 
 
 def _minor(placed: PlacedOrder) -> int:
