@@ -26,6 +26,8 @@ FAULTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 RESTED_S = 60.0
 """When a caller tries again: nothing that was sent can still be under way."""
 
+FIND_REFUNDS = "have query find refunds (kind='refund'), or let them be sent again safely, as it is declared"
+
 TOLD = (RefundStatus.PENDING, RefundStatus.SUCCEEDED, RefundStatus.FAILED)
 """What a provider says of a refund that it knows, or refused."""
 
@@ -45,6 +47,7 @@ def bought(rig: Rig, client: Any, product: Product) -> Payment:
         lambda: client.query(payment.id),
         lambda payment: payment.status is Status.PAID and not payment.uncertain,
         "the payer has paid, and the payment is not paid",
+        "report Status.PAID, or Status.AUTHORIZED where it is to be captured, for an order whose payer paid",
     )
 
 
@@ -55,11 +58,13 @@ def given_back(rig: Rig, client: Any, payment: Payment, reference: str, minor: i
         lambda: client.refund(payment.id, reference=reference, amount=amount),
         lambda payment: payment.refund(reference) is not None,
         "a refund is not begun",
+        "return from refund what the provider answers",
     )
     payment = rig.settled(
         lambda: client.query(payment.id),
         lambda payment: status_of(payment, reference) in TOLD,
         "a refund was asked for, and nothing is known of it",
+        FIND_REFUNDS,
     )
     return waited_for(rig, client, payment, reference)
 
@@ -86,7 +91,7 @@ def given_back_in_the_end(
 
     rig.advance(RESTED_S)
     try:
-        payment = rig.settled(call, is_so, f"{where}: it is not known what became of it")
+        payment = rig.settled(call, is_so, f"{where}: it is not known what became of it", FIND_REFUNDS)
     except Failed:
         if can_be_found(rig, rig.account.capabilities.refund_resend):
             raise

@@ -425,11 +425,17 @@ class Rig:
         self._stack.callback(client.shutdown)
         return client
 
-    def settled(self, call: Callable[[], Payment], is_so: Callable[[Payment], bool], what: str) -> Payment:
+    def settled(
+        self,
+        call: Callable[[], Payment],
+        is_so: Callable[[Payment], bool],
+        what: str,
+        advice: str = "see the requests and replies",
+    ) -> Payment:
         """
         What `call` returns once it is so, as a caller would try: again and again, a little later each time.
 
-        `Failed` where it never is; `what` says then what was waited for.
+        `Failed` where it never is; `what` says then what was waited for, `advice` what to change.
         """
         last: object = None
         for rest_s in RESTS_S:
@@ -449,9 +455,7 @@ class Rig:
                 f", under review: {', '.join(payment.review_reasons)}" if payment.review_reasons else ""
             )
             last = f"{payment.status}{', uncertain' if payment.uncertain else ''}{reviewed}"
-        raise Failed(
-            f"{what}; after {sum(RESTS_S):.0f} s it was still: {last}", "see the requests and replies"
-        )
+        raise Failed(f"{what}; after {sum(RESTS_S):.0f} s it was still: {last}", advice)
 
     def notifications(self, count: int = 1) -> tuple[ReceivedNotification, ...]:
         """The notifications that the sandbox has sent, once there are so many; `NotApplicable` without any."""

@@ -415,6 +415,7 @@ def _client_authorized(rig: Rig, client: Any, product: Product) -> Payment:
         partial(client.query, payment.id),
         lambda payment: payment.status is Status.AUTHORIZED and not payment.uncertain,
         "the payer has agreed to an order that its caller captures, and it is not authorized",
+        "report Status.AUTHORIZED for an order whose payer agreed and whose money was not taken",
     )
 
 
@@ -437,6 +438,8 @@ def _settled_paid(rig: Rig, call: Any, what: str) -> Payment:
         call,
         lambda payment: payment.status is Status.PAID and not payment.uncertain,
         f"{what}, and the payment is not paid",
+        "report Status.AUTHORIZED once the payer agreed and Status.PAID once the money is taken, from query too; and"
+        " tell what was taken in paid_minor",
     )
 
 

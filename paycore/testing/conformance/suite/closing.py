@@ -95,14 +95,15 @@ def payment_paid_before_its_close_is_paid(rig: Rig) -> None:
             partial(_closed_again, client, payment),
             lambda payment: payment.status.is_final and not payment.uncertain,
             f"{kind}: the payer paid, then the payment was closed, and nothing is final",
+            "have query tell that an order was paid, whatever close returned",
         )
         shown = rig.controls.show_order(payment.order_number)
         kept = shown["paid_minor"] - shown["refunded_minor"]
         require(
             (payment.status is Status.PAID) is (kept > 0)
             and ReviewReason.PAID_AFTER_CLOSING not in payment.review_reasons,
-            f"{kind}: the payer had paid, and close said closed: the payment is {payment.status}, and {kept} minor units"
-            " are kept by the merchant",
+            f"{kind}: the payer had paid before the close: the payment is {payment.status}, {kept} minor units"
+            " are kept, and close may have said closed",
             "return from close what the order is now, or Rejected where it can't be closed any more",
         )
 
@@ -135,9 +136,15 @@ def close_of_an_unknown_order_closes_nothing(rig: Rig) -> None:
             " was made and paid afterwards",
             "return Rejected for the provider's word that it does not know the order: it may still be under way",
         )
+    try:
+        rig.controls.pay(placed.order.number)
+    except NotPossible:
+        is_open = False
+    else:
+        is_open = True
     require(
-        rig.pay(placed).status in (Status.PAID, Status.AUTHORIZED),
-        f"another order was closed, and this one is {placed.seen.status} after its payer paid",
+        is_open,
+        f"close of an order that the provider does not know returned {said(outcome)}, and closed another",
         "name the order to close by its own number or id",
     )
 
@@ -194,7 +201,8 @@ def close_is_confirmed_whatever_is_lost(rig: Rig) -> None:
         taken = rig.controls.show_order(payment.order_number)["paid_minor"]
         require(
             taken == 0,
-            f"{loss.words}: the payment is closed{' at once' if is_told else ''}, and {taken} minor units were taken then",
+            f"{loss.words}: the payment is closed{' at once' if is_told else ''}, then"
+            f" {taken} minor units were taken",
             "return Unknown for an answer to a close that does not say what became of the order",
         )
 
@@ -243,4 +251,6 @@ def _settled_closed(rig: Rig, client: Any, payment: Payment, what: str) -> Payme
         partial(_closed_again, client, payment),
         lambda payment: payment.status is Status.CLOSED and not payment.uncertain,
         f"{what}, and the payment is not closed",
+        "return Status.CLOSED for the provider's word for a cancelled order, from close and from query; a second close"
+        " of it may be refused",
     )
