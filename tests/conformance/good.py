@@ -1,11 +1,33 @@
 """Toys that are right: between them every check applies to one."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from paycore.plugin import Provider
+import msgspec
+
+from paycore.plugin import Mode, Provider
 from paycore.testing import Subject
-from paycore.testing.toy import SessionToyProvider, ToyProvider
+from paycore.testing.toy import SessionToyProvider, ToyProvider, ToySettings
 from paycore.testing.toy.toy_sandbox import ToySandbox
+
+
+class HostedToy(ToyProvider):
+    """A toy with hosts of its own in test and live mode."""
+
+    info = msgspec.structs.replace(
+        ToyProvider.info,
+        base_urls={"test": "https://test.toy.example", "live": "https://live.toy.example"},
+        hosts={
+            "status": {"test": "https://status.test.toy.example", "live": "https://status.live.toy.example"}
+        },
+        live_hosts=frozenset({"live.toy.example", ".live.toy.example"}),
+    )
+
+    @staticmethod
+    def base_urls_of(settings: ToySettings, mode: Mode) -> Mapping[str, str]:
+        """See `FullProvider`."""
+        del settings
+        return {"": "https://shop.live.toy.example"} if mode == "live" else {}
 
 
 def toy(
@@ -33,6 +55,7 @@ GOOD = {
     "batches": toy(
         sandbox=ToySandbox(times=True, batches=True), tolerance_s=300.0, notifications_trusted=False
     ),
+    "hosted": toy(HostedToy),
     "session": toy(SessionToyProvider, ToySandbox("toy-session", needs_token=True)),
 }
 """What lacks something in one has it in another."""

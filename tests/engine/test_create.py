@@ -83,7 +83,7 @@ def test_create_same_reference_with_other_content_is_refused(
 @pytest.mark.parametrize(
     ("fields", "error"),
     [
-        ({"subject": "x" * 21}, InvalidField),
+        ({"return_url": f"https://shop.example/{500 * 'x'}"}, InvalidField),
         ({"reference": ""}, InvalidField),
         ({"amount": Money("0", "HKD")}, InvalidField),
         ({"amount": Money("1", "USD")}, NotSupported),

@@ -165,8 +165,8 @@ def test_operation_that_raises_is_one_line_with_the_error(
         "query: account -, reference -, number -: NotFound: no payment has the id '01NOBODYS' (N ms)"
     ]
     with pytest.raises(InvalidField):
-        till.create("order-3", subject="x" * 21)
-    assert "create: account -, reference 'order-3', number -: InvalidField: subject" in said(operations)[0]
+        till.create("order-3", return_url=f"https://shop.example/{500 * 'x'}")
+    assert "create: account -, reference 'order-3', number -: InvalidField: return_url" in said(operations)[0]
     with pytest.raises(RequestError):
         till.refund(payment, "back-1")
     assert said(operations)[0].startswith("refund: account toy, reference 'back-1' of 'order-1', number")

@@ -27,6 +27,7 @@ from paycore.domain.provider import (
     Done,
     Found,
     FullProvider,
+    Mode,
     NotNow,
     OrderRef,
     Product,
@@ -135,6 +136,8 @@ class Rig:
         self.logged: list[logging.LogRecord] = []
         self._sender = Sender(url)
         self._sent = 0
+        self.is_paced = True
+        """Whether flows by themselves keep to the declared budget."""
         self._ahead = timedelta()
         self._numbers = itertools.count(1)
         self._session: Any = None
@@ -160,19 +163,25 @@ class Rig:
 
     def config(self, settings: Mapping[str, Any] | None = None, *, timeout_s: float = TIMEOUT_S) -> Config:
         """A configuration with this one account; `settings` replace some of its own."""
-        table = {
-            "provider": self.subject.name,
-            "mode": "sandbox",
-            "base_url": self.url,
-            "timeout_s": timeout_s,
-        }
-        accounts = {ACCOUNT: {**table, **self.settings, **(settings or {})}}
+        return self.config_of({**self.settings, **(settings or {})}, timeout_s=timeout_s)
+
+    def config_of(
+        self, settings: Mapping[str, Any], *, mode: Mode = "sandbox", timeout_s: float = TIMEOUT_S
+    ) -> Config:
+        """A configuration with one account of these settings; it is at the sandbox, or where `mode` leads to."""
+        table = {"provider": self.subject.name, "mode": mode, "timeout_s": timeout_s}
+        place = {"base_url": self.url} if mode == "sandbox" else {}
+        accounts = {ACCOUNT: {**table, **place, **settings}}
         document = {"ledger": "sqlite:///kit.db", "default_account": ACCOUNT, "accounts": accounts}
         return parse_config(document, self.folder / CONFIG_FILE)
 
     def account_with(self, settings: Mapping[str, Any]) -> Account:
         """The account, with these settings in the place of some of its own."""
-        return Accounts(self.config(settings), self.plugins).get(ACCOUNT)
+        return self.account_of({**self.settings, **settings})
+
+    def account_of(self, settings: Mapping[str, Any]) -> Account:
+        """An account with these settings and no others."""
+        return Accounts(self.config_of(settings), self.plugins).get(ACCOUNT)
 
     def read_settings(self, settings: Mapping[str, Any] | None = None) -> msgspec.Struct:
         """The account's settings as the provider's own struct; `settings` replace some of them."""
@@ -219,16 +228,22 @@ class Rig:
             shortest, longest = product.expires_in_s
             made_up["expires_in_s"] = min(max(LIFETIME_S, shortest), longest)  # type: ignore[assignment]
         wanted = product.required | (product.optional & {"notify_url", "expires_in_s", "return_url"})
-        given = getattr(self.gateway, "order_arguments", _nothing)(product.method, product.channel)
         return {
             "reference": f"kit-{next(self._numbers):04d}",
             "amount": Money.from_minor(min(max(MINOR, least), largest), currency),
             "method": product.method,
             "channel": product.channel,
             **{name: made_up[name] for name in made_up if name in wanted},
-            **given,
+            **self.given(product),
             **changes,
         }
+
+    def given(self, product: Product) -> Mapping[str, Any]:
+        """The arguments of `create()` that only the sandbox knows for this product."""
+        told: Mapping[str, Any] = getattr(self.gateway, "order_arguments", _nothing)(
+            product.method, product.channel
+        )
+        return told
 
     def create_order(self, product: Product, **changes: Any) -> CreateOrder:
         """An order as the core gives it to `create`; `changes` are arguments of `create()`."""
@@ -404,13 +419,17 @@ class Rig:
 
     def send(self, request: Request) -> Response:
         """Send one request; the clocks are set ahead where the declared budget is used up."""
+        if self.is_paced:
+            self._pace()
+        return self._sender.send(request, Deadline(TIMEOUT_S))
+
+    def _pace(self) -> None:
         budget = self.account.capabilities.budget
         self._sent += 1
         if self._sent % budget.per_minute == 0:
             self.advance(60.0)
         elif self._sent % max(1, budget.per_second - 1) == 0:
             self.advance(1.0)
-        return self._sender.send(request, Deadline(TIMEOUT_S))
 
     # --- clients -----------------------------------------------------------------------------------------
 

@@ -54,6 +54,7 @@ from paycore.plugin import (
 from paycore.testing.toy.toy_answers import (
     LETTERS_AND_DIGITS,
     SIGNATURE_HEADER,
+    SUBJECT_MAX,
     TIME_HEADER,
     UNREADABLE,
     ToyAnswer,
@@ -72,6 +73,9 @@ from paycore.testing.toy.toy_answers import (
 )
 
 T = TypeVar("T")
+
+RETURN_URL_MAX = 512
+"""Characters."""
 
 ResendEffect = Literal["same_result", "refused_as_duplicate", "unsafe"]
 
@@ -145,8 +149,8 @@ class ToyProvider:
 
     def check(self, order: CreateOrder) -> None:
         """One bound, so that refusals before any I/O can be tested."""
-        if order.subject is not None and len(order.subject) > 20:
-            raise InvalidField("subject", f"{len(order.subject)} characters; at most 20")
+        if order.return_url is not None and len(order.return_url) > RETURN_URL_MAX:
+            raise InvalidField("return_url", f"{len(order.return_url)} characters; at most {RETURN_URL_MAX}")
 
     def create(self, order: CreateOrder) -> Flow[CreateReply]:
         """Make the order."""
@@ -156,6 +160,7 @@ class ToyProvider:
             "minor": order.amount.minor,
             "currency": order.amount.currency,
             "channel": order.channel,
+            **_given(order),
         }
 
         def created(answer: ToyAnswer) -> CreateReply:
@@ -287,7 +292,7 @@ class SessionToyProvider(ToyProvider):
 
 
 def _products(settings: ToySettings) -> tuple[Product, ...]:
-    currencies = {"HKD": (1, 10_000_000), "JPY": (1, 10_000_000)}
+    currencies = dict.fromkeys(("HKD", "JPY", "KWD"), (1, 10_000_000))
     shared = frozenset({"subject", "return_url", "notify_url", "expires_in_s"})
     product = Product(
         method="toy", channel="web", currencies=currencies, optional=shared, expires_in_s=(1, 86_400)
@@ -302,6 +307,17 @@ def _products(settings: ToySettings) -> tuple[Product, ...]:
         return products
     hold = msgspec.structs.replace(product, channel="hold", capture=settings.captures)
     return (*products, hold, msgspec.structs.replace(hold, channel="tab", needs_action=False))
+
+
+def _given(order: CreateOrder) -> dict[str, Any]:
+    """The fields that only inform, where they are given; a text as short as the gateway takes it."""
+    fields = {
+        "subject": order.subject and order.subject[:SUBJECT_MAX],
+        "return_url": order.return_url,
+        "notify_url": order.notify_url,
+        "expires_in_s": order.expires_in_s,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _resend(effect: ResendEffect, settings: ToySettings) -> Resend:

@@ -35,6 +35,9 @@ TIME_HEADER = "x-toy-time"
 """When it was signed, in Unix seconds; signed before the body, where the gateway sends it."""
 
 LETTERS_AND_DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+SUBJECT_MAX = 20
+"""Characters of an order's subject that the gateway takes."""
+
 UNREADABLE = (msgspec.MsgspecError, RecursionError, ValueError, InvalidField)
 """Raised for bytes that are not the expected JSON, and for invalid statuses and amounts in it."""
 

@@ -9,9 +9,12 @@ from typing import Any, Literal
 import msgspec
 
 from paycore.plugin import Request, Response
-from paycore.testing.toy.toy_answers import SIGNATURE_HEADER, sign
+from paycore.testing.toy.toy_answers import SIGNATURE_HEADER, SUBJECT_MAX, sign
 
 Duplicates = Literal["refuse", "same_result", "charge_blindly"]
+
+NUMBER_MAX = 32
+"""Characters of a number that the gateway takes."""
 
 PAGE = 100
 """Records on a page of the list."""
@@ -42,6 +45,7 @@ class ToyOrder:
         """When a refund that is pending succeeds."""
         self.made_at: datetime | None = None
         self.authorized_at: datetime | None = None
+        self.expires_at: datetime | None = None
         self.taken: int | None = None
         self.charged_back = 0
         self.charge_back_won = 0
@@ -93,6 +97,7 @@ class ToyGateway:
     made, or takes money a second time ("charge_blindly"). `window_s`: after it a number is forgotten, and taken
     for a new one. `needs_token`: every request needs one from `/token`, and sees its own account's orders only. `page`:
     records on a page of the list. `refund_takes_s`: a refund is pending for so long, None: it is made at once.
+    `expires`: an order can be paid for the time that it was given, else for ever.
 
     `reject` is the error for the next creates, `declines_captures` refuses captures for the payer (`to_decline`: the
     next one of each order with such a number), and `put_off` the requests of a path for now, with the seconds after
@@ -109,6 +114,7 @@ class ToyGateway:
         token_lasts_s: float | None = None,
         page: int = PAGE,
         refund_takes_s: float | None = None,
+        expires: bool = False,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.page = page
@@ -121,6 +127,7 @@ class ToyGateway:
         self.needs_token = needs_token
         self.token_lasts_s = token_lasts_s
         self.refund_takes_s = refund_takes_s
+        self.expires = expires
         self.tokens: dict[str, str] = {}
         """The key that each valid token was got with."""
         self.token_ends: dict[str, datetime] = {}
@@ -135,6 +142,7 @@ class ToyGateway:
     def handle(self, request: Request) -> Response:
         """Answer one request."""
         self.end_refunds()
+        self.end_orders()
         fields = msgspec.json.decode(request.body)
         self.requests.append((request.path, fields))
         return Response(status=200, body=msgspec.json.encode(self._answer(request, fields)))
@@ -161,11 +169,18 @@ class ToyGateway:
 
     def pay(self, number: str) -> None:
         """The payer pays the newest open order with this number, or agrees; RuntimeError when there is none."""
+        self.end_orders()
         for order in reversed(self.orders):
             if order.number == number and order.status == "pending" and order.kind == "payment":
                 self._agree(order)
                 return
         raise RuntimeError("nothing to pay under this number")
+
+    def end_orders(self) -> None:
+        """Close what can't be paid any more."""
+        for order in self.orders:
+            if order.status == "pending" and order.expires_at is not None and order.expires_at <= self.clock():
+                order.status = "closed"
 
     def charge_back(self, number: str, minor: int | None = None) -> None:
         """The payer's bank takes `minor` (None: all) of this order back."""
@@ -253,18 +268,26 @@ class ToyGateway:
         return {"token": token, "lasts_s": self.token_lasts_s}
 
     def _create(self, fields: dict[str, Any]) -> dict[str, Any]:
-        if self.reject is not None:
-            return {"error": self.reject}
+        problem = self.reject or self._create_problem(fields)
+        if problem is not None:
+            return {"error": problem}
         known = self._remembered(fields["number"])
         if known is not None and self.duplicates == "refuse":
             return {"error": "duplicate"}
         if known is None or self.duplicates == "charge_blindly":
             known = self._add(ToyOrder(fields["number"], "payment", fields["minor"], fields["currency"]))
             known.channel, known.reference = fields["channel"], fields["reference"]
+            if self.expires and "expires_in_s" in fields:
+                known.expires_at = self.clock() + timedelta(seconds=fields["expires_in_s"])
             if known.channel in ("card", "tab"):
                 self._agree(known)
         has_link = known.channel not in ("card", "tab")
         return {**known.record(), "url": f"https://toy.example/pay/{known.id}" if has_link else None}
+
+    def _create_problem(self, fields: dict[str, Any]) -> str | None:
+        if len(fields["number"]) > NUMBER_MAX:
+            return "number_too_long"
+        return "subject_too_long" if len(fields.get("subject", "")) > SUBJECT_MAX else None
 
     def _query(self, fields: dict[str, Any]) -> dict[str, Any]:
         wanted, ids = set(fields.get("numbers", ())), set(fields.get("ids", ()))

@@ -42,7 +42,7 @@ class ToySandbox:
         how = {field: options.pop(field) for field in ToyNotifying.__struct_fields__ if field in options}
         self._notifying = ToyNotifying(**how)
         self._gateway = gateway
-        self._options = options
+        self._options = {"expires": True, **options}
 
     def open(self, options: SandboxOptions) -> ScriptedToy:
         """See `paycore.sandbox.api.Sandbox`."""
@@ -86,6 +86,7 @@ class ScriptedToy(ScriptedGateway):
     def show_order(self, number: str) -> Document:
         """See `Controls`."""
         self.toy.end_refunds()
+        self.toy.end_orders()
         order = self._order(number)
         same = [one for one in self.toy.orders if one.number == order.number and one.kind == "payment"]
         paid = [one for one in same if one.status == "paid"]

@@ -6,6 +6,7 @@ import importlib
 
 MODULES = (
     "declaration",
+    "products",
     "flows",
     "outcomes",
     "payments",
