@@ -247,7 +247,9 @@ BUGS = [
     Planted("settings_are_read_strictly", "a setting can be anything", toy(ReadsAnything, region="hk")),
     Planted("odd_settings_are_refused_with_words", "an empty key is not expected", toy(ReadsTheFirstLetter)),
     Planted("credentials_are_secrets", "a token is plain text", toy(TokenIsText, api_token="token-0001")),
-    Planted("credentials_are_secrets", "a plain setting is sent as Bearer", toy(SendsACode, app_code="code-0001")),
+    Planted(
+        "credentials_are_secrets", "a plain setting is sent as Bearer", toy(SendsACode, app_code="code-0001")
+    ),
     Planted("capabilities_stay_the_same", "products are learned", toy(LearnsItsProducts)),
     Planted("capabilities_stay_the_same", "each provider declares another budget", toy(CountsProviders)),
     Planted("every_mode_has_its_hosts", "a further host has no live URL", toy(NoLiveStatusHost)),

@@ -179,7 +179,11 @@ class ToyGateway:
     def end_orders(self) -> None:
         """Close what can't be paid any more."""
         for order in self.orders:
-            if order.status == "pending" and order.expires_at is not None and order.expires_at <= self.clock():
+            if (
+                order.status == "pending"
+                and order.expires_at is not None
+                and order.expires_at <= self.clock()
+            ):
                 order.status = "closed"
 
     def charge_back(self, number: str, minor: int | None = None) -> None:

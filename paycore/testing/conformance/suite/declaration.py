@@ -18,7 +18,7 @@ from paycore.errors import ConfigError, PaycoreError
 from paycore.sandbox.api import UnknownOrder
 from paycore.testing.conformance.check import Failed, NotApplicable, check, require
 from paycore.testing.conformance.recorded_flow import lives
-from paycore.testing.conformance.rig import PlacedOrder, Rig, said
+from paycore.testing.conformance.rig import Rig, said
 
 _CAPABILITIES = "capabilities"
 _SETTINGS = "settings-and-secrets"
@@ -95,7 +95,9 @@ def credentials_are_secrets(rig: Rig) -> None:
         for name, value in rig.settings.items()
         if isinstance(value, str) and name in hints and Secret not in (hints[name], *get_args(hints[name]))
     }
-    sent = {credential for one in lives(rig) for request in one.requests for credential in _credentials(request)}
+    sent = {
+        credential for one in lives(rig) for request in one.requests for credential in _credentials(request)
+    }
     for name, hint in hints.items():
         is_text = str in (hint, *get_args(hint))
         if (is_text and _sounds_secret(name)) or plain.get(name) in sent:
@@ -117,7 +119,9 @@ def capabilities_stay_the_same(rig: Rig) -> None:
     fresh = rig.account_with({}).capabilities
     for what, now in (("after it was used", rig.provider.capabilities), ("of another provider", fresh)):
         if now != first:
-            named = next(name for name in first.__struct_fields__ if getattr(now, name) != getattr(first, name))
+            named = next(
+                name for name in first.__struct_fields__ if getattr(now, name) != getattr(first, name)
+            )
             raise Failed(
                 f"`capabilities` {what} differ in {named}",
                 "make them of the settings in __init__, and return the same each time",
@@ -184,9 +188,7 @@ def numbers_as_declared_are_taken(rig: Rig) -> None:
             raise Failed(f"number {number!r}: {failed.problem}", advice) from failed
         except UnknownOrder as error:
             raise Failed(f"number {number!r} is another at the gateway: {error}", advice) from error
-        require(
-            placed.seen.number == number, f"{number!r} is told as {placed.seen.number!r}", advice
-        )
+        require(placed.seen.number == number, f"{number!r} is told as {placed.seen.number!r}", advice)
     _refund_numbers(rig)
 
 
@@ -205,7 +207,9 @@ def batch_is_answered_in_one_query(rig: Rig) -> None:
     placed = [rig.place(rig.products[0]) for _ in range(min(size, REAL_ORDERS) if is_by_number else size)]
     rig.advance(1.0)
     real = [one.ref(rig.attempt()) for one in placed]
-    others = [msgspec.structs.replace(real[0], number=new_id(), provider_id=None, ids={}) for _ in range(size)]
+    others = [
+        msgspec.structs.replace(real[0], number=new_id(), provider_id=None, ids={}) for _ in range(size)
+    ]
     refs = [*real, *others][:size]
     alone = _requests(rig, real[:1], real[:1])
     count = _requests(rig, refs, real)
@@ -250,7 +254,9 @@ def gateway_takes_the_declared_rate(rig: Rig) -> None:
 
 
 def _require_named(rig: Rig, settings: Mapping[str, Any], name: str, what: str) -> None:
-    advice = "give every setting its type, and let paycore read them; raise ValueError in words in __post_init__"
+    advice = (
+        "give every setting its type, and let paycore read them; raise ValueError in words in __post_init__"
+    )
     try:
         rig.account_of(settings)
     except ConfigError as error:
@@ -266,7 +272,9 @@ def _of_another_type(value: Any) -> Any:
     return {"a": {"table": 1}} if isinstance(value, str | list | tuple) else "a text"
 
 
-_SECRET_WORDS = frozenset({"key", "keys", "secret", "secrets", "password", "passphrase", "passkey", "token", "pin"})
+_SECRET_WORDS = frozenset(
+    {"key", "keys", "secret", "secrets", "password", "passphrase", "passkey", "token", "pin"}
+)
 _PUBLIC_WORDS = frozenset({"public", "publishable", "publickey"})
 
 
@@ -342,7 +350,9 @@ def _requests(rig: Rig, refs: list[OrderRef], real: list[OrderRef]) -> int:
         raise Failed(f"a query of {len(refs)} numbers returned {said(outcome)}", advice)
     told = {one.number for one in outcome.value.observations}
     missing = {ref.number for ref in real} - told
-    require(not missing, f"a query of {len(refs)} numbers does not tell of {len(missing)} of the orders", advice)
+    require(
+        not missing, f"a query of {len(refs)} numbers does not tell of {len(missing)} of the orders", advice
+    )
     foreign = told - {ref.number for ref in real}
     require(not foreign, f"a query tells of {len(foreign)} orders that were never made", advice)
     return len(rig.proxy.exchanges)
