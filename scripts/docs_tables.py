@@ -138,6 +138,12 @@ def needs_table() -> str:
     return f"{_from_root('tests.providers.table').markdown()}\n"
 
 
+def capabilities_table(name: str) -> str:
+    """What all providers declare, one of the matrices of scripts/capability_matrix.py."""
+    head, *rows = getattr(_from_root("scripts.capability_matrix"), f"{name}_matrix")()
+    return table(head, rows)
+
+
 def example(module: str, name: str) -> str:
     """The source of a class, method or function of a miniature provider; `py` blocks are not run by themselves."""
     shown = operator.attrgetter(name)(_from_root(f"tests.providers.minis.{module}"))
@@ -155,6 +161,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "errors": error_table,
     "needs": needs_table,
     "checks": checks_table,
+    "products": lambda: capabilities_table("products"),
+    "providers": lambda: capabilities_table("providers"),
     "endpoints": endpoint_table,
     "wire-faults": lambda: fault_table(CONNECTION_FAULTS),
     "qfpay-faults": lambda: fault_table(QFPAY_FAULTS),

@@ -14,13 +14,15 @@ from paycore.engine.plugins import ENTRY_POINTS, Plugins
 from paycore.sandbox.server import SandboxServer
 from tests.docs.pages import PAGES, blocks, compiled, name_of, with_blocks
 
-SETTINGS = (
-    "QFPAY_APP_CODE",
-    "QFPAY_CLIENT_KEY",
-    "QFPAY_NEW_KEY",
-    "QFPAY_LIVE_APP_CODE",
-    "QFPAY_LIVE_CLIENT_KEY",
-)
+SETTINGS = {
+    "QFPAY_APP_CODE": "an-app-code",
+    "QFPAY_CLIENT_KEY": "a-client-key",
+    "QFPAY_NEW_KEY": "a-new-key",
+    "QFPAY_LIVE_APP_CODE": "a-live-app-code",
+    "QFPAY_LIVE_CLIENT_KEY": "a-live-client-key",
+    "STRIPE_KEY": "sk_live_of_a_page",
+    "STRIPE_WEBHOOK_SECRET": "whsec_of_a_page",
+}
 
 
 def run(path: Path) -> dict[str, Any]:
@@ -53,8 +55,8 @@ def test_pages_readme_pays(sandbox: SandboxServer, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize("path", with_blocks("toml"), ids=name_of)
 def test_pages_configuration_is_read(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each configuration a page shows is read by paycore's own loader, down to accounts that could be used."""
-    for name in SETTINGS:
-        monkeypatch.setenv(name, f"{name}-value")
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
     key = tmp_path / "client.key"
     key.write_text("a-key")
     key.chmod(0o600)
