@@ -11,6 +11,8 @@ from paycore.plugin import (
     Flow,
     Found,
     Money,
+    Notice,
+    Notification,
     OrderRef,
     PaymentObservation,
     QueryReply,
@@ -271,6 +273,14 @@ class TellsWhatIsLeft(Retelling):
         return seen
 
 
+class IgnoresWhatComesBack(ToyProvider):
+    """Makes nothing of a notification of a refund that came back."""
+
+    def verify(self, notification: Notification) -> Sequence[Notice]:
+        """See `FullProvider`."""
+        return [one for one in super().verify(notification) if getattr(one, "status", "") != "reversed"]
+
+
 BUGS = [
     Planted("refund_returns_what_was_asked", "a refund in part returns all", toy(RefundsAll)),
     Planted(
@@ -335,6 +345,7 @@ BUGS = [
         "the total counts it still",
         toy(sandbox=ToySandbox(gateway=KeepsWhatCameBack)),
     ),
+    Planted("refund_that_comes_back_is_noticed", "nothing is made of it", toy(IgnoresWhatComesBack)),
     Planted("refund_totals_are_those_of_the_gateway", "what is left is told", toy(TellsWhatIsLeft)),
     Planted("refund_is_made_once_whatever_is_lost", "its key is new at each send", toy(NumbersSends)),
     Planted("refund_is_made_once_whatever_is_lost", "an error is a refusal", toy(TakesErrorsForRefusals)),

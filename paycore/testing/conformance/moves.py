@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
@@ -26,13 +26,17 @@ from paycore.engine.orders import new_id
 from paycore.errors import MalformedNotification, NotAuthentic
 from paycore.sandbox.api import NotPossible, UnknownOrder
 from paycore.testing.conformance.check import Failed, NotApplicable, require
-from paycore.testing.conformance.rig import PlacedOrder, Rig, said
+from paycore.testing.conformance.rig import NOTIFIED_S, PlacedOrder, Rig, said
 
 PUT_OFF_S = (0.0, 1.0, 5.0, 15.0, 60.0)
 """How far the clocks are set ahead before a flow is run again that was put off."""
 
 ENDS_WITHIN_S = (0.0, 1.0, 5.0, 60.0, 3600.0, 86_400.0, 6 * 86_400.0, 21 * 86_400.0)
 """How far the clocks are set ahead between two looks at a refund that is pending."""
+
+
+QUIET_S = 0.3
+"""No notification for so long, in real time: all that were under way have come."""
 
 
 class PlacedRefund(msgspec.Struct, kw_only=True):
@@ -94,7 +98,7 @@ def look_at(rig: Rig, made: PlacedRefund) -> RefundObservation | None:
     """Query a refund, or read what was notified of it; None where neither tells of it."""
     outcome = patiently(rig, lambda attempt: rig.provider.query([refund_ref(rig, made, attempt)]))
     found = outcome.value if isinstance(outcome, Done) else None
-    told = [*(found.observations if isinstance(found, Found) else ()), *_notified(rig)]
+    told = [*(found.observations if isinstance(found, Found) else ()), *notified(rig)]
     mine = [one for one in told if isinstance(one, RefundObservation) and one.number == made.order.number]
     if mine:
         made.seen = mine[0]
@@ -129,11 +133,11 @@ def returned_minor(rig: Rig, placed: PlacedOrder) -> int:
     return minor
 
 
-def _notified(rig: Rig) -> list[Any]:
-    """What every notification that has arrived says, of those that are the provider's."""
+def notified(rig: Rig, *, after: int = 0) -> list[Any]:
+    """What the notifications that have arrived say, newest first, without the first `after` and any that is refused."""
     told: list[Any] = []
     info = rig.provider.info
-    for one in rig.receiver.first(0, 0):
+    for one in rig.receiver.first(0, 0)[after:]:
         received = Notification(
             body=one.body,
             headers=one.headers,
@@ -146,6 +150,29 @@ def _notified(rig: Rig) -> list[Any]:
         except (NotAuthentic, MalformedNotification, AttributeError):
             continue
     return told[::-1]
+
+
+def told_so_far(rig: Rig) -> int:
+    """How many notifications have arrived, once no more come."""
+    count = -1
+    while count < (arrived := len(rig.receiver.first(count + 1, QUIET_S))):
+        count = arrived
+    return count
+
+
+def require_noticed(rig: Rig, after: int, names: Collection[str | None], what: str) -> None:
+    """A notification that came since there were `after` is about one with these names; `what` says what happened."""
+    if len(rig.receiver.first(after + 1, NOTIFIED_S)) <= after:
+        raise NotApplicable(f"the sandbox sends no notification of {what}")
+    told = notified(rig, after=after)
+    named = {name for one in told for name in (one.number, getattr(one, "id", None)) if name}
+    require(
+        bool(named & set(names)),
+        f"{what} was notified, and verify made of it {', '.join(type(one).__name__ for one in told) or 'nothing'}"
+        f"{' of ' + ', '.join(sorted(named)) if named else ''}",
+        "return what the notification says, or a Mention of the number or an id of what it is about: a paid payment is"
+        " not asked about again by itself",
+    )
 
 
 # --- captures and closes -----------------------------------------------------------------------------------
@@ -242,6 +269,11 @@ def control(rig: Rig, name: str) -> Callable[..., Any]:
             raise NotApplicable(f"the sandbox can't do it: {name}: {error}") from None
 
     return asked
+
+
+def names_of(placed: PlacedOrder) -> set[str | None]:
+    """The numbers by which the order is named."""
+    return {placed.order.number, placed.seen.provider_id, *placed.ids.values()}
 
 
 def fail_refund(rig: Rig, made: PlacedRefund) -> None:

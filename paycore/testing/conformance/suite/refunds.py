@@ -26,15 +26,18 @@ from paycore.testing.conformance.moves import (
     ended,
     fail_refund,
     look_at,
+    names_of,
     part_of,
     pass_time,
     patiently,
     refund,
     refund_ref,
     refunding,
+    require_noticed,
     require_repeat,
     returned_minor,
     stranger,
+    told_so_far,
 )
 from paycore.testing.conformance.rig import PlacedOrder, Rig, said
 
@@ -309,6 +312,23 @@ def refund_that_comes_back_is_reversed(rig: Rig) -> None:
         f"{returned_minor(rig, placed)} minor units are returned now, and refunded_minor is {total}",
         "report the total as it is now, without refunds that came back",
     )
+
+
+@check(read="after-paid")
+def refund_that_comes_back_is_noticed(rig: Rig) -> None:
+    """
+    A notification of a refund that failed after it succeeded is about that refund, or its payment.
+
+    Nobody asks about a refund again that has succeeded.
+    """
+    placed = rig.paid(refunding(rig)[0])
+    made = accepted(rig, placed, placed.order.amount.minor)
+    if ended(rig, made).status is not RefundStatus.SUCCEEDED or made.seen is None:
+        raise NotApplicable("a refund does not succeed in this sandbox")
+    before = told_so_far(rig)
+    fail_refund(rig, made)
+    names = {made.order.number, made.seen.provider_id, *made.seen.ids.values()} | names_of(placed)
+    require_noticed(rig, before, names, "a refund that came back")
 
 
 @check(read="refunds-and-closing")
