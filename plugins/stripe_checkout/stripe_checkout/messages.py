@@ -13,6 +13,7 @@ from urllib.parse import quote_plus
 import msgspec
 
 M = TypeVar("M", bound=msgspec.Struct)
+Id = Annotated[str, msgspec.Meta(min_length=1)]
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=221_845_392_000)]
 """Seconds since the epoch, up to the year 9000."""
 
@@ -111,7 +112,7 @@ def _flat(value: Any, name: str) -> list[tuple[str, str]]:
 
 
 class StripeCharge(msgspec.Struct, frozen=True, kw_only=True):
-    id: str
+    id: Id
     status: str | None = None
     amount_refunded: int | None = None
     disputed: bool | None = None
@@ -136,7 +137,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 class PaymentIntent(msgspec.Struct, frozen=True, kw_only=True):
     """A PaymentIntent. `latest_charge` is of the newest attempt, which may have failed."""
 
-    id: str
+    id: Id
     status: str
     amount: int | None = None
     amount_received: int | None = None
@@ -149,7 +150,7 @@ class PaymentIntent(msgspec.Struct, frozen=True, kw_only=True):
 class CheckoutSession(msgspec.Struct, frozen=True, kw_only=True):
     """A Checkout Session. `payment_intent` is null until the payer confirms, an id unless it is expanded."""
 
-    id: str
+    id: Id
     status: str | None
     payment_status: str
     created: Seconds
@@ -158,19 +159,19 @@ class CheckoutSession(msgspec.Struct, frozen=True, kw_only=True):
     currency: str | None = None
     client_reference_id: str | None = None
     metadata: dict[str, str] | None = None
-    payment_intent: PaymentIntent | str | None = None
+    payment_intent: PaymentIntent | Id | None = None
     url: str | None = None
     expires_at: Seconds | None = None
 
 
 class StripeRefund(msgspec.Struct, frozen=True, kw_only=True):
-    id: str
+    id: Id
     status: str | None
     amount: int | None = None
     currency: str | None = None
     created: Seconds | None = None
     charge: str | None = None
-    payment_intent: str | None = None
+    payment_intent: Id | None = None
     metadata: dict[str, str] | None = None
     failure_balance_transaction: str | None = None
     failure_reason: str | None = None
@@ -184,7 +185,7 @@ class BalanceTransaction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dispute(msgspec.Struct, frozen=True, kw_only=True):
-    id: str
+    id: Id
     status: str
     amount: int
     currency: str | None = None
@@ -211,14 +212,14 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RelatedObject(msgspec.Struct, frozen=True, kw_only=True):
-    id: str
+    id: Id
     type: str
 
 
 class StripeEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event, either whole (`data`) or a notification that names an object (`related_object`)."""
 
-    id: str
+    id: Id
     object: str
     type: str
     livemode: bool
@@ -236,4 +237,4 @@ class Related(msgspec.Struct, frozen=True, kw_only=True):
     """An intent, a charge or a dispute in an event."""
 
     metadata: dict[str, str] | None = None
-    payment_intent: str | None = None
+    payment_intent: Id | None = None
