@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from paycore.domain.observation import PaymentObservation, RefundObservation
+from paycore.domain.money import Money
+from paycore.domain.observation import Observation, PaymentObservation, RefundObservation
 from paycore.domain.payment import Status
 from paycore.domain.provider import (
     Created,
@@ -47,7 +48,8 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """
     One flow that ran to its end against the gateway.
 
-    `about` says for a person what it did. `begin` begins the same flow again, with the same input.
+    `about` says for a person what it did. `begin` begins the same flow again, with the same input. `amount` is the
+    order's, or the refund's; None where it is about none.
     """
 
     flow: str
@@ -56,6 +58,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     requests: tuple[Request, ...]
     responses: tuple[Response, ...]
     outcome: Any
+    amount: Money | None = None
 
     @property
     def places(self) -> range:
@@ -67,8 +70,12 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
         """What its outcome says of orders and refunds."""
         return claims_of(self.outcome)
 
-    def told(self, rig: Rig, place: int, response: Response) -> Heard:
-        """The same flow, with this reply in that place; what it asks after that is answered by the gateway."""
+    def told(self, rig: Rig, place: int, words: str, response: Response) -> Heard:
+        """
+        The same flow, with this reply in that place; what it asks after that is answered by the gateway.
+
+        `words` say for a person what is wrong with the reply, should the flow raise.
+        """
         sent = 0
 
         def answer(request: Request) -> Response:
@@ -78,7 +85,11 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
                 return response
             return self.responses[sent - 1] if sent <= place else rig.send(request)
 
-        outcome = rig.converse(self.begin, answer)
+        try:
+            outcome = rig.converse(self.begin, answer)
+        except Failed as failed:
+            problem = f"{self.about}: reply {place + 1} was {words}, and {failed.problem}"
+            raise Failed(problem, failed.advice) from failed
         return Heard(
             outcome=outcome,
             went_on=sent > place + 1,
@@ -86,7 +97,9 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def recorded(rig: Rig, about: str, begin: Callable[[], Flow[Any]]) -> Conversation:
+def recorded(
+    rig: Rig, about: str, begin: Callable[[], Flow[Any]], amount: Money | None = None
+) -> Conversation:
     """Run a flow against the gateway, and keep what was said."""
     requests, responses = [], []
 
@@ -103,12 +116,15 @@ def recorded(rig: Rig, about: str, begin: Callable[[], Flow[Any]]) -> Conversati
         requests=tuple(requests),
         responses=tuple(responses),
         outcome=outcome,
+        amount=amount,
     )
 
 
-def fruitful(rig: Rig, about: str, begin: Callable[[], Flow[Any]]) -> Conversation:
+def fruitful(
+    rig: Rig, about: str, begin: Callable[[], Flow[Any]], amount: Money | None = None
+) -> Conversation:
     """The same; `Failed` where its outcome is not `Done`."""
-    conversation = recorded(rig, about, begin)
+    conversation = recorded(rig, about, begin, amount)
     if not isinstance(conversation.outcome, Done):
         raise Failed(
             f"{about}: {said(conversation.outcome)}, though nothing is wrong",
@@ -141,12 +157,12 @@ def waiting_product(rig: Rig) -> Product:
 def asked(rig: Rig, placed: PlacedOrder, what: str) -> Conversation:
     """A query of that one order."""
     ref = placed.ref(rig.attempt())
-    return fruitful(rig, f"query of {what}", lambda: rig.provider.query([ref]))
+    return fruitful(rig, f"query of {what}", lambda: rig.provider.query([ref]), ref.amount)
 
 
 def asked_for(rig: Rig, ref: OrderRef, what: str) -> Conversation:
     """A query of what is referred to."""
-    return fruitful(rig, f"query of {what}", lambda: rig.provider.query([ref]))
+    return fruitful(rig, f"query of {what}", lambda: rig.provider.query([ref]), ref.amount)
 
 
 def listing(rig: Rig) -> Conversation:
@@ -159,7 +175,7 @@ def listing(rig: Rig) -> Conversation:
 def _creation(rig: Rig, product: Product) -> tuple[PlacedOrder, Conversation]:
     order = rig.create_order(product)
     conversation = recorded(
-        rig, f"create of {product.method}/{product.channel}", lambda: rig.provider.create(order)
+        rig, f"create of {product.method}/{product.channel}", lambda: rig.provider.create(order), order.amount
     )
     return rig.placed(product, order, conversation.outcome), conversation
 
@@ -171,14 +187,14 @@ def _of_waiting(rig: Rig, product: Product) -> Iterator[Conversation]:
     yield asked(rig, placed, "an unpaid order")
     if product.close:
         closing = rig.place(product).ref(rig.attempt())
-        yield fruitful(rig, "close of an unpaid order", lambda: rig.provider.close(closing))
+        yield fruitful(rig, "close of an unpaid order", lambda: rig.provider.close(closing), closing.amount)
     paid = rig.paid(product)
     yield asked(rig, paid, "a paid order")
     if product.refund == "none":
         return
     minor = paid.order.amount.minor
     refund = rig.refund_order(paid, minor if product.refund == "full" else max(1, minor // 2))
-    refunding = fruitful(rig, "refund of a paid order", lambda: rig.provider.refund(refund))
+    refunding = fruitful(rig, "refund of a paid order", lambda: rig.provider.refund(refund), refund.amount)
     yield refunding
     seen = refunding.outcome.value
     yield asked_for(rig, rig.refund_ref(refund, seen), "a refund")
@@ -194,27 +210,34 @@ def _of_captures(rig: Rig) -> Iterator[Conversation]:
     yield asked(rig, placed, "an authorized order")
     minor = placed.order.amount.minor
     capture = rig.capture_order(placed, minor)
-    yield fruitful(rig, "capture of an authorized order", lambda: rig.provider.capture(capture))
+    yield fruitful(
+        rig, "capture of an authorized order", lambda: rig.provider.capture(capture), capture.amount
+    )
 
 
 # --- what an outcome says ----------------------------------------------------------------------------
 
 
-def claims_of(outcome: Any) -> frozenset[str]:
-    """What an outcome says of orders and refunds, a claim each; what is signed wrong says nothing."""
-    absent: frozenset[str] = frozenset()
+def observed_in(outcome: Any) -> tuple[Observation, ...]:
+    """What an outcome has observed of orders and refunds."""
     match outcome:
         case Done(value=Created(observation=seen)):
-            told: tuple[Any, ...] = (seen,)
-        case Done(value=Found(observations=told, absent=absent)):
-            pass
+            return (seen,)
+        case Done(value=Found(observations=told)):
+            return told
         case Done(value=Page(items=items)):
-            told = tuple(item.observation for item in items)
+            return tuple(item.observation for item in items)
         case Done(value=(PaymentObservation() | RefundObservation()) as seen):
-            told = (seen,)
+            return (seen,)
         case Unknown(observation=seen) if seen is not None:
-            told = (seen,)
+            return (seen,)
         case _:
-            told = ()
-    said_of = {f"{one.number} {one.status}" for one in told if not one.is_signed_wrong}
-    return frozenset(said_of | {f"{number} absent" for number in absent})
+            return ()
+
+
+def claims_of(outcome: Any) -> frozenset[str]:
+    """What an outcome says of orders and refunds, a claim each; what is signed wrong says nothing."""
+    is_answer = isinstance(outcome, Done) and isinstance(outcome.value, Found)
+    absent = outcome.value.absent if is_answer else frozenset[str]()
+    told = {f"{one.number} {one.status}" for one in observed_in(outcome) if not one.is_signed_wrong}
+    return frozenset(told | {f"{number} absent" for number in absent})

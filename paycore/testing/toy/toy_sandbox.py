@@ -71,6 +71,8 @@ class ScriptedToy(ScriptedGateway):
         request = Request(method="POST", path=asked.path, headers=asked.headers, body=asked.body)
         if asked.path == "/orders":
             self.requests[asked.document["number"]] += 1
+        if asked.path == "/token" and asked.document["key"] != self.settings["key"]:
+            return GatewayAnswer({"error": "bad_key"})
         response = self.toy.handle(request)
         if asked.path == "/refunds" and b'"error"' not in response.body:
             self._notify(self.toy.orders[-1])

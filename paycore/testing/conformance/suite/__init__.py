@@ -9,6 +9,7 @@ MODULES = (
     "products",
     "flows",
     "outcomes",
+    "replies",
     "payments",
     "queries",
     "refunds",

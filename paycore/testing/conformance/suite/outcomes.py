@@ -42,7 +42,7 @@ def odd_value_claims_nothing(rig: Rig) -> None:
     for conversation in conversations(rig):
         for place in conversation.places:
             for words, reply in odd(conversation.responses[place], rig.sign):
-                heard = _told(rig, conversation, place, words, reply)
+                heard = conversation.told(rig, place, words, reply)
                 at = f"{conversation.about}: reply {place + 1} was {words}, and the flow returned {said(heard.outcome)}"
                 require(
                     heard.went_on or not isinstance(heard.outcome, Rejected),
@@ -88,7 +88,7 @@ def page_of_a_firewall_is_no_refusal(rig: Rig) -> None:
     for conversation in conversations(rig):
         for place in conversation.places:
             for words, reply in replies:
-                heard = _told(rig, conversation, place, words, reply)
+                heard = conversation.told(rig, place, words, reply)
                 require(
                     heard.was_safe or not isinstance(heard.outcome, Rejected),
                     f"{conversation.about}: {words} was taken for a refusal: {said(heard.outcome)}",
@@ -109,7 +109,7 @@ def too_many_requests_is_not_now(rig: Rig) -> None:
             for after in RETRY_AFTER:
                 words = f"HTTP 429 with retry-after {after!r}"
                 reply = Response(status=429, headers={"retry-after": after}, body=b"Too Many Requests")
-                _require_not_now(conversation, place, words, _told(rig, conversation, place, words, reply))
+                _require_not_now(conversation, place, words, conversation.told(rig, place, words, reply))
 
 
 # --- inside ------------------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ def _require_unknown(
     rig: Rig, conversation: Conversation, place: int, replies: Iterable[tuple[str, Response]]
 ) -> None:
     for words, reply in replies:
-        heard = _told(rig, conversation, place, words, reply)
+        heard = conversation.told(rig, place, words, reply)
         at = f"{conversation.about}: reply {place + 1} was {words}, and the flow"
         if isinstance(heard.outcome, Rejected) and not heard.went_on:
             raise Failed(
@@ -172,13 +172,3 @@ def _require_not_now(conversation: Conversation, place: int, words: str, heard: 
         f"{conversation.about}: {words} and the flow returned NotNow(retry_after_s={seconds!r})",
         f"take Retry-After only where it is a number of seconds, at most {RETRY_AFTER_MAX_S}",
     )
-
-
-def _told(rig: Rig, conversation: Conversation, place: int, words: str, reply: Response) -> Heard:
-    """What the flow made of this reply; an exception is told with the words for it."""
-    try:
-        return conversation.told(rig, place, reply)
-    except Failed as failed:
-        raise Failed(
-            f"{conversation.about}: reply {place + 1} was {words}, and {failed.problem}", failed.advice
-        ) from failed

@@ -1,0 +1,227 @@
+"""Good replies that are a little different: what must be noticed in them, and what must not matter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from paycore.domain.money import Money
+from paycore.domain.observation import Observation, PaymentObservation
+from paycore.domain.payment import RefundStatus, Status
+from paycore.domain.provider import Done, Rejected
+from paycore.domain.wire import Response
+from paycore.errors import ConfigError
+from paycore.testing.conformance.check import NotApplicable, check, require
+from paycore.testing.conformance.conversation import (
+    Conversation,
+    Heard,
+    asked,
+    claims_of,
+    conversations,
+    observed_in,
+    recorded,
+    waiting_product,
+)
+from paycore.testing.conformance.hostile import NO_TREE, tree_in, with_tree
+from paycore.testing.conformance.rewording import with_new_fields, with_other_amounts, with_unknown_words
+from paycore.testing.conformance.rig import Rig, said
+
+OUTCOMES = "what-an-outcome-says-about-the-money"
+NO_CHANGE = (" pending",)
+
+
+@check(read=OUTCOMES)
+def unknown_word_is_no_state(rig: Rig) -> None:
+    """
+    A word that the company has not documented says nothing: never paid, never refused, never failed or closed.
+
+    The words of the fields that tell a state are replaced in each reply, and those that differ between the query of an
+    unpaid and of a paid order. Companies add states without notice: the order stays pending, undecided or `Unknown`.
+    """
+    tried = 0
+    for conversation, place, reply, before in _replies_with_states(rig):
+        assert conversation.amount is not None
+        for words, altered in with_unknown_words(reply, conversation.amount, rig.sign, before=before):
+            tried += 1
+            heard = conversation.told(rig, place, f"one {words}", altered)
+            at = f"{conversation.about}: the reply came {words}, and the flow returned {said(heard.outcome)}"
+            require(
+                heard.went_on or not isinstance(heard.outcome, Rejected),
+                at,
+                "return Rejected only for a code that the company documents as a refusal",
+            )
+            claims = {one for one in claims_of(heard.outcome) if not one.endswith(NO_CHANGE)}
+            require(
+                heard.went_on or not claims,
+                at,
+                "map each documented word, and let every other one be pending, undecided or Unknown",
+            )
+    if not tried:
+        raise NotApplicable("no reply has a field that tells a state by a word")
+
+
+@check(read=OUTCOMES)
+def new_field_changes_nothing(rig: Rig) -> None:
+    """
+    A reply with further fields says what it said without them, for each request of each flow.
+
+    Companies add fields without a new version of their API.
+    """
+    for conversation in conversations(rig):
+        for place in conversation.places:
+            reply = with_new_fields(conversation.responses[place], rig.sign)
+            if reply is None:
+                continue
+            _require_alterable(rig, conversation, place)
+            heard = conversation.told(rig, place, "one with new fields", reply)
+            require(
+                type(heard.outcome) is type(conversation.outcome)
+                and claims_of(heard.outcome) == conversation.claims,
+                f"{conversation.about}: {said(conversation.outcome)}; with new fields in the reply:"
+                f" {said(heard.outcome)}",
+                "ignore fields that you do not know: no forbid_unknown_fields for what is received",
+            )
+
+
+@check(read="observations")
+def other_amount_is_noticed(rig: Rig) -> None:
+    """
+    A reply with another amount, another currency, or half of either, never says that the order's amount was paid.
+
+    The observation has the amount of the reply, or the half that was told (`read_amount`), so that the core compares
+    it; or the reply is `Unknown`. The same for captures and refunds.
+    """
+    tried = 0
+    for conversation in conversations(rig):
+        if conversation.amount is None:
+            continue
+        for place in conversation.places:
+            replies = list(with_other_amounts(conversation.responses[place], conversation.amount, rig.sign))
+            if replies:
+                _require_alterable(rig, conversation, place)
+            for words, reply in replies:
+                tried += 1
+                heard = conversation.told(rig, place, words, reply)
+                _require_noticed(conversation, words, heard, conversation.amount)
+    if not tried:
+        raise NotApplicable("no reply has the amount of the order")
+
+
+@check(read=OUTCOMES)
+def wrong_credentials_are_the_operators(rig: Rig) -> None:
+    """
+    A request that is signed with wrong credentials is `Rejected` with `who_acts="operator"`.
+
+    The caller gets `AccountRefused`, and the payment stays `created` until the account is mended. The sandbox refuses
+    them as the company does.
+    """
+    account = _with_wrong_secrets(rig)
+    provider, attempt = account.provider, account.attempt(rig.now(), "N" * 26)
+    if hasattr(provider, "open_session"):
+        outcome = recorded(rig, "open_session", lambda: provider.open_session(attempt)).outcome
+        what = "open_session"
+    else:
+        order = rig.create_order(waiting_product(rig))
+        if _first_request(rig.provider.create(order)) == _first_request(provider.create(order)):
+            raise NotApplicable("no secret of the account is in its requests")
+        outcome = recorded(rig, "create", lambda: provider.create(order)).outcome
+        what = "create"
+    require(
+        not isinstance(outcome, Done),
+        f"{what} with wrong credentials returned {said(outcome)}",
+        "let the sandbox verify what authenticates a request, as the company does",
+    )
+    require(
+        isinstance(outcome, Rejected) and outcome.failure.who_acts == "operator",
+        f"{what} with wrong credentials returned {said(outcome)}"
+        + (f", who_acts={outcome.failure.who_acts!r}" if isinstance(outcome, Rejected) else ""),
+        'return Rejected(failure=Failure(..., who_acts="operator")) for what is wrong with the account',
+    )
+
+
+# --- inside ------------------------------------------------------------------------------------------
+
+
+def _replies_with_states(rig: Rig) -> Iterator[tuple[Conversation, int, Response, Response | None]]:
+    """Replies about an order or a refund, and that to the same question before the payer paid."""
+    placed = rig.place(waiting_product(rig))
+    unpaid = asked(rig, placed, "an unpaid order")
+    rig.pay(placed)
+    paid = asked(rig, placed, "a paid order")
+    for place in paid.places:
+        _require_alterable(rig, paid, place)
+        before = unpaid.responses[place] if place < len(unpaid.responses) else None
+        yield paid, place, paid.responses[place], before
+    for conversation in conversations(rig):
+        if conversation.amount is not None:
+            for place in conversation.places:
+                _require_alterable(rig, conversation, place)
+                yield conversation, place, conversation.responses[place], None
+
+
+def _require_alterable(rig: Rig, conversation: Conversation, place: int) -> None:
+    """`NotApplicable` where a reply that is only written again, with the same content, is not believed."""
+    good = conversation.responses[place]
+    tree = tree_in(good)
+    if tree is NO_TREE:
+        return
+    heard = conversation.told(rig, place, "the same", with_tree(good, tree, rig.sign))
+    if not isinstance(heard.outcome, Done) or claims_of(heard.outcome) != conversation.claims:
+        raise NotApplicable(
+            "replies are authentic as they are written only; give the gateway sign_reply, so that they can be altered"
+        )
+
+
+def _require_noticed(conversation: Conversation, words: str, heard: Heard, amount: Money) -> None:
+    if heard.went_on:
+        return
+    for seen in observed_in(heard.outcome):
+        is_success = seen.status in (Status.PAID, Status.AUTHORIZED, RefundStatus.SUCCEEDED)
+        require(
+            not is_success or seen.is_signed_wrong or _tells_another(seen, amount),
+            f"{conversation.about}: the reply was {words} ({amount}), and the flow returned {seen.status} of"
+            f" {seen.amount or seen.partial_amount or 'no amount'}",
+            "give the amount of the reply, and never the order's own: amount, partial_amount ="
+            " read_amount(minor, currency)",
+        )
+
+
+def _tells_another(seen: Observation, amount: Money) -> bool:
+    partial = seen.partial_amount
+    if seen.amount is not None and seen.amount != amount:
+        return True
+    if partial is not None and (partial.unreadable is not None or partial.contradicts(amount)):
+        return True
+    return isinstance(seen, PaymentObservation) and seen.paid_minor not in (None, amount.minor)
+
+
+def _with_wrong_secrets(rig: Rig) -> Any:
+    """The account with each of its secrets a little different."""
+    secrets = {secret.reveal() for secret in rig.account.secrets}
+    settings = {name: _altered(value, secrets) for name, value in rig.settings.items()}
+    if settings == rig.settings:
+        raise NotApplicable("the account has no secret")
+    try:
+        return rig.account_with(settings)
+    except ConfigError as error:
+        raise NotApplicable(f"other credentials of the same form can't be made up: {error}") from None
+
+
+def _altered(value: Any, secrets: set[str]) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _altered(one, secrets) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_altered(one, secrets) for one in value]
+    if value not in secrets:
+        return value
+    at = max(index for index, letter in enumerate(value[:-2] or value) if letter.isalnum())
+    return value[:at] + ("A" if value[at] != "A" else "B") + value[at + 1 :]
+
+
+def _first_request(flow: Any) -> Any:
+    try:
+        return next(flow)
+    except StopIteration:
+        return None
+    finally:
+        flow.close()
