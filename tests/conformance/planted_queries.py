@@ -1,23 +1,18 @@
 """Bugs for the checks of `queries`."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 
 from paycore.plugin import (
-    Attempt,
-    Capabilities,
     Created,
     CreateOrder,
     Done,
     Flow,
     Found,
-    ListByTime,
-    Listed,
     OrderRef,
-    Page,
     PaymentObservation,
     Response,
     Status,
@@ -188,85 +183,6 @@ class MakesItsId(ToyProvider):
         return (yield from misread(super().query(orders), lower))
 
 
-class Listing(ToyProvider):
-    """A list whose pages are changed."""
-
-    def list(self, since: datetime, until: datetime, cursor: str | None, attempt: Attempt) -> Flow[Any]:
-        def changed(outcome: Any, _: Response) -> Any:
-            return Done(self.page(outcome.value)) if isinstance(outcome, Done) else outcome
-
-        return (yield from misread(super().list(since, until, cursor, attempt), changed))
-
-    def page(self, page: Page) -> Page:
-        """Another page."""
-        return page
-
-
-class ListsPaidOnesTwice(Listing):
-    def page(self, page: Page) -> Page:
-        paid = tuple(item for item in page.items if item.observation.status is Status.PAID)
-        return msgspec.structs.replace(page, items=page.items + paid)
-
-
-class ListsEverythingAsPending(Listing):
-    def page(self, page: Page) -> Page:
-        items = tuple(
-            Listed(observation=msgspec.structs.replace(item.observation, status=Status.PENDING))
-            for item in page.items
-        )
-        return msgspec.structs.replace(page, items=items)
-
-
-class ListsNumbersAsReferences(Listing):
-    def page(self, page: Page) -> Page:
-        items = tuple(msgspec.structs.replace(item, reference=item.observation.number) for item in page.items)
-        return msgspec.structs.replace(page, items=items)
-
-
-class ListsTheLocalDay(ToyProvider):
-    """Sends the local time of a place eight hours ahead, as if it were UTC."""
-
-    def list(self, since: datetime, until: datetime, cursor: str | None, attempt: Attempt) -> Flow[Any]:
-        zone = timedelta(hours=8)
-        narrow = (until - since) / 2
-        return (yield from super().list(since + zone + narrow, until + zone, cursor, attempt))
-
-
-class ListsEverything(ToyProvider):
-    def list(self, since: datetime, until: datetime, cursor: str | None, attempt: Attempt) -> Flow[Any]:
-        ever = timedelta(days=365)
-        return (yield from super().list(since - ever, until + ever, cursor, attempt))
-
-
-class ListsOnePage(Listing):
-    def page(self, page: Page) -> Page:
-        return msgspec.structs.replace(page, cursor=None)
-
-
-class ListsTheFirstPageForEver(ToyProvider):
-    def list(self, since: datetime, until: datetime, cursor: str | None, attempt: Attempt) -> Flow[Any]:
-        return (yield from super().list(since, until, None, attempt))
-
-
-class ReadsTwoRequestsAPage(ToyProvider):
-    def list(self, since: datetime, until: datetime, cursor: str | None, attempt: Attempt) -> Flow[Any]:
-        yield from super().list(since, until, cursor, attempt)
-        return (yield from super().list(since, until, cursor, attempt))
-
-
-class ListsWhatIsPaid(Listing):
-    def page(self, page: Page) -> Page:
-        items = tuple(item for item in page.items if item.observation.status is Status.PAID)
-        return msgspec.structs.replace(page, items=items)
-
-
-class DeclaresSmallPages(ToyProvider):
-    @property
-    def capabilities(self) -> Capabilities:
-        """One record a page, which is not so."""
-        return msgspec.structs.replace(super().capabilities, list_by_time=ListByTime(records_max=1))
-
-
 BUGS = [
     Planted("new_order_is_found_by_its_number", "it is found by its id only", toy(AsksByTheId)),
     Planted("unknown_number_is_absent", "an unknown number refuses the account", toy(RefusesUnknownNumbers)),
@@ -285,22 +201,4 @@ BUGS = [
     ),
     Planted("ids_stay_as_they_are", "the charge's id replaces the order's", toy(ChangesItsId)),
     Planted("ids_stay_as_they_are", "ids are in small letters", toy(MakesItsId)),
-    Planted("list_has_each_order_once", "paid orders are listed twice", toy(ListsPaidOnesTwice)),
-    Planted("list_has_each_order_once", "everything is pending in the list", toy(ListsEverythingAsPending)),
-    Planted("list_has_each_order_once", "the number is given as reference", toy(ListsNumbersAsReferences)),
-    Planted("list_keeps_to_its_range", "the range is in local time", toy(ListsTheLocalDay)),
-    Planted("list_keeps_to_its_range", "the range is not sent", toy(ListsEverything)),
-    Planted("list_goes_on_by_its_cursor", "only one page is read", toy(ListsOnePage)),
-    Planted("list_goes_on_by_its_cursor", "the cursor is not sent", toy(ListsTheFirstPageForEver)),
-    Planted(
-        "list_by_time_tells_of_waiting_orders",
-        "a page takes two requests",
-        toy(ReadsTwoRequestsAPage, list_page=100),
-    ),
-    Planted(
-        "list_by_time_tells_of_waiting_orders",
-        "only paid orders are listed",
-        toy(ListsWhatIsPaid, list_page=100),
-    ),
-    Planted("list_by_time_tells_of_waiting_orders", "more records than declared", toy(DeclaresSmallPages)),
 ]

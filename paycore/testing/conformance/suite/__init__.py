@@ -12,6 +12,7 @@ MODULES = (
     "replies",
     "payments",
     "queries",
+    "lists",
     "refunds",
     "captures",
     "closing",
