@@ -1,5 +1,5 @@
 """
-PayPal's messages and checksums, as its documentation and public samples have them: SOURCES.md §18 names each source.
+PayPal's messages and checksums, as its documentation and public samples have them: SOURCES.md §17 names each source.
 
 Ids, amounts and times are synthetic, the shapes are PayPal's. `vectors.txt` has them as they are sent, a line each,
 under a line with their name.
