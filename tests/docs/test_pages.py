@@ -20,6 +20,7 @@ SETTINGS = {
     "QFPAY_NEW_KEY": "a-new-key",
     "QFPAY_LIVE_APP_CODE": "a-live-app-code",
     "QFPAY_LIVE_CLIENT_KEY": "a-live-client-key",
+    "PAYPAL_CLIENT_SECRET": "a-client-secret",
     "STRIPE_KEY": "sk_live_of_a_page",
     "STRIPE_WEBHOOK_SECRET": "whsec_of_a_page",
 }

@@ -5,15 +5,20 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import paycore
+from paycore.domain.payment import Status
 from paycore.engine.config import parse_config
 from paypal_orders.provider import PayPalOrders
 from paypal_orders.sandbox.gateway_faults import GATEWAY_FAULTS
 from paypal_orders.sandbox.sandbox_settings import SandboxSettings
 from paypal_orders.settings import PayPalSettings
+from plugins.paypal_orders.tests.conftest import OpenSandbox
 from plugins.paypal_orders.tests.support import make_provider
+from plugins.paypal_orders.tests.test_life import ORDER
 
 PLUGIN = Path(__file__).parents[1]
 README = (PLUGIN / "README.md").read_text()
@@ -73,6 +78,27 @@ def test_the_readme_tells_what_is_declared() -> None:
     assert capabilities.create_resend.window_s == capabilities.capture_resend.window_s == 5 * 3600
     assert capabilities.refund_resend.window_s == 44 * 24 * 3600
     assert (capabilities.budget.per_second, capabilities.budget.per_minute) == (10, 300)
+
+
+def test_the_page_pays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_sandbox: OpenSandbox) -> None:
+    """Its code runs as it is printed, with the account it shows."""
+    sandbox = open_sandbox(auto_pay_s=0.3)
+    monkeypatch.setenv("PAYPAL_CLIENT_SECRET", SandboxSettings().client_secret)
+    monkeypatch.chdir(tmp_path)
+    (example,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    Path("paycore.toml").write_text(example.replace("http://127.0.0.1:8700", sandbox.url))
+    told: dict[str, Any] = {}
+    for block in re.findall(r"```py\n(.*?)```", PAGE, re.DOTALL):
+        exec(block, told)
+    assert told["payment"].status is Status.PAID
+    controls: Any = sandbox.gateway.controls
+    with paycore.Client() as pay:
+        order = {**ORDER, "reference": "order-1002", "capture": "manual"}
+        payment = pay.create(**order)
+        controls.pay(payment.order_number)
+        payment = told["thanks"](pay, payment.id, {"token": payment.provider_id})
+        assert payment.status is Status.AUTHORIZED
+        assert told["ship"](pay, payment.id).paid_minor == 1000
 
 
 def test_the_page_shows_an_account_that_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
