@@ -101,14 +101,16 @@ class Events:
 
     def _send(self, event: Object, *, secrets: tuple[str, ...] | None = None) -> None:
         body = msgspec.json.encode(public(event))
-        # Signed by the real clock: what receives it has no other, whatever the sandbox's says.
-        headers = {
+        post = Post(url=self._url or "", headers=self.headers(body, secrets=secrets), body=body)
+        self._posts.send(post, lambda result: self._sent(event["id"], result, is_forged=secrets is not None))
+
+    def headers(self, body: bytes, *, secrets: tuple[str, ...] | None = None) -> dict[str, str]:
+        """The headers of an event, signed now by the real clock: what receives it has no other."""
+        return {
             "Content-Type": "application/json; charset=utf-8",
             "Stripe-Signature": signature(body, secrets or self._secrets, at=int(time.time())),
             "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
         }
-        post = Post(url=self._url or "", headers=headers, body=body)
-        self._posts.send(post, lambda result: self._sent(event["id"], result, is_forged=secrets is not None))
 
     def _sent(self, event_id: str, result: PostResult, *, is_forged: bool) -> None:
         """Delivered by any 2xx, else sent again after the next gap."""

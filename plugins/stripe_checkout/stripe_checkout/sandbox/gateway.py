@@ -85,6 +85,10 @@ class StripeGateway:
         self._events.resume()
         self.settings: Mapping[str, Any] = {"api_key": settings.api_key, "webhook_secret": secrets[0]}
 
+    def sign_notification(self, body: bytes) -> Mapping[str, str]:
+        """Headers of an event with this body, signed now."""
+        return self._events.headers(body)
+
     async def aclose(self) -> None:
         self._remember_moment(self.clock.now_ms())
         self.clock.close()

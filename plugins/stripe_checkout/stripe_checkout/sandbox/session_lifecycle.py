@@ -210,17 +210,16 @@ class Lifecycle:
         charge |= {"_refund": outcome.refund, "_disputed": outcome.disputed}
         self.store.put(charge)
         intent = self.store.change(intent["id"], latest_charge=charge["id"], last_payment_error=None)
+        changes = {"status": "complete", "url": None} | ({} if is_held else {"payment_status": "paid"})
+        session = self.store.change(session["id"], **changes)
+        self._announce("checkout.session.completed", session)
         if is_held:
-            intent = self.store.change(
-                intent["id"], status="requires_capture", amount_capturable=intent["amount"]
-            )
-            session = self.store.change(session["id"], status="complete", url=None)
+            held = {"status": "requires_capture", "amount_capturable": intent["amount"]}
+            intent = self.store.change(intent["id"], **held)
             self._announce("payment_intent.amount_capturable_updated", intent)
         else:
             self._succeeded(intent, intent["amount"])
-            session = self.store.change(session["id"], status="complete", payment_status="paid", url=None)
             self._announce("charge.succeeded", charge)
-        self._announce("checkout.session.completed", session)
         return session
 
     def _succeeded(self, intent: Object, taken: int) -> Object:
