@@ -361,6 +361,22 @@ class OwnHostHeader(SessionToyProvider):
         return (yield from with_headers(super().open_session(attempt), host="api.toy.example"))
 
 
+def safely(name: str) -> type[ToyProvider]:
+    """A provider whose flow of this name says that its requests are safe."""
+
+    class Safely(ToyProvider):
+        pass
+
+    def safe(request: Request) -> Request:
+        return msgspec.structs.replace(request, safe=True)
+
+    def flow(self: ToyProvider, given: Any) -> Flow[Any]:
+        return (yield from altered(getattr(ToyProvider, name)(self, given), safe))
+
+    setattr(Safely, name, flow)
+    return Safely
+
+
 BUGS = [
     *(
         Planted("provider_only_computes", bug, toy(provider, captures="full"))
@@ -400,4 +416,12 @@ BUGS = [
     Planted("requests_can_be_sent", "a host that is not declared", toy(UndeclaredHost)),
     Planted("requests_can_be_sent", "a key in the path", toy(KeyInThePath)),
     Planted("requests_can_be_sent", "a header that is the core's", toy(OwnHostHeader)),
+    *(
+        Planted(
+            "safe_requests_move_no_money",
+            f"a {name} says that it is safe",
+            toy(safely(name), captures="full"),
+        )
+        for name in ("create", "capture", "refund")
+    ),
 ]

@@ -65,6 +65,28 @@ class PickyAboutMarks(ToyProvider):
             raise InvalidField("subject", "has special characters")
 
 
+class NoLink(ToyProvider):
+    """Leaves out what the payer needs."""
+
+    def create(self, order: CreateOrder) -> Flow[Any]:
+        """See `Provider`."""
+        outcome = yield from super().create(order)
+        if isinstance(outcome, Done) and order.channel == "lane":
+            return Done(msgspec.structs.replace(outcome.value, action=None))
+        return outcome
+
+
+class TellsALifetime(ToyProvider):
+    """Tells a lifetime that the gateway does not know of."""
+
+    def create(self, order: CreateOrder) -> Flow[Any]:
+        """See `Provider`."""
+        outcome = yield from super().create(order)
+        if isinstance(outcome, Done) and order.expires_in_s is None:
+            return Done(msgspec.structs.replace(outcome.value, expires_in_s=1800))
+        return outcome
+
+
 class NoLane(ToyGateway):
     """Knows no channel `lane`."""
 
@@ -243,6 +265,8 @@ BUGS = [
         "the shortest lifetime is shorter than the company's",
         toy(sandbox=ToySandbox(gateway=HalfAnHourAtLeast)),
     ),
+    Planted("every_product_makes_an_order", "a link is left out", toy(NoLink)),
+    Planted("lifetimes_are_the_gateways", "a lifetime is made up", toy(TellsALifetime)),
     Planted(
         "lifetimes_are_the_gateways",
         "an order never expires",

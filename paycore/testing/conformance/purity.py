@@ -48,6 +48,7 @@ _C_CALLS: Mapping[tuple[str, str], str] = {
         for name in (
             *("open", "read", "write", "stat", "lstat", "listdir", "scandir", "mkdir", "remove", "unlink"),
             *("rename", "replace", "rmdir", "readlink", "access", "statvfs"),
+            *("_path_exists", "_path_isfile", "_path_isdir"),
         )
     },
     ("_io", "open"): _FILE,

@@ -11,8 +11,11 @@ from urllib.parse import parse_qsl
 from paycore.domain.wire import Request
 from paycore.testing.conformance.check import require
 
-_KEYS = re.compile(r"idempot|request-?id|nonce-?key", re.IGNORECASE)
-"""Names of headers by which companies know a repeat."""
+_KEYS = re.compile(r"idempot|paypal-request-id", re.IGNORECASE)
+"""Names of headers and fields by which companies know a repeat."""
+
+TIME_DIGITS = 4
+"""The shortest time of day has so many."""
 
 _SIGNATURE = re.compile(r"[0-9a-fA-F]{32,}|[A-Za-z0-9+/_=-]{22,}")
 
@@ -32,7 +35,7 @@ def require_same_but_for_the_attempt(title: str, one: Request, other: Request) -
         if value == its[name]:
             continue
         require(
-            not (name.startswith("header ") and _KEYS.search(name)),
+            not _KEYS.search(name),
             f"{what} has another {name}: the company takes it for a new request",
             advice,
         )
@@ -45,7 +48,7 @@ def require_same_but_for_the_attempt(title: str, one: Request, other: Request) -
 
 def _is_of_an_attempt(value: str) -> bool:
     """Whether it can be a time, a nonce or a signature: digits enough, or long and without a meaning."""
-    return bool(_SIGNATURE.search(value)) or sum(map(str.isdigit, value)) >= 8
+    return bool(_SIGNATURE.search(value)) or sum(map(str.isdigit, value)) >= TIME_DIGITS
 
 
 def values_of(request: Request) -> Iterator[tuple[str, str]]:

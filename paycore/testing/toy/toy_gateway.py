@@ -39,8 +39,8 @@ class ToyOrder:
         self.channel = ""
         self.reference: str | None = None
         self.owner = ""
-        self.of_number = ""
-        """A refund's order."""
+        self.of_number = self.of_id = ""
+        """A refund's order, of which there may be several with one number."""
         self.ends_at: datetime | None = None
         """When a refund that is pending succeeds."""
         self.made_at: datetime | None = None
@@ -206,7 +206,7 @@ class ToyGateway:
             return
         refund.status = "reversed"
         for order in self.orders:
-            if order.number == refund.of_number and order.status == "paid":
+            if order.id == refund.of_id and order.status == "paid":
                 order.refunded -= refund.minor
                 return
 
@@ -215,7 +215,7 @@ class ToyGateway:
         for refund in self.orders:
             if refund.status == "pending" and refund.ends_at is not None and self.clock() >= refund.ends_at:
                 refund.status, refund.ends_at = "succeeded", None
-                next(o for o in self.orders if o.number == refund.of_number).refunded += refund.minor
+                next(o for o in self.orders if o.id == refund.of_id).refunded += refund.minor
 
     def refuse_tokens(self) -> None:
         """No token that was given holds any more."""
@@ -330,13 +330,13 @@ class ToyGateway:
         if paid is None or self._asked_back(paid) + fields["minor"] > paid.paid_minor:
             return {"error": "too_much"}
         refund = self._add(ToyOrder(fields["number"], "refund", fields["minor"], paid.currency))
-        refund.of_number = paid.number
+        refund.of_number, refund.of_id = paid.number, paid.id
         refund.ends_at = self.clock() + timedelta(seconds=self.refund_takes_s or 0.0)
         self.end_refunds()
         return refund.record()
 
     def _asked_back(self, paid: ToyOrder) -> int:
-        pending = (o for o in self.orders if o.of_number == paid.number and o.status == "pending")
+        pending = (o for o in self.orders if o.of_id == paid.id and o.status == "pending")
         return paid.refunded + sum(refund.minor for refund in pending)
 
     def _close(self, fields: dict[str, Any]) -> dict[str, Any]:

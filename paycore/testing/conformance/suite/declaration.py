@@ -291,7 +291,8 @@ def _credentials(request: Any) -> Iterator[str]:
             yield credential
         if name.lower() == "authorization" and scheme.lower() == "basic":
             try:
-                yield base64.b64decode(credential).decode().partition(":")[2] or "\0"
+                user, _, password = base64.b64decode(credential).decode().partition(":")
+                yield password or user  # some companies take a key in the place of a user
             except (binascii.Error, ValueError):
                 continue
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from itertools import pairwise
@@ -18,17 +19,20 @@ from paycore.domain.provider import (
     Lookup,
     NotNow,
     OrderRef,
+    Product,
     RefundOrder,
     Rejected,
     Unknown,
 )
-from paycore.domain.wire import FLOW_REQUESTS_MAX, Request
+from paycore.domain.wire import FLOW_REQUESTS_MAX, Request, Response
 from paycore.engine.orders import new_id
+from paycore.sandbox.api import UnknownOrder
+from paycore.testing.conformance.again import close_after, require_same, shown_start, take_turns
 from paycore.testing.conformance.any_answer import hostile_answers
 from paycore.testing.conformance.check import Failed, NotApplicable, check, require
 from paycore.testing.conformance.purity import Watched
 from paycore.testing.conformance.recorded_flow import UNENDED, RecordedFlow, copied, lives, pictured, retold
-from paycore.testing.conformance.rig import Rig, place_of
+from paycore.testing.conformance.rig import Rig
 from paycore.testing.conformance.sent_again import require_same_but_for_the_attempt
 
 _NEVER = "what-a-provider-never-does"
@@ -80,7 +84,7 @@ def same_input_makes_the_same_requests(rig: Rig) -> None:
         name = "a new provider" if is_new else "the provider it used"
         for recorded in flows:
             again = retold(recorded, _fresh(rig) if is_new else rig.provider)
-            _same(recorded, again.requests, f"gone through again by {name}")
+            require_same(recorded, again.requests, f"gone through again by {name}")
             require(
                 pictured(again.outcome) == pictured(recorded.outcome),
                 f"{recorded.title} returned something else when gone through again by {name} with the same"
@@ -99,11 +103,11 @@ def flows_share_nothing(rig: Rig) -> None:
     provider = _fresh(rig)
     flows = _all_of(rig)
     for first, second in pairwise(flows):
-        _taking_turns(provider, first, second)
+        take_turns(provider, first, second)
     for recorded in flows:
         same = [one for one in flows if one.name == recorded.name and one is not recorded]
         for other in same[-1:]:
-            _taking_turns(provider, recorded, other)
+            take_turns(provider, recorded, other)
 
 
 @check(read="time-and-nonce-of-an-attempt")
@@ -168,7 +172,7 @@ def flows_end_on_any_answer(rig: Rig) -> None:
     for recorded in _one_of_each(_all_of(rig)):
         for place, answer in hostile_answers(recorded):
             responses = [*recorded.responses[:place], *[answer] * (FLOW_REQUESTS_MAX + 1)]
-            told = f"HTTP {answer.status}, {_shown(answer.body)}"
+            told = f"HTTP {answer.status}, {shown_start(answer.body)}"
             try:
                 again = retold(recorded, rig.provider, responses=responses)
             except Failed as failed:
@@ -196,9 +200,9 @@ def closed_flow_lets_go(rig: Rig) -> None:
     provider = _fresh(rig)
     for recorded in flows:
         for count in range(len(recorded.requests) + 1):
-            _closed_after(recorded, provider, count)
+            close_after(recorded, provider, count)
         again = retold(recorded, provider)
-        _same(recorded, again.requests, "gone through after another was closed early")
+        require_same(recorded, again.requests, "gone through after another was closed early")
 
 
 @check(read=_FLOWS)
@@ -241,6 +245,40 @@ def requests_can_be_sent(rig: Rig) -> None:
             )
 
 
+@check(read="safe-requests")
+def safe_requests_move_no_money(rig: Rig) -> None:
+    """
+    No request that is safe takes money or gives it back.
+
+    Safe is a GET, and what says `safe=True`. A flow that ends after safe requests only is taken to have moved nothing,
+    and its caller may do it again with another number. Looked at is what the gateway took and returned, before and
+    after each.
+    """
+    moved: list[str] = []
+    numbers: list[str] = []
+
+    def noted(product: Product, **changes: Any) -> CreateOrder:
+        order = create_order(product, **changes)
+        numbers.append(order.number)
+        return order
+
+    def compared(request: Request) -> Response:
+        before = _moved_minor(rig, numbers) if request.is_safe else ()
+        response = send(request)
+        if request.is_safe and _moved_minor(rig, numbers) != before:
+            moved.append(f"{request.method} {request.path.partition('?')[0]}")
+        return response
+
+    create_order, send = rig.create_order, rig.send
+    rig.create_order, rig.send = noted, compared  # type: ignore[method-assign]
+    _all_of(rig)
+    require(
+        not moved,
+        f"{moved[0] if moved else ''} is safe, and money moved by it",
+        "leave `safe` out of every request that makes, captures, refunds or closes something",
+    )
+
+
 # --- what is gone through -------------------------------------------------------------------------------------
 
 
@@ -253,6 +291,16 @@ def _all_of(rig: Rig) -> list[RecordedFlow]:
             "mend `create` first: run the check every_product_makes_an_order",
         )
     return found
+
+
+def _moved_minor(rig: Rig, numbers: Sequence[str]) -> list[tuple[Any, ...]]:
+    """What the gateway has taken and returned for each of these orders."""
+    moved = []
+    for number in numbers:
+        with suppress(UnknownOrder):
+            order = rig.controls.show_order(number)
+            moved.append((number, order["charges"], order["paid_minor"], order["refunded_minor"]))
+    return [one for one in moved if any(one[1:])]
 
 
 def _one_of_each(flows: Sequence[RecordedFlow]) -> list[RecordedFlow]:
@@ -268,82 +316,6 @@ def _fresh(rig: Rig) -> FullProvider:
     """Another provider of the same account."""
     kind: Any = rig.subject.provider
     return cast("FullProvider", kind(rig.read_settings()))
-
-
-def _same(recorded: RecordedFlow, requests: Sequence[Request], how: str) -> None:
-    for place, (one, other) in enumerate(zip(recorded.requests, requests, strict=False)):
-        require(
-            one == other,
-            f"{recorded.title}: request {place + 1} differs when {how}: {_first_difference(one, other)}",
-            "make a request of the flow's arguments only: no clock, no random value, nothing kept on the provider,"
-            " and no order of a set",
-        )
-    require(
-        len(requests) == len(recorded.requests),
-        f"{recorded.title} sent {len(requests)} requests where it sent {len(recorded.requests)}, {how}",
-        "make requests of the flow's arguments and responses only",
-    )
-
-
-def _first_difference(one: Request, other: Request) -> str:
-    for name in ("method", "host", "path", "headers", "safe"):
-        if getattr(one, name) != getattr(other, name):
-            return f"its {name}"
-    place = next(
-        (place for place, pair in enumerate(zip(one.body, other.body, strict=False)) if pair[0] != pair[1]),
-        min(len(one.body), len(other.body)),
-    )
-    return f"byte {place} of its body, {_shown(one.body[place : place + 24])}"
-
-
-def _shown(body: bytes) -> str:
-    return f"{body[:40]!r}{'...' if len(body) > 40 else ''}"
-
-
-# --- at the same time -----------------------------------------------------------------------------------------
-
-
-def _taking_turns(provider: FullProvider, first: RecordedFlow, second: RecordedFlow) -> None:
-    """Go through both, a request of each in turn."""
-    sent: dict[int, list[Request]] = {0: [], 1: []}
-    both = (first, second)
-    flows = [one.begin(provider) for one in both]
-    waiting = {0: iter([None, *first.responses]), 1: iter([None, *second.responses])}
-    while waiting:
-        for turn, answers in list(waiting.items()):
-            try:
-                answer = next(answers)
-                request = next(flows[turn]) if answer is None else flows[turn].send(answer)
-                sent[turn].append(request)
-            except StopIteration:
-                del waiting[turn]
-            except Exception as error:
-                raise Failed(
-                    f"{both[turn].title} raised {type(error).__name__} at {place_of(error)} beside another flow",
-                    "keep what a flow needs in its own variables, and nothing on the provider",
-                ) from error
-    for turn, recorded in enumerate(both):
-        _same(recorded, sent[turn], f"it took turns with {both[1 - turn].title}")
-
-
-def _closed_after(recorded: RecordedFlow, provider: FullProvider, count: int) -> None:
-    """Go through so many requests, and close it."""
-    flow = recorded.begin(provider)
-    try:
-        for place in range(count):
-            if place == 0:
-                next(flow)
-            else:
-                flow.send(recorded.responses[place - 1])
-        flow.close()
-    except StopIteration:
-        return
-    except Exception as error:
-        raise Failed(
-            f"{recorded.title}, closed after {count} requests, raised {type(error).__name__} at {place_of(error)}:"
-            f" {error}",
-            "let GeneratorExit through: no `yield` in `finally`, and no bare `except` around one",
-        ) from error
 
 
 # --- sent again -----------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from paycore.domain.payment import Status
 from paycore.domain.provider import CreateOrder, Product, Secret
 from paycore.engine.checks import REFERENCE_MAX, REFUND_REASON_MAX
 from paycore.errors import InvalidField, PaycoreError
-from paycore.sandbox.api import NotPossible
+from paycore.sandbox.api import NotPossible, UnknownOrder
 from paycore.testing.conformance.check import Failed, NotApplicable, check, require
 from paycore.testing.conformance.recorded_flow import lives, pictured, retold
 from paycore.testing.conformance.rig import MINOR, PlacedOrder, Rig, said
@@ -35,6 +35,9 @@ LONG_TEXT = ("長い題名 é <b>\"quoted\" & 'marked'</b> 🎫 " * 12)[:300]
 SHORT_S = 60
 """A shorter lifetime may be over before the payer has paid: the sandbox's clock goes on meanwhile."""
 
+LATE_S = 120.0
+"""How much later than it says a gateway may end an order; of a long one, a hundredth."""
+
 STEPS = (10, 100, 1000)
 """An amount is a multiple of one of these, in minor units, where a currency has no smaller coin at the company."""
 
@@ -44,7 +47,8 @@ def every_product_makes_an_order(rig: Rig) -> None:
     """
     Each product makes an order with the fields that it requires only, and with every field that it declares.
 
-    The order is then found by a query, with its amount where that is told.
+    The order is then found by a query, with its amount where that is told. A product that `needs_action` has one as
+    long as it is pending.
     """
     for product in rig.products:
         bare = dict.fromkeys(product.optional)
@@ -56,6 +60,13 @@ def every_product_makes_an_order(rig: Rig) -> None:
                 placed = rig.placed(product, order, rig.converse(lambda: rig.provider.create(order)))  # noqa: B023
             except Failed as failed:
                 raise Failed(f"with {what}: {failed.problem}", failed.advice) from failed
+            require(
+                placed.action is not None
+                or not product.needs_action
+                or placed.seen.status is not Status.PENDING,
+                f"{_name(product)} needs an action, and its pending order with {what} has none",
+                "return Created(action=...) with what the payer must do, or declare needs_action=False",
+            )
             seen = rig.look(placed)
             require(
                 seen.amount is None or seen.amount == order.amount,
@@ -187,16 +198,16 @@ def lifetimes_are_the_gateways(rig: Rig) -> None:
     The shortest and the longest lifetime that a product declares are taken, and the gateway keeps to them.
 
     An order can be paid until it expires, and not afterwards. How long that is: `Created.expires_in_s`, or what was
-    asked for where it is left out.
+    asked for where it is left out. A lifetime that is told without being asked for is kept as well.
     """
-    products = [product for product in rig.products if product.expires_in_s is not None]
-    if not products:
-        raise NotApplicable("no product of this account has a lifetime that can be set")
-    for product in products:
+    checked = [_keeps_its_lifetime(rig, product, None, is_over=True) for product in rig.products]
+    for product in rig.products:
         for seconds in product.expires_in_s or ():
             if seconds >= SHORT_S:
-                _keeps_its_lifetime(rig, product, seconds, is_over=False)
-            _keeps_its_lifetime(rig, product, seconds, is_over=True)
+                checked.append(_keeps_its_lifetime(rig, product, seconds, is_over=False))
+            checked.append(_keeps_its_lifetime(rig, product, seconds, is_over=True))
+    if not any(checked):
+        raise NotApplicable("no order of this account has a lifetime that is told or can be set")
 
 
 # --- amounts --------------------------------------------------------------------------------------------------
@@ -336,35 +347,42 @@ def _name(product: Product) -> str:
 # --- lifetimes ------------------------------------------------------------------------------------------------
 
 
-def _keeps_its_lifetime(rig: Rig, product: Product, seconds: int, *, is_over: bool) -> None:
-    """Place an order for so long, and have its payer pay shortly before or after its end."""
+def _keeps_its_lifetime(rig: Rig, product: Product, seconds: int | None, *, is_over: bool) -> bool:
+    """
+    Place an order for so long (None: unsaid), and have its payer pay amid its time, or after its end.
+
+    False where there is nothing to see: the order is not pending, or has no lifetime.
+    """
     order = rig.create_order(product, expires_in_s=seconds)
-    _require_checked(rig, order, f"expires_in_s={seconds}")
+    asked = "without a lifetime" if seconds is None else f"for {seconds} s"
+    if seconds is not None:
+        _require_checked(rig, order, f"expires_in_s={seconds}")
     outcome: Any = rig.converse(lambda: rig.provider.create(order))
     try:
         placed = rig.placed(product, order, outcome)
     except Failed as failed:
         raise Failed(
-            f"for {seconds} s: {failed.problem}",
+            f"{asked}: {failed.problem}",
             "declare the range of lifetimes that the company takes, with a margin for the time that a request takes",
         ) from failed
-    if placed.seen.status is not Status.PENDING:
-        return
     lasts_s = outcome.value.expires_in_s or seconds
-    rig.advance(lasts_s + max(120.0, lasts_s * 0.01) if is_over else lasts_s * 0.5)
+    if placed.seen.status is not Status.PENDING or lasts_s is None:
+        return False
+    rig.advance(lasts_s + max(LATE_S, lasts_s * 0.01) if is_over else lasts_s * 0.5)
     rig.renew_session()
     try:
         rig.controls.pay(order.number)
-    except NotPossible as refusal:
+    except (NotPossible, UnknownOrder) as refusal:
         require(
             is_over,
             f"{_name(product)}: half of its {lasts_s} s after it was made the order can't be paid: {refusal}",
             "send the lifetime in the company's unit, and report the one that the order got in Created.expires_in_s",
         )
-        return
+        return True
     require(
         not is_over,
-        f"{_name(product)}: asked for {seconds} s, the order can still be paid when its {lasts_s} s are over",
+        f"{_name(product)}: made {asked}, the order can still be paid when its {lasts_s} s are over",
         "send the lifetime in the company's unit, and report the one that the order got in Created.expires_in_s;"
         " without either leave expires_in_s out",
     )
+    return True
