@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal, TypeVar
 
 import msgspec
@@ -11,7 +10,7 @@ from paycore.plugin import Failure, Flow, NotNow, Rejected, Request, Response, S
 from stripe_checkout.messages import Malformed, Problem, Refusal, decode, form
 
 M = TypeVar("M", bound=msgspec.Struct)
-NoAnswer = Rejected | NotNow | Unknown
+Outcome = Rejected | NotNow | Unknown
 
 VERSION = "2026-10-28.endive"
 """The API version every request names: replies do not change with the account's default. Source: SOURCES.md §2."""
@@ -28,49 +27,48 @@ _NOT_SHOWN = frozenset({"lost_card", "stolen_card", "fraudulent"})
 """Decline codes that a payer is not to be told. Source: docs.stripe.com/declines/codes."""
 
 
+class NoAnswer(Exception):
+    """A response that is no answer; `outcome` is what a flow returns then."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__()
+        self.outcome = outcome
+
+
 class Api:
-    """Builds the requests of one account and reads the responses."""
+    """Builds the requests of one account and reads the responses. `NoAnswer` for what does not accept."""
 
     def __init__(self, key: Secret) -> None:
-        self._key = key
+        self._headers = {"authorization": f"Bearer {key.reveal()}", "stripe-version": VERSION}
 
-    def get(self, path: str, kind: type[M], **fields: object) -> Flow[M | NoAnswer]:
+    def get(self, path: str, kind: type[M], **fields: object) -> Flow[M]:
         """Read an object."""
-        query = form(fields)
-        response = yield Request(
-            method="GET", path=f"{path}?{query}" if query else path, headers=self._headers()
-        )
-        return read(response, kind)
+        query = f"?{form(fields)}" if fields else ""
+        return read((yield Request(method="GET", path=path + query, headers=self._headers)), kind)
 
-    def post(
-        self, path: str, kind: type[M], message: object = None, *, key: str | None = None
-    ) -> Flow[M | NoAnswer]:
+    def post(self, path: str, kind: type[M], message: object = None, *, key: str | None = None) -> Flow[M]:
         """Do something; `key` is the idempotency key of what must not be done twice."""
-        response = yield self.posting(path, message, key=key)
-        return read(response, kind)
+        return read((yield self.posting(path, message, key=key)), kind)
 
     def posting(self, path: str, message: object = None, *, key: str | None = None) -> Request:
         """The request of `post`."""
-        headers = {"content-type": "application/x-www-form-urlencoded"}
+        headers = self._headers | {"content-type": "application/x-www-form-urlencoded"}
         headers |= {} if key is None else {"idempotency-key": key}
         body = b"" if message is None else form(message).encode()
-        return Request(method="POST", path=path, headers=self._headers() | headers, body=body)
-
-    def _headers(self) -> dict[str, str]:
-        return {"authorization": f"Bearer {self._key.reveal()}", "stripe-version": VERSION}
+        return Request(method="POST", path=path, headers=headers, body=body)
 
 
-def read(response: Response, kind: type[M]) -> M | NoAnswer:
-    """The message of a response that accepts, else the outcome of one that does not."""
+def read(response: Response, kind: type[M]) -> M:
+    """The message of a response that accepts."""
     if response.status != 200:
-        return refusal_of(response)
+        raise NoAnswer(refusal_of(response))
     try:
         return decode(response.body, kind)
     except Malformed as malformed:
-        return Unknown(problem=f"HTTP 200 with {malformed}")
+        raise NoAnswer(Unknown(problem=f"HTTP 200 with {malformed}")) from None
 
 
-def refusal_of(response: Response) -> NoAnswer:
+def refusal_of(response: Response) -> Outcome:
     """
     What any other response says about the money.
 
@@ -115,8 +113,3 @@ def failure_of(
     if error.param and not error.code:
         code = f"{code}/{error.param}"
     return Failure(code=code, message=error.message or code, who_acts=who_acts)
-
-
-def extra_words(**words: str | None) -> Mapping[str, str]:
-    """Stripe's own words, as evidence."""
-    return {name: word for name, word in words.items() if word}

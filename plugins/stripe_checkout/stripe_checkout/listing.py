@@ -23,13 +23,9 @@ def list_page(api: Api, since: datetime, until: datetime, cursor: str | None) ->
     fields |= {"starting_after": after} if after else {}
     if is_refunds:
         refunds = yield from api.get("/v1/refunds", RefundList, **fields)
-        if not isinstance(refunds, RefundList):
-            return refunds
         last = f"{_REFUNDS}{refunds.data[-1].id}" if refunds.has_more and refunds.data else None
         return Done(Page(items=tuple(map(_refund, refunds.data)), cursor=last))
     sessions = yield from api.get("/v1/checkout/sessions", SessionList, **fields)
-    if not isinstance(sessions, SessionList):
-        return sessions
     listed = tuple(_session(one) for one in sessions.data if one.mode == "payment")
     more = sessions.data[-1].id if sessions.has_more and sessions.data else _REFUNDS
     return Done(Page(items=listed, cursor=more))

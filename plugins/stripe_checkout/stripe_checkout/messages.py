@@ -146,6 +146,11 @@ class PaymentIntent(msgspec.Struct, frozen=True, kw_only=True):
     last_payment_error: Problem | None = None
     cancellation_reason: str | None = None
 
+    @property
+    def charge(self) -> StripeCharge | None:
+        """The charge of the newest attempt, where it is expanded."""
+        return self.latest_charge if isinstance(self.latest_charge, StripeCharge) else None
+
 
 class CheckoutSession(msgspec.Struct, frozen=True, kw_only=True):
     """A Checkout Session. `payment_intent` is null until the payer confirms, an id unless it is expanded."""
@@ -162,6 +167,16 @@ class CheckoutSession(msgspec.Struct, frozen=True, kw_only=True):
     payment_intent: PaymentIntent | Id | None = None
     url: str | None = None
     expires_at: Seconds | None = None
+
+    @property
+    def intent(self) -> PaymentIntent | None:
+        """The intent, where it is expanded."""
+        return self.payment_intent if isinstance(self.payment_intent, PaymentIntent) else None
+
+    @property
+    def intent_id(self) -> str | None:
+        """Its id, expanded or not."""
+        return self.intent.id if self.intent else self.payment_intent  # type: ignore[return-value]
 
 
 class StripeRefund(msgspec.Struct, frozen=True, kw_only=True):

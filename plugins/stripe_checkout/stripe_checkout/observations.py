@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 
 from paycore.plugin import Failure, OrderRef, PaymentObservation, RefundObservation, RefundStatus, Status
 from stripe_checkout.amounts import minor_of, read_units
-from stripe_checkout.api import extra_words, failure_of
-from stripe_checkout.messages import CheckoutSession, Dispute, PaymentIntent, StripeCharge, StripeRefund
+from stripe_checkout.api import failure_of
+from stripe_checkout.messages import CheckoutSession, Dispute, PaymentIntent, StripeRefund
 
 NUMBER = "paycore_number"
 REFERENCE = "paycore_reference"
@@ -33,21 +33,23 @@ def payment_observation(
     `complete` alone is not paid: a delayed method or a capture may still be awaited. `expired` is closed only where
     no attempt of the payer's can be under way. Source: SOURCES.md §9.
     """
-    given = session.payment_intent
-    intent = given if isinstance(given, PaymentIntent) else None
+    intent = session.intent
     amount, partial = read_units(session.amount_total, session.currency)
-    status = _status_of(session, intent, is_named=given is not None)
-    charge = _charge_of(intent, status)
-    ids = {"payment_intent": given.id if isinstance(given, PaymentIntent) else given} if given else {}
+    status = _status_of(session, intent)
+    # Before that, the newest charge may be of a declined attempt.
+    charge = intent.charge if intent and status in (Status.PAID, Status.AUTHORIZED) else None
     received = minor_of(intent.amount_received, session.currency) if intent else None
     taken, won = _disputed(disputes, session.currency, received)
     if charge is not None and charge.status == "failed" and status is Status.PAID:
         taken, won = received, 0  # a debit that the bank took back after it had succeeded
+    ids = {"payment_intent": session.intent_id, "charge": charge.id if charge else None}
+    words = {"status": session.status, "payment_status": session.payment_status}
+    words |= {"intent": intent.status, "cancellation": intent.cancellation_reason} if intent else {}
     return PaymentObservation(
         number=number,
         status=status,
         provider_id=session.id,
-        ids=ids | ({"charge": charge.id} if charge else {}),
+        ids=_told(ids),
         amount=amount,
         partial_amount=partial,
         paid_minor=received if status is Status.PAID else None,
@@ -56,21 +58,16 @@ def payment_observation(
         charge_back_won_minor=won,
         failure=_failure_of(intent) if status is Status.FAILED else None,
         occurred_at=_time((charge.created if charge else None) or session.created),
-        words=extra_words(
-            status=session.status,
-            payment_status=session.payment_status,
-            intent=intent.status if intent else None,
-            cancellation_reason=intent.cancellation_reason if intent else None,
-        ),
+        words=_told(words),
     )
 
 
-def _status_of(session: CheckoutSession, intent: PaymentIntent | None, *, is_named: bool) -> Status:
-    """The status; `is_named`: there is an intent, whether or not it is expanded."""
+def _status_of(session: CheckoutSession, intent: PaymentIntent | None) -> Status:
     if session.payment_status == "paid" or (intent is not None and intent.status == "succeeded"):
         return Status.PAID  # of a captured session no page says that `payment_status` follows
     if intent is None:
-        return Status.CLOSED if session.status == "expired" and not is_named else Status.PENDING
+        is_over = session.status == "expired" and session.intent_id is None
+        return Status.CLOSED if is_over else Status.PENDING
     if intent.status == "requires_capture":
         return Status.AUTHORIZED
     if intent.status == "canceled":
@@ -92,13 +89,6 @@ def intent_observation(order: OrderRef, intent: PaymentIntent) -> PaymentObserva
         payment_intent=intent,
     )
     return payment_observation(order.number, seen)
-
-
-def _charge_of(intent: PaymentIntent | None, status: Status) -> StripeCharge | None:
-    """The charge, once it is the one that took or holds the money: an earlier one may be of a declined attempt."""
-    if intent is None or not isinstance(intent.latest_charge, StripeCharge):
-        return None
-    return intent.latest_charge if status in (Status.PAID, Status.AUTHORIZED) else None
 
 
 def _disputed(
@@ -162,8 +152,12 @@ def refund_observation(number: str, refund: StripeRefund) -> RefundObservation:
         partial_amount=partial,
         failure=failure,
         occurred_at=_time(refund.created),
-        words=extra_words(status=refund.status, pending_reason=refund.pending_reason),
+        words=_told({"status": refund.status, "pending_reason": refund.pending_reason}),
     )
+
+
+def _told(values: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value}
 
 
 def _time(seconds: int | None) -> datetime | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import ClassVar
+from functools import wraps
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import quote
 
 from paycore.plugin import (
@@ -28,6 +29,7 @@ from paycore.plugin import (
     Notification,
     NotNow,
     NumberFormat,
+    Observation,
     OrderRef,
     ProviderInfo,
     QueryReply,
@@ -43,7 +45,7 @@ from paycore.plugin import (
 )
 from stripe_checkout import messages
 from stripe_checkout.amounts import units_of
-from stripe_checkout.api import Api, NoAnswer, read
+from stripe_checkout.api import Api, NoAnswer, Outcome, read
 from stripe_checkout.listing import list_page
 from stripe_checkout.observations import (
     NUMBER,
@@ -56,6 +58,8 @@ from stripe_checkout.products import METHODS, products
 from stripe_checkout.settings import StripeSettings, mode_of_key
 from stripe_checkout.webhooks import check_signature, read_event
 
+T = TypeVar("T")
+
 SESSIONS = "/v1/checkout/sessions"
 EXPANDED = {"expand": ["payment_intent.latest_charge"]}
 KEY_KEPT_S = 23 * 3600.0
@@ -66,6 +70,21 @@ NAME_LENGTH_MAX = 250
 
 _REASONS = ("duplicate", "requested_by_customer")
 """Reasons Stripe knows; its third, `fraudulent`, blocks the payer's card, and nobody asked for that."""
+
+
+def _told(flow: Callable[..., Flow[T]]) -> Callable[..., Flow[T]]:
+    """A flow that returns what the response was where there is no answer, and refuses what Stripe's units can't say."""
+
+    @wraps(flow)
+    def told(*given: Any) -> Flow[Any]:
+        try:
+            return (yield from flow(*given))
+        except NoAnswer as no:
+            return no.outcome
+        except InvalidField as error:
+            return Rejected(failure=Failure(code="amount", message=str(error), who_acts="caller"))
+
+    return told
 
 
 class StripeCheckout:
@@ -115,6 +134,7 @@ class StripeCheckout:
 
     # --- create ---------------------------------------------------------------------------------------
 
+    @_told
     def create(self, order: CreateOrder) -> Flow[CreateReply]:
         """
         Make a session, with our number as its idempotency key and its `client_reference_id`.
@@ -124,20 +144,14 @@ class StripeCheckout:
         """
         response = yield self._api.posting(SESSIONS, self._new_session(order), key=order.number)
         made = read(response, messages.CheckoutSession)
-        if not isinstance(made, messages.CheckoutSession):
-            return made
         if made.client_reference_id != order.number:
             return Unknown(problem="the reply is about another order")
         if response.headers.get("idempotent-replayed") == "true":
-            now = yield from self._api.get(
-                f"{SESSIONS}/{_quoted(made.id)}", messages.CheckoutSession, **EXPANDED
-            )
-            if not isinstance(now, messages.CheckoutSession):
-                return Unknown(
-                    problem="the session is there, what it is now was not told",
-                    observation=payment_observation(order.number, made),
-                )
-            made = now
+            try:
+                made = yield from self._session(made.id)
+            except NoAnswer:
+                seen = payment_observation(order.number, made)
+                return Unknown(problem="the session is there, what it is now was not told", observation=seen)
         return Done(_created(order.number, made))
 
     def _new_session(self, order: CreateOrder) -> messages.NewSession:
@@ -173,118 +187,108 @@ class StripeCheckout:
         An id that Stripe does not know is undecided: that proves nothing of our number.
         """
         (order,) = orders
-        if order.provider_id is None:
-            return Done(Found(undecided=frozenset({order.number})))
+        try:
+            seen = yield from self._seen(order)
+        except NoAnswer as no:
+            is_missing = isinstance(no.outcome, Rejected) and no.outcome.failure.code == "resource_missing"
+            return Done(Found(undecided=frozenset({order.number}))) if is_missing else no.outcome
+        return Done(Found(observations=(seen,)))
+
+    def _seen(self, order: OrderRef) -> Flow[Observation]:
         if order.kind == "refund":
             path = f"/v1/refunds/{_quoted(order.provider_id)}"
-            refund = yield from self._api.get(path, messages.StripeRefund)
-            if isinstance(refund, messages.StripeRefund):
-                return Done(Found(observations=(refund_observation(order.number, refund),)))
-            return _unless_missing(refund, order)
-        session = yield from self._session(order)
-        if not isinstance(session, messages.CheckoutSession):
-            return _unless_missing(session, order)
-        disputes = yield from self._disputes(session)
-        if not isinstance(disputes, messages.DisputeList):
-            return disputes
-        return Done(Found(observations=(payment_observation(order.number, session, disputes.data),)))
+            return refund_observation(order.number, (yield from self._api.get(path, messages.StripeRefund)))
+        session = yield from self._session(order.provider_id)
+        disputes = []
+        if session.intent and session.intent.charge and session.intent.charge.disputed:
+            asked = {"payment_intent": session.intent.id, "limit": 100}
+            disputes = (yield from self._api.get("/v1/disputes", messages.DisputeList, **asked)).data
+        return payment_observation(order.number, session, disputes)
 
-    def _session(self, order: OrderRef) -> Flow[messages.CheckoutSession | NoAnswer]:
-        return (yield from self._api.get(_path(order), messages.CheckoutSession, **EXPANDED))
-
-    def _disputes(self, session: messages.CheckoutSession) -> Flow[messages.DisputeList | NoAnswer]:
-        intent = session.payment_intent
-        charge = intent.latest_charge if isinstance(intent, messages.PaymentIntent) else None
-        if not (
-            isinstance(intent, messages.PaymentIntent)
-            and isinstance(charge, messages.StripeCharge)
-            and charge.disputed
-        ):
-            return messages.DisputeList(data=[], has_more=False)
-        return (
-            yield from self._api.get(
-                "/v1/disputes", messages.DisputeList, payment_intent=intent.id, limit=100
-            )
-        )
+    def _session(self, session_id: str | None) -> Flow[messages.CheckoutSession]:
+        path = f"{SESSIONS}/{_quoted(session_id)}"
+        return (yield from self._api.get(path, messages.CheckoutSession, **EXPANDED))
 
     # --- capture, refund, close -----------------------------------------------------------------------
 
+    @_told
     def capture(self, capture: CaptureOrder) -> Flow[CaptureReply]:
         """
         Capture the session's intent; what is not captured is released.
 
         Of an intent in another state than asked for, the query that follows tells. Source: SOURCES.md §9.
         """
-        intent_id = yield from self._intent_id(capture.order)
-        if not isinstance(intent_id, str):
-            return intent_id
+        wanted = messages.NewCapture(amount_to_capture=units_of(capture.amount))
+        path = f"/v1/payment_intents/{_quoted((yield from self._intent_id(capture.order)))}/capture"
         try:
-            wanted = messages.NewCapture(amount_to_capture=units_of(capture.amount))
-        except InvalidField as error:
-            return _not_taken(error)
-        path = f"/v1/payment_intents/{_quoted(intent_id)}/capture"
-        made = yield from self._api.post(path, messages.PaymentIntent, wanted, key=capture.number)
-        if isinstance(made, messages.PaymentIntent):
-            return Done(intent_observation(capture.order, made))
-        if isinstance(made, Rejected) and made.failure.code == "payment_intent_unexpected_state":
-            return Unknown(problem="it is captured or cancelled already")
-        return made
+            made = yield from self._api.post(path, messages.PaymentIntent, wanted, key=capture.number)
+        except NoAnswer as no:
+            if (
+                isinstance(no.outcome, Rejected)
+                and no.outcome.failure.code == "payment_intent_unexpected_state"
+            ):
+                return Unknown(problem="it is captured or cancelled already")
+            raise
+        return Done(intent_observation(capture.order, made))
 
+    @_told
     def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
         """Refund by the session's intent, with our number as the key and in the metadata. Source: SOURCES.md §10."""
-        intent_id = yield from self._intent_id(refund.order)
-        if not isinstance(intent_id, str):
-            return intent_id
-        try:
-            amount = units_of(refund.amount)
-        except InvalidField as error:
-            return _not_taken(error)
+        amount = units_of(refund.amount)
         wanted = messages.NewRefund(
-            payment_intent=intent_id,
+            payment_intent=(yield from self._intent_id(refund.order)),
             amount=amount,
             metadata={NUMBER: refund.number} | ({"reason": refund.reason} if refund.reason else {}),
             reason=refund.reason if refund.reason in _REASONS else None,
         )
         made = yield from self._api.post("/v1/refunds", messages.StripeRefund, wanted, key=refund.number)
-        if not isinstance(made, messages.StripeRefund):
-            return made
-        if made.payment_intent not in (None, intent_id):
+        if made.payment_intent not in (None, wanted.payment_intent):
             return Unknown(problem="the reply is about another payment")
         return Done(refund_observation(refund.number, made))
 
-    def _intent_id(self, order: OrderRef) -> Flow[str | NoAnswer]:
+    def _intent_id(self, order: OrderRef) -> Flow[str]:
         """The session's intent, by which Stripe captures and refunds; read where nothing has told it yet."""
-        if "payment_intent" in order.ids:
-            return order.ids["payment_intent"]
-        session = yield from self._session(order)
-        if not isinstance(session, messages.CheckoutSession):
-            return session
-        if not isinstance(session.payment_intent, messages.PaymentIntent):
-            return Rejected(failure=_NOT_CONFIRMED)
-        return session.payment_intent.id
+        known = order.ids.get("payment_intent") or (yield from self._session(order.provider_id)).intent_id
+        if known is None:
+            raise NoAnswer(Rejected(failure=_NOT_CONFIRMED))
+        return known
 
+    @_told
     def close(self, order: OrderRef) -> Flow[CloseReply]:
         """
         Expire an open session, or void an authorized one by cancelling its intent; then say what it is.
 
         A refusal says nothing by itself: the payer may have been faster. Source: SOURCES.md §9.
         """
-        answer: messages.CheckoutSession | messages.PaymentIntent | NoAnswer
-        answer = yield from self._api.post(f"{_path(order)}/expire", messages.CheckoutSession, EXPANDED)
-        if isinstance(answer, NotNow):
-            return answer
-        is_told = isinstance(answer, messages.CheckoutSession)
-        now = answer if is_told else (yield from self._session(order))
-        if isinstance(now, messages.CheckoutSession) and (intent_id := _authorized(now)):
-            path = f"/v1/payment_intents/{_quoted(intent_id)}/cancel"
-            answer = yield from self._api.post(path, messages.PaymentIntent)
-            now = yield from self._session(order)
-        if not isinstance(now, messages.CheckoutSession):
-            return answer if isinstance(answer, NoAnswer) else Unknown(problem="what it is now was not told")
+        path = f"{SESSIONS}/{_quoted(order.provider_id)}/expire"
+        refused = yield from self._tried(path, messages.CheckoutSession)
+        if isinstance(refused, NotNow):
+            return refused
+        now = yield from self._now(order, refused)
+        if now.intent and now.intent.status == "requires_capture":
+            path = f"/v1/payment_intents/{_quoted(now.intent.id)}/cancel"
+            refused = yield from self._tried(path, messages.PaymentIntent)
+            now = yield from self._now(order, refused)
         seen = payment_observation(order.number, now)
         is_over = seen.status in (Status.CLOSED, Status.PAID, Status.FAILED)
-        return answer if isinstance(answer, NoAnswer) and not is_over else Done(seen)
+        return refused if refused and not is_over else Done(seen)
 
+    def _tried(self, path: str, kind: type[messages.M]) -> Flow[Outcome | None]:
+        """Nothing where it was accepted, else what the response was."""
+        try:
+            yield from self._api.post(path, kind)
+        except NoAnswer as no:
+            return no.outcome
+        return None
+
+    def _now(self, order: OrderRef, refused: Outcome | None) -> Flow[messages.CheckoutSession]:
+        """The session as it is; where that is not told, what was refused before it counts."""
+        try:
+            return (yield from self._session(order.provider_id))
+        except NoAnswer:
+            raise NoAnswer(refused or Unknown(problem="what it is now was not told")) from None
+
+    @_told
     def list(self, since: datetime, until: datetime, cursor: str | None, _: Attempt) -> Flow[ListReply]:
         """A page of what Stripe has of a time range, see `listing.list_page`."""
         return (yield from list_page(self._api, since, until, cursor))
@@ -317,29 +321,8 @@ def _created(number: str, session: messages.CheckoutSession) -> Created:
     )
 
 
-def _authorized(session: messages.CheckoutSession) -> str:
-    """The id of an intent that holds money, else nothing."""
-    intent = session.payment_intent
-    if not isinstance(intent, messages.PaymentIntent):
-        return ""
-    return intent.id if intent.status == "requires_capture" else ""
-
-
-def _path(order: OrderRef) -> str:
-    return f"{SESSIONS}/{_quoted(order.provider_id or '')}"
-
-
-def _not_taken(error: InvalidField) -> Rejected:
-    return Rejected(failure=Failure(code="amount", message=str(error), who_acts="caller"))
-
-
-def _unless_missing(answer: NoAnswer, order: OrderRef) -> QueryReply:
-    is_missing = isinstance(answer, Rejected) and answer.failure.code == "resource_missing"
-    return Done(Found(undecided=frozenset({order.number}))) if is_missing else answer
-
-
-def _quoted(object_id: str) -> str:
-    return quote(object_id, safe="")
+def _quoted(object_id: str | None) -> str:
+    return quote(object_id or "", safe="")
 
 
 _NOT_CONFIRMED = Failure(
