@@ -10,10 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from paycore.errors import ConfigError, PaycoreError
+from paycore.sandbox.api import NotPossible, UnknownOrder
 from paycore.testing.conformance.check import Check, Failed, NotApplicable, all_checks
 from paycore.testing.conformance.report import CheckReport, CheckResult
 from paycore.testing.conformance.rig import ACCOUNT, CONFIG_FILE, opened, place_of
 from paycore.testing.conformance.subject import Subject, subject_named
+
+NO_NUMBER = (
+    "send `order.number` as the merchant's number of the order; let the sandbox's controls find an order by any number"
+    " that the provider has for it, ours included"
+)
+NOT_DONE = "let the sandbox be as the provider reports: what is pending can be paid, declined and expired"
 
 
 def check_provider(
@@ -109,9 +116,20 @@ def _verdict(subject: Subject, check: Check) -> tuple[Any, str, str]:
         return "not applicable", str(reason), ""
     except Failed as failed:
         return "failed", failed.problem, failed.advice
-    except PaycoreError as error:
-        return "failed", f"{type(error).__name__}: {error}", "see the error"
     except Exception as error:  # noqa: BLE001 - whatever a stranger's provider or sandbox raises
-        place = f"{type(error).__name__} at {place_of(error)}: {error}"
-        return "failed", place, "mend what raised it; a provider and a sandbox raise nothing here"
+        return "failed", *_raised(error)
     return "passed", "", ""
+
+
+def _raised(error: Exception) -> tuple[str, str]:
+    """What was seen, and what to change, where a check did not end by itself."""
+    match error:
+        case UnknownOrder():
+            return f"an order was made, and the sandbox does not know it: {error}", NO_NUMBER
+        case NotPossible():
+            return f"the sandbox did not do what its controls were asked for: {error}", NOT_DONE
+        case PaycoreError():
+            return f"{type(error).__name__}: {error}", "see the error"
+        case _:
+            place = f"{type(error).__name__} at {place_of(error)}: {error}"
+            return place, "mend what raised it; a provider and a sandbox raise nothing here"
