@@ -10,6 +10,8 @@ What it shows of paycore:
 - A reference is signed by this shop for one session: nobody else can open, retry or see the order.
 - Only the shop's own pages make orders: a form sent by another site is refused.
 - The price is the shop's, never the form's.
+- It names no provider and no method: the configuration does (`default_account`, `default_method`). It shows whatever
+  the payer must do, and offers the channels that the account has.
 - The browser only receives a status. What it brings back from the provider proves nothing: the shop hands it to
   paycore, which asks the provider.
 - The shop waits for every open payment, including those of an earlier run.
@@ -29,7 +31,7 @@ import logging
 import os
 import secrets
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -52,12 +54,10 @@ from qfpay_alipay.sandbox import QFPaySandbox
 PRICE = paycore.Money("88.00", "HKD")
 SUBJECT = "Two tickets"
 CHANNELS = {
-    "web": "Alipay on this computer",
+    "web": "Pay on this computer",
     "qr": "Scan a QR code",
-    "wap": "Alipay on this phone",
+    "wap": "Pay on this phone",
 }
-RETURNING = {"web", "wap"}
-"""The channels whose payer comes back to a URL of the shop."""
 
 WORDS = {
     paycore.Status.CREATED: "Your order is not placed yet. You have not been charged.",
@@ -87,7 +87,7 @@ def make_app(config: str | Path | None = None) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with paycore.AsyncClient(config) as pay:
-            app.state.pay, app.state.waits = pay, set()
+            app.state.pay, app.state.waits, app.state.channels = pay, set(), offered(await pay.accounts())
             app.mount("/notifications", notifications(pay))
             async for payment in pay.open():
                 if (
@@ -110,6 +110,15 @@ def make_app(config: str | Path | None = None) -> Starlette:
     return Starlette(routes=routes, lifespan=lifespan, middleware=middleware)
 
 
+def offered(accounts: Iterable[paycore.AccountInfo]) -> dict[str, str]:
+    """The channels of this shop that the default account has for its default method."""
+    account = next(account for account in accounts if account.is_default)
+    if account.problem is not None:
+        raise SystemExit(account.problem)
+    has = {product.channel for product in account.products if product.method == account.default_method}
+    return {channel: words for channel, words in CHANNELS.items() if channel in has}
+
+
 # --- pages -------------------------------------------------------------------------------------------
 
 
@@ -119,7 +128,7 @@ async def front(request: Request) -> Response:
     values = {
         "price": PRICE,
         "subject": SUBJECT,
-        "channels": CHANNELS,
+        "channels": request.app.state.channels,
         "reference": new_reference(session),
     }
     page = templates.TemplateResponse(request, "front.html", values)
@@ -132,23 +141,22 @@ async def buy(request: Request) -> Response:
     """Make the payment, or return to the one this form has already made."""
     form = await read_form(request)
     reference, channel = form.get("reference", ""), form.get("channel", "")
-    if not (is_own_page(request) and is_own_order(request, reference) and channel in CHANNELS):
+    shop = request.app.state
+    if not (is_own_page(request) and is_own_order(request, reference) and channel in shop.channels):
         return problem(request, "This form is no longer good. Nothing was ordered: open the shop again.")
-    pay = request.app.state.pay
     try:
-        payment = await pay.create(
+        payment = await shop.pay.create(
             reference=reference,
             amount=PRICE,
-            method="alipay",
             channel=channel,
             subject=SUBJECT,
-            return_url=str(request.url_for("back", reference=reference)) if channel in RETURNING else None,
+            return_url=str(request.url_for("back", reference=reference)),
         )
     except paycore.PaycoreError as error:
         log.warning("order %s: %r", reference, error.message)
         if error.payment_id is None:
             return problem(request, "Nothing was ordered, and you have not been charged.")
-        payment = await pay.get(error.payment_id)  # recorded all the same: its page shows its status
+        payment = await shop.pay.get(error.payment_id)  # recorded all the same: its page shows its status
     look_after(request.app, payment)
     return RedirectResponse(f"/orders/{reference}", status_code=303)
 
@@ -296,6 +304,7 @@ ledger = "sqlite:///shop.db"
 provider = "qfpay-alipay"
 mode = "sandbox"
 base_url = "{url}"
+default_method = "alipay"
 region = "hk"
 app_code = "{app_code}"
 client_key = "{client_key}"

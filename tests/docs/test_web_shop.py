@@ -56,7 +56,7 @@ def wait_for(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["Alipay on this computer", "Scan a QR code", "Alipay on this phone"], ids=["web", "qr", "wap"]
+    "words", ["Pay on this computer", "Scan a QR code", "Pay on this phone"], ids=["web", "qr", "wap"]
 )
 def test_web_shop_sells(shop: str, page: Page, words: str) -> None:
     """A click makes the payment, the payer pays on the wallet's page, and the shop's page updates itself."""
@@ -139,7 +139,7 @@ def test_web_shop_shows_an_order_to_its_own_session_alone(shop: str) -> None:
 def test_web_shop_takes_the_payer_back(shop: str, page: Page) -> None:
     """The wallet's page leads back to the order, which is paid at once: the shop has asked the provider."""
     page.goto(shop)
-    page.get_by_role("button", name="Alipay on this computer").click()
+    page.get_by_role("button", name="Pay on this computer").click()
     with page.context.expect_page() as opened:
         page.locator("#link").click()
     opened.value.get_by_role("button", name=re.compile("^Pay")).click()
