@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
@@ -74,6 +75,15 @@ def receiving() -> Iterator[Receiver]:
     try:
         yield receiver
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        in_background(partial(_stop, server, thread))
+
+
+def _stop(server: ThreadingHTTPServer, thread: threading.Thread) -> None:
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def in_background(stop: Callable[[], None]) -> None:
+    """Call it in a thread of its own, which the interpreter waits for at its end."""
+    threading.Thread(target=stop, name="paycore-kit-stopping").start()

@@ -52,7 +52,12 @@ from paycore.ledger.sqlite.ledger import SqliteLedger
 from paycore.sandbox.api import Controls, Gateway, SandboxOptions
 from paycore.sandbox.server import SandboxServer
 from paycore.testing.conformance.check import Failed, NotApplicable, require
-from paycore.testing.conformance.notification_receiver import ReceivedNotification, Receiver, receiving
+from paycore.testing.conformance.notification_receiver import (
+    ReceivedNotification,
+    Receiver,
+    in_background,
+    receiving,
+)
 from paycore.testing.conformance.proxy import FaultProxy
 from paycore.testing.conformance.subject import Subject
 from paycore.testing.twins import TWINS
@@ -530,11 +535,16 @@ class _ProxiedGateway:
 
 @contextmanager
 def opened(subject: Subject, folder: Path) -> Iterator[Rig]:
-    """A rig with a sandbox of its own, until the end of the block; what paycore logs meanwhile is kept in `logged`."""
+    """
+    A rig with a sandbox of its own, until the end of the block; what paycore logs meanwhile is kept in `logged`.
+
+    The servers stop in the background: they look every tenth of a second whether to, and nobody has to wait for it.
+    """
     with receiving() as receiver:
         sandbox: Any = _ProxiedSandbox(subject)
         server = SandboxServer(sandbox, notify_url=receiver.url, settings=subject.sandbox_settings)
-        with server:
+        server.start()
+        try:
             proxied: Any = server.gateway
             rig = Rig(subject, folder, server.url, proxied.gateway, proxied.app, receiver)
             with _logging_to(rig.logged):
@@ -542,6 +552,8 @@ def opened(subject: Subject, folder: Path) -> Iterator[Rig]:
                     yield rig
                 finally:
                     rig.close()
+        finally:
+            in_background(server.stop)
 
 
 @contextmanager
