@@ -97,7 +97,7 @@ def _with_disputes(ref: OrderRef, seen: PaymentObservation) -> Flow[PaymentObser
         if not isinstance(one, Dispute):
             return one if isinstance(one, NotNow) else seen
         disputes.append(one)
-    taken, back = disputed(disputes)
+    taken, back = disputed(disputes, ref.amount.currency)
     return replace(seen, charged_back_minor=taken, charge_back_won_minor=back)
 
 

@@ -51,17 +51,23 @@ def is_writable(amount: Money) -> bool:
     return amount.currency not in WHOLE_UNITS or amount.minor % 10**amount.exponent == 0
 
 
-def read(given: Amount | None) -> tuple[Money | None, PartialAmount | None]:
-    """What PayPal says of an amount, as an observation has it: `100` is `100.00`, and more decimals are unreadable."""
+def read(given: Amount | None, currency: str = "") -> tuple[Money | None, PartialAmount | None]:
+    """
+    What PayPal says of an amount, as an observation has it: `100` is `100.00`, and more decimals are unreadable.
+
+    Where it names no currency, the value is counted as one of `currency`, which is not put into what was told.
+    """
     if given is None:
         return None, None
     text = given.value
-    if not text or not _VALUE.fullmatch(text) or text == ".":
-        return read_amount(None, given.currency_code, unreadable=f"value {text!r}" if text else None)
     try:
-        exponent = Money.from_minor(0, given.currency_code).exponent
+        exponent = Money.from_minor(0, given.currency_code or currency).exponent
     except InvalidField:
+        return read_amount(None, given.currency_code, unreadable=text or None)
+    if not text:
         return read_amount(None, given.currency_code)
+    if not _VALUE.fullmatch(text) or text == ".":
+        return read_amount(None, given.currency_code, unreadable=f"value {text!r}")
     minor = Decimal(text).scaleb(exponent)
     if minor != int(minor):
         return read_amount(None, given.currency_code, unreadable=text)
@@ -340,6 +346,9 @@ class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # --- vocabulary ---------------------------------------------------------------------------------------
+
+OPEN = frozenset({"CREATED", "PAYER_ACTION_REQUIRED", "APPROVED"})
+"""Statuses of an order of which nothing was taken. Source: SOURCES.md §5."""
 
 TAKEN = frozenset({"COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED"})
 """Statuses of a capture that took money; an open dispute may show PARTIALLY_REFUNDED. Source: SOURCES.md §8."""

@@ -33,11 +33,12 @@ def of_order(number: str, expected: Money, order: PayPalOrder, now: datetime) ->
     made = unit.payments
     if made.captures or made.authorizations:
         payment = _of_payments(number, made.captures, made.authorizations, unit.amount, expected)
-        refunded = _total(one.amount for one in made.refunds if one.status == "COMPLETED")
+        done = [one.amount for one in made.refunds if one.status == "COMPLETED"]
+        refunded = _total(done, expected.currency)
         is_paid = payment.status is Status.PAID
         return replace(payment, provider_id=order.id, refunded_minor=refunded if is_paid else None)
     status = _ORDER_STATUSES.get(order.status, Status.PENDING)
-    amount, partial = messages.read(unit.amount)
+    amount, partial = messages.read(unit.amount, expected.currency)
     url = messages.linked(order.links, "payer-action", "approve")
     at = messages.read_time(order.update_time)
     return PaymentObservation(
@@ -75,10 +76,12 @@ def _of_payments(
     known = [(statuses.get(one.status, Status.PENDING), one) for one in captures or authorizations]
     # Several are not made by this plugin; one that took money counts before one that may, and that before none.
     status, one = min(known, key=lambda pair: _FIRST.index(pair[0]))
-    taken, odd = messages.read(one.amount)
-    amount, partial = messages.read(ordered)
-    if odd is not None or (taken is not None and taken.currency != expected.currency):
+    amount, partial = messages.read(ordered, expected.currency)
+    taken, odd = messages.read(one.amount, expected.currency)
+    currency = (taken and taken.currency) or (odd and odd.currency) or expected.currency
+    if currency != expected.currency or (odd and odd.unreadable):
         amount, partial = taken, odd
+    paid = [each.amount for each in captures if each.status in messages.TAKEN]
     kinds = (("capture", captures), ("authorization", authorizations))
     return PaymentObservation(
         number=number,
@@ -87,9 +90,7 @@ def _of_payments(
         ids={kind: made[0].id for kind, made in kinds if len(made) == 1},
         amount=amount,
         partial_amount=partial,
-        paid_minor=_total(each.amount for each in captures if each.status in messages.TAKEN)
-        if status is Status.PAID
-        else None,
+        paid_minor=_total(paid, expected.currency) if status is Status.PAID else None,
         failure=Failure(code=one.status, message="PayPal declined it") if status is Status.FAILED else None,
         occurred_at=messages.read_time(one.create_time),
         words={"capture" if captures else "authorization": one.status},
@@ -99,16 +100,21 @@ def _of_payments(
 _FIRST = (Status.PAID, Status.PENDING, Status.AUTHORIZED, Status.FAILED, Status.CLOSED)
 
 
-def _total(amounts: Iterable[Amount | None]) -> int | None:
-    """The sum in minor units; None where one of them is not told, or can't be read."""
-    minors = [money.minor if (money := messages.read(one)[0]) else None for one in amounts]
-    return None if None in minors else sum(minor for minor in minors if minor is not None)
+def _total(amounts: Iterable[Amount | None], currency: str) -> int | None:
+    """The sum in minor units of what is in this currency; None where one is not told, or can't be read."""
+    sums = 0
+    for money, partial in (messages.read(one, currency) for one in amounts):
+        told = money or partial
+        if told is None or told.minor is None:
+            return None
+        sums += told.minor
+    return sums
 
 
-def of_refund(number: str, refund: PayPalPayment) -> RefundObservation:
-    """What a refund says. Source: SOURCES.md §9."""
+def of_refund(number: str, expected: Money, refund: PayPalPayment) -> RefundObservation:
+    """What a refund says, of which `expected` is the amount. Source: SOURCES.md §9."""
     status = messages.REFUND_STATUSES.get(refund.status, RefundStatus.PENDING)
-    amount, partial = messages.read(refund.amount)
+    amount, partial = messages.read(refund.amount, expected.currency)
     failed = Failure(code=refund.status, message="PayPal did not return it", who_acts="caller")
     return RefundObservation(
         number=number,
@@ -122,7 +128,7 @@ def of_refund(number: str, refund: PayPalPayment) -> RefundObservation:
     )
 
 
-def disputed(disputes: Iterable[Dispute]) -> tuple[int, int]:
+def disputed(disputes: Iterable[Dispute], currency: str) -> tuple[int, int]:
     """
     What was taken from the merchant in disputes, and what of it came back, in minor units.
 
@@ -132,9 +138,9 @@ def disputed(disputes: Iterable[Dispute]) -> tuple[int, int]:
     taken = back = 0
     for dispute in disputes:
         own = [one for one in dispute.money_movements if one.affected_party == "SELLER"]
-        taken += _total(one.amount for one in own if one.type == "DEBIT") or 0
-        back += _total(one.amount for one in own if one.type == "CREDIT") or 0
+        taken += _total((one.amount for one in own if one.type == "DEBIT"), currency) or 0
+        back += _total((one.amount for one in own if one.type == "CREDIT"), currency) or 0
         outcome = dispute.dispute_outcome
         if not own and outcome.outcome_code in ("RESOLVED_BUYER_FAVOUR", "ACCEPTED"):
-            taken += _total([outcome.amount_refunded or dispute.dispute_amount]) or 0
+            taken += _total([outcome.amount_refunded or dispute.dispute_amount], currency) or 0
     return taken, min(back, taken)

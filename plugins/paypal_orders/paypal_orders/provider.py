@@ -196,7 +196,7 @@ class PayPalOrders:
                 f"/v2/payments/refunds/{quoted(ref.provider_id)}", ref.attempt, PayPalPayment
             )
             if isinstance(refund, PayPalPayment):
-                return Done(Found(observations=(of_refund(ref.number, refund),)))
+                return Done(Found(observations=(of_refund(ref.number, ref.amount, refund),)))
             return undecided if is_gone(refund) else refund
         seen = yield from observe(ref, disputes=self._settings.disputes)
         if not isinstance(seen, PaymentObservation):
@@ -259,7 +259,7 @@ class PayPalOrders:
         path = f"/v2/payments/captures/{quoted(capture)}/refund"
         made = yield from send(path, wanted, refund.number, refund.attempt, PayPalPayment)
         return (
-            Done(of_refund(refund.number, made))
+            Done(of_refund(refund.number, refund.amount, made))
             if isinstance(made, PayPalPayment)
             else _unless_duplicate(made)
         )
@@ -276,22 +276,27 @@ class PayPalOrders:
             return seen
         if seen.status in _SETTLED or "capture" in seen.ids:
             return Done(seen)
-        closed = replace(seen, status=Status.CLOSED, action=None)
+        if "authorization" not in seen.ids and seen.words.get("order") not in messages.OPEN:
+            return Unknown(problem="it is not told whether the order can still be paid", observation=seen)
+        outcome = yield from self._release(order, seen)
+        return Done(replace(seen, status=Status.CLOSED, action=None)) if outcome is None else outcome
+
+    def _release(self, order: OrderRef, seen: PaymentObservation) -> Flow[Rejected | NotNow | Unknown | None]:
+        """See to it that no money of the order is reserved, now or later; None once that is so."""
         changed: Nothing | Rejected | NotNow | Unknown
         if "authorization" in seen.ids:
             path = f"/v2/payments/authorizations/{quoted(seen.ids['authorization'])}/void"
             changed = yield from send(path, Nothing(), f"{order.number}-V", order.attempt, Nothing)
-            if isinstance(changed, Rejected) and changed.failure.code == "PREVIOUSLY_VOIDED":
-                return Done(closed)
-        elif seen.words.get("intent") == "AUTHORIZE":
-            patch = [messages.Patch(op="replace", path="/intent", value="CAPTURE")]
-            path = f"/v2/checkout/orders/{quoted(order.provider_id)}"
-            changed = yield from send(path, patch, "", order.attempt, Nothing, method="PATCH", safe=True)
-            if not isinstance(changed, Nothing | NotNow):
-                return Rejected(failure=_LAPSES)
-        else:
-            return Done(closed)
-        return Done(closed) if isinstance(changed, Nothing) else _unless_duplicate(changed)
+            is_void = isinstance(changed, Rejected) and changed.failure.code == "PREVIOUSLY_VOIDED"
+            return None if is_void or isinstance(changed, Nothing) else _unless_duplicate(changed)
+        if seen.words.get("intent") != "AUTHORIZE":
+            return None
+        patch = [messages.Patch(op="replace", path="/intent", value="CAPTURE")]
+        path = f"/v2/checkout/orders/{quoted(order.provider_id)}"
+        changed = yield from send(path, patch, "", order.attempt, Nothing, method="PATCH", safe=True)
+        if isinstance(changed, Nothing):
+            return None
+        return changed if isinstance(changed, NotNow) else Rejected(failure=_LAPSES)
 
     # --- list, notifications --------------------------------------------------------------------------
 

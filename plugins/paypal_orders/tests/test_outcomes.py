@@ -203,6 +203,12 @@ def test_a_capture_in_another_currency_is_seen() -> None:
     assert seen.amount == Money("12.34", "USD")
 
 
+def test_a_capture_of_less_is_seen_without_a_currency() -> None:
+    """What was paid is told all the same."""
+    text = json.dumps(CAPTURED).replace('"currency_code": "EUR", "value": "12.34"', '"value": "12.33"')
+    assert only(queried(text.encode())).paid_minor == 1233
+
+
 def test_an_amount_that_is_none_is_seen() -> None:
     """`12.345` is not rounded."""
     seen = only(queried(json.dumps(CAPTURED).replace('"12.34"', '"12.345"').encode()))
@@ -437,6 +443,12 @@ def test_an_order_is_closed_by_not_capturing_it(order: Any) -> None:
     assert isinstance(outcome, Done)
     assert (outcome.value.status, outcome.value.action) == (Status.CLOSED, None)
     assert paths == [f"GET /v2/checkout/orders/{ORDER_ID}"]
+
+
+def test_an_order_in_a_status_nobody_documents_is_not_closed() -> None:
+    """Money may have been taken of it."""
+    outcome, _ = closed(APPROVED | {"status": "ON_HOLIDAY"})
+    assert isinstance(outcome, Unknown)
 
 
 def test_a_paid_order_is_not_closed() -> None:

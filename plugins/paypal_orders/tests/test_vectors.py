@@ -279,4 +279,13 @@ def test_an_amount_of_no_currency_raises_nothing(currency: str) -> None:
     """It is told as far as it can be read."""
     amount, partial = messages.read(messages.Amount(currency, "1.00"))
     assert amount is None
-    assert (partial is None) is (currency == "")
+    assert partial is not None
+    assert partial.unreadable
+
+
+def test_an_amount_without_its_currency_is_half_told() -> None:
+    """Counted as one of the currency that is expected, for the core to compare."""
+    amount, partial = messages.read(messages.Amount("", "12.33"), "EUR")
+    assert amount is None
+    assert partial is not None
+    assert (partial.minor, partial.currency) == (1233, None)
