@@ -75,6 +75,14 @@ class DatesByClock(ToyProvider):
         return (yield from with_headers(super().refund(refund), x_date=datetime.now(UTC).isoformat()))
 
 
+class StampsByClock(ToyProvider):
+    """Renders the time of its own clock."""
+
+    def create(self, order: CreateOrder) -> Flow[Any]:
+        """See `Provider`."""
+        return (yield from with_headers(super().create(order), x_time=time.strftime("%Y%m%d%H%M%S")))
+
+
 class MakesNonces(ToyProvider):
     """Makes its own nonce."""
 
@@ -215,6 +223,20 @@ class OtherReference(ToyProvider):
         """See `Provider`."""
         minute = "even" if order.attempt.sent_at.minute % 2 else "odd"
         return (yield from super().create(msgspec.structs.replace(order, reference=minute)))
+
+
+class ExpiryOfTheAttempt(ToyProvider):
+    """Reckons when the order expires from when it is sent."""
+
+    def create(self, order: CreateOrder) -> Flow[Any]:
+        """See `Provider`."""
+
+        def further(request: Request) -> Request:
+            ends = int(order.attempt.sent_at.timestamp()) + (order.expires_in_s or 3600)
+            body = msgspec.json.encode({**msgspec.json.decode(request.body), "expires_at": ends})
+            return msgspec.structs.replace(request, body=body)
+
+        return (yield from altered(super().create(order), further))
 
 
 class NumberLeftOut(ToyProvider):
@@ -383,6 +405,7 @@ BUGS = [
         for bug, provider in (
             ("reads the clock for a signature", SignsTheClock),
             ("dates a refund by its own clock", DatesByClock),
+            ("renders the time of its own clock", StampsByClock),
             ("makes its own nonce", MakesNonces),
             ("numbers requests by chance", Shuffles),
             ("logs", Logs),
@@ -400,6 +423,7 @@ BUGS = [
     Planted("flows_share_nothing", "the order is kept on the provider", toy(KeepsTheOrder)),
     Planted("resend_differs_by_its_attempt_only", "the key of a repeat is the nonce", toy(KeyOfTheAttempt)),
     Planted("resend_differs_by_its_attempt_only", "the reference changes", toy(OtherReference)),
+    Planted("resend_differs_by_its_attempt_only", "expires by when it is sent", toy(ExpiryOfTheAttempt)),
     Planted("number_reaches_the_company", "the reference is sent as the number", toy(NumberLeftOut)),
     Planted(
         "number_reaches_the_company",

@@ -7,9 +7,14 @@ zone, is let be: it happens once, and tells nothing of the world that would not 
 
 from __future__ import annotations
 
+import inspect
+import io
 import random
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from types import FrameType
@@ -63,7 +68,10 @@ _C_CALLS: Mapping[tuple[str, str], str] = {
 
 _LOG_CALLS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log", "_log"})
 _DATE_CALLS = frozenset({"now", "utcnow", "today"})
-_STREAMS = frozenset({"TextIOWrapper", "BufferedWriter", "BufferedReader", "FileIO"})
+_STREAMS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedReader, io.FileIO)
+_TIMES = {"localtime": 1, "gmtime": 1, "ctime": 1, "asctime": 1, "strftime": 2}
+"""Functions of `time` that tell the time now where they are given fewer arguments."""
+
 _LET_BE = ("importlib", "<frozen importlib", "zoneinfo")
 """Modules of the standard library below which files may be read."""
 
@@ -98,9 +106,10 @@ class Watched:
         """What the function returns; None where it was stopped. Whatever it raises is raised."""
         before = sys.getprofile()
         count = len(self.impurities)
-        sys.setprofile(self._see)
         try:
-            return function()
+            with self._clocks_watched():
+                sys.setprofile(self._see)
+                return function()
         except _Stopped:
             return None
         except BaseException:
@@ -117,10 +126,40 @@ class Watched:
             what = _what_python(frame)
         else:
             return
-        if what is None or any(_is_let_be(above) for above in _stack(frame)):
-            return
+        if what is not None and not any(_is_let_be(above) for above in _stack(frame)):
+            self._stop(what, frame)
+
+    def _stop(self, what: str, frame: FrameType) -> None:
         self.impurities.append(Impurity(what, _place(frame)))
         raise _Stopped
+
+    @contextmanager
+    def _clocks_watched(self) -> Iterator[None]:
+        """What reads the clock only where it is given no time: a profile function does not see arguments."""
+        watching, replaced = threading.get_ident(), {name: getattr(time, name) for name in _TIMES}
+
+        def watched(name: str) -> Callable[..., Any]:
+            def called(*given: Any) -> Any:
+                is_now = len(given) < _TIMES[name] or given[-1] is None
+                frame = inspect.currentframe()
+                if (
+                    is_now
+                    and threading.get_ident() == watching
+                    and frame is not None
+                    and frame.f_back is not None
+                ):
+                    self._stop(f"{_CLOCK} (time.{name})", frame.f_back)
+                return replaced[name](*given)
+
+            return called
+
+        try:
+            for name in _TIMES:
+                setattr(time, name, watched(name))
+            yield
+        finally:
+            for name, function in replaced.items():
+                setattr(time, name, function)
 
 
 def _what_c(called: Any) -> str | None:
@@ -143,8 +182,7 @@ def _what_an_object_does(owner: Any) -> str | None:
         return _RANDOM
     if kind.__module__ in ("_socket", "socket", "_ssl"):
         return _SOCKET
-    is_stream = kind.__name__ in _STREAMS and kind.__module__ in ("_io", "io")
-    return _FILE if is_stream else None
+    return _FILE if isinstance(owner, _STREAMS) else None
 
 
 def _what_python(frame: FrameType) -> str | None:

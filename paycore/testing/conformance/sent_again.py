@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -20,8 +21,16 @@ TIME_DIGITS = 4
 _SIGNATURE = re.compile(r"[0-9a-fA-F]{32,}|[A-Za-z0-9+/_=-]{22,}")
 
 
-def require_same_but_for_the_attempt(title: str, one: Request, other: Request) -> None:
-    """`Failed` for what differs between two sends of a flow and is neither a time, a nonce nor a signature."""
+NEAR_S = 2.0
+"""How far a rendering of a time may be from it."""
+
+
+def require_same_but_for_the_attempt(title: str, one: Request, other: Request, sent_at: datetime) -> None:
+    """
+    `Failed` for what differs between two sends of a flow and is neither the time, a nonce nor a signature.
+
+    `sent_at` is the time of the other's attempt.
+    """
     advice = (
         "take the number, the key of a repeat and every fact from `order`, and only a signature's time and nonce from"
         " `order.attempt`"
@@ -39,6 +48,12 @@ def require_same_but_for_the_attempt(title: str, one: Request, other: Request) -
             f"{what} has another {name}: the company takes it for a new request",
             advice,
         )
+        at = _time_in(its[name])
+        require(
+            at is None or abs((at - sent_at).total_seconds()) <= NEAR_S or name.startswith("header "),
+            f"{what} has another time in {name}, {its[name]}, and it is not the attempt's own",
+            "make what is part of the order, such as when it expires, of `order.begun_at`: it is the same each time",
+        )
         require(
             _is_of_an_attempt(value) and _is_of_an_attempt(its[name]),
             f"{what} has another value in {name}",
@@ -49,6 +64,18 @@ def require_same_but_for_the_attempt(title: str, one: Request, other: Request) -
 def _is_of_an_attempt(value: str) -> bool:
     """Whether it can be a time, a nonce or a signature: digits enough, or long and without a meaning."""
     return bool(_SIGNATURE.search(value)) or sum(map(str.isdigit, value)) >= TIME_DIGITS
+
+
+def _time_in(value: str) -> datetime | None:
+    """The time that this is, as seconds or milliseconds since the epoch or with its zone; None for anything else."""
+    text = value.strip('"')
+    try:
+        if text.isdecimal() and len(text) in (10, 13):
+            return datetime.fromtimestamp(int(text[:10]), UTC)
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return None if at.tzinfo is None else at
 
 
 def values_of(request: Request) -> Iterator[tuple[str, str]]:

@@ -117,12 +117,15 @@ def resend_differs_by_its_attempt_only(rig: Rig) -> None:
 
     Every flow that moves money is gone through again with another `attempt`. The same are: method, host and path, the
     names of headers and fields, a key by which the company knows a repeat, and every value that is neither a
-    rendering of the attempt's time or nonce nor a signature.
+    rendering of the attempt's time or nonce nor a signature. A time that is reckoned from the attempt's, such as an
+    expiry, is another order.
     """
     for recorded in _all_of(rig):
         if recorded.name not in ("create", "capture", "refund", "close"):
             continue
-        again = retold(recorded, rig.provider, given=_with_attempt(recorded.given, rig))
+        attempt = rig.attempt()
+        attempt = msgspec.structs.replace(attempt, sent_at=attempt.sent_at + timedelta(seconds=61))
+        again = retold(recorded, rig.provider, given=tuple(_replaced(one, attempt) for one in recorded.given))
         require(
             len(again.requests) == len(recorded.requests),
             f"{recorded.title} sent {len(recorded.requests)} requests, and {len(again.requests)} with another"
@@ -130,7 +133,7 @@ def resend_differs_by_its_attempt_only(rig: Rig) -> None:
             "let nothing but values depend on `attempt`",
         )
         for one, other in zip(recorded.requests, again.requests, strict=True):
-            require_same_but_for_the_attempt(recorded.title, one, other)
+            require_same_but_for_the_attempt(recorded.title, one, other, attempt.sent_at)
 
 
 @check(read="finding-an-order-again")
@@ -321,14 +324,8 @@ def _fresh(rig: Rig) -> FullProvider:
 # --- sent again -----------------------------------------------------------------------------------------------
 
 
-def _with_attempt(given: tuple[Any, ...], rig: Rig) -> tuple[Any, ...]:
-    """The same arguments with another attempt, a minute later."""
-    attempt = rig.attempt()
-    attempt = msgspec.structs.replace(attempt, sent_at=attempt.sent_at + timedelta(seconds=61))
-    return tuple(_replaced(one, attempt) for one in given)
-
-
 def _replaced(value: Any, attempt: Attempt) -> Any:
+    """The value with this attempt in the place of each of its own."""
     if isinstance(value, Attempt):
         return attempt
     if isinstance(value, CreateOrder | OrderRef | RefundOrder) or hasattr(value, "attempt"):
