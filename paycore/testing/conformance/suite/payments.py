@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -9,11 +12,19 @@ import msgspec
 from paycore.domain.payment import Payment, Status
 from paycore.domain.provider import Capabilities, Created, Done, Lookup, Product, Rejected
 from paycore.errors import PaycoreError, PluginError
+from paycore.sandbox.api import NotPossible, UnknownOrder
 from paycore.testing.conformance.check import Failed, NotApplicable, check, require
-from paycore.testing.conformance.conversation import waiting_product
-from paycore.testing.conformance.rig import TIMEOUT_S, Rig, said
+from paycore.testing.conformance.conversation import observed_in, waiting_product
+from paycore.testing.conformance.rig import TIMEOUT_S, PlacedOrder, Rig, said
 
 FINDING = "finding-an-order-again"
+OUTCOMES = "what-an-outcome-says-about-the-money"
+LATE_S = 3600.0
+"""So long after its end it can't be, whatever the two clocks are apart."""
+
+_LONG = re.compile(r"[A-Za-z0-9_-]{8,}")
+"""Numbers and ids in a path, which differ from one order to the next."""
+
 STALLED_S = 0.3
 """The deadline of a call whose reply does not come, in real seconds."""
 
@@ -27,7 +38,7 @@ FOREVER_S = 30 * 24 * 3600.0
 """As long as that lasts what is declared without a window."""
 
 
-@check(read="what-an-outcome-says-about-the-money")
+@check(read=OUTCOMES)
 def paid_order_is_paid_once(rig: Rig) -> None:
     """
     An order that its payer pays becomes a paid payment of exactly its amount, with one charge.
@@ -105,7 +116,157 @@ def resend_does_what_is_declared(rig: Rig) -> None:
         )
 
 
+@check(read=OUTCOMES)
+def declined_order_has_failed(rig: Rig) -> None:
+    """
+    An order whose payer declines is failed or closed, and nothing was taken.
+
+    Of each product whose payer still acts. Where the instrument is declined only as the money is taken, `capture` is
+    `Rejected` with `who_acts="payer"`.
+    """
+    ended = 0
+    for product, placed in _ended(rig, rig.controls.decline):
+        ended += 1
+        seen, at = rig.look(placed), f"{product.method}/{product.channel}: after its payer declined"
+        if seen.status is Status.AUTHORIZED:
+            outcome = rig.capture(placed, placed.order.amount.minor)
+            require(
+                isinstance(outcome, Rejected) and outcome.failure.who_acts == "payer",
+                f"{at}, capture returned {said(outcome)}",
+                'return Rejected(failure=Failure(..., who_acts="payer")) where the instrument is declined',
+            )
+        else:
+            _require_over(at, seen.status)
+        _require_nothing_taken(rig, at, placed)
+    if not ended:
+        raise NotApplicable("no order of this account can be declined")
+
+
+@check(read=OUTCOMES)
+def expired_order_is_over(rig: Rig) -> None:
+    """
+    An order that has expired at the gateway is closed or failed, of each product whose payer still acts.
+
+    Where the company forgets it, the number is undecided, or absent.
+    """
+    ended = 0
+    for product, placed in _ended(rig, rig.controls.expire):
+        ended += 1
+        ref = placed.ref(rig.attempt())
+        outcome = rig.converse(lambda: rig.provider.query([ref]))  # noqa: B023 - called at once
+        at = f"{product.method}/{product.channel}: after it expired"
+        for seen in observed_in(outcome):
+            _require_over(at, seen.status)
+        require(isinstance(outcome, Done), f"{at} query returned {said(outcome)}", "return Done(Found(...))")
+        _require_nothing_taken(rig, at, placed)
+    if not ended:
+        raise NotApplicable("no order of this account can expire")
+
+
+@check(read="capabilities")
+def order_expires_when_it_says(rig: Rig) -> None:
+    """
+    An hour after the lifetime that `Created` tells is over, nobody can pay the order: not before it ends may it close.
+
+    `expires_at` is on the company's clock, `expires_in_s` counts from when the order was made; give both. Where the
+    company's pages disagree, the longest is told: an order that ends earlier harms nobody.
+    """
+    product = waiting_product(rig)
+    lifetime_s = _lifetime_s(rig, product)
+    placed = rig.place(product)
+    rig.advance(lifetime_s + LATE_S)
+    rig.renew_session()
+    try:
+        rig.controls.pay(placed.order.number)
+    except (NotPossible, UnknownOrder):
+        return
+    raise Failed(
+        f"an order that was to expire after {lifetime_s:.0f} s was paid {LATE_S:.0f} s later",
+        "tell in Created when the order expires at the company, or leave both out",
+    )
+
+
+@check(read="flows")
+def sync_and_async_are_the_same(rig: Rig) -> None:
+    """
+    The sync and the async client send the same requests, in the same order, and come to the same payment.
+
+    Of an order that is made, asked about, paid, asked about again, and refunded. A flow can't know who runs it.
+    """
+    product = waiting_product(rig)
+    told = {kind: _told_by(rig, kind, product) for kind in ("sync", "async")}
+    for one, other in zip(told["sync"], told["async"], strict=False):
+        require(
+            one == other,
+            f"the sync client: {one}; the async client: {other}",
+            "let a flow depend on nothing but its input: no event loop, thread or global state",
+        )
+    require(
+        len(told["sync"]) == len(told["async"]),
+        f"the sync client sent {len(told['sync'])} requests, and the async one {len(told['async'])}",
+        "let a flow depend on nothing but its input: no event loop, thread or global state",
+    )
+
+
 # --- inside ------------------------------------------------------------------------------------------
+
+
+def _ended(rig: Rig, end: Callable[[str], Any]) -> Iterator[tuple[Product, PlacedOrder]]:
+    """Orders of each product that this control ends unpaid."""
+    for product in rig.products:
+        placed = rig.place(product)
+        if placed.seen.status is Status.PENDING:
+            with suppress(NotPossible):
+                end(placed.order.number)
+                yield product, placed
+
+
+def _require_over(at: str, status: object) -> None:
+    require(
+        status in (Status.FAILED, Status.CLOSED),
+        f"{at} the order is {status}",
+        "map the company's words for an order that can't be paid any more to Status.FAILED or Status.CLOSED",
+    )
+
+
+def _require_nothing_taken(rig: Rig, at: str, placed: PlacedOrder) -> None:
+    taken = rig.controls.show_order(placed.order.number)["paid_minor"]
+    require(taken == 0, f"{at} the gateway took {taken} minor units", "let the sandbox take nothing of it")
+
+
+def _lifetime_s(rig: Rig, product: Product) -> float:
+    """How long an order lasts by what its creation tells; `NotApplicable` where that tells nothing."""
+    order = rig.create_order(product)
+    outcome = rig.converse(lambda: rig.provider.create(order))
+    rig.placed(product, order, outcome)
+    created: Created = outcome.value  # type: ignore[union-attr]
+    if created.expires_in_s is not None:
+        return float(created.expires_in_s)
+    if created.expires_at is not None:
+        return (created.expires_at - rig.now()).total_seconds()
+    raise NotApplicable("the reply to create tells no lifetime")
+
+
+def _told_by(rig: Rig, kind: str, product: Product) -> list[str]:
+    """What one client sent and learned, without what differs from one payment to the next."""
+    client = rig.client(kind, ledger=f"alone-{kind}.db")
+    rig.proxy.clear()
+    payment = client.create(**rig.arguments(product))
+    learned = [payment.status]
+    if payment.status is Status.PENDING:
+        client.query(payment.id)
+        rig.controls.pay(payment.order_number)
+    payment = rig.settled(
+        lambda: client.query(payment.id),
+        lambda one: one.status in (Status.PAID, Status.AUTHORIZED) and not one.uncertain,
+        "the payer has paid, and the payment is not paid",
+    )
+    learned.append(payment.status)
+    if product.refund != "none" and payment.status is Status.PAID:
+        payment = client.refund(payment.id, amount=payment.amount, reference="kit-refund")
+        learned += [refund.status for refund in payment.refunds]
+    sent = [f"{exchange.method} {_LONG.sub('*', exchange.path)}" for exchange in rig.proxy.exchanges]
+    return [*sent, f"learned {', '.join(map(str, learned))}"]
 
 
 def _require_effect(effect: str, at: str, outcome: Any, provider_id: str | None) -> None:

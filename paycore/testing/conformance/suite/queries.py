@@ -161,27 +161,24 @@ def reply_about_another_order_is_not_believed(rig: Rig) -> None:
 @check(read=FINDING)
 def query_changes_nothing(rig: Rig) -> None:
     """
-    A query only asks: asked three times, it says the same, and the order at the gateway is as it was.
+    A query only asks: asked three times it says the same, and takes and returns no money.
 
-    Of an unpaid, an authorized and a paid order. Taking the money of an authorized order is what `capture` is for. The
-    first query after the payer agreed may reserve it, where the company wants a request for that: it takes none.
+    Of an unpaid and a paid order, and of one whose payer has agreed: `capture` takes its money. A query may reserve
+    it, as Klarna's and PayPal's do with what the payer has agreed to.
     """
-    for placed in _in_every_state(rig):
+    for placed, is_held in _in_every_state(rig):
         number = placed.order.number
-        before = _shown(rig, number)
-        told = [_claims(rig, [placed.ref(rig.attempt())])]
-        if told[0] == {f"{number} authorized"}:
-            before |= {"state": _shown(rig, number)["state"]}
-        told += [_claims(rig, [placed.ref(rig.attempt())]) for _ in range(2)]
+        before = _money_of(rig, number)
+        told = [_claims(rig, [placed.ref(rig.attempt())]) for _ in range(3)]
         require(
-            len(set(told)) == 1,
-            f"asked three times about one order: {', then '.join(map(_words, told))}",
-            "let a query only read",
+            _money_of(rig, number) == before,
+            f"the gateway had {before} of an order before it was asked about, and {_money_of(rig, number)} after it",
+            "let a query only read: capture takes the money",
         )
         require(
-            _shown(rig, number) == before,
-            f"the order was {before} before it was asked about, and {_shown(rig, number)} after it",
-            "let a query only read: capture takes the money, close cancels",
+            is_held or len(set(told)) == 1,
+            f"asked three times about one order: {', then '.join(map(_words, told))}",
+            "let a query only read",
         )
 
 
@@ -272,16 +269,17 @@ def _named(claims: frozenset[str], named: Mapping[str, OrderRef]) -> str:
     return text
 
 
-def _in_every_state(rig: Rig) -> Iterator[PlacedOrder]:
+def _in_every_state(rig: Rig) -> Iterator[tuple[PlacedOrder, bool]]:
+    """Orders that nobody has asked about since their payer acted, and whether they are to be captured."""
     product = waiting_product(rig)
-    yield rig.place(product)
-    yield rig.paid(product)
+    yield rig.place(product), False
+    yield rig.paid(product), False
     held = next((one for one in rig.products if one.capture != "none"), None)
     if held is not None:
         placed = rig.place(held, capture="manual")
         if placed.seen.status is Status.PENDING:
-            rig.controls.pay(placed.order.number)  # and nobody has asked yet
-        yield placed
+            rig.controls.pay(placed.order.number)
+        yield placed, True
 
 
 def _claims(rig: Rig, refs: Sequence[OrderRef]) -> frozenset[str]:
@@ -292,9 +290,9 @@ def _words(claims: frozenset[str]) -> str:
     return ", ".join(sorted(claims)) or "nothing"
 
 
-def _shown(rig: Rig, number: str) -> dict[str, Any]:
+def _money_of(rig: Rig, number: str) -> dict[str, Any]:
     shown = rig.controls.show_order(number)
-    return {name: shown[name] for name in ("state", "charges", "paid_minor", "refunded_minor")}
+    return {name: shown[name] for name in ("charges", "paid_minor", "refunded_minor")}
 
 
 def _names(body: bytes, placed: PlacedOrder) -> bool:
