@@ -1,11 +1,12 @@
 """Bugs for the checks of `payments`."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from paycore.plugin import CreateOrder, Done, Flow, Found, Money, NotNow, OrderRef, Rejected, Response
+from paycore.plugin import CreateOrder, Done, Flow, Found, Money, NotNow, OrderRef, Rejected, Response, Status
 from paycore.testing import Subject
 from paycore.testing.toy import ToyProvider
 from paycore.testing.toy.toy_sandbox import ToySandbox
@@ -70,6 +71,44 @@ class RefusesDuplicates(ToyProvider):
         return (yield from misread(super().create(order), refused))
 
 
+class Renamed(ToyProvider):
+    """Takes one state for pending."""
+
+    state: Status
+
+    def query(self, orders: Sequence[OrderRef]) -> Flow[Any]:
+        def renamed(outcome: Any, _: Response) -> Any:
+            if not isinstance(outcome, Done):
+                return outcome
+            seen = tuple(
+                msgspec.structs.replace(one, status=Status.PENDING) if one.status == self.state else one
+                for one in outcome.value.observations
+            )
+            return Done(msgspec.structs.replace(outcome.value, observations=seen))
+
+        return (yield from misread(super().query(orders), renamed))
+
+
+class TakesDeclinedForPending(Renamed):
+    state = Status.FAILED
+
+
+class TakesExpiredForPending(Renamed):
+    state = Status.CLOSED
+
+
+class AsksTwiceInALoop(ToyProvider):
+    """Depends on who runs it."""
+
+    def query(self, orders: Sequence[OrderRef]) -> Flow[Any]:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return (yield from super().query(orders))
+        yield from super().query(orders)
+        return (yield from super().query(orders))
+
+
 def blind(provider: type[ToyProvider] = ToyProvider, **settings: Any) -> Subject:
     """At a gateway that makes another order each time."""
     return toy(provider, ToySandbox(duplicates="charge_blindly"), **settings)
@@ -110,4 +149,7 @@ BUGS = [
     Planted("resend_does_what_is_declared", "a duplicate is refused as any other", toy(RefusesDuplicates)),
     Planted("resend_does_what_is_declared", "the gateway forgets inside the window", FORGETFUL),
     Planted("resend_does_what_is_declared", "a second order is made", blind()),
+    Planted("declined_order_has_failed", "a declined order is pending", toy(TakesDeclinedForPending)),
+    Planted("expired_order_is_over", "an expired order is pending", toy(TakesExpiredForPending)),
+    Planted("sync_and_async_are_the_same", "a flow asks twice in an event loop", toy(AsksTwiceInALoop)),
 ]
