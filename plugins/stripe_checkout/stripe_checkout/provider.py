@@ -65,6 +65,9 @@ EXPANDED = {"expand": ["payment_intent.latest_charge"]}
 KEY_KEPT_S = 23 * 3600.0
 """Stripe keeps an idempotency key for at least 24 hours; an hour less, since clocks differ. Source: SOURCES.md §4."""
 
+LOOKED_AT_MAX = 8
+"""Pages of a hundred sessions that are looked through, within the ten requests of a flow."""
+
 NAME_LENGTH_MAX = 250
 """Characters of the line shown to the payer. Stripe publishes no bound; chosen here. Source: SOURCES.md §3."""
 
@@ -139,20 +142,38 @@ class StripeCheckout:
         """
         Make a session, with our number as its idempotency key and its `client_reference_id`.
 
-        A repeat gets the stored reply, which shows the session as it was made: it is read anew then.
-        Source: SOURCES.md §3, §4.
+        A repeat gets the stored reply, which shows the session as it was made: it is read anew then. Where the stored
+        reply is a failure, the session is looked for among those made at that time. Source: SOURCES.md §3, §4.
         """
         response = yield self._api.posting(SESSIONS, self._new_session(order), key=order.number)
+        is_replay = response.headers.get("idempotent-replayed") == "true"
+        if is_replay and response.status >= 500:
+            return Done(_created(order.number, (yield from self._look_for(order))))
         made = read(response, messages.CheckoutSession)
         if made.client_reference_id != order.number:
             return Unknown(problem="the reply is about another order")
-        if response.headers.get("idempotent-replayed") == "true":
+        if is_replay:
             try:
                 made = yield from self._session(made.id)
             except NoAnswer:
                 seen = payment_observation(order.number, made)
                 return Unknown(problem="the session is there, what it is now was not told", observation=seen)
         return Done(_created(order.number, made))
+
+    def _look_for(self, order: CreateOrder) -> Flow[messages.CheckoutSession]:
+        """The session with our number of those made within the hour; `NoAnswer` proves nothing."""
+        since = int(order.begun_at.timestamp()) - 300
+        cursor: dict[str, str] = {}
+        for _ in range(LOOKED_AT_MAX):
+            asked = {"created": {"gte": since, "lt": since + 3900}, "limit": 100} | cursor
+            page = yield from self._api.get(SESSIONS, messages.SessionList, **asked)
+            for session in page.data:
+                if session.client_reference_id == order.number:
+                    return session
+            if not page.has_more or not page.data:
+                break
+            cursor = {"starting_after": page.data[-1].id}
+        raise NoAnswer(Unknown(problem="its key keeps a failure, and no session made then has its number"))
 
     def _new_session(self, order: CreateOrder) -> messages.NewSession:
         metadata = {NUMBER: order.number, REFERENCE: order.reference}

@@ -13,7 +13,8 @@ from plugins.stripe_checkout.tests.conftest import OpenSandbox, OpenShop
 from plugins.stripe_checkout.tests.receiver import Receiver
 from plugins.stripe_checkout.tests.test_lifecycle import ORDER
 
-LOSSES = ["lose_request", "lose_reply", "http_500", "http_502", "html", "truncated_json", "key_in_use"]
+LOSSES = ["lose_request", "lose_reply", "key_in_use"]
+"""The conformance kit has the others, for every flow."""
 
 
 @pytest.mark.parametrize("fault", LOSSES)
@@ -29,6 +30,24 @@ def test_a_lost_creation_is_sent_again_with_its_key(
     payment = shop.query(payment.id)
     assert (payment.status, payment.action is not None) == (Status.PENDING, True)
     assert len(sandbox.gateway.controls.show_order(payment.order_number)["orders"]) == 1
+
+
+@pytest.mark.parametrize("is_made", [True, False])
+def test_a_session_whose_key_keeps_a_failure_is_looked_for(
+    open_sandbox: OpenSandbox, open_shop: OpenShop, is_made: bool
+) -> None:
+    """HTTP 500 is the key's answer for a day: the account's list tells whether there is a session."""
+    sandbox = open_sandbox()
+    shop = open_shop(sandbox)
+    others = [shop.create(**ORDER | {"reference": f"other-{one}"}) for one in range(3)]
+    sandbox.gateway.faults.add("stored_500", recorded=is_made)
+    payment = shop.create(**ORDER)
+    assert payment.status is Status.UNKNOWN
+    payment = shop.query(payment.id)
+    assert payment.status is (Status.PENDING if is_made else Status.UNKNOWN)
+    assert (payment.action is not None) is is_made
+    assert payment.provider_id not in {other.provider_id for other in others}
+    assert sandbox.gateway.controls.stats()["orders"] == 3 + is_made
 
 
 @pytest.mark.parametrize("fault", LOSSES)

@@ -139,6 +139,24 @@ def test_a_replayed_creation_is_read_anew() -> None:
     assert unread.observation is not None
 
 
+def test_a_stored_failure_is_looked_for_page_by_page() -> None:
+    """Of 100 sessions each, newest first, until our number is there; what is not found says nothing."""
+    failure = error(None, status=500, kind="api_error")
+    failure = Response(status=500, body=failure.body, headers={"idempotent-replayed": "true"})
+    other = {"object": "list", "data": [session(id="cs_2", client_reference_id="x")], "has_more": True}
+    script = Script(failure, answer(other), answer(other | {"data": [session()]}))
+    outcome = run(FLOWS["create"](), script)
+    assert isinstance(outcome, Done)
+    assert outcome.value.observation.provider_id == "cs_test_a1Session"
+    assert script.paths[1:] == [
+        "GET /v1/checkout/sessions?created[gte]=1795002900&created[lt]=1795006800&limit=100",
+        "GET /v1/checkout/sessions?created[gte]=1795002900&created[lt]=1795006800&limit=100&starting_after=cs_2",
+    ]
+    assert isinstance(run(FLOWS["create"](), Script(failure, *[answer(other)] * 8)), Unknown)
+    assert isinstance(run(FLOWS["create"](), Script(failure, answer(other | {"data": []}))), Unknown)
+    assert isinstance(run(FLOWS["create"](), Script(failure, Response(status=500))), Unknown)
+
+
 def test_a_creation_tells_its_lifetime_by_both_clocks() -> None:
     """The time on Stripe's clock, and the seconds between."""
     outcome = run(FLOWS["create"](), Script(answer(session())))
