@@ -52,6 +52,7 @@ GOOD = {
         batch=1,
     ),
     "slow refunds": toy(sandbox=ToySandbox(refund_takes_s=100_000.0)),
+    "till": toy(scans=True),
     "batches": toy(
         sandbox=ToySandbox(times=True, batches=True), tolerance_s=300.0, notifications_trusted=False
     ),

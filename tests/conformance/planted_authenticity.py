@@ -2,6 +2,8 @@
 
 import hmac
 import json
+import socket
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -176,6 +178,25 @@ class VerifiesByTheFirstKey(Believing):
         return sign(notification.body, self.key) == notification.headers.get(SIGNATURE_HEADER)
 
 
+class ReadsTheClock(ToyProvider):
+    """Asks the machine for the time."""
+
+    def verify(self, notification: Notification) -> Sequence[Notice]:
+        """See `FullProvider`."""
+        if time.time() - notification.received_at.timestamp() > 300:
+            raise NotAuthentic("it is too old")
+        return super().verify(notification)
+
+
+class AsksWhoSentIt(ToyProvider):
+    """Looks up a host."""
+
+    def verify(self, notification: Notification) -> Sequence[Notice]:
+        """See `FullProvider`."""
+        socket.gethostbyname("localhost")
+        return super().verify(notification)
+
+
 TIMES = ToySandbox(times=True)
 
 BUGS = [
@@ -204,5 +225,7 @@ BUGS = [
         toy(MentionsCarelessly, ToySandbox(mentions=True), mentions=True),
     ),
     Planted("unknown_words_do_not_pay", "an unknown state is paid", toy(PaysByDefault)),
+    Planted("verify_only_computes", "it reads the clock", toy(ReadsTheClock)),
+    Planted("verify_only_computes", "it looks up a host", toy(AsksWhoSentIt)),
     Planted("rotated_keys_all_verify", "only the first key verifies", toy(VerifiesByTheFirstKey)),
 ]

@@ -88,14 +88,15 @@ def verified(
     `Failed` for anything else that it raises; `what` says then what it was given.
     """
     judge = provider or rig.provider
-    info = judge.info
-    notification = Notification(
-        body=received.body if body is None else body,
-        headers=received.headers if headers is None else headers,
-        query=received.query if query is None else query,
-        received_at=at or rig.now(),
-    ).only(info.notification_headers, query=info.notification_query)
-    given = msgspec.structs.replace(notification, session=rig.attempt().session)
+    given = as_given(
+        rig,
+        ReceivedNotification(
+            body=received.body if body is None else body,
+            headers=received.headers if headers is None else headers,
+            query=received.query if query is None else query,
+        ),
+        at=at,
+    )
     try:
         return Verified(notices=tuple(judge.verify(given)))
     except (NotAuthentic, MalformedNotification) as refusal:
@@ -104,6 +105,15 @@ def verified(
         raise Failed(
             f"verify raised {type(error).__name__} at {place_of(error)} for {what}", NOTHING_ELSE
         ) from error
+
+
+def as_given(rig: Rig, received: ReceivedNotification, *, at: datetime | None = None) -> Notification:
+    """What arrived as `verify` is given it: with what its provider has declared to read, and the session."""
+    info = rig.subject.provider.info
+    notification = Notification(
+        body=received.body, headers=received.headers, query=received.query, received_at=at or rig.now()
+    ).only(info.notification_headers, query=info.notification_query)
+    return msgspec.structs.replace(notification, session=rig.attempt().session)
 
 
 def take_notifications(rig: Rig) -> None:

@@ -90,6 +90,8 @@ class FaultProxy:
 
         `is_broken` says afterwards whether there was such a request.
         """
+        if kind not in self._board.kinds:
+            raise ValueError(f"no fault of the connection is called {kind!r}")
         self._count, self.is_broken = 0, False
         self._fault = (kind, place, options)
         try:

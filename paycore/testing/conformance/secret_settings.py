@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import Any
 
 import msgspec
 
 from paycore.domain.provider import Secret
-from paycore.engine.config import resolve_settings
 from paycore.testing.conformance.check import NotApplicable
-from paycore.testing.conformance.rig import ACCOUNT, Rig
+from paycore.testing.conformance.rig import Rig
 
 _CYCLES = ("0123456789", "abcdef", "ghijklmnopqrstuvwxyz", "ABCDEF", "GHIJKLMNOPQRSTUVWXYZ")
 """Each character is replaced by the next of its cycle, so that hexadecimal stays so."""
@@ -20,15 +18,9 @@ CHANGED = 4
 """So many characters at its end make another secret."""
 
 
-def settings_of(rig: Rig, settings: dict[str, Any] | None = None) -> msgspec.Struct:
-    """The account's settings as its provider gets them; `settings` replace some of them."""
-    config = rig.config(settings)
-    return resolve_settings(config.accounts[ACCOUNT], rig.provider.info, config.path, os.environ)
-
-
 def secret_names(rig: Rig, *, several: bool = False) -> list[str]:
     """The settings of this account that hold a secret; `several`: those that may hold more than one."""
-    values = msgspec.structs.asdict(settings_of(rig))
+    values = msgspec.structs.asdict(rig.read_settings())
     return [
         name
         for name, value in values.items()
@@ -42,13 +34,13 @@ def other_secrets(rig: Rig) -> dict[str, Any]:
     names = secret_names(rig)
     if not names:
         raise NotApplicable("no setting of the account is secret")
-    values = msgspec.structs.asdict(settings_of(rig))
+    values = msgspec.structs.asdict(rig.read_settings())
     return {name: _others(values[name]) for name in names}
 
 
 def with_rotated(rig: Rig, name: str, *, is_new_first: bool) -> dict[str, Any]:
     """The setting of several secrets in the middle of a rotation: its own and a new one."""
-    own = [one.reveal() for one in msgspec.structs.asdict(settings_of(rig))[name]]
+    own = [one.reveal() for one in msgspec.structs.asdict(rig.read_settings())[name]]
     new = [another(own[0])]
     return {name: new + own if is_new_first else own + new}
 

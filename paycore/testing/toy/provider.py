@@ -77,6 +77,9 @@ T = TypeVar("T")
 RETURN_URL_MAX = 512
 """Characters."""
 
+CODE_MAX = 24
+"""Digits of a scanned code."""
+
 ResendEffect = Literal["same_result", "refused_as_duplicate", "unsafe"]
 
 
@@ -87,8 +90,9 @@ class ToySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     `captures` offers the channels `hold` and `tab`, whose money is captured. `window_s` is that of every resend that
     is not unsafe. `per_second`, `per_minute`: the request budget.
     A `lookup` by the provider's id proves no absence, whatever `proof_s`. `mentions`: notifications are unsigned, and
-    have an id only. `tolerance_s`: a signed time that is further off is refused. `list_page`: the list is read by time
-    too, for payments that are awaited, in pages of so many records; None: it is not.
+    have an id only. `scans`: the channel `card` takes the code that was scanned. `tolerance_s`: a signed time that is
+    further off is refused. `list_page`: the list is read by time too, for payments that are awaited, in pages of so
+    many records; None: it is not.
     """
 
     key: tuple[Secret, ...]
@@ -102,6 +106,7 @@ class ToySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     captures: Literal["none", "full", "partial"] = "none"
     lookup: Lookup = Lookup.BY_NUMBER
     mentions: bool = False
+    scans: bool = False
     tolerance_s: float | None = None
     per_second: int = 100
     per_minute: int = 6000
@@ -148,7 +153,12 @@ class ToyProvider:
         )
 
     def check(self, order: CreateOrder) -> None:
-        """One bound, so that refusals before any I/O can be tested."""
+        """Two bounds, so that refusals before any I/O can be tested."""
+        code = order.auth_code
+        if code is not None and not (code.reveal().isdigit() and len(code.reveal()) <= CODE_MAX):
+            raise InvalidField(
+                "auth_code", f"it has {len(code.reveal())} characters; at most {CODE_MAX} digits"
+            )
         if order.return_url is not None and len(order.return_url) > RETURN_URL_MAX:
             raise InvalidField("return_url", f"{len(order.return_url)} characters; at most {RETURN_URL_MAX}")
 
@@ -300,7 +310,12 @@ def _products(settings: ToySettings) -> tuple[Product, ...]:
     unbounded = msgspec.structs.replace(product, expires_in_s=None)
     products = (
         product,
-        msgspec.structs.replace(unbounded, channel="card", needs_action=False),
+        msgspec.structs.replace(
+            unbounded,
+            channel="card",
+            needs_action=False,
+            required=frozenset({"auth_code"} if settings.scans else ()),
+        ),
         msgspec.structs.replace(unbounded, channel="lane", close=False),
     )
     if settings.captures == "none":
@@ -316,6 +331,7 @@ def _given(order: CreateOrder) -> dict[str, Any]:
         "return_url": order.return_url,
         "notify_url": order.notify_url,
         "expires_in_s": order.expires_in_s,
+        "code": order.auth_code and order.auth_code.reveal(),
     }
     return {name: value for name, value in fields.items() if value is not None}
 

@@ -6,12 +6,13 @@ from contextlib import suppress
 from datetime import timedelta
 from urllib.parse import quote
 
-from paycore.errors import ConfigError, PluginError
+from paycore.errors import ConfigError, NotificationError, PluginError
 from paycore.sandbox.api import NotPossible
 from paycore.testing.conformance.arrivals import (
     OTHERS_S,
     Genuine,
     Verified,
+    as_given,
     forged,
     genuine,
     is_paid,
@@ -19,6 +20,7 @@ from paycore.testing.conformance.arrivals import (
     verified,
 )
 from paycore.testing.conformance.check import Failed, NotApplicable, check, require
+from paycore.testing.conformance.notification_receiver import ReceivedNotification
 from paycore.testing.conformance.other_bodies import (
     garbage,
     other_values,
@@ -27,6 +29,7 @@ from paycore.testing.conformance.other_bodies import (
     with_leaves_replaced,
     with_words_replaced,
 )
+from paycore.testing.conformance.purity import Watched
 from paycore.testing.conformance.rig import Rig
 from paycore.testing.conformance.secret_settings import other_secrets, secret_names, with_rotated
 
@@ -263,6 +266,29 @@ def unknown_words_do_not_pay(rig: Rig) -> None:
             f"a notification of which {what} is unknown says that the order is paid",
             "report paid for the documented words only; return a Mention for any other",
         )
+
+
+@check(read="what-a-provider-never-does")
+def verify_only_computes(rig: Rig) -> None:
+    """
+    `verify` does nothing but compute: it takes the time from `received_at`, and asks nobody.
+
+    It is called in the web server of the application, for whatever anybody sends.
+    """
+    found = genuine(rig)
+    watched = Watched()
+    for body in (found.received.body, found.received.body + b" ", b""):
+        given = as_given(
+            rig, ReceivedNotification(body=body, headers=found.received.headers, query=found.received.query)
+        )
+        with suppress(NotificationError):
+            watched.call(lambda: rig.provider.verify(given))  # noqa: B023 - called at once
+    seen = dict.fromkeys(f"{one.place} {one.what}" for one in watched.impurities)
+    require(
+        not seen,
+        "; ".join(seen),
+        "compare times with notification.received_at; where only a call could verify it, return a Mention",
+    )
 
 
 @check(read="settings-and-secrets")
