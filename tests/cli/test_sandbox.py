@@ -4,11 +4,16 @@ import json
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
 
+from paycore.cli.commands.sandbox import snippet
+from paycore.engine.accounts import Accounts
+from paycore.engine.config import parse_config
+from paycore.engine.plugins import Plugins
 from paycore.sandbox.server import SandboxServer
 from tests.cli.conftest import PAYCORE, Cli, order, write_config
 
@@ -151,13 +156,25 @@ def test_pay_by_an_unknown_reference_2(cli: Cli, shop: SandboxServer) -> None:
         assert (ran.code, "by its NUMBER or by --reference" in ran.err) == (2, True), ran
 
 
+@pytest.mark.parametrize("provider", ["paypal-orders", "qfpay-alipay", "stripe-checkout"])
+def test_the_account_of_a_sandbox_is_one(provider: str, tmp_path: Path) -> None:
+    """The lines for paycore.toml have exactly the settings that the provider takes, whichever it is."""
+    with SandboxServer(Plugins().sandboxes()[provider]) as server:
+        lines = snippet("shop", provider, {"url": server.url, **server.settings})
+    config = parse_config(
+        {"ledger": "sqlite:///shop.db"} | tomllib.loads("\n".join(lines)), tmp_path / "paycore.toml"
+    )
+    assert Accounts(config, Plugins()).get("shop").provider_name == provider
+
+
 def test_no_sandbox_installed_6(cli: Cli) -> None:
     """Without a plugin that has a sandbox, one line names blocked plugins and where to read how to install one."""
-    Path("paycore.toml").write_text('blocked_plugins = ["qfpay-alipay"]\n', encoding="utf-8")
+    named = "paypal-orders", "qfpay-alipay", "stripe-checkout"
+    Path("paycore.toml").write_text(f"blocked_plugins = {list(named)}\n", encoding="utf-8")
     for words in ("sandbox serve qfpay-alipay", "demo"):
         ran = cli(*words.split())
         assert (ran.code, ran.err.count("\n")) == (6, 1), ran
-        assert "left out by blocked_plugins: qfpay-alipay; install the provider's plugin beside" in ran.err
+        assert f"left out by blocked_plugins: {', '.join(named)}; install the provider's plugin" in ran.err
         assert "docs/quickstart.md" in ran.err
 
 
@@ -170,7 +187,7 @@ def test_no_such_sandbox_the_plugin_that_failed_is_named_6(cli: Cli, monkeypatch
     monkeypatch.syspath_prepend(Path.cwd())
     ran = cli("sandbox", "serve", "nobody", "--quiet")
     assert (ran.code, ran.err.count("\n")) == (6, 1), ran
-    assert "there are: qfpay-alipay; broken failed: ModuleNotFoundError" in ran.err
+    assert "qfpay-alipay, stripe-checkout; broken failed: ModuleNotFoundError" in ran.err
 
 
 def test_pay_no_sandbox_there_7(cli: Cli) -> None:
