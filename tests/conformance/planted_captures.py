@@ -76,6 +76,34 @@ class CapturesTheWrongUnit(ToyProvider):
         return (yield from super().capture(replace(capture, amount=amount)))
 
 
+class CapturesYenInHundredths(ToyProvider):
+    """Writes the amount of a capture as if every currency had two decimals."""
+
+    def capture(self, capture: CaptureOrder) -> Flow[CaptureReply]:
+        """See `Provider`."""
+        amount = capture.amount
+        if amount.currency == "JPY":
+            amount = Money.from_minor(amount.minor // 100, "JPY")
+        return (yield from super().capture(replace(capture, amount=amount)))
+
+
+class ReadsYenInHundredths(Retelling):
+    """Reads what was captured of yen as if they had decimals."""
+
+    def retold(self, seen: Any) -> Any:
+        """See `Retelling`."""
+        is_yen = seen.amount is not None and seen.amount.currency == "JPY"
+        return replace(seen, paid_minor=seen.paid_minor * 100) if is_yen and seen.paid_minor else seen
+
+
+class NeverLapses(Retelling):
+    """Tells an authorization that lapsed as one that holds."""
+
+    def retold(self, seen: Any) -> Any:
+        """See `Retelling`."""
+        return replace(seen, status=Status.AUTHORIZED) if seen.status is Status.CLOSED else seen
+
+
 class CapturesAll(ToyProvider):
     """Captures the whole order, whatever it was asked for."""
 
@@ -244,6 +272,17 @@ class RefundsAnOrderByItsAmount(ToyProvider):
 
 
 BUGS = [
+    Planted(
+        "capture_is_exact_in_every_kind_of_currency",
+        "a capture is written in hundredths of yen",
+        toy(CapturesYenInHundredths, **PARTIAL),
+    ),
+    Planted(
+        "capture_is_exact_in_every_kind_of_currency",
+        "what was taken is read in hundredths of yen",
+        toy(ReadsYenInHundredths, **PARTIAL),
+    ),
+    Planted("lapsed_authorization_takes_no_money", "it never lapses", toy(NeverLapses, **PARTIAL)),
     Planted("agreed_order_is_authorized_and_not_paid", "agreed is paid", toy(TakesAgreedForPaid, **PARTIAL)),
     Planted(
         "agreed_order_is_authorized_and_not_paid",

@@ -64,6 +64,17 @@ class TellsWhatIsGone(Retelling):
         return replace(seen, charged_back_minor=gone, charge_back_won_minor=None)
 
 
+class ReadsYenInHundredths(Retelling):
+    """Reads what was charged back of yen as if they had decimals."""
+
+    def retold(self, seen: Any) -> Any:
+        """See `Retelling`."""
+        is_yen = (
+            isinstance(seen, PaymentObservation) and seen.amount is not None and seen.amount.currency == "JPY"
+        )
+        return replace(seen, charged_back_minor=(seen.charged_back_minor or 0) * 100) if is_yen else seen
+
+
 class TellsTheLastDispute(ToyGateway):
     """Has of an order the last of its disputes only, and its provider takes that for their total."""
 
@@ -95,6 +106,11 @@ BUGS = [
     Planted("charge_back_is_told_by_its_total", "charged back is failed", toy(TakesDisputedForFailed)),
     Planted("charge_back_is_told_by_its_total", "it is not read", toy(TellsNoDisputes)),
     Planted("charge_back_is_told_by_its_total", "it is counted as a refund", toy(CountsDisputesAsRefunds)),
+    Planted(
+        "charge_back_is_exact_in_every_kind_of_currency",
+        "it is read in hundredths of yen",
+        toy(ReadsYenInHundredths),
+    ),
     Planted(
         "charge_backs_in_part_add_up",
         "the last is told as the total",

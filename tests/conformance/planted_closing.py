@@ -100,7 +100,21 @@ class SaysPendingForClosed(Retelling):
         return replace(seen, status=Status.PENDING) if seen.status is Status.CLOSED else seen
 
 
+class SaysPendingForDeclined(Retelling):
+    """Knows no word for an order whose payer declined."""
+
+    def retold(self, seen: Any) -> Any:
+        """See `Retelling`."""
+        return replace(seen, status=Status.PENDING) if seen.status is Status.FAILED else seen
+
+
 BUGS = [
+    Planted(
+        "order_that_ended_by_itself_can_be_closed", "an expired order is pending", toy(SaysPendingForClosed)
+    ),
+    Planted(
+        "order_that_ended_by_itself_can_be_closed", "a declined order is pending", toy(SaysPendingForDeclined)
+    ),
     Planted("closed_order_cannot_be_paid", "nothing is closed", toy(ClosesInItsOwnMind)),
     Planted("closed_order_cannot_be_paid", "a cancelled order is pending", toy(SaysPendingForClosed)),
     Planted(

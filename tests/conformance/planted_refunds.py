@@ -103,6 +103,25 @@ class TellsTheLastRefund(ToyGateway):
         return answer
 
 
+class FindsTheFirstRefund(Retelling):
+    """Finds the first refund of a payment, whichever is asked about."""
+
+    def retold(self, seen: Any) -> Any:
+        """See `Retelling`."""
+        return replace(seen, provider_id="T000002") if isinstance(seen, RefundObservation) else seen
+
+
+class ReadsYenInHundredths(Retelling):
+    """Reads what was refunded of yen as if they had decimals."""
+
+    def retold(self, seen: Any) -> Any:
+        """See `Retelling`."""
+        is_yen = (
+            isinstance(seen, PaymentObservation) and seen.amount is not None and seen.amount.currency == "JPY"
+        )
+        return replace(seen, refunded_minor=(seen.refunded_minor or 0) * 100) if is_yen else seen
+
+
 class TakesRefundedForClosed(Retelling):
     """Takes the word for a payment that was refunded whole for one that was cancelled."""
 
@@ -292,6 +311,12 @@ BUGS = [
         "a refund is written in hundredths of yen",
         toy(ForgetsThatYenHaveNoDecimals),
     ),
+    Planted(
+        "refund_is_exact_in_every_kind_of_currency",
+        "what was refunded is read in hundredths of yen",
+        toy(ReadsYenInHundredths),
+    ),
+    Planted("refunds_in_part_add_up", "the first refund is found for each", toy(FindsTheFirstRefund)),
     Planted(
         "refunds_in_part_add_up",
         "refunds are keyed by their payment",

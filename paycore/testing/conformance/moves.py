@@ -94,11 +94,11 @@ def accepted(rig: Rig, placed: PlacedOrder, minor: int) -> PlacedRefund:
     return made
 
 
-def look_at(rig: Rig, made: PlacedRefund) -> RefundObservation | None:
-    """Query a refund, or read what was notified of it; None where neither tells of it."""
+def look_at(rig: Rig, made: PlacedRefund, *, is_told: bool = True) -> RefundObservation | None:
+    """Query a refund, and read what was notified of it if `is_told`; None where neither tells of it."""
     outcome = patiently(rig, lambda attempt: rig.provider.query([refund_ref(rig, made, attempt)]))
     found = outcome.value if isinstance(outcome, Done) else None
-    told = [*(found.observations if isinstance(found, Found) else ()), *notified(rig)]
+    told = [*(found.observations if isinstance(found, Found) else ()), *(notified(rig) if is_told else ())]
     mine = [one for one in told if isinstance(one, RefundObservation) and one.number == made.order.number]
     if mine:
         made.seen = mine[0]
@@ -185,9 +185,9 @@ def capturing(rig: Rig, *, in_part: bool = False) -> tuple[Product, ...]:
     return tuple(one for one in rig.products if one.capture in kinds)
 
 
-def authorized(rig: Rig, product: Product) -> PlacedOrder:
+def authorized(rig: Rig, product: Product, **changes: Any) -> PlacedOrder:
     """An order whose payer has agreed, and whose money is not taken; `Failed` where it is anything else."""
-    placed = rig.place(product, capture="manual")
+    placed = rig.place(product, capture="manual", **changes)
     seen = rig.pay(placed)
     require(
         seen.status is Status.AUTHORIZED,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -112,7 +112,7 @@ class ScriptedToy(ScriptedGateway):
 
     def expire(self, number: str) -> Document:
         """See `Controls`."""
-        return self._ended(number, "closed")
+        return self._ended(number, "closed", of=("pending", "authorized"))
 
     def decline_capture(self, number: str) -> Document:
         """See `FullControls`."""
@@ -177,9 +177,9 @@ class ScriptedToy(ScriptedGateway):
         self._notify(order)
         return self.show_order(number)
 
-    def _ended(self, number: str, status: str) -> Document:
+    def _ended(self, number: str, status: str, of: Collection[str] = ("pending",)) -> Document:
         order = self._order(number)
-        if order.status != "pending":
+        if order.status not in of:
             raise NotPossible(f"the order is {order.status}")
         order.status = status
         self._notify(order)

@@ -30,6 +30,7 @@ from paycore.testing.conformance.moves import (
     taken_minor,
 )
 from paycore.testing.conformance.rig import PlacedOrder, Rig, said
+from paycore.testing.conformance.tried_currencies import amount_in, kinds_of_currency, part_in
 
 AN_HOUR_S = 3600.0
 
@@ -108,6 +109,27 @@ def capture_in_part_takes_that_part(rig: Rig) -> None:
             f"{part} minor units were captured of {placed.order.amount.minor}, and paid_minor says"
             f" {', then '.join(map(str, [*told, placed.seen.paid_minor]))}",
             "report what was taken in paid_minor, in the reply to the capture and in each query",
+        )
+
+
+@check(read="capture")
+def capture_is_exact_in_every_kind_of_currency(rig: Rig) -> None:
+    """
+    A capture is exact in currencies without decimals, with two and with three, and in those with rules of their own.
+
+    One currency of each number of decimals and pair of bounds is tried; in part where that can be.
+    """
+    for product, currency in kinds_of_currency(capturing(rig)):
+        amount, unit = amount_in(rig, product, currency)
+        placed = authorized(rig, product, amount=amount)
+        minor = part_in(amount, unit) if product.capture == "partial" else amount.minor
+        _captured(rig, placed, minor)
+        taken, told = taken_minor(rig, placed), placed.seen.paid_minor
+        require(
+            taken == minor and (told == minor or (told is None and minor == amount.minor)),
+            f"{currency}: {Money.from_minor(minor, currency)} of {amount} was to be captured,"
+            f" {Money.from_minor(taken, currency)} was, and paid_minor is {told}",
+            "write and read a capture's amounts as create writes an order's: by the same table of units",
         )
 
 
@@ -323,6 +345,28 @@ def declined_capture_waits_for_the_payer(rig: Rig) -> None:
             f"{kind}: the payer has agreed again after a declined capture (tell when, by occurred_at)",
         )
         _took(rig, payment, payment.amount.minor, kind)
+
+
+@check(read="capture")
+def lapsed_authorization_takes_no_money(rig: Rig) -> None:
+    """
+    An authorization whose time is up is told as closed or failed, and nothing is taken of it any more.
+
+    Through the sync and the async client.
+    """
+    product = capturing(rig)[0]
+    for kind in ("sync", "async"):
+        client = rig.client(kind)
+        payment = _client_authorized(rig, client, product)
+        control(rig, "expire")(payment.order_number)
+        payment = rig.settled(
+            partial(client.query, payment.id),
+            lambda payment: payment.status.is_final and not payment.uncertain,
+            f"{kind}: an authorization has lapsed, and nothing is told of it",
+            "return Status.CLOSED for the provider's word for an authorization that lapsed",
+        )
+        attempted(partial(client.capture, payment.id))
+        _took(rig, client.get(payment.id), 0, f"{kind}: after the authorization lapsed")
 
 
 @check(read="refunds-and-closing")

@@ -20,6 +20,7 @@ from paycore.testing.conformance.moves import (
     told_so_far,
 )
 from paycore.testing.conformance.rig import PlacedOrder, Rig
+from paycore.testing.conformance.tried_currencies import amount_in, kinds_of_currency
 
 A_DAY_S = 86_400.0
 """Disputes are told late."""
@@ -47,6 +48,21 @@ def charge_back_is_told_by_its_total(rig: Rig) -> None:
         "keep Status.PAID, and tell charged_back_minor",
     )
     _adds_up(seen, placed.order.amount.minor, 0, "all was charged back")
+
+
+@check(read="after-paid")
+def charge_back_is_exact_in_every_kind_of_currency(rig: Rig) -> None:
+    """
+    A charge back is exact in currencies without decimals, with two, with three, and in those with rules of their own.
+
+    One currency of each number of decimals and pair of bounds is tried.
+    """
+    charge_back = control(rig, "charge_back")
+    for product, currency in kinds_of_currency(rig.products):
+        amount, _ = amount_in(rig, product, currency)
+        placed = rig.paid(product, amount=amount)
+        charge_back(placed.order.number, None)
+        _adds_up(_looked_at(rig, placed), amount.minor, 0, f"{amount} were charged back")
 
 
 @check(read="after-paid")

@@ -13,7 +13,7 @@ from paycore.domain.provider import Done, Product
 from paycore.sandbox.api import NotPossible
 from paycore.testing.conformance.caller import RESTED_S, attempted, losses
 from paycore.testing.conformance.check import NotApplicable, check, require
-from paycore.testing.conformance.moves import close, patiently, returned_minor, stranger, taken_minor
+from paycore.testing.conformance.moves import close, control, patiently, returned_minor, stranger, taken_minor
 from paycore.testing.conformance.rig import PlacedOrder, Rig, said
 
 OVER = (Status.CLOSED, Status.FAILED)
@@ -175,6 +175,33 @@ def lost_order_is_closed_by_its_number(rig: Rig) -> None:
         f"close of an order by its number alone returned {said(outcome)}, and the order was paid afterwards",
         "close by order.number where order.provider_id is None; query first where the provider wants its own id",
     )
+
+
+@check(read="refunds-and-closing")
+def order_that_ended_by_itself_can_be_closed(rig: Rig) -> None:
+    """
+    A close of an order that has expired, or that its payer declined, ends as closed or failed, and not as open.
+
+    The provider may refuse it: then a query tells what became of the order.
+    """
+    product = _closable(rig)[0]
+    for index, end in enumerate(("expire", "decline")):
+        client = rig.client(("sync", "async")[index])
+        payment = _open(client, rig, product)
+        control(rig, end)(payment.order_number)
+        payment = rig.settled(
+            partial(_closed_again, client, payment),
+            lambda payment: payment.status in OVER and not payment.uncertain,
+            f"an order was ended by the sandbox's {end}, then closed, and it is not over",
+            "tell Status.CLOSED of an order that expired, and Status.FAILED of one that was declined, in query too",
+        )
+        _still_pays(rig, payment.order_number)
+        taken = rig.controls.show_order(payment.order_number)["paid_minor"]
+        require(
+            taken == 0,
+            f"an order was ended by the sandbox's {end}, then closed: {payment.status}, and {taken} minor units taken",
+            "return Status.CLOSED or Status.FAILED only for what can't be paid any more",
+        )
 
 
 @check(read="refunds-and-closing")

@@ -7,8 +7,7 @@ from functools import partial
 from paycore.domain.capabilities import Lookup
 from paycore.domain.money import Money
 from paycore.domain.payment import Payment, RefundStatus, Status
-from paycore.domain.provider import Done, Found, Product, Rejected
-from paycore.errors import InvalidField
+from paycore.domain.provider import Done, Found, Rejected
 from paycore.testing.conformance.caller import (
     attempted,
     bought,
@@ -18,7 +17,7 @@ from paycore.testing.conformance.caller import (
     losses,
     status_of,
 )
-from paycore.testing.conformance.check import Failed, NotApplicable, check, require
+from paycore.testing.conformance.check import NotApplicable, check, require
 from paycore.testing.conformance.moves import (
     PlacedRefund,
     accepted,
@@ -40,12 +39,7 @@ from paycore.testing.conformance.moves import (
     told_so_far,
 )
 from paycore.testing.conformance.rig import PlacedOrder, Rig, said
-
-CURRENCIES_MAX = 24
-"""Refunds in so many currencies: one of each kind."""
-
-UNITS = (1, 10, 100, 1000)
-"""Amounts may have to be multiples of one of these, in minor units."""
+from paycore.testing.conformance.tried_currencies import amount_in, kinds_of_currency, part_in
 
 
 @check(read="refunds-and-closing")
@@ -83,18 +77,19 @@ def refund_is_exact_in_every_kind_of_currency(rig: Rig) -> None:
 
     One currency of each number of decimals and pair of bounds is tried.
     """
-    for product, currency in _kinds_of_currency(refunding(rig))[:CURRENCIES_MAX]:
-        placed, unit = _paid_in(rig, product, currency)
-        whole = placed.order.amount.minor
-        minor = whole if product.refund == "full" else max(unit, whole * 3 // 10 // unit * unit)
+    for product, currency in kinds_of_currency(refunding(rig)):
+        amount, unit = amount_in(rig, product, currency)
+        placed = rig.paid(product, amount=amount)
+        minor = amount.minor if product.refund == "full" else part_in(amount, unit)
         made = accepted(rig, placed, minor)
         ended(rig, made)
         _told_of(made, currency)
-        returned = returned_minor(rig, placed)
+        returned, told = returned_minor(rig, placed), rig.look(placed).refunded_minor
         require(
-            returned == minor,
-            f"{currency}: {made.order.amount} was to be returned, and {Money.from_minor(returned, currency)} was",
-            "write a refund's amount as create writes an order's: by the same table of units",
+            returned == minor and told in (None, minor),
+            f"{currency}: {made.order.amount} was to be returned, {Money.from_minor(returned, currency)} was, and"
+            f" refunded_minor is {told}",
+            "write and read a refund's amounts as create writes an order's: by the same table of units",
         )
 
 
@@ -107,12 +102,19 @@ def refunds_in_part_add_up(rig: Rig) -> None:
     """
     (product, *_) = refunding(rig, in_part=True)
     placed = rig.paid(product)
-    part, sent = part_of(placed), 0
+    part, sent, ids = part_of(placed), 0, set[str | None]()
     for minor in (part, part, placed.order.amount.minor - 2 * part):
         made = accepted(rig, placed, minor)
         ended(rig, made)
         _told_of(made, f"refund after {sent} minor units")
         sent += minor
+        known = None if made.seen is None else made.seen.provider_id
+        require(
+            known is None or known not in ids,
+            f"two refunds of one payment are both told as {known}",
+            "find each refund by its own number or id, not the first of its payment",
+        )
+        ids.add(known)
         returned = returned_minor(rig, placed)
         require(
             returned == sent,
@@ -237,7 +239,7 @@ def refund_is_found_by_its_number_alone(rig: Rig) -> None:
     placed = rig.paid(product)
     made = accepted(rig, placed, _minor(placed))
     told, made.seen = made.seen, None
-    seen = look_at(rig, made)
+    seen = look_at(rig, made, is_told=False)
     require(
         seen is not None,
         "a refund that was accepted is not found by its number",
@@ -460,37 +462,3 @@ def _is_once(rig: Rig, payment: Payment, status: RefundStatus, minor: int, where
         f"{where}: the refund is {status} in the end; under review: {', '.join(payment.review_reasons) or 'no'}",
         "have query find the refund by its number, or let it be sent again safely, as it is declared",
     )
-
-
-# --- currencies ----------------------------------------------------------------------------------------------
-
-
-def _kinds_of_currency(products: tuple[Product, ...]) -> list[tuple[Product, str]]:
-    """A currency for each number of decimals and pair of bounds, of the first product that takes it."""
-    kinds: dict[tuple[int, int, int], tuple[Product, str]] = {}
-    for product in products:
-        for currency, (least, largest) in product.currencies.items():
-            decimals = Money.from_minor(0, currency).exponent
-            kinds.setdefault((decimals, least, largest), (product, currency))
-    return list(kinds.values())
-
-
-def _paid_in(rig: Rig, product: Product, currency: str) -> tuple[PlacedOrder, int]:
-    """An order in this currency that was paid, and of what its amounts are multiples, in minor units."""
-    least, largest = product.currencies[currency]
-    for unit in UNITS:
-        minor = min(max(7391 // unit * unit, -(-least // unit) * unit), largest // unit * unit)
-        amount = Money.from_minor(minor, currency)
-        try:
-            getattr(rig.provider, "check", _takes_all)(rig.create_order(product, amount=amount))
-        except InvalidField:
-            continue
-        return rig.paid(product, amount=amount), unit
-    raise Failed(
-        f"check refuses every amount in {currency}",
-        "declare only currencies that the product takes, or let check say which amounts it takes",
-    )
-
-
-def _takes_all(_order: object) -> None:
-    """A provider without `check`."""
