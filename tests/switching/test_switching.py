@@ -1,11 +1,13 @@
 """One shop, unchanged, over providers with nothing in common: a switch is a change of the configuration alone."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from paycore import Instructions, Money, Payment, Redirect, Status
+from paycore.cli.main import main
 from paycore.domain.payment import RefundStatus
 from paycore.errors import IncompleteReply, MaybeSent, NotSent, NotSupported
 from tests.switching.conftest import METHODS, Street
@@ -176,3 +178,48 @@ def test_payments_from_before_a_switch_go_on_with_their_account(
         "order-2": before,
         "order-3": after,
     }
+
+
+def test_all_accounts_are_looked_after_at_once(street: Street, kind: str) -> None:
+    """One client waits for orders of every provider, and one feed tells of all."""
+    street.open(*PROVIDERS)
+    shop = shop_of(street, kind, PROVIDERS[0])
+    made = []
+    for name in PROVIDERS:
+        street.switch(name)
+        made.append(shop_of(street, kind, name).sell(f"order of {name}"))
+    for payment in made:
+        street.sandbox(payment.account).pay(payment.order_number)
+    waited = list(shop.pay.wait_many([payment.id for payment in made], 30))
+    assert {payment.account: payment.status for payment in waited} == dict.fromkeys(PROVIDERS, Status.PAID)
+    assert sorted(shop.deliver()) == sorted((f"order of {name}", "paid") for name in PROVIDERS)
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("dsn", ["sqlite"], indirect=True)
+def test_command_line_sells_without_a_method(
+    street: Street, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """`create`, `await`, `refund` and `close` name neither account nor method."""
+    street.open(name)
+    order = (
+        "--amount 88.00 --currency HKD --channel web --return-url https://shop.example/back --subject Tickets"
+    )
+
+    def run(words: str) -> tuple[int, Any]:
+        capsys.readouterr()
+        code = main([*words.split(), "--json", "--config", str(street.config)])
+        out, err = capsys.readouterr()
+        return code, json.loads(out or err)
+
+    code, made = run(f"create --reference order-1 {order}")
+    assert (code, made["status"], made["method"], made["account"]) == (0, "pending", METHODS[name], name)
+    street.sandbox(name).pay(made["order_number"])
+    code, paid = run(f"await {made['id']} --timeout 30")
+    assert (code, paid["status"]) == (0, "paid")
+    product = street.product(street.client("sync").get(made["id"]))
+    code, refunded = run(f"refund {made['id']} --reference back-1 --amount 20.00")
+    assert code == (0 if product.refund != "none" else 2), refunded
+    _, other = run(f"create --reference order-2 {order}")
+    code, closed = run(f"close {other['id']}")
+    assert code == (0 if product.close else 2), closed
