@@ -1,18 +1,20 @@
 """The example provider of bank transfers: what is received is counted exactly, whatever the payer writes."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from examples.providers import bank_transfer
-from examples.providers.bank_transfer import PAGE, TOKEN, BankGateway, BankTransfer
+from examples.providers.bank_transfer import PAGE, TOKEN, BankGateway, BankTransfer, Settings
 from paycore import Config, Instructions, Money, Payment, Status
 from paycore.domain.payment import ReviewReason
 from paycore.engine.config import AccountConfig
 from paycore.engine.plugins import Plugins
 from paycore.errors import AccountRefused, NotSent, NotSupported, ProviderError
+from paycore.plugin import Attempt, Done, Found, OrderRef, Response, Secret
 from paycore.sandbox.scripted import ScriptedSandbox
 from paycore.sandbox.server import SandboxServer
 from paycore.testing.conformance.running import check_provider
@@ -253,6 +255,35 @@ def test_lost_creation_is_found_and_shown(shop: Any, bank: BankGateway, fault: s
         payment = order(shop)
     assert isinstance(payment.action, Instructions)
     assert bank.show_order(payment.order_number)["orders"] == ["00000001"]
+
+
+def test_query_shows_where_to_pay_after_a_lost_reply(shop: Any, bank: BankGateway) -> None:
+    """The bank is asked for what it expects, and nothing is sent a second time."""
+    bank.faults.add("lose_reply")
+    payment = order(shop)
+    if payment.action is None:
+        payment = shop.query(payment.id)
+    assert isinstance(payment.action, Instructions)
+    assert bank.requests == {payment.order_number: 1}
+
+
+def test_query_proves_that_a_lost_request_never_arrived() -> None:
+    """What the bank does not expect was never asked for; it is said so, and nothing else is read for it."""
+    ref = OrderRef(
+        kind="payment",
+        number="N1",
+        provider_id=None,
+        begun_at=datetime(2026, 11, 28, tzinfo=UTC),
+        attempt=Attempt(sent_at=datetime(2026, 11, 28, tzinfo=UTC), nonce="n"),
+        amount=EUR_88,
+        method="bank_transfer",
+        channel="web",
+    )
+    flow = BankTransfer(Settings(token=Secret(TOKEN))).query([ref])
+    assert next(flow).path == "/v1/expected/N1"
+    with pytest.raises(StopIteration) as ended:
+        flow.send(Response(status=404, body=b'{"error": "not_expected"}'))
+    assert ended.value.value == Done(Found(absent=frozenset({"N1"})))
 
 
 def test_refusals_say_who_acts(open_shop: Open, bank: BankGateway) -> None:
