@@ -45,7 +45,7 @@ from paycore.engine.orders import new_id
 from paycore.engine.plugins import ENTRY_POINTS, Plugins
 from paycore.engine.timing import Deadline
 from paycore.engine.transport import Sender
-from paycore.errors import MaybeSent, NotSent, PaycoreError, PluginError
+from paycore.errors import InvalidField, MaybeSent, NotSent, PaycoreError, PluginError
 from paycore.hookspecs import hookimpl
 from paycore.ledger.clock import utc_now, whole_ms
 from paycore.ledger.sqlite.ledger import SqliteLedger
@@ -71,6 +71,9 @@ TIMEOUT_S = 2.0
 
 MINOR = 7391
 """The amount of an order, in minor units, where a product takes it: no other number looks like it."""
+
+COINS = (1, 10, 100, 1000)
+"""An amount is a multiple of one of these, in minor units, where a company has no smaller coin."""
 
 CURRENCIES = ("EUR", "USD", "HKD", "GBP")
 """What an order is in, where the product takes it."""
@@ -219,8 +222,6 @@ class Rig:
 
     def arguments(self, product: Product, **changes: Any) -> dict[str, Any]:
         """Arguments of `create()` for a new payment: what the product requires, and what helps to test it."""
-        currency = next((one for one in CURRENCIES if one in product.currencies), min(product.currencies))
-        least, largest = product.currencies[currency]
         made_up = {
             "subject": "Two tickets! #5",
             "return_url": "https://shop.example/thanks",
@@ -233,15 +234,29 @@ class Rig:
             shortest, longest = product.expires_in_s
             made_up["expires_in_s"] = min(max(LIFETIME_S, shortest), longest)  # type: ignore[assignment]
         wanted = product.required | (product.optional & {"notify_url", "expires_in_s", "return_url"})
-        return {
+        fields = {
             "reference": f"kit-{next(self._numbers):04d}",
-            "amount": Money.from_minor(min(max(MINOR, least), largest), currency),
             "method": product.method,
             "channel": product.channel,
             **{name: made_up[name] for name in made_up if name in wanted},
             **self.given(product),
             **changes,
         }
+        return {"amount": self._amount(product, fields), **fields}
+
+    def _amount(self, product: Product, fields: Mapping[str, Any]) -> Money:
+        """An amount that the product takes: rounded where `check` refuses it for its coins."""
+        currency = next((one for one in CURRENCIES if one in product.currencies), min(product.currencies))
+        least, largest = product.currencies[currency]
+        rounded = [Money.from_minor(min(max(MINOR // c * c, least), largest), currency) for c in COINS]
+        for amount in rounded if hasattr(self.provider, "check") and "amount" not in fields else ():
+            try:
+                self.provider.check(self._ordered({**fields, "amount": amount}))
+            except InvalidField as refusal:
+                if refusal.field == "amount":
+                    continue
+            return amount
+        return rounded[0]
 
     def given(self, product: Product) -> Mapping[str, Any]:
         """The arguments of `create()` that only the sandbox knows for this product."""
@@ -252,10 +267,14 @@ class Rig:
 
     def create_order(self, product: Product, **changes: Any) -> CreateOrder:
         """An order as the core gives it to `create`; `changes` are arguments of `create()`."""
-        fields = self.arguments(product, **changes)
-        if isinstance(code := fields.get("auth_code"), str):
-            fields["auth_code"] = Secret(code)
-        return CreateOrder(number=new_id(), begun_at=self.now(), attempt=self.attempt(), **fields)
+        return self._ordered(self.arguments(product, **changes))
+
+    def _ordered(self, fields: Mapping[str, Any]) -> CreateOrder:
+        code = fields.get("auth_code")
+        secret = {"auth_code": Secret(code)} if isinstance(code, str) else {}
+        return CreateOrder(
+            number=new_id(), begun_at=self.now(), attempt=self.attempt(), **{**fields, **secret}
+        )
 
     def place(self, product: Product, **changes: Any) -> PlacedOrder:
         """A new order at the gateway; `Failed` where its `create` does not make one."""
