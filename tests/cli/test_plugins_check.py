@@ -162,10 +162,23 @@ def test_settings_are_of_the_type_that_the_provider_wants(cli: Cli) -> None:
 
 def test_missing_setting_says_how_to_give_it(cli: Cli) -> None:
     """A setting that the sandbox does not name is named, and how to give it."""
-    ran = cli("plugins", "check", "qfpay-alipay")
-    if ran.code == 6:
-        assert "region: missing" in ran.err
-        assert "--set KEY=VALUE" in ran.err
+    source = SANDBOXED.format(less=0, sandbox="ToySandbox()").replace(
+        "class Toy(ToyProvider):",
+        "class Settings(ToyProvider.info.settings, kw_only=True, frozen=True):\n    region: str\n"
+        "class Toy(ToyProvider):\n    info = msgspec.structs.replace(ToyProvider.info, settings=Settings)",
+    )
+    install_plugin("toy", source)
+    ran = cli("plugins", "check", "toy")
+    assert ran.code == 6, ran
+    assert "its account.region: missing; let the gateway's `settings` name it" in ran.err
+    assert "--set KEY=VALUE" in ran.err
+    assert cli("plugins", "check", "toy", *ONLY, "--set", "region=hk").code == 0
+
+
+def test_provider_of_this_project_needs_no_setting(cli: Cli) -> None:
+    """Its sandbox names all that an account there needs."""
+    for name in ("qfpay-alipay", "stripe-checkout", "paypal-orders"):
+        assert cli("plugins", "check", name, "--only", "capabilities_stay_the_same").code == 0
 
 
 def test_rows_fit_the_terminal() -> None:

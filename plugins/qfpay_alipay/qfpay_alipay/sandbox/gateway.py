@@ -85,6 +85,7 @@ class QFPayGateway:
         self.orders.resume()
         self._notifier.resume()
         self.settings: Mapping[str, str] = {
+            "region": "hk",  # it serves both regions; an account has one
             "app_code": settings.app_code,
             "client_key": settings.client_key,
             **({"mchid": settings.mchid} if settings.mchid else {}),

@@ -60,6 +60,10 @@ def test_setting_wrong_is_refused_with_a_hint(given: dict[str, str], words: str)
 def test_settings_are_taken_over(open_merchant: Callable[..., Merchant]) -> None:
     """Credentials and amounts are those set; a client with them is served."""
     merchant = open_merchant({"app_code": "A" * 32, "client_key": "B" * 32, "amounts": "number"})
-    assert dict(merchant.server.settings) == {"app_code": "A" * 32, "client_key": "B" * 32}
+    assert dict(merchant.server.settings) == {
+        "region": "hk",
+        "app_code": "A" * 32,
+        "client_key": "B" * 32,
+    }
     assert merchant.payment()["txamt"] == 8800
     assert read_settings({"pay_types": "801101"}).pay_types == {"801101"}
