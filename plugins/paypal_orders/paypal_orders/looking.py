@@ -31,7 +31,7 @@ def observe(ref: OrderRef, *, disputes: bool) -> Flow[Looked]:
     seen = yield from look(ref)
     if not isinstance(seen, PaymentObservation):
         return seen
-    if seen.status is Status.AUTHORIZED and seen.words.get("intent") == "AUTHORIZE":
+    if (seen.words.get("order"), seen.words.get("intent")) == ("APPROVED", "AUTHORIZE"):
         return (yield from _authorize(ref, seen))
     if seen.status is Status.PAID and disputes:
         return (yield from _with_disputes(ref, seen))
@@ -82,7 +82,7 @@ def _authorize(ref: OrderRef, seen: PaymentObservation) -> Flow[Looked]:
         return replace(seen, status=Status.FAILED, failure=made.failure)
     if isinstance(made, NotNow) or (isinstance(made, Rejected) and made.failure.who_acts == "operator"):
         return made
-    return replace(seen, status=Status.PENDING)  # the payer has to agree again, or it is not decided yet
+    return seen  # the payer has to agree again, or it is not decided yet
 
 
 def _with_disputes(ref: OrderRef, seen: PaymentObservation) -> Flow[PaymentObservation | NotNow]:

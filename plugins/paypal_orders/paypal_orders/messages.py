@@ -30,7 +30,7 @@ CURRENCIES = "AUD CAD CZK DKK EUR HKD HUF ILS JPY MXN TWD NZD NOK PHP PLN GBP SG
 TEXT_MAX = 127
 """Characters of a brand name, of a description and of a `custom_id`. Source: SOURCES.md §4."""
 
-_VALUE = re.compile(r"[0-9]{0,15}(\.[0-9]{1,15})?", re.ASCII)
+_VALUE = re.compile(r"[0-9]{0,15}(\.[0-9]{1,10})?", re.ASCII)
 
 
 class Amount(msgspec.Struct, frozen=True):

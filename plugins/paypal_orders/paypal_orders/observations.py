@@ -26,7 +26,8 @@ def of_order(number: str, expected: Money, order: PayPalOrder, now: datetime) ->
     What an order says of the payment with this number, of which `expected` is the amount.
 
     Only a capture says that it is paid: the order itself is COMPLETED while its money is pending or declined. The
-    payer agreed when the order is APPROVED, or when it is authorized; `now` stands for a time PayPal leaves out.
+    payer agreed when the order is APPROVED; one with intent AUTHORIZE is authorized only once it has an authorization.
+    `now` stands for a time PayPal leaves out.
     Source: SOURCES.md §5, §6, §8.
     """
     unit = order.purchase_units[0] if order.purchase_units else messages.MadeUnit()
@@ -38,6 +39,8 @@ def of_order(number: str, expected: Money, order: PayPalOrder, now: datetime) ->
         is_paid = payment.status is Status.PAID
         return replace(payment, provider_id=order.id, refunded_minor=refunded if is_paid else None)
     status = _ORDER_STATUSES.get(order.status, Status.PENDING)
+    if status is Status.AUTHORIZED and order.intent == "AUTHORIZE":
+        status = Status.PENDING
     amount, partial = messages.read(unit.amount, expected.currency)
     url = messages.linked(order.links, "payer-action", "approve")
     at = messages.read_time(order.update_time)

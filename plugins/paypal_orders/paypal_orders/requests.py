@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Literal, TypeVar
 from urllib.parse import quote
@@ -21,6 +22,8 @@ DEFINITE = frozenset({400, 401, 403, 404, 405, 406, 415, 422})
 
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 """What decoding JSON raises, however it was made."""
+
+_SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 _WHO: Mapping[str, Literal["payer", "caller", "operator"]] = {
     **dict.fromkeys(messages.AGAIN, "payer"),
@@ -93,7 +96,7 @@ def _refusal(response: Response) -> Rejected | NotNow | Unknown:
     said = f"HTTP {response.status} {code} (debug id {error.debug_id or 'none'})"
     if response.status == 429:
         wait = response.headers.get("retry-after", "")
-        return NotNow(problem=said, retry_after_s=float(wait) if wait.isdigit() else RATE_LIMITED_S)
+        return NotNow(problem=said, retry_after_s=float(wait) if _SECONDS.fullmatch(wait) else RATE_LIMITED_S)
     if response.status == 401 and code != "invalid_client":
         return NotNow(problem=said, is_session_refused=True)
     if response.status == 422 and code in messages.LATER:

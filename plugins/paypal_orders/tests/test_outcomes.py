@@ -270,12 +270,24 @@ def test_a_refund_of_what_is_pending_is_not_now() -> None:
     assert outcome.retry_after_s == 3600
 
 
-def test_retry_after_is_kept() -> None:
-    """429 with a header, whatever the body."""
-    answer = Response(status=429, headers={"retry-after": "7"}, body=b"<html>")
+@pytest.mark.parametrize(
+    ("told", "seconds"), [("7", 7), ("²", 30), ("soon", 30), ("-1", 30), ("9" * 20, 30), ("", 30)]
+)
+def test_retry_after_is_kept(told: str, seconds: float) -> None:
+    """429 with a header, whatever the body; what is no number of seconds is none."""
+    answer = Response(status=429, headers={"retry-after": told}, body=b"<html>")
     outcome = run(make_provider().create(make_order()), Script(answer))
     assert isinstance(outcome, NotNow)
-    assert outcome.retry_after_s == 7
+    assert outcome.retry_after_s == seconds
+
+
+def test_an_order_to_be_authorized_is_authorized_once_it_has_an_authorization() -> None:
+    """An approval alone could be captured by nobody: the answer to a repeated create says pending."""
+    approved = APPROVED | {"intent": "AUTHORIZE"}
+    outcome = run(make_provider().create(make_order(capture="manual")), Script((200, approved)))
+    assert isinstance(outcome, Done)
+    assert isinstance(outcome.value, Created)
+    assert outcome.value.observation.status is Status.PENDING
 
 
 def test_a_refund_with_decimals_paypal_does_not_take_is_refused() -> None:
