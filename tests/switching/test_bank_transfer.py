@@ -17,8 +17,7 @@ from paycore.errors import AccountRefused, NotSent, NotSupported, ProviderError
 from paycore.plugin import Attempt, Done, Found, OrderRef, Response, Secret
 from paycore.sandbox.scripted import ScriptedSandbox
 from paycore.sandbox.server import SandboxServer
-from paycore.testing.conformance.running import check_provider
-from paycore.testing.conformance.subject import Subject
+from paycore.testing import Subject, conformance_of
 from paycore.testing.twins import TWINS
 
 EUR_88 = Money("88.00", "EUR")
@@ -303,8 +302,4 @@ def test_refusals_say_who_acts(open_shop: Open, bank: BankGateway) -> None:
     assert shop.get(payment.id).status is Status.PENDING
 
 
-def test_kit_passes() -> None:
-    """The provider passes the conformance kit against its sandbox."""
-    subject = Subject(provider=BankTransfer, sandbox=ScriptedSandbox(BankGateway))
-    report = check_provider(subject)
-    assert report.is_passed, [result for result in report.results if result.verdict == "failed"]
+test_conformance = conformance_of(Subject(provider=BankTransfer, sandbox=ScriptedSandbox(BankGateway)))
