@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from paycore.plugin import Mode, Provider
+from paycore.plugin import Capabilities, Mode, Provider
 from paycore.testing import Subject
-from paycore.testing.toy import SessionToyProvider, ToyProvider, ToySettings
+from paycore.testing.toy import SessionToyProvider, ToyGateway, ToyProvider, ToySettings
 from paycore.testing.toy.toy_sandbox import ToySandbox
 
 
@@ -30,6 +30,27 @@ class HostedToy(ToyProvider):
         return {"": "https://shop.live.toy.example"} if mode == "live" else {}
 
 
+class WholeToy(ToyProvider):
+    """A toy whose refunds are whole."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """See `Provider`."""
+        known = super().capabilities
+        whole = tuple(msgspec.structs.replace(product, refund="full") for product in known.products)
+        return msgspec.structs.replace(known, products=whole)
+
+
+class ReversingGateway(ToyGateway):
+    """Gives the money back where an order is closed that was paid, as a till does."""
+
+    def _close(self, fields: dict[str, Any]) -> dict[str, Any]:
+        for order in self._own():
+            if order.number == fields["number"] and order.status == "paid":
+                order.status = "closed"
+        return super()._close(fields)
+
+
 def toy(
     provider: type[Provider] = ToyProvider, sandbox: ToySandbox | None = None, **settings: Any
 ) -> Subject:
@@ -50,6 +71,13 @@ GOOD = {
         window_s=3500.0,
         mentions=True,
         batch=1,
+    ),
+    "whole": toy(
+        WholeToy,
+        ToySandbox(gateway=ReversingGateway),
+        lookup="by_provider_id",
+        create_resend="unsafe",
+        captures="partial",
     ),
     "slow refunds": toy(sandbox=ToySandbox(refund_takes_s=100_000.0)),
     "till": toy(scans=True),
