@@ -13,7 +13,7 @@ from paycore.domain.payment import Payment, Status
 from paycore.domain.provider import Done, Product, Rejected
 from paycore.engine.orders import new_id
 from paycore.testing.conformance.caller import RESTED_S, attempted, begun, losses
-from paycore.testing.conformance.check import NotApplicable, check, require
+from paycore.testing.conformance.check import Failed, NotApplicable, check, require
 from paycore.testing.conformance.moves import (
     accepted,
     authorized,
@@ -296,7 +296,8 @@ def capture_is_made_once_whatever_is_lost(rig: Rig) -> None:
     A capture whose request or reply is lost, or answered by HTTP 500 or 502, takes its money once.
 
     Each request of the flow is met by each of these, through the sync and the async client in turn; the payment is
-    paid in the end, by asking again.
+    paid in the end, by asking again. Where captures are unsafe to send again, and no query proves that one never
+    arrived, one that is lost stays for a person.
     """
     product = capturing(rig)[0]
     tried = authorized(rig, product)
@@ -310,8 +311,15 @@ def capture_is_made_once_whatever_is_lost(rig: Rig) -> None:
             attempted(partial(client.capture, payment.id))
         _is_not_given_up(client.get(payment.id), loss.words)
         rig.advance(RESTED_S)
-        payment = _settled_paid(rig, partial(_captured_again, client, payment), loss.words)
-        _took(rig, payment, payment.amount.minor, loss.words)
+        call = partial(_captured_again, client, payment)
+        try:
+            payment = _settled_paid(rig, call, loss.words)
+        except Failed:
+            if _can_be_sent_again(rig):
+                raise
+            payment = client.get(payment.id)
+        is_left = payment.uncertain and not _can_be_sent_again(rig)
+        _took(rig, payment, 0 if is_left else payment.amount.minor, loss.words)
 
 
 @check(read="capture")
@@ -469,6 +477,13 @@ def _is_not_given_up(payment: Payment, where: str) -> None:
         f"{where}: the payment is {payment.status}, and its money may be taken",
         "return Unknown for every answer to a capture that does not say what became of it",
     )
+
+
+def _can_be_sent_again(rig: Rig) -> bool:
+    """Whether the declaration has a capture that never arrived sent again."""
+    capabilities = rig.account.capabilities
+    is_safe = capabilities.capture_resend.effect != "unsafe"
+    return is_safe or capabilities.query_proves_absence_after_s is not None
 
 
 def _captured_again(client: Any, payment: Payment) -> Payment:
