@@ -169,11 +169,11 @@ def secret_is_in_no_log(rig: Rig) -> None:
     """
     Nothing that is logged or printed shows a secret, by whatever logger, at whatever level.
 
-    A payment is made, paid, notified, refunded and closed by the real clients, and each meets a broken server.
+    A payment is made, paid, notified, refunded and closed by a real client, and meets a broken server.
     """
     traces = traces_of(rig)
     with hearing() as heard:
-        _lived_by_clients(rig)
+        _lived_by_a_client(rig, "async")
     for words in (*heard(), *map(logged, rig.logged)):
         found = traces.found(words)
         require(
@@ -187,7 +187,7 @@ def secret_is_in_no_log(rig: Rig) -> None:
 def secret_is_in_no_ledger(rig: Rig) -> None:
     """The ledger's file has no secret in it, in no form: it is copied, backed up and read by others."""
     traces = traces_of(rig)
-    _lived_by_clients(rig)
+    _lived_by_a_client(rig, "sync")
     files = sorted(rig.folder.glob("*.db*"))
     if not files:
         raise NotApplicable("there is no file of a ledger")
@@ -269,21 +269,20 @@ def _lived(rig: Rig) -> tuple[list[RecordedFlow], Traces]:
     return flows, traces_of(rig, **codes)
 
 
-def _lived_by_clients(rig: Rig) -> None:
+def _lived_by_a_client(rig: Rig, kind: str) -> None:
     """Payments that are paid, notified of and refunded, that are closed, and that meet a broken server."""
-    for kind in ("sync", "async"):
-        client, product = rig.client(kind), payable(rig)
-        with contextlib.suppress(PaycoreError, Failed):
-            payment = bought(rig, client, product)
-            if product.refund != "none":
-                client.refund(payment.id, reference=f"{payment.reference}-r")
-        with contextlib.suppress(PaycoreError):
-            client.close(client.create(**rig.arguments(product)).id)
-        for fault in ("http_500", "http_502", "truncated_json"):
-            with contextlib.suppress(PaycoreError), rig.proxy.breaking(fault):
-                client.create(**rig.arguments(product))
-        if hasattr(rig.provider, "verify"):
-            _received(rig, client)
+    client, product = rig.client(kind), payable(rig)
+    with contextlib.suppress(PaycoreError, Failed):
+        payment = bought(rig, client, product)
+        if product.refund != "none":
+            client.refund(payment.id, reference=f"{payment.reference}-r")
+    with contextlib.suppress(PaycoreError):
+        client.close(client.create(**rig.arguments(product)).id)
+    for fault in ("http_500", "http_502", "truncated_json"):
+        with contextlib.suppress(PaycoreError), rig.proxy.breaking(fault):
+            client.create(**rig.arguments(product))
+    if hasattr(rig.provider, "verify"):
+        _received(rig, client)
 
 
 def _received(rig: Rig, client: Any) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 import threading
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -18,6 +18,8 @@ from paycore.sandbox.virtual_clock import SandboxClock
 from qfpay_alipay.sandbox.order_records import SandboxOrder, SandboxRefund
 
 Entry = SandboxOrder | SandboxRefund
+
+EntryT = TypeVar("EntryT", SandboxOrder, SandboxRefund)
 
 
 class OrderBook:
@@ -39,10 +41,10 @@ class OrderBook:
             self._index(entry)
             self._write(entry)
 
-    def change(self, order: SandboxOrder, **changes: Any) -> SandboxOrder:
+    def change(self, entry: EntryT, **changes: Any) -> EntryT:
         with self.lock:
-            changed = msgspec.structs.replace(order, **changes)
-            self._entries[order.syssn] = changed
+            changed = msgspec.structs.replace(entry, **changes)
+            self._entries[entry.syssn] = changed
             self._write(changed)
             return changed
 
@@ -69,6 +71,14 @@ class OrderBook:
                 f"no order {number!r}; GET /_sandbox/orders lists them, by out_trade_no and syssn"
             )
         return entry
+
+    def find_refund(self, number: str) -> SandboxRefund:
+        """The newest refund with this syssn or out_trade_no. `UnknownOrder` when there is none."""
+        with self.lock:
+            for entry in (self.entry(number), *reversed(self.numbered(number))):
+                if isinstance(entry, SandboxRefund):
+                    return entry
+        raise UnknownOrder(f"no refund {number!r}")
 
     def search(self, start_ms: int, end_ms: int) -> list[Entry]:
         """All payments and refunds begun in this time, both ends included, newest first."""

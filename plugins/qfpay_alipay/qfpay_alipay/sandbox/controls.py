@@ -67,6 +67,10 @@ class QFPayControls:
     def expire(self, number: str) -> Document:
         return self.show_order(self._orders.expire(number).syssn)
 
+    def fail_refund(self, number: str) -> Document:
+        """See `paycore.sandbox.api.FullControls`; only a refund that is still pending can fail."""
+        return self.show_order(self._orders.fail_refund(number).orig_syssn)
+
     def notify(self, number: str, *, kind: str, seconds: float) -> Document:
         """Send one. `repeat` and `late` need a success to notify of; `forged` claims one in any case."""
         if kind not in _NOTIFY_KINDS:

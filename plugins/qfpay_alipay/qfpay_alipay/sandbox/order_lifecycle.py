@@ -115,6 +115,14 @@ class OrderLifecycle:
             self._clock.call_at(refund.done_at, lambda: self._refund_done(refund))
         return order, refund
 
+    def fail_refund(self, number: str) -> SandboxRefund:
+        """A pending refund fails now. `NotPossible` once it has ended: QFPay knows no refund that comes back."""
+        with self.book.lock:
+            refund, now = self.book.find_refund(number), self._clock.now_ms()
+            if refund.done_at <= now:
+                raise NotPossible(f"the refund has ended with {refund.respcd}")
+            return self.book.change(refund, done_at=now, respcd=codes.FAILED)
+
     def pay(self, number: str) -> SandboxOrder:
         """The payer pays. `NotPossible` when the order is not open, unless late money is taken."""
         with self.book.lock:
@@ -192,7 +200,8 @@ class OrderLifecycle:
                 raise NotPossible(f"order is {order.state.value}")
             return self.book.change(order, state=state, respcd=respcd)
 
-    def _refund_done(self, refund: SandboxRefund) -> None:
+    def _refund_done(self, made: SandboxRefund) -> None:
+        refund = self.book.find_refund(made.syssn)
         if refund.respcd == codes.OK:
             self._on_refunded(self.book.find(refund.orig_syssn), refund)
 

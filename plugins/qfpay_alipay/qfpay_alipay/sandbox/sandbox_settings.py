@@ -38,6 +38,7 @@ class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
     (G3, zh). `apply`: only orders in it are found (G5 names `syssn` alone as what makes a range meaningless).
     `page_order`: the order of a query's records, which is undocumented. `mixed`: none that follows from their times.
     `records_late_s`: seconds before a new order or refund shows in a query, which is undocumented too.
+    `refunds_take_s`: seconds for which a refund is pending, with 1143, before it is made.
     `rate_per_s`, `rate_per_min`: the request limits, 0 for none. Source of 100 and 400: G4/G5 "API Usage Guidelines".
     """
 
@@ -52,6 +53,7 @@ class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
     number_range: str = "ignore"
     page_order: str = "newest_first"
     records_late_s: int = 0
+    refunds_take_s: int = 0
     rate_per_s: int = 100
     rate_per_min: int = 400
 
@@ -82,7 +84,7 @@ def read_settings(given: Mapping[str, str]) -> SandboxSettings:
     values: dict[str, object] = dict(given)
     if "pay_types" in given:
         values["pay_types"] = frozenset(part.strip() for part in given["pay_types"].split(","))
-    for name in ("rate_per_s", "rate_per_min", "records_late_s"):
+    for name in ("rate_per_s", "rate_per_min", "records_late_s", "refunds_take_s"):
         if name in given:
             values[name] = _count(name, given[name])
     return SandboxSettings(**values)  # type: ignore[arg-type]

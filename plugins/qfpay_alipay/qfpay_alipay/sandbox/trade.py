@@ -109,13 +109,12 @@ class TradeOperations:
         asked = read_refund(params)
         if self._faults.take("balance_empty", path=REFUND) is not None:
             raise Refusal(codes.BALANCE_EMPTY, "balance is not enough")
-        pending = self._faults.take("pending_refund", path=REFUND)
-        if pending is None:
-            order, refund = self._orders.refund(asked)
-        else:
-            after_ms = max(1, round(pending.number("seconds") * 1000))
-            order, refund = self._orders.refund(asked, after_ms=after_ms, respcd=pending.text("code"))
-        return replies.refund(refund, order, codes.OK if pending is None else codes.UNPAID)
+        fault = self._faults.take("pending_refund", path=REFUND)
+        after_ms, respcd = self._settings.refunds_take_s * 1000, codes.OK
+        if fault is not None:
+            after_ms, respcd = max(1, round(fault.number("seconds") * 1000)), fault.text("code")
+        order, refund = self._orders.refund(asked, after_ms=after_ms, respcd=respcd)
+        return replies.refund(refund, order, codes.UNPAID if after_ms else codes.OK)
 
     def _cancel(self, params: Params) -> replies.Fields:
         asked = read_cancel(params)

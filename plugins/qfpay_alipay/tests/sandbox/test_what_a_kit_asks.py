@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from paycore.sandbox.api import NotPossible, UnknownOrder
 from plugins.qfpay_alipay.tests.sandbox.merchant import Merchant
 from plugins.qfpay_alipay.tests.sandbox.test_notifications import Receiver, is_signed, receiver
 
@@ -38,3 +39,22 @@ def test_notifications_go_where_the_host_says(
     )
     order = merchant.paid("801501")
     assert receiver.got(1)[0]["out_trade_no"] == order["out_trade_no"]
+
+
+def test_refunds_that_take_time_are_pending_and_can_fail(
+    receiver: Receiver, open_merchant: Callable[..., Merchant]
+) -> None:
+    """1143 until their time is over; one that fails before gives its share back, and is not notified."""
+    merchant = open_merchant({"refunds_take_s": "60"}, notify_url=receiver.url)
+    order = merchant.paid("801501")
+    receiver.got(1)
+    failing, lasting = merchant.refund(order, "8000"), merchant.refund(order, "800")
+    assert (failing["respcd"], lasting["respcd"]) == ("1143", "1143")
+    assert merchant.gateway.controls.fail_refund(failing["out_trade_no"])["refunded_minor"] == 800
+    merchant.gateway.clock.advance(61)
+    assert merchant.record(failing["out_trade_no"])["respcd"] == "1205"
+    assert merchant.record(lasting["out_trade_no"])["respcd"] == "0000"
+    assert receiver.got(2)[1]["out_trade_no"] == lasting["out_trade_no"]
+    for number, problem in ((lasting["out_trade_no"], "has ended"), (order["out_trade_no"], "no refund")):
+        with pytest.raises((NotPossible, UnknownOrder), match=problem):
+            merchant.gateway.controls.fail_refund(number)
