@@ -85,6 +85,6 @@ GOOD = {
         sandbox=ToySandbox(times=True, batches=True), tolerance_s=300.0, notifications_trusted=False
     ),
     "hosted": toy(HostedToy),
-    "session": toy(SessionToyProvider, ToySandbox("toy-session", needs_token=True)),
+    "session": toy(SessionToyProvider, ToySandbox("toy-session", needs_token=True, token_lasts_s=3600.0)),
 }
 """What lacks something in one has it in another."""

@@ -166,6 +166,35 @@ class WaitsForEver(ToyProvider):
         return (yield from misread(super().create(order), instead))
 
 
+class ReadsNoStatus(ToyProvider):
+    """Reads an error in the body, whatever the status."""
+
+    def refund(self, refund: RefundOrder) -> Flow[Any]:
+        def refused(outcome: Any, response: Response) -> Any:
+            return REFUSAL if isinstance(outcome, Unknown) and b'"error"' in response.body else outcome
+
+        return (yield from misread(super().refund(refund), refused))
+
+
+class RefusesWithoutASession(SessionToyProvider):
+    def create(self, order: CreateOrder) -> Flow[Any]:
+        def refused(outcome: Any, _: Response) -> Any:
+            return REFUSAL if isinstance(outcome, NotNow) and outcome.is_session_refused else outcome
+
+        return (yield from misread(super().create(order), refused))
+
+
+class KeepsItsSessionTooLong(SessionToyProvider):
+    def open_session(self, attempt: Attempt) -> Flow[Any]:
+        def longer(outcome: Any, _: Response) -> Any:
+            if not isinstance(outcome, Done):
+                return outcome
+            return Done(Session(value=outcome.value.value, lasts_s=outcome.value.lasts_s + 60.0))
+
+        return (yield from misread(super().open_session(attempt), longer))
+
+
+SHORT_SESSION = ToySandbox("toy-session", needs_token=True, token_lasts_s=600.0)
 SESSION = ToySandbox("toy-session", needs_token=True)
 
 BUGS = [
@@ -192,4 +221,15 @@ BUGS = [
     Planted("too_many_requests_is_not_now", "HTTP 429 is unknown", toy(NeverWaits)),
     Planted("too_many_requests_is_not_now", "Retry-After is a number", toy(ReadsRetryAfterAsANumber)),
     Planted("too_many_requests_is_not_now", "Retry-After may be infinite", toy(WaitsForEver)),
+    Planted("refusal_under_a_server_error_is_unknown", "the status is not read", toy(ReadsNoStatus)),
+    Planted(
+        "ended_session_is_opened_again",
+        "an ended session refuses",
+        toy(RefusesWithoutASession, SHORT_SESSION),
+    ),
+    Planted(
+        "ended_session_is_opened_again",
+        "a session is kept too long",
+        toy(KeepsItsSessionTooLong, SHORT_SESSION),
+    ),
 ]

@@ -1,12 +1,24 @@
 """Bugs for the checks of `payments`."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from paycore.plugin import CreateOrder, Done, Flow, Found, Money, NotNow, OrderRef, Rejected, Response, Status
+from paycore.plugin import (
+    CreateOrder,
+    Done,
+    Flow,
+    Found,
+    Money,
+    NotNow,
+    OrderRef,
+    Rejected,
+    Response,
+    Status,
+)
 from paycore.testing import Subject
 from paycore.testing.toy import ToyProvider
 from paycore.testing.toy.toy_sandbox import ToySandbox
@@ -69,6 +81,26 @@ class RefusesDuplicates(ToyProvider):
             return REFUSAL if is_duplicate else outcome
 
         return (yield from misread(super().create(order), refused))
+
+
+class NeedsRetryAfter(ToyProvider):
+    """Reads a header that need not be there."""
+
+    def query(self, orders: Sequence[OrderRef]) -> Flow[Any]:
+        def later(outcome: Any, response: Response) -> Any:
+            if response.status != 429:
+                return outcome
+            return NotNow(problem="HTTP 429", retry_after_s=float(response.headers["retry-after"]))
+
+        return (yield from misread(super().query(orders), later))
+
+
+class RaisesOnHalfADocument(ToyProvider):
+    def query(self, orders: Sequence[OrderRef]) -> Flow[Any]:
+        def raising(outcome: Any, response: Response) -> Any:
+            return outcome if response.body.endswith(b"}") else json.loads(response.body)
+
+        return (yield from misread(super().query(orders), raising))
 
 
 class Renamed(ToyProvider):
@@ -141,6 +173,8 @@ BUGS = [
         blind(TriesAgainAfter500, create_resend="unsafe"),
     ),
     Planted("stalled_reply_makes_one_order", "the gateway has no keys as declared", BLIND_BY_ID),
+    Planted("payment_outlives_one_fault", "HTTP 429 without Retry-After raises", toy(NeedsRetryAfter)),
+    Planted("payment_outlives_one_fault", "half a document raises", toy(RaisesOnHalfADocument)),
     Planted(
         "resend_does_what_is_declared",
         "duplicates are refused where the same result is declared",

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+
+import msgspec
 
 from paycore.domain.provider import RETRY_AFTER_MAX_S, Done, Found, NotNow, Page, Rejected, Session, Unknown
 from paycore.domain.wire import Response
-from paycore.testing.conformance.check import Failed, check, require
-from paycore.testing.conformance.conversation import Conversation, Heard, claims_of, conversations
+from paycore.testing.conformance.check import Failed, NotApplicable, check, require
+from paycore.testing.conformance.conversation import (
+    Conversation,
+    Heard,
+    claims_of,
+    conversations,
+    recorded,
+    waiting_product,
+)
 from paycore.testing.conformance.hostile import HTML, odd, unreadable
 from paycore.testing.conformance.rig import Rig, said
 
 OUTCOMES = "what-an-outcome-says-about-the-money"
+SOON_S, ENDED_S = 5.0, 40 * 24 * 3600.0
+"""So long before its end a session holds; so much later none does."""
+
 RETRY_AFTER = ("7", "Sat, 28 Nov 2026 10:00:00 GMT", "soon", "-1", "1e999", "NaN", "")
 """Values of the header: seconds, a date, and what no document allows."""
 
@@ -112,7 +124,74 @@ def too_many_requests_is_not_now(rig: Rig) -> None:
                 _require_not_now(conversation, place, words, conversation.told(rig, place, words, reply))
 
 
+@check(read=OUTCOMES)
+def refusal_under_a_server_error_is_unknown(rig: Rig) -> None:
+    """
+    The body of a refusal under HTTP 500 or 503 is `Unknown`: the server failed, whatever else it says.
+
+    The refusal of a refund of more than was paid, or of a number in use, as this gateway writes it.
+    """
+    refusals = [one for one in _refusals(rig) if one.responses and isinstance(one.outcome, Rejected)]
+    if not refusals:
+        raise NotApplicable("the gateway refuses neither a refund of too much nor a number in use")
+    for conversation in refusals:
+        place = len(conversation.responses) - 1
+        good = conversation.responses[place]
+        replies = [
+            (f"HTTP {status} with the body of a refusal", msgspec.structs.replace(good, status=status))
+            for status in (500, 503)
+        ]
+        _require_unknown(rig, conversation, place, replies)
+
+
+@check(read="sessions-tokens-and-certificates")
+def ended_session_is_opened_again(rig: Rig) -> None:
+    """
+    A request with a session that has ended is `NotNow(is_session_refused=True)`, and one just before its end is done.
+
+    `lasts_s` is what the company says, less a margin: an order that meets the end of a session is not refused.
+    """
+    if not hasattr(rig.provider, "open_session"):
+        raise NotApplicable("the provider has no session")
+    attempt = rig.account.attempt(rig.now(), "N" * 26)
+    opened = rig.converse(lambda: rig.provider.open_session(attempt))
+    require(isinstance(opened, Done), f"open_session: {said(opened)}", "return Done(Session(...))")
+    session: Session = opened.value  # type: ignore[union-attr]
+    order = rig.create_order(waiting_product(rig))
+    attempt = msgspec.structs.replace(order.attempt, session=session.value)
+    order = msgspec.structs.replace(order, attempt=attempt)
+    if session.lasts_s is not None:
+        rig.advance(max(0.0, session.lasts_s - SOON_S))
+        outcome = rig.converse(lambda: rig.provider.create(order))
+        require(
+            isinstance(outcome, Done),
+            f"create {SOON_S:.0f} s before the session ends returned {said(outcome)}",
+            "declare less than the company says in Session.lasts_s, and count from before it was asked for",
+        )
+    rig.advance(ENDED_S)
+    second = msgspec.structs.replace(rig.create_order(waiting_product(rig)), attempt=attempt)
+    outcome = rig.converse(lambda: rig.provider.create(second))
+    if isinstance(outcome, Done):
+        raise NotApplicable(f"a session holds for more than {ENDED_S:.0f} s at this gateway")
+    require(
+        isinstance(outcome, NotNow) and outcome.is_session_refused,
+        f"create with a session that has ended returned {said(outcome)}",
+        "return NotNow(problem=..., is_session_refused=True) where the company refuses the token: another is opened",
+    )
+
+
 # --- inside ------------------------------------------------------------------------------------------
+
+
+def _refusals(rig: Rig) -> Iterator[Conversation]:
+    """What a gateway refuses, where it can be asked for it."""
+    product = waiting_product(rig)
+    placed = rig.paid(product)
+    again = msgspec.structs.replace(placed.order, attempt=rig.attempt())
+    yield recorded(rig, "create of a number in use", lambda: rig.provider.create(again))
+    if product.refund != "none":
+        refund = rig.refund_order(placed, placed.order.amount.minor + 1)
+        yield recorded(rig, "refund of more than was paid", lambda: rig.provider.refund(refund))
 
 
 def _require_unknown(

@@ -27,6 +27,9 @@ STALLED_S = 0.3
 WINDOW_MARGIN_S = 2.0
 """A second send comes so long before the declared window is over."""
 
+REQUESTS_MAX = 8
+"""More requests than a payment takes until it is paid."""
+
 ANSWERED_S = 60.0
 """By then a request that was sent has arrived, or never will."""
 
@@ -79,6 +82,30 @@ def failed_reply_makes_one_order(rig: Rig) -> None:
 def stalled_reply_makes_one_order(rig: Rig) -> None:
     """A reply to `create` that does not come in time leaves no second order: the payment is paid once."""
     _break_creations(rig, "stall", timeout_s=STALLED_S)
+
+
+@check(read=FINDING)
+def payment_outlives_one_fault(rig: Rig) -> None:
+    """
+    Whatever request after `create` meets a fault, the payment is paid once, by the next query that is answered.
+
+    Each request in turn, through either client: the reply is lost, HTTP 500, half a document, HTTP 429.
+    """
+    product = waiting_product(rig)
+    for fault in ("lose_reply", "http_500", "truncated_json", "http_429"):
+        for place in range(REQUESTS_MAX):
+            kind = ("sync", "async")[place % 2]
+            client = rig.client(kind, ledger=f"{fault}-{place}.db")
+            with rig.proxy.breaking(fault, place):
+                payment = _tried(client.create, **rig.arguments(product))
+                if payment is None or rig.proxy.is_broken:
+                    continue  # what other checks are about
+                if payment.status is Status.PENDING:
+                    rig.controls.pay(payment.order_number)
+                _tried(client.query, payment.id)
+            if not rig.proxy.is_broken:
+                break
+            _require_taken_once(rig, client, payment, f"{fault} in request {place + 1}")
 
 
 @check(read=FINDING)
@@ -222,7 +249,7 @@ def _told_by(rig: Rig, kind: str, product: Product) -> list[str]:
         rig.controls.pay(payment.order_number)
     payment = rig.settled(
         lambda: client.query(payment.id),
-        lambda one: one.status in (Status.PAID, Status.AUTHORIZED) and not one.uncertain,
+        lambda one: one.status is Status.PAID and not one.uncertain,
         "the payer has paid, and the payment is not paid",
     )
     learned.append(payment.status)
@@ -282,12 +309,7 @@ def _break_creation(rig: Rig, client: Any, product: Product, fault: str, place: 
     arguments = rig.arguments(product)
     before = rig.controls.stats()["charges"]
     with rig.proxy.breaking(fault, place):
-        try:
-            client.create(**arguments)
-        except PluginError as error:
-            raise Failed(error.message, "see the error: the plugin does not keep to the contract") from error
-        except PaycoreError:
-            pass
+        _tried(client.create, **arguments)
     if not rig.proxy.is_broken:
         return False
     rig.advance(ANSWERED_S + (rig.account.capabilities.query_proves_absence_after_s or 0.0))
@@ -312,6 +334,16 @@ def _break_creation(rig: Rig, client: Any, product: Product, fault: str, place: 
     return True
 
 
+def _tried(call: Callable[..., Payment], *given: Any, **named: Any) -> Payment | None:
+    """What a call returns, None for an error that a caller expects."""
+    try:
+        return call(*given, **named)
+    except PluginError as error:
+        raise Failed(error.message, "see the error: the plugin does not keep to the contract") from error
+    except PaycoreError:
+        return None
+
+
 def _is_made(payment: Payment, product: Product) -> bool:
     if payment.uncertain or payment.status is Status.UNKNOWN:
         return False
@@ -334,12 +366,7 @@ def _require_untouched(rig: Rig, client: Any, arguments: dict[str, Any], at: str
     payment = None
     for rest_s in (0.0, 10.0, 100.0):
         rig.advance(rest_s)
-        try:
-            payment = client.create(**arguments)
-        except PluginError as error:
-            raise Failed(error.message, "see the error: the plugin does not keep to the contract") from error
-        except PaycoreError:
-            continue
+        payment = _tried(client.create, **arguments) or payment
     require(
         payment is None or payment.status is not Status.FAILED,
         f"{at}: the payment has failed, and its order may be there",
@@ -348,12 +375,15 @@ def _require_untouched(rig: Rig, client: Any, arguments: dict[str, Any], at: str
 
 
 def _require_paid_once(rig: Rig, client: Any, payment: Payment) -> None:
-    at = f"{payment.method}/{payment.channel}"
     if payment.status is Status.PENDING:
         rig.controls.pay(payment.order_number)
+    _require_taken_once(rig, client, payment, f"{payment.method}/{payment.channel}")
+
+
+def _require_taken_once(rig: Rig, client: Any, payment: Payment, at: str) -> None:
     payment = rig.settled(
         lambda: client.query(payment.id),
-        lambda payment: payment.status in (Status.PAID, Status.AUTHORIZED) and not payment.uncertain,
+        lambda payment: payment.status is Status.PAID and not payment.uncertain,
         f"{at}: the payer has paid, and the payment is not paid",
     )
     shown = rig.controls.show_order(payment.order_number)
