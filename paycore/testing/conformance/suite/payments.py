@@ -96,8 +96,9 @@ def payment_outlives_one_fault(rig: Rig) -> None:
         for place in range(REQUESTS_MAX):
             kind = ("sync", "async")[place % 2]
             client = rig.client(kind, ledger=f"{fault}-{place}.db")
+            arguments = rig.arguments(product)
             with rig.proxy.breaking(fault, place):
-                payment = _tried(client.create, **rig.arguments(product))
+                payment = _tried(client.create, **arguments)
                 if payment is None or _is_broken(rig):
                     continue  # what other checks are about
                 if payment.status is Status.PENDING:
@@ -241,8 +242,9 @@ def _require_nothing_taken(rig: Rig, at: str, placed: PlacedOrder) -> None:
 def _told_by(rig: Rig, kind: str, product: Product) -> list[str]:
     """What one client sent and learned, without what differs from one payment to the next."""
     client = rig.client(kind, ledger=f"alone-{kind}.db")
+    arguments = rig.arguments(product)
     rig.proxy.clear()
-    payment = client.create(**rig.arguments(product))
+    payment = client.create(**arguments)
     learned = [payment.status]
     if payment.status is Status.PENDING:
         client.query(payment.id)
