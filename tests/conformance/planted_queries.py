@@ -194,6 +194,7 @@ BUGS = [
     ),
     Planted("each_order_is_told_under_its_own_number", "one of a batch is read", toy(TellsTheFirstOnly)),
     Planted("reply_about_another_order_is_not_believed", "any reply is believed", toy(BelievesAnyReply)),
+    Planted("foreign_records_are_left_out", "records are taken in their order", toy(TellsThemInTurn)),
     Planted(
         "query_changes_nothing",
         "the money is taken in the query",

@@ -13,7 +13,7 @@ from paycore.testing.conformance.hostile import NO_TREE, Sign, tree_in, with_tre
 Path = tuple[str | int, ...]
 """Keys and indexes from the top of a JSON document to a leaf."""
 
-_TELLS_STATE = re.compile(r"stat|result|outcome|phase|code$|cd$", re.IGNORECASE)
+_TELLS_STATE = re.compile(r"(status|state|result|outcome)$", re.IGNORECASE)
 _NO_STATE = re.compile(r"currency|country|postal|zip|cur_?code|lang", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z][A-Za-z_. -]*|\d{1,6}")
 _REMOVED = object()
@@ -53,39 +53,69 @@ def rewritten(tree: Any, changes: Mapping[Path, Any], path: Path = ()) -> Any:
 # --- words -------------------------------------------------------------------------------------------
 
 
+def state_keys(before: Response, after: Response, amount: Money) -> frozenset[str]:
+    """The keys of the words that differ between the replies of an unpaid and a paid order: they tell the state."""
+    return frozenset(map(_key, _changed(before, after, amount)))
+
+
 def with_unknown_words(
-    good: Response, amount: Money, sign: Sign, *, before: Response | None = None
+    good: Response,
+    amount: Money,
+    sign: Sign,
+    *,
+    keys: frozenset[str] = frozenset(),
+    before: Response | None = None,
 ) -> Iterator[tuple[str, Response]]:
     """
     The reply with words that nobody knows, where it has fields that tell a state; each with words for it.
 
-    `before`: the reply when the order had another state. Then the words that differ are unknown too.
+    Those are called status, state, result or outcome, or one of `keys`. `before`: the reply when the order had another
+    state. Then the words that differ are unknown too.
     """
     tree = tree_in(good)
     if tree is NO_TREE:
         return
-    words = {path: _unknown(leaf) for path, leaf in leaves(tree) if _is_word(path, leaf, amount)}
-    telling = {path: word for path, word in words.items() if _TELLS_STATE.search(_key(path))}
+    words = {path: _unknown(leaf) for path, leaf in leaves(tree) if _is_word(path, leaf, amount, keys)}
+    telling = {path: word for path, word in words.items() if _tells_state(path, keys)}
     if telling:
-        names = ", ".join(dict.fromkeys(map(_key, telling)))
-        yield f"with unknown words in {names}", with_tree(good, rewritten(tree, telling), sign)
+        yield f"with unknown words in {_names(telling)}", with_tree(good, rewritten(tree, telling), sign)
         yield "with an unknown word for each word", with_tree(good, rewritten(tree, words), sign)
-    if before is None or (earlier := tree_in(before)) is NO_TREE:
-        return
+    changed = {} if before is None else _changed(before, good, amount)
+    if changed and before is not None:
+        was = dict(leaves(tree_in(before)))
+        flags = {path: was[path] for path, leaf in leaves(tree) if isinstance(leaf, bool) and path in was}
+        yield (
+            f"with unknown words in {_names(changed)}",
+            with_tree(good, rewritten(tree, changed | flags), sign),
+        )
+
+
+def _changed(before: Response, after: Response, amount: Money) -> dict[Path, Any]:
+    """Unknown words for those that differ."""
+    earlier, later = tree_in(before), tree_in(after)
+    if earlier is NO_TREE or later is NO_TREE:
+        return {}
     was = dict(leaves(earlier))
-    changed = {path: word for path, word in words.items() if was.get(path) != _at(tree, path)}
-    flags = {path: was[path] for path, leaf in leaves(tree) if isinstance(leaf, bool) and path in was}
-    if changed:
-        names = ", ".join(dict.fromkeys(map(_key, changed)))
-        yield f"with unknown words in {names}", with_tree(good, rewritten(tree, changed | flags), sign)
+    return {
+        path: _unknown(leaf)
+        for path, leaf in leaves(later)
+        if was.get(path) != leaf and _is_word(path, leaf, amount, frozenset())
+    }
 
 
-def _is_word(path: Path, leaf: Any, amount: Money) -> bool:
-    key = _key(path)
-    if _NO_STATE.search(key) or _is_amount(leaf, amount):
+def _names(paths: Mapping[Path, Any]) -> str:
+    return ", ".join(dict.fromkeys(map(_key, paths)))
+
+
+def _tells_state(path: Path, keys: frozenset[str]) -> bool:
+    return _key(path) in keys or bool(_TELLS_STATE.search(_key(path)))
+
+
+def _is_word(path: Path, leaf: Any, amount: Money, keys: frozenset[str]) -> bool:
+    if _NO_STATE.search(_key(path)) or _is_amount(leaf, amount):
         return False
     if isinstance(leaf, int) and not isinstance(leaf, bool):
-        return bool(_TELLS_STATE.search(key))
+        return _tells_state(path, keys)
     return isinstance(leaf, str) and bool(_WORD.fullmatch(leaf)) and leaf.upper() != amount.currency.upper()
 
 
@@ -99,12 +129,6 @@ def _unknown(leaf: Any) -> Any:
 
 def _key(path: Path) -> str:
     return next((str(step) for step in reversed(path) if isinstance(step, str)), "")
-
-
-def _at(tree: Any, path: Path) -> Any:
-    for step in path:
-        tree = tree[step]
-    return tree
 
 
 # --- fields ------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from paycore.domain.payment import Status
 from paycore.domain.provider import Done, Found, Lookup, OrderRef, Rejected
 from paycore.engine.orders import new_id
 from paycore.testing.conformance.check import Failed, NotApplicable, check, require
-from paycore.testing.conformance.conversation import asked, claims_of, waiting_product
+from paycore.testing.conformance.conversation import asked, claims_of, recorded, waiting_product
 from paycore.testing.conformance.listed import listed
 from paycore.testing.conformance.rig import PlacedOrder, Rig, said
 
@@ -155,6 +155,31 @@ def reply_about_another_order_is_not_believed(rig: Rig) -> None:
             f"the reply told of {theirs.order.number}, which is paid, and the flow returned {ours.order.number} as"
             f" {one.status}",
             "compare the number in the reply, or its id, with the one that was asked about; else return Unknown",
+        )
+
+
+@check(read=FINDING)
+def foreign_records_are_left_out(rig: Rig) -> None:
+    """
+    A reply that tells of more orders than were asked about says of ours what it says of it alone.
+
+    The reply to a question about a paid and an unpaid order answers the one about the unpaid order.
+    """
+    if rig.account.capabilities.query_batch_max == 1:
+        raise NotApplicable("a reply tells of one order: query_batch_max is 1")
+    product = waiting_product(rig)
+    theirs, ours = rig.paid(product), rig.place(product)
+    attempt = rig.attempt()
+    refs = [theirs.ref(attempt), ours.ref(attempt)]
+    for order in (refs, refs[::-1]):
+        both = recorded(rig, "query of two orders", lambda: rig.provider.query(order))  # noqa: B023
+        given = iter([*both.responses, *both.responses[-1:] * 9])
+        outcome = rig.converse(lambda: rig.provider.query([refs[1]]), lambda _: next(given))  # noqa: B023
+        claims = {one for one in claims_of(outcome) if one.startswith(f"{ours.order.number} ")}
+        require(
+            claims <= {f"{ours.order.number} pending"},
+            f"the reply told of a paid order and of ours, which is unpaid, and the flow returned {said(outcome)}",
+            "take the record with the number that was asked about, and no other",
         )
 
 

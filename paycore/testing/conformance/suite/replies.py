@@ -23,7 +23,12 @@ from paycore.testing.conformance.conversation import (
     waiting_product,
 )
 from paycore.testing.conformance.hostile import NO_TREE, tree_in, with_tree
-from paycore.testing.conformance.rewording import with_new_fields, with_other_amounts, with_unknown_words
+from paycore.testing.conformance.rewording import (
+    state_keys,
+    with_new_fields,
+    with_other_amounts,
+    with_unknown_words,
+)
 from paycore.testing.conformance.rig import Rig, said
 
 OUTCOMES = "what-an-outcome-says-about-the-money"
@@ -39,9 +44,10 @@ def unknown_word_is_no_state(rig: Rig) -> None:
     unpaid and of a paid order. Companies add states without notice: the order stays pending, undecided or `Unknown`.
     """
     tried = 0
-    for conversation, place, reply, before in _replies_with_states(rig):
+    for conversation, place, reply, before, keys in _replies_with_states(rig):
         assert conversation.amount is not None
-        for words, altered in with_unknown_words(reply, conversation.amount, rig.sign, before=before):
+        altered_replies = with_unknown_words(reply, conversation.amount, rig.sign, keys=keys, before=before)
+        for words, altered in altered_replies:
             tried += 1
             heard = conversation.told(rig, place, f"one {words}", altered)
             at = f"{conversation.about}: the reply came {words}, and the flow returned {said(heard.outcome)}"
@@ -142,21 +148,23 @@ def wrong_credentials_are_the_operators(rig: Rig) -> None:
 # --- inside ------------------------------------------------------------------------------------------
 
 
-def _replies_with_states(rig: Rig) -> Iterator[tuple[Conversation, int, Response, Response | None]]:
-    """Replies about an order or a refund, and that to the same question before the payer paid."""
+def _replies_with_states(
+    rig: Rig,
+) -> Iterator[tuple[Conversation, int, Response, Response | None, frozenset[str]]]:
+    """Replies about an order or a refund, with that to the same question before the payer paid, and what tells it."""
     placed = rig.place(waiting_product(rig))
     unpaid = asked(rig, placed, "an unpaid order")
     rig.pay(placed)
     paid = asked(rig, placed, "a paid order")
-    for place in paid.places:
+    keys: frozenset[str] = frozenset()
+    for place, (before, after) in enumerate(zip(unpaid.responses, paid.responses, strict=False)):
         _require_alterable(rig, paid, place)
-        before = unpaid.responses[place] if place < len(unpaid.responses) else None
-        yield paid, place, paid.responses[place], before
+        keys |= state_keys(before, after, placed.order.amount)
+        yield paid, place, after, before, keys
     for conversation in conversations(rig):
-        if conversation.amount is not None:
-            for place in conversation.places:
-                _require_alterable(rig, conversation, place)
-                yield conversation, place, conversation.responses[place], None
+        for place in conversation.places if conversation.amount is not None else ():
+            _require_alterable(rig, conversation, place)
+            yield conversation, place, conversation.responses[place], None, keys
 
 
 def _require_alterable(rig: Rig, conversation: Conversation, place: int) -> None:
