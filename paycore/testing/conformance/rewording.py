@@ -54,8 +54,9 @@ def rewritten(tree: Any, changes: Mapping[Path, Any], path: Path = ()) -> Any:
 
 
 def state_keys(before: Response, after: Response, amount: Money) -> frozenset[str]:
-    """The keys of the words that differ between the replies of an unpaid and a paid order: they tell the state."""
-    return frozenset(map(_key, _changed(before, after, amount)))
+    """The keys whose word is another one in the reply of a paid order than in that of an unpaid one."""
+    changed, earlier = _changed(before, after, amount), tree_in(before)
+    return frozenset(_key(path) for path, _ in leaves(earlier) if path in changed)
 
 
 def with_unknown_words(
