@@ -55,6 +55,14 @@ class BelievesAll(Believing):
         return True
 
 
+class TrimsTheBody(Believing):
+    """Takes the spaces around a body for nothing."""
+
+    def is_authentic(self, notification: Notification) -> bool:
+        """See `Believing`."""
+        return sign(notification.body.strip(), self.key) == notification.headers.get(SIGNATURE_HEADER)
+
+
 class VerifiesTheReadFields(Believing):
     """Verifies the body as JSON has it, not as it arrived."""
 
@@ -136,6 +144,18 @@ class ReadsFirst(ToyProvider):
         return super().verify(notification)
 
 
+class ReadsDeeply(ToyProvider):
+    """Looks at the kind of JSON first, and expects bad JSON only."""
+
+    def verify(self, notification: Notification) -> Sequence[Notice]:
+        """See `FullProvider`."""
+        try:
+            json.loads(notification.body)
+        except ValueError:
+            raise MalformedNotification("it is no JSON") from None
+        return super().verify(notification)
+
+
 class ReadsCarelessly(ToyProvider):
     """Verifies, and then takes the form for granted."""
 
@@ -201,6 +221,7 @@ TIMES = ToySandbox(times=True)
 
 BUGS = [
     Planted("changed_body_is_refused", "nothing is verified", toy(BelievesAll)),
+    Planted("changed_body_is_refused", "spaces around it are not signed", toy(TrimsTheBody)),
     Planted("rewritten_body_is_refused", "the signature is over what was read", toy(VerifiesTheReadFields)),
     Planted(
         "notification_of_another_key_is_refused",
@@ -218,6 +239,7 @@ BUGS = [
     Planted("stale_notification_is_refused", "the time is not looked at", toy(sandbox=TIMES)),
     Planted("stale_notification_is_refused", "a time in the future is taken", toy(Timed, TIMES)),
     Planted("garbage_is_refused", "it is read before it is verified", toy(ReadsFirst)),
+    Planted("garbage_is_refused", "deep JSON raises", toy(ReadsDeeply)),
     Planted("authentic_garbage_is_malformed", "the form is taken for granted", toy(ReadsCarelessly)),
     Planted(
         "authentic_garbage_is_malformed",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -123,6 +125,12 @@ def sign(body: bytes, key: str, time: str = "") -> str:
     """The signature of a notification: HMAC-SHA256 over its raw body, after `TIME.` where it has one; hex."""
     signed = f"{time}.".encode() + body if time else body
     return hmac.new(key.encode(), signed, hashlib.sha256).hexdigest()
+
+
+def signed_form(fields: Mapping[str, Any], key: str) -> bytes:
+    """A form of these fields in the order of their names, and `sign`: the signature of all that is before it."""
+    plain = urlencode(sorted((name, str(value)) for name, value in fields.items()))
+    return f"{plain}&sign={sign(plain.encode(), key)}".encode()
 
 
 def post(

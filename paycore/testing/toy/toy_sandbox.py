@@ -13,7 +13,7 @@ from paycore.plugin import Request
 from paycore.sandbox.api import Document, NotPossible, SandboxOptions, UnknownOrder
 from paycore.sandbox.posts import Post, PostResult
 from paycore.sandbox.scripted import GatewayAnswer, GatewayRequest, ScriptedGateway
-from paycore.testing.toy.toy_answers import SIGNATURE_HEADER, TIME_HEADER, sign
+from paycore.testing.toy.toy_answers import SIGNATURE_HEADER, TIME_HEADER, sign, signed_form
 from paycore.testing.toy.toy_gateway import ToyGateway, ToyOrder
 
 ATTEMPTS_MAX = 8
@@ -26,12 +26,15 @@ class ToyNotifying(msgspec.Struct, frozen=True, kw_only=True):
     How the toy notifies. `mentions`: unsigned, an id only. `times`: the time of signing is signed, in a header.
 
     `batches`: each has the records of every order and refund that was notified of before. `is_silent`: it does not.
+    `in_query`: the signature is in the query string. `forms`: a form with its signature inside, see `signed_form`.
     """
 
     mentions: bool = False
     times: bool = False
     batches: bool = False
     is_silent: bool = False
+    in_query: bool = False
+    forms: bool = False
 
 
 class ToySandbox:
@@ -158,7 +161,8 @@ class ScriptedToy(ScriptedGateway):
 
     def sign_notification(self, body: bytes) -> Mapping[str, str]:
         """See `paycore.sandbox.api.FullGateway`."""
-        return {} if self._notifying.mentions else self._signed(body, self.toy.key)
+        is_beside = not (self._notifying.mentions or self._notifying.forms or self._notifying.in_query)
+        return self._signed(body, self.toy.key) if is_beside else {}
 
     # --- inside ------------------------------------------------------------------------------------------
 
@@ -189,10 +193,15 @@ class ScriptedToy(ScriptedGateway):
         if self.options.notify_url is None or self._notifying.is_silent:
             return False
         self._told[order.id] = order
+        url, key = self.options.notify_url, "another-key" if is_forged else self.toy.key
         body, headers = self._written(order), {}
-        if not self._notifying.mentions:
-            headers = self._signed(body, "another-key") if is_forged else dict(self.sign_notification(body))
-        self._post(Post(url=self.options.notify_url, headers=headers, body=body), 1)
+        if self._notifying.forms:
+            body = signed_form(msgspec.json.decode(body), key)
+        elif self._notifying.in_query:
+            url += f"?sign={sign(body, key)}"
+        elif not self._notifying.mentions:
+            headers = self._signed(body, key)
+        self._post(Post(url=url, headers=headers, body=body), 1)
         return True
 
     def _written(self, order: ToyOrder) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -116,22 +116,22 @@ def notification_says_no_more_than_a_query(rig: Rig) -> None:
         for currency in by_decimals.values()
         for least, largest in (product.currencies[currency],)
     ]
-    ends: list[tuple[Callable[[str], object], Money]] = [(rig.controls.pay, amount) for amount in amounts]
+    ends = [*((rig.controls.pay, amount) for amount in amounts)]
     ends += [(rig.controls.decline, amounts[0]), (rig.controls.expire, amounts[0])]
-    observed = 0
+    orders = []
     for end, amount in ends:
         placed = rig.place(product, amount=amount)
-        count = len(rig.receiver.first(0, 0.0))
-        try:
+        with suppress(NotPossible):
             end(placed.order.number)
-        except NotPossible:
-            continue
-        arrived = rig.receiver.first(count + 1, OTHERS_S)[count:]
-        items = [item for one in arrived for item in _believed(rig, one)]
+            orders.append(placed)
+    items = [item for one in rig.receiver.first(len(orders), OTHERS_S) for item in _believed(rig, one)]
+    observed = 0
+    for placed in orders:
+        seen = rig.look(placed)
         for item in items:
             if isinstance(item, PaymentObservation) and _is_of(item, placed):
                 observed += 1
-                _compare(item, placed, rig.look(placed))
+                _compare(item, placed, seen)
     if not observed:
         raise NotApplicable("its notifications do not say what happened: they only mention the order")
 
