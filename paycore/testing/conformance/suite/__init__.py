@@ -11,6 +11,7 @@ MODULES = (
     "outcomes",
     "replies",
     "payments",
+    "losses",
     "queries",
     "lists",
     "refunds",

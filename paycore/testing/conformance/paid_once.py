@@ -1,0 +1,44 @@
+"""That a payment is paid once, as its caller and its gateway see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from paycore.domain.payment import Payment, Status
+from paycore.errors import PaycoreError, PluginError
+from paycore.testing.conformance.check import Failed, require
+from paycore.testing.conformance.rig import Rig
+
+
+def require_paid_once(rig: Rig, client: Any, payment: Payment) -> None:
+    """Have the payer pay where they still do; the payment is paid, and the money was taken once."""
+    if payment.status is Status.PENDING:
+        rig.controls.pay(payment.order_number)
+    require_taken_once(rig, client, payment, f"{payment.method}/{payment.channel}")
+
+
+def require_taken_once(rig: Rig, client: Any, payment: Payment, at: str) -> None:
+    """The payer has paid: the payment is paid once it is asked about, of exactly its amount, with one charge."""
+    payment = rig.settled(
+        lambda: client.query(payment.id),
+        lambda payment: payment.status is Status.PAID and not payment.uncertain,
+        f"{at}: the payer has paid, and the payment is not paid",
+    )
+    shown = rig.controls.show_order(payment.order_number)
+    require(
+        payment.paid_minor == payment.amount.minor == shown["paid_minor"] and shown["charges"] == 1,
+        f"{at}: {payment.paid_minor} minor units are recorded as paid,"
+        f" {shown['paid_minor']} of {payment.amount.minor} were taken, in {shown['charges']} charges",
+        "report the amount in minor units of its currency, and leave `paid_minor` out where it is the order's",
+    )
+
+
+def tried(call: Callable[..., Payment], *given: Any, **named: Any) -> Payment | None:
+    """What a call returns, None for an error that a caller expects."""
+    try:
+        return call(*given, **named)
+    except PluginError as error:
+        raise Failed(error.message, "see the error: the plugin does not keep to the contract") from error
+    except PaycoreError:
+        return None
