@@ -9,6 +9,8 @@ from typing import Any
 from paycore.domain.wire import Response
 from paycore.testing.conformance.recorded_flow import RecordedFlow
 
+_HTML = b"<html><body>502 Bad Gateway</body></html>"
+
 _BODIES = (
     b"",
     b"{}",
@@ -17,9 +19,9 @@ _BODIES = (
     b'"text"',
     b"0",
     b"[{}]",
-    b"<html><body>502 Bad Gateway</body></html>",
-    b"[" * 100_000,
-    b'{"a":' * 10_000,
+    _HTML,
+    b"[" * 20_000,
+    b'{"a":' * 20_000,
     b"\xff\xfe\x00{",
     b"NaN",
     b"1" * 5_000,
@@ -28,15 +30,22 @@ _BODIES = (
 _STATUSES = (200, 201, 204, 302, 400, 401, 403, 404, 409, 422, 429, 500, 503)
 
 
-def hostile_answers(recorded: RecordedFlow) -> Iterator[tuple[int, Response]]:
-    """A place among the flow's responses, and what to answer there."""
+def hostile_answers(recorded: RecordedFlow, *, is_thorough: bool) -> Iterator[tuple[int, Response]]:
+    """
+    A place among the flow's responses, and what to answer there.
+
+    Thoroughly: with every value of a JSON document replaced by others too, one at a time.
+    """
     for place, response in enumerate(recorded.responses):
-        for status in _STATUSES:
-            for body in (*_BODIES, response.body, response.body[: len(response.body) // 2]):
-                yield place, Response(status=status, headers=response.headers, body=body)
-        yield place, Response(status=200, body=response.body)
-        for body in _disfigured(response.body):
-            yield place, Response(status=response.status, headers=response.headers, body=body)
+        own = (response.body, response.body[: len(response.body) // 2])
+        answers = [
+            *((status, body) for status in _STATUSES for body in (b"", b"{}", _HTML, *own)),
+            *((status, body) for status in (response.status, 400, 500) for body in _BODIES),
+            *((response.status, body) for body in (_disfigured(response.body) if is_thorough else ())),
+        ]
+        for status, body in answers:
+            yield place, Response(status=status, headers=response.headers, body=body)
+        yield place, Response(status=response.status, body=response.body)
 
 
 _OTHERS: tuple[Any, ...] = (None, [], {}, "", "x" * 300, "\ud800", -1, 10**30, 1.5, True)

@@ -37,15 +37,22 @@ class RecordedFlow(msgspec.Struct, kw_only=True):
     ended: bool = False
 
     @property
-    def title(self) -> str:
-        """The flow, and what it is about."""
-        about = self.given[0] if self.given else None
-        if isinstance(about, Sequence) and about and isinstance(about[0], OrderRef):
-            return f"{self.name} of a {about[0].kind} ({about[0].method}/{about[0].channel})"
-        order: Any = getattr(about, "order", about)
-        if hasattr(order, "method") and hasattr(order, "channel"):
-            return f"{self.name} ({order.method}/{order.channel})"
+    def about(self) -> str:
+        """The flow, and what kind of thing it is about."""
+        first = self.given[0] if self.given else None
+        if isinstance(first, Sequence) and first and isinstance(first[0], OrderRef):
+            return f"{self.name} of a {first[0].kind}"
         return self.name
+
+    @property
+    def title(self) -> str:
+        """The flow, what it is about, and the product."""
+        first: Any = self.given[0] if self.given else None
+        first = first[0] if isinstance(first, Sequence) and first else first
+        order = getattr(first, "order", first)
+        if hasattr(order, "method") and hasattr(order, "channel"):
+            return f"{self.about} ({order.method}/{order.channel})"
+        return self.about
 
     def begin(self, provider: FullProvider, given: tuple[Any, ...] | None = None) -> Flow[Any]:
         """The flow from its begin, with what it was given or with something else."""

@@ -172,8 +172,11 @@ def flows_end_on_any_answer(rig: Rig) -> None:
     Each response of each flow is replaced, from there to the end, by others: of every status, empty, cut off, HTML,
     JSON of other types, deep, bytes that are no text, and one that came earlier, for ever.
     """
+    tried: set[str] = set()
     for recorded in _one_of_each(_all_of(rig)):
-        for place, answer in hostile_answers(recorded):
+        is_first = recorded.about not in tried
+        tried.add(recorded.about)
+        for place, answer in hostile_answers(recorded, is_thorough=is_first):
             responses = [*recorded.responses[:place], *[answer] * (FLOW_REQUESTS_MAX + 1)]
             told = f"HTTP {answer.status}, {shown_start(answer.body)}"
             try:
