@@ -36,8 +36,8 @@ _LEAST = (
 _MOST_CARD = 10**12 - 1
 _MOST = 10**8 - 1
 _MOST_OTHER = {"IDR": 10**12 - 1, "COP": 10**10 - 1, "INR": 10**9 - 1}
-_MULTIPLE = {"ISK": 100, "UGX": 100} | dict.fromkeys(_THREE_DECIMAL, 10)
-"""What Stripe's units must be a multiple of: whole krónur and shillings, and a last digit of 0."""
+_MULTIPLE = dict.fromkeys(_THREE_DECIMAL, 10)
+"""What Stripe's units must be a multiple of: their last digit is 0. That of ISK and UGX follows from ISO 4217."""
 
 
 def bounds(*, by_card: bool) -> dict[str, tuple[int, int]]:

@@ -15,7 +15,6 @@ NUMBER = "paycore_number"
 REFERENCE = "paycore_reference"
 """Our keys in the metadata of sessions, intents (copied to their charges) and refunds."""
 
-_INQUIRY = ("warning_needs_response", "warning_under_review", "warning_closed", "prevented")
 _DISPUTED = ("needs_response", "under_review", "lost", "won", "appeal_needs_response", "appeal_under_review")
 _REFUND_STATUSES = {
     "succeeded": RefundStatus.SUCCEEDED,
@@ -97,9 +96,9 @@ def _disputed(
     """
     What disputes took and what of it was won back, at most what was paid; None without a dispute.
 
-    Inquiries take nothing. A status that is not known has taken something where the balance was booked.
+    Inquiries take nothing. In any other status something was taken where the balance was booked.
     """
-    taking = [one for one in disputes if one.status in _DISPUTED or _is_booked(one)]
+    taking = [one for one in disputes if one.status in _DISPUTED or one.balance_transactions]
     if not taking:
         return None, None
     taken, won = 0, 0
@@ -118,10 +117,6 @@ def _share_won(dispute: Dispute) -> Fraction:
     if not lost:
         return Fraction(dispute.status == "won")
     return Fraction(min(back, lost), lost)
-
-
-def _is_booked(dispute: Dispute) -> bool:
-    return dispute.status not in _INQUIRY and bool(dispute.balance_transactions)
 
 
 def _failure_of(intent: PaymentIntent | None) -> Failure:

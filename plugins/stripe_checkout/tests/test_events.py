@@ -128,6 +128,8 @@ def test_an_event_of_something_else_at_the_same_account_is_about_nothing() -> No
         == read(event("checkout.session.completed", session(client_reference_id=None)))
         == []
     )
+    nobodys = session(client_reference_id=None, metadata={})
+    assert read(event("checkout.session.completed", nobodys)) == []
     subscribed = paid_session(payment_intent=None, mode="subscription")
     assert read(event("checkout.session.completed", subscribed)) == []
     assert read(event("balance.available", {"object": "balance", "available": []})) == []
@@ -173,6 +175,12 @@ def test_a_refund_that_failed_after_it_succeeded_is_reversed() -> None:
     assert (seen.number, seen.status, seen.amount) == ("ref-r-1", "reversed", Money("5.00", "EUR"))
     assert mention == Mention(id="pi_3Ref0006")
     assert read(vectors.FAILED_REFUND) == [Mention(id="pi_3Ref0006")]
+
+
+def test_a_refund_that_is_pending_is_asked_about() -> None:
+    """With its payment."""
+    refund = json.loads(vectors.PENDING_REFUND) | {"object": "refund", "metadata": {"paycore_number": "R1"}}
+    assert read(event("refund.created", refund)) == [Mention(id="pi_3Ref0006"), Mention(number="R1")]
 
 
 def test_events_of_charges_and_disputes_name_the_intent() -> None:

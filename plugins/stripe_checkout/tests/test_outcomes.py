@@ -120,7 +120,8 @@ def test_a_session_that_stripe_does_not_know_is_undecided() -> None:
 
 
 def test_a_reply_about_another_order_says_nothing() -> None:
-    """Of a creation by our number, of a refund by the intent."""
+    """Of a creation by our number, of a refund by the intent; and one without an id is none."""
+    assert isinstance(run(FLOWS["create"](), Script(answer(session(id="")))), Unknown)
     assert isinstance(run(FLOWS["create"](), Script(answer(session(client_reference_id="other")))), Unknown)
     refund = {"id": "re_1", "status": "succeeded", "payment_intent": "pi_other"}
     assert isinstance(run(FLOWS["refund"](), Script(answer(refund))), Unknown)

@@ -58,6 +58,8 @@ def test_what_is_declared_makes_sense(key: str, per_second: int) -> None:
     capabilities = account(api_key=Secret(key)).capabilities
     assert declared_problem(capabilities) is None
     assert capabilities.budget.per_second == per_second
+    windows = {capabilities.create_resend, capabilities.capture_resend, capabilities.refund_resend}
+    assert {window.window_s for window in windows} == {23 * 3600}
 
 
 def test_bounds_are_in_minor_units_as_iso_has_them() -> None:
