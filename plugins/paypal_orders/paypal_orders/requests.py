@@ -97,7 +97,7 @@ def _refusal(response: Response) -> Rejected | NotNow | Unknown:
     if response.status == 429:
         wait = response.headers.get("retry-after", "")
         return NotNow(problem=said, retry_after_s=float(wait) if _SECONDS.fullmatch(wait) else RATE_LIMITED_S)
-    if response.status == 401 and code != "invalid_client":
+    if response.status == 401:
         return NotNow(problem=said, is_session_refused=True)
     if response.status == 422 and code in messages.LATER:
         return NotNow(problem=said, retry_after_s=messages.LATER[code])

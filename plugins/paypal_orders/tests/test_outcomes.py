@@ -72,7 +72,11 @@ NO_ORDER = """
     AMOUNT_MISMATCH DECIMAL_PRECISION DECIMALS_NOT_SUPPORTED CANNOT_BE_ZERO_OR_NEGATIVE CANNOT_BE_NEGATIVE
     INVALID_CURRENCY_CODE MULTI_CURRENCY_ORDER MAX_VALUE_EXCEEDED
 """.split()
-RUNNING = ((409, "PREVIOUS_REQUEST_IN_PROGRESS"), (422, "ORDER_COMPLETION_IN_PROGRESS"))
+RUNNING = (
+    (409, "PREVIOUS_REQUEST_IN_PROGRESS", "RESOURCE_CONFLICT"),
+    (422, "ORDER_COMPLETION_IN_PROGRESS", "UNPROCESSABLE_ENTITY"),
+    (400, "PREVIOUS_REQUEST_IN_PROGRESS", "INVALID_REQUEST"),
+)
 
 
 def captured(*answers: Any, **changes: Any) -> Any:
@@ -139,10 +143,17 @@ def test_a_wrong_account_is_the_operators_to_mend(code: str) -> None:
     assert outcome.failure.who_acts == "operator"
 
 
-@pytest.mark.parametrize(("status", "code"), RUNNING)
-def test_an_earlier_request_that_runs_is_unknown(status: int, code: str) -> None:
-    """It may still take the money."""
-    assert isinstance(captured((status, issue(code, "RESOURCE_CONFLICT"))), Unknown)
+@pytest.mark.parametrize(("status", "code", "name"), RUNNING)
+def test_an_earlier_request_that_runs_is_unknown(status: int, code: str, name: str) -> None:
+    """It may still take the money, whatever the status and the name beside its issue."""
+    assert isinstance(captured((status, issue(code, name))), Unknown)
+
+
+@pytest.mark.parametrize("code", [*AGAIN, *FINAL, *OPERATOR])
+def test_a_refusal_of_a_completed_order_is_unknown(code: str) -> None:
+    """What became of it is not shown, so neither failure nor another try."""
+    bare = {"id": ORDER_ID, "status": "COMPLETED", "intent": "CAPTURE"}
+    assert isinstance(captured((422, issue(code)), bare), Unknown)
 
 
 def test_a_capture_of_an_order_that_is_gone_closes_it() -> None:
@@ -160,6 +171,7 @@ def test_a_capture_of_an_order_that_is_gone_closes_it() -> None:
         (500, {"name": "INTERNAL_SERVER_ERROR"}),
         (503, b"<html>busy</html>"),
         (302, b""),
+        (202, APPROVED),
         (200, b"<html>hello</html>"),
         (201, b'{"id":"X"'),
         (201, b"{}"),
@@ -194,6 +206,7 @@ def test_the_answer_about_another_order_counts_for_nothing() -> None:
     foreign = json.loads(VECTORS["CREATED"])
     foreign["purchase_units"][0]["custom_id"] = "pay_0002"
     assert isinstance(run(make_provider().create(make_order()), Script((201, foreign))), Unknown)
+    assert isinstance(captured((201, foreign)), Unknown)
     assert isinstance(queried(foreign), Unknown)
 
 
@@ -503,6 +516,79 @@ def test_an_authorization_is_voided(answer: Any, outcome: type) -> None:
     result, paths = closed(authorized, answer)
     assert isinstance(result, outcome)
     assert paths[1] == "POST /v2/payments/authorizations/3XY45678ZA901234B/void"
+
+
+def test_each_request_has_a_key_of_its_own() -> None:
+    """Ids are unique per call: a void has another than the create; a refund carries its own number."""
+    script = Script(json.loads(VECTORS["AUTHORIZED"]), (204, b""))
+    run(make_provider().close(make_ref()), script)
+    assert script.requests[1].headers["paypal-request-id"] == "pay_0001-V"
+    script = Script((201, VECTORS["REFUNDED"]))
+    run(make_provider().refund(make_refund()), script)
+    assert script.requests[0].headers["paypal-request-id"] == "ref_0001"
+    assert json.loads(script.requests[0].body)["custom_id"] == "ref_0001"
+
+
+def test_an_approval_without_a_time_is_as_old_as_the_question() -> None:
+    """So that an agreement after a refusal is a later one; a time that is told counts."""
+    assert only(queried(APPROVED)).occurred_at == make_ref().attempt.sent_at
+    at = only(queried(APPROVED | {"update_time": "2026-03-02T10:15:00Z"})).occurred_at
+    assert at is not None
+    assert at.isoformat() == "2026-03-02T10:15:00+00:00"
+
+
+def with_payments(**payments: Any) -> dict[str, Any]:
+    order: dict[str, Any] = json.loads(VECTORS["CAPTURED"])
+    order["purchase_units"][0]["payments"] |= payments
+    return order
+
+
+def test_only_what_took_or_returned_money_is_counted() -> None:
+    """Not a capture that was declined, nor a refund that is pending or failed."""
+    (good,) = with_payments()["purchase_units"][0]["payments"]["captures"]
+    declined = good | {"id": "OTHER", "status": "DECLINED"}
+    refund = json.loads(VECTORS["REFUNDED"])
+    refunds = [refund, refund | {"status": "PENDING"}, refund | {"status": "FAILED"}]
+    seen = only(queried(with_payments(captures=[declined, good], refunds=refunds)))
+    assert (seen.status, seen.paid_minor, seen.refunded_minor) == (Status.PAID, 1234, 234)
+
+
+def dispute(**changes: Any) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(VECTORS["DISPUTE_LOST"])["resource"]
+    return told | changes
+
+
+def disputed(*disputes: dict[str, Any]) -> tuple[int | None, int | None]:
+    listed = {"items": [{"dispute_id": one["dispute_id"]} for one in disputes]}
+    seen = only(queried(CAPTURED, listed, *disputes, settings={"disputes": True}))
+    return seen.charged_back_minor, seen.charge_back_won_minor
+
+
+def moved(party: str, kind: str, value: str) -> dict[str, Any]:
+    return {"affected_party": party, "type": kind, "amount": {"currency_code": "EUR", "value": value}}
+
+
+def test_movements_of_the_merchants_money_count() -> None:
+    """Those of the payer's do not; no more comes back than was taken; several disputes add up."""
+    moves = [
+        moved("SELLER", "DEBIT", "5.00"),
+        moved("BUYER", "CREDIT", "5.00"),
+        moved("SELLER", "CREDIT", "2.00"),
+    ]
+    assert disputed(dispute(money_movements=moves)) == (500, 200)
+    assert disputed(dispute(money_movements=moves), dispute(money_movements=moves)) == (1000, 400)
+    assert disputed(dispute(money_movements=[moved("SELLER", "CREDIT", "2.00")])) == (0, 0)
+    accepted = {"outcome_code": "ACCEPTED", "amount_refunded": {"currency_code": "EUR", "value": "1.00"}}
+    assert disputed(dispute(dispute_outcome=accepted)) == (100, 0)
+
+
+def test_too_many_requests_for_disputes_are_not_now() -> None:
+    """For the list, and for each."""
+    listed = {"items": [{"dispute_id": "PP-1"}]}
+    settings = {"disputes": True}
+    assert isinstance(queried(CAPTURED, (429, b""), settings=settings), NotNow)
+    assert isinstance(queried(CAPTURED, listed, (429, b""), settings=settings), NotNow)
+    assert only(queried(CAPTURED, listed, (500, b""), settings=settings)).charged_back_minor is None
 
 
 def test_a_part_of_an_order_that_is_not_authorized_is_not_taken() -> None:
