@@ -16,6 +16,7 @@ from paycore.plugin import (
     PaymentObservation,
     Response,
     Status,
+    Unknown,
 )
 from paycore.testing.toy import ToyProvider, post
 from tests.conformance.bugs import REFUSAL, misread
@@ -123,6 +124,18 @@ class BelievesAnyReply(ToyProvider):
         return (yield from misread(super().query(orders), own))
 
 
+class SkipsWhatItCannotRead(ToyProvider):
+    """Reads the records that it can, and takes every other number for absent."""
+
+    def query(self, orders: Sequence[OrderRef]) -> Flow[Any]:
+        def absent(outcome: Any, response: Response) -> Any:
+            if not isinstance(outcome, Unknown) or b'"records"' not in response.body:
+                return outcome
+            return Done(Found(absent=frozenset(order.number for order in orders)))
+
+        return (yield from misread(super().query(orders), absent))
+
+
 class CapturesInTheQuery(ToyProvider):
     """Takes the money as soon as a query tells that it can."""
 
@@ -194,6 +207,7 @@ BUGS = [
     ),
     Planted("each_order_is_told_under_its_own_number", "one of a batch is read", toy(TellsTheFirstOnly)),
     Planted("reply_about_another_order_is_not_believed", "any reply is believed", toy(BelievesAnyReply)),
+    Planted("broken_record_is_no_absence", "a broken record is skipped", toy(SkipsWhatItCannotRead)),
     Planted("foreign_records_are_left_out", "records are taken in their order", toy(TellsThemInTurn)),
     Planted(
         "query_changes_nothing",

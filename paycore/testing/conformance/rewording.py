@@ -132,6 +132,32 @@ def _key(path: Path) -> str:
     return next((str(step) for step in reversed(path) if isinstance(step, str)), "")
 
 
+# --- records -----------------------------------------------------------------------------------------
+
+
+def with_broken_record(good: Response, names: frozenset[str], sign: Sign) -> Response | None:
+    """
+    The reply with the record that has one of these names broken: nothing but its names can be read.
+
+    None where no record has one.
+    """
+    tree = tree_in(good)
+    paths = (
+        [path for path, leaf in leaves(tree) if isinstance(leaf, str) and leaf in names]
+        if tree is not NO_TREE
+        else []
+    )
+    if not paths:
+        return None
+    record = min((path[:-1] for path in paths), key=len)
+    broken = {
+        path: {}
+        for path, leaf in leaves(tree)
+        if path[: len(record)] == record and not (isinstance(leaf, str) and leaf in names)
+    }
+    return with_tree(good, rewritten(tree, broken), sign) if broken else None
+
+
 # --- fields ------------------------------------------------------------------------------------------
 
 

@@ -15,9 +15,11 @@ from paycore.engine.orders import new_id
 from paycore.testing.conformance.check import Failed, NotApplicable, check, require
 from paycore.testing.conformance.conversation import asked, claims_of, recorded, waiting_product
 from paycore.testing.conformance.listed import listed
+from paycore.testing.conformance.rewording import with_broken_record
 from paycore.testing.conformance.rig import PlacedOrder, Rig, said
 
 FINDING = "finding-an-order-again"
+OUTCOMES = "what-an-outcome-says-about-the-money"
 OLD_S = 40 * 24 * 3600.0
 """The age of an order that a query with a range of a month no longer finds."""
 
@@ -181,6 +183,38 @@ def foreign_records_are_left_out(rig: Rig) -> None:
             f"the reply told of a paid order and of ours, which is unpaid, and the flow returned {said(outcome)}",
             "take the record with the number that was asked about, and no other",
         )
+
+
+@check(read=OUTCOMES)
+def broken_record_is_no_absence(rig: Rig) -> None:
+    """
+    An order whose record can't be read is undecided: neither absent nor paid, failed or closed.
+
+    Asked about alone, and together with another one where a query asks about several. What is skipped is not absent:
+    an order that is absent is made again.
+    """
+    product = waiting_product(rig)
+    other, ours = rig.paid(product), rig.place(product)
+    attempt, tried = rig.attempt(), 0
+    names = frozenset({ours.order.number, ours.seen.provider_id or ours.order.number})
+    together = [[ours], [other, ours]] if rig.account.capabilities.query_batch_max > 1 else [[ours]]
+    for orders in together:
+        refs = [placed.ref(attempt) for placed in orders]
+        asking = recorded(rig, "query of an unpaid order", lambda: rig.provider.query(refs))  # noqa: B023
+        for place in asking.places:
+            reply = with_broken_record(asking.responses[place], names, rig.sign)
+            if reply is None:
+                continue
+            tried += 1
+            outcome = asking.told(rig, place, "one whose record is broken", reply).outcome
+            claims = {one for one in claims_of(outcome) if one.startswith(f"{ours.order.number} ")}
+            require(
+                claims <= {f"{ours.order.number} pending"},
+                f"the record of an unpaid order could not be read, and the flow returned {said(outcome)}",
+                "put the number of a record that can't be read into Found(undecided=...), or return Unknown",
+            )
+    if not tried:
+        raise NotApplicable("no reply to a query names its order")
 
 
 @check(read=FINDING)
