@@ -150,7 +150,7 @@ def with_broken_record(good: Response, names: frozenset[str], sign: Sign) -> Res
     if not paths:
         return None
     record = min((path[:-1] for path in paths), key=len)
-    broken = {
+    broken: dict[Path, Any] = {
         path: {}
         for path, leaf in leaves(tree)
         if path[: len(record)] == record and not (isinstance(leaf, str) and leaf in names)
