@@ -24,6 +24,9 @@ _SIGNS = re.compile(r"sign|sig\b|hmac|digest|hash|token|auth|secret|key|verif")
 _SIGNATURE = re.compile(r"[0-9A-Za-z+/_-]{32}")
 """A header that signs, by its name and by its value: others say what the notification is about."""
 
+SEVERAL = 8
+"""More notifications than any provider sends of one payment."""
+
 OTHERS_S = 1.0
 """How long to wait for one more notification that need not come, in real time."""
 
@@ -150,6 +153,17 @@ def genuine(rig: Rig, *, signed: bool = False) -> Genuine:
     if signed and found.is_hint and not found.is_signed_outside(rig.provider):
         raise NotApplicable("its notifications are unsigned, and only mention what to ask about")
     return found
+
+
+def saying_paid(rig: Rig, found: Genuine) -> Genuine:
+    """The notification of the same order that says that it is paid; several may arrive, in any order."""
+    if is_paid(found.verified.notices):
+        return found
+    for received in rig.receiver.first(SEVERAL, OTHERS_S):
+        told = verified(rig, received, "a notification of the sandbox")
+        if is_paid(told.notices):
+            return Genuine(placed=found.placed, received=received, verified=told)
+    raise NotApplicable("no notification of a paid order says that it is paid")
 
 
 def forged(rig: Rig, placed: PlacedOrder) -> Iterator[ReceivedNotification]:
