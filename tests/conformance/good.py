@@ -51,6 +51,22 @@ class ReversingGateway(ToyGateway):
         return super()._close(fields)
 
 
+class KeyedToy(ToyProvider):
+    """A toy whose key says whether it is for a test: both modes share a host."""
+
+    info = msgspec.structs.replace(
+        ToyProvider.info,
+        base_urls={"test": "https://live.toy.example", "live": "https://live.toy.example"},
+        live_hosts=frozenset({"live.toy.example"}),
+        sample={"key": "toy-key-0000"},
+    )
+
+    @staticmethod
+    def mode_of(settings: ToySettings) -> Mode | None:
+        """See `FullProvider`."""
+        return "test" if settings.key[0].reveal().startswith("toy-key-") else "live"
+
+
 def toy(
     provider: type[Provider] = ToyProvider, sandbox: ToySandbox | None = None, **settings: Any
 ) -> Subject:
@@ -85,6 +101,7 @@ GOOD = {
         sandbox=ToySandbox(times=True, batches=True), tolerance_s=300.0, notifications_trusted=False
     ),
     "hosted": toy(HostedToy),
+    "keyed": toy(KeyedToy),
     "session": toy(SessionToyProvider, ToySandbox("toy-session", needs_token=True, token_lasts_s=3600.0)),
 }
 """What lacks something in one has it in another."""

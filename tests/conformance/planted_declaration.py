@@ -1,15 +1,13 @@
 """Bugs for the checks of `declaration`."""
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
-from paycore.plugin import CreateOrder, Done, Flow, Found, Mode, OrderRef, ProviderInfo, RequestBudget
-from paycore.testing.toy import ToyGateway, ToyProvider, ToySettings
-from paycore.testing.toy.toy_sandbox import ToySandbox
-from tests.conformance.good import HostedToy, toy
+from paycore.plugin import CreateOrder, Flow, Mode, ProviderInfo, RequestBudget
+from paycore.testing.toy import ToyProvider, ToySettings
+from tests.conformance.good import HostedToy, KeyedToy, toy
 from tests.conformance.planted_flows import with_headers
 from tests.conformance.planting import Planted
 
@@ -17,22 +15,6 @@ from tests.conformance.planting import Planted
 def with_info(**changes: Any) -> ProviderInfo:
     """The toy's info with these changes."""
     return msgspec.structs.replace(ToyProvider.info, **changes)
-
-
-class Declares(ToyProvider):
-    """Declares something else of its account."""
-
-    changes: ClassVar[Mapping[str, Any]] = {}
-
-    @property
-    def capabilities(self) -> Any:
-        """See `Provider`."""
-        return msgspec.structs.replace(super().capabilities, **self.changes)
-
-
-def declaring(**changes: Any) -> type[ToyProvider]:
-    """A provider that declares this."""
-    return type("Declaring", (Declares,), {"changes": changes})
 
 
 # --- settings ----------------------------------------------------------------------------------------------------
@@ -169,77 +151,22 @@ class NoTestPrefix(HostedToy):
         return {"live": {"": "https://shop.live.toy.example"}}[mode]
 
 
-# --- numbers, batches, budget ------------------------------------------------------------------------------------
+class KnowsLiveKeysOnly(KeyedToy):
+    """Takes every key for a test key that it does not know as a live one."""
+
+    @staticmethod
+    def mode_of(settings: ToySettings) -> Mode | None:
+        """See `FullProvider`."""
+        return "live" if settings.key[0].reveal().startswith("toy-live-") else "test"
 
 
-class LeavesDashesOut(Declares):
-    """Declares characters that it leaves out."""
+class KnowsNoTestKeys(KeyedToy):
+    """Does not know the sandbox's key for one of test mode."""
 
-    changes: ClassVar[Mapping[str, Any]] = {
-        "number": msgspec.structs.replace(
-            ToyProvider(ToySettings(key=())).capabilities.number,
-            characters="ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_",
-        )
-    }
-
-    def create(self, order: CreateOrder) -> Flow[Any]:
-        """See `Provider`."""
-        plain = order.number.replace("-", "").replace("_", "")
-        return (yield from super().create(msgspec.structs.replace(order, number=plain)))
-
-
-class OneByOne(ToyProvider):
-    """Asks about each number of a batch by itself."""
-
-    def query(self, orders: Sequence[OrderRef]) -> Flow[Any]:
-        """See `Provider`."""
-        told: list[Found] = []
-        for order in orders:
-            outcome = yield from super().query([order])
-            if not isinstance(outcome, Done):
-                return outcome
-            told.append(outcome.value)
-        observations = tuple(one for found in told for one in found.observations)
-        return Done(
-            Found(observations=observations, absent=frozenset().union(*(found.absent for found in told)))
-        )
-
-
-class Pages(ToyGateway):
-    """Answers a query with three records at most."""
-
-    def _query(self, fields: dict[str, Any]) -> dict[str, Any]:
-        answer = super()._query(fields)
-        return {**answer, "records": answer["records"][:3]}
-
-
-class TellsTheLast(ToyGateway):
-    """Answers with the newest order, whatever it was asked about."""
-
-    def _query(self, fields: dict[str, Any]) -> dict[str, Any]:
-        answer = super()._query(fields)
-        others = [
-            {**order.record(), "number": number}
-            for order in self._own()[-1:]
-            for number in fields.get("numbers", ())[-1:]
-        ]
-        return {"records": [*answer["records"], *others]}
-
-
-class Slow(ToyGateway):
-    """Takes ten requests a second."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._seen: list[datetime] = []
-
-    def _answer(self, request: Any, fields: dict[str, Any]) -> dict[str, Any]:
-        now = self.clock()
-        self._seen = [at for at in self._seen if at > now - timedelta(seconds=1)]
-        self._seen.append(now)
-        if len(self._seen) > 10:
-            return {"error": "not_now", "retry_after_s": 1.0}
-        return super()._answer(request, fields)
+    @staticmethod
+    def mode_of(settings: ToySettings) -> Mode | None:
+        """See `FullProvider`."""
+        return "live" if settings.key[0].reveal().startswith("toy-live-") else None
 
 
 BUGS = [
@@ -255,26 +182,6 @@ BUGS = [
     Planted("every_mode_has_its_hosts", "a further host has no live URL", toy(NoLiveStatusHost)),
     Planted("every_mode_has_its_hosts", "a merchant's own host is plain http", toy(PlainOwnHost)),
     Planted("every_mode_has_its_hosts", "a mode was forgotten", toy(NoTestPrefix)),
-    Planted(
-        "numbers_as_declared_are_taken",
-        "longer numbers are declared than the company takes",
-        toy(declaring(number=msgspec.structs.replace(LeavesDashesOut.changes["number"], length_max=64))),
-    ),
-    Planted("numbers_as_declared_are_taken", "characters of a number are left out", toy(LeavesDashesOut)),
-    Planted("batch_is_answered_in_one_query", "each number is asked about by itself", toy(OneByOne, batch=8)),
-    Planted(
-        "batch_is_answered_in_one_query",
-        "the company answers for three numbers only",
-        toy(sandbox=ToySandbox(gateway=Pages)),
-    ),
-    Planted(
-        "batch_is_answered_in_one_query",
-        "another order is told under a number",
-        toy(sandbox=ToySandbox(gateway=TellsTheLast)),
-    ),
-    Planted(
-        "gateway_takes_the_declared_rate",
-        "ten times the company's rate is declared",
-        toy(sandbox=ToySandbox(gateway=Slow)),
-    ),
+    Planted("credentials_show_their_mode", "an unknown key is taken for a test key", toy(KnowsLiveKeysOnly)),
+    Planted("credentials_show_their_mode", "the sandbox's key shows no mode", toy(KnowsNoTestKeys)),
 ]

@@ -7,6 +7,7 @@ import importlib
 MODULES = (
     "declaration",
     "products",
+    "limits",
     "flows",
     "outcomes",
     "replies",
