@@ -81,7 +81,8 @@ class ForgetsDecimals(Altering):
 
     def altered(self, item: Any) -> Any:
         """See `Altering`."""
-        amount = Money.from_minor(item.amount.minor * 10 ** (2 - item.amount.exponent), item.amount.currency)
+        minor = item.amount.minor * (100 if item.amount.exponent == 0 else 1)
+        amount = Money.from_minor(minor, item.amount.currency)
         return msgspec.structs.replace(item, amount=amount)
 
 

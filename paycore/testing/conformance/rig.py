@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
@@ -86,8 +87,10 @@ RESTS_S = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0)
 
 _OWN = ("paycore.testing.conformance", "paycore.engine", "paycore.domain")
 
-NOTIFIED_S = 5.0
-"""How long a sandbox may take to send a notification, in real time."""
+NOTIFIED_S, SILENT_S = 5.0, 0.5
+"""How long a sandbox may take to send a notification, in real time; and one that has sent none in that time before."""
+
+_SILENT: deque[object] = deque(maxlen=8)
 
 
 class PlacedOrder(msgspec.Struct, kw_only=True):
@@ -502,8 +505,10 @@ class Rig:
 
     def notifications(self, count: int = 1) -> tuple[ReceivedNotification, ...]:
         """The notifications that the sandbox has sent, once there are so many; `NotApplicable` without any."""
-        arrived = self.receiver.first(count, NOTIFIED_S)
+        is_silent = any(one is self.subject.sandbox for one in _SILENT)
+        arrived = self.receiver.first(count, SILENT_S if is_silent else NOTIFIED_S)
         if not arrived:
+            _SILENT.append(self.subject.sandbox)
             raise NotApplicable("the sandbox sends no notifications")
         return arrived
 

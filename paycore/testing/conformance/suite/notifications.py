@@ -224,9 +224,9 @@ def order_of_a_stranger_changes_nothing(rig: Rig) -> None:
     waiting = client.create(**rig.arguments(payable(rig)))
     count = len(rig.receiver.first(0, 0.0))
     rig.paid(payable(rig))
-    arrived = rig.receiver.first(count + 1, NOTIFIED_S)[count:]
+    arrived = rig.notifications(count + 1)[count:]
     if not arrived:
-        raise NotApplicable("the sandbox sends no notifications")
+        raise NotApplicable("the sandbox sends no notification of every order")
     reply = _hand(client, arrived)
     require(
         isinstance(reply, Reply),
