@@ -4,6 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from paycore.plugin import (
     Attempt,
     CaptureOrder,
@@ -119,6 +121,18 @@ class RefusesOnServerErrors(ToyProvider):
         return (yield from misread(super().close(order), instead))
 
 
+class TakesAnyStatus(ToyProvider):
+    """Reads the body only."""
+
+    def refund(self, refund: RefundOrder) -> Flow[Any]:
+        flow = super().refund(refund)
+        response = yield next(flow)
+        try:
+            flow.send(msgspec.structs.replace(response, status=200))
+        except StopIteration as stop:
+            return stop.value
+
+
 class TriesAgainAfterServerErrors(ToyProvider):
     def create(self, order: CreateOrder) -> Flow[Any]:
         def instead(outcome: Any, response: Response) -> Any:
@@ -216,6 +230,7 @@ BUGS = [
     Planted("odd_value_claims_nothing", "infinity is counted", toy(CountsInfinity)),
     Planted("odd_value_claims_nothing", "any word but failed means paid", toy(TakesWhatItCannotReadForPaid)),
     Planted("server_error_is_unknown", "HTTP 5xx refuses a close", toy(RefusesOnServerErrors)),
+    Planted("server_error_is_unknown", "the status is not read", toy(TakesAnyStatus)),
     Planted("server_error_is_unknown", "HTTP 503 means later", toy(TriesAgainAfterServerErrors)),
     Planted("page_of_a_firewall_is_no_refusal", "HTTP 4xx refuses", toy(RefusesOnClientErrors)),
     Planted("too_many_requests_is_not_now", "HTTP 429 is unknown", toy(NeverWaits)),

@@ -74,7 +74,8 @@ def server_error_is_unknown(rig: Rig) -> None:
     """
     HTTP 500, 502 and 503 are `Unknown`, for each request of each flow: the server may have acted before it failed.
 
-    With a line of text, with an HTML page, with a JSON error that nobody documented, and with nothing.
+    With a line of text, with an HTML page, with a JSON error that nobody documented, with nothing, and with the body of
+    the good reply.
     """
     bodies = (b"Internal Server Error", HTML, b'{"error": {"code": "internal"}}', b"")
     replies = [
@@ -83,8 +84,9 @@ def server_error_is_unknown(rig: Rig) -> None:
         for body in bodies
     ]
     for conversation in conversations(rig):
-        for place in conversation.places:
-            _require_unknown(rig, conversation, place, replies)
+        for place, good in enumerate(conversation.responses):
+            same = ("HTTP 500 with the body of a good reply", msgspec.structs.replace(good, status=500))
+            _require_unknown(rig, conversation, place, [*replies, same])
 
 
 @check(read=OUTCOMES)
