@@ -68,4 +68,4 @@ def _comes_again(rig: Rig) -> bool:
         rig.receiver.first(len(rig.receiver.first(0, 0.0)) + 1, OTHERS_S / 20)
     )  # the last one is answered
     rig.advance(DAY_S)
-    return len(rig.receiver.first(count + 1, OTHERS_S / 4)) > count
+    return len(rig.receiver.first(count + 1, OTHERS_S / 2)) > count
