@@ -314,6 +314,8 @@ class ScriptedGateway:
         with self._lock:
             self._paths[asked.path] += 1
             answer = self.answer(asked)
+        if not isinstance(answer, GatewayAnswer):
+            raise TypeError(f"answer() returned {type(answer).__name__}; return GatewayAnswer(...)")
         headers = {"content-type": "application/json", **answer.headers}
         return Response(answer.body, status_code=answer.status, headers=headers)
 

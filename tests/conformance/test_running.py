@@ -1,11 +1,14 @@
 """What goes wrong outside of a check's own words is told in the author's words too."""
 
-from typing import Any
+import asyncio
+from typing import Any, cast
 
 import msgspec
+import pytest
 
 from paycore.plugin import CreateOrder, Flow
 from paycore.sandbox.api import NotPossible, SandboxOptions
+from paycore.sandbox.scripted import GatewayRequest
 from paycore.testing.conformance.running import chosen, run_check
 from paycore.testing.toy import ToyProvider
 from paycore.testing.toy.toy_sandbox import ToySandbox
@@ -56,3 +59,64 @@ def test_sandbox_that_refuses_a_control_is_told_as_that() -> None:
     assert result.verdict == "failed"
     assert "is expired" in result.why
     assert "what is pending can be paid" in result.advice
+
+
+class Raising(ToySandbox):
+    """Its gateway raises."""
+
+    def open(self, options: SandboxOptions) -> Any:
+        """See `Sandbox`."""
+        gateway = super().open(options)
+        gateway.answer = break_down  # type: ignore[method-assign]
+        return gateway
+
+
+def break_down(asked: GatewayRequest) -> Any:
+    """No request is answered."""
+    raise KeyError(asked.document["number"] and "nummer")
+
+
+class AnswersADict(ToySandbox):
+    """Its gateway returns no answer."""
+
+    def open(self, options: SandboxOptions) -> Any:
+        """See `Sandbox`."""
+        gateway = super().open(options)
+        gateway.answer = cast("Any", lambda asked: {})  # type: ignore[method-assign]
+        return gateway
+
+
+@pytest.mark.parametrize(
+    ("sandbox", "told"),
+    [
+        (Raising(), "POST /orders the sandbox raised KeyError at test_running.py:"),
+        (AnswersADict(), "answer() returned dict; return GatewayAnswer(...)"),
+    ],
+)
+def test_gateway_that_raises_is_told_as_that(
+    sandbox: ToySandbox, told: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What the author's gateway raised is named with its file, and no traceback of a server is printed."""
+    (check,) = chosen(["refund_returns_what_was_asked"])
+    result = run_check(toy(sandbox=sandbox), check)
+    assert result.verdict == "failed"
+    assert told in result.why
+    assert result.advice.startswith("let the gateway answer every request")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("raised", [SystemExit("enough"), asyncio.CancelledError(), ZeroDivisionError()])
+@pytest.mark.parametrize("name", ["refund_returns_what_was_asked", "paid_order_is_paid_once"])
+def test_flow_may_raise_whatever_it_likes(raised: BaseException, name: str) -> None:
+    """The check fails with the author's line; the kit goes on."""
+
+    class Leaves(ToyProvider):
+        def create(self, order: CreateOrder) -> Flow[Any]:
+            yield from super().create(order)
+            raise raised
+
+    (check,) = chosen([name])
+    result = run_check(toy(Leaves), check)
+    assert result.verdict == "failed"
+    assert type(raised).__name__ in result.why
+    assert "test_running" in result.why

@@ -63,6 +63,8 @@ class FaultProxy:
         self.exchanges: list[Exchange] = []
         self.is_broken = False
         """Whether the request that was to be broken has come."""
+        self.raised: list[tuple[str, Exception]] = []
+        """What the gateway raised, and for which request; the provider gets HTTP 500."""
         self._gateway = app
         self._sign = sign
         self._board = FaultBoard(CONNECTION_FAULTS)
@@ -143,7 +145,11 @@ class FaultProxy:
             elif message["type"] == "http.response.body":
                 exchange.reply += message.get("body", b"")
 
-        await self._gateway(scope, give, keep)
+        try:
+            await self._gateway(scope, give, keep)
+        except Exception as error:  # noqa: BLE001 - whatever a stranger's gateway raises
+            self.raised.append((f"{exchange.method} {exchange.path}", error))
+            start = {"status": 500, "headers": (), **start}
         exchange.status = start["status"]
         exchange.reply_headers = {
             name.decode("latin-1").lower(): value.decode("latin-1") for name, value in start["headers"]

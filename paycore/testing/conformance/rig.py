@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 import sys
@@ -64,6 +65,14 @@ from paycore.testing.conformance.subject import Subject
 from paycore.testing.twins import TWINS
 
 T = TypeVar("T")
+
+WHATEVER = (Exception, SystemExit, asyncio.CancelledError)
+"""What a stranger's code may raise: everything but Ctrl-C and the guard of purity."""
+
+SAID_MAX = 200
+"""Characters of an error that are repeated."""
+
+_LIBRARIES = sys.stdlib_module_names | {"anyio", "msgspec", "starlette", "uvicorn"}
 
 ACCOUNT = "kit"
 CONFIG_FILE = "paycore.toml"
@@ -426,9 +435,9 @@ class Rig:
             except StopIteration as stop:
                 result: T = stop.value
                 return result
-            except Exception as error:
+            except WHATEVER as error:
                 raise Failed(
-                    f"{name} raised {type(error).__name__} at {place_of(error)}",
+                    f"{name} raised {told_of(error)}",
                     "return an outcome for every response: Unknown where it can't be read",
                 ) from error
             if not isinstance(request, Request):
@@ -623,13 +632,18 @@ def said(outcome: object) -> str:
     return words
 
 
+def told_of(error: BaseException) -> str:
+    """What was raised, where, and in which words."""
+    words = " ".join(str(error).split())[:SAID_MAX]
+    return f"{type(error).__name__} at {place_of(error)}" + (f": {words}" if words else "")
+
+
 def place_of(error: BaseException) -> str:
     """File and line of the innermost frame of an error that is neither paycore's own nor a library's."""
     trace, found = error.__traceback__, "?"
     while trace is not None:
         name = trace.tb_frame.f_globals.get("__name__", "")
-        is_library = name.partition(".")[0] in sys.stdlib_module_names or name.startswith("msgspec")
-        if not is_library and not name.startswith(_OWN):
+        if name.partition(".")[0] not in _LIBRARIES and not name.startswith(_OWN):
             found = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
         trace = trace.tb_next
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ from paycore.errors import ConfigError, PaycoreError
 from paycore.sandbox.api import NotPossible, UnknownOrder
 from paycore.testing.conformance.check import Check, Failed, NotApplicable, all_checks
 from paycore.testing.conformance.report import CheckReport, CheckResult
-from paycore.testing.conformance.rig import ACCOUNT, CONFIG_FILE, opened, place_of
+from paycore.testing.conformance.rig import ACCOUNT, CONFIG_FILE, WHATEVER, opened, told_of
 from paycore.testing.conformance.subject import Subject, subject_named
 
 NO_NUMBER = (
     "send `order.number` as the merchant's number of the order; let the sandbox's controls find an order by any number"
     " that the provider has for it, ours included"
 )
+ANSWER = "let the gateway answer every request; what it raises is HTTP 500 to the provider"
 NOT_DONE = "let the sandbox be as the provider reports: what is pending can be paid, declined and expired"
 
 
@@ -69,8 +70,7 @@ def begin(subject: Subject) -> None:
     except ImportError:
         raise
     except Exception as error:
-        place = f"{type(error).__name__} at {place_of(error)}: {error}"
-        raise ConfigError(f"the sandbox of provider {name} does not open: {place}") from error
+        raise ConfigError(f"the sandbox of provider {name} does not open: {told_of(error)}") from error
 
 
 def _settings_advice(problem: str) -> str:
@@ -106,22 +106,32 @@ def run_check(subject: Subject, check: Check) -> CheckResult:
 
 
 def _verdict(subject: Subject, check: Check) -> tuple[Any, str, str]:
+    at_the_gateway: list[tuple[str, Exception]] = []
     try:
         with (
             tempfile.TemporaryDirectory(prefix="paycore-kit-", ignore_cleanup_errors=True) as folder,
             opened(subject, Path(folder)) as rig,
         ):
+            at_the_gateway = rig.proxy.raised
             check.run(rig)
     except NotApplicable as reason:
         return "not applicable", str(reason), ""
     except Failed as failed:
-        return "failed", failed.problem, failed.advice
-    except Exception as error:  # noqa: BLE001 - whatever a stranger's provider or sandbox raises
-        return "failed", *_raised(error)
+        return "failed", *_blamed(failed.problem, failed.advice, at_the_gateway)
+    except WHATEVER as error:
+        return "failed", *_blamed(*_raised(error), at_the_gateway)
     return "passed", "", ""
 
 
-def _raised(error: Exception) -> tuple[str, str]:
+def _blamed(problem: str, advice: str, at_the_gateway: Sequence[tuple[str, Exception]]) -> tuple[str, str]:
+    """What was seen and what to change; a gateway that raised comes first."""
+    if not at_the_gateway:
+        return problem, advice
+    request, error = at_the_gateway[0]
+    return f"answering {request} the sandbox raised {told_of(error)}; {problem}", f"{ANSWER}; then {advice}"
+
+
+def _raised(error: BaseException) -> tuple[str, str]:
     """What was seen, and what to change, where a check did not end by itself."""
     match error:
         case UnknownOrder():
@@ -131,5 +141,4 @@ def _raised(error: Exception) -> tuple[str, str]:
         case PaycoreError():
             return f"{type(error).__name__}: {error}", "see the error"
         case _:
-            place = f"{type(error).__name__} at {place_of(error)}: {error}"
-            return place, "mend what raised it; a provider and a sandbox raise nothing here"
+            return told_of(error), "mend what raised it; a provider and a sandbox raise nothing here"
