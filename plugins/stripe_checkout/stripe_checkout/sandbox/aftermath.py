@@ -25,7 +25,18 @@ _SECOND_S = 30.0
 
 
 class Aftermath:
-    def __init__(self, clock: SandboxClock, store: Store, announce: Announce, faults: FaultBoard) -> None:
+    """`refunds_take_s`: how long refunds are pending that no fault or test card decides on."""
+
+    def __init__(
+        self,
+        clock: SandboxClock,
+        store: Store,
+        announce: Announce,
+        faults: FaultBoard,
+        *,
+        refunds_take_s: int,
+    ) -> None:
+        self._refunds_take_s = refunds_take_s
         self._clock = clock
         self._store = store
         self._announce = announce
@@ -47,7 +58,8 @@ class Aftermath:
             if later is not None:
                 refund |= {"_at": later[0], "_becomes": later[1]}
             if later is not None and later[1] == "succeeded":
-                refund |= {"status": "pending", "pending_reason": "processing"}
+                # Not booked yet, as in the fixtures of stripe/openapi.
+                refund |= {"status": "pending", "pending_reason": "processing", "balance_transaction": None}
             self._store.put(refund)
             self._count(charge)
         self._announce("refund.created", refund)
@@ -91,13 +103,16 @@ class Aftermath:
         return left
 
     def _later(self, charge: Object) -> tuple[int, str] | None:
-        """When its refund changes and to what: by the fault board, else by the test card."""
+        """When its refund changes and to what: by the fault board, the test card, or the settings."""
         for kind, status in (("pending_refund", "succeeded"), ("failing_refund", "failed")):
             fault = self._faults.take(kind)
             if fault is not None:
                 return self._clock.now_ms() + round(fault.number("seconds") * 1000), status
         status = {"pending": "succeeded", "fails": "failed"}.get(charge["_refund"], "")
-        return (self._clock.now_ms() + round(_SECOND_S * 1000), status) if status else None
+        if not status and not self._refunds_take_s:
+            return None
+        after_s = _SECOND_S if status else self._refunds_take_s
+        return self._clock.now_ms() + round(after_s * 1000), status or "succeeded"
 
     def settle(self, refund: Object, status: str) -> Object:
         """The bank's answer to a refund: `succeeded`, or `failed`, also after it had succeeded."""
@@ -107,11 +122,12 @@ class Aftermath:
             if before == status or before in ("failed", "canceled"):
                 return refund
             changes: Object = {"status": status, "pending_reason": None}
-            if status == "failed":
-                changes |= {
-                    "failure_balance_transaction": new_id("txn_3"),
-                    "failure_reason": "expired_or_canceled_card",
-                }
+            if status == "succeeded":
+                changes |= {"balance_transaction": new_id("txn_3")}
+            else:
+                is_booked = refund["balance_transaction"] is not None
+                changes |= {"failure_reason": "expired_or_canceled_card"}
+                changes |= {"failure_balance_transaction": new_id("txn_3")} if is_booked else {}
             refund = self._store.change(refund["id"], **changes)
             charge = self._count(self._store.get("charge", refund["charge"]) or {})
         previous = {"status": before}

@@ -51,7 +51,13 @@ class StripeGateway:
         self._events = Events(
             self.clock, self._store, self._posts, self.faults, url=options.notify_url, secrets=secrets
         )
-        aftermath = Aftermath(self.clock, self._store, self._events.announce, self.faults)
+        aftermath = Aftermath(
+            self.clock,
+            self._store,
+            self._events.announce,
+            self.faults,
+            refunds_take_s=settings.refunds_take_s,
+        )
         self.lifecycle = Lifecycle(
             self.clock,
             self._store,

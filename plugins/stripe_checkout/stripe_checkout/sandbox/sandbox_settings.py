@@ -8,7 +8,7 @@ import msgspec
 
 from paycore.sandbox.faults import unknown_name
 
-_NUMBERS = ("rate_per_s", "key_window_s", "debit_s")
+_NUMBERS = ("rate_per_s", "key_window_s", "debit_s", "refunds_take_s")
 
 
 class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,7 +16,8 @@ class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
     `api_key` and `webhook_secret` are the account's; a second secret, after a comma, is one that is being rolled.
 
     `rate_per_s`: requests per second, 0 for any number; Stripe's sandboxes take 25. `key_window_s`: how long an
-    idempotency key is kept. `debit_s`: how long a bank debit takes, days by default.
+    idempotency key is kept. `debit_s`: how long a bank debit takes, days by default. `refunds_take_s`: how long
+    refunds are pending, 0 for those that succeed at once.
     """
 
     api_key: str = "sk_test_paycore_sandbox_000000000001"
@@ -24,6 +25,7 @@ class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
     rate_per_s: int = 25
     key_window_s: int = 24 * 3600
     debit_s: int = 4 * 24 * 3600
+    refunds_take_s: int = 0
 
 
 def read_settings(given: Mapping[str, str]) -> SandboxSettings:
