@@ -147,6 +147,8 @@ def test_a_wrong_account_is_the_operators_to_mend(code: str) -> None:
 def test_an_earlier_request_that_runs_is_unknown(status: int, code: str, name: str) -> None:
     """It may still take the money, whatever the status and the name beside its issue."""
     assert isinstance(captured((status, issue(code, name))), Unknown)
+    refund = run(make_provider().refund(make_refund()), Script((status, issue(code, name))))
+    assert isinstance(refund, Unknown)
 
 
 @pytest.mark.parametrize("code", [*AGAIN, *FINAL, *OPERATOR])
