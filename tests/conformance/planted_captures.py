@@ -8,7 +8,6 @@ from msgspec.structs import replace
 from paycore.plugin import (
     CaptureOrder,
     CaptureReply,
-    CloseReply,
     Done,
     Failure,
     Flow,
@@ -18,15 +17,16 @@ from paycore.plugin import (
     QueryReply,
     Rejected,
     Status,
-    Unknown,
 )
-from paycore.testing.toy import ToyGateway, ToyOrder, ToyProvider
+from paycore.testing.toy import ToyGateway, ToyProvider
 from paycore.testing.toy.toy_sandbox import ToySandbox
 from tests.conformance.good import toy
 from tests.conformance.planting import Planted
 from tests.conformance.retelling import Retelling
 
 PARTIAL: dict[str, Any] = {"captures": "partial"}
+
+
 REPEATABLE: dict[str, Any] = {"captures": "partial", "capture_resend": "same_result", "window_s": 3500.0}
 
 
@@ -96,14 +96,6 @@ class ReadsYenInHundredths(Retelling):
         return replace(seen, paid_minor=seen.paid_minor * 100) if is_yen and seen.paid_minor else seen
 
 
-class NeverLapses(Retelling):
-    """Tells an authorization that lapsed as one that holds."""
-
-    def retold(self, seen: Any) -> Any:
-        """See `Retelling`."""
-        return replace(seen, status=Status.AUTHORIZED) if seen.status is Status.CLOSED else seen
-
-
 class CapturesAll(ToyProvider):
     """Captures the whole order, whatever it was asked for."""
 
@@ -164,36 +156,6 @@ class TakesAnyReplyForTaken(Retelling):
         return Done(taken)
 
 
-class VoidsInItsOwnMind(ToyProvider):
-    """Says of an authorized order that it is closed, and sends nothing: an authorization lapses by itself."""
-
-    def close(self, order: OrderRef) -> Flow[CloseReply]:
-        """See `Provider`."""
-        found = yield from super().query([order])
-        seen = found.value.observations[0] if isinstance(found, Done) else None
-        if isinstance(seen, PaymentObservation) and seen.status is Status.AUTHORIZED:
-            return Done(replace(seen, status=Status.CLOSED))
-        return (yield from super().close(order))
-
-
-class CapturesWhatWasVoided(ToyGateway):
-    """Does not look at what became of an order that it captures."""
-
-    def _capture_problem(self, order: ToyOrder, minor: int) -> str | None:
-        return None if order.status == "closed" else super()._capture_problem(order, minor)
-
-
-class TakesRefusedForClosed(Retelling):
-    """Takes a void that comes too late for one that was done before."""
-
-    def answered(self, reply: Any, asked: Any) -> Any:
-        """See `Retelling`."""
-        if not (isinstance(reply, Rejected) and isinstance(asked, OrderRef)):
-            return reply
-        closed = PaymentObservation(number=asked.number, status=Status.CLOSED, provider_id=asked.provider_id)
-        return Done(closed)
-
-
 class NeverSeesItTaken(Retelling):
     """Tells an order as authorized, whether or not it was captured since."""
 
@@ -207,50 +169,6 @@ class NeverSeesItTaken(Retelling):
             for seen in reply.value.observations
         )
         return Done(replace(reply.value, observations=kept))
-
-
-class TakesDeclinedForFailed(Retelling):
-    """Takes an instrument that is declined at the capture for the end of the order."""
-
-    def answered(self, reply: Any, asked: Any) -> Any:
-        """See `Retelling`."""
-        if not (isinstance(reply, Rejected) and isinstance(asked, CaptureOrder)):
-            return reply
-        failed = PaymentObservation(
-            number=asked.order.number, status=Status.FAILED, provider_id=asked.order.provider_id
-        )
-        return Done(failed)
-
-
-class TakesErrorsForTheEnd(Retelling):
-    """Takes an answer to a capture that can't be read for the end of the order."""
-
-    def answered(self, reply: Any, asked: Any) -> Any:
-        """See `Retelling`."""
-        if not (isinstance(reply, Unknown) and isinstance(asked, CaptureOrder)):
-            return reply
-        failed = PaymentObservation(
-            number=asked.order.number, status=Status.FAILED, provider_id=asked.order.provider_id
-        )
-        return Done(failed)
-
-
-class BlamesTheCaller(Retelling):
-    """Has nobody agree again after a declined capture."""
-
-    def answered(self, reply: Any, asked: Any) -> Any:
-        """See `Retelling`."""
-        if not isinstance(reply, Rejected):
-            return reply
-        return Rejected(failure=replace(reply.failure, who_acts="caller"))
-
-
-class ForgetsWhenTheyAgreed(Retelling):
-    """Does not tell when the payer agreed."""
-
-    def retold(self, seen: Any) -> Any:
-        """See `Retelling`."""
-        return replace(seen, occurred_at=None)
 
 
 class ReturnsWhatWasReleased(ToyGateway):
@@ -282,7 +200,6 @@ BUGS = [
         "what was taken is read in hundredths of yen",
         toy(ReadsYenInHundredths, **PARTIAL),
     ),
-    Planted("lapsed_authorization_takes_no_money", "it never lapses", toy(NeverLapses, **PARTIAL)),
     Planted("agreed_order_is_authorized_and_not_paid", "agreed is paid", toy(TakesAgreedForPaid, **PARTIAL)),
     Planted(
         "agreed_order_is_authorized_and_not_paid",
@@ -332,31 +249,6 @@ BUGS = [
         "capture_over_the_amount_is_told_as_it_is",
         "any reply is a success",
         toy(TakesAnyReplyForTaken, **PARTIAL),
-    ),
-    Planted("voided_order_takes_no_money", "nothing is voided", toy(VoidsInItsOwnMind, **PARTIAL)),
-    Planted(
-        "voided_order_takes_no_money",
-        "what was voided is captured",
-        toy(sandbox=ToySandbox(gateway=CapturesWhatWasVoided), **PARTIAL),
-    ),
-    Planted("captured_order_is_not_closed", "a refusal is a void", toy(TakesRefusedForClosed, **PARTIAL)),
-    Planted("automatic_capture_needs_no_caller", "agreed is pending", toy(TakesAgreedForPending, **PARTIAL)),
-    Planted(
-        "manual_capture_waits_for_its_caller",
-        "a query captures",
-        toy(CapturesWhenItLooks, batch=1, **PARTIAL),
-    ),
-    Planted("manual_capture_waits_for_its_caller", "all is captured", toy(CapturesAll, **PARTIAL)),
-    Planted("capture_is_made_once_whatever_is_lost", "it is never seen", toy(NeverSeesItTaken, **PARTIAL)),
-    Planted(
-        "capture_is_made_once_whatever_is_lost", "an error is the end", toy(TakesErrorsForTheEnd, **PARTIAL)
-    ),
-    Planted(
-        "declined_capture_waits_for_the_payer", "declined is failed", toy(TakesDeclinedForFailed, **PARTIAL)
-    ),
-    Planted("declined_capture_waits_for_the_payer", "the caller is to act", toy(BlamesTheCaller, **PARTIAL)),
-    Planted(
-        "declined_capture_waits_for_the_payer", "nobody knows when", toy(ForgetsWhenTheyAgreed, **PARTIAL)
     ),
     Planted(
         "partly_captured_order_gives_back_what_it_took",

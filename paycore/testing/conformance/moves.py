@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from paycore.domain.money import Money
-from paycore.domain.observation import RefundObservation
+from paycore.domain.observation import PaymentObservation, RefundObservation
 from paycore.domain.payment import RefundStatus, Status
 from paycore.domain.provider import (
     Attempt,
@@ -68,6 +68,11 @@ def part_of(placed: PlacedOrder) -> int:
     if placed.order.amount.minor < 3:  # two parts, and a rest
         raise NotApplicable(f"an order of {placed.order.amount} has no parts")
     return placed.order.amount.minor * 3 // 10 or 1
+
+
+def part_or_whole(placed: PlacedOrder) -> int:
+    """A part of the order where it can be refunded in part, else all of it."""
+    return part_of(placed) if placed.product.refund == "partial" else placed.order.amount.minor
 
 
 def refund(rig: Rig, placed: PlacedOrder, minor: int, number: str | None = None) -> PlacedRefund:
@@ -213,6 +218,34 @@ def capture(rig: Rig, placed: PlacedOrder, minor: int, number: str | None = None
         return rig.provider.capture(order)
 
     return patiently(rig, begin)
+
+
+def captured(rig: Rig, placed: PlacedOrder, minor: int, number: str | None = None) -> PaymentObservation:
+    """Capture so much and look: what the reply said; `Failed` where the order is not paid then."""
+    outcome = capture(rig, placed, minor, number)
+    require(
+        isinstance(outcome, Done) and isinstance(outcome.value, PaymentObservation),
+        f"capture of {minor} minor units of an authorized order returned {said(outcome)}",
+        "return Done with the order's observation once the money is taken",
+    )
+    seen = rig.look(placed)
+    require(
+        seen.status is Status.PAID,
+        f"a captured order is {seen.status}",
+        "map the provider's word for a captured order to Status.PAID",
+    )
+    replied: PaymentObservation = outcome.value
+    return replied
+
+
+def require_paid(rig: Rig, placed: PlacedOrder, after: str) -> None:
+    """A captured order is still told as paid after this."""
+    seen = rig.look(placed)
+    require(
+        seen.status is Status.PAID,
+        f"a captured order is {seen.status} after {after}",
+        "have query tell what became of the order, not of the last request",
+    )
 
 
 def close(rig: Rig, placed: PlacedOrder) -> Any:
