@@ -171,6 +171,8 @@ class BankTransfer:
         made = yield from self._ask("PUT", f"/v1/expected/{order.number}", Expected, wanted)
         if not isinstance(made, Expected):
             return made or Unknown(problem="HTTP 404 to a PUT")
+        if made.reference != order.number:
+            return Unknown(problem="the answer is about another reference")
         return Done(Created(observation=_pending(order.number, made), action=_instructions(made)))
 
     def query(self, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
@@ -185,6 +187,8 @@ class BankTransfer:
                 absent.add(order.number)
             elif not isinstance(expected, Expected):
                 return expected
+            elif expected.reference != order.number:
+                return Unknown(problem="the answer is about another reference")
             else:
                 seen.append(_pending(order.number, expected, action=_instructions(expected)))
         there = [order for order in orders if order.number not in absent]

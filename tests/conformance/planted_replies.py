@@ -9,6 +9,7 @@ import msgspec
 from paycore.plugin import (
     Attempt,
     CaptureOrder,
+    Created,
     CreateOrder,
     Done,
     Flow,
@@ -17,6 +18,7 @@ from paycore.plugin import (
     NotNow,
     OrderRef,
     PaymentObservation,
+    Redirect,
     RefundObservation,
     RefundOrder,
     RefundStatus,
@@ -81,6 +83,20 @@ class TakesAnyCloseForClosed(ToyProvider):
             return Done(seen) if "status" in document(response) else outcome
 
         return (yield from misread(super().close(order), closed))
+
+
+class TakesAnyReplyToCreate(ToyProvider):
+    """Does not look whose reply it is."""
+
+    def create(self, order: CreateOrder) -> Flow[Any]:
+        def taken(outcome: Any, response: Response) -> Any:
+            told = document(response)
+            if not isinstance(outcome, Unknown) or "id" not in told:
+                return outcome
+            seen = PaymentObservation(number=order.number, status=Status.PENDING, provider_id=told["id"])
+            return Done(Created(observation=seen, action=Redirect(url=told["url"])))
+
+        return (yield from misread(super().create(order), taken))
 
 
 class ForbidsNewFields(ToyProvider):
@@ -174,6 +190,7 @@ BUGS = [
     Planted(WORD, "any other word refuses", toy(TakesUnknownWordsForRefusals)),
     Planted(WORD, "any other word means refunded", toy(TakesUnknownWordsForSuccess)),
     Planted(WORD, "any answer to a close means closed", toy(TakesAnyCloseForClosed)),
+    Planted("reply_about_another_create_is_not_taken", "any reply is taken", toy(TakesAnyReplyToCreate)),
     Planted(
         "new_field_changes_nothing", "new fields are forbidden", toy(ForbidsNewFields, captures="partial")
     ),

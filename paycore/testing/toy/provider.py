@@ -174,6 +174,8 @@ class ToyProvider:
         }
 
         def created(answer: ToyAnswer) -> CreateReply:
+            if answer.number not in (None, order.number):
+                return Unknown(problem="the answer is about another order")
             seen = order_in(order.number, answer)
             if order.channel not in ("card", "tab") and answer.url is None:
                 return Unknown(problem="accepted without a url", observation=seen)

@@ -76,8 +76,9 @@ class ToyFacts(ToyRefusal, kw_only=True):
 
 
 class ToyAnswer(ToyFacts, kw_only=True):
-    """The answer to one order, capture, refund or close; `url` is the payer's link."""
+    """The answer to one order, capture, refund or close, whose `number` it has; `url` is the payer's link."""
 
+    number: str | None = None
     url: str | None = None
 
 

@@ -114,6 +114,27 @@ def other_amount_is_noticed(rig: Rig) -> None:
 
 
 @check(read=OUTCOMES)
+def reply_about_another_create_is_not_taken(rig: Rig) -> None:
+    """
+    A reply to `create` that tells of another number makes no order: its id would be another payment's.
+
+    Where the reply has our number. Connections that are shared by mistake cross replies.
+    """
+    product = waiting_product(rig)
+    theirs = rig.create_order(product)
+    reply = recorded(rig, "create of an order", lambda: rig.provider.create(theirs)).responses
+    if not any(theirs.number.encode() in response.body for response in reply):
+        raise NotApplicable("the reply to create does not have our number")
+    ours, given = rig.create_order(product), iter([*reply, *reply[-1:] * 9])
+    outcome = rig.converse(lambda: rig.provider.create(ours), lambda _: next(given))
+    require(
+        not any(seen.number == ours.number for seen in observed_in(outcome)),
+        f"the reply was about another number, and create returned {said(outcome)} for its own",
+        "compare the number in the reply with order.number, and return Unknown where it is another",
+    )
+
+
+@check(read=OUTCOMES)
 def wrong_credentials_are_the_operators(rig: Rig) -> None:
     """
     A request that is signed with wrong credentials is `Rejected` with `who_acts="operator"`.
