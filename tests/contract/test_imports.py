@@ -23,6 +23,10 @@ PACKAGES = [Path("paycore"), *(plugin / plugin.name for plugin in PLUGINS)]
 VIOLATIONS = {
     "Imports go down only": ("paycore/ledger", "import paycore.engine.runner"),
     "QFPay's imports go down only": (f"{PLUGIN}/qfpay_alipay/messages.py", "import qfpay_alipay.query"),
+    "PayPal's imports go down only": (
+        "plugins/paypal_orders/paypal_orders/messages.py",
+        "import paypal_orders.looking",
+    ),
     "What a plugin sees": ("paycore/plugin.py", "import paycore.ledger.api"),
     "httpx2 has one home": ("paycore/engine/runner.py", "import httpx2"),
     "SQL has one home": ("paycore/engine/client.py", "import sqlite3"),
