@@ -66,6 +66,20 @@ class NeverSaysAbsent(ToyProvider):
         return (yield from misread(super().query(orders), found))
 
 
+class GivesUpItsSearch(ToyProvider):
+    """Looks into the list too, and says absent though that was not answered."""
+
+    def query(self, orders: Sequence[OrderRef]) -> Flow[Any]:
+        outcome = yield from super().query(orders)
+        if not isinstance(outcome, Done) or not outcome.value.absent:
+            return outcome
+        since, until = orders[0].begun_at - timedelta(hours=1), orders[0].begun_at + timedelta(hours=1)
+        page = yield from self.list(since, until, None, orders[0].attempt)
+        items = page.value.items if isinstance(page, Done) else ()
+        found = frozenset(item.observation.number for item in items)
+        return Done(msgspec.structs.replace(outcome.value, absent=outcome.value.absent - found))
+
+
 class AsksAboutThisMonth(ToyProvider):
     """Its query has a range of 30 days up to now, and says absent for what is older."""
 
@@ -201,6 +215,7 @@ BUGS = [
     Planted("unknown_number_is_absent", "an unknown number refuses the account", toy(RefusesUnknownNumbers)),
     Planted("unknown_number_is_absent", "an unknown number is pending", toy(TakesUnknownNumbersForPending)),
     Planted("unknown_number_is_absent", "nothing is ever absent, as is declared", toy(NeverSaysAbsent)),
+    Planted("unfinished_search_is_no_absence", "half a search is enough", toy(GivesUpItsSearch)),
     Planted("old_order_is_not_absent", "the query has a range of a month", toy(AsksAboutThisMonth)),
     Planted(
         "each_order_is_told_under_its_own_number", "records are taken in their order", toy(TellsThemInTurn)

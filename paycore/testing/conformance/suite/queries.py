@@ -11,9 +11,11 @@ import msgspec
 from paycore.domain.observation import PaymentObservation
 from paycore.domain.payment import Status
 from paycore.domain.provider import Done, Found, Lookup, OrderRef, Rejected
+from paycore.domain.wire import Response
 from paycore.engine.orders import new_id
 from paycore.testing.conformance.check import Failed, NotApplicable, check, require
 from paycore.testing.conformance.conversation import asked, claims_of, recorded, waiting_product
+from paycore.testing.conformance.hostile import HTML
 from paycore.testing.conformance.listed import listed
 from paycore.testing.conformance.rewording import with_broken_record
 from paycore.testing.conformance.rig import PlacedOrder, Rig, said
@@ -81,6 +83,34 @@ def unknown_number_is_absent(rig: Rig) -> None:
         f"query of a number that was never sent: {said(outcome)}; absence is declared to be proven after {proof_s} s",
         "return Found(absent=...) for a number that the company does not know, or declare None",
     )
+
+
+@check(read=FINDING)
+def unfinished_search_is_no_absence(rig: Rig) -> None:
+    """
+    A number that was looked for in several requests, one of which got no answer, is not absent.
+
+    Of a number that was fixed 40 days ago and never sent: each reply in turn is an HTML page, HTTP 500 or HTTP 429.
+    """
+    _only_by_number(rig)
+    ref = _never_made(rig)
+    rig.advance(OLD_S)
+    rig.renew_session()
+    ref = msgspec.structs.replace(ref, attempt=rig.attempt())
+    search = recorded(rig, "query of a number that was never sent", lambda: rig.provider.query([ref]))
+    for place in search.places:
+        for words, reply in (
+            ("an HTML page", Response(status=200, body=HTML)),
+            ("HTTP 500", Response(status=500, body=b"")),
+            ("HTTP 429", Response(status=429, body=b"")),
+        ):
+            heard = search.told(rig, place, words, reply)
+            require(
+                heard.went_on or not claims_of(heard.outcome),
+                f"reply {place + 1} of {len(search.responses)} was {words}, and the flow returned"
+                f" {said(heard.outcome)}",
+                "say absent only after every request of the search was answered, else Found(undecided=...) or Unknown",
+            )
 
 
 @check(read=FINDING)
