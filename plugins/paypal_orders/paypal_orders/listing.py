@@ -7,6 +7,7 @@ Rows appear up to three hours late, and name captures and refunds, not orders. S
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 from paycore.plugin import (
@@ -70,27 +71,21 @@ def _listed(row: messages.TransactionRow) -> Listed | None:
     )
     number = messages.number_of(row.custom_field) or ""
     at, words = messages.read_time(row.transaction_initiation_date), {"event": row.transaction_event_code}
+    told: dict[str, Any] = {
+        "number": number,
+        "provider_id": row.transaction_id,
+        "amount": amount,
+        "partial_amount": partial,
+        "occurred_at": at,
+        "words": words,
+    }
+    seen: PaymentObservation | RefundObservation
     if row.transaction_event_code.startswith(_REFUNDS):
-        refund = RefundObservation(
-            number=number,
-            status=_REFUND_STATUSES.get(row.transaction_status, RefundStatus.PENDING),
-            provider_id=row.transaction_id,
-            amount=amount,
-            partial_amount=partial,
-            occurred_at=at,
-            words=words,
-        )
-        return Listed(observation=refund, reference=messages.reference_of(row.custom_field))
-    if not row.transaction_event_code.startswith(_PAYMENTS):
+        refunded = _REFUND_STATUSES.get(row.transaction_status, RefundStatus.PENDING)
+        seen = RefundObservation(status=refunded, **told)
+    elif row.transaction_event_code.startswith(_PAYMENTS):
+        status = _STATUSES.get(row.transaction_status, Status.PENDING)
+        seen = PaymentObservation(status=status, ids={"capture": row.transaction_id}, **told)
+    else:
         return None
-    payment = PaymentObservation(
-        number=number,
-        status=_STATUSES.get(row.transaction_status, Status.PENDING),
-        provider_id=row.transaction_id,
-        ids={"capture": row.transaction_id},
-        amount=amount,
-        partial_amount=partial,
-        occurred_at=at,
-        words=words,
-    )
-    return Listed(observation=payment, reference=messages.reference_of(row.custom_field))
+    return Listed(observation=seen, reference=messages.reference_of(row.custom_field))

@@ -180,6 +180,12 @@ class Token(msgspec.Struct, frozen=True):
     expires_in: float = 600.0
 
 
+class Voided(msgspec.Struct, frozen=True):
+    """A voided authorization; in any other status it is not."""
+
+    status: Literal["VOIDED"]
+
+
 class Link(msgspec.Struct, frozen=True):
     """A link to something else, by what it is."""
 

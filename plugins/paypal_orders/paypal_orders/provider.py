@@ -61,7 +61,7 @@ from paypal_orders import messages
 from paypal_orders.listing import list_transactions
 from paypal_orders.looking import GONE, is_gone, is_of_another, look, observe
 from paypal_orders.mentions import mentions
-from paypal_orders.messages import Nothing, PayPalOrder, PayPalPayment
+from paypal_orders.messages import Nothing, PayPalOrder, PayPalPayment, Voided
 from paypal_orders.observations import of_order, of_payment, of_refund
 from paypal_orders.requests import answer, get, quoted, send
 from paypal_orders.settings import PayPalSettings
@@ -212,6 +212,8 @@ class PayPalOrders:
 
         A refusal is looked after: an earlier request may have taken the money. Source: SOURCES.md §6, §7.
         """
+        if not messages.is_writable(capture.amount):
+            return Rejected(failure=_NO_DECIMALS)
         ref, authorization = capture.order, capture.order.ids.get("authorization")
         made: PayPalOrder | PayPalPayment | Rejected | NotNow | Unknown
         if authorization is not None:
@@ -235,6 +237,8 @@ class PayPalOrders:
         seen = yield from look(ref)
         if not isinstance(seen, PaymentObservation):
             return Unknown(problem=f"{refused.failure.code}, and the order can't be read")
+        if seen.words == GONE and not is_gone(refused):
+            return Unknown(problem=f"{refused.failure.code}, and the order is not found")
         if seen.status in _SETTLED or "capture" in seen.ids:
             return Done(seen)
         if refused.is_duplicate or seen.words.get("order") == "COMPLETED":
@@ -283,12 +287,11 @@ class PayPalOrders:
 
     def _release(self, order: OrderRef, seen: PaymentObservation) -> Flow[Rejected | NotNow | Unknown | None]:
         """See to it that no money of the order is reserved, now or later; None once that is so."""
-        changed: Nothing | Rejected | NotNow | Unknown
         if "authorization" in seen.ids:
             path = f"/v2/payments/authorizations/{quoted(seen.ids['authorization'])}/void"
-            changed = yield from send(path, Nothing(), f"{order.number}-V", order.attempt, Nothing)
-            is_void = isinstance(changed, Rejected) and changed.failure.code == "PREVIOUSLY_VOIDED"
-            return None if is_void or isinstance(changed, Nothing) else _unless_duplicate(changed)
+            void = yield from send(path, Nothing(), f"{order.number}-V", order.attempt, Voided)
+            is_void = isinstance(void, Rejected) and void.failure.code == "PREVIOUSLY_VOIDED"
+            return None if is_void or isinstance(void, Voided) else _unless_duplicate(void)
         if seen.words.get("intent") != "AUTHORIZE":
             return None
         patch = [messages.Patch(op="replace", path="/intent", value="CAPTURE")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 from urllib.parse import quote
 
 import msgspec
@@ -22,6 +22,11 @@ DEFINITE = frozenset({400, 401, 403, 404, 405, 406, 415, 422})
 
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 """What decoding JSON raises, however it was made."""
+
+_EMPTY: Mapping[type, object] = {
+    messages.Nothing: messages.Nothing(),
+    messages.Voided: messages.Voided("VOIDED"),
+}
 
 _SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
 
@@ -71,10 +76,10 @@ def _headers(attempt: Attempt) -> dict[str, str]:
 
 
 def answer(response: Response, shape: type[AnswerT]) -> AnswerT | Rejected | NotNow | Unknown:
-    """What a response comes to: `shape`, or a refusal."""
-    if response.status == 204 and shape is messages.Nothing:
-        return shape()
-    if response.status not in (200, 201):
+    """What a response comes to: `shape`, which HTTP 204 is for some, or a refusal."""
+    if response.status == 204 and shape in _EMPTY:
+        return cast("AnswerT", _EMPTY[shape])
+    if response.status not in (200, 201) or shape is messages.Nothing:
         return _refusal(response)
     try:
         return msgspec.json.decode(response.body, type=shape)

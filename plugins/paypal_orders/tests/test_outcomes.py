@@ -158,6 +158,21 @@ def test_a_refusal_of_a_completed_order_is_unknown(code: str) -> None:
     assert isinstance(captured((422, issue(code)), bare), Unknown)
 
 
+@pytest.mark.parametrize("code", [*AGAIN, *FINAL, *HAPPENED, *OPERATOR])
+def test_a_refusal_of_an_order_that_is_not_found_is_unknown(code: str) -> None:
+    """It was there a moment ago: nothing is concluded."""
+    assert isinstance(captured((422, issue(code)), (404, VECTORS["GONE"])), Unknown)
+
+
+def test_a_capture_with_decimals_paypal_does_not_take_is_refused() -> None:
+    """Nothing is sent, and nothing rounded."""
+    script = Script((500, b""))
+    order = make_ref(amount=Money.from_minor(150000, "HUF"), ids={"authorization": "3XY45678ZA901234B"})
+    asked = make_capture(amount=Money.from_minor(50050, "HUF"), order=order)
+    assert isinstance(run(make_provider().capture(asked), script), Rejected)
+    assert script.requests == []
+
+
 def test_a_capture_of_an_order_that_is_gone_closes_it() -> None:
     """It expired before it was captured."""
     outcome = captured((404, VECTORS["GONE"]))
@@ -510,6 +525,8 @@ def test_an_order_to_be_authorized_is_made_one_that_is_not() -> None:
         ((422, issue("PREVIOUSLY_CAPTURED")), Unknown),
         ((422, issue("CANNOT_BE_VOIDED")), Rejected),
         ((500, b""), Unknown),
+        ((200, {"id": "3XY45678ZA901234B", "status": "CREATED"}), Unknown),
+        ((200, {}), Unknown),
     ],
 )
 def test_an_authorization_is_voided(answer: Any, outcome: type) -> None:
