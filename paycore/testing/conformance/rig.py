@@ -103,13 +103,18 @@ _SILENT: deque[object] = deque(maxlen=8)
 
 
 class PlacedOrder(msgspec.Struct, kw_only=True):
-    """An order at the gateway, made by the provider's own flow; `seen` is what was observed of it last."""
+    """
+    An order at the gateway, made by the provider's own flow; `seen` is what was observed of it last.
+
+    `lasts_s` is its lifetime in seconds, None where it was not told.
+    """
 
     product: Product
     order: CreateOrder
     seen: PaymentObservation
     action: Action | None
     ids: dict[str, str]
+    lasts_s: int | None = None
 
     def ref(self, attempt: Attempt) -> OrderRef:
         """The order as a query, a refund, a capture or a close is given it."""
@@ -267,6 +272,11 @@ class Rig:
             except InvalidField as refusal:
                 if refusal.field == "amount":
                     continue
+            except Exception as error:
+                raise Failed(
+                    f"`check` raised {type(error).__name__} at {place_of(error)}: {error}",
+                    "let `check` raise InvalidField with the field, the value's size and the bound, and nothing else",
+                ) from error
             return amount
         return rounded[0]
 
@@ -293,6 +303,15 @@ class Rig:
         order = self.create_order(product, **changes)
         return self.placed(product, order, self.converse(lambda: self.provider.create(order)))
 
+    def accepted(self, product: Product, order: CreateOrder, what: str, advice: str) -> PlacedOrder:
+        """This order at the gateway; `Failed` where it is not made: with `advice` where it is refused."""
+        outcome = self.converse(lambda: self.provider.create(order))
+        try:
+            return self.placed(product, order, outcome)
+        except Failed as failed:
+            is_refused = isinstance(outcome, Rejected)
+            raise Failed(f"{what}: {failed.problem}", advice if is_refused else failed.advice) from failed
+
     def placed(self, product: Product, order: CreateOrder, outcome: Any) -> PlacedOrder:
         """The order that this outcome of `create` speaks of; `Failed` where it speaks of none."""
         if not (isinstance(outcome, Done) and isinstance(outcome.value, Created)):
@@ -308,6 +327,7 @@ class Rig:
             seen=created.observation,
             action=created.action,
             ids=dict(created.observation.ids),
+            lasts_s=created.expires_in_s,
         )
 
     def look(self, placed: PlacedOrder) -> PaymentObservation:

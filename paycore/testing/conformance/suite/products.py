@@ -53,10 +53,7 @@ def every_product_makes_an_order(rig: Rig) -> None:
         for what, changes in (("required fields only", bare), ("every declared field", whole)):
             order = rig.create_order(product, **changes)
             _require_checked(rig, order, what)
-            try:
-                placed = rig.placed(product, order, rig.converse(lambda: rig.provider.create(order)))  # noqa: B023
-            except Failed as failed:
-                raise Failed(f"with {what}: {failed.problem}", failed.advice) from failed
+            placed = rig.accepted(product, order, f"with {what}", _FIELDS)
             require(
                 placed.action is not None
                 or not product.needs_action
@@ -82,12 +79,18 @@ def amounts_at_their_bounds_are_taken(rig: Rig) -> None:
             for minor, inside in ((least, 1), (largest, -1)):
                 amount = _next_amount(rig, product, currency, minor, inside)
                 order = rig.create_order(product, amount=amount)
-                try:
-                    rig.placed(product, order, rig.converse(lambda: rig.provider.create(order)))  # noqa: B023
-                except Failed as failed:
-                    raise Failed(f"of {amount}: {failed.problem}", _BOUNDS) from failed
+                rig.accepted(product, order, f"of {amount}", _BOUNDS)
         _past_the_bounds(rig, product)
 
+
+_FIELDS = (
+    "declare as required what the company demands, and leave out products that the account does not have; give test"
+    " values that nobody can make up by the gateway's order_arguments"
+)
+
+_LIFETIMES = (
+    "declare the range of lifetimes that the company takes, with a margin for the time that a request takes"
+)
 
 _BOUNDS = (
     "declare the company's own least and largest amount of each currency, in minor units as ISO 4217 has them"
@@ -169,10 +172,7 @@ def long_texts_are_taken(rig: Rig) -> None:
         order = rig.create_order(product, **changes)
         _require_checked(rig, order, "long texts")
         advice = "shorten a text to what the company takes, and leave out what it does not"
-        try:
-            placed = rig.placed(product, order, rig.converse(lambda: rig.provider.create(order)))  # noqa: B023
-        except Failed as failed:
-            raise Failed(f"with long texts: {failed.problem}", advice) from failed
+        placed = rig.accepted(product, order, "with long texts", advice)
         if product.refund != "none" and _is_paid(rig, placed):
             refund = msgspec.structs.replace(
                 rig.refund_order(placed, placed.order.amount.minor), reason=LONG_TEXT[:REFUND_REASON_MAX]
@@ -350,15 +350,8 @@ def _keeps_its_lifetime(rig: Rig, product: Product, seconds: int | None, *, is_o
     asked = "without a lifetime" if seconds is None else f"for {seconds} s"
     if seconds is not None:
         _require_checked(rig, order, f"expires_in_s={seconds}")
-    outcome: Any = rig.converse(lambda: rig.provider.create(order))
-    try:
-        placed = rig.placed(product, order, outcome)
-    except Failed as failed:
-        raise Failed(
-            f"{asked}: {failed.problem}",
-            "declare the range of lifetimes that the company takes, with a margin for the time that a request takes",
-        ) from failed
-    lasts_s = outcome.value.expires_in_s or seconds
+    placed = rig.accepted(product, order, asked, _LIFETIMES)
+    lasts_s = placed.lasts_s or seconds
     if placed.seen.status is not Status.PENDING or lasts_s is None:
         return False
     rig.advance(lasts_s + max(LATE_S, lasts_s * 0.01) if is_over else lasts_s * 0.5)
