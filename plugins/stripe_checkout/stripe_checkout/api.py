@@ -39,7 +39,11 @@ class Api:
     """Builds the requests of one account and reads the responses. `NoAnswer` for what does not accept."""
 
     def __init__(self, key: Secret) -> None:
-        self._headers = {"authorization": f"Bearer {key.reveal()}", "stripe-version": VERSION}
+        self._key = key
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self._key.reveal()}", "stripe-version": VERSION}
 
     def get(self, path: str, kind: type[M], **fields: object) -> Flow[M]:
         """Read an object."""
