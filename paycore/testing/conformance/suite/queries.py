@@ -14,7 +14,7 @@ from paycore.domain.provider import Done, Found, Lookup, OrderRef, Rejected
 from paycore.domain.wire import Response
 from paycore.engine.orders import new_id
 from paycore.testing.conformance.check import Failed, NotApplicable, check, require
-from paycore.testing.conformance.conversation import asked, claims_of, recorded, waiting_product
+from paycore.testing.conformance.conversation import Conversation, asked, claims_of, recorded, waiting_product
 from paycore.testing.conformance.hostile import HTML
 from paycore.testing.conformance.listed import listed
 from paycore.testing.conformance.rewording import with_broken_record
@@ -90,27 +90,22 @@ def unfinished_search_is_no_absence(rig: Rig) -> None:
     """
     A number that was looked for in several requests, one of which got no answer, is not absent.
 
-    Of a number that was fixed 40 days ago and never sent: each reply in turn is an HTML page, HTTP 500 or HTTP 429.
+    Of a number that was fixed 40 days ago and never sent, asked about alone, and together with an order that is there
+    where a query asks about several. Each reply in turn is an HTML page, HTTP 500 or HTTP 429.
     """
     _only_by_number(rig)
-    ref = _never_made(rig)
+    there, ref = rig.place(waiting_product(rig)), _never_made(rig)
     rig.advance(OLD_S)
     rig.renew_session()
-    ref = msgspec.structs.replace(ref, attempt=rig.attempt())
-    search = recorded(rig, "query of a number that was never sent", lambda: rig.provider.query([ref]))
-    for place in search.places:
-        for words, reply in (
-            ("an HTML page", Response(status=200, body=HTML)),
-            ("HTTP 500", Response(status=500, body=b"")),
-            ("HTTP 429", Response(status=429, body=b"")),
-        ):
-            heard = search.told(rig, place, words, reply)
-            require(
-                heard.went_on or not claims_of(heard.outcome),
-                f"reply {place + 1} of {len(search.responses)} was {words}, and the flow returned"
-                f" {said(heard.outcome)}",
-                "say absent only after every request of the search was answered, else Found(undecided=...) or Unknown",
-            )
+    attempt = rig.attempt()
+    ref = msgspec.structs.replace(ref, attempt=attempt)
+    batches = [[ref]]
+    if rig.account.capabilities.query_batch_max > 1:
+        batches.append([there.ref(attempt), ref])
+    for refs in batches:
+        search = recorded(rig, "query of a number that was never sent", lambda: rig.provider.query(refs))  # noqa: B023
+        for place in search.places:
+            _require_no_absence(rig, search, place, ref.number)
 
 
 @check(read=FINDING)
@@ -331,6 +326,20 @@ def _never_made(rig: Rig) -> OrderRef:
         method=order.method,
         channel=order.channel,
     )
+
+
+def _require_no_absence(rig: Rig, search: Conversation, place: int, number: str) -> None:
+    for words, reply in (
+        ("an HTML page", Response(status=200, body=HTML)),
+        ("HTTP 500", Response(status=500, body=b"")),
+        ("HTTP 429", Response(status=429, body=b"")),
+    ):
+        heard = search.told(rig, place, words, reply)
+        require(
+            heard.went_on or f"{number} absent" not in claims_of(heard.outcome),
+            f"reply {place + 1} of {len(search.responses)} was {words}, and the flow returned {said(heard.outcome)}",
+            "say absent only after every request of the search was answered, else Found(undecided=...) or Unknown",
+        )
 
 
 def _mixed(rig: Rig) -> Iterator[tuple[str, OrderRef]]:
