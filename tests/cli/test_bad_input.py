@@ -99,7 +99,7 @@ CONFIGS = {
     ),
     "unknown provider": (
         '[accounts.shop]\nprovider = "qfpay-alipya"\nmode = "sandbox"\nbase_url = "http://127.0.0.1:9"',
-        ("qfpay-alipya", "installed: qfpay-alipay"),
+        ("qfpay-alipya", "installed: paypal-orders, qfpay-alipay, stripe-checkout"),
     ),
 }
 

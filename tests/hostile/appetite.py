@@ -68,9 +68,7 @@ def peak_mib() -> float:
 def main(kind: Kind, url: str, folder: str, credentials: str) -> None:
     """Make payments as the parent says."""
     ledger = Path(folder) / "paycore.db"
-    config = config_of(
-        "qfpay-alipay", url, ledger, timeout_s=TIMEOUT_S, region="hk", **json.loads(credentials)
-    )
+    config = config_of("qfpay-alipay", url, ledger, timeout_s=TIMEOUT_S, **json.loads(credentials))
     till = Till(kind, config, plugins())
     order: dict[str, Any] = {"method": "alipay", "channel": "web"}
     pending = till.query(till.create("warm-up", **order))
