@@ -1,6 +1,6 @@
 """Bugs for the checks of `limits`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
@@ -10,6 +10,7 @@ from paycore.plugin import CreateOrder, Done, Flow, Found, OrderRef
 from paycore.testing.toy import ToyGateway, ToyProvider, ToySettings
 from paycore.testing.toy.toy_sandbox import ToySandbox
 from tests.conformance.good import toy
+from tests.conformance.planted_products import Ordering
 from tests.conformance.planting import Planted
 
 
@@ -107,6 +108,38 @@ class SlowByTheMinute(Slow):
     count, seconds = 200, 60
 
 
+class TellsALifetime(ToyProvider):
+    """Tells a lifetime that the gateway does not know of."""
+
+    def create(self, order: CreateOrder) -> Flow[Any]:
+        """See `Provider`."""
+        outcome = yield from super().create(order)
+        if isinstance(outcome, Done) and order.expires_in_s is None:
+            return Done(msgspec.structs.replace(outcome.value, expires_in_s=1800))
+        return outcome
+
+
+def lasting(seconds: Callable[[int], int]) -> type[Ordering]:
+    """A provider that sends another lifetime."""
+
+    class Lasting(Ordering):
+        def alter(self, order: CreateOrder) -> CreateOrder:
+            """See `Ordering`."""
+            if order.expires_in_s is None:
+                return order
+            return msgspec.structs.replace(order, expires_in_s=seconds(order.expires_in_s))
+
+    return Lasting
+
+
+class HalfAnHourAtLeast(ToyGateway):
+    """Takes lifetimes of half an hour and more."""
+
+    def _create_problem(self, fields: dict[str, Any]) -> str | None:
+        is_short = fields.get("expires_in_s", 1800) < 1800
+        return "expires_too_soon" if is_short else super()._create_problem(fields)
+
+
 BUGS = [
     Planted(
         "numbers_as_declared_are_taken",
@@ -134,5 +167,20 @@ BUGS = [
         "gateway_takes_the_declared_rate",
         "ten times the company's rate of a minute is declared",
         toy(sandbox=ToySandbox(gateway=SlowByTheMinute)),
+    ),
+    Planted(
+        "lifetimes_are_the_gateways", "minutes are sent as seconds", toy(lasting(lambda s: max(1, s // 60)))
+    ),
+    Planted("lifetimes_are_the_gateways", "seconds are sent as minutes", toy(lasting(lambda s: s * 60))),
+    Planted(
+        "lifetimes_are_the_gateways",
+        "the shortest lifetime is shorter than the company's",
+        toy(sandbox=ToySandbox(gateway=HalfAnHourAtLeast)),
+    ),
+    Planted("lifetimes_are_the_gateways", "a lifetime is made up", toy(TellsALifetime)),
+    Planted(
+        "lifetimes_are_the_gateways",
+        "an order never expires",
+        toy(sandbox=ToySandbox(expires=False)),
     ),
 ]

@@ -1,6 +1,6 @@
 """Bugs for the checks of `products`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -73,17 +73,6 @@ class NoLink(ToyProvider):
         outcome = yield from super().create(order)
         if isinstance(outcome, Done) and order.channel == "lane":
             return Done(msgspec.structs.replace(outcome.value, action=None))
-        return outcome
-
-
-class TellsALifetime(ToyProvider):
-    """Tells a lifetime that the gateway does not know of."""
-
-    def create(self, order: CreateOrder) -> Flow[Any]:
-        """See `Provider`."""
-        outcome = yield from super().create(order)
-        if isinstance(outcome, Done) and order.expires_in_s is None:
-            return Done(msgspec.structs.replace(outcome.value, expires_in_s=1800))
         return outcome
 
 
@@ -204,27 +193,6 @@ class RefusesLongTexts(ToyProvider):
             raise InvalidField("subject", f"{len(order.subject)} characters; at most 20")
 
 
-def lasting(seconds: Callable[[int], int]) -> type[Ordering]:
-    """A provider that sends another lifetime."""
-
-    class Lasting(Ordering):
-        def alter(self, order: CreateOrder) -> CreateOrder:
-            """See `Ordering`."""
-            if order.expires_in_s is None:
-                return order
-            return msgspec.structs.replace(order, expires_in_s=seconds(order.expires_in_s))
-
-    return Lasting
-
-
-class HalfAnHourAtLeast(ToyGateway):
-    """Takes lifetimes of half an hour and more."""
-
-    def _create_problem(self, fields: dict[str, Any]) -> str | None:
-        is_short = fields.get("expires_in_s", 1800) < 1800
-        return "expires_too_soon" if is_short else super()._create_problem(fields)
-
-
 BUGS = [
     Planted("every_product_makes_an_order", "an optional field is needed", toy(NeedsAReturnUrl)),
     Planted("every_product_makes_an_order", "`check` refuses marks in a subject", toy(PickyAboutMarks)),
@@ -256,20 +224,5 @@ BUGS = [
         "a long reference is sent as it is",
         toy(sandbox=ToySandbox(gateway=ShortReferences)),
     ),
-    Planted(
-        "lifetimes_are_the_gateways", "minutes are sent as seconds", toy(lasting(lambda s: max(1, s // 60)))
-    ),
-    Planted("lifetimes_are_the_gateways", "seconds are sent as minutes", toy(lasting(lambda s: s * 60))),
-    Planted(
-        "lifetimes_are_the_gateways",
-        "the shortest lifetime is shorter than the company's",
-        toy(sandbox=ToySandbox(gateway=HalfAnHourAtLeast)),
-    ),
     Planted("every_product_makes_an_order", "a link is left out", toy(NoLink)),
-    Planted("lifetimes_are_the_gateways", "a lifetime is made up", toy(TellsALifetime)),
-    Planted(
-        "lifetimes_are_the_gateways",
-        "an order never expires",
-        toy(sandbox=ToySandbox(expires=False)),
-    ),
 ]

@@ -304,13 +304,26 @@ class Rig:
         return self.placed(product, order, self.converse(lambda: self.provider.create(order)))
 
     def accepted(self, product: Product, order: CreateOrder, what: str, advice: str) -> PlacedOrder:
-        """This order at the gateway; `Failed` where it is not made: with `advice` where it is refused."""
+        """This order at the gateway; `Failed` where it is not made: with `advice` where the company refuses it."""
+        self._require_checked(order, what)
         outcome = self.converse(lambda: self.provider.create(order))
         try:
             return self.placed(product, order, outcome)
         except Failed as failed:
             is_refused = isinstance(outcome, Rejected)
             raise Failed(f"{what}: {failed.problem}", advice if is_refused else failed.advice) from failed
+
+    def _require_checked(self, order: CreateOrder, what: str) -> None:
+        """`Failed` where the provider's own `check` refuses the order."""
+        if not hasattr(self.provider, "check"):
+            return
+        try:
+            self.provider.check(order)
+        except InvalidField as error:
+            raise Failed(
+                f"{order.method}/{order.channel}: `check` refuses an order {what}: {error}",
+                "let `check` refuse only what the company's manual refuses; shorten texts, and require what is needed",
+            ) from error
 
     def placed(self, product: Product, order: CreateOrder, outcome: Any) -> PlacedOrder:
         """The order that this outcome of `create` speaks of; `Failed` where it speaks of none."""

@@ -1,4 +1,4 @@
-"""What the gateway is declared to take: numbers, batches, requests in a time."""
+"""What the gateway is declared to take: numbers, batches, requests in a time, lifetimes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from paycore.domain.payment import Status
-from paycore.domain.provider import Done, Found, Lookup, NotNow, OrderRef
+from paycore.domain.provider import Done, Found, Lookup, NotNow, OrderRef, Product
 from paycore.engine.orders import new_id
-from paycore.sandbox.api import UnknownOrder
+from paycore.sandbox.api import NotPossible, UnknownOrder
 from paycore.testing.conformance.check import Failed, NotApplicable, check, require
 from paycore.testing.conformance.rig import PlacedOrder, Rig, said
 
@@ -22,6 +22,16 @@ REQUESTS_MAX = 600
 
 BATCH_MAX = 200
 """So many numbers of a batch are asked about."""
+
+_LIFETIMES = (
+    "declare the range of lifetimes that the company takes, with a margin for the time that a request takes"
+)
+
+SHORT_S = 60
+"""A shorter lifetime may be over before the payer has paid: the sandbox's clock goes on meanwhile."""
+
+LATE_S = 120.0
+"""How much later than it says a gateway may end an order; of a long one, a hundredth."""
 
 REAL_ORDERS = 5
 """So many numbers of a batch are those of orders, where an order is found by its number."""
@@ -109,6 +119,24 @@ def gateway_takes_the_declared_rate(rig: Rig) -> None:
             rig.advance(1.0)
 
 
+@check(read=_CAPABILITIES)
+def lifetimes_are_the_gateways(rig: Rig) -> None:
+    """
+    The shortest and the longest lifetime that a product declares are taken, and the gateway keeps to them.
+
+    An order can be paid until it expires, and not afterwards. How long that is: `Created.expires_in_s`, or what was
+    asked for where it is left out. A lifetime that is told without being asked for is kept as well.
+    """
+    checked = [_keeps_its_lifetime(rig, product, None, is_over=True) for product in rig.products]
+    for product in rig.products:
+        for seconds in product.expires_in_s or ():
+            if seconds >= SHORT_S:
+                checked.append(_keeps_its_lifetime(rig, product, seconds, is_over=False))
+            checked.append(_keeps_its_lifetime(rig, product, seconds, is_over=True))
+    if not any(checked):
+        raise NotApplicable("no order of this account has a lifetime that is told or can be set")
+
+
 # --- numbers ----------------------------------------------------------------------------------------------------
 
 
@@ -174,3 +202,42 @@ def _requests(rig: Rig, refs: list[OrderRef], real: list[OrderRef]) -> int:
     foreign = told - {ref.number for ref in real}
     require(not foreign, f"a query tells of {len(foreign)} orders that were never made", advice)
     return len(rig.proxy.exchanges)
+
+
+# --- lifetimes ------------------------------------------------------------------------------------------------
+
+
+def _keeps_its_lifetime(rig: Rig, product: Product, seconds: int | None, *, is_over: bool) -> bool:
+    """
+    Place an order for so long (None: unsaid), and have its payer pay amid its time, or after its end.
+
+    False where there is nothing to see: the order is not pending, or has no lifetime.
+    """
+    order = rig.create_order(product, expires_in_s=seconds)
+    asked = "without a lifetime" if seconds is None else f"for {seconds} s"
+    placed = rig.accepted(product, order, asked, _LIFETIMES)
+    lasts_s = placed.lasts_s or seconds
+    if placed.seen.status is not Status.PENDING or lasts_s is None:
+        return False
+    rig.advance(lasts_s + max(LATE_S, lasts_s * 0.01) if is_over else lasts_s * 0.5)
+    rig.renew_session()
+    try:
+        rig.controls.pay(order.number)
+    except (NotPossible, UnknownOrder) as refusal:
+        require(
+            is_over,
+            f"{_name(product)}: half of its {lasts_s} s after it was made the order can't be paid: {refusal}",
+            "send the lifetime in the company's unit, and report the one that the order got in Created.expires_in_s",
+        )
+        return True
+    require(
+        not is_over,
+        f"{_name(product)}: made {asked}, the order can still be paid when its {lasts_s} s are over",
+        "send the lifetime in the company's unit, and report the one that the order got in Created.expires_in_s;"
+        " without either leave expires_in_s out",
+    )
+    return True
+
+
+def _name(product: Product) -> str:
+    return f"{product.method}/{product.channel}"

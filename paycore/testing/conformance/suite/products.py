@@ -12,7 +12,6 @@ from paycore.domain.payment import Status
 from paycore.domain.provider import CreateOrder, Lookup, Product, Secret
 from paycore.engine.checks import REFERENCE_MAX, REFUND_REASON_MAX
 from paycore.errors import InvalidField, PaycoreError
-from paycore.sandbox.api import NotPossible, UnknownOrder
 from paycore.testing.conformance.check import Failed, NotApplicable, check, require
 from paycore.testing.conformance.recorded_flow import lives, pictured, retold
 from paycore.testing.conformance.rig import COINS, MINOR, PlacedOrder, Rig, said
@@ -32,12 +31,6 @@ _VALUES: Mapping[str, tuple[Any, Any]] = {
 LONG_TEXT = ("長い題名 é <b>\"quoted\" & 'marked'</b> 🎫 " * 12)[:300]
 """What a shop may call what it sells."""
 
-SHORT_S = 60
-"""A shorter lifetime may be over before the payer has paid: the sandbox's clock goes on meanwhile."""
-
-LATE_S = 120.0
-"""How much later than it says a gateway may end an order; of a long one, a hundredth."""
-
 
 @check(read=_CAPABILITIES)
 def every_product_makes_an_order(rig: Rig) -> None:
@@ -52,7 +45,6 @@ def every_product_makes_an_order(rig: Rig) -> None:
         whole = {field: _value(rig, product, field) for field in _VALUES if field in product.optional}
         for what, changes in (("required fields only", bare), ("every declared field", whole)):
             order = rig.create_order(product, **changes)
-            _require_checked(rig, order, what)
             placed = rig.accepted(product, order, f"with {what}", _FIELDS)
             require(
                 placed.action is not None
@@ -86,10 +78,6 @@ def amounts_at_their_bounds_are_taken(rig: Rig) -> None:
 _FIELDS = (
     "declare as required what the company demands, and leave out products that the account does not have; give test"
     " values that nobody can make up by the gateway's order_arguments"
-)
-
-_LIFETIMES = (
-    "declare the range of lifetimes that the company takes, with a margin for the time that a request takes"
 )
 
 _BOUNDS = (
@@ -170,7 +158,6 @@ def long_texts_are_taken(rig: Rig) -> None:
         if "subject" in product.required | product.optional:
             changes["subject"] = LONG_TEXT
         order = rig.create_order(product, **changes)
-        _require_checked(rig, order, "long texts")
         advice = "shorten a text to what the company takes, and leave out what it does not"
         placed = rig.accepted(product, order, "with long texts", advice)
         if product.refund != "none" and _is_paid(rig, placed):
@@ -183,24 +170,6 @@ def long_texts_are_taken(rig: Rig) -> None:
                 f"{_name(product)}: a refund with a long reason returned {said(outcome)}",
                 advice,
             )
-
-
-@check(read=_CAPABILITIES)
-def lifetimes_are_the_gateways(rig: Rig) -> None:
-    """
-    The shortest and the longest lifetime that a product declares are taken, and the gateway keeps to them.
-
-    An order can be paid until it expires, and not afterwards. How long that is: `Created.expires_in_s`, or what was
-    asked for where it is left out. A lifetime that is told without being asked for is kept as well.
-    """
-    checked = [_keeps_its_lifetime(rig, product, None, is_over=True) for product in rig.products]
-    for product in rig.products:
-        for seconds in product.expires_in_s or ():
-            if seconds >= SHORT_S:
-                checked.append(_keeps_its_lifetime(rig, product, seconds, is_over=False))
-            checked.append(_keeps_its_lifetime(rig, product, seconds, is_over=True))
-    if not any(checked):
-        raise NotApplicable("no order of this account has a lifetime that is told or can be set")
 
 
 # --- amounts --------------------------------------------------------------------------------------------------
@@ -308,19 +277,6 @@ def _with(order: CreateOrder, field: str, value: Any) -> CreateOrder:
     return msgspec.structs.replace(order, **{name: value})
 
 
-def _require_checked(rig: Rig, order: CreateOrder, what: str) -> None:
-    """The provider's `check` takes the order."""
-    if not hasattr(rig.provider, "check"):
-        return
-    try:
-        rig.provider.check(order)
-    except InvalidField as error:
-        raise Failed(
-            f"{order.method}/{order.channel}: `check` refuses an order with {what}: {error}",
-            "let `check` refuse only what the company's manual refuses; shorten texts, and require what is needed",
-        ) from error
-
-
 def _is_of(product: Product, order: CreateOrder) -> bool:
     return (order.method, order.channel) == (product.method, product.channel)
 
@@ -335,40 +291,3 @@ def _is_paid(rig: Rig, placed: PlacedOrder) -> bool:
 
 def _name(product: Product) -> str:
     return f"{product.method}/{product.channel}"
-
-
-# --- lifetimes ------------------------------------------------------------------------------------------------
-
-
-def _keeps_its_lifetime(rig: Rig, product: Product, seconds: int | None, *, is_over: bool) -> bool:
-    """
-    Place an order for so long (None: unsaid), and have its payer pay amid its time, or after its end.
-
-    False where there is nothing to see: the order is not pending, or has no lifetime.
-    """
-    order = rig.create_order(product, expires_in_s=seconds)
-    asked = "without a lifetime" if seconds is None else f"for {seconds} s"
-    if seconds is not None:
-        _require_checked(rig, order, f"expires_in_s={seconds}")
-    placed = rig.accepted(product, order, asked, _LIFETIMES)
-    lasts_s = placed.lasts_s or seconds
-    if placed.seen.status is not Status.PENDING or lasts_s is None:
-        return False
-    rig.advance(lasts_s + max(LATE_S, lasts_s * 0.01) if is_over else lasts_s * 0.5)
-    rig.renew_session()
-    try:
-        rig.controls.pay(order.number)
-    except (NotPossible, UnknownOrder) as refusal:
-        require(
-            is_over,
-            f"{_name(product)}: half of its {lasts_s} s after it was made the order can't be paid: {refusal}",
-            "send the lifetime in the company's unit, and report the one that the order got in Created.expires_in_s",
-        )
-        return True
-    require(
-        not is_over,
-        f"{_name(product)}: made {asked}, the order can still be paid when its {lasts_s} s are over",
-        "send the lifetime in the company's unit, and report the one that the order got in Created.expires_in_s;"
-        " without either leave expires_in_s out",
-    )
-    return True
