@@ -34,6 +34,7 @@ TOLD = (RefundStatus.PENDING, RefundStatus.SUCCEEDED, RefundStatus.FAILED)
 
 def begun(rig: Rig, client: Any, product: Product, **changes: Any) -> Payment:
     """A new payment whose payer has paid, or agreed, and that was not asked about since."""
+    rig.advance(1.0)  # the budget of a second is whole
     payment: Payment = client.create(**rig.arguments(product, **changes))
     if payment.status is Status.PENDING:
         rig.controls.pay(payment.order_number)
@@ -54,12 +55,14 @@ def bought(rig: Rig, client: Any, product: Product) -> Payment:
 def given_back(rig: Rig, client: Any, payment: Payment, reference: str, minor: int | None) -> Payment:
     """The payment once this refund of it is made: `minor` None is all that is left."""
     amount = None if minor is None else Money.from_minor(minor, payment.amount.currency)
+    rig.advance(1.0)
     payment = rig.settled(
         lambda: client.refund(payment.id, reference=reference, amount=amount),
         lambda payment: payment.refund(reference) is not None,
         "a refund is not begun",
         "return from refund what the provider answers",
     )
+    rig.advance(1.0)
     payment = rig.settled(
         lambda: client.query(payment.id),
         lambda payment: status_of(payment, reference) in TOLD,

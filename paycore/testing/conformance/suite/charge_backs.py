@@ -7,7 +7,7 @@ from functools import partial
 from paycore.domain.observation import PaymentObservation
 from paycore.domain.payment import ReviewReason, Status
 from paycore.testing.conformance.caller import bought
-from paycore.testing.conformance.check import check, require
+from paycore.testing.conformance.check import NotApplicable, check, require
 from paycore.testing.conformance.moves import (
     accepted,
     control,
@@ -81,14 +81,27 @@ def charge_backs_in_part_add_up(rig: Rig) -> None:
 
 @check(read="after-paid")
 def charge_back_that_is_won_is_told_beside_it(rig: Rig) -> None:
-    """What comes back to the merchant is told by `charge_back_won_minor`; the charge back stays as it was."""
+    """
+    What comes back to the merchant is told by `charge_back_won_minor`; the charge back stays as it was.
+
+    All of it comes back for one order, and a part for another, where that can be.
+    """
     charge_back, win = control(rig, "charge_back"), control(rig, "win_charge_back")
-    placed = rig.paid(rig.products[0])
-    whole = placed.order.amount.minor
-    charge_back(placed.order.number, None)
-    _adds_up(_looked_at(rig, placed), whole, 0, "all was charged back")
-    win(placed.order.number, None)
-    _adds_up(_looked_at(rig, placed), whole, whole, "all was charged back, and all came back")
+    for is_whole in (True, False):
+        placed = rig.paid(rig.products[0])
+        whole, part = placed.order.amount.minor, part_of(placed)
+        charge_back(placed.order.number, None)
+        _adds_up(_looked_at(rig, placed), whole, 0, "all was charged back")
+        try:
+            win(placed.order.number, None if is_whole else part)
+        except NotApplicable:
+            if is_whole:
+                raise
+            return  # a dispute is won whole or not at all
+        won = whole if is_whole else part
+        _adds_up(
+            _looked_at(rig, placed), whole, won, f"all was charged back, and {won} minor units came back"
+        )
 
 
 @check(read="after-paid")
