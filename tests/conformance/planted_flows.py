@@ -179,6 +179,15 @@ class CountsRequests(ToyProvider):
         return (yield from with_headers(super().create(order), x_count=str(self._count)))
 
 
+class JoinsASet(ToyProvider):
+    """Sends names in the order of a set."""
+
+    def create(self, order: CreateOrder) -> Flow[Any]:
+        """See `Provider`."""
+        names = {name for name in CreateOrder.__struct_fields__ if name != "attempt"}
+        return (yield from with_headers(super().create(order), x_signed=",".join(names)))
+
+
 class RemembersStates(ToyProvider):
     """Keeps what it saw of an order, and tells that again."""
 
@@ -418,6 +427,7 @@ BUGS = [
         )
     ),
     Planted("same_input_makes_the_same_requests", "a counter on the provider is sent", toy(CountsRequests)),
+    Planted("same_input_makes_the_same_requests", "names are in the order of a set", toy(JoinsASet)),
     Planted("same_input_makes_the_same_requests", "a random nonce is sent", toy(MakesNonces)),
     Planted("same_input_makes_the_same_requests", "tells again what it saw first", toy(RemembersStates)),
     Planted("flows_share_nothing", "the order is kept on the provider", toy(KeepsTheOrder)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -15,7 +15,9 @@ from paycore.domain.wire import FLOW_REQUESTS_MAX, Flow, Request, Response
 from paycore.engine.provider_class import FLOWS
 from paycore.sandbox.api import NotPossible
 from paycore.testing.conformance.check import Failed
-from paycore.testing.conformance.rig import PlacedOrder, Rig, place_of
+
+if TYPE_CHECKING:
+    from paycore.testing.conformance.rig import PlacedOrder, Rig
 
 SMALL_MINOR = 100
 """What is refunded in part."""
@@ -99,6 +101,8 @@ def retold(
     except StopIteration as stop:
         return Retold(requests=tuple(requests), outcome=stop.value)
     except Exception as error:
+        from paycore.testing.conformance.rig import place_of  # takes a while, and another process has no rig
+
         raise Failed(
             f"{recorded.title} raised {type(error).__name__} at {place_of(error)}",
             "return an outcome for every response: Unknown where it can't be read",

@@ -30,6 +30,7 @@ from paycore.sandbox.api import UnknownOrder
 from paycore.testing.conformance.again import close_after, require_same, shown_start, take_turns
 from paycore.testing.conformance.any_answer import hostile_answers
 from paycore.testing.conformance.check import Failed, NotApplicable, check, require
+from paycore.testing.conformance.other_process import requests_elsewhere
 from paycore.testing.conformance.purity import Watched
 from paycore.testing.conformance.recorded_flow import UNENDED, RecordedFlow, copied, lives, pictured, retold
 from paycore.testing.conformance.rig import Rig
@@ -77,7 +78,8 @@ def same_input_makes_the_same_requests(rig: Rig) -> None:
     """
     A flow that is given the same sends the same bytes and returns the same, whatever else the provider did.
 
-    Every flow is gone through again by the provider that it used, and by a new one.
+    Every flow is gone through again by the provider that it used, by a new one, and by one in another process, where
+    sets have another order.
     """
     flows = _all_of(rig)
     for is_new in (False, True):
@@ -91,6 +93,9 @@ def same_input_makes_the_same_requests(rig: Rig) -> None:
                 " responses",
                 "make an outcome of the arguments and the responses only",
             )
+    elsewhere = requests_elsewhere(rig.subject.provider, rig.read_settings(), flows, rig.folder)
+    for recorded, requests in zip(flows, elsewhere or (), strict=False):
+        require_same(recorded, requests, "gone through in another process")
 
 
 @check(read=_FLOWS)
