@@ -50,7 +50,7 @@ from paycore.plugin import (
     Status,
     Unknown,
 )
-from tests.providers.minis.calls import document, no_answer, with_json
+from tests.providers.minis.calls import UNREADABLE, document, no_answer, with_json
 
 SCRIPT = "https://checkoutshopper-live.cdn.adyen.com/checkoutshopper/sdk/6.0.0/adyen.js"
 SIGNED = (
@@ -168,7 +168,7 @@ class Adyen:
             batch = json.loads(notification.body)["notificationItems"]
             items = [item["NotificationRequestItem"] for item in batch]
             return [self._notice(item) for item in items]
-        except (ValueError, KeyError, TypeError):
+        except UNREADABLE:
             raise MalformedNotification("it is no batch of events") from None
 
     def _notice(self, item: dict[str, Any]) -> Notice:

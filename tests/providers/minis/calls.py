@@ -7,6 +7,9 @@ from urllib.parse import urlencode
 
 from paycore.plugin import NotNow, Request, Response, Unknown
 
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
+"""What a body of another form raises while it is read: JSON may be too deep, too."""
+
 
 def with_json(
     method: Any, path: str, document: object, headers: Mapping[str, str], **options: Any

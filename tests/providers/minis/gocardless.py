@@ -43,7 +43,7 @@ from paycore.plugin import (
     Status,
     Unknown,
 )
-from tests.providers.minis.calls import document, no_answer, with_json
+from tests.providers.minis.calls import UNREADABLE, document, no_answer, with_json
 
 TAKEN = ("confirmed", "paid_out", "charged_back")
 STATES = {"failed": Status.FAILED, "cancelled": Status.CLOSED}
@@ -133,13 +133,15 @@ class GoCardless:
     def verify(self, notification: Notification) -> Sequence[Notice]:
         key = self._settings.webhook_secret.reveal().encode()
         digest = hmac.new(key, notification.body, hashlib.sha256).hexdigest()
-        if not hmac.compare_digest(digest, notification.headers.get("webhook-signature", "")):
+        if not hmac.compare_digest(
+            digest.encode(), notification.headers.get("webhook-signature", "").encode()
+        ):
             raise NotAuthentic("its signature does not hold")
         try:
             links = [event["links"] for event in json.loads(notification.body)["events"]]
             named = {about.get("billing_request") or about.get("payment") for about in links}
             return [Mention(id=named_id) for named_id in sorted(named - {None})]
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except UNREADABLE:
             raise MalformedNotification("it is no list of events") from None
 
     def acknowledge(self) -> Reply:

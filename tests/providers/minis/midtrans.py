@@ -38,7 +38,7 @@ from paycore.plugin import (
     Secret,
     Status,
 )
-from tests.providers.minis.calls import document, no_answer, with_json
+from tests.providers.minis.calls import UNREADABLE, document, no_answer, with_json
 
 STATES = {"settlement": Status.PAID, "capture": Status.PAID, "expire": Status.CLOSED, "cancel": Status.CLOSED}
 
@@ -111,10 +111,10 @@ class Midtrans:
         try:
             told = json.loads(notification.body)
             signed = told["order_id"] + told["status_code"] + told["gross_amount"]
-            given, seen = told["signature_key"], _seen(told)
-        except (ValueError, KeyError, TypeError):
+            given, seen = told["signature_key"].encode(), _seen(told)
+        except UNREADABLE:
             raise MalformedNotification("it is no notification of Midtrans's") from None
-        if not hmac.compare_digest(sign(signed, self._settings.server_key), given):
+        if not hmac.compare_digest(sign(signed, self._settings.server_key).encode(), given):
             raise NotAuthentic("its signature does not hold")
         return [seen]
 

@@ -41,7 +41,7 @@ from paycore.plugin import (
     Status,
     Unknown,
 )
-from tests.providers.minis.calls import document, no_answer, with_json
+from tests.providers.minis.calls import UNREADABLE, document, no_answer, with_json
 
 RESULTS = {
     "0": Status.PAID,
@@ -136,7 +136,7 @@ class MPesa:
     def verify(self, notification: Notification) -> Sequence[Notice]:
         try:
             return [Mention(id=json.loads(notification.body)["Body"]["stkCallback"]["CheckoutRequestID"])]
-        except (ValueError, KeyError, TypeError):
+        except UNREADABLE:
             raise MalformedNotification("it is no callback of an STK push") from None
 
     def acknowledge(self) -> Reply:

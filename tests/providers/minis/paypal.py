@@ -50,7 +50,7 @@ from paycore.plugin import (
     Status,
     Unknown,
 )
-from tests.providers.minis.calls import document, no_answer, with_form, with_json
+from tests.providers.minis.calls import UNREADABLE, document, no_answer, with_form, with_json
 
 STATES = {"COMPLETED": Status.PAID, "DECLINED": Status.FAILED}
 REFUND_STATES = {"COMPLETED": RefundStatus.SUCCEEDED, "FAILED": RefundStatus.FAILED}
@@ -143,7 +143,7 @@ class PayPal:
             about = json.loads(notification.body)["resource"]
             related = about.get("supplementary_data", {}).get("related_ids", {})
             return [Mention(id=related.get("order_id", about["id"]))]
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except UNREADABLE:
             raise MalformedNotification("it is no event of PayPal's") from None
 
     def acknowledge(self) -> Reply:

@@ -39,7 +39,7 @@ from paycore.plugin import (
     Secret,
     Status,
 )
-from tests.providers.minis.calls import document, no_answer, with_json
+from tests.providers.minis.calls import UNREADABLE, document, no_answer, with_json
 
 SCRIPT = "https://checkout.razorpay.com/v1/checkout.js"
 
@@ -110,13 +110,13 @@ class Razorpay:
         return Done(Found(observations=(replace(seen, action=action),)))
 
     def verify(self, notification: Notification) -> Sequence[Notice]:
-        given = notification.headers.get("x-razorpay-signature", "")
-        if not hmac.compare_digest(sign(notification.body, self._settings.webhook_secret), given):
+        given = notification.headers.get("x-razorpay-signature", "").encode()
+        if not hmac.compare_digest(sign(notification.body, self._settings.webhook_secret).encode(), given):
             raise NotAuthentic("its signature does not hold")
         try:
             about = json.loads(notification.body)["payload"]
             return [Mention(id=about["payment"]["entity"]["id"])]
-        except (ValueError, KeyError, TypeError):
+        except UNREADABLE:
             raise MalformedNotification("it names no payment") from None
 
     def acknowledge(self) -> Reply:

@@ -38,7 +38,7 @@ from paycore.plugin import (
     Secret,
     Status,
 )
-from tests.providers.minis.calls import document, no_answer, with_json
+from tests.providers.minis.calls import UNREADABLE, document, no_answer, with_json
 
 STATES = {"COMPLETED": Status.PAID, "CANCELED": Status.CLOSED}
 
@@ -110,12 +110,12 @@ class Square:
 
     def verify(self, notification: Notification) -> Sequence[Notice]:
         signed = self._settings.notification_url.encode() + notification.body
-        given = notification.headers.get("x-square-hmacsha256-signature", "")
-        if not hmac.compare_digest(sign(signed, self._settings.signature_key), given):
+        given = notification.headers.get("x-square-hmacsha256-signature", "").encode()
+        if not hmac.compare_digest(sign(signed, self._settings.signature_key).encode(), given):
             raise NotAuthentic("its signature does not hold")
         try:
             return [Mention(id=json.loads(notification.body)["data"]["object"]["payment"]["order_id"])]
-        except (ValueError, KeyError, TypeError):
+        except UNREADABLE:
             raise MalformedNotification("it is no event of a payment") from None
 
     def acknowledge(self) -> Reply:

@@ -55,7 +55,7 @@ from paycore.plugin import (
     Unknown,
     read_amount,
 )
-from tests.providers.minis.calls import document, no_answer, with_form
+from tests.providers.minis.calls import UNREADABLE, document, no_answer, with_form
 
 KEY_KEPT_S = 23 * 3600.0  # Stripe keeps an idempotency key for at least 24 hours
 TWO_DECIMALS = {"ISK": 100, "UGX": 100}  # currencies without decimals that Stripe writes with two
@@ -171,7 +171,7 @@ class Stripe:
         )
         signed = f"{given.get('t', '')}.".encode() + notification.body
         digests = [sign(signed, secret) for secret in self._settings.webhook_secret]
-        if not any(hmac.compare_digest(digest, given.get("v1", "")) for digest in digests):
+        if not any(hmac.compare_digest(digest.encode(), given.get("v1", "").encode()) for digest in digests):
             raise NotAuthentic("no webhook secret makes its signature")
         if abs(notification.received_at.timestamp() - int(given["t"])) > 300:
             raise NotAuthentic("it was signed at another time")
@@ -180,7 +180,7 @@ class Stripe:
             if about["object"] == "checkout.session":
                 return [_seen(about["client_reference_id"], about)]
             return [Mention(id=about["payment_intent"])]  # of a charge, a refund or a dispute
-        except (ValueError, KeyError, TypeError):
+        except UNREADABLE:
             raise MalformedNotification("it is no event of Stripe's") from None
 
     def acknowledge(self) -> Reply:

@@ -45,7 +45,7 @@ from paycore.plugin import (
     Status,
     Unknown,
 )
-from tests.providers.minis.calls import document, no_answer
+from tests.providers.minis.calls import UNREADABLE, document, no_answer
 
 STATES = {"SUCCESS": Status.PAID, "CLOSED": Status.CLOSED, "PAYERROR": Status.PENDING}
 HEADERS = ("wechatpay-timestamp", "wechatpay-nonce", "wechatpay-signature", "wechatpay-serial")
@@ -127,13 +127,13 @@ class WeChat:
         at, nonce, given, serial = [notification.headers.get(name, "") for name in HEADERS]
         key: Secret | None = notification.session.get(serial)
         signed = f"{at}\n{nonce}\n".encode() + notification.body + b"\n"
-        if key is None or not hmac.compare_digest(sign(signed, key), given):
+        if key is None or not hmac.compare_digest(sign(signed, key).encode(), given.encode()):
             raise NotAuthentic("no certificate makes its signature")
         if abs(notification.received_at.timestamp() - int(at)) > 300:
             raise NotAuthentic("it was signed at another time")
         try:  # base64 stands in for AES-GCM here, as HMAC does for RSA
             return [_seen(json.loads(base64.b64decode(json.loads(notification.body)["resource"])))]
-        except (ValueError, KeyError, TypeError):
+        except UNREADABLE:
             raise MalformedNotification("it is no notification of a payment") from None
 
     def acknowledge(self) -> Reply:
