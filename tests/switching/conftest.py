@@ -7,7 +7,7 @@ import sys
 import threading
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,13 @@ from paycore.web import notifications
 
 ROOT = Path(__file__).parents[2]
 
-ACCOUNTS: Mapping[str, Mapping[str, Any]] = {
-    "qfpay-alipay": {"default_method": "alipay", "region": "hk"},
-    "stripe-checkout": {"default_method": "card"},
-    "paypal-orders": {"default_method": "paypal"},
-    "bank-transfer": {"default_method": "bank_transfer"},
+METHODS = {
+    "qfpay-alipay": "alipay",
+    "stripe-checkout": "card",
+    "paypal-orders": "paypal",
+    "bank-transfer": "bank_transfer",
 }
-"""Every provider, and what its account has beside the settings that its sandbox names."""
-
-METHODS = {name: str(keys["default_method"]) for name, keys in ACCOUNTS.items()}
+"""Every provider, and the default method of its account: all that a configuration has beside what a sandbox names."""
 
 
 @pytest.fixture(scope="session")
@@ -118,7 +116,7 @@ class Street:
         lines = [f'default_account = "{name}"', f'ledger = "{self._dsn}"']
         for account, server in self._sandboxes.items():
             lines += [f"[accounts.{account}]", f'provider = "{account}"', 'mode = "sandbox"']
-            keys = {"base_url": server.url, **ACCOUNTS[account], **server.settings}
+            keys = {"base_url": server.url, "default_method": METHODS[account], **server.settings}
             lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
         self.config.write_text("\n".join(lines), encoding="utf-8")
 
