@@ -31,6 +31,7 @@ def test_check_finds_the_bug_planted_for_it(bug: Planted) -> None:
     result = run_check(bug.subject, check)
     assert result.verdict == "failed", result.why
     assert not result.why.startswith("ConfigError"), "the provider was not even loaded"
+    assert not result.advice.startswith("mend what raised it"), "the check itself raised"
     assert result.why
     assert result.advice
     assert result.read
