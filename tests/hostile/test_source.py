@@ -28,6 +28,9 @@ FORBIDDEN = re.compile(
 )
 """Readers that run code or grow what they read, and the number type whose exponents take minutes."""
 
+WRITERS = {"paycore/testing/conformance/report.py": ["xml.etree.ElementTree"]}
+"""Those that write such a format, and read none."""
+
 SECRET_WORD = re.compile(r"sign(ed|ature|s)?$|^sign|mac$|digest|secret|token|password|reveal|client_key")
 PLAIN_WORDS = {"sign_type", "signal", "holds_secret"}
 CHAIN = ("paycore/ledger/", "paycore/domain/lifecycle.py", "paycore/domain/events.py")
@@ -84,7 +87,8 @@ def test_source_reads_no_xml_and_runs_no_data() -> None:
     found = {
         name: [one for one in imports_of(text) if FORBIDDEN.match(one)] for name, text in SOURCES.items()
     }
-    assert {name: imports for name, imports in found.items() if imports} == {}
+    assert {name: imports for name, imports in found.items() if imports} == WRITERS
+    assert not re.search(r"ET\.(parse|fromstring|XML|iterparse)", SOURCES[next(iter(WRITERS))])
     assert {name: list(reckless(text)) for name, text in SOURCES.items() if list(reckless(text))} == {}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import msgspec
 
@@ -363,7 +363,9 @@ def _call(
 
 def _records_in(body: bytes) -> Sequence[bytes]:
     """The record of a notification, or those of a batch."""
-    return msgspec.json.decode(body, type=list[msgspec.Raw]) if body.startswith(b"[") else [body]
+    if not body.startswith(b"["):
+        return [body]
+    return msgspec.json.decode(body, type=Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1)])
 
 
 def _notice(record: bytes) -> Notice:

@@ -344,6 +344,6 @@ def _of_an_unpaid_order(rig: Rig) -> bytes | None:
 
 def _has_public_key(rig: Rig) -> bool:
     """Whether a setting that is no secret looks like a key that verifies."""
-    secrets = secret_names(rig)
-    texts = [value for name, value in rig.settings.items() if name not in secrets and isinstance(value, str)]
+    hidden = secret_names(rig)
+    texts = [value for name, value in rig.settings.items() if name not in hidden and isinstance(value, str)]
     return any("-----BEGIN" in text or len(text) >= 100 for text in texts)

@@ -236,12 +236,12 @@ def _with_wrong_secrets(rig: Rig) -> Any:
         raise NotApplicable(f"other credentials of the same form can't be made up: {error}") from None
 
 
-def _altered(value: Any, secrets: set[str]) -> Any:
+def _altered(value: Any, wanted: set[str]) -> Any:
     if isinstance(value, Mapping):
-        return {name: _altered(one, secrets) for name, one in value.items()}
+        return {name: _altered(one, wanted) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_altered(one, secrets) for one in value]
-    if value not in secrets:
+        return [_altered(one, wanted) for one in value]
+    if value not in wanted:
         return value
     at = max(index for index, letter in enumerate(value[:-2] or value) if letter.isalnum())
     return value[:at] + ("A" if value[at] != "A" else "B") + value[at + 1 :]
