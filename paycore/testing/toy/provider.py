@@ -365,7 +365,10 @@ def _records_in(body: bytes) -> Sequence[bytes]:
     """The record of a notification, or those of a batch."""
     if not body.startswith(b"["):
         return [body]
-    return msgspec.json.decode(body, type=Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1)])
+    batch: list[msgspec.Raw] = msgspec.json.decode(
+        body, type=Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1)]
+    )
+    return batch
 
 
 def _notice(record: bytes) -> Notice:
