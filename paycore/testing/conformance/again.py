@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from paycore.domain.provider import FullProvider
 from paycore.domain.wire import Request
 from paycore.testing.conformance.check import Failed, require
+from paycore.testing.conformance.problem_words import place_of
 from paycore.testing.conformance.recorded_flow import RecordedFlow
-from paycore.testing.conformance.rig import place_of
 
 
 def require_same(recorded: RecordedFlow, requests: Sequence[Request], how: str) -> None:

@@ -16,7 +16,9 @@ from paycore.errors import MalformedNotification, NotAuthentic, NotificationErro
 from paycore.sandbox.api import NotPossible
 from paycore.testing.conformance.check import Failed, NotApplicable
 from paycore.testing.conformance.notification_receiver import ReceivedNotification
-from paycore.testing.conformance.rig import NOTIFIED_S, PlacedOrder, Rig, place_of
+from paycore.testing.conformance.order_desk import PlacedOrder
+from paycore.testing.conformance.problem_words import place_of
+from paycore.testing.conformance.rig import NOTIFIED_S, Rig
 
 NOTHING_ELSE = "raise NotAuthentic or MalformedNotification for whatever may arrive, and nothing else"
 

@@ -22,7 +22,9 @@ from paycore.domain.provider import (
 )
 from paycore.domain.wire import Flow, Request, Response
 from paycore.testing.conformance.check import Failed
-from paycore.testing.conformance.rig import PlacedOrder, Rig, said
+from paycore.testing.conformance.order_desk import PlacedOrder
+from paycore.testing.conformance.problem_words import said
+from paycore.testing.conformance.rig import Rig
 
 READING = frozenset({"open_session", "query", "list"})
 """Flows that move no money, whatever they send."""

@@ -9,7 +9,9 @@ from typing import Any
 from paycore.domain.observation import PaymentObservation
 from paycore.domain.provider import Done, Listed, Page
 from paycore.testing.conformance.check import Failed, require
-from paycore.testing.conformance.rig import PlacedOrder, Rig, said
+from paycore.testing.conformance.order_desk import PlacedOrder
+from paycore.testing.conformance.problem_words import said
+from paycore.testing.conformance.rig import Rig
 
 PAGES_MAX = 60
 """More pages than any list of a check has."""

@@ -26,7 +26,9 @@ from paycore.engine.orders import new_id
 from paycore.errors import MalformedNotification, NotAuthentic
 from paycore.sandbox.api import NotPossible, UnknownOrder
 from paycore.testing.conformance.check import Failed, NotApplicable, require
-from paycore.testing.conformance.rig import NOTIFIED_S, PlacedOrder, Rig, said
+from paycore.testing.conformance.order_desk import PlacedOrder
+from paycore.testing.conformance.problem_words import said
+from paycore.testing.conformance.rig import NOTIFIED_S, Rig
 
 PUT_OFF_S = (0.0, 1.0, 5.0, 15.0, 60.0)
 """How far the clocks are set ahead before a flow is run again that was put off."""

@@ -15,9 +15,11 @@ from paycore.domain.wire import FLOW_REQUESTS_MAX, Flow, Request, Response
 from paycore.engine.provider_class import FLOWS
 from paycore.sandbox.api import NotPossible
 from paycore.testing.conformance.check import Failed
+from paycore.testing.conformance.problem_words import place_of
 
 if TYPE_CHECKING:
-    from paycore.testing.conformance.rig import PlacedOrder, Rig
+    from paycore.testing.conformance.order_desk import PlacedOrder
+    from paycore.testing.conformance.rig import Rig
 
 SMALL_MINOR = 100
 """What is refunded in part."""
@@ -101,8 +103,6 @@ def retold(
     except StopIteration as stop:
         return Retold(requests=tuple(requests), outcome=stop.value)
     except Exception as error:
-        from paycore.testing.conformance.rig import place_of  # takes a while, and another process has no rig
-
         raise Failed(
             f"{recorded.title} raised {type(error).__name__} at {place_of(error)}",
             "return an outcome for every response: Unknown where it can't be read",

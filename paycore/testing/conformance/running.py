@@ -11,9 +11,11 @@ from typing import Any
 
 from paycore.errors import ConfigError, PaycoreError
 from paycore.sandbox.api import NotPossible, UnknownOrder
+from paycore.testing.conformance.account_at_sandbox import ACCOUNT, CONFIG_FILE
 from paycore.testing.conformance.check import Check, Failed, NotApplicable, all_checks
+from paycore.testing.conformance.opened_sandbox import opened
+from paycore.testing.conformance.problem_words import WHATEVER, told_of
 from paycore.testing.conformance.report import CheckReport, CheckResult
-from paycore.testing.conformance.rig import ACCOUNT, CONFIG_FILE, WHATEVER, opened, told_of
 from paycore.testing.conformance.subject import Subject, subject_named
 
 NO_NUMBER = (

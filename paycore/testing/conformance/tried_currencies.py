@@ -8,7 +8,8 @@ from paycore.domain.money import Money
 from paycore.domain.provider import Product
 from paycore.errors import InvalidField
 from paycore.testing.conformance.check import Failed
-from paycore.testing.conformance.rig import MINOR, Rig
+from paycore.testing.conformance.order_desk import MINOR
+from paycore.testing.conformance.rig import Rig
 
 CURRENCIES_MAX = 24
 """No more of them are tried."""

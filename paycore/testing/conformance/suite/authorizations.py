@@ -23,7 +23,9 @@ from paycore.testing.conformance.moves import (
     returned_minor,
     taken_minor,
 )
-from paycore.testing.conformance.rig import PlacedOrder, Rig, said
+from paycore.testing.conformance.order_desk import PlacedOrder
+from paycore.testing.conformance.problem_words import said
+from paycore.testing.conformance.rig import Rig
 
 AN_HOUR_S = 3600.0
 

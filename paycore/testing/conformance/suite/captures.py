@@ -24,7 +24,8 @@ from paycore.testing.conformance.moves import (
     returned_minor,
     taken_minor,
 )
-from paycore.testing.conformance.rig import Rig, said
+from paycore.testing.conformance.problem_words import said
+from paycore.testing.conformance.rig import Rig
 from paycore.testing.conformance.tried_currencies import amount_in, kinds_of_currency, part_in
 
 

@@ -19,7 +19,8 @@ from paycore.testing.conformance.moves import (
     require_noticed,
     told_so_far,
 )
-from paycore.testing.conformance.rig import PlacedOrder, Rig
+from paycore.testing.conformance.order_desk import PlacedOrder
+from paycore.testing.conformance.rig import Rig
 from paycore.testing.conformance.tried_currencies import amount_in, kinds_of_currency
 
 A_DAY_S = 86_400.0

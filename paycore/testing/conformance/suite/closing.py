@@ -14,7 +14,9 @@ from paycore.sandbox.api import NotPossible
 from paycore.testing.conformance.caller import RESTED_S, attempted, losses
 from paycore.testing.conformance.check import NotApplicable, check, require
 from paycore.testing.conformance.moves import close, control, patiently, returned_minor, stranger, taken_minor
-from paycore.testing.conformance.rig import PlacedOrder, Rig, said
+from paycore.testing.conformance.order_desk import PlacedOrder
+from paycore.testing.conformance.problem_words import said
+from paycore.testing.conformance.rig import Rig
 
 OVER = (Status.CLOSED, Status.FAILED)
 """Each promises that no money was taken, and that none will be."""

@@ -13,7 +13,9 @@ from paycore.domain.provider import Done, Found, Lookup, NotNow, OrderRef, Produ
 from paycore.engine.orders import new_id
 from paycore.sandbox.api import NotPossible, UnknownOrder
 from paycore.testing.conformance.check import Failed, NotApplicable, check, require
-from paycore.testing.conformance.rig import PlacedOrder, Rig, said
+from paycore.testing.conformance.order_desk import PlacedOrder
+from paycore.testing.conformance.problem_words import said
+from paycore.testing.conformance.rig import Rig
 
 _CAPABILITIES = "capabilities"
 

@@ -9,7 +9,8 @@ from paycore.domain.provider import Listed
 from paycore.testing.conformance.check import NotApplicable, check, require
 from paycore.testing.conformance.conversation import recorded, waiting_product
 from paycore.testing.conformance.listed import is_of, listed, page_in, pages
-from paycore.testing.conformance.rig import PlacedOrder, Rig
+from paycore.testing.conformance.order_desk import PlacedOrder
+from paycore.testing.conformance.rig import Rig
 
 LIST = "the-providers-own-list"
 

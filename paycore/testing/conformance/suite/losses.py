@@ -8,10 +8,12 @@ import msgspec
 
 from paycore.domain.payment import Payment, Status
 from paycore.domain.provider import Capabilities, Created, Done, Lookup, Product, Rejected
+from paycore.testing.conformance.account_at_sandbox import TIMEOUT_S
 from paycore.testing.conformance.check import NotApplicable, check, require
 from paycore.testing.conformance.conversation import waiting_product
 from paycore.testing.conformance.paid_once import require_paid_once, require_taken_once, tried
-from paycore.testing.conformance.rig import TIMEOUT_S, Rig, said
+from paycore.testing.conformance.problem_words import said
+from paycore.testing.conformance.rig import Rig
 
 FINDING = "finding-an-order-again"
 STALLED_S = 0.3

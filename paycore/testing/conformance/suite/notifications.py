@@ -14,6 +14,7 @@ from paycore.domain.provider import Done, Notice
 from paycore.domain.wire import Reply
 from paycore.errors import NotificationError
 from paycore.sandbox.api import NotPossible
+from paycore.testing.conformance.account_at_sandbox import ACCOUNT
 from paycore.testing.conformance.arrivals import (
     OTHERS_S,
     genuine,
@@ -25,7 +26,9 @@ from paycore.testing.conformance.arrivals import (
 )
 from paycore.testing.conformance.check import Failed, NotApplicable, check, require
 from paycore.testing.conformance.notification_receiver import ReceivedNotification
-from paycore.testing.conformance.rig import ACCOUNT, NOTIFIED_S, PlacedOrder, Rig, said
+from paycore.testing.conformance.order_desk import PlacedOrder
+from paycore.testing.conformance.problem_words import said
+from paycore.testing.conformance.rig import NOTIFIED_S, Rig
 
 GUIDE = "notifications"
 ROUND_MINOR = 7_300

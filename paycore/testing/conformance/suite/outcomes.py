@@ -19,7 +19,8 @@ from paycore.testing.conformance.conversation import (
     waiting_product,
 )
 from paycore.testing.conformance.hostile import HTML, odd, unreadable
-from paycore.testing.conformance.rig import Rig, said
+from paycore.testing.conformance.problem_words import said
+from paycore.testing.conformance.rig import Rig
 
 OUTCOMES = "what-an-outcome-says-about-the-money"
 SOON_S, ENDED_S = 5.0, 40 * 24 * 3600.0

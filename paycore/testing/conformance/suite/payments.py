@@ -11,8 +11,10 @@ from paycore.domain.provider import Done, Product, Rejected
 from paycore.sandbox.api import NotPossible
 from paycore.testing.conformance.check import NotApplicable, check, require
 from paycore.testing.conformance.conversation import observed_in, waiting_product
+from paycore.testing.conformance.order_desk import PlacedOrder
 from paycore.testing.conformance.paid_once import require_paid_once
-from paycore.testing.conformance.rig import PlacedOrder, Rig, said
+from paycore.testing.conformance.problem_words import said
+from paycore.testing.conformance.rig import Rig
 
 OUTCOMES = "what-an-outcome-says-about-the-money"
 _LONG = re.compile(r"[A-Za-z0-9_-]{8,}")

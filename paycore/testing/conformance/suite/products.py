@@ -13,8 +13,10 @@ from paycore.domain.provider import CreateOrder, Lookup, Product, Secret
 from paycore.engine.checks import REFERENCE_MAX, REFUND_REASON_MAX
 from paycore.errors import InvalidField, PaycoreError
 from paycore.testing.conformance.check import Failed, NotApplicable, check, require
+from paycore.testing.conformance.order_desk import COINS, MINOR, PlacedOrder
+from paycore.testing.conformance.problem_words import said
 from paycore.testing.conformance.recorded_flow import lives, pictured, retold
-from paycore.testing.conformance.rig import COINS, MINOR, PlacedOrder, Rig, said
+from paycore.testing.conformance.rig import Rig
 
 _CAPABILITIES = "capabilities"
 

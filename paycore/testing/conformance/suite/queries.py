@@ -17,8 +17,10 @@ from paycore.testing.conformance.check import Failed, NotApplicable, check, requ
 from paycore.testing.conformance.conversation import Conversation, asked, claims_of, recorded, waiting_product
 from paycore.testing.conformance.hostile import HTML
 from paycore.testing.conformance.listed import listed
+from paycore.testing.conformance.order_desk import PlacedOrder
+from paycore.testing.conformance.problem_words import said
 from paycore.testing.conformance.rewording import with_broken_record
-from paycore.testing.conformance.rig import PlacedOrder, Rig, said
+from paycore.testing.conformance.rig import Rig
 
 FINDING = "finding-an-order-again"
 OUTCOMES = "what-an-outcome-says-about-the-money"

@@ -36,7 +36,8 @@ from paycore.testing.conformance.moves import (
     returned_minor,
     told_so_far,
 )
-from paycore.testing.conformance.rig import Rig, said
+from paycore.testing.conformance.problem_words import said
+from paycore.testing.conformance.rig import Rig
 
 
 @check(read="finding-an-order-again")

@@ -23,13 +23,14 @@ from paycore.testing.conformance.conversation import (
     waiting_product,
 )
 from paycore.testing.conformance.hostile import NO_TREE, tree_in, with_tree
+from paycore.testing.conformance.problem_words import said
 from paycore.testing.conformance.rewording import (
     state_keys,
     with_new_fields,
     with_other_amounts,
     with_unknown_words,
 )
-from paycore.testing.conformance.rig import Rig, said
+from paycore.testing.conformance.rig import Rig
 
 OUTCOMES = "what-an-outcome-says-about-the-money"
 NO_CHANGE = (" pending",)
