@@ -17,11 +17,10 @@ BUGS = list(planted())
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_check_passes_what_is_good(check: Check) -> None:
-    """No check fails a good provider, and each passes at least one: none is always not applicable."""
-    results = {name: run_check(subject, check) for name, subject in GOOD.items()}
-    failed = {name: result.why for name, result in results.items() if result.verdict == "failed"}
-    assert failed == {}
-    assert any(result.verdict == "passed" for result in results.values()), results
+    """Each check passes the first good provider that it applies to; `python -m tests.conformance` tries them all."""
+    results = (run_check(subject, check) for subject in GOOD.values())
+    result = next(result for result in results if result.verdict != "not applicable")
+    assert result.verdict == "passed", result.why
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: f"{bug.check}: {bug.bug}")
