@@ -95,6 +95,10 @@ class OrderDesk(FlowRunner):
             raise NotApplicable(f"no product of this account {what}")
         return found
 
+    def waiting_product(self) -> Product:
+        """A product whose payer does something; the first one where there is none. It takes the money by itself."""
+        return min(self.products, key=lambda one: (not one.needs_action, one.capture != "none"))
+
     def arguments(self, product: Product, **changes: Any) -> dict[str, Any]:
         """Arguments of `create()` for a new payment: what the product requires, and what helps to test it."""
         made_up = {

@@ -18,7 +18,8 @@ from typing import Any
 from paycore.domain.secret import Secret
 from paycore.domain.wire import Request
 from paycore.testing.conformance.check import Failed
-from paycore.testing.conformance.recorded_flow import RecordedFlow, retold
+from paycore.testing.conformance.recorded_flow import RecordedFlow
+from paycore.testing.conformance.replays import retold
 
 STARTED_S = 30.0
 """How long the other process may take."""

@@ -14,8 +14,8 @@ from paycore.domain.provider import FullProvider, Secret
 from paycore.engine.hosts import is_among, resolve_base_urls
 from paycore.errors import ConfigError, PaycoreError
 from paycore.testing.conformance.check import Failed, NotApplicable, check, require
-from paycore.testing.conformance.recorded_flow import lives
 from paycore.testing.conformance.rig import Rig
+from paycore.testing.conformance.sampled_flows import lives
 
 _CAPABILITIES = "capabilities"
 _SETTINGS = "settings-and-secrets"

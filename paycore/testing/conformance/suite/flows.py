@@ -27,14 +27,20 @@ from paycore.domain.provider import (
 from paycore.domain.wire import FLOW_REQUESTS_MAX, Request, Response
 from paycore.engine.orders import new_id
 from paycore.sandbox.api import UnknownOrder
-from paycore.testing.conformance.again import close_after, require_same, shown_start, take_turns
 from paycore.testing.conformance.any_answer import hostile_answers
 from paycore.testing.conformance.check import Failed, NotApplicable, check, require
 from paycore.testing.conformance.other_process import requests_elsewhere
+from paycore.testing.conformance.plain_values import copied, pictured
 from paycore.testing.conformance.purity import Watched
-from paycore.testing.conformance.recorded_flow import UNENDED, RecordedFlow, copied, lives, pictured, retold
+from paycore.testing.conformance.recorded_flow import RecordedFlow
+from paycore.testing.conformance.replays import UNENDED, close_after, retold, take_turns
 from paycore.testing.conformance.rig import Rig
-from paycore.testing.conformance.sent_again import require_same_but_for_the_attempt
+from paycore.testing.conformance.same_requests import (
+    require_same,
+    require_same_but_for_the_attempt,
+    shown_start,
+)
+from paycore.testing.conformance.sampled_flows import lives
 
 _NEVER = "what-a-provider-never-does"
 _FLOWS = "flows"

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 from paycore.domain.provider import Listed
 from paycore.testing.conformance.check import NotApplicable, check, require
-from paycore.testing.conformance.conversation import recorded, waiting_product
 from paycore.testing.conformance.listed import is_of, listed, page_in, pages
 from paycore.testing.conformance.order_desk import PlacedOrder
+from paycore.testing.conformance.recorded_flow import record
 from paycore.testing.conformance.rig import Rig
 
 LIST = "the-providers-own-list"
@@ -32,7 +32,7 @@ def list_has_each_order_once(rig: Rig) -> None:
     Of an unpaid and a paid order; a list of transactions only, as PayPal's, has no unpaid ones, and may lag by hours.
     """
     _only_with_list(rig)
-    product = waiting_product(rig)
+    product = rig.waiting_product()
     since = rig.now() - timedelta(seconds=600)
     for placed, least in ((rig.place(product), 0), (rig.paid(product), 1)):
         rig.look(placed)
@@ -116,16 +116,16 @@ def list_by_time_tells_of_waiting_orders(rig: Rig) -> None:
     declared = rig.account.capabilities.list_by_time
     if declared is None:
         raise NotApplicable("list_by_time is not declared")
-    product = waiting_product(rig)
+    product = rig.waiting_product()
     placed, _ = rig.place(product), rig.place(product)
     attempt, begun = rig.attempt(), placed.order.begun_at
     since = begun - timedelta(seconds=declared.early_s)
     until = begun + timedelta(seconds=declared.late_s)
-    conversation = recorded(rig, "list by time", lambda: rig.provider.list(since, until, None, attempt))
-    page = page_in(conversation.outcome)
+    recorded = record(rig, "list by time", lambda: rig.provider.list(since, until, None, attempt))
+    page = page_in(recorded.outcome)
     require(
-        len(conversation.requests) == 1,
-        f"a page of the list took {len(conversation.requests)} requests",
+        len(recorded.requests) == 1,
+        f"a page of the list took {len(recorded.requests)} requests",
         "read one page a request, or do not declare list_by_time",
     )
     require(
@@ -150,7 +150,7 @@ def _only_with_list(rig: Rig) -> None:
 
 def _maker(rig: Rig) -> tuple[Callable[[], PlacedOrder], int]:
     """What makes an order that the list has, and for how many there is time; transactions only are paid orders."""
-    product = waiting_product(rig)
+    product = rig.waiting_product()
     placed, since = rig.place(product), rig.now() - timedelta(seconds=600)
     is_listed = bool(_of(rig, since, rig.now() + timedelta(seconds=600), placed))
     return (lambda: rig.place(product), MANY) if is_listed else (lambda: rig.paid(product), MANY_PAID)

@@ -10,7 +10,6 @@ from paycore.domain.payment import Payment, Status
 from paycore.domain.provider import Capabilities, Created, Done, Lookup, Product, Rejected
 from paycore.testing.conformance.account_at_sandbox import TIMEOUT_S
 from paycore.testing.conformance.check import NotApplicable, check, require
-from paycore.testing.conformance.conversation import waiting_product
 from paycore.testing.conformance.paid_once import require_paid_once, require_taken_once, tried
 from paycore.testing.conformance.problem_words import said
 from paycore.testing.conformance.rig import Rig
@@ -72,7 +71,7 @@ def payment_outlives_one_fault(rig: Rig) -> None:
 
     Each request in turn, through either client: the reply is lost, HTTP 500, half a document, HTTP 429.
     """
-    product = waiting_product(rig)
+    product = rig.waiting_product()
     for fault in ("lose_reply", "http_500", "truncated_json", "http_429"):
         for place in range(REQUESTS_MAX):
             kind = ("sync", "async")[place % 2]
@@ -102,7 +101,7 @@ def resend_does_what_is_declared(rig: Rig) -> None:
     resend = rig.account.capabilities.create_resend
     if resend.effect == "unsafe":
         raise NotApplicable("a create is never sent again: create_resend is unsafe")
-    product = waiting_product(rig)
+    product = rig.waiting_product()
     window_s = FOREVER_S if resend.window_s is None else resend.window_s
     for later_s in (0.0, max(0.0, window_s - WINDOW_MARGIN_S)):
         # Later it is a paid one: an unpaid one may have lapsed by then.
@@ -163,7 +162,7 @@ def _break_creations(rig: Rig, fault: str, *, timeout_s: float = TIMEOUT_S) -> N
 
 
 def _products_to_break(rig: Rig) -> list[Product]:
-    first = waiting_product(rig)
+    first = rig.waiting_product()
     immediate = next((one for one in rig.products if not one.needs_action), None)
     return [first] if immediate in (None, first) else [first, immediate]
 

@@ -10,17 +10,13 @@ import msgspec
 from paycore.domain.provider import RETRY_AFTER_MAX_S, Done, Found, NotNow, Page, Rejected, Session, Unknown
 from paycore.domain.wire import Response
 from paycore.testing.conformance.check import Failed, NotApplicable, check, require
-from paycore.testing.conformance.conversation import (
-    Conversation,
-    Heard,
-    claims_of,
-    conversations,
-    recorded,
-    waiting_product,
-)
+from paycore.testing.conformance.claims import claims_of
 from paycore.testing.conformance.hostile import HTML, odd, unreadable
 from paycore.testing.conformance.problem_words import said
+from paycore.testing.conformance.recorded_flow import RecordedFlow, record
+from paycore.testing.conformance.replays import Heard, told_otherwise
 from paycore.testing.conformance.rig import Rig
+from paycore.testing.conformance.sampled_flows import each_flow
 
 OUTCOMES = "what-an-outcome-says-about-the-money"
 SOON_S, ENDED_S = 5.0, 40 * 24 * 3600.0
@@ -38,10 +34,10 @@ def unreadable_reply_is_unknown(rig: Rig) -> None:
     HTML under status 200, half a document, empty, deep and hostile JSON. Never `Rejected`: money may have moved. Never
     an exception. A flow that has only read may return `NotNow`, and a query `Found(undecided=...)`.
     """
-    for conversation in conversations(rig):
-        for place in conversation.places:
-            replies = unreadable(conversation.responses[place], rig.sign)
-            _require_unknown(rig, conversation, place, replies)
+    for recorded in each_flow(rig):
+        for place in recorded.places:
+            replies = unreadable(recorded.responses[place], rig.sign)
+            _require_unknown(rig, recorded, place, replies)
 
 
 @check(read=OUTCOMES)
@@ -52,11 +48,11 @@ def odd_value_claims_nothing(rig: Rig) -> None:
     Texts that are not UTF-8, empty or endless, numbers that are infinite or negative, keys that come twice, for each
     request of each flow. An order whose state can't be read is pending, undecided or `Unknown`.
     """
-    for conversation in conversations(rig):
-        for place in conversation.places:
-            for words, reply in odd(conversation.responses[place], rig.sign):
-                heard = conversation.told(rig, place, words, reply)
-                at = f"{conversation.about}: reply {place + 1} was {words}, and the flow returned {said(heard.outcome)}"
+    for recorded in each_flow(rig):
+        for place in recorded.places:
+            for words, reply in odd(recorded.responses[place], rig.sign):
+                heard = told_otherwise(rig, recorded, place, words, reply)
+                at = f"{recorded.about}: reply {place + 1} was {words}, and the flow returned {said(heard.outcome)}"
                 require(
                     heard.went_on or not isinstance(heard.outcome, Rejected),
                     at,
@@ -64,7 +60,7 @@ def odd_value_claims_nothing(rig: Rig) -> None:
                 )
                 claims = {one for one in claims_of(heard.outcome) if not one.endswith(" pending")}
                 require(
-                    claims <= conversation.claims,
+                    claims <= recorded.claims,
                     at,
                     "claim a state only for the words that the company documents for it",
                 )
@@ -84,10 +80,10 @@ def server_error_is_unknown(rig: Rig) -> None:
         for status in (500, 502, 503)
         for body in bodies
     ]
-    for conversation in conversations(rig):
-        for place, good in enumerate(conversation.responses):
+    for recorded in each_flow(rig):
+        for place, good in enumerate(recorded.responses):
             same = ("HTTP 500 with the body of a good reply", msgspec.structs.replace(good, status=500))
-            _require_unknown(rig, conversation, place, [*replies, same])
+            _require_unknown(rig, recorded, place, [*replies, same])
 
 
 @check(read=OUTCOMES)
@@ -100,13 +96,13 @@ def page_of_a_firewall_is_no_refusal(rig: Rig) -> None:
     replies = [
         (f"HTTP {status} with an HTML page", Response(status=status, body=HTML)) for status in (400, 403, 404)
     ]
-    for conversation in conversations(rig):
-        for place in conversation.places:
+    for recorded in each_flow(rig):
+        for place in recorded.places:
             for words, reply in replies:
-                heard = conversation.told(rig, place, words, reply)
+                heard = told_otherwise(rig, recorded, place, words, reply)
                 require(
                     heard.was_safe or not isinstance(heard.outcome, Rejected),
-                    f"{conversation.about}: {words} was taken for a refusal: {said(heard.outcome)}",
+                    f"{recorded.about}: {words} was taken for a refusal: {said(heard.outcome)}",
                     "return Rejected for a code that the company documents, and Unknown for what has none",
                 )
 
@@ -119,12 +115,12 @@ def too_many_requests_is_not_now(rig: Rig) -> None:
     `retry_after_s` is finite, 0 to a day. After an earlier request of the same flow that can move money it may be
     `Unknown`.
     """
-    for conversation in conversations(rig):
-        for place in conversation.places:
+    for recorded in each_flow(rig):
+        for place in recorded.places:
             for after in RETRY_AFTER:
                 words = f"HTTP 429 with retry-after {after!r}"
                 reply = Response(status=429, headers={"retry-after": after}, body=b"Too Many Requests")
-                _require_not_now(conversation, place, words, conversation.told(rig, place, words, reply))
+                _require_not_now(recorded, place, words, told_otherwise(rig, recorded, place, words, reply))
 
 
 @check(read=OUTCOMES)
@@ -137,14 +133,14 @@ def refusal_under_a_server_error_is_unknown(rig: Rig) -> None:
     refusals = [one for one in _refusals(rig) if one.responses and isinstance(one.outcome, Rejected)]
     if not refusals:
         raise NotApplicable("the gateway refuses neither a refund of too much nor a number in use")
-    for conversation in refusals:
-        place = len(conversation.responses) - 1
-        good = conversation.responses[place]
+    for recorded in refusals:
+        place = len(recorded.responses) - 1
+        good = recorded.responses[place]
         replies = [
             (f"HTTP {status} with the body of a refusal", msgspec.structs.replace(good, status=status))
             for status in (500, 503)
         ]
-        _require_unknown(rig, conversation, place, replies)
+        _require_unknown(rig, recorded, place, replies)
 
 
 @check(read="sessions-tokens-and-certificates")
@@ -160,7 +156,7 @@ def ended_session_is_opened_again(rig: Rig) -> None:
     opened = rig.converse(lambda: rig.provider.open_session(attempt))
     require(isinstance(opened, Done), f"open_session: {said(opened)}", "return Done(Session(...))")
     session: Session = opened.value  # type: ignore[union-attr]
-    order = rig.create_order(waiting_product(rig))
+    order = rig.create_order(rig.waiting_product())
     attempt = msgspec.structs.replace(order.attempt, session=session.value)
     order = msgspec.structs.replace(order, attempt=attempt)
     if session.lasts_s is not None:
@@ -172,7 +168,7 @@ def ended_session_is_opened_again(rig: Rig) -> None:
             "declare less than the company says in Session.lasts_s, and count from before it was asked for",
         )
     rig.advance(ENDED_S)
-    second = msgspec.structs.replace(rig.create_order(waiting_product(rig)), attempt=attempt)
+    second = msgspec.structs.replace(rig.create_order(rig.waiting_product()), attempt=attempt)
     outcome = rig.converse(lambda: rig.provider.create(second))
     if isinstance(outcome, Done):
         raise NotApplicable(f"a session holds for more than {ENDED_S:.0f} s at this gateway")
@@ -186,23 +182,23 @@ def ended_session_is_opened_again(rig: Rig) -> None:
 # --- inside ------------------------------------------------------------------------------------------
 
 
-def _refusals(rig: Rig) -> Iterator[Conversation]:
+def _refusals(rig: Rig) -> Iterator[RecordedFlow]:
     """What a gateway refuses, where it can be asked for it."""
-    product = waiting_product(rig)
+    product = rig.waiting_product()
     placed = rig.paid(product)
     again = msgspec.structs.replace(placed.order, attempt=rig.attempt())
-    yield recorded(rig, "create of a number in use", lambda: rig.provider.create(again))
+    yield record(rig, "create of a number in use", lambda: rig.provider.create(again))
     if product.refund != "none":
         refund = rig.refund_order(placed, placed.order.amount.minor + 1)
-        yield recorded(rig, "refund of more than was paid", lambda: rig.provider.refund(refund))
+        yield record(rig, "refund of more than was paid", lambda: rig.provider.refund(refund))
 
 
 def _require_unknown(
-    rig: Rig, conversation: Conversation, place: int, replies: Iterable[tuple[str, Response]]
+    rig: Rig, recorded: RecordedFlow, place: int, replies: Iterable[tuple[str, Response]]
 ) -> None:
     for words, reply in replies:
-        heard = conversation.told(rig, place, words, reply)
-        at = f"{conversation.about}: reply {place + 1} was {words}, and the flow"
+        heard = told_otherwise(rig, recorded, place, words, reply)
+        at = f"{recorded.about}: reply {place + 1} was {words}, and the flow"
         if isinstance(heard.outcome, Rejected) and not heard.went_on:
             raise Failed(
                 f"{at} returned {said(heard.outcome)}",
@@ -214,7 +210,7 @@ def _require_unknown(
                 "return Unknown: NotNow says that nothing moved, and nobody knows that",
             )
         require(
-            not isinstance(heard.outcome, Done) or _is_backed(conversation, place, heard),
+            not isinstance(heard.outcome, Done) or _is_backed(recorded, place, heard),
             f"{at} returned {said(heard.outcome)}",
             "return Unknown for a reply that is not as documented, or Found(undecided=...) for the numbers that"
             " it was to tell of; demand the fields that tell the state, without a default",
@@ -226,31 +222,31 @@ def _require_unknown(
         )
 
 
-def _is_backed(conversation: Conversation, place: int, heard: Heard) -> bool:
+def _is_backed(recorded: RecordedFlow, place: int, heard: Heard) -> bool:
     """Whether a `Done` says no more than what other replies of the same flow have said."""
     value = heard.outcome.value
     others_spoke = place > 0 or heard.went_on
     if isinstance(value, Session | Page):
-        return others_spoke and value == conversation.outcome.value
+        return others_spoke and value == recorded.outcome.value
     claims = claims_of(heard.outcome)
-    return claims <= conversation.claims if others_spoke else isinstance(value, Found) and not claims
+    return claims <= recorded.claims if others_spoke else isinstance(value, Found) and not claims
 
 
-def _require_not_now(conversation: Conversation, place: int, words: str, heard: Heard) -> None:
+def _require_not_now(recorded: RecordedFlow, place: int, words: str, heard: Heard) -> None:
     outcome = heard.outcome
-    was_moved = not all(request.is_safe for request in conversation.requests[:place])
+    was_moved = not all(request.is_safe for request in recorded.requests[:place])
     if heard.went_on or (was_moved and isinstance(outcome, Unknown)):
         return
-    if isinstance(outcome, Done) and _is_backed(conversation, place, heard):
+    if isinstance(outcome, Done) and _is_backed(recorded, place, heard):
         return  # what was read before is told, without what was put off
     require(
         isinstance(outcome, NotNow),
-        f"{conversation.about}: {words} and the flow returned {said(outcome)}",
+        f"{recorded.about}: {words} and the flow returned {said(outcome)}",
         "return NotNow for status 429, whatever its body, before anything else is read",
     )
     seconds = outcome.retry_after_s
     require(
         isinstance(seconds, (int, float)) and math.isfinite(seconds) and 0 <= seconds <= RETRY_AFTER_MAX_S,
-        f"{conversation.about}: {words} and the flow returned NotNow(retry_after_s={seconds!r})",
+        f"{recorded.about}: {words} and the flow returned NotNow(retry_after_s={seconds!r})",
         f"take Retry-After only where it is a number of seconds, at most {RETRY_AFTER_MAX_S}",
     )

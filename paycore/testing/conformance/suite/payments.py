@@ -10,7 +10,7 @@ from paycore.domain.payment import Status
 from paycore.domain.provider import Done, Product, Rejected
 from paycore.sandbox.api import NotPossible
 from paycore.testing.conformance.check import NotApplicable, check, require
-from paycore.testing.conformance.conversation import observed_in, waiting_product
+from paycore.testing.conformance.claims import observed_in
 from paycore.testing.conformance.order_desk import PlacedOrder
 from paycore.testing.conformance.paid_once import require_paid_once
 from paycore.testing.conformance.problem_words import said
@@ -90,7 +90,7 @@ def sync_and_async_are_the_same(rig: Rig) -> None:
 
     Of an order that is made, asked about, paid, asked about again, and refunded. A flow can't know who runs it.
     """
-    product = waiting_product(rig)
+    product = rig.waiting_product()
     told = {kind: _told_by(rig, kind, product) for kind in ("sync", "async")}
     for one, other in zip(told["sync"], told["async"], strict=False):
         require(

@@ -14,9 +14,11 @@ from paycore.engine.checks import REFERENCE_MAX, REFUND_REASON_MAX
 from paycore.errors import InvalidField, PaycoreError
 from paycore.testing.conformance.check import Failed, NotApplicable, check, require
 from paycore.testing.conformance.order_desk import COINS, MINOR, PlacedOrder
+from paycore.testing.conformance.plain_values import pictured
 from paycore.testing.conformance.problem_words import said
-from paycore.testing.conformance.recorded_flow import lives, pictured, retold
+from paycore.testing.conformance.replays import retold
 from paycore.testing.conformance.rig import Rig
+from paycore.testing.conformance.sampled_flows import lives
 
 _CAPABILITIES = "capabilities"
 

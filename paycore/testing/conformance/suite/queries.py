@@ -14,13 +14,16 @@ from paycore.domain.provider import Done, Found, Lookup, OrderRef, Rejected
 from paycore.domain.wire import Response
 from paycore.engine.orders import new_id
 from paycore.testing.conformance.check import Failed, NotApplicable, check, require
-from paycore.testing.conformance.conversation import Conversation, asked, claims_of, recorded, waiting_product
+from paycore.testing.conformance.claims import claims_of
 from paycore.testing.conformance.hostile import HTML
 from paycore.testing.conformance.listed import listed
 from paycore.testing.conformance.order_desk import PlacedOrder
 from paycore.testing.conformance.problem_words import said
+from paycore.testing.conformance.recorded_flow import RecordedFlow, record
+from paycore.testing.conformance.replays import told_otherwise
 from paycore.testing.conformance.rewording import with_broken_record
 from paycore.testing.conformance.rig import Rig
+from paycore.testing.conformance.sampled_flows import asked
 
 FINDING = "finding-an-order-again"
 OUTCOMES = "what-an-outcome-says-about-the-money"
@@ -39,7 +42,7 @@ def new_order_is_found_by_its_number(rig: Rig) -> None:
     Without `provider_id` and `ids`: they are not known where the reply was lost.
     """
     _only_by_number(rig)
-    product = waiting_product(rig)
+    product = rig.waiting_product()
     placed = rig.paid(product) if product.refund != "none" else rig.place(product)
     refs = [placed.ref(rig.attempt())]
     if product.refund != "none":
@@ -96,7 +99,7 @@ def unfinished_search_is_no_absence(rig: Rig) -> None:
     where a query asks about several. Each reply in turn is an HTML page, HTTP 500 or HTTP 429.
     """
     _only_by_number(rig)
-    there, ref = rig.place(waiting_product(rig)), _never_made(rig)
+    there, ref = rig.place(rig.waiting_product()), _never_made(rig)
     rig.advance(OLD_S)
     rig.renew_session()
     attempt = rig.attempt()
@@ -105,7 +108,7 @@ def unfinished_search_is_no_absence(rig: Rig) -> None:
     if rig.account.capabilities.query_batch_max > 1:
         batches.append([there.ref(attempt), ref])
     for refs in batches:
-        search = recorded(rig, "query of a number that was never sent", lambda: rig.provider.query(refs))  # noqa: B023
+        search = record(rig, "query of a number that was never sent", lambda: rig.provider.query(refs))  # noqa: B023
         for place in search.places:
             _require_no_absence(rig, search, place, ref.number)
 
@@ -118,7 +121,7 @@ def old_order_is_not_absent(rig: Rig) -> None:
     An API whose query has a time range says absent only where the range holds the order.
     """
     _only_by_number(rig)
-    product = waiting_product(rig)
+    product = rig.waiting_product()
     orders = [rig.place(product), rig.paid(product)]
     rig.advance(OLD_S)
     rig.renew_session()
@@ -163,7 +166,7 @@ def reply_about_another_order_is_not_believed(rig: Rig) -> None:
 
     The order's own number or id in the reply says whom it is about.
     """
-    product = waiting_product(rig)
+    product = rig.waiting_product()
     theirs, ours = rig.paid(product), rig.place(product)
     reply = asked(rig, theirs, "a paid order")
     if not any(_names(response.body, theirs) for response in reply.responses):
@@ -196,12 +199,12 @@ def foreign_records_are_left_out(rig: Rig) -> None:
     """
     if rig.account.capabilities.query_batch_max == 1:
         raise NotApplicable("a reply tells of one order: query_batch_max is 1")
-    product = waiting_product(rig)
+    product = rig.waiting_product()
     theirs, ours = rig.paid(product), rig.place(product)
     attempt = rig.attempt()
     refs = [theirs.ref(attempt), ours.ref(attempt)]
     for order in (refs, refs[::-1]):
-        both = recorded(rig, "query of two orders", lambda: rig.provider.query(order))  # noqa: B023
+        both = record(rig, "query of two orders", lambda: rig.provider.query(order))  # noqa: B023
         given = iter([*both.responses, *both.responses[-1:] * 9])
         outcome = rig.converse(lambda: rig.provider.query([refs[1]]), lambda _: next(given))  # noqa: B023
         claims = {one for one in claims_of(outcome) if one.startswith(f"{ours.order.number} ")}
@@ -220,20 +223,20 @@ def broken_record_is_no_absence(rig: Rig) -> None:
     Asked about alone, and together with another one where a query asks about several. What is skipped is not absent:
     an order that is absent is made again.
     """
-    product = waiting_product(rig)
+    product = rig.waiting_product()
     other, ours = rig.paid(product), rig.place(product)
     attempt, tried = rig.attempt(), 0
     names = frozenset({ours.order.number, ours.seen.provider_id or ours.order.number})
     together = [[ours], [other, ours]] if rig.account.capabilities.query_batch_max > 1 else [[ours]]
     for orders in together:
         refs = [placed.ref(attempt) for placed in orders]
-        asking = recorded(rig, "query of an unpaid order", lambda: rig.provider.query(refs))  # noqa: B023
+        asking = record(rig, "query of an unpaid order", lambda: rig.provider.query(refs))  # noqa: B023
         for place in asking.places:
             reply = with_broken_record(asking.responses[place], names, rig.sign)
             if reply is None:
                 continue
             tried += 1
-            outcome = asking.told(rig, place, "one whose record is broken", reply).outcome
+            outcome = told_otherwise(rig, asking, place, "one whose record is broken", reply).outcome
             claims = {one for one in claims_of(outcome) if one.startswith(f"{ours.order.number} ")}
             require(
                 claims <= {f"{ours.order.number} pending"},
@@ -317,7 +320,7 @@ def _only_by_number(rig: Rig) -> None:
 
 def _never_made(rig: Rig) -> OrderRef:
     """A number that was fixed, and never sent."""
-    order = rig.create_order(waiting_product(rig))
+    order = rig.create_order(rig.waiting_product())
     return OrderRef(
         kind="payment",
         number=new_id(),
@@ -330,13 +333,13 @@ def _never_made(rig: Rig) -> OrderRef:
     )
 
 
-def _require_no_absence(rig: Rig, search: Conversation, place: int, number: str) -> None:
+def _require_no_absence(rig: Rig, search: RecordedFlow, place: int, number: str) -> None:
     for words, reply in (
         ("an HTML page", Response(status=200, body=HTML)),
         ("HTTP 500", Response(status=500, body=b"")),
         ("HTTP 429", Response(status=429, body=b"")),
     ):
-        heard = search.told(rig, place, words, reply)
+        heard = told_otherwise(rig, search, place, words, reply)
         require(
             heard.went_on or f"{number} absent" not in claims_of(heard.outcome),
             f"reply {place + 1} of {len(search.responses)} was {words}, and the flow returned {said(heard.outcome)}",
@@ -346,7 +349,7 @@ def _require_no_absence(rig: Rig, search: Conversation, place: int, number: str)
 
 def _mixed(rig: Rig) -> Iterator[tuple[str, OrderRef]]:
     """A paid order, one that is not, a refund, and a number that was never sent."""
-    product = waiting_product(rig)
+    product = rig.waiting_product()
     paid = rig.paid(product)
     attempt = rig.attempt()
     yield "the unpaid order", rig.place(product).ref(attempt)
@@ -371,7 +374,7 @@ def _named(claims: frozenset[str], named: Mapping[str, OrderRef]) -> str:
 
 def _in_every_state(rig: Rig) -> Iterator[tuple[PlacedOrder, bool]]:
     """Orders that nobody has asked about since their payer acted, and whether they are to be captured."""
-    product = waiting_product(rig)
+    product = rig.waiting_product()
     yield rig.place(product), False
     yield rig.paid(product), False
     held = next((one for one in rig.products if one.capture != "none"), None)

@@ -12,18 +12,11 @@ from paycore.domain.provider import Done, Rejected
 from paycore.domain.wire import Response
 from paycore.errors import ConfigError
 from paycore.testing.conformance.check import NotApplicable, check, require
-from paycore.testing.conformance.conversation import (
-    Conversation,
-    Heard,
-    asked,
-    claims_of,
-    conversations,
-    observed_in,
-    recorded,
-    waiting_product,
-)
+from paycore.testing.conformance.claims import claims_of, observed_in
 from paycore.testing.conformance.hostile import NO_TREE, tree_in, with_tree
 from paycore.testing.conformance.problem_words import said
+from paycore.testing.conformance.recorded_flow import RecordedFlow, record
+from paycore.testing.conformance.replays import Heard, told_otherwise
 from paycore.testing.conformance.rewording import (
     state_keys,
     with_new_fields,
@@ -31,6 +24,7 @@ from paycore.testing.conformance.rewording import (
     with_unknown_words,
 )
 from paycore.testing.conformance.rig import Rig
+from paycore.testing.conformance.sampled_flows import asked, each_flow
 
 OUTCOMES = "what-an-outcome-says-about-the-money"
 NO_CHANGE = (" pending",)
@@ -45,13 +39,13 @@ def unknown_word_is_no_state(rig: Rig) -> None:
     unpaid and of a paid order. Companies add states without notice: the order stays pending, undecided or `Unknown`.
     """
     tried = 0
-    for conversation, place, reply, before, keys in _replies_with_states(rig):
-        assert conversation.amount is not None
-        altered_replies = with_unknown_words(reply, conversation.amount, rig.sign, keys=keys, before=before)
+    for recorded, place, reply, before, keys in _replies_with_states(rig):
+        assert recorded.amount is not None
+        altered_replies = with_unknown_words(reply, recorded.amount, rig.sign, keys=keys, before=before)
         for words, altered in altered_replies:
             tried += 1
-            heard = conversation.told(rig, place, f"one {words}", altered)
-            at = f"{conversation.about}: the reply came {words}, and the flow returned {said(heard.outcome)}"
+            heard = told_otherwise(rig, recorded, place, f"one {words}", altered)
+            at = f"{recorded.about}: the reply came {words}, and the flow returned {said(heard.outcome)}"
             require(
                 heard.went_on or not isinstance(heard.outcome, Rejected),
                 at,
@@ -74,17 +68,16 @@ def new_field_changes_nothing(rig: Rig) -> None:
 
     Companies add fields without a new version of their API.
     """
-    for conversation in conversations(rig):
-        for place in conversation.places:
-            reply = with_new_fields(conversation.responses[place], rig.sign)
+    for recorded in each_flow(rig):
+        for place in recorded.places:
+            reply = with_new_fields(recorded.responses[place], rig.sign)
             if reply is None:
                 continue
-            _require_alterable(rig, conversation, place)
-            heard = conversation.told(rig, place, "one with new fields", reply)
+            _require_alterable(rig, recorded, place)
+            heard = told_otherwise(rig, recorded, place, "one with new fields", reply)
             require(
-                type(heard.outcome) is type(conversation.outcome)
-                and claims_of(heard.outcome) == conversation.claims,
-                f"{conversation.about}: {said(conversation.outcome)}; with new fields in the reply:"
+                type(heard.outcome) is type(recorded.outcome) and claims_of(heard.outcome) == recorded.claims,
+                f"{recorded.about}: {said(recorded.outcome)}; with new fields in the reply:"
                 f" {said(heard.outcome)}",
                 "ignore fields that you do not know: no forbid_unknown_fields for what is received",
             )
@@ -99,17 +92,17 @@ def other_amount_is_noticed(rig: Rig) -> None:
     it; or the reply is `Unknown`. The same for captures and refunds.
     """
     tried = 0
-    for conversation in conversations(rig):
-        if conversation.amount is None:
+    for recorded in each_flow(rig):
+        if recorded.amount is None:
             continue
-        for place in conversation.places:
-            replies = list(with_other_amounts(conversation.responses[place], conversation.amount, rig.sign))
+        for place in recorded.places:
+            replies = list(with_other_amounts(recorded.responses[place], recorded.amount, rig.sign))
             if replies:
-                _require_alterable(rig, conversation, place)
+                _require_alterable(rig, recorded, place)
             for words, reply in replies:
                 tried += 1
-                heard = conversation.told(rig, place, words, reply)
-                _require_noticed(conversation, words, heard, conversation.amount)
+                heard = told_otherwise(rig, recorded, place, words, reply)
+                _require_noticed(recorded, words, heard, recorded.amount)
     if not tried:
         raise NotApplicable("no reply has the amount of the order")
 
@@ -121,9 +114,9 @@ def reply_about_another_create_is_not_taken(rig: Rig) -> None:
 
     Where the reply has our number. Connections that are shared by mistake cross replies.
     """
-    product = waiting_product(rig)
+    product = rig.waiting_product()
     theirs = rig.create_order(product)
-    reply = recorded(rig, "create of an order", lambda: rig.provider.create(theirs)).responses
+    reply = record(rig, "create of an order", lambda: rig.provider.create(theirs)).responses
     if not any(theirs.number.encode() in response.body for response in reply):
         raise NotApplicable("the reply to create does not have our number")
     ours, given = rig.create_order(product), iter([*reply, *reply[-1:] * 9])
@@ -146,13 +139,13 @@ def wrong_credentials_are_the_operators(rig: Rig) -> None:
     account = _with_wrong_secrets(rig)
     provider, attempt = account.provider, account.attempt(rig.now(), "N" * 26)
     if hasattr(provider, "open_session"):
-        outcome = recorded(rig, "open_session", lambda: provider.open_session(attempt)).outcome
+        outcome: Any = rig.converse(lambda: provider.open_session(attempt))
         what = "open_session"
     else:
-        order = rig.create_order(waiting_product(rig))
+        order = rig.create_order(rig.waiting_product())
         if _first_request(rig.provider.create(order)) == _first_request(provider.create(order)):
             raise NotApplicable("no secret of the account is in its requests")
-        outcome = recorded(rig, "create", lambda: provider.create(order)).outcome
+        outcome = rig.converse(lambda: provider.create(order))
         what = "create"
     require(
         not isinstance(outcome, Done),
@@ -172,9 +165,9 @@ def wrong_credentials_are_the_operators(rig: Rig) -> None:
 
 def _replies_with_states(
     rig: Rig,
-) -> Iterator[tuple[Conversation, int, Response, Response | None, frozenset[str]]]:
+) -> Iterator[tuple[RecordedFlow, int, Response, Response | None, frozenset[str]]]:
     """Replies about an order or a refund, with that to the same question before the payer paid, and what tells it."""
-    placed = rig.place(waiting_product(rig))
+    placed = rig.place(rig.waiting_product())
     unpaid = asked(rig, placed, "an unpaid order")
     rig.pay(placed)
     paid = asked(rig, placed, "a paid order")
@@ -183,33 +176,33 @@ def _replies_with_states(
         _require_alterable(rig, paid, place)
         keys |= state_keys(before, after, placed.order.amount)
         yield paid, place, after, before, keys
-    for conversation in conversations(rig):
-        for place in conversation.places if conversation.amount is not None else ():
-            _require_alterable(rig, conversation, place)
-            yield conversation, place, conversation.responses[place], None, keys
+    for recorded in each_flow(rig):
+        for place in recorded.places if recorded.amount is not None else ():
+            _require_alterable(rig, recorded, place)
+            yield recorded, place, recorded.responses[place], None, keys
 
 
-def _require_alterable(rig: Rig, conversation: Conversation, place: int) -> None:
+def _require_alterable(rig: Rig, recorded: RecordedFlow, place: int) -> None:
     """`NotApplicable` where a reply that is only written again, with the same content, is not believed."""
-    good = conversation.responses[place]
+    good = recorded.responses[place]
     tree = tree_in(good)
     if tree is NO_TREE:
         return
-    heard = conversation.told(rig, place, "the same", with_tree(good, tree, rig.sign))
-    if not isinstance(heard.outcome, Done) or claims_of(heard.outcome) != conversation.claims:
+    heard = told_otherwise(rig, recorded, place, "the same", with_tree(good, tree, rig.sign))
+    if not isinstance(heard.outcome, Done) or claims_of(heard.outcome) != recorded.claims:
         raise NotApplicable(
             "replies are authentic as they are written only; give the gateway sign_reply, so that they can be altered"
         )
 
 
-def _require_noticed(conversation: Conversation, words: str, heard: Heard, amount: Money) -> None:
+def _require_noticed(recorded: RecordedFlow, words: str, heard: Heard, amount: Money) -> None:
     if heard.went_on:
         return
     for seen in observed_in(heard.outcome):
         is_success = seen.status in (Status.PAID, Status.AUTHORIZED, RefundStatus.SUCCEEDED)
         require(
             not is_success or seen.is_signed_wrong or _tells_another(seen, amount),
-            f"{conversation.about}: the reply was {words} ({amount}), and the flow returned {seen.status} of"
+            f"{recorded.about}: the reply was {words} ({amount}), and the flow returned {seen.status} of"
             f" {seen.amount or seen.partial_amount or 'no amount'}",
             "give the amount of the reply, and never the order's own: amount, partial_amount ="
             " read_amount(minor, currency)",

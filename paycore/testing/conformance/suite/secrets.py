@@ -18,8 +18,10 @@ from paycore.testing.conformance.account_at_sandbox import ACCOUNT
 from paycore.testing.conformance.arrivals import OTHERS_S, genuine, payable, verified
 from paycore.testing.conformance.caller import bought
 from paycore.testing.conformance.check import Failed, NotApplicable, check, require
-from paycore.testing.conformance.recorded_flow import RecordedFlow, lives, retold
+from paycore.testing.conformance.recorded_flow import RecordedFlow
+from paycore.testing.conformance.replays import retold
 from paycore.testing.conformance.rig import Rig
+from paycore.testing.conformance.sampled_flows import lives
 from paycore.testing.conformance.secret_settings import secret_names, with_rotated
 from paycore.testing.conformance.spoken import hearing, logged, words_of
 from paycore.testing.conformance.traces import WHOLE_MIN, Traces, auth_codes, traces_of

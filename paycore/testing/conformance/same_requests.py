@@ -1,16 +1,17 @@
-"""What may differ between a request and the one that is sent again."""
+"""Whether requests are the same: in every byte, or but for what the attempt brings to one that is sent again."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
 from paycore.domain.wire import Request
 from paycore.testing.conformance.check import require
+from paycore.testing.conformance.recorded_flow import RecordedFlow
 
 _KEYS = re.compile(r"idempot|paypal-request-id", re.IGNORECASE)
 """Names of headers and fields by which companies know a repeat."""
@@ -20,9 +21,40 @@ TIME_DIGITS = 4
 
 _SIGNATURE = re.compile(r"[0-9a-fA-F]{32,}|[A-Za-z0-9+/_=-]{22,}")
 
-
 NEAR_S = 2.0
 """How far a rendering of a time may be from it."""
+
+
+def require_same(recorded: RecordedFlow, requests: Sequence[Request], how: str) -> None:
+    """`Failed` where these requests are not those of the recorded flow."""
+    for place, (one, other) in enumerate(zip(recorded.requests, requests, strict=False)):
+        require(
+            one == other,
+            f"{recorded.title}: request {place + 1} differs when {how}: {_first_difference(one, other)}",
+            "make a request of the flow's arguments only: no clock, no random value, nothing kept on the provider,"
+            " and no order of a set",
+        )
+    require(
+        len(requests) == len(recorded.requests),
+        f"{recorded.title} sent {len(requests)} requests where it sent {len(recorded.requests)}, {how}",
+        "make requests of the flow's arguments and responses only",
+    )
+
+
+def _first_difference(one: Request, other: Request) -> str:
+    for name in ("method", "host", "path", "headers", "safe"):
+        if getattr(one, name) != getattr(other, name):
+            return f"its {name}"
+    place = next(
+        (place for place, pair in enumerate(zip(one.body, other.body, strict=False)) if pair[0] != pair[1]),
+        min(len(one.body), len(other.body)),
+    )
+    return f"byte {place} of its body, {shown_start(one.body[place : place + 24])}"
+
+
+def shown_start(body: bytes) -> str:
+    """The start of a body, for a problem."""
+    return f"{body[:40]!r}{'...' if len(body) > 40 else ''}"
 
 
 def require_same_but_for_the_attempt(title: str, one: Request, other: Request, sent_at: datetime) -> None:
