@@ -9,7 +9,7 @@ from fractions import Fraction
 from paycore.plugin import Failure, OrderRef, PaymentObservation, RefundObservation, RefundStatus, Status
 from stripe_checkout.amounts import minor_of, read_units
 from stripe_checkout.api import failure_of
-from stripe_checkout.messages import CheckoutSession, Dispute, PaymentIntent, StripeRefund
+from stripe_checkout.messages import CheckoutSession, Dispute, PaymentIntent, StripeCharge, StripeRefund
 
 NUMBER = "paycore_number"
 REFERENCE = "paycore_reference"
@@ -52,13 +52,19 @@ def payment_observation(
         amount=amount,
         partial_amount=partial,
         paid_minor=received if status is Status.PAID else None,
-        refunded_minor=minor_of(charge.amount_refunded, session.currency) if charge else None,
+        refunded_minor=minor_of(_refunded(intent, charge), session.currency) if intent and charge else None,
         charged_back_minor=taken,
         charge_back_won_minor=won,
         failure=_failure_of(intent) if status is Status.FAILED else None,
         occurred_at=_time((charge.created if charge else None) or session.created),
         words=_told(words),
     )
+
+
+def _refunded(intent: PaymentIntent, charge: StripeCharge) -> int | None:
+    """What went back, in Stripe's units: it counts what a partial capture released as well. Source: SOURCES.md §10."""
+    released = max(0, (intent.amount or 0) - (intent.amount_received or 0))
+    return None if charge.amount_refunded is None else max(0, charge.amount_refunded - released)
 
 
 def _status_of(session: CheckoutSession, intent: PaymentIntent | None) -> Status:
@@ -96,14 +102,16 @@ def _disputed(
     """
     What disputes took and what of it was won back, at most what was paid; None without a dispute.
 
-    Inquiries take nothing. In any other status something was taken where the balance was booked.
+    Inquiries take nothing. In any other status something was taken where the balance was booked; if in another currency
+    than ours, all.
     """
     taking = [one for one in disputes if one.status in _DISPUTED or one.balance_transactions]
     if not taking:
         return None, None
     taken, won = 0, 0
     for dispute in taking:
-        minor = minor_of(dispute.amount, dispute.currency or currency) or 0
+        is_same = dispute.currency in (None, currency)
+        minor = (minor_of(dispute.amount, currency) if is_same else received) or 0
         taken += minor
         won += int(minor * _share_won(dispute))
     most = taken if received is None else received

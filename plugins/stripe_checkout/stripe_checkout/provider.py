@@ -71,6 +71,9 @@ LOOKED_AT_MAX = 8
 NAME_LENGTH_MAX = 250
 """Characters of the line shown to the payer. Stripe publishes no bound; chosen here. Source: SOURCES.md §3."""
 
+_CAPTURED = ("payment_intent_unexpected_state", "charge_already_captured")
+"""Codes of a capture that may have been made before. Source: SOURCES.md §6."""
+
 _REASONS = ("duplicate", "requested_by_customer")
 """Reasons Stripe knows; its third, `fraudulent`, blocks the payer's card, and nobody asked for that."""
 
@@ -166,14 +169,17 @@ class StripeCheckout:
         cursor: dict[str, str] = {}
         for _ in range(LOOKED_AT_MAX):
             asked = {"created": {"gte": since, "lt": since + 3900}, "limit": 100} | cursor
-            page = yield from self._api.get(SESSIONS, messages.SessionList, **asked)
+            try:
+                page = yield from self._api.get(SESSIONS, messages.SessionList, **asked)
+            except NoAnswer:  # a refusal of this says nothing of the session
+                break
             for session in page.data:
                 if session.client_reference_id == order.number:
                     return session
             if not page.has_more or not page.data:
                 break
             cursor = {"starting_after": page.data[-1].id}
-        raise NoAnswer(Unknown(problem="its key keeps a failure, and no session made then has its number"))
+        raise NoAnswer(Unknown(problem="its key keeps a failure, and no session with its number was found"))
 
     def _new_session(self, order: CreateOrder) -> messages.NewSession:
         metadata = {NUMBER: order.number, REFERENCE: order.reference}
@@ -244,10 +250,7 @@ class StripeCheckout:
         try:
             made = yield from self._api.post(path, messages.PaymentIntent, wanted, key=capture.number)
         except NoAnswer as no:
-            if (
-                isinstance(no.outcome, Rejected)
-                and no.outcome.failure.code == "payment_intent_unexpected_state"
-            ):
+            if isinstance(no.outcome, Rejected) and no.outcome.failure.code in _CAPTURED:
                 return Unknown(problem="it is captured or cancelled already")
             raise
         return Done(intent_observation(capture.order, made))

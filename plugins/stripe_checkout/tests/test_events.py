@@ -97,6 +97,7 @@ def test_a_body_that_was_parsed_and_written_anew_is_refused() -> None:
         vectors.SMALL_HEADER[:-1],
         vectors.SMALL_HEADER.upper(),
         "t=1795000000,v1=ß",
+        "t=1795000000,v1=\udc80",
     ],
 )
 def test_a_header_that_is_not_stripes_is_refused(header: str) -> None:

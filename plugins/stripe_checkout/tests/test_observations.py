@@ -165,6 +165,15 @@ def test_refunds_are_counted_by_the_charges_total() -> None:
     assert seen(krona).refunded_minor == 3
 
 
+def test_what_a_partial_capture_releases_is_no_refund() -> None:
+    """Stripe counts it in the charge's total all the same."""
+    part = {"amount_received": 2000, "charge": {"amount_refunded": 599}}
+    assert seen(paid_session(intent=part)).refunded_minor == 0
+    assert seen(paid_session(intent=part | {"charge": {"amount_refunded": 1099}})).refunded_minor == 500
+    held = session(**COMPLETE, payment_intent=intent("requires_capture"))
+    assert seen(held).refunded_minor == 0
+
+
 DISPUTED = paid_session(intent={"charge": {"disputed": True}})
 
 
@@ -214,6 +223,14 @@ def test_an_inquiry_takes_nothing(status: str, booked: bool, taken: int | None) 
 def test_disputes_take_no_more_than_was_paid() -> None:
     """Two of them, or one that a bank converted."""
     assert seen(DISPUTED, disputes(vectors.DISPUTE, vectors.DISPUTE)).charged_back_minor == 2599
+
+
+@pytest.mark.parametrize(("currency", "minor"), [("jpy", 10), ("zzz", 2599)])
+def test_a_dispute_in_another_currency_takes_all_that_was_paid(currency: str, minor: int) -> None:
+    """What part it is can't be told from its amount."""
+    dispute = json.loads(vectors.DISPUTE) | {"currency": currency, "amount": minor}
+    page = {"object": "list", "has_more": False, "data": [dispute]}
+    assert seen(DISPUTED, page).charged_back_minor == 2599
 
 
 def test_a_charge_that_failed_after_it_was_paid_is_a_charge_back() -> None:

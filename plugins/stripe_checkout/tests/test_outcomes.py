@@ -155,7 +155,8 @@ def test_a_stored_failure_is_looked_for_page_by_page() -> None:
     ]
     assert isinstance(run(FLOWS["create"](), Script(failure, *[answer(other)] * 8)), Unknown)
     assert isinstance(run(FLOWS["create"](), Script(failure, answer(other | {"data": []}))), Unknown)
-    assert isinstance(run(FLOWS["create"](), Script(failure, Response(status=500))), Unknown)
+    for refused in (Response(status=500), error("resource_missing", status=404), error(None, status=403)):
+        assert isinstance(run(FLOWS["create"](), Script(failure, refused)), Unknown)
 
 
 def test_a_creation_tells_its_lifetime_by_both_clocks() -> None:
@@ -171,6 +172,7 @@ def test_a_capture_of_what_is_captured_already_is_asked_about(state: str) -> Non
     inner = {"id": "pi_1", "object": "payment_intent", "status": state}
     response = error("payment_intent_unexpected_state", payment_intent=inner)
     assert isinstance(run(FLOWS["capture"](), Script(response)), Unknown)
+    assert isinstance(run(FLOWS["capture"](), Script(error("charge_already_captured"))), Unknown)
 
 
 def test_the_intent_is_read_where_nothing_has_told_it() -> None:

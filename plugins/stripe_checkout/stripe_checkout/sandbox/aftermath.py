@@ -139,10 +139,12 @@ class Aftermath:
         return refund
 
     def _count(self, charge: Object) -> Object:
-        """The charge's own total; a pending refund is not in it."""
+        """The charge's own total: without pending refunds, with what a partial capture released."""
         done = sum(one["amount"] for one in self.refunds_of(charge) if one["status"] == "succeeded")
         return self._store.change(
-            charge["id"], amount_refunded=done, refunded=done == charge["amount_captured"]
+            charge["id"],
+            amount_refunded=charge["amount"] - charge["amount_captured"] + done,
+            refunded=done == charge["amount_captured"],
         )
 
     def refunds_of(self, charge: Object) -> list[Object]:

@@ -134,7 +134,10 @@ class Lifecycle:
                     code="amount_too_large",
                     stored=True,
                 )
-            charge = self.store.change(intent["latest_charge"], captured=True, amount_captured=taken)
+            released = intent["amount"] - taken  # Stripe counts it as refunded
+            charge = self.store.change(
+                intent["latest_charge"], captured=True, amount_captured=taken, amount_refunded=released
+            )
             intent = self._succeeded(intent, taken)
         self._announce("charge.captured", charge)
         return intent
