@@ -27,8 +27,8 @@ from paypal_orders.requests import get
 
 SPAN = timedelta(days=31)
 PAGE_SIZE = 500
-_PAYMENTS, _REFUNDS = ("T00", "T13"), ("T11",)
-"""Beginnings of event codes: payments and captures of authorizations; refunds and reversals."""
+_PAYMENTS, _REFUNDS = "T00", "T11"
+"""Beginnings of event codes: payments, captures of authorizations too; refunds and reversals. SOURCES.md §10."""
 
 _STATUSES = {"S": Status.PAID, "V": Status.PAID, "D": Status.FAILED}
 _REFUND_STATUSES = {"S": RefundStatus.SUCCEEDED, "D": RefundStatus.FAILED}
@@ -64,7 +64,7 @@ def _written(at: datetime) -> str:
 
 
 def _listed(row: messages.TransactionRow) -> Listed | None:
-    """A row; None for what is neither a payment nor a refund. Its amount is negative where money went out."""
+    """A row; None for what is neither a payment we got nor a refund we made. Money that went out is negative."""
     given = row.transaction_amount
     amount, partial = messages.read(
         given and messages.Amount(given.currency_code, given.value.removeprefix("-"))
@@ -80,10 +80,11 @@ def _listed(row: messages.TransactionRow) -> Listed | None:
         "words": words,
     }
     seen: PaymentObservation | RefundObservation
-    if row.transaction_event_code.startswith(_REFUNDS):
+    is_out = given is None or given.value.startswith("-")
+    if row.transaction_event_code.startswith(_REFUNDS) and is_out:
         refunded = _REFUND_STATUSES.get(row.transaction_status, RefundStatus.PENDING)
         seen = RefundObservation(status=refunded, **told)
-    elif row.transaction_event_code.startswith(_PAYMENTS):
+    elif row.transaction_event_code.startswith(_PAYMENTS) and (given is None or not is_out):
         status = _STATUSES.get(row.transaction_status, Status.PENDING)
         seen = PaymentObservation(status=status, ids={"capture": row.transaction_id}, **told)
     else:

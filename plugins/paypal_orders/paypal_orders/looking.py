@@ -22,6 +22,10 @@ Looked = PaymentObservation | Rejected | NotNow | Unknown
 GONE = {"order": "not found"}
 """The words of an order that PayPal does not know any more."""
 
+NEW = Unknown(problem="the order is not found, and so new that it may not be readable yet")
+NEW_S = 60.0
+"""One that is not readable after this long has expired. [inferred] Source: SOURCES.md §5, §12."""
+
 DISPUTES_MAX = 5
 """Disputes of one payment that are read."""
 
@@ -33,7 +37,7 @@ def observe(ref: OrderRef, *, disputes: bool) -> Flow[Looked]:
         return seen
     if (seen.words.get("order"), seen.words.get("intent")) == ("APPROVED", "AUTHORIZE"):
         return (yield from _authorize(ref, seen))
-    if seen.status is Status.PAID and disputes:
+    if seen.status is Status.PAID and disputes and "capture" in seen.ids:
         return (yield from _with_disputes(ref, seen))
     return seen
 
@@ -42,8 +46,8 @@ def look(ref: OrderRef) -> Flow[Looked]:
     """
     What PayPal has of an order and its payments, by safe requests.
 
-    One that PayPal does not know any more is closed, with the words `GONE`: it expired. Where the order itself has no
-    payments, or is gone, its capture or authorization is read by its own id.
+    One that PayPal does not know any more is closed, with the words `GONE`: it expired, unless it is `NEW`. Where the
+    order itself has no payments, or is gone, its capture or authorization is read by its own id.
     """
     order = yield from get(f"/v2/checkout/orders/{quoted(ref.provider_id)}", ref.attempt, PayPalOrder)
     if isinstance(order, PayPalOrder):
@@ -55,7 +59,10 @@ def look(ref: OrderRef) -> Flow[Looked]:
         seen, is_told = PaymentObservation(number=ref.number, status=Status.CLOSED, words=GONE), False
     else:
         return order
-    return seen if is_told or not ref.ids else (yield from _look_at_payment(ref))
+    if not is_told and ref.ids:
+        return (yield from _look_at_payment(ref))
+    is_new = (ref.attempt.sent_at - ref.begun_at).total_seconds() < NEW_S
+    return NEW if seen.words == GONE and is_new else seen
 
 
 def _look_at_payment(ref: OrderRef) -> Flow[Looked]:
@@ -87,7 +94,7 @@ def _authorize(ref: OrderRef, seen: PaymentObservation) -> Flow[Looked]:
 
 def _with_disputes(ref: OrderRef, seen: PaymentObservation) -> Flow[PaymentObservation | NotNow]:
     """With what disputes took; as it is where PayPal does not say it to this app. Source: SOURCES.md §11."""
-    query = urlencode({"disputed_transaction_id": seen.ids.get("capture", "")})
+    query = urlencode({"disputed_transaction_id": seen.ids["capture"]})
     found = yield from get(f"/v1/customer/disputes?{query}", ref.attempt, Disputes)
     if not isinstance(found, Disputes):
         return found if isinstance(found, NotNow) else seen

@@ -104,14 +104,14 @@ _FIRST = (Status.PAID, Status.PENDING, Status.AUTHORIZED, Status.FAILED, Status.
 
 
 def _total(amounts: Iterable[Amount | None], currency: str) -> int | None:
-    """The sum in minor units of what is in this currency; None where one is not told, or can't be read."""
+    """The sum in minor units; None where one is not told, can't be read, or is in another currency."""
     sums = 0
     for money, partial in (messages.read(one, currency) for one in amounts):
         told = money or partial
-        if told is None or told.minor is None:
+        if told is None or told.minor is None or told.currency not in (None, currency):
             return None
         sums += told.minor
-    return sums
+    return sums if sums <= messages.MINOR_MAX else None
 
 
 def of_refund(number: str, expected: Money, refund: PayPalPayment) -> RefundObservation:
@@ -131,19 +131,21 @@ def of_refund(number: str, expected: Money, refund: PayPalPayment) -> RefundObse
     )
 
 
-def disputed(disputes: Iterable[Dispute], currency: str) -> tuple[int, int]:
+def disputed(disputes: Iterable[Dispute], currency: str) -> tuple[int | None, int | None]:
     """
-    What was taken from the merchant in disputes, and what of it came back, in minor units.
+    What was taken from the merchant in disputes, and what of it came back, in minor units; None where it is not told.
 
     Where money movements are told they count; else a dispute the payer won took what was refunded.
     Source: SOURCES.md §11.
     """
-    taken = back = 0
+    taken: list[Amount | None] = []
+    back: list[Amount | None] = []
     for dispute in disputes:
         own = [one for one in dispute.money_movements if one.affected_party == "SELLER"]
-        taken += _total((one.amount for one in own if one.type == "DEBIT"), currency) or 0
-        back += _total((one.amount for one in own if one.type == "CREDIT"), currency) or 0
+        taken += [one.amount for one in own if one.type == "DEBIT"]
+        back += [one.amount for one in own if one.type == "CREDIT"]
         outcome = dispute.dispute_outcome
         if not own and outcome.outcome_code in ("RESOLVED_BUYER_FAVOUR", "ACCEPTED"):
-            taken += _total([outcome.amount_refunded or dispute.dispute_amount], currency) or 0
-    return taken, min(back, taken)
+            taken.append(outcome.amount_refunded or dispute.dispute_amount)
+    lost, won = _total(taken, currency), _total(back, currency)
+    return lost, None if lost is None or won is None else min(won, lost)

@@ -59,7 +59,7 @@ from paycore.plugin import (
 )
 from paypal_orders import messages
 from paypal_orders.listing import list_transactions
-from paypal_orders.looking import GONE, is_gone, is_of_another, look, observe
+from paypal_orders.looking import GONE, NEW, is_gone, is_of_another, look, observe
 from paypal_orders.mentions import mentions
 from paypal_orders.messages import Nothing, PayPalOrder, PayPalPayment, Voided
 from paypal_orders.observations import of_order, of_payment, of_refund
@@ -72,9 +72,6 @@ KEY_OF_ORDER_S, KEY_OF_REFUND_S = 5 * HOUR_S, 44 * DAY_S
 
 LIFETIME_S = 6 * HOUR_S
 """How long the payer has to agree; PayPal's pages say 3 and 6 hours. Source: SOURCES.md §5."""
-
-GONE_AFTER_S = 60.0
-"""A new order may not be readable at once; one that is not after this long has expired. [inferred] §5, §12."""
 
 TOKEN_MARGIN_S = 60.0
 
@@ -200,9 +197,8 @@ class PayPalOrders:
             return undecided if is_gone(refund) else refund
         seen = yield from observe(ref, disputes=self._settings.disputes)
         if not isinstance(seen, PaymentObservation):
-            return seen
-        age_s = (ref.attempt.sent_at - ref.begun_at).total_seconds()
-        return undecided if seen.words == GONE and age_s < GONE_AFTER_S else Done(Found(observations=(seen,)))
+            return undecided if seen is NEW else seen
+        return Done(Found(observations=(seen,)))
 
     # --- capture, refund, close -----------------------------------------------------------------------
 

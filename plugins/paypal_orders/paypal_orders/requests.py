@@ -107,7 +107,8 @@ def _refusal(response: Response) -> Rejected | NotNow | Unknown:
     if response.status == 422 and code in messages.LATER:
         return NotNow(problem=said, retry_after_s=messages.LATER[code])
     who = _WHO.get(code) or _WHO.get(error.name)
-    if response.status not in DEFINITE or code in messages.RUNNING or who is None:
+    is_odd = code in messages.RUNNING or (code in messages.GONE and response.status != 404)
+    if response.status not in DEFINITE or is_odd or who is None:
         return Unknown(problem=said)
     words = next((one.description for one in error.details if one.description), error.message)
     failure = Failure(code=code, message=f"{words or error.error_description} ({said})", who_acts=who)

@@ -79,7 +79,14 @@ def test_a_refund_has_a_positive_amount(letter: str, status: RefundStatus) -> No
 def test_what_is_neither_is_left_out() -> None:
     """Currency conversions, withdrawals, fees."""
     rows = [row(transaction_event_code=code) for code in ("T0200", "T0400", "T1503")]
+    rows += [row(transaction_event_code=code) for code in ("T1300", "T1301", "T1302")]
     assert listed(Script(report(*rows))).items == ()
+
+
+def test_money_that_went_the_other_way_is_left_out() -> None:
+    """What the merchant paid to others, and a refund that came to them."""
+    paid_out = row(transaction_amount={"currency_code": "EUR", "value": "-12.34"})
+    assert listed(Script(report(paid_out, row(transaction_event_code="T1107")))).items == ()
 
 
 def test_pages_follow_each_other() -> None:

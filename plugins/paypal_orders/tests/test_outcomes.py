@@ -351,6 +351,21 @@ def test_an_order_that_is_not_readable_yet_is_undecided() -> None:
     assert outcome.value == Found(undecided=frozenset({"pay_0001"}))
 
 
+def test_a_new_order_that_is_not_readable_yet_is_not_over() -> None:
+    """A close would leave it to be authorized by a later query, a capture would end it."""
+    young = make_ref(after_s=10)
+    gone = (404, VECTORS["GONE"])
+    assert isinstance(run(make_provider().close(young), Script(gone)), Unknown)
+    assert isinstance(captured(gone, order=young), Unknown)
+
+
+@pytest.mark.parametrize("status", [400, 403, 422])
+def test_an_order_is_gone_only_by_http_404(status: int) -> None:
+    """With another status its code is not documented."""
+    for code in ("INVALID_RESOURCE_ID", "RESOURCE_NOT_FOUND"):
+        assert isinstance(queried((status, issue(code))), Unknown)
+
+
 def test_a_captured_order_that_is_gone_is_asked_for_by_its_capture() -> None:
     """How long completed orders can be read is not documented: the capture's id is."""
     capture = CAPTURED["purchase_units"][0]["payments"]["captures"][0]
@@ -599,6 +614,30 @@ def test_movements_of_the_merchants_money_count() -> None:
     assert disputed(dispute(money_movements=[moved("SELLER", "CREDIT", "2.00")])) == (0, 0)
     accepted = {"outcome_code": "ACCEPTED", "amount_refunded": {"currency_code": "EUR", "value": "1.00"}}
     assert disputed(dispute(dispute_outcome=accepted)) == (100, 0)
+
+
+def test_disputes_are_asked_about_by_their_capture_only() -> None:
+    """Without its id PayPal would list all disputes of the account."""
+    (good,) = with_payments()["purchase_units"][0]["payments"]["captures"]
+    twice = with_payments(captures=[good, good | {"id": "OTHER"}])
+    script = Script(twice, {"items": [{"dispute_id": "PP-1"}]}, dispute())
+    seen = only(run(make_provider(disputes=True).query([make_ref()]), script))
+    assert (seen.paid_minor, seen.charged_back_minor) == (2468, None)
+
+
+def test_what_a_dispute_took_in_another_currency_is_not_told() -> None:
+    """Nor what can't be read, nor what is beyond every amount."""
+    for amount in (
+        {"currency_code": "JPY", "value": "500"},
+        {"currency_code": "EUR", "value": "1.234"},
+        None,
+    ):
+        moves = [{"affected_party": "SELLER", "type": "DEBIT", "amount": amount}]
+        assert disputed(dispute(money_movements=moves)) == (None, None)
+    assert disputed(dispute(money_movements=[moved("SELLER", "DEBIT", "9000000000000.00")] * 2)) == (
+        None,
+        None,
+    )
 
 
 def test_too_many_requests_for_disputes_are_not_now() -> None:
