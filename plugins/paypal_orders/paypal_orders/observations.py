@@ -85,6 +85,9 @@ def _of_payments(
     if currency != expected.currency or (odd and odd.unreadable):
         amount, partial = taken, odd
     paid = [each.amount for each in captures if each.status in messages.TAKEN]
+    paid_minor = _total(paid, expected.currency)
+    if paid_minor is None and len(paid) > 1:
+        paid_minor = 0  # they can't be added up: not what was ordered, and not untold
     kinds = (("capture", captures), ("authorization", authorizations))
     return PaymentObservation(
         number=number,
@@ -93,7 +96,7 @@ def _of_payments(
         ids={kind: made[0].id for kind, made in kinds if len(made) == 1},
         amount=amount,
         partial_amount=partial,
-        paid_minor=_total(paid, expected.currency) if status is Status.PAID else None,
+        paid_minor=paid_minor if status is Status.PAID else None,
         failure=Failure(code=one.status, message="PayPal declined it") if status is Status.FAILED else None,
         occurred_at=messages.read_time(one.create_time),
         words={"capture" if captures else "authorization": one.status},

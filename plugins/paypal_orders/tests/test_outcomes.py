@@ -625,6 +625,14 @@ def test_disputes_are_asked_about_by_their_capture_only() -> None:
     assert (seen.paid_minor, seen.charged_back_minor) == (2468, None)
 
 
+def test_captures_that_cannot_be_added_up_are_not_what_was_ordered() -> None:
+    """A person looks: the core takes what is not told for the whole."""
+    (good,) = with_payments()["purchase_units"][0]["payments"]["captures"]
+    for amount in ({"currency_code": "USD", "value": "12.34"}, {"currency_code": "EUR", "value": "1.234"}):
+        seen = only(queried(with_payments(captures=[good, good | {"id": "OTHER", "amount": amount}])))
+        assert (seen.status, seen.paid_minor) == (Status.PAID, 0)
+
+
 def test_what_a_dispute_took_in_another_currency_is_not_told() -> None:
     """Nor what can't be read, nor what is beyond every amount."""
     for amount in (
