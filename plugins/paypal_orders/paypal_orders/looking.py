@@ -74,6 +74,15 @@ def _look_at_payment(ref: OrderRef) -> Flow[Looked]:
     return of_payment(ref, found, kind)
 
 
+def look_for_refund(ref: OrderRef, number: str) -> Flow[PayPalPayment | Unknown | None]:
+    """The refund with this number among those of the order; None where it has none. Source: SOURCES.md §9."""
+    order = yield from get(f"/v2/checkout/orders/{quoted(ref.provider_id)}", ref.attempt, PayPalOrder)
+    if not isinstance(order, PayPalOrder):
+        return Unknown(problem="all is refunded, and the order can't be read")
+    refunds = [one for unit in order.purchase_units for one in unit.payments.refunds]
+    return next((one for one in refunds if one.custom_id == number), None)
+
+
 def _authorize(ref: OrderRef, seen: PaymentObservation) -> Flow[Looked]:
     """
     Reserve the money of an order whose payer agreed: it takes none. Each agreement has a key of its own.

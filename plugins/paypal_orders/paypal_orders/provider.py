@@ -59,7 +59,7 @@ from paycore.plugin import (
 )
 from paypal_orders import messages
 from paypal_orders.listing import list_transactions
-from paypal_orders.looking import GONE, NEW, is_gone, is_of_another, look, observe
+from paypal_orders.looking import GONE, NEW, is_gone, is_of_another, look, look_for_refund, observe
 from paypal_orders.mentions import mentions
 from paypal_orders.messages import Nothing, PayPalOrder, PayPalPayment, Voided
 from paypal_orders.observations import of_order, of_payment, of_refund
@@ -258,6 +258,8 @@ class PayPalOrders:
         wanted = messages.RefundRequest(messages.written(refund.amount), custom_id=refund.number)
         path = f"/v2/payments/captures/{quoted(capture)}/refund"
         made = yield from send(path, wanted, refund.number, refund.attempt, PayPalPayment)
+        if isinstance(made, Rejected) and made.failure.code == "CAPTURE_FULLY_REFUNDED":
+            made = (yield from look_for_refund(ref, refund.number)) or made  # perhaps by us
         return (
             Done(of_refund(refund.number, refund.amount, made))
             if isinstance(made, PayPalPayment)

@@ -288,9 +288,18 @@ def test_a_used_request_id_is_unknown(call: str) -> None:
 @pytest.mark.parametrize("code", NO_REFUND)
 def test_a_refund_that_is_refused_is_definite(code: str) -> None:
     """Nothing went back."""
-    outcome = run(make_provider().refund(make_refund()), Script((422, issue(code))))
+    outcome = run(make_provider().refund(make_refund()), Script((422, issue(code)), CAPTURED))
     assert isinstance(outcome, Rejected)
     assert outcome.failure.code == code
+
+
+def test_what_is_refunded_already_may_be_by_us() -> None:
+    """A refund in the order with our number is ours; of an order that can't be read nothing is known."""
+    refused, ours = (422, issue("CAPTURE_FULLY_REFUNDED")), json.loads(VECTORS["REFUNDED"])
+    for number, expected in (("ref_0001", Done), ("ref_0002", Rejected)):
+        order = with_payments(refunds=[ours | {"custom_id": number}])
+        assert isinstance(run(make_provider().refund(make_refund()), Script(refused, order)), expected)
+    assert isinstance(run(make_provider().refund(make_refund()), Script(refused, (500, b""))), Unknown)
 
 
 def test_a_refund_of_what_is_pending_is_not_now() -> None:
