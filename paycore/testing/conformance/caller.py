@@ -10,8 +10,8 @@ from paycore.domain.capabilities import Lookup, Resend
 from paycore.domain.money import Money
 from paycore.domain.payment import Payment, RefundStatus, ReviewReason, Status
 from paycore.domain.provider import Product
-from paycore.errors import PaycoreError
-from paycore.testing.conformance.check import Failed
+from paycore.errors import PaycoreError, PluginError
+from paycore.testing.conformance.check import Failed, contract_broken
 from paycore.testing.conformance.moves import ENDS_WITHIN_S
 from paycore.testing.conformance.rig import Rig
 
@@ -25,6 +25,11 @@ FAULTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 
 RESTED_S = 60.0
 """When a caller tries again: nothing that was sent can still be under way."""
+
+REPORT_PAID = (
+    "have create and query report Status.PAID for an order whose payer paid, or Status.AUTHORIZED where it is to be"
+    " captured"
+)
 
 FIND_REFUNDS = "have query find refunds (kind='refund'), or let them be sent again safely, as it is declared"
 
@@ -44,11 +49,18 @@ def begun(rig: Rig, client: Any, product: Product, **changes: Any) -> Payment:
 def bought(rig: Rig, client: Any, product: Product) -> Payment:
     """A new payment that is paid."""
     payment = begun(rig, client, product)
+    return settled_paid(rig, client, payment)
+
+
+def settled_paid(
+    rig: Rig, client: Any, payment: Payment, what: str = "the payer has paid, and the payment is not paid"
+) -> Payment:
+    """The payment once a query has it as paid; `what` says for a person what is wrong where it never is."""
     return rig.settled(
         lambda: client.query(payment.id),
         lambda payment: payment.status is Status.PAID and not payment.uncertain,
-        "the payer has paid, and the payment is not paid",
-        "report Status.PAID, or Status.AUTHORIZED where it is to be captured, for an order whose payer paid",
+        what,
+        REPORT_PAID,
     )
 
 
@@ -119,12 +131,18 @@ def status_of(payment: Payment, reference: str) -> RefundStatus:
     return RefundStatus.UNKNOWN if refund is None else refund.status
 
 
-def attempted(call: Callable[[], Any]) -> None:
-    """Call it; what a caller would catch is nothing here."""
+def attempted(call: Callable[..., Payment], *given: Any, **named: Any) -> Payment | None:
+    """
+    The payment that a client's verb returns, None for an error that a caller would catch.
+
+    `Failed` where the provider broke its contract.
+    """
     try:
-        call()
+        return call(*given, **named)
+    except PluginError as error:
+        raise contract_broken(error) from error
     except PaycoreError:
-        return
+        return None
 
 
 class Loss(NamedTuple):

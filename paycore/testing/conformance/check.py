@@ -7,7 +7,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from paycore.errors import PluginError
+
 GUIDE = "docs/writing-a-plugin.md"
+
+KEEP_TO_THE_CONTRACT = (
+    "mend the provider at the place that the problem names: a provider returns, yields and raises only what the guide's"
+    " section 'What the core enforces' has"
+)
 
 RunT = TypeVar("RunT", bound=Callable[..., None])
 
@@ -23,6 +30,11 @@ class Failed(AssertionError):
         self.problem = problem
         self.advice = advice
         super().__init__(f"{problem}; {advice}")
+
+
+def contract_broken(error: PluginError) -> Failed:
+    """What a check says where the core refused what the provider returned, yielded or raised."""
+    return Failed(error.message, KEEP_TO_THE_CONTRACT)
 
 
 class NotApplicable(Exception):

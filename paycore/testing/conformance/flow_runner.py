@@ -23,6 +23,8 @@ from paycore.testing.conformance.subject import Subject
 
 T = TypeVar("T")
 
+GIVE_SESSION = "return Done(Session(value=..., lasts_s=...)) where the company answers with a session"
+
 
 class FlowRunner(AccountAtSandbox):
     """
@@ -47,7 +49,7 @@ class FlowRunner(AccountAtSandbox):
                 lambda: self.provider.open_session(self.account.attempt(self.now(), new_id()))
             )
             if not (isinstance(outcome, Done) and isinstance(outcome.value, Session)):
-                raise Failed(f"open_session returned {said(outcome)}", "return Done(Session(...))")
+                raise Failed(f"open_session returned {said(outcome)}", GIVE_SESSION)
             self._session = outcome.value.value
         attempt = self.account.attempt(self.now(), new_id())
         return msgspec.structs.replace(attempt, session=self._session)
@@ -85,7 +87,10 @@ class FlowRunner(AccountAtSandbox):
                     "return an outcome for every response: Unknown where it can't be read",
                 ) from error
             if not isinstance(request, Request):
-                raise Failed(f"{name} yielded {type(request).__name__}", "yield paycore.plugin.Request")
+                raise Failed(
+                    f"{name} yielded {type(request).__name__}",
+                    "yield a paycore.plugin.Request for each request, and return the outcome at the end",
+                )
             try:
                 response = answer(request)
             except (NotSent, MaybeSent) as error:
@@ -94,7 +99,8 @@ class FlowRunner(AccountAtSandbox):
         flow.close()
         raise Failed(
             f"{name} sent more than {FLOW_REQUESTS_MAX} requests",
-            "let a flow end; the core asks again",
+            "count what is sent, and return what is known by then: Unknown or Found(undecided=...); the core asks again"
+            " later",
         )
 
     def send(self, request: Request) -> Response:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from paycore.domain.payment import Payment, Status
-from paycore.errors import PaycoreError, PluginError
-from paycore.testing.conformance.check import Failed, require
+from paycore.testing.conformance.caller import settled_paid
+from paycore.testing.conformance.check import require
 from paycore.testing.conformance.rig import Rig
 
 
@@ -20,11 +19,7 @@ def require_paid_once(rig: Rig, client: Any, payment: Payment) -> None:
 
 def require_taken_once(rig: Rig, client: Any, payment: Payment, at: str) -> None:
     """The payer has paid: the payment is paid once it is asked about, of exactly its amount, with one charge."""
-    payment = rig.settled(
-        lambda: client.query(payment.id),
-        lambda payment: payment.status is Status.PAID and not payment.uncertain,
-        f"{at}: the payer has paid, and the payment is not paid",
-    )
+    payment = settled_paid(rig, client, payment, f"{at}: the payer has paid, and the payment is not paid")
     shown = rig.controls.show_order(payment.order_number)
     require(
         payment.paid_minor == payment.amount.minor == shown["paid_minor"] and shown["charges"] == 1,
@@ -32,13 +27,3 @@ def require_taken_once(rig: Rig, client: Any, payment: Payment, at: str) -> None
         f" {shown['paid_minor']} of {payment.amount.minor} were taken, in {shown['charges']} charges",
         "report the amount in minor units of its currency, and leave `paid_minor` out where it is the order's",
     )
-
-
-def tried(call: Callable[..., Payment], *given: Any, **named: Any) -> Payment | None:
-    """What a call returns, None for an error that a caller expects."""
-    try:
-        return call(*given, **named)
-    except PluginError as error:
-        raise Failed(error.message, "see the error: the plugin does not keep to the contract") from error
-    except PaycoreError:
-        return None

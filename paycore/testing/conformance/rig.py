@@ -14,7 +14,7 @@ from paycore.errors import PaycoreError, PluginError
 from paycore.ledger.sqlite.ledger import SqliteLedger
 from paycore.sandbox.api import Gateway
 from paycore.testing.conformance.account_at_sandbox import TIMEOUT_S
-from paycore.testing.conformance.check import Failed, NotApplicable
+from paycore.testing.conformance.check import Failed, NotApplicable, contract_broken
 from paycore.testing.conformance.notification_receiver import ReceivedNotification, Receiver
 from paycore.testing.conformance.order_desk import OrderDesk
 from paycore.testing.conformance.proxy import FaultProxy
@@ -69,7 +69,7 @@ class Rig(OrderDesk):
         call: Callable[[], Payment],
         is_so: Callable[[Payment], bool],
         what: str,
-        advice: str = "see the requests and replies",
+        advice: str,
     ) -> Payment:
         """
         What `call` returns once it is so, as a caller would try: again and again, a little later each time.
@@ -82,9 +82,7 @@ class Rig(OrderDesk):
             try:
                 payment = call()
             except PluginError as error:
-                raise Failed(
-                    error.message, "see the error: the plugin does not keep to the contract"
-                ) from error
+                raise contract_broken(error) from error
             except PaycoreError as error:
                 last = f"{type(error).__name__}: {error}"
                 continue

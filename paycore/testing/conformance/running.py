@@ -9,10 +9,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from paycore.errors import ConfigError, PaycoreError
+from paycore.errors import ConfigError, PaycoreError, PluginError
 from paycore.sandbox.api import NotPossible, UnknownOrder
 from paycore.testing.conformance.account_at_sandbox import ACCOUNT, CONFIG_FILE
-from paycore.testing.conformance.check import Check, Failed, NotApplicable, all_checks
+from paycore.testing.conformance.check import KEEP_TO_THE_CONTRACT, Check, Failed, NotApplicable, all_checks
 from paycore.testing.conformance.opened_sandbox import opened
 from paycore.testing.conformance.problem_words import WHATEVER, told_of
 from paycore.testing.conformance.report import CheckReport, CheckResult
@@ -24,6 +24,11 @@ NO_NUMBER = (
 )
 ANSWER = "let the gateway answer every request; what it raises is HTTP 500 to the provider"
 NOT_DONE = "let the sandbox be as the provider reports: what is pending can be paid, declined and expired"
+
+NOT_SERVED = (
+    "let the sandbox do what a caller asks for here, and the flow return Done for its answer; let the gateway's"
+    " order_arguments give what only the sandbox knows of an order, such as a test barcode"
+)
 
 
 def check_provider(
@@ -140,7 +145,9 @@ def _raised(error: BaseException) -> tuple[str, str]:
             return f"an order was made, and the sandbox does not know it: {error}", NO_NUMBER
         case NotPossible():
             return f"the sandbox did not do what its controls were asked for: {error}", NOT_DONE
+        case PluginError():
+            return error.message, KEEP_TO_THE_CONTRACT
         case PaycoreError():
-            return f"{type(error).__name__}: {error}", "see the error"
+            return f"{type(error).__name__}: {error}", NOT_SERVED
         case _:
             return told_of(error), "mend what raised it; a provider and a sandbox raise nothing here"

@@ -106,7 +106,7 @@ def manual_capture_waits_for_its_caller(rig: Rig) -> None:
             _took(rig, payment, 0, f"{kind}: before the capture")
         minor = payment.amount.minor * 3 // 10 if product.capture == "partial" else payment.amount.minor
         amount = Money.from_minor(minor, payment.amount.currency)
-        attempted(partial(client.capture, payment.id, amount=amount))
+        attempted(client.capture, payment.id, amount=amount)
         payment = _settled_paid(rig, partial(client.query, payment.id), "a capture was asked for")
         _took(rig, payment, minor, f"{kind}: {product.method}/{product.channel}")
 
@@ -129,7 +129,7 @@ def capture_is_made_once_whatever_is_lost(rig: Rig) -> None:
         client = clients[index % 2]
         payment = _client_authorized(rig, client, product)
         with loss.met(rig):
-            attempted(partial(client.capture, payment.id))
+            attempted(client.capture, payment.id)
         _is_not_given_up(client.get(payment.id), loss.words)
         rig.advance(RESTED_S)
         call = partial(_captured_again, client, payment)
@@ -160,6 +160,7 @@ def declined_capture_waits_for_the_payer(rig: Rig) -> None:
             partial(client.query, payment.id),
             lambda payment: payment.capture_failure is not None or payment.status.is_final,
             "the gateway declines the capture, and nothing is told of it",
+            "return Rejected(failure=Failure(..., who_acts='payer')) from capture where the instrument is declined",
         )
         require(
             payment.status is Status.PENDING,
@@ -194,7 +195,7 @@ def lapsed_authorization_takes_no_money(rig: Rig) -> None:
             f"{kind}: an authorization has lapsed, and nothing is told of it",
             "return Status.CLOSED for the provider's word for an authorization that lapsed",
         )
-        attempted(partial(client.capture, payment.id))
+        attempted(client.capture, payment.id)
         _took(rig, client.get(payment.id), 0, f"{kind}: after the authorization lapsed")
 
 
@@ -246,7 +247,7 @@ def _can_be_sent_again(rig: Rig) -> bool:
 
 
 def _captured_again(client: Any, payment: Payment) -> Payment:
-    attempted(partial(client.capture, payment.id))
+    attempted(client.capture, payment.id)
     queried: Payment = client.query(payment.id)
     return queried
 

@@ -221,7 +221,7 @@ def close_is_confirmed_whatever_is_lost(rig: Rig) -> None:
         client = clients[index % 2]
         payment = _open(client, rig, product)
         with loss.met(rig):
-            attempted(partial(client.close, payment.id))
+            attempted(client.close, payment.id)
         is_told = client.get(payment.id).status is Status.CLOSED
         if not is_told:
             rig.advance(RESTED_S)
@@ -270,7 +270,7 @@ def _still_pays(rig: Rig, number: str) -> bool:
 
 
 def _closed_again(client: Any, payment: Payment) -> Payment:
-    attempted(partial(client.close, payment.id))
+    attempted(client.close, payment.id)
     queried: Payment = client.query(payment.id)
     return queried
 

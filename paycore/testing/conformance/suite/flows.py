@@ -141,7 +141,7 @@ def resend_differs_by_its_attempt_only(rig: Rig) -> None:
             len(again.requests) == len(recorded.requests),
             f"{recorded.title} sent {len(recorded.requests)} requests, and {len(again.requests)} with another"
             " attempt",
-            "let nothing but values depend on `attempt`",
+            "send as many requests whatever `attempt` has: only values in them are made of it",
         )
         for one, other in zip(recorded.requests, again.requests, strict=True):
             require_same_but_for_the_attempt(recorded.title, one, other, attempt.sent_at)

@@ -9,8 +9,9 @@ import msgspec
 from paycore.domain.payment import Payment, Status
 from paycore.domain.provider import Capabilities, Created, Done, Lookup, Product, Rejected
 from paycore.testing.conformance.account_at_sandbox import TIMEOUT_S
+from paycore.testing.conformance.caller import attempted
 from paycore.testing.conformance.check import NotApplicable, check, require
-from paycore.testing.conformance.paid_once import require_paid_once, require_taken_once, tried
+from paycore.testing.conformance.paid_once import require_paid_once, require_taken_once
 from paycore.testing.conformance.problem_words import said
 from paycore.testing.conformance.rig import Rig
 
@@ -26,6 +27,11 @@ REQUESTS_MAX = 8
 
 ANSWERED_S = 60.0
 """By then a request that was sent has arrived, or never will."""
+
+SECOND_CREATE = (
+    "send an idempotency key made of order.number with each create, or declare create_resend 'unsafe' where a second"
+    " create makes a second order"
+)
 
 FOREVER_S = 30 * 24 * 3600.0
 """As long as that lasts what is declared without a window."""
@@ -78,12 +84,12 @@ def payment_outlives_one_fault(rig: Rig) -> None:
             client = rig.client(kind, ledger=f"{fault}-{place}.db")
             arguments = rig.arguments(product)
             with rig.proxy.breaking(fault, place):
-                payment = tried(client.create, **arguments)
+                payment = attempted(client.create, **arguments)
                 if payment is None or _is_broken(rig):
                     continue  # what other checks are about
                 if payment.status is Status.PENDING:
                     rig.controls.pay(payment.order_number)
-                tried(client.query, payment.id)
+                attempted(client.query, payment.id)
             if not _is_broken(rig):
                 break
             require_taken_once(rig, client, payment, f"{fault} in request {place + 1}")
@@ -172,7 +178,7 @@ def _break_creation(rig: Rig, client: Any, product: Product, fault: str, place: 
     arguments = rig.arguments(product)
     before = rig.controls.stats()["charges"]
     with rig.proxy.breaking(fault, place):
-        tried(client.create, **arguments)
+        attempted(client.create, **arguments)
     if not rig.proxy.is_broken:
         return False
     rig.advance(ANSWERED_S + (rig.account.capabilities.query_proves_absence_after_s or 0.0))
@@ -184,16 +190,18 @@ def _break_creation(rig: Rig, client: Any, product: Product, fault: str, place: 
         lambda: client.create(**arguments),
         lambda one: _is_made(one, product),
         f"{at}, and the payment is never made",
+        "have query find the order by its number, or a second create do what create_resend declares; say that it is"
+        " absent once query_proves_absence_after_s is over",
     )
     require_paid_once(rig, client, payment)
     orders = rig.controls.show_order(payment.order_number)["orders"]
     require(
         len(orders) == 1,
         f"{at}: {len(orders)} orders of one number can be paid at the gateway",
-        "declare what a second create does, and when a query proves absence",
+        f"{SECOND_CREATE}; say that an order is absent only once query_proves_absence_after_s is over",
     )
     charges = rig.controls.stats()["charges"] - before
-    require(charges == 1, f"{at}: {charges} charges for one payment", "declare what a second create does")
+    require(charges == 1, f"{at}: {charges} charges for one payment", SECOND_CREATE)
     return True
 
 
@@ -224,9 +232,9 @@ def _require_untouched(rig: Rig, client: Any, arguments: dict[str, Any], at: str
     payment = None
     for rest_s in (0.0, 10.0, 100.0):
         rig.advance(rest_s)
-        payment = tried(client.create, **arguments) or payment
+        payment = attempted(client.create, **arguments) or payment
     require(
         payment is None or payment.status is not Status.FAILED,
         f"{at}: the payment has failed, and its order may be there",
-        "return Unknown where nobody knows",
+        "return Unknown, and not Rejected, for a create whose answer does not say what became of the order",
     )

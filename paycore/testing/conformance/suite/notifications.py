@@ -24,6 +24,7 @@ from paycore.testing.conformance.arrivals import (
     take_notifications,
     verified,
 )
+from paycore.testing.conformance.caller import REPORT_PAID
 from paycore.testing.conformance.check import Failed, NotApplicable, check, require
 from paycore.testing.conformance.notification_receiver import ReceivedNotification
 from paycore.testing.conformance.order_desk import PlacedOrder
@@ -71,6 +72,7 @@ def notification_of_a_paid_order_pays_it(rig: Rig) -> None:
             lambda: client.query(payment.id),  # noqa: B023 - called within the loop
             lambda payment: payment.status in (Status.PAID, Status.AUTHORIZED),
             "the payer has paid, its notification was received, and the payment is not paid",
+            REPORT_PAID,
         )
         require(
             not payment.review_reasons,
@@ -206,7 +208,8 @@ def repeated_notification_changes_nothing(rig: Rig) -> None:
             "keep nothing between calls: the core knows what has come before",
         )
     _hand(client, arrived)
-    paid = rig.settled(lambda: client.query(payment.id), _is_agreed, "the payer has paid, and it is not paid")
+    what = "the payer has paid, and the payment is neither paid nor authorized"
+    paid = rig.settled(lambda: client.query(payment.id), _is_agreed, what, REPORT_PAID)
     with suppress(NotificationError):  # by now it may be too old
         _hand(client, arrived)
         _hand(rig.client("async"), arrived)
@@ -215,7 +218,7 @@ def repeated_notification_changes_nothing(rig: Rig) -> None:
         (after.status, after.paid_minor, after.review_reasons)
         == (paid.status, paid.paid_minor, paid.review_reasons),
         f"a repeat changed a {paid.status} payment: it is {after.status}, review {after.review_reasons}",
-        "report totals, never changes",
+        "report each amount as the total of the order by now, never what this event added",
     )
 
 

@@ -11,6 +11,7 @@ from paycore.domain.provider import RETRY_AFTER_MAX_S, Done, Found, NotNow, Page
 from paycore.domain.wire import Response
 from paycore.testing.conformance.check import Failed, NotApplicable, check, require
 from paycore.testing.conformance.claims import claims_of
+from paycore.testing.conformance.flow_runner import GIVE_SESSION
 from paycore.testing.conformance.hostile import HTML, odd, unreadable
 from paycore.testing.conformance.problem_words import said
 from paycore.testing.conformance.recorded_flow import RecordedFlow, record
@@ -154,7 +155,7 @@ def ended_session_is_opened_again(rig: Rig) -> None:
         raise NotApplicable("the provider has no session")
     attempt = rig.account.attempt(rig.now(), "N" * 26)
     opened = rig.converse(lambda: rig.provider.open_session(attempt))
-    require(isinstance(opened, Done), f"open_session: {said(opened)}", "return Done(Session(...))")
+    require(isinstance(opened, Done), f"open_session: {said(opened)}", GIVE_SESSION)
     session: Session = opened.value  # type: ignore[union-attr]
     order = rig.create_order(rig.waiting_product())
     attempt = msgspec.structs.replace(order.attempt, session=session.value)
@@ -218,7 +219,7 @@ def _require_unknown(
         require(
             isinstance(heard.outcome, (Done, Rejected, NotNow, Unknown)),
             f"{at} returned {said(heard.outcome)}",
-            "return an outcome",
+            "return Done, Rejected, NotNow or Unknown at every end of a flow",
         )
 
 

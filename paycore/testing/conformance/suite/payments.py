@@ -9,6 +9,7 @@ from typing import Any
 from paycore.domain.payment import Status
 from paycore.domain.provider import Done, Product, Rejected
 from paycore.sandbox.api import NotPossible
+from paycore.testing.conformance.caller import settled_paid
 from paycore.testing.conformance.check import NotApplicable, check, require
 from paycore.testing.conformance.claims import observed_in
 from paycore.testing.conformance.order_desk import PlacedOrder
@@ -77,7 +78,11 @@ def expired_order_is_over(rig: Rig) -> None:
         at = f"{product.method}/{product.channel}: after it expired"
         for seen in observed_in(outcome):
             _require_over(at, seen.status)
-        require(isinstance(outcome, Done), f"{at} query returned {said(outcome)}", "return Done(Found(...))")
+        require(
+            isinstance(outcome, Done),
+            f"{at} query returned {said(outcome)}",
+            "return Done(Found(...)) with the number in observations, undecided or absent",
+        )
         _require_nothing_taken(rig, at, placed)
     if not ended:
         raise NotApplicable("no order of this account can expire")
@@ -131,7 +136,11 @@ def _require_over(at: str, status: object) -> None:
 
 def _require_nothing_taken(rig: Rig, at: str, placed: PlacedOrder) -> None:
     taken = rig.controls.show_order(placed.order.number)["paid_minor"]
-    require(taken == 0, f"{at} the gateway took {taken} minor units", "let the sandbox take nothing of it")
+    require(
+        taken == 0,
+        f"{at} the gateway took {taken} minor units",
+        "let the sandbox take no money for an order that was declined or has expired",
+    )
 
 
 def _told_by(rig: Rig, kind: str, product: Product) -> list[str]:
@@ -144,11 +153,7 @@ def _told_by(rig: Rig, kind: str, product: Product) -> list[str]:
     if payment.status is Status.PENDING:
         client.query(payment.id)
         rig.controls.pay(payment.order_number)
-    payment = rig.settled(
-        lambda: client.query(payment.id),
-        lambda one: one.status is Status.PAID and not one.uncertain,
-        "the payer has paid, and the payment is not paid",
-    )
+    payment = settled_paid(rig, client, payment)
     learned.append(payment.status)
     if product.refund != "none" and payment.status is Status.PAID:
         payment = client.refund(payment.id, amount=payment.amount, reference="kit-refund")

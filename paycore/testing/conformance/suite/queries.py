@@ -48,7 +48,11 @@ def new_order_is_found_by_its_number(rig: Rig) -> None:
     if product.refund != "none":
         refund = rig.refund_order(placed, placed.order.amount.minor)
         refunded = rig.converse(lambda: rig.provider.refund(refund))
-        require(isinstance(refunded, Done), f"refund: {said(refunded)}", "return Done where it was accepted")
+        require(
+            isinstance(refunded, Done),
+            f"refund: {said(refunded)}",
+            "return Done with the observation of the refund where the company accepted it",
+        )
         refs.append(rig.refund_ref(refund, None))
     for ref in refs:
         unheard = msgspec.structs.replace(ref, provider_id=None, ids={})
@@ -267,7 +271,7 @@ def query_changes_nothing(rig: Rig) -> None:
         require(
             is_held or len(set(told)) == 1,
             f"asked three times about one order: {', then '.join(map(_words, told))}",
-            "let a query only read",
+            "let a query only read, and tell an order alike as long as nothing happens to it",
         )
 
 
@@ -360,7 +364,10 @@ def _mixed(rig: Rig) -> Iterator[tuple[str, OrderRef]]:
         refund = rig.refund_order(paid, paid.order.amount.minor)
         outcome = rig.converse(lambda: rig.provider.refund(refund))
         if not isinstance(outcome, Done):
-            raise Failed(f"refund: {said(outcome)}", "return Done where it was accepted")
+            raise Failed(
+                f"refund: {said(outcome)}",
+                "return Done with the observation of the refund where the company accepted it",
+            )
         yield "the refund", msgspec.structs.replace(rig.refund_ref(refund, outcome.value), attempt=attempt)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from paycore.domain.capabilities import Lookup
 from paycore.domain.money import Money
 from paycore.domain.payment import Payment, RefundStatus
@@ -194,7 +192,7 @@ def refund_is_made_once_whatever_is_lost(rig: Rig) -> None:
         reference = f"{payment.reference}-back"
         amount = Money.from_minor(part_or_whole(tried), payment.amount.currency)
         with loss.met(rig):
-            attempted(partial(client.refund, payment.id, reference=reference, amount=amount))
+            attempted(client.refund, payment.id, reference=reference, amount=amount)
         payment = given_back_in_the_end(rig, client, payment, reference, amount.minor, loss.words)
         _is_once(rig, payment, status_of(payment, reference), amount.minor, loss.words)
 
