@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import msgspec
 
-from paycore.domain.provider import FullProvider, Mode, Product
+from paycore.domain.provider import FullProvider, Lookup, Mode, Product
 from paycore.domain.wire import Request
 from paycore.engine.accounts import Account, Accounts
 from paycore.engine.config import Config, parse_config, resolve_settings
@@ -19,6 +19,7 @@ from paycore.engine.plugins import ENTRY_POINTS, Plugins
 from paycore.hookspecs import hookimpl
 from paycore.ledger.clock import utc_now, whole_ms
 from paycore.sandbox.api import Controls, Gateway
+from paycore.testing.conformance.check import NotApplicable
 from paycore.testing.conformance.subject import Subject
 
 ACCOUNT = "kit"
@@ -92,6 +93,11 @@ class AccountAtSandbox:
         """The account's settings as the provider's own struct; `settings` replace some of them."""
         config = self.config(settings)
         return resolve_settings(config.accounts[ACCOUNT], self.subject.provider.info, config.path)
+
+    def require_lookup_by_number(self) -> None:
+        """`NotApplicable` where an order is found by the company's id only."""
+        if self.account.capabilities.lookup is not Lookup.BY_NUMBER:
+            raise NotApplicable("an order is found by the company's id only: lookup is by_provider_id")
 
     def request_problem(self, request: Request) -> str | None:
         """Why the core would not send this request, None where it would."""

@@ -160,6 +160,20 @@ class OrderDesk(FlowRunner):
             number=new_id(), begun_at=self.now(), attempt=self.attempt(), **{**fields, **secret}
         )
 
+    def never_sent(self) -> OrderRef:
+        """A number that was fixed for an order and never sent, as a query is given it."""
+        order = self.create_order(self.waiting_product())
+        return OrderRef(
+            kind="payment",
+            number=new_id(),
+            provider_id=None,
+            begun_at=order.begun_at,
+            attempt=self.attempt(),
+            amount=order.amount,
+            method=order.method,
+            channel=order.channel,
+        )
+
     def place(self, product: Product, **changes: Any) -> PlacedOrder:
         """A new order at the gateway; `Failed` where its `create` does not make one."""
         order = self.create_order(product, **changes)

@@ -14,6 +14,7 @@ MODULES = (
     "payments",
     "losses",
     "queries",
+    "absence",
     "lists",
     "refunds",
     "refund_recovery",
