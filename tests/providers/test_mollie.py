@@ -168,3 +168,17 @@ def test_the_same_webhook_again_makes_the_payment_due_again(
     notify(shop, "tr_1")
     payment = eventually(shop, payment, lambda payment: payment.review)
     assert payment.charged_back_minor == 2500
+
+
+def test_a_state_of_no_manual_changes_nothing(serve: Serve[MollieGateway], open_shop: OpenShop) -> None:
+    """It is no answer: neither of the payment nor of its refund."""
+    gateway = serve(MollieGateway())
+    shop = open_shop(Mollie, gateway, api_key="test_1")
+    payment = shop.create(**ORDER)
+    gateway.payments["tr_1"]["status"] = "on-hold"
+    assert shop.query(payment.id).status is Status.PENDING
+    gateway.payments["tr_1"]["status"] = "paid"
+    shop.query(payment.id)
+    shop.refund(payment.id, reference="back-1")
+    gateway.refunds["tr_1", "re_1"]["status"] = "on-hold"
+    assert shop.query(payment.id).refunds[0].status is RefundStatus.PENDING

@@ -48,8 +48,22 @@ from paycore.plugin import (
 from tests.providers.minis.calls import document, no_answer, with_json
 
 KEY_KEPT_S = 3500.0  # an idempotency key is kept for an hour
-STATES = {"paid": Status.PAID, "canceled": Status.CLOSED, "expired": Status.CLOSED, "failed": Status.FAILED}
-REFUND_STATES = {"refunded": RefundStatus.SUCCEEDED, "failed": RefundStatus.FAILED}
+STATES = {
+    "open": Status.PENDING,
+    "pending": Status.PENDING,
+    "paid": Status.PAID,
+    "canceled": Status.CLOSED,
+    "expired": Status.CLOSED,
+    "failed": Status.FAILED,
+}
+REFUND_STATES = {
+    "queued": RefundStatus.PENDING,
+    "pending": RefundStatus.PENDING,
+    "processing": RefundStatus.PENDING,
+    "refunded": RefundStatus.SUCCEEDED,
+    "failed": RefundStatus.FAILED,
+}
+NO_STATE = Unknown(problem="a state that is not in the manual")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,8 +116,9 @@ class Mollie:
         if (refusal := _refusal(response)) is not None:
             return refusal
         made = document(response)
-        action = Redirect(url=made["_links"]["checkout"]["href"])
-        return Done(Created(observation=_seen(order.number, made), action=action))
+        if (seen := _seen(order.number, made)) is None:
+            return NO_STATE
+        return Done(Created(observation=seen, action=Redirect(url=made["_links"]["checkout"]["href"])))
 
     def query(self, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
         (order,) = orders
@@ -111,17 +126,24 @@ class Mollie:
         response = yield self._request("GET", f"/v2/payments/{above}{order.provider_id}")
         if (refusal := _refusal(response)) is not None:
             return refusal
-        seen = _seen_refund if order.kind == "refund" else _seen
-        return Done(Found(observations=(seen(order.number, document(response)),)))
+        made = document(response)
+        seen = _seen_refund(order.number, made) if order.payment else _seen(order.number, made)
+        return Done(Found(observations=(seen,)) if seen else Found(undecided=frozenset({order.number})))
 
     def refund(self, refund: RefundOrder) -> Flow[RefundReply]:
         path = f"/v2/payments/{refund.order.provider_id}/refunds"
         response = yield self._post(path, {"amount": _written(refund.amount)}, refund.number)
-        return _refusal(response) or Done(_seen_refund(refund.number, document(response)))
+        if (refusal := _refusal(response)) is not None:
+            return refusal
+        seen = _seen_refund(refund.number, document(response))
+        return Done(seen) if seen else NO_STATE
 
     def close(self, order: OrderRef) -> Flow[CloseReply]:
         response = yield self._request("DELETE", f"/v2/payments/{order.provider_id}")
-        return _refusal(response) or Done(_seen(order.number, document(response)))
+        if (refusal := _refusal(response)) is not None:
+            return refusal
+        seen = _seen(order.number, document(response))
+        return Done(seen) if seen else NO_STATE
 
     def verify(self, notification: Notification) -> Sequence[Notice]:
         fields = dict(parse_qsl(notification.body.decode(errors="replace")))
@@ -158,11 +180,13 @@ def _money(given: dict[str, str] | None) -> Money | None:
     return Money(given["value"], given["currency"]) if given else None
 
 
-def _seen(number: str, made: dict[str, Any]) -> PaymentObservation:
+def _seen(number: str, made: dict[str, Any]) -> PaymentObservation | None:
+    if made["status"] not in STATES:
+        return None  # a state that no manual names is no answer
     refunded, charged_back = _money(made.get("amountRefunded")), _money(made.get("amountChargedBack"))
     return PaymentObservation(
         number=number,
-        status=STATES.get(made["status"], Status.PENDING),
+        status=STATES[made["status"]],
         provider_id=made["id"],
         amount=_money(made["amount"]),
         refunded_minor=refunded.minor if refunded else None,
@@ -170,8 +194,12 @@ def _seen(number: str, made: dict[str, Any]) -> PaymentObservation:
     )
 
 
-def _seen_refund(number: str, made: dict[str, Any]) -> RefundObservation:
-    status = REFUND_STATES.get(made["status"], RefundStatus.PENDING)
+def _seen_refund(number: str, made: dict[str, Any]) -> RefundObservation | None:
+    if made["status"] not in REFUND_STATES:
+        return None
     return RefundObservation(
-        number=number, status=status, provider_id=made["id"], amount=_money(made["amount"])
+        number=number,
+        status=REFUND_STATES[made["status"]],
+        provider_id=made["id"],
+        amount=_money(made["amount"]),
     )
