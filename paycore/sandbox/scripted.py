@@ -122,7 +122,11 @@ class ScriptedOrder(msgspec.Struct, kw_only=True):
 
 
 class ScriptedRefund(msgspec.Struct, kw_only=True):
-    """One refund of an order; `minor` as in `ScriptedOrder`."""
+    """
+    One refund of an order; `minor` as in `ScriptedOrder`.
+
+    A pending one is not counted in the order's `refunded_minor`, though no other refund can have its money.
+    """
 
     number: str
     id: str
@@ -138,6 +142,12 @@ class ScriptedGateway:
 
     `answer` is called for one request at a time. What it has to look at and change: `orders` and `refunds`, `place`,
     `find`, `refund`, `change`.
+
+    The gateway is its own `controls`: a method `charge_back(number, minor)`, `win_charge_back` or `fail_refund` of the
+    subclass is the control of that name, see `paycore.sandbox.api.FullControls`. `announce` sends a notification of
+    what such a method changed. What happens later is given to the clock:
+    `self.clock.call_at(self.clock.now_ms() + 60_000, action)`, in milliseconds; the conformance kit sets that clock
+    ahead.
     """
 
     name: ClassVar[str]
@@ -182,15 +192,13 @@ class ScriptedGateway:
     # --- what a script uses ----------------------------------------------------------------------------
 
     def place(self, number: str, minor: int, currency: str, **options: Any) -> ScriptedOrder:
-        """A new order; `options` are further fields of `ScriptedOrder`. Count repeats by `requests`."""
-        order = ScriptedOrder(
-            number=number,
-            id=f"{len(self.orders) + len(self.refunds) + 1:08d}",
-            minor=minor,
-            currency=currency,
-            made_ms=self.clock.now_ms(),
-            **options,
-        )
+        """
+        A new order; `options` are further fields of `ScriptedOrder`, such as an `id` in the company's own form.
+
+        Count repeats by `requests`.
+        """
+        made = {"id": f"{self._next():08d}", "made_ms": self.clock.now_ms()}
+        order = ScriptedOrder(number=number, minor=minor, currency=currency, **{**made, **options})
         self.orders.append(order)
         if self.options.auto_pay_s is not None:
             self.clock.call_at(
@@ -206,19 +214,38 @@ class ScriptedGateway:
         """The newest refund with this number or id."""
         return next((one for one in reversed(self.refunds) if number in (one.number, one.id)), None)
 
-    def refund(self, order: ScriptedOrder, number: str, minor: int) -> ScriptedRefund | None:
-        """A new refund; None where the order has not so much left."""
-        if order.state != "paid" or not 0 < minor <= order.paid_minor - order.refunded_minor:
+    def refund(
+        self,
+        order: ScriptedOrder,
+        number: str,
+        minor: int,
+        *,
+        takes_s: float = 0.0,
+        id: str | None = None,  # noqa: A002 - named as the field is
+    ) -> ScriptedRefund | None:
+        """
+        A new refund; None where the order has not so much left.
+
+        With `takes_s` it is pending for so many seconds of the sandbox's clock, and its money counts as returned only
+        once it has succeeded; that is notified. `id` is for one in the company's own form.
+        """
+        waiting = sum(one.minor for one in self.refunds if one.order is order and one.state == "pending")
+        if order.state != "paid" or not 0 < minor <= order.paid_minor - order.refunded_minor - waiting:
             return None
-        order.refunded_minor += minor
+        now_ms = self.clock.now_ms()
         refund = ScriptedRefund(
             number=number,
-            id=f"R{len(self.orders) + len(self.refunds) + 1:07d}",
+            id=id or f"R{self._next():07d}",
             order=order,
             minor=minor,
-            made_ms=self.clock.now_ms(),
+            state="pending",
+            made_ms=now_ms,
         )
         self.refunds.append(refund)
+        if takes_s:
+            self.clock.call_at(now_ms + int(takes_s * 1000), partial(self._end_refund, refund))
+        else:
+            self._give_back(refund)
         return refund
 
     def change(self, order: ScriptedOrder, state: OrderState, *, paid_minor: int | None = None) -> None:
@@ -227,7 +254,11 @@ class ScriptedGateway:
         if state == "paid":
             order.charges += 1
             order.paid_minor = order.minor if paid_minor is None else paid_minor
-        self._announce(order)
+        self.announce(order)
+
+    def announce(self, order: ScriptedOrder) -> None:
+        """Notify of the order as it is now, refunded or charged back, if there is a notification and a URL for it."""
+        self._send(order, is_forged=False)
 
     # --- controls, see paycore.sandbox.api ---------------------------------------------------------------
 
@@ -265,7 +296,7 @@ class ScriptedGateway:
         with self._lock:
             order = self._existing(number)
             if kind == "late":
-                self.clock.call_at(self.clock.now_ms() + int(seconds * 1000), partial(self._announce, order))
+                self.clock.call_at(self.clock.now_ms() + int(seconds * 1000), partial(self.announce, order))
             elif not self._send(order, is_forged=kind == "forged"):
                 raise NotPossible("there is no notification of it, or no URL to send it to")
             return self._document(order)
@@ -319,8 +350,19 @@ class ScriptedGateway:
         headers = {"content-type": "application/json", **answer.headers}
         return Response(answer.body, status_code=answer.status, headers=headers)
 
-    def _announce(self, order: ScriptedOrder) -> None:
-        self._send(order, is_forged=False)
+    def _next(self) -> int:
+        """A number that no order and no refund has."""
+        return len(self.orders) + len(self.refunds) + 1
+
+    def _end_refund(self, refund: ScriptedRefund) -> None:
+        with self._lock:
+            if refund.state == "pending":
+                self._give_back(refund)
+                self.announce(refund.order)
+
+    def _give_back(self, refund: ScriptedRefund) -> None:
+        refund.state = "succeeded"
+        refund.order.refunded_minor += refund.minor
 
     def _send(self, order: ScriptedOrder, *, is_forged: bool) -> bool:
         url, made = order.notify_url or self.options.notify_url, self.notification(order, is_forged=is_forged)

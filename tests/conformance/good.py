@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from paycore.plugin import Capabilities, Mode, Provider
+from paycore.sandbox.api import SandboxOptions
 from paycore.testing import Subject
 from paycore.testing.toy import SessionToyProvider, ToyGateway, ToyProvider, ToySettings
 from paycore.testing.toy.toy_sandbox import ToySandbox
@@ -67,6 +68,16 @@ class KeyedToy(ToyProvider):
         return "test" if settings.key[0].reveal().startswith("toy-key-") else "live"
 
 
+class WinsNothing(ToySandbox):
+    """Has no control that wins a charge back: the company documents none."""
+
+    def open(self, options: SandboxOptions) -> Any:
+        """See `Sandbox`."""
+        gateway: Any = super().open(options)
+        gateway.win_charge_back = None
+        return gateway
+
+
 def toy(
     provider: type[Provider] = ToyProvider, sandbox: ToySandbox | None = None, **settings: Any
 ) -> Subject:
@@ -96,6 +107,7 @@ GOOD = {
         captures="partial",
     ),
     "slow refunds": toy(sandbox=ToySandbox(refund_takes_s=100_000.0)),
+    "never won": toy(sandbox=WinsNothing()),
     "till": toy(scans=True),
     "batches": toy(
         sandbox=ToySandbox(times=True, batches=True), tolerance_s=300.0, notifications_trusted=False

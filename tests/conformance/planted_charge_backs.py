@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from paycore.plugin import Mention, Notice, Notification, PaymentObservation, Status
 from paycore.testing.toy import ToyGateway, ToyProvider
 from paycore.testing.toy.toy_sandbox import ToySandbox
-from tests.conformance.good import toy
+from tests.conformance.good import WinsNothing, toy
 from tests.conformance.planting import Planted
 from tests.conformance.retelling import Retelling
 
@@ -123,6 +123,11 @@ BUGS = [
     ),
     Planted("charge_back_brings_a_payment_under_review", "it is not read", toy(TellsNoDisputes)),
     Planted("charge_back_brings_a_payment_under_review", "what is still gone is told", toy(TellsWhatIsGone)),
+    Planted(
+        "charge_back_brings_a_payment_under_review",
+        "it is not read, and none is ever won",
+        toy(TellsNoDisputes, WinsNothing()),
+    ),
     Planted("charge_back_is_noticed", "nothing is made of it", toy(IgnoresDisputes)),
     Planted("charge_back_is_noticed", "the dispute is mentioned, not its order", toy(MentionsTheDispute)),
 ]

@@ -148,6 +148,29 @@ class IgnoresWhatComesBack(ToyProvider):
         return [one for one in super().verify(notification) if getattr(one, "status", "") != "reversed"]
 
 
+class CountsWhatIsAccepted(ToyGateway):
+    """Counts a refund as returned as soon as it is accepted."""
+
+    def _refund(self, fields: dict[str, Any]) -> dict[str, Any]:
+        answer = super()._refund(fields)
+        self._count(fields["number"], 1)
+        return answer
+
+    def end_refunds(self) -> None:
+        """See `ToyGateway`."""
+        waiting = [one.number for one in self.orders if one.ends_at is not None]
+        super().end_refunds()
+        for number in waiting:
+            if (self._newest(number) or ToyOrder("", "refund", 0, "")).ends_at is None:
+                self._count(number, -1)
+
+    def _count(self, number: str, times: int) -> None:
+        refund = self._newest(number)
+        for order in self.orders:
+            if refund is not None and order.id == refund.of_id:
+                order.refunded += times * refund.minor
+
+
 BUGS = [
     Planted(
         "repeated_refund_returns_its_money_once",
@@ -172,6 +195,11 @@ BUGS = [
     Planted("refund_is_found_by_its_number_alone", "only payments are found", toy(FindsNoRefunds)),
     Planted("refund_is_found_by_its_number_alone", "any refund is found", toy(FindsAnyRefund, batch=1)),
     Planted("refund_is_told_as_far_as_it_got", "accepted is taken for made", toy(TakesAcceptedForMade, SLOW)),
+    Planted(
+        "refund_is_told_as_far_as_it_got",
+        "accepted is taken for made, and the sandbox counts it at once",
+        toy(TakesAcceptedForMade, ToySandbox(refund_takes_s=100_000.0, gateway=CountsWhatIsAccepted)),
+    ),
     Planted(
         "refund_is_told_as_far_as_it_got", "pending is taken for failed", toy(TakesPendingForFailed, SLOW)
     ),

@@ -6,13 +6,14 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from paycore.errors import ConfigError
 from paycore.plugin import CreateOrder, Flow
 from paycore.sandbox.api import NotPossible, SandboxOptions
 from paycore.sandbox.scripted import GatewayRequest
-from paycore.testing.conformance.running import chosen, run_check
+from paycore.testing.conformance.running import check_provider, chosen, run_check
 from paycore.testing.toy import ToyProvider
 from paycore.testing.toy.toy_sandbox import ToySandbox
-from tests.conformance.good import toy
+from tests.conformance.good import WinsNothing, toy
 
 
 class SendsAnotherNumber(ToyProvider):
@@ -103,6 +104,28 @@ def test_gateway_that_raises_is_told_as_that(
     assert told in result.why
     assert result.advice.startswith("let the gateway answer every request")
     assert capfd.readouterr() == ("", "")
+
+
+def test_sandbox_that_raises_on_every_order_is_told_once() -> None:
+    """Not by each check that needs an order, which is nearly all of them; what was raised is named with its file."""
+    with pytest.raises(
+        ConfigError, match=r"answering POST /orders the sandbox raised KeyError at test_running\.py:"
+    ):
+        check_provider(toy(sandbox=Raising()))
+
+
+def test_charge_back_comes_under_review_without_a_control_that_wins_it() -> None:
+    """A company may document no winning, and what its bank takes back must come to a person all the same."""
+    (check,) = chosen(["charge_back_brings_a_payment_under_review"])
+    assert run_check(toy(sandbox=WinsNothing()), check).verdict == "passed"
+
+
+def test_refunds_that_are_made_at_once_are_told_as_that() -> None:
+    """The reason says what was seen, and what a sandbox does whose company takes its time."""
+    (check,) = chosen(["refund_is_told_as_far_as_it_got"])
+    result = run_check(toy(), check)
+    assert result.verdict == "not applicable"
+    assert "counted each at once" in result.why
 
 
 @pytest.mark.parametrize("raised", [SystemExit("enough"), asyncio.CancelledError(), ZeroDivisionError()])

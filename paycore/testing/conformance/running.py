@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tempfile
 import time
@@ -16,6 +17,7 @@ from paycore.testing.conformance.check import KEEP_TO_THE_CONTRACT, Check, Faile
 from paycore.testing.conformance.opened_sandbox import opened
 from paycore.testing.conformance.problem_words import WHATEVER, told_of
 from paycore.testing.conformance.report import CheckReport, CheckResult
+from paycore.testing.conformance.rig import Rig
 from paycore.testing.conformance.subject import Subject, subject_named
 
 NO_NUMBER = (
@@ -61,14 +63,15 @@ def check_provider(
 
 def begin(subject: Subject) -> None:
     """
-    Open the sandbox and make the account once, and close them: without these no check says anything.
+    Open the sandbox, make the account and a first order once, and close them: without these no check says anything.
 
     Raises `ConfigError` where that fails, whatever the plugin raised, and `ImportError` for a package that is missing.
+    An order that is not made is for the checks to tell, unless the sandbox raised: nearly all would tell the same.
     """
     name = subject.name
     try:
-        with tempfile.TemporaryDirectory() as folder, opened(subject, Path(folder)):
-            pass
+        with tempfile.TemporaryDirectory() as folder, opened(subject, Path(folder)) as rig:
+            _require_answered(rig)
     except ConfigError as error:
         problem = re.sub(rf"\S*{CONFIG_FILE}: accounts\.{ACCOUNT}", "its account", error.message)
         raise ConfigError(f"provider {name}: {problem}{_settings_advice(problem)}") from None
@@ -78,6 +81,15 @@ def begin(subject: Subject) -> None:
         raise
     except Exception as error:
         raise ConfigError(f"the sandbox of provider {name} does not open: {told_of(error)}") from error
+
+
+def _require_answered(rig: Rig) -> None:
+    """`ConfigError` where the sandbox raises instead of answering the first `create`."""
+    with contextlib.suppress(*WHATEVER):
+        rig.place(rig.products[0])
+    if rig.proxy.raised:
+        request, error = rig.proxy.raised[0]
+        raise ConfigError(f"answering {request} the sandbox raised {told_of(error)}; {ANSWER}")
 
 
 def _settings_advice(problem: str) -> str:

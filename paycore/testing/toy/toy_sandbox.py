@@ -103,6 +103,11 @@ class ScriptedToy(ScriptedGateway):
             "requests": self.requests[order.number],
             "paid_minor": sum(one.paid_minor for one in paid),
             "refunded_minor": sum(one.refunded for one in same),
+            "refunds": [
+                {"number": one.number, "id": one.id, "minor": one.minor, "state": one.status}
+                for one in self.toy.orders
+                if one.kind == "refund" and one.of_number == order.number
+            ],
         }
 
     def pay(self, number: str) -> Document:
