@@ -197,7 +197,7 @@ class ScriptedGateway:
 
         Count repeats by `requests`.
         """
-        made = {"id": f"{self._next():08d}", "made_ms": self.clock.now_ms()}
+        made = {"id": f"{self._next_serial():08d}", "made_ms": self.clock.now_ms()}
         order = ScriptedOrder(number=number, minor=minor, currency=currency, **{**made, **options})
         self.orders.append(order)
         if self.options.auto_pay_s is not None:
@@ -235,7 +235,7 @@ class ScriptedGateway:
         now_ms = self.clock.now_ms()
         refund = ScriptedRefund(
             number=number,
-            id=id or f"R{self._next():07d}",
+            id=id or f"R{self._next_serial():07d}",
             order=order,
             minor=minor,
             state="pending",
@@ -243,9 +243,9 @@ class ScriptedGateway:
         )
         self.refunds.append(refund)
         if takes_s:
-            self.clock.call_at(now_ms + int(takes_s * 1000), partial(self._end_refund, refund))
+            self.clock.call_at(now_ms + int(takes_s * 1000), partial(self._end_pending_refund, refund))
         else:
-            self._give_back(refund)
+            self._succeed_refund(refund)
         return refund
 
     def change(self, order: ScriptedOrder, state: OrderState, *, paid_minor: int | None = None) -> None:
@@ -350,17 +350,17 @@ class ScriptedGateway:
         headers = {"content-type": "application/json", **answer.headers}
         return Response(answer.body, status_code=answer.status, headers=headers)
 
-    def _next(self) -> int:
+    def _next_serial(self) -> int:
         """A number that no order and no refund has."""
         return len(self.orders) + len(self.refunds) + 1
 
-    def _end_refund(self, refund: ScriptedRefund) -> None:
+    def _end_pending_refund(self, refund: ScriptedRefund) -> None:
         with self._lock:
             if refund.state == "pending":
-                self._give_back(refund)
+                self._succeed_refund(refund)
                 self.announce(refund.order)
 
-    def _give_back(self, refund: ScriptedRefund) -> None:
+    def _succeed_refund(self, refund: ScriptedRefund) -> None:
         refund.state = "succeeded"
         refund.order.refunded_minor += refund.minor
 
