@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,11 +25,9 @@ def waiting(*options: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_demo_from_order_to_refund(cli: Cli) -> None:
-    """The demo exits 0 in under 15 s and shows created -> pending -> paid -> refunded, and each command."""
-    began = time.monotonic()
+    """The demo exits 0 and shows created -> pending -> paid -> refunded, and each command."""
     ran = cli.installed("demo")
     assert ran.code == 0, ran
-    assert time.monotonic() - began < 15
     assert "created -> pending -> paid -> refunded 20.00" in ran.out
     for word in ("create", "query", "await", "refund", "show"):
         assert f"$ paycore {word} " in ran.out
