@@ -1,0 +1,1 @@
+"""Mollie: a provider plugin for paycore."""
