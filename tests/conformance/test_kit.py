@@ -13,6 +13,8 @@ from tests.conformance.planting import Planted, planted
 ROOT = Path(__file__).parents[2]
 CHECKS = all_checks()
 BUGS = list(planted())
+FIRST_OF_EACH = list({bug.check: bug for bug in reversed(BUGS)}.values())[::-1]
+"""One bug for each check; `python -m tests.conformance`, a part of `make proof`, plants them all."""
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
@@ -23,7 +25,7 @@ def test_check_passes_what_is_good(check: Check) -> None:
     assert result.verdict == "passed", result.why
 
 
-@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: f"{bug.check}: {bug.bug}")
+@pytest.mark.parametrize("bug", FIRST_OF_EACH, ids=lambda bug: f"{bug.check}: {bug.bug}")
 def test_check_finds_the_bug_planted_for_it(bug: Planted) -> None:
     """The check fails, and says what was seen, what to change and what to read."""
     (check,) = chosen([bug.check])
