@@ -21,6 +21,7 @@ from paycore.plugin import (
     Secret,
 )
 from paycore.testing import Subject, conformance_of
+from paycore.testing.conformance.running import chosen, run_check
 from paycore_mollie.provider import Mollie
 from paycore_mollie.sandbox import SANDBOX
 from paycore_mollie.settings import Settings
@@ -57,6 +58,12 @@ def test_vectors_have_sources() -> None:
         url = vector.get("source", "").partition(",")[0]
         assert url.startswith("https://"), f"say where this is published: {vector}"
         assert url in known, f"write {url} into SOURCES.md, with the date on which it was read"
+
+
+def test_refund_that_is_notified_hours_later_is_waited_for() -> None:
+    """Mollie tells of a refund once it is carried out: the kit sets the clocks ahead for that."""
+    (check,) = chosen(["refund_notification_is_of_its_refund"])
+    assert run_check(Subject(provider=Mollie, sandbox=SANDBOX), check).verdict == "passed"
 
 
 def test_key_shows_its_mode() -> None:
