@@ -103,10 +103,10 @@ class QFPayControls:
         }
 
     def _refunded(self, order: SandboxOrder) -> int:
-        """What was returned of it, or will be: all but the refunds that failed."""
+        """What was returned of it: a refund that is under way is not yet."""
         now_ms = self._now_ms()
         refunds = self._orders.book.refunds_of(order)
-        return sum(int(one.txamt) for one in refunds if one.respcd_at(now_ms) in (codes.OK, codes.UNPAID))
+        return sum(int(one.txamt) for one in refunds if one.respcd_at(now_ms) == codes.OK)
 
     def _any_entry(self, number: str) -> Entry:
         entry = self._orders.book.entry(number) or next(reversed(self._orders.book.numbered(number)), None)
