@@ -12,7 +12,7 @@ PROJECTS := pyproject.toml $(wildcard plugins/*/pyproject.toml)
 RUN := $(VENV)/.stamp-run
 DEV := $(VENV)/.stamp-dev
 # Workers of the test run; `make test WORKERS=0` runs everything in one process.
-WORKERS ?= 3
+WORKERS ?= 4
 # What `make test-matrix` looks for: names or paths of interpreters.
 PYTHONS ?= python3.11 python3.12 python3.13
 # More arguments for pytest: `make test ARGS="-k money -x"`.
