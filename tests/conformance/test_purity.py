@@ -1,5 +1,6 @@
 """What a provider does beside computing is stopped before it happens, and named with its line; computing is not."""
 
+import gc
 import io
 import logging
 import random
@@ -101,3 +102,27 @@ def test_other_threads_are_not_watched() -> None:
     assert watched.call(wait)
     thread.join(10)
     assert (len(seen), watched.impurities) == (1, [])
+
+
+def test_garbage_that_is_finalized_meanwhile_is_not_the_providers() -> None:
+    """A collection by chance, while a provider computes, runs the finalizers of others: they are not told as its."""
+
+    class Closing:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            time.time()
+
+    def compute() -> list[list[int]]:
+        gc.set_threshold(10)  # only now, so that the garbage is still there
+        return [[number] for number in range(10_000)]
+
+    before, watched = gc.get_threshold(), Watched()
+    gc.set_threshold(1_000_000)
+    try:
+        Closing()
+        watched.call(compute)
+    finally:
+        gc.set_threshold(*before)
+    assert watched.impurities == []

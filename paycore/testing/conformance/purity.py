@@ -7,6 +7,7 @@ zone, is let be: it happens once, and tells nothing of the world that would not 
 
 from __future__ import annotations
 
+import gc
 import inspect
 import io
 import random
@@ -96,6 +97,18 @@ class _Stopped(BaseException):
     """Ends a call in the place of what it was about to do; no `except Exception` stops it."""
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage is collected inside the block: what is finalized by chance is not the provider's doing."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 class Watched:
     """Calls what it is given, and keeps in `impurities` what that did beside computing."""
 
@@ -104,6 +117,10 @@ class Watched:
 
     def call(self, function: Callable[[], T]) -> T | None:
         """What the function returns; None where it was stopped. Whatever it raises is raised."""
+        with _uncollected():
+            return self._call(function)
+
+    def _call(self, function: Callable[[], T]) -> T | None:
         before = sys.getprofile()
         count = len(self.impurities)
         try:
