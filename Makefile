@@ -30,7 +30,7 @@ setup: $(DEV)  ## make .venv with everything for development
 
 test: $(DEV)  ## run every test (browser tests need Chromium, which is looked for or installed)
 	@scripts/chromium
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not proof" $(ARGS)
 
 test-matrix:  ## run every test on each of PYTHONS that this machine has, and say which it has not
 	@scripts/test-matrix $(PYTHONS)
@@ -67,6 +67,7 @@ bench: $(DEV)  ## measure, and print each figure beside its bar
 proof: $(DEV)  ## kill matrix, simulation, races and planted bugs; then the kit under its planted bugs
 	@$(BIN)/python -m tests.proof
 	@$(BIN)/python -m tests.conformance
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m proof
 
 mutants: $(DEV)  ## change the code that decides about money in small ways, each of which must fail a test
 	@$(BIN)/python -m tests.mutants

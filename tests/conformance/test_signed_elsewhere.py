@@ -15,6 +15,8 @@ from paycore.testing.toy.toy_answers import UNREADABLE, ToyRecord, observation_i
 from paycore.testing.toy.toy_sandbox import ToySandbox
 from tests.conformance.good import toy
 
+pytestmark = pytest.mark.proof
+
 GROUPS = ("notifications", "authenticity", "acknowledgements")
 CHECKS = [check for check in all_checks() if check.group in GROUPS]
 

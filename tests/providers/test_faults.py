@@ -41,6 +41,8 @@ from tests.providers.minis.stripe import Stripe
 from tests.providers.minis.till_qr import TillQR
 from tests.providers.minis.wechat import WeChat
 
+pytestmark = pytest.mark.proof
+
 FAULTS = (
     ("sync", "request lost"),
     ("sync", "reply lost"),
