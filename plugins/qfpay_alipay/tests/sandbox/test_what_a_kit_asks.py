@@ -44,14 +44,15 @@ def test_notifications_go_where_the_host_says(
 def test_refunds_that_take_time_are_pending_and_can_fail(
     receiver: Receiver, open_merchant: Callable[..., Merchant]
 ) -> None:
-    """1143 until their time is over; one that fails before gives its share back, and is not notified."""
+    """1143 until their time is over, and returned only then; one that fails before is not notified."""
     merchant = open_merchant({"refunds_take_s": "60"}, notify_url=receiver.url)
     order = merchant.paid("801501")
     receiver.got(1)
     failing, lasting = merchant.refund(order, "8000"), merchant.refund(order, "800")
     assert (failing["respcd"], lasting["respcd"]) == ("1143", "1143")
-    assert merchant.gateway.controls.fail_refund(failing["out_trade_no"])["refunded_minor"] == 800
+    assert merchant.gateway.controls.fail_refund(failing["out_trade_no"])["refunded_minor"] == 0
     merchant.gateway.clock.advance(61)
+    assert merchant.gateway.controls.show_order(order["out_trade_no"])["refunded_minor"] == 800
     assert merchant.record(failing["out_trade_no"])["respcd"] == "1205"
     assert merchant.record(lasting["out_trade_no"])["respcd"] == "0000"
     assert receiver.got(2)[1]["out_trade_no"] == lasting["out_trade_no"]
