@@ -1,59 +1,33 @@
 """Bugs for the checks of `authorizations`."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
 from paycore.plugin import (
     CaptureOrder,
-    CaptureReply,
     CloseReply,
     Done,
     Flow,
     OrderRef,
     PaymentObservation,
-    QueryReply,
     Rejected,
     Status,
     Unknown,
 )
 from paycore.testing.toy import ToyGateway, ToyOrder, ToyProvider
 from paycore.testing.toy.toy_sandbox import ToySandbox
+from tests.conformance.capture_bugs import (
+    PARTIAL,
+    CapturesAll,
+    CapturesWhenItLooks,
+    NeverSeesItTaken,
+    TakesAgreedForPending,
+)
 from tests.conformance.good import toy
+from tests.conformance.planted_closing import TakesRefusedForClosed
 from tests.conformance.planting import Planted
 from tests.conformance.retelling import Retelling
-
-PARTIAL: dict[str, Any] = {"captures": "partial"}
-
-
-class TakesAgreedForPending(Retelling):
-    """Knows no word for an order whose payer has agreed."""
-
-    def retold(self, seen: Any) -> Any:
-        """See `Retelling`."""
-        return replace(seen, status=Status.PENDING) if seen.status is Status.AUTHORIZED else seen
-
-
-class CapturesWhenItLooks(ToyProvider):
-    """Captures in its query, whoever is to capture."""
-
-    def query(self, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
-        """See `Provider`."""
-        reply = yield from super().query(orders)
-        for order in orders:
-            seen = reply.value.observations[:1] if isinstance(reply, Done) else ()
-            if order.kind == "payment" and any(one.status is Status.AUTHORIZED for one in seen):
-                told = replace(order, provider_id=seen[0].provider_id)
-                capture = CaptureOrder(
-                    number=f"K{order.number}",
-                    begun_at=order.begun_at,
-                    attempt=order.attempt,
-                    amount=order.amount,
-                    order=told,
-                )
-                yield from super().capture(capture)
-        return reply
 
 
 class NeverLapses(Retelling):
@@ -62,14 +36,6 @@ class NeverLapses(Retelling):
     def retold(self, seen: Any) -> Any:
         """See `Retelling`."""
         return replace(seen, status=Status.AUTHORIZED) if seen.status is Status.CLOSED else seen
-
-
-class CapturesAll(ToyProvider):
-    """Captures the whole order, whatever it was asked for."""
-
-    def capture(self, capture: CaptureOrder) -> Flow[CaptureReply]:
-        """See `Provider`."""
-        return (yield from super().capture(replace(capture, amount=capture.order.amount)))
 
 
 class VoidsInItsOwnMind(ToyProvider):
@@ -89,32 +55,6 @@ class CapturesWhatWasVoided(ToyGateway):
 
     def _capture_problem(self, order: ToyOrder, minor: int) -> str | None:
         return None if order.status == "closed" else super()._capture_problem(order, minor)
-
-
-class TakesRefusedForClosed(Retelling):
-    """Takes a void that comes too late for one that was done before."""
-
-    def answered(self, reply: Any, asked: Any) -> Any:
-        """See `Retelling`."""
-        if not (isinstance(reply, Rejected) and isinstance(asked, OrderRef)):
-            return reply
-        closed = PaymentObservation(number=asked.number, status=Status.CLOSED, provider_id=asked.provider_id)
-        return Done(closed)
-
-
-class NeverSeesItTaken(Retelling):
-    """Tells an order as authorized, whether or not it was captured since."""
-
-    def query(self, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
-        """See `Provider`."""
-        reply = yield from super().query(orders)
-        if not isinstance(reply, Done):
-            return reply
-        kept = tuple(
-            replace(seen, status=Status.AUTHORIZED) if seen.ids.get("capture") else seen
-            for seen in reply.value.observations
-        )
-        return Done(replace(reply.value, observations=kept))
 
 
 class TakesDeclinedForFailed(Retelling):

@@ -1,6 +1,5 @@
 """Bugs for the checks of `captures`."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -12,20 +11,22 @@ from paycore.plugin import (
     Failure,
     Flow,
     Money,
-    OrderRef,
     PaymentObservation,
-    QueryReply,
     Rejected,
     Status,
 )
 from paycore.testing.toy import ToyGateway, ToyProvider
 from paycore.testing.toy.toy_sandbox import ToySandbox
+from tests.conformance.capture_bugs import (
+    PARTIAL,
+    CapturesAll,
+    CapturesWhenItLooks,
+    NeverSeesItTaken,
+    TakesAgreedForPending,
+)
 from tests.conformance.good import toy
 from tests.conformance.planting import Planted
-from tests.conformance.retelling import Retelling
-
-PARTIAL: dict[str, Any] = {"captures": "partial"}
-
+from tests.conformance.retelling import Retelling, yen_in_hundredths
 
 REPEATABLE: dict[str, Any] = {"captures": "partial", "capture_resend": "same_result", "window_s": 3500.0}
 
@@ -36,35 +37,6 @@ class TakesAgreedForPaid(Retelling):
     def retold(self, seen: Any) -> Any:
         """See `Retelling`."""
         return replace(seen, status=Status.PAID) if seen.status is Status.AUTHORIZED else seen
-
-
-class TakesAgreedForPending(Retelling):
-    """Knows no word for an order whose payer has agreed."""
-
-    def retold(self, seen: Any) -> Any:
-        """See `Retelling`."""
-        return replace(seen, status=Status.PENDING) if seen.status is Status.AUTHORIZED else seen
-
-
-class CapturesWhenItLooks(ToyProvider):
-    """Captures in its query, whoever is to capture."""
-
-    def query(self, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
-        """See `Provider`."""
-        reply = yield from super().query(orders)
-        for order in orders:
-            seen = reply.value.observations[:1] if isinstance(reply, Done) else ()
-            if order.kind == "payment" and any(one.status is Status.AUTHORIZED for one in seen):
-                told = replace(order, provider_id=seen[0].provider_id)
-                capture = CaptureOrder(
-                    number=f"K{order.number}",
-                    begun_at=order.begun_at,
-                    attempt=order.attempt,
-                    amount=order.amount,
-                    order=told,
-                )
-                yield from super().capture(capture)
-        return reply
 
 
 class CapturesTheWrongUnit(ToyProvider):
@@ -85,23 +57,6 @@ class CapturesYenInHundredths(ToyProvider):
         if amount.currency == "JPY":
             amount = Money.from_minor(amount.minor // 100, "JPY")
         return (yield from super().capture(replace(capture, amount=amount)))
-
-
-class ReadsYenInHundredths(Retelling):
-    """Reads what was captured of yen as if they had decimals."""
-
-    def retold(self, seen: Any) -> Any:
-        """See `Retelling`."""
-        is_yen = seen.amount is not None and seen.amount.currency == "JPY"
-        return replace(seen, paid_minor=seen.paid_minor * 100) if is_yen and seen.paid_minor else seen
-
-
-class CapturesAll(ToyProvider):
-    """Captures the whole order, whatever it was asked for."""
-
-    def capture(self, capture: CaptureOrder) -> Flow[CaptureReply]:
-        """See `Provider`."""
-        return (yield from super().capture(replace(capture, amount=capture.order.amount)))
 
 
 class ForgetsWhatWasTaken(Retelling):
@@ -156,21 +111,6 @@ class TakesAnyReplyForTaken(Retelling):
         return Done(taken)
 
 
-class NeverSeesItTaken(Retelling):
-    """Tells an order as authorized, whether or not it was captured since."""
-
-    def query(self, orders: Sequence[OrderRef]) -> Flow[QueryReply]:
-        """See `Provider`."""
-        reply = yield from super().query(orders)
-        if not isinstance(reply, Done):
-            return reply
-        kept = tuple(
-            replace(seen, status=Status.AUTHORIZED) if seen.ids.get("capture") else seen
-            for seen in reply.value.observations
-        )
-        return Done(replace(reply.value, observations=kept))
-
-
 class ReturnsWhatWasReleased(ToyGateway):
     """Gives back up to the order's amount, whatever was captured of it."""
 
@@ -198,7 +138,7 @@ BUGS = [
     Planted(
         "capture_is_exact_in_every_kind_of_currency",
         "what was taken is read in hundredths of yen",
-        toy(ReadsYenInHundredths, **PARTIAL),
+        toy(yen_in_hundredths("paid_minor"), **PARTIAL),
     ),
     Planted("agreed_order_is_authorized_and_not_paid", "agreed is paid", toy(TakesAgreedForPaid, **PARTIAL)),
     Planted(

@@ -10,7 +10,7 @@ from paycore.testing.toy import ToyGateway, ToyProvider
 from paycore.testing.toy.toy_sandbox import ToySandbox
 from tests.conformance.good import WinsNothing, toy
 from tests.conformance.planting import Planted
-from tests.conformance.retelling import Retelling
+from tests.conformance.retelling import Retelling, yen_in_hundredths
 
 
 class TakesDisputedForFailed(Retelling):
@@ -64,17 +64,6 @@ class TellsWhatIsGone(Retelling):
         return replace(seen, charged_back_minor=gone, charge_back_won_minor=None)
 
 
-class ReadsYenInHundredths(Retelling):
-    """Reads what was charged back of yen as if they had decimals."""
-
-    def retold(self, seen: Any) -> Any:
-        """See `Retelling`."""
-        is_yen = (
-            isinstance(seen, PaymentObservation) and seen.amount is not None and seen.amount.currency == "JPY"
-        )
-        return replace(seen, charged_back_minor=(seen.charged_back_minor or 0) * 100) if is_yen else seen
-
-
 class TellsTheLastDispute(ToyGateway):
     """Has of an order the last of its disputes only, and its provider takes that for their total."""
 
@@ -109,7 +98,7 @@ BUGS = [
     Planted(
         "charge_back_is_exact_in_every_kind_of_currency",
         "it is read in hundredths of yen",
-        toy(ReadsYenInHundredths),
+        toy(yen_in_hundredths("charged_back_minor")),
     ),
     Planted(
         "charge_backs_in_part_add_up",

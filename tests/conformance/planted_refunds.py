@@ -25,7 +25,7 @@ from paycore.testing.toy import ToyGateway, ToyProvider
 from paycore.testing.toy.toy_sandbox import ToySandbox
 from tests.conformance.good import toy
 from tests.conformance.planting import Planted
-from tests.conformance.retelling import Retelling
+from tests.conformance.retelling import Retelling, yen_in_hundredths
 
 
 class RefundsAll(ToyProvider):
@@ -101,17 +101,6 @@ class FindsTheFirstRefund(Retelling):
         return replace(seen, provider_id="T000002") if isinstance(seen, RefundObservation) else seen
 
 
-class ReadsYenInHundredths(Retelling):
-    """Reads what was refunded of yen as if they had decimals."""
-
-    def retold(self, seen: Any) -> Any:
-        """See `Retelling`."""
-        is_yen = (
-            isinstance(seen, PaymentObservation) and seen.amount is not None and seen.amount.currency == "JPY"
-        )
-        return replace(seen, refunded_minor=(seen.refunded_minor or 0) * 100) if is_yen else seen
-
-
 class TakesRefundedForClosed(Retelling):
     """Takes the word for a payment that was refunded whole for one that was cancelled."""
 
@@ -181,7 +170,7 @@ BUGS = [
     Planted(
         "refund_is_exact_in_every_kind_of_currency",
         "what was refunded is read in hundredths of yen",
-        toy(ReadsYenInHundredths),
+        toy(yen_in_hundredths("refunded_minor")),
     ),
     Planted("refunds_in_part_add_up", "the first refund is found for each", toy(FindsTheFirstRefund)),
     Planted(

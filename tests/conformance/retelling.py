@@ -56,3 +56,15 @@ class Retelling(ToyProvider):
         """The reply to what was asked as it is told."""
         del asked
         return reply
+
+
+def yen_in_hundredths(total: str) -> type[Retelling]:
+    """A toy that reads this total of yen as if they had decimals."""
+
+    class ReadsYenInHundredths(Retelling):
+        def retold(self, seen: Any) -> Any:
+            is_yen = seen.amount is not None and seen.amount.currency == "JPY"
+            minor = getattr(seen, total, None)
+            return replace(seen, **{total: minor * 100}) if is_yen and minor else seen
+
+    return ReadsYenInHundredths
