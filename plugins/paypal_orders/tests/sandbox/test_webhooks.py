@@ -171,18 +171,29 @@ def test_a_payment_and_a_refund_are_told(merchant: Merchant, receiver: Receiver)
     assert links["up"].endswith(f"/v2/payments/captures/{capture['id']}")
 
 
+def attempted(merchant: Merchant, order_id: str, count: int) -> dict[str, Any]:
+    """The one webhook of an order, once so many attempts are recorded; AssertionError after five seconds."""
+    webhook: dict[str, Any] = {}
+    for _ in range(500):
+        (webhook,) = merchant.controls.show_order(order_id)["webhooks"]
+        if len(webhook["attempts"]) >= count:
+            return webhook
+        time.sleep(0.01)
+    raise AssertionError(f"not {count} attempts: {webhook}")
+
+
 def test_an_event_is_sent_again_until_it_is_received(merchant: Merchant, receiver: Receiver) -> None:
     """The same event, with a signature of its own each time, 25 times at most."""
     receiver.statuses = [503, 500]
     order = merchant.approved()
     for count in (1, 2, 3):
         receiver.first(count)
+        attempted(merchant, order["id"], count)  # the next is planned by then
         merchant.gateway.clock.advance(4 * 3600)
     bodies = [body for _, body in receiver.first(3)]
     assert len(set(bodies)) == 1
     assert len({headers["paypal-transmission-id"] for headers, _ in receiver.received}) == 3
-    time.sleep(0.05)
-    (webhook,) = merchant.controls.show_order(order["id"])["webhooks"]
+    webhook = attempted(merchant, order["id"], 3)
     assert ([one["status"] for one in webhook["attempts"]], webhook["is_accepted"]) == ([503, 500, 200], True)
 
 
