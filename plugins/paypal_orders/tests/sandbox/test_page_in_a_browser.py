@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from paycore.sandbox.server import SandboxServer
 from plugins.paypal_orders.tests.sandbox.merchant import Merchant
+from tests.support.shop_page import shop_page
 
 
 @pytest.fixture
@@ -21,26 +20,8 @@ def merchant(sandbox: SandboxServer) -> Merchant:
 @pytest.fixture
 def shop() -> Iterator[str]:
     """A shop's page, of another origin."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = b"<!doctype html><title>Shop</title><p>Thank you</p>"
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args: object) -> None:
-            """Keep quiet."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with shop_page() as url:
+        yield url
 
 
 def ordered(merchant: Merchant, shop: str, *, intent: str = "CAPTURE", **context: str) -> dict[str, str]:

@@ -1,14 +1,13 @@
 """The wallet in a real browser."""
 
-import http.server
 import re
-import threading
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from plugins.qfpay_alipay.tests.sandbox.merchant import Merchant
+from tests.support.shop_page import shop_page
 
 SHOP = b"""<!doctype html><title>Shop</title><p id=result>waiting</p><button id=buy>Buy</button><script>
 function ready(callback) {
@@ -27,26 +26,12 @@ document.getElementById('buy').onclick = function () {
 
 @pytest.fixture
 def shop() -> Iterator[str]:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            number = self.path.partition("?")[2].encode()
-            body = SHOP.replace(b"window.TRADE", b"'" + number + b"'")
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def page(path: str) -> bytes:
+        number = path.partition("?")[2].encode()
+        return SHOP.replace(b"window.TRADE", b"'" + number + b"'")
 
-        def log_message(self, *args: object) -> None:
-            """Keep quiet."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with shop_page(page) as url:
+        yield url
 
 
 def test_payer_pays_on_a_phone_and_is_taken_back(merchant: Merchant, page: Page, shop: str) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import http.server
 import re
-import threading
 from collections.abc import Iterator
 
 import httpx2
@@ -13,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from paycore.sandbox.server import SandboxServer
 from plugins.stripe_checkout.tests.conftest import OpenSandbox
+from tests.support.shop_page import shop_page
 
 FORM = {
     "mode": "payment",
@@ -26,26 +25,8 @@ FORM = {
 @pytest.fixture
 def shop() -> Iterator[str]:
     """A merchant's page to come back to."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = b"<!doctype html><title>Shop</title><p>Thank you</p>"
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args: object) -> None:
-            """Keep quiet."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with shop_page() as url:
+        yield url
 
 
 @pytest.fixture
