@@ -13,22 +13,20 @@ POST /checkoutnow/{id}/cancel       back to `cancel_url` with `token`; the order
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
-import jinja2
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from paycore.sandbox.api import NotPossible, UnknownOrder
+from paycore.sandbox.templates import PageTemplates
 from paypal_orders.sandbox.amounts import document
 from paypal_orders.sandbox.order_flow import INSTRUMENTS, OrderFlow
 from paypal_orders.sandbox.records import OPEN, SandboxOrder
 from paypal_orders.sandbox.replies import PAYER
 from paypal_orders.sandbox.sandbox_settings import SandboxSettings
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
 _DELAYED = "echeck"
 
 
@@ -37,13 +35,7 @@ class Pages:
         self._orders = orders
         self._settings = settings
         self._url = url
-        self._templates = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        self._pages = PageTemplates(Path(__file__).parent / "templates")
 
     def routes(self) -> list[Route]:
         return [
@@ -59,13 +51,13 @@ class Pages:
             {"order": order, "state": _state_of(order), "amount": document(order.units, order.currency)}
             for order in self._orders.book.orders()[:20]
         ]
-        return self._show("home.html", rows=rows, url=self._url, settings=self._settings)
+        return self._pages.show("home.html", rows=rows, url=self._url, settings=self._settings)
 
     async def _order(self, request: Request) -> Response:
         order = self._found(request.query_params.get("token", ""))
         if order is None:
-            return self._problem(
-                "Things don't appear to be working", "There is no order with this token", 404
+            return self._pages.problem(
+                "Things don't appear to be working", "There is no order with this token", status=404
             )
         state = _state_of(order)
         offered = {
@@ -73,7 +65,7 @@ class Pages:
             for name, title in INSTRUMENTS.items()
             if not (order.is_immediate and name == _DELAYED)
         }
-        return self._show(
+        return self._pages.show(
             "order.html",
             order=order,
             state=state,
@@ -95,7 +87,9 @@ class Pages:
         form = parse_qs((await request.body()).decode("utf-8", "replace"))
         instrument = form.get("instrument", ["balance"])[0]
         if order is None or instrument not in INSTRUMENTS:
-            return self._problem("Things don't appear to be working", "There is no such order", 404)
+            return self._pages.problem(
+                "Things don't appear to be working", "There is no such order", status=404
+            )
         try:
             order = self._orders.approve(order.id, instrument)
         except NotPossible:
@@ -108,7 +102,9 @@ class Pages:
     async def _cancel(self, request: Request) -> Response:
         order = self._found(request.path_params["id"])
         if order is None:
-            return self._problem("Things don't appear to be working", "There is no such order", 404)
+            return self._pages.problem(
+                "Things don't appear to be working", "There is no such order", status=404
+            )
         return RedirectResponse(
             _back(order, agreed=False) or f"/checkoutnow?token={order.id}", status_code=303
         )
@@ -118,19 +114,6 @@ class Pages:
             return self._orders.book.find(order_id)
         except UnknownOrder:
             return None
-
-    def _problem(self, title: str, words: str, status: int) -> Response:
-        return self._show("problem.html", status=status, title=title, words=words)
-
-    def _show(self, template: str, *, status: int = 200, **values: Any) -> Response:
-        html = self._templates.get_template(template).render(values)
-        headers = {
-            "Cache-Control": "no-store",
-            "Content-Security-Policy": f"{_POLICY}; frame-ancestors 'none'",
-            # With "no-referrer" a form would be sent without its origin and be refused.
-            "Referrer-Policy": "same-origin",
-        }
-        return HTMLResponse(html, status_code=status, headers=headers)
 
 
 def _state_of(order: SandboxOrder) -> str:

@@ -28,11 +28,11 @@ from starlette.routing import Route
 
 from paycore.sandbox.api import NotPossible, UnknownOrder
 from paycore.sandbox.guard import is_loopback, is_of_this_machine
+from paycore.sandbox.templates import PageTemplates
 from qfpay_alipay.sandbox.gateway_pay_types import shown_amount
 from qfpay_alipay.sandbox.links import Links
 from qfpay_alipay.sandbox.order_lifecycle import OrderLifecycle
 from qfpay_alipay.sandbox.order_records import OrderState
-from qfpay_alipay.sandbox.wallet import Pages
 
 SHEET = "/wallet/sheet/"
 """What the bridge calls from inside the merchant's page, which has another origin."""
@@ -42,7 +42,7 @@ _TIMEOUT_S = 5.0
 
 
 class AlipayBridge:
-    def __init__(self, orders: OrderLifecycle, links: Links, pages: Pages) -> None:
+    def __init__(self, orders: OrderLifecycle, links: Links, pages: PageTemplates) -> None:
         self._orders = orders
         self._links = links
         self._pages = pages

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
 from starlette.applications import Starlette
@@ -15,6 +16,7 @@ from paycore.sandbox.control import control_routes
 from paycore.sandbox.posts import PostQueue
 from paycore.sandbox.rate_limits import RateLimit
 from paycore.sandbox.state import StateFile, records
+from paycore.sandbox.templates import BY_THIS_MACHINE, PageTemplates
 from paycore.sandbox.virtual_clock import SandboxClock
 from qfpay_alipay.sandbox.alipay_bridge import SHEET, AlipayBridge
 from qfpay_alipay.sandbox.book import OrderBook
@@ -28,7 +30,7 @@ from qfpay_alipay.sandbox.routes import TradeApi
 from qfpay_alipay.sandbox.sandbox_settings import read_settings
 from qfpay_alipay.sandbox.signing import SIGNATURE, body_signature
 from qfpay_alipay.sandbox.trade import TradeOperations
-from qfpay_alipay.sandbox.wallet import Pages, Wallet
+from qfpay_alipay.sandbox.wallet import Wallet
 
 NAME = "qfpay-alipay"
 _MOMENT = "clock"
@@ -68,7 +70,7 @@ class QFPayGateway:
         limit = RateLimit(self.clock, [(settings.rate_per_s, 1), (settings.rate_per_min, 60)])
         api = TradeApi(trade, self.faults, limit, settings)
         self.controls = QFPayControls(self.orders, self._notifier, links, api, self.clock.now_ms)
-        pages = Pages()
+        pages = PageTemplates(Path(__file__).parent / "templates", framed_by=BY_THIS_MACHINE)
         self.app: ASGIApp = FaultyConnection(
             Starlette(
                 routes=[

@@ -16,17 +16,16 @@ from __future__ import annotations
 
 import io
 import re
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import jinja2
 import segno
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from paycore.sandbox.api import NotPossible, UnknownOrder
+from paycore.sandbox.templates import PageTemplates
 from paycore.sandbox.virtual_clock import SandboxClock
 from qfpay_alipay.sandbox.gateway_pay_types import PAY_TYPES, shown_amount
 from qfpay_alipay.sandbox.links import Links
@@ -34,43 +33,8 @@ from qfpay_alipay.sandbox.order_lifecycle import OrderLifecycle
 from qfpay_alipay.sandbox.order_records import OrderState, SandboxOrder
 from qfpay_alipay.sandbox.sandbox_settings import SandboxSettings
 
-_CONTENT_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
-)
-_FRAMED_BY = "'self' http://localhost:* http://127.0.0.1:*"
 _SHOWN_AS_QR = "801514"
 _SDK_NUMBER = re.compile(r'(?:^|&)out_trade_no="([0-9]+)"')
-
-
-class Pages:
-    """Renders the templates, all with the same headers."""
-
-    def __init__(self) -> None:
-        self._templates = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-
-    def show(
-        self, template: str, *, status: int = 200, policy: str = _CONTENT_POLICY, **values: Any
-    ) -> Response:
-        html = self._templates.get_template(template).render(values)
-        headers = {
-            "Cache-Control": "no-store",
-            "Content-Security-Policy": f"{policy}; frame-ancestors {_FRAMED_BY}",
-            # With "no-referrer" a form would be sent without its origin and be refused.
-            "Referrer-Policy": "same-origin",
-        }
-        return HTMLResponse(html, status_code=status, headers=headers)
-
-    def text(self, template: str, **values: Any) -> str:
-        return self._templates.get_template(template).render(values)
-
-    def problem(self, title: str, words: str, *, status: int) -> Response:
-        return self.show("problem.html", status=status, title=title, words=words)
 
 
 class Wallet:
@@ -79,7 +43,7 @@ class Wallet:
         clock: SandboxClock,
         orders: OrderLifecycle,
         links: Links,
-        pages: Pages,
+        pages: PageTemplates,
         settings: SandboxSettings,
     ) -> None:
         self._clock = clock

@@ -17,22 +17,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-import jinja2
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from paycore.sandbox.api import NotPossible
+from paycore.sandbox.templates import BY_THIS_MACHINE, PageTemplates
 from stripe_checkout.sandbox import units
 from stripe_checkout.sandbox.controls import StripeControls
 from stripe_checkout.sandbox.session_lifecycle import Lifecycle
 from stripe_checkout.sandbox.store import Object
 from stripe_checkout.sandbox.test_data import BANK_ACCOUNTS, CARDS, Outcome
 
-_CONTENT_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self';"
-    " frame-ancestors 'self' http://localhost:* http://127.0.0.1:*"
-)
 _METHODS = {"card": "Card", "sepa_debit": "SEPA Direct Debit", "us_bank_account": "US bank account"}
 _SAMPLE_ACCOUNTS = {"sepa_debit": "DE89370400440532013000", "us_bank_account": "000123456789"}
 _DECLINED = {
@@ -54,13 +50,7 @@ class Pages:
         self._controls = controls
         self._public_url = public_url
         self._notify_url = notify_url
-        self._templates = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        self._pages = PageTemplates(Path(__file__).parent / "templates", framed_by=BY_THIS_MACHINE)
 
     def routes(self) -> list[Route]:
         return [
@@ -75,18 +65,18 @@ class Pages:
     async def _home(self, _request: Request) -> Response:
         sessions = self._lifecycle.store.all("checkout.session")[:20]
         rows = [{"session": one, "state": self._controls.state_of(one), **_words(one)} for one in sessions]
-        return self._show("home.html", rows=rows, url=self._public_url, notify_url=self._notify_url)
+        return self._pages.show("home.html", rows=rows, url=self._public_url, notify_url=self._notify_url)
 
     async def _checkout(self, request: Request) -> Response:
         session = self._session(request)
         if session is None:
-            return self._problem("Page not found", "No Checkout Session has this id.", status=404)
+            return self._pages.problem("Page not found", "No Checkout Session has this id.", status=404)
         return self._shown(session)
 
     def _shown(self, session: Object, problem: str = "") -> Response:
         state = self._controls.state_of(session)
         is_taken = session["status"] == "complete" and state != "failed"
-        return self._show(
+        return self._pages.show(
             "checkout.html",
             session=session,
             state=state,
@@ -109,7 +99,7 @@ class Pages:
     async def _pay(self, request: Request) -> Response:
         session, given = self._session(request), await _form(request)
         if session is None:
-            return self._problem("Page not found", "No Checkout Session has this id.", status=404)
+            return self._pages.problem("Page not found", "No Checkout Session has this id.", status=404)
         method = given.get("method", "card")
         if method not in session["payment_method_types"]:
             return self._shown(session, "This method is not offered here.")
@@ -134,7 +124,7 @@ class Pages:
         session = self._session(request)
         if session is None or session["status"] != "open" or "_card" not in session:
             return RedirectResponse(f"/c/pay/{request.path_params['id']}", status_code=303)
-        return self._show("bank.html", session=session, last4=session["_card"][-4:], **_words(session))
+        return self._pages.show("bank.html", session=session, last4=session["_card"][-4:], **_words(session))
 
     async def _answer_3ds(self, request: Request) -> Response:
         session, given = self._session(request), await _form(request)
@@ -158,19 +148,6 @@ class Pages:
 
     def _seconds_left(self, session: Object) -> int:
         return max(0, int(session["expires_at"]) - self._lifecycle.now())
-
-    def _problem(self, title: str, words: str, *, status: int) -> Response:
-        return self._show("problem.html", status=status, title=title, words=words)
-
-    def _show(self, template: str, *, status: int = 200, **values: Any) -> Response:
-        html = self._templates.get_template(template).render(values)
-        headers = {
-            "Cache-Control": "no-store",
-            "Content-Security-Policy": _CONTENT_POLICY,
-            # With "no-referrer" a form would be sent without its origin and be refused.
-            "Referrer-Policy": "same-origin",
-        }
-        return HTMLResponse(html, status_code=status, headers=headers)
 
 
 async def _form(request: Request) -> dict[str, str]:
