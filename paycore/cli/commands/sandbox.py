@@ -122,8 +122,7 @@ def _announce(output: Output, provider: str, ready: Mapping[str, str]) -> None:
 
 def snippet(name: str, provider: str, ready: Mapping[str, str]) -> list[str]:
     """Return the account for this sandbox in paycore.toml, as lines."""
-    settings = {**_unnamed(provider), **ready}
-    settings.pop("url")
+    settings = {key: value for key, value in ready.items() if key != "url"}
     return [
         f"[accounts.{name}]",
         f"provider = {_toml(provider)}",
@@ -131,15 +130,6 @@ def snippet(name: str, provider: str, ready: Mapping[str, str]) -> list[str]:
         f"base_url = {_toml(ready['url'])}",
         *(f"{key} = {_toml(value)}" for key, value in settings.items()),
     ]
-
-
-def _unnamed(provider: str) -> Mapping[str, str]:
-    """Settings an account needs and no sandbox names, such as a region: as the provider is tried with."""
-    from paycore.engine.plugins import Plugins
-
-    known = Plugins().providers()
-    sample = known[provider].info.sample if provider in known else {}
-    return {name: value for name, value in sample.items() if isinstance(value, str)}
 
 
 def _toml(text: str) -> str:
