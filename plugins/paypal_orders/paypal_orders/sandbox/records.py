@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from paycore.sandbox.deliveries import Delivery
 from paypal_orders.sandbox.amounts import iso_minor
 
 OPEN = ("CREATED", "PAYER_ACTION_REQUIRED")
@@ -110,22 +111,8 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     until: int
 
 
-class Attempted(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt to deliver a webhook: the HTTP status, or `error` when there was none."""
+class Webhook(Delivery, frozen=True, kw_only=True):
+    """One event about an order."""
 
-    at: int
-    status: int | None
-    error: str = ""
-
-
-class Webhook(msgspec.Struct, frozen=True, kw_only=True):
-    """One event and its attempts. `next_at` is when it is sent next, `None` for never."""
-
-    id: str
     order_id: str
     event_type: str
-    body: str
-    is_forged: bool = False
-    is_accepted: bool = False
-    attempts: tuple[Attempted, ...] = ()
-    next_at: int | None = None

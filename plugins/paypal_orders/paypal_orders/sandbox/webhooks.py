@@ -13,11 +13,12 @@ import msgspec
 from msgspec.structs import replace
 
 from paycore.sandbox.api import NotPossible
+from paycore.sandbox.deliveries import Deliveries
 from paycore.sandbox.faults import FaultBoard
 from paycore.sandbox.posts import Post, PostQueue, PostResult
-from paycore.sandbox.state import StateFile, records
+from paycore.sandbox.state import StateFile
 from paycore.sandbox.virtual_clock import SandboxClock
-from paypal_orders.sandbox.records import Attempted, Webhook
+from paypal_orders.sandbox.records import Webhook
 from paypal_orders.sandbox.replies import time_of
 from paypal_orders.sandbox.sandbox_settings import SandboxSettings
 from paypal_orders.sandbox.signing import base_string, sign
@@ -42,18 +43,24 @@ class Webhooks:
         notify_url: str | None,
     ) -> None:
         self._clock = clock
-        self._posts = posts
-        self._state = state
         self._faults = faults
         self._webhook_id = settings.webhook_id
         self._url = url
         self._notify_url = notify_url
-        self._sent: dict[str, Webhook] = {}
+        self._deliveries = Deliveries(
+            Webhook,
+            prefix="webhook:",
+            gaps_s=GAPS_S,
+            clock=clock,
+            posts=posts,
+            state=state,
+            post_of=self._post_of,
+            accepts=_accepts,
+        )
 
     def resume(self) -> None:
         """Send what the last process had not delivered."""
-        for raw in records(self._state.values(), "webhook:"):
-            self._plan(msgspec.json.decode(raw, type=Webhook))
+        self._deliveries.resume()
 
     def tell(self, order_id: str, event_type: str, resource: dict[str, Any], summary: str) -> None:
         """Send an event, if the account has a URL for it."""
@@ -64,16 +71,16 @@ class Webhooks:
         due = self._clock.now_ms() + round((0.0 if late is None else late.number("seconds")) * 1000)
         webhook = self._new(order_id, event_type, resource, summary)
         webhook = replace(webhook, next_at=due if self._notify_url else None)
-        self._plan(webhook)
+        self._deliveries.plan(webhook)
         for _ in range(0 if copies is None else int(copies.number("copies")) - 1):
-            self._plan(replace(webhook, id=f"{webhook.id}-{uuid.uuid4().hex[:4]}"))
+            self._deliveries.plan(replace(webhook, id=f"{webhook.id}-{uuid.uuid4().hex[:4]}"))
 
     def forge(self, order_id: str, event_type: str, resource: dict[str, Any]) -> Webhook:
         """Send an event that PayPal does not know of, signed wrong. `NotPossible` without a URL."""
         self._check_url()
         webhook = replace(self._new(order_id, event_type, resource, "Forged"), is_forged=True)
         webhook = replace(webhook, next_at=self._clock.now_ms())
-        self._plan(webhook)
+        self._deliveries.plan(webhook)
         return webhook
 
     def send_again(self, order_id: str, *, after_s: float = 0.0) -> Webhook:
@@ -89,7 +96,7 @@ class Webhooks:
             body=told[-1].body,
             next_at=self._clock.now_ms() + round(after_s * 1000),
         )
-        self._plan(webhook)
+        self._deliveries.plan(webhook)
         return webhook
 
     def _check_url(self) -> None:
@@ -98,15 +105,10 @@ class Webhooks:
 
     def of_order(self, order_id: str) -> list[Webhook]:
         """Oldest first."""
-        return [webhook for webhook in list(self._sent.values()) if webhook.order_id == order_id]
+        return [webhook for webhook in self._deliveries.all() if webhook.order_id == order_id]
 
     def totals(self) -> dict[str, int]:
-        webhooks = list(self._sent.values())
-        return {
-            "webhooks": len(webhooks),
-            "attempts": sum(len(webhook.attempts) for webhook in webhooks),
-            "accepted": sum(webhook.is_accepted for webhook in webhooks),
-        }
+        return {"webhooks": len(self._deliveries.all()), **self._deliveries.totals()}
 
     def _new(self, order_id: str, event_type: str, resource: dict[str, Any], summary: str) -> Webhook:
         event_id = f"WH-{uuid.uuid4().hex[:17].upper()}-{uuid.uuid4().hex[:17].upper()}"
@@ -127,18 +129,10 @@ class Webhooks:
         body = msgspec.json.encode(event).decode()
         return Webhook(id=event_id, order_id=order_id, event_type=event_type, body=body)
 
-    def _plan(self, webhook: Webhook) -> None:
-        self._sent[webhook.id] = webhook
-        self._state.put(f"webhook:{webhook.id}", webhook)
-        if webhook.next_at is None:
-            return
-        if webhook.next_at <= self._clock.now_ms():
-            self._send(webhook.id)
-        else:
-            self._clock.call_at(webhook.next_at, lambda: self._send(webhook.id))
-
-    def _send(self, webhook_id: str) -> None:
-        webhook, body = self._sent[webhook_id], self._sent[webhook_id].body.encode()
+    def _post_of(self, webhook: Webhook) -> Post | None:
+        if not self._notify_url:
+            return None
+        body = webhook.body.encode()
         transmission_id, at = str(uuid.uuid4()), time_of(self._clock.now_ms())
         signed_for = "NOBODY" if webhook.is_forged else self._webhook_id
         signature = sign(base_string(transmission_id, at, signed_for, body))
@@ -152,15 +146,9 @@ class Webhooks:
             "PAYPAL-TRANSMISSION-TIME": at,
             "PAYPAL-TRANSMISSION-SIG": signature,
         }
-        if self._notify_url:
-            post = Post(url=self._notify_url, headers=headers, body=body)
-            self._posts.send(post, lambda result: self._answered(webhook_id, result))
+        return Post(url=self._notify_url, headers=headers, body=body)
 
-    def _answered(self, webhook_id: str, result: PostResult) -> None:
-        """Accepted by any 2xx, else sent again after the next gap; a forged one is sent once."""
-        webhook, now = self._sent[webhook_id], self._clock.now_ms()
-        attempts = (*webhook.attempts, Attempted(at=now, status=result.status, error=result.error))
-        is_accepted = result.status is not None and 200 <= result.status < 300
-        is_over = is_accepted or webhook.is_forged or len(attempts) > len(GAPS_S)
-        next_at = None if is_over else now + GAPS_S[len(attempts) - 1] * 1000
-        self._plan(replace(webhook, attempts=attempts, is_accepted=is_accepted, next_at=next_at))
+
+def _accepts(result: PostResult) -> bool:
+    """Any 2xx."""
+    return result.status is not None and 200 <= result.status < 300

@@ -11,12 +11,13 @@ import uuid
 import msgspec
 
 from paycore.sandbox.api import NotPossible
+from paycore.sandbox.deliveries import Deliveries
 from paycore.sandbox.faults import FaultBoard
 from paycore.sandbox.posts import Post, PostQueue, PostResult
-from paycore.sandbox.state import StateFile, records
+from paycore.sandbox.state import StateFile
 from paycore.sandbox.virtual_clock import SandboxClock
 from qfpay_alipay.sandbox.gateway_faults import NOTIFICATION, distort
-from qfpay_alipay.sandbox.order_records import DeliveryAttempt, SandboxNotice, SandboxOrder, SandboxRefund
+from qfpay_alipay.sandbox.order_records import SandboxNotice, SandboxOrder, SandboxRefund
 from qfpay_alipay.sandbox.replies import encode, notification
 from qfpay_alipay.sandbox.sandbox_settings import SandboxSettings
 from qfpay_alipay.sandbox.signing import SIGNATURE, body_signature
@@ -39,16 +40,22 @@ class Notifier:
         settings: SandboxSettings,
     ) -> None:
         self._clock = clock
-        self._posts = posts
-        self._state = state
         self._faults = faults
         self._settings = settings
-        self._notices: dict[str, SandboxNotice] = {}
+        self._deliveries = Deliveries(
+            SandboxNotice,
+            prefix="notice:",
+            gaps_s=GAPS_S,
+            clock=clock,
+            posts=posts,
+            state=state,
+            post_of=self._post_of,
+            accepts=_accepts,
+        )
 
     def resume(self) -> None:
         """Send the notifications that the last process had not delivered."""
-        for raw in records(self._state.values(), "notice:"):
-            self._plan(msgspec.json.decode(raw, type=SandboxNotice))
+        self._deliveries.resume()
 
     def announce(self, entry: SandboxOrder | SandboxRefund, order: SandboxOrder, cancel: str) -> None:
         """Notify the merchant of a successful payment or refund, if there is a URL."""
@@ -59,14 +66,14 @@ class Notifier:
         body = encode(distort(fields, self._faults, NOTIFICATION)).decode()
         notice = self._new(entry, order, url, body)
         if self._faults.take("forged_notification") is not None:
-            self._plan(msgspec.structs.replace(notice, id=self._id(), is_forged=True))
+            self._deliveries.plan(msgspec.structs.replace(notice, id=self._id(), is_forged=True))
         late = self._faults.take("late_notification")
         if late is not None:
             due = self._clock.now_ms() + round(late.number("seconds") * 1000)
             notice = msgspec.structs.replace(notice, next_at=due)
         copies = self._faults.take("duplicate_notification")
         for _ in range(1 if copies is None else int(copies.number("copies"))):
-            self._plan(msgspec.structs.replace(notice, id=self._id()))
+            self._deliveries.plan(msgspec.structs.replace(notice, id=self._id()))
 
     def send_again(
         self,
@@ -85,20 +92,15 @@ class Notifier:
         notice = self._new(entry, order, url, encode(fields).decode())
         due = self._clock.now_ms() + round(after_s * 1000)
         notice = msgspec.structs.replace(notice, next_at=due, is_forged=is_forged)
-        self._plan(notice)
+        self._deliveries.plan(notice)
         return notice
 
     def notices_of(self, order: SandboxOrder) -> list[SandboxNotice]:
         """Oldest first."""
-        return [notice for notice in list(self._notices.values()) if notice.order == order.syssn]
+        return [notice for notice in self._deliveries.all() if notice.order == order.syssn]
 
     def totals(self) -> dict[str, int]:
-        notices = list(self._notices.values())
-        return {
-            "notifications": len(notices),
-            "attempts": sum(len(notice.attempts) for notice in notices),
-            "accepted": sum(notice.is_accepted for notice in notices),
-        }
+        return {"notifications": len(self._deliveries.all()), **self._deliveries.totals()}
 
     def _url(self, order: SandboxOrder) -> str:
         return order.notify_url or self._settings.notify_url
@@ -119,43 +121,17 @@ class Notifier:
     def _id(self) -> str:
         return uuid.uuid4().hex
 
-    def _plan(self, notice: SandboxNotice) -> None:
-        self._keep(notice)
-        if notice.next_at is None:
-            return
-        if notice.next_at <= self._clock.now_ms():
-            self._send(notice.id)
-        else:
-            self._clock.call_at(notice.next_at, lambda: self._send(notice.id))
-
-    def _keep(self, notice: SandboxNotice) -> None:
-        self._notices[notice.id] = notice
-        self._state.put(f"notice:{notice.id}", notice)
-
-    def _send(self, notice_id: str) -> None:
-        notice = self._notices[notice_id]
+    def _post_of(self, notice: SandboxNotice) -> Post:
         body = notice.body.encode("ascii")
         key = _FORGER_KEY if notice.is_forged else self._settings.client_key
         headers = {"Content-Type": "application/json", SIGNATURE: body_signature(body, key=key)}
-        post = Post(url=notice.url, headers=headers, body=body)
-        self._posts.send(post, lambda result: self._sent(notice_id, result))
+        return Post(url=notice.url, headers=headers, body=body)
 
-    def _sent(self, notice_id: str, result: PostResult) -> None:
-        """
-        Accepted by HTTP 200 with the body SUCCESS, else sent again after the next gap; a forged one is sent once.
 
-        White space around SUCCESS is ignored; how the real gateway compares is undocumented.
-        """
-        notice = self._notices[notice_id]
-        now = self._clock.now_ms()
-        attempts = (*notice.attempts, DeliveryAttempt(at=now, status=result.status, error=result.error))
-        is_accepted = result.status == 200 and result.body.strip() == b"SUCCESS"
-        gap = None if is_accepted or notice.is_forged else dict(enumerate(GAPS_S, start=1)).get(len(attempts))
-        self._plan(
-            msgspec.structs.replace(
-                notice,
-                attempts=attempts,
-                is_accepted=is_accepted,
-                next_at=None if gap is None else now + gap * 1000,
-            )
-        )
+def _accepts(result: PostResult) -> bool:
+    """
+    HTTP 200 with the body SUCCESS.
+
+    White space around SUCCESS is ignored; how the real gateway compares is undocumented.
+    """
+    return result.status == 200 and result.body.strip() == b"SUCCESS"

@@ -6,6 +6,7 @@ import enum
 
 import msgspec
 
+from paycore.sandbox.deliveries import Delivery
 from qfpay_alipay.sandbox import codes
 
 
@@ -78,28 +79,10 @@ class SandboxRefund(msgspec.Struct, frozen=True, kw_only=True):
         return self.respcd if now_ms >= self.done_at else codes.UNPAID
 
 
-class DeliveryAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt to deliver a notification: the HTTP status, or `error` when there was none."""
+class SandboxNotice(Delivery, frozen=True, kw_only=True):
+    """One notification: `order` is the payment's syssn, `about` that of the payment or refund it is about."""
 
-    at: int
-    status: int | None
-    error: str = ""
-
-
-class SandboxNotice(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    One notification and its attempts. `next_at` is when it is sent next, `None` for never.
-
-    `order` is the payment's syssn, `about` that of the payment or refund it is about.
-    """
-
-    id: str
     order: str
     about: str
     notify_type: str
     url: str
-    body: str
-    is_forged: bool = False
-    is_accepted: bool = False
-    attempts: tuple[DeliveryAttempt, ...] = ()
-    next_at: int | None = None
