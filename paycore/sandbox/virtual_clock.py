@@ -36,6 +36,8 @@ class SandboxClock:
         self._start_ms = max(time.time_ns() // 1_000_000, not_before_ms)
         self._start_real = time.monotonic()
         self._changed = threading.Condition()
+        self._one_at_a_time = threading.RLock()
+        """Held while a plan is carried out: one at a time, in their order, whichever thread does it."""
         self._due: list[tuple[int, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._thread: threading.Thread | None = None
@@ -45,7 +47,7 @@ class SandboxClock:
         return self._start_ms + int((time.monotonic() - self._start_real) * self.speed * 1000)
 
     def advance(self, seconds: float) -> int:
-        """Jump ahead, run what has become due in the calling thread, and return the new time in ms."""
+        """Jump ahead, and return the new time in ms once all that has become due is done."""
         if not seconds >= 0:  # also refuses NaN
             raise ValueError("the clock only goes forward")
         if self.now_ms() + seconds * 1000 > _LAST_MS:
@@ -87,12 +89,15 @@ class SandboxClock:
         return max(0.0, (self._due[0][0] - self.now_ms()) / 1000 / self.speed)
 
     def _run_due(self) -> None:
-        while True:
-            with self._changed:
-                if self._is_closed or not self._due or self._due[0][0] > self.now_ms():
-                    return
-                _, _, action = heapq.heappop(self._due)
-            try:
-                action()
-            except Exception:  # noqa: BLE001 -- one failing action must not stop the clock
-                _log.exception("something planned on the sandbox clock failed")
+        with self._one_at_a_time:
+            while (action := self._next_due()) is not None:
+                try:
+                    action()
+                except Exception:  # noqa: BLE001 -- one failing action must not stop the clock
+                    _log.exception("something planned on the sandbox clock failed")
+
+    def _next_due(self) -> Callable[[], None] | None:
+        with self._changed:
+            if self._is_closed or not self._due or self._due[0][0] > self.now_ms():
+                return None
+            return heapq.heappop(self._due)[2]

@@ -38,6 +38,25 @@ def test_advance_does_what_is_due_in_order_before_it_returns() -> None:
     clock.close()
 
 
+def test_advance_waits_for_what_the_clock_is_doing() -> None:
+    """A plan that the clock's own thread has begun is done too when `advance` returns, and nothing passes it."""
+    clock = SandboxClock()
+    has_begun = threading.Event()
+    done: list[str] = []
+
+    def slow() -> None:
+        has_begun.set()
+        time.sleep(0.1)
+        done.append("slow")
+
+    clock.call_at(clock.now_ms(), slow)
+    clock.call_at(clock.now_ms() + 60_000, lambda: done.append("later"))
+    assert has_begun.wait(5.0)
+    clock.advance(61)
+    assert done == ["slow", "later"]
+    clock.close()
+
+
 def test_advance_back_is_refused() -> None:
     """The clock never goes back."""
     with pytest.raises(ValueError, match="forward"):
