@@ -15,11 +15,12 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TextIO
 
-from paycore.cli.endings import Unwritable
+from paycore.cli.endings import Unwritable, UsageProblem
 from paycore.cli.options import GlobalOptions
 from paycore.cli.render.text import Style, clean, shorten
 
 if TYPE_CHECKING:
+    from paycore.cli.render.csv_lines import Cell
     from paycore.domain.events import Event
     from paycore.domain.payment import Payment
     from paycore.engine.offers import AccountInfo
@@ -119,6 +120,13 @@ class Output:
             self.json(*documents)
         elif rows:
             self.data(*table(header, rows, self.style, self.columns))
+
+    def csv(self, header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+        """Print CSV with a header line, as UTF-8 wherever it goes; see `render.csv_lines`. Rows are read in batches."""
+        from paycore.cli.render.csv_lines import csv_lines
+
+        self._erase()
+        self.stream(csv_lines(header, rows))
 
     def difference(self, verdict: Verdict) -> None:
         """Print a difference that verification found."""
@@ -224,6 +232,12 @@ class Output:
         if self._live:
             _tell("\r\x1b[K")
             self._live = ""
+
+
+def check_format(options: GlobalOptions, *, csv: bool) -> None:
+    """Refuse to print in two formats at once."""
+    if csv and options.json:
+        raise UsageProblem("--csv and --json are two formats: give one of them")
 
 
 class _LogLines(logging.Handler):

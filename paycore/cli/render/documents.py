@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from paycore.cli.render.text import render_time
 from paycore.cli.render.timeline import Entry
 from paycore.domain.action import Action
 from paycore.domain.payment import Failure, Payment, Refund, first_ids, refund_operation
@@ -97,11 +97,6 @@ def difference_document(verdict: Verdict) -> Document:
         "stored": difference and difference.stored,
         "derived": difference and difference.derived,
     }
-
-
-def render_time(moment: datetime) -> str:
-    """Render ISO 8601 in UTC with milliseconds, so that strings sort as times do."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def change_document(change: PaymentChange) -> Document:

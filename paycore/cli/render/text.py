@@ -110,6 +110,11 @@ def moment(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def render_time(at: datetime) -> str:
+    """Render ISO 8601 in UTC with milliseconds, so that strings sort as times do: `2025-01-31T12:00:00.000Z`."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def clock(at: datetime) -> str:
     """Render the time of day in UTC: `12:00:05 UTC`."""
     return f"{at.astimezone(UTC):%H:%M:%S} UTC"
