@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from paycore.cli import auth_code, endings
+from paycore.cli import auth_code, durations, endings
 from paycore.cli.app import PaymentId, Reference, options_of, pairs
 from paycore.cli.endings import UsageProblem, on_ctrl_c_name
 from paycore.cli.lookup import check_identity, find_created, identify, open_client
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from paycore.domain.payment import Payment
     from paycore.engine.client import Client
 
-WAIT_S = 300.0
+WAIT = "5m"
 
 
 NewReference = Annotated[
@@ -45,7 +45,10 @@ ReturnUrl = Annotated[
     str | None, typer.Option(metavar="URL", help="Where the payer's browser goes afterwards.")
 ]
 NotifyUrl = Annotated[str | None, typer.Option(metavar="URL", help="Where the provider sends notifications.")]
-ExpiresIn = Annotated[int | None, typer.Option(metavar="SECONDS", help="How long the payer has to pay.")]
+ExpiresIn = Annotated[
+    str | None,
+    typer.Option(metavar=durations.METAVAR, help="How long the payer has to pay: 300, 5m, 1h30m."),
+]
 AuthCode = Annotated[
     Secret | None,
     typer.Option(
@@ -100,7 +103,7 @@ def create(
     subject: Subject = None,
     return_url: ReturnUrl = None,
     notify_url: NotifyUrl = None,
-    expires_in_s: ExpiresIn = None,
+    expires_in: ExpiresIn = None,
     payer_id: PayerId = None,
     auth_code: AuthCode = None,
     device_id: DeviceId = None,
@@ -113,6 +116,7 @@ def create(
     Safe to run again: the same reference is the same payment.
     """
     fields = pairs("--extra", extra or ())
+    expires_in_s = None if expires_in is None else durations.whole_seconds("--expires-in", expires_in)
     money = Money(amount, currency)
     options = options_of(context)
     return perform(
@@ -145,7 +149,9 @@ def await_payment(
     payment_id: PaymentId = None,
     *,
     reference: Reference = None,
-    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait at most.")] = WAIT_S,
+    timeout: Annotated[
+        str, typer.Option(metavar=durations.METAVAR, help="How long to wait at most: 90, 5m, 1h30m.")
+    ] = WAIT,
 ) -> int:
     """
     Wait for a payment, and exit by its status.
@@ -154,8 +160,7 @@ def await_payment(
     """
     from paycore.cli.progress import wait
 
-    if not 0 <= timeout < float("inf"):
-        raise UsageProblem("--timeout: must be a number of seconds, 0 or more")
+    timeout_s = durations.seconds("--timeout", timeout)
     check_identity(payment_id, reference)
     options = options_of(context)
     output = Output(options)
@@ -167,7 +172,7 @@ def await_payment(
         on_ctrl_c_name(id_of(options, payment_id, reference), interrupted),
         open_client(options, output) as pay,
     ):
-        payment = wait(pay, identify(pay, options, payment_id, reference), timeout, output)
+        payment = wait(pay, identify(pay, options, payment_id, reference), timeout_s, output)
         print_payment(payment, output)
         output.say(_nothing_to_wait_for(payment, options))
     return endings.after_waiting(payment)
