@@ -73,7 +73,7 @@ _GROUP_HELP = {
 _HELP = """
 Payments through any provider, with nothing lost and nothing paid twice.
 
-ID is a payment's id; with --reference R it is found by your own reference instead.
+ID is a payment's id, or your own reference of it.
 """
 
 _UsageError: type[Any] = typer.BadParameter.__bases__[0]
@@ -230,8 +230,11 @@ class _Root(_Group):
 
 # --- what commands share ------------------------------------------------------------------------------
 
-PaymentId = Annotated[str | None, typer.Argument(metavar="ID", help="The payment's id.", show_default=False)]
-Reference = Annotated[str | None, typer.Option(metavar="R", help="Find it by your own reference instead.")]
+PaymentId = Annotated[
+    str | None,
+    typer.Argument(metavar="ID", help="The payment's id, or your reference.", show_default=False),
+]
+Reference = Annotated[str | None, typer.Option(metavar="R", help="Find it by your reference alone.")]
 
 
 def pairs(option: str, words: Sequence[str]) -> dict[str, str]:

@@ -261,7 +261,7 @@ def report(
 
 def _advice(error: errors.PaycoreError, options: GlobalOptions) -> str:
     if error.payment_id is None:
-        return ""
+        return " with --account" if isinstance(error, errors.ReferenceAmbiguous) else ""
     is_broken_plugin = isinstance(error, errors.PluginError)
     if isinstance(error, errors.NotSent) and error.retry_after_s is not None:
         return f"; nothing moved for payment {error.payment_id}: run the same command again then"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from paycore.cli.endings import Exit, Unwritable, on_ctrl_c_name
-from paycore.cli.lookup import find_recorded, open_client
+from paycore.cli.lookup import open_client
 from paycore.cli.options import GlobalOptions, to_type
 from paycore.cli.output import Output
 from paycore.errors import AccountRefused, PaycoreError, PluginError, ProviderError
@@ -41,11 +41,6 @@ def perform(
         print_payment(payment, output, with_qr=with_qr)
         output.say(explain(payment, options))
         return code_of(payment)
-
-
-def id_of(options: GlobalOptions, payment_id: str | None, reference: str | None) -> Callable[[], str]:
-    """Return a function that gives the payment's id, from the ledger where only its reference was given."""
-    return lambda: payment_id or find_recorded(options, None, reference).id
 
 
 def _print_recorded(pay: Client, error: PaycoreError, output: Output) -> None:

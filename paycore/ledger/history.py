@@ -182,6 +182,12 @@ def accounts_of(ledger: Readable, reference: str, account: str | None) -> list[t
     return [(row[0], row[1]) for row in _rows(ledger, f"{sql} AND account = ?", (reference, account))]
 
 
+def name_of(ledger: Readable, payment_id: str) -> tuple[str, str] | None:
+    """Account and reference of the payment with this id, without decoding its row; None where there is no row."""
+    rows = _rows(ledger, "SELECT account, reference FROM payments WHERE id = ?", (payment_id,))
+    return (rows[0][0], rows[0][1]) if rows else None
+
+
 # --- reading -----------------------------------------------------------------------------------------
 
 # A page starts after the last key as it was read, even if that is not text: with CAST, SQLite compares the bytes.

@@ -12,7 +12,7 @@ import typer
 from paycore.cli.app import PaymentId, Reference, options_of
 from paycore.cli.atomic_file import whole_file
 from paycore.cli.endings import Exit, UsageProblem, on_ctrl_c
-from paycore.cli.lookup import check_identity, only, open_records
+from paycore.cli.lookup import check_identity, clash, nobody, only, open_records
 from paycore.cli.options import GlobalOptions
 from paycore.cli.output import Output
 from paycore.cli.progress import Progress
@@ -235,6 +235,7 @@ def _verdicts(
     reference: str | None,
     anchor: Anchor | None,
 ) -> Iterable[Verdict]:
+    from paycore.errors import NotFound
     from paycore.ledger.audit import verify as verify_all
     from paycore.ledger.audit import verify_payment
 
@@ -242,7 +243,10 @@ def _verdicts(
         _refuse_account(options)
         return verify_all(ledger, anchor)
     check_identity(payment_id, reference)
-    return [verify_payment(ledger, payment_id or _id_of(ledger, options, str(reference)))]
+    try:
+        return [verify_payment(ledger, _id_of(ledger, options, payment_id, reference))]
+    except NotFound as error:
+        raise error if payment_id is None else nobody(payment_id, options) from None
 
 
 def _read_anchor(name: str, payment_id: str | None, reference: str | None) -> Anchor:
@@ -263,10 +267,20 @@ def _read_anchor(name: str, payment_id: str | None, reference: str | None) -> An
         raise UsageProblem(f"--anchor: {name}: {error.message}") from error
 
 
-def _id_of(ledger: ReadOnlyLedger, options: GlobalOptions, reference: str) -> str:
-    from paycore.ledger.history import accounts_of
+def _id_of(ledger: ReadOnlyLedger, options: GlobalOptions, name: str | None, reference: str | None) -> str:
+    """Return the payment's id, from rows that are not decoded: those of a damaged payment may not be readable."""
+    from paycore.ledger.history import accounts_of, name_of
 
-    return only(dict(accounts_of(ledger, reference, options.account)), reference)
+    found = dict(accounts_of(ledger, str(reference if name is None else name), options.account))
+    if name is None:
+        return only(found, str(reference))
+    by_id = name_of(ledger, name)
+    if by_id is None:
+        return only(found, name) if found else name
+    for account, other in found.items():
+        if other != name:
+            raise clash((name, *by_id), (other, account))
+    return name
 
 
 def _print_summary(output: Output, tally: Counter[str]) -> None:
@@ -315,7 +329,7 @@ def _check_overwrite(output: str, *, overwrite: bool) -> None:
 def _refuse_account(options: GlobalOptions) -> None:
     if options.account is not None:
         raise UsageProblem(
-            "--account goes with --reference: the ledger as a whole has every account's payments"
+            "--account goes with a payment: the ledger as a whole has every account's payments"
         )
 
 

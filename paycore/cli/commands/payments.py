@@ -9,10 +9,10 @@ import typer
 from paycore.cli import auth_code, durations, endings
 from paycore.cli.app import PaymentId, Reference, options_of, pairs
 from paycore.cli.endings import UsageProblem, on_ctrl_c_name
-from paycore.cli.lookup import check_identity, find_created, identify, open_client
+from paycore.cli.lookup import Named, find_created, open_client
 from paycore.cli.options import GlobalOptions, to_type
 from paycore.cli.output import Output
-from paycore.cli.performing import id_of, perform, print_payment
+from paycore.cli.performing import perform, print_payment
 from paycore.domain.money import Money
 from paycore.domain.payment import OperationState, Status
 from paycore.domain.provider import Secret
@@ -84,7 +84,7 @@ RefundReference = Annotated[
     str, typer.Option(metavar="R2", help="The refund's own reference: the same one, the same refund.")
 ]
 PaymentReference = Annotated[
-    str | None, typer.Option(metavar="R", help="Find the payment by your own reference instead of its ID.")
+    str | None, typer.Option(metavar="R", help="Find the payment by its reference alone.")
 ]
 RefundAmount = Annotated[
     str | None, typer.Option(metavar="20.00", help="The amount; without it, all that is left of the payment.")
@@ -161,18 +161,18 @@ def await_payment(
     from paycore.cli.progress import wait
 
     timeout_s = durations.seconds("--timeout", timeout)
-    check_identity(payment_id, reference)
     options = options_of(context)
+    named = Named(options, payment_id, reference)
     output = Output(options)
 
     def interrupted(payment_id: str) -> str:
         return f"the payment goes on without you, come back with: {to_type(options, 'await', payment_id)}"
 
     with (
-        on_ctrl_c_name(id_of(options, payment_id, reference), interrupted),
+        on_ctrl_c_name(named.id, interrupted),
         open_client(options, output) as pay,
     ):
-        payment = wait(pay, identify(pay, options, payment_id, reference), timeout_s, output)
+        payment = wait(pay, named.find(pay), timeout_s, output)
         print_payment(payment, output)
         output.say(_nothing_to_wait_for(payment, options))
     return endings.after_waiting(payment)
@@ -180,13 +180,13 @@ def await_payment(
 
 def query(context: typer.Context, payment_id: PaymentId = None, *, reference: Reference = None) -> int:
     """Ask the provider now, and resolve what is unknown."""
-    check_identity(payment_id, reference)
     options = options_of(context)
+    named = Named(options, payment_id, reference)
     return perform(
         options,
-        lambda pay: pay.query(identify(pay, options, payment_id, reference).id),
+        lambda pay: pay.query(named.find(pay).id),
         endings.after_asking,
-        find_id=id_of(options, payment_id, reference),
+        find_id=named.id,
         interrupted=lambda found: (
             f"what was not answered stays open, ask again with: {to_type(options, 'query', found)}"
         ),
@@ -206,11 +206,11 @@ def capture(
 
     For payments made with --capture manual; the others are captured by themselves.
     """
-    check_identity(payment_id, reference)
     options = options_of(context)
+    named = Named(options, payment_id, reference)
 
     def work(pay: Client) -> Payment:
-        payment = identify(pay, options, payment_id, reference)
+        payment = named.find(pay)
         money = None if amount is None else Money(amount, payment.amount.currency)
         try:
             return pay.capture(payment.id, amount=money)
@@ -221,7 +221,7 @@ def capture(
         options,
         work,
         endings.after_capture,
-        find_id=id_of(options, payment_id, reference),
+        find_id=named.id,
         interrupted=lambda found: (
             f"the capture of payment {found} may be under way:"
             " run the same command again, a payment is captured once"
@@ -239,14 +239,14 @@ def returned(
     For providers that need what the payer's browser brings to the return URL. It proves nothing: only the
     provider's answer counts.
     """
-    check_identity(payment_id, reference)
     fields = pairs("--param", params)
     options = options_of(context)
+    named = Named(options, payment_id, reference)
     return perform(
         options,
-        lambda pay: pay.returned(identify(pay, options, payment_id, reference).id, fields),
+        lambda pay: pay.returned(named.find(pay).id, fields),
         endings.after_asking,
-        find_id=id_of(options, payment_id, reference),
+        find_id=named.id,
         interrupted=lambda found: (
             f"what was not answered stays open, ask again with: {to_type(options, 'query', found)}"
         ),
@@ -272,9 +272,10 @@ def refund(
             "name the payment by its ID or by --payment-reference; --reference is the refund's own"
         )
     options = options_of(context)
+    named = Named(options, payment_id, payment_reference)
 
     def work(pay: Client) -> Payment:
-        payment = identify(pay, options, payment_id, payment_reference)
+        payment = named.find(pay)
         money = None if amount is None else Money(amount, payment.amount.currency)
         try:
             return pay.refund(payment.id, reference=reference, amount=money, reason=reason)
@@ -285,7 +286,7 @@ def refund(
         options,
         work,
         lambda payment: endings.after_refund(payment, reference),
-        find_id=id_of(options, payment_id, payment_reference),
+        find_id=named.id,
         interrupted=lambda found: (
             f"the refund {reference!r} of payment {found} may be under way:"
             " run the same command again, the same reference is the same refund"
@@ -299,13 +300,13 @@ def close(context: typer.Context, payment_id: PaymentId = None, *, reference: Re
 
     It is closed once the provider confirms it.
     """
-    check_identity(payment_id, reference)
     options = options_of(context)
+    named = Named(options, payment_id, reference)
     return perform(
         options,
-        lambda pay: pay.close(identify(pay, options, payment_id, reference).id),
+        lambda pay: pay.close(named.find(pay).id),
         endings.after_closing,
-        find_id=id_of(options, payment_id, reference),
+        find_id=named.id,
         interrupted=lambda found: (
             f"the closing of payment {found} may be under way, go on with: {to_type(options, 'close', found)}"
         ),

@@ -10,7 +10,7 @@ import typer
 from paycore.cli import quick
 from paycore.cli.app import PaymentId, Reference, options_of
 from paycore.cli.endings import Exit, UsageProblem, on_ctrl_c
-from paycore.cli.lookup import check_identity, identify, open_client
+from paycore.cli.lookup import Named, open_client
 from paycore.cli.options import GlobalOptions
 from paycore.cli.output import Output
 from paycore.domain.payment import ReviewReason
@@ -59,12 +59,12 @@ def acknowledge(
 
     Only a new fact raises it again. Exits 9 while there are other reasons.
     """
-    check_identity(payment_id, reference)
     options = options_of(context)
+    named = Named(options, payment_id, reference)
     why = reason.strip().replace(" ", "_").replace("-", "_")
 
     def work(pay: Client, output: Output) -> Payment:
-        payment = identify(pay, options, payment_id, reference)
+        payment = named.find(pay)
         acknowledged = pay.acknowledge(payment.id, why, by=_name(by), note=note)
         if why not in payment.review_reasons:
             output.warn(f"nothing to acknowledge: the payment does not need review for {reason}")
@@ -95,12 +95,12 @@ def record(
     It counts like an answer of the provider: a wrong finding loses money, or moves it twice. Exits 9 while the
     payment needs review.
     """
-    check_identity(payment_id, reference)
     options = options_of(context)
+    named = Named(options, payment_id, reference)
     found = _found(paid=paid, closed=closed, absent=absent, refunded=refunded)
 
     def work(pay: Client, _output: Output) -> Payment:
-        payment = identify(pay, options, payment_id, reference)
+        payment = named.find(pay)
         return pay.record(payment.id, found, by=_name(by), note=note, provider_id=provider_id, refund=refund)
 
     return _recorded(options, work)
