@@ -44,6 +44,7 @@ COMMANDS: dict[str, Any] = {
     "serve": "serve:serve",
     "worker": "worker:worker",
     "resolve": "resolve:resolve",
+    "smoke": "smoke:smoke",
     "plugins": {"list": "plugins:list_plugins", "check": "check:check", "new": "new:new"},
     "sandbox": {
         "serve": "sandbox:serve",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +12,7 @@ from paycore.cli.app import options_of, pairs
 from paycore.cli.commands.plugins import logging_off
 from paycore.cli.commands.sandbox import explain_import
 from paycore.cli.endings import Exit, UsageProblem, on_ctrl_c
+from paycore.cli.junit import JunitCase, JunitFile, refuse_missing_folder, write_junit
 from paycore.cli.lookup import blocked_plugins
 from paycore.cli.output import Output
 
@@ -27,9 +27,6 @@ Only = Annotated[
     typer.Option("--only", metavar="CHECK", help="Run this check alone; may be repeated."),
 ]
 Listing = Annotated[bool, typer.Option("--list", help="List the checks, and run none.")]
-Junit = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Write the results into it as JUnit's XML, for CI.")
-]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
@@ -46,7 +43,7 @@ def check(
     *,
     only: Only = None,
     listing: Listing = False,
-    junit: Junit = None,
+    junit: JunitFile = None,
     settings: Settings = None,
 ) -> int:
     """
@@ -64,15 +61,15 @@ def check(
             return _list(output, checks)
         if name is None:
             raise UsageProblem("name the provider to check; `paycore plugins list` lists those that are here")
-        if junit is not None and not junit.parent.is_dir():
-            raise UsageProblem(f"--junit: there is no folder {junit.parent}")
+        refuse_missing_folder(junit)
         subject = _subject(name, blocked_plugins(options), pairs("--set", settings or ()))
         with on_ctrl_c("nothing was recorded: the kit keeps its ledgers in a temporary folder"):
             report = _run(output, subject, checks)
     except ImportError as error:
         explain_import(error)
-    if junit is not None:
-        _write(junit, report.junit)
+    write_junit(
+        junit, f"paycore conformance: {report.provider}", [_case(report, one) for one in report.results]
+    )
     return Exit.DONE if report.is_passed else Exit.FAILED
 
 
@@ -137,8 +134,13 @@ def _run(output: Output, subject: Subject, checks: Sequence[Check]) -> CheckRepo
     return report
 
 
-def _write(path: Path, content: bytes) -> None:
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise UsageProblem(f"--junit: {path} can't be written: {error.strerror}") from None
+def _case(report: CheckReport, result: CheckResult) -> JunitCase:
+    verdict = "skipped" if result.verdict == "not applicable" else result.verdict
+    return JunitCase(
+        group=f"{report.provider}.{result.group}",
+        name=result.check,
+        verdict=verdict,
+        seconds=result.seconds,
+        message=result.why,
+        details=f"{result.requirement}\n{result.why}\n{result.advice}\nread {result.read}",
+    )

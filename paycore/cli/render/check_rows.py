@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from paycore.cli.render.text import Style, clean, fold, width
+from paycore.cli.render.hanging import INDENT, beside, folded, told_under
+from paycore.cli.render.text import Style
 
 if TYPE_CHECKING:
     from paycore.testing.conformance.check import Check
@@ -12,10 +13,6 @@ if TYPE_CHECKING:
 
 VERDICT_COLOURS = {"passed": "green", "failed": "red", "not applicable": "dim"}
 VERDICT_COLUMNS = len("not applicable")
-WHY_COLUMNS_MIN = 40
-"""Narrower than this, reasons are on lines of their own."""
-
-INDENT = 4
 
 
 def check_header(names_columns: int, style: Style) -> str:
@@ -28,19 +25,22 @@ def check_rows(result: CheckResult, names_columns: int, style: Style, columns: i
     verdict = style(f"{result.verdict:{VERDICT_COLUMNS}}", VERDICT_COLOURS[result.verdict])
     head = f"{result.check:{names_columns}}  {verdict}"
     if result.verdict != "failed":
-        return _beside(head, result.why, columns)
+        return beside(head, result.why, columns)
     told = [
         ("required", result.requirement),
         ("seen", result.why),
         ("change", result.advice),
         ("read", result.read),
     ]
-    return [head.rstrip(), *(line for name, words in told if words for line in _told(name, words, columns))]
+    return [
+        head.rstrip(),
+        *(line for name, words in told if words for line in told_under(name, words, columns)),
+    ]
 
 
 def listed_rows(check: Check, columns: int | None) -> list[str]:
     """A check that was not run: its name, and what it requires."""
-    return [check.name, *_folded(check.requirement, " " * INDENT, " " * INDENT, columns)]
+    return [check.name, *folded(check.requirement, " " * INDENT, " " * INDENT, columns)]
 
 
 def check_summary(report: CheckReport, seconds: float) -> str:
@@ -49,25 +49,3 @@ def check_summary(report: CheckReport, seconds: float) -> str:
         f"{report.provider}: {report.count('passed')} passed, {report.count('failed')} failed,"
         f" {report.count('not applicable')} not applicable, in {seconds:.1f} s"
     )
-
-
-def _beside(head: str, why: str, columns: int | None) -> list[str]:
-    if not why:
-        return [head.rstrip()]
-    room = None if columns is None else columns - width(head) - 2
-    if room is None:
-        return [f"{head}  {clean(why)}"]
-    if room < WHY_COLUMNS_MIN:
-        return [head.rstrip(), *_folded(why, " " * INDENT, " " * INDENT, columns)]
-    return _folded(why, f"{head}  ", " " * (width(head) + 2), columns)
-
-
-def _told(name: str, words: str, columns: int | None) -> list[str]:
-    label = f"{' ' * INDENT}{name + ':':10}"
-    return _folded(words, label, " " * len(label), columns)
-
-
-def _folded(words: str, head: str, indent: str, columns: int | None) -> list[str]:
-    room = None if columns is None else max(WHY_COLUMNS_MIN, columns - len(indent))
-    first, *more = [clean(words)] if room is None else fold(clean(words), room)
-    return [head + first, *(indent + line for line in more)]

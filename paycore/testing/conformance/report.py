@@ -1,9 +1,8 @@
-"""What became of the checks of one provider: as values, as JSON, and as JUnit's XML."""
+"""What became of the checks of one provider: as values and as JSON."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
-from xml.etree import ElementTree as ET
 
 import msgspec
 
@@ -59,37 +58,3 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
             "not_applicable": self.count("not applicable"),
             "checks": [msgspec.to_builtins(result) for result in self.results],
         }
-
-    @property
-    def junit(self) -> bytes:
-        """The report as JUnit's XML, as CI servers read it: a test case per check."""
-        suite = ET.Element(
-            "testsuite",
-            name=f"paycore conformance: {self.provider}",
-            tests=str(len(self.results)),
-            failures=str(self.count("failed")),
-            skipped=str(self.count("not applicable")),
-            time=f"{sum(result.seconds for result in self.results):.3f}",
-        )
-        for result in self.results:
-            case = ET.SubElement(
-                suite,
-                "testcase",
-                classname=f"{self.provider}.{result.group}",
-                name=result.check,
-                time=f"{result.seconds:.3f}",
-            )
-            if result.verdict == "failed":
-                failure = ET.SubElement(case, "failure", message=_xml(result.why))
-                failure.text = _xml(
-                    f"{result.requirement}\n{result.why}\n{result.advice}\nread {result.read}"
-                )
-            elif result.verdict == "not applicable":
-                ET.SubElement(case, "skipped", message=_xml(result.why))
-        written: bytes = ET.tostring(suite, encoding="utf-8", xml_declaration=True)
-        return written
-
-
-def _xml(text: str) -> str:
-    """The text without what XML can't hold."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)

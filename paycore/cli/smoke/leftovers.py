@@ -1,0 +1,132 @@
+"""Sees to it that nothing payable is left of a smoke run, and that what was paid goes back."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from paycore.cli.endings import Exit, after_closing, after_refund
+from paycore.cli.render.text import major, moment
+from paycore.cli.smoke.problems import Advisor, StepFailed, StepNotApplicable
+from paycore.cli.smoke.settling import Asker
+from paycore.domain.payment import OperationState, Status
+from paycore.errors import NotFound, PaycoreError
+
+if TYPE_CHECKING:
+    from paycore.cli.smoke.selection import SmokePlan
+    from paycore.domain.payment import Payment
+    from paycore.engine.client import Client
+
+TIMEOUT_S = 20.0
+"""How long one payment is tried to be closed, or its refund waited for."""
+
+PAUSES_S = (0.5, 2.0)
+"""Before each closing that follows one which was refused."""
+
+
+class Leftovers:
+    """
+    The payments of one run, by reference: noted before they are made, so that a creation cut short is found too.
+
+    `rest` is the reference of the refund that gives back what the run itself did not.
+    """
+
+    def __init__(self, pay: Client, account: str, plan: SmokePlan, advisor: Advisor) -> None:
+        self._pay = pay
+        self._account = account
+        self._plan = plan
+        self._advisor = advisor
+        self._references: list[str] = []
+
+    def note(self, reference: str) -> None:
+        """A payment with this reference is about to be made."""
+        self._references.append(reference)
+
+    def clear(self) -> str:
+        """Close or give back what is left, each payment whatever becomes of the others; say what was done."""
+        done: list[str] = []
+        stays: list[str] = []
+        failed: StepFailed | None = None
+        for reference in self._references:
+            try:
+                payment = self._pay.find(reference, account=self._account)
+            except NotFound:
+                continue
+            try:
+                done += filter(None, [self._clear_one(payment)])
+            except StepNotApplicable as reason:
+                stays.append(str(reason))
+            except PaycoreError as error:
+                failed = failed or self._may_be_payable(payment, self._advisor.of_error(error))
+            except StepFailed as problem:
+                failed = failed or problem
+        if failed is not None:
+            raise failed
+        if stays:
+            raise StepNotApplicable("; ".join([*done, *stays]))
+        return "; ".join(done) or "nothing was left to close"
+
+    def _clear_one(self, payment: Payment) -> str:
+        if payment.creation.state is OperationState.INTENT:
+            return ""
+        asker = Asker(self._pay, TIMEOUT_S)
+        if payment.uncertain:
+            payment = asker.settle(payment, lambda now: not now.uncertain)
+        if payment.status in (Status.PENDING, Status.AUTHORIZED):
+            payment = self._close(payment, asker)
+            if payment.status is not Status.PAID:
+                return f"closed payment {payment.id}"
+        if payment.uncertain:
+            raise self._advisor.of_payment(payment, Exit.UNKNOWN, "closed")
+        return self._give_back(payment, asker) if payment.status is Status.PAID else ""
+
+    def _close(self, payment: Payment, asker: Asker) -> Payment:
+        if not self._plan.product.close:
+            raise StepNotApplicable(
+                f"payment {payment.id} can't be closed: this product has no closing; {_lapses(payment)}"
+            )
+        closed = asker.close(payment.id)
+        for pause_s in PAUSES_S:
+            if closed.status.is_final:
+                return closed
+            time.sleep(pause_s)
+            closed = asker.close(payment.id)
+        if closed.status.is_final:
+            return closed
+        raise self._may_be_payable(closed, self._advisor.of_payment(closed, after_closing(closed), "closed"))
+
+    def _give_back(self, payment: Payment, asker: Asker) -> str:
+        left_minor = payment.refundable_minor
+        if not left_minor:
+            return ""
+        amount = major(payment, left_minor)
+        product = self._plan.product
+        if product.refund == "none" or (product.refund == "full" and left_minor != payment.amount.minor):
+            raise StepNotApplicable(
+                f"{amount} of payment {payment.id} stays paid: the product can't refund it"
+            )
+        if payment.review:
+            raise self._advisor.of_payment(payment, Exit.REVIEW, "refunded")
+        reference = f"{payment.reference}-rest"
+        refunded = asker.send(lambda: self._pay.refund(payment.id, reference=reference))
+        refunded = asker.settle(
+            refunded, lambda now: after_refund(now, reference) in (Exit.DONE, Exit.FAILED)
+        )
+        code, refund = after_refund(refunded, reference), refunded.refund(reference)
+        if code is not Exit.DONE:
+            raise self._advisor.of_refund(refunded, refund, code)
+        return f"gave back {amount} of payment {payment.id}"
+
+    def _may_be_payable(self, payment: Payment, problem: StepFailed) -> StepFailed:
+        return StepFailed(
+            f"payment {payment.id} may still be paid; {_lapses(payment)}: {problem.what}",
+            advice=f"close it: {self._advisor.query_then_close(payment.id)}",
+            code=problem.code,
+            payment_id=payment.id,
+        )
+
+
+def _lapses(payment: Payment) -> str:
+    if payment.expires_at is None:
+        return "it does not expire"
+    return f"it expires at {moment(payment.expires_at)}"

@@ -1,0 +1,49 @@
+"""Who pays the payment of a smoke run: the sandbox's payer by its control, or a person who is shown the link."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from paycore.cli.endings import UsageProblem
+
+if TYPE_CHECKING:
+    from paycore.domain.payment import Payment
+    from paycore.engine.client import Client
+
+
+class Payer(Protocol):
+    """Has a payment paid, or asks for it; returns what was done."""
+
+    def __call__(self, payment: Payment) -> str: ...
+
+
+class SandboxPayer:
+    """The payer of the paycore sandbox at `url`."""
+
+    def __init__(self, pay: Client, url: str) -> None:
+        self._pay = pay
+        self._url = url
+
+    def __call__(self, payment: Payment) -> str:
+        from paycore.cli.commands.sandbox import order_path, post
+
+        try:
+            post(self._url, order_path(payment.order_number, "pay"))
+        except UsageProblem:
+            # A sandbox with --auto-pay has a payer of its own, who may have been faster.
+            if self._pay.query(payment.id).status not in ("paid", "authorized"):
+                raise
+            return "the sandbox's own payer had paid already"
+        return f"by the control of the sandbox at {self._url}"
+
+
+class PersonAsked:
+    """A person at the terminal: `show` prints what they need to pay."""
+
+    def __init__(self, show: Callable[[Payment], None]) -> None:
+        self._show = show
+
+    def __call__(self, payment: Payment) -> str:
+        self._show(payment)
+        return "a person was shown how to pay"

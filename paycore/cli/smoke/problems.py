@@ -1,0 +1,122 @@
+"""Why a step of a smoke run failed, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from paycore import errors
+from paycore.cli import endings
+from paycore.cli.endings import CommandEnded, Exit
+from paycore.cli.options import GlobalOptions, to_type
+from paycore.domain.payment import Failure, OperationKind
+
+if TYPE_CHECKING:
+    from paycore.domain.payment import Payment, Refund
+
+
+class StepFailed(Exception):
+    """A step ended otherwise than it should: why, what to do, and the exit code that stands for it."""
+
+    def __init__(self, what: str, *, advice: str, code: Exit, payment_id: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.advice = advice
+        self.code = code
+        self.payment_id = payment_id
+
+
+class StepNotApplicable(Exception):
+    """The product can't do this step; the message says why."""
+
+
+class Advisor:
+    """Words what went wrong, with the commands to type under these options."""
+
+    def __init__(self, options: GlobalOptions) -> None:
+        self._options = options
+
+    def of_error(self, error: errors.PaycoreError | CommandEnded) -> StepFailed:
+        """What an error of the client or of the command line means for its step."""
+        if isinstance(error, CommandEnded):
+            return StepFailed(str(error), advice="", code=error.exit)
+        code = endings.of_error(error)
+        return StepFailed(
+            error.message, advice=self._of_code(code, error), code=code, payment_id=error.payment_id
+        )
+
+    def of_interrupt(self, reference: str) -> StepFailed:
+        """Ctrl-C, in a step or while cleaning up."""
+        listed = self._type("list", "--open", "--reference-prefix", reference)
+        return StepFailed(
+            "interrupted", advice=f"`{listed}` shows what may still be payable", code=Exit.INTERRUPTED
+        )
+
+    def of_payment(self, payment: Payment, code: Exit, expected: str) -> StepFailed:
+        """A payment that is not as it should be: `code` is that of the command which left it so."""
+        if payment.review:
+            reasons = ", ".join(reason.replace("_", " ") for reason in payment.review_reasons)
+            return self._failed(
+                payment,
+                Exit.REVIEW,
+                f"payment {payment.id} needs review: {reasons}",
+                f"`{self._type('show', payment.id)}` names the facts that contradict each other",
+            )
+        if code is Exit.UNKNOWN or payment.uncertain:
+            return self._failed(
+                payment,
+                Exit.UNKNOWN,
+                f"no definite answer came in time: payment {payment.id} is {payment.status}, and money may have moved",
+                f"`{self._type('query', payment.id)}` asks again",
+            )
+        failure = _failure_of(payment)
+        words = f"payment {payment.id} is {payment.status}, not {expected}{_because(failure)}"
+        return self._failed(payment, code, words, self._of_failure(failure, payment))
+
+    def of_refund(self, payment: Payment, refund: Refund | None, code: Exit) -> StepFailed:
+        """A refund that did not succeed; None where another process is recording it."""
+        if payment.review or refund is None or code is Exit.UNKNOWN:
+            return self.of_payment(payment, code, "refunded")
+        words = f"the refund {refund.reference} is {refund.status}{_because(refund.failure)}"
+        if code is Exit.PENDING:
+            return self._failed(
+                payment, code, words, f"`{self._type('await', payment.id)}` goes on waiting for it"
+            )
+        return self._failed(payment, code, words, self._of_failure(refund.failure, payment))
+
+    def query_then_close(self, payment_id: str) -> str:
+        """What to type for a payment that may still be paid."""
+        return f"`{self._type('query', payment_id)}`, then `{self._type('close', payment_id)}`"
+
+    def _of_failure(self, failure: Failure | None, payment: Payment) -> str:
+        if failure is not None and failure.advice:
+            return failure.advice
+        return f"`{self._type('show', payment.id)}` has what the provider said"
+
+    def _of_code(self, code: Exit, error: errors.PaycoreError) -> str:
+        match code:
+            case Exit.NOT_SENT if getattr(error, "retry_after_s", None) is not None:
+                return "the provider puts requests off: run it again later"
+            case Exit.NOT_SENT:
+                return "see that the provider runs, and that base_url and the network are right; then run it again"
+            case Exit.CONFIG:
+                return "correct the account's settings in the configuration; `paycore accounts` shows them"
+            case Exit.UNKNOWN if error.payment_id is not None:
+                return f"`{self._type('query', error.payment_id)}` resolves it"
+            case _:
+                return ""
+
+    def _failed(self, payment: Payment, code: Exit, what: str, advice: str) -> StepFailed:
+        return StepFailed(what, advice=advice, code=code, payment_id=payment.id)
+
+    def _type(self, *words: str) -> str:
+        return to_type(self._options, *words)
+
+
+def _failure_of(payment: Payment) -> Failure | None:
+    """Why the payment is as it is: its own failure, that of its capture, or that of the last refused closing."""
+    closes = [op for op in payment.operations if op.kind is OperationKind.CLOSE and op.failure is not None]
+    return payment.failure or payment.capture_failure or (closes[-1].failure if closes else None)
+
+
+def _because(failure: Failure | None) -> str:
+    return "" if failure is None else f": {failure.code} {failure.message}".rstrip()

@@ -1,0 +1,123 @@
+"""Asks the provider until an answer is definite: what paycore recovers by itself is no failure of a smoke run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from paycore.domain.payment import OperationKind, OperationState, Status
+from paycore.engine.timing import Deadline
+from paycore.errors import IncompleteReply, MaybeSent, NotSent
+
+if TYPE_CHECKING:
+    from paycore.domain.payment import Payment
+    from paycore.engine.client import Client
+
+FIRST_PAUSE_S = 0.2
+PAUSE_MAX_S = 2.0
+
+
+class Asker:
+    """
+    Runs verbs of a client for one step, within `timeout_s` seconds, and counts what it took.
+
+    A request that the provider put off is made again when it may be; what is uncertain is queried.
+    """
+
+    def __init__(self, pay: Client, timeout_s: float) -> None:
+        self._pay = pay
+        self._deadline = Deadline(timeout_s)
+        self.queries = 0
+        self.put_off = 0
+        self.repeats = 0
+
+    def send(self, verb: Callable[[], Payment]) -> Payment:
+        """Run a verb that may be run again while nothing of it was sent."""
+        while True:
+            try:
+                return verb()
+            except NotSent as error:
+                wait_s = error.retry_after_s
+                if wait_s is None or wait_s > self._deadline.left_s:
+                    raise
+                self.put_off += 1
+                time.sleep(wait_s)
+
+    def create(self, verb: Callable[[], Payment]) -> Payment:
+        """Create a payment, until it is known whether it can be paid; `verb` is safe to run again."""
+        pauses = _pauses()
+        while True:
+            try:
+                return self.settle(self.send(verb), _is_offered)
+            except IncompleteReply:
+                if not self._pause(pauses):
+                    raise
+                self.repeats += 1
+
+    def close(self, payment_id: str) -> Payment:
+        """Close a payment, until it is final or that was refused."""
+        return self.settle(self.send(lambda: self._pay.close(payment_id)), _is_closed_or_not)
+
+    def query(self, payment_id: str) -> Payment:
+        """Query the provider; a lost answer is asked for again."""
+        pauses = _pauses()
+        while True:
+            self.queries += 1
+            try:
+                return self.send(lambda: self._pay.query(payment_id))
+            except MaybeSent:
+                if not self._pause(pauses):
+                    raise
+
+    def settle(self, payment: Payment, is_settled: Callable[[Payment], bool]) -> Payment:
+        """Query until `is_settled`, or as it is when the time is over or a person must look."""
+        pauses = _pauses()
+        while not (is_settled(payment) or payment.review) and self._pause(pauses):
+            payment = self.query(payment.id)
+        return payment
+
+    @property
+    def note(self) -> str:
+        """What it took beyond one request, as the end of a sentence."""
+        return self.note_of_more_than(queries=0)
+
+    def note_of_more_than(self, *, queries: int) -> str:
+        """As `note`, where so many queries are what the step is about."""
+        words, more = "", self.queries - queries
+        if self.put_off:
+            words += f"; the provider put it off {_times(self.put_off)}"
+        if self.repeats:
+            words += f"; the reply lacked the link, and was asked for again {_times(self.repeats)}"
+        if more > 0:
+            words += f"; no definite answer came at first, resolved by {more} {'query' if more == 1 else 'queries'}"
+        return words
+
+    def _pause(self, pauses: Iterator[float]) -> bool:
+        pause_s = next(pauses)
+        if pause_s > self._deadline.left_s:
+            return False
+        time.sleep(pause_s)
+        return True
+
+
+def _is_offered(payment: Payment) -> bool:
+    return not (payment.uncertain or payment.status is Status.UNKNOWN or payment.is_being_replaced)
+
+
+def _is_closed_or_not(payment: Payment) -> bool:
+    if payment.uncertain:
+        return False
+    closes = [op for op in payment.operations if op.kind is OperationKind.CLOSE]
+    return payment.status.is_final or (bool(closes) and closes[-1].state is OperationState.REJECTED)
+
+
+def _pauses() -> Iterator[float]:
+    pause_s = FIRST_PAUSE_S
+    while True:
+        yield pause_s
+        pause_s = min(PAUSE_MAX_S, pause_s * 1.5)
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
