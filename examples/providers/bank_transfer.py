@@ -450,7 +450,7 @@ class BankGateway(ScriptedGateway):
             return GatewayAnswer({"error": "amount_not_taken"}, status=422)
         minor, order = int(amount.replace(".", "")), self.find(number)
         if order is None:
-            order = self.place(number, minor, currency)
+            order = self.place(number, minor, currency, method="bank_transfer", channel="web")
         elif (order.minor, order.currency) != (minor, currency):
             return GatewayAnswer({"error": "reference_in_use"}, status=409)
         return self._expected(order)

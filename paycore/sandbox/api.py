@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from paycore.sandbox.scenario import Scenario
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
@@ -24,14 +26,15 @@ class SandboxOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     `public_url` is where payers and clients reach it, without a trailing slash. `state` is the file that keeps its
     state over restarts; `None` keeps everything in memory. `auto_pay_s` is how many seconds after creation a
-    simulated payer pays, `None` for never. `speed` is how many sandbox seconds pass in one real second. `notify_url`
-    is where notifications go that no order names a URL for: what a merchant enters in the provider's portal.
-    `settings` are the provider's own.
+    simulated payer pays, `None` for never; the rules of `scenario` go before it. `speed` is how many sandbox seconds
+    pass in one real second. `notify_url` is where notifications go that no order names a URL for: what a merchant
+    enters in the provider's portal. `settings` are the provider's own.
     """
 
     public_url: str
     state: Path | None = None
     auto_pay_s: float | None = None
+    scenario: Scenario = Scenario()
     speed: float = 1.0
     notify_url: str | None = None
     settings: Mapping[str, str] = {}

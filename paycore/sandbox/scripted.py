@@ -39,6 +39,9 @@ import msgspec
 from paycore.sandbox.api import Document, NotPossible, SandboxOptions, UnknownOrder
 from paycore.sandbox.faults import FaultBoard
 from paycore.sandbox.posts import Post, PostQueue, PostResult
+from paycore.sandbox.scenario import NewOrder
+from paycore.sandbox.scenario_run import ScenarioRun
+from paycore.sandbox.state import StateFile
 from paycore.sandbox.virtual_clock import SandboxClock
 
 if TYPE_CHECKING:
@@ -104,7 +107,8 @@ class ScriptedOrder(msgspec.Struct, kw_only=True):
     One order at the gateway.
 
     `number` is the merchant's, `id` the gateway's own; `minor` is in minor units as ISO 4217 has them. `asks_capture`:
-    the payer only agrees, and the merchant takes the money. `facts` is for whatever else the script keeps.
+    the payer only agrees, and the merchant takes the money. `method` and `channel` are in paycore's words, for the
+    rules of a scenario. `facts` is for whatever else the script keeps; a text in it may be the caller's reference.
     """
 
     number: str
@@ -114,6 +118,8 @@ class ScriptedOrder(msgspec.Struct, kw_only=True):
     made_ms: int
     notify_url: str | None = None
     asks_capture: bool = False
+    method: str = ""
+    channel: str = ""
     state: OrderState = "pending"
     charges: int = 0
     paid_minor: int = 0
@@ -170,6 +176,9 @@ class ScriptedGateway:
         self._posts = PostQueue()
         self._lock = threading.RLock()
         self.app, self.faults = self._connected()
+        in_memory = StateFile(None, name=self.name)
+        self._scenario = ScenarioRun(options, self.clock, in_memory, is_open=self._is_open)
+        self._scenario.start(self)
 
     # --- what a script writes --------------------------------------------------------------------------
 
@@ -200,10 +209,18 @@ class ScriptedGateway:
         made = {"id": f"{self._next_serial():08d}", "made_ms": self.clock.now_ms()}
         order = ScriptedOrder(number=number, minor=minor, currency=currency, **{**made, **options})
         self.orders.append(order)
-        if self.options.auto_pay_s is not None:
-            self.clock.call_at(
-                order.made_ms + int(self.options.auto_pay_s * 1000), partial(self._auto_pay, order)
+        self._scenario.opened(
+            NewOrder(
+                id=order.id,
+                number=number,
+                minor=minor,
+                currency=currency,
+                made_ms=order.made_ms,
+                texts=tuple(text for text in order.facts.values() if isinstance(text, str)),
+                method=order.method,
+                channel=order.channel,
             )
+        )
         return order
 
     def find(self, number: str) -> ScriptedOrder | None:
@@ -372,10 +389,9 @@ class ScriptedGateway:
         self._posts.send(Post(url=url, headers=headers, body=body), _forget)
         return True
 
-    def _auto_pay(self, order: ScriptedOrder) -> None:
-        with self._lock:
-            if order.state == "pending":
-                self.pay(order.id)
+    def _is_open(self, order_id: str) -> bool:
+        order = self.find(order_id)
+        return order is not None and order.state == "pending"
 
     def _end(self, number: str, state: OrderState) -> Document:
         with self._lock:

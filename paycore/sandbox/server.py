@@ -12,6 +12,7 @@ from typing import Any, Self
 from paycore.sandbox.api import Gateway, Sandbox, SandboxOptions
 from paycore.sandbox.guard import Guarded
 from paycore.sandbox.request_limits import Bounded
+from paycore.sandbox.scenario import Scenario
 from paycore.serving import HANG_UP, HttpListener, HttpServer, listen
 
 _HOST = "127.0.0.1"
@@ -35,6 +36,7 @@ class SandboxServer:
         port: int = 0,
         state: Path | None = None,
         auto_pay_s: float | None = None,
+        scenario: Scenario | None = None,
         speed: float = 1.0,
         notify_url: str | None = None,
         settings: Mapping[str, str] | None = None,
@@ -43,6 +45,7 @@ class SandboxServer:
         self._port = port
         self._state = state
         self._auto_pay_s = auto_pay_s
+        self._scenario = scenario or Scenario()
         self._speed = speed
         self._notify_url = notify_url
         self._settings = settings or {}
@@ -76,6 +79,7 @@ class SandboxServer:
             self._port,
             state=self._state,
             auto_pay_s=self._auto_pay_s,
+            scenario=self._scenario,
             speed=self._speed,
             notify_url=self._notify_url,
             settings=self._settings,
@@ -112,6 +116,7 @@ def serve_forever(
     notify_url: str | None,
     settings: Mapping[str, str],
     on_ready: Callable[[Mapping[str, str]], None],
+    scenario: Scenario | None = None,
 ) -> None:
     """
     Serve in the foreground until SIGINT or SIGTERM, then return within 2 s with the state saved.
@@ -124,6 +129,7 @@ def serve_forever(
         port,
         state=state,
         auto_pay_s=auto_pay_s,
+        scenario=scenario or Scenario(),
         speed=speed,
         notify_url=notify_url,
         settings=settings,

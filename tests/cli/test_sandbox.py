@@ -86,6 +86,7 @@ def test_serve_without_json_prints_the_configuration(cli: Cli) -> None:
         ("--set colour", "not KEY=VALUE"),
         ("--speed 0", "--speed: must be above 0"),
         ("--auto-pay -1", "--auto-pay"),
+        ("--auto-pay chanel:qr=1", "--auto-pay: no condition 'chanel'; did you mean channel?"),
     ],
 )
 def test_serve_wrong_setting_2(cli: Cli, words: str, expected: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -19,6 +19,7 @@ from paycore.cli.render.text import align, clean
 if TYPE_CHECKING:
     from paycore.domain.payment import Payment
     from paycore.sandbox.api import Sandbox
+    from paycore.sandbox.scenario import Scenario
 
 URL = "http://127.0.0.1:8700"
 TIMEOUT_S = 10.0
@@ -48,8 +49,12 @@ State = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Keep the orders in this file over restarts.")
 ]
 AutoPay = Annotated[
-    float | None,
-    typer.Option(min=0, metavar="SECONDS", help="A simulated payer pays this long after an order."),
+    list[str] | None,
+    typer.Option(
+        metavar="[FOR=]SECONDS",
+        help="A simulated payer pays this long after an order, or off; FOR, such as reference:R, amount:8.00 or"
+        " channel:qr, names the orders; may be repeated.",
+    ),
 ]
 Speed = Annotated[float, typer.Option(metavar="N", help="Seconds of the sandbox's clock per real second.")]
 NotifyUrl = Annotated[
@@ -84,6 +89,7 @@ def serve(
     output = Output(options)
     sandbox = find_sandbox(options, provider, output)
     given = pairs("--set", settings or ())
+    scenario = _auto_pay_rules(auto_pay or ())
     if not 0 < speed < float("inf"):
         raise UsageProblem(f"--speed: must be above 0, not {speed}")
     try:
@@ -93,7 +99,8 @@ def serve(
             sandbox,
             port=port,
             state=state,
-            auto_pay_s=auto_pay,
+            auto_pay_s=None,
+            scenario=scenario,
             speed=speed,
             notify_url=notify_url,
             settings=given,
@@ -109,6 +116,15 @@ def serve(
         raise UsageProblem(str(error)) from None
     output.say("sandbox stopped")
     return Exit.DONE
+
+
+def _auto_pay_rules(texts: Sequence[str]) -> Scenario:
+    from paycore.sandbox.scenario import read_auto_pay
+
+    try:
+        return read_auto_pay(texts)
+    except ValueError as error:
+        raise UsageProblem(f"--auto-pay: {error}") from None
 
 
 def _announce(output: Output, provider: str, ready: Mapping[str, str]) -> None:

@@ -14,10 +14,12 @@ from paycore.sandbox.connection import FaultyConnection
 from paycore.sandbox.control import control_routes
 from paycore.sandbox.posts import PostQueue
 from paycore.sandbox.rate_limits import RateLimit
+from paycore.sandbox.scenario import NewOrder
+from paycore.sandbox.scenario_run import ScenarioRun
 from paycore.sandbox.state import StateFile, records
 from paycore.sandbox.virtual_clock import SandboxClock
 from paypal_orders.sandbox.access import Access
-from paypal_orders.sandbox.amounts import document
+from paypal_orders.sandbox.amounts import document, iso_minor
 from paypal_orders.sandbox.api import Api
 from paypal_orders.sandbox.book import OrderBook
 from paypal_orders.sandbox.controls import PayPalControls
@@ -64,9 +66,10 @@ class PayPalGateway:
             OrderBook(self.clock, self._state),
             self.faults,
             settings,
-            auto_pay_s=options.auto_pay_s,
+            on_made=self._tell_scenario,
             tell=self._tell,
         )
+        self._scenario = ScenarioRun(options, self.clock, self._state, is_open=self.orders.is_open)
         operations = Operations(self.clock, self.orders, self._documents, self.faults, settings)
         limit = RateLimit(self.clock, [(settings.rate_per_s, 1), (settings.rate_per_min, 60)])
         api = Api(operations, Access(self.clock, settings), self.faults, limit)
@@ -84,6 +87,7 @@ class PayPalGateway:
         )
         self.open_paths: tuple[str, ...] = ()
         self.orders.resume()
+        self._scenario.start(self.controls)
         self._webhooks.resume()
         self.settings: Mapping[str, str] = {
             "client_id": settings.client_id,
@@ -95,6 +99,20 @@ class PayPalGateway:
         self.clock.close()
         self._posts.close()
         self._state.close()
+
+    def _tell_scenario(self, order: SandboxOrder) -> None:
+        self._scenario.opened(
+            NewOrder(
+                id=order.id,
+                number=order.number,
+                minor=iso_minor(order.units, order.currency),
+                currency=order.currency,
+                made_ms=order.created_at,
+                texts=(order.custom_id.partition(".")[2], order.invoice_id, order.description),
+                method="paypal",
+                channel="web",
+            )
+        )
 
     def _tell(self, event_type: str, order: SandboxOrder, made: Made | None) -> None:
         """An event about the order, or about what was made of it."""

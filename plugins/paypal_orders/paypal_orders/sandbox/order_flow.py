@@ -36,7 +36,11 @@ Tell = Callable[[str, SandboxOrder, Made | None], None]
 
 
 class OrderFlow:
-    """The rules for changes of orders in the book; `tell` is called with each event after the change is written."""
+    """
+    The rules for changes of orders in the book.
+
+    `on_made` is called with a new order, and `tell` with each event, after the change is written.
+    """
 
     def __init__(
         self,
@@ -45,7 +49,7 @@ class OrderFlow:
         faults: FaultBoard,
         settings: SandboxSettings,
         *,
-        auto_pay_s: float | None,
+        on_made: Callable[[SandboxOrder], None],
         tell: Tell,
     ) -> None:
         self.book = book
@@ -53,7 +57,7 @@ class OrderFlow:
         self._clock = clock
         self._faults = faults
         self._life_ms = settings.order_life_s * 1000
-        self._auto_pay_ms = None if auto_pay_s is None else round(auto_pay_s * 1000)
+        self._on_made = on_made
         self._tell = tell
 
     # --- the merchant ---------------------------------------------------------------------------------
@@ -67,10 +71,9 @@ class OrderFlow:
             created_at=now,
             updated_at=now,
             ends_at=now + self._life_ms,
-            pays_at=None if self._auto_pay_ms is None else now + self._auto_pay_ms,
         )
         self.book.put(order)
-        self._plan(order)
+        self._on_made(order)
         return order
 
     def capture(self, order: SandboxOrder, payer_url: str) -> tuple[SandboxOrder, Made]:
@@ -162,6 +165,11 @@ class OrderFlow:
         self._tell("CHECKOUT.ORDER.APPROVED", order, None)
         return order
 
+    def is_open(self, order_id: str) -> bool:
+        """Whether its payer can agree."""
+        order = self.book.order(order_id)
+        return order is not None and order.status in OPEN
+
     def expire(self, number: str) -> SandboxOrder:
         """The order's time is up now."""
         with self.book.lock:
@@ -195,7 +203,6 @@ class OrderFlow:
     def resume(self) -> None:
         """Plan again what was still to happen when the last process ended."""
         for order in self.book.orders():
-            self._plan(order)
             for capture in order.captures:
                 self._plan_echeck(order, capture)
 
@@ -265,15 +272,6 @@ class OrderFlow:
 
     def _put(self, order: SandboxOrder, **changes: Any) -> SandboxOrder:
         return self.book.put(replace(order, updated_at=self._clock.now_ms(), **changes))
-
-    def _plan(self, order: SandboxOrder) -> None:
-        if order.pays_at is not None and order.status in OPEN:
-            self._clock.call_at(order.pays_at, lambda: self._approve_if_open(order.id))
-
-    def _approve_if_open(self, order_id: str) -> None:
-        order = self.book.order(order_id)
-        if order is not None and order.status in OPEN:
-            self.approve(order_id)
 
     def _plan_echeck(self, order: SandboxOrder, capture: Made) -> None:
         if capture.status == "PENDING" and capture.ends_at is not None:

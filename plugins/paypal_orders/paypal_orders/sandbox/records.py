@@ -42,7 +42,6 @@ class SandboxOrder(msgspec.Struct, frozen=True, kw_only=True):
     One order.
 
     `instrument` is what the payer chose when they agreed. `ends_at` is when it is gone unless it was completed.
-    `pays_at` is when a simulated payer agrees, `None` for never.
     """
 
     id: str
@@ -63,7 +62,6 @@ class SandboxOrder(msgspec.Struct, frozen=True, kw_only=True):
     is_immediate: bool = False
     is_by_source: bool = True
     instrument: str = "balance"
-    pays_at: int | None = None
     is_expired: bool = False
     authorizations: tuple[Made, ...] = ()
     captures: tuple[Made, ...] = ()

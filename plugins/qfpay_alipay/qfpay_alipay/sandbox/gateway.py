@@ -15,6 +15,8 @@ from paycore.sandbox.connection import FaultyConnection
 from paycore.sandbox.control import control_routes
 from paycore.sandbox.posts import PostQueue
 from paycore.sandbox.rate_limits import RateLimit
+from paycore.sandbox.scenario import NewOrder
+from paycore.sandbox.scenario_run import ScenarioRun
 from paycore.sandbox.state import StateFile, records
 from paycore.sandbox.templates import BY_THIS_MACHINE, PageTemplates
 from paycore.sandbox.virtual_clock import SandboxClock
@@ -22,10 +24,11 @@ from qfpay_alipay.sandbox.alipay_bridge import SHEET, AlipayBridge
 from qfpay_alipay.sandbox.book import OrderBook
 from qfpay_alipay.sandbox.controls import QFPayControls
 from qfpay_alipay.sandbox.gateway_faults import open_board
+from qfpay_alipay.sandbox.gateway_pay_types import PAY_TYPES
 from qfpay_alipay.sandbox.links import Links
 from qfpay_alipay.sandbox.notifications import Notifier
 from qfpay_alipay.sandbox.order_lifecycle import OrderLifecycle
-from qfpay_alipay.sandbox.order_records import SandboxOrder, SandboxRefund
+from qfpay_alipay.sandbox.order_records import OrderState, SandboxOrder, SandboxRefund
 from qfpay_alipay.sandbox.routes import TradeApi
 from qfpay_alipay.sandbox.sandbox_settings import read_settings
 from qfpay_alipay.sandbox.signing import SIGNATURE, body_signature
@@ -61,11 +64,12 @@ class QFPayGateway:
             self.clock,
             OrderBook(self.clock, self._state),
             duplicate_policy=settings.duplicate_policy,
-            auto_pay_s=options.auto_pay_s,
             takes_late_money=lambda: self.faults.take("late_pay") is not None,
+            on_made=self._tell_scenario,
             on_paid=self._announce_payment,
             on_refunded=self._announce_refund,
         )
+        self._scenario = ScenarioRun(options, self.clock, self._state, is_open=self.orders.is_open)
         trade = TradeOperations(self.clock, self.orders, links, self.faults, settings)
         limit = RateLimit(self.clock, [(settings.rate_per_s, 1), (settings.rate_per_min, 60)])
         api = TradeApi(trade, self.faults, limit, settings)
@@ -85,6 +89,7 @@ class QFPayGateway:
         )
         self.open_paths = (SHEET,)
         self.orders.resume()
+        self._scenario.start(self.controls)
         self._notifier.resume()
         self.settings: Mapping[str, str] = {
             "region": "hk",  # it serves both regions; an account has one
@@ -111,6 +116,21 @@ class QFPayGateway:
         self.clock.close()
         self._posts.close()
         self._state.close()
+
+    def _tell_scenario(self, order: SandboxOrder) -> None:
+        self._scenario.opened(
+            NewOrder(
+                id=order.syssn,
+                number=order.out_trade_no,
+                minor=order.txamt,
+                currency=order.txcurrcd,
+                made_ms=order.created_at,
+                texts=(order.goods_name,),
+                method="alipay",
+                channel=PAY_TYPES[order.pay_type].channel,
+                is_decided=order.pays_at is not None or order.state is not OrderState.UNPAID,
+            )
+        )
 
     def _announce_payment(self, order: SandboxOrder) -> None:
         self._notifier.announce(order, order, self.orders.cancel_mark(order))

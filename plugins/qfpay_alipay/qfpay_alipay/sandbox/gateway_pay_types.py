@@ -21,13 +21,15 @@ class GatewayPayType(msgspec.Struct, frozen=True, kw_only=True):
     """
     One pay type.
 
-    `service` and `product` are Alipay's names in the pay URL. `has_expired_time` says whether `expired_time` has an
-    effect. `return_url_max` is the product page's own width. `cancel` is the mark a cancelled order gets.
+    `channel` is where the payer stands, in paycore's word. `service` and `product` are Alipay's names in the pay URL.
+    `has_expired_time` says whether `expired_time` has an effect. `return_url_max` is the product page's own width.
+    `cancel` is the mark a cancelled order gets.
     """
 
     code: str
     title: str
     shape: Shape
+    channel: str
     service: str = ""
     product: str = ""
     has_expired_time: bool = False
@@ -41,6 +43,7 @@ _ROWS = (
         code="801101",
         title="web, overseas",
         shape=Shape.PAY_URL,
+        channel="web",
         service="create_forex_trade",
         product="NEW_OVERSEAS_SELLER",
         has_expired_time=True,
@@ -50,6 +53,7 @@ _ROWS = (
         code="801107",
         title="WAP, overseas",
         shape=Shape.PAY_URL,
+        channel="wap",
         service="create_forex_trade_wap",
         product="NEW_WAP_OVERSEAS_SELLER",
         has_expired_time=True,
@@ -60,6 +64,7 @@ _ROWS = (
         code="801514",
         title="web, Hong Kong",
         shape=Shape.PAY_URL,
+        channel="web",
         service="create_forex_trade",
         product="NEW_OVERSEAS_SELLER",
         has_expired_time=True,
@@ -68,19 +73,38 @@ _ROWS = (
         code="801512",
         title="WAP, Hong Kong",
         shape=Shape.PAY_URL,
+        channel="wap",
         service="create_forex_trade_wap",
         product="NEW_WAP_OVERSEAS_SELLER",
         has_expired_time=True,
         return_url_max=255,
     ),
-    GatewayPayType(code="800107", title="JSAPI in the Alipay app", shape=Shape.TRADE_NO),
-    GatewayPayType(code="800101", title="QR code, overseas", shape=Shape.QRCODE, has_expired_time=True),
-    GatewayPayType(code="801501", title="QR code, Hong Kong", shape=Shape.QRCODE, has_expired_time=True),
+    GatewayPayType(
+        code="800107",
+        title="JSAPI in the Alipay app",
+        shape=Shape.TRADE_NO,
+        channel="jsapi",
+    ),
+    GatewayPayType(
+        code="800101", title="QR code, overseas", shape=Shape.QRCODE, channel="qr", has_expired_time=True
+    ),
+    GatewayPayType(
+        code="801501", title="QR code, Hong Kong", shape=Shape.QRCODE, channel="qr", has_expired_time=True
+    ),
     # The mark of a reversed barcode payment is 1, of a cancelled QR order 2 (G4/G5 "Transaction Enquiry").
-    GatewayPayType(code="800108", title="barcode", shape=Shape.RESULT, cancel="1"),
-    GatewayPayType(code="800008", title="barcode, any wallet", shape=Shape.RESULT, cancel="1"),
-    GatewayPayType(code="801110", title="in-app, overseas", shape=Shape.IN_APP),
-    GatewayPayType(code="801510", title="in-app, Hong Kong", shape=Shape.IN_APP, has_expired_time=True),
+    GatewayPayType(code="800108", title="barcode", shape=Shape.RESULT, channel="barcode", cancel="1"),
+    GatewayPayType(
+        code="800008", title="barcode, any wallet", shape=Shape.RESULT, channel="barcode", cancel="1"
+    ),
+    GatewayPayType(
+        code="801110",
+        title="in-app, overseas",
+        shape=Shape.IN_APP,
+        channel="app",
+    ),
+    GatewayPayType(
+        code="801510", title="in-app, Hong Kong", shape=Shape.IN_APP, channel="app", has_expired_time=True
+    ),
 )
 
 PAY_TYPES = {row.code: row for row in _ROWS}

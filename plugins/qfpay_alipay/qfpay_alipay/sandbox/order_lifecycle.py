@@ -38,9 +38,8 @@ class OrderLifecycle:
     """
     The rules for changes of orders in the book.
 
-    `auto_pay_s`: a simulated payer pays each order after so many sandbox seconds. `takes_late_money` decides whether an
-    order that is closed, expired or declined can be paid. `on_paid` and `on_refunded` are called after the change
-    is written.
+    `takes_late_money` decides whether an order that is closed, expired or declined can be paid. `on_made`, `on_paid`
+    and `on_refunded` are called after the change is written.
     """
 
     def __init__(
@@ -49,16 +48,16 @@ class OrderLifecycle:
         book: OrderBook,
         *,
         duplicate_policy: str,
-        auto_pay_s: float | None,
         takes_late_money: Callable[[], bool],
+        on_made: Callable[[SandboxOrder], None],
         on_paid: Callable[[SandboxOrder], None],
         on_refunded: Callable[[SandboxOrder, SandboxRefund], None],
     ) -> None:
         self.book = book
         self._clock = clock
         self._duplicate_policy = duplicate_policy
-        self._auto_pay_ms = None if auto_pay_s is None else round(auto_pay_s * 1000)
         self._takes_late_money = takes_late_money
+        self._on_made = on_made
         self._on_paid = on_paid
         self._on_refunded = on_refunded
         self._numbers = Numbers(clock, known=book.given_numbers())
@@ -74,6 +73,7 @@ class OrderLifecycle:
             order = self._new_order(asked)
             self._used_barcodes.add(order.auth_code)
             self.book.add(order)
+        self._on_made(order)
         if order.state is OrderState.PAID:
             self._on_paid(order)
         self._plan_payer(order)
@@ -144,6 +144,10 @@ class OrderLifecycle:
         self._on_paid(order)
         return order
 
+    def is_open(self, number: str) -> bool:
+        """Whether its payer can pay."""
+        return self.book.find(number).state is OrderState.UNPAID
+
     def decline(self, number: str) -> SandboxOrder:
         """The payer declines: the order fails with 1205 (the real code is undocumented)."""
         return self._end(number, OrderState.FAILED, codes.FAILED)
@@ -176,10 +180,7 @@ class OrderLifecycle:
         """Schedule again what was still to happen when the last process ended."""
         now = self._clock.now_ms()
         for order in self.book.orders():
-            if order.pays_at is None and self._auto_pay_ms is not None and order.state is OrderState.UNPAID:
-                self._plan_payer(self.book.change(order, pays_at=now + self._auto_pay_ms))
-            else:
-                self._plan_payer(order)
+            self._plan_payer(order)
         for refund in self.book.refunds():
             if refund.done_at > now:
                 self._clock.call_at(refund.done_at, lambda late=refund: self._refund_done(late))  # type: ignore[misc]
@@ -190,7 +191,7 @@ class OrderLifecycle:
 
     def _pay_if_open(self, syssn: str) -> None:
         with self.book.lock:
-            if self.book.find(syssn).state is OrderState.UNPAID:
+            if self.is_open(syssn):
                 self.pay(syssn)
 
     def _end(self, number: str, state: OrderState, respcd: str) -> SandboxOrder:
@@ -228,7 +229,6 @@ class OrderLifecycle:
             pay_type=kind.code,
             created_at=now,
             expires_at=now + life_min * 60_000,
-            pays_at=None if self._auto_pay_ms is None else now + self._auto_pay_ms,
         )
         return self._scanned(order) if kind.shape is Shape.RESULT else order
 

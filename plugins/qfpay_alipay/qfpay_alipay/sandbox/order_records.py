@@ -22,8 +22,8 @@ class SandboxOrder(msgspec.Struct, frozen=True, kw_only=True):
     """
     One payment order, with QFPay's field names.
 
-    `respcd` is its result in a query. `pays_at` is when a simulated payer pays, `None` for never. `trade_no` is the
-    wallet's number, shown to the merchant once paid. `charges` is how often money was taken.
+    `respcd` is its result in a query. `pays_at` is when the payer of a scanned code pays by itself, `None` for never.
+    `trade_no` is the wallet's number, shown to the merchant once paid. `charges` is how often money was taken.
     """
 
     syssn: str

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from paycore.sandbox.api import NotPossible, UnknownOrder
+from paycore.sandbox.scenario import read_auto_pay
 from plugins.qfpay_alipay.tests.sandbox.merchant import Merchant
 
 
@@ -111,6 +112,34 @@ def test_auto_pay_pays_after_its_seconds(open_merchant: Callable[..., Merchant])
     merchant.gateway.clock.advance(2)
     assert merchant.record(first["out_trade_no"])["respcd"] == "0000"
     assert merchant.record(closed["out_trade_no"])["respcd"] == "1142"
+
+
+def test_rules_decide_who_pays(open_merchant: Callable[..., Merchant]) -> None:
+    """By what the order is for, its amount and its channel; others are left alone."""
+    rules = ["reference:close=off", "amount:9.00=off", "channel:web=5", "10"]
+    merchant = open_merchant(scenario=read_auto_pay(rules))
+    asked: list[dict[str, str]] = [
+        {"pay_type": "800101", "goods_name": "close me"},
+        {"pay_type": "800101", "txamt": "900"},
+        {"pay_type": "801514"},
+        {"pay_type": "800101"},
+    ]
+    numbers = [merchant.payment(**one)["out_trade_no"] for one in asked]
+    paid = []
+    for seconds in (6, 5):
+        merchant.gateway.clock.advance(seconds)
+        paid.append([merchant.record(number)["respcd"] == "0000" for number in numbers])
+    assert paid == [[False, False, True, False], [False, False, True, True]]
+
+
+def test_a_scanned_code_decides_for_itself(open_merchant: Callable[..., Merchant]) -> None:
+    """Its payer pays as the code says, whatever the rules say of others."""
+    merchant = open_merchant(scenario=read_auto_pay(["1"]))
+    number = merchant.payment(pay_type="800108", auth_code="280000000000001145")["out_trade_no"]
+    merchant.gateway.clock.advance(2)
+    assert merchant.record(number)["respcd"] != "0000"
+    merchant.gateway.clock.advance(4)
+    assert merchant.record(number)["respcd"] == "0000"
 
 
 def test_auto_pay_needs_nobody(open_merchant: Callable[..., Merchant]) -> None:

@@ -14,8 +14,11 @@ from paycore.sandbox.connection import FaultyConnection
 from paycore.sandbox.control import control_routes
 from paycore.sandbox.posts import PostQueue
 from paycore.sandbox.rate_limits import RateLimit
+from paycore.sandbox.scenario import NewOrder
+from paycore.sandbox.scenario_run import ScenarioRun
 from paycore.sandbox.state import StateFile
 from paycore.sandbox.virtual_clock import SandboxClock
+from stripe_checkout.sandbox import units
 from stripe_checkout.sandbox.aftermath import Aftermath
 from stripe_checkout.sandbox.api import StripeApi
 from stripe_checkout.sandbox.controls import StripeControls
@@ -25,7 +28,7 @@ from stripe_checkout.sandbox.idempotency import Keys
 from stripe_checkout.sandbox.pages import Pages
 from stripe_checkout.sandbox.sandbox_settings import read_settings
 from stripe_checkout.sandbox.session_lifecycle import Lifecycle
-from stripe_checkout.sandbox.store import Store
+from stripe_checkout.sandbox.store import Object, Store
 
 NAME = "stripe-checkout"
 _MOMENT = "clock"
@@ -62,11 +65,12 @@ class StripeGateway:
             self.clock,
             self._store,
             self._events.announce,
+            on_made=self._tell_scenario,
             on_paid=aftermath.paid,
             public_url=options.public_url,
             debit_s=settings.debit_s,
-            auto_pay_s=options.auto_pay_s,
         )
+        self._scenario = ScenarioRun(options, self.clock, self._state, is_open=self.lifecycle.is_open)
         limit = RateLimit(self.clock, [(settings.rate_per_s, 1)])
         keys = Keys(self.clock, self._state, window_s=settings.key_window_s)
         api = StripeApi(self.lifecycle, aftermath, keys, self.faults, limit, api_key=settings.api_key)
@@ -87,6 +91,7 @@ class StripeGateway:
         )
         self.open_paths: tuple[str, ...] = ()
         self.lifecycle.resume()
+        self._scenario.start(self.controls)
         aftermath.resume()
         self._events.resume()
         self.settings: Mapping[str, Any] = {"api_key": settings.api_key, "webhook_secret": secrets[0]}
@@ -100,6 +105,20 @@ class StripeGateway:
         self.clock.close()
         self._posts.close()
         self._state.close()
+
+    def _tell_scenario(self, session: Object) -> None:
+        self._scenario.opened(
+            NewOrder(
+                id=session["id"],
+                number=session["client_reference_id"] or "",
+                minor=units.iso_minor(session["amount_total"], session["currency"]),
+                currency=session["currency"].upper(),
+                made_ms=self.clock.now_ms(),
+                texts=(*session["metadata"].values(), session["_name"]),
+                method=session["payment_method_types"][0],
+                channel="web",
+            )
+        )
 
     def _remember_moment(self, now_ms: int) -> None:
         self._state.put(_MOMENT, now_ms)

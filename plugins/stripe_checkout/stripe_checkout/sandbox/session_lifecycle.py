@@ -16,7 +16,7 @@ from stripe_checkout.sandbox import objects, units
 from stripe_checkout.sandbox.endpoints import METHODS
 from stripe_checkout.sandbox.refusals import ApiError, invalid
 from stripe_checkout.sandbox.store import Object, Store, public
-from stripe_checkout.sandbox.test_data import SUCCEEDS, Outcome
+from stripe_checkout.sandbox.test_data import Outcome
 
 Announce = Callable[..., None]
 _SHORTEST_S, _LONGEST_S = 30 * 60, 24 * 3600
@@ -24,8 +24,10 @@ _SHORTEST_S, _LONGEST_S = 30 * 60, 24 * 3600
 
 class Lifecycle:
     """
-    `announce(type, object, previous=...)` sends an event, `on_paid` is called with a charge once it took the units.
+    The rules for changes of sessions.
 
+    `announce(type, object, previous=...)` sends an event. `on_made` is called with a session once it is kept, and
+    `on_paid` with a charge once it took the units.
     `debit_s`: how long a bank debit takes.
     """
 
@@ -35,19 +37,19 @@ class Lifecycle:
         store: Store,
         announce: Announce,
         *,
+        on_made: Callable[[Object], None],
         on_paid: Callable[[Object], None],
         public_url: str,
         debit_s: int,
-        auto_pay_s: float | None,
     ) -> None:
         self.store = store
         self.requests: Counter[str] = Counter()
         self._clock = clock
         self._announce = announce
+        self._on_made = on_made
         self._on_paid = on_paid
         self._public_url = public_url
         self._debit_s = debit_s
-        self._auto_pay_s = auto_pay_s
 
     def now(self) -> int:
         """Seconds since the epoch, as Stripe writes times."""
@@ -61,10 +63,9 @@ class Lifecycle:
         session = objects.new_session(
             params, now=self.now(), public_url=self._public_url, total=total, methods=methods
         )
-        if self._auto_pay_s is not None:
-            session["_pays_at"] = self._clock.now_ms() + round(self._auto_pay_s * 1000)
         self.store.put(session)
         self._plan(session)
+        self._on_made(session)
         return session
 
     def _checked(self, params: Mapping[str, Any]) -> tuple[int, list[str]]:
@@ -305,8 +306,6 @@ class Lifecycle:
     def _plan(self, session: Object) -> None:
         if session["status"] == "open":
             self._clock.call_at(session["expires_at"] * 1000, lambda: self._expire_if_open(session))
-            if "_pays_at" in session:
-                self._clock.call_at(session["_pays_at"], lambda: self._pay_if_open(session))
 
     def _plan_debit(self, charge: Object) -> None:
         if charge["status"] == "pending":
@@ -320,10 +319,10 @@ class Lifecycle:
             if self._fresh(session)["status"] == "open":
                 self._end(session)
 
-    def _pay_if_open(self, session: Object) -> None:
-        with self.store.lock:
-            if self._fresh(session)["status"] == "open":
-                self.attempt(session, "card", SUCCEEDS)
+    def is_open(self, session_id: str) -> bool:
+        """Whether the payer of this session can pay."""
+        session = self.store.get("checkout.session", session_id)
+        return session is not None and session["status"] == "open"
 
     def intent_of(self, session: Object) -> Object | None:
         return self.store.get("payment_intent", session["payment_intent"])

@@ -1,0 +1,156 @@
+"""What becomes of the orders of a sandbox by itself: rules, each with the orders it is for and what happens to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from paycore.domain.currencies import EXPONENTS
+from paycore.sandbox.faults import unknown_name
+
+PayerStep = Literal["pay", "decline", "expire", "nothing"]
+
+
+class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What a gateway tells of an order that was just made.
+
+    `id` is the gateway's own, `number` the merchant's. `texts` is whatever else the order carries that may be the
+    application's reference, or what it is for. `minor` is in minor units as ISO 4217 has them. `method` and `channel`
+    are in paycore's words. `is_decided`: the payer has acted, or will by other rules of the gateway's.
+    """
+
+    id: str
+    number: str
+    minor: int
+    currency: str
+    made_ms: int
+    texts: tuple[str, ...] = ()
+    method: str = ""
+    channel: str = ""
+    is_decided: bool = False
+
+    @property
+    def amount(self) -> Decimal | None:
+        """In major units; None in a currency that ISO 4217 does not have."""
+        exponent = EXPONENTS.get(self.currency)
+        return None if exponent is None else Decimal(self.minor).scaleb(-exponent)
+
+
+class Match(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The orders a rule is for: all that have everything named here.
+
+    `reference` is how the application's reference begins, or, where an order does not carry it, its number or what it
+    is for. `amount` is in major units.
+    """
+
+    reference: str | None = None
+    amount: Decimal | None = None
+    currency: str | None = None
+    method: str | None = None
+    channel: str | None = None
+
+    def fits(self, order: NewOrder) -> bool:
+        """Whether this order is one of them."""
+        if self.reference is not None and not any(
+            text.startswith(self.reference) for text in (*order.texts, order.number)
+        ):
+            return False
+        pairs = (
+            (self.amount, order.amount),
+            (self.currency, order.currency),
+            (self.method, order.method),
+            (self.channel, order.channel),
+        )
+        return all(wanted is None or wanted == found for wanted, found in pairs)
+
+
+class Payer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a simulated payer does, `after_s` seconds after the order was made."""
+
+    does: PayerStep
+    after_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.after_s < float("inf"):
+            raise ValueError(f"seconds are 0 or more, not {self.after_s}")
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """What happens to the orders that fit; what is left out is for the next rule that fits to say."""
+
+    match: Match = Match()
+    payer: Payer | None = None
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """Rules, the first that fits before the others."""
+
+    rules: tuple[Rule, ...] = ()
+
+    def payer_of(self, order: NewOrder) -> Payer | None:
+        """What the payer of this order does by itself; None for nothing."""
+        if order.is_decided:
+            return None
+        said = (rule.payer for rule in self.rules if rule.payer is not None and rule.match.fits(order))
+        payer = next(said, None)
+        return None if payer is None or payer.does == "nothing" else payer
+
+
+def auto_pay(after_s: float | None) -> Sequence[Rule]:
+    """The rule that every payer pays after so many seconds; none for `None`."""
+    return [] if after_s is None else [Rule(payer=Payer(does="pay", after_s=after_s))]
+
+
+def read_auto_pay(texts: Iterable[str]) -> Scenario:
+    """
+    The rules of `--auto-pay`: `SECONDS` or `off` for all orders, or `KEY:VALUE[,KEY:VALUE]=SECONDS` for some.
+
+    The keys are those of `Match`. What is for some orders goes before what is for all. `ValueError` says what is wrong.
+    """
+    rules = [_read_rule(text) for text in texts]
+    general = [rule for rule in rules if rule.match == Match()]
+    if len(general) > 1:
+        raise ValueError(
+            "there are two times for all orders; name those that the second is for: channel:qr=5"
+        )
+    return Scenario(rules=(*(rule for rule in rules if rule not in general), *general))
+
+
+def _read_rule(text: str) -> Rule:
+    condition, _, time = text.rpartition("=")
+    payer = Payer(does="nothing") if time == "off" else Payer(does="pay", after_s=_seconds(time))
+    return Rule(match=_read_match(condition), payer=payer)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise ValueError(f"{text!r} is neither a number of seconds nor off")
+    return seconds
+
+
+def _read_match(condition: str) -> Match:
+    given: dict[str, str] = {}
+    for part in condition.split(",") if condition else ():
+        key, colon, value = part.partition(":")
+        if key not in Match.__struct_fields__:
+            raise ValueError(unknown_name("condition", key, Match.__struct_fields__))
+        if not colon or not value:
+            raise ValueError(f"{part!r} is not KEY:VALUE")
+        if key in given:
+            raise ValueError(f"{key} is given twice in {condition!r}")
+        given[key] = value
+    try:
+        return msgspec.convert(given, Match, strict=False)
+    except msgspec.ValidationError:
+        raise ValueError(
+            f"amount is decimal text in major units, such as 8.00, not {given['amount']!r}"
+        ) from None
