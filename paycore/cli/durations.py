@@ -7,21 +7,13 @@ typed, and its command reads it with `seconds` or `whole_seconds`.
 
 from __future__ import annotations
 
-import re
-
 from paycore.cli.endings import UsageProblem
+from paycore.domain.duration_text import UNITS_S, seconds_typed
 
 METAVAR = "DURATION"
 
-LENGTH_MAX = 32
 MOST_S = 3650 * 86400
 """Ten years; what waits can't count much further."""
-
-# `min` is how paycore prints minutes.
-_UNITS_S = {"d": 86400, "h": 3600, "m": 60, "min": 60, "s": 1}
-_NUMBER = r"[0-9]+(?:\.[0-9]+)?"
-_PART = re.compile(rf"({_NUMBER})\s*(d|h|min|m|s)\s*")
-_PLAIN = re.compile(_NUMBER)
 
 
 def seconds(option: str, text: str, *, least_s: float = 0, most_s: float = MOST_S) -> float:
@@ -31,7 +23,7 @@ def seconds(option: str, text: str, *, least_s: float = 0, most_s: float = MOST_
     Units go from large to small, each once. Raises `UsageProblem`, which names the option, for anything else and for
     less than `least_s` or more than `most_s`.
     """
-    found = _read(text.strip().lower())
+    found = seconds_typed(text)
     if found is None:
         raise UsageProblem(f"{option}: {text!r} is not a duration such as 90, 90s, 5m, 1h30m or 2d")
     if found < least_s:
@@ -53,22 +45,6 @@ def typed(duration_s: float) -> str:
     """Return a duration as one would type it: `90s` is `1m30s`, 0 is `0s`."""
     words, left = "", duration_s
     for unit in ("d", "h", "m"):
-        whole, left = divmod(left, _UNITS_S[unit])
+        whole, left = divmod(left, UNITS_S[unit])
         words += f"{whole:.0f}{unit}" if whole else ""
     return f"{words}{left:g}s" if left or not words else words
-
-
-def _read(text: str) -> float | None:
-    if len(text) > LENGTH_MAX:
-        return None
-    if _PLAIN.fullmatch(text):
-        return float(text)
-    total, place, unit_before_s = 0.0, 0, float("inf")
-    while place < len(text):
-        part = _PART.match(text, place)
-        if part is None or _UNITS_S[part[2]] >= unit_before_s:
-            return None
-        unit_before_s = _UNITS_S[part[2]]
-        total += float(part[1]) * unit_before_s
-        place = part.end()
-    return total if text else None

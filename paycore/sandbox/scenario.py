@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from paycore.domain.currencies import EXPONENTS
+from paycore.domain.duration_text import seconds_typed
 from paycore.sandbox.faults import unknown_name
 
 PayerStep = Literal["pay", "decline", "expire", "nothing"]
@@ -108,7 +109,7 @@ def auto_pay(after_s: float | None) -> Sequence[Rule]:
 
 def read_auto_pay(texts: Iterable[str]) -> Scenario:
     """
-    The rules of `--auto-pay`: `SECONDS` or `off` for all orders, or `KEY:VALUE[,KEY:VALUE]=SECONDS` for some.
+    The rules of `--auto-pay`: `DURATION` or `off` for all orders, or `KEY:VALUE[,KEY:VALUE]=DURATION` for some.
 
     The keys are those of `Match`. What is for some orders goes before what is for all. `ValueError` says what is wrong.
     """
@@ -128,12 +129,9 @@ def _read_rule(text: str) -> Rule:
 
 
 def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise ValueError(f"{text!r} is neither a number of seconds nor off")
+    seconds = seconds_typed(text)
+    if seconds is None:
+        raise ValueError(f"{text!r} is neither a duration, such as 90 or 5m, nor off")
     return seconds
 
 

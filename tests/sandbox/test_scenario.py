@@ -53,6 +53,7 @@ def test_amounts_are_compared_in_the_decimals_of_the_currency() -> None:
     [
         ([], None),
         (["3"], Payer(does="pay", after_s=3)),
+        (["1m30s"], Payer(does="pay", after_s=90)),
         (["off"], None),
         (["3", "reference:smoke-1-close=off"], None),
         (["reference:smoke-1-close=off", "3"], None),
@@ -75,7 +76,7 @@ def test_an_order_whose_payer_has_decided_is_left_alone() -> None:
 @pytest.mark.parametrize(
     ("texts", "words"),
     [
-        (["soon"], "'soon' is neither a number of seconds nor off"),
+        (["soon"], "'soon' is neither a duration, such as 90 or 5m, nor off"),
         (["-1"], "'-1' is neither"),
         (["nan"], "'nan' is neither"),
         (["inf"], "'inf' is neither"),

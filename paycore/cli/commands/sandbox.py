@@ -51,7 +51,7 @@ State = Annotated[
 AutoPay = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="[FOR=]SECONDS",
+        metavar="[FOR=]DURATION",
         help="A simulated payer pays this long after an order, or off; FOR, such as reference:R, amount:8.00 or"
         " channel:qr, names the orders; may be repeated.",
     ),
