@@ -1,12 +1,12 @@
 """
-Write what the documentation takes from the code, between its markers: tables, and the source of examples.
+Write what the documentation takes from the code, between its markers: tables, the source of examples, and files.
 
     .venv/bin/python scripts/docs_tables.py            # rewrite docs/*.md
     .venv/bin/python scripts/docs_tables.py --check    # exit 1 when one is out of date
 
 A table stands between `<!-- table: NAME -->` and `<!-- /table -->`, the source of an example between
-`<!-- source: MODULE.NAME -->`, of a module of tests/providers/minis, and `<!-- /source -->`. What is between them is
-generated.
+`<!-- source: MODULE.NAME -->`, of a module of tests/providers/minis, and `<!-- /source -->`; a whole file of
+examples/recipes between `<!-- file: NAME -->` and `<!-- /file -->`. What is between them is generated.
 """
 
 import argparse
@@ -32,6 +32,10 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 MARKED = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
 SOURCED = re.compile(r"(<!-- source: (\w+)\.([\w.]+) -->\n).*?(<!-- /source -->)", re.DOTALL)
+FILED = re.compile(r"(<!-- file: ([\w./-]+) -->\n).*?(<!-- /file -->)", re.DOTALL)
+RECIPES = ROOT / "examples" / "recipes"
+LANGUAGES = {".py": "py", ".sh": "sh", ".toml": "toml", ".yml": "yaml", ".service": "ini"}
+"""How a block with a file is marked, by suffix. `py` and not `python`: a recipe runs in a test of its own."""
 FENCED = re.compile(r"^```\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 WHAT_TO_DO: Mapping[str, str] = {
@@ -150,6 +154,12 @@ def example(module: str, name: str) -> str:
     return f"```py\n{textwrap.dedent(inspect.getsource(shown))}```\n"
 
 
+def recipe(name: str) -> str:
+    """A file of examples/recipes, whole."""
+    path = RECIPES / name
+    return f"```{LANGUAGES.get(path.suffix, 'text')}\n{path.read_text(encoding='utf-8')}```\n"
+
+
 def _from_root(module: str) -> Any:
     if sys.path[0] != str(ROOT):
         sys.path.insert(0, str(ROOT))  # before any `tests` that an installed distribution brings along
@@ -189,7 +199,8 @@ def fenced(module: object) -> str:
 def filled(text: str) -> str:
     """The text of a page, with what is between its markers as it should be."""
     text = MARKED.sub(lambda found: f"{found[1]}\n{TABLES[found[2]]()}\n{found[3]}", text)
-    return SOURCED.sub(lambda found: f"{found[1]}\n{example(found[2], found[3])}\n{found[4]}", text)
+    text = SOURCED.sub(lambda found: f"{found[1]}\n{example(found[2], found[3])}\n{found[4]}", text)
+    return FILED.sub(lambda found: f"{found[1]}\n{recipe(found[2])}\n{found[3]}", text)
 
 
 def main() -> int:

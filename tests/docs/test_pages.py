@@ -25,6 +25,21 @@ SETTINGS = {
     "STRIPE_WEBHOOK_SECRET": "whsec_of_a_page",
 }
 
+KEYS = {"api_key": "sk_live_of_a_page", "webhook_secret": "whsec_of_a_page"}
+"""What a file with a secret holds, by the setting, where that has a form."""
+
+
+def write_secrets(document: dict[str, Any], folder: Path) -> None:
+    """Write each file that a configuration takes a secret from."""
+    for account in document.get("accounts", {}).values():
+        for setting, value in account.items():
+            for pointer in value if isinstance(value, list) else [value]:
+                if isinstance(pointer, dict) and "file" in pointer:
+                    path = folder / pointer["file"]
+                    path.parent.mkdir(exist_ok=True)
+                    path.write_text(KEYS.get(setting, "a-key"))
+                    path.chmod(0o600)
+
 
 def run(path: Path) -> dict[str, Any]:
     """Run the page's Python blocks one after the other, in one module."""
@@ -58,9 +73,6 @@ def test_pages_configuration_is_read(path: Path, tmp_path: Path, monkeypatch: py
     """Each configuration a page shows is read by paycore's own loader, down to accounts that could be used."""
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
-    key = tmp_path / "client.key"
-    key.write_text("a-key")
-    key.chmod(0o600)
     for line, source in blocks(path, "toml"):
         document = tomllib.loads(source)
         if "project" in document:
@@ -69,6 +81,7 @@ def test_pages_configuration_is_read(path: Path, tmp_path: Path, monkeypatch: py
         if set(document) == {"tool"}:
             assert set(document["tool"]) == {"pytest"}
             continue
+        write_secrets(document, tmp_path)
         file = tmp_path / "paycore.toml"
         file.write_text("\n" * (line - 1) + source)
         config = load_config(file)
