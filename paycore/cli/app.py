@@ -45,6 +45,7 @@ COMMANDS: dict[str, Any] = {
     "worker": "worker:worker",
     "resolve": "resolve:resolve",
     "smoke": "smoke:smoke",
+    "doctor": "doctor:doctor",
     "plugins": {"list": "plugins:list_plugins", "check": "check:check", "new": "new:new"},
     "sandbox": {
         "serve": "sandbox:serve",

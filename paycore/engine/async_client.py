@@ -39,9 +39,11 @@ from paycore.engine.bridge import Bridge
 from paycore.engine.checks import CreateFields, create_request
 from paycore.engine.config import Config
 from paycore.engine.core import WAIT_S, ClientCore, nothing_moves, only_one, with_keywords_of_create
+from paycore.engine.effects import Program
 from paycore.engine.feed import Feed, Feeds
 from paycore.engine.offers import AccountInfo, account_infos
 from paycore.engine.plugins import Plugins
+from paycore.engine.presence import Presence
 from paycore.engine.provider_list import Listing
 from paycore.engine.resolving import Resolved
 from paycore.engine.runner import AsyncRunner
@@ -80,7 +82,7 @@ class AsyncClient:
         self._runner = AsyncRunner(self._core.ledger, self._waiter, self._bridge)
         self._feeds = Feeds(self._core.ledger)
         self._working: list[asyncio.Task[None]] = []
-        self._scopes: list[Everything] = []
+        self._scopes: list[Everything | Presence] = []
         self._is_ended = False
 
     @with_keywords_of_create
@@ -274,17 +276,20 @@ class AsyncClient:
     async def run_worker(self, *, accounts: Sequence[str] | None = None) -> None:
         """See `Client.run_worker`; it ends when it is cancelled."""
         self._bridge.check_loop()
-        scopes = [Everything([name]) for name in self._core.account_names(accounts)]
+        names = self._core.account_names(accounts)
+        scopes, presence = [Everything([name]) for name in names], Presence(names)
+        ending: list[Everything | Presence] = [*scopes, presence]
         if self._is_ended:
             return
         working = [task for scope in scopes for task in self._started(scope)]
-        self._scopes += scopes
+        working += self._run_beside([presence.program()])
+        self._scopes += ending
         self._working += working
         try:
             await asyncio.wait(working)
         finally:
-            for scope in scopes:
-                scope.end()
+            for one in ending:
+                one.end()
             await _drained(working)
 
     def resolve(self, *, accounts: Sequence[str] | None = None) -> AsyncIterator[Resolved]:
@@ -306,10 +311,13 @@ class AsyncClient:
         self._working += self._started(scope)
 
     def _started(self, scope: Scope) -> Sequence[asyncio.Task[None]]:
+        return self._run_beside(self._core.worker.programs(scope))
+
+    def _run_beside(self, programs: Iterable[Program[None]]) -> Sequence[asyncio.Task[None]]:
         return [
             # In a context of its own: a worker outlives whoever first waited, and is no part of their trace.
             asyncio.create_task(self._runner.run(program), name="paycore-worker", context=Context())
-            for program in self._core.worker.programs(scope)
+            for program in programs
         ]
 
     async def shutdown(self) -> None:

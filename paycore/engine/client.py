@@ -37,9 +37,11 @@ from paycore.engine.arguments import (
 from paycore.engine.checks import CreateFields, create_request
 from paycore.engine.config import Config
 from paycore.engine.core import WAIT_S, ClientCore, nothing_moves, only_one, with_keywords_of_create
+from paycore.engine.effects import Program
 from paycore.engine.feed import Feed, Feeds
 from paycore.engine.offers import AccountInfo, account_infos
 from paycore.engine.plugins import Plugins
+from paycore.engine.presence import Presence
 from paycore.engine.provider_list import Listing
 from paycore.engine.resolving import Resolved
 from paycore.engine.runner import Runner
@@ -80,7 +82,7 @@ class Client:
         self._runner = Runner(self._core.ledger, self._waiter)
         self._feeds = Feeds(self._core.ledger)
         self._working: list[threading.Thread] = []
-        self._scopes: list[Everything] = []
+        self._scopes: list[Everything | Presence] = []
         self._ended = threading.Event()
 
     @with_keywords_of_create
@@ -412,17 +414,20 @@ class Client:
         that called this, such as Ctrl-C, ends it too. What is asked then has 3 seconds to be answered; what takes
         longer is left to the next worker.
         """
-        scopes = [Everything([name]) for name in self._core.account_names(accounts)]
+        names = self._core.account_names(accounts)
+        scopes, presence = [Everything([name]) for name in names], Presence(names)
+        ending: list[Everything | Presence] = [*scopes, presence]
         if self._ended.is_set():
             return
         working = [thread for scope in scopes for thread in self._started(scope)]
-        self._scopes += scopes
+        working += self._run_beside([presence.program()])
+        self._scopes += ending
         self._working += working
         try:
             self._ended.wait()
         finally:
-            for scope in scopes:
-                scope.end()
+            for one in ending:
+                one.end()
             _join(working)
 
     def resolve(self, *, accounts: Sequence[str] | None = None) -> Iterator[Resolved]:
@@ -456,9 +461,12 @@ class Client:
         self._working += self._started(scope)
 
     def _started(self, scope: Scope) -> Sequence[threading.Thread]:
+        return self._run_beside(self._core.worker.programs(scope))
+
+    def _run_beside(self, programs: Iterable[Program[None]]) -> Sequence[threading.Thread]:
         threads = [
             threading.Thread(target=self._runner.run, args=(program,), name="paycore-worker", daemon=True)
-            for program in self._core.worker.programs(scope)
+            for program in programs
         ]
         for thread in threads:
             thread.start()

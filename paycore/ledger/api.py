@@ -295,6 +295,24 @@ class Census(msgspec.Struct, frozen=True, kw_only=True):
     uncertain: Mapping[str, int]
 
 
+# --- workers -----------------------------------------------------------------------------------------
+
+
+class RunningWorker(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A process that looks after all that is due of these accounts, as it said last, at `seen_at`.
+
+    `pid` is its number on `host`. A process that was killed leaves this behind.
+    """
+
+    id: str
+    host: str
+    pid: int
+    accounts: tuple[str, ...]
+    started_at: datetime
+    seen_at: datetime
+
+
 class Ledger(Protocol):
     """The durable record. Raises `LedgerError`s; each class says whether money may have moved."""
 
@@ -462,6 +480,22 @@ class Ledger(Protocol):
 
     def consumers(self, name: str | None = None) -> Future[tuple[Consumer, ...]]:
         """The consumers of the change feed by name; or the one with this name, if there is one."""
+        ...
+
+    def note_worker(self, worker_id: str, *, host: str, pid: int, accounts: tuple[str, ...]) -> Future[None]:
+        """
+        Record that this worker runs now; the first time, in place of one that was killed there.
+
+        Rows of workers that were not seen for a week are removed then, too.
+        """
+        ...
+
+    def forget_worker(self, worker_id: str) -> Future[None]:
+        """This worker has ended; nothing where it is not known."""
+        ...
+
+    def workers(self) -> Future[tuple[RunningWorker, ...]]:
+        """The workers that have not ended, by host and process; those that were killed are among them."""
         ...
 
     def census(self) -> Future[Census]:

@@ -23,7 +23,7 @@ from paycore.domain.payment import Status
 from paycore.domain.provider import Mention, Notice
 from paycore.domain.wire import Notification
 from paycore.errors import LedgerCorrupt, LedgerUnavailable
-from paycore.ledger import feed, upgrading, verbs
+from paycore.ledger import feed, upgrading, verbs, workers
 from paycore.ledger.api import (
     Claimed,
     Claiming,
@@ -163,6 +163,17 @@ class SqlLedger(LedgerReads):
     def forget_consumer(self, name: str) -> Future[None]:
         """See `Ledger.forget_consumer`."""
         return self._submit(partial(feed.forget_consumer, name=name))
+
+    # --- workers -------------------------------------------------------------------------------------
+
+    def note_worker(self, worker_id: str, *, host: str, pid: int, accounts: tuple[str, ...]) -> Future[None]:
+        """See `Ledger.note_worker`."""
+        work = partial(workers.note_worker, worker_id=worker_id, host=host, pid=pid, accounts=accounts)
+        return self._submit(work)
+
+    def forget_worker(self, worker_id: str) -> Future[None]:
+        """See `Ledger.forget_worker`."""
+        return self._submit(partial(workers.forget_worker, worker_id=worker_id))
 
     # --- opening -------------------------------------------------------------------------------------
 

@@ -241,14 +241,15 @@ def tables() -> tuple[Table, ...]:
     """
     The tables of a ledger, those first that others refer to: what the migrations of SQLite make.
 
-    PostgreSQL has the same with the same columns, and `writers`, which is about its open connections.
+    PostgreSQL has the same with the same columns, and `writers`, which is about its open connections. `workers` is not
+    copied: those that run are at the source.
     """
     with closing(sqlite3.connect(":memory:")) as made:
         made.execute(META["sqlite"])
         for migration in load_migrations("sqlite"):
             made.executescript(migration.sql)
         names = [name for (name,) in made.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        found = [_table(made, name) for name in names if name != "meta"]
+        found = [_table(made, name) for name in names if name not in ("meta", "workers")]
     return tuple(sorted(found, key=lambda table: (table.name != "payments", table.name)))
 
 

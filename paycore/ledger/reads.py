@@ -12,8 +12,8 @@ from paycore.domain.budget import Spent
 from paycore.domain.events import Event
 from paycore.domain.payment import Payment
 from paycore.errors import LedgerError, PaycoreError
-from paycore.ledger import counts, feed, verbs
-from paycore.ledger.api import Census, Consumer, FeedPage, FeedPlace, Filter, Unsettled
+from paycore.ledger import counts, feed, verbs, workers
+from paycore.ledger.api import Census, Consumer, FeedPage, FeedPlace, Filter, RunningWorker, Unsettled
 from paycore.ledger.lists import list_payments
 from paycore.ledger.transaction import Transaction
 
@@ -54,6 +54,10 @@ class LedgerReads(ABC):
     def consumers(self, name: str | None = None) -> Future[tuple[Consumer, ...]]:
         """See `Ledger.consumers`."""
         return self.read(lambda tx: feed.consumers(tx, name))
+
+    def workers(self) -> Future[tuple[RunningWorker, ...]]:
+        """See `Ledger.workers`."""
+        return self.read(workers.workers)
 
     def census(self) -> Future[Census]:
         """See `Ledger.census`."""

@@ -168,6 +168,14 @@ class Door:
 
         return self.submit(acknowledge, BEFORE_WRITE)
 
+    def note_worker(self, *_: object, **__: object) -> Future[None]:
+        """Nothing: nobody here looks at who runs."""
+        noted: Future[None] = Future()
+        noted.set_result(None)
+        return noted
+
+    forget_worker = note_worker
+
     def now(self) -> datetime:
         """The ledger's clock, as far as this process knows."""
         return self._clock.now()

@@ -1,0 +1,137 @@
+"""
+Finds out whether a provider takes an account's credentials, by requests that move nothing and record nothing.
+
+The provider's own list of a minute that is over is asked for; where it has none, or does not show it to this account,
+a number that nobody has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, NamedTuple, TypeVar
+
+from paycore.domain.money import Money
+from paycore.domain.provider import Attempt, Found, ListReply, Lookup, OrderRef
+from paycore.domain.wire import Flow, Response
+from paycore.engine.accounts import Account
+from paycore.engine.answers import reading
+from paycore.engine.attempts import Attempts
+from paycore.engine.contract import answer_of
+from paycore.engine.effects import Program
+from paycore.engine.provider_list import listing
+from paycore.errors import AccountRefused, NotSupported, PaycoreError, PluginError
+
+T = TypeVar("T")
+
+LISTED_S = 60.0
+LISTED_BEFORE_S = 3600.0
+"""The range that is listed: so many seconds, so long ago."""
+
+
+class Accepted(NamedTuple):
+    """
+    The credentials are accepted: `asked` says what was asked for.
+
+    `list_problem`, unless None: the provider refused its own list, and answered a query.
+    """
+
+    asked: str
+    list_problem: str | None = None
+
+
+class _Unsafe(Exception):
+    """The flow would send what may move money."""
+
+
+def try_credentials(account: Account, attempts: Attempts) -> Program[Accepted]:
+    """
+    Ask the provider something harmless.
+
+    Raises `AccountRefused` where it refuses the account, `NotSent` or `MaybeSent` without a usable answer, and
+    `NotSupported` where the provider can't be asked without an order. No money moves.
+    """
+    try:
+        return (yield from _try(account, attempts))
+    except PaycoreError as error:
+        error.money_moved = "no"
+        raise
+
+
+def _try(account: Account, attempts: Attempts) -> Program[Accepted]:
+    list_problem: AccountRefused | None = None
+    if hasattr(account.provider, "list"):
+        try:
+            yield from _answered(account, attempts, _list_flow)
+        except AccountRefused as error:
+            list_problem = error
+        else:
+            return Accepted("its list of a minute")
+    if account.capabilities.lookup is Lookup.BY_NUMBER and account.capabilities.products:
+        yield from _answered(account, attempts, _query_flow)
+        refused = None if list_problem is None else list_problem.message
+        return Accepted("a number that no order has", refused)
+    if list_problem is not None:
+        raise list_problem
+    if hasattr(account.provider, "open_session"):
+        yield from attempts.sessions.entered(account, account.call_deadline())
+        return Accepted("a session")
+    raise NotSupported(
+        f"account {account.name}: its provider can't be asked anything before there is an order"
+    )
+
+
+def _answered(
+    account: Account, attempts: Attempts, begin: Callable[[Account, Attempt], Flow[Any]]
+) -> Program[None]:
+    """Nothing, once the flow has a usable answer."""
+    now, nonce = attempts.now(), attempts.new_id()
+    try:
+        outcome = yield from attempts.sessions.converse(
+            account,
+            lambda entered: _safe(begin(entered, entered.attempt(now, nonce))),
+            account.call_deadline(),
+        )
+    except PluginError as error:
+        if _Unsafe.__name__ in error.message:
+            raise NotSupported(
+                f"account {account.name}: its provider declares no request that can't move money"
+            ) from None
+        raise
+    answer_of(account, outcome)
+
+
+def _list_flow(account: Account, attempt: Attempt) -> Flow[ListReply]:
+    until = attempt.sent_at - timedelta(seconds=LISTED_BEFORE_S)
+    return listing(account, until - timedelta(seconds=LISTED_S), until, None, attempt)
+
+
+def _query_flow(account: Account, attempt: Attempt) -> Flow[Any]:
+    product = account.capabilities.products[0]
+    currency, (least, _) = next(iter(sorted(product.currencies.items())))
+    nobodys = OrderRef(
+        kind="payment",
+        number=attempt.nonce,
+        provider_id=None,
+        begun_at=attempt.sent_at,
+        attempt=attempt,
+        amount=Money.from_minor(least, currency),
+        method=product.method,
+        channel=product.channel,
+    )
+    return reading(account, lambda: account.provider.query([nobodys]), Found)
+
+
+def _safe(flow: Flow[T]) -> Flow[T]:
+    """The flow, ended before it sends what may move money."""
+    response: Response | None = None
+    while True:
+        try:
+            request = flow.send(response)  # type: ignore[arg-type]
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        if not request.is_safe:
+            flow.close()
+            raise _Unsafe
+        response = yield request
