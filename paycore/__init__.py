@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from paycore.engine.config import Config, load_config
     from paycore.engine.offers import AccountInfo
     from paycore.engine.resolving import Resolved
+    from paycore.engine.shared import close_shared_client, shared_client
     from paycore.errors import PaycoreError
 
 __version__ = "0.1.0"
@@ -62,6 +63,7 @@ _MODULES = {
     "paycore.engine.config": ("Config", "load_config"),
     "paycore.engine.offers": ("AccountInfo",),
     "paycore.engine.resolving": ("Resolved",),
+    "paycore.engine.shared": ("close_shared_client", "shared_client"),
     "paycore.errors": ("PaycoreError",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
@@ -90,7 +92,9 @@ __all__ = [
     "ReviewReason",
     "Status",
     "WalletCall",
+    "close_shared_client",
     "load_config",
+    "shared_client",
 ]
 
 

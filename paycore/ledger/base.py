@@ -289,7 +289,8 @@ class SqlLedger(LedgerReads):
 
 def _inherited() -> Future[Any]:
     error = LedgerUnavailable(
-        "this ledger was opened before the process forked; open a client of its own in each process"
+        "this ledger was opened before the process forked; open a client of its own in each process,"
+        " as paycore.shared_client() does"
     )
     error.money_moved = "no"  # nothing was recorded, so nothing is sent
     return _failed(error)

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -17,22 +17,9 @@ from paycore.errors import LedgerUnavailable
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.sqlite.ledger import SqliteLedger
 from tests.ledger.workload import begun, paid_payment, refunding
+from tests.support.forked import in_child
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-
-
-def in_child(work: Callable[[], object]) -> int:
-    """The exit code of a forked process: 0 if `work` returned, 1 if it raised, 2 after ten seconds."""
-    child = os.fork()
-    if child == 0:
-        signal.signal(signal.SIGALRM, lambda *_: os._exit(2))
-        signal.alarm(10)
-        try:
-            work()
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def test_child_is_told_to_open_a_ledger_of_its_own(ledger: SqlLedger) -> None:

@@ -11,8 +11,8 @@ from paycore.engine.plugins import Plugins
 from paycore.errors import LedgerError, LedgerUnavailable
 from paycore.ledger.opening import open_read_only
 from tests.ledger.conftest import Database
-from tests.ledger.test_fork import in_child
 from tests.ledger.workload import paid_payment
+from tests.support.forked import in_child
 from tests.support.toy_http import ACCOUNT, toy_config, toy_plugins
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
