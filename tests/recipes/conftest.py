@@ -66,7 +66,11 @@ class Shop:
         The files that it names for secrets are written with what the sandbox takes.
         """
         document = tomllib.loads(text)
-        lines = [f"{key} = {json.dumps(value)}" for key, value in document.items() if key != "accounts"]
+        lines = [
+            f"{key} = {json.dumps(value)}"
+            for key, value in document.items()
+            if key not in ("accounts", "ledger")
+        ]
         lines.append(f"ledger = {json.dumps(ledger)}")
         for name, account in document["accounts"].items():
             server = self.sandbox(account["provider"])
@@ -79,7 +83,7 @@ class Shop:
         (self.folder / (to or self.config.name)).write_text("\n".join(lines), encoding="utf-8")
 
     def _write_secret(self, pointer: Any, secret: Any) -> None:
-        if not isinstance(pointer, dict):
+        if not isinstance(pointer, dict) or "file" not in pointer:
             return
         path = self.folder / pointer["file"]
         path.parent.mkdir(mode=0o700, exist_ok=True)
