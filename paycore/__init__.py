@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from paycore.domain.events import Event
     from paycore.domain.money import Money
     from paycore.domain.payment import Failure, Payment, Refund, RefundStatus, ReviewReason, Status
+    from paycore.domain.totals import Totals
     from paycore.engine.async_client import AsyncClient
     from paycore.engine.client import Client
     from paycore.engine.config import Config, load_config
@@ -58,6 +59,7 @@ _MODULES = {
     "paycore.domain.events": ("Event",),
     "paycore.domain.money": ("Money",),
     "paycore.domain.payment": ("Failure", "Payment", "Refund", "RefundStatus", "ReviewReason", "Status"),
+    "paycore.domain.totals": ("Totals",),
     "paycore.engine.async_client": ("AsyncClient",),
     "paycore.engine.client": ("Client",),
     "paycore.engine.config": ("Config", "load_config"),
@@ -91,6 +93,7 @@ __all__ = [
     "Resolved",
     "ReviewReason",
     "Status",
+    "Totals",
     "WalletCall",
     "close_shared_client",
     "load_config",

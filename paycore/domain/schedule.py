@@ -188,11 +188,17 @@ def is_open(payment: Payment) -> bool:
 
     A refund that could not be sent, or was refused because of the account, waits for its caller to call again.
     """
-    has_unfinished_refund = any(
+    return (
+        not payment.status.is_final or payment.uncertain or has_open_refund(payment) or is_needless(payment)
+    )
+
+
+def has_open_refund(payment: Payment) -> bool:
+    """Whether a refund is not final: also one that was never sent, and waits for its caller to call again."""
+    return any(
         refund.status in (RefundStatus.CREATED, RefundStatus.UNKNOWN, RefundStatus.PENDING)
         for refund in payment.refunds
     )
-    return not payment.status.is_final or payment.uncertain or has_unfinished_refund or is_needless(payment)
 
 
 def _has_closed_order(payment: Payment) -> bool:

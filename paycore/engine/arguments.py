@@ -8,7 +8,7 @@ recorded or sent.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from typing import NamedTuple, TypedDict, TypeVar, get_args
 
@@ -20,10 +20,11 @@ from paycore.domain.codec import encode
 from paycore.domain.events import Finding
 from paycore.domain.findings import Found
 from paycore.domain.payment import Payment, ReviewReason, Status
+from paycore.domain.totals import TotalsBy
 from paycore.domain.wire import NOTIFICATION_MAX, Notification
 from paycore.engine.checks import check_name, check_reference, check_text, is_unicode, plain
 from paycore.errors import InvalidField, MalformedNotification
-from paycore.ledger.api import Filter, ListedBy
+from paycore.ledger.api import Filter, ListedBy, Sort, Summed
 from paycore.ledger.lists import time_of
 
 WordT = TypeVar("WordT", bound=StrEnum)
@@ -103,8 +104,10 @@ class ListArguments(TypedDict, total=False):
     review_reason: ReviewReason | str | None
     uncertain: bool | None
     open: bool | None
+    refunding: bool | None
     reference_prefix: str | None
     by: ListedBy
+    sort: Sort | None
     since: datetime | None
     until: datetime | None
 
@@ -138,15 +141,18 @@ def _filter(
     review_reason: ReviewReason | str | None = None,
     uncertain: bool | None = None,
     open: bool | None = None,
+    refunding: bool | None = None,
     reference_prefix: str | None = None,
     by: ListedBy = "created",
+    sort: Sort | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Filter:
     for field, text in (("account", account), ("reference_prefix", reference_prefix)):
         if text is not None:
             check_text(field, text)
-    for field, flag in (("review", review), ("uncertain", uncertain), ("open", open)):
+    flags = {"review": review, "uncertain": uncertain, "open": open, "refunding": refunding}
+    for field, flag in flags.items():
         if flag is not None and not isinstance(flag, bool):
             raise InvalidField(field, f"must be True, False or None, not {type(flag).__name__}")
     for field, moment in (("since", since), ("until", until)):
@@ -154,6 +160,8 @@ def _filter(
             _check_moment(field, moment)
     if by not in get_args(ListedBy):
         raise InvalidField("by", f"must be one of {', '.join(get_args(ListedBy))}")
+    if sort is not None and sort not in get_args(Sort):
+        raise InvalidField("sort", f"must be one of {', '.join(get_args(Sort))}, or None")
     return Filter(
         account=account,
         status=None if status is None else _word("status", status, Status),
@@ -161,8 +169,10 @@ def _filter(
         review_reason=None if review_reason is None else _word("review_reason", review_reason, ReviewReason),
         uncertain=uncertain,
         open=open,
+        refunding=refunding,
         reference_prefix=reference_prefix,
         by=by,
+        sort=sort,
         since=since,
         until=until,
     )
@@ -214,6 +224,60 @@ def checked_range(since: datetime, until: datetime) -> tuple[datetime, datetime]
     if since >= until:
         raise InvalidField("until", "must be later than `since`")
     return since, until
+
+
+# --- totals ------------------------------------------------------------------------------------------
+
+QUARTER_S = 15 * 60
+
+
+class TotalsArguments(TypedDict, total=False):
+    """The arguments that say which payments are summed; see `Client.totals`."""
+
+    account: str | None
+    time: ListedBy
+    since: datetime | None
+    until: datetime | None
+    timezone: tzinfo
+
+
+def checked_totals(by: tuple[str, ...], given: Mapping[str, object]) -> Summed:
+    """What is summed, by the arguments of `TotalsArguments`; TypeError for any other."""
+    unknown = given.keys() - TotalsArguments.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"totals() got an unexpected keyword argument {min(unknown)!r}")
+    for key in by:
+        if key not in get_args(TotalsBy):
+            raise InvalidField("by", f"must be some of {', '.join(get_args(TotalsBy))}, not {key!r}")
+    which = _summed(**given)  # type: ignore[arg-type]  # each is checked
+    return replace(which, by=tuple(dict.fromkeys(by)))
+
+
+def _summed(
+    *,
+    account: str | None = None,
+    time: ListedBy = "created",
+    since: datetime | None = None,
+    until: datetime | None = None,
+    timezone: tzinfo = UTC,
+) -> Summed:
+    if account is not None:
+        check_text("account", account)
+    if time not in get_args(ListedBy):
+        raise InvalidField("time", f"must be one of {', '.join(get_args(ListedBy))}")
+    for field, moment in (("since", since), ("until", until)):
+        if moment is not None:
+            _check_moment(field, moment)
+    if since is not None and until is not None:
+        checked_range(since, until)
+    if not isinstance(timezone, tzinfo):
+        raise InvalidField("timezone", f"must be a tzinfo, such as a ZoneInfo, not {type(timezone).__name__}")
+    offset = timezone.utcoffset(datetime.now(UTC).replace(tzinfo=None))
+    if offset is None or offset.total_seconds() % QUARTER_S:
+        raise InvalidField(
+            "timezone", "must be whole quarters of an hour from UTC, as all time zones in use are"
+        )
+    return Summed(account=account, time=time, since=since, until=until, timezone=timezone)
 
 
 # --- the change feed ---------------------------------------------------------------------------------

@@ -17,10 +17,12 @@ from paycore.domain.findings import Found
 from paycore.domain.money import Money
 from paycore.domain.payment import Payment, ReviewReason
 from paycore.domain.provider import Listed
+from paycore.domain.totals import Totals, TotalsBy
 from paycore.domain.wire import Reply
 from paycore.engine.arguments import (
     PAGE,
     ListArguments,
+    TotalsArguments,
     checked_account,
     checked_consumer,
     checked_filter,
@@ -32,6 +34,7 @@ from paycore.engine.arguments import (
     checked_reason,
     checked_record,
     checked_returned,
+    checked_totals,
     checked_wait,
     first_page,
 )
@@ -228,6 +231,11 @@ class AsyncClient:
             for payment in page:
                 yield payment
             more = next_page(more, page)
+
+    async def totals(self, *by: TotalsBy, **which: Unpack[TotalsArguments]) -> tuple[Totals, ...]:
+        """See `Client.totals`."""
+        summed = checked_totals(by, which)
+        return await self._read(lambda ledger: ledger.totals(summed))
 
     async def events(self, payment_id: str) -> tuple[Event, ...]:
         """See `Client.events`."""

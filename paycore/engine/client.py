@@ -16,10 +16,12 @@ from paycore.domain.findings import Found
 from paycore.domain.money import Money
 from paycore.domain.payment import Payment, ReviewReason
 from paycore.domain.provider import Listed
+from paycore.domain.totals import Totals, TotalsBy
 from paycore.domain.wire import Reply
 from paycore.engine.arguments import (
     PAGE,
     ListArguments,
+    TotalsArguments,
     checked_account,
     checked_consumer,
     checked_filter,
@@ -31,6 +33,7 @@ from paycore.engine.arguments import (
     checked_reason,
     checked_record,
     checked_returned,
+    checked_totals,
     checked_wait,
     first_page,
 )
@@ -317,12 +320,12 @@ class Client:
         """
         A page of payments, newest first; None means any.
 
-        `status` may be its word, "paid". `open`: whether anything of it is not final; with `status="paid"` those are
-        mostly refunds under way. `review_reason`: one of `ReviewReason`, of those that nobody has acknowledged.
+        `status` may be its word, "paid". `open`: whether anything of it is not final; `refunding`: whether a refund of
+        it is not. `review_reason`: one of `ReviewReason`, of those that nobody has acknowledged.
 
         `since` and `until` (before it) are moments with a time zone, of the time that the list is ordered `by`:
-        "created", "updated", or "paid" for those that ever were. With `reference_prefix` payments come by reference
-        instead, in the order of its characters.
+        "created", "updated", or "paid" for those that ever were. `sort`, "newest" or "oldest", says which comes first.
+        With `reference_prefix` and no `sort` payments come by reference instead, in the order of its characters.
 
         `limit` 1 to 1000. The next page is the one `after` the last payment of this one, or its id: payments made at
         once have the same time, and a page of times leaves some out. `list_all` goes through all of them.
@@ -354,6 +357,22 @@ class Client:
             page = _read(self._core.ledger.list(more))
             yield from page
             more = next_page(more, page)
+
+    def totals(self, *by: TotalsBy, **which: Unpack[TotalsArguments]) -> tuple[Totals, ...]:
+        """
+        Counts and sums of payments, grouped by "day", "account", "status" and "currency", in the order given.
+
+        No amount is summed over currencies: with no words there is one `paycore.Totals` for each currency.
+        `totals("day", time="paid", since=..., until=...)` tells what was paid each day.
+
+        Of `account`, None for any. `since` and `until` (before it) are moments with a time zone, of the `time`
+        "created", "updated", or "paid" for payments that ever were; a day is that of the same time in `timezone`. The
+        sums are of the payments as they are now: a refund counts on the day of its payment. Goes through all the
+        payments that it sums: about a second for each 400,000 of them.
+
+        Raises `InvalidField`; `LedgerError`s. No money moves.
+        """
+        return _read(self._core.ledger.totals(checked_totals(by, which)))
 
     def events(self, payment_id: str) -> tuple[Event, ...]:
         """The payment's history, oldest first."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Literal, NamedTuple, Protocol
 
 import msgspec
@@ -23,6 +23,7 @@ from paycore.domain.events import Change, Event, OperationBegun, OperationSent, 
 from paycore.domain.observation import Observation
 from paycore.domain.payment import Payment, ReviewReason, Status
 from paycore.domain.provider import Mention, Notice
+from paycore.domain.totals import Totals, TotalsBy
 from paycore.domain.wire import Notification
 
 Decide = Callable[[Payment, datetime], Sequence[Change]]
@@ -174,12 +175,17 @@ ListedBy = Literal["created", "updated", "paid"]
 """The time by which payments are listed; by `paid`, only those that were."""
 
 
+Sort = Literal["newest", "oldest"]
+"""Which of the times comes first."""
+
+
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """
     Which payments to list; None means any.
 
-    `open`: those that are not final in every part. Listed by the time `by`, newest first, from `since` to before
-    `until`; with `reference_prefix` by reference instead, in the order of its characters. `after`: the id of the last
+    `open`: those that are not final in every part; `refunding`: those with a refund that is not. Listed by the time
+    `by`, from `since` to before `until`. `sort` None is newest first, but with `reference_prefix` by reference, in the
+    order of its characters. `after`: the id of the last
     payment of the previous page, and `after_at` its time `by` then, None for the one it has by now. `limit`: 1 to 1000.
     """
 
@@ -189,13 +195,31 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     review_reason: ReviewReason | None = None
     uncertain: bool | None = None
     open: bool | None = None
+    refunding: bool | None = None
     reference_prefix: str | None = None
     by: ListedBy = "created"
+    sort: Sort | None = None
     since: datetime | None = None
     until: datetime | None = None
     after: str | None = None
     after_at: datetime | None = None
     limit: int = 50
+
+
+class Summed(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Which payments to sum, and by what.
+
+    Those of `account`, None for any, whose `time` is from `since` to before `until`; by "paid" only those that were.
+    Days are those of `timezone`, whose offsets are whole quarters of an hour.
+    """
+
+    by: tuple[TotalsBy, ...] = ()
+    account: str | None = None
+    time: ListedBy = "created"
+    since: datetime | None = None
+    until: datetime | None = None
+    timezone: tzinfo = UTC
 
 
 # --- the change feed ---------------------------------------------------------------------------------
@@ -420,6 +444,10 @@ class Ledger(Protocol):
 
         `NotFound` when there is no payment with the id `after`, `InvalidField` when it has no time `by`.
         """
+        ...
+
+    def totals(self, which: Summed) -> Future[tuple[Totals, ...]]:
+        """Sums over payments, ordered by what they are grouped by. Goes through all of them that `which` names."""
         ...
 
     def events(self, payment_id: str) -> Future[tuple[Event, ...]]:

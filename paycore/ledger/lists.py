@@ -16,13 +16,14 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from paycore.domain.payment import Payment, Status
+from paycore.domain.schedule import has_open_refund
 from paycore.errors import InvalidField, NotFound
 from paycore.ledger.api import Filter, ListedBy
 from paycore.ledger.clock import to_ms
 from paycore.ledger.rows import check_storable, read_payment
 from paycore.ledger.transaction import Row, Transaction
 
-_TIMES: Mapping[ListedBy, str] = {"created": "created_at", "updated": "updated_at", "paid": "paid_at"}
+TIMES: Mapping[ListedBy, str] = {"created": "created_at", "updated": "updated_at", "paid": "paid_at"}
 """The column, and attribute, of each time."""
 
 _RARE = ("review", "uncertain", "refunding")
@@ -44,18 +45,35 @@ class _Term(NamedTuple):
 def list_payments(tx: Transaction, which: Filter) -> tuple[Payment, ...]:
     """See `Ledger.list`."""
     check_storable(account=which.account, after=which.after, reference_prefix=which.reference_prefix)
-    if which.review_reason is None:
+    if which.review_reason is None and which.refunding is None:
         return _page(tx, which)
-    if which.review is False:
-        return ()
-    # Reasons stand in the body alone: few payments need review at a time.
+    # Reasons and refunds stand in the body alone: few payments need review, or are being refunded, at a time.
     found: list[Payment] = []
-    more: Filter | None = replace(which, review=True)
+    more = _narrowed(which)
     while more is not None:
         page = _page(tx, more)
-        found += [payment for payment in page if which.review_reason in payment.review_reasons]
+        found += [payment for payment in page if _is_meant(payment, which)]
         more = next_page(more, page) if len(found) < which.limit else None
     return tuple(found[: which.limit])
+
+
+def _narrowed(which: Filter) -> Filter | None:
+    """The list of which all that `which` names are a part, by what columns tell; None where there are none."""
+    if which.review_reason is not None:
+        if which.review is False:
+            return None
+        which = replace(which, review=True)
+    if which.refunding:
+        if which.open is False or which.status not in (None, Status.PAID):
+            return None
+        which = replace(which, open=True, status=Status.PAID)
+    return which
+
+
+def _is_meant(payment: Payment, which: Filter) -> bool:
+    """Whether the payment meets the conditions that stand in its body alone."""
+    is_reason = which.review_reason is None or which.review_reason in payment.review_reasons
+    return is_reason and which.refunding in (None, has_open_refund(payment))
 
 
 def next_page(which: Filter, page: tuple[Payment, ...]) -> Filter | None:
@@ -67,18 +85,20 @@ def next_page(which: Filter, page: tuple[Payment, ...]) -> Filter | None:
 
 def time_of(payment: Payment, by: ListedBy) -> datetime | None:
     """The payment's time that a list is ordered by."""
-    at: datetime | None = getattr(payment, _TIMES[by])
+    at: datetime | None = getattr(payment, TIMES[by])
     return at
 
 
 def _page(tx: Transaction, which: Filter) -> tuple[Payment, ...]:
     index = _index(which)
-    # What is rare is read whole and sorted: in any order but its index's that takes fewer rows.
-    is_sorted = index in _RARE and not _is_by_creation(which)
+    # What is rare is read whole and sorted: in any order but its index's that takes fewer rows. So is what begins with
+    # a prefix, by time.
+    is_sorted = (index in _RARE and not _is_by_creation(which)) or _is_prefix_by_time(which)
     terms = [*_range(tx, which, is_sorted=is_sorted), *_conditions(which, index, tx.no_index)]
     where = f" WHERE {' AND '.join(term.sql for term in terms)}" if terms else ""
-    order = f"{_TIME * is_sorted}{_TIMES[which.by]} DESC, id DESC"
-    if which.reference_prefix is not None:
+    way = "ASC" if which.sort == "oldest" else "DESC"
+    order = f"{_TIME * is_sorted}{TIMES[which.by]} {way}, id {way}"
+    if _is_by_reference(which):
         order = f"{_TEXT * is_sorted}reference, account"
     rows = tx.execute(
         f"SELECT id, body FROM payments{where} ORDER BY {order} LIMIT ?",  # noqa: S608 - all ours, values are bound
@@ -91,24 +111,35 @@ def _is_by_creation(which: Filter) -> bool:
     return which.by == "created" and which.reference_prefix is None
 
 
+def _is_by_reference(which: Filter) -> bool:
+    return which.reference_prefix is not None and which.sort is None
+
+
+def _is_prefix_by_time(which: Filter) -> bool:
+    return which.reference_prefix is not None and which.sort is not None
+
+
 # --- the range in the order of the list --------------------------------------------------------------
 
 
 def _range(tx: Transaction, which: Filter, *, is_sorted: bool) -> Iterator[_Term]:
     """The bounds in the order of the list; `is_sorted`: not read in this order."""
     since, until = (None if at is None else to_ms(at) for at in (which.since, which.until))
-    is_by_reference = which.reference_prefix is not None
-    time = f"{_TIME * (is_sorted or is_by_reference)}{_TIMES[which.by]}"
+    time = f"{_TIME * (is_sorted or which.reference_prefix is not None)}{TIMES[which.by]}"
     if which.by == "paid":
         yield _Term(f"{time} IS NOT NULL")  # only they are in its index
     if which.reference_prefix is not None:
-        yield from _references(tx, which, which.reference_prefix, f"{_TEXT * is_sorted}reference")
-        yield from _bounds(time, since, until)
-        return
-    place = None if which.after is None else _place(tx, which)
-    if place is not None and (until is None or place < (until, "")):
-        yield _Term(f"({time}, id) < (?, ?)", place)
-        until = None
+        is_rare = _index(which) in _RARE
+        yield from _references(tx, which, which.reference_prefix, f"{_TEXT * is_rare}reference")
+    if which.after is not None and not _is_by_reference(which):
+        place = _place(tx, which)
+        # Of two bounds at one end the later one decides, and keeps the other from being read from.
+        if which.sort == "oldest" and (since is None or place >= (since, "")):
+            yield _Term(f"({time}, id) > (?, ?)", place)
+            since = None
+        elif which.sort != "oldest" and (until is None or place < (until, "")):
+            yield _Term(f"({time}, id) < (?, ?)", place)
+            until = None
     yield from _bounds(time, since, until)
 
 
@@ -121,7 +152,7 @@ def _bounds(column: str, since: int | None, until: int | None) -> Iterator[_Term
 
 def _references(tx: Transaction, which: Filter, prefix: str, reference: str) -> Iterator[_Term]:
     """References in the order of their code points, from the prefix to the first text beyond all that have it."""
-    if which.after is None:
+    if which.after is None or not _is_by_reference(which):
         yield _Term(f"{reference} >= ?", (prefix,))
     else:
         place = _stored(tx, which.after, "reference, account")
@@ -147,7 +178,7 @@ def _place(tx: Transaction, which: Filter) -> tuple[Any, ...]:
     after = str(which.after)
     if which.after_at is not None:
         return to_ms(which.after_at), after
-    at, payment_id = _stored(tx, after, f"{_TIMES[which.by]}, id")
+    at, payment_id = _stored(tx, after, f"{TIMES[which.by]}, id")
     if at is None:
         raise InvalidField("after", f"names {payment_id}, which was never {which.by}")
     return at, payment_id

@@ -11,9 +11,19 @@ from typing import TypeVar
 from paycore.domain.budget import Spent
 from paycore.domain.events import Event
 from paycore.domain.payment import Payment
+from paycore.domain.totals import Totals
 from paycore.errors import LedgerError, PaycoreError
-from paycore.ledger import counts, feed, verbs, workers
-from paycore.ledger.api import Census, Consumer, FeedPage, FeedPlace, Filter, RunningWorker, Unsettled
+from paycore.ledger import counts, feed, summing, verbs, workers
+from paycore.ledger.api import (
+    Census,
+    Consumer,
+    FeedPage,
+    FeedPlace,
+    Filter,
+    RunningWorker,
+    Summed,
+    Unsettled,
+)
 from paycore.ledger.lists import list_payments
 from paycore.ledger.transaction import Transaction
 
@@ -38,6 +48,10 @@ class LedgerReads(ABC):
     def list(self, which: Filter) -> Future[tuple[Payment, ...]]:
         """See `Ledger.list`."""
         return self.read(lambda tx: list_payments(tx, which))
+
+    def totals(self, which: Summed) -> Future[tuple[Totals, ...]]:
+        """See `Ledger.totals`."""
+        return self.read(lambda tx: summing.totals(tx, which))
 
     def events(self, payment_id: str) -> Future[tuple[Event, ...]]:
         """See `Ledger.events`."""

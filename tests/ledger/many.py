@@ -6,7 +6,7 @@ is hardly used. They are rows of `payments` alone, without events, so a ledger f
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -95,8 +95,12 @@ def rows(count: int) -> Iterator[tuple[Any, ...]]:
         account = "rare" if n % max(count // 100, 50) == 49 else "sg" if n // 10 % 10 == 3 else "hk"
         payment = _dated(made[_kind(n, count)], STARTED + EVERY * n)
         order = replace(payment.order, reference=f"order-{n:09}")
-        payment = replace(payment, id=f"P{n:025}", account=account, order=order)
-        yield (*columns(payment), HEAD, encode(payment).decode(), payment.id)
+        yield row(replace(payment, id=f"P{n:025}", account=account, order=order))
+
+
+def row(payment: Payment) -> tuple[Any, ...]:
+    """`COLUMNS`, `head`, `body` and `id` of a payment."""
+    return (*columns(payment), HEAD, encode(payment).decode(), payment.id)
 
 
 def _dated(payment: Payment, at: datetime) -> Payment:
@@ -108,17 +112,22 @@ def _dated(payment: Payment, at: datetime) -> Payment:
 
 
 def fill(dsn: str, count: int) -> None:
-    """Add the payments to the empty ledger at `dsn`, in one transaction."""
+    """Add so many payments to the empty ledger at `dsn`, in one transaction."""
+    store(dsn, rows(count))
+
+
+def store(dsn: str, made: Iterable[tuple[Any, ...]]) -> None:
+    """Add these rows to the ledger at `dsn`, in one transaction."""
     names = (*COLUMNS, "head", "body", "id")
     if dsn.startswith("sqlite:///"):
         with closing(sqlite3.connect(dsn.removeprefix("sqlite:///"))) as file, file:
             marks = ", ".join("?" * len(names))
-            file.executemany(f"INSERT INTO payments ({', '.join(names)}) VALUES ({marks})", rows(count))
+            file.executemany(f"INSERT INTO payments ({', '.join(names)}) VALUES ({marks})", made)
         return
     with psycopg.connect(dsn) as session, session.cursor() as cursor:
         with cursor.copy(f"COPY payments ({', '.join(names)}) FROM STDIN".encode()) as copy:
-            for row in rows(count):
-                copy.write_row(row)
+            for one in made:
+                copy.write_row(one)
         session.commit()
         session.autocommit = True
         session.execute("VACUUM ANALYZE payments")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from paycore import Payment, ReviewReason, Status
+from paycore import Money, Payment, Refund, ReviewReason, Status
 from paycore.domain.events import Change, Source
 from paycore.domain.payment import RefundStatus
 from paycore.domain.provider import Unknown
@@ -182,7 +182,11 @@ def varied(ledger: SqlLedger) -> tuple[Payment, ...]:
             twice = paid_payment(ledger, f"a-twice-{n}", account=account)
             observe(ledger, seen(twice.order_number, Status.PAID, charge=f"C2-{n}"), account=account)
         refunded = paid_payment(ledger, f"a-refunded-{n}", account=account)
-        ledger.change(refunded.id, refunding(f"back-{n}"), Source.CALLER).result()
+        for part in ("open", "done")[n % 2 :]:
+            back = ledger.change(refunded.id, refunding(f"{part}-{n}", Money("1.00", "HKD")), Source.CALLER)
+            if part == "done":
+                number = back.result().payment.refunds[-1].number
+                observe(ledger, refund_seen(number, RefundStatus.SUCCEEDED), account=account)
     return ledger.list(Filter(limit=1000)).result()
 
 
@@ -193,8 +197,10 @@ FILTERS: dict[str, Sequence[Any]] = {
     "review_reason": (None, ReviewReason.PAID_TWICE, ReviewReason.PAID_AFTER_CLOSING),
     "uncertain": (None, True, False),
     "open": (None, True, False),
+    "refunding": (None, True, False),
     "reference_prefix": (None, "a-", "b", "a-1\U0010ffff", ""),
     "by": ("created", "updated", "paid"),
+    "sort": (None, "oldest", "newest"),
 }
 
 
@@ -239,14 +245,20 @@ def ordered(payments: Sequence[Payment], which: Filter) -> list[Payment]:
             and (which.review_reason is None or which.review_reason in payment.review_reasons)
             and which.uncertain in (None, payment.uncertain)
             and which.open in (None, is_open(payment))
+            and which.refunding in (None, any(not is_ended(refund) for refund in payment.refunds))
             and payment.reference.startswith(which.reference_prefix or "")
         )
 
     listed = [payment for payment in payments if is_listed(payment)]
-    if which.reference_prefix is not None:
+    if which.reference_prefix is not None and which.sort is None:
         return sorted(listed, key=lambda payment: (payment.reference, payment.account))
-    by = f"{which.by}_at"
-    return sorted(listed, key=lambda payment: (getattr(payment, by), payment.id), reverse=True)
+    by, is_newest_first = f"{which.by}_at", which.sort != "oldest"
+    return sorted(listed, key=lambda payment: (getattr(payment, by), payment.id), reverse=is_newest_first)
+
+
+def is_ended(refund: Refund) -> bool:
+    """Whether nothing more is to come of it."""
+    return refund.status in (RefundStatus.SUCCEEDED, RefundStatus.FAILED, RefundStatus.REVERSED)
 
 
 def test_list_by_updated_goes_on_where_its_page_ended(ledger: SqlLedger) -> None:
@@ -309,6 +321,10 @@ BY_INDEX: Sequence[tuple[Filter, str]] = (
     (Filter(uncertain=True, account="hk"), "payments_uncertain"),
     (Filter(open=True, status=Status.PAID), "payments_refunding"),
     (Filter(open=True, status=Status.PAID, account="hk"), "payments_refunding"),
+    (Filter(refunding=True), "payments_refunding"),
+    (Filter(sort="oldest"), "payments_listed"),
+    (Filter(sort="oldest", open=True), "payments_open"),
+    (Filter(sort="oldest", by="paid", account="hk"), "payments_paid"),
     (Filter(by="updated"), "payments_updated"),
     (Filter(by="paid", account="hk"), "payments_paid"),
     (Filter(reference_prefix="order-"), "payments_reference"),
@@ -348,6 +364,9 @@ def test_rare_payments_are_not_looked_for_in_another_order(database: Database) -
         (Filter(uncertain=True, by="updated", account="hk"), "payments_uncertain"),
         (Filter(review=True, reference_prefix="order-"), "payments_review"),
         (Filter(open=True, status=Status.PAID, by="paid"), "payments_refunding"),
+        (Filter(refunding=True, by="paid", sort="oldest"), "payments_refunding"),
+        (Filter(review=True, reference_prefix="order-", sort="oldest"), "payments_review"),
+        (Filter(reference_prefix="order-00000001", sort="oldest", status=Status.PAID), "reference"),
     ):
         told = plan(ledger, which)
         assert index in told, (which, told)

@@ -60,8 +60,8 @@ _WRITING_EVENTS = (
 
 @lru_cache(maxsize=256)
 def _sql(shared: str) -> bytes:
-    """SQL with psycopg's parameter marks."""
-    return shared.replace("?", "%s").encode()
+    """SQL with psycopg's parameter marks, which begin with a `%`."""
+    return shared.replace("%", "%%").replace("?", "%s").encode()
 
 
 class PostgresTransaction:
