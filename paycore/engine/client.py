@@ -367,8 +367,8 @@ class Client:
 
         Of `account`, None for any. `since` and `until` (before it) are moments with a time zone, of the `time`
         "created", "updated", or "paid" for payments that ever were; a day is that of the same time in `timezone`. The
-        sums are of the payments as they are now: a refund counts on the day of its payment. Goes through all the
-        payments that it sums: about a second for each 400,000 of them.
+        sums are of the payments as they are now: a refund counts on the day of its payment. Every payment that it
+        sums is read: seconds for millions.
 
         Raises `InvalidField`; `LedgerError`s. No money moves.
         """

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -187,6 +187,9 @@ def test_list_takes_a_status_or_its_word(till: Till) -> None:
         ("since", datetime(2026, 1, 1), "must have a time zone"),  # noqa: DTZ001 - that is what is wrong
         ("by", "closed", "must be one of created, updated, paid"),
         ("by", None, "must be one of created, updated, paid"),
+        ("refunding", "yes", "must be True, False or None, not str"),
+        ("sort", "amount", "must be one of newest, oldest, or None"),
+        ("sort", ["oldest"], "must be one of newest, oldest, or None"),
         ("review_reason", "because", "must be one of amount_differs, "),
         ("reference_prefix", 5, "must be text, not int"),
         ("limit", 0, "must be a whole number from 1 to 1000"),
@@ -201,6 +204,16 @@ def test_list_by_something_else_is_refused(till: Till, field: str, value: object
     with pytest.raises(InvalidField, match=words) as caught:
         till.list(**{field: value})
     assert caught.value.field == field
+
+
+def test_list_in_either_order(till: Till) -> None:
+    """Newest first unless asked otherwise, page by page; of a prefix too."""
+    made = tuple(till.create(f"order-{n}") for n in (2, 1, 3))
+    assert till.list() == till.list(sort="newest") == made[::-1]
+    assert till.list(sort="oldest") == tuple(till.list_all(sort="oldest")) == made
+    assert till.list(sort="oldest", after=made[0], limit=1) == (made[1],)
+    assert till.list(reference_prefix="order-") == (made[1], made[0], made[2])
+    assert till.list(reference_prefix="order-", sort="oldest", after=made[0]) == made[1:]
 
 
 def test_list_before_a_moment(till: Till) -> None:
@@ -227,6 +240,52 @@ def test_list_all_goes_through_every_page(till: Till, monkeypatch: pytest.Monkey
     assert list(till.list_all(since=made[2].created_at, by="updated"))[-1].reference in {"order-1", "order-2"}
     assert list(till.list_all(status="paid")) == []
     assert till.list(after=made[3], limit=2) == (made[2], made[1]) == till.list(after=made[3].id, limit=2)
+
+
+# --- totals ------------------------------------------------------------------------------------------
+
+
+def test_totals_are_grouped_as_asked(till: Till) -> None:
+    """By currency alone, or by more in the order of the words; of a range and an account."""
+    payments = [till.create("order-1"), till.create("order-2", Money("2.00", "HKD"))]
+    today = payments[0].created_at.date()
+    (total,) = till.totals()
+    assert (total.currency, total.exponent, total.count, total.amount_minor) == ("HKD", 2, 2, 9000)
+    assert (total.day, total.account, total.status, total.paid_minor) == (None, None, None, 0)
+    (total, *_) = till.totals("day", "status", "account", since=datetime(2020, 1, 1, tzinfo=UTC))
+    assert (total.day, total.account, total.status) == (today, "toy", Status.PENDING)
+    assert till.totals("day", time="paid") == till.totals(account="nobody") == ()
+    assert till.totals("currency", "currency") == till.totals()
+
+
+@pytest.mark.parametrize(
+    ("by", "which", "field", "words"),
+    [
+        (("month",), {}, "by", "must be some of day, account, status, currency, not 'month'"),
+        ((["day"],), {}, "by", "must be some of"),
+        ((), {"account": 5}, "account", "must be text, not int"),
+        ((), {"time": "closed"}, "time", "must be one of created, updated, paid"),
+        ((), {"since": "2026-01-01"}, "since", "must be a datetime"),
+        ((), {"until": datetime(2026, 1, 1)}, "until", "must have a time zone"),  # noqa: DTZ001 - that is wrong
+        (
+            (),
+            {"since": datetime(2026, 1, 2, tzinfo=UTC), "until": datetime(2026, 1, 1, tzinfo=UTC)},
+            "until",
+            "must be later than `since`",
+        ),
+        ((), {"timezone": "Asia/Hong_Kong"}, "timezone", "must be a tzinfo, such as a ZoneInfo, not str"),
+        ((), {"timezone": timezone(timedelta(minutes=7))}, "timezone", "must be whole quarters of an hour"),
+    ],
+)
+def test_totals_of_something_else_are_refused(
+    till: Till, by: tuple[Any, ...], which: dict[str, Any], field: str, words: str
+) -> None:
+    """The error names the argument and what it takes."""
+    with pytest.raises(InvalidField, match=words) as caught:
+        till.totals(*by, **which)
+    assert caught.value.field == field
+    with pytest.raises(TypeError, match="unexpected keyword argument 'zone'"):
+        till.totals(zone=UTC)
 
 
 def test_wrong_argument_comes_before_a_wrong_state(till: Till) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
-from paycore import AsyncClient, Client, Config, Event, Money, Payment
+from paycore import AsyncClient, Client, Config, Event, Money, Payment, Totals
 from paycore.domain.provider import Listed
 from paycore.domain.wire import Reply
 from paycore.engine.plugins import Plugins
@@ -87,6 +87,10 @@ class Till:
 
     def list(self, **which: Any) -> tuple[Payment, ...]:
         found: tuple[Payment, ...] = self.do("list", **which)
+        return found
+
+    def totals(self, *by: Any, **which: Any) -> tuple[Totals, ...]:
+        found: tuple[Totals, ...] = self.do("totals", *by, **which)
         return found
 
     def list_all(self, **which: Any) -> Iterator[Payment]:
