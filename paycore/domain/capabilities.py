@@ -145,6 +145,26 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
         """The product for this pair, None when the account does not offer it."""
         return next((p for p in self.products if (p.method, p.channel) == (method, channel)), None)
 
+    def product_of_order(self, method: str, channel: str) -> Product | None:
+        """
+        What an order that there is can do; an empty word stands for one that nobody told, and None for no such product.
+
+        Where it may be of several products, it can do what all of them can. Only a capture is any's: what can't be
+        captured is never authorized.
+        """
+        if method and channel:
+            return self.product(method, channel)
+        own = [p for p in self.products if method in ("", p.method) and channel in ("", p.channel)]
+        if not own:
+            return None
+        able = ("none", "full", "partial")
+        return msgspec.structs.replace(
+            own[0],
+            refund=min((p.refund for p in own), key=able.index),
+            capture=max((p.capture for p in own), key=able.index),
+            close=all(p.close for p in own),
+        )
+
 
 class ProviderInfo(msgspec.Struct, frozen=True, kw_only=True):
     """

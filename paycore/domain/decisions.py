@@ -48,10 +48,10 @@ class Numbering(msgspec.Struct, frozen=True, kw_only=True):
     nonce: str = ""
 
 
-def first_difference(known: Order, given: Order) -> str | None:
-    """The first field in which two orders with one reference differ; None when they are the same."""
+def first_difference(known: Order, given: Order, untold: Collection[str] = ()) -> str | None:
+    """The first field in which two orders with one reference differ, but for `untold` ones; None when none does."""
     for field in known.__struct_fields__:
-        if getattr(known, field) != getattr(given, field):
+        if field not in untold and getattr(known, field) != getattr(given, field):
             return "auth_code" if field == "auth_code_hash" else field
     return None
 

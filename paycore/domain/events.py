@@ -30,6 +30,8 @@ class Source(StrEnum):
     NOTIFICATION = "notification"
     RECOVERY = "recovery"
     OPERATOR = "operator"
+    LIST = "list"
+    """The provider's own list of orders and refunds, read by `reconcile`."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -45,6 +47,9 @@ class PaymentBegun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     `namespace` is that of its account: (namespace, reference) names one payment. `ignored` names the fields of
     the order that its product has no use for.
+
+    With `untold` the payment was found in its provider's list, and brought back: its operation is done already, and is
+    never sent. These fields of the order nobody told.
     """
 
     payment_id: str
@@ -55,6 +60,7 @@ class PaymentBegun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     expires_at: datetime | None = None
     namespace: str = ""
     ignored: tuple[str, ...] = ()
+    untold: tuple[str, ...] = ()
 
 
 class OperationBegun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="operation_begun"):

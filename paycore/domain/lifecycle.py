@@ -88,6 +88,8 @@ _SINCE = {Status.AUTHORIZED: "authorized_at", Status.PAID: "paid_at", Status.CLO
 
 
 def _begun(change: PaymentBegun, at: datetime) -> Payment:
+    # One that is brought back was made when its order was: its age says when it is due, and where it is looked for.
+    made_at = min(at, change.operation.begun_at) if change.untold else at
     return Payment(
         id=change.payment_id,
         account=change.account,
@@ -96,10 +98,11 @@ def _begun(change: PaymentBegun, at: datetime) -> Payment:
         order=change.order,
         status=Status.CREATED,
         version=1,
-        created_at=at,
+        created_at=made_at,
         updated_at=at,
         expires_at=change.expires_at,
         ignored=change.ignored,
+        untold=change.untold,
         operations=(change.operation,),
     )
 

@@ -203,7 +203,7 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `status` follows from its operation and the provider's reports; `failure` says why it was refused. `charge_id` is
     the provider's id of the charge that is refunded, fixed when the refund begins; None in older histories, where
-    it was the first charge.
+    it was the first charge. `is_brought_back`: it was found in the provider's list, which does not tell its `reason`.
     """
 
     reference: str
@@ -215,6 +215,7 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     provider_id: str | None = None
     failure: Failure | None = None
     charge_id: str | None = None
+    is_brought_back: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -261,6 +262,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     payment was made, usually empty. `version` grows by one with every change. `authorized_at`, `paid_at` and
     `closed_at` are the ledger's times at which its status first was that; None where it never was. `charges` are the
     provider-side orders that took money. `ignored` names the fields of the order that its product has no use for.
+    `untold` names those that nobody told when the payment was brought back from its provider's list, empty for others.
     `returned` is what the payer came back with last, `return_count` how often that was something new. `mismatches` are
     contradictions found in single observations, `review_reasons` all reasons for review that nobody has acknowledged.
     `evidence` has a digest of every distinct observation, so that a repeat changes nothing.
@@ -280,6 +282,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     closed_at: datetime | None = None
     expires_at: datetime | None = None
     ignored: tuple[str, ...] = ()
+    untold: tuple[str, ...] = ()
     returned: Mapping[str, str] = {}
     return_count: int = 0
     next_step: Action | None = None
@@ -313,6 +316,11 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def channel(self) -> str:
         """Where the payer stands."""
         return self.order.channel
+
+    @property
+    def is_brought_back(self) -> bool:
+        """Whether it was recorded from its provider's list (`reconcile`), not by the call that made its order."""
+        return bool(self.untold)
 
     @property
     def action(self) -> Action | None:

@@ -189,13 +189,18 @@ class CaptureOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RefundOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """One refund of `order` to make; `number` is already committed. `amount` is what is returned to the payer."""
+    """
+    One refund of `order` to make; `number` is already committed. `amount` is what is returned to the payer.
+
+    `reference` is the caller's for this refund: where the API carries it, a lost ledger can have it back.
+    """
 
     number: str
     begun_at: datetime
     attempt: Attempt
     amount: Money
     order: OrderRef
+    reference: str = ""
     reason: str | None = None
 
 

@@ -97,7 +97,7 @@ def _for_paid(payment: Payment, now: datetime, context: Context) -> list[Change]
     return withdraw(
         payment,
         now,
-        product=context.capabilities.product(payment.method, payment.channel),
+        product=context.capabilities.product_of_order(payment.method, payment.channel),
         numbering=context.numbering,
         deadline=context.deadline,
     )
@@ -112,7 +112,7 @@ def _for_lost_successor(payment: Payment, now: datetime, context: Context) -> li
 
 
 def _for_authorized(payment: Payment, now: datetime, context: Context) -> list[Change]:
-    product = context.capabilities.product(payment.method, payment.channel)
+    product = context.capabilities.product_of_order(payment.method, payment.channel)
     is_capturable = product is not None and product.capture != "none"
     is_due = payment.order.capture == "automatic" and is_still_to_capture(payment, now)
     if product is not None and is_capturable and is_due:
@@ -192,7 +192,7 @@ def _recover_action(payment: Payment, now: datetime, context: Context) -> list[C
     # A number that exists must not be sent again where that is refused: it can only do harm.
     if is_in_window(creation, context.capabilities.create_resend, now, context.deadline):
         return send_again(payment, now, creation.id, context.deadline, context.numbering.nonce)
-    product = context.capabilities.product(payment.method, payment.channel)
+    product = context.capabilities.product_of_order(payment.method, payment.channel)
     if product is None or not product.close or not can_be_found(creation, context.capabilities.lookup):
         return []
     if not is_still_to_close(payment, creation.number, now):

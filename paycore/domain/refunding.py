@@ -76,7 +76,7 @@ def begin_refund(
 def _same_refund(payment: Payment, known: Refund, amount: Money | None, reason: str | None) -> None:
     if amount is not None and amount != known.amount:
         raise ReferenceConflict(known.reference, "amount", payment_id=payment.id)
-    if reason != known.reason:
+    if reason != known.reason and not known.is_brought_back:
         raise ReferenceConflict(known.reference, "reason", payment_id=payment.id)
 
 

@@ -10,7 +10,7 @@ import msgspec
 from paycore.domain.action import Action
 from paycore.domain.capabilities import EXPIRES_IN_MAX_S
 from paycore.domain.observation import Observation, PaymentObservation, RefundObservation
-from paycore.domain.payment import Failure, RefundStatus, Status
+from paycore.domain.payment import Capture, Failure, RefundStatus, Status
 
 T = TypeVar("T")
 
@@ -95,11 +95,23 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     One order or refund in the provider's own list.
 
     `observation.number` is empty where the list has no number of ours. `reference` is the caller's, where the
-    provider carries it.
+    provider carries it: of an order the payment's, of a refund its own.
+
+    What follows is None where it is not told. `made_at` (aware UTC): when it was made; where only `occurred_at` of the
+    observation is told, that counts. Of an order: `method`, `channel` and `capture` as they were given to `create`,
+    `expires_at` (aware UTC). Of a refund: `payment_number` is our number of the order it goes back from, `payment_id`
+    any id that the provider has for that order.
     """
 
     observation: Observation
     reference: str | None = None
+    made_at: datetime | None = None
+    method: str | None = None
+    channel: str | None = None
+    capture: Capture | None = None
+    expires_at: datetime | None = None
+    payment_number: str | None = None
+    payment_id: str | None = None
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):

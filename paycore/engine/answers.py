@@ -351,7 +351,7 @@ def _is_undeclared(seen: Observation, of: Order | OrderRef, capabilities: Capabi
     """Whether it is authorized although its product declares no capture: nobody could take the money."""
     if seen.status != Status.AUTHORIZED:
         return False
-    product = capabilities.product(of.method, of.channel)
+    product = capabilities.product_of_order(of.method, of.channel)
     return product is None or product.capture == "none"
 
 

@@ -17,6 +17,7 @@ from paycore.domain.findings import Found
 from paycore.domain.money import Money
 from paycore.domain.payment import Payment, ReviewReason
 from paycore.domain.provider import Listed
+from paycore.domain.reconciliation import Reconciliation
 from paycore.domain.totals import Totals, TotalsBy
 from paycore.domain.wire import Reply
 from paycore.engine.arguments import (
@@ -191,6 +192,14 @@ class AsyncClient:
         """See `Client.provider_list`; for `async for`."""
         name = None if account is None else checked_account(account)
         return self._listed(self._core.commands.provider_list(name, *checked_range(since, until)))
+
+    async def reconcile(
+        self, account: str | None = None, *, since: datetime, until: datetime | None = None
+    ) -> Reconciliation:
+        """See `Client.reconcile`."""
+        name = None if account is None else checked_account(account)
+        which = checked_range(since, self._core.ledger.now() if until is None else until)
+        return await self._runner.run(self._core.commands.reconcile(name, *which))
 
     async def _listed(self, listing: Listing) -> AsyncIterator[Listed]:
         while not listing.is_over:

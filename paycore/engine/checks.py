@@ -169,6 +169,15 @@ def check_reference(reference: str) -> None:
         raise InvalidField("reference", f"must be text of 1 to {REFERENCE_MAX} characters")
 
 
+def is_reference(text: str) -> bool:
+    """Whether `create` would take it as a reference."""
+    try:
+        check_reference(text)
+    except InvalidField:
+        return False
+    return True
+
+
 def check_reason(reason: str) -> None:
     """Why money goes back: at most 256 characters, none of them a control character."""
     check_text("reason", reason)

@@ -16,6 +16,7 @@ from paycore.domain.findings import Found
 from paycore.domain.money import Money
 from paycore.domain.payment import Payment, ReviewReason
 from paycore.domain.provider import Listed
+from paycore.domain.reconciliation import Reconciliation
 from paycore.domain.totals import Totals, TotalsBy
 from paycore.domain.wire import Reply
 from paycore.engine.arguments import (
@@ -296,6 +297,24 @@ class Client:
         """
         name = None if account is None else checked_account(account)
         return self._listed(self._core.commands.provider_list(name, *checked_range(since, until)))
+
+    def reconcile(
+        self, account: str | None = None, *, since: datetime, until: datetime | None = None
+    ) -> Reconciliation:
+        """
+        Compare the ledger with what the provider has of [since, until), and bring back what the ledger has lost.
+
+        `account` None is the default one; the moments have a time zone, `until` None is now. Of what differs the
+        provider is asked, and its answer is recorded. A payment or a refund that the ledger lacks, after an old backup
+        was restored for instance, is recorded where the provider tells your reference and its amount; `create` with
+        that reference then returns it. It never overwrites, and sends only questions. Run it again at will.
+
+        Raises `NotSupported` when the provider has no list; `NotSent` or `MaybeSent` when no answer came,
+        `AccountRefused`, `LedgerError`s: run it again, what was found until then is recorded. No money moves.
+        """
+        name = None if account is None else checked_account(account)
+        which = checked_range(since, self._core.ledger.now() if until is None else until)
+        return self._runner.run(self._core.commands.reconcile(name, *which))
 
     def _listed(self, listing: Listing) -> Iterator[Listed]:
         while not listing.is_over:

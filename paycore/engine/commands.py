@@ -28,6 +28,7 @@ from paycore.domain.payment import (
     refund_operation,
 )
 from paycore.domain.provider import Secret
+from paycore.domain.reconciliation import Reconciliation
 from paycore.domain.schedule import is_awaited
 from paycore.domain.wire import Notification
 from paycore.engine.accounts import Account, Accounts
@@ -48,6 +49,7 @@ from paycore.engine.effects import Pause, Program, UntilChanged, in_ledger
 from paycore.engine.orders import content_of, product_of, provider_order
 from paycore.engine.provider_list import Listing
 from paycore.engine.receiving import Received, Receiving
+from paycore.engine.reconciling import Reconciling
 from paycore.engine.recovery import Recovery
 from paycore.engine.secrecy import harmless, holds_secret, mask
 from paycore.engine.telling import TRACING, Given, operations_log, telling
@@ -300,6 +302,13 @@ class Commands:
         """The provider's own list of what was made in [since, until)."""
         return Listing(self._accounts.get(account_name), self._attempts, since, until)
 
+    def reconcile(
+        self, account_name: str | None, since: datetime, until: datetime
+    ) -> Program[Reconciliation]:
+        """The ledger against the provider's own list of what was made in [since, until)."""
+        account = self._accounts.get(account_name)
+        return (yield from Reconciling(account, self._attempts, self._recovery, since, until).run())
+
     @_told("wait", lambda payment_id, _: Given(payment_id=payment_id))
     def wait(self, payment_id: str, timeout_s: float) -> Program[Payment]:
         """
@@ -423,4 +432,4 @@ def _first_difference(payment: Payment, request: CreateRequest) -> str | None:
     if request.account not in (None, payment.account):
         return "account"
     given = content_of(request.with_method(payment.method), payment.account)
-    return decisions.first_difference(payment.order, given)
+    return decisions.first_difference(payment.order, given, payment.untold)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -66,6 +67,14 @@ def new_id() -> str:
     return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
 
 
+_NUMBER = re.compile("[0-7][0-9A-HJKMNP-TV-Z]{25}")
+
+
+def is_number(text: str) -> bool:
+    """Whether it has the form of an id or number that paycore makes."""
+    return _NUMBER.fullmatch(text) is not None
+
+
 def content_of(request: CreateRequest, account: str) -> Order:
     """The content that must be the same for the same reference; a scanned code enters as a hash only."""
     order, code = request.order, request.auth_code
@@ -96,7 +105,7 @@ def provider_order(
 
 def product_of(account: Account, payment: Payment) -> Product:
     """What the account offers for this payment; `NotSupported` when it no longer does."""
-    product = account.capabilities.product(payment.method, payment.channel)
+    product = account.capabilities.product_of_order(payment.method, payment.channel)
     if product is None:
         raise NotSupported(
             f"account {account.name} no longer offers {payment.method}/{payment.channel}",
@@ -195,6 +204,7 @@ def refund_order(payment: Payment, operation: Operation, attempt: Attempt) -> Re
         attempt=attempt,
         amount=refund.amount,
         order=_charged_order(payment, refund, attempt),
+        reference=refund.reference,
         reason=refund.reason,
     )
 

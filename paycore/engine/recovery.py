@@ -133,6 +133,13 @@ class Recovery:
         Makes as many queries as their numbers need, at most `QUESTIONS_MAX`; the answers of those before a failure
         are kept. The first `turns` requests have their turn already.
         """
+        payments, _ = yield from self.ask_and_tell(account, payments, source, turns=turns)
+        return tuple(payments)
+
+    def ask_and_tell(
+        self, account: Account, payments: Sequence[Payment], source: Source, *, turns: int = 0
+    ) -> Program[tuple[Sequence[Payment], Found]]:
+        """`ask`, and the answer itself."""
         asked = _Asked(self._attempts.now())
         attempt = account.attempt(asked.at, self._attempts.new_id())
         lookup = account.capabilities.lookup
@@ -150,7 +157,11 @@ class Recovery:
             if source is Source.QUERY:
                 _warn_of_forgotten(account, known, found)
                 _warn_of_undecided(account, known, found)
-        return tuple(noted)
+        return noted, found
+
+    def look(self, account: Account, ref: OrderRef) -> Program[Found]:
+        """What the provider says of an order that the ledger does not have; nothing is recorded."""
+        return self._query(account, [ref], 0)
 
     def ask_list(
         self, account: Account, payments: Sequence[Payment], range_ms: tuple[int, int], by_time: ListByTime

@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple, Protocol
 import msgspec
 
 from paycore.domain.asking import Due, Question
+from paycore.domain.bringing_back import BroughtBack
 from paycore.domain.budget import Spent
 from paycore.domain.capabilities import RequestBudget
 from paycore.domain.changes import ChangeKind
@@ -150,6 +151,15 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     due: tuple[str, ...]
     unknown: Mapping[str, tuple[str, ...]]
     is_repeat: bool
+
+
+class Sought(NamedTuple):
+    """Names of orders and refunds of an account: our numbers, the provider's ids, the callers' references."""
+
+    account: str
+    numbers: Collection[str] = ()
+    ids: Collection[str] = ()
+    references: Collection[str] = ()
 
 
 def named_by(notice: Notice) -> str:
@@ -389,6 +399,15 @@ class Ledger(Protocol):
         """
         ...
 
+    def bring_back(self, names: Sought, found: Callable[[datetime], BroughtBack]) -> Future[Committed]:
+        """
+        Record a payment that its provider lists and the ledger does not have, with all that `found` tells of it.
+
+        It is never sent. Where a payment already has its reference, its number or an id of it, nothing is recorded:
+        that one comes back, with no events, and may be another payment.
+        """
+        ...
+
     def record_notification(
         self,
         account: str,
@@ -436,6 +455,14 @@ class Ledger(Protocol):
 
     def find(self, account: str | None, reference: str) -> Future[tuple[Payment, ...]]:
         """The payments with this reference: at most one per account."""
+        ...
+
+    def named(self, names: Sought) -> Future[tuple[Payment, ...]]:
+        """
+        The payments that have any of these names, each once, oldest first.
+
+        Numbers and ids of the account's; references of any account's.
+        """
         ...
 
     def list(self, which: Filter) -> Future[tuple[Payment, ...]]:

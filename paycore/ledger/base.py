@@ -17,6 +17,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
+from paycore.domain.bringing_back import BroughtBack
 from paycore.domain.events import PaymentBegun, Source
 from paycore.domain.observation import Observation, PaymentObservation
 from paycore.domain.payment import Status
@@ -34,6 +35,7 @@ from paycore.ledger.api import (
     Recorded,
     Report,
     Rescheduled,
+    Sought,
     Spending,
     Turn,
 )
@@ -102,6 +104,17 @@ class SqlLedger(LedgerReads):
             return self._submit(work, _names(account, part), weight=len(part))
 
         return in_parts(observe, observations)
+
+    def bring_back(self, names: Sought, found: Callable[[datetime], BroughtBack]) -> Future[Committed]:
+        """See `Ledger.bring_back`."""
+        ids = [(names.account, provider_id) for provider_id in names.ids]
+        wants = Wants(
+            references=tuple(names.references),
+            numbers=[(names.account, number) for number in names.numbers],
+            charges=ids,
+            named=ids,
+        )
+        return self._submit(partial(verbs.bring_back, names=names, found=found), wants)
 
     def record_notification(
         self,

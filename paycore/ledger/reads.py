@@ -21,6 +21,7 @@ from paycore.ledger.api import (
     FeedPlace,
     Filter,
     RunningWorker,
+    Sought,
     Summed,
     Unsettled,
 )
@@ -44,6 +45,10 @@ class LedgerReads(ABC):
     def find(self, account: str | None, reference: str) -> Future[tuple[Payment, ...]]:
         """See `Ledger.find`."""
         return self.read(lambda tx: verbs.find(tx, account, reference))
+
+    def named(self, names: Sought) -> Future[tuple[Payment, ...]]:
+        """See `Ledger.named`."""
+        return self.read(lambda tx: verbs.named(tx, names))
 
     def list(self, which: Filter) -> Future[tuple[Payment, ...]]:
         """See `Ledger.list`."""

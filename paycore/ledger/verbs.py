@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from paycore.domain.asking import Due
+from paycore.domain.bringing_back import BroughtBack
 from paycore.domain.budget import asked, refused, spend_command, spend_question
 from paycore.domain.codec import decode, encode
 from paycore.domain.events import (
@@ -42,6 +43,7 @@ from paycore.ledger.api import (
     Recorded,
     Report,
     Rescheduled,
+    Sought,
     Spending,
     Turn,
     committed_in,
@@ -50,7 +52,7 @@ from paycore.ledger.api import (
 )
 from paycore.ledger.clock import from_ms, to_ms
 from paycore.ledger.group import Group, Known
-from paycore.ledger.rows import check_storable, new_charges, read_payment
+from paycore.ledger.rows import check_storable, is_storable, new_charges, read_payment
 from paycore.ledger.transaction import Row, Transaction
 
 NoticeT = TypeVar("NoticeT", bound=Notice)
@@ -93,6 +95,37 @@ def begin(
     event, row = _event(payment, None, change, Source.CALLER, GENESIS, group.now)
     group.keep(None, payment, event.hash, [row])
     return Committed(payment=payment, events=(event,), now=group.now, send_at=send_at)
+
+
+def bring_back(group: Group, names: Sought, found: Callable[[datetime], BroughtBack]) -> Committed:
+    """See `Ledger.bring_back`."""
+    first, changes = found(group.now)
+    account, operation = first.account, first.operation
+    check_storable(
+        account=account,
+        namespace=first.namespace,
+        reference=first.order.reference,
+        payment_id=first.payment_id,
+        provider=first.provider,
+        operation_id=operation.id,
+        number=operation.number,
+    )
+    known = group.with_reference(account, first.namespace, first.order.reference)
+    if known is None:
+        numbers = (group.with_number(account, number) for number in names.numbers)
+        owners = [
+            *filter(None, numbers),
+            *(one for key in names.ids for one in group.with_provider_id(account, key)),
+        ]
+        known = group.payment(owners[0]) if owners else None
+    if known is not None:
+        return Committed(payment=known, events=(), now=group.now)
+    payment = evolve(None, first, group.now)
+    event, row = _event(payment, None, first, Source.LIST, GENESIS, group.now)
+    folded = _fold(group, Known(payment, event.hash), changes, Source.LIST, {})
+    head = folded.events[-1].hash if folded.events else event.hash
+    group.keep(None, folded.payment, head, [row, *folded.rows])
+    return Committed(payment=folded.payment, events=(event, *folded.events), now=group.now)
 
 
 def change(
@@ -453,6 +486,30 @@ def find(tx: Transaction, account: str | None, reference: str) -> tuple[Payment,
             "SELECT id, body FROM payments WHERE account = ? AND reference = ?", (account, reference)
         ).fetchall()
     return tuple(read_payment(*row) for row in rows)
+
+
+def named(tx: Transaction, names: Sought) -> tuple[Payment, ...]:
+    """See `Ledger.named`."""
+    check_storable(account=names.account)
+    found: dict[str, tuple[int, str]] = {}
+    for given, sql, parameters in (
+        (names.numbers, _WITH_NUMBER, (names.account,)),
+        (names.ids, _WITH_PROVIDER_ID, (names.account,)),
+        (names.references, _WITH_REFERENCE, ()),
+    ):
+        texts = sorted({text for text in given if is_storable(text)})
+        if texts:
+            among, parameter = tx.in_list(texts)
+            rows = tx.execute(sql.format(among=among), (*parameters, parameter)).fetchall()
+            found |= {payment_id: (created_at, body) for payment_id, created_at, body in rows}
+    ordered = sorted(found.items(), key=lambda pair: (pair[1][0], pair[0]))
+    return tuple(read_payment(payment_id, body) for payment_id, (_, body) in ordered)
+
+
+_OWNED = "SELECT id, created_at, body FROM payments WHERE id IN (SELECT payment_id FROM "
+_WITH_NUMBER = f"{_OWNED}operations WHERE account = ? AND kind <> 'close' AND number {{among}})"
+_WITH_PROVIDER_ID = f"{_OWNED}provider_ids WHERE account = ? AND provider_id {{among}})"
+_WITH_REFERENCE = "SELECT id, created_at, body FROM payments WHERE reference {among}"
 
 
 def events(tx: Transaction, payment_id: str) -> tuple[Event, ...]:

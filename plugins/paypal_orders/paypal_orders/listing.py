@@ -89,4 +89,10 @@ def _listed(row: messages.TransactionRow) -> Listed | None:
         seen = PaymentObservation(status=status, ids={"capture": row.transaction_id}, **told)
     else:
         return None
-    return Listed(observation=seen, reference=messages.reference_of(row.custom_field))
+    is_of_payment = isinstance(seen, RefundObservation) and row.paypal_reference_id_type == "TXN"
+    return Listed(
+        observation=seen,
+        reference=messages.reference_of(row.custom_field),
+        made_at=at,
+        payment_id=row.paypal_reference_id if is_of_payment else None,
+    )

@@ -80,7 +80,7 @@ def look_for_refund(ref: OrderRef, number: str) -> Flow[PayPalPayment | Unknown 
     if not isinstance(order, PayPalOrder):
         return Unknown(problem="all is refunded, and the order can't be read")
     refunds = [one for unit in order.purchase_units for one in unit.payments.refunds]
-    return next((one for one in refunds if one.custom_id == number), None)
+    return next((one for one in refunds if messages.number_of(one.custom_id) == number), None)
 
 
 def _authorize(ref: OrderRef, seen: PaymentObservation) -> Flow[Looked]:

@@ -84,9 +84,13 @@ def read_time(text: str | None) -> datetime | None:
 
 
 def custom_id(number: str, reference: str) -> str:
-    """What an order carries of ours: its number, and the caller's reference where both fit. Source: SOURCES.md §4."""
+    """
+    What an order or a refund carries of ours: its number, and the caller's reference where both fit.
+
+    Source: SOURCES.md §4.
+    """
     both = f"{number}.{reference}"
-    return both if len(both) <= TEXT_MAX else number
+    return both if reference and len(both) <= TEXT_MAX else number
 
 
 def number_of(custom: str | None) -> str | None:
@@ -276,6 +280,8 @@ class TransactionRow(msgspec.Struct, frozen=True, kw_only=True):
     transaction_initiation_date: str | None = None
     transaction_amount: Amount | None = None
     custom_field: str = ""
+    paypal_reference_id: str | None = None
+    paypal_reference_id_type: str | None = None
 
 
 class Row(msgspec.Struct, frozen=True):

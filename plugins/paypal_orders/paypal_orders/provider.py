@@ -255,7 +255,9 @@ class PayPalOrders:
             capture = seen.ids.get("capture")
         if capture is None:
             return Rejected(failure=_NO_CAPTURE)
-        wanted = messages.RefundRequest(messages.written(refund.amount), custom_id=refund.number)
+        wanted = messages.RefundRequest(
+            messages.written(refund.amount), custom_id=messages.custom_id(refund.number, refund.reference)
+        )
         path = f"/v2/payments/captures/{quoted(capture)}/refund"
         made = yield from send(path, wanted, refund.number, refund.attempt, PayPalPayment)
         if isinstance(made, Rejected) and made.failure.code == "CAPTURE_FULLY_REFUNDED":

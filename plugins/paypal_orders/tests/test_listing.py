@@ -123,5 +123,6 @@ def test_what_was_paid_and_refunded_is_listed(sandbox: SandboxServer, shop: Any)
     items = list(shop.provider_list(since=now - timedelta(hours=1), until=now + timedelta(hours=1)))
     told = {item.observation.number: (item.observation.status, item.reference) for item in items}
     assert told[payment.order_number] == (Status.PAID, "order-1")
-    assert (RefundStatus.SUCCEEDED, None) in told.values()
+    assert (RefundStatus.SUCCEEDED, "back-1") in told.values()
+    assert [item.payment_id for item in items if item.reference == "back-1"] == [payment.ids["capture"]]
     assert len(items) == 2

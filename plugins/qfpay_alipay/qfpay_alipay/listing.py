@@ -21,6 +21,7 @@ from paycore.plugin import (
     Observation,
     Page,
     PaymentObservation,
+    RefundObservation,
     RefundStatus,
     Status,
     Unknown,
@@ -62,8 +63,7 @@ def list_trades(
             return ended.outcome
         if page.is_signed_wrong:
             return Unknown(problem=SIGNED_WRONG)
-        seen = (_observation(number, record) for number, record in page.records)
-        items += [Listed(observation=one) for one in seen if one is not None]
+        items += [item for number, record in page.records if (item := _listed(number, record)) is not None]
         place = _next(place, is_full=page.is_full, last=month_of(last))
         if page.is_full:
             break
@@ -91,6 +91,18 @@ def _next(place: _Place, *, is_full: bool, last: Month) -> _Place | None:
     if is_full:
         return _Place(place.month, place.page + 1)
     return None if place.month >= last else _Place(month_after(place.month), 1)
+
+
+def _listed(number: str, record: messages.Record | None) -> Listed | None:
+    """A record, with the order of a refund; None where the order it is about has a record of its own."""
+    seen = _observation(number, record)
+    if seen is None:
+        return None
+    return Listed(
+        observation=seen,
+        made_at=None if record is None else messages.parse_time(record.sysdtm),
+        payment_id=seen.words.get("origssn") if isinstance(seen, RefundObservation) else None,
+    )
 
 
 def _observation(number: str, record: messages.Record | None) -> Observation | None:

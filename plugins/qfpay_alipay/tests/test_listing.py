@@ -70,7 +70,7 @@ def ranges(recorder: Recorder) -> list[tuple[str, str, str]]:
 
 
 def test_list_has_payments_and_refunds_with_what_qfpay_knows() -> None:
-    """Our number, QFPay's and the amount; never the caller's reference, which QFPay does not carry."""
+    """Our number, QFPay's, the amount, of a refund its order; never the caller's reference: QFPay does not carry it."""
     refund = record(order_type="refund", out_trade_no="R1", syssn="S2", origssn=SYSSN, txamt="200")
     assert listed(record(), refund) == (
         Listed(
@@ -81,7 +81,8 @@ def test_list_has_payments_and_refunds_with_what_qfpay_knows() -> None:
                 amount=Money("10.99", "HKD"),
                 occurred_at=datetime(2026, 1, 1, 4, 0, 20, tzinfo=UTC),
                 words={"respcd": "0000", "errmsg": "success", "cancel": "0", "pay_type": "801514"},
-            )
+            ),
+            made_at=datetime(2026, 1, 1, 4, 0, 1, tzinfo=UTC),
         ),
         Listed(
             observation=RefundObservation(
@@ -97,7 +98,9 @@ def test_list_has_payments_and_refunds_with_what_qfpay_knows() -> None:
                     "pay_type": "801514",
                     "origssn": SYSSN,
                 },
-            )
+            ),
+            made_at=datetime(2026, 1, 1, 4, 0, 1, tzinfo=UTC),
+            payment_id=SYSSN,
         ),
     )
 

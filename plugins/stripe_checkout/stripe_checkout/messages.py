@@ -144,6 +144,7 @@ class PaymentIntent(msgspec.Struct, frozen=True, kw_only=True):
     currency: str | None = None
     latest_charge: StripeCharge | str | None = None
     last_payment_error: Problem | None = None
+    capture_method: str | None = None
     cancellation_reason: str | None = None
 
     @property

@@ -13,6 +13,7 @@ from stripe_checkout.messages import CheckoutSession, Dispute, PaymentIntent, St
 
 NUMBER = "paycore_number"
 REFERENCE = "paycore_reference"
+METHOD = "paycore_method"
 """Our keys in the metadata of sessions, intents (copied to their charges) and refunds."""
 
 _DISPUTED = ("needs_response", "under_review", "lost", "won", "appeal_needs_response", "appeal_under_review")

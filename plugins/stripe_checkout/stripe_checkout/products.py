@@ -31,6 +31,10 @@ METHODS = {
 """Source: `allowed_payment_method_types` in stripe-python 16.1.0; docs.stripe.com/payments; SOURCES.md §3."""
 
 
+CHANNEL = "web"
+"""Where the payer stands: on the hosted page."""
+
+
 def products() -> tuple[Product, ...]:
     """
     One product per method, all on the hosted page.
@@ -45,7 +49,7 @@ def _product(name: str, method: Method) -> Product:
     taken = bounds(by_card=name == "card")
     return Product(
         method=name,
-        channel="web",
+        channel=CHANNEL,
         currencies={code: taken[code] for code in method.currencies or taken},
         required=frozenset({"return_url"}),
         optional=frozenset({"subject"}),

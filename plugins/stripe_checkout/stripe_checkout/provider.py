@@ -48,6 +48,7 @@ from stripe_checkout.amounts import units_of
 from stripe_checkout.api import Api, NoAnswer, Outcome, read
 from stripe_checkout.listing import list_page
 from stripe_checkout.observations import (
+    METHOD,
     NUMBER,
     REFERENCE,
     intent_observation,
@@ -182,7 +183,7 @@ class StripeCheckout:
         raise NoAnswer(Unknown(problem="its key keeps a failure, and no session with its number was found"))
 
     def _new_session(self, order: CreateOrder) -> messages.NewSession:
-        metadata = {NUMBER: order.number, REFERENCE: order.reference}
+        metadata = {NUMBER: order.number, REFERENCE: order.reference, METHOD: order.method}
         name = (order.subject or order.reference)[:NAME_LENGTH_MAX]
         price = messages.PriceData(
             currency=order.amount.currency.lower(),
@@ -262,7 +263,9 @@ class StripeCheckout:
         wanted = messages.NewRefund(
             payment_intent=(yield from self._intent_id(refund.order)),
             amount=amount,
-            metadata={NUMBER: refund.number} | ({"reason": refund.reason} if refund.reason else {}),
+            metadata={NUMBER: refund.number}
+            | ({REFERENCE: refund.reference} if refund.reference else {})
+            | ({"reason": refund.reason} if refund.reason else {}),
             reason=refund.reason if refund.reason in _REASONS else None,
         )
         made = yield from self._api.post("/v1/refunds", messages.StripeRefund, wanted, key=refund.number)

@@ -59,8 +59,10 @@ def test_a_session_is_asked_for() -> None:
         "line_items[0][quantity]": "1",
         "metadata[paycore_number]": number,
         "metadata[paycore_reference]": "order-1",
+        "metadata[paycore_method]": "card",
         "payment_intent_data[metadata][paycore_number]": number,
         "payment_intent_data[metadata][paycore_reference]": "order-1",
+        "payment_intent_data[metadata][paycore_method]": "card",
         "success_url": "https://shop.example/ok",
         "cancel_url": "https://shop.example/ok",
         "adaptive_pricing[enabled]": "false",
@@ -116,6 +118,13 @@ def test_a_refund_is_asked_for() -> None:
         assert (request.path, request.headers["idempotency-key"]) == ("/v1/refunds", "R1")
         written = f"payment_intent=pi_1&amount=500&metadata[paycore_number]=R1&metadata[reason]={reason}"
         assert request.body.decode() == written.replace(" ", "+") + sent_reason
+
+
+def test_a_refund_carries_the_callers_reference() -> None:
+    """In its metadata, so that a ledger that lost the refund can have it back by its name."""
+    script = Script(error("resource_missing", status=404))
+    run(account().refund(refund_of(Money("5.00", "EUR"), reference="back 1")), script)
+    assert b"metadata[paycore_reference]=back+1" in script.requests[0].body
 
 
 def test_a_capture_is_asked_for() -> None:

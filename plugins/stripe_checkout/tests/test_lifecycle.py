@@ -230,7 +230,11 @@ def test_what_stripe_lists_has_our_numbers_and_references(
     expected = {(one.reference, one.order_number) for one in made}
     refunds = [item for item in listed if isinstance(item.observation, RefundObservation)]
     assert (len(listed), len(refunds)) == (124, 1)
-    assert ours == expected | {(None, refunds[0].observation.number)}
+    assert ours == expected | {("back-1", refunds[0].observation.number)}
+    assert {item.payment_id for item in refunds} == {refunded.ids["payment_intent"]}
+    assert {(item.method, item.channel) for item in listed if item.reference == "order-0"} == {
+        ("card", "web")
+    }
     assert refunds[0].observation.status == refunded.refunds[0].status
 
 

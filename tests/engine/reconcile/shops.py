@@ -1,0 +1,119 @@
+"""A shop whose ledger is restored from a backup: at the sandbox of each provider that has a list."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from paycore import Client, Money
+from paycore.domain.reconciliation import Reconciliation
+from paycore.engine.config import parse_config
+from paycore.engine.plugins import Plugins
+from paycore.sandbox.server import SandboxServer
+from paypal_orders.sandbox import PayPalSandbox
+from qfpay_alipay.sandbox import QFPaySandbox
+from stripe_checkout.sandbox import StripeSandbox
+
+URL = "https://shop.example/ok"
+SANDBOXES: dict[str, Any] = {
+    "stripe-checkout": (StripeSandbox, {"rate_per_s": "0"}),
+    "paypal-orders": (PayPalSandbox, {}),
+    "qfpay-alipay": (QFPaySandbox, {"rate_per_s": "0", "rate_per_min": "0"}),
+}
+ORDERS: dict[str, dict[str, Any]] = {
+    "stripe-checkout": {
+        "amount": Money("25.99", "EUR"),
+        "method": "card",
+        "channel": "web",
+        "return_url": URL,
+    },
+    "paypal-orders": {
+        "amount": Money("25.99", "EUR"),
+        "method": "paypal",
+        "channel": "web",
+        "return_url": URL,
+    },
+    "qfpay-alipay": {
+        "amount": Money("25.99", "HKD"),
+        "method": "alipay",
+        "channel": "web",
+        "return_url": URL,
+    },
+}
+
+
+class Shop:
+    """An account at a sandbox, and its ledger with a backup."""
+
+    def __init__(self, provider: str, sandbox: SandboxServer, folder: Path) -> None:
+        self.provider = provider
+        self.sandbox = sandbox
+        self._folder = folder
+        self._files = 0
+        self.file = folder / "ledger-0.db"
+
+    @contextmanager
+    def open(self) -> Iterator[Client]:
+        """A client on the ledger as it is now."""
+        account = {
+            "provider": self.provider,
+            "mode": "sandbox",
+            "base_url": self.sandbox.url,
+            "timeout_s": 5.0,
+            **self.sandbox.settings,
+        }
+        document = {
+            "ledger": f"sqlite:///{self.file.name}",
+            "default_account": "shop",
+            "accounts": {"shop": account},
+        }
+        with Client(parse_config(document, self._folder / "paycore.toml"), plugins=Plugins()) as pay:
+            yield pay
+
+    def backup(self) -> Path:
+        """A copy of the ledger as it is; no client is open."""
+        copy = self._folder / f"backup-{self._files}.db"
+        shutil.copy(self.file, copy)
+        return copy
+
+    def restore(self, backup: Path) -> None:
+        """Go on with a copy of the backup."""
+        self._files += 1
+        self.file = self._folder / f"ledger-{self._files}.db"
+        shutil.copy(backup, self.file)
+
+    def paid(self, pay: Client, reference: str, **changes: Any) -> Any:
+        """A payment that its payer has paid, and that is known to be."""
+        payment = pay.create(reference=reference, **ORDERS[self.provider] | changes)
+        self.pay(payment.order_number)
+        return pay.query(payment.id)
+
+    def pay(self, number: str) -> None:
+        """The payer pays this order."""
+        self.sandbox.gateway.controls.pay(number)
+
+    def price(self, text: str) -> Money:
+        """Money in the currency of its orders."""
+        return Money(text, ORDERS[self.provider]["amount"].currency)
+
+    def orders(self) -> int:
+        """How many orders the gateway has."""
+        return len(self.sandbox.gateway.controls.list_orders(10_000))
+
+
+@contextmanager
+def shop_at(provider: str, folder: Path) -> Iterator[Shop]:
+    """A shop with an empty ledger, at a new sandbox of this provider."""
+    kind, settings = SANDBOXES[provider]
+    with SandboxServer(kind(), settings=settings) as sandbox:
+        yield Shop(provider, sandbox, folder)
+
+
+def reconcile(pay: Client, **which: Any) -> Reconciliation:
+    """Reconcile the last hours."""
+    now = datetime.now(UTC)
+    return pay.reconcile(**{"since": now - timedelta(hours=2), "until": now + timedelta(minutes=2), **which})
