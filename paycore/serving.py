@@ -58,13 +58,15 @@ def listen(host: str, port: int) -> HttpListener:
 
 class HttpServer(uvicorn.Server):
     """
-    Serves one app; `serve_on` ends after SIGINT, SIGTERM or `should_exit`.
+    Serves one app; `serve_on` ends after `should_exit`, and after SIGINT or SIGTERM unless `ends_by_signals` is false.
 
     `on_ready` is called once requests are served. Requests in progress then have `grace_s` seconds to end, and are
     dropped afterwards; it ends about a second later at most.
     """
 
-    def __init__(self, app: ASGIApp, *, on_ready: Callable[[], None], grace_s: float) -> None:
+    def __init__(
+        self, app: ASGIApp, *, on_ready: Callable[[], None], grace_s: float, ends_by_signals: bool = True
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -81,6 +83,7 @@ class HttpServer(uvicorn.Server):
         )
         self._on_ready = on_ready
         self._grace_s = grace_s
+        self._ends_by_signals = ends_by_signals
 
     async def serve_on(self, listener: HttpListener) -> None:
         await self.serve(sockets=[listener.socket])
@@ -105,7 +108,7 @@ class HttpServer(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         """As in uvicorn, but the signal is not raised again: being stopped is no failure."""
-        if threading.current_thread() is not threading.main_thread():
+        if not self._ends_by_signals or threading.current_thread() is not threading.main_thread():
             yield
             return
         before: dict[signal.Signals, Any] = {number: signal.signal(number, self._stop) for number in _SIGNALS}

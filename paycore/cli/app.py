@@ -48,7 +48,7 @@ COMMANDS: dict[str, Any] = {
     "doctor": "doctor:doctor",
     "plugins": {"list": "plugins:list_plugins", "check": "check:check", "new": "new:new"},
     "sandbox": {
-        "serve": "sandbox:serve",
+        "serve": "sandbox_serve:serve",
         "pay": "sandbox:pay",
         "decline": "sandbox:decline",
         "fault": "sandbox:fault",

@@ -428,6 +428,8 @@ class ScriptedGateway:
 class ScriptedSandbox:
     """The sandbox that opens gateways of this class; what the hook `paycore_register_sandboxes` returns."""
 
+    keeps_state = False
+
     def __init__(self, gateway: type[ScriptedGateway]) -> None:
         self.name = gateway.name
         self._gateway = gateway

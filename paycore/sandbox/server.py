@@ -1,13 +1,15 @@
-"""Runs a sandbox on a socket: in a daemon thread for tests, in the foreground for the command line."""
+"""Runs sandboxes on sockets: one in a daemon thread for tests, any number in the foreground for the command line."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+import msgspec
 
 from paycore.sandbox.api import Gateway, Sandbox, SandboxOptions
 from paycore.sandbox.guard import Guarded
@@ -106,35 +108,132 @@ class SandboxServer:
         self._server = self._thread = None
 
 
+class ServedSandbox(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One of the sandboxes of a process, and its port.
+
+    The other fields are those of `SandboxOptions`; `public_url` follows from the port.
+    """
+
+    sandbox: Any
+    port: int = 0
+    state: Path | None = None
+    auto_pay_s: float | None = None
+    scenario: Scenario = Scenario()
+    speed: float = 1.0
+    notify_url: str | None = None
+    settings: Mapping[str, str] = {}
+
+
+class SandboxNotOpened(Exception):
+    """A sandbox can't be served on this port; the reason is `OSError` if it is taken, `ValueError` for bad settings."""
+
+    def __init__(self, sandbox: str, port: int, reason: OSError | ValueError) -> None:
+        super().__init__(f"{sandbox} on port {port}: {reason}")
+        self.sandbox = sandbox
+        self.port = port
+        self.reason = reason
+
+
 def serve_forever(
-    sandbox: Sandbox,
-    *,
-    port: int,
-    state: Path | None,
-    auto_pay_s: float | None,
-    speed: float,
-    notify_url: str | None,
-    settings: Mapping[str, str],
-    on_ready: Callable[[Mapping[str, str]], None],
-    scenario: Scenario | None = None,
+    sandbox: Sandbox, *, on_ready: Callable[[Mapping[str, str]], None], port: int, **options: Any
 ) -> None:
     """
     Serve in the foreground until SIGINT or SIGTERM, then return within 2 s with the state saved.
 
-    `on_ready` is called once, with `url` and the gateway's settings, when requests are served. `OSError` if the port
-    is taken, `ValueError` for bad settings. Call it in the main thread, the only one that receives signals.
+    `options` are those of `ServedSandbox`. `on_ready` is called once, with `url` and the gateway's settings, when
+    requests are served. `OSError` if the port is taken, `ValueError` for bad settings. Call it in the main thread, the
+    only one that receives signals.
     """
-    listener, gateway = _open(
-        sandbox,
-        port,
-        state=state,
-        auto_pay_s=auto_pay_s,
-        scenario=scenario or Scenario(),
-        speed=speed,
-        notify_url=notify_url,
-        settings=settings,
-    )
-    _run(gateway, _server(gateway, lambda: on_ready({"url": listener.url, **gateway.settings})), listener)
+    served = ServedSandbox(sandbox=sandbox, port=port, **options)
+    try:
+        serve_all([served], on_ready=lambda ready: on_ready(ready[0]))
+    except SandboxNotOpened as error:
+        raise error.reason from None
+
+
+def serve_all(
+    served: Sequence[ServedSandbox], *, on_ready: Callable[[Sequence[Mapping[str, str]]], None]
+) -> None:
+    """
+    As `serve_forever`, for several sandboxes that end together; `on_ready` has what each says, in their order.
+
+    `SandboxNotOpened` where one can't be; none is served then.
+    """
+    asyncio.run(_serve_all(served, on_ready))
+
+
+async def _serve_all(
+    served: Sequence[ServedSandbox], on_ready: Callable[[Sequence[Mapping[str, str]]], None]
+) -> None:
+    opened: list[tuple[HttpListener, Gateway]] = []
+    try:
+        opened.extend(map(_opened, served))
+    except BaseException:
+        for listener, gateway in opened:
+            listener.socket.close()
+            await gateway.aclose()
+        raise
+    group = _Group(opened)
+    # What is raised, also by `on_ready`, ends all; each is closed before it is raised again.
+    ends = await asyncio.gather(group.announce(on_ready), *group.serving(), return_exceptions=True)
+    for end in ends:
+        if end is not None:
+            raise end
+
+
+class _Group:
+    """Servers that start and end together; the first is ended by signals, and with it the others."""
+
+    def __init__(self, opened: Sequence[tuple[HttpListener, Gateway]]) -> None:
+        self._opened = opened
+        self._starting = len(opened)
+        self._is_over = False
+        self._changed = asyncio.Event()
+        self._servers = [
+            _server(gateway, self._started, ends_by_signals=place == 0)
+            for place, (_, gateway) in enumerate(opened)
+        ]
+
+    async def announce(self, on_ready: Callable[[Sequence[Mapping[str, str]]], None]) -> None:
+        """Call `on_ready` once all have started, if none has ended by then."""
+        await self._changed.wait()
+        try:
+            if not self._is_over:
+                on_ready([{"url": listener.url, **gateway.settings} for listener, gateway in self._opened])
+        except BaseException:
+            self._end()
+            raise
+
+    def serving(self) -> list[Coroutine[Any, Any, None]]:
+        """What serves each."""
+        return [self._serve(server, *one) for server, one in zip(self._servers, self._opened, strict=True)]
+
+    async def _serve(self, server: HttpServer, listener: HttpListener, gateway: Gateway) -> None:
+        try:
+            await _serve(gateway, server, listener)
+        finally:
+            self._end()
+
+    def _started(self) -> None:
+        self._starting -= 1
+        if self._starting == 0:
+            self._changed.set()
+
+    def _end(self) -> None:
+        self._is_over = True
+        self._changed.set()
+        for server in self._servers:
+            server.should_exit = True
+
+
+def _opened(served: ServedSandbox) -> tuple[HttpListener, Gateway]:
+    options = msgspec.structs.asdict(served)
+    sandbox, port = options.pop("sandbox"), options.pop("port")
+    try:
+        return _open(sandbox, port, **options)
+    except (OSError, ValueError) as error:
+        raise SandboxNotOpened(sandbox.name, port, error) from error
 
 
 def _open(sandbox: Sandbox, port: int, **options: Any) -> tuple[HttpListener, Gateway]:
@@ -158,9 +257,9 @@ async def _serve(gateway: Gateway, server: HttpServer, listener: HttpListener) -
         await gateway.aclose()
 
 
-def _server(gateway: Gateway, on_ready: Callable[[], None]) -> HttpServer:
+def _server(gateway: Gateway, on_ready: Callable[[], None], *, ends_by_signals: bool = True) -> HttpServer:
     app = Bounded(
         Guarded(gateway.app, open_paths=gateway.open_paths),
         hang_up=lambda scope: scope["extensions"][HANG_UP](),
     )
-    return HttpServer(app, on_ready=on_ready, grace_s=_GRACE_S)
+    return HttpServer(app, on_ready=on_ready, grace_s=_GRACE_S, ends_by_signals=ends_by_signals)

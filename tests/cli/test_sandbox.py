@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import pytest
 
-from paycore.cli.commands.sandbox import snippet
+from paycore.cli.sandboxes.account_text import snippet
 from paycore.engine.accounts import Accounts
 from paycore.engine.config import parse_config
 from paycore.engine.plugins import Plugins
@@ -93,6 +93,31 @@ def test_serve_wrong_setting_2(cli: Cli, words: str, expected: str) -> None:
     """An invalid setting is refused in one line."""
     ran = cli("sandbox", "serve", "qfpay-alipay", "--port", "0", *words.split())
     assert (ran.code, ran.err.count("\n"), expected in ran.err) == (2, 1, True), ran
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "expected"),
+    [
+        ("", 2, "name the PROVIDER whose gateway to serve, or give --all"),
+        ("qfpay-alipay --all", 2, "and not both"),
+        ("--all --set app_code=X", 2, "--set: 'app_code' is not PROVIDER.KEY"),
+        ("--all --set acme.app_code=X", 2, "'acme.app_code' is not PROVIDER.KEY, with a provider of paypal-"),
+        (
+            "--all --port 0 --set stripe-checkout.colour=red",
+            2,
+            "stripe-checkout: no sandbox setting 'colour'",
+        ),
+        ("--all --port 65535", 2, "go beyond 65535"),
+        ("qfpay-alipay --write-config there.toml", 6, "there.toml is there already and stays as it is"),
+        ("qfpay-alipay --port 0 --write-config no/such/folder.toml", 6, "can't be written: No such file"),
+    ],
+)
+def test_serve_mistakes(cli: Cli, words: str, code: int, expected: str) -> None:
+    """Each is refused in one line that says what to do; nothing is served, and no file changes."""
+    Path("there.toml").write_text("mine", encoding="utf-8")
+    ran = cli("sandbox", "serve", *words.split())
+    assert (ran.code, ran.err.count("\n"), expected in ran.err) == (code, 1, True), ran
+    assert Path("there.toml").read_text(encoding="utf-8") == "mine"
 
 
 def test_serve_port_taken_6(cli: Cli, gateway: SandboxServer) -> None:

@@ -10,11 +10,11 @@ import typer
 
 from paycore.cli.app import options_of, pairs
 from paycore.cli.commands.plugins import logging_off
-from paycore.cli.commands.sandbox import explain_import
 from paycore.cli.endings import Exit, UsageProblem, on_ctrl_c
 from paycore.cli.junit import JunitCase, JunitFile, refuse_missing_folder, write_junit
 from paycore.cli.lookup import blocked_plugins
 from paycore.cli.output import Output
+from paycore.cli.sandboxes.registered import explain_import
 
 if TYPE_CHECKING:
     from paycore.testing.conformance.check import Check

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Annotated, Never
 import typer
 
 from paycore.cli.app import options_of
-from paycore.cli.commands.sandbox import explain_import, find_sandbox, order_path, post, snippet
 from paycore.cli.endings import Exit, UsageProblem, on_ctrl_c
 from paycore.cli.lookup import open_recorded
 from paycore.cli.options import GlobalOptions
 from paycore.cli.output import Output
+from paycore.cli.sandboxes.account_text import snippet
+from paycore.cli.sandboxes.control_calls import order_path, post
+from paycore.cli.sandboxes.registered import explain_import, find_sandbox
 from paycore.domain.money import render_minor
 from paycore.errors import PaycoreError
 

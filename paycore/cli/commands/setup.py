@@ -8,6 +8,7 @@ import typer
 
 from paycore.cli.app import options_of
 from paycore.cli.endings import Exit
+from paycore.cli.new_file import write_new
 from paycore.cli.output import Output
 
 TEMPLATE = """\
@@ -54,10 +55,7 @@ def init(context: typer.Context) -> int:
     options = options_of(context)
     path = Path(options.config or FILE_NAME)
     try:
-        # Keys may be written into it later: readable by its owner only, whatever the umask.
-        path.touch(0o600, exist_ok=False)
-        path.chmod(0o600)
-        path.write_text(TEMPLATE, encoding="utf-8")
+        write_new(path, TEMPLATE)  # keys may be written into it later
     except FileExistsError:
         raise ConfigError(
             f"{path} is there already and stays as it is; edit it, or write another with --config FILE"

@@ -26,7 +26,7 @@ class SandboxPayer:
         self._url = url
 
     def __call__(self, payment: Payment) -> str:
-        from paycore.cli.commands.sandbox import order_path, post
+        from paycore.cli.sandboxes.control_calls import order_path, post
 
         try:
             post(self._url, order_path(payment.order_number, "pay"))

@@ -1,0 +1,1 @@
+"""What the commands about sandboxes share: finding one, its account in a configuration, calls of its controls."""
