@@ -12,7 +12,7 @@ from paycore.domain.currencies import EXPONENTS
 from paycore.domain.duration_text import seconds_typed
 from paycore.sandbox.faults import unknown_name
 
-PayerStep = Literal["pay", "decline", "expire", "nothing"]
+PayerVerb = Literal["pay", "decline", "expire", "nothing"]
 
 
 class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,10 +70,10 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
         return all(wanted is None or wanted == found for wanted, found in pairs)
 
 
-class Payer(msgspec.Struct, frozen=True, kw_only=True):
+class PayerMove(msgspec.Struct, frozen=True, kw_only=True):
     """What a simulated payer does, `after_s` seconds after the order was made."""
 
-    does: PayerStep
+    does: PayerVerb
     after_s: float = 0.0
 
     def __post_init__(self) -> None:
@@ -85,7 +85,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """What happens to the orders that fit; what is left out is for the next rule that fits to say."""
 
     match: Match = Match()
-    payer: Payer | None = None
+    payer: PayerMove | None = None
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +93,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
     rules: tuple[Rule, ...] = ()
 
-    def payer_of(self, order: NewOrder) -> Payer | None:
+    def payer_of(self, order: NewOrder) -> PayerMove | None:
         """What the payer of this order does by itself; None for nothing."""
         if order.is_decided:
             return None
@@ -104,7 +104,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
 def auto_pay(after_s: float | None) -> Sequence[Rule]:
     """The rule that every payer pays after so many seconds; none for `None`."""
-    return [] if after_s is None else [Rule(payer=Payer(does="pay", after_s=after_s))]
+    return [] if after_s is None else [Rule(payer=PayerMove(does="pay", after_s=after_s))]
 
 
 def read_auto_pay(texts: Iterable[str]) -> Scenario:
@@ -124,7 +124,7 @@ def read_auto_pay(texts: Iterable[str]) -> Scenario:
 
 def _read_rule(text: str) -> Rule:
     condition, _, time = text.rpartition("=")
-    payer = Payer(does="nothing") if time == "off" else Payer(does="pay", after_s=_seconds(time))
+    payer = PayerMove(does="nothing") if time == "off" else PayerMove(does="pay", after_s=_seconds(time))
     return Rule(match=_read_match(condition), payer=payer)
 
 

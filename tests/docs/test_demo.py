@@ -41,7 +41,8 @@ def patient_sandbox(tmp_path: Path) -> Iterator[SandboxServer]:
 def test_sandbox_page_shows_what_show_prints(patient_sandbox: SandboxServer) -> None:
     """The lost reply in docs/sandbox.md is shown as its commands print it."""
     patient_sandbox.gateway.faults.add("lose_reply")
-    made = blocks(ROOT / "docs/sandbox.md", "sh")[1][1].splitlines()
+    scripts = [text for _, text in blocks(ROOT / "docs/sandbox.md", "sh")]
+    made = next(text for text in scripts if "sandbox fault lose_reply" in text).splitlines()
     shown = [paycore(*line.split()[1:]) for line in made[1:]][-1]
     sample = re.sub(r"\n {10}", " ", blocks(ROOT / "docs/sandbox.md", "text")[0][1])
     printed = iter(line.removeprefix("  TIME  ") for line in told(shown))

@@ -5,7 +5,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from paycore.sandbox.scenario import Match, NewOrder, Payer, read_auto_pay
+from paycore.sandbox.scenario import Match, NewOrder, PayerMove, read_auto_pay
 
 ORDER = NewOrder(
     id="G1",
@@ -52,18 +52,18 @@ def test_amounts_are_compared_in_the_decimals_of_the_currency() -> None:
     ("texts", "payer"),
     [
         ([], None),
-        (["3"], Payer(does="pay", after_s=3)),
-        (["1m30s"], Payer(does="pay", after_s=90)),
+        (["3"], PayerMove(does="pay", after_s=3)),
+        (["1m30s"], PayerMove(does="pay", after_s=90)),
         (["off"], None),
         (["3", "reference:smoke-1-close=off"], None),
         (["reference:smoke-1-close=off", "3"], None),
-        (["reference:order-=off", "3"], Payer(does="pay", after_s=3)),
-        (["amount:8.00=1.5", "channel:qr=2"], Payer(does="pay", after_s=1.5)),
-        (["channel:qr,amount:9=1", "channel:qr=2"], Payer(does="pay", after_s=2)),
-        (["reference:a=b=1", "method:alipay=4"], Payer(does="pay", after_s=4)),
+        (["reference:order-=off", "3"], PayerMove(does="pay", after_s=3)),
+        (["amount:8.00=1.5", "channel:qr=2"], PayerMove(does="pay", after_s=1.5)),
+        (["channel:qr,amount:9=1", "channel:qr=2"], PayerMove(does="pay", after_s=2)),
+        (["reference:a=b=1", "method:alipay=4"], PayerMove(does="pay", after_s=4)),
     ],
 )
-def test_the_first_rule_that_fits_decides(texts: list[str], payer: Payer | None) -> None:
+def test_the_first_rule_that_fits_decides(texts: list[str], payer: PayerMove | None) -> None:
     """What is for some orders goes before what is for all, wherever it stands."""
     assert read_auto_pay(texts).payer_of(ORDER) == payer
 

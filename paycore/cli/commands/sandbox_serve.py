@@ -28,7 +28,8 @@ ACCOUNT = "sandbox"
 PORT_MAX = 65535
 
 Provider = Annotated[
-    str | None, typer.Argument(metavar="PROVIDER", help="Whose gateway, such as qfpay-alipay.", show_default=False)
+    str | None,
+    typer.Argument(metavar="PROVIDER", help="Whose gateway, such as qfpay-alipay.", show_default=False),
 ]
 Every = Annotated[
     bool, typer.Option("--all", help="The gateways of all providers that are installed, on a port each.")
