@@ -10,16 +10,14 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Annotated, Any
 
-import msgspec
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from paycore import __version__
 from paycore.cli import endings
-from paycore.cli.endings import Interrupted, UsageProblem
-from paycore.cli.options import FLAGS, NAMES, GlobalOptions
-from paycore.cli.output import Output
+from paycore.cli.endings import UsageProblem
+from paycore.cli.options import GlobalOptions, of_context
+from paycore.cli.parsing import Command, Group
 
 _PACKAGE = "paycore.cli.commands"
 
@@ -89,6 +87,8 @@ def run(arguments: Sequence[str]) -> int:
     except _UsageError as error:
         where = error.ctx.command_path if error.ctx is not None else "paycore"
         message = error.format_message().rstrip(".")
+        if error.ctx is not None and isinstance(error.ctx.command, Group) and message == "Missing command":
+            message = f"missing a command: one of {', '.join(error.ctx.command.commands)}"
         link = " See" if message.endswith("?") else "; see"
         raise UsageProblem(f"{message}{link} `{where} --help`") from None
     return int(code or 0)
@@ -101,6 +101,7 @@ def root() -> TyperGroup:
         commands=_Lazy(COMMANDS),
         params=[*_parameters(_version_option), *_parameters(_global_options)],
         help=_HELP.strip(),
+        context_settings={"help_option_names": ["-h", "--help"]},
         epilog=f"Exit codes:\n\n\b\n{endings.table()}",
         rich_markup_mode=None,
     )
@@ -111,8 +112,7 @@ def root() -> TyperGroup:
 
 def options_of(context: typer.Context) -> GlobalOptions:
     """Return the global options given before and after the command."""
-    options = context.obj
-    return options if isinstance(options, GlobalOptions) else GlobalOptions()
+    return of_context(context)
 
 
 def _global_options(
@@ -134,21 +134,6 @@ def _global_options(
     """Declare the options of every command; never called."""
 
 
-def _show_version(options: GlobalOptions) -> int:
-    output = Output(options)
-    if options.json:
-        output.json({"version": __version__})
-    else:
-        output.data(f"paycore {__version__}")
-    return endings.Exit.DONE
-
-
-def _show_help(context: Any, _option: object, wanted: bool) -> None:
-    if wanted and not context.resilient_parsing:
-        Output(GlobalOptions()).data(context.get_help())
-        context.exit()
-
-
 def _version_option(
     *, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
 ) -> None:
@@ -159,71 +144,7 @@ def _parameters(function: Callable[..., object]) -> list[Any]:
     return list(_built("", function, TyperCommand).params)
 
 
-class _TakesGlobals:
-    """Moves the global options from a command's parameters to `ctx.obj`, where subcommands find them."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Refuse an option given twice: click would silently use the last one."""
-        _, _, given = self.make_parser(ctx).parse_args(args=list(args))  # type: ignore[attr-defined]
-        for number, option in enumerate(given):
-            may_repeat = getattr(option, "multiple", False) or getattr(option, "is_flag", False)
-            if option in given[:number] and not may_repeat:
-                raise _given_twice(option.opts[0])
-        return super().parse_args(ctx, args)  # type: ignore[misc,no-any-return]
-
-    def invoke(self, ctx: Any) -> Any:
-        """Merge global options given after the command with those given before it."""
-        given = {name: ctx.params.pop(name) for name in NAMES if name in ctx.params}
-        given = {name: value for name, value in given.items() if value not in (None, False)}
-        before = options_of(ctx)
-        for name in given:
-            if name not in FLAGS and getattr(before, name) is not None:
-                raise _given_twice(f"--{name}")
-        ctx.obj = msgspec.structs.replace(before, **given)
-        if ctx.params.pop("version", False):
-            return _show_version(ctx.obj)
-        if ctx.obj.verbose:
-            Output(ctx.obj).show_log()
-        try:
-            return super().invoke(ctx)  # type: ignore[misc]
-        except KeyboardInterrupt:
-            raise Interrupted("interrupted") from None
-
-    def get_help_option(self, ctx: Any) -> Any:
-        """Print `--help` through `Output`."""
-        option = super().get_help_option(ctx)  # type: ignore[misc]
-        option.callback = _show_help
-        return option
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """List the command's own options first and the global ones in a separate section."""
-        own: list[Any] = []
-        shared: list[Any] = []
-        for param in self.get_params(ctx):  # type: ignore[attr-defined]
-            record = param.get_help_record(ctx)
-            if record is not None:
-                (shared if param.name in NAMES or param.name in ("version", "help") else own).append(record)
-        for title, records in (("Options", own), ("Global options", shared)):
-            if records:
-                with formatter.section(title):
-                    formatter.write_dl(records)
-        if isinstance(self, TyperGroup):
-            self.format_commands(ctx, formatter)
-
-
-def _given_twice(option: str) -> UsageProblem:
-    return UsageProblem(f"{option} is given more than once; say which one is meant")
-
-
-class _Command(_TakesGlobals, TyperCommand):
-    pass
-
-
-class _Group(_TakesGlobals, TyperGroup):
-    pass
-
-
-class _Root(_Group):
+class _Root(Group):
     """The root command; it looks for a plugin's command only when a name is unknown."""
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
@@ -273,7 +194,7 @@ class _Lazy(dict[str, Any]):
 
 def _make(word: str, entry: str | dict[str, str]) -> Any:
     if isinstance(entry, dict):
-        return _Group(
+        return Group(
             name=word,
             commands=_Lazy(entry),
             params=_parameters(_global_options),
@@ -281,7 +202,7 @@ def _make(word: str, entry: str | dict[str, str]) -> Any:
             rich_markup_mode=None,
         )
     module, _, function = entry.partition(":")
-    command = _built(word, getattr(import_module(f"{_PACKAGE}.{module}"), function), _Command)
+    command = _built(word, getattr(import_module(f"{_PACKAGE}.{module}"), function), Command)
     command.params.extend(_parameters(_global_options))
     return command
 

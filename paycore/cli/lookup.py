@@ -173,8 +173,10 @@ def clash(by_id: tuple[str, str, str], by_reference: tuple[str, str]) -> UsagePr
 
 def check_identity(name: str | None, reference: str | None) -> None:
     """Refuse both and neither."""
-    if (name is None) == (reference is None):
-        raise UsageProblem("name the payment by its ID or by --reference, not by both or neither")
+    if name is None and reference is None:
+        raise UsageProblem("missing ID: the payment's id, or your own reference of it")
+    if name is not None and reference is not None:
+        raise UsageProblem("name the payment by its ID or by --reference, not by both")
 
 
 def only(found: Mapping[str, T], reference: str) -> T:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 
@@ -21,6 +22,11 @@ class GlobalOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 NAMES: tuple[str, ...] = GlobalOptions.__struct_fields__
 FLAGS = frozenset({"json", "quiet", "verbose", "no_color"})
+
+
+def of_context(context: Any) -> GlobalOptions:
+    """Return the global options that a typer context holds."""
+    return context.obj if isinstance(context.obj, GlobalOptions) else GlobalOptions()
 
 
 def guess(arguments: Sequence[str]) -> GlobalOptions:

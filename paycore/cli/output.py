@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from paycore.cli.endings import Unwritable, UsageProblem
 from paycore.cli.options import GlobalOptions
-from paycore.cli.render.text import Style, clean, shorten
+from paycore.cli.render.text import Style, clean, rows_of, shorten
 
 if TYPE_CHECKING:
     from paycore.cli.render.csv_lines import Cell
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from paycore.ledger.audit import Verdict
 
 LINES_AT_ONCE = 256
+LINES_BELOW = 2
+"""Lines of the window left below a QR code, for the prompt of the shell or a progress line."""
 LINES_UNKNOWN = 1000
 """Height assumed for a terminal of unknown size."""
 
@@ -37,9 +39,8 @@ class Output:
     def __init__(self, options: GlobalOptions) -> None:
         self.options = options
         _prepare(sys.stdout, is_json=options.json)
-        may_colour = not (options.no_color or os.environ.get("NO_COLOR"))
-        self.style = Style(enabled=may_colour and _is_terminal(sys.stdout))
-        self.words_style = Style(enabled=may_colour and _is_terminal(sys.stderr))
+        self.style = Style(enabled=_has_colours(options, sys.stdout))
+        self.words_style = Style(enabled=_has_colours(options, sys.stderr))
         self.has_words = not (options.quiet or options.json)
         self.has_live_line = self.has_words and _is_terminal(sys.stderr)
         self._live = ""
@@ -47,7 +48,7 @@ class Output:
     # --- data ----------------------------------------------------------------------------------------
 
     def payment(self, payment: Payment, *, with_qr: bool = False) -> None:
-        """Print a payment; `with_qr` draws its QR code first where stdout is a terminal."""
+        """Print a payment; `with_qr` draws its QR code last, where stdout is a terminal."""
         if self.options.json:
             from paycore.cli.render.documents import payment_document
 
@@ -55,10 +56,10 @@ class Output:
             return
         from paycore.cli.render.blocks import payment_block
 
-        # The code first, so that id, status and link do not scroll away.
+        lines = payment_block(payment, self.style)
+        self.data(*lines)
         if with_qr:
-            self._qr(payment)
-        self.data(*payment_block(payment, self.style))
+            self._qr(payment, lines)
 
     def payment_with_events(self, payment: Payment, events: Sequence[Event]) -> None:
         """Print a payment and its timeline."""
@@ -157,24 +158,35 @@ class Output:
         while (some := list(islice(rest, LINES_AT_ONCE))) and _print("\n".join(some) + "\n"):
             pass
 
-    def _qr(self, payment: Payment) -> None:
+    def _qr(self, payment: Payment, above: Sequence[str]) -> None:
+        """Draw the code the payer scans, whole in the window together with what comes below it."""
         from paycore.domain.action import QRCode, Redirect
 
         action = payment.action
         if self.options.quiet or not _is_terminal(sys.stdout) or not isinstance(action, QRCode | Redirect):
             return
-        from paycore.cli.render.qr import BLOCKS, draw
+        from paycore.cli.render.qr import BLOCKS, draw, least_room
 
         if not _has(sys.stdout, BLOCKS):
             self.say("this terminal lacks the characters to draw the QR code with")
             return
         content = action.content if isinstance(action, QRCode) else action.url
         window = _window(sys.stdout)
-        lines = draw(content, colours=self.style.enabled, columns=window.columns, lines=window.lines)
-        if lines is None:
-            self.say("this window is too small for the QR code")
-        else:
-            self.data("", *lines, "")
+        lines = draw(
+            content,
+            colours=self.style.enabled,
+            columns=window.columns - 1,  # some terminals wrap after writing to the last column
+            lines=window.lines - LINES_BELOW,
+            above=rows_of(above, window.columns) + 1,
+        )
+        if lines is not None:
+            self.data("", *lines)
+        elif (room := least_room(content)) is not None:
+            columns, height = room
+            self.say(
+                f"this window is too small for the QR code: it takes {columns + 1} columns"
+                f" and {height + LINES_BELOW} lines"
+            )
 
     @property
     def columns(self) -> int | None:
@@ -258,6 +270,13 @@ class _LogLines(logging.Handler):
                 self._output.say(clean(words))
             else:
                 self._output.warn(words)
+
+
+def _has_colours(options: GlobalOptions, stream: TextIO | None) -> bool:
+    """Return whether to print colours; FORCE_COLOR asks for them also where the stream is no terminal."""
+    if options.no_color or os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or _is_terminal(stream)
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

@@ -178,3 +178,47 @@ def test_region_lacks_the_pair(cli: Cli, shop: SandboxServer) -> None:
     """An unsupported (method, channel) is refused with the list of supported ones."""
     ran = cli("create", "--channel", "till", *order()[1:9])
     assert (ran.code, "alipay/web" in ran.err) == (2, True), ran
+
+
+@pytest.mark.parametrize(
+    ("words", "missing"),
+    [
+        ("create --reference r --currency HKD", "--amount 88.00, --channel web"),
+        ("create", "--reference R, --amount 88.00, --currency HKD, --channel web"),
+        ("refund", "ID, --reference R2"),
+        ("refund order-1", "--reference R2"),
+        ("refund --payment-reference order-1", "--reference R2"),
+        ("review acknowledge --note seen", "ID, --reason REASON"),
+        ("returned --reference order-1", "--param KEY=VALUE"),
+        ("plugins new", "NAME"),
+        ("ledger copy", "SOURCE, TARGET"),
+    ],
+)
+def test_all_that_is_missing_is_named_at_once(cli: Cli, words: str, missing: str) -> None:
+    """One error names every option and argument that is missing, as it would be typed."""
+    ran = cli(*words.split())
+    depth = 2 if words.startswith(("review", "plugins", "ledger")) else 1
+    command = " ".join(words.split()[:depth])
+    assert (ran.code, ran.err) == (2, f"error: missing {missing}; see `paycore {command} --help`\n"), ran
+    assert cli(*words.split(), "--help").code == 0
+
+
+@pytest.mark.parametrize("words", ["sandbox", "ledger", "review"])
+def test_missing_command_of_a_group_lists_them(cli: Cli, words: str) -> None:
+    """A group without a command names its commands."""
+    ran = cli(words)
+    assert (ran.code, ran.err.count("\n"), "missing a command: one of " in ran.err) == (2, 1, True), ran
+
+
+def test_no_payment_named_2(cli: Cli, shop: SandboxServer) -> None:
+    """A command without a payment says what ID is."""
+    for word in ("show", "query", "close", "await", "capture"):
+        assert cli(word).err == "error: missing ID: the payment's id, or your own reference of it\n"
+
+
+@pytest.mark.parametrize("words", ["", "create", "ledger", "ledger verify", "show", "list"])
+def test_short_help(cli: Cli, words: str) -> None:
+    """`-h` is `--help` of every command and group."""
+    short = cli(*words.split(), "-h")
+    assert (short.code, short.out) == (0, cli(*words.split(), "--help").out)
+    assert "-h, --help" in short.out

@@ -235,6 +235,21 @@ def test_reference_in_two_namespaces_needs_the_account(cli: Cli, shop: SandboxSe
     assert cli("query", "--reference", "same", "--account", "shop", "--json").json["id"] == first["id"]
 
 
+def test_force_color_colours_a_pipe(cli: Cli, shop: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FORCE_COLOR colours data and errors in a pipe; not JSON, and not where NO_COLOR or --no-color is given."""
+    payment = cli.create()
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert f"\x1b[1m{payment['id']}\x1b[0m" in cli("show", payment["id"]).out
+    assert "\x1b[31;1merror:" in cli("show", "nobody").err
+    assert "\x1b" not in cli("show", payment["id"], "--json").out
+    assert "\x1b" not in cli("show", payment["id"], "--no-color").out
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in cli("show", payment["id"]).out
+    monkeypatch.setenv("NO_COLOR", "")
+    monkeypatch.setenv("FORCE_COLOR", "")
+    assert "\x1b" not in cli("show", payment["id"]).out
+
+
 def test_timeline_tells_what_happened(cli: Cli, shop: SandboxServer) -> None:
     """`show` describes a lost reply, how it was resolved, the payment and the refund in plain words."""
     shop.gateway.faults.add("lose_reply")

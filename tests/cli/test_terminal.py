@@ -13,8 +13,8 @@ from typing import Self
 
 import pytest
 
-from paycore.cli.render.qr import draw
-from paycore.cli.render.text import shorten, width
+from paycore.cli.render.qr import draw, least_room
+from paycore.cli.render.text import rows_of, shorten, width
 from paycore.sandbox.server import SandboxServer
 from tests.cli.conftest import PAYCORE, Cli, order
 
@@ -79,20 +79,31 @@ def test_terminal_without_colours(shop: SandboxServer) -> None:
             assert "▀" in terminal.text
 
 
-def test_terminal_code_comes_before_the_payment(shop: SandboxServer) -> None:
-    """The code is printed above the payment, so that its id and link stay visible."""
-    with Terminal(*order(), "--no-color") as terminal:
+@pytest.mark.parametrize(("columns", "lines"), [(80, 24), (120, 40), (40, 20)])
+def test_terminal_code_is_last_and_whole(shop: SandboxServer, columns: int, lines: int) -> None:
+    """The code is printed last and fits the window with the blank line above it and two lines for a prompt."""
+    words = [*order()[:-1], "qr", "--no-color"]
+    with Terminal(*words, COLUMNS=str(columns), LINES=str(lines)) as terminal:
         assert terminal.end() == 0
-    assert terminal.text.rindex("▀") < terminal.text.index("payment ")
-    assert "the payer must scan the link below as a QR code" in terminal.text
-    assert re.search(r"^qr +http", terminal.text, re.MULTILINE)
+    text, blank, code = terminal.text.rpartition("\r\n\r\n")
+    drawn = code.removesuffix("\r\n").splitlines()
+    assert blank
+    assert all(set(line) <= set(" ▀▄█") for line in drawn)
+    assert len(drawn) + 2 <= lines
+    assert {width(line) for line in drawn} == {len(drawn[0])}
+    assert len(drawn[0]) < columns
+    assert "the payer must scan the link below as a QR code" in text
+    assert re.search(r"^qr +http", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
     ("environment", "words"),
     [
-        ({"COLUMNS": "40"}, "window is too small"),
-        ({"LINES": "15"}, "window is too small"),
+        ({"COLUMNS": "79"}, "window is too small for the QR code: it takes 80 columns and 42 lines"),
+        (
+            {"LINES": "41", "COLUMNS": "80"},
+            "window is too small for the QR code: it takes 80 columns and 42 lines",
+        ),
         ({"PYTHONIOENCODING": "ascii"}, "lacks the characters"),
     ],
 )
@@ -234,4 +245,34 @@ def test_qr_code_holds_its_content() -> None:
     assert set("".join(lines)) <= set(" ▀▄█")
     assert set(lines[0]) == {"█"}  # without colours light modules are drawn: the quiet zone is full
     assert draw("x" * 2000, colours=False, columns=80, lines=1000) is None
-    assert draw("https://shop.example", colours=False, columns=80, lines=len(lines) - 2) is None
+    assert set(lines[1]) == {"█"}  # four modules wide where there is room, one where there is not
+    narrow = draw("https://shop.example", colours=False, columns=80, lines=len(lines) - 1)
+    least = least_room("https://shop.example")
+    assert narrow is not None
+    assert least is not None
+    assert set(narrow[1]) != {"█"}
+    assert draw("https://shop.example", colours=False, columns=80, lines=40, above=40 - least[1]) is not None
+    assert draw("https://shop.example", colours=False, columns=80, lines=least[1] - 1) is None
+    assert draw("https://shop.example", colours=False, columns=least[0] - 1, lines=40) is None
+
+
+def test_qr_code_leaves_room_for_the_text_above() -> None:
+    """The border is narrower where all of the text then stays in the window, and wide where it does not in any case."""
+
+    def height(above: int) -> int:
+        lines = draw("https://shop.example", colours=False, columns=80, lines=20, above=above)
+        assert lines is not None
+        return len(lines)
+
+    assert [height(above) for above in (0, 3, 4, 5, 6, 7)] == [17, 17, 15, 15, 14, 17]
+
+
+def test_more_than_a_qr_code_holds() -> None:
+    """A link that no QR code holds has none."""
+    assert draw("x" * 3000, colours=False, columns=999, lines=999) is None
+    assert least_room("x" * 3000) is None
+
+
+def test_rows_of_text_in_a_window() -> None:
+    """A line takes as many rows as the window wraps it into; an empty one takes one."""
+    assert rows_of(["", "x" * 40, "x" * 41, "\x1b[32m" + "x" * 40 + "\x1b[0m"], 40) == 5

@@ -80,6 +80,11 @@ def shorten(text: str, columns: int) -> str:
     return kept + ("…\x1b[0m" if "\x1b" in kept else "…")
 
 
+def rows_of(lines: Sequence[str], columns: int) -> int:
+    """Return the rows that these lines take in a window, which wraps the longer ones."""
+    return sum(max(1, -(-width(line) // columns)) for line in lines)
+
+
 def fold(words: str, columns: int) -> list[str]:
     """Wrap at spaces into lines of at most `columns`; a longer word is not broken."""
     lines = [""]

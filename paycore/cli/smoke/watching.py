@@ -48,8 +48,8 @@ class SmokeWatch:
             document = {"type": "payer", "account": payment.account, "payment": payment_document(payment)}
             self._output.json({**document, "waits_s": wait_s})
         else:
-            self._output.payment(payment, with_qr=True)
             self._output.say(f"pay it now; it is waited for, {duration(wait_s)} at most")
+            self._output.payment(payment, with_qr=True)
         self._go_on()
 
     def _go_on(self) -> None:

@@ -1,0 +1,127 @@
+"""
+How the arguments of a command are parsed, beyond what typer does.
+
+Global options are taken before and after the command, and an error names all that is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from typer.core import TyperCommand, TyperGroup
+
+from paycore import __version__
+from paycore.cli import endings
+from paycore.cli.endings import Interrupted, UsageProblem
+from paycore.cli.options import FLAGS, NAMES, GlobalOptions, of_context
+from paycore.cli.output import Output
+
+_NAMES_A_PAYMENT = frozenset({"payment_id", "reference", "payment_reference"})
+
+
+class _TakesGlobals:
+    """Moves the global options from a command's parameters to `ctx.obj`, where subcommands find them."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse an option given twice, of which click would use the last, and name all that is missing at once."""
+        values, _, given = self.make_parser(ctx).parse_args(args=list(args))  # type: ignore[attr-defined]
+        if not values.get("help"):
+            _refuse_repeated(given)
+            _refuse_missing(ctx, self.get_params(ctx), values)  # type: ignore[attr-defined]
+        return super().parse_args(ctx, args)  # type: ignore[misc,no-any-return]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Merge global options given after the command with those given before it."""
+        given = {name: ctx.params.pop(name) for name in NAMES if name in ctx.params}
+        given = {name: value for name, value in given.items() if value not in (None, False)}
+        before = of_context(ctx)
+        for name in given:
+            if name not in FLAGS and getattr(before, name) is not None:
+                raise _given_twice(f"--{name}")
+        ctx.obj = msgspec.structs.replace(before, **given)
+        if ctx.params.pop("version", False):
+            return _show_version(ctx.obj)
+        if ctx.obj.verbose:
+            Output(ctx.obj).show_log()
+        try:
+            return super().invoke(ctx)  # type: ignore[misc]
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """Print `--help` through `Output`."""
+        option = super().get_help_option(ctx)  # type: ignore[misc]
+        option.callback = _show_help
+        return option
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """List the command's own options first and the global ones in a separate section."""
+        own: list[Any] = []
+        shared: list[Any] = []
+        for param in self.get_params(ctx):  # type: ignore[attr-defined]
+            record = param.get_help_record(ctx)
+            if record is not None:
+                (shared if param.name in NAMES or param.name in ("version", "help") else own).append(record)
+        for title, records in (("Options", own), ("Global options", shared)):
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+        if isinstance(self, TyperGroup):
+            self.format_commands(ctx, formatter)
+
+
+def _refuse_repeated(given: Sequence[Any]) -> None:
+    for number, option in enumerate(given):
+        may_repeat = getattr(option, "multiple", False) or getattr(option, "is_flag", False)
+        if option in given[:number] and not may_repeat:
+            raise _given_twice(option.opts[0])
+
+
+def _refuse_missing(ctx: Any, params: Sequence[Any], values: Mapping[str, Any]) -> None:
+    def has(param: Any) -> bool:
+        return values.get(param.name) is not None or param.value_from_envvar(ctx) is not None
+
+    missing = [param for param in params if param.required and not has(param)]
+    if not missing:
+        return
+    # A payment may be named in two ways, so that neither is required; one of them is.
+    named_by = [param for param in params if not param.required and param.name in _NAMES_A_PAYMENT]
+    if named_by and not any(map(has, named_by)):
+        missing.insert(0, named_by[0])
+    words = ", ".join(map(_to_type, missing))
+    raise UsageProblem(f"missing {words}; see `{ctx.command_path} --help`")
+
+
+def _to_type(param: Any) -> str:
+    """Return an option or argument as one would type it: `--amount 88.00`, `ID`."""
+    is_option = param.opts[0].startswith("-")
+    return f"{param.opts[0]} {param.metavar or 'VALUE'}" if is_option else str(param.metavar or param.name)
+
+
+def _given_twice(option: str) -> UsageProblem:
+    return UsageProblem(f"{option} is given more than once; say which one is meant")
+
+
+class Command(_TakesGlobals, TyperCommand):
+    pass
+
+
+class Group(_TakesGlobals, TyperGroup):
+    pass
+
+
+def _show_help(context: Any, _option: object, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        Output(GlobalOptions()).data(context.get_help())
+        context.exit()
+
+
+def _show_version(options: GlobalOptions) -> int:
+    output = Output(options)
+    if options.json:
+        output.json({"version": __version__})
+    else:
+        output.data(f"paycore {__version__}")
+    return endings.Exit.DONE
