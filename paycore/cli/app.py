@@ -17,7 +17,7 @@ from typer.main import get_command
 from paycore.cli import endings
 from paycore.cli.endings import UsageProblem
 from paycore.cli.options import GlobalOptions, of_context
-from paycore.cli.parsing import Command, Group
+from paycore.cli.parsing import Command, CommandGroup
 
 _PACKAGE = "paycore.cli.commands"
 
@@ -87,7 +87,11 @@ def run(arguments: Sequence[str]) -> int:
     except _UsageError as error:
         where = error.ctx.command_path if error.ctx is not None else "paycore"
         message = error.format_message().rstrip(".")
-        if error.ctx is not None and isinstance(error.ctx.command, Group) and message == "Missing command":
+        if (
+            error.ctx is not None
+            and isinstance(error.ctx.command, CommandGroup)
+            and message == "Missing command"
+        ):
             message = f"missing a command: one of {', '.join(error.ctx.command.commands)}"
         link = " See" if message.endswith("?") else "; see"
         raise UsageProblem(f"{message}{link} `{where} --help`") from None
@@ -144,7 +148,7 @@ def _parameters(function: Callable[..., object]) -> list[Any]:
     return list(_built("", function, TyperCommand).params)
 
 
-class _Root(Group):
+class _Root(CommandGroup):
     """The root command; it looks for a plugin's command only when a name is unknown."""
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
@@ -194,7 +198,7 @@ class _Lazy(dict[str, Any]):
 
 def _make(word: str, entry: str | dict[str, str]) -> Any:
     if isinstance(entry, dict):
-        return Group(
+        return CommandGroup(
             name=word,
             commands=_Lazy(entry),
             params=_parameters(_global_options),

@@ -108,7 +108,7 @@ class Command(_TakesGlobals, TyperCommand):
     pass
 
 
-class Group(_TakesGlobals, TyperGroup):
+class CommandGroup(_TakesGlobals, TyperGroup):
     pass
 
 
