@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from paycore.domain.events import Event
     from paycore.domain.money import Money
     from paycore.domain.payment import Failure, Payment, Refund, RefundStatus, ReviewReason, Status
+    from paycore.domain.reconciliation import Discrepancy, DiscrepancyKind, Reconciliation
     from paycore.domain.totals import Totals
     from paycore.engine.async_client import AsyncClient
     from paycore.engine.client import Client
@@ -60,6 +61,7 @@ _MODULES = {
     "paycore.domain.money": ("Money",),
     "paycore.domain.payment": ("Failure", "Payment", "Refund", "RefundStatus", "ReviewReason", "Status"),
     "paycore.domain.totals": ("Totals",),
+    "paycore.domain.reconciliation": ("Discrepancy", "DiscrepancyKind", "Reconciliation"),
     "paycore.engine.async_client": ("AsyncClient",),
     "paycore.engine.client": ("Client",),
     "paycore.engine.config": ("Config", "load_config"),
@@ -79,6 +81,8 @@ __all__ = [
     "Client",
     "ClientCall",
     "Config",
+    "Discrepancy",
+    "DiscrepancyKind",
     "Event",
     "Failure",
     "Instructions",
@@ -87,6 +91,7 @@ __all__ = [
     "Payment",
     "PaymentChange",
     "QRCode",
+    "Reconciliation",
     "Redirect",
     "Refund",
     "RefundStatus",

@@ -42,6 +42,7 @@ COMMANDS: dict[str, Any] = {
     "serve": "serve:serve",
     "worker": "worker:worker",
     "resolve": "resolve:resolve",
+    "reconcile": "reconcile:reconcile",
     "smoke": "smoke:smoke",
     "doctor": "doctor:doctor",
     "plugins": {"list": "plugins:list_plugins", "check": "check:check", "new": "new:new"},

@@ -39,7 +39,8 @@ def payment_block(payment: Payment, style: Style) -> list[str]:
         ("status", _status(payment, style)),
         *_warnings(payment, style),
         *action_rows(payment.action),
-        ("account", f"{payment.account} ({payment.provider}, {payment.method}/{payment.channel})"),
+        ("account", f"{payment.account} ({payment.provider}, {_product(payment)})"),
+        *_brought_back(payment),
         *_unused(payment),
         ("number", payment.order_number),
         *([("provider id", clean(payment.provider_id))] if payment.provider_id else []),
@@ -126,6 +127,17 @@ def _waits(operation: Operation) -> tuple[str, str]:
         thing += f" {operation.refund_reference}"
     until = "" if operation.not_before is None else f" until {moment(operation.not_before)}"
     return "waits", clean(f"{thing}{until}: {operation.problem}")
+
+
+def _product(payment: Payment) -> str:
+    """What it is paid with and where, as far as that is told."""
+    return f"{payment.method or '(not told)'}/{payment.channel or '(not told)'}"
+
+
+def _brought_back(payment: Payment) -> list[tuple[str, str]]:
+    if not payment.is_brought_back:
+        return []
+    return [("brought back", f"from the provider's list; not told: {', '.join(payment.untold)}")]
 
 
 def _unused(payment: Payment) -> list[tuple[str, str]]:

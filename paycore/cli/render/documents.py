@@ -61,6 +61,7 @@ def payment_document(payment: Payment) -> Document:
         "charge_back_won_minor": payment.charge_back_won_minor,
         "action": _action(payment.action),
         "ignored": payment.ignored,
+        "untold": payment.untold,
         "returned": payment.returned,
         "order_number": payment.order_number,
         "provider_id": payment.provider_id,

@@ -148,6 +148,11 @@ def _thing(operation: Operation | None) -> str:
 
 def _intent(change: PaymentBegun) -> str:
     order = change.order
+    if change.untold:
+        return (
+            f"brought back from the provider's list: {order.amount} as number {change.operation.number};"
+            f" not told: {', '.join(change.untold)}"
+        )
     later = ", to be captured when its caller says so" if order.capture == "manual" else ""
     unused = (
         f"; {order.method}/{order.channel} has no use for {', '.join(change.ignored)}"
@@ -164,9 +169,14 @@ def _begun(change: OperationBegun, source: Source, before: Payment | None) -> st
         case OperationKind.CREATE:
             return f"recorded a new attempt at the order, as number {operation.number}{_why_anew(before)}"
         case OperationKind.CAPTURE:
+            if source is Source.LIST:
+                return f"there was a capture{_amount(operation, before)}: less than the whole was taken"
             return f"recorded the capture{_amount(operation, before)} as number {operation.number}"
         case OperationKind.REFUND:
             amount = f" of {change.refund.amount}" if change.refund is not None else ""
+            if source is Source.LIST:
+                name = f"{operation.refund_reference}{amount}"
+                return f"brought the refund {name} back from the provider's list, number {operation.number}"
             return f"recorded the refund {operation.refund_reference}{amount} as number {operation.number}"
         case OperationKind.CLOSE:
             return f"recorded that order {operation.number} is to be closed{_why_closed(operation, source)}"
@@ -206,6 +216,8 @@ def _ended(change: OperationEnded, source: Source, before: Payment | None, payme
             return f"{thing} is resolved: {_resolved(payment, operation)}"
         case OperationState.DONE:
             said = f": {facts(change.observation, before)}" if change.observation is not None else ""
+            if source is Source.LIST:
+                said += "; that it was sent is lost here, the provider's list has it"
             return f"the provider accepted {thing}{said}"
         case OperationState.REJECTED:
             return _refused(change, source, thing, payment)

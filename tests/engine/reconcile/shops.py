@@ -96,6 +96,36 @@ class Shop:
         """The payer pays this order."""
         self.sandbox.gateway.controls.pay(number)
 
+    @property
+    def carries(self) -> bool:
+        """Whether the provider carries our reference."""
+        return self.provider != "qfpay-alipay"
+
+    @property
+    def has_capture(self) -> bool:
+        """Whether its product takes a capture of its own."""
+        return self.provider != "qfpay-alipay"
+
+    @property
+    def lists_unpaid(self) -> bool:
+        """Whether its list has orders that nobody paid; PayPal's has transactions."""
+        return self.provider != "paypal-orders"
+
+    def captured(self, pay: Client) -> list[Any]:
+        """An authorized payment, where the list has such, and one that is captured in part."""
+        order = ORDERS[self.provider] | {"capture": "manual"}
+        made = []
+        for reference in ("lost-authorized", "lost-captured"):
+            payment = pay.create(reference=reference, **order)
+            self.pay(payment.order_number)
+            made.append(pay.query(payment.id))
+        made[1] = pay.capture(made[1].id, amount=self.price("10.00"))
+        return made if self.lists_unpaid else made[1:]
+
+    def told_amount(self, payment: Any) -> Money:
+        """The amount of an order that was captured in part, as the list has it: PayPal's has what was taken."""
+        return payment.amount if self.lists_unpaid else self.price(f"{payment.paid_minor / 100:.2f}")
+
     def price(self, text: str) -> Money:
         """Money in the currency of its orders."""
         return Money(text, ORDERS[self.provider]["amount"].currency)
