@@ -539,7 +539,7 @@ class Ledger(Protocol):
 
     def note_worker(self, worker_id: str, *, host: str, pid: int, accounts: tuple[str, ...]) -> Future[None]:
         """
-        Record that this worker runs now; the first time, in place of one that was killed there.
+        Record that this worker runs now; the first time, in place of one of the same accounts that was killed there.
 
         Rows of workers that were not seen for a week are removed then, too.
         """

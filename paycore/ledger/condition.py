@@ -94,10 +94,11 @@ SELECT current_setting('server_version'), pg_is_in_recovery(), current_setting('
        current_setting('max_connections')::int, pg_database_size(current_database())
 """
 _RIGHTS = """
-SELECT name FROM unnest(?) AS name WHERE to_regclass(name) IS NOT NULL
+SELECT name FROM unnest(?::text[]) AS name WHERE to_regclass(name) IS NOT NULL
    AND NOT (has_table_privilege(name, 'SELECT') AND has_table_privilege(name, 'INSERT'))
  UNION
-SELECT name FROM unnest(?) AS name WHERE to_regclass(name) IS NOT NULL AND NOT has_table_privilege(name, 'UPDATE')
+SELECT name FROM unnest(?::text[]) AS name WHERE to_regclass(name) IS NOT NULL
+   AND NOT has_table_privilege(name, 'UPDATE')
  ORDER BY 1
 """
 _ONLY_ADDED_TO = frozenset({"events", "operations", "refunds", "charges", "provider_ids"})

@@ -12,6 +12,9 @@ from paycore.ledger.transaction import Transaction
 STALE_S = 30.0
 """Seconds after which a worker that has not renewed its row counts as not running."""
 
+MOVED_S = 3600.0
+"""Seconds after which a worker that was killed counts as replaced by one of the same accounts on another host."""
+
 FORGOTTEN_S = 7 * 24 * 3600.0
 """Seconds after which the row of a worker that was killed is removed by the next one that starts."""
 
@@ -19,7 +22,7 @@ _NOTE = (
     "INSERT INTO workers (id, host, pid, accounts, started_at, seen_at) VALUES (?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at RETURNING started_at, seen_at"
 )
-_REPLACED = "DELETE FROM workers WHERE id <> ? AND seen_at < ? AND host = ? AND accounts = ?"
+_REPLACED = "DELETE FROM workers WHERE id <> ? AND accounts = ? AND (seen_at < ? AND host = ? OR seen_at < ?)"
 _FORGOTTEN = "DELETE FROM workers WHERE seen_at < ?"
 _FORGET = "DELETE FROM workers WHERE id = ?"
 _WORKERS = "SELECT id, host, pid, accounts, started_at, seen_at FROM workers ORDER BY host, pid, id"
@@ -30,8 +33,9 @@ def note_worker(group: Group, worker_id: str, *, host: str, pid: int, accounts: 
     tx, now_ms = group.direct(), to_ms(group.now)
     names = json.dumps(sorted(accounts))
     ((started_ms, seen_ms),) = tx.execute(_NOTE, (worker_id, host, pid, names, now_ms, now_ms)).fetchall()
-    if started_ms == seen_ms:  # it starts: in place of one that was killed here
-        tx.execute(_REPLACED, (worker_id, now_ms - round(STALE_S * 1000), host, names))
+    if started_ms == seen_ms:  # it starts: in place of one that was killed
+        stale_ms, moved_ms = (now_ms - round(seconds * 1000) for seconds in (STALE_S, MOVED_S))
+        tx.execute(_REPLACED, (worker_id, names, stale_ms, host, moved_ms))
         tx.execute(_FORGOTTEN, (now_ms - round(FORGOTTEN_S * 1000),))
 
 

@@ -8,6 +8,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from paycore.cli.doctor.diagnosis import Area, Checks, Diagnosis
+from paycore.cli.doctor.ledger_checks import OpenedLedger
+from paycore.cli.doctor.notification_checks import check_notifications
 from paycore.cli.doctor.reach_checks import reach
 from paycore.cli.endings import Exit
 from paycore.cli.render.text import duration
@@ -27,16 +29,14 @@ BUDGET_WARNING = 0.8
 """The part of a minute's requests from which there may be too few for a rush."""
 
 
-def check_account(
-    accounts: Accounts, name: str, ledger: SqlLedger | None, say: Callable[[str], None]
-) -> Checks:
-    """One account, by requests that move nothing; `ledger` None: it can't be used. `say` is told what is going on."""
+def check_account(accounts: Accounts, name: str, opened: OpenedLedger, say: Callable[[str], None]) -> Checks:
+    """One account, by requests that move nothing; `say` is told what is going on."""
     area = Area(f"account {name}")
     try:
         account = accounts.get(name)
     except PaycoreError as error:
         yield area.problem("settings", error.message, "correct it in the configuration")
-        for check in ("network", "credentials", "budget"):
+        for check in ("network", "credentials", "budget", "notifications"):
             yield area.unchecked(check, "the settings can't be used")
         return
     main = account.base_urls[""]
@@ -48,12 +48,12 @@ def check_account(
             yield found
             is_reached = is_reached and (found.verdict != "problem" or found.check == "clock")
     say(f"{name}: credentials")
-    yield (
-        _credentials(area, account, ledger)
-        if is_reached
-        else area.unchecked("credentials", "its hosts are not reached")
-    )
-    yield _budget(area, account, ledger)
+    if is_reached:
+        yield _credentials(area, account, opened.to_write)
+    else:
+        yield area.unchecked("credentials", "its hosts are not reached")
+    yield _budget(area, account, opened)
+    yield check_notifications(area, account, opened.to_read)
 
 
 def _credentials(area: Area, account: Account, ledger: SqlLedger | None) -> Diagnosis:
@@ -106,14 +106,14 @@ def _asking(account: Account, ledger: SqlLedger | None) -> Iterator[tuple[Runner
         runner.close()
 
 
-def _budget(area: Area, account: Account, ledger: SqlLedger | None) -> Diagnosis:
-    if ledger is None:
-        return area.unchecked("budget", "there is no ledger that can be used")
+def _budget(area: Area, account: Account, opened: OpenedLedger) -> Diagnosis:
+    if opened.to_read is None:
+        return area.unchecked("budget", "there is no ledger that can be read")
     try:
-        spent = ledger.budgets().result().get(account.name, Spent())
+        spent = opened.to_read.budgets().result().get(account.name, Spent())
     except PaycoreError as error:
         return area.unchecked("budget", error.message)
-    now_ms, budget = to_ms(ledger.now()), account.capabilities.budget
+    now_ms, budget = to_ms(opened.now()), account.capabilities.budget
     count, part = used(spent, now_ms), share(spent, now_ms)
     found = f"{count} of {budget.per_minute} requests a minute, {budget.per_second} a second"
     if spent.rests_until_ms > now_ms:

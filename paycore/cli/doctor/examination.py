@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
+from contextlib import closing
 
 from paycore import __version__
 from paycore.cli.app import COMMANDS
 from paycore.cli.doctor.account_checks import check_account
 from paycore.cli.doctor.diagnosis import Area, Checks
-from paycore.cli.doctor.ledger_checks import check_ledger
+from paycore.cli.doctor.ledger_checks import OpenedLedger, check_ledger
+from paycore.cli.doctor.work_checks import AREA as WORK
+from paycore.cli.doctor.work_checks import CHECKS, check_work
 from paycore.cli.options import GlobalOptions
 from paycore.engine.accounts import Accounts
 from paycore.engine.config import Config, load_config
 from paycore.engine.plugins import Plugins
 from paycore.errors import PaycoreError
-from paycore.ledger.base import SqlLedger
 
 CONFIGURATION, PLUGINS = Area("configuration"), Area("plugins")
 
@@ -48,20 +50,20 @@ def _with_config(
         yield PLUGINS.problem("plugins", error.message, "correct it in the configuration")
     else:
         yield from _plugins(plugins)
-    ledgers: list[SqlLedger] = []
-    try:
-        say("ledger")
-        yield from check_ledger(config.ledger, options, ledgers.append)
-        ledger = ledgers[0] if ledgers else None
+    say("ledger")
+    with closing(OpenedLedger()) as opened:
+        yield from check_ledger(config.ledger, options, opened)
         if plugins is None:
             yield Area("accounts").unchecked("accounts", "the plugins can't be loaded")
-            return
-        accounts = Accounts(config, plugins)
-        for name in names:
-            yield from check_account(accounts, name, ledger, say)
-    finally:
-        for ledger in ledgers:
-            ledger.close()
+        else:
+            accounts = Accounts(config, plugins)
+            for name in names:
+                yield from check_account(accounts, name, opened, say)
+        say("work")
+        if opened.to_read is None:
+            yield from (WORK.unchecked(check, "there is no ledger that can be read") for check in CHECKS)
+        else:
+            yield from check_work(opened.to_read, names, opened.now(), options)
 
 
 def _plugins(plugins: Plugins) -> Checks:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from contextlib import ExitStack, closing, suppress
+from datetime import datetime
 from pathlib import Path
 
 from paycore.cli.doctor.diagnosis import Area, Checks
@@ -17,6 +18,7 @@ from paycore.errors import (
     PaycoreError,
 )
 from paycore.ledger.base import SqlLedger
+from paycore.ledger.clock import utc_now
 from paycore.ledger.condition import (
     file_condition,
     has_wal_reset_bug,
@@ -24,7 +26,8 @@ from paycore.ledger.condition import (
     schema_found,
     server_condition,
 )
-from paycore.ledger.opening import SQLITE, is_sqlite
+from paycore.ledger.opening import SQLITE, is_sqlite, open_read_only
+from paycore.ledger.reads import LedgerReads
 
 MIB = 1024 * 1024
 ROOM_WARNING, ROOM_PROBLEM = 500 * MIB, 20 * MIB
@@ -39,8 +42,35 @@ CONNECTIONS_WARNING = 0.8
 AREA = Area("ledger")
 
 
-def check_ledger(dsn: str, options: GlobalOptions, use: Callable[[SqlLedger], None]) -> Checks:
-    """The ledger at `dsn`; one that can be used is handed to `use`, open, and neither made nor migrated."""
+class OpenedLedger:
+    """The ledger as far as it could be opened: to write, and to read; None where not."""
+
+    def __init__(self) -> None:
+        self.to_write: SqlLedger | None = None
+        self.to_read: LedgerReads | None = None
+        self._opened = ExitStack()
+
+    def open(self, dsn: str) -> None:
+        """Open it to write, or to read where it can't be written: then raises the error of writing."""
+        try:
+            self.to_write = self._opened.enter_context(closing(open_without_migrating(dsn)))
+            self.to_read = self.to_write
+        except PaycoreError:
+            with suppress(PaycoreError):
+                self.to_read = self._opened.enter_context(closing(open_read_only(dsn)))
+            raise
+
+    def now(self) -> datetime:
+        """The ledger's time, as far as it is known."""
+        return utc_now() if self.to_write is None else self.to_write.now()
+
+    def close(self) -> None:
+        """Close it."""
+        self._opened.close()
+
+
+def check_ledger(dsn: str, options: GlobalOptions, opened: OpenedLedger) -> Checks:
+    """The ledger at `dsn`; one that can be used is opened, and neither made nor migrated."""
     try:
         is_file = is_sqlite(dsn)
         found = schema_found(dsn)
@@ -73,16 +103,15 @@ def check_ledger(dsn: str, options: GlobalOptions, use: Callable[[SqlLedger], No
         yield AREA.unchecked("writable", "this paycore is too old for it")
     else:
         yield AREA.ok("schema", f"schema {found.schema}, that of this paycore")
-        yield from _writable(dsn, use)
+        yield from _writable(dsn, opened)
 
 
-def _writable(dsn: str, use: Callable[[SqlLedger], None]) -> Checks:
+def _writable(dsn: str, opened: OpenedLedger) -> Checks:
     try:
-        ledger = open_without_migrating(dsn)
+        opened.open(dsn)
     except PaycoreError as error:
         yield AREA.problem("writable", error.message, _advice(error))
         return
-    use(ledger)
     yield AREA.ok("writable", "a transaction was written, which left nothing behind")
 
 
@@ -168,7 +197,7 @@ def _server(dsn: str) -> Checks:
     try:
         server = server_condition(dsn)
     except PaycoreError as error:
-        yield AREA.unchecked("server", error.message)
+        yield AREA.problem("server", error.message, _advice(error))
         return
     said = f"PostgreSQL {server.version}, the database has {_bytes(server.size)}"
     unsafe = [

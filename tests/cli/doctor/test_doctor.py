@@ -2,21 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from paycore.sandbox.server import SandboxServer
 from tests.cli.conftest import Cli, ToyShop, write_config
-
-
-def line(document: Any, check: str, about: str | None = None) -> Any:
-    """The only line of this check."""
-    (found,) = (one for one in document["checks"] if one["check"] == check and about in (None, one["about"]))
-    return found
+from tests.cli.doctor.conftest import line
 
 
 def test_all_is_well(cli: Cli, shop: SandboxServer) -> None:
-    """With a ledger and a gateway that answers every check is passed, and the exit code is 0."""
-    cli.create()
+    """With a ledger, a gateway that answers and nothing open every check is passed, and the exit code is 0."""
+    assert cli("close", cli.create()["id"]).code == 0
     ran = cli("doctor", "--json")
     assert ran.code == ran.json["exit_code"] == 0, ran
     assert (ran.json["warning"], ran.json["problem"]) == (0, 0), ran
