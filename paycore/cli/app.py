@@ -61,6 +61,7 @@ COMMANDS: dict[str, Any] = {
         "backup": "ledger:backup",
     },
     "demo": "demo:demo",
+    "completion": "completion:completion",
 }
 """The function of each command, or the table of a group of commands."""
 

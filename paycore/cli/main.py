@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from paycore.cli.endings import CommandEnded
     from paycore.errors import PaycoreError
 
+COMPLETE = "__complete"
+"""The word before what the script of a shell asks to have completed; see `paycore.cli.shells`."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; None as `argv` means the arguments of this process."""
@@ -112,6 +115,10 @@ def _command(arguments: list[str]) -> Callable[[], int]:
     command = quick.parse(arguments)
     if command is not None:
         return command
+    if arguments[:1] == [COMPLETE]:
+        from paycore.cli.shells.candidates import print_answer
+
+        return lambda: print_answer(arguments[1:])
     from paycore.cli import app
 
     return lambda: app.run(arguments)

@@ -66,7 +66,7 @@ WhenCaptured = Annotated[
     str | None,
     typer.Option(
         metavar="WHEN",
-        help="automatic takes the money once the payer agreed; manual leaves it to `paycore capture`.",
+        help="One of automatic, manual: once the payer agreed, or by `paycore capture`.",
         show_default="automatic",
     ),
 ]
