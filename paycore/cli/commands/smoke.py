@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Never
 
@@ -112,7 +112,8 @@ def smoke(
         infos = [info for info in pay.accounts() if info.name in names]
         if not all_accounts:
             _refuse_what_does_not_fit(infos[0], wanted)
-        results = _run(pay, infos, wanted, step_timeout_s, output)
+        timeouts_s = {name: config.accounts[name].timeout_s for name in names}
+        results = _run(pay, infos, wanted, step_timeout_s, timeouts_s, output)
     write_junit(junit, "paycore smoke", [_case(result) for result in results])
     return _end(results, output)
 
@@ -126,7 +127,12 @@ def _refuse_what_does_not_fit(info: AccountInfo, wanted: SmokeOptions) -> None:
 
 
 def _run(
-    pay: Client, infos: Sequence[AccountInfo], wanted: SmokeOptions, step_timeout_s: float, output: Output
+    pay: Client,
+    infos: Sequence[AccountInfo],
+    wanted: SmokeOptions,
+    step_timeout_s: float,
+    timeouts_s: Mapping[str, float],
+    output: Output,
 ) -> list[StepResult]:
     from paycore.cli.render.smoke_rows import smoke_rows
     from paycore.cli.smoke.problems import Advisor
@@ -136,7 +142,14 @@ def _run(
     results: list[StepResult] = []
     watch, advisor = SmokeWatch(output), Advisor(output.options)
     for info in infos:
-        run = SmokeRun(pay, info, watch, advisor, step_timeout_s=step_timeout_s)
+        run = SmokeRun(
+            pay,
+            info,
+            watch,
+            advisor,
+            step_timeout_s=step_timeout_s,
+            call_timeout_s=timeouts_s[info.name],
+        )
         try:
             run.run(wanted, _payer(pay, info, watch, wanted.pay_timeout_s))
         finally:

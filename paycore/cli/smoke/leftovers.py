@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from paycore.domain.payment import Payment
     from paycore.engine.client import Client
 
-TIMEOUT_S = 20.0
-"""How long one payment is tried to be closed, or its refund waited for."""
+MARGIN_S = 15.0
+"""How long one payment is tried to be closed, beyond the time in which a request that was cut short may arrive."""
 
 PAUSES_S = (0.5, 2.0)
 """Before each closing that follows one which was refused."""
@@ -28,14 +28,17 @@ class Leftovers:
     """
     The payments of one run, by reference: noted before they are made, so that a creation cut short is found too.
 
-    `rest` is the reference of the refund that gives back what the run itself did not.
+    `call_timeout_s` is the account's: how long a request that was cut short may still arrive.
     """
 
-    def __init__(self, pay: Client, account: str, plan: SmokePlan, advisor: Advisor) -> None:
+    def __init__(
+        self, pay: Client, account: str, plan: SmokePlan, advisor: Advisor, *, call_timeout_s: float
+    ) -> None:
         self._pay = pay
         self._account = account
         self._plan = plan
         self._advisor = advisor
+        self._timeout_s = call_timeout_s + MARGIN_S
         self._references: list[str] = []
 
     def note(self, reference: str) -> None:
@@ -57,7 +60,7 @@ class Leftovers:
             except StepNotApplicable as reason:
                 stays.append(str(reason))
             except PaycoreError as error:
-                failed = failed or self._may_be_payable(payment, self._advisor.of_error(error))
+                failed = failed or self._advisor.of_unclosable(payment, error, _lapses(payment))
             except StepFailed as problem:
                 failed = failed or problem
         if failed is not None:
@@ -69,7 +72,7 @@ class Leftovers:
     def _clear_one(self, payment: Payment) -> str:
         if payment.creation.state is OperationState.INTENT:
             return ""
-        asker = Asker(self._pay, TIMEOUT_S)
+        asker = Asker(self._pay, self._timeout_s, stops_at_review=False)
         if payment.uncertain:
             payment = asker.settle(payment, lambda now: not now.uncertain)
         if payment.status in (Status.PENDING, Status.AUTHORIZED):
@@ -93,7 +96,7 @@ class Leftovers:
             closed = asker.close(payment.id)
         if closed.status.is_final:
             return closed
-        raise self._may_be_payable(closed, self._advisor.of_payment(closed, after_closing(closed), "closed"))
+        raise self._advisor.of_unclosed(closed, after_closing(closed), _lapses(closed))
 
     def _give_back(self, payment: Payment, asker: Asker) -> str:
         left_minor = payment.refundable_minor
@@ -116,14 +119,6 @@ class Leftovers:
         if code is not Exit.DONE:
             raise self._advisor.of_refund(refunded, refund, code)
         return f"gave back {amount} of payment {payment.id}"
-
-    def _may_be_payable(self, payment: Payment, problem: StepFailed) -> StepFailed:
-        return StepFailed(
-            f"payment {payment.id} may still be paid; {_lapses(payment)}: {problem.what}",
-            advice=f"close it: {self._advisor.query_then_close(payment.id)}",
-            code=problem.code,
-            payment_id=payment.id,
-        )
 
 
 def _lapses(payment: Payment) -> str:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from paycore.cli.endings import UsageProblem
+from paycore.cli.endings import Exit, UsageProblem
+from paycore.cli.smoke.problems import StepFailed
+from paycore.domain.payment import Status
+from paycore.errors import ConfigError, PaycoreError
 
 if TYPE_CHECKING:
     from paycore.domain.payment import Payment
@@ -30,12 +33,23 @@ class SandboxPayer:
 
         try:
             post(self._url, order_path(payment.order_number, "pay"))
-        except UsageProblem:
-            # A sandbox with --auto-pay has a payer of its own, who may have been faster.
-            if self._pay.query(payment.id).status not in ("paid", "authorized"):
-                raise
-            return "the sandbox's own payer had paid already"
+        except UsageProblem as refusal:
+            return self._despite(payment, str(refusal), Exit.FAILED)
+        except PaycoreError as error:
+            is_missing = isinstance(error, ConfigError)
+            return self._despite(payment, error.message, Exit.CONFIG if is_missing else Exit.NOT_SENT)
         return f"by the control of the sandbox at {self._url}"
+
+    def _despite(self, payment: Payment, problem: str, code: Exit) -> str:
+        """Nothing failed where it is paid all the same: a sandbox with --auto-pay has a payer of its own."""
+        if self._pay.query(payment.id).status in (Status.PAID, Status.AUTHORIZED):
+            return "the sandbox's own payer had paid already"
+        raise StepFailed(
+            problem,
+            advice="serve the account's sandbox by `paycore sandbox serve` at its base_url, or leave paying out"
+            " with --no-pay",
+            code=code,
+        )
 
 
 class PersonAsked:

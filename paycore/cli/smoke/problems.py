@@ -8,7 +8,7 @@ from paycore import errors
 from paycore.cli import endings
 from paycore.cli.endings import CommandEnded, Exit
 from paycore.cli.options import GlobalOptions, to_type
-from paycore.domain.payment import Failure, OperationKind
+from paycore.domain.payment import Failure, OperationKind, Status
 
 if TYPE_CHECKING:
     from paycore.domain.payment import Payment, Refund
@@ -44,12 +44,11 @@ class Advisor:
             error.message, advice=self._of_code(code, error), code=code, payment_id=error.payment_id
         )
 
-    def of_interrupt(self, reference: str) -> StepFailed:
-        """Ctrl-C, in a step or while cleaning up."""
+    def of_interrupt(self, reference: str, *, is_last: bool) -> StepFailed:
+        """Ctrl-C; `is_last`: while cleaning up, which then was not ended."""
         listed = self._type("list", "--open", "--reference-prefix", reference)
-        return StepFailed(
-            "interrupted", advice=f"`{listed}` shows what may still be payable", code=Exit.INTERRUPTED
-        )
+        advice = f"close what `{listed}` shows" if is_last else ""
+        return StepFailed("interrupted", advice=advice, code=Exit.INTERRUPTED)
 
     def of_payment(self, payment: Payment, code: Exit, expected: str) -> StepFailed:
         """A payment that is not as it should be: `code` is that of the command which left it so."""
@@ -70,6 +69,8 @@ class Advisor:
             )
         failure = _failure_of(payment)
         words = f"payment {payment.id} is {payment.status}, not {expected}{_because(failure)}"
+        if expected == "closed" and payment.status is Status.PENDING and failure is None:
+            words += ": the provider took the closing, and tells of the order as before"
         return self._failed(payment, code, words, self._of_failure(failure, payment))
 
     def of_refund(self, payment: Payment, refund: Refund | None, code: Exit) -> StepFailed:
@@ -83,8 +84,32 @@ class Advisor:
             )
         return self._failed(payment, code, words, self._of_failure(refund.failure, payment))
 
-    def query_then_close(self, payment_id: str) -> str:
-        """What to type for a payment that may still be paid."""
+    def of_unpaid(self, payment: Payment, expected: str) -> StepFailed:
+        """A payment that nobody has paid in time."""
+        return self._failed(
+            payment,
+            Exit.PENDING,
+            f"payment {payment.id} is {payment.status}, not {expected}",
+            "give the payer longer with --pay-timeout, or leave paying out with --no-pay; in a sandbox see that"
+            " its payer can pay",
+        )
+
+    def of_unclosed(self, payment: Payment, code: Exit, lapses: str) -> StepFailed:
+        """A payment that somebody can still pay, for the provider does not close it."""
+        failure = _failure_of(payment)
+        words = f"payment {payment.id} may still be paid; {lapses}{_because(failure)}"
+        advice = failure.advice if failure is not None and failure.advice else ""
+        return self._failed(payment, code, words, advice or f"close it: {self._query_then_close(payment.id)}")
+
+    def of_unclosable(self, payment: Payment, error: errors.PaycoreError, lapses: str) -> StepFailed:
+        """A payment that somebody may still pay, for it could not be tried to close it."""
+        advice = f"close it: {self._query_then_close(payment.id)}"
+        if isinstance(error, errors.WrongState):
+            advice = f"cancel it in the provider's portal: there it has our number {payment.order_number}"
+        words = f"payment {payment.id} may still be paid; {lapses}: {error.message}"
+        return self._failed(payment, endings.of_error(error), words, advice)
+
+    def _query_then_close(self, payment_id: str) -> str:
         return f"`{self._type('query', payment_id)}`, then `{self._type('close', payment_id)}`"
 
     def _of_failure(self, failure: Failure | None, payment: Payment) -> str:
@@ -94,12 +119,16 @@ class Advisor:
 
     def _of_code(self, code: Exit, error: errors.PaycoreError) -> str:
         match code:
-            case Exit.NOT_SENT if getattr(error, "retry_after_s", None) is not None:
-                return "the provider puts requests off: run it again later"
+            case Exit.NOT_SENT if isinstance(error, errors.NotSent) and error.retry_after_s is not None:
+                return (
+                    "run it again then; `paycore worker` goes on with a refund or a capture that was put off"
+                )
             case Exit.NOT_SENT:
                 return "see that the provider runs, and that base_url and the network are right; then run it again"
+            case Exit.CONFIG if isinstance(error, errors.AccountRefused):
+                return "correct the account's credentials; they must be those of its mode and host"
             case Exit.CONFIG:
-                return "correct the account's settings in the configuration; `paycore accounts` shows them"
+                return "correct what the message names, then run it again"
             case Exit.UNKNOWN if error.payment_id is not None:
                 return f"`{self._type('query', error.payment_id)}` resolves it"
             case _:

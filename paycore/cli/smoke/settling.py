@@ -16,17 +16,24 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE_S = 0.2
 PAUSE_MAX_S = 2.0
+TRIES = 4
+"""Of a query that gets no answer."""
+
+CLOSING_S = 4.0
+"""How long a closing that the provider accepted may take until it shows."""
 
 
 class Asker:
     """
     Runs verbs of a client for one step, within `timeout_s` seconds, and counts what it took.
 
-    A request that the provider put off is made again when it may be; what is uncertain is queried.
+    A request that the provider put off is made again when it may be; what is uncertain is queried. A payment under
+    review is left as it is, unless `stops_at_review` is False.
     """
 
-    def __init__(self, pay: Client, timeout_s: float) -> None:
+    def __init__(self, pay: Client, timeout_s: float, *, stops_at_review: bool = True) -> None:
         self._pay = pay
+        self._stops_at_review = stops_at_review
         self._deadline = Deadline(timeout_s)
         self.queries = 0
         self.put_off = 0
@@ -56,24 +63,30 @@ class Asker:
                 self.repeats += 1
 
     def close(self, payment_id: str) -> Payment:
-        """Close a payment, until it is final or that was refused."""
-        return self.settle(self.send(lambda: self._pay.close(payment_id)), _is_closed_or_not)
+        """Close a payment; where that was accepted and does not show yet, look again for some seconds."""
+        closed = self.settle(self.send(lambda: self._pay.close(payment_id)), lambda now: not now.uncertain)
+        return self.settle(closed, _is_closed_or_not, most_s=CLOSING_S)
 
     def query(self, payment_id: str) -> Payment:
-        """Query the provider; a lost answer is asked for again."""
+        """Query the provider; that moves no money, so it is asked again where no answer came."""
         pauses = _pauses()
-        while True:
+        for tries_left in reversed(range(TRIES)):
             self.queries += 1
             try:
                 return self.send(lambda: self._pay.query(payment_id))
-            except MaybeSent:
-                if not self._pause(pauses):
+            except (NotSent, MaybeSent):
+                if not tries_left or not self._pause(pauses):
                     raise
+        raise AssertionError("the last try returns or raises")
 
-    def settle(self, payment: Payment, is_settled: Callable[[Payment], bool]) -> Payment:
-        """Query until `is_settled`, or as it is when the time is over or a person must look."""
-        pauses = _pauses()
-        while not (is_settled(payment) or payment.review) and self._pause(pauses):
+    def settle(
+        self, payment: Payment, is_settled: Callable[[Payment], bool], *, most_s: float = float("inf")
+    ) -> Payment:
+        """Query until `is_settled`, or as it is when the time is over; `most_s` is less than that of the step."""
+        pauses, until = _pauses(), Deadline(most_s)
+        while not is_settled(payment) and not (self._stops_at_review and payment.review):
+            if until.left_s <= 0 or not self._pause(pauses):
+                break
             payment = self.query(payment.id)
         return payment
 

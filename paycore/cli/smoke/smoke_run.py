@@ -34,16 +34,28 @@ class Watch(Protocol):
 
 
 class SmokeRun:
-    """One run of one account, with references of its own. `step_timeout_s`: how long paycore may take for a step."""
+    """
+    One run of one account, with references of its own.
+
+    `step_timeout_s`: how long paycore may take for a step; `call_timeout_s`: the account's, of one request.
+    """
 
     def __init__(
-        self, pay: Client, info: AccountInfo, watch: Watch, advisor: Advisor, *, step_timeout_s: float
+        self,
+        pay: Client,
+        info: AccountInfo,
+        watch: Watch,
+        advisor: Advisor,
+        *,
+        step_timeout_s: float,
+        call_timeout_s: float,
     ) -> None:
         self._pay = pay
         self._info = info
         self._watch = watch
         self._advisor = advisor
         self._step_timeout_s = step_timeout_s
+        self._call_timeout_s = call_timeout_s
         self._failed: set[str] = set()
         self.results: list[StepResult] = []
         self.reference = f"smoke-{os.urandom(5).hex()}"
@@ -58,7 +70,9 @@ class SmokeRun:
         plan = self._choose(wanted)
         if plan is None:
             return
-        leftovers = Leftovers(self._pay, self._info.name, plan, self._advisor)
+        leftovers = Leftovers(
+            self._pay, self._info.name, plan, self._advisor, call_timeout_s=self._call_timeout_s
+        )
         steps = SmokeSteps(
             self._pay,
             self._info.name,
@@ -82,7 +96,8 @@ class SmokeRun:
             if self._info.problem is not None:
                 raise StepFailed(self._info.problem, advice=_CORRECT, code=Exit.CONFIG)
             plans.append(choose(self._info, wanted))
-            return plans[0].words
+            where = f"{self._info.provider} in {self._info.mode} mode"
+            return f"{where}: {plans[0].words}; references {self.reference}-..."
 
         self._do(CHOOSE, work)
         return plans[0] if plans else None
@@ -117,7 +132,7 @@ class SmokeRun:
             problem = self._advisor.of_error(error)
         except KeyboardInterrupt:
             self.is_interrupted = True
-            problem = self._advisor.of_interrupt(self.reference)
+            problem = self._advisor.of_interrupt(self.reference, is_last=name == CLEAN_UP)
         if problem is not None:
             self._failed.add(name)
             verdict, what = "failed", problem.what

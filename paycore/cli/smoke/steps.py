@@ -16,13 +16,14 @@ from paycore.cli.endings import (
 from paycore.cli.render.text import duration, major
 from paycore.cli.smoke.problems import Advisor, StepNotApplicable
 from paycore.domain.money import Money
+from paycore.domain.payment import Status
 
 if TYPE_CHECKING:
     from paycore.cli.smoke.leftovers import Leftovers
     from paycore.cli.smoke.payers import Payer
     from paycore.cli.smoke.selection import SmokePlan
     from paycore.cli.smoke.settling import Asker
-    from paycore.domain.payment import Payment
+    from paycore.domain.payment import Capture, Payment
     from paycore.engine.client import Client
 
 _NOBODY_PAYS = "--no-pay: nobody pays"
@@ -83,7 +84,8 @@ class SmokeSteps:
     # --- until it is paid ------------------------------------------------------------------------------
 
     def _create(self, asker: Asker) -> str:
-        self._made = payment = self._make("pay", asker)
+        is_captured = self._plan.is_manual and self._payer is not None
+        self._made = payment = self._make("pay", asker, capture="manual" if is_captured else None)
         return f"payment {payment.id}: {payment.status}{asker.note}"
 
     def _query(self, asker: Asker) -> str:
@@ -102,8 +104,8 @@ class SmokeSteps:
         payment = self._pay.wait(self._first.id, timeout_s=self._wait_s)
         code = after_waiting(payment)
         expected = "authorized" if self._plan.is_manual else "paid"
-        if code is Exit.PENDING:
-            expected += f" within {duration(self._wait_s)}"
+        if code is Exit.PENDING and payment.status is Status.PENDING:
+            raise self._advisor.of_unpaid(payment, f"{expected} within {duration(self._wait_s)}")
         self._expect(payment, code, expected)
         return f"{payment.status}: {major(payment, payment.paid_minor or payment.authorized_minor)}"
 
@@ -150,7 +152,7 @@ class SmokeSteps:
     def _close(self, asker: Asker) -> str:
         if not self._plan.product.close:
             raise StepNotApplicable("this product can't be closed, so no other payment was made")
-        payment = self._first if self._payer is None else self._make("close", asker)
+        payment = self._first if self._payer is None else self._make("close", asker, capture=None)
         payment = asker.close(payment.id)
         self._expect(payment, after_closing(payment), "closed")
         another = "" if self._payer is None else "another "
@@ -166,7 +168,7 @@ class SmokeSteps:
         self.payment_id = self._made.id
         return self._made
 
-    def _make(self, name: str, asker: Asker) -> Payment:
+    def _make(self, name: str, asker: Asker, *, capture: Capture | None) -> Payment:
         plan, reference = self._plan, f"{self._reference}-{name}"
         self._leftovers.note(reference)
         payment = asker.create(
@@ -176,7 +178,7 @@ class SmokeSteps:
                 method=plan.product.method,
                 channel=plan.product.channel,
                 account=self._account,
-                capture="manual" if plan.is_manual else None,
+                capture=capture,
                 **plan.fields,
             )
         )
