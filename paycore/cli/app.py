@@ -32,6 +32,7 @@ COMMANDS: dict[str, Any] = {
     "close": "payments:close",
     "list": "show:list_payments",
     "show": "show:show",
+    "totals": "totals:totals",
     "changes": "changes:changes",
     "review": {
         "list": "review:list_reviews",

@@ -11,7 +11,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from paycore.domain.events import Event
     from paycore.domain.payment import Payment
     from paycore.engine.offers import AccountInfo
+    from paycore.ledger.api import ListedBy
     from paycore.ledger.audit import Verdict
 
 LINES_AT_ONCE = 256
@@ -77,31 +78,49 @@ class Output:
         self.data(*payment_block(payment, self.style), "", *timeline)
 
     def payments(
-        self, pages: Iterable[Sequence[Payment]], *, with_reasons: bool = False
+        self, pages: Iterable[Sequence[Payment]], *, by: ListedBy = "created", with_reasons: bool = False
     ) -> Sequence[Payment]:
         """
         Print payments page by page, as a table or JSON Lines; return the last page that had any.
 
-        `with_reasons` names the reasons for review. Stops once the reader has closed the pipe.
+        The table has their time `by`; `with_reasons` names the reasons for review. Stops once the reader has closed the
+        pipe.
         """
         last: Sequence[Payment] = ()
         for page in filter(None, pages):
             is_first, last = not last, page
-            if not self._page(page, is_first=is_first, with_reasons=with_reasons):
+            if not self._page(page, by=by, is_first=is_first, with_reasons=with_reasons):
                 break
         if not last and not self.options.json:
             self.say("no payments")
         return last
 
-    def _page(self, page: Sequence[Payment], *, is_first: bool, with_reasons: bool) -> bool:
+    def _page(self, page: Sequence[Payment], *, by: ListedBy, is_first: bool, with_reasons: bool) -> bool:
         if self.options.json:
             from paycore.cli.render.documents import encode, payment_document
 
             return self.data(*(encode(payment_document(payment)).decode() for payment in page))
         from paycore.cli.render.tables import payment_table
 
-        lines = payment_table(page, self.style, self.columns, with_reasons=with_reasons)
+        lines = payment_table(page, self.style, self.columns, by=by, with_reasons=with_reasons)
         return self.data(*lines[not is_first :])
+
+    def payments_csv(self, pages: Iterable[Sequence[Payment]]) -> Sequence[Payment]:
+        """Print payments as CSV; return the last page that had any."""
+        from paycore.cli.render.csv_rows import PAYMENT_COLUMNS, payment_cells
+
+        last: Sequence[Payment] = ()
+
+        def rows() -> Iterator[Sequence[Cell]]:
+            nonlocal last
+            for page in filter(None, pages):
+                last = page
+                yield from map(payment_cells, page)
+
+        self.csv(PAYMENT_COLUMNS, rows())
+        if not last:
+            self.say("no payments")
+        return last
 
     def accounts(self, accounts: Sequence[AccountInfo]) -> None:
         """Print accounts with their products, or JSON Lines."""

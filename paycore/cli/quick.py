@@ -8,16 +8,15 @@ abbreviation) goes to typer, which has the same options and calls the same funct
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import msgspec
 
-from paycore.cli.endings import Exit, UsageProblem
+from paycore.cli import words
+from paycore.cli.endings import Exit
 from paycore.cli.lookup import open_recorded, records_of
 from paycore.cli.options import FLAGS, NAMES, GlobalOptions, to_type
-from paycore.cli.output import Output
+from paycore.cli.output import Output, check_format
 from paycore.domain.payment import ReviewReason, Status
 from paycore.errors import LedgerMissing
 
@@ -27,12 +26,10 @@ if TYPE_CHECKING:
     from paycore.ledger.reads import ReadOnlyLedger
 
 LIMIT = 50
-LIMIT_MAX = 1000
 AT_ONCE = 500
 """Payments read and printed at once where all are asked for."""
 
-WordT = TypeVar("WordT", bound=StrEnum)
-TextT = TypeVar("TextT", bound=str)
+T = TypeVar("T")
 
 
 def show(options: GlobalOptions, *, payment_id: str | None = None, reference: str | None = None) -> int:
@@ -57,54 +54,78 @@ def list_payments(
     reason: str | None = None,
     uncertain: bool = False,
     open: bool = False,
+    refunding: bool = False,
     reference_prefix: str | None = None,
     by: str = "created",
+    sort: str | None = None,
     since: str | None = None,
     until: str | None = None,
     after: str | None = None,
     limit: str = str(LIMIT),
+    csv: bool = False,
     with_reasons: bool = False,
 ) -> int:
     """Print payments in the order asked for; `with_reasons` names the reasons for review of each."""
-    from paycore.engine.config import load_config
-    from paycore.engine.wording import one_of
-    from paycore.ledger.api import Filter, ListedBy
+    from paycore.ledger.api import Filter, ListedBy, Sort
 
-    most = _limit(limit)
+    check_format(options, csv=csv)
+    most = words.limit(limit)
+    begin, end = words.moments(since, until)
     which = Filter(
         account=options.account,
-        status=None if status is None else _word("--status", status, Status),
+        status=None if status is None else words.word_of("--status", status, Status),
         review=review or None,
-        review_reason=None if reason is None else _word("--reason", reason, ReviewReason),
+        review_reason=None if reason is None else words.word_of("--reason", reason, ReviewReason),
         uncertain=uncertain or None,
         open=open or None,
+        refunding=refunding or None,
         reference_prefix=reference_prefix,
-        by=_one_of("--by", by, get_args(ListedBy)),
-        since=None if since is None else _moment("--since", since),
-        until=None if until is None else _moment("--until", until),
+        by=words.choice("--by", by, get_args(ListedBy)),
+        sort=None if sort is None else words.choice("--sort", sort, get_args(Sort)),
+        since=begin,
+        until=end,
         after=after,
         limit=most or AT_ONCE,
     )
     output = Output(options)
-    config = load_config(options.config)
-    listed: Sequence[Payment] = ()
-    is_known = which.account is None or which.account in config.accounts
-    try:
-        with records_of(config) as ledger:
-            pages = _pages(ledger, which, is_all=most == 0)
-            listed = output.payments(pages, with_reasons=with_reasons)
-            is_known = is_known or bool(listed) or _has_any(ledger, which.account)
-    except LedgerMissing as missing:
-        output.say(missing.message)
-        output.payments((), with_reasons=with_reasons)
-    if not is_known:
-        output.warn(
-            f"no account is called {which.account!r}, in the configuration ({one_of(config.accounts)})"
-            " or in the ledger"
-        )
+
+    def print_pages(ledger: ReadOnlyLedger | None) -> Sequence[Payment]:
+        pages = iter(()) if ledger is None else _pages(ledger, which, is_all=most == 0)
+        if csv:
+            return output.payments_csv(pages)
+        return output.payments(pages, by=which.by, with_reasons=with_reasons)
+
+    listed = read_recorded(output, print_pages)
     if most and len(listed) == most:
         output.say(f"there may be more: the same command with --after {listed[-1].id} goes on")
     return Exit.DONE
+
+
+def read_recorded(output: Output, work: Callable[[ReadOnlyLedger | None], Sequence[T]]) -> Sequence[T]:
+    """
+    Return what `work` found in the ledger, which it gets as None where there is none yet.
+
+    Where that is nothing, and `--account` names an account that nobody has, a warning says so.
+    """
+    from paycore.engine.config import load_config
+
+    config, account = load_config(output.options.config), output.options.account
+    found: Sequence[T] = ()
+    is_known = account is None or account in config.accounts
+    try:
+        with records_of(config) as ledger:
+            found = work(ledger)
+            is_known = is_known or bool(found) or _has_any(ledger, account)
+    except LedgerMissing as missing:
+        output.say(missing.message)
+        work(None)
+    if not is_known:
+        from paycore.engine.wording import one_of
+
+        output.warn(
+            f"no account is called {account!r}, in the configuration ({one_of(config.accounts)}) or in the ledger"
+        )
+    return found
 
 
 def _pages(ledger: ReadOnlyLedger, which: Filter, *, is_all: bool) -> Iterator[tuple[Payment, ...]]:
@@ -125,33 +146,6 @@ def _has_any(ledger: ReadOnlyLedger, account: str | None) -> bool:
     return bool(ledger.list(Filter(account=account, limit=1)).result())
 
 
-def _word(option: str, text: str, words: type[WordT]) -> WordT:
-    return words(_one_of(option, text, [word.value for word in words]))
-
-
-def _one_of(option: str, text: str, words: Sequence[TextT]) -> TextT:
-    for word in words:
-        if word == text:
-            return word
-    raise UsageProblem(f"{option}: {text!r} is not one of {', '.join(words)}")
-
-
-def _limit(text: str) -> int:
-    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(LIMIT_MAX))
-    if not is_number or int(text) > LIMIT_MAX:
-        raise UsageProblem(f"--limit: {text!r} is not a number from 1 to {LIMIT_MAX}, or 0 for all")
-    return int(text)
-
-
-def _moment(option: str, text: str) -> datetime:
-    """Parse ISO 8601; a time without a zone is UTC."""
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise UsageProblem(f"{option}: {text!r} is not a time such as 2025-01-31T12:00:00Z") from None
-
-
 # --- without typer -----------------------------------------------------------------------------------
 
 _GLOBAL_VALUES = frozenset(NAMES) - FLAGS
@@ -169,8 +163,10 @@ COMMANDS = {
     "list": _Quick(
         list_payments,
         has_id=False,
-        values=frozenset({"status", "reason", "reference_prefix", "by", "since", "until", "after", "limit"}),
-        flags=frozenset({"review", "uncertain", "open"}),
+        values=frozenset(
+            {"status", "reason", "reference_prefix", "by", "sort", "since", "until", "after", "limit"}
+        ),
+        flags=frozenset({"review", "uncertain", "open", "refunding", "csv"}),
     ),
 }
 

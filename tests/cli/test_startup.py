@@ -105,6 +105,7 @@ def test_creating_loads_no_renderer_it_does_not_need(shop: SandboxServer) -> Non
         "list --status paid --review --uncertain --limit 3 --until 2025-01-01",
         "list --open --after abc --json",
         "list --by paid --since 2025-01-01 --reference-prefix a --reason paid_twice --limit 0",
+        "list --refunding --sort oldest --csv",
     ],
 )
 def test_both_parsers_agree(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,6 +126,7 @@ def test_both_parsers_agree(words: str, monkeypatch: pytest.MonkeyPatch) -> None
             "open": False,
         }
         defaults |= {"until": None, "after": None, "limit": "50"}
+        defaults |= {"sort": None, "refunding": False, "csv": False}
         seen.append((options, {**defaults, **given}))
         return 0
 

@@ -9,10 +9,12 @@ import typer
 
 from paycore.cli import quick
 from paycore.cli.app import PaymentId, Reference, options_of
+from paycore.cli.commands.show import Csv, Sorted
 from paycore.cli.endings import Exit, UsageProblem, on_ctrl_c
 from paycore.cli.lookup import Named, open_client
 from paycore.cli.options import GlobalOptions
 from paycore.cli.output import Output
+from paycore.cli.words import LIMIT_MAX
 from paycore.domain.payment import ReviewReason
 
 if TYPE_CHECKING:
@@ -34,15 +36,29 @@ ProviderId = Annotated[str | None, typer.Option(metavar="ID", help="The provider
 def list_reviews(
     context: typer.Context,
     *,
+    reason: Annotated[
+        str | None, typer.Option(metavar="REASON", help=f"Only for this reason: {', '.join(ReviewReason)}.")
+    ] = None,
+    sort: Sorted = None,
     after: Annotated[
         str | None, typer.Option(metavar="ID", help="Continue after this payment, the last one of a list.")
     ] = None,
     limit: Annotated[
-        str, typer.Option(metavar="N", help=f"Maximum number of payments, 1 to {quick.LIMIT_MAX}; 0 for all.")
+        str, typer.Option(metavar="N", help=f"Maximum number of payments, 1 to {LIMIT_MAX}; 0 for all.")
     ] = str(quick.LIMIT),
+    csv: Csv = False,
 ) -> int:
     """List payments that need review with their reasons, newest first."""
-    return quick.list_payments(options_of(context), review=True, after=after, limit=limit, with_reasons=True)
+    return quick.list_payments(
+        options_of(context),
+        review=True,
+        reason=None if reason is None else _reason(reason),
+        sort=sort,
+        after=after,
+        limit=limit,
+        csv=csv,
+        with_reasons=True,
+    )
 
 
 def acknowledge(
@@ -61,7 +77,7 @@ def acknowledge(
     """
     options = options_of(context)
     named = Named(options, payment_id, reference)
-    why = reason.strip().replace(" ", "_").replace("-", "_")
+    why = _reason(reason)
 
     def work(pay: Client, output: Output) -> Payment:
         payment = named.find(pay)
@@ -104,6 +120,11 @@ def record(
         return pay.record(payment.id, found, by=_name(by), note=note, provider_id=provider_id, refund=refund)
 
     return _recorded(options, work)
+
+
+def _reason(text: str) -> str:
+    """Return a reason's word, also where it is written as it is printed: with spaces."""
+    return text.strip().replace(" ", "_").replace("-", "_")
 
 
 def _found(*, paid: bool, closed: bool, absent: bool, refunded: bool) -> Found:

@@ -8,8 +8,17 @@ import typer
 
 from paycore.cli import quick
 from paycore.cli.app import PaymentId, Reference, options_of
+from paycore.cli.words import LIMIT_MAX, WHEN
 from paycore.domain.payment import Status
-from paycore.ledger.api import ListedBy
+from paycore.ledger.api import ListedBy, Sort
+
+Sorted = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ORDER", help=f"Which come first: {' or '.join(get_args(Sort))}; newest unless given."
+    ),
+]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, for spreadsheets.")]
 
 
 def show(context: typer.Context, payment_id: PaymentId = None, *, reference: Reference = None) -> int:
@@ -31,9 +40,14 @@ def list_payments(
     is_open: Annotated[
         bool, typer.Option("--open", help="Only payments that are not final, or have a refund that is not.")
     ] = False,
+    refunding: Annotated[
+        bool, typer.Option("--refunding", help="Only payments with a refund that is not final.")
+    ] = False,
     reference_prefix: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="Only references that start with this, ordered by reference."),
+        typer.Option(
+            metavar="TEXT", help="Only references that start with this, by reference unless --sort is given."
+        ),
     ] = None,
     by: Annotated[
         str,
@@ -41,16 +55,22 @@ def list_payments(
             metavar="TIME", help=f"Order, --since and --until by one of {', '.join(get_args(ListedBy))}."
         ),
     ] = "created",
+    sort: Sorted = None,
     since: Annotated[
-        str | None, typer.Option(metavar="WHEN", help="Only from this time on; ISO 8601, UTC without a zone.")
+        str | None,
+        typer.Option(
+            metavar=WHEN,
+            help="Only from this time on; ISO 8601, UTC without a zone, or how long ago: 90m, 2d.",
+        ),
     ] = None,
-    until: Annotated[str | None, typer.Option(metavar="WHEN", help="Only before this time.")] = None,
+    until: Annotated[str | None, typer.Option(metavar=WHEN, help="Only before this time.")] = None,
     after: Annotated[
         str | None, typer.Option(metavar="ID", help="Continue after this payment, the last one of a list.")
     ] = None,
     limit: Annotated[
-        str, typer.Option(metavar="N", help=f"Maximum number of payments, 1 to {quick.LIMIT_MAX}; 0 for all.")
+        str, typer.Option(metavar="N", help=f"Maximum number of payments, 1 to {LIMIT_MAX}; 0 for all.")
     ] = str(quick.LIMIT),
+    csv: Csv = False,
 ) -> int:
     """List payments, newest first."""
     return quick.list_payments(
@@ -60,10 +80,13 @@ def list_payments(
         reason=reason,
         uncertain=uncertain,
         open=is_open,
+        refunding=refunding,
         reference_prefix=reference_prefix,
         by=by,
+        sort=sort,
         since=since,
         until=until,
         after=after,
         limit=limit,
+        csv=csv,
     )

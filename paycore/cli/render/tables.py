@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC
-from typing import NamedTuple
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
 
 from paycore.cli.render.text import Style, align, clean, fold, moment, shorten, width
 from paycore.domain.payment import Payment, Status
+from paycore.domain.schedule import has_open_refund
+
+if TYPE_CHECKING:
+    from paycore.ledger.api import ListedBy
 
 REFERENCE_MAX = 32
 REFERENCE_MIN = 8
@@ -28,6 +32,8 @@ def _flags(payment: Payment, style: Style) -> str:
         flags.append(style("review", "red", "bold"))
     if payment.uncertain and payment.status is not Status.UNKNOWN:
         flags.append(style("uncertain", "magenta"))
+    if has_open_refund(payment):
+        flags.append("refunding")
     if payment.refunded_minor:
         flags.append("refunded" if payment.refunded_minor >= payment.paid_minor else "partly refunded")
     if payment.charged_back_minor > payment.charge_back_won_minor:
@@ -44,12 +50,13 @@ _FLAGS = _Column("", _flags)
 _REASONS = _Column(
     "REASONS", lambda payment, _: ", ".join(why.replace("_", " ") for why in payment.review_reasons)
 )
-_CREATED = _Column("CREATED", lambda payment, _: moment(payment.created_at))
-_BRIEFLY = _Column("CREATED UTC", lambda payment, _: f"{payment.created_at.astimezone(UTC):%m-%d %H:%M}")
+_TIME = _Column("TIME", lambda *_: "")
+_BRIEFLY = _Column("TIME UTC", lambda *_: "")
+"""Replaced by the time that the list is ordered by."""
 
 # From the widest to the narrowest.
 _LAYOUTS = (
-    (_ID, _REFERENCE, _ACCOUNT, _AMOUNT, _STATUS, _FLAGS, _CREATED),
+    (_ID, _REFERENCE, _ACCOUNT, _AMOUNT, _STATUS, _FLAGS, _TIME),
     (_ID, _REFERENCE, _ACCOUNT, _AMOUNT, _STATUS, _FLAGS, _BRIEFLY),
     (_ID, _REFERENCE, _AMOUNT, _STATUS, _FLAGS, _BRIEFLY),
     (_ID, _REFERENCE, _AMOUNT, _STATUS, _FLAGS),
@@ -67,10 +74,19 @@ _LAYOUTS_OF_REVIEWS = (
 
 
 def payment_table(
-    payments: Sequence[Payment], style: Style, columns: int | None, *, with_reasons: bool = False
+    payments: Sequence[Payment],
+    style: Style,
+    columns: int | None,
+    *,
+    by: ListedBy = "created",
+    with_reasons: bool = False,
 ) -> list[str]:
-    """Render one payment a line in the widest layout that fits in `columns`; None means no limit."""
-    layouts = _LAYOUTS_OF_REVIEWS if with_reasons else _LAYOUTS
+    """
+    Render one payment a line in the widest layout that fits in `columns`; None means no limit.
+
+    `by` is the time that is shown.
+    """
+    layouts = [_timed(layout, by) for layout in (_LAYOUTS_OF_REVIEWS if with_reasons else _LAYOUTS)]
     if columns is None:
         return _laid_out(layouts[0], payments, style, columns)
     has_flags = any(_flags(payment, style) for payment in payments)
@@ -81,6 +97,21 @@ def payment_table(
         if _width(lines) <= columns:
             break
     return lines
+
+
+def _timed(layout: Sequence[_Column], by: ListedBy) -> list[_Column]:
+    """Put a time of the payment into the columns for it."""
+
+    def at(payment: Payment) -> datetime:
+        moment: datetime = getattr(payment, f"{by}_at")
+        return moment
+
+    head = by.upper()
+    times = {
+        _TIME: _Column(head, lambda payment, _: moment(at(payment))),
+        _BRIEFLY: _Column(f"{head} UTC", lambda payment, _: f"{at(payment).astimezone(UTC):%m-%d %H:%M}"),
+    }
+    return [times.get(column, column) for column in layout]
 
 
 def _laid_out(
@@ -98,7 +129,7 @@ def _laid_out(
         lines = align(
             [[*row[:place], shorten(row[place], room), *row[place + 1 :]] for row in rows], right=right
         )
-    return _headed(lines, style)
+    return headed(lines, style)
 
 
 def table(
@@ -110,7 +141,7 @@ def table(
     indent = _width(lines) - max(width(row[-1]) for row in cleaned)
     if columns is not None and _width(lines) > columns and columns - indent >= LAST_MIN:
         lines = align([part for row in cleaned for part in _parts(row, columns - indent)])
-    return _headed(lines, style)
+    return headed(lines, style)
 
 
 def _parts(row: Sequence[str], room: int) -> list[list[str]]:
@@ -119,7 +150,8 @@ def _parts(row: Sequence[str], room: int) -> list[list[str]]:
     return [[*row[:-1], first], *([""] * (len(row) - 1) + [line] for line in more)]
 
 
-def _headed(lines: Sequence[str], style: Style) -> list[str]:
+def headed(lines: Sequence[str], style: Style) -> list[str]:
+    """Render the first line as the heads of the others."""
     head, *rest = lines
     return [style(head, "dim"), *rest]
 
