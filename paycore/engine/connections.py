@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
@@ -182,7 +183,8 @@ def _connect(place: Place, timeout_s: float) -> DeadlineStream:
     return DeadlineStream(stream)
 
 
-_deadline = threading.local()
+_until: ContextVar[float | None] = ContextVar("_until", default=None)
+"""Of a thread, or of a greenlet: a `threading.local` that is made before gevent patches threads is shared by them."""
 
 
 @contextmanager
@@ -192,16 +194,16 @@ def until(deadline: Deadline) -> Iterator[None]:
 
     httpx has timeouts per read only; a reply dripped byte by byte would outlive any of them.
     """
-    _deadline.at = deadline.at
+    before = _until.set(deadline.at)
     try:
         yield
     finally:
-        _deadline.at = None
+        _until.reset(before)
 
 
 def _at_most(timeout: float | None, too_late: type[Exception]) -> float | None:
     """`timeout`, or what is left when that is less; raises `too_late` when nothing is."""
-    at: float | None = getattr(_deadline, "at", None)
+    at = _until.get()
     if at is None:
         return timeout
     left_s = at - time.monotonic()

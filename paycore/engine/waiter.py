@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from functools import partial
+from operator import methodcaller
 from typing import Generic, TypeVar
 
 from paycore.engine.bridge import Bridge
@@ -225,7 +226,7 @@ class Waiter:
 
     def __init__(self, ledger: Ledger, look_after: Callable[[WantedOf], None]) -> None:
         self._ledger = ledger
-        self.hub = Hub[threading.Event](threading.Event.set)
+        self.hub = Hub[threading.Event](methodcaller("set"))
         self._stop_watching: Callable[[], None] | None = None
         self._starting = threading.Lock()
         self.wanted = Wanted(look_after)

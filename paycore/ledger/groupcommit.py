@@ -12,6 +12,7 @@ signal's handler that calls paycore would wait for the very commit it interrupte
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +20,6 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from itertools import count
 from operator import attrgetter
-from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from paycore.errors import LedgerFull, LedgerReadOnly, LedgerTooNew, LedgerUnavailable, PaycoreError
@@ -91,7 +91,9 @@ class GroupCommit:
         self.committed: Callable[[Sequence[Unit]], None] | None = None
         self._to_answer: Sequence[Unit] = ()  # committed, callers not answered yet
         self._to_tell: Sequence[Unit] = ()  # committed, `committed` not called yet
-        self._queue: SimpleQueue[Unit | None] = SimpleQueue()
+        self._queue: queue.SimpleQueue[Unit | None] = (
+            queue.SimpleQueue()
+        )  # by module, for gevent: see `engine.shared`
         self._closed = False
         self._closing = threading.RLock()  # nothing may be queued after the end: it would wait for ever
         self._thread = None if inline else threading.Thread(target=self._run, name=name, daemon=True)
@@ -134,14 +136,14 @@ class GroupCommit:
     def _take(self) -> list[Unit | None]:
         try:
             taken = [self._queue.get_nowait()]
-        except Empty:
+        except queue.Empty:
             self._finish()
             taken = [self._queue.get()]
         weight = 0
         while (last := taken[-1]) is not None and (weight := weight + max(1, last.weight)) < GROUP_MAX:
             try:
                 taken.append(self._queue.get_nowait())
-            except Empty:
+            except queue.Empty:
                 break
         return taken
 
