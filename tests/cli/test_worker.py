@@ -177,6 +177,18 @@ def test_resolve_says_what_had_no_answer(cli: Cli, toy_shop: ToyShop) -> None:
     assert ran.json["status"] == "pending"
 
 
+def test_resolve_goes_on_beside_an_account_that_cannot_be_used(cli: Cli, toy_shop: ToyShop) -> None:
+    """The others are asked about and shown, and the exit code and the error are those of the one."""
+    payment = created(cli)
+    toy_shop.server.pay(payment["order_number"])
+    config = Path("paycore.toml")
+    config.write_text(config.read_text() + '\n[accounts.next]\nprovider = "nobody"\nmode = "sandbox"\n')
+    ran = cli("resolve")
+    assert ran.code == 6
+    assert "nobody" in ran.err
+    assert ran.out.splitlines()[1].split()[-2:] == ["pending", "paid"]
+
+
 def test_resolve_with_nothing_open(cli: Cli, toy_shop: ToyShop) -> None:
     """Nothing open is said, and is no failure."""
     ran = cli("resolve")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -30,6 +32,7 @@ def resolve(context: typer.Context) -> int:
     found: list[Resolved] = []
     with (
         on_ctrl_c("what was answered is recorded; run it again for the rest"),
+        _table(found, output),
         open_client(options, output) as pay,
         Progress(output) as progress,
     ):
@@ -38,10 +41,20 @@ def resolve(context: typer.Context) -> int:
             progress.show(lambda: f"{len(found)} payments")
             if options.json:
                 output.json(_document(one))
-    if not options.json:
-        output.rows(_HEADER, [_row(one) for one in found], ())
-        output.say(_summary(found))
     return _code(found)
+
+
+@contextmanager
+def _table(found: list[Resolved], output: Output) -> Iterator[None]:
+    """Print what was found once that has ended; where an account can't be used, what was found of the others."""
+    is_whole = False
+    try:
+        yield
+        is_whole = True
+    finally:
+        if (found or is_whole) and not output.options.json:
+            output.rows(_HEADER, [_row(one) for one in found], ())
+            output.say(_summary(found))
 
 
 _HEADER = ("ID", "REFERENCE", "ACCOUNT", "AMOUNT", "WAS", "NOW", "NOTE")
