@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 MARKED = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
 SOURCED = re.compile(r"(<!-- source: (\w+)\.([\w.]+) -->\n).*?(<!-- /source -->)", re.DOTALL)
-FILED = re.compile(r"(<!-- file: ([\w./-]+) -->\n).*?(<!-- /file -->)", re.DOTALL)
+FILED = re.compile(r"(<!-- file: (\S+) -->\n).*?(<!-- /file -->)", re.DOTALL)
 RECIPES = ROOT / "examples" / "recipes"
 LANGUAGES = {".py": "py", ".sh": "sh", ".toml": "toml", ".yml": "yaml", ".service": "ini"}
 """How a block with a file is marked, by suffix. `py` and not `python`: a recipe runs in a test of its own."""

@@ -1,11 +1,12 @@
 #!/bin/sh
 # Puts a new secret, read from stdin, in the place of the one in a file, and keeps that one as FILE.old.
 #
-#     sh rotate_key.sh secrets/qfpay
+#     sh rotate_key.sh hk secrets/qfpay
 #
 # Run it in the folder of paycore.toml, then restart every process that uses the account.
 set -eu
-file=$1
+account=$1
+file=$2
 
 cp -p "$file" "$file.new"                           # of the same owner, who alone may read it
 cat >"$file.new"                                    # an argument could be read by every user of the machine
@@ -18,4 +19,4 @@ else
     mv "$file.kept" "$file.old"                     # a process that starts meanwhile reads one secret or the other
     mv "$file.new" "$file"
 fi
-paycore accounts                                    # exits 6 where an account can't be used, and says why
+paycore doctor --account "$account"                 # asks the provider whether it takes the new one

@@ -48,6 +48,23 @@ def test_every_example_is_looked_at() -> None:
     assert docs_tables.filled(text.replace("yield", "return")) != text.replace("yield", "return")
 
 
+def test_every_recipe_is_printed() -> None:
+    """docs/recipes.md has each file of examples/recipes that is an operator's, whole; an edited one is out of date."""
+    docs_tables = load_script("docs_tables")
+    text = (ROOT / "docs/recipes.md").read_text(encoding="utf-8")
+    printed = [found[2] for found in docs_tables.FILED.finditer(text)]
+    assert len(printed) == text.count("<!-- file: ")
+    folder = ROOT / "examples/recipes"
+    there = [
+        path
+        for name in ("*.sh", "*.toml", "*.service", "cron/*", "ci/*")
+        for path in folder.glob(name)
+        if path.is_file()
+    ]
+    assert sorted(printed) == sorted(str(path.relative_to(folder)) for path in there)
+    assert docs_tables.filled(text.replace("set -eu", "set -e")) != text.replace("set -eu", "set -e")
+
+
 def test_kinds_of_changes_are_those_of_the_code() -> None:
     """docs/changes.md has a row for each kind, in the order in which one event's changes come."""
     text = (ROOT / "docs/changes.md").read_text(encoding="utf-8")

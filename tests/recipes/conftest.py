@@ -122,6 +122,34 @@ class Shop:
         return {name for name in names if not name.endswith(("-lock", "-shm", "-wal"))}
 
 
+class Cron:
+    """
+    Runs the lines of a crontab as cron does: `sh -c`, the file's own variables, and next to nothing else around them.
+
+    What a line prints is what would be mailed. `/srv/shop` and `/backup` are folders of the test.
+    """
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+        home = shop.folder
+        (home / "cron").symlink_to(RECIPES / "cron")
+        (home / "back_up.sh").symlink_to(RECIPES / "back_up.sh")
+        (home / ".venv").symlink_to(COMMANDS.parent)
+        (home / "backup").mkdir(mode=0o700)
+        text = recipe("cron/crontab").replace("/srv/shop", str(home)).replace(" /backup", f" {home}/backup")
+        lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+        variables = dict(line.split("=", 1) for line in lines if line.split()[0].count("="))
+        self.jobs = [line.split(None, 5)[5] for line in lines if line[0] in "*0123456789"]
+        assert len(variables) + len(self.jobs) == len(lines)
+        self._environment = {"SHELL": "/bin/sh", "HOME": str(home), "LOGNAME": "shop", **variables}
+
+    def tick(self, job: str) -> Ran:
+        """Run the one line that has this word; what it prints is mailed."""
+        (line,) = [line for line in self.jobs if job in line]
+        assert "%" not in line  # it ends the command: the rest would be its input
+        return self._shop.shell("/bin/sh", "-c", line, environment=self._environment)
+
+
 def sell(pay: Client, reference: str) -> Payment:
     """A payment as the shop of the recipes makes it: it names no provider, account or method."""
     return pay.create(

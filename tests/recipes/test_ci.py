@@ -103,6 +103,7 @@ def test_change_is_tried_at_the_sandbox(shop: Shop, runner: Runner) -> None:
     assert "everything holds: 2 payments" in done["What the ledger holds"].stdout
 
 
+@pytest.mark.proof
 def test_job_fails_where_the_sandbox_does_not_open(shop: Shop, runner: Runner) -> None:
     """Without a sandbox the job ends at that step, says why, and shows what the ledger holds all the same."""
     with socket.socket() as taken:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import tomllib
 
 import pytest
@@ -37,10 +38,11 @@ def test_payments_go_on_with_a_new_key(shop: Shop, name: str) -> None:
     before = shop.client()
     made = sell(before, "order-1")
 
-    ran = shop.run("rotate_key.sh", file, typed=f"{secret}\n")
-    assert ran.returncode == 0, ran
-    assert secret not in ran.stdout + ran.stderr
     shop.change_credentials(provider, {setting: secret})
+    ran = shop.run("rotate_key.sh", name, file, typed=f"{secret}\n")
+    assert ran.returncode == 0, ran
+    assert re.search(r"^  ok +credentials ", ran.stdout, re.MULTILINE), ran
+    assert secret not in ran.stdout + ran.stderr
 
     with pytest.raises(AccountRefused) as refused:
         sell(before, "order-2")
@@ -54,11 +56,11 @@ def test_payments_go_on_with_a_new_key(shop: Shop, name: str) -> None:
 
 
 def test_both_keys_verify_until_the_old_one_is_taken_out(shop: Shop) -> None:
-    """Notifications that are signed with either key are taken, also where the recipe was run twice."""
+    """Notifications signed with either are taken, also where the recipe was run twice, and too early."""
     configure(shop, "hk")
     old = (shop.folder / "secrets/qfpay").read_text().strip()
     _, file, new = NEW["hk"]
-    assert [shop.run("rotate_key.sh", file, typed=f"{new}\n").returncode for _ in range(2)] == [0, 0]
+    assert [shop.run("rotate_key.sh", "hk", file, typed=f"{new}\n").returncode for _ in range(2)] == [6, 6]
     body = json.dumps({"notify_type": "payment"}).encode()
 
     def signed(key: str) -> dict[str, str]:
@@ -77,6 +79,6 @@ def test_nothing_is_replaced_by_nothing(shop: Shop) -> None:
     configure(shop, "hk")
     file = shop.folder / "secrets/qfpay"
     before = file.read_text()
-    assert shop.run("rotate_key.sh", "secrets/qfpay").returncode == 2
+    assert shop.run("rotate_key.sh", "hk", "secrets/qfpay").returncode == 2
     assert file.read_text() == before
     assert {path.name for path in file.parent.iterdir()} == {"qfpay", "qfpay.old", "qfpay-app-code"}

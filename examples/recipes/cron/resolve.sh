@@ -17,6 +17,5 @@ case $code in
     *)
         echo "paycore resolve ended with exit code $code:"
         tail -n 20 resolve.log
-        exit "$code"
         ;;
 esac
