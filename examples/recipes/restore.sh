@@ -1,13 +1,15 @@
 #!/bin/sh
-# Fills an empty ledger from a backup.
+# Fills an empty ledger from a backup, and compares it with what the providers have of each account since a moment
+# before the backup was made.
 #
-#     sh restore.sh /backup/paycore-2025-01-31T020000Z.db sqlite:///paycore.db
-#     sh restore.sh /backup/paycore-2025-01-31T020000Z.db postgresql://paycore@db.example/restored?sslmode=verify-full
+#     sh restore.sh /backup/paycore-2025-01-31T020700Z.db sqlite:///paycore.db 2025-01-30 hk cards
 #
 # Run it in the folder of paycore.toml, whose `ledger` is the one given here, once every process that uses it has ended.
 set -eu
 backup=$1
 target=$2
+since=$3
+shift 3
 
 # What is left of a SQLite ledger is kept under another name.
 kept=paycore.before-$(date -u +%Y-%m-%dT%H%M%SZ).db
@@ -17,3 +19,11 @@ done
 
 paycore ledger copy "sqlite:///$backup" "$target"           # verified, or the target stays empty
 paycore ledger verify --anchor "${backup%.db}.json"
+
+# What was made after the backup is brought back, or listed for a person: then this ends with 9.
+code=0
+for account in "$@"; do
+    echo "account $account"
+    paycore reconcile --account "$account" --since "$since" || code=$?
+done
+exit "$code"

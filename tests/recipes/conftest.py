@@ -150,10 +150,11 @@ class Cron:
         return self._shop.shell("/bin/sh", "-c", line, environment=self._environment)
 
 
-def sell(pay: Client, reference: str) -> Payment:
-    """A payment as the shop of the recipes makes it: it names no provider, account or method."""
+def sell(pay: Client, reference: str, account: str | None = None) -> Payment:
+    """A payment as the shop of the recipes makes it: it names no provider or method."""
     return pay.create(
         reference=reference,
+        account=account,
         amount=Money("88.00", "HKD"),
         channel="web",
         return_url="https://shop.example/thanks",

@@ -52,6 +52,20 @@ def test_what_somebody_must_mend_is_mailed(shop: Shop, cron: Cron) -> None:
 
 
 @pytest.mark.proof
+def test_what_differs_from_the_providers_list_is_mailed(shop: Shop, cron: Cron) -> None:
+    """A ledger that agrees is not written of; an order that it lacks is."""
+    with Client(shop.config) as pay:
+        made = sell(pay, "order-1")
+    ran = cron.tick("reconcile")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", ""), ran
+    (shop.folder / "paycore.db").rename(shop.folder / "lost.db")
+    assert shop.shell("paycore", "ledger", "migrate").returncode == 0
+    ran = cron.tick("reconcile")
+    assert ran.returncode == 9
+    assert made.order_number in ran.stdout
+
+
+@pytest.mark.proof
 def test_review_is_mailed_once(shop: Shop, cron: Cron) -> None:
     """What a person must look at is printed by one pass, and by no later one."""
     assert cron.tick("reviews").stdout == ""
