@@ -168,24 +168,28 @@ def bring_back_refund(payment: Payment, now: datetime, *, found: FoundRefund) ->
 
 
 def note_listed(
-    payment: Payment, now: datetime, *, observation: PaymentObservation | RefundObservation
+    payment: Payment,
+    now: datetime,
+    *,
+    number: str,
+    observation: PaymentObservation | RefundObservation | None,
 ) -> list[Change]:
     """
-    What the list says of a number of this payment.
+    What the list shows of a number of this payment; `observation` is None where what it says is not believed.
 
     One that was not sent by all this ledger knows was sent all the same, after the backup that was restored: it is
     done, and is not sent again.
     """
-    operation = numbered(payment, observation.number)
+    operation = numbered(payment, number)
     if operation is None:
         return []
-    if operation.state is OperationState.INTENT:
-        return [
-            OperationEnded(
-                operation_id=operation.id,
-                state=OperationState.DONE,
-                in_flight_until=now,
-                observation=observation,
-            )
-        ]
-    return [Observed(observation=observation)]
+    if operation.state is not OperationState.INTENT:
+        return [] if observation is None else [Observed(observation=observation)]
+    return [
+        OperationEnded(
+            operation_id=operation.id,
+            state=OperationState.DONE,
+            in_flight_until=now,
+            observation=observation,
+        )
+    ]

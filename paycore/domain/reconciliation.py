@@ -127,9 +127,10 @@ def is_unreadable(seen: PaymentObservation | RefundObservation) -> bool:
     return seen.amount is None and partial is None and not seen.provider_id
 
 
-def order_with_id(payment: Payment, seen: PaymentObservation | RefundObservation) -> Operation | None:
-    """The order or refund of this payment that has the id of the provider's in `seen`, None where none has."""
-    kind = OperationKind.CREATE if isinstance(seen, PaymentObservation) else OperationKind.REFUND
+def operation_with_id(
+    payment: Payment, kind: OperationKind, seen: PaymentObservation | RefundObservation
+) -> Operation | None:
+    """The order or refund of this payment that has an id of the provider's in `seen`, None where none has."""
     ids = {seen.provider_id, *seen.ids.values()} - {None, ""}
     for operation in payment.operations:
         own = {operation.provider_id, *(value for _, value in operation.ids)}

@@ -1,29 +1,33 @@
-"""What one run of reconciling has read and found so far."""
+"""What one run of reconciling has read and found so far, and how an entry of a list is matched with a payment."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from paycore.domain.observation import RefundObservation
+from paycore.domain.observation import PaymentObservation, RefundObservation
+from paycore.domain.payment import Operation, OperationKind, Payment
 from paycore.domain.provider import Listed
-from paycore.domain.reconciliation import Discrepancy, Reconciliation
+from paycore.domain.reconciliation import Discrepancy, DiscrepancyKind, Reconciliation, operation_with_id
 from paycore.engine.accounts import Account
+from paycore.engine.orders import is_number
+from paycore.ledger.api import Sought
 
 
 class Books:
     """
     The entries of a list, and the differences found.
 
-    `listed` has every number and id of the provider's in it, `refunds` its refunds, which come after the orders.
+    `listed` has every number and id of the provider's in it. Its orders that the ledger does not have are in `lost`,
+    and its refunds in `refunds`: they come after the orders.
     """
 
     def __init__(self, account: Account, since: datetime, until: datetime) -> None:
         self.account = account
         self.since, self.until = since, until
         self.listed: set[str] = set()
+        self.lost: list[Listed] = []
         self.refunds: list[Listed] = []
-        self.paid_twice: set[str] = set()
         self.foreign = 0
         self._orders = 0
         self._found: list[Discrepancy] = []
@@ -64,3 +68,63 @@ class Books:
             foreign=self.foreign,
             discrepancies=tuple(self._found),
         )
+
+
+def names_of(account: str, items: Iterable[Listed]) -> Sought:
+    """All names in these entries by which a payment may be found."""
+    numbers, ids, references = set[str](), set[str](), set[str]()
+    for item in items:
+        seen = item.observation
+        numbers |= {seen.number, item.payment_number or ""}
+        ids |= {seen.provider_id or "", item.payment_id or "", *seen.ids.values()}
+        if isinstance(seen, PaymentObservation):
+            references.add(item.reference or "")
+    return Sought(account, numbers - {""}, ids - {""}, references - {""})
+
+
+def matched(known: Sequence[Payment], item: Listed, account: str) -> tuple[Payment, Operation] | None:
+    """
+    The payment of the account, and its order or refund, that an entry is about; None where there is none.
+
+    By our number; where it has none of ours, by an id.
+    """
+    seen = item.observation
+    kind = OperationKind.CREATE if isinstance(seen, PaymentObservation) else OperationKind.REFUND
+    own = [payment for payment in known if payment.account == account]
+    for payment in own:
+        for operation in payment.operations:
+            if operation.kind is kind and operation.number == seen.number:
+                return payment, operation
+    if is_number(seen.number):
+        return None
+    found = ((payment, operation_with_id(payment, kind, seen)) for payment in own)
+    return next(((payment, operation) for payment, operation in found if operation is not None), None)
+
+
+def is_of_another_account(known: Sequence[Payment], item: Listed, account: str) -> bool:
+    """Whether another account of the configuration, at the same merchant's, has made it."""
+    number = item.observation.number
+    others = (payment for payment in known if payment.account != account)
+    return bool(number) and any(op.number == number for payment in others for op in payment.operations)
+
+
+def discrepancy(
+    kind: DiscrepancyKind, item: Listed, payment: Payment | None, *, is_settled: bool, advice: str
+) -> Discrepancy:
+    """A difference of an order: what the list has of it, and what the ledger had."""
+    seen = item.observation
+    return Discrepancy(
+        kind=kind,
+        is_settled=is_settled,
+        advice=advice,
+        payment_id=None if payment is None else payment.id,
+        number=seen.number or None,
+        provider_id=seen.provider_id,
+        ids=seen.ids,
+        reference=item.reference if payment is None else payment.reference,
+        amount_here=None if payment is None else payment.amount,
+        amount_there=seen.amount,
+        status_here=None if payment is None else str(payment.status),
+        status_there=str(seen.status),
+        at=item.made_at or seen.occurred_at,
+    )

@@ -29,7 +29,6 @@ from paycore.domain.reconciliation import (
     has_id,
     is_promise,
     is_unreadable,
-    order_with_id,
 )
 from paycore.engine.accounts import Account
 from paycore.engine.attempts import Attempts
@@ -37,10 +36,9 @@ from paycore.engine.checks import is_reference
 from paycore.engine.effects import Program, in_ledger
 from paycore.engine.orders import is_number
 from paycore.engine.patience import patiently
-from paycore.engine.reconciled import Books
+from paycore.engine.reconciled import Books, is_of_another_account, matched, names_of
 from paycore.engine.recovery import Recovery
 from paycore.errors import ReferenceConflict
-from paycore.ledger.api import Sought
 
 
 class Refunds:
@@ -63,17 +61,19 @@ class Refunds:
     def _refund(self, item: Listed) -> Program[None]:
         seen = item.observation
         assert isinstance(seen, RefundObservation)
-        names = _names(self._account.name, item)
+        names = names_of(self._account.name, [item])
         known = yield from in_ledger(lambda ledger: ledger.named(names))
         own = [payment for payment in known if payment.account == self._account.name]
-        matched, owner = _matched(own, seen), _owner(own, item)
+        mine, owner = matched(own, item, self._account.name), _owner(own, item)
         if is_unreadable(seen):
             advice = (
                 "look it up in the provider's portal by its number or id: the list does not tell what it is"
             )
             self._note(DiscrepancyKind.UNREADABLE, item, owner, is_settled=False, advice=advice)
-        elif matched is not None:
-            yield from self._compare(*matched, item)
+        elif mine is not None:
+            yield from self._compare(*mine, item)
+        elif is_of_another_account(known, item, self._account.name):
+            self._books.foreign += 1
         elif owner is not None:
             yield from self._missing_here(owner, item)
         elif is_number(seen.number):
@@ -92,9 +92,9 @@ class Refunds:
         is_unsent = operation.state is OperationState.INTENT
         there: RefundStatus = seen.status
         if is_unsent or before.status is not there or _differs(before, seen):
-            if not is_promise(seen):
-                decide = partial(bringing_back.note_listed, observation=seen)
-                payment = (yield from self._attempts.change(payment.id, decide, Source.LIST)).payment
+            told = None if is_promise(seen) else seen
+            decide = partial(bringing_back.note_listed, number=operation.number, observation=told)
+            payment = (yield from self._attempts.change(payment.id, decide, Source.LIST)).payment
             asking = partial(self._recovery.ask_and_tell, self._account, [payment], Source.QUERY)
             (payment,), found = yield from patiently(asking)
             statuses = [one.status for one in found.observations if one.number == operation.number]
@@ -245,25 +245,6 @@ class Refunds:
 
 
 # --- inside ------------------------------------------------------------------------------------------
-
-
-def _names(account: str, item: Listed) -> Sought:
-    seen = item.observation
-    numbers = {seen.number, item.payment_number or ""} - {""}
-    ids = {seen.provider_id or "", item.payment_id or "", *seen.ids.values()} - {""}
-    return Sought(account, numbers, ids)
-
-
-def _matched(known: Sequence[Payment], seen: RefundObservation) -> tuple[Payment, Operation] | None:
-    """The payment and its refund that an entry is about: by our number, else by an id where it has no number."""
-    for payment in known:
-        for operation in payment.operations:
-            if operation.kind is OperationKind.REFUND and operation.number == seen.number:
-                return payment, operation
-    if is_number(seen.number):
-        return None
-    found = ((payment, order_with_id(payment, seen)) for payment in known)
-    return next(((payment, refund) for payment, refund in found if refund is not None), None)
 
 
 def _owner(known: Sequence[Payment], item: Listed) -> Payment | None:

@@ -8,7 +8,6 @@ from functools import partial
 
 from paycore.domain.events import Source
 from paycore.domain.payment import Operation, OperationKind, Payment, RefundStatus, Status, refund_operation
-from paycore.domain.provider import Found
 from paycore.domain.reconciliation import Discrepancy, DiscrepancyKind
 from paycore.engine.accounts import Account
 from paycore.engine.effects import Program, in_ledger
@@ -23,7 +22,8 @@ MARGIN = timedelta(minutes=5)
 
 AT_ONCE = 200
 ASKED_AT_ONCE = 5
-"""Payments that are asked about in one go: each may have several numbers."""
+ROUNDS_MAX = 10
+"""Payments that are asked about in one go, and how often: each may have many numbers."""
 
 _LIVE = (Status.PAID, Status.AUTHORIZED, Status.PENDING)
 
@@ -70,20 +70,27 @@ def _is_listed(operation: Operation, books: Books) -> bool:
 
 
 def _ask(account: Account, recovery: Recovery, books: Books, payments: Sequence[Payment]) -> Program[None]:
-    asking = partial(recovery.ask_and_tell, account, payments, Source.QUERY)
-    after, found = yield from patiently(asking)
-    told = {one.number for one in found.observations}
     since, until = books.since + MARGIN, books.until - MARGIN
-    for payment in after:
+    told, denied = set[str](), set[str]()
+    for _ in range(ROUNDS_MAX):  # one asks about so many numbers only
+        asking = partial(recovery.ask_and_tell, account, payments, Source.QUERY)
+        after, found = yield from patiently(asking)
+        payments = tuple(after)
+        told |= {one.number for one in found.observations}
+        denied |= found.absent | found.undecided
+        wanted = {op.number for payment in payments for op in _unlisted(payment, books, since, until)}
+        if wanted <= told | denied:
+            break
+    for payment in payments:
         for operation in _unlisted(payment, books, since, until):
             if operation.number not in told:
-                books.note(_missing_there(payment, operation, found))
+                books.note(_missing_there(payment, operation, is_denied=operation.number in denied))
 
 
-def _missing_there(payment: Payment, operation: Operation, found: Found) -> Discrepancy:
+def _missing_there(payment: Payment, operation: Operation, *, is_denied: bool) -> Discrepancy:
     is_refund = operation.kind is OperationKind.REFUND
     refund = payment.refund(operation.refund_reference or "") if is_refund else None
-    says = "does not know it" if operation.number in found.absent else "tells nothing definite of it"
+    says = "does not find it" if is_denied else "tells nothing of it"
     return Discrepancy(
         kind=DiscrepancyKind.MISSING_THERE,
         is_settled=False,

@@ -461,7 +461,7 @@ class Ledger(Protocol):
         """
         The payments that have any of these names, each once, oldest first.
 
-        Numbers and ids of the account's; references of any account's.
+        Ids of the account's; numbers and references of any account's.
         """
         ...
 

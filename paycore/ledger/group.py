@@ -195,6 +195,11 @@ class Group:
         found = stored | self._stage.named.get((account, provider_id), set())
         return tuple(sorted(found, reverse=True)[:NAMED_MAX])
 
+    def owners_of(self, number: str) -> tuple[str, ...]:
+        """The ids of the payments, of whichever account, that have this number."""
+        staged = [owner for (_, own), owner in self._stage.numbers.items() if own == number]
+        return tuple(dict.fromkeys([*self._owners_of(number).values(), *staged]))
+
     def accounts_with_number(self, number: str) -> tuple[str, ...]:
         """The accounts of which a payment has this number."""
         return tuple(sorted(self._owners_of(number)))

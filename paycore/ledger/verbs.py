@@ -112,11 +112,8 @@ def bring_back(group: Group, names: Sought, found: Callable[[datetime], BroughtB
     )
     known = group.with_reference(account, first.namespace, first.order.reference)
     if known is None:
-        numbers = (group.with_number(account, number) for number in names.numbers)
-        owners = [
-            *filter(None, numbers),
-            *(one for key in names.ids for one in group.with_provider_id(account, key)),
-        ]
+        numbers = (owner for number in names.numbers for owner in group.owners_of(number))
+        owners = [*numbers, *(one for key in names.ids for one in group.with_provider_id(account, key))]
         known = group.payment(owners[0]) if owners else None
     if known is not None:
         return Committed(payment=known, events=(), now=group.now)
@@ -490,10 +487,9 @@ def find(tx: Transaction, account: str | None, reference: str) -> tuple[Payment,
 
 def named(tx: Transaction, names: Sought) -> tuple[Payment, ...]:
     """See `Ledger.named`."""
-    check_storable(account=names.account)
     found: dict[str, tuple[int, str]] = {}
     for given, sql, parameters in (
-        (names.numbers, _WITH_NUMBER, (names.account,)),
+        (names.numbers, _WITH_NUMBER, ()),
         (names.ids, _WITH_PROVIDER_ID, (names.account,)),
         (names.references, _WITH_REFERENCE, ()),
     ):
@@ -507,7 +503,7 @@ def named(tx: Transaction, names: Sought) -> tuple[Payment, ...]:
 
 
 _OWNED = "SELECT id, created_at, body FROM payments WHERE id IN (SELECT payment_id FROM "
-_WITH_NUMBER = f"{_OWNED}operations WHERE account = ? AND kind <> 'close' AND number {{among}})"
+_WITH_NUMBER = f"{_OWNED}operations WHERE kind <> 'close' AND number {{among}})"
 _WITH_PROVIDER_ID = f"{_OWNED}provider_ids WHERE account = ? AND provider_id {{among}})"
 _WITH_REFERENCE = "SELECT id, created_at, body FROM payments WHERE reference {among}"
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import httpx2
 
 from paycore import Client, Money
 from paycore.domain.reconciliation import Reconciliation
@@ -57,22 +59,31 @@ class Shop:
         self.file = folder / "ledger-0.db"
 
     @contextmanager
-    def open(self) -> Iterator[Client]:
-        """A client on the ledger as it is now."""
-        account = {
-            "provider": self.provider,
-            "mode": "sandbox",
-            "base_url": self.sandbox.url,
-            "timeout_s": 5.0,
-            **self.sandbox.settings,
-        }
+    def open(self, accounts: Mapping[str, dict[str, Any]] | None = None, **settings: Any) -> Iterator[Client]:
+        """A client on the ledger as it is now; `accounts` have further settings, or are further accounts."""
+        own = {"provider": self.provider, "mode": "sandbox", "base_url": self.sandbox.url, "timeout_s": 5.0}
+        own |= {**self.sandbox.settings, **settings}
         document = {
             "ledger": f"sqlite:///{self.file.name}",
             "default_account": "shop",
-            "accounts": {"shop": account},
+            "accounts": {"shop": own} | {name: own | more for name, more in (accounts or {}).items()},
         }
         with Client(parse_config(document, self._folder / "paycore.toml"), plugins=Plugins()) as pay:
             yield pay
+
+    @contextmanager
+    def elsewhere(self) -> Iterator[Client]:
+        """A client whose account is another one of the provider's, which knows nothing of this."""
+        kind, settings = SANDBOXES[self.provider]
+        with SandboxServer(kind(), settings=settings) as other:
+            theirs: dict[str, Any] = {"base_url": other.url, **other.settings}
+            with self.open(**theirs) as pay:
+                yield pay
+
+    @property
+    def empty(self) -> Path:
+        """A backup of a ledger without payments."""
+        return self._folder / "no-such-backup.db"
 
     def backup(self) -> Path:
         """A copy of the ledger as it is; no client is open."""
@@ -84,7 +95,8 @@ class Shop:
         """Go on with a copy of the backup."""
         self._files += 1
         self.file = self._folder / f"ledger-{self._files}.db"
-        shutil.copy(backup, self.file)
+        if backup.exists():
+            shutil.copy(backup, self.file)
 
     def paid(self, pay: Client, reference: str, **changes: Any) -> Any:
         """A payment that its payer has paid, and that is known to be."""
@@ -129,6 +141,33 @@ class Shop:
     def price(self, text: str) -> Money:
         """Money in the currency of its orders."""
         return Money(text, ORDERS[self.provider]["amount"].currency)
+
+    def requests(self) -> int:
+        """How many requests the gateway has had."""
+        stats = self.sandbox.gateway.controls.stats()
+        return int(sum(stats["requests"].values()))
+
+    def raw(self, path: str, **form: str) -> Any:
+        """What other software of the same merchant sends."""
+        head = {"authorization": f"Bearer {self.sandbox.settings['api_key']}"}
+        answer = httpx2.post(f"{self.sandbox.url}{path}", headers=head, data=form)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def foreign_order(self) -> None:
+        """An order that is not paycore's."""
+        price = "line_items[0][price_data]"
+        product = {f"{price}[currency]": "eur", f"{price}[unit_amount]": "500"}
+        product |= {f"{price}[product_data][name]": "Not ours", "line_items[0][quantity]": "1"}
+        self.raw("/v1/checkout/sessions", mode="payment", success_url=URL, **product)
+
+    def refund_elsewhere(self, intent: str, minor: int) -> None:
+        """A refund made in the portal."""
+        self.raw("/v1/refunds", payment_intent=intent, amount=str(minor))
+
+    def lose_next_reply(self) -> None:
+        """The gateway makes the next order, and its answer does not arrive."""
+        self.sandbox.gateway.faults.add("lose_reply", path="/v1/checkout/sessions")
 
     def orders(self) -> int:
         """How many orders the gateway has."""

@@ -1,0 +1,194 @@
+"""
+Orders that a provider lists and the ledger does not have: brought back where enough is told, else noted for a person.
+
+Of several orders with one reference the one that took money comes back, or else one that still can; never two.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from msgspec.structs import replace
+
+from paycore.domain import bringing_back
+from paycore.domain.bringing_back import FoundOrder
+from paycore.domain.decisions import named
+from paycore.domain.observation import PaymentObservation
+from paycore.domain.payment import Operation, Payment, Status
+from paycore.domain.provider import Found, Listed, OrderRef, Product
+from paycore.domain.reconciliation import UNMOVED, DiscrepancyKind, is_promise
+from paycore.engine.accounts import Account
+from paycore.engine.attempts import Attempts
+from paycore.engine.checks import is_reference
+from paycore.engine.effects import Program, in_ledger
+from paycore.engine.orders import is_number
+from paycore.engine.patience import patiently
+from paycore.engine.reconciled import Books, discrepancy, is_of_another_account, matched, names_of
+from paycore.engine.recovery import Recovery
+from paycore.ledger.api import Sought
+
+_FIRST = (Status.PAID, Status.AUTHORIZED, Status.PENDING, Status.FAILED, Status.CLOSED)
+
+
+class LostOrders:
+    """The lost orders of one run, once all pages are read."""
+
+    def __init__(self, account: Account, attempts: Attempts, recovery: Recovery, books: Books) -> None:
+        self._account = account
+        self._attempts = attempts
+        self._recovery = recovery
+        self._books = books
+
+    def run(self) -> Program[None]:
+        """Bring back what can be."""
+        for item in sorted(self._books.lost, key=lambda item: _FIRST.index(Status(item.observation.status))):
+            names = names_of(self._account.name, [item])
+            # As it is by now: of two orders with one reference, the second finds what the first brought back.
+            known = yield from in_ledger(lambda ledger, names=names: ledger.named(names))  # type: ignore[misc]
+            is_here = matched(known, item, self._account.name) is not None
+            if not is_here and not is_of_another_account(known, item, self._account.name):
+                yield from self._missing(item, named(known, self._account.name, self._account.namespace))
+
+    def _missing(self, item: Listed, other: Payment | None) -> Program[None]:
+        if other is not None:
+            self._note_second(item, other)
+            return
+        found = yield from self._found(item)
+        if found is None:
+            self._note_lost(item)
+            return
+        seen = found.observation
+        ids = {seen.provider_id or "", *seen.ids.values()} - {""}
+        names = Sought(self._account.name, (seen.number,), tuple(ids), (found.reference,))
+        bring = partial(bringing_back.bring_back, found=found)
+        committed = yield from self._attempts.commit(lambda ledger: ledger.bring_back(names, bring))
+        payment = committed.payment
+        if not committed.events:
+            # Somebody else was faster: with this order, or with another of this reference.
+            if matched([payment], item, self._account.name) is None:
+                self._note_second(item, payment)
+            return
+        is_as_listed = item.observation.status is not Status.PAID or payment.status is Status.PAID
+        advice = f"brought back: payment {payment.id} is {payment.status}"
+        noted = discrepancy(
+            DiscrepancyKind.MISSING_HERE,
+            item,
+            None,
+            is_settled=is_as_listed and not payment.review,
+            advice=advice
+            if is_as_listed
+            else f"{advice} by a query, and paid by the list: look it up in the portal",
+        )
+        self._books.note(replace(noted, payment_id=payment.id, status_there=str(seen.status)))
+
+    def _found(self, item: Listed) -> Program[FoundOrder | None]:
+        """All that is told of it; None where that is too little for a payment, or contradicts itself."""
+        seen, reference, at = item.observation, item.reference, item.made_at or item.observation.occurred_at
+        assert isinstance(seen, PaymentObservation)
+        if reference is None or not is_reference(reference) or not is_number(seen.number):
+            return None
+        if at is None or seen.amount is None or seen.amount.minor <= 0:
+            return None
+        looked = yield from self.look(item)
+        if looked is None and is_promise(seen):
+            return None  # that no money was taken is not believed of a list alone
+        told = seen if looked is None else looked
+        if told.is_signed_wrong or told.partial_amount is not None or told.amount != seen.amount:
+            return None
+        products = self._products(item)
+        if told.status is Status.AUTHORIZED and all(product.capture == "none" for product in products):
+            return None
+        only = products[0] if len(products) == 1 else None
+        return FoundOrder(
+            payment_id=self._attempts.new_id(),
+            operation_id=self._attempts.new_id(),
+            capture_id=self._attempts.new_id(),
+            capture_number=self._attempts.new_id(),
+            account=self._account.name,
+            provider=self._account.provider_name,
+            namespace=self._account.namespace,
+            reference=reference,
+            amount=seen.amount,
+            observation=told,
+            made_at=at,
+            method=item.method or (only.method if only else None),
+            channel=item.channel or (only.channel if only else None),
+            capture=item.capture,
+            expires_at=item.expires_at,
+        )
+
+    def _products(self, item: Listed) -> list[Product]:
+        """Those that it may be of."""
+        return [
+            product
+            for product in self._account.capabilities.products
+            if item.method in (None, product.method) and item.channel in (None, product.channel)
+        ]
+
+    def look(
+        self, item: Listed, payment: Payment | None = None, order: Operation | None = None
+    ) -> Program[PaymentObservation | None]:
+        """
+        What a query says of a listed order, with what the list alone has; None where it says nothing definite.
+
+        `payment` and `order` are those of an order that the ledger has, and could not ask about.
+        """
+        seen = item.observation
+        assert isinstance(seen, PaymentObservation)
+        amount = seen.amount if payment is None else payment.amount
+        at = (item.made_at or seen.occurred_at) if order is None else order.begun_at
+        if amount is None or at is None:
+            return None
+        ref = OrderRef(
+            kind="payment",
+            number=seen.number,
+            provider_id=seen.provider_id,
+            ids=seen.ids,
+            begun_at=at,
+            attempt=self._account.attempt(self._attempts.now(), self._attempts.new_id()),
+            amount=amount,
+            method=(item.method if payment is None else payment.method) or "",
+            channel=(item.channel if payment is None else payment.channel) or "",
+        )
+        found: Found = yield from patiently(partial(self._recovery.look, self._account, ref))
+        told = [one for one in found.observations if isinstance(one, PaymentObservation)]
+        if not told or seen.number in found.undecided:
+            return None
+        # A number may have several records: where one of them took money, that counts.
+        looked = next((one for one in told if one.status is Status.PAID), told[-1])
+        is_waiting = looked.status is Status.PENDING and looked.action is None
+        is_without_amount = looked.amount is None and looked.partial_amount is None
+        return replace(
+            looked,
+            provider_id=looked.provider_id or seen.provider_id,
+            ids={**seen.ids, **looked.ids},
+            amount=seen.amount if is_without_amount else looked.amount,
+            action=seen.action if is_waiting else looked.action,
+        )
+
+    # --- for a person ---------------------------------------------------------------------------------------
+
+    def _note_lost(self, item: Listed) -> None:
+        lacks = "your reference" if item.reference is None else "all that a payment needs"
+        advice = (
+            f"the list does not tell {lacks}: find out by number, amount and time what it was for, before you make"
+            " that payment again"
+        )
+        self._books.note(
+            discrepancy(DiscrepancyKind.MISSING_HERE, item, None, is_settled=False, advice=advice)
+        )
+
+    def _note_second(self, item: Listed, other: Payment) -> None:
+        """An order with the reference of another payment; it is not taken for that one's."""
+        status = Status(item.observation.status)
+        both_took = status is Status.PAID and bool(other.charges)
+        if both_took:
+            advice = f"payment {other.id} has taken the money too: give one of the two back"
+        elif status in UNMOVED:
+            advice = f"nothing to do: it took no money, and payment {other.id} has its reference"
+        elif status is Status.PAID:
+            advice = f"it was paid: do not let payment {other.id}, which has its reference, be paid as well"
+        else:
+            advice = f"close it in the provider's portal: payment {other.id} has its reference"
+        kind = DiscrepancyKind.PAID_TWICE if both_took else DiscrepancyKind.MISSING_HERE
+        self._books.note(discrepancy(kind, item, other, is_settled=status in UNMOVED, advice=advice))

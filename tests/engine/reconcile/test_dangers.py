@@ -1,0 +1,279 @@
+"""What must never come of it: a second order, money without evidence, a payment overwritten, a create sent again."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from paycore import Money, Reconciliation, Status
+from paycore.errors import NotSent
+from paycore.plugin import Done, Failure, Listed, PartialAmount
+from stripe_checkout.provider import StripeCheckout
+from tests.engine.reconcile.shops import ORDERS, Shop, reconcile
+
+ORDER = ORDERS["stripe-checkout"]
+DEAD = "http://127.0.0.1:9"
+"""A port where nobody listens."""
+
+
+def kinds(found: Reconciliation) -> list[tuple[str, bool]]:
+    """What was found, and whether it is settled."""
+    return sorted((str(one.kind), one.is_settled) for one in found.discrepancies)
+
+
+def listed_as(monkeypatch: pytest.MonkeyPatch, change: Callable[[Listed], Listed]) -> None:
+    """Have the provider list its entries otherwise than a query tells of them."""
+    listing = StripeCheckout.list
+
+    def changed(*given: Any) -> Any:
+        outcome = yield from listing(*given)
+        if isinstance(outcome, Done):
+            return Done(replace(outcome.value, items=tuple(map(change, outcome.value.items))))
+        return outcome
+
+    monkeypatch.setattr(StripeCheckout, "list", changed)
+
+
+def of_order(**changes: Any) -> Callable[[Listed], Listed]:
+    """The change of every entry's observation."""
+    return lambda item: replace(item, observation=replace(item.observation, **changes))
+
+
+def lose_all(shop: Shop) -> None:
+    """Go on with an empty ledger."""
+    shop.restore(shop.empty)
+
+
+def test_what_this_ledger_believes_unsent_is_not_sent_again(stripe_shop: Shop) -> None:
+    """
+    A create and a refund that had not been sent when the backup was made, and were later.
+
+    Without reconciling the same calls would send them with the same numbers, for a provider to refuse or not.
+    """
+    shop = stripe_shop
+    with shop.open() as pay:
+        paid = shop.paid(pay, "order-1")
+    with shop.open(base_url=DEAD) as pay:
+        with pytest.raises(NotSent):
+            pay.create(reference="order-2", **ORDER)
+        with pytest.raises(NotSent):
+            pay.refund(paid.id, reference="back-1", amount=shop.price("5.00"))
+    backup = shop.backup()
+    with shop.open() as pay:
+        sent = shop.paid(pay, "order-2")
+        pay.refund(paid.id, reference="back-1", amount=shop.price("5.00"))
+    shop.restore(backup)
+    with shop.open() as pay:
+        assert kinds(reconcile(pay)) == [("state_differs", True), ("state_differs", True)]
+        asked = shop.requests()
+        again = pay.create(reference="order-2", **ORDER)
+        assert (again.id, again.status, again.order_number) == (sent.id, Status.PAID, sent.order_number)
+        again = pay.refund(paid.id, reference="back-1", amount=shop.price("5.00"))
+        assert again.refunded_minor == 500
+        assert shop.requests() == asked
+
+
+def test_a_payment_that_has_the_reference_by_now_stays_as_it_is(stripe_shop: Shop) -> None:
+    """The application went on before it was reconciled: what is lost is for a person, and nothing is merged."""
+    shop = stripe_shop
+    with shop.open() as pay:
+        for reference in ("both-paid", "lost-paid", "lost-open"):
+            payment = pay.create(reference=reference, **ORDER)
+            if reference != "lost-open":
+                shop.pay(payment.order_number)
+    lose_all(shop)
+    with shop.open() as pay:
+        made = [shop.paid(pay, "both-paid"), pay.create(reference="lost-paid", **ORDER)]
+        made.append(pay.create(reference="lost-open", **ORDER))
+        orders = shop.orders()
+        found = reconcile(pay)
+        assert kinds(found) == [("missing_here", False), ("missing_here", False), ("paid_twice", False)]
+        assert {one.reference: one.payment_id for one in found.discrepancies} == {
+            one.reference: one.id for one in made
+        }
+        assert [pay.get(one.id) for one in made] == made
+        assert shop.orders() == orders
+
+
+@pytest.mark.parametrize("is_paid_first", [True, False])
+def test_of_two_lost_orders_the_one_that_took_money_comes_back(
+    stripe_shop: Shop, is_paid_first: bool
+) -> None:
+    """One reference, one order closed and one paid, whichever the list names first; two paid ones are told of."""
+    shop = stripe_shop
+    for is_paid in (is_paid_first, not is_paid_first, True):
+        lose_all(shop)
+        with shop.open() as pay:
+            payment = pay.create(reference="order-1", **ORDER)
+            if is_paid:
+                shop.pay(payment.order_number)
+            else:
+                pay.close(payment.id)
+    lose_all(shop)
+    with shop.open() as pay:
+        found = reconcile(pay)
+        assert kinds(found) == [("missing_here", True), ("missing_here", True), ("paid_twice", False)]
+        orders = shop.orders()
+        assert pay.create(reference="order-1", **ORDER).status is Status.PAID
+        assert shop.orders() == orders
+
+
+def test_orders_of_another_account_at_the_same_merchant_are_left_alone(stripe_shop: Shop) -> None:
+    """Theirs and those of other software are counted; a namespace of its own makes no second payment of them."""
+    shop = stripe_shop
+    with shop.open(accounts={"other": {"namespace": "other"}}) as pay:
+        theirs = pay.create(reference="order-1", account="other", **ORDER)
+        shop.pay(theirs.order_number)
+        theirs = pay.refund(pay.query(theirs.id).id, reference="back-1", amount=shop.price("5.00"))
+        shop.foreign_order()
+        found = reconcile(pay)
+        assert (found.discrepancies, found.orders, found.foreign) == ((), 2, 3)
+        assert pay.list() == (theirs,)
+
+
+def test_a_namespace_gets_back_what_is_its_own(stripe_shop: Shop) -> None:
+    """The account's namespace is the payment's, so that its references stay its own."""
+    shop = stripe_shop
+    spaces = {"shop": {"namespace": "tickets"}}
+    with shop.open(accounts=spaces) as pay:
+        lost = shop.paid(pay, "order-1")
+    lose_all(shop)
+    with shop.open(accounts=spaces) as pay:
+        assert kinds(reconcile(pay)) == [("missing_here", True)]
+        back = pay.create(reference="order-1", **ORDER)
+        assert (back.namespace, back.order_number) == ("tickets", lost.order_number)
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_paid_by_the_list_alone_is_not_paid(
+    stripe_shop: Shop, monkeypatch: pytest.MonkeyPatch, is_lost: bool
+) -> None:
+    """Where a query says that it is open, it is open, in the ledger and when it is brought back; a person looks."""
+    shop = stripe_shop
+    with shop.open() as pay:
+        payment = pay.create(reference="order-1", **ORDER)
+    if is_lost:
+        lose_all(shop)
+    listed_as(monkeypatch, of_order(status=Status.PAID))
+    with shop.open() as pay:
+        found = reconcile(pay)
+        assert kinds(found) == [("missing_here" if is_lost else "state_differs", False)]
+        back = pay.create(reference="order-1", **ORDER)
+        assert (back.status, back.order_number, back.paid_minor) == (Status.PENDING, payment.order_number, 0)
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_closed_by_the_list_alone_is_not_closed(
+    stripe_shop: Shop, monkeypatch: pytest.MonkeyPatch, is_lost: bool
+) -> None:
+    """A paid one comes back as paid, and stays it."""
+    shop = stripe_shop
+    with shop.open() as pay:
+        shop.paid(pay, "order-1")
+    if is_lost:
+        lose_all(shop)
+    listed_as(monkeypatch, of_order(status=Status.CLOSED, paid_minor=None))
+    with shop.open() as pay:
+        assert kinds(reconcile(pay)) == ([("missing_here", True)] if is_lost else [])
+        back = pay.create(reference="order-1", **ORDER)
+        assert (back.status, back.review) == (Status.PAID, False)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (of_order(amount=Money("1.00", "EUR")), "missing_here"),
+        (of_order(amount=None, partial_amount=PartialAmount(unreadable="x")), "unreadable"),
+        (of_order(number="01J-TOO-SHORT"), "missing_here"),
+        (lambda item: replace(item, reference="x" * 129), "missing_here"),
+        (lambda item: replace(item, reference=None), "missing_here"),
+        (
+            lambda item: replace(item, made_at=None, observation=replace(item.observation, occurred_at=None)),
+            "missing_here",
+        ),
+    ],
+)
+def test_what_is_told_in_part_or_contradicts_itself_is_for_a_person(
+    stripe_shop: Shop, monkeypatch: pytest.MonkeyPatch, change: Callable[[Listed], Listed], kind: str
+) -> None:
+    """Nothing is recorded of it."""
+    shop = stripe_shop
+    with shop.open() as pay:
+        shop.paid(pay, "order-1")
+    lose_all(shop)
+    listed_as(monkeypatch, change)
+    with shop.open() as pay:
+        found = reconcile(pay)
+        assert kinds(found) == [(kind, False)]
+        assert pay.list() == ()
+
+
+def test_an_amount_that_differs_is_told(stripe_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list has another amount of a paid payment than the ledger: a person looks; what is recorded stays."""
+    shop = stripe_shop
+    with shop.open() as pay:
+        paid = shop.paid(pay, "order-1")
+        listed_as(monkeypatch, of_order(amount=Money("1.00", "EUR")))
+        (one,) = reconcile(pay).discrepancies
+        assert (one.kind, one.is_settled) == ("amount_differs", False)
+        assert (one.amount_here, one.amount_there) == (paid.amount, Money("1.00", "EUR"))
+        assert pay.get(paid.id).paid_minor == paid.paid_minor
+
+
+def test_what_the_provider_does_not_know_is_told(stripe_shop: Shop) -> None:
+    """After a query that does not find it either; a payment of the wrong account, say."""
+    shop = stripe_shop
+    with shop.open() as pay:
+        paid, unpaid = shop.paid(pay, "order-1"), pay.create(reference="order-2", **ORDER)
+        closed = pay.close(pay.create(reference="order-3", **ORDER).id)
+        now = datetime.now(UTC)
+        # Its list is of a time long before, and so has nothing.
+        found = reconcile(pay, until=now + timedelta(hours=1))
+        assert found.discrepancies == ()
+    with shop.elsewhere() as pay:
+        found = reconcile(pay, until=now + timedelta(hours=1))
+        assert {one.payment_id for one in found.discrepancies} == {paid.id, unpaid.id}
+        assert kinds(found) == [("missing_there", False)] * 2
+        assert pay.get(closed.id) == closed
+        assert [pay.get(one.id).status for one in (paid, unpaid)] == [Status.PAID, Status.PENDING]
+
+
+def test_money_returned_elsewhere_counts(stripe_shop: Shop) -> None:
+    """A refund made in the portal: a person looks, and not more than is left can be refunded here."""
+    shop = stripe_shop
+    with shop.open() as pay:
+        paid = shop.paid(pay, "order-1")
+        shop.refund_elsewhere(paid.ids["payment_intent"], 1000)
+        (one,) = reconcile(pay).discrepancies
+        assert (one.kind, one.is_settled, one.is_refund) == ("refunded_elsewhere", False, True)
+        assert (one.amount_there, one.payment_id) == (Money("10.00", "EUR"), paid.id)
+        paid = pay.get(paid.id)
+        assert (paid.refunded_minor, paid.refundable_minor) == (1000, paid.paid_minor - 1000)
+
+
+def test_a_lost_reply_is_found_by_the_list(stripe_shop: Shop) -> None:
+    """An order whose answer was lost, which no query finds at Stripe: the list has its id and its link."""
+    shop = stripe_shop
+    with shop.open(timeout_s=1.0) as pay:
+        shop.lose_next_reply()
+        with suppress(NotSent):
+            pay.create(reference="order-1", **ORDER)
+        lost = pay.find("order-1")
+        assert (lost.status, lost.provider_id) == (Status.UNKNOWN, None)
+        assert kinds(reconcile(pay)) == [("state_differs", True)]
+        found = pay.get(lost.id)
+        assert (found.status, found.uncertain) == (Status.PENDING, False)
+        assert found.action is not None
+
+
+def test_failed_is_as_good_as_closed(stripe_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which word says that no money was taken makes no difference."""
+    shop = stripe_shop
+    with shop.open() as pay:
+        closed = pay.close(pay.create(reference="order-1", **ORDER).id)
+        listed_as(monkeypatch, of_order(status=Status.FAILED, failure=Failure(code="x", message="x")))
+        assert reconcile(pay).discrepancies == ()
+        assert pay.get(closed.id) == closed
