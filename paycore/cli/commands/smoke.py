@@ -140,8 +140,9 @@ def _run(
     from paycore.cli.smoke.watching import SmokeWatch
 
     results: list[StepResult] = []
-    watch, advisor = SmokeWatch(output), Advisor(output.options)
+    watch = SmokeWatch(output)
     for info in infos:
+        advisor = Advisor(output.options, info.name)
         run = SmokeRun(
             pay,
             info,

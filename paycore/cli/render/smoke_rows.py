@@ -27,7 +27,7 @@ def smoke_rows(results: Sequence[StepResult], style: Style, columns: int | None)
 def step_line(result: StepResult) -> str:
     """One step, as it ends, on one line."""
     took = f" in {result.seconds:.2f} s" if result.seconds else ""
-    advice = f"; {result.advice}" if result.advice else ""
+    advice = f"; to do: {result.advice}" if result.advice else ""
     return clean(f"{result.account}: {result.step} {result.verdict}{took}: {result.what}{advice}")
 
 
@@ -50,7 +50,7 @@ def _rows(result: StepResult, style: Style, columns: int | None) -> list[str]:
         verdict, style(verdict, _COLOURS[result.verdict]), 1
     )
     rows = beside(head, result.what, columns)
-    return rows + (told_under("do", result.advice, columns) if result.advice else [])
+    return rows + (told_under("to do", result.advice, columns) if result.advice else [])
 
 
 def _head(step: str, verdict: str, seconds: str) -> str:

@@ -30,10 +30,11 @@ class StepNotApplicable(Exception):
 
 
 class Advisor:
-    """Words what went wrong, with the commands to type under these options."""
+    """Words what went wrong at an account, with the commands to type under these options."""
 
-    def __init__(self, options: GlobalOptions) -> None:
+    def __init__(self, options: GlobalOptions, account: str) -> None:
         self._options = options
+        self._account = account
 
     def of_error(self, error: errors.PaycoreError | CommandEnded) -> StepFailed:
         """What an error of the client or of the command line means for its step."""
@@ -94,6 +95,15 @@ class Advisor:
             " its payer can pay",
         )
 
+    def of_paid_meanwhile(self, payment: Payment) -> StepFailed:
+        """A payment that somebody has paid before it could be closed."""
+        return self._failed(
+            payment,
+            Exit.FAILED,
+            f"payment {payment.id} is paid, not closed: somebody was faster",
+            "where a sandbox pays by itself, serve it with --auto-pay reference:smoke-=off too",
+        )
+
     def of_unclosed(self, payment: Payment, code: Exit, lapses: str) -> StepFailed:
         """A payment that somebody can still pay, for the provider does not close it."""
         failure = _failure_of(payment)
@@ -124,9 +134,11 @@ class Advisor:
                     "run it again then; `paycore worker` goes on with a refund or a capture that was put off"
                 )
             case Exit.NOT_SENT:
-                return "see that the provider runs, and that base_url and the network are right; then run it again"
+                return (
+                    f"see that the provider runs, and that base_url and the network are right: {self._doctor}"
+                )
             case Exit.CONFIG if isinstance(error, errors.AccountRefused):
-                return "correct the account's credentials; they must be those of its mode and host"
+                return f"correct the credentials, which must be those of the account's mode and host: {self._doctor}"
             case Exit.CONFIG:
                 return "correct what the message names, then run it again"
             case Exit.UNKNOWN if error.payment_id is not None:
@@ -136,6 +148,10 @@ class Advisor:
 
     def _failed(self, payment: Payment, code: Exit, what: str, advice: str) -> StepFailed:
         return StepFailed(what, advice=advice, code=code, payment_id=payment.id)
+
+    @property
+    def _doctor(self) -> str:
+        return f"`{self._type('doctor', '--account', self._account)}` tells more"
 
     def _type(self, *words: str) -> str:
         return to_type(self._options, *words)

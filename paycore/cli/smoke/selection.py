@@ -47,7 +47,7 @@ class SmokeOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SmokePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What both payments of a run have in common; `fields` are further arguments of `create()`."""
+    """What both payments of a run have in common; `fields` are further arguments of `create()`, but for `subject`."""
 
     product: Product
     amount: Money
@@ -57,6 +57,11 @@ class SmokePlan(msgspec.Struct, frozen=True, kw_only=True):
     def is_manual(self) -> bool:
         """Whether the money is taken by a capture of its own."""
         return self.product.capture != "none"
+
+    def fields_for(self, reference: str) -> Mapping[str, Any]:
+        """`fields`, with the reference as what is bought: the provider's portal and a sandbox's rules show it."""
+        takes_subject = "subject" in self.product.required | self.product.optional
+        return {**self.fields, "subject": reference} if takes_subject else self.fields
 
     @property
     def words(self) -> str:
@@ -136,12 +141,9 @@ def _names(products: Sequence[Product]) -> str:
 def _amount(product: Product, wanted: SmokeOptions) -> Money:
     currency = wanted.currency or _currency(product)
     most = None if wanted.max_amount is None else Money(wanted.max_amount, currency)
-    if wanted.amount is not None:
-        amount = Money(wanted.amount, currency)
-        if most is not None and amount.minor > most.minor:
-            raise UsageProblem(f"--amount: {amount} is more than --max-amount, {most}")
-        return amount
     least, greatest = product.currencies[currency]
+    if wanted.amount is not None:
+        return _checked(Money(wanted.amount, currency), product, most)
     unit = 10 ** Money.from_minor(1, currency).exponent
     if most is not None:
         greatest = min(greatest, most.minor)
@@ -152,6 +154,19 @@ def _amount(product: Product, wanted: SmokeOptions) -> Money:
     return Money.from_minor(min(max(least, UNITS * unit), greatest), currency)
 
 
+def _checked(amount: Money, product: Product, most: Money | None) -> Money:
+    if most is not None and amount.minor > most.minor:
+        raise UsageProblem(f"--amount: {amount} is more than --max-amount, {most}")
+    least, greatest = (
+        Money.from_minor(minor, amount.currency) for minor in product.currencies[amount.currency]
+    )
+    if not least.minor <= amount.minor <= greatest.minor:
+        raise UsageProblem(
+            f"--amount: {product.method}/{product.channel} takes {least} to {greatest}, not {amount}"
+        )
+    return amount
+
+
 def _currency(product: Product) -> str:
     return next((code for code in CURRENCIES if code in product.currencies), min(product.currencies))
 
@@ -160,14 +175,14 @@ def _currency(product: Product) -> str:
 
 
 def _suppliable(mode: Mode) -> frozenset[str]:
-    names = {"subject", "return_url", "expires_in_s", "device_id"}
+    names = {"return_url", "expires_in_s", "device_id"}
     return frozenset(names | {"payer_id"} if mode == "sandbox" else names)
 
 
 def _needed(product: Product) -> frozenset[str]:
     """What the product requires, and a lifetime where it takes one: an order that is left behind lapses soon."""
     lapses = frozenset({"expires_in_s"}) if product.expires_in_s is not None else frozenset()
-    return product.required | (lapses & product.optional)
+    return (product.required | (lapses & product.optional)) - {"subject"}
 
 
 def _given(name: str, product: Product, mode: Mode, wanted: SmokeOptions) -> str | int:
@@ -176,7 +191,6 @@ def _given(name: str, product: Product, mode: Mode, wanted: SmokeOptions) -> str
         takes_s = wanted.pay_timeout_s if mode != "sandbox" and wanted.is_paid else 0
         return min(max(least, int(takes_s) + AFTER_PAYING_S), most)
     given: dict[str, str | int] = {
-        "subject": "paycore smoke",
         "return_url": wanted.return_url or RETURN_URL,
         "payer_id": PAYER_ID,
         "device_id": "smoke",

@@ -154,6 +154,8 @@ class SmokeSteps:
             raise StepNotApplicable("this product can't be closed, so no other payment was made")
         payment = self._first if self._payer is None else self._make("close", asker, capture=None)
         payment = asker.close(payment.id)
+        if payment.status is Status.PAID and not payment.review:
+            raise self._advisor.of_paid_meanwhile(payment)
         self._expect(payment, after_closing(payment), "closed")
         another = "" if self._payer is None else "another "
         return f"{another}payment {payment.id}: {payment.status}{asker.note}"
@@ -179,7 +181,7 @@ class SmokeSteps:
                 channel=plan.product.channel,
                 account=self._account,
                 capture=capture,
-                **plan.fields,
+                **plan.fields_for(reference),
             )
         )
         self._expect(payment, after_asking(payment), "pending")

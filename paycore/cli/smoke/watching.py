@@ -22,6 +22,7 @@ class SmokeWatch:
     def __init__(self, output: Output) -> None:
         self._output = output
         self._step: tuple[str, str] = ("", "")
+        self._limit = ""
         self._began = 0.0
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -34,6 +35,8 @@ class SmokeWatch:
     def end(self, result: StepResult) -> None:
         """A step has ended."""
         self._stop()
+        if result.step == "await":
+            self._limit = ""
         if self._output.options.json:
             self._output.json(result.document)
         elif not self._output.has_live_line:
@@ -42,6 +45,7 @@ class SmokeWatch:
     def ask(self, payment: Payment, wait_s: float) -> None:
         """A person has to pay: show how, and that they are waited for."""
         self._stop()
+        self._limit = f" of {duration(wait_s)}"
         if self._output.options.json:
             from paycore.cli.render.documents import payment_document
 
@@ -70,7 +74,7 @@ class SmokeWatch:
         frame = 0
         while not ended.wait(FRAME_S if frame else 0):
             elapsed_s = int(time.monotonic() - self._began)
-            clock = f"{elapsed_s // 60}:{elapsed_s % 60:02d}"
+            clock = f"{elapsed_s // 60}:{elapsed_s % 60:02d}{self._limit}"
             hint = self._output.words_style("Ctrl-C closes what was made", "dim")
             self._output.live(f"{spinner(self._output, frame)} {clock}  {account}: {step}  {hint}")
             frame += 1

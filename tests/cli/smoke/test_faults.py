@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Cli, Ran, ToyShop
+from paycore.engine.plugins import Plugins
+from paycore.sandbox.server import SandboxServer
+from tests.cli.conftest import Cli, Ran, ToyShop, write_config
 from tests.cli.smoke.shops import CREATING, Shops, name_of
 
 
@@ -110,6 +112,23 @@ def test_closing_that_fails_for_good_names_what_is_left(
     shops.clear_faults()
     assert cli("close", payment_id).code == 0
     assert shops.payable("qfpay") == []
+
+
+def test_payer_of_the_sandbox_may_be_faster(cli: Cli) -> None:
+    """Where the sandbox pays by itself, that is what is awaited; what it pays before the closing goes back, code 3."""
+    with SandboxServer(Plugins().sandboxes()["qfpay-alipay"], auto_pay_s=0) as server:
+        write_config(server.url)
+        ran = cli("smoke", "--json")
+        assert (ran.code, failed(ran)) == (3, ["close"]), ran
+        found = steps(ran)
+        assert found["pay"]["what"] == "the sandbox's own payer had paid already"
+        assert "--auto-pay reference:smoke-=off" in found["close"]["advice"]
+        assert found["clean up"]["what"] == f"gave back 2.00 HKD of payment {found['close']['payment_id']}"
+        orders = [
+            server.gateway.controls.show_order(name_of(one)) for one in server.gateway.controls.list_orders(9)
+        ]
+        assert [(one["paid_minor"], one["refunded_minor"]) for one in orders] == [(200, 200)] * 2
+        assert all(one["goods_name"].startswith("smoke-") for one in orders)
 
 
 def test_refused_key_is_configuration(cli: Cli, shops: Shops) -> None:
