@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from paycore import Client
+from paycore import Client, close_shared_client
 from paycore.sandbox.server import SandboxServer
 from qfpay_alipay.sandbox import QFPaySandbox
 
@@ -32,6 +32,7 @@ def sandbox(tmp_path: Path) -> Iterator[SandboxServer]:
         (tmp_path / "paycore.toml").write_text(config, encoding="utf-8")
         with Client(tmp_path / "paycore.toml"):
             yield server
+            close_shared_client()
 
 
 @pytest.fixture(autouse=True)
