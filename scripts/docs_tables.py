@@ -25,6 +25,7 @@ from paycore.errors import PaycoreError
 from paycore.sandbox import control
 from paycore.sandbox.connection import CONNECTION_FAULTS
 from paycore.sandbox.faults import FaultKind
+from paycore.sandbox.gateway_kinds import COMMON_FAULTS
 from paycore.testing.conformance import check
 from qfpay_alipay.sandbox.gateway_faults import QFPAY_FAULTS
 
@@ -175,6 +176,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "providers": lambda: capabilities_table("providers"),
     "endpoints": endpoint_table,
     "wire-faults": lambda: fault_table(CONNECTION_FAULTS),
+    "common-faults": lambda: fault_table(COMMON_FAULTS),
     "qfpay-faults": lambda: fault_table(QFPAY_FAULTS),
 }
 

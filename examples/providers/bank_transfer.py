@@ -388,6 +388,7 @@ class BankGateway(ScriptedGateway):
 
     name = "bank-transfer"
     settings: Mapping[str, str] = {"token": TOKEN}
+    asks_for: Mapping[str, str] = {"create": "PUT /v1/expected/.*", "query": "GET /v1/.*"}
 
     def __init__(self, options: SandboxOptions) -> None:
         super().__init__(options)

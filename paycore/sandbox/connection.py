@@ -6,13 +6,16 @@ import asyncio
 import functools
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from paycore.sandbox.faults import Fault, FaultBoard, FaultKind
+from paycore.sandbox.faults import Fault, FaultBoard, FaultKind, Occasion, occasion
 from paycore.serving import HANG_UP
+
+if TYPE_CHECKING:
+    from paycore.sandbox.scenario_run import ScenarioRun
 
 _MIB = 1024 * 1024
 _HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
@@ -64,27 +67,50 @@ class HttpAnswer(msgspec.Struct, kw_only=True):
 
 
 class FaultyConnection:
-    """Applies the faults of `board` to requests whose path starts with `covers`; all others pass unchanged."""
+    """
+    Applies the faults of `board` to requests whose path starts with `covers`; all others pass unchanged.
 
-    def __init__(self, app: ASGIApp, board: FaultBoard, *, covers: str) -> None:
+    `scenario` tells what a request is about, for faults that are for some orders only.
+    """
+
+    def __init__(
+        self, app: ASGIApp, board: FaultBoard, *, covers: str, scenario: ScenarioRun | None = None
+    ) -> None:
         self._app = app
         self._board = board
         self._covers = covers
+        self._scenario = scenario
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].startswith(self._covers):
             await self._app(scope, receive, send)
             return
+        if self._scenario is None or not self._scenario.is_watching:
+            await self._serve(scope, receive, send, None)
+            return
+        body, receive = await _read(receive)
+        query = scope["query_string"].decode("latin-1")
+        about = self._scenario.occasion_of(scope["method"], f"{scope['path']}?{query}", body)
+        with occasion(about.orders, asks=about.asks) as about:
+            await self._serve(scope, receive, send, about)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, about: Occasion | None) -> None:
+        """`about`: what the request is about; `None` where no fault depends on that."""
         path: str = scope["path"]
         late = self._board.take("late_request", path=path)
         slow = self._board.take("delay", path=path)
         fault = self._board.take(*_NAMES, path=path)
-        if late is None and slow is None and fault is None:
+        if late is None and slow is None and fault is None and about is None:
             await self._app(scope, receive, send)
             return
         if late is not None:
             await asyncio.sleep(late.number("seconds"))
+        known = set() if about is None else set(about.orders)
         answer = await self._answer(scope, receive, fault)
+        if about is not None and about.orders != known:
+            # The request has made an order, and only now it is known what becomes of that.
+            slow = slow or self._board.take("delay", path=path)
+            fault = fault or self._board.take(*_NAMES, path=path)
         if slow is not None:
             await asyncio.sleep(slow.number("seconds"))
         if fault is None:
@@ -109,6 +135,19 @@ class FaultyConnection:
 
         await self._app(scope, receive, hold)
         return answer
+
+
+async def _read(receive: Receive) -> tuple[bytes, Receive]:
+    """The body, and what receives it once more."""
+    messages: list[Message] = []
+    while not messages or messages[-1].get("more_body", False):
+        messages.append(await receive())
+    body = b"".join(message.get("body", b"") for message in messages)
+
+    async def again() -> Message:
+        return messages.pop(0) if messages else await receive()
+
+    return body, again
 
 
 class _Break(msgspec.Struct, frozen=True, kw_only=True):

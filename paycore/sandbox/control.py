@@ -6,7 +6,7 @@ GET    /_sandbox/orders[?limit=100]        the newest orders
 GET    /_sandbox/orders/{number}           one order
 POST   /_sandbox/orders/{number}/pay       the payer pays          (also /decline, /expire)
 GET    /_sandbox/faults                    the board and every kind with its options
-POST   /_sandbox/faults                    {"kind", "times"?, "path"?, ...options}
+POST   /_sandbox/faults                    {"kind", "times"?, "path"?, "on"?, "order"?, ...options}
 DELETE /_sandbox/faults                    clear the board
 POST   /_sandbox/notify                    {"number", "kind"?: repeat|late|forged, "seconds"?}
 GET    /_sandbox/stats                     counts since the start
@@ -60,6 +60,8 @@ class _AddFault(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     times: int = 1
     path: str | None = None
+    on: str | None = None
+    order: str | None = None
 
 
 class _Notify(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -108,9 +110,12 @@ class _Handlers:
         body = await request.body()
         asked = msgspec.json.decode(body, type=_AddFault)
         options: dict[str, Option] = msgspec.json.decode(body, type=dict[str, Any])
-        for name in ("kind", "times", "path"):
+        for name in _AddFault.__struct_fields__:
             options.pop(name, None)
-        fault = self._faults.add(asked.kind, times=asked.times, path=asked.path, **options)
+        order = None if asked.order is None else self._controls.show_order(asked.order)["orders"][-1]
+        fault = self._faults.add(
+            asked.kind, times=asked.times, path=asked.path, on=asked.on, order=order, **options
+        )
         return _json(_render_fault(fault), status=201)
 
     async def clear_faults(self, _request: Request) -> Response:
@@ -137,7 +142,15 @@ class _Handlers:
 
 
 def _render_fault(fault: Fault) -> dict[str, Any]:
-    return {"id": fault.id, "kind": fault.kind, "times": fault.times, "path": fault.path, **fault.options}
+    limits = {name: value for name in ("on", "order") if (value := getattr(fault, name)) is not None}
+    return {
+        "id": fault.id,
+        "kind": fault.kind,
+        "times": fault.times,
+        "path": fault.path,
+        **limits,
+        **fault.options,
+    }
 
 
 def _answered(handler: Handler) -> Handler:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -12,7 +12,11 @@ from paycore.domain.currencies import EXPONENTS
 from paycore.domain.duration_text import seconds_typed
 from paycore.sandbox.faults import unknown_name
 
-PayerVerb = Literal["pay", "decline", "expire", "nothing"]
+T = TypeVar("T")
+
+PayerVerb = Literal["pay", "decline", "expire", "decline_capture", "nothing"]
+RequestWord = Literal["create", "query", "capture", "refund", "close"]
+"""What a request asks for; a gateway tells which of its requests ask for which."""
 
 
 class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +50,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     The orders a rule is for: all that have everything named here.
 
     `reference` is how the application's reference begins, or, where an order does not carry it, its number or what it
-    is for. `amount` is in major units.
+    is for. `amount` is in major units. `provider` is for a scenario that several gateways have.
     """
 
     reference: str | None = None
@@ -54,6 +58,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     currency: str | None = None
     method: str | None = None
     channel: str | None = None
+    provider: str | None = None
 
     def fits(self, order: NewOrder) -> bool:
         """Whether this order is one of them."""
@@ -81,25 +86,81 @@ class PayerMove(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"seconds are 0 or more, not {self.after_s}")
 
 
+class RuleFault(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A fault of an order: the kind on the gateway's fault board, how often, and for which requests.
+
+    `times` is `None` for always, `on` is `None` for all requests that name the order.
+    """
+
+    kind: str
+    times: int | None = 1
+    on: RequestWord | None = None
+    options: Mapping[str, bool | float | int | str] = {}
+
+
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """What happens to the orders that fit; what is left out is for the next rule that fits to say."""
+    """
+    What happens to the orders that fit; what is left out is for the next rule that fits to say.
+
+    `charge_back_s`: seconds after it was paid until the payer's bank takes all back. `refund` and `notification` are
+    what becomes of its refunds and notifications, `faults` what of requests that name it. `place` is where the rule
+    is written, for an error.
+    """
 
     match: Match = Match()
     payer: PayerMove | None = None
+    charge_back_s: float | None = None
+    refund: RuleFault | None = None
+    notification: RuleFault | None = None
+    faults: tuple[RuleFault, ...] = ()
+    place: str = ""
+
+
+class OpenFault(msgspec.Struct, frozen=True, kw_only=True):
+    """A fault that is on the board from the start, for whatever request comes first."""
+
+    fault: RuleFault
+    path: str | None = None
+    provider: str | None = None
+    place: str = ""
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """Rules, the first that fits before the others."""
+    """Rules, the first that fits before the others, and the faults that are on the board from the start."""
 
     rules: tuple[Rule, ...] = ()
+    faults: tuple[OpenFault, ...] = ()
 
-    def payer_of(self, order: NewOrder) -> PayerMove | None:
-        """What the payer of this order does by itself; None for nothing."""
-        if order.is_decided:
-            return None
-        said = (rule.payer for rule in self.rules if rule.payer is not None and rule.match.fits(order))
-        payer = next(said, None)
-        return None if payer is None or payer.does == "nothing" else payer
+    def of(self, provider: str) -> Scenario:
+        """What of it is for this provider."""
+        return Scenario(
+            rules=tuple(rule for rule in self.rules if rule.match.provider in (None, provider)),
+            faults=tuple(fault for fault in self.faults if fault.provider in (None, provider)),
+        )
+
+    def fate_of(self, order: NewOrder) -> Rule:
+        """All that is to happen to this order: each part from the first rule that fits and has it."""
+        fits = [rule for rule in self.rules if rule.match.fits(order)]
+        payers = () if order.is_decided else (rule.payer for rule in fits)
+        return Rule(
+            payer=_first(payers),
+            charge_back_s=_first(rule.charge_back_s for rule in fits),
+            refund=_first(rule.refund for rule in fits),
+            notification=_first(rule.notification for rule in fits),
+            faults=next((rule.faults for rule in fits if rule.faults), ()),
+        )
+
+
+def _first(said: Iterable[T | None]) -> T | None:
+    return next((one for one in said if one is not None), None)
+
+
+def joined(auto_pay: Scenario, scenario: Scenario) -> Scenario:
+    """The rules of `--auto-pay` around those of a scenario: for some orders before them, for all behind them."""
+    some = [rule for rule in auto_pay.rules if rule.match != Match()]
+    every = [rule for rule in auto_pay.rules if rule.match == Match()]
+    return msgspec.structs.replace(scenario, rules=(*some, *scenario.rules, *every))
 
 
 def auto_pay(after_s: float | None) -> Sequence[Rule]:

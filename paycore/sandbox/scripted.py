@@ -38,6 +38,12 @@ import msgspec
 
 from paycore.sandbox.api import Document, NotPossible, SandboxOptions, UnknownOrder
 from paycore.sandbox.faults import FaultBoard
+from paycore.sandbox.gateway_kinds import (
+    COMMON_FAULTS,
+    FAILING_REFUND,
+    REFUSE_REFUND,
+    fate_of_notification,
+)
 from paycore.sandbox.posts import Post, PostQueue, PostResult
 from paycore.sandbox.scenario import NewOrder
 from paycore.sandbox.scenario_run import ScenarioRun
@@ -158,6 +164,8 @@ class ScriptedGateway:
 
     name: ClassVar[str]
     settings: Mapping[str, str] = {}
+    asks_for: Mapping[str, str] = {}
+    """For the faults of a scenario: by `create`, `query`, `capture`, `refund`, `close`, a pattern of `METHOD /path`."""
     open_paths: Sequence[str] = ()
 
     def __init__(self, options: SandboxOptions) -> None:
@@ -176,8 +184,6 @@ class ScriptedGateway:
         self._posts = PostQueue()
         self._lock = threading.RLock()
         self.app, self.faults = self._connected()
-        in_memory = StateFile(None, name=self.name)
-        self._scenario = ScenarioRun(options, self.clock, in_memory, is_open=self._is_open)
         self._scenario.start(self)
 
     # --- what a script writes --------------------------------------------------------------------------
@@ -249,6 +255,9 @@ class ScriptedGateway:
         waiting = sum(one.minor for one in self.refunds if one.order is order and one.state == "pending")
         if order.state != "paid" or not 0 < minor <= order.paid_minor - order.refunded_minor - waiting:
             return None
+        if self.faults.take(REFUSE_REFUND) is not None:
+            return None
+        failing = self.faults.take(FAILING_REFUND)
         now_ms = self.clock.now_ms()
         refund = ScriptedRefund(
             number=number,
@@ -259,7 +268,10 @@ class ScriptedGateway:
             made_ms=now_ms,
         )
         self.refunds.append(refund)
-        if takes_s:
+        if failing is not None:
+            due = now_ms + int(failing.number("seconds") * 1000)
+            self.clock.call_at(due, partial(self._fail_pending_refund, refund))
+        elif takes_s:
             self.clock.call_at(now_ms + int(takes_s * 1000), partial(self._end_pending_refund, refund))
         else:
             self._succeed_refund(refund)
@@ -275,7 +287,16 @@ class ScriptedGateway:
 
     def announce(self, order: ScriptedOrder) -> None:
         """Notify of the order as it is now, refunded or charged back, if there is a notification and a URL for it."""
-        self._send(order, is_forged=False)
+        with self._scenario.changed(order.id):
+            fate = fate_of_notification(self.faults)
+        if fate.is_forged_first:
+            self._send(order, is_forged=True)
+        for _ in range(0 if fate.is_lost else fate.copies):
+            if fate.after_s:
+                due = self.clock.now_ms() + int(fate.after_s * 1000)
+                self.clock.call_at(due, partial(self._send_late, order))
+            else:
+                self._send(order, is_forged=False)
 
     # --- controls, see paycore.sandbox.api ---------------------------------------------------------------
 
@@ -343,9 +364,18 @@ class ScriptedGateway:
         from paycore.sandbox.connection import CONNECTION_FAULTS, FaultyConnection
         from paycore.sandbox.control import control_routes
 
-        faults = FaultBoard(CONNECTION_FAULTS)
+        faults = FaultBoard([*CONNECTION_FAULTS, *COMMON_FAULTS])
+        self._scenario = ScenarioRun(
+            self.options,
+            provider=self.name,
+            clock=self.clock,
+            state=StateFile(None, name=self.name),
+            faults=faults,
+            requests=self.asks_for,
+            is_open=self._is_open,
+        )
         scripted = Starlette(routes=[Route("/{path:path}", self._serve, methods=_METHODS)])
-        api = FaultyConnection(scripted, faults, covers="/")
+        api = FaultyConnection(scripted, faults, covers="/", scenario=self._scenario)
         controls = control_routes(self, faults=faults, clock=self.clock)
         return Starlette(routes=[*controls, Mount("/", app=api)]), faults
 
@@ -377,9 +407,19 @@ class ScriptedGateway:
                 self._succeed_refund(refund)
                 self.announce(refund.order)
 
+    def _fail_pending_refund(self, refund: ScriptedRefund) -> None:
+        with self._lock:
+            if refund.state == "pending":
+                refund.state = "failed"
+                self.announce(refund.order)
+
     def _succeed_refund(self, refund: ScriptedRefund) -> None:
         refund.state = "succeeded"
         refund.order.refunded_minor += refund.minor
+
+    def _send_late(self, order: ScriptedOrder) -> None:
+        with self._lock:
+            self._send(order, is_forged=False)
 
     def _send(self, order: ScriptedOrder, *, is_forged: bool) -> bool:
         url, made = order.notify_url or self.options.notify_url, self.notification(order, is_forged=is_forged)

@@ -107,6 +107,23 @@ def test_serve_wrong_setting_2(cli: Cli, words: str, expected: str) -> None:
             2,
             "stripe-checkout: no sandbox setting 'colour'",
         ),
+        ("qfpay-alipay --scenario none.toml", 2, "--scenario: none.toml can't be read: No such file"),
+        (
+            "qfpay-alipay --scenario there.toml",
+            2,
+            "--scenario: there.toml: no key 'mine'; there are: fault, rule",
+        ),
+        (
+            "qfpay-alipay --scenario other.toml",
+            2,
+            "other.toml: rule[1].match.provider: no sandbox 'qfpy-alipay'; did",
+        ),
+        ("qfpay-alipay --port 0 --scenario back.toml", 2, "back.toml: rule[1]: nothing is charged back here"),
+        (
+            "--all --port 0 --scenario back.toml",
+            2,
+            "qfpay-alipay: back.toml: rule[1]: nothing is charged back here",
+        ),
         ("--all --port 65535", 2, "go beyond 65535"),
         ("qfpay-alipay --write-config there.toml", 6, "there.toml is there already and stays as it is"),
         ("qfpay-alipay --port 0 --write-config no/such/folder.toml", 6, "can't be written: No such file"),
@@ -114,10 +131,16 @@ def test_serve_wrong_setting_2(cli: Cli, words: str, expected: str) -> None:
 )
 def test_serve_mistakes(cli: Cli, words: str, code: int, expected: str) -> None:
     """Each is refused in one line that says what to do; nothing is served, and no file changes."""
-    Path("there.toml").write_text("mine", encoding="utf-8")
+    texts = {
+        "there.toml": "mine = 1",
+        "other.toml": '[[rule]]\nmatch.provider = "qfpy-alipay"\npay = 1',
+        "back.toml": "[[rule]]\ncharge_back = 1",
+    }
+    for name, text in texts.items():
+        Path(name).write_text(text, encoding="utf-8")
     ran = cli("sandbox", "serve", *words.split())
     assert (ran.code, ran.err.count("\n"), expected in ran.err) == (code, 1, True), ran
-    assert Path("there.toml").read_text(encoding="utf-8") == "mine"
+    assert Path("there.toml").read_text(encoding="utf-8") == texts["there.toml"]
 
 
 def test_serve_port_taken_6(cli: Cli, gateway: SandboxServer) -> None:

@@ -54,9 +54,9 @@ def test_amounts_are_compared_in_the_decimals_of_the_currency() -> None:
         ([], None),
         (["3"], PayerMove(does="pay", after_s=3)),
         (["1m30s"], PayerMove(does="pay", after_s=90)),
-        (["off"], None),
-        (["3", "reference:smoke-1-close=off"], None),
-        (["reference:smoke-1-close=off", "3"], None),
+        (["off"], PayerMove(does="nothing")),
+        (["3", "reference:smoke-1-close=off"], PayerMove(does="nothing")),
+        (["reference:smoke-1-close=off", "3"], PayerMove(does="nothing")),
         (["reference:order-=off", "3"], PayerMove(does="pay", after_s=3)),
         (["amount:8.00=1.5", "channel:qr=2"], PayerMove(does="pay", after_s=1.5)),
         (["channel:qr,amount:9=1", "channel:qr=2"], PayerMove(does="pay", after_s=2)),
@@ -65,12 +65,12 @@ def test_amounts_are_compared_in_the_decimals_of_the_currency() -> None:
 )
 def test_the_first_rule_that_fits_decides(texts: list[str], payer: PayerMove | None) -> None:
     """What is for some orders goes before what is for all, wherever it stands."""
-    assert read_auto_pay(texts).payer_of(ORDER) == payer
+    assert read_auto_pay(texts).fate_of(ORDER).payer == payer
 
 
 def test_an_order_whose_payer_has_decided_is_left_alone() -> None:
     """A scanned code that was paid at once needs no payer."""
-    assert read_auto_pay(["3"]).payer_of(msgspec.structs.replace(ORDER, is_decided=True)) is None
+    assert read_auto_pay(["3"]).fate_of(msgspec.structs.replace(ORDER, is_decided=True)).payer is None
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from paycore.cli.options import GlobalOptions
 from paycore.cli.output import Output
 from paycore.cli.sandboxes.account_text import snippet
 from paycore.cli.sandboxes.control_calls import order_path, post
-from paycore.cli.sandboxes.registered import explain_import, find_sandbox
+from paycore.cli.sandboxes.registered import KnownSandboxes, explain_import
 from paycore.domain.money import render_minor
 from paycore.errors import PaycoreError
 
@@ -65,7 +65,7 @@ def demo(
     if keep is not None:
         _make_folder(keep)
     output = Output(options)
-    sandbox = find_sandbox(GlobalOptions(), PROVIDER, output)
+    sandbox = KnownSandboxes(GlobalOptions(), output).named(PROVIDER)
     try:
         from paycore.sandbox.server import SandboxServer
     except ImportError as error:

@@ -96,6 +96,17 @@ def fault(
     ],
     *,
     times: Annotated[int, typer.Option(min=1, help="How many requests it affects.")] = 1,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORD",
+            help="Only for requests that ask for this: create, query, capture, refund or close.",
+        ),
+    ] = None,
+    order: Annotated[
+        str | None,
+        typer.Option(metavar="NUMBER", help="Only for requests and notifications about this order."),
+    ] = None,
     path: Annotated[str | None, typer.Option(metavar="PATH", help="Only for requests to this path.")] = None,
     option: Annotated[
         list[str] | None,
@@ -106,8 +117,8 @@ def fault(
     """Inject a fault into the next requests."""
     extras = {key: _value(text) for key, text in pairs("--option", option or ()).items()}
     document: dict[str, object] = {**extras, "kind": kind, "times": times}
-    if path is not None:
-        document["path"] = path
+    limits = {"on": on, "order": order, "path": path}
+    document |= {name: value for name, value in limits.items() if value is not None}
     _show(Output(options_of(context)), post(url or URL, "/_sandbox/faults", document))
     return Exit.DONE
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +14,7 @@ from paycore.cli.new_file import write_new
 from paycore.cli.output import Output
 from paycore.cli.render.text import align
 from paycore.cli.sandboxes.account_text import snippet, whole_config
-from paycore.cli.sandboxes.registered import explain_import, find_sandbox, find_sandboxes
+from paycore.cli.sandboxes.registered import KnownSandboxes, explain_import
 
 if TYPE_CHECKING:
     from paycore.errors import ConfigError
@@ -52,6 +52,10 @@ AutoPay = Annotated[
         " channel:qr, names the orders; may be repeated.",
     ),
 ]
+ScenarioFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Rules in TOML for what becomes of orders, see docs/sandbox.md."),
+]
 Speed = Annotated[float, typer.Option(metavar="N", help="Seconds of the sandbox's clock per real second.")]
 NotifyUrl = Annotated[
     str | None,
@@ -82,6 +86,7 @@ def serve(
     port: Port = 8700,
     state: State = None,
     auto_pay: AutoPay = None,
+    scenario: ScenarioFile = None,
     speed: Speed = 1.0,
     notify_url: NotifyUrl = None,
     settings: Settings = None,
@@ -99,9 +104,10 @@ def serve(
     if not 0 < speed < float("inf"):
         raise UsageProblem(f"--speed: must be above 0, not {speed}")
     _check_new(write_config)
-    found = find_sandboxes(options, output) if provider is None else [find_sandbox(options, provider, output)]
+    known = KnownSandboxes(options, output)
+    found = known.every() if provider is None else [known.named(provider)]
     given = _settings(pairs("--set", settings or ()), found, every=every)
-    scenario = _scenario(auto_pay or ())
+    rules = _rules(auto_pay or (), scenario, known.names)
     accounts = {one.name if every else ACCOUNT: one for one in found}
     if port + len(accounts) - 1 > PORT_MAX:
         raise UsageProblem(f"--port: {len(accounts)} ports from {port} on go beyond {PORT_MAX}")
@@ -114,7 +120,7 @@ def serve(
             sandbox=one,
             port=port and port + place,
             state=_state_of(one, state, output) if every else state,
-            scenario=scenario,
+            scenario=rules,
             speed=speed,
             notify_url=f"{notify_url.rstrip('/')}/{name}" if every and notify_url else notify_url,
             settings=given[one.name],
@@ -164,13 +170,33 @@ def _settings(
     return dict(settings)
 
 
-def _scenario(auto_pay: Sequence[str]) -> Scenario:
-    from paycore.sandbox.scenario import read_auto_pay
+def _rules(auto_pay: Sequence[str], file: Path | None, providers: Collection[str]) -> Scenario:
+    """Return what both options say."""
+    from paycore.sandbox.scenario import joined, read_auto_pay
 
     try:
-        return read_auto_pay(auto_pay)
+        rules = read_auto_pay(auto_pay)
     except ValueError as error:
         raise UsageProblem(f"--auto-pay: {error}") from None
+    return rules if file is None else joined(rules, _read(file, providers))
+
+
+def _read(file: Path, providers: Collection[str]) -> Scenario:
+    from paycore.sandbox.faults import unknown_name
+    from paycore.sandbox.scenario_files import read_scenario
+
+    try:
+        scenario = read_scenario(file)
+    except OSError as error:
+        raise UsageProblem(f"--scenario: {file} can't be read: {error.strerror}") from None
+    except ValueError as error:
+        raise UsageProblem(f"--scenario: {error}") from None
+    named = [(rule.match.provider, f"{rule.place}.match.provider") for rule in scenario.rules]
+    named += [(fault.provider, f"{fault.place}.provider") for fault in scenario.faults]
+    for provider, place in named:
+        if provider is not None and provider not in providers:
+            raise UsageProblem(f"--scenario: {place}: {unknown_name('sandbox', provider, providers)}")
+    return scenario
 
 
 def _state_of(sandbox: Sandbox, folder: Path | None, output: Output) -> Path | None:

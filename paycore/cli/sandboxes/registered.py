@@ -10,47 +10,53 @@ from paycore.cli.options import GlobalOptions
 from paycore.cli.output import Output
 
 if TYPE_CHECKING:
-    from paycore.engine.plugins import Plugins
     from paycore.sandbox.api import Sandbox
 
 _OF_THE_EXTRA = frozenset({"starlette", "uvicorn", "jinja2", "h11"})
 
 
-def find_sandbox(options: GlobalOptions, provider: str, output: Output) -> Sandbox:
-    """Return the sandbox of a provider."""
-    from paycore.engine.wording import one_of
-    from paycore.errors import ConfigError
+class KnownSandboxes:
+    """The sandboxes there are; `ConfigError` where there is none."""
 
-    known, plugins = _known(options, output)
-    if provider in known:
-        return known[provider]
-    message = f"no plugin offers a sandbox for {provider!r}; there are: {one_of(known)}{plugins.left_out()}"
-    if plugins.failures:
-        raise ConfigError(message)
-    raise UsageProblem(message)
+    def __init__(self, options: GlobalOptions, output: Output) -> None:
+        from paycore.engine.plugins import Plugins
+        from paycore.errors import ConfigError
 
+        output.show_log()
+        self._output = output
+        self._plugins = Plugins(blocked=blocked_plugins(options))
+        self._known: dict[str, Sandbox] = self._plugins.sandboxes()
+        if not self._known:
+            raise ConfigError(
+                f"no plugin offers a sandbox{self._plugins.left_out()}; install the provider's plugin beside"
+                " paycore, see docs/quickstart.md"
+            )
 
-def find_sandboxes(options: GlobalOptions, output: Output) -> list[Sandbox]:
-    """Return every sandbox there is, by the names of their providers; what can't be loaded is warned of."""
-    known, plugins = _known(options, output)
-    if plugins.left_out():
-        output.warn(plugins.left_out().removeprefix("; "))
-    return [known[name] for name in sorted(known)]
+    @property
+    def names(self) -> list[str]:
+        """The names of their providers."""
+        return sorted(self._known)
 
+    def named(self, provider: str) -> Sandbox:
+        """Return the sandbox of a provider."""
+        from paycore.engine.wording import one_of
+        from paycore.errors import ConfigError
 
-def _known(options: GlobalOptions, output: Output) -> tuple[dict[str, Sandbox], Plugins]:
-    from paycore.engine.plugins import Plugins
-    from paycore.errors import ConfigError
-
-    output.show_log()
-    plugins = Plugins(blocked=blocked_plugins(options))
-    known: dict[str, Sandbox] = plugins.sandboxes()
-    if not known:
-        raise ConfigError(
-            f"no plugin offers a sandbox{plugins.left_out()}; install the provider's plugin beside paycore,"
-            " see docs/quickstart.md"
+        if provider in self._known:
+            return self._known[provider]
+        message = (
+            f"no plugin offers a sandbox for {provider!r}; there are: {one_of(self._known)}"
+            f"{self._plugins.left_out()}"
         )
-    return known, plugins
+        if self._plugins.failures:
+            raise ConfigError(message)
+        raise UsageProblem(message)
+
+    def every(self) -> list[Sandbox]:
+        """Return every sandbox, by the names of their providers; what can't be loaded is warned of."""
+        if self._plugins.left_out():
+            self._output.warn(self._plugins.left_out().removeprefix("; "))
+        return [self._known[name] for name in self.names]
 
 
 def explain_import(error: ImportError) -> NoReturn:

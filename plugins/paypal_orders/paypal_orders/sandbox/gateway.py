@@ -35,6 +35,15 @@ from paypal_orders.sandbox.webhooks import Webhooks
 NAME = "paypal-orders"
 _MOMENT = "clock"
 
+REQUESTS = {
+    "create": "POST /v2/checkout/orders",
+    "query": "GET /v2/(checkout/orders|payments/(authorizations|captures|refunds))/.*",
+    "capture": "POST /v2/(checkout/orders|payments/authorizations)/.*/capture",
+    "refund": "POST /v2/payments/captures/.*/refund",
+    "close": "POST /v2/payments/authorizations/.*/void",
+}
+"""What each request asks for."""
+
 
 class PayPalGateway:
     """
@@ -69,7 +78,15 @@ class PayPalGateway:
             on_made=self._tell_scenario,
             tell=self._tell,
         )
-        self._scenario = ScenarioRun(options, self.clock, self._state, is_open=self.orders.is_open)
+        self._scenario = ScenarioRun(
+            options,
+            provider=NAME,
+            clock=self.clock,
+            state=self._state,
+            faults=self.faults,
+            requests=REQUESTS,
+            is_open=self.orders.is_open,
+        )
         operations = Operations(self.clock, self.orders, self._documents, self.faults, settings)
         limit = RateLimit(self.clock, [(settings.rate_per_s, 1), (settings.rate_per_min, 60)])
         api = Api(operations, Access(self.clock, settings), self.faults, limit)
@@ -84,6 +101,7 @@ class PayPalGateway:
             ),
             self.faults,
             covers="/v",
+            scenario=self._scenario,
         )
         self.open_paths: tuple[str, ...] = ()
         self.orders.resume()
@@ -118,7 +136,8 @@ class PayPalGateway:
         """An event about the order, or about what was made of it."""
         amount = document(made.units if made else order.units, order.currency)
         summary = f"{event_type} {amount['value']} {amount['currency_code']}"
-        self._webhooks.tell(order.id, event_type, self._resource(order, made), summary)
+        with self._scenario.changed(order.id):
+            self._webhooks.tell(order.id, event_type, self._resource(order, made), summary)
 
     def _resource(self, order: SandboxOrder, made: Made | None) -> dict[str, Any]:
         if made is None:

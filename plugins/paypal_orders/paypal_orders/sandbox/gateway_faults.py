@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from paycore.sandbox.connection import CONNECTION_FAULTS
 from paycore.sandbox.faults import FaultBoard, FaultKind
+from paycore.sandbox.gateway_kinds import COMMON_FAULTS
 
 GATEWAY_FAULTS = (
     FaultKind(
@@ -23,11 +24,8 @@ GATEWAY_FAULTS = (
     FaultKind(name="unknown_status", help="an order's or payment's status is one nobody documents"),
     FaultKind(name="without_payments", help="an order is told without its payments"),
     FaultKind(name="without_link", help="an order is told without a link for the payer"),
-    FaultKind(name="drop_webhook", help="the next event is not sent"),
-    FaultKind(name="late_webhook", help="the next event comes after `seconds`", options={"seconds": 60.0}),
-    FaultKind(name="duplicate_webhook", help="the next event comes `copies` times", options={"copies": 2}),
 )
 
 
 def open_board() -> FaultBoard:
-    return FaultBoard([*CONNECTION_FAULTS, *GATEWAY_FAULTS])
+    return FaultBoard([*CONNECTION_FAULTS, *COMMON_FAULTS, *GATEWAY_FAULTS])

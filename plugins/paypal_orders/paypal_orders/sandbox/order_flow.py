@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from msgspec.structs import asdict, replace
 
 from paycore.sandbox.api import NotPossible
 from paycore.sandbox.faults import FaultBoard
+from paycore.sandbox.gateway_kinds import FAILING_REFUND, REFUSE_REFUND
 from paycore.sandbox.virtual_clock import SandboxClock
 from paypal_orders.sandbox.book import OrderBook
 from paypal_orders.sandbox.records import OPEN, TAKEN, Made, SandboxOrder
@@ -144,12 +146,18 @@ class OrderFlow:
         units = left if units is None else units
         if units > left:
             raise unprocessable("REFUND_AMOUNT_EXCEEDED", "amount/value")
-        is_pending = self._faults.take("pending_refund") is not None
+        if self._faults.take(REFUSE_REFUND) is not None:
+            raise unprocessable("REFUND_NOT_ALLOWED")
+        failing = self._faults.take(FAILING_REFUND)
+        is_pending = failing is not None or self._faults.take("pending_refund") is not None
         made = self._made(order, units, "PENDING" if is_pending else "COMPLETED")
         made = replace(made, custom_id=custom_id or capture.custom_id, of=capture.id)
         made = replace(made, reason="ECHECK" if is_pending else "")
         order = self._with_refund(order, made)
         self._tell("PAYMENT.REFUND.PENDING" if is_pending else "PAYMENT.CAPTURE.REFUNDED", order, made)
+        if failing is not None:
+            due = self._clock.now_ms() + round(failing.number("seconds") * 1000)
+            self._clock.call_at(due, lambda: self._fail_if_pending(made.id))
         return order, made
 
     # --- the payer ------------------------------------------------------------------------------------
@@ -199,6 +207,10 @@ class OrderFlow:
             order = self._with_refund(self.book.find(order.id), made)
         self._tell("PAYMENT.REFUND.FAILED" if status == "FAILED" else "PAYMENT.CAPTURE.REFUNDED", order, made)
         return order
+
+    def _fail_if_pending(self, refund_id: str) -> None:
+        with suppress(NotPossible):
+            self.settle_refund(*self.book.refund(refund_id), "FAILED")
 
     def resume(self) -> None:
         """Plan again what was still to happen when the last process ended."""

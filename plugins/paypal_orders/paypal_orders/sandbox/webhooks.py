@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from paycore.sandbox.api import NotPossible
 from paycore.sandbox.deliveries import Deliveries
 from paycore.sandbox.faults import FaultBoard
+from paycore.sandbox.gateway_kinds import fate_of_notification
 from paycore.sandbox.posts import Post, PostQueue, PostResult
 from paycore.sandbox.state import StateFile
 from paycore.sandbox.virtual_clock import SandboxClock
@@ -64,15 +65,16 @@ class Webhooks:
 
     def tell(self, order_id: str, event_type: str, resource: dict[str, Any], summary: str) -> None:
         """Send an event, if the account has a URL for it."""
-        if self._faults.take("drop_webhook") is not None:
+        fate = fate_of_notification(self._faults)
+        if fate.is_lost:
             return
-        late = self._faults.take("late_webhook")
-        copies = self._faults.take("duplicate_webhook")
-        due = self._clock.now_ms() + round((0.0 if late is None else late.number("seconds")) * 1000)
+        if fate.is_forged_first and self._notify_url:
+            self.forge(order_id, event_type, resource)
+        due = self._clock.now_ms() + round(fate.after_s * 1000)
         webhook = self._new(order_id, event_type, resource, summary)
         webhook = replace(webhook, next_at=due if self._notify_url else None)
         self._deliveries.plan(webhook)
-        for _ in range(0 if copies is None else int(copies.number("copies")) - 1):
+        for _ in range(fate.copies - 1):
             self._deliveries.plan(replace(webhook, id=f"{webhook.id}-{uuid.uuid4().hex[:4]}"))
 
     def forge(self, order_id: str, event_type: str, resource: dict[str, Any]) -> Webhook:

@@ -199,14 +199,14 @@ def test_an_event_is_sent_again_until_it_is_received(merchant: Merchant, receive
 
 def test_faults_of_webhooks(merchant: Merchant, receiver: Receiver) -> None:
     """Dropped, doubled, late, repeated, forged."""
-    merchant.gateway.faults.add("drop_webhook")
+    merchant.gateway.faults.add("drop_notification")
     merchant.approved()
-    merchant.gateway.faults.add("duplicate_webhook")
+    merchant.gateway.faults.add("duplicate_notification")
     order = merchant.approved()
     (_, first), (_, second) = receiver.first(2)
     assert first == second
     assert json.loads(first)["resource"]["id"] == order["id"]
-    merchant.gateway.faults.add("late_webhook", seconds=600)
+    merchant.gateway.faults.add("late_notification", seconds=600)
     merchant.approved()
     merchant.gateway.clock.advance(601)
     receiver.first(3)

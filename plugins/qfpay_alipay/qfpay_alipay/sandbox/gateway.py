@@ -32,11 +32,19 @@ from qfpay_alipay.sandbox.order_records import OrderState, SandboxOrder, Sandbox
 from qfpay_alipay.sandbox.routes import TradeApi
 from qfpay_alipay.sandbox.sandbox_settings import read_settings
 from qfpay_alipay.sandbox.signing import SIGNATURE, body_signature
-from qfpay_alipay.sandbox.trade import TradeOperations
+from qfpay_alipay.sandbox.trade import CLOSE, PAYMENT, QUERY, REFUND, REVERSAL, TradeOperations
 from qfpay_alipay.sandbox.wallet import Wallet
 
 NAME = "qfpay-alipay"
 _MOMENT = "clock"
+
+REQUESTS = {
+    "create": f"POST {PAYMENT}",
+    "query": f"(GET|POST) {QUERY}",
+    "refund": f"POST {REFUND}",
+    "close": f"POST ({CLOSE}|{REVERSAL})",
+}
+"""What each request asks for."""
 
 
 class QFPayGateway:
@@ -69,7 +77,15 @@ class QFPayGateway:
             on_paid=self._announce_payment,
             on_refunded=self._announce_refund,
         )
-        self._scenario = ScenarioRun(options, self.clock, self._state, is_open=self.orders.is_open)
+        self._scenario = ScenarioRun(
+            options,
+            provider=NAME,
+            clock=self.clock,
+            state=self._state,
+            faults=self.faults,
+            requests=REQUESTS,
+            is_open=self.orders.is_open,
+        )
         trade = TradeOperations(self.clock, self.orders, links, self.faults, settings)
         limit = RateLimit(self.clock, [(settings.rate_per_s, 1), (settings.rate_per_min, 60)])
         api = TradeApi(trade, self.faults, limit, settings)
@@ -86,6 +102,7 @@ class QFPayGateway:
             ),
             self.faults,
             covers="/trade/",
+            scenario=self._scenario,
         )
         self.open_paths = (SHEET,)
         self.orders.resume()
@@ -133,10 +150,12 @@ class QFPayGateway:
         )
 
     def _announce_payment(self, order: SandboxOrder) -> None:
-        self._notifier.announce(order, order, self.orders.cancel_mark(order))
+        with self._scenario.changed(order.syssn):
+            self._notifier.announce(order, order, self.orders.cancel_mark(order))
 
     def _announce_refund(self, order: SandboxOrder, refund: SandboxRefund) -> None:
-        self._notifier.announce(refund, order, "0")
+        with self._scenario.changed(order.syssn):
+            self._notifier.announce(refund, order, "0")
 
     def _remember_moment(self, now_ms: int) -> None:
         self._state.put(_MOMENT, now_ms)

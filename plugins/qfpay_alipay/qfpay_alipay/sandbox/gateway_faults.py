@@ -8,6 +8,7 @@ from typing import Any
 
 from paycore.sandbox.connection import CONNECTION_FAULTS
 from paycore.sandbox.faults import Fault, FaultBoard, FaultKind
+from paycore.sandbox.gateway_kinds import COMMON_FAULTS
 from qfpay_alipay.sandbox import codes
 
 NOTIFICATION = "notification"
@@ -59,27 +60,13 @@ QFPAY_FAULTS = (
         help="a refund is answered 1143 and gets `code` after `seconds`",
         options={"seconds": 2.0, "code": codes.OK},
     ),
-    FaultKind(name="balance_empty", help="a refund is refused with 1269"),
+    FaultKind(name="balance_empty", help="a refund is refused for now with 1269"),
     FaultKind(name="late_pay", help="a closed, expired or declined order can be paid all the same"),
-    FaultKind(name="drop_notification", help="the next notification is never sent"),
-    FaultKind(
-        name="late_notification",
-        help="the next notification is first sent after `seconds`",
-        options={"seconds": 60.0},
-    ),
-    FaultKind(
-        name="duplicate_notification",
-        help="the next notification is sent `copies` times",
-        options={"copies": 2},
-    ),
-    FaultKind(
-        name="forged_notification", help="before the next notification comes one signed with another key"
-    ),
 )
 
 
 def open_board() -> FaultBoard:
-    return FaultBoard([*CONNECTION_FAULTS, *QFPAY_FAULTS])
+    return FaultBoard([*CONNECTION_FAULTS, *COMMON_FAULTS, *QFPAY_FAULTS])
 
 
 def distort(fields: dict[str, Any], faults: FaultBoard, path: str) -> dict[str, Any]:

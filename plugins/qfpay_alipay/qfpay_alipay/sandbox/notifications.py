@@ -13,6 +13,7 @@ import msgspec
 from paycore.sandbox.api import NotPossible
 from paycore.sandbox.deliveries import Deliveries
 from paycore.sandbox.faults import FaultBoard
+from paycore.sandbox.gateway_kinds import NotificationFate, fate_of_notification
 from paycore.sandbox.posts import Post, PostQueue, PostResult
 from paycore.sandbox.state import StateFile
 from paycore.sandbox.virtual_clock import SandboxClock
@@ -60,19 +61,17 @@ class Notifier:
     def announce(self, entry: SandboxOrder | SandboxRefund, order: SandboxOrder, cancel: str) -> None:
         """Notify the merchant of a successful payment or refund, if there is a URL."""
         url = self._url(order)
-        if not url or self._faults.take("drop_notification") is not None:
+        fate = fate_of_notification(self._faults) if url else NotificationFate(is_lost=True)
+        if fate.is_lost:
             return
         fields = notification(entry, order, cancel=cancel, mchid=self._settings.mchid)
         body = encode(distort(fields, self._faults, NOTIFICATION)).decode()
         notice = self._new(entry, order, url, body)
-        if self._faults.take("forged_notification") is not None:
+        if fate.is_forged_first:
             self._deliveries.plan(msgspec.structs.replace(notice, id=self._id(), is_forged=True))
-        late = self._faults.take("late_notification")
-        if late is not None:
-            due = self._clock.now_ms() + round(late.number("seconds") * 1000)
-            notice = msgspec.structs.replace(notice, next_at=due)
-        copies = self._faults.take("duplicate_notification")
-        for _ in range(1 if copies is None else int(copies.number("copies"))):
+        due = self._clock.now_ms() + round(fate.after_s * 1000)
+        notice = msgspec.structs.replace(notice, next_at=due)
+        for _ in range(fate.copies):
             self._deliveries.plan(msgspec.structs.replace(notice, id=self._id()))
 
     def send_again(

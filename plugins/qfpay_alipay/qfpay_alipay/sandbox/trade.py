@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from paycore.sandbox.faults import FaultBoard
+from paycore.sandbox.gateway_kinds import FAILING_REFUND, REFUSE_REFUND
 from paycore.sandbox.virtual_clock import SandboxClock
 from qfpay_alipay.sandbox import codes, replies
 from qfpay_alipay.sandbox.book import Entry
@@ -107,12 +108,15 @@ class TradeOperations:
 
     def _refund(self, params: Params) -> replies.Fields:
         asked = read_refund(params)
+        if self._faults.take(REFUSE_REFUND, path=REFUND) is not None:
+            raise Refusal(codes.TOO_MUCH, "refused by the fault board")
         if self._faults.take("balance_empty", path=REFUND) is not None:
             raise Refusal(codes.BALANCE_EMPTY, "balance is not enough")
-        fault = self._faults.take("pending_refund", path=REFUND)
+        fault = self._faults.take("pending_refund", FAILING_REFUND, path=REFUND)
         after_ms, respcd = self._settings.refunds_take_s * 1000, codes.OK
         if fault is not None:
-            after_ms, respcd = max(1, round(fault.number("seconds") * 1000)), fault.text("code")
+            after_ms = max(1, round(fault.number("seconds") * 1000))
+            respcd = codes.FAILED if fault.kind == FAILING_REFUND else fault.text("code")
         order, refund = self._orders.refund(asked, after_ms=after_ms, respcd=respcd)
         return replies.refund(refund, order, codes.UNPAID if after_ms else codes.OK)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from paycore.sandbox.api import NotPossible
 from paycore.sandbox.faults import FaultBoard
+from paycore.sandbox.gateway_kinds import FAILING_REFUND, REFUSE_REFUND
 from paycore.sandbox.virtual_clock import SandboxClock
 from stripe_checkout.sandbox import objects
 from stripe_checkout.sandbox.ids import new_id
@@ -53,6 +54,10 @@ class Aftermath:
             if amount > left:
                 words = f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})"
                 raise invalid(words, param="amount", stored=True)
+            if self._faults.take(REFUSE_REFUND) is not None:
+                raise invalid(
+                    f"Charge {charge['id']} cannot be refunded.", code="charge_not_refundable", stored=True
+                )
             refund = objects.new_refund(charge, amount, params, self._now())
             later = self._later(charge)
             if later is not None:
@@ -104,7 +109,7 @@ class Aftermath:
 
     def _later(self, charge: Object) -> tuple[int, str] | None:
         """When its refund changes and to what: by the fault board, the test card, or the settings."""
-        for kind, status in (("pending_refund", "succeeded"), ("failing_refund", "failed")):
+        for kind, status in (("pending_refund", "succeeded"), (FAILING_REFUND, "failed")):
             fault = self._faults.take(kind)
             if fault is not None:
                 return self._clock.now_ms() + round(fault.number("seconds") * 1000), status

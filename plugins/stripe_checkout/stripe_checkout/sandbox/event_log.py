@@ -17,6 +17,7 @@ import msgspec
 
 from paycore.sandbox.api import NotPossible
 from paycore.sandbox.faults import FaultBoard
+from paycore.sandbox.gateway_kinds import NotificationFate, fate_of_notification
 from paycore.sandbox.posts import Post, PostQueue, PostResult
 from paycore.sandbox.virtual_clock import SandboxClock
 from stripe_checkout.sandbox import objects
@@ -61,15 +62,13 @@ class Events:
         )
         event["_tries"] = []
         self._store.put(event)
-        if self._url is None or self._faults.take("drop_notification") is not None:
+        fate = NotificationFate(is_lost=True) if self._url is None else fate_of_notification(self._faults)
+        if fate.is_lost:
             return
-        if self._faults.take("forged_notification") is not None:
+        if fate.is_forged_first:
             self._send(event, secrets=(_FORGER_SECRET,))
-        late = self._faults.take("late_notification")
-        copies = self._faults.take("duplicate_notification")
-        after_s = late.number("seconds") if late else 0.0
-        for _ in range(1 if copies is None else int(copies.number("copies"))):
-            self._plan(event, after_s)
+        for _ in range(fate.copies):
+            self._plan(event, fate.after_s)
 
     def send_again(self, event: Object, *, after_s: float = 0.0, is_forged: bool = False) -> Object:
         """Send an event once more. `NotPossible` without an endpoint."""

@@ -33,6 +33,15 @@ from stripe_checkout.sandbox.store import Object, Store
 NAME = "stripe-checkout"
 _MOMENT = "clock"
 
+REQUESTS = {
+    "create": "POST /v1/checkout/sessions",
+    "query": "GET /v1/(checkout/sessions|payment_intents|charges|refunds|disputes)(/.*)?",
+    "capture": "POST /v1/payment_intents/.*/capture",
+    "refund": "POST /v1/refunds",
+    "close": "POST /v1/(checkout/sessions/.*/expire|payment_intents/.*/cancel)",
+}
+"""What each request asks for."""
+
 
 class StripeGateway:
     """
@@ -57,20 +66,28 @@ class StripeGateway:
         aftermath = Aftermath(
             self.clock,
             self._store,
-            self._events.announce,
+            self._announce,
             self.faults,
             refunds_take_s=settings.refunds_take_s,
         )
         self.lifecycle = Lifecycle(
             self.clock,
             self._store,
-            self._events.announce,
+            self._announce,
             on_made=self._tell_scenario,
             on_paid=aftermath.paid,
             public_url=options.public_url,
             debit_s=settings.debit_s,
         )
-        self._scenario = ScenarioRun(options, self.clock, self._state, is_open=self.lifecycle.is_open)
+        self._scenario = ScenarioRun(
+            options,
+            provider=NAME,
+            clock=self.clock,
+            state=self._state,
+            faults=self.faults,
+            requests=REQUESTS,
+            is_open=self.lifecycle.is_open,
+        )
         limit = RateLimit(self.clock, [(settings.rate_per_s, 1)])
         keys = Keys(self.clock, self._state, window_s=settings.key_window_s)
         api = StripeApi(self.lifecycle, aftermath, keys, self.faults, limit, api_key=settings.api_key)
@@ -88,6 +105,7 @@ class StripeGateway:
             ),
             self.faults,
             covers="/v1/",
+            scenario=self._scenario,
         )
         self.open_paths: tuple[str, ...] = ()
         self.lifecycle.resume()
@@ -105,6 +123,10 @@ class StripeGateway:
         self.clock.close()
         self._posts.close()
         self._state.close()
+
+    def _announce(self, kind: str, about: Object, *, previous: Mapping[str, Any] | None = None) -> None:
+        with self._scenario.changed(self._store.session_of(about)):
+            self._events.announce(kind, about, previous=previous)
 
     def _tell_scenario(self, session: Object) -> None:
         self._scenario.opened(

@@ -6,6 +6,7 @@ from typing import Any
 
 from paycore.sandbox.connection import CONNECTION_FAULTS
 from paycore.sandbox.faults import FaultBoard, FaultKind
+from paycore.sandbox.gateway_kinds import COMMON_FAULTS
 from stripe_checkout.sandbox.refusals import ApiError
 
 _RECORDED = {"recorded": True}
@@ -43,24 +44,11 @@ STRIPE_FAULTS = (
     FaultKind(
         name="pending_refund", help="the next refund is pending for `seconds`", options={"seconds": 2.0}
     ),
-    FaultKind(
-        name="failing_refund",
-        help="the next refund succeeds, and fails after `seconds`",
-        options={"seconds": 2.0},
-    ),
-    FaultKind(name="drop_notification", help="the next event is never sent"),
-    FaultKind(
-        name="late_notification", help="the next event is sent after `seconds`", options={"seconds": 60.0}
-    ),
-    FaultKind(
-        name="duplicate_notification", help="the next event is sent `copies` times", options={"copies": 2}
-    ),
-    FaultKind(name="forged_notification", help="before the next event comes one signed with another secret"),
 )
 
 
 def open_board() -> FaultBoard:
-    return FaultBoard([*CONNECTION_FAULTS, *STRIPE_FAULTS])
+    return FaultBoard([*CONNECTION_FAULTS, *COMMON_FAULTS, *STRIPE_FAULTS])
 
 
 def refusal(faults: FaultBoard, path: str) -> ApiError | None:

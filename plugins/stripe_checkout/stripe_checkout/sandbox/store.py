@@ -46,6 +46,14 @@ class Store:
             found = self._objects.get(object_id or "")
             return found if found is not None and found["object"] == kind else None
 
+    def session_of(self, thing: Object) -> str:
+        """The id of the session that this belongs to: a session, its intent, or what was made of that; "" for none."""
+        if thing["object"] == "checkout.session":
+            return str(thing["id"])
+        intent_id = thing["id"] if thing["object"] == "payment_intent" else thing.get("payment_intent")
+        intent = self.get("payment_intent", intent_id)
+        return "" if intent is None else str(intent["_session"])
+
     def all(self, kind: str) -> list[Object]:
         """Every object of a kind, newest first."""
         with self.lock:
