@@ -124,6 +124,11 @@ def test_serve_wrong_setting_2(cli: Cli, words: str, expected: str) -> None:
             2,
             "qfpay-alipay: back.toml: rule[1]: nothing is charged back here",
         ),
+        (
+            "qfpay-alipay --scenario scenario.toml",  # as in docs/sandbox.md
+            2,
+            "error: --scenario: scenario.toml: rule[2]: no key 'notificaton'; did you mean notification?\n",
+        ),
         ("--all --port 65535", 2, "go beyond 65535"),
         ("qfpay-alipay --write-config there.toml", 6, "there.toml is there already and stays as it is"),
         ("qfpay-alipay --port 0 --write-config no/such/folder.toml", 6, "can't be written: No such file"),
@@ -134,6 +139,7 @@ def test_serve_mistakes(cli: Cli, words: str, code: int, expected: str) -> None:
     texts = {
         "there.toml": "mine = 1",
         "other.toml": '[[rule]]\nmatch.provider = "qfpy-alipay"\npay = 1',
+        "scenario.toml": '[[rule]]\npay = 1\n[[rule]]\nnotificaton = "lost"',
         "back.toml": "[[rule]]\ncharge_back = 1",
     }
     for name, text in texts.items():

@@ -44,7 +44,8 @@ def test_sandbox_page_shows_what_show_prints(patient_sandbox: SandboxServer) -> 
     scripts = [text for _, text in blocks(ROOT / "docs/sandbox.md", "sh")]
     made = next(text for text in scripts if "sandbox fault lose_reply" in text).splitlines()
     shown = [paycore(*line.split()[1:]) for line in made[1:]][-1]
-    sample = re.sub(r"\n {10}", " ", blocks(ROOT / "docs/sandbox.md", "text")[0][1])
+    texts = [text for _, text in blocks(ROOT / "docs/sandbox.md", "text")]
+    sample = re.sub(r"\n {10}", " ", next(text for text in texts if "recorded the intent" in text))
     printed = iter(line.removeprefix("  TIME  ") for line in told(shown))
     missing = [line for line in told(sample) if line not in printed]
     assert not missing
