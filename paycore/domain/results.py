@@ -97,8 +97,8 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     `observation.number` is empty where the list has no number of ours. `reference` is the caller's, where the
     provider carries it: of an order the payment's, of a refund its own.
 
-    What follows is None where it is not told. `made_at` (aware UTC): when it was made; where only `occurred_at` of the
-    observation is told, that counts. Of an order: `method`, `channel` and `capture` as they were given to `create`,
+    What follows is None where it is not told. `made_at` (aware UTC): when it was made; else the time in our number
+    counts. Of an order: `method`, `channel` and `capture` as they were given to `create`,
     `expires_at` (aware UTC). Of a refund: `payment_number` is our number of the order it goes back from, `payment_id`
     any id that the provider has for that order.
     """

@@ -21,7 +21,7 @@ from paycore.engine.accounts import Account
 from paycore.engine.attempts import Attempts
 from paycore.engine.checks import is_reference
 from paycore.engine.effects import Program, in_ledger
-from paycore.engine.orders import is_number
+from paycore.engine.orders import is_number, made_at
 from paycore.engine.patience import patiently
 from paycore.engine.reconciled import Books, discrepancy, is_of_another_account, matched, names_of
 from paycore.engine.recovery import Recovery
@@ -83,11 +83,11 @@ class LostOrders:
 
     def _found(self, item: Listed) -> Program[FoundOrder | None]:
         """All that is told of it; None where that is too little for a payment, or contradicts itself."""
-        seen, reference, at = item.observation, item.reference, item.made_at or item.observation.occurred_at
+        seen, reference = item.observation, item.reference
         assert isinstance(seen, PaymentObservation)
         if reference is None or not is_reference(reference) or not is_number(seen.number):
             return None
-        if at is None or seen.amount is None or seen.amount.minor <= 0:
+        if seen.amount is None or seen.amount.minor <= 0:
             return None
         looked = yield from self.look(item)
         if looked is None and is_promise(seen):
@@ -110,7 +110,7 @@ class LostOrders:
             reference=reference,
             amount=seen.amount,
             observation=told,
-            made_at=at,
+            made_at=item.made_at or made_at(seen.number),
             method=item.method or (only.method if only else None),
             channel=item.channel or (only.channel if only else None),
             capture=item.capture,
@@ -136,9 +136,9 @@ class LostOrders:
         seen = item.observation
         assert isinstance(seen, PaymentObservation)
         amount = seen.amount if payment is None else payment.amount
-        at = (item.made_at or seen.occurred_at) if order is None else order.begun_at
-        if amount is None or at is None:
+        if amount is None:
             return None
+        at = item.made_at or made_at(seen.number) if order is None else order.begun_at
         ref = OrderRef(
             kind="payment",
             number=seen.number,

@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import structs
@@ -73,6 +73,14 @@ _NUMBER = re.compile("[0-7][0-9A-HJKMNP-TV-Z]{25}")
 def is_number(text: str) -> bool:
     """Whether it has the form of an id or number that paycore makes."""
     return _NUMBER.fullmatch(text) is not None
+
+
+def made_at(number: str) -> datetime:
+    """When an id or number of that form was made, by the clock of the process that made it."""
+    value = 0
+    for character in number:
+        value = value << 5 | NUMBER_CHARACTERS.index(character)
+    return datetime.fromtimestamp((value >> 80) / 1000, UTC)
 
 
 def content_of(request: CreateRequest, account: str) -> Order:

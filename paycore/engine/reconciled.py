@@ -10,7 +10,7 @@ from paycore.domain.payment import Operation, OperationKind, Payment
 from paycore.domain.provider import Listed
 from paycore.domain.reconciliation import Discrepancy, DiscrepancyKind, Reconciliation, operation_with_id
 from paycore.engine.accounts import Account
-from paycore.engine.orders import is_number
+from paycore.engine.orders import is_number, made_at
 from paycore.ledger.api import Sought
 
 
@@ -126,5 +126,11 @@ def discrepancy(
         amount_there=seen.amount,
         status_here=None if payment is None else str(payment.status),
         status_there=str(seen.status),
-        at=item.made_at or seen.occurred_at,
+        at=time_of(item),
     )
+
+
+def time_of(item: Listed) -> datetime | None:
+    """When an entry of a list was made, as far as anybody tells."""
+    number = item.observation.number
+    return item.made_at or item.observation.occurred_at or (made_at(number) if is_number(number) else None)

@@ -34,9 +34,9 @@ from paycore.engine.accounts import Account
 from paycore.engine.attempts import Attempts
 from paycore.engine.checks import is_reference
 from paycore.engine.effects import Program, in_ledger
-from paycore.engine.orders import is_number
+from paycore.engine.orders import is_number, made_at
 from paycore.engine.patience import patiently
-from paycore.engine.reconciled import Books, is_of_another_account, matched, names_of
+from paycore.engine.reconciled import Books, is_of_another_account, matched, names_of, time_of
 from paycore.engine.recovery import Recovery
 from paycore.errors import ReferenceConflict
 
@@ -159,8 +159,7 @@ class Refunds:
         """All that is told of it; None where that is too little for a refund."""
         seen, reference = item.observation, item.reference
         assert isinstance(seen, RefundObservation)
-        at = item.made_at or seen.occurred_at
-        if seen.amount is None or at is None or not is_number(seen.number):
+        if seen.amount is None or not is_number(seen.number):
             return None
         if reference is None or not is_reference(reference):
             return None
@@ -169,7 +168,7 @@ class Refunds:
             reference=reference,
             amount=seen.amount,
             observation=seen,
-            made_at=at,
+            made_at=item.made_at or made_at(seen.number),
         )
 
     def _refunded_elsewhere(self, payment: Payment, item: Listed) -> Program[None]:
@@ -239,7 +238,7 @@ class Refunds:
                 amount_there=seen.amount,
                 status_here=None if refund is None or is_lost else str(refund.status),
                 status_there=str(seen.status),
-                at=item.made_at or seen.occurred_at,
+                at=time_of(item),
             )
         )
 

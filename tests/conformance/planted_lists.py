@@ -12,7 +12,9 @@ from paycore.plugin import (
     Flow,
     ListByTime,
     Listed,
+    Money,
     Page,
+    PaymentObservation,
     Response,
     Status,
 )
@@ -94,6 +96,31 @@ class ListsWhatIsPaid(Listing):
         return msgspec.structs.replace(page, items=items)
 
 
+class ListsNoRefunds(Listing):
+    def page(self, page: Page) -> Page:
+        items = tuple(item for item in page.items if isinstance(item.observation, PaymentObservation))
+        return msgspec.structs.replace(page, items=items)
+
+
+class GuessesTheMethod(Listing):
+    def page(self, page: Page) -> Page:
+        items = tuple(msgspec.structs.replace(item, method="cash") for item in page.items)
+        return msgspec.structs.replace(page, items=items)
+
+
+class ListsHundredthsAsWhole(Listing):
+    def page(self, page: Page) -> Page:
+        return msgspec.structs.replace(page, items=tuple(map(_hundredfold, page.items)))
+
+
+def _hundredfold(item: Listed) -> Listed:
+    seen = item.observation
+    if seen.amount is None:
+        return item
+    more = Money.from_minor(seen.amount.minor * 100, seen.amount.currency)
+    return msgspec.structs.replace(item, observation=msgspec.structs.replace(seen, amount=more))
+
+
 class DeclaresSmallPages(ToyProvider):
     @property
     def capabilities(self) -> Capabilities:
@@ -109,6 +136,9 @@ BUGS = [
     Planted("list_keeps_to_its_range", "the range is not sent", toy(ListsEverything)),
     Planted("list_goes_on_by_its_cursor", "only one page is read", toy(ListsOnePage)),
     Planted("list_goes_on_by_its_cursor", "the cursor is not sent", toy(ListsTheFirstPageForEver)),
+    Planted("list_tells_all_that_a_ledger_lost", "refunds are left out", toy(ListsNoRefunds)),
+    Planted("list_tells_all_that_a_ledger_lost", "the method is a guess", toy(GuessesTheMethod)),
+    Planted("list_tells_all_that_a_ledger_lost", "amounts are a hundredfold", toy(ListsHundredthsAsWhole)),
     Planted(
         "list_by_time_tells_of_waiting_orders",
         "a page takes two requests",

@@ -29,6 +29,7 @@ VERBS: dict[str, Callable[[AsyncClient, str], Awaitable[object]]] = {
     "returned": lambda pay, payment_id: pay.returned(payment_id, {"token": "T1"}),
     "acknowledge": lambda pay, payment_id: pay.acknowledge(payment_id, "paid_twice", by="Kim", note="seen"),
     "record": lambda pay, payment_id: pay.record(payment_id, "closed", by="Kim", note="portal"),
+    "reconcile": lambda pay, _: pay.reconcile(since=LONG_AGO),
     "provider_list": lambda pay, _: anext(pay.provider_list(since=LONG_AGO, until=datetime.now(UTC))),
     "accounts": lambda pay, _: pay.accounts(),
     "receive": lambda pay, _: pay.receive("toy", body=b"{}", headers={}),

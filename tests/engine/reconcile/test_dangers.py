@@ -190,10 +190,6 @@ def test_closed_by_the_list_alone_is_not_closed(
         (of_order(number="01J-TOO-SHORT"), "missing_here"),
         (lambda item: replace(item, reference="x" * 129), "missing_here"),
         (lambda item: replace(item, reference=None), "missing_here"),
-        (
-            lambda item: replace(item, made_at=None, observation=replace(item.observation, occurred_at=None)),
-            "missing_here",
-        ),
     ],
 )
 def test_what_is_told_in_part_or_contradicts_itself_is_for_a_person(

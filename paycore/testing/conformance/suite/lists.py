@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
+from paycore.domain.payment import Payment, Status
 from paycore.domain.provider import Listed
+from paycore.testing.conformance.caller import attempted, given_back, settled_paid
 from paycore.testing.conformance.check import NotApplicable, check, require
 from paycore.testing.conformance.listed import is_of, listed, page_in, pages
 from paycore.testing.conformance.order_desk import PlacedOrder
@@ -19,6 +22,12 @@ MANY, MANY_PAID = 105, 25
 
 APART_S = 3 * 24 * 3600.0
 """Between two orders, where a list is to tell of one of them."""
+
+REFUND, PART = "kit-back", 1000
+"""A refund of the payment that is lost, and how much of it in minor units."""
+
+ORDERS_MAX = 10_000
+"""More orders than a sandbox has in a check."""
 
 LISTED_AFTER_S = 24 * 3600.0
 """By then a list of transactions has those that were made (PayPal's lags by three hours)."""
@@ -106,6 +115,40 @@ def list_goes_on_by_its_cursor(rig: Rig) -> None:
         )
 
 
+@check(read=LIST)
+def list_tells_all_that_a_ledger_lost(rig: Rig) -> None:
+    """
+    A ledger that has nothing finds each payment and refund of the time when it is reconciled with the list.
+
+    Where the list has our reference of an order, the payment is brought back: the same `create` returns it, and makes
+    no second order. So with refunds.
+    """
+    _only_with_list(rig)
+    product, client, since = rig.waiting_product(), rig.client(), rig.now() - timedelta(seconds=600)
+    given = rig.arguments(product)
+    lost = client.create(**given)
+    if lost.status is Status.PENDING:
+        rig.controls.pay(lost.order_number)
+    lost = settled_paid(rig, client, lost)
+    if product.refund != "none":
+        lost = given_back(rig, client, lost, REFUND, PART if product.refund == "partial" else None)
+    _wait_for_the_list(rig)
+    until = rig.now() + timedelta(seconds=600)
+    restored = rig.client(ledger="restored.db")
+    found = {one.number for one in restored.reconcile(since=since, until=until).discrepancies}
+    for number, what in ((lost.order_number, "payment"), *((one.number, "refund") for one in lost.refunds)):
+        require(
+            number in found,
+            f"a {what} that the ledger does not have is not found in the list",
+            "list orders and refunds with our number; of a refund, tell the order it goes back from",
+        )
+    carried = {item.observation.number for item in listed(rig, since, until) if item.reference is not None}
+    if lost.order_number in carried:
+        _require_brought_back(
+            rig, restored, given, lost, is_refund_carried=REFUND in _carried(rig, since, until)
+        )
+
+
 @check(read="capabilities")
 def list_by_time_tells_of_waiting_orders(rig: Rig) -> None:
     """
@@ -141,6 +184,44 @@ def list_by_time_tells_of_waiting_orders(rig: Rig) -> None:
 
 
 # --- inside ------------------------------------------------------------------------------------------
+
+
+def _carried(rig: Rig, since: datetime, until: datetime) -> set[str | None]:
+    return {item.reference for item in listed(rig, since, until)}
+
+
+def _require_brought_back(
+    rig: Rig, client: Any, given: Mapping[str, Any], lost: Payment, *, is_refund_carried: bool
+) -> None:
+    """The same calls return what was lost, and make nothing."""
+    made = len(rig.controls.list_orders(ORDERS_MAX))
+    back = attempted(client.create, **given)
+    advice = "tell of an order what create was given, and leave out what the company does not tell"
+    require(
+        back is not None and back.order_number == lost.order_number,
+        "the list has our reference of a payment that the ledger lost, and create does not return it",
+        advice,
+    )
+    assert back is not None
+    paid = (Status.PAID, lost.paid_minor)
+    require(
+        (back.status, back.paid_minor) == paid and not back.review,
+        f"a payment of which {lost.paid_minor} minor units were paid comes back {back.status} with {back.paid_minor}",
+        "map the list's words as those of a query, and read its amounts by the same table",
+    )
+    require(
+        len(rig.controls.list_orders(ORDERS_MAX)) == made,
+        "a payment that was brought back got a second order",
+        advice,
+    )
+    if is_refund_carried:
+        minor = lost.refunds[0].amount
+        again = attempted(client.refund, back.id, reference=REFUND, amount=minor)
+        require(
+            again is not None and again.refunded_minor == lost.refunded_minor,
+            "the list has our reference of a refund that the ledger lost, and the same refund does not return it",
+            "list a refund with its own reference, its amount, and the order it goes back from",
+        )
 
 
 def _only_with_list(rig: Rig) -> None:
