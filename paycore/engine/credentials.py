@@ -67,18 +67,27 @@ def _try(account: Account, attempts: Attempts) -> Program[Accepted]:
             list_problem = error
         else:
             return Accepted("its list of a minute")
+    asked = yield from _otherwise(account, attempts)
+    if asked is not None:
+        return Accepted(asked, None if list_problem is None else list_problem.message)
+    raise list_problem or NotSupported(
+        f"account {account.name}: its provider declares no request that can't move money, before there is an order"
+    )
+
+
+def _otherwise(account: Account, attempts: Attempts) -> Program[str | None]:
+    """What else was asked for; None where there is nothing."""
     if account.capabilities.lookup is Lookup.BY_NUMBER and account.capabilities.products:
-        yield from _answered(account, attempts, _query_flow)
-        refused = None if list_problem is None else list_problem.message
-        return Accepted("a number that no order has", refused)
-    if list_problem is not None:
-        raise list_problem
+        try:
+            yield from _answered(account, attempts, _query_flow)
+        except NotSupported:
+            pass  # it does not say that its query is safe
+        else:
+            return "a number that no order has"
     if hasattr(account.provider, "open_session"):
         yield from attempts.sessions.entered(account, account.call_deadline())
-        return Accepted("a session")
-    raise NotSupported(
-        f"account {account.name}: its provider can't be asked anything before there is an order"
-    )
+        return "a session"
+    return None
 
 
 def _answered(
@@ -94,9 +103,7 @@ def _answered(
         )
     except PluginError as error:
         if _Unsafe.__name__ in error.message:
-            raise NotSupported(
-                f"account {account.name}: its provider declares no request that can't move money"
-            ) from None
+            raise NotSupported(f"account {account.name}: it would be asked by what may move money") from None
         raise
     answer_of(account, outcome)
 

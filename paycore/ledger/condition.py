@@ -13,11 +13,13 @@ from pathlib import Path
 
 import msgspec
 
+from paycore.errors import LedgerUnavailable
 from paycore.ledger.base import SqlLedger
 from paycore.ledger.copying import tables
 from paycore.ledger.group import Group
 from paycore.ledger.migrations import newest_schema
 from paycore.ledger.opening import SQLITE, open_as_it_is, open_ledger
+from paycore.ledger.sqlite.file import typed_errors
 from paycore.ledger.transaction import Transaction
 
 WAL_RESET_FIXED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
@@ -39,7 +41,7 @@ class FileCondition(msgspec.Struct, frozen=True, kw_only=True):
     """
     A SQLite ledger's file: the SQLite that reads it, and how much room there is, in bytes.
 
-    `size` and `wal_size` are 0 where there is no file yet. `room_for_user`: what may still be written in its folder.
+    `size` and `wal_size` are 0 where there is no file yet. `room`: what may still be written in its folder.
     """
 
     sqlite_version: str
@@ -52,8 +54,6 @@ class FileCondition(msgspec.Struct, frozen=True, kw_only=True):
 def file_condition(dsn: str) -> FileCondition:
     """The condition of the SQLite ledger at `dsn`; `LedgerUnavailable` where its folder can't be looked at."""
     path = Path(dsn.removeprefix(SQLITE))
-    from paycore.ledger.sqlite.file import typed_errors
-
     with typed_errors(path):
         usage = shutil.disk_usage(path.resolve().parent)
     return FileCondition(
@@ -157,12 +157,13 @@ def schema_found(dsn: str) -> SchemaFound:
 
 def open_without_migrating(dsn: str) -> SqlLedger:
     """
-    The ledger at `dsn`, which has this paycore's schema already; `LedgerError` where it can't be written.
+    The ledger at `dsn`; `LedgerError` where it has not this paycore's schema, or can't be written.
 
     One transaction is written to prove it; it leaves nothing behind.
     """
     found = schema_found(dsn)
-    assert found.schema == found.newest, "an older one would be migrated"
+    if found.schema != found.newest:
+        raise LedgerUnavailable(f"the ledger {found.name} has schema {found.schema}, and stays as it is")
     ledger = open_ledger(dsn)
     try:
         ledger.write(_prove_writable).result()

@@ -51,7 +51,7 @@ def working(config: Config, kind: Kind) -> Iterator[None]:
             thread = threading.Thread(target=pay.run_worker)
             thread.start()
             yield
-        thread.join()
+        thread.join()  # the client has ended it
         return
     loop = asyncio.new_event_loop()
     ended = asyncio.Event()
@@ -65,10 +65,12 @@ def working(config: Config, kind: Kind) -> Iterator[None]:
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(main()))
     thread.start()
-    yield
-    loop.call_soon_threadsafe(ended.set)
-    thread.join()
-    loop.close()
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(ended.set)
+        thread.join()
+        loop.close()
 
 
 def test_worker_says_that_it_runs_and_that_it_has_ended(config: Config, kind: Kind) -> None:

@@ -61,7 +61,8 @@ def _steps(area: Area, base_url: str, place: str, tls: ssl.SSLContext | None) ->
     except OSError as error:
         yield _unreachable(area, "dns", place, error, f"check the name {host}, and this machine's DNS")
         return
-    yield area.ok("dns", f"{host}: {', '.join(dict.fromkeys(str(one.at[0]) for one in addresses))}")
+    found = ", ".join(dict.fromkeys(str(one.at[0]) for one in addresses))
+    yield area.ok("dns", f"{host} is an address" if found == host else f"{host}: {found}")
     try:
         connection = _connected(addresses)
     except OSError as error:

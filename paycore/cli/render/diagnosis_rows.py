@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from paycore.cli.render.text import Style, clean, count, fold
@@ -36,10 +36,12 @@ def diagnosis_rows(one: Diagnosis, style: Style, columns: int | None, *, is_firs
     return [*([style(one.about, "bold")] if is_first else []), *lines]
 
 
-def diagnosis_summary(found: Iterable[Diagnosis], seconds: float) -> str:
-    """How many lines have each verdict."""
+def diagnosis_summary(found: Sequence[Diagnosis], seconds: float) -> str:
+    """How many lines have each verdict, and where the problems are."""
     counts = Counter(one.verdict for one in found)
+    problems = dict.fromkeys(f"{one.about}, {one.check}" for one in found if one.verdict == "problem")
+    where = f"; look at: {'; '.join(problems)}" if problems else ""
     return (
         f"{counts['ok']} ok, {count(counts['warning'], 'warning')}, {count(counts['problem'], 'problem')},"
-        f" {counts['not checked']} not checked, in {seconds:.1f} s"
+        f" {counts['not checked']} not checked, in {seconds:.1f} s{where}"
     )

@@ -1,8 +1,14 @@
 """`doctor`: all is well, where it is; what it prints, and that it changes nothing."""
 
 import json
+import re
 from pathlib import Path
 
+from paycore.cli.doctor.ledger_checks import ROOM_PROBLEM, ROOM_WARNING, WAL_WARNING
+from paycore.cli.doctor.reach_checks import SKEW_PROBLEM_S, SKEW_WARNING_S
+from paycore.cli.doctor.work_checks import LAG_PROBLEM_S, LAG_WARNING_S, OVERDUE_S, UNCERTAIN_PROBLEM_S
+from paycore.engine.presence import SAID_EVERY_S
+from paycore.ledger.workers import FORGOTTEN_S, MOVED_S, STALE_S
 from paycore.sandbox.server import SandboxServer
 from tests.cli.conftest import Cli, ToyShop, write_config
 from tests.cli.doctor.conftest import line
@@ -59,3 +65,31 @@ def test_quiet_prints_the_lines(cli: Cli, toy_shop: ToyShop) -> None:
     assert ran.err == ""
     assert "account toy" in ran.out
     assert json.loads(cli("doctor", "--quiet", "--json").out)["exit_code"] == 0
+
+
+# --- the page -----------------------------------------------------------------------------------------
+
+
+def test_page_names_every_check_and_bound(cli: Cli, toy_shop: ToyShop) -> None:
+    """The page's table has the checks that are made, and the bounds that are used."""
+    page = (Path(__file__).parents[3] / "docs" / "doctor.md").read_text(encoding="utf-8")
+    table = page.partition("## What is checked")[2].partition("\n## ")[0]
+    rows = [row.split("|") for row in table.splitlines() if row.startswith("|")]
+    named = {name for row in rows for name in re.findall(r"`([a-z]+)`", row[2])}
+    assert cli("ledger", "migrate").code == 0
+    made = {one["check"] for one in cli("doctor", "--json").json["checks"]}
+    assert made <= named
+    assert named - made == {"failure", "server", "connections", "rights", "tls"}
+    mib, minute = 1024 * 1024, 60
+    for bound, words in (
+        (500 * mib == ROOM_WARNING and 20 * mib == ROOM_PROBLEM, "below 500 MiB, a problem below 20 MiB"),
+        (128 * mib == WAL_WARNING, "above 128 MiB"),
+        (SKEW_WARNING_S == 30 and 5 * minute == SKEW_PROBLEM_S, "over 30 seconds, a problem over 5 minutes"),
+        (10 * minute == LAG_WARNING_S and LAG_PROBLEM_S == 86400, "after 10 minutes, a problem after a day"),
+        (15 * minute == UNCERTAIN_PROBLEM_S, "a problem after 15 minutes"),
+        (15 * minute == OVERDUE_S, "have been due for 15 minutes"),
+        (SAID_EVERY_S == 10 and STALE_S == 30, "said nothing for 30 seconds"),
+        (60 * minute == MOVED_S and FORGOTTEN_S == 7 * 86400, "after an hour; after a week"),
+    ):
+        assert bound, words
+        assert words in " ".join(page.split())

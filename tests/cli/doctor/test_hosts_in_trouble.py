@@ -1,6 +1,7 @@
 """`doctor` names what is wrong on the way to a provider: the step, and not those that follow from it."""
 
 import socket
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from paycore.cli.doctor import reach_checks
 from tests.cli.conftest import Cli, ToyShop
 from tests.cli.doctor.conftest import HostAt, line
 
@@ -132,3 +134,18 @@ def test_host_without_a_date(cli: Cli, toy_shop: ToyShop, host_at: HostAt, date:
     """Without a date to compare with, the clock is not checked."""
     toy_shop.configure(host_at(date=date))
     assert line(examined(cli, 7), "clock")["verdict"] == "not checked"
+
+
+def test_look_up_that_takes_too_long(cli: Cli, toy_shop: ToyShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look-up can't be ended: after a while it is not waited for."""
+    ended = threading.Event()
+
+    def hanging(*_: object) -> None:
+        ended.wait(30)
+
+    monkeypatch.setattr(reach_checks, "STEP_S", 0.1)
+    monkeypatch.setattr(reach_checks, "resolve", hanging)
+    told = line(examined(cli, 7), "dns")
+    ended.set()
+    assert told["verdict"] == "problem"
+    assert told["found"].endswith("timed out")

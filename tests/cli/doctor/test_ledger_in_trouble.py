@@ -14,8 +14,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from paycore.errors import LedgerUnavailable
 from paycore.ledger import condition, open_ledger
 from paycore.ledger.migrations import META, load_migrations
+from paycore.ledger.postgres import server
 from paycore.ledger.sqlite import mounts
 from tests.cli.conftest import Cli, ToyShop
 from tests.cli.doctor.conftest import line
@@ -67,6 +69,19 @@ def test_old_schema_is_not_migrated(cli: Cli, toy_shop: ToyShop) -> None:
     assert line(found, "credentials")["verdict"] == "ok"
     assert cli("ledger", "migrate").code == 0
     assert line(examined(cli, 0), "schema")["verdict"] == "ok"
+
+
+@pytest.mark.parametrize("schema", [None, NEWEST - 1])
+def test_opening_makes_and_migrates_nothing(tmp_path: Path, schema: int | None) -> None:
+    """Whoever upgrades it meanwhile, or has not made it yet: it is not opened to write."""
+    path = tmp_path / "ledger.db"
+    if schema is not None:
+        make_old(path, schema)
+    before = set(tmp_path.iterdir())
+    with pytest.raises(LedgerUnavailable, match="stays as it is"):
+        condition.open_without_migrating(f"sqlite:///{path}")
+    assert set(tmp_path.iterdir()) == before
+    assert condition.schema_found(f"sqlite:///{path}").schema == (schema or 0)
 
 
 def test_newer_schema(cli: Cli, toy_shop: ToyShop) -> None:
@@ -281,8 +296,11 @@ def test_postgres_that_is_away(cli: Cli, toy_shop: ToyShop, tmp_path: Path) -> N
     assert line(found, "credentials")["verdict"] == "ok"
 
 
-def test_postgres_behind_a_pooler_of_transactions(cli: Cli, toy_shop: ToyShop, postgres_dsn: str) -> None:
+def test_postgres_behind_a_pooler_of_transactions(
+    cli: Cli, toy_shop: ToyShop, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A pooler that gives each transaction another connection is named, and what to set there."""
+    monkeypatch.setattr(server, "_HEARD_WITHIN_S", 0.2)
     with pooler(postgres_dsn, shares=True) as dsn:
         at(dsn)
         told = line(examined(cli), "reachable")
