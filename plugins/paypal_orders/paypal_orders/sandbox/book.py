@@ -89,7 +89,7 @@ class OrderBook:
         """The refund with this number of the merchant's or PayPal's. `UnknownOrder` when there is none."""
         for order in self.orders():
             for refund in order.refunds:
-                if number in (refund.id, refund.custom_id):
+                if number in (refund.id, refund.number):
                     return order, refund
         raise UnknownOrder(f"no refund {number!r}")
 

@@ -26,6 +26,11 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     of: str = ""
     ends_at: int | None = None
 
+    @property
+    def number(self) -> str:
+        """The merchant's own number: what stands in `custom_id` before a point."""
+        return self.custom_id.partition(".")[0]
+
 
 class SandboxDispute(msgspec.Struct, frozen=True, kw_only=True):
     """A dispute that the payer won: `units` were taken, and `back` of them came back."""
