@@ -13,7 +13,7 @@ import httpx2
 
 from paycore import Client, Money
 from paycore.domain.reconciliation import Reconciliation
-from paycore.engine.config import parse_config
+from paycore.engine.config import Config, parse_config
 from paycore.engine.plugins import Plugins
 from paycore.sandbox.server import SandboxServer
 from paypal_orders.sandbox import PayPalSandbox
@@ -58,9 +58,8 @@ class Shop:
         self._files = 0
         self.file = folder / "ledger-0.db"
 
-    @contextmanager
-    def open(self, accounts: Mapping[str, dict[str, Any]] | None = None, **settings: Any) -> Iterator[Client]:
-        """A client on the ledger as it is now; `accounts` have further settings, or are further accounts."""
+    def config(self, accounts: Mapping[str, dict[str, Any]] | None = None, **settings: Any) -> Config:
+        """The configuration, on the ledger as it is now; `accounts` have further settings, or are further ones."""
         own = {"provider": self.provider, "mode": "sandbox", "base_url": self.sandbox.url, "timeout_s": 5.0}
         own |= {**self.sandbox.settings, **settings}
         document = {
@@ -68,7 +67,12 @@ class Shop:
             "default_account": "shop",
             "accounts": {"shop": own} | {name: own | more for name, more in (accounts or {}).items()},
         }
-        with Client(parse_config(document, self._folder / "paycore.toml"), plugins=Plugins()) as pay:
+        return parse_config(document, self._folder / "paycore.toml")
+
+    @contextmanager
+    def open(self, accounts: Mapping[str, dict[str, Any]] | None = None, **settings: Any) -> Iterator[Client]:
+        """A client with that configuration."""
+        with Client(self.config(accounts, **settings), plugins=Plugins()) as pay:
             yield pay
 
     @contextmanager

@@ -1,6 +1,7 @@
 """What must never come of it: a second order, money without evidence, a payment overwritten, a create sent again."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,9 +9,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from paycore import Money, Reconciliation, Status
+from paycore import AsyncClient, Money, Payment, Reconciliation, Status
 from paycore.errors import NotSent
-from paycore.plugin import Done, Failure, Listed, PartialAmount
+from paycore.plugin import Done, Failure, Found, Listed, OrderRef, PartialAmount
 from stripe_checkout.provider import StripeCheckout
 from tests.engine.reconcile.shops import ORDERS, Shop, reconcile
 
@@ -98,13 +99,13 @@ def test_a_payment_that_has_the_reference_by_now_stays_as_it_is(stripe_shop: Sho
         assert shop.orders() == orders
 
 
-@pytest.mark.parametrize("is_paid_first", [True, False])
+@pytest.mark.parametrize("are_paid", [(True, False), (False, True), (True, True)])
 def test_of_two_lost_orders_the_one_that_took_money_comes_back(
-    stripe_shop: Shop, is_paid_first: bool
+    stripe_shop: Shop, are_paid: tuple[bool, bool]
 ) -> None:
-    """One reference, one order closed and one paid, whichever the list names first; two paid ones are told of."""
+    """One reference, one order closed and one paid, whichever the list names first; of two paid ones it is told."""
     shop = stripe_shop
-    for is_paid in (is_paid_first, not is_paid_first, True):
+    for is_paid in are_paid:
         lose_all(shop)
         with shop.open() as pay:
             payment = pay.create(reference="order-1", **ORDER)
@@ -114,8 +115,8 @@ def test_of_two_lost_orders_the_one_that_took_money_comes_back(
                 pay.close(payment.id)
     lose_all(shop)
     with shop.open() as pay:
-        found = reconcile(pay)
-        assert kinds(found) == [("missing_here", True), ("missing_here", True), ("paid_twice", False)]
+        other = ("paid_twice", False) if all(are_paid) else ("missing_here", True)
+        assert kinds(reconcile(pay)) == [("missing_here", True), other]
         orders = shop.orders()
         assert pay.create(reference="order-1", **ORDER).status is Status.PAID
         assert shop.orders() == orders
@@ -180,6 +181,40 @@ def test_closed_by_the_list_alone_is_not_closed(
         assert kinds(reconcile(pay)) == ([("missing_here", True)] if is_lost else [])
         back = pay.create(reference="order-1", **ORDER)
         assert (back.status, back.review) == (Status.PAID, False)
+
+
+def test_what_nobody_confirms_is_not_recorded(stripe_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closed by the list, and a query tells nothing definite: it may have been paid, so a person looks."""
+    shop = stripe_shop
+    with shop.open() as pay:
+        pay.close(pay.create(reference="order-1", **ORDER).id)
+    lose_all(shop)
+
+    def undecided(_: StripeCheckout, orders: Sequence[OrderRef]) -> Any:
+        yield from ()
+        return Done(Found(undecided=frozenset(order.number for order in orders)))
+
+    monkeypatch.setattr(StripeCheckout, "query", undecided)
+    with shop.open() as pay:
+        assert kinds(reconcile(pay)) == [("missing_here", False)]
+        assert pay.list() == ()
+
+
+def test_async_client_reconciles_too(stripe_shop: Shop) -> None:
+    """Both clients run the same program."""
+    shop = stripe_shop
+    with shop.open() as pay:
+        lost = shop.paid(pay, "order-1")
+    lose_all(shop)
+
+    async def run() -> tuple[Reconciliation, Payment]:
+        async with AsyncClient(shop.config()) as client:
+            found = await client.reconcile(since=lost.created_at - timedelta(hours=1))
+            return found, await client.find("order-1")
+
+    found, back = asyncio.run(run())
+    assert kinds(found) == [("missing_here", True)]
+    assert (back.order_number, back.status) == (lost.order_number, Status.PAID)
 
 
 @pytest.mark.parametrize(
