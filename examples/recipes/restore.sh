@@ -1,6 +1,6 @@
 #!/bin/sh
-# Fills an empty ledger from a backup, and compares it with what the providers have of each account since a moment
-# before the backup was made.
+# Fills an empty ledger from a backup, of `ledger backup` or pg_dump, and compares it with what the providers have of
+# each account since a moment before the backup was made.
 #
 #     sh restore.sh /backup/paycore-2025-01-31T020700Z.db sqlite:///paycore.db 2025-01-30 hk cards
 #
@@ -17,8 +17,12 @@ for part in "" -wal -shm; do
     [ ! -e "paycore.db$part" ] || mv "paycore.db$part" "$kept$part"
 done
 
-paycore ledger copy "sqlite:///$backup" "$target"           # verified, or the target stays empty
-paycore ledger verify --anchor "${backup%.db}.json"
+# Either fills it wholly or leaves it empty.
+case $backup in
+    *.dump) pg_restore --no-owner --single-transaction --dbname "$target" "$backup" ;;
+    *) paycore ledger copy "sqlite:///$backup" "$target" ;;
+esac
+paycore ledger verify --anchor "${backup%.*}.json"
 
 # What was made after the backup is brought back, or listed for a person: then this ends with 9.
 code=0

@@ -22,7 +22,8 @@ back() {
 
 # From here on nothing starts, and a process that was forgotten can't write any more.
 mv paycore.toml paycore.sqlite.toml
-trap back EXIT                                              # if it fails, all is as before
+trap back EXIT                                              # if it fails, all is as before,
+trap 'exit 1' HUP INT TERM                                  # also where the terminal is closed
 move paycore.db paycore.moved.db
 
 paycore ledger copy sqlite:///paycore.moved.db "$target"    # verified, or the target stays empty

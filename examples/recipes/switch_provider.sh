@@ -7,9 +7,20 @@
 set -eu
 new=$1
 
-cp -p paycore.toml paycore.new.toml
-sed "s/^default_account *=.*/default_account = \"$new\"/" paycore.toml >paycore.new.toml
-paycore --config paycore.new.toml accounts          # exits 6, and nothing is changed, where one can't be used
+cp -p paycore.toml paycore.new.toml                 # of the same owner and mode
+{
+    echo "default_account = \"$new\""
+    grep -v "^default_account *=" paycore.toml
+} >paycore.new.toml
+
+# Nothing is changed where the account can't be used, or its provider refuses the key.
+code=0
+paycore --config paycore.new.toml doctor --account "$new" || code=$?
+case $code in
+    0 | 9) ;;                                       # 9: a person must look at a payment, which is no obstacle
+    *) exit "$code" ;;
+esac
+
 cp -p paycore.toml paycore.before.toml
 mv paycore.new.toml paycore.toml
 

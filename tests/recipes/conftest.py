@@ -96,7 +96,7 @@ class Shop:
 
     def shell(self, *words: str, typed: str = "", environment: Mapping[str, str] | None = None) -> Ran:
         """Run a command in the folder."""
-        found = {**os.environ, "PATH": f"{COMMANDS}:{os.environ['PATH']}"}
+        found = {**os.environ, "PATH": f"{self.folder}/bin:{COMMANDS}:{os.environ['PATH']}"}
         return subprocess.run(
             words,
             cwd=self.folder,
@@ -107,6 +107,13 @@ class Shop:
             timeout=60,
             check=False,
         )
+
+    def instead_of_paycore(self, script: str) -> None:
+        """Have the recipes find this script under the name of `paycore`."""
+        path = self.folder / "bin" / "paycore"
+        path.parent.mkdir()
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
 
     def client(self) -> Client:
         """A client like a process of its own, closed after the test at the latest."""

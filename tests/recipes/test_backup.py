@@ -8,6 +8,7 @@ import pytest
 
 from paycore import Client, Status
 from tests.recipes.conftest import HK, RECIPES, Cron, Shop, sell
+from tests.support.postgres import PostgresServer, programs
 
 CARDS = """
 [accounts.cards]
@@ -78,6 +79,31 @@ def test_backup_is_restored_into_either_database(shop: Shop, cron: Cron, postgre
         assert db.execute("SELECT reference FROM parcels ORDER BY 1").fetchall() == [
             (f"order-{number}",) for number in (1, 2, 3, 4)
         ]
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("recipe", ["back_up.sh", "back_up_postgresql.sh"])
+def test_ledger_in_postgresql_is_backed_up(shop: Shop, postgres_server: PostgresServer, recipe: str) -> None:
+    """By paycore into SQLite, or by pg_dump into another database: payments and history are there, and go on."""
+    database, empty = postgres_server.create_database(), postgres_server.create_database()
+    shop.configure(ledger=database)
+    with Client(shop.config) as pay:
+        waiting = sell(pay, "order-1")
+    folder = shop.folder / "backup"
+    folder.mkdir(mode=0o700)
+    (shop.folder / "bin").symlink_to(programs())
+    ran = shop.run(recipe, str(folder), database)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", ""), ran
+    (backup,) = [path for path in folder.iterdir() if path.suffix != ".json"]
+
+    target = empty if backup.suffix == ".dump" else "sqlite:///paycore.db"
+    shop.configure(ledger=target)
+    ran = shop.run("restore.sh", str(backup), target, "1d", "hk")
+    assert (ran.returncode, "everything holds: 1 payment, 2 events" in ran.stdout) == (0, True), ran
+    shop.pay(waiting)
+    with Client(shop.config) as pay:
+        assert [one.payment.status for one in pay.resolve()] == [Status.PAID]
+        assert sell(pay, "order-1").id == waiting.id
 
 
 def back_up(shop: Shop, cron: Cron) -> str:

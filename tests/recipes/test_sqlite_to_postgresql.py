@@ -50,3 +50,16 @@ def test_move_that_fails_changes_nothing(shop: Shop, postgres_dsn: str) -> None:
     assert shop.files() == {"paycore.db", "paycore.postgresql.toml", "paycore.toml"}
     with Client(shop.config) as pay:
         assert pay.find("order-1") == made
+
+
+@pytest.mark.parametrize("kind", ["HUP", "INT", "TERM"])
+def test_move_that_is_interrupted_changes_nothing(shop: Shop, kind: str) -> None:
+    """Where the terminal is closed, or the script is ended, while the ledger is copied, all is as it was before."""
+    shop.configure()
+    shop.configure(to="paycore.postgresql.toml")
+    for part in ("", "-wal", "-shm"):
+        (shop.folder / f"paycore.db{part}").write_text(part)
+    before = {path.name: path.read_text() for path in shop.folder.iterdir() if path.is_file()}
+    shop.instead_of_paycore(f"[ -e paycore.moved.db ] && kill -{kind} $PPID")
+    assert shop.run(RECIPE, "postgresql:///shop").returncode == 1
+    assert {path.name: path.read_text() for path in shop.folder.iterdir() if path.is_file()} == before

@@ -1,6 +1,8 @@
 """The recipe that makes another account the one of new payments."""
 
-from paycore import Client, Money, Status
+import re
+
+from paycore import Client, Money, Status, load_config
 from tests.recipes.conftest import Shop, recipe, sell
 
 
@@ -40,11 +42,22 @@ def test_what_is_under_way_goes_on_with_the_old_account(shop: Shop) -> None:
         }
 
 
+def test_switch_from_the_only_account_names_one(shop: Shop) -> None:
+    """A configuration without a default account gets one, and stays its owner's alone."""
+    shop.configure(recipe("switch_provider.toml").replace('default_account = "old"', ""))
+    shop.config.chmod(0o600)
+    shop.instead_of_paycore("exit 0")
+    assert shop.run("switch_provider.sh", "new").returncode == 0
+    assert load_config(shop.config).default_account == "new"
+    assert shop.config.stat().st_mode & 0o777 == 0o600
+
+
 def test_switch_to_an_account_that_cannot_be_used_changes_nothing(shop: Shop) -> None:
-    """A name that is not there is refused before anything is replaced."""
+    """An account whose key the provider refuses is seen before anything is replaced."""
     shop.configure(recipe("switch_provider.toml"))
+    (shop.folder / "secrets/stripe").write_text("sk_test_another_0000000000000001")
     text = shop.config.read_text()
-    ran = shop.run("switch_provider.sh", "next")
+    ran = shop.run("switch_provider.sh", "new")
     assert ran.returncode == 6
-    assert "next" in ran.stderr
+    assert re.search(r"^  problem +credentials ", ran.stdout, re.MULTILINE), ran
     assert shop.config.read_text() == text

