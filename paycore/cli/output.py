@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import logging
 import os
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -304,12 +303,14 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 
 def _window(stream: TextIO) -> os.terminal_size:
-    """Return the size of its terminal."""
+    """Return the size of its terminal, of which COLUMNS and LINES take precedence."""
     try:
         columns, lines = os.get_terminal_size(stream.fileno())
     except OSError:
         columns, lines = 0, 0
-    return shutil.get_terminal_size((columns or 80, lines or LINES_UNKNOWN))
+    given = (os.environ.get(name, "") for name in ("COLUMNS", "LINES"))
+    wide, high = (int(size) if size.isascii() and size.isdigit() else 0 for size in given)
+    return os.terminal_size((wide or columns or 80, high or lines or LINES_UNKNOWN))
 
 
 def _has(stream: TextIO, characters: str) -> bool:

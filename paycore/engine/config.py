@@ -14,17 +14,21 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from paycore.domain.provider import Mode, ProviderInfo, Secret
+from paycore.domain.capabilities import Mode
+from paycore.domain.secret import Secret
 from paycore.engine.pointers import fetch, is_pointer
 from paycore.engine.secrecy import harmless, secrets_among
 from paycore.engine.wording import keep, misfit, one_of, readable, shown, suggest, wrong_kind
 from paycore.errors import ConfigError
 from paycore.ledger.opening import SQLITE, dsn_problem
 from paycore.ledger.ownership import ownership_problem
+
+if TYPE_CHECKING:
+    from paycore.domain.provider import ProviderInfo
 
 _log = logging.getLogger(__name__)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
@@ -56,6 +55,8 @@ def one_of(words: Iterable[str]) -> str:
 
 def suggest(word: str, known: Iterable[str]) -> str:
     """The end of an error about a word that is not known: the nearest one, or all there are."""
+    import difflib
+
     close = difflib.get_close_matches(word, words := list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {one_of(words)}"
 

@@ -11,23 +11,24 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime, tzinfo
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
-from paycore.domain.asking import Due, Question
-from paycore.domain.bringing_back import BroughtBack
-from paycore.domain.budget import Spent
-from paycore.domain.capabilities import RequestBudget
-from paycore.domain.changes import ChangeKind
-from paycore.domain.events import Change, Event, OperationBegun, OperationSent, PaymentBegun, Source
-from paycore.domain.observation import Observation
-from paycore.domain.payment import Payment, ReviewReason, Status
-from paycore.domain.provider import Mention, Notice
-from paycore.domain.totals import Totals, TotalsBy
-from paycore.domain.wire import Notification
+if TYPE_CHECKING:  # `list` needs `Filter` alone, and starts sooner
+    from paycore.domain.asking import Due, Question
+    from paycore.domain.bringing_back import BroughtBack
+    from paycore.domain.budget import Spent
+    from paycore.domain.capabilities import RequestBudget
+    from paycore.domain.changes import ChangeKind
+    from paycore.domain.events import Change, Event, PaymentBegun, Source
+    from paycore.domain.observation import Observation
+    from paycore.domain.payment import Payment, ReviewReason, Status
+    from paycore.domain.provider import Notice
+    from paycore.domain.totals import Totals, TotalsBy
+    from paycore.domain.wire import Notification
 
-Decide = Callable[[Payment, datetime], Sequence[Change]]
+Decide: TypeAlias = "Callable[[Payment, datetime], Sequence[Change]]"
 """Returns the changes to make to the payment as stored now. Raises a `RequestError` to refuse. Pure."""
 
 
@@ -60,7 +61,7 @@ class Turn(msgspec.Struct, frozen=True):
     now: datetime
 
 
-Choose = Callable[[Sequence[Due], int], Question]
+Choose: TypeAlias = "Callable[[Sequence[Due], int], Question]"
 """Returns what to ask about of what is due, given UTC milliseconds. Pure."""
 
 
@@ -128,8 +129,11 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
 
 def to_send(events: Sequence[Event]) -> str | None:
     """The id of the operation to send after these events, None when there is none."""
+    from paycore.domain.events import OperationBegun, OperationSent
+    from paycore.domain.events import PaymentBegun as Begun
+
     match events[-1].change if events else None:
-        case PaymentBegun(operation=operation) | OperationBegun(operation=operation):
+        case Begun(operation=operation) | OperationBegun(operation=operation):
             return operation.id
         case OperationSent(operation_id=operation_id):
             return operation_id
@@ -164,6 +168,8 @@ class Sought(NamedTuple):
 
 def named_by(notice: Notice) -> str:
     """What a notice names an order or refund by: our number, or an id of the provider's."""
+    from paycore.domain.provider import Mention
+
     by_id = notice.id if isinstance(notice, Mention) else None
     return by_id if by_id is not None else str(notice.number)
 

@@ -35,9 +35,9 @@ from paycore.errors import ConsumerTaken, NotFound
 from paycore.ledger.api import Consumer, FeedEntry, FeedPage, FeedPlace, Lease, Unsettled
 from paycore.ledger.clock import from_ms, to_ms
 from paycore.ledger.group import Group
+from paycore.ledger.lookups import read_event
 from paycore.ledger.rows import check_storable
 from paycore.ledger.transaction import Cursor, Row, Transaction
-from paycore.ledger.verbs import read_event
 
 PAGE = 25
 """Events in a page; their payments' histories are read with them, on SQLite in the caller's thread."""

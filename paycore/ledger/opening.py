@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from paycore.errors import ConfigError, LedgerMissing, LedgerUnavailable, PaycoreError
-from paycore.ledger.base import SqlLedger
-from paycore.ledger.migrations import pending
-from paycore.ledger.reads import ReadOnlyLedger
-from paycore.ledger.upgrading import given_namespaces
+
+if TYPE_CHECKING:
+    from paycore.ledger.base import SqlLedger
+    from paycore.ledger.reads import ReadOnlyLedger
 
 SQLITE = "sqlite:///"
 
@@ -68,6 +69,8 @@ class Migrated(msgspec.Struct, frozen=True, kw_only=True):
 
 def migrate(dsn: str) -> Migrated:
     """Create the ledger at `dsn` or upgrade it to this paycore's schema; nothing to do when it has that already."""
+    from paycore.ledger.upgrading import given_namespaces
+
     name, before = _schema(dsn)
     open_ledger(dsn).close()
     with closing(open_as_it_is(dsn)) as ledger:
@@ -99,6 +102,8 @@ def open_as_it_is(dsn: str) -> ReadOnlyLedger:
 
 
 def _check_schema(ledger: ReadOnlyLedger) -> None:
+    from paycore.ledger.migrations import pending
+
     applied = ledger.applied()
     if not applied:
         raise LedgerMissing(

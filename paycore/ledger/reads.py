@@ -1,4 +1,8 @@
-"""The methods that only read, shared by ledgers and read-only ledgers."""
+"""
+The methods that only read, shared by ledgers and read-only ledgers.
+
+The SQL of a question is imported when it is asked: a command asks one, and starts sooner.
+"""
 
 from __future__ import annotations
 
@@ -6,27 +10,28 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from paycore.domain.budget import Spent
-from paycore.domain.events import Event
-from paycore.domain.payment import Payment
-from paycore.domain.totals import Totals
 from paycore.errors import LedgerError, PaycoreError
-from paycore.ledger import counts, feed, summing, verbs, workers
-from paycore.ledger.api import (
-    Census,
-    Consumer,
-    FeedPage,
-    FeedPlace,
-    Filter,
-    RunningWorker,
-    Sought,
-    Summed,
-    Unsettled,
-)
-from paycore.ledger.lists import list_payments
-from paycore.ledger.transaction import Transaction
+from paycore.ledger import lookups
+
+if TYPE_CHECKING:
+    from paycore.domain.budget import Spent
+    from paycore.domain.events import Event
+    from paycore.domain.payment import Payment
+    from paycore.domain.totals import Totals
+    from paycore.ledger.api import (
+        Census,
+        Consumer,
+        FeedPage,
+        FeedPlace,
+        Filter,
+        RunningWorker,
+        Sought,
+        Summed,
+        Unsettled,
+    )
+    from paycore.ledger.transaction import Transaction
 
 T = TypeVar("T")
 
@@ -40,50 +45,66 @@ class LedgerReads(ABC):
 
     def get(self, payment_id: str) -> Future[Payment]:
         """See `Ledger.get`."""
-        return self.read(lambda tx: verbs.get(tx, payment_id))
+        return self.read(lambda tx: lookups.get(tx, payment_id))
 
     def find(self, account: str | None, reference: str) -> Future[tuple[Payment, ...]]:
         """See `Ledger.find`."""
-        return self.read(lambda tx: verbs.find(tx, account, reference))
+        return self.read(lambda tx: lookups.find(tx, account, reference))
 
     def named(self, names: Sought) -> Future[tuple[Payment, ...]]:
         """See `Ledger.named`."""
-        return self.read(lambda tx: verbs.named(tx, names))
+        return self.read(lambda tx: lookups.named(tx, names))
 
     def list(self, which: Filter) -> Future[tuple[Payment, ...]]:
         """See `Ledger.list`."""
+        from paycore.ledger.lists import list_payments
+
         return self.read(lambda tx: list_payments(tx, which))
 
     def totals(self, which: Summed) -> Future[tuple[Totals, ...]]:
         """See `Ledger.totals`."""
+        from paycore.ledger import summing
+
         return self.read(lambda tx: summing.totals(tx, which))
 
     def events(self, payment_id: str) -> Future[tuple[Event, ...]]:
         """See `Ledger.events`."""
-        return self.read(lambda tx: verbs.events(tx, payment_id))
+        return self.read(lambda tx: lookups.events(tx, payment_id))
 
     def read_feed(self, after: FeedPlace, unsettled: Unsettled | None = None) -> Future[FeedPage]:
         """See `Ledger.read_feed`."""
+        from paycore.ledger import feed
+
         return self.read(lambda tx: feed.read_feed(tx, after, unsettled))
 
     def feed_end(self, unsettled: Unsettled | None = None) -> Future[Unsettled]:
         """See `Ledger.feed_end`."""
+        from paycore.ledger import feed
+
         return self.read(lambda tx: feed.feed_end(tx, unsettled))
 
     def consumers(self, name: str | None = None) -> Future[tuple[Consumer, ...]]:
         """See `Ledger.consumers`."""
+        from paycore.ledger import feed
+
         return self.read(lambda tx: feed.consumers(tx, name))
 
     def workers(self) -> Future[tuple[RunningWorker, ...]]:
         """See `Ledger.workers`."""
+        from paycore.ledger import workers
+
         return self.read(workers.workers)
 
     def census(self) -> Future[Census]:
         """See `Ledger.census`."""
+        from paycore.ledger import counts
+
         return self.read(counts.census)
 
     def budgets(self) -> Future[Mapping[str, Spent]]:
         """See `Ledger.budgets`."""
+        from paycore.ledger import counts
+
         return self.read(counts.budgets)
 
 

@@ -21,9 +21,11 @@ import signal
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import msgspec
 
 from paycore.errors import (
     ConfigError,
@@ -35,6 +37,9 @@ from paycore.errors import (
 )
 from paycore.ledger.ownership import ownership_problem
 from paycore.ledger.sqlite.mounts import network_file_system
+
+BUSY_MAX_S = 5.0
+"""How long to wait for a program that locks the file without using the lock file."""
 
 _BESIDE = ("-lock", "-wal", "-shm", "-journal")
 """The endings of the names of a ledger's other files."""
@@ -65,6 +70,24 @@ class Connection:
         with _forking, self.lock:
             _connections.discard(self)
             self.sqlite.close()
+
+
+class SqliteTransaction:
+    """One open transaction on a connection."""
+
+    for_update = ""
+    skip_locked = ""
+    no_index = "+"
+    writing_events = ""
+    error = sqlite3.Error
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.execute = connection.execute
+        self.executemany = connection.executemany
+
+    def in_list(self, values: Collection[str]) -> tuple[str, object]:
+        """One JSON parameter, so that any number of values is one cached statement."""
+        return "IN (SELECT value FROM json_each(?))", msgspec.json.encode(list(values)).decode()
 
 
 def usable_path(path: str | Path) -> Path:

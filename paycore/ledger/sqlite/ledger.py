@@ -9,13 +9,12 @@ needs two connections at once.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -29,7 +28,9 @@ from paycore.ledger.group import Group
 from paycore.ledger.groupcommit import GroupCommit
 from paycore.ledger.migrations import META, SCHEMA, check_current, pending
 from paycore.ledger.sqlite.file import (
+    BUSY_MAX_S,
     Connection,
+    SqliteTransaction,
     check_own,
     ledger_error,
     make_private,
@@ -48,32 +49,11 @@ WAIT_MAX_S = 15.0
 
 _PAUSE_S = 0.0005
 
-BUSY_MAX_S = 5.0
-"""How long to wait for a program that locks the file without using the lock file."""
-
 BUSY_PAUSE_S = 0.002
 
 _EVENTS_AFTER = "SELECT position, payment_id FROM events WHERE position > ? ORDER BY position"
 
 _STANDING = f"SELECT {SCHEMA}, {STANDING}"
-
-
-class SqliteTransaction:
-    """One open transaction on a connection."""
-
-    for_update = ""
-    skip_locked = ""
-    no_index = "+"
-    writing_events = ""
-    error = sqlite3.Error
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self.execute = connection.execute
-        self.executemany = connection.executemany
-
-    def in_list(self, values: Collection[str]) -> tuple[str, object]:
-        """One JSON parameter, so that any number of values is one cached statement."""
-        return "IN (SELECT value FROM json_each(?))", json.dumps(list(values))
 
 
 class SqliteLedger(SqlLedger):

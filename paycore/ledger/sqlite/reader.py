@@ -12,8 +12,7 @@ from typing import Self, TypeVar
 
 from paycore.errors import LedgerCorrupt, LedgerError, LedgerUnavailable
 from paycore.ledger.reads import ReadOnlyLedger
-from paycore.ledger.sqlite.file import Connection, typed_errors, usable_path
-from paycore.ledger.sqlite.ledger import BUSY_MAX_S, SqliteTransaction
+from paycore.ledger.sqlite.file import BUSY_MAX_S, Connection, SqliteTransaction, typed_errors, usable_path
 from paycore.ledger.transaction import Transaction
 
 T = TypeVar("T")
