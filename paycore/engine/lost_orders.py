@@ -55,7 +55,7 @@ class LostOrders:
             return
         found = yield from self._found(item)
         if found is None:
-            self._note_lost(item)
+            yield from self._note_lost(item)
             return
         seen = found.observation
         ids = {seen.provider_id or "", *seen.ids.values()} - {""}
@@ -168,14 +168,20 @@ class LostOrders:
 
     # --- for a person ---------------------------------------------------------------------------------------
 
-    def _note_lost(self, item: Listed) -> None:
+    def _note_lost(self, item: Listed) -> Program[None]:
+        looked = None
+        if is_number(item.observation.number):
+            looked = yield from self.look(item)
+        is_settled = looked is not None and looked.status in UNMOVED
         lacks = "your reference" if item.reference is None else "all that a payment needs"
         advice = (
-            f"the list does not tell {lacks}: find out by number, amount and time what it was for, before you make"
+            "nothing to do: it took no money, and will take none"
+            if is_settled
+            else f"the list does not tell {lacks}: find out by number, amount and time what it was for, before you make"
             " that payment again"
         )
         self._books.note(
-            discrepancy(DiscrepancyKind.MISSING_HERE, item, None, is_settled=False, advice=advice)
+            discrepancy(DiscrepancyKind.MISSING_HERE, item, None, is_settled=is_settled, advice=advice)
         )
 
     def _note_second(self, item: Listed, other: Payment) -> None:

@@ -86,7 +86,8 @@ def matched(known: Sequence[Payment], item: Listed, account: str) -> tuple[Payme
     """
     The payment of the account, and its order or refund, that an entry is about; None where there is none.
 
-    By our number; where it has none of ours, by an id.
+    By our number; where it has none of ours, by an id. A refund is looked for by its id in any case: some lists give it
+    the number of its order.
     """
     seen = item.observation
     kind = OperationKind.CREATE if isinstance(seen, PaymentObservation) else OperationKind.REFUND
@@ -95,7 +96,7 @@ def matched(known: Sequence[Payment], item: Listed, account: str) -> tuple[Payme
         for operation in payment.operations:
             if operation.kind is kind and operation.number == seen.number:
                 return payment, operation
-    if is_number(seen.number):
+    if is_number(seen.number) and kind is OperationKind.CREATE:
         return None
     found = ((payment, operation_with_id(payment, kind, seen)) for payment in own)
     return next(((payment, operation) for payment, operation in found if operation is not None), None)
