@@ -194,12 +194,17 @@ class AsyncClient:
         return self._listed(self._core.commands.provider_list(name, *checked_range(since, until)))
 
     async def reconcile(
-        self, account: str | None = None, *, since: datetime, until: datetime | None = None
+        self,
+        account: str | None = None,
+        *,
+        since: datetime,
+        until: datetime | None = None,
+        bring_back: bool = True,
     ) -> Reconciliation:
         """See `Client.reconcile`."""
         name = None if account is None else checked_account(account)
         which = checked_range(since, self._core.ledger.now() if until is None else until)
-        return await self._runner.run(self._core.commands.reconcile(name, *which))
+        return await self._runner.run(self._core.commands.reconcile(name, *which, bring_back=bring_back))
 
     async def _listed(self, listing: Listing) -> AsyncIterator[Listed]:
         while not listing.is_over:

@@ -299,7 +299,12 @@ class Client:
         return self._listed(self._core.commands.provider_list(name, *checked_range(since, until)))
 
     def reconcile(
-        self, account: str | None = None, *, since: datetime, until: datetime | None = None
+        self,
+        account: str | None = None,
+        *,
+        since: datetime,
+        until: datetime | None = None,
+        bring_back: bool = True,
     ) -> Reconciliation:
         """
         Compare the ledger with what the provider has of [since, until), and bring back what the ledger has lost.
@@ -309,12 +314,15 @@ class Client:
         was restored for instance, is recorded where the provider tells your reference and its amount; `create` with
         that reference then returns it. It never overwrites, and sends only questions. Run it again at will.
 
+        With `bring_back` False nothing is recorded anew, only told. So where another ledger takes payments by the same
+        merchant account: its payments would be taken for lost ones of this.
+
         Raises `NotSupported` when the provider has no list; `NotSent` or `MaybeSent` when no answer came,
         `AccountRefused`, `LedgerError`s: run it again, what was found until then is recorded. No money moves.
         """
         name = None if account is None else checked_account(account)
         which = checked_range(since, self._core.ledger.now() if until is None else until)
-        return self._runner.run(self._core.commands.reconcile(name, *which))
+        return self._runner.run(self._core.commands.reconcile(name, *which, bring_back=bring_back))
 
     def _listed(self, listing: Listing) -> Iterator[Listed]:
         while not listing.is_over:

@@ -49,6 +49,7 @@ from paycore.engine.effects import Pause, Program, UntilChanged, in_ledger
 from paycore.engine.orders import content_of, product_of, provider_order
 from paycore.engine.provider_list import Listing
 from paycore.engine.receiving import Received, Receiving
+from paycore.engine.reconciled import Books
 from paycore.engine.reconciling import Reconciling
 from paycore.engine.recovery import Recovery
 from paycore.engine.secrecy import harmless, holds_secret, mask
@@ -303,11 +304,11 @@ class Commands:
         return Listing(self._accounts.get(account_name), self._attempts, since, until)
 
     def reconcile(
-        self, account_name: str | None, since: datetime, until: datetime
+        self, account_name: str | None, since: datetime, until: datetime, *, bring_back: bool
     ) -> Program[Reconciliation]:
         """The ledger against the provider's own list of what was made in [since, until)."""
-        account = self._accounts.get(account_name)
-        return (yield from Reconciling(account, self._attempts, self._recovery, since, until).run())
+        books = Books(self._accounts.get(account_name), since, until, brings_back=bring_back)
+        return (yield from Reconciling(self._attempts, self._recovery, books).run())
 
     @_told("wait", lambda payment_id, _: Given(payment_id=payment_id))
     def wait(self, payment_id: str, timeout_s: float) -> Program[Payment]:

@@ -17,7 +17,6 @@ from paycore.domain.observation import PaymentObservation
 from paycore.domain.payment import Operation, Payment, Status
 from paycore.domain.provider import Found, Listed, OrderRef, Product
 from paycore.domain.reconciliation import UNMOVED, DiscrepancyKind, is_promise
-from paycore.engine.accounts import Account
 from paycore.engine.attempts import Attempts
 from paycore.engine.checks import is_reference
 from paycore.engine.effects import Program, in_ledger
@@ -33,8 +32,8 @@ _FIRST = (Status.PAID, Status.AUTHORIZED, Status.PENDING, Status.FAILED, Status.
 class LostOrders:
     """The lost orders of one run, once all pages are read."""
 
-    def __init__(self, account: Account, attempts: Attempts, recovery: Recovery, books: Books) -> None:
-        self._account = account
+    def __init__(self, attempts: Attempts, recovery: Recovery, books: Books) -> None:
+        self._account = books.account
         self._attempts = attempts
         self._recovery = recovery
         self._books = books
@@ -53,7 +52,9 @@ class LostOrders:
         if other is not None:
             self._note_second(item, other)
             return
-        found = yield from self._found(item)
+        found = None
+        if self._books.brings_back:
+            found = yield from self._found(item)
         if found is None:
             yield from self._note_lost(item)
             return
@@ -174,12 +175,17 @@ class LostOrders:
             looked = yield from self.look(item)
         is_settled = looked is not None and looked.status in UNMOVED
         lacks = "your reference" if item.reference is None else "all that a payment needs"
-        advice = (
-            "nothing to do: it took no money, and will take none"
-            if is_settled
-            else f"the list does not tell {lacks}: find out by number, amount and time what it was for, before you make"
-            " that payment again"
-        )
+        if is_settled:
+            advice = "nothing to do: it took no money, and will take none"
+        elif item.reference is not None and not self._books.brings_back:
+            advice = (
+                "this ledger has lost it, or another ledger has made it: look there before you make it again"
+            )
+        else:
+            advice = (
+                f"the list does not tell {lacks}: find out by number, amount and time what it was for, before you make"
+                " that payment again"
+            )
         self._books.note(
             discrepancy(DiscrepancyKind.MISSING_HERE, item, None, is_settled=is_settled, advice=advice)
         )

@@ -9,7 +9,6 @@ but questions, and each thing found is one transaction: killed anywhere, it can 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from functools import partial
 
 from msgspec.structs import replace
@@ -29,7 +28,6 @@ from paycore.domain.reconciliation import (
     is_unreadable,
     status_of_order,
 )
-from paycore.engine.accounts import Account
 from paycore.engine.attempts import Attempts
 from paycore.engine.effects import Program, in_ledger
 from paycore.engine.lost_orders import LostOrders
@@ -47,15 +45,13 @@ IN_THE_PORTAL = "look it up in the provider's portal by its number or id"
 class Reconciling:
     """One run over the list of an account; its steps are programs."""
 
-    def __init__(
-        self, account: Account, attempts: Attempts, recovery: Recovery, since: datetime, until: datetime
-    ) -> None:
-        self._account = account
+    def __init__(self, attempts: Attempts, recovery: Recovery, books: Books) -> None:
+        self._account = books.account
         self._attempts = attempts
         self._recovery = recovery
-        self._listing = Listing(account, attempts, since, until)
-        self._books = Books(account, since, until)
-        self._lost = LostOrders(account, attempts, recovery, self._books)
+        self._listing = Listing(books.account, attempts, books.since, books.until)
+        self._books = books
+        self._lost = LostOrders(attempts, recovery, books)
 
     def run(self) -> Program[Reconciliation]:
         """
@@ -68,8 +64,8 @@ class Reconciling:
             items = yield from patiently(self._listing.next_page)
             yield from self._page(items)
         yield from self._lost.run()
-        yield from Refunds(self._account, self._attempts, self._recovery, self._books).run()
-        yield from find_unlisted(self._account, self._recovery, self._books)
+        yield from Refunds(self._attempts, self._recovery, self._books).run()
+        yield from find_unlisted(self._recovery, self._books)
         return self._books.result()
 
     def _page(self, items: Sequence[Listed]) -> Program[None]:

@@ -30,7 +30,6 @@ from paycore.domain.reconciliation import (
     is_promise,
     is_unreadable,
 )
-from paycore.engine.accounts import Account
 from paycore.engine.attempts import Attempts
 from paycore.engine.checks import is_reference
 from paycore.engine.effects import Program, in_ledger
@@ -44,8 +43,8 @@ from paycore.errors import ReferenceConflict
 class Refunds:
     """The refunds of one run, once its orders are done."""
 
-    def __init__(self, account: Account, attempts: Attempts, recovery: Recovery, books: Books) -> None:
-        self._account = account
+    def __init__(self, attempts: Attempts, recovery: Recovery, books: Books) -> None:
+        self._account = books.account
         self._attempts = attempts
         self._recovery = recovery
         self._books = books
@@ -134,7 +133,7 @@ class Refunds:
 
     def _missing_here(self, payment: Payment, item: Listed) -> Program[None]:
         """Bring it back where the provider tells enough of it; else count what it returned."""
-        found = self._found(item)
+        found = self._found(item) if self._books.brings_back else None
         committed = None
         if found is not None:
             decide = partial(bringing_back.bring_back_refund, found=found)

@@ -9,7 +9,6 @@ from functools import partial
 from paycore.domain.events import Source
 from paycore.domain.payment import Operation, OperationKind, Payment, RefundStatus, Status, refund_operation
 from paycore.domain.reconciliation import Discrepancy, DiscrepancyKind
-from paycore.engine.accounts import Account
 from paycore.engine.effects import Program, in_ledger
 from paycore.engine.patience import patiently
 from paycore.engine.reconciled import Books
@@ -28,7 +27,7 @@ ROUNDS_MAX = 10
 _LIVE = (Status.PAID, Status.AUTHORIZED, Status.PENDING)
 
 
-def find_unlisted(account: Account, recovery: Recovery, books: Books) -> Program[None]:
+def find_unlisted(recovery: Recovery, books: Books) -> Program[None]:
     """
     Note each order and refund of the range that the provider has told of before, and does not know any more.
 
@@ -37,12 +36,12 @@ def find_unlisted(account: Account, recovery: Recovery, books: Books) -> Program
     since, until = books.since + MARGIN, books.until - MARGIN
     if since >= until:
         return
-    which: Filter | None = Filter(account=account.name, since=since, until=until, limit=AT_ONCE)
+    which: Filter | None = Filter(account=books.account.name, since=since, until=until, limit=AT_ONCE)
     while which is not None:
         page = yield from in_ledger(lambda ledger, which=which: ledger.list(which))  # type: ignore[misc]
         unlisted = [payment for payment in page if any(_unlisted(payment, books, since, until))]
         for start in range(0, len(unlisted), ASKED_AT_ONCE):
-            yield from _ask(account, recovery, books, unlisted[start : start + ASKED_AT_ONCE])
+            yield from _ask(recovery, books, unlisted[start : start + ASKED_AT_ONCE])
         which = next_page(which, page)
 
 
@@ -69,11 +68,11 @@ def _is_listed(operation: Operation, books: Books) -> bool:
     return not names.isdisjoint(books.listed)
 
 
-def _ask(account: Account, recovery: Recovery, books: Books, payments: Sequence[Payment]) -> Program[None]:
+def _ask(recovery: Recovery, books: Books, payments: Sequence[Payment]) -> Program[None]:
     since, until = books.since + MARGIN, books.until - MARGIN
     told, denied = set[str](), set[str]()
     for _ in range(ROUNDS_MAX):  # one asks about so many numbers only
-        asking = partial(recovery.ask_and_tell, account, payments, Source.QUERY)
+        asking = partial(recovery.ask_and_tell, books.account, payments, Source.QUERY)
         after, found = yield from patiently(asking)
         payments = tuple(after)
         told |= {one.number for one in found.observations}

@@ -135,6 +135,19 @@ def test_orders_of_another_account_at_the_same_merchant_are_left_alone(stripe_sh
         assert pay.list() == (theirs,)
 
 
+def test_nothing_is_brought_back_where_that_is_not_wanted(stripe_shop: Shop) -> None:
+    """Another ledger at the same merchant's made it: it is told of, and this ledger stays as it is."""
+    shop = stripe_shop
+    with shop.open() as pay:
+        theirs = shop.paid(pay, "order-1")
+        theirs = pay.refund(theirs.id, reference="back-1", amount=shop.price("5.00"))
+    lose_all(shop)
+    with shop.open() as pay:
+        found = reconcile(pay, bring_back=False)
+        assert kinds(found) == [("missing_here", False)] * 2
+        assert pay.list() == ()
+
+
 def test_a_namespace_gets_back_what_is_its_own(stripe_shop: Shop) -> None:
     """The account's namespace is the payment's, so that its references stay its own."""
     shop = stripe_shop
