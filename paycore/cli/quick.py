@@ -15,6 +15,7 @@ import msgspec
 from paycore.cli import words
 from paycore.cli.endings import Exit
 from paycore.cli.lookup import open_recorded, records_of
+from paycore.cli.moments import range_of
 from paycore.cli.options import FLAGS, NAMES, GlobalOptions, to_type
 from paycore.cli.output import Output, check_format
 from paycore.domain.payment import ReviewReason, Status
@@ -70,7 +71,7 @@ def list_payments(
 
     check_format(options, csv=csv)
     most = words.limit(limit)
-    begin, end = words.moments(since, until)
+    begin, end = range_of(since, until)
     which = Filter(
         account=options.account,
         status=None if status is None else words.word_of("--status", status, Status),

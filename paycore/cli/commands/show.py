@@ -8,7 +8,8 @@ import typer
 
 from paycore.cli import quick
 from paycore.cli.app import PaymentId, Reference, options_of
-from paycore.cli.words import LIMIT_MAX, WHEN
+from paycore.cli.moments import METAVAR
+from paycore.cli.words import LIMIT_MAX
 from paycore.domain.payment import Status
 from paycore.ledger.api import ListedBy, Sort
 
@@ -59,11 +60,11 @@ def list_payments(
     since: Annotated[
         str | None,
         typer.Option(
-            metavar=WHEN,
+            metavar=METAVAR,
             help="Only from this time on; ISO 8601, UTC without a zone, or how long ago: 90m, 2d.",
         ),
     ] = None,
-    until: Annotated[str | None, typer.Option(metavar=WHEN, help="Only before this time.")] = None,
+    until: Annotated[str | None, typer.Option(metavar=METAVAR, help="Only before this time.")] = None,
     after: Annotated[
         str | None, typer.Option(metavar="ID", help="Continue after this payment, the last one of a list.")
     ] = None,

@@ -12,6 +12,7 @@ from paycore.cli import words
 from paycore.cli.app import options_of
 from paycore.cli.commands.show import Csv
 from paycore.cli.endings import Exit, UsageProblem
+from paycore.cli.moments import METAVAR, range_of
 from paycore.cli.output import Output, check_format
 from paycore.cli.quick import read_recorded
 from paycore.domain.totals import TotalsBy
@@ -41,10 +42,10 @@ def totals(
     since: Annotated[
         str | None,
         typer.Option(
-            metavar=words.WHEN, help="Only from this time on; ISO 8601, or how long ago, such as 90m or 2d."
+            metavar=METAVAR, help="Only from this time on; ISO 8601, or how long ago, such as 90m or 2d."
         ),
     ] = None,
-    until: Annotated[str | None, typer.Option(metavar=words.WHEN, help="Only before this time.")] = None,
+    until: Annotated[str | None, typer.Option(metavar=METAVAR, help="Only before this time.")] = None,
     timezone: Annotated[
         str, typer.Option(metavar="ZONE", help="Of the days, and of a WHEN without one: Asia/Hong_Kong.")
     ] = "UTC",
@@ -61,7 +62,7 @@ def totals(
     options = options_of(context)
     check_format(options, csv=csv)
     zone = _zone(timezone)
-    begin, end = words.moments(since, until, zone)
+    begin, end = range_of(since, until, zone)
     which = Summed(
         by=tuple(_keys(by or ())),
         account=options.account,
