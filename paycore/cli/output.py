@@ -11,11 +11,12 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TextIO
 
 from paycore.cli.endings import Unwritable, UsageProblem
-from paycore.cli.options import GlobalOptions
+from paycore.cli.options import GlobalOptions, to_type
 from paycore.cli.render.text import Style, clean, rows_of, shorten
 
 if TYPE_CHECKING:
@@ -54,9 +55,7 @@ class Output:
 
             self.json(payment_document(payment))
             return
-        from paycore.cli.render.blocks import payment_block
-
-        lines = payment_block(payment, self.style)
+        lines = self._block(payment)
         self.data(*lines)
         if with_qr:
             self._qr(payment, lines)
@@ -71,10 +70,15 @@ class Output:
 
             self.json(timeline_document(payment, entries))
             return
-        from paycore.cli.render.blocks import payment_block, timeline_block
+        from paycore.cli.render.blocks import timeline_block
 
         timeline = timeline_block(entries, self.style, self.columns)
-        self.data(*payment_block(payment, self.style), "", *timeline)
+        self.data(*self._block(payment), "", *timeline)
+
+    def _block(self, payment: Payment) -> list[str]:
+        from paycore.cli.render.blocks import payment_block
+
+        return payment_block(payment, self.style, self.columns, to_type=partial(to_type, self.options))
 
     def payments(
         self, pages: Iterable[Sequence[Payment]], *, by: ListedBy = "created", with_reasons: bool = False

@@ -26,7 +26,7 @@ def test_capture_manual_then_paid_0(cli: Cli, toy_shop: ToyShop) -> None:
     assert (other.code, "amount differs" in other.err) == (8, True), other
     assert toy_shop.server.counts().captures == {payment["order_number"]: 1}
     shown = cli("show", payment["id"]).out
-    assert "88.00 HKD, paid 20.00" in shown
+    assert "paid: 20.00 of 88.00 HKD at " in shown
     assert "recorded the capture of 20.00 HKD as number" in " ".join(shown.split())
 
 
@@ -85,7 +85,7 @@ def test_capture_put_off_7_says_when(cli: Cli, toy_shop: ToyShop) -> None:
     assert (again.code, again.err.count("\n")) == (7, 1), again
     told = r"call again in (39|40) s; nothing moved for payment \w+: run the same command again then\n"
     assert re.search(told, again.err)
-    assert re.search(r"waits +capture until \d{4}-", again.out)
+    assert re.search(r"sends the capture from \d{4}-.* UTC on: ", again.out)
     assert toy_shop.server.counts().captures == {}
 
 

@@ -17,8 +17,8 @@ from tests.cli.conftest import PAYCORE, Cli, order
 
 FIELDS = """
     id account provider namespace reference method channel status uncertain review review_reasons amount amount_minor
-    currency capture authorized_minor paid_minor refunded_minor charged_back_minor charge_back_won_minor action ignored
-    returned order_number provider_id ids created_at updated_at authorized_at
+    currency capture authorized_minor paid_minor refunded_minor charged_back_minor charge_back_won_minor action
+    ignored untold returned order_number provider_id ids created_at updated_at authorized_at
     paid_at closed_at expires_at failure capture_failure refunds
 """.split()
 

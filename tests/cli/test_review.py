@@ -115,7 +115,8 @@ def test_review_record_paid(cli: Cli, toy_shop: ToyShop) -> None:
     payment = unresolvable(cli, toy_shop)
     acknowledged = cli("review", "acknowledge", payment["id"], "--reason", "unresolvable", *NOTE)
     assert (acknowledged.code, "record that as a finding" in acknowledged.err) == (2, True), acknowledged
-    assert "`paycore review record` takes what the provider's portal says" in cli("show", payment["id"]).out
+    record = f"`paycore review record {payment['id']} --paid --provider-id ID --note TEXT`"
+    assert f"record what the provider's portal says: {record}" in cli("show", payment["id"]).out
     ran = cli("review", "record", payment["id"], "--paid", "--provider-id", "X1", *NOTE, "--json")
     assert (ran.code, ran.json["status"], ran.json["provider_id"]) == (0, "paid", "X1"), ran
     assert (ran.json["review"], ran.json["uncertain"]) == (False, False)

@@ -2,131 +2,119 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
 import msgspec
 
-from paycore.cli.render.text import Style, align, clean, duration, fold, moment, width
+from paycore.cli.render.standing import ToType, advice, is_scanned, next_steps, plainly, sentence
+from paycore.cli.render.text import Style, align, clean, duration, fold, major, moment, width
 from paycore.cli.render.timeline import Entry
 from paycore.domain.action import Action, AppCall, ClientCall, Instructions, QRCode, Redirect, WalletCall
-from paycore.domain.money import Money
-from paycore.domain.payment import Operation, OperationState, Payment, ReviewReason, Status
-from paycore.domain.schedule import is_left_to_caller
+from paycore.domain.payment import Payment, Status
 
 if TYPE_CHECKING:
     from paycore.ledger.audit import Verdict
 
-_MEANINGS = {
-    Status.CREATED: "nothing is confirmed: create it again, same reference",
-    Status.UNKNOWN: "it may have arrived: `paycore query` resolves it",
-    Status.PENDING: "the payer must act",
-    Status.AUTHORIZED: "the payer agreed; the money is about to be taken",
-    Status.PAID: "",
-    Status.FAILED: "nothing was taken",
-    Status.CLOSED: "nobody can pay it any more",
-}
+_WORDS_MIN = 40
+"""Words are not wrapped to less than so many columns."""
+
+_COMMAND = re.compile(r"`[^`]+`")
+_STICKY = "\u00a0"
+"""Stands for a space at which nothing is wrapped."""
 
 
-def payment_block(payment: Payment, style: Style) -> list[str]:
-    """Render a payment, one field a line."""
+class _Line(NamedTuple):
+    """A labelled line; `is_words`: it may be wrapped."""
+
+    label: str
+    text: str
+    is_words: bool = False
+
+
+def payment_block(
+    payment: Payment, style: Style, columns: int | None = None, *, to_type: ToType = plainly
+) -> list[str]:
+    """
+    Render a payment, one field a line, in the order in which it is read.
+
+    How it stands and what is owed next, what a person must look at, how the payer pays; then its names and details.
+    Words are wrapped to `columns`, None means no limit. `to_type` makes the commands that are suggested.
+    """
     rows = [
-        ("payment", style(payment.id, "bold")),
-        ("reference", clean(payment.reference)),
+        _Line("status", f"{style.status(payment.status)}: {sentence(payment)}", is_words=True),
+        *(_Line("next", clean(step), is_words=True) for step in next_steps(payment, to_type)),
+        *_reviews(payment, style, to_type),
+        *_refusals(payment),
+        *(_Line(*row) for row in action_rows(payment.action)),
+        _Line("payment", style(payment.id, "bold")),
+        _Line("reference", clean(payment.reference)),
+        *(_Line(*row) for row in _details(payment)),
+        *(_Line(*row) for row in _refund_rows(payment, style)),
+    ]
+    return _labelled(rows, style, columns)
+
+
+def _labelled(rows: Sequence[_Line], style: Style, columns: int | None) -> list[str]:
+    """Put the labels before the texts; one that is that of the line above is left out before words."""
+    room = None if columns is None else columns - max(width(row.label) for row in rows) - 2
+    lines: list[tuple[str, str]] = []
+    label = ""
+    for row in rows:
+        is_repeated, label = row.is_words and row.label == label, row.label
+        first, *more = _folded(row.text, room) if row.is_words else [row.text]
+        lines.append(("" if is_repeated else style(row.label, "dim"), first))
+        lines += (("", line) for line in more)
+    return align(lines)
+
+
+def _folded(words: str, columns: int | None) -> list[str]:
+    """Wrap words, but not within a command: it is there to be copied."""
+    if columns is None:
+        return [words.replace(_STICKY, " ")]
+    whole = _COMMAND.sub(lambda command: command[0].replace(" ", _STICKY), words)
+    return [line.replace(_STICKY, " ") for line in fold(whole, max(_WORDS_MIN, columns))]
+
+
+def _details(payment: Payment) -> list[tuple[str, str]]:
+    return [
         *([("namespace", payment.namespace)] if payment.namespace else []),
-        ("amount", _amount(payment)),
-        ("status", _status(payment, style)),
-        *_warnings(payment, style),
-        *action_rows(payment.action),
         ("account", f"{payment.account} ({payment.provider}, {_product(payment)})"),
         *_brought_back(payment),
         *_unused(payment),
         ("number", payment.order_number),
         *([("provider id", clean(payment.provider_id))] if payment.provider_id else []),
         *([("ids", clean(_pairs(dict(sorted(payment.ids.items())))))] if payment.ids else []),
+        *_charges(payment),
         ("created", moment(payment.created_at)),
         *_expiry(payment),
         *_returned(payment),
-        *_refund_rows(payment, style),
     ]
-    return align([(style(label, "dim"), value) for label, value in rows])
 
 
-def _amount(payment: Payment) -> str:
-    parts = [str(payment.amount)]
-    if payment.paid_minor not in (0, payment.amount.minor):
-        parts.append(f"paid {_minor(payment, payment.paid_minor)}")
-    if payment.refunded_minor:
-        parts.append(f"of which {_minor(payment, payment.refunded_minor)} went back")
-    if payment.charged_back_minor:
-        parts.append(f"charged back {_minor(payment, payment.charged_back_minor)}")
-    if payment.charge_back_won_minor:
-        parts.append(f"won back {_minor(payment, payment.charge_back_won_minor)}")
-    return ", ".join(parts)
+def _charges(payment: Payment) -> list[tuple[str, str]]:
+    """Each charge, where there are several; of one the provider's id stands above."""
+    if len(payment.charges) < 2:
+        return []
+    rows = [(clean(charge.provider_id), major(payment, charge.amount_minor)) for charge in payment.charges]
+    return [("charge", line) for line in align(rows, right=frozenset({1}))]
 
 
-def _minor(payment: Payment, minor: int) -> str:
-    amount = payment.amount
-    return Money.from_minor(minor, amount.currency, exponent=amount.exponent).text
+def _reviews(payment: Payment, style: Style, to_type: ToType) -> Iterator[_Line]:
+    """Each reason with what a person does about it."""
+    for reason in payment.review_reasons:
+        name = style(reason.replace("_", _STICKY), "red", "bold")
+        yield _Line("review", f"{name}: {clean(advice(payment, reason, to_type))}", is_words=True)
 
 
-def _status(payment: Payment, style: Style) -> str:
-    text = style.status(payment.status)
-    meaning = _meaning(payment)
-    if meaning:
-        text += style(f"  {meaning}", "dim")
-    return text
-
-
-def _meaning(payment: Payment) -> str:
-    if payment.status is Status.UNKNOWN and ReviewReason.UNRESOLVABLE in payment.review_reasons:
-        return "it may have arrived: `paycore review record` takes what the provider's portal says"
-    if payment.status is Status.PENDING:
-        return _what_payer_does(payment.action)
-    if payment.status is Status.AUTHORIZED and is_left_to_caller(payment):
-        return "the payer agreed; `paycore capture` takes the money, `paycore close` lets it go"
-    return _MEANINGS[payment.status]
-
-
-def _what_payer_does(action: Action | None) -> str:
-    if is_scanned(action):
-        return "the payer must scan the link below as a QR code"
-    if isinstance(action, Instructions):
-        return "the payer pays elsewhere, with what follows"
-    if isinstance(action, ClientCall):
-        return "the payer goes on in your page, which loads the script"
-    return _MEANINGS[Status.PENDING]
-
-
-def _warnings(payment: Payment, style: Style) -> list[tuple[str, str]]:
-    rows = []
-    if payment.review:
-        reasons = ", ".join(reason.replace("_", " ") for reason in payment.review_reasons)
-        rows.append(("review", style(f"{reasons}: a person must look", "red", "bold")))
-    if payment.uncertain and payment.status is not Status.UNKNOWN:
-        rows.append(("uncertain", style("an answer of the provider is outstanding", "magenta")))
+def _refusals(payment: Payment) -> Iterator[_Line]:
     if payment.failure is not None:
-        rows.append(("failure", clean(f"{payment.failure.code} {payment.failure.message}")))
+        yield _Line("failure", clean(f"{payment.failure.code} {payment.failure.message}"))
     if payment.capture_failure is not None and payment.status is not Status.FAILED:
         refusal = payment.capture_failure
-        rows.append(("not captured", clean(f"{refusal.code} {refusal.message}")))
-    rows += [_waits(operation) for operation in payment.operations if _is_waiting(operation)]
-    return rows
-
-
-def _is_waiting(operation: Operation) -> bool:
-    """Return whether nothing of its last attempt moved, and it is to be sent later."""
-    is_unsent = operation.state in (OperationState.INTENT, OperationState.UNKNOWN)
-    return operation.not_before is not None and is_unsent
-
-
-def _waits(operation: Operation) -> tuple[str, str]:
-    thing = operation.kind.value
-    if operation.refund_reference is not None:
-        thing += f" {operation.refund_reference}"
-    until = "" if operation.not_before is None else f" until {moment(operation.not_before)}"
-    return "waits", clean(f"{thing}{until}: {operation.problem}")
+        yield _Line("not captured", clean(f"{refusal.code} {refusal.message}"))
 
 
 def _product(payment: Payment) -> str:
@@ -183,11 +171,6 @@ def _rows_of_page(action: ClientCall | Instructions) -> list[tuple[str, str]]:
     # All under one label: a field may be called as a row of the payment is.
     fields = [(f"{clean(name)}:", clean(text)) for name, text in action.fields.items()]
     return [("pay with", line) for line in (align(fields) if fields else [])]
-
-
-def is_scanned(action: Action | None) -> bool:
-    """Return whether the payer scans it as a QR code."""
-    return isinstance(action, QRCode) or (isinstance(action, Redirect) and action.show_as == "qr")
 
 
 def _pairs(params: Mapping[str, Any]) -> str:
