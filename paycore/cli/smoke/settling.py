@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from paycore.domain.payment import OperationKind, OperationState, Status
 from paycore.engine.timing import Deadline
-from paycore.errors import IncompleteReply, MaybeSent, NotSent
+from paycore.errors import IncompleteReply, NotSent, ProviderError
 
 if TYPE_CHECKING:
     from paycore.domain.payment import Payment
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE_S = 0.2
 PAUSE_MAX_S = 2.0
-TRIES = 4
-"""Of a query that gets no answer."""
+RESENT_MAX = 3
+"""How often a step sends again what certainly moved nothing, since no answer came."""
 
 CLOSING_S = 4.0
 """How long a closing that the provider accepted may take until it shows."""
@@ -37,19 +37,17 @@ class Asker:
         self._deadline = Deadline(timeout_s)
         self.queries = 0
         self.put_off = 0
+        self.resent = 0
         self.repeats = 0
 
     def send(self, verb: Callable[[], Payment]) -> Payment:
         """Run a verb that may be run again while nothing of it was sent."""
-        while True:
-            try:
-                return verb()
-            except NotSent as error:
-                wait_s = error.retry_after_s
-                if wait_s is None or wait_s > self._deadline.left_s:
-                    raise
-                self.put_off += 1
-                time.sleep(wait_s)
+        return self._again(verb, NotSent)
+
+    def query(self, payment_id: str) -> Payment:
+        """Query the provider; that moves no money, so it is asked again where no answer came."""
+        self.queries += 1
+        return self._again(lambda: self._pay.query(payment_id), ProviderError)
 
     def create(self, verb: Callable[[], Payment]) -> Payment:
         """Create a payment, until it is known whether it can be paid; `verb` is safe to run again."""
@@ -66,18 +64,6 @@ class Asker:
         """Close a payment; where that was accepted and does not show yet, look again for some seconds."""
         closed = self.settle(self.send(lambda: self._pay.close(payment_id)), lambda now: not now.uncertain)
         return self.settle(closed, _is_closed_or_not, most_s=CLOSING_S)
-
-    def query(self, payment_id: str) -> Payment:
-        """Query the provider; that moves no money, so it is asked again where no answer came."""
-        pauses = _pauses()
-        for tries_left in reversed(range(TRIES)):
-            self.queries += 1
-            try:
-                return self.send(lambda: self._pay.query(payment_id))
-            except (NotSent, MaybeSent):
-                if not tries_left or not self._pause(pauses):
-                    raise
-        raise AssertionError("the last try returns or raises")
 
     def settle(
         self, payment: Payment, is_settled: Callable[[Payment], bool], *, most_s: float = float("inf")
@@ -100,11 +86,30 @@ class Asker:
         words, more = "", self.queries - queries
         if self.put_off:
             words += f"; the provider put it off {_times(self.put_off)}"
+        if self.resent:
+            words += f"; no answer came at first, so it was sent again {_times(self.resent)}"
         if self.repeats:
             words += f"; the reply lacked the link, and was asked for again {_times(self.repeats)}"
         if more > 0:
             words += f"; no definite answer came at first, resolved by {more} {'query' if more == 1 else 'queries'}"
         return words
+
+    def _again(self, verb: Callable[[], Payment], unanswered: type[ProviderError]) -> Payment:
+        pauses = _pauses()
+        while True:
+            try:
+                return verb()
+            except unanswered as error:
+                wait_s = error.retry_after_s if isinstance(error, NotSent) else None
+                if wait_s is None:
+                    if self.resent == RESENT_MAX or not self._pause(pauses):
+                        raise
+                    self.resent += 1
+                elif wait_s > self._deadline.left_s:
+                    raise
+                else:
+                    time.sleep(wait_s)
+                    self.put_off += 1
 
     def _pause(self, pauses: Iterator[float]) -> bool:
         pause_s = next(pauses)
