@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from paycore.domain.bounds import OPERATIONS_MAX
+from paycore.domain.decisions import name_of
 from paycore.domain.events import Change, Observed, OperationBegun, OperationEnded, PaymentBegun
 from paycore.domain.money import Money
 from paycore.domain.observation import PaymentObservation, RefundObservation
@@ -104,7 +105,7 @@ def _done(kind: OperationKind, operation_id: str, number: str, at: datetime) -> 
 def _untold(found: FoundOrder) -> tuple[str, ...]:
     told = {"reference", "amount"}
     told |= {name for name in ("method", "channel", "capture") if getattr(found, name) is not None}
-    return tuple(sorted(set(Order.__struct_fields__) - told))
+    return tuple(sorted(name_of(field) for field in Order.__struct_fields__ if field not in told))
 
 
 def _capture_of_part(found: FoundOrder, at: datetime) -> tuple[Change, ...]:

@@ -48,11 +48,17 @@ class Numbering(msgspec.Struct, frozen=True, kw_only=True):
     nonce: str = ""
 
 
+def name_of(field: str) -> str:
+    """What the caller of `create` calls a field of the order."""
+    return "auth_code" if field == "auth_code_hash" else field
+
+
 def first_difference(known: Order, given: Order, untold: Collection[str] = ()) -> str | None:
     """The first field in which two orders with one reference differ, but for `untold` ones; None when none does."""
     for field in known.__struct_fields__:
-        if field not in untold and getattr(known, field) != getattr(given, field):
-            return "auth_code" if field == "auth_code_hash" else field
+        name = name_of(field)
+        if name not in untold and getattr(known, field) != getattr(given, field):
+            return name
     return None
 
 
