@@ -12,10 +12,15 @@ since=$3
 shift 3
 
 # What is left of a SQLite ledger is kept under another name.
-kept=paycore.before-$(date -u +%Y-%m-%dT%H%M%SZ).db
-for part in "" -wal -shm; do
-    [ ! -e "paycore.db$part" ] || mv "paycore.db$part" "$kept$part"
-done
+case $target in
+    sqlite:///*)
+        file=${target#sqlite:///}
+        kept=$file.before-$(date -u +%Y-%m-%dT%H%M%SZ)
+        for part in "" -wal -shm; do
+            [ ! -e "$file$part" ] || mv "$file$part" "$kept$part"
+        done
+        ;;
+esac
 
 # Either fills it wholly or leaves it empty.
 case $backup in
