@@ -159,7 +159,11 @@ class FullGateway(Gateway, Protocol):
 
 
 class Sandbox(Protocol):
-    """What a plugin registers through the hook `paycore_register_sandboxes`."""
+    """
+    What a plugin registers through the hook `paycore_register_sandboxes`.
+
+    One whose gateways keep their orders in memory only says so by an attribute `keeps_state = False`.
+    """
 
     @property
     def name(self) -> str:

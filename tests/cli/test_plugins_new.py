@@ -1,5 +1,6 @@
 """`plugins new`: a distribution that passes the kit as it is, and that says what has to be replaced."""
 
+import importlib
 import json
 import os
 import re
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from paycore.cli.scaffolding import NAME_LENGTH_MAX
+from paycore.sandbox.api import SandboxOptions
+from paycore.sandbox.scenario import Rule, RuleFault, Scenario
 from tests.cli.conftest import PAYCORE, Cli
 
 BIN = Path(sys.executable).parent
@@ -147,6 +150,20 @@ def test_vectors_that_agree_pass(cli: Cli) -> None:
     provider = project / "paycore_acme/provider.py"
     provider.write_text(provider.read_text().replace("acme.example", "acme.test"))
     assert "4 passed" in suite_of(project, "tests/test_vectors.py")
+
+
+def test_scenarios_know_what_a_new_sandbox_is_asked_for(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault `on` each kind of request there is; each pattern is of a path that the generated API has."""
+    assert cli("plugins", "new", "tern").code == 0
+    monkeypatch.syspath_prepend("paycore-tern")
+    gateway_module = importlib.import_module("paycore_tern.sandbox.gateway")
+    faults = tuple(RuleFault(kind="stall", on=word) for word in ("create", "query", "refund", "close"))
+    options = SandboxOptions(public_url="http://x", scenario=Scenario(rules=(Rule(faults=faults),)))
+    gateway = gateway_module.TernGateway(options)
+    documented = [" ".join(line.split()[:2]) for line in (gateway_module.__doc__ or "").splitlines()]
+    for pattern in gateway.asks_for.values():
+        assert any(re.fullmatch(pattern, request) for request in documented), pattern
+    gateway.clock.close()
 
 
 def test_nothing_is_overwritten(cli: Cli) -> None:
