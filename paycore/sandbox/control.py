@@ -9,6 +9,7 @@ GET    /_sandbox/faults                    the board and every kind with its opt
 POST   /_sandbox/faults                    {"kind", "times"?, "path"?, "on"?, "order"?, ...options}
 DELETE /_sandbox/faults                    clear the board
 POST   /_sandbox/notify                    {"number", "kind"?: repeat|late|forged, "seconds"?}
+GET    /_sandbox/scenario                  the rules, and how many orders each fitted
 GET    /_sandbox/stats                     counts since the start
 GET    /_sandbox/clock                     {"now_ms", "now", "speed"}
 POST   /_sandbox/clock                     {"advance_s"}
@@ -31,6 +32,7 @@ from starlette.routing import Route
 
 from paycore.sandbox.api import Controls, NotPossible, UnknownOrder
 from paycore.sandbox.faults import Fault, FaultBoard, Option
+from paycore.sandbox.scenario_run import ScenarioRun
 from paycore.sandbox.virtual_clock import SandboxClock
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -38,9 +40,11 @@ Handler = Callable[[Request], Awaitable[Response]]
 _encode = msgspec.json.Encoder().encode
 
 
-def control_routes(controls: Controls, *, faults: FaultBoard, clock: SandboxClock) -> list[Route]:
+def control_routes(
+    controls: Controls, *, faults: FaultBoard, clock: SandboxClock, scenario: ScenarioRun | None = None
+) -> list[Route]:
     """The routes above, for one gateway."""
-    handlers = _Handlers(controls, faults, clock)
+    handlers = _Handlers(controls, faults, clock, scenario)
     table: list[tuple[str, str, Handler]] = [
         ("GET", "/_sandbox/orders", handlers.list_orders),
         ("GET", "/_sandbox/orders/{number}", handlers.show_order),
@@ -49,6 +53,7 @@ def control_routes(controls: Controls, *, faults: FaultBoard, clock: SandboxCloc
         ("POST", "/_sandbox/faults", handlers.add_fault),
         ("DELETE", "/_sandbox/faults", handlers.clear_faults),
         ("POST", "/_sandbox/notify", handlers.notify),
+        ("GET", "/_sandbox/scenario", handlers.show_scenario),
         ("GET", "/_sandbox/stats", handlers.stats),
         ("GET", "/_sandbox/clock", handlers.show_clock),
         ("POST", "/_sandbox/clock", handlers.advance_clock),
@@ -75,8 +80,11 @@ class _Advance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class _Handlers:
-    def __init__(self, controls: Controls, faults: FaultBoard, clock: SandboxClock) -> None:
+    def __init__(
+        self, controls: Controls, faults: FaultBoard, clock: SandboxClock, scenario: ScenarioRun | None
+    ) -> None:
         self._controls = controls
+        self._scenario = scenario
         self._faults = faults
         self._clock = clock
 
@@ -125,6 +133,9 @@ class _Handlers:
     async def notify(self, request: Request) -> Response:
         asked = msgspec.json.decode(await request.body(), type=_Notify)
         return _json(self._controls.notify(asked.number, kind=asked.kind, seconds=asked.seconds))
+
+    async def show_scenario(self, _request: Request) -> Response:
+        return _json({"rules": [] if self._scenario is None else self._scenario.report()})
 
     async def stats(self, _request: Request) -> Response:
         return _json(self._controls.stats())

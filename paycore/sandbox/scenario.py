@@ -45,7 +45,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
         return None if exponent is None else Decimal(self.minor).scaleb(-exponent)
 
 
-class Match(msgspec.Struct, frozen=True, kw_only=True):
+class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
     The orders a rule is for: all that have everything named here.
 

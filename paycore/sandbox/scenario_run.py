@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -66,7 +67,19 @@ class ScenarioRun:
         self._has_faults = any(rule.faults for rule in scenario.rules)
         self._plans: dict[str, _Plan] = {}
         self._ids: dict[str, str] = {}
+        self._fitted: Counter[int] = Counter()
         self._lock = threading.Lock()
+
+    def report(self) -> list[dict[str, Any]]:
+        """Each rule, with how many orders it has fitted since the start: a rule for no order may have a mistake."""
+        return [
+            {
+                "place": rule.place or "--auto-pay",
+                "match": msgspec.to_builtins(rule.match),
+                "orders": self._fitted[place],
+            }
+            for place, rule in enumerate(self._scenario.rules)
+        ]
 
     def start(self, controls: Controls) -> None:
         """
@@ -94,6 +107,9 @@ class ScenarioRun:
     def opened(self, order: NewOrder) -> None:
         """An order was made, and is kept."""
         plan = self._planned(order, order.made_ms)
+        self._fitted.update(
+            place for place, rule in enumerate(self._scenario.rules) if rule.match.fits(order)
+        )
         self._state.put(f"{_PREFIX}{order.id}", plan)
         self._take_up(plan)
         add_to_occasion(order.id)

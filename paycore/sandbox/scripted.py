@@ -302,7 +302,7 @@ class ScriptedGateway:
         )
         scripted = Starlette(routes=[Route("/{path:path}", self._serve, methods=_METHODS)])
         api = FaultyConnection(scripted, faults, covers="/", scenario=self._scenario)
-        controls = control_routes(self, faults=faults, clock=self.clock)
+        controls = control_routes(self, faults=faults, clock=self.clock, scenario=self._scenario)
         return Starlette(routes=[*controls, Mount("/", app=api)]), faults
 
     async def _serve(self, request: Request) -> Response:

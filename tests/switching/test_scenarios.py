@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
+import httpx2
 import pytest
 
 from examples.providers import bank_transfer
@@ -129,6 +130,11 @@ def test_a_scenario_file_holds_for_every_provider(provider: str, tmp_path: Path)
     server, pay = opened(provider, tmp_path, scenario=read_scenario(tmp_path / "scenario.toml"))
     with pay:
         made = {f"1.0{place}": create(pay, f"1.0{place}") for place in range(1, 9)}
+        rules = httpx2.get(f"{server.url}/_sandbox/scenario").json()["rules"]
+        assert rules[0]["match"] == {"amount": "1.01"}
+        assert rules[0]["place"].endswith("scenario.toml: rule[1]")
+        back = [] if provider in NO_CHARGE_BACK else [1]
+        assert [rule["orders"] for rule in rules] == [1, 1, *back, 1, 1, 1, 1, 8]
         assert [amount for amount, one in made.items() if one.status is Status.UNKNOWN] == ["1.04"]
         server.gateway.clock.advance(2)
         assert pay.query(made["1.08"].id).status is Status.PAID

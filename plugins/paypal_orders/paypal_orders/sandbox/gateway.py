@@ -96,7 +96,9 @@ class PayPalGateway:
                 routes=[
                     *api.routes(),
                     *Pages(self.orders, settings, options.public_url).routes(),
-                    *control_routes(self.controls, faults=self.faults, clock=self.clock),
+                    *control_routes(
+                        self.controls, faults=self.faults, clock=self.clock, scenario=self._scenario
+                    ),
                 ]
             ),
             self.faults,

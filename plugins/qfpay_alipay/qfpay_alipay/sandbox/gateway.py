@@ -97,7 +97,9 @@ class QFPayGateway:
                     *api.routes(),
                     *Wallet(self.clock, self.orders, links, pages, settings).routes(),
                     *AlipayBridge(self.orders, links, pages).routes(),
-                    *control_routes(self.controls, faults=self.faults, clock=self.clock),
+                    *control_routes(
+                        self.controls, faults=self.faults, clock=self.clock, scenario=self._scenario
+                    ),
                 ]
             ),
             self.faults,

@@ -100,7 +100,9 @@ class StripeGateway:
                 routes=[
                     *api.routes(),
                     *pages.routes(),
-                    *control_routes(self.controls, faults=self.faults, clock=self.clock),
+                    *control_routes(
+                        self.controls, faults=self.faults, clock=self.clock, scenario=self._scenario
+                    ),
                 ]
             ),
             self.faults,
