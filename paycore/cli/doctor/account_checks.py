@@ -10,7 +10,7 @@ from pathlib import Path
 from paycore.cli.doctor.diagnosis import Area, Checks, Diagnosis
 from paycore.cli.doctor.ledger_checks import OpenedLedger
 from paycore.cli.doctor.notification_checks import check_notifications
-from paycore.cli.doctor.reach_checks import reach
+from paycore.cli.doctor.reach_checks import Reaches
 from paycore.cli.endings import Exit
 from paycore.cli.render.text import duration
 from paycore.domain.budget import Spent, share, used
@@ -29,7 +29,9 @@ BUDGET_WARNING = 0.8
 """The part of a minute's requests from which there may be too few for a rush."""
 
 
-def check_account(accounts: Accounts, name: str, opened: OpenedLedger, say: Callable[[str], None]) -> Checks:
+def check_account(
+    accounts: Accounts, name: str, opened: OpenedLedger, reaches: Reaches, say: Callable[[str], None]
+) -> Checks:
     """One account, by requests that move nothing; `say` is told what is going on."""
     area = Area(f"account {name}")
     try:
@@ -44,7 +46,7 @@ def check_account(accounts: Accounts, name: str, opened: OpenedLedger, say: Call
     is_reached = True
     for url in dict.fromkeys(account.base_urls.values()):
         say(f"{name}: {url}")
-        for found in reach(area, url, account.tls):
+        for found in reaches.to(area, url, account.tls):
             yield found
             is_reached = is_reached and (found.verdict != "problem" or found.check == "clock")
     say(f"{name}: credentials")
@@ -53,7 +55,7 @@ def check_account(accounts: Accounts, name: str, opened: OpenedLedger, say: Call
     else:
         yield area.unchecked("credentials", "its hosts are not reached")
     yield _budget(area, account, opened)
-    yield check_notifications(area, account, opened.to_read)
+    yield check_notifications(area, account, opened)
 
 
 def _credentials(area: Area, account: Account, ledger: SqlLedger | None) -> Diagnosis:
@@ -108,7 +110,7 @@ def _asking(account: Account, ledger: SqlLedger | None) -> Iterator[tuple[Runner
 
 def _budget(area: Area, account: Account, opened: OpenedLedger) -> Diagnosis:
     if opened.to_read is None:
-        return area.unchecked("budget", "there is no ledger that can be read")
+        return area.unchecked("budget", opened.why_not)
     try:
         spent = opened.to_read.budgets().result().get(account.name, Spent())
     except PaycoreError as error:

@@ -11,6 +11,7 @@ from paycore.cli.app import COMMANDS
 from paycore.cli.doctor.account_checks import check_account
 from paycore.cli.doctor.diagnosis import Area, Checks
 from paycore.cli.doctor.ledger_checks import OpenedLedger, check_ledger
+from paycore.cli.doctor.reach_checks import Reaches
 from paycore.cli.doctor.work_checks import AREA as WORK
 from paycore.cli.doctor.work_checks import CHECKS, check_work
 from paycore.cli.options import GlobalOptions
@@ -56,12 +57,12 @@ def _with_config(
         if plugins is None:
             yield Area("accounts").unchecked("accounts", "the plugins can't be loaded")
         else:
-            accounts = Accounts(config, plugins)
+            accounts, reaches = Accounts(config, plugins), Reaches()
             for name in names:
-                yield from check_account(accounts, name, opened, say)
+                yield from check_account(accounts, name, opened, reaches, say)
         say("work")
         if opened.to_read is None:
-            yield from (WORK.unchecked(check, "there is no ledger that can be read") for check in CHECKS)
+            yield from (WORK.unchecked(check, opened.why_not) for check in CHECKS)
         else:
             yield from check_work(opened.to_read, names, opened.now(), options)
 

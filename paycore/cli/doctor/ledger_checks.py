@@ -48,6 +48,7 @@ class OpenedLedger:
     def __init__(self) -> None:
         self.to_write: SqlLedger | None = None
         self.to_read: LedgerReads | None = None
+        self.why_not = "there is no ledger that can be read"
         self._opened = ExitStack()
 
     def open(self, dsn: str) -> None:
@@ -86,6 +87,7 @@ def check_ledger(dsn: str, options: GlobalOptions, opened: OpenedLedger) -> Chec
         yield from _server(dsn)
     migrate = to_type(options, "ledger", "migrate")
     if not found.schema:
+        opened.why_not = "there is no ledger yet"
         yield AREA.ok(
             "schema", f"there is no ledger yet: the first payment makes one, and so does `{migrate}`"
         )

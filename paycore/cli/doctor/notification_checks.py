@@ -6,13 +6,13 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from paycore.cli.doctor.diagnosis import Area, Diagnosis
+from paycore.cli.doctor.ledger_checks import OpenedLedger
 from paycore.cli.doctor.reach_checks import STEP_S, resolve, within
 from paycore.domain.safe_text import LOOPBACK_HOSTS
 from paycore.engine.accounts import Account
 from paycore.engine.unreachable import cause_of, place_of
 from paycore.errors import PaycoreError
 from paycore.ledger.api import Filter
-from paycore.ledger.reads import LedgerReads
 
 NEWEST = 50
 """Payments that are looked at."""
@@ -20,14 +20,14 @@ NEWEST = 50
 _ADVICE = "give `notify_url` an address of https that the provider reaches; until then only questions tell of payments"
 
 
-def check_notifications(area: Area, account: Account, records: LedgerReads | None) -> Diagnosis:
+def check_notifications(area: Area, account: Account, opened: OpenedLedger) -> Diagnosis:
     """The `notify_url` of the newest order that names one. Nothing is sent to it."""
     if not hasattr(account.provider, "verify"):
         return area.unchecked("notifications", "its provider sends none")
-    if records is None:
-        return area.unchecked("notifications", "there is no ledger to read the URL of the newest order from")
+    if opened.to_read is None:
+        return area.unchecked("notifications", opened.why_not)
     try:
-        newest = records.list(Filter(account=account.name, limit=NEWEST)).result()
+        newest = opened.to_read.list(Filter(account=account.name, limit=NEWEST)).result()
     except PaycoreError as error:
         return area.unchecked("notifications", error.message)
     urls = (one.order.notify_url for one in newest if "notify_url" not in one.ignored)

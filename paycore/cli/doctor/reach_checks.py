@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import threading
@@ -10,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from paycore.cli.doctor.diagnosis import Area, Checks, Diagnosis
 from paycore.cli.endings import Exit
@@ -40,8 +43,25 @@ class _Address(NamedTuple):
     at: Any
 
 
-def reach(area: Area, base_url: str, tls: ssl.SSLContext | None) -> Checks:
-    """The steps to the host of this URL; those after one that fails are not checked."""
+class Reaches:
+    """What was found on the way to each host: accounts of one provider share it."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, ssl.SSLContext | None], list[Diagnosis]] = {}
+
+    def to(self, area: Area, base_url: str, tls: ssl.SSLContext | None) -> Checks:
+        """The steps to the host of this URL; those after one that fails are not checked."""
+        known = self._found.get((base_url, tls))
+        if known is not None:
+            yield from (replace(one, about=area.about) for one in known)
+            return
+        found = self._found[base_url, tls] = []
+        for one in _reach(area, base_url, tls):
+            found.append(one)
+            yield one
+
+
+def _reach(area: Area, base_url: str, tls: ssl.SSLContext | None) -> Checks:
     left = [step for step in STEPS if step != "tls" or base_url.startswith("https:")]
     place = place_of(base_url)
     for found in _steps(area, base_url, place, tls):
@@ -66,7 +86,7 @@ def _steps(area: Area, base_url: str, place: str, tls: ssl.SSLContext | None) ->
     try:
         connection = _connected(addresses)
     except OSError as error:
-        advice = f"check that {place} is right, and that a firewall lets this machine connect to it"
+        advice = f"check that {place} is right, and that a firewall lets this machine connect to it{_proxy()}"
         yield _unreachable(area, "tcp", place, error, advice)
         return
     with connection:
@@ -116,6 +136,14 @@ def _connected(addresses: list[_Address]) -> socket.socket:
         else:
             return connection
     raise problem
+
+
+def _proxy() -> str:
+    """What to know where the environment names a proxy, which nothing here uses."""
+    names = [
+        name for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy") if os.environ.get(name)
+    ]
+    return f"; {names[0]} is set, and paycore uses no proxy" if names else ""
 
 
 def _tls(

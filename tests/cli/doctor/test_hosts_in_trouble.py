@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,6 +35,15 @@ def test_dead_host(cli: Cli, toy_shop: ToyShop) -> None:
     assert line(found, "tcp")["exit_code"] == 7
     for check in ("answer", "clock", "credentials"):
         assert line(found, check)["verdict"] == "not checked"
+
+
+def test_proxy_that_is_not_used(cli: Cli, toy_shop: ToyShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where only a proxy reaches the provider, that paycore uses none is said; what it is called by is not."""
+    toy_shop.configure("http://127.0.0.1:9")
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:CANARY@proxy.example:3128")
+    told = line(examined(cli, 7), "tcp")
+    assert told["advice"].endswith("HTTPS_PROXY is set, and paycore uses no proxy")
+    assert "CANARY" not in str(told)
 
 
 def test_name_that_is_not_found(cli: Cli, toy_shop: ToyShop) -> None:
@@ -149,3 +159,26 @@ def test_look_up_that_takes_too_long(cli: Cli, toy_shop: ToyShop, monkeypatch: p
     ended.set()
     assert told["verdict"] == "problem"
     assert told["found"].endswith("timed out")
+
+
+def test_host_of_two_accounts_is_reached_once(
+    cli: Cli, toy_shop: ToyShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both accounts have its lines; a dead host takes its time once."""
+    config = Path("paycore.toml")
+    table = config.read_text().partition("[accounts.toy]")[2]
+    config.write_text(f"{config.read_text()}\n[accounts.other]{table}")
+    looked_up = list[str]()
+
+    def counted(host: str, port: int) -> Any:
+        looked_up.append(host)
+        return resolve(host, port)
+
+    resolve = reach_checks.resolve
+    monkeypatch.setattr(reach_checks, "resolve", counted)
+    found = examined(cli, 0)
+    assert looked_up == ["127.0.0.1"]
+    for account in ("account toy", "account other"):
+        assert (
+            line(found, "tcp", account)["verdict"] == line(found, "credentials", account)["verdict"] == "ok"
+        )

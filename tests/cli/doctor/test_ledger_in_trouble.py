@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 import pytest
@@ -24,6 +24,17 @@ from tests.cli.doctor.conftest import line
 from tests.support.pooler import pooler
 
 NOBODY = 65534
+MIB = 1024 * 1024
+
+
+class Usage(NamedTuple):
+    """As `shutil.disk_usage` tells it, in bytes."""
+
+    total: int
+    used: int
+    free: int
+
+
 NEWEST = load_migrations("sqlite")[-1].number
 
 
@@ -215,6 +226,18 @@ def test_full_disk(cli: Cli, toy_shop: ToyShop, small_disk: Path) -> None:
     assert line(found, "writable")["verdict"] == "ok"
     assert line(found, "disk")["verdict"] == "problem"
     assert cli("ledger", "verify").code == 0
+
+
+@pytest.mark.parametrize(
+    ("room", "verdict", "code"),
+    [(10 * MIB, "problem", 6), (100 * MIB, "warning", 0), (10_000 * MIB, "ok", 0)],
+)
+def test_room_that_gets_little(
+    cli: Cli, toy_shop: ToyShop, monkeypatch: pytest.MonkeyPatch, *, room: int, verdict: str, code: int
+) -> None:
+    """How much is left is said in time: a warning first, and a problem while the last payments can still be written."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(20_000 * MIB, 0, room))
+    assert line(examined(cli, code), "disk")["verdict"] == verdict
 
 
 def test_long_wal(cli: Cli, toy_shop: ToyShop) -> None:
