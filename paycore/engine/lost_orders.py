@@ -199,7 +199,10 @@ class LostOrders:
         elif status in UNMOVED:
             advice = f"nothing to do: it took no money, and payment {other.id} has its reference"
         elif status is Status.PAID:
-            advice = f"it was paid: do not let payment {other.id}, which has its reference, be paid as well"
+            advice = (
+                f"it was paid: do not let payment {other.id}, which has its reference, be paid as well; give it back,"
+                f" or have that count as paid by it with `paycore review record {other.id} --paid`"
+            )
         else:
             advice = f"close it in the provider's portal: payment {other.id} has its reference"
         kind = DiscrepancyKind.PAID_TWICE if both_took else DiscrepancyKind.MISSING_HERE

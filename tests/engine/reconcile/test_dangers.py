@@ -267,22 +267,53 @@ def test_an_amount_that_differs_is_told(stripe_shop: Shop, monkeypatch: pytest.M
         assert pay.get(paid.id).paid_minor == paid.paid_minor
 
 
-def test_what_the_provider_does_not_know_is_told(stripe_shop: Shop) -> None:
-    """After a query that does not find it either; a payment of the wrong account, say."""
+def test_what_the_provider_does_not_know_is_told(stripe_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    After a query that does not find it either; an account of another merchant, say.
+
+    A list that lags says nothing: each payment and refund is asked about, and found.
+    """
     shop = stripe_shop
+    until = datetime.now(UTC) + timedelta(hours=1)
     with shop.open() as pay:
         paid, unpaid = shop.paid(pay, "order-1"), pay.create(reference="order-2", **ORDER)
+        paid = pay.refund(paid.id, reference="back-1", amount=shop.price("5.00"))
         closed = pay.close(pay.create(reference="order-3", **ORDER).id)
-        now = datetime.now(UTC)
-        # Its list is of a time long before, and so has nothing.
-        found = reconcile(pay, until=now + timedelta(hours=1))
-        assert found.discrepancies == ()
+        with monkeypatch.context() as patch:
+            listing = StripeCheckout.list
+            patch.setattr(
+                StripeCheckout, "list", lambda own, since, _, *more: listing(own, since, since, *more)
+            )
+            lags = reconcile(pay, until=until)
+            assert (lags.orders, lags.discrepancies) == (0, ())
     with shop.elsewhere() as pay:
-        found = reconcile(pay, until=now + timedelta(hours=1))
-        assert {one.payment_id for one in found.discrepancies} == {paid.id, unpaid.id}
-        assert kinds(found) == [("missing_there", False)] * 2
+        found = reconcile(pay, until=until)
+        assert kinds(found) == [("missing_there", False)] * 3
+        assert {(one.payment_id, one.refund) for one in found.discrepancies} == {
+            (paid.id, None),
+            (paid.id, "back-1"),
+            (unpaid.id, None),
+        }
         assert pay.get(closed.id) == closed
         assert [pay.get(one.id).status for one in (paid, unpaid)] == [Status.PAID, Status.PENDING]
+        near_the_ends = reconcile(pay, until=datetime.now(UTC) + timedelta(minutes=4))
+        assert near_the_ends.discrepancies == ()
+
+
+def test_a_refund_that_came_back_is_learned(stripe_shop: Shop) -> None:
+    """It had succeeded here; the list has it as failed after that, and so has the query."""
+    shop = stripe_shop
+    with shop.open() as pay:
+        paid = shop.paid(pay, "order-1")
+        paid = pay.refund(paid.id, reference="back-1", amount=shop.price("5.00"))
+        controls: Any = shop.sandbox.gateway.controls
+        controls.fail_refund(paid.refunds[0].number)
+        (one,) = reconcile(pay).discrepancies
+        assert (one.kind, one.is_settled, one.refund) == ("state_differs", True, "back-1")
+        assert (one.status_here, one.status_there) == ("succeeded", "reversed")
+        paid = pay.get(paid.id)
+        assert (paid.refunds[0].status, paid.refunded_minor) == ("reversed", 0)
+        assert reconcile(pay).discrepancies == ()
 
 
 def test_money_returned_elsewhere_counts(stripe_shop: Shop) -> None:
