@@ -23,9 +23,21 @@ from paycore.engine.effects import (
 from paycore.engine.timing import Deadline
 from paycore.engine.transport import AsyncSender, Sender
 from paycore.engine.waiter import AsyncWaiter, Waiter
+from paycore.errors import NotSent
 from paycore.ledger.api import Ledger
 
 T = TypeVar("T")
+
+
+def _check_recordable(ledger: Ledger) -> None:
+    """
+    `NotSent` where what comes of a request could not be recorded.
+
+    So it is in a child that was forked in the middle of a call: by the thread that calls, or among greenlets, which all
+    go on there. Its parent sends the same request.
+    """
+    if not ledger.is_open:
+        raise NotSent("the client was closed, or the process forked, before anything was sent")
 
 
 class Runner:
@@ -58,6 +70,7 @@ class Runner:
             case InLedger(verb, deadline):
                 return verb(self._ledger).result() if deadline is None else self._waiter.read(verb, deadline)
             case OnWire(account, base_url, request, deadline, tls):
+                _check_recordable(self._ledger)
                 place = (account, base_url)
                 sender = self._senders.get(place) or self._senders.setdefault(place, Sender(base_url, tls))
                 return sender.send(request, deadline)
@@ -113,6 +126,7 @@ class AsyncRunner:
             case InLedger(verb, deadline):
                 return self._read_or_write(verb, deadline)
             case OnWire(account, base_url, request, deadline, tls):
+                _check_recordable(self._ledger)
                 place = (account, base_url)
                 sender = self._senders.get(place) or self._senders.setdefault(
                     place, AsyncSender(base_url, tls)

@@ -1,7 +1,7 @@
 """
 A process in which greenlets share the client, patched before or after paycore is imported.
 
-    python -W ignore -m tests.engine.greenlets before|after       # in the folder of a paycore.toml; prints a JSON line
+    python -W ignore -m tests.engine.greenlets before|after fork|stay     # beside a paycore.toml; prints a JSON line
 """
 
 import sys
@@ -56,19 +56,24 @@ def turns(counted: list[int]) -> None:
         counted[0] += 1
 
 
+def in_child() -> int:
+    """The exit code of a forked child that uses it: 0 where that works."""
+    child = os.fork()
+    if child == 0:
+        bought = buy_at_once("child", 0)
+        close_shared_client()
+        os._exit(0 if {status for _, status in bought} <= {"pending", "paid"} else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
 def main() -> None:
-    """Use it, in a forked child too."""
+    """Use it, in a forked child too where that is asked for."""
     counted = [0]
     counting = gevent.spawn(turns, counted)
     bought = buy_at_once("parent", 20)
     counting.kill()
     deadlines = [greenlet.get() for greenlet in [gevent.spawn(left_s, 50), gevent.spawn(left_s, 5)]]
-    child = os.fork()
-    if child == 0:
-        of_child = buy_at_once("child", 0)
-        close_shared_client()
-        os._exit(0 if {status for _, status in of_child} <= {"pending", "paid"} else 1)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = in_child() if sys.argv[2] == "fork" else 0
     told = {
         "clients": len({client for client, _ in bought}),
         "statuses": sorted({status for _, status in bought}),
