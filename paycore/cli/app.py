@@ -17,7 +17,7 @@ from typer.main import get_command
 from paycore.cli import endings
 from paycore.cli.endings import UsageProblem
 from paycore.cli.options import GlobalOptions, of_context
-from paycore.cli.parsing import Command, CommandGroup
+from paycore.cli.parsing import Command, CommandGroup, take_text_as_it_is
 
 _PACKAGE = "paycore.cli.commands"
 
@@ -217,7 +217,10 @@ def _make(word: str, entry: str | dict[str, str]) -> Any:
 def _built(word: str, function: Callable[..., object], kind: type[TyperCommand]) -> Any:
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command(word, cls=kind)(function)
-    return get_command(app)
+    command = get_command(app)
+    for param in command.params:
+        take_text_as_it_is(param)
+    return command
 
 
 def _plugin_command(options: GlobalOptions, word: str) -> Any:

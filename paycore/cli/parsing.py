@@ -6,7 +6,7 @@ Global options are taken before and after the command, and an error names all th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -54,6 +54,7 @@ class _TakesGlobals:
         """Print `--help` through `Output`."""
         option = super().get_help_option(ctx)  # type: ignore[misc]
         option.callback = _show_help
+        take_text_as_it_is(option)
         return option
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -102,6 +103,36 @@ def _to_type(param: Any) -> str:
 
 def _given_twice(option: str) -> UsageProblem:
     return UsageProblem(f"{option} is given more than once; say which one is meant")
+
+
+def take_text_as_it_is(param: Any) -> None:
+    """
+    Have text, and defaults that are of the right kind already, taken without typer's conversion.
+
+    That imports pydantic, which takes twice as long as the rest of typer. Numbers, paths and what has a parser of its
+    own are still left to it, once one is given.
+    """
+    if hasattr(param, "get_runtime_param"):  # not so before typer 0.27
+        plain = _PlainValue(param.get_runtime_param, param.type_descriptor)
+        param.get_runtime_param = lambda: plain
+
+
+class _PlainValue:
+    def __init__(self, converted: Callable[[], Any], described: Any) -> None:
+        self._converted = converted
+        self._annotation = described.annotation
+        self._has_parser = getattr(described.parameter_info, "parser", None) is not None
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the value of an option or argument, as typer does."""
+        if value is None:
+            return () if param.multiple or param.nargs == -1 else None
+        if not self._has_parser:
+            if self._annotation in (str, bool, int, float) and type(value) is self._annotation:
+                return value
+            if self._annotation == list[str] and isinstance(value, list | tuple):
+                return list(value)
+        return self._converted().coerce(value, param=param, ctx=ctx)
 
 
 class Command(_TakesGlobals, TyperCommand):
