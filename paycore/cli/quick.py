@@ -14,7 +14,7 @@ import msgspec
 
 from paycore.cli import words
 from paycore.cli.endings import Exit
-from paycore.cli.lookup import open_recorded, records_of
+from paycore.cli.lookup import look_up, open_recorded, records_of
 from paycore.cli.moments import range_of
 from paycore.cli.options import FLAGS, NAMES, GlobalOptions, to_type
 from paycore.cli.output import Output, check_format
@@ -91,7 +91,9 @@ def list_payments(
     output = Output(options)
 
     def print_pages(ledger: ReadOnlyLedger | None) -> Sequence[Payment]:
-        pages = iter(()) if ledger is None else _pages(ledger, which, is_all=most == 0)
+        pages = (
+            iter(()) if ledger is None else _pages(ledger, _placed(ledger, options, which), is_all=most == 0)
+        )
         if csv:
             return output.payments_csv(pages)
         return output.payments(pages, by=which.by, with_reasons=with_reasons)
@@ -100,6 +102,13 @@ def list_payments(
     if most and len(listed) == most:
         output.say(f"there may be more: the same command with --after {listed[-1].id} goes on")
     return Exit.DONE
+
+
+def _placed(ledger: ReadOnlyLedger, options: GlobalOptions, which: Filter) -> Filter:
+    """The same with the id of the payment that `--after` names, by its id or reference."""
+    if which.after is None:
+        return which
+    return msgspec.structs.replace(which, after=look_up(ledger, options, which.after, None).id)
 
 
 def read_recorded(output: Output, work: Callable[[ReadOnlyLedger | None], Sequence[T]]) -> Sequence[T]:
@@ -172,21 +181,29 @@ COMMANDS = {
 }
 
 
+_GLOBALS: tuple[frozenset[str], frozenset[str], bool] = (frozenset(), frozenset(), False)
+"""The flags and values that stand before the command beside the global ones, and whether an id does: none."""
+
+
 def parse(arguments: Sequence[str]) -> Callable[[], int] | None:
     """Return the command to run, or None when typer must parse these arguments."""
-    if not arguments or arguments[0] not in COMMANDS:
-        return None
-    command = COMMANDS[arguments[0]]
+    command: _Quick | None = None
     given: dict[str, Any] = {}
-    rest = iter(arguments[1:])
+    rest = iter(arguments)
     for word in rest:
         name = word[2:].replace("-", "_") if word.startswith("--") else ""
         value: Any
-        if not word.startswith("-") and command.has_id:
+        if command is None and not word.startswith("-"):
+            command = COMMANDS.get(word)
+            if command is None:
+                return None
+            continue
+        flags, values, has_id = (command.flags, command.values, command.has_id) if command else _GLOBALS
+        if not word.startswith("-") and has_id:
             name, value = "payment_id", word
-        elif name in FLAGS | command.flags:
+        elif name in FLAGS | flags:
             value = True
-        elif name in _GLOBAL_VALUES | command.values:
+        elif name in _GLOBAL_VALUES | values:
             value = next(rest, "-")
         else:
             return None
@@ -194,7 +211,10 @@ def parse(arguments: Sequence[str]) -> Callable[[], int] | None:
         if is_odd or name in given:
             return None
         given[name] = value
+    if command is None:
+        return None
+    run = command.run
     options = GlobalOptions(**{name: given.pop(name) for name in NAMES if name in given})
     if options.verbose:
         return None
-    return lambda: command.run(options, **given)
+    return lambda: run(options, **given)

@@ -1,5 +1,6 @@
 """A payment is named by its id or by its reference, wherever a command takes ID."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,14 @@ def test_reference_in_two_namespaces_names_the_accounts(cli: Cli, shop: SandboxS
     ran = cli(*words.split(), "same")
     assert (ran.code, "each of shop, till; name the account with --account" in ran.err) == (2, True), ran
     assert cli(*words.split(), "same", "--account", "till").code == 0
+
+
+def test_list_goes_on_after_a_reference(cli: Cli, shop: SandboxServer) -> None:
+    """`list --after` takes the last payment's reference as well; one of no payment is refused."""
+    ids = [cli.create(reference)["id"] for reference in ("order-1", "order-2", "order-3")]
+    for name in ("order-2", ids[1]):
+        listed = cli("list", "--after", name, "--json")
+        assert [json.loads(line)["id"] for line in listed.out.splitlines()] == ids[:1]
+    assert (
+        cli("list", "--after", "order-4").err == "error: no payment has the id or the reference 'order-4'\n"
+    )

@@ -3,31 +3,30 @@
 import json
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 
 import pytest
 
 from paycore.cli import quick
+from paycore.cli.app import COMMANDS
 from paycore.cli.options import GlobalOptions
 from paycore.sandbox.server import SandboxServer
 from tests.cli.conftest import Cli, order
-
-_PROBE = """
-import json, sys
-from paycore.cli.main import main
-code = main(sys.argv[1:])
-print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)
-"""
 
 HEAVY = {
     "aiohttp",
     "asyncio",
     "click",
     "dataclasses",
+    "fastapi",
     "httpcore2",
     "httpx2",
     "importlib.metadata",
+    "importlib.resources",
     "jinja2",
     "pluggy",
+    "psycopg",
+    "pydantic",
     "qfpay_alipay",
     "rich",
     "segno",
@@ -36,21 +35,139 @@ HEAVY = {
     "typer",
     "uvicorn",
 }
+"""What takes long to import, of which a command loads what it uses."""
+
+OF_TYPER = {"typer", "dataclasses", "importlib.metadata"}
+OF_PLUGINS = OF_TYPER | {"importlib.resources", "pluggy", "qfpay_alipay", "ssl"}
+OF_CLIENTS = OF_PLUGINS | {"asyncio", "httpcore2", "httpx2"}
+
+READS = {
+    "show order-1": set[str](),
+    "show order-1 --json": set(),
+    "show --reference order-1": set(),
+    "list": set(),
+    "list --json": set(),
+    "list --review --csv": set(),
+}
+"""Commands that are parsed without typer, and the heavy modules that each may load."""
+
+OTHERS = {
+    "totals": OF_TYPER,
+    "changes --list": OF_TYPER,
+    "review list": OF_TYPER,
+    "ledger verify": OF_TYPER,
+    "ledger verify order-1 --json": OF_TYPER,
+    "ledger anchor": OF_TYPER,
+    "ledger export --output out.jsonl": OF_TYPER,
+    "ledger migrate": OF_TYPER,
+    "ledger backup backup.db": OF_TYPER,
+    "ledger copy sqlite:///backup.db sqlite:///copied.db": OF_TYPER,
+    "completion bash": OF_TYPER,
+    "__complete zsh show ": OF_TYPER,
+    "accounts --json": OF_PLUGINS,
+    "plugins list": OF_PLUGINS,
+    "query order-1": OF_CLIENTS,
+    "await order-1 --timeout 0": OF_CLIENTS,
+    "capture order-1 --account shop": OF_CLIENTS,
+    "close order-1": OF_CLIENTS,
+    "refund order-1 --reference back-1": OF_CLIENTS,
+    "returned order-1 --param a=b": OF_CLIENTS,
+    "review acknowledge order-1 --reason paid_twice --note seen": OF_CLIENTS,
+    "review record order-1 --closed --note seen": OF_CLIENTS,
+    "resolve": OF_CLIENTS,
+    "sandbox pay order-1": OF_CLIENTS,
+    "sandbox decline order-1": OF_CLIENTS,
+    "sandbox fault no_such_fault": OF_CLIENTS,
+    "changes --consumer a": OF_CLIENTS,
+    " ".join(order("order-2")): OF_CLIENTS,
+}
+"""The same of commands that typer parses; those that fail have loaded what they need before."""
+
+HELP_ONLY = (
+    "init",
+    "serve",
+    "worker",
+    "reconcile",
+    "smoke",
+    "doctor",
+    "plugins check",
+    "plugins new",
+    "sandbox serve",
+    "demo",
+)
+"""Commands that go on until they are stopped, or write files: their modules load nothing until they run."""
+
+_PROBE = """
+import json, os, sys
+
+def run(words):
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(writing)
+        with os.fdopen(reading) as file:
+            modules = json.load(file)
+        os.waitpid(child, 0)
+        return modules
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nowhere, number)
+    try:
+        from paycore.cli.main import main
+        main(words)
+    finally:
+        with os.fdopen(writing, "w") as file:
+            json.dump(sorted(sys.modules), file)
+        os._exit(0)
+
+given = json.load(sys.stdin)
+found = {words: run(words.split(" ")) for words in given["reads"]}
+import paycore.cli.app  # once, for all that need it
+found |= {words: run(words.split(" ")) for words in given["others"]}
+print(json.dumps(found))
+"""
 
 
-def loaded(*words: str) -> set[str]:
-    """The modules a command has loaded by its end."""
+def loaded(*, reads: Sequence[str] = (), others: Sequence[str] = ()) -> Mapping[str, set[str]]:
+    """The modules that each of these commands has loaded by its end, each in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-c", _PROBE, *words], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", _PROBE],
+        input=json.dumps({"reads": reads, "others": others}),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     )
-    code, modules = json.loads(done.stderr.splitlines()[-1])
-    assert code == 0, done
-    return set(modules)
+    return {words: set(modules) for words, modules in json.loads(done.stdout).items()}
+
+
+def test_every_command_loads_only_what_it_uses(cli: Cli, shop: SandboxServer) -> None:
+    """A command that reads loads no plugin and no network, one that asks no server, none of them pydantic or rich."""
+    cli.create()
+    helps = {f"{words} --help": OF_TYPER for words in HELP_ONLY}
+    allowed = READS | OTHERS | helps
+    found = loaded(reads=[*READS], others=[*OTHERS, *helps])
+    surplus = {words: sorted(modules & HEAVY - allowed[words]) for words, modules in found.items()}
+    assert not {words: names for words, names in surplus.items() if names}
+    assert len(found) == len(allowed)
+    assert "httpx2" in found["query order-1"]  # they were run
+    assert "qfpay_alipay" in found["accounts --json"]
+
+
+def test_every_command_is_tried() -> None:
+    """The tables above have every command there is."""
+    names = [
+        f"{word} {sub}" if sub else word
+        for word, entry in COMMANDS.items()
+        for sub in (entry if isinstance(entry, dict) else [""])
+    ]
+    tried = [*READS, *OTHERS, *HELP_ONLY]
+    assert not [name for name in names if not any(f"{words} ".startswith(f"{name} ") for words in tried)]
 
 
 def test_version_loads_nothing() -> None:
     """`--version` loads neither typer nor the domain."""
-    modules = loaded("--version")
+    modules = loaded(reads=["--version"])["--version"]
     assert {name for name in modules if name.startswith("paycore")} == {
         "paycore",
         "paycore.cli",
@@ -59,40 +176,23 @@ def test_version_loads_nothing() -> None:
     assert not modules & (HEAVY | {"msgspec", "sqlite3"})
 
 
-@pytest.mark.parametrize(
-    "words", ["show --reference order-1", "show --reference order-1 --json", "list", "list --json"]
-)
-def test_reading_loads_only_the_ledger(cli: Cli, shop: SandboxServer, words: str) -> None:
-    """`show` and `list` load no plugin, no network module and no typer."""
+def test_reading_loads_none_of_what_writes(cli: Cli, shop: SandboxServer) -> None:
+    """`list` loads no SQL but its own."""
     cli.create()
-    assert not loaded(*words.split()) & HEAVY
-
-
-@pytest.mark.parametrize(
-    "words", ["verify", "verify --json", "export", "export --output out.jsonl", "migrate"]
-)
-def test_ledger_commands_load_only_the_ledger(cli: Cli, shop: SandboxServer, words: str) -> None:
-    """`ledger` loads no plugin, no network module, and only the configured database's driver."""
-    cli.create()
-    brought_by_typer = {"typer", "dataclasses", "importlib.metadata"}
-    assert not loaded("ledger", *words.split()) & ((HEAVY | {"psycopg"}) - brought_by_typer)
-
-
-@pytest.mark.parametrize("words", ["accounts", "accounts --json"])
-def test_listing_accounts_loads_no_network(shop: SandboxServer, words: str) -> None:
-    """`accounts` loads the providers, and no HTTP client."""
-    needed = {"typer", "dataclasses", "importlib.metadata", "pluggy", "qfpay_alipay", "ssl"}
-    assert not loaded(*words.split()) & (HEAVY - needed)
+    modules = loaded(reads=["list"])["list"]
+    assert "paycore.ledger.lists" in modules
+    assert not modules & {
+        "paycore.domain.lifecycle",
+        "paycore.ledger.base",
+        "paycore.ledger.feed",
+        "paycore.ledger.group",
+        "paycore.ledger.verbs",
+    }
 
 
 def test_help_loads_no_provider() -> None:
     """The help of every command loads no plugins, httpx2 or rich."""
-    assert not loaded("--help") & (HEAVY - {"typer", "dataclasses"})
-
-
-def test_creating_loads_no_renderer_it_does_not_need(shop: SandboxServer) -> None:
-    """`create` into a pipe loads neither the QR code renderer nor the server."""
-    assert not loaded(*order()) & {"segno", "starlette", "uvicorn", "jinja2"}
+    assert not loaded(others=["--help"])["--help"] & (HEAVY - OF_TYPER)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +201,8 @@ def test_creating_loads_no_renderer_it_does_not_need(shop: SandboxServer) -> Non
         "show abc",
         "show abc --json --quiet",
         "show --reference r --account a --config c.toml --no-color",
+        "--json --config c.toml show abc",
+        "--account a list --json --limit 3",
         "list",
         "list --status paid --review --uncertain --limit 3 --until 2025-01-01",
         "list --open --after abc --json",
@@ -160,7 +262,12 @@ def test_both_parsers_agree(words: str, monkeypatch: pytest.MonkeyPatch) -> None
         "show a --json --json",
         "show --",
         "create a",
-        "--json show a",
+        "--json show a --json",
+        "--config c.toml",
+        "--config show a",
+        "-v list",
+        "--review list",
+        "a show",
         "",
     ],
 )
