@@ -162,7 +162,7 @@ def test_totals_of_each_kind(cli: Cli, kept: list[Payment]) -> None:
     """By currency alone; by keys with commas or repeated, in their order; of a range; and as JSON and CSV."""
     table = cli("totals").out.splitlines()
     assert [line.split() for line in table] == [
-        ["CCY", "PAYMENTS", "AMOUNT", "PAID", "REFUNDED"],
+        ["CCY", "COUNT", "AMOUNT", "PAID", "REFUNDED"],
         ["HKD", "6", "528.00", "352.00", "0.00"],
     ]
     first = cli("totals", "--by", "status,account", "--csv")
@@ -256,19 +256,22 @@ def test_the_list_shows_the_time_it_is_ordered_by(cli: Cli, kept: list[Payment])
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-def test_totals_fit_the_window(columns: int) -> None:
-    """Everything asked for, in one line each: in a narrow window what was to be paid is left out."""
+@pytest.mark.parametrize("with_disputes", [False, True])
+def test_totals_fit_the_window(columns: int, *, with_disputes: bool) -> None:
+    """One line each: a narrow window goes without what was to be paid, then without what was won back."""
     by: tuple[TotalsBy, ...] = ("day", "account", "status", "currency")
     totals = [
         Totals(
-            day=NOW.date(), account="shop-hongkong", status=Status.AUTHORIZED, currency="HKD", exponent=2,
-            count=123456, amount_minor=123456789, paid_minor=123456789, refunded_minor=1234567,
-            charged_back_minor=0, charge_back_won_minor=0,
+            day=NOW.date(), account="hongkong", status=Status.AUTHORIZED, currency="HKD", exponent=2,
+            count=12345, amount_minor=123456789, paid_minor=123456789, refunded_minor=123456,
+            charged_back_minor=123456 * with_disputes, charge_back_won_minor=int(with_disputes),
         )
     ]  # fmt: skip
     lines = totals_table(totals, by, Style(enabled=False), columns)
     assert max(map(width, lines)) <= columns
-    assert ("AMOUNT" in lines[0]) is (columns == 120)
+    assert ("AMOUNT" in lines[0]) is (columns == 120 or not with_disputes)
+    assert ("CHARGED BACK" in lines[0]) is with_disputes
+    assert ("WON BACK" in lines[0]) is (with_disputes and columns == 120)
     assert "1234567.89" in lines[1]
 
 

@@ -27,6 +27,16 @@ class _Column(NamedTuple):
 
 
 def _flags(payment: Payment, style: Style) -> str:
+    return " ".join(_each_flag(payment, style))
+
+
+def _first_flag(payment: Payment, style: Style) -> str:
+    first, *more = _each_flag(payment, style) or [""]
+    return f"{first} +{len(more)}" if more else first
+
+
+def _each_flag(payment: Payment, style: Style) -> list[str]:
+    """What is out of the ordinary, what a person must look at first."""
     flags = []
     if payment.review:
         flags.append(style("review", "red", "bold"))
@@ -38,7 +48,7 @@ def _flags(payment: Payment, style: Style) -> str:
         flags.append("refunded" if payment.refunded_minor >= payment.paid_minor else "partly refunded")
     if payment.charged_back_minor > payment.charge_back_won_minor:
         flags.append(style("charged back", "red"))
-    return " ".join(flags)
+    return flags
 
 
 _ID = _Column("ID", lambda payment, _: payment.id)
@@ -47,6 +57,7 @@ _ACCOUNT = _Column("ACCOUNT", lambda payment, _: payment.account)
 _AMOUNT = _Column("AMOUNT", lambda payment, _: str(payment.amount))
 _STATUS = _Column("STATUS", lambda payment, style: style.status(payment.status))
 _FLAGS = _Column("", _flags)
+_FIRST_FLAG = _Column("", _first_flag)
 _REASONS = _Column(
     "REASONS", lambda payment, _: ", ".join(why.replace("_", " ") for why in payment.review_reasons)
 )
@@ -60,7 +71,9 @@ _LAYOUTS = (
     (_ID, _REFERENCE, _ACCOUNT, _AMOUNT, _STATUS, _FLAGS, _BRIEFLY),
     (_ID, _REFERENCE, _AMOUNT, _STATUS, _FLAGS, _BRIEFLY),
     (_ID, _REFERENCE, _AMOUNT, _STATUS, _FLAGS),
+    (_ID, _REFERENCE, _AMOUNT, _STATUS, _FIRST_FLAG),
     (_ID, _STATUS, _FLAGS),
+    (_ID, _STATUS, _FIRST_FLAG),
     (_ID, _STATUS),
 )
 
@@ -92,7 +105,7 @@ def payment_table(
     has_flags = any(_flags(payment, style) for payment in payments)
     lines: list[str] = []
     for layout in layouts:
-        said = [column for column in layout if has_flags or column is not _FLAGS]
+        said = [column for column in layout if has_flags or column.head]
         lines = _laid_out(said, payments, style, columns)
         if _width(lines) <= columns:
             break

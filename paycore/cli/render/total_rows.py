@@ -16,7 +16,6 @@ SUMS = ("amount", "paid", "refunded", "charged_back", "charge_back_won")
 
 _HEADS = {
     "currency": "CCY",
-    "count": "PAYMENTS",
     "charged_back": "CHARGED BACK",
     "charge_back_won": "WON BACK",
 }
@@ -46,11 +45,12 @@ def total_document(total: Totals) -> dict[str, Any]:
 def totals_table(
     totals: Sequence[Totals], by: Sequence[TotalsBy], style: Style, columns: int | None
 ) -> list[str]:
-    """Render one group a line. Where the window is too narrow, what was to be paid is left out."""
+    """Render one group a line. A window that is too narrow goes without what was to be paid, then what was won back."""
     rare = [name for name in _RARE if any(getattr(total, f"{name}_minor") for total in totals)]
     shown = [name for name in columns_of(by) if name not in _RARE or name in rare]
     lines: list[str] = []
-    for layout in (shown, [name for name in shown if name != "amount"]):
+    narrow = [name for name in shown if name != "amount"]
+    for layout in (shown, narrow, [name for name in narrow if name != "charge_back_won"]):
         heads = [_HEADS.get(name, name.upper()) for name in layout]
         right = frozenset(place for place, name in enumerate(layout) if name not in KEYS)
         rows = [[_written(total, name, style) for name in layout] for total in totals]
