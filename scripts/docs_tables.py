@@ -156,9 +156,9 @@ def example(module: str, name: str) -> str:
 
 
 def recipe(name: str) -> str:
-    """A file of examples/recipes, whole."""
+    """A file of examples/recipes, whole, under its name."""
     path = RECIPES / name
-    return f"```{LANGUAGES.get(path.suffix, 'text')}\n{path.read_text(encoding='utf-8')}```\n"
+    return f'```{LANGUAGES.get(path.suffix, "text")} title="{name}"\n{path.read_text(encoding="utf-8")}```\n'
 
 
 def _from_root(module: str) -> Any:

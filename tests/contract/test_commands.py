@@ -17,7 +17,9 @@ DOCUMENTS = sorted(
     for path in ROOT.glob(pattern)
     if path.name != "CHANGELOG.md"  # tells what was, also of commands since renamed
 )
-SHELL_BLOCK = re.compile(r"^```(?:sh|shell|bash|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SHELL_BLOCK = re.compile(
+    r'^```(?:sh|shell|bash|console)(?: title="[^"]*")?\n(.*?)^```', re.MULTILINE | re.DOTALL
+)
 
 
 def commands_of(text: str) -> Iterator[list[str]]:

@@ -11,6 +11,7 @@ import pytest
 from paycore.engine.accounts import Accounts
 from paycore.engine.config import load_config
 from paycore.engine.plugins import ENTRY_POINTS, Plugins
+from paycore.sandbox.scenario_files import read_scenario
 from paycore.sandbox.server import SandboxServer
 from tests.docs.pages import PAGES, blocks, compiled, name_of, with_blocks
 
@@ -77,6 +78,10 @@ def test_pages_configuration_is_read(path: Path, tmp_path: Path, monkeypatch: py
         document = tomllib.loads(source)
         if "project" in document:
             assert list(document["project"]["entry-points"]) == [ENTRY_POINTS]
+            continue
+        if "rule" in document:  # a sandbox's scenario
+            (tmp_path / "scenario.toml").write_text(source)
+            assert read_scenario(tmp_path / "scenario.toml")
             continue
         if set(document) == {"tool"}:
             assert set(document["tool"]) == {"pytest"}
