@@ -81,7 +81,7 @@ def test_pages_configuration_is_read(path: Path, tmp_path: Path, monkeypatch: py
             continue
         if "rule" in document:  # a sandbox's scenario
             (tmp_path / "scenario.toml").write_text(source)
-            assert read_scenario(tmp_path / "scenario.toml")
+            assert read_scenario(tmp_path / "scenario.toml").rules
             continue
         if set(document) == {"tool"}:
             assert set(document["tool"]) == {"pytest"}
