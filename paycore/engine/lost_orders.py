@@ -171,7 +171,7 @@ class LostOrders:
 
     def _note_lost(self, item: Listed) -> Program[None]:
         looked = None
-        if is_number(item.observation.number):
+        if is_number(item.observation.number) and is_promise(item.observation):
             looked = yield from self.look(item)
         is_settled = looked is not None and looked.status in UNMOVED
         lacks = "your reference" if item.reference is None else "all that a payment needs"
