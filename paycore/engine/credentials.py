@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from paycore.domain.money import Money
-from paycore.domain.provider import Attempt, Found, ListReply, Lookup, OrderRef
+from paycore.domain.provider import Attempt, Found, ListReply, Lookup, OrderRef, Unknown
 from paycore.domain.wire import Flow, Response
 from paycore.engine.accounts import Account
 from paycore.engine.answers import reading
@@ -20,9 +20,7 @@ from paycore.engine.attempts import Attempts
 from paycore.engine.contract import answer_of
 from paycore.engine.effects import Program
 from paycore.engine.provider_list import listing
-from paycore.errors import AccountRefused, NotSupported, PaycoreError, PluginError
-
-T = TypeVar("T")
+from paycore.errors import AccountRefused, NotSent, NotSupported, PaycoreError
 
 LISTED_S = 60.0
 LISTED_BEFORE_S = 3600.0
@@ -33,15 +31,32 @@ class Accepted(NamedTuple):
     """
     The credentials are accepted: `asked` says what was asked for.
 
-    `list_problem`, unless None: the provider refused its own list, and answered a query.
+    `list_problem`, unless None: the provider refused its own list, and answered what else was asked.
     """
 
     asked: str
     list_problem: str | None = None
 
 
-class _Unsafe(Exception):
-    """The flow would send what may move money."""
+class _Guard:
+    """Ends a flow before it sends what may move money; `is_used` says whether it had to."""
+
+    def __init__(self) -> None:
+        self.is_used = False
+
+    def __call__(self, flow: Flow[Any]) -> Flow[Any]:
+        """The flow, guarded."""
+        response: Response | None = None
+        while True:
+            try:
+                request = flow.send(response)  # type: ignore[arg-type]
+            except StopIteration as stop:
+                return stop.value
+            if not getattr(request, "is_safe", True):  # what is no request is refused where it is sent
+                flow.close()
+                self.is_used = True
+                return Unknown(problem="it would be asked by what may move money")
+            response = yield request
 
 
 def try_credentials(account: Account, attempts: Attempts) -> Program[Accepted]:
@@ -93,16 +108,16 @@ def _otherwise(account: Account, attempts: Attempts) -> Program[str | None]:
 def _answered(
     account: Account, attempts: Attempts, begin: Callable[[Account, Attempt], Flow[Any]]
 ) -> Program[None]:
-    """Nothing, once the flow has a usable answer."""
-    now, nonce = attempts.now(), attempts.new_id()
+    """Nothing, once the flow has a usable answer; `NotSupported` where it would send what may move money."""
+    now, nonce, guard = attempts.now(), attempts.new_id(), _Guard()
     try:
         outcome = yield from attempts.sessions.converse(
             account,
-            lambda entered: _safe(begin(entered, entered.attempt(now, nonce))),
+            lambda entered: guard(begin(entered, entered.attempt(now, nonce))),
             account.call_deadline(),
         )
-    except PluginError as error:
-        if _Unsafe.__name__ in error.message:
+    except NotSent:
+        if guard.is_used:
             raise NotSupported(f"account {account.name}: it would be asked by what may move money") from None
         raise
     answer_of(account, outcome)
@@ -127,18 +142,3 @@ def _query_flow(account: Account, attempt: Attempt) -> Flow[Any]:
         channel=product.channel,
     )
     return reading(account, lambda: account.provider.query([nobodys]), Found)
-
-
-def _safe(flow: Flow[T]) -> Flow[T]:
-    """The flow, ended before it sends what may move money."""
-    response: Response | None = None
-    while True:
-        try:
-            request = flow.send(response)  # type: ignore[arg-type]
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
-        if not request.is_safe:
-            flow.close()
-            raise _Unsafe
-        response = yield request

@@ -64,6 +64,8 @@ def _credentials(area: Area, account: Account, ledger: SqlLedger | None) -> Diag
             accepted = runner.run(try_credentials(account, attempts))
     except PaycoreError as error:
         return _not_accepted(area, account, error)
+    except OSError as error:
+        return area.unchecked("credentials", f"no file can be made in the folder for such: {error.strerror}")
     if accepted.list_problem is not None:
         return area.warning(
             "credentials",

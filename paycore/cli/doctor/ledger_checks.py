@@ -136,7 +136,10 @@ def _advice(error: PaycoreError) -> str:
         case LedgerFull():
             return "make room on its disk; nothing new is sent until then"
         case LedgerReadOnly():
-            return "run this as the user that paycore runs as; else give that user the right to write there"
+            return (
+                "run this as the user that paycore runs as; if it is, give that user the right to write there, on a"
+                " file system that is not mounted read-only"
+            )
         case LedgerTooNew():
             return "upgrade this paycore"
         case ConfigError():

@@ -28,13 +28,14 @@ UNCERTAIN_PROBLEM_S = 15 * 60.0
 UNCERTAIN_READ = 1000
 
 AREA = Area("work")
-CHECKS = ("workers", "feed", "review", "uncertain")
+CHECKS = ("workers", "accounts", "feed", "review", "uncertain")
 
 
 def check_work(records: LedgerReads, names: Collection[str], now: datetime, options: GlobalOptions) -> Checks:
     """Workers, consumers of the change feed, reviews and unknown outcomes, of these accounts; `now`: the ledger's."""
     checks: Mapping[str, Callable[[], Checks]] = {
         "workers": lambda: _workers(records, names, now, options),
+        "accounts": lambda: _left_accounts(records.census().result(), names, options),
         "feed": lambda: _feed(records.consumers().result(), now, options),
         "review": lambda: _review(records.census().result(), names, options),
         "uncertain": lambda: _uncertain(records, names, now, options),
@@ -101,6 +102,22 @@ def _nobody(name: str, census: Census, options: GlobalOptions) -> Diagnosis:
     advice = f"run `{to_type(options, 'worker')}`, or `{to_type(options, 'resolve')}` every few minutes"
     found = f"account {name}: no worker is running, and {count(opened.total, 'payment')} open"
     return AREA.warning("workers", found, advice)
+
+
+def _left_accounts(census: Census, names: Collection[str], options: GlobalOptions) -> Checks:
+    """Accounts that the configuration has no more, and the ledger has: nobody can ask about their payments."""
+    if options.account is not None:
+        return
+    left = {name: found for name, found in census.open.items() if name not in names}
+    for name, found in left.items():
+        yield AREA.problem(
+            "accounts",
+            f"{count(found.total, 'payment')} open of account {name}, which the configuration does not have",
+            f"put it back until they are final: `{to_type(options, 'list', '--account', name, '--open')}`",
+            Exit.REVIEW,
+        )
+    if not left:
+        yield AREA.ok("accounts", "every open payment is of an account of the configuration")
 
 
 # --- the change feed ---------------------------------------------------------------------------------

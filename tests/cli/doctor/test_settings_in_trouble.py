@@ -1,6 +1,7 @@
 """`doctor` names what is wrong with the configuration, an account's settings and credentials, and plugins."""
 
 import json
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,6 +124,26 @@ def test_gateway_that_gives_no_answer(cli: Cli, toy_shop: ToyShop) -> None:
     assert line(examined(cli, 7), "credentials")["exit_code"] == 7
 
 
+def test_no_folder_for_temporary_files(cli: Cli, toy_shop: ToyShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a ledger one is made there for a moment, to ask by; that it can't be is said."""
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    told = line(examined(cli, 0), "credentials")
+    assert told["verdict"] == "not checked"
+    assert "No such file" in told["found"]
+
+
+def test_secret_file_that_others_can_read(cli: Cli) -> None:
+    """A key in a file that is not its owner's alone is not used."""
+    Path("key").write_text("sk_test_CANARY00000000000000000000", encoding="utf-8")
+    Path("key").chmod(0o644)
+    Path("paycore.toml").write_text(
+        '[accounts.shop]\nprovider = "stripe-checkout"\nmode = "test"\napi_key = { file = "key" }\n'
+        'webhook_secret = "whsec_1"\n',
+        encoding="utf-8",
+    )
+    assert "chmod 600" in line(examined(cli, 6), "settings")["found"]
+
+
 # --- mode and host ------------------------------------------------------------------------------------
 
 
@@ -230,4 +251,4 @@ def test_blocked_plugin_that_is_not_there(cli: Cli, toy_shop: ToyShop) -> None:
     found = examined(cli, 6)
     assert "qfpay" in line(found, "plugins")["found"]
     assert line(found, "reachable")["verdict"] == "ok"
-    assert line(found, "accounts")["verdict"] == "not checked"
+    assert line(found, "accounts", "accounts")["verdict"] == "not checked"

@@ -108,6 +108,23 @@ def test_payments_that_are_due_though_a_worker_runs(cli: Cli, toy_shop: ToyShop)
     assert "not asked about" in lines[1]["found"]
 
 
+def test_account_that_was_taken_out_of_the_configuration(cli: Cli, toy_shop: ToyShop) -> None:
+    """Its open payments can't be asked about: it is to be put back until they are final."""
+    payment = made(cli)
+    assert line(examined(cli, 0), "accounts")["verdict"] == "ok"
+    config = Path("paycore.toml")
+    before = config.read_text()
+    config.write_text(before.replace("[accounts.toy]", "[accounts.renamed]"))
+    told = line(examined(cli, 9), "accounts")
+    assert "1 payment open of account toy" in told["found"]
+    assert "`paycore list --account toy --open`" in told["advice"]
+    assert payment["id"] in cli("list", "--account", "toy", "--open").out
+    config.write_text(before)
+    assert cli("close", payment["id"]).code == 0
+    config.write_text(before.replace("[accounts.toy]", "[accounts.renamed]"))
+    assert line(examined(cli, 0), "accounts")["verdict"] == "ok"
+
+
 # --- the change feed ----------------------------------------------------------------------------------
 
 
