@@ -109,7 +109,6 @@ def root() -> TyperGroup:
         params=[*_parameters(_version_option), *_parameters(_global_options)],
         help=_HELP.strip(),
         context_settings={"help_option_names": ["-h", "--help"]},
-        epilog=f"Exit codes:\n\n\b\n{endings.table()}",
         rich_markup_mode=None,
     )
 
@@ -156,6 +155,11 @@ class _Root(CommandGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         return super().get_command(ctx, cmd_name) or _plugin_command(options_of(ctx), cmd_name)
+
+    def format_epilog(self, _ctx: Any, formatter: Any) -> None:
+        """End with the exit codes."""
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(f"{code.value:>3}", meaning) for code, meaning in endings.MEANINGS.items()])
 
 
 # --- what commands share ------------------------------------------------------------------------------

@@ -56,11 +56,6 @@ MEANINGS: Mapping[Exit, str] = {
 }
 
 
-def table() -> str:
-    """The exit codes as `--help` prints them."""
-    return "\n".join(f"{code.value:>4}  {meaning}" for code, meaning in MEANINGS.items())
-
-
 # --- exit codes of commands that did their work --------------------------------------------------------
 
 _WAITED: Mapping[Status, Exit] = {

@@ -18,6 +18,9 @@ from paycore.cli.endings import Interrupted, UsageProblem
 from paycore.cli.options import FLAGS, NAMES, GlobalOptions, of_context
 from paycore.cli.output import Output
 
+SENTENCE_MAX = 1000
+"""Characters of a command's first sentence in a list of commands: all of it."""
+
 _NAMES_A_PAYMENT = frozenset({"payment_id", "reference", "payment_reference"})
 
 
@@ -58,19 +61,32 @@ class _TakesGlobals:
         return option
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """List the command's own options first and the global ones in a separate section."""
+        """List a group's commands, a command's own options, and the global ones in a section of their own."""
         own: list[Any] = []
         shared: list[Any] = []
         for param in self.get_params(ctx):  # type: ignore[attr-defined]
-            record = param.get_help_record(ctx)
+            record = _in_words(param.get_help_record(ctx))
             if record is not None:
                 (shared if param.name in NAMES or param.name in ("version", "help") else own).append(record)
+        if isinstance(self, TyperGroup):
+            self.format_commands(ctx, formatter)
         for title, records in (("Options", own), ("Global options", shared)):
             if records:
                 with formatter.section(title):
                     formatter.write_dl(records)
-        if isinstance(self, TyperGroup):
-            self.format_commands(ctx, formatter)
+
+    def format_commands(self, _ctx: Any, formatter: Any) -> None:
+        """List the commands of a group with all of their first sentence."""
+        commands = self.commands  # type: ignore[attr-defined]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, commands[name].get_short_help_str(SENTENCE_MAX)) for name in commands])
+
+
+def _in_words(record: tuple[str, str] | None) -> tuple[str, str] | None:
+    """The same without typer's names of types: `ID <str>` is ID, `--port <int range>` takes N."""
+    if record is None:
+        return None
+    return record[0].replace(" <str>", "").replace("<int range>", "N"), record[1]
 
 
 def _refuse_repeated(given: Sequence[Any]) -> None:

@@ -41,3 +41,15 @@ def test_docs_are_what_help_says(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> N
     if os.environ.get(REWRITE):
         PAGE.write_text(expected, encoding="utf-8")
     assert page == expected, f"run {REWRITE}=1 pytest {Path(__file__).name}"
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "120"])
+def test_help_is_whole_in_the_window(cli: Cli, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    """The help of a group tells all of each command's first sentence and of each exit code, within the window."""
+    monkeypatch.setenv("COLUMNS", columns)
+    text = cli("--help").out
+    assert max(map(len, text.splitlines())) <= int(columns)
+    assert "..." not in text.replace("[ARGS]...", "")
+    told = " ".join(text.split())
+    assert "Print what changed since this consumer last read, one change a line." in told
+    assert all(f"{code.value} {meaning}" in told for code, meaning in endings.MEANINGS.items())
