@@ -76,7 +76,9 @@ async def buy(request: Request, reference: str, pay: Pay) -> RedirectResponse:
             return_url=str(request.url_for("back", reference=reference)),
         )
     except paycore.PaycoreError as error:
-        log.warning("order %s: %s", reference, error.message)  # its page shows what is known
+        log.warning("order %s: %s", reference, error.message)
+        if error.payment_id is None:
+            raise HTTPException(503, "nothing was ordered, and you have not been charged") from None
     else:
         if isinstance(payment.action, paycore.Redirect):
             return RedirectResponse(payment.action.url, 303)

@@ -17,7 +17,7 @@ from flask import Flask, Response, abort, redirect, render_template_string, requ
 from werkzeug.wrappers import Response as AnyResponse
 
 import paycore
-from paycore.errors import LedgerError, NotFound, NotificationError, ProviderError
+from paycore.errors import ConfigError, LedgerError, NotFound, NotificationError, ProviderError
 
 PRICE = paycore.Money("88.00", "HKD")
 
@@ -32,8 +32,9 @@ app.secret_key = os.environ["SHOP_SECRET"]
 app.config.update(SESSION_COOKIE_SAMESITE="Lax", MAX_CONTENT_LENGTH=1024 * 1024)
 log = logging.getLogger("shop")
 
-ACCOUNTS = frozenset(paycore.shared_client().account_names)
-"""A configuration that can't be read stops the server here. The client this opens is not that of a forked worker."""
+for account in paycore.shared_client().accounts():
+    if account.problem is not None:  # a mistake in the configuration stops the server here
+        raise ConfigError(account.problem)
 
 
 @app.get("/")
@@ -59,7 +60,9 @@ def buy(reference: str) -> AnyResponse:
             return_url=url_for("back", reference=reference, _external=True),
         )
     except paycore.PaycoreError as error:
-        log.warning("order %s: %s", reference, error.message)  # its page shows what is known
+        log.warning("order %s: %s", reference, error.message)
+        if error.payment_id is None:
+            return Response("Nothing was ordered, and you have not been charged.", 503)
     else:
         if isinstance(payment.action, paycore.Redirect):
             return redirect(payment.action.url, 303)
@@ -86,7 +89,7 @@ def back(reference: str) -> AnyResponse:
 @app.post("/notifications/<account>")
 def notified(account: str) -> Response:
     """Where the provider notifies: verified and recorded before it is answered."""
-    if account not in ACCOUNTS:
+    if account not in paycore.shared_client().account_names:
         abort(404)
     try:
         reply = paycore.shared_client().receive(

@@ -50,7 +50,9 @@ def buy(request: HttpRequest, reference: str) -> HttpResponse:
             return_url=request.build_absolute_uri(reverse("back", args=[reference])),
         )
     except paycore.PaycoreError as error:
-        log.warning("order %s: %s", reference, error.message)  # its page shows what is known
+        log.warning("order %s: %s", reference, error.message)
+        if error.payment_id is None:
+            return HttpResponse("Nothing was ordered, and you have not been charged.", status=503)
     else:
         if isinstance(payment.action, paycore.Redirect):
             return HttpResponseRedirect(payment.action.url)
