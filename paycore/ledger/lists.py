@@ -91,9 +91,8 @@ def time_of(payment: Payment, by: ListedBy) -> datetime | None:
 
 def _page(tx: Transaction, which: Filter) -> tuple[Payment, ...]:
     index = _index(which)
-    # What is rare is read whole and sorted: in any order but its index's that takes fewer rows. So is what begins with
-    # a prefix, by time.
-    is_sorted = (index in _RARE and not _is_by_creation(which)) or _is_prefix_by_time(which)
+    # What is rare is read whole and sorted: in any order but its index's that takes fewer rows.
+    is_sorted = index in _RARE and not _is_by_creation(which)
     terms = [*_range(tx, which, is_sorted=is_sorted), *_conditions(which, index, tx.no_index)]
     where = f" WHERE {' AND '.join(term.sql for term in terms)}" if terms else ""
     way = "ASC" if which.sort == "oldest" else "DESC"
@@ -115,17 +114,13 @@ def _is_by_reference(which: Filter) -> bool:
     return which.reference_prefix is not None and which.sort is None
 
 
-def _is_prefix_by_time(which: Filter) -> bool:
-    return which.reference_prefix is not None and which.sort is not None
-
-
 # --- the range in the order of the list --------------------------------------------------------------
 
 
 def _range(tx: Transaction, which: Filter, *, is_sorted: bool) -> Iterator[_Term]:
     """The bounds in the order of the list; `is_sorted`: not read in this order."""
     since, until = (None if at is None else to_ms(at) for at in (which.since, which.until))
-    time = f"{_TIME * (is_sorted or which.reference_prefix is not None)}{TIMES[which.by]}"
+    time = f"{_TIME * (is_sorted or _is_by_reference(which))}{TIMES[which.by]}"
     if which.by == "paid":
         yield _Term(f"{time} IS NOT NULL")  # only they are in its index
     if which.reference_prefix is not None:

@@ -20,7 +20,7 @@ from paycore.ledger.base import SqlLedger
 from paycore.ledger.lists import list_payments, next_page
 from paycore.ledger.transaction import Transaction
 from tests.ledger.conftest import Database
-from tests.ledger.many import fill
+from tests.ledger.many import STARTED, fill
 from tests.ledger.workload import (
     answered,
     begun,
@@ -261,6 +261,17 @@ def is_ended(refund: Refund) -> bool:
     return refund.status in (RefundStatus.SUCCEEDED, RefundStatus.FAILED, RefundStatus.REVERSED)
 
 
+def test_a_list_after_a_payment_outside_its_range_begins_with_the_range(ledger: SqlLedger) -> None:
+    """The bound and the payment to go on after both hold, in either order."""
+    first, second, third, last = (paid_payment(ledger, f"order-{n}") for n in range(4))
+    newest = Filter(until=third.created_at, after=last.id)
+    assert ledger.list(newest).result() == (second, first)
+    oldest = Filter(since=second.created_at, after=first.id, sort="oldest")
+    assert ledger.list(replace(oldest, since=third.created_at)).result() == (third, last)
+    assert ledger.list(replace(oldest, after=second.id)).result() == (third, last)
+    assert ledger.list(replace(oldest, until=last.created_at)).result() == (second, third)
+
+
 def test_list_by_updated_goes_on_where_its_page_ended(ledger: SqlLedger) -> None:
     """With the time its last payment had, a list by updated time repeats nothing after that one changed."""
     payments = [pending_payment(ledger, f"order-{n}") for n in range(4)]
@@ -366,7 +377,7 @@ def test_rare_payments_are_not_looked_for_in_another_order(database: Database) -
         (Filter(open=True, status=Status.PAID, by="paid"), "payments_refunding"),
         (Filter(refunding=True, by="paid", sort="oldest"), "payments_refunding"),
         (Filter(review=True, reference_prefix="order-", sort="oldest"), "payments_review"),
-        (Filter(reference_prefix="order-00000001", sort="oldest", status=Status.PAID), "reference"),
+        (Filter(reference_prefix="order-00000001", sort="oldest", since=STARTED), "reference"),
     ):
         told = plan(ledger, which)
         assert index in told, (which, told)
