@@ -17,7 +17,7 @@ from typer.main import get_command
 from paycore.cli import endings
 from paycore.cli.endings import UsageProblem
 from paycore.cli.options import GlobalOptions, of_context
-from paycore.cli.parsing import Command, CommandGroup, take_text_as_it_is
+from paycore.cli.parsing import Command, CommandGroup, UsageError, take_text_as_it_is
 
 _PACKAGE = "paycore.cli.commands"
 
@@ -79,15 +79,12 @@ Payments through any provider, with nothing lost and nothing paid twice.
 ID is a payment's id, or your own reference of it.
 """
 
-_UsageError: type[Any] = typer.BadParameter.__bases__[0]
-"""Typer's own error for invalid arguments, whether typer vendors click or depends on it."""
-
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command that the arguments name and return its exit code."""
     try:
         code = root().main(args=list(arguments) or ["--help"], prog_name="paycore", standalone_mode=False)
-    except _UsageError as error:
+    except UsageError as error:
         where = error.ctx.command_path if error.ctx is not None else "paycore"
         message = error.format_message().rstrip(".")
         if (

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 from paycore import __version__
@@ -17,6 +18,9 @@ from paycore.cli import endings
 from paycore.cli.endings import Interrupted, UsageProblem
 from paycore.cli.options import FLAGS, NAMES, GlobalOptions, of_context
 from paycore.cli.output import Output
+
+UsageError: type[Any] = typer.BadParameter.__bases__[0]
+"""Typer's own error for invalid arguments, whether typer vendors click or depends on it."""
 
 SENTENCE_MAX = 1000
 """Characters of a command's first sentence in a list of commands: all of it."""
@@ -29,7 +33,11 @@ class _TakesGlobals:
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Refuse an option given twice, of which click would use the last, and name all that is missing at once."""
-        values, _, given = self.make_parser(ctx).parse_args(args=list(args))  # type: ignore[attr-defined]
+        try:
+            values, _, given = self.make_parser(ctx).parse_args(args=list(args))  # type: ignore[attr-defined]
+        except UsageError as error:
+            error.ctx = error.ctx or ctx  # the command whose help the error names
+            raise
         if not values.get("help"):
             _refuse_repeated(given)
             _refuse_missing(ctx, self.get_params(ctx), values)  # type: ignore[attr-defined]

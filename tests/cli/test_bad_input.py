@@ -222,3 +222,13 @@ def test_short_help(cli: Cli, words: str) -> None:
     short = cli(*words.split(), "-h")
     assert (short.code, short.out) == (0, cli(*words.split(), "--help").out)
     assert "-h, --help" in short.out
+
+
+@pytest.mark.parametrize(
+    "words", ["await a --timeout", "list --status", "ledger verify --no-such", "create --extra"]
+)
+def test_error_of_an_option_names_the_help_of_its_command(cli: Cli, words: str) -> None:
+    """An option without its value, or of another command, is told with the help to look at."""
+    ran = cli(*words.split())
+    command = words.partition(" --")[0].removesuffix(" a")
+    assert (ran.code, ran.err.endswith(f"see `paycore {command} --help`\n")) == (2, True), ran
