@@ -33,6 +33,7 @@ _LEAST = (
 )
 """Least amounts in Stripe's units; Stripe compares after conversion into the currency it settles in."""
 
+_ONE = Fraction(1)
 _MOST_CARD = 10**12 - 1
 _MOST = 10**8 - 1
 _MOST_OTHER = {"IDR": 10**12 - 1, "COP": 10**10 - 1, "INR": 10**9 - 1}
@@ -51,6 +52,8 @@ def bounds(*, by_card: bool) -> dict[str, tuple[int, int]]:
 def _bounds_of(currency: str, most: int) -> tuple[int, int]:
     per_minor, step = _units_per_minor(currency), _MULTIPLE.get(currency, 1)
     least = max(_LEAST.get(currency, 1), step)
+    if per_minor == 1:
+        return least, most - most % step
     return _rounded_up(Fraction(least) / per_minor), int(Fraction(most - most % step) / per_minor)
 
 
@@ -60,8 +63,8 @@ def _rounded_up(number: Fraction) -> int:
 
 def _units_per_minor(currency: str) -> Fraction:
     """Stripe's units in one ISO minor unit: 1, 100 for ISK and UGX, 1/100 for MGA. `KeyError` where there is none."""
-    iso = Money.from_minor(0, currency).exponent
-    return Fraction(10) ** (_DECIMALS[currency] - iso)
+    more = _DECIMALS[currency] - Money.from_minor(0, currency).exponent
+    return Fraction(10) ** more if more else _ONE
 
 
 def units_of(amount: Money) -> int:
