@@ -57,7 +57,7 @@ def _with_config(
         if plugins is None:
             yield Area("accounts").unchecked("accounts", "the plugins can't be loaded")
         else:
-            accounts, reaches = Accounts(config, plugins), Reaches()
+            accounts, reaches = Accounts(config, plugins), Reaches(opened.now)
             for name in names:
                 yield from check_account(accounts, name, opened, reaches, say)
         say("work")

@@ -7,8 +7,9 @@ from contextlib import ExitStack, closing, suppress
 from datetime import datetime
 from pathlib import Path
 
-from paycore.cli.doctor.diagnosis import Area, Checks
+from paycore.cli.doctor.diagnosis import Area, Checks, Diagnosis
 from paycore.cli.options import GlobalOptions, to_type
+from paycore.cli.render.text import duration
 from paycore.errors import (
     ConfigError,
     LedgerFull,
@@ -35,6 +36,9 @@ ROOM_WARNING, ROOM_PROBLEM = 500 * MIB, 20 * MIB
 
 WAL_WARNING = 128 * MIB
 """Bytes of the `-wal` file: it is emptied at a few MiB, unless a reader holds on to it."""
+
+SKEW_S = 30.0
+"""Seconds that the ledger's time may differ from this machine's."""
 
 CONNECTIONS_WARNING = 0.8
 """The part of PostgreSQL's connections that may be taken."""
@@ -106,6 +110,8 @@ def check_ledger(dsn: str, options: GlobalOptions, opened: OpenedLedger) -> Chec
     else:
         yield AREA.ok("schema", f"schema {found.schema}, that of this paycore")
         yield from _writable(dsn, opened)
+        if opened.to_write is not None:
+            yield _clock(opened.to_write, is_file=is_file)
 
 
 def _writable(dsn: str, opened: OpenedLedger) -> Checks:
@@ -115,6 +121,20 @@ def _writable(dsn: str, opened: OpenedLedger) -> Checks:
         yield AREA.problem("writable", error.message, _advice(error))
         return
     yield AREA.ok("writable", "a transaction was written, which left nothing behind")
+
+
+def _clock(ledger: SqlLedger, *, is_file: bool) -> Diagnosis:
+    """The ledger's time, which decides what is due and what requests are signed with, against this machine's."""
+    ahead_s = (ledger.now() - utc_now()).total_seconds()
+    if abs(ahead_s) <= SKEW_S:
+        return AREA.ok("clock", "the ledger's time is this machine's")
+    found = f"the ledger's time is {duration(abs(ahead_s))} {'ahead of' if ahead_s > 0 else 'behind'} this machine's"
+    if is_file:
+        found += (
+            ": the clock was set back, and the ledger's never is; it comes back by itself, a little slower"
+        )
+        return AREA.warning("clock", found, "keep this machine's clock set by NTP")
+    return AREA.warning("clock", found, "set the clocks of this machine and of the database's by NTP")
 
 
 def _folder(dsn: str) -> Checks:

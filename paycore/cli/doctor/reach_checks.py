@@ -31,7 +31,7 @@ STEP_S = 5.0
 
 SKEW_WARNING_S = 30.0
 SKEW_PROBLEM_S = 300.0
-"""How far this machine's clock may be from the provider's: signed times are refused beyond some minutes."""
+"""How far paycore's time may be from the provider's: signed times are refused beyond some minutes."""
 
 EXPIRES_SOON = timedelta(days=7)
 
@@ -44,9 +44,10 @@ class _Address(NamedTuple):
 
 
 class Reaches:
-    """What was found on the way to each host: accounts of one provider share it."""
+    """What was found on the way to each host: accounts of one provider share it. `now` is the time of requests."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
         self._found: dict[tuple[str, ssl.SSLContext | None], list[Diagnosis]] = {}
 
     def to(self, area: Area, base_url: str, tls: ssl.SSLContext | None) -> Checks:
@@ -56,15 +57,15 @@ class Reaches:
             yield from (replace(one, about=area.about) for one in known)
             return
         found = self._found[base_url, tls] = []
-        for one in _reach(area, base_url, tls):
+        for one in _reach(area, base_url, tls, self._now):
             found.append(one)
             yield one
 
 
-def _reach(area: Area, base_url: str, tls: ssl.SSLContext | None) -> Checks:
+def _reach(area: Area, base_url: str, tls: ssl.SSLContext | None, now: Callable[[], datetime]) -> Checks:
     left = [step for step in STEPS if step != "tls" or base_url.startswith("https:")]
     place = place_of(base_url)
-    for found in _steps(area, base_url, place, tls):
+    for found in _steps(area, base_url, place, tls, now):
         yield found
         left.remove(found.check)
         if found.verdict == "problem" and found.check != "clock":
@@ -72,7 +73,9 @@ def _reach(area: Area, base_url: str, tls: ssl.SSLContext | None) -> Checks:
             return
 
 
-def _steps(area: Area, base_url: str, place: str, tls: ssl.SSLContext | None) -> Checks:
+def _steps(
+    area: Area, base_url: str, place: str, tls: ssl.SSLContext | None, now: Callable[[], datetime]
+) -> Checks:
     parts = urlsplit(base_url)
     host, is_https = parts.hostname or "", parts.scheme == "https"
     port = parts.port or (443 if is_https else 80)
@@ -93,7 +96,7 @@ def _steps(area: Area, base_url: str, place: str, tls: ssl.SSLContext | None) ->
         yield area.ok("tcp", f"{place}: connected")
         if is_https:
             yield _tls(area, place, host, connection, tls)
-    yield from _answer(area, base_url, place, tls)
+    yield from _answer(area, base_url, place, tls, now)
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:
@@ -165,8 +168,10 @@ def _tls(
     return area.ok("tls", found)
 
 
-def _answer(area: Area, base_url: str, place: str, tls: ssl.SSLContext | None) -> Checks:
-    sender, watch, before = Sender(base_url, tls), Stopwatch(), datetime.now(UTC)
+def _answer(
+    area: Area, base_url: str, place: str, tls: ssl.SSLContext | None, now: Callable[[], datetime]
+) -> Checks:
+    sender, watch, before = Sender(base_url, tls), Stopwatch(), now()
     try:
         response = sender.send(Request(method="GET", path="/"), Deadline(STEP_S))
     except ProviderError as error:
@@ -181,16 +186,21 @@ def _answer(area: Area, base_url: str, place: str, tls: ssl.SSLContext | None) -
 
 
 def _clock(area: Area, place: str, date: str, here: datetime) -> Diagnosis:
-    """Compare its clock, which tells whole seconds, with this machine's."""
+    """Compare its clock, which tells whole seconds, with the time that requests are signed with."""
     try:
         there = parsedate_to_datetime(date)
         ahead_s = (here - there).total_seconds() - 0.5
     except (ValueError, TypeError):
         return area.unchecked("clock", f"{place}: its answer has no date")
-    found = f"{place}: within a second or two of this machine's"
+    found = f"{place}: within a second or two of paycore's time"
     if abs(ahead_s) >= 2:
-        found = f"this machine is {duration(abs(ahead_s))} {'ahead of' if ahead_s > 0 else 'behind'} {place}"
-    advice = "set this machine's clock, by NTP; requests with a signed time are refused otherwise"
+        found = (
+            f"paycore's time is {duration(abs(ahead_s))} {'ahead of' if ahead_s > 0 else 'behind'} {place}"
+        )
+    advice = (
+        "set this machine's clock, and that of the ledger's database, by NTP; requests with a signed time are"
+        " refused otherwise"
+    )
     if abs(ahead_s) > SKEW_PROBLEM_S:
         return area.problem("clock", found, advice)
     return area.warning("clock", found, advice) if abs(ahead_s) > SKEW_WARNING_S else area.ok("clock", found)

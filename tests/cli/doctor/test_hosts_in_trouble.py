@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -11,8 +12,11 @@ from typing import Any
 import pytest
 
 from paycore.cli.doctor import reach_checks
+from paycore.ledger.clock import utc_now
+from paycore.ledger.sqlite.ledger import SqliteLedger
 from tests.cli.conftest import Cli, ToyShop
 from tests.cli.doctor.conftest import HostAt, line
+from tests.ledger.workload import begun
 
 NOW = format_datetime(datetime.now(UTC), usegmt=True)
 
@@ -115,8 +119,8 @@ def test_wrong_host(cli: Cli, toy_shop: ToyShop, host_at: HostAt) -> None:
 @pytest.mark.parametrize(
     ("ahead", "verdict", "code", "words"),
     [
-        (timedelta(hours=1), "problem", 6, "this machine is 60 min behind"),
-        (timedelta(hours=-1), "problem", 6, "this machine is 60 min ahead of"),
+        (timedelta(hours=1), "problem", 6, "paycore's time is 60 min behind"),
+        (timedelta(hours=-1), "problem", 6, "paycore's time is 60 min ahead of"),
         (timedelta(seconds=60), "warning", 7, "behind"),
         (timedelta(), "ok", 7, "within a second or two"),
     ],
@@ -131,12 +135,26 @@ def test_clock_that_is_off(
     code: int,
     words: str,
 ) -> None:
-    """The provider's date is compared with this machine's; an hour is a problem here, before one elsewhere (7)."""
+    """The provider's date is compared with paycore's time; an hour is a problem here, before one elsewhere (7)."""
     date = format_datetime(datetime.now(UTC) + ahead, usegmt=True)
     toy_shop.configure(host_at(date=date))
     told = line(examined(cli, code), "clock")
     assert told["verdict"] == verdict
     assert words in told["found"]
+
+
+def test_ledger_whose_time_is_ahead(cli: Cli, toy_shop: ToyShop, host_at: HostAt) -> None:
+    """A clock was an hour ahead, and was set right: the ledger's time, which signs requests, is ahead still."""
+    with closing(SqliteLedger("paycore.db", clock=lambda: utc_now() + timedelta(hours=1))) as ledger:
+        ledger.begin(*begun("from-the-future", account="toy")).result()
+    toy_shop.configure(host_at(date=format_datetime(datetime.now(UTC), usegmt=True)))
+    found = examined(cli, 6)
+    told = line(found, "clock", "ledger")
+    assert told["verdict"] == "warning"
+    assert "60 min ahead of this machine's: the clock was set back" in told["found"]
+    told = line(found, "clock", "account toy")
+    assert told["verdict"] == "problem"
+    assert "paycore's time is 60 min ahead of" in told["found"]
 
 
 @pytest.mark.parametrize("date", ["", "yesterday"])
