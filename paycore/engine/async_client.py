@@ -199,7 +199,7 @@ class AsyncClient:
         *,
         since: datetime,
         until: datetime | None = None,
-        bring_back: bool = True,
+        bring_back: bool | None = None,
     ) -> Reconciliation:
         """See `Client.reconcile`."""
         name = None if account is None else checked_account(account)

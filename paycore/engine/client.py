@@ -304,7 +304,7 @@ class Client:
         *,
         since: datetime,
         until: datetime | None = None,
-        bring_back: bool = True,
+        bring_back: bool | None = None,
     ) -> Reconciliation:
         """
         Compare the ledger with what the provider has of [since, until), and bring back what the ledger has lost.
@@ -314,8 +314,9 @@ class Client:
         was restored for instance, is recorded where the provider tells your reference and its amount; `create` with
         that reference then returns it. It never overwrites, and sends only questions. Run it again at will.
 
-        With `bring_back` False nothing is recorded anew, only told. So where another ledger takes payments by the same
-        merchant account: its payments would be taken for lost ones of this.
+        Where another ledger takes payments by the same merchant account, its payments look like lost ones of this. So
+        `bring_back` None brings back only where this ledger made no payment between the first and the last of the lost
+        ones, as none is after a backup was restored. True brings back in any case, False never: it is only told then.
 
         Raises `NotSupported` when the provider has no list; `NotSent` or `MaybeSent` when no answer came,
         `AccountRefused`, `LedgerError`s: run it again, what was found until then is recorded. No money moves.

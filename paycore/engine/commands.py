@@ -304,7 +304,7 @@ class Commands:
         return Listing(self._accounts.get(account_name), self._attempts, since, until)
 
     def reconcile(
-        self, account_name: str | None, since: datetime, until: datetime, *, bring_back: bool
+        self, account_name: str | None, since: datetime, until: datetime, *, bring_back: bool | None
     ) -> Program[Reconciliation]:
         """The ledger against the provider's own list of what was made in [since, until)."""
         books = Books(self._accounts.get(account_name), since, until, brings_back=bring_back)

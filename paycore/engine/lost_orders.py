@@ -6,6 +6,7 @@ Of several orders with one reference the one that took money comes back, or else
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 
 from msgspec.structs import replace
@@ -24,8 +25,13 @@ from paycore.engine.orders import is_number, made_at
 from paycore.engine.patience import patiently
 from paycore.engine.reconciled import Books, discrepancy, is_of_another_account, matched, names_of
 from paycore.engine.recovery import Recovery
-from paycore.ledger.api import Sought
+from paycore.ledger.api import Filter, Sought
+from paycore.ledger.lists import next_page
 
+CLOCKS_APART = timedelta(minutes=2)
+"""How far the clocks of hosts that share a ledger may be apart."""
+
+AT_ONCE = 200
 _FIRST = (Status.PAID, Status.AUTHORIZED, Status.PENDING, Status.FAILED, Status.CLOSED)
 
 
@@ -40,6 +46,8 @@ class LostOrders:
 
     def run(self) -> Program[None]:
         """Bring back what can be."""
+        if self._books.brings_back is None:
+            self._books.brings_back = yield from self._may_be_lost()
         for item in sorted(self._books.lost, key=lambda item: _FIRST.index(Status(item.observation.status))):
             names = names_of(self._account.name, [item])
             # As it is by now: of two orders with one reference, the second finds what the first brought back.
@@ -47,6 +55,29 @@ class LostOrders:
             is_here = matched(known, item, self._account.name) is not None
             if not is_here and not is_of_another_account(known, item, self._account.name):
                 yield from self._missing(item, named(known, self._account.name, self._account.namespace))
+
+    def _may_be_lost(self) -> Program[bool]:
+        """
+        Whether they can all have been lost with the end of this ledger, as after a backup was restored.
+
+        They can't where the ledger has a payment of its own from between them: then another ledger has made some.
+        """
+        times = [
+            made_at(item.observation.number)
+            for item in self._books.lost
+            if is_number(item.observation.number)
+        ]
+        if not times or max(times) - min(times) <= 2 * CLOCKS_APART:
+            return True
+        more: Filter | None = Filter(
+            since=min(times) + CLOCKS_APART, until=max(times) - CLOCKS_APART, limit=AT_ONCE
+        )
+        while more is not None:
+            page = yield from in_ledger(lambda ledger, which=more: ledger.list(which))  # type: ignore[misc]
+            if not all(payment.is_brought_back for payment in page):
+                return False
+            more = next_page(more, page)
+        return True
 
     def _missing(self, item: Listed, other: Payment | None) -> Program[None]:
         if other is not None:
@@ -179,7 +210,8 @@ class LostOrders:
             advice = "nothing to do: it took no money, and will take none"
         elif item.reference is not None and not self._books.brings_back:
             advice = (
-                "this ledger has lost it, or another ledger has made it: look there before you make it again"
+                "another ledger that uses this merchant account may have made it; if this one has lost it, run"
+                " `paycore reconcile` with --bring-back"
             )
         else:
             advice = (

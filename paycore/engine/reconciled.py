@@ -19,13 +19,17 @@ class Books:
     The entries of a list, and the differences found.
 
     `listed` has every number and id of the provider's in it. Its orders that the ledger does not have are in `lost`,
-    and its refunds in `refunds`: they come after the orders. `brings_back`: whether what is lost may be recorded anew.
+    and its refunds in `refunds`: they come after the orders. `brings_back`: whether lost orders may be
+    recorded anew, None until that was found out; `brings_back_refunds`: whether those of payments that are here may.
     """
 
-    def __init__(self, account: Account, since: datetime, until: datetime, *, brings_back: bool) -> None:
+    def __init__(
+        self, account: Account, since: datetime, until: datetime, *, brings_back: bool | None
+    ) -> None:
         self.account = account
         self.since, self.until = since, until
         self.brings_back = brings_back
+        self.brings_back_refunds = brings_back is not False
         self.listed: set[str] = set()
         self.lost: list[Listed] = []
         self.refunds: list[Listed] = []

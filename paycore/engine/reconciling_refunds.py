@@ -133,7 +133,7 @@ class Refunds:
 
     def _missing_here(self, payment: Payment, item: Listed) -> Program[None]:
         """Bring it back where the provider tells enough of it; else count what it returned."""
-        found = self._found(item) if self._books.brings_back else None
+        found = self._found(item) if self._books.brings_back_refunds else None
         committed = None
         if found is not None:
             decide = partial(bringing_back.bring_back_refund, found=found)

@@ -31,13 +31,14 @@ def reconcile(
         str | None,
         typer.Option(metavar=METAVAR, help="Until before this time.", show_default="now"),
     ] = None,
-    no_bring_back: Annotated[
-        bool,
+    bring_back: Annotated[
+        bool | None,
         typer.Option(
-            "--no-bring-back",
-            help="Record nothing anew: where another ledger uses the same merchant account.",
+            "--bring-back/--no-bring-back",
+            help="Record what is lost anew, or only tell of it.",
+            show_default="unless another ledger seems to have made it",
         ),
-    ] = False,
+    ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> int:
     """
@@ -60,7 +61,7 @@ def reconcile(
         open_client(options, output) as pay,
     ):
         output.say("reading the provider's list; this takes a while where it is long")
-        found = pay.reconcile(options.account, since=begins, until=ends, bring_back=not no_bring_back)
+        found = pay.reconcile(options.account, since=begins, until=ends, bring_back=bring_back)
     _print(found, output, csv=csv)
     return Exit.REVIEW if found.needs_person else Exit.DONE
 

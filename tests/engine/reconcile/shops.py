@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from paycore import Client, Money
 from paycore.domain.reconciliation import Reconciliation
 from paycore.engine.config import Config, parse_config
 from paycore.engine.plugins import Plugins
+from paycore.ledger.sqlite.ledger import SqliteLedger
 from paycore.sandbox.server import SandboxServer
 from paypal_orders.sandbox import PayPalSandbox
 from qfpay_alipay.sandbox import QFPaySandbox
@@ -70,9 +71,16 @@ class Shop:
         return parse_config(document, self._folder / "paycore.toml")
 
     @contextmanager
-    def open(self, accounts: Mapping[str, dict[str, Any]] | None = None, **settings: Any) -> Iterator[Client]:
-        """A client with that configuration."""
-        with Client(self.config(accounts, **settings), plugins=Plugins()) as pay:
+    def open(
+        self,
+        accounts: Mapping[str, dict[str, Any]] | None = None,
+        *,
+        now: Callable[[], datetime] | None = None,
+        **settings: Any,
+    ) -> Iterator[Client]:
+        """A client with that configuration; its ledger has the clock `now`, or the machine's."""
+        ledger = None if now is None else SqliteLedger(self.file, clock=now)
+        with Client(self.config(accounts, **settings), plugins=Plugins(), ledger=ledger) as pay:
             yield pay
 
     @contextmanager

@@ -1,6 +1,7 @@
 """What must never come of it: a second order, money without evidence, a payment overwritten, a create sent again."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -146,6 +147,46 @@ def test_nothing_is_brought_back_where_that_is_not_wanted(stripe_shop: Shop) -> 
         found = reconcile(pay, bring_back=False)
         assert kinds(found) == [("missing_here", False)] * 2
         assert pay.list() == ()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "is_back"), [({}, False), ({"bring_back": True}, True), ({"bring_back": False}, False)]
+)
+def test_what_another_ledger_made_is_not_taken_for_lost(
+    stripe_shop: Shop, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, bool], is_back: bool
+) -> None:
+    """
+    Two ledgers at one merchant's: this one has a payment from between those that it lacks.
+
+    A ledger that lost its end has none. What was brought back before is no such payment.
+    """
+    shop = stripe_shop
+    clock = [datetime.now(UTC) - timedelta(hours=1)]
+    monkeypatch.setattr(time, "time_ns", lambda: int(clock[0].timestamp() * 1e9))
+    for reference in ("theirs-1", "ours", "theirs-2"):
+        shop.file = shop.file.with_name("ours.db" if reference == "ours" else "theirs.db")
+        with shop.open(now=lambda: clock[0]) as pay:
+            shop.paid(pay, reference)
+        clock[0] += timedelta(minutes=10)
+    shop.file = shop.file.with_name("ours.db")
+    with shop.open() as pay:
+        assert kinds(reconcile(pay, **wanted)) == [("missing_here", is_back)] * 2
+        assert sorted(one.reference for one in pay.list()) == (
+            ["ours", "theirs-1", "theirs-2"] if is_back else ["ours"]
+        )
+    shop.file = shop.file.with_name("lost.db")
+    with shop.open() as pay, monkeypatch.context() as patch:
+        listing = StripeCheckout.list
+
+        def one_of_them(*given: Any) -> Any:
+            outcome = yield from listing(*given)
+            items = tuple(item for item in outcome.value.items if item.reference == "ours")
+            return Done(replace(outcome.value, items=items))
+
+        patch.setattr(StripeCheckout, "list", one_of_them)
+        assert kinds(reconcile(pay)) == [("missing_here", True)]
+        patch.setattr(StripeCheckout, "list", listing)
+        assert kinds(reconcile(pay)) == [("missing_here", True)] * 2
 
 
 def test_a_namespace_gets_back_what_is_its_own(stripe_shop: Shop) -> None:
