@@ -1,5 +1,6 @@
 """The recipe for payments without a worker: a crontab, run line by line as cron does."""
 
+import re
 import runpy
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
@@ -74,13 +75,16 @@ def test_what_somebody_must_mend_is_mailed(shop: Shop, cron: Cron) -> None:
 
 @pytest.mark.proof
 def test_provider_that_does_not_answer_is_left_to_the_next_pass(shop: Shop, cron: Cron) -> None:
-    """What passes by itself is logged, and mailed to nobody."""
+    """What passes by itself is logged, and mailed by the hourly look alone."""
     with Client(shop.config) as pay:
         sell(pay, "order-1")
+    ran = cron.tick("doctor")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", ""), ran
     shop.sandbox("qfpay-alipay").stop()
     ran = cron.tick("resolve.sh")
     assert (ran.stdout, ran.stderr) == ("", ""), ran
     assert "order-1" in (shop.folder / "resolve.log").read_text()
+    assert re.search(r"^  problem +tcp ", cron.tick("doctor").stdout, re.MULTILINE)
 
 
 @pytest.mark.proof
