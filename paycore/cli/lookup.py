@@ -35,12 +35,12 @@ def records_of(config: Config) -> AbstractContextManager[ReadOnlyLedger]:
 
 
 @contextmanager
-def open_client(options: GlobalOptions, output: Output) -> Iterator[Client]:
-    """Open a client; what paycore logs is printed on stderr."""
+def open_client(options: GlobalOptions, output: Output, config: Config | None = None) -> Iterator[Client]:
+    """Open a client, of a configuration that is loaded already where one is given; its log is printed on stderr."""
     from paycore.engine.client import Client
 
     output.show_log()
-    with Client(options.config) as pay:
+    with Client(config or options.config) as pay:
         yield pay
 
 

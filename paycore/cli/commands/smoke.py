@@ -11,7 +11,7 @@ import typer
 
 from paycore.cli import durations
 from paycore.cli.app import options_of
-from paycore.cli.endings import UsageProblem
+from paycore.cli.endings import Unwritable, UsageProblem
 from paycore.cli.junit import JunitCase, JunitFile, refuse_missing_folder, write_junit
 from paycore.cli.lookup import open_client
 from paycore.cli.output import Output
@@ -20,6 +20,7 @@ from paycore.engine.config import load_config
 if TYPE_CHECKING:
     from paycore.cli.smoke.payers import Payer
     from paycore.cli.smoke.selection import SmokeOptions
+    from paycore.cli.smoke.smoke_run import SmokeRun
     from paycore.cli.smoke.step_results import StepResult
     from paycore.cli.smoke.watching import SmokeWatch
     from paycore.engine.client import Client
@@ -108,7 +109,7 @@ def smoke(
     names = (
         list(config.accounts) if all_accounts and config.accounts else [config.account(options.account).name]
     )
-    with _sigterm_is_ctrl_c(), open_client(options, output) as pay:
+    with _sigterm_is_ctrl_c(), open_client(options, output, config) as pay:
         infos = [info for info in pay.accounts() if info.name in names]
         if not all_accounts:
             _refuse_what_does_not_fit(infos[0], wanted)
@@ -134,7 +135,6 @@ def _run(
     timeouts_s: Mapping[str, float],
     output: Output,
 ) -> list[StepResult]:
-    from paycore.cli.render.smoke_rows import smoke_rows
     from paycore.cli.smoke.problems import Advisor
     from paycore.cli.smoke.smoke_run import SmokeRun
     from paycore.cli.smoke.watching import SmokeWatch
@@ -142,6 +142,8 @@ def _run(
     results: list[StepResult] = []
     watch = SmokeWatch(output)
     for info in infos:
+        if results and not output.options.json:
+            output.data("")
         advisor = Advisor(output.options, info.name)
         run = SmokeRun(
             pay,
@@ -152,15 +154,30 @@ def _run(
             call_timeout_s=timeouts_s[info.name],
         )
         try:
-            run.run(wanted, _payer(pay, info, watch, wanted.pay_timeout_s))
-        finally:
-            results += run.results
-            if not output.options.json and run.results:
-                space = [""] if info is not infos[0] else []
-                output.data(*space, *smoke_rows(run.results, output.style, output.columns))
+            _run_one(run, wanted, _payer(pay, info, watch, wanted.pay_timeout_s), output)
+        except Unwritable as error:
+            raise _told_nowhere(error, run.results) from None
+        results += run.results
         if run.is_interrupted:
             break
     return results
+
+
+def _run_one(run: SmokeRun, wanted: SmokeOptions, payer: Payer, output: Output) -> None:
+    """Run it and print its table, of what there is also where an exception ends it."""
+    from paycore.cli.render.smoke_rows import smoke_rows
+
+    try:
+        run.run(wanted, payer)
+    finally:
+        if not output.options.json and run.results:
+            output.data(*smoke_rows(run.results, output.style, output.columns))
+
+
+def _told_nowhere(error: Unwritable, results: Sequence[StepResult]) -> Unwritable:
+    """The same error; it names a payment once one was made."""
+    made = [result.payment_id for result in results if result.payment_id is not None]
+    return Unwritable(str(error), payment_id=made[0]) if made else error
 
 
 def _payer(pay: Client, info: AccountInfo, watch: SmokeWatch, wait_s: float) -> Payer:

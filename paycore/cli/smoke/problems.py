@@ -39,7 +39,7 @@ class Advisor:
     def of_error(self, error: errors.PaycoreError | CommandEnded) -> StepFailed:
         """What an error of the client or of the command line means for its step."""
         if isinstance(error, CommandEnded):
-            return StepFailed(str(error), advice="", code=error.exit)
+            return StepFailed(str(error), advice=self._of_code(error.exit, None), code=error.exit)
         code = endings.of_error(error)
         return StepFailed(
             error.message, advice=self._of_code(code, error), code=code, payment_id=error.payment_id
@@ -127,24 +127,22 @@ class Advisor:
             return failure.advice
         return f"`{self._type('show', payment.id)}` has what the provider said"
 
-    def _of_code(self, code: Exit, error: errors.PaycoreError) -> str:
-        match code:
-            case Exit.NOT_SENT if isinstance(error, errors.NotSent) and error.retry_after_s is not None:
-                return (
-                    "run it again then; `paycore worker` goes on with a refund or a capture that was put off"
-                )
-            case Exit.NOT_SENT:
-                return (
-                    f"see that the provider runs, and that base_url and the network are right: {self._doctor}"
-                )
-            case Exit.CONFIG if isinstance(error, errors.AccountRefused):
-                return f"correct the credentials, which must be those of the account's mode and host: {self._doctor}"
-            case Exit.CONFIG:
-                return "correct what the message names, then run it again"
-            case Exit.UNKNOWN if error.payment_id is not None:
-                return f"`{self._type('query', error.payment_id)}` resolves it"
-            case _:
-                return ""
+    def _of_code(self, code: Exit, error: errors.PaycoreError | None) -> str:
+        if isinstance(error, errors.NotSent) and error.retry_after_s is not None:
+            return "run it again then; `paycore worker` goes on with a refund or a capture that was put off"
+        if isinstance(error, errors.AccountRefused):
+            return (
+                f"correct the credentials, which must be those of the account's mode and host: {self._doctor}"
+            )
+        if code is Exit.UNKNOWN and error is not None and error.payment_id is not None:
+            return f"`{self._type('query', error.payment_id)}` resolves it"
+        return {
+            Exit.NOT_SENT: (
+                f"see that the provider runs, and that base_url and the network are right: {self._doctor}"
+            ),
+            Exit.CONFIG: "correct what the message names, then run it again",
+            Exit.USAGE: f"`{self._type('accounts')}` shows what each product takes",
+        }.get(code, "run it again with --verbose, which prints the outcome of each request")
 
     def _failed(self, payment: Payment, code: Exit, what: str, advice: str) -> StepFailed:
         return StepFailed(what, advice=advice, code=code, payment_id=payment.id)

@@ -83,6 +83,24 @@ def test_interrupted_run_closes_what_it_made(shops: Shops, number: signal.Signal
     assert shops.payable("qfpay") == []
 
 
+def test_table_that_cannot_be_written_is_an_error(shops: Shops) -> None:
+    """On a full disk the run goes to its end, and the error says so: 5, since requests were sent."""
+    shops.configure("qfpay")
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            [PAYCORE, "smoke", "--no-pay"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert ran.returncode == 5, ran
+    assert ran.stderr.splitlines()[-1] == "error: stdout can't be written: No space left on device"
+    assert "clean up passed" in ran.stderr
+    assert shops.payable("qfpay") == []
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
