@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from paycore.cli.endings import Exit, after_closing, after_refund
 from paycore.cli.render.text import major, moment
 from paycore.cli.smoke.problems import Advisor, StepFailed, StepNotApplicable
-from paycore.cli.smoke.settling import Asker
+from paycore.cli.smoke.settling import Asker, is_accepted
 from paycore.domain.payment import OperationState, Status
 from paycore.errors import NotFound, PaycoreError
 
@@ -80,7 +80,7 @@ class Leftovers:
             if payment.status is not Status.PAID:
                 return f"closed payment {payment.id}"
         if payment.uncertain:
-            raise self._advisor.of_payment(payment, Exit.UNKNOWN, "closed")
+            raise self._advisor.of_unknown(payment, _lapses(payment))
         return self._give_back(payment, asker) if payment.status is Status.PAID else ""
 
     def _close(self, payment: Payment, asker: Asker) -> Payment:
@@ -111,11 +111,10 @@ class Leftovers:
         if payment.review:
             raise self._advisor.of_payment(payment, Exit.REVIEW, "refunded")
         reference = f"{payment.reference}-rest"
-        refunded = asker.send(lambda: self._pay.refund(payment.id, reference=reference))
-        refunded = asker.settle(
-            refunded, lambda now: after_refund(now, reference) in (Exit.DONE, Exit.FAILED)
-        )
+        refunded = asker.refund(payment.id, reference, None)
         code, refund = after_refund(refunded, reference), refunded.refund(reference)
+        if refund is not None and is_accepted(refunded, refund):
+            return f"{amount} of payment {payment.id} is to go back, and is pending at the provider"
         if code is not Exit.DONE:
             raise self._advisor.of_refund(refunded, refund, code)
         return f"gave back {amount} of payment {payment.id}"

@@ -72,7 +72,9 @@ class Advisor:
         words = f"payment {payment.id} is {payment.status}, not {expected}{_because(failure)}"
         if expected == "closed" and payment.status is Status.PENDING and failure is None:
             words += ": the provider took the closing, and tells of the order as before"
-        return self._failed(payment, code, words, self._of_failure(failure, payment))
+        again = f"`{self._type('query', payment.id)}` asks the provider again"
+        is_open = code is Exit.PENDING and failure is None
+        return self._failed(payment, code, words, again if is_open else self._of_failure(failure, payment))
 
     def of_refund(self, payment: Payment, refund: Refund | None, code: Exit) -> StepFailed:
         """A refund that did not succeed; None where another process is recording it."""
@@ -115,9 +117,26 @@ class Advisor:
         """A payment that somebody may still pay, for it could not be tried to close it."""
         advice = f"close it: {self._query_then_close(payment.id)}"
         if isinstance(error, errors.WrongState):
-            advice = f"cancel it in the provider's portal: there it has our number {payment.order_number}"
+            advice = self._of_wrong_state(payment)
         words = f"payment {payment.id} may still be paid; {lapses}: {error.message}"
         return self._failed(payment, endings.of_error(error), words, advice)
+
+    def of_unknown(self, payment: Payment, lapses: str) -> StepFailed:
+        """A payment of which nobody knows whether there is an order for it."""
+        return self._failed(
+            payment,
+            Exit.UNKNOWN,
+            f"it is not known whether payment {payment.id} can be paid; {lapses}",
+            f"find out, and close it: {self._query_then_close(payment.id)}",
+        )
+
+    def _of_wrong_state(self, payment: Payment) -> str:
+        if not payment.creation.has_id:
+            return f"cancel it in the provider's portal: there it has our number {payment.order_number}"
+        refund = self._type("refund", payment.id, "--reference", f"{payment.reference}-rest")
+        return (
+            f"`{self._type('await', payment.id)}` tells when it is paid; then `{refund}` gives the money back"
+        )
 
     def _query_then_close(self, payment_id: str) -> str:
         return f"`{self._type('query', payment_id)}`, then `{self._type('close', payment_id)}`"

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from paycore.domain.payment import OperationKind, OperationState, Status
+from paycore.cli.endings import Exit, after_refund
+from paycore.domain.payment import OperationKind, OperationState, RefundStatus, Status
 from paycore.engine.timing import Deadline
 from paycore.errors import IncompleteReply, NotSent, ProviderError
 
 if TYPE_CHECKING:
-    from paycore.domain.payment import Payment
+    from paycore.domain.money import Money
+    from paycore.domain.payment import Payment, Refund
     from paycore.engine.client import Client
+
+REFUNDING_S = 8.0
+"""How long a refund that the provider accepted is looked at: some take a moment, others hours or days."""
 
 FIRST_PAUSE_S = 0.2
 PAUSE_MAX_S = 2.0
@@ -65,15 +71,27 @@ class Asker:
         closed = self.settle(self.send(lambda: self._pay.close(payment_id)), lambda now: not now.uncertain)
         return self.settle(closed, _is_closed_or_not, most_s=CLOSING_S)
 
+    def refund(self, payment_id: str, reference: str, amount: Money | None) -> Payment:
+        """Refund; where that was accepted and is pending, look again for some seconds, not for hours."""
+        sent = self.send(lambda: self._pay.refund(payment_id, reference=reference, amount=amount))
+        sent = self.settle(sent, lambda now: not now.uncertain)
+        done = (Exit.DONE, Exit.FAILED)
+        return self.settle(sent, lambda now: after_refund(now, reference) in done, most_s=REFUNDING_S)
+
     def settle(
         self, payment: Payment, is_settled: Callable[[Payment], bool], *, most_s: float = float("inf")
     ) -> Payment:
-        """Query until `is_settled`, or as it is when the time is over; `most_s` is less than that of the step."""
+        """
+        Query until `is_settled`, or as it is when the time is over; `most_s` is less than that of the step.
+
+        A query without an answer changes nothing: least of all does it mean that nothing was sent before.
+        """
         pauses, until = _pauses(), Deadline(most_s)
         while not is_settled(payment) and not (self._stops_at_review and payment.review):
             if until.left_s <= 0 or not self._pause(pauses):
                 break
-            payment = self.query(payment.id)
+            with suppress(ProviderError):
+                payment = self.query(payment.id)
         return payment
 
     @property
@@ -117,6 +135,11 @@ class Asker:
             return False
         time.sleep(pause_s)
         return True
+
+
+def is_accepted(payment: Payment, refund: Refund) -> bool:
+    """Whether nothing but time is missing of a refund; some providers take hours or days for each."""
+    return refund.status is RefundStatus.PENDING and not (payment.review or payment.uncertain)
 
 
 def _is_offered(payment: Payment) -> bool:

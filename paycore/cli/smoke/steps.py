@@ -15,6 +15,7 @@ from paycore.cli.endings import (
 )
 from paycore.cli.render.text import duration, major
 from paycore.cli.smoke.problems import Advisor, StepNotApplicable
+from paycore.cli.smoke.settling import is_accepted
 from paycore.domain.money import Money
 from paycore.domain.payment import Status
 
@@ -140,9 +141,10 @@ class SmokeSteps:
             payment.paid_minor // 2, payment.amount.currency, exponent=payment.amount.exponent
         )
         amount = part if is_part and part.minor else None
-        payment = asker.send(lambda: self._pay.refund(payment.id, reference=reference, amount=amount))
-        payment = asker.settle(payment, lambda now: after_refund(now, reference) in (Exit.DONE, Exit.FAILED))
+        payment = asker.refund(payment.id, reference, amount)
         code, refund = after_refund(payment, reference), payment.refund(reference)
+        if refund is not None and is_accepted(payment, refund):
+            return f"{refund.amount} is to go back: the provider accepted it, and it is pending{asker.note}"
         if refund is None or code is not Exit.DONE:
             raise self._advisor.of_refund(payment, refund, code)
         return f"gave back {refund.amount}{asker.note}"

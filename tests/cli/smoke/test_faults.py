@@ -84,6 +84,22 @@ def test_refused_refund_fails_the_run_and_the_money_goes_back(cli: Cli, shops: S
     assert paid["paid_minor"] == paid["refunded_minor"] == 400
 
 
+def test_refund_that_takes_its_time_passes_and_says_so(
+    cli: Cli, shops: Shops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The provider accepted both refunds, and makes them in an hour: exit code 0, and both are said to be pending."""
+    monkeypatch.setattr("paycore.cli.smoke.settling.REFUNDING_S", 0.1)
+    shops.configure("qfpay")
+    shops["qfpay"].gateway.faults.add("pending_refund", seconds=3600, times=2)
+    ran = cli("smoke", "--json")
+    assert ran.code == 0, ran
+    for step in ("refund", "refund rest"):
+        assert steps(ran)[step]["what"].startswith(
+            "1.00 HKD is to go back: the provider accepted it, and it is pending"
+        )
+    assert steps(ran)["clean up"]["what"] == "nothing was left to close"
+
+
 def test_closing_that_fails_once_is_made_up_for(
     cli: Cli, shops: Shops, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +129,33 @@ def test_closing_that_fails_for_good_names_what_is_left(
     shops.clear_faults()
     assert cli("close", payment_id).code == 0
     assert shops.payable("qfpay") == []
+
+
+@pytest.mark.proof
+def test_capture_that_is_not_decided_names_what_follows(cli: Cli, shops: Shops) -> None:
+    """Exit code 4; nothing can be closed while the money may be taken, and the refund to make then is spelt out."""
+    shops.configure("paypal")
+    shops["paypal"].gateway.faults.add("pending_capture")
+    ran = cli("smoke", "--step-timeout", "2.5s", "--json")
+    assert (ran.code, failed(ran)) == (4, ["capture", "clean up"]), ran
+    payment_id = steps(ran)["create"]["payment_id"]
+    assert steps(ran)["close"]["verdict"] == "passed"
+    assert f"`paycore refund {payment_id} --reference smoke-" in steps(ran)["clean up"]["advice"]
+
+
+def test_outcome_that_stays_unknown_is_5(cli: Cli, shops: Shops, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No reply to any request about an order: 5, and the payment is named with when it expires and what to type."""
+    monkeypatch.setattr("paycore.cli.smoke.leftovers.MARGIN_S", 0.5)
+    shops.configure("qfpay", timeout_s=0.5)
+    shops["qfpay"].gateway.faults.add("lose_reply", times=100)
+    ran = cli("smoke", "--step-timeout", "1s", "--json")
+    assert (ran.code, failed(ran)) == (5, ["create", "clean up"]), ran
+    payment_id = steps(ran)["create"]["payment_id"]
+    assert f"whether payment {payment_id} can be paid; it expires at 20" in steps(ran)["clean up"]["what"]
+    assert f"`paycore close {payment_id}`" in steps(ran)["clean up"]["advice"]
+    shops.clear_faults()
+    cli("query", payment_id)
+    assert cli("close", payment_id).code == 0
 
 
 def test_payer_of_the_sandbox_may_be_faster(cli: Cli) -> None:
