@@ -3,6 +3,7 @@
 import re
 import runpy
 
+import psycopg
 import pytest
 
 import paycore
@@ -70,6 +71,23 @@ def test_flask_shop_does_not_start_with_an_account_that_cannot_be_used(
             runpy.run_path(str(RECIPES / "flask_shop.py"))
     finally:
         paycore.close_shared_client()
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("workers", ["--worker-class=gevent --preload", "--threads=4 --preload"])
+def test_flask_shop_sells_on_postgresql(shop: Shop, postgres_dsn: str, workers: str) -> None:
+    """The same on PostgreSQL, where each process has connections of its own."""
+    config = shop.folder / "paycore.toml"
+    config.write_text(config.read_text().replace("sqlite:///paycore.db", postgres_dsn))
+    options = [f"--bind=127.0.0.1:{shop.port}", "--workers=2", *workers.split()]
+    with shop.process("gunicorn", "flask_shop:app", *options):
+        shop.wait_until_open()
+        assert len(set(shop.sell(8))) == 8
+    with psycopg.connect(postgres_dsn) as connection:
+        others = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        ).fetchone()
+    assert others == (0,)
 
 
 @pytest.mark.proof
