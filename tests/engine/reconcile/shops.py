@@ -50,13 +50,14 @@ ORDERS: dict[str, dict[str, Any]] = {
 
 
 class Shop:
-    """An account at a sandbox, and its ledger with a backup."""
+    """An account at a sandbox, and its ledger with a backup; `dsn` is that of a ledger in no file."""
 
     def __init__(self, provider: str, sandbox: SandboxServer, folder: Path) -> None:
         self.provider = provider
         self.sandbox = sandbox
         self._folder = folder
         self._files = 0
+        self.dsn = ""
         self.file = folder / "ledger-0.db"
 
     def config(self, accounts: Mapping[str, dict[str, Any]] | None = None, **settings: Any) -> Config:
@@ -64,7 +65,7 @@ class Shop:
         own = {"provider": self.provider, "mode": "sandbox", "base_url": self.sandbox.url, "timeout_s": 5.0}
         own |= {**self.sandbox.settings, **settings}
         document = {
-            "ledger": f"sqlite:///{self.file.name}",
+            "ledger": self.dsn or f"sqlite:///{self.file.name}",
             "default_account": "shop",
             "accounts": {"shop": own} | {name: own | more for name, more in (accounts or {}).items()},
         }

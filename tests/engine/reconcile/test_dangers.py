@@ -179,7 +179,7 @@ def test_what_another_ledger_made_is_not_taken_for_lost(
         listing = StripeCheckout.list
 
         def one_of_them(*given: Any) -> Any:
-            outcome = yield from listing(*given)
+            outcome: Any = yield from listing(*given)
             ours = (item for item in outcome.value.items if item.reference == "ours")
             items = tuple(replace(item, made_at=None) for item in ours)  # its number's time counts
             return Done(replace(outcome.value, items=items))

@@ -9,6 +9,7 @@ import pytest
 from paycore import Client, Payment, RefundStatus, Status
 from paycore.domain.reconciliation import Discrepancy, Reconciliation
 from paycore.ledger.audit import verify
+from paycore.ledger.copying import copy_ledger
 from paycore.ledger.opening import open_read_only
 from tests.engine.reconcile.shops import ORDERS, SANDBOXES, Shop, reconcile, shop_at
 
@@ -116,3 +117,26 @@ def assert_goes_on(shop: Shop, pay: Client) -> None:
         assert pay.query(authorized.id).status is Status.AUTHORIZED  # nobody has asked for its money
         captured = pay.capture(authorized.id)
         assert (captured.status, captured.paid_minor) == (Status.PAID, captured.amount.minor)
+
+
+def test_a_backup_is_restored_into_postgresql(stripe_shop: Shop, postgres_dsn: str, tmp_path: Path) -> None:
+    """What was lost is brought back there too, and goes along when that ledger is copied."""
+    shop = stripe_shop
+    with shop.open() as pay:
+        shop.paid(pay, "known")
+    backup = shop.backup()
+    with shop.open() as pay:
+        lost = shop.paid(pay, "lost")
+        lost = pay.refund(lost.id, reference="lost-back", amount=shop.price("5.00"))
+    copy_ledger(f"sqlite:///{backup}", postgres_dsn)
+    shop.dsn = postgres_dsn
+    with shop.open() as pay:
+        assert not reconcile(pay).needs_person
+        assert_is_back(shop, pay, lost)
+        assert reconcile(pay).discrepancies == ()
+    copy = f"sqlite:///{tmp_path}/copy.db"
+    copied = copy_ledger(postgres_dsn, copy)
+    with closing(open_read_only(copy)) as ledger:
+        assert [verdict for verdict in verify(ledger) if verdict.difference] == []
+        assert [payment.is_brought_back for payment in ledger.find(None, "lost").result()] == [True]
+    assert copied.payments == 2
