@@ -4,9 +4,14 @@ import json
 import re
 from pathlib import Path
 
-from paycore.cli.doctor.ledger_checks import ROOM_PROBLEM, ROOM_WARNING, WAL_WARNING
+import pytest
+
+from paycore.cli.doctor.diagnosis import Area
+from paycore.cli.doctor.ledger_checks import ROOM_PROBLEM, ROOM_WARNING, WAL_WARNING, OpenedLedger
 from paycore.cli.doctor.reach_checks import SKEW_PROBLEM_S, SKEW_WARNING_S
 from paycore.cli.doctor.work_checks import LAG_PROBLEM_S, LAG_WARNING_S, OVERDUE_S, UNCERTAIN_PROBLEM_S
+from paycore.cli.render.diagnosis_rows import diagnosis_rows
+from paycore.cli.render.text import Style
 from paycore.engine.presence import SAID_EVERY_S
 from paycore.ledger.workers import FORGOTTEN_S, MOVED_S, STALE_S
 from paycore.sandbox.server import SandboxServer
@@ -65,6 +70,37 @@ def test_quiet_prints_the_lines(cli: Cli, toy_shop: ToyShop) -> None:
     assert ran.err == ""
     assert "account toy" in ran.out
     assert json.loads(cli("doctor", "--quiet", "--json").out)["exit_code"] == 0
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_lines_fit_the_window(columns: int) -> None:
+    """Long words of a provider are wrapped under themselves, in a narrow window on lines of their own."""
+    found = Area("account hk").problem("notifications", "it was refused " * 20, "look it up there " * 10)
+    lines = diagnosis_rows(found, Style(enabled=False), columns, is_first=True)
+    assert lines[0] == "account hk"
+    assert max(map(len, lines)) <= max(columns, 44)
+    assert " ".join(" ".join(lines).split()).endswith(f"to do: {' '.join(found.advice.split())}")
+    assert len(diagnosis_rows(found, Style(enabled=False), None, is_first=False)) == 2
+
+
+def test_interrupted(cli: Cli, toy_shop: ToyShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends it; that nothing was changed is said, and the ledger is closed."""
+    closed = list[bool]()
+    close = OpenedLedger.close
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def noted(opened: OpenedLedger) -> None:
+        closed.append(True)
+        close(opened)
+
+    monkeypatch.setattr("paycore.cli.doctor.reach_checks.resolve", interrupt)
+    monkeypatch.setattr(OpenedLedger, "close", noted)
+    ran = cli("doctor")
+    assert ran.code == 130
+    assert "nothing was changed" in ran.err
+    assert closed
 
 
 # --- the page -----------------------------------------------------------------------------------------

@@ -284,6 +284,7 @@ def test_postgres(cli: Cli, toy_shop: ToyShop, postgres_dsn: str) -> None:
     found = examined(cli, 0)
     for check in ("reachable", "connections", "rights", "schema", "writable"):
         assert line(found, check)["verdict"] == "ok"
+    assert line(found, "clock", "ledger")["verdict"] == "ok"
     assert "PostgreSQL 1" in line(found, "server")["found"]
     assert line(found, "disk")["verdict"] == "not checked"
 
