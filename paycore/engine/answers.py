@@ -218,6 +218,8 @@ def _read_back(value: object, kind: type[T], secrets: Secrets) -> tuple[T, bool]
         raise ValueError(f"Expected at most {NOTICES_MAX} notices, got {len(read.told)}")
     times = [seen.occurred_at for seen in observations]
     times += [read.expires_at] if isinstance(read, Created) else []
+    items = read.items if isinstance(read, Page) else ()
+    times += [at for item in items for at in (item.made_at, item.expires_at)]
     if any(at is not None and at.tzinfo is None for at in times):
         raise ValueError("Expected times with their zone")
     return read, is_clean

@@ -143,8 +143,8 @@ class LostOrders:
             amount=seen.amount,
             observation=told,
             made_at=item.made_at or made_at(seen.number),
-            method=item.method or (only.method if only else None),
-            channel=item.channel or (only.channel if only else None),
+            method=_told(item.method) or (only.method if only else None),
+            channel=_told(item.channel) or (only.channel if only else None),
             capture=item.capture,
             expires_at=item.expires_at,
         )
@@ -239,3 +239,8 @@ class LostOrders:
             advice = f"close it in the provider's portal: payment {other.id} has its reference"
         kind = DiscrepancyKind.PAID_TWICE if both_took else DiscrepancyKind.MISSING_HERE
         self._books.note(discrepancy(kind, item, other, is_settled=status in UNMOVED, advice=advice))
+
+
+def _told(word: str | None) -> str | None:
+    """A method or channel as it is told; None for what can't be one."""
+    return word if word is not None and is_reference(word) else None

@@ -9,12 +9,13 @@ import pytest
 from paycore import Money, Status
 from paycore.domain.provider import Done, Listed, NotNow, Page, Rejected, Unknown
 from paycore.errors import AccountRefused, InvalidField, MaybeSent, NotSent, NotSupported, PluginError
-from paycore.plugin import Failure
+from paycore.plugin import Failure, PaymentObservation
 from paycore.testing.toy import ToyProvider
 from tests.engine.tills import Till
 from tests.support.toy_http import ToyServer
 
 NOW = datetime.now(UTC)
+SEEN = PaymentObservation(number="N1", status=Status.PENDING)
 DAY = {"since": NOW - timedelta(hours=1), "until": NOW + timedelta(hours=1)}
 
 
@@ -90,6 +91,7 @@ def test_wrong_arguments_are_refused_at_once(till: Till, field: str, given: dict
         (Page(items=()), PluginError),
         (Done(7), PluginError),
         (Done(Page(items=(), cursor="again")), PluginError),
+        (Done(Page(items=(Listed(observation=SEEN, made_at=datetime(2026, 1, 31)),))), PluginError),  # noqa: DTZ001
     ],
 )
 def test_list_that_fails_says_why_and_moves_nothing(
