@@ -9,6 +9,7 @@ invisible: two texts that look the same would be two things. URL parsers disagre
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
@@ -59,8 +60,6 @@ def url_problem(url: str, *, takes_loopback: bool = True) -> str | None:
         return f"more than {URL_LENGTH_MAX} characters"
     if has_odd_characters(url):
         return "a quote, an angle bracket, a backslash, a space, a control character or one outside ASCII"
-    from urllib.parse import urlsplit  # `list` shows no URL, and starts sooner without
-
     try:
         parts = urlsplit(url)
         host, _ = (parts.hostname or "").removesuffix("."), parts.port

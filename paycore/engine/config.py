@@ -21,7 +21,6 @@ import msgspec
 from paycore.domain.capabilities import Mode
 from paycore.domain.secret import Secret
 from paycore.engine.pointers import fetch, is_pointer
-from paycore.engine.secrecy import harmless, secrets_among
 from paycore.engine.wording import keep, misfit, one_of, readable, shown, suggest, wrong_kind
 from paycore.errors import ConfigError
 from paycore.ledger.opening import SQLITE, dsn_problem
@@ -250,6 +249,8 @@ def resolve_settings(
     account: AccountConfig, info: ProviderInfo, path: Path, environment: Mapping[str, str] = os.environ
 ) -> msgspec.Struct:
     """The account's settings as the struct its provider declares, secrets fetched."""
+    from paycore.engine.secrecy import harmless, secrets_among
+
     where = f"{path}: accounts.{account.name}"
     hints = get_type_hints(info.settings)
     _only(account.settings, (*hints, *COMMON_KEYS), where)

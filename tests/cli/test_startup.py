@@ -177,12 +177,14 @@ def test_version_loads_nothing() -> None:
 
 
 def test_reading_loads_none_of_what_writes(cli: Cli, shop: SandboxServer) -> None:
-    """`list` loads no SQL but its own."""
+    """`list` loads no SQL but its own, and none of what providers are told and say."""
     cli.create()
     modules = loaded(reads=["list"])["list"]
     assert "paycore.ledger.lists" in modules
     assert not modules & {
         "paycore.domain.lifecycle",
+        "paycore.domain.provider",
+        "paycore.engine.secrecy",
         "paycore.ledger.base",
         "paycore.ledger.feed",
         "paycore.ledger.group",
