@@ -303,6 +303,7 @@ class Commands:
         """The provider's own list of what was made in [since, until)."""
         return Listing(self._accounts.get(account_name), self._attempts, since, until)
 
+    @_told("reconcile", lambda account, *_, **__: Given(account=account))
     def reconcile(
         self, account_name: str | None, since: datetime, until: datetime, *, bring_back: bool | None
     ) -> Program[Reconciliation]:

@@ -91,7 +91,8 @@ def telling(verb: str, program: Program[T], given: Given, counter: Counter | Non
             counter.operated(verb, given, came.outcome, watch.seconds)
         raise
     came = Came(getattr(result, "verdict", "done"))
-    _tell(verb, (result,) if isinstance(result, Payment) else result.payments, watch, given, came)
+    payments = (result,) if isinstance(result, Payment) else getattr(result, "payments", ())
+    _tell(verb, payments, watch, given, came)
     if counter is not None:
         counter.operated(verb, given, came.outcome, watch.seconds)
     return result  # type: ignore[no-any-return]

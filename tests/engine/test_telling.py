@@ -4,6 +4,7 @@ import logging
 import re
 import socket
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from unittest import mock
 
 import pytest
@@ -40,6 +41,12 @@ def said(log: pytest.LogCaptureFixture) -> list[str]:
 
 def named(payment: Payment) -> str:
     return f"account toy, reference 'order-1', number {payment.order_number}"
+
+
+def test_reconciling_is_one_line(till: Till, operations: pytest.LogCaptureFixture) -> None:
+    """With the account it was asked for; what it found is its result."""
+    till.do("reconcile", "toy", since=datetime.now(UTC) - timedelta(hours=1))
+    assert said(operations) == ["reconcile: account toy, reference -, number -: done (N ms)"]
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
