@@ -184,7 +184,9 @@ def read_auto_pay(texts: Iterable[str]) -> Scenario:
 
 
 def _read_rule(text: str) -> Rule:
-    condition, _, time = text.rpartition("=")
+    condition, equals, time = text.rpartition("=")
+    if equals and not condition:
+        raise ValueError(f"{text!r} does not say which orders it is for; channel:qr=5 does")
     payer = PayerMove(does="nothing") if time == "off" else PayerMove(does="pay", after_s=_seconds(time))
     return Rule(match=_read_match(condition), payer=payer)
 

@@ -76,9 +76,10 @@ class SandboxServer:
         self.stop()
 
     def start(self) -> None:
-        listener, self._gateway = _open(
+        listener = listen(_HOST, self._port)
+        self._gateway = _gateway_at(
+            listener,
             self._sandbox,
-            self._port,
             state=self._state,
             auto_pay_s=self._auto_pay_s,
             scenario=self._scenario,
@@ -126,13 +127,17 @@ class ServedSandbox(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SandboxNotOpened(Exception):
-    """A sandbox can't be served on this port; the reason is `OSError` if it is taken, `ValueError` for bad settings."""
+    """
+    A sandbox can't be served: its `port` can't be had; or, with no `port`, settings or the state file are no good.
 
-    def __init__(self, sandbox: str, port: int, reason: OSError | ValueError) -> None:
-        super().__init__(f"{sandbox} on port {port}: {reason}")
+    `reason` is `OSError` for the port and for the file, `ValueError` for what is in them.
+    """
+
+    def __init__(self, sandbox: str, reason: OSError | ValueError, *, port: int | None = None) -> None:
+        super().__init__(f"{sandbox}: {reason}")
         self.sandbox = sandbox
-        self.port = port
         self.reason = reason
+        self.port = port
 
 
 def serve_forever(
@@ -231,16 +236,19 @@ def _opened(served: ServedSandbox) -> tuple[HttpListener, Gateway]:
     options = msgspec.structs.asdict(served)
     sandbox, port = options.pop("sandbox"), options.pop("port")
     try:
-        return _open(sandbox, port, **options)
-    except (OSError, ValueError) as error:
-        raise SandboxNotOpened(sandbox.name, port, error) from error
-
-
-def _open(sandbox: Sandbox, port: int, **options: Any) -> tuple[HttpListener, Gateway]:
-    """Listen, and open the gateway at the URL of the listener; `options` are those of `SandboxOptions`."""
-    listener = listen(_HOST, port)
+        listener = listen(_HOST, port)
+    except OSError as error:
+        raise SandboxNotOpened(sandbox.name, error, port=port) from error
     try:
-        return listener, sandbox.open(SandboxOptions(public_url=listener.url, **options))
+        return listener, _gateway_at(listener, sandbox, **options)
+    except (OSError, ValueError) as error:
+        raise SandboxNotOpened(sandbox.name, error) from error
+
+
+def _gateway_at(listener: HttpListener, sandbox: Sandbox, **options: Any) -> Gateway:
+    """Open the gateway at the URL of the listener, or close that; `options` are those of `SandboxOptions`."""
+    try:
+        return sandbox.open(SandboxOptions(public_url=listener.url, **options))
     except BaseException:
         listener.socket.close()
         raise

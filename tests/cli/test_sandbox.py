@@ -129,6 +129,12 @@ def test_serve_wrong_setting_2(cli: Cli, words: str, expected: str) -> None:
             2,
             "error: --scenario: scenario.toml: rule[2]: no key 'notificaton'; did you mean notification?\n",
         ),
+        ("qfpay-alipay --port 0 --state there.toml/x", 6, "--state: the file can't be used: "),
+        (
+            "qfpay-alipay --notify-url shop.example",
+            2,
+            "--notify-url: 'shop.example' is no URL of a web server",
+        ),
         ("--all --port 65535", 2, "go beyond 65535"),
         ("qfpay-alipay --write-config there.toml", 6, "there.toml is there already and stays as it is"),
         ("qfpay-alipay --port 0 --write-config no/such/folder.toml", 6, "can't be written: No such file"),
@@ -182,6 +188,22 @@ def test_pay_by_our_id_our_reference_or_the_number(cli: Cli, shop: SandboxServer
     assert cli("query", payment["id"], "--json").json["status"] == "paid"
     again = cli("sandbox", "pay", *words)
     assert (again.code, again.err.count("\n")) == (2, 1), again
+
+
+def test_fault_for_one_order_or_kind_of_request(cli: Cli, shop: SandboxServer) -> None:
+    """The order is named as for `pay`, and its gateway is found; the fault meets this order's request only."""
+    first, second = cli.create("order-1"), cli.create("order-2")
+    for made in (first, second):
+        assert cli("sandbox", "pay", made["id"]).code == 0
+        assert cli("query", made["id"]).code == 0
+    added = cli("sandbox", "fault", "refuse_refund", "--order", "order-1", "--on", "refund", "--json")
+    assert (added.code, added.json["on"]) == (0, "refund"), added
+    for made, code in ((second, 0), (first, 3)):
+        assert cli("refund", made["id"], "--reference", f"r-{made['reference']}").code == code
+    unknown = cli("sandbox", "fault", "http_500", "--on", "refnd", "--url", shop.url)
+    assert (unknown.code, "did you mean refund?" in unknown.err) == (2, True), unknown
+    unknown = cli("sandbox", "fault", "http_500", "--order", "nobody", "--url", shop.url)
+    assert (unknown.code, "unknown order" in unknown.err) == (2, True), unknown
 
 
 def test_decline(cli: Cli, shop: SandboxServer) -> None:

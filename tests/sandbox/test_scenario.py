@@ -86,6 +86,7 @@ def test_an_order_whose_payer_has_decided_is_left_alone() -> None:
         (["channel:=3"], "'channel:' is not KEY:VALUE"),
         (["channel:qr,channel:web=3"], "channel is given twice"),
         (["amount:eight=3"], "not 'eight'"),
+        (["=3"], "'=3' does not say which orders it is for"),
         (["1", "2"], "two times for all orders"),
     ],
 )

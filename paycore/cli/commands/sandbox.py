@@ -105,7 +105,10 @@ def fault(
     ] = None,
     order: Annotated[
         str | None,
-        typer.Option(metavar="NUMBER", help="Only for requests and notifications about this order."),
+        typer.Option(
+            metavar="NUMBER",
+            help="Only for requests and notifications about this order; also a payment's id or reference.",
+        ),
     ] = None,
     path: Annotated[str | None, typer.Option(metavar="PATH", help="Only for requests to this path.")] = None,
     option: Annotated[
@@ -117,9 +120,13 @@ def fault(
     """Inject a fault into the next requests."""
     extras = {key: _value(text) for key, text in pairs("--option", option or ()).items()}
     document: dict[str, object] = {**extras, "kind": kind, "times": times}
+    options = options_of(context)
+    gateway = url or URL
+    if order is not None:
+        order, gateway = _order(options, order, None, url)
     limits = {"on": on, "order": order, "path": path}
     document |= {name: value for name, value in limits.items() if value is not None}
-    _show(Output(options_of(context)), post(url or URL, "/_sandbox/faults", document))
+    _show(Output(options), post(gateway, "/_sandbox/faults", document))
     return Exit.DONE
 
 

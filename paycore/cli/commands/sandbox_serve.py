@@ -103,6 +103,10 @@ def serve(
         raise UsageProblem("name the PROVIDER whose gateway to serve, or give --all, and not both")
     if not 0 < speed < float("inf"):
         raise UsageProblem(f"--speed: must be above 0, not {speed}")
+    if notify_url is not None and not notify_url.startswith(("http://", "https://")):
+        raise UsageProblem(
+            f"--notify-url: {notify_url!r} is no URL of a web server: http://127.0.0.1:8080/shop"
+        )
     _check_new(write_config)
     known = KnownSandboxes(options, output)
     found = known.every() if provider is None else [known.named(provider)]
@@ -218,13 +222,17 @@ def _serve(served: Sequence[ServedSandbox], on_ready: Callable[[Sequence[Mapping
     except ImportError as error:
         explain_import(error)
     except SandboxNotOpened as error:
+        words = str(error.reason)
         if isinstance(error.reason, OSError):
+            words = error.reason.strerror or words
+        if error.port is not None:
             raise ConfigError(
-                f"the sandbox can't be served on port {error.port}: {error.reason.strerror or error.reason};"
-                " --port 0 takes a free one"
+                f"the sandbox can't be served on port {error.port}: {words}; --port 0 takes a free one"
             ) from None
         before = f"{error.sandbox}: " if len(served) > 1 else ""
-        raise UsageProblem(f"{before}{error.reason}") from None
+        if isinstance(error.reason, OSError):
+            raise ConfigError(f"{before}--state: the file can't be used: {words}") from None
+        raise UsageProblem(f"{before}{words}") from None
 
 
 def _announce(
