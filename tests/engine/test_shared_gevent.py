@@ -47,7 +47,7 @@ def test_shared_serves_greenlets(
     assert told.pop("turns") > 10
     assert told == {
         "clients": 1,
-        "statuses": ["paid"],
+        "are_made": True,
         "deadlines_s": [50, 5],
         "child": 0,
         "found": 20 if forks == "fork" else 10,

@@ -58,7 +58,7 @@ class Shop:
             finally:
                 process.send_signal(signal.SIGTERM)
                 try:
-                    process.wait(20)
+                    process.wait(40)
                 except subprocess.TimeoutExpired:
                     process.kill()
                     raise
