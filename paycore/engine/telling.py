@@ -186,6 +186,8 @@ def _said(fields: dict[str, Any], payments: Sequence[Payment]) -> str:
         return f"{fields['outcome']}: {fields['problem']}"
     if fields["outcome"] == "again":
         return "received again"
+    if fields["verb"] == "reconcile":
+        return str(fields["outcome"])  # it is about an account, not about a payment
     if fields["status"] is None:
         return f"names {len(payments)} payments" if payments else "names no payment here"
     # What an operator looks at is the payment, not its refund.
