@@ -155,14 +155,16 @@ def unprivileged(folder: Path) -> Iterator[None]:
 
 
 @pytest.fixture
-def open_folder(toy_shop: ToyShop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A working folder that other users can read."""
+def open_folder(cli: Cli, toy_shop: ToyShop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A working folder that other users can read; what `doctor` imports is imported, for they may not read that."""
+    assert cli("doctor").code == 0
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         folder = Path(name)
         folder.chmod(0o755)
         for entry in Path.cwd().iterdir():
             (shutil.copytree if entry.is_dir() else shutil.copy)(entry, folder / entry.name)
-        (folder / "paycore.toml").chmod(0o644)
+        for entry in folder.rglob("*"):
+            entry.chmod(0o755 if entry.is_dir() else 0o644)
         monkeypatch.chdir(folder)
         monkeypatch.syspath_prepend(folder)
         yield folder
