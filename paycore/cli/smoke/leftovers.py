@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from paycore.cli.endings import Exit, after_closing, after_refund
 from paycore.cli.render.text import major, moment
 from paycore.cli.smoke.problems import Advisor, StepFailed, StepNotApplicable
 from paycore.cli.smoke.settling import Asker, is_accepted
+from paycore.cli.smoke.step_results import worst_of
 from paycore.domain.payment import OperationState, Status
 from paycore.errors import NotFound, PaycoreError
 
@@ -49,7 +51,7 @@ class Leftovers:
         """Close or give back what is left, each payment whatever becomes of the others; say what was done."""
         done: list[str] = []
         stays: list[str] = []
-        failed: StepFailed | None = None
+        problems: list[StepFailed] = []
         for reference in self._references:
             try:
                 payment = self._pay.find(reference, account=self._account)
@@ -60,11 +62,11 @@ class Leftovers:
             except StepNotApplicable as reason:
                 stays.append(str(reason))
             except PaycoreError as error:
-                failed = failed or self._advisor.of_unclosable(payment, error, _lapses(payment))
+                problems.append(self._advisor.of_unclosable(payment, error, _lapses(payment)))
             except StepFailed as problem:
-                failed = failed or problem
-        if failed is not None:
-            raise failed
+                problems.append(problem)
+        if problems:
+            raise _together(problems, [*done, *stays])
         if stays:
             raise StepNotApplicable("; ".join([*done, *stays]))
         return "; ".join(done) or "nothing was left to close"
@@ -118,6 +120,16 @@ class Leftovers:
         if code is not Exit.DONE:
             raise self._advisor.of_refund(refunded, refund, code)
         return f"gave back {amount} of payment {payment.id}"
+
+
+def _together(problems: Sequence[StepFailed], others: Sequence[str]) -> StepFailed:
+    """What went wrong with each payment, and what became of the others; the worst decides the exit code."""
+    return StepFailed(
+        "; ".join([*(problem.what for problem in problems), *others]),
+        advice="; ".join(problem.advice for problem in problems),
+        code=worst_of(problem.code for problem in problems),
+        payment_id=problems[0].payment_id,
+    )
 
 
 def _lapses(payment: Payment) -> str:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from paycore.engine.client import Client
     from paycore.engine.offers import AccountInfo
 
-STEP_TIMEOUT_S = 60.0
 CHOOSE, CLEAN_UP = "choose", "clean up"
 
 

@@ -67,7 +67,12 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
 
 def worst(results: Iterable[StepResult]) -> Exit:
     """The exit code of a run with these steps."""
-    return min((result.exit for result in results), key=WORST_FIRST.index, default=Exit.DONE)
+    return worst_of(result.exit for result in results)
+
+
+def worst_of(codes: Iterable[Exit]) -> Exit:
+    """The first of them in `WORST_FIRST`; 0 where there is none."""
+    return min(codes, key=WORST_FIRST.index, default=Exit.DONE)
 
 
 def summary_document(results: Sequence[StepResult]) -> dict[str, Any]:

@@ -84,6 +84,34 @@ def test_refused_refund_fails_the_run_and_the_money_goes_back(cli: Cli, shops: S
     assert paid["paid_minor"] == paid["refunded_minor"] == 400
 
 
+@pytest.mark.proof
+def test_refund_that_is_put_off_for_long_is_7(cli: Cli, shops: Shops) -> None:
+    """QFPay pays refunds out of the day's takings: nothing moved, and who goes on with it is said."""
+    shops.configure("qfpay")
+    shops["qfpay"].gateway.faults.add("balance_empty")
+    ran = cli("smoke", "--json")
+    assert (ran.code, failed(ran)) == (7, ["refund"]), ran
+    assert "`paycore worker` goes on with a refund" in steps(ran)["refund"]["advice"]
+    assert steps(ran)["clean up"]["what"].startswith("gave back 1.00 HKD of payment ")
+
+
+def test_both_payments_that_are_left_are_named(
+    cli: Cli, shops: Shops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where none of a run's payments can be closed, the last line has each with its expiry and its commands."""
+    monkeypatch.setattr("paycore.cli.smoke.leftovers.PAUSES_S", ())
+    monkeypatch.setattr("paycore.cli.smoke.settling.CLOSING_S", 0.1)
+    shops.configure("qfpay", mode="test")
+    shops["qfpay"].gateway.faults.add("respcd", path="/trade/v1/close", times=100)
+    ran = cli("smoke", "--pay-timeout", "1s", "--json")
+    assert (ran.code, failed(ran)) == (4, ["await", "close", "clean up"]), ran
+    for step in ("create", "close"):
+        payment_id = steps(ran)[step]["payment_id"]
+        assert f"payment {payment_id} may still be paid; it expires at 20" in steps(ran)["clean up"]["what"]
+        assert f"`paycore close {payment_id}`" in steps(ran)["clean up"]["advice"]
+    assert len(shops.payable("qfpay")) == 2
+
+
 def test_refund_that_takes_its_time_passes_and_says_so(
     cli: Cli, shops: Shops, monkeypatch: pytest.MonkeyPatch
 ) -> None:

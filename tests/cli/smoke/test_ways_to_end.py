@@ -83,6 +83,29 @@ def test_interrupted_run_closes_what_it_made(shops: Shops, number: signal.Signal
     assert shops.payable("qfpay") == []
 
 
+@pytest.mark.proof
+def test_second_ctrl_c_ends_the_cleaning_up(cli: Cli, shops: Shops) -> None:
+    """130, and the command that lists what is left; what it lists can be closed."""
+    shops.configure("qfpay", mode="test")
+    shops["qfpay"].gateway.faults.add("respcd", path="/trade/v1/close", times=100)
+    known = len(shops.orders("qfpay"))
+    with started() as run:
+        until(lambda: len(shops.orders("qfpay")) > known)
+        time.sleep(0.5)
+        run.send_signal(signal.SIGINT)
+        time.sleep(1)
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate(timeout=30)
+    assert run.returncode == 130, out + err
+    last = out.partition("\nclean up ")[2]
+    assert last.split()[0] == "failed", out
+    listing = last.partition("`paycore ")[2].partition("`")[0]
+    (left,) = [json.loads(line) for line in cli(*listing.split(), "--json").out.splitlines()]
+    shops.clear_faults()
+    assert cli("close", left["id"]).code == 0
+    assert shops.payable("qfpay") == []
+
+
 def test_table_that_cannot_be_written_is_an_error(shops: Shops) -> None:
     """On a full disk the run goes to its end, and the error says so: 5, since requests were sent."""
     shops.configure("qfpay")
