@@ -2,7 +2,7 @@
 How long a page of a list takes in a big ledger: `python -m benchmarks.lists --payments 1000000`.
 
 The slowest of all lists counts, each at its start and far into it. A ledger a tenth as big is measured beside it: what
-is read by an index takes as long there.
+is read by an index takes as long there. And how long totals of all payments take, beside one sum over the same table.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from benchmarks.table import Row, render
 from paycore import ReviewReason, Status
 from paycore.ledger import open_ledger
-from paycore.ledger.api import Filter
+from paycore.ledger.api import Filter, Summed
 from paycore.ledger.base import SqlLedger
 from tests.ledger.many import EVERY, STARTED, fill
 from tests.support.postgres import embedded_postgres
@@ -37,7 +37,8 @@ LISTS = {
     "review reason": Filter(review_reason=ReviewReason.PAID_TWICE),
     "uncertain": Filter(uncertain=True),
     "open": Filter(open=True),
-    "open refunds": Filter(open=True, status=Status.PAID),
+    "open refunds": Filter(refunding=True),
+    "open, oldest first": Filter(open=True, sort="oldest"),
     **{f"status {status}": Filter(status=status) for status in Status},
     "rare account": Filter(account="rare"),
     "account and status": Filter(account="sg", status=Status.CLOSED),
@@ -74,15 +75,40 @@ def _times(ledger: SqlLedger, which: Filter) -> Iterator[float]:
         yield (time.perf_counter() - started) * 1000
 
 
-def _row(name: str, new_dsn: Callable[[], str], payments: int) -> Row:
+def _totals_row(name: str, ledger: SqlLedger, payments: int) -> Row:
+    def seconds(read: Callable[[], object]) -> float:
+        started = time.perf_counter()
+        read()
+        return time.perf_counter() - started
+
+    def one_sum() -> None:
+        ledger.read(lambda tx: tx.execute("SELECT sum(amount_minor) FROM payments").fetchall()).result()
+
+    by_day = Summed(by=("day", "account", "status"))
+    totals_s, bare_s = (
+        min(seconds(read) for _ in range(3)) for read in (lambda: ledger.totals(by_day).result(), one_sum)
+    )
+    return Row(
+        what=f"totals of {payments:,} payments by day, account and status, {name}",
+        figure=f"{totals_s:.2f} s",
+        baseline=f"{bare_s:.2f} s for one sum",
+        ratio=f"{totals_s / bare_s:.1f}x",
+        bar="",
+        holds=None,
+    )
+
+
+def _rows(name: str, new_dsn: Callable[[], str], payments: int) -> Iterator[Row]:
     figures = []
     for count in (payments, payments // 10):
         dsn = new_dsn()
         with closing(open_ledger(dsn)) as ledger:
             fill(dsn, count)
             figures.append(slowest(ledger))
+            if count == payments:
+                yield _totals_row(name, ledger, payments)
     (ms, which), (before_ms, _) = figures
-    return Row(
+    yield Row(
         what=f"page of 50 at {payments:,} payments, {name}, slowest of {len(LISTS)} lists: {which}",
         figure=f"{ms:.1f} ms",
         baseline=f"{before_ms:.1f} ms at {payments // 10:,}",
@@ -96,9 +122,9 @@ def measure(payments: int = PAYMENTS) -> list[Row]:
     """SQLite, then PostgreSQL."""
     with tempfile.TemporaryDirectory() as folder:
         names = iter(range(10))
-        rows = [_row("SQLite", lambda: f"sqlite:///{folder}/{next(names)}.db", payments)]
+        rows = list(_rows("SQLite", lambda: f"sqlite:///{folder}/{next(names)}.db", payments))
     with embedded_postgres() as server:
-        return [*rows, _row("PostgreSQL", server.create_database, payments)]
+        return [*rows, *_rows("PostgreSQL", server.create_database, payments)]
 
 
 def main() -> None:

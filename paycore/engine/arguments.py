@@ -228,8 +228,6 @@ def checked_range(since: datetime, until: datetime) -> tuple[datetime, datetime]
 
 # --- totals ------------------------------------------------------------------------------------------
 
-QUARTER_S = 15 * 60
-
 
 class TotalsArguments(TypedDict, total=False):
     """The arguments that say which payments are summed; see `Client.totals`."""
@@ -272,11 +270,6 @@ def _summed(
         checked_range(since, until)
     if not isinstance(timezone, tzinfo):
         raise InvalidField("timezone", f"must be a tzinfo, such as a ZoneInfo, not {type(timezone).__name__}")
-    offset = timezone.utcoffset(datetime.now(UTC).replace(tzinfo=None))
-    if offset is None or offset.total_seconds() % QUARTER_S:
-        raise InvalidField(
-            "timezone", "must be whole quarters of an hour from UTC, as all time zones in use are"
-        )
     return Summed(account=account, time=time, since=since, until=until, timezone=timezone)
 
 

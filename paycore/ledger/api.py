@@ -227,7 +227,7 @@ class Summed(msgspec.Struct, frozen=True, kw_only=True):
     Which payments to sum, and by what.
 
     Those of `account`, None for any, whose `time` is from `since` to before `until`; by "paid" only those that were.
-    Days are those of `timezone`, whose offsets are whole quarters of an hour.
+    Days are those of `timezone`.
     """
 
     by: tuple[TotalsBy, ...] = ()

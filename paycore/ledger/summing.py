@@ -3,13 +3,14 @@ Sums over payments, by what they have in common: in one statement, so that they 
 
 The columns of a payment have all that is summed but charge backs, which stand in its body alone. Few payments have
 any, so each of those is a group of its own in SQL, with its body. Days depend on a time zone, which not every database
-knows: SQL groups by quarters of an hour, and no zone's day begins within one.
+knows: SQL groups by spans of time in which no day of the zone begins, and the spans of a day are added up here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from math import gcd
 from operator import add
 from typing import Any
 
@@ -21,7 +22,10 @@ from paycore.ledger.lists import TIMES
 from paycore.ledger.rows import check_storable, read_payment
 from paycore.ledger.transaction import Row, Transaction
 
-_QUARTER_S = 15 * 60
+_DAY_S = 86400
+_OFFSETS_FROM = datetime(2015, 1, 1, tzinfo=UTC)
+"""Earlier than any payment; a zone's offset from UTC is looked up once a week from then on."""
+
 _CHARGED_BACK = '%"charged_back_minor":%'
 _TOLD = "CASE WHEN body LIKE ? THEN id || ' ' || body END AS told"
 _AS_IT_STANDS = " LIMIT 9223372036854775807"
@@ -70,7 +74,8 @@ def _place(name: str, value: Any) -> Any:
 def _groups(tx: Transaction, which: Summed) -> Iterator[tuple[_Key, _Sums]]:
     """The groups of SQL, each with its key; several may have the same."""
     keys, time = _keys(which.by), TIMES[which.time]
-    read = [f"{time} / {_QUARTER_S * 1000} AS day" if key == "day" else key for key in keys]
+    span_s = _span_s(which.timezone) if "day" in keys else _DAY_S
+    read = [f"{time} / {span_s * 1000} AS day" if key == "day" else key for key in keys]
     terms = list(_terms(which, time))
     where = f" WHERE {' AND '.join(sql for sql, _ in terms)}" if terms else ""
     groups = ", ".join((*keys, "exponent", "told"))
@@ -83,7 +88,7 @@ def _groups(tx: Transaction, which: Summed) -> Iterator[tuple[_Key, _Sums]]:
     ).fetchall()
     for row in rows:
         *key, told, count = row[: len(keys) + 3]
-        yield _key(keys, key, which.timezone), _sums(told, count, row[len(keys) + 3 :])
+        yield _key(keys, key, which.timezone, span_s), _sums(told, count, row[len(keys) + 3 :])
 
 
 def _terms(which: Summed, time: str) -> Iterator[tuple[str, Row]]:
@@ -98,18 +103,25 @@ def _terms(which: Summed, time: str) -> Iterator[tuple[str, Row]]:
         yield f"{time} < ?", (to_ms(which.until),)
 
 
-def _key(keys: Sequence[TotalsBy], row: Sequence[Any], zone: tzinfo) -> _Key:
+def _span_s(zone: tzinfo) -> int:
+    """The longest seconds, counted from 1970 in UTC, in none of which a day of the zone begins: for UTC a day."""
+    moments = (_OFFSETS_FROM + timedelta(weeks=n) for n in range(52 * (datetime.now(UTC).year - 2013)))
+    offsets = {moment.astimezone(zone).utcoffset() for moment in moments}
+    return gcd(_DAY_S, *(int(offset.total_seconds()) for offset in offsets if offset is not None))
+
+
+def _key(keys: Sequence[TotalsBy], row: Sequence[Any], zone: tzinfo, span_s: int) -> _Key:
     """The values that a row's group has in common, as they are in `Totals`."""
     values = dict(zip((*keys, "exponent"), row, strict=True))
     if "day" in values:
-        values["day"] = _day(values["day"], zone)
+        values["day"] = _day(values["day"] * span_s, zone)
     if "status" in values:
         values["status"] = Status(values["status"])
     return tuple(values.values())
 
 
-def _day(quarter: int, zone: tzinfo) -> date:
-    return datetime.fromtimestamp(quarter * _QUARTER_S, UTC).astimezone(zone).date()
+def _day(since_s: int, zone: tzinfo) -> date:
+    return datetime.fromtimestamp(since_s, UTC).astimezone(zone).date()
 
 
 def _sums(told: str | None, count: int, parts: Sequence[Any]) -> _Sums:

@@ -1,6 +1,7 @@
 """What is printed of a payment for a person, and the exit codes of states that no sandbox here reaches."""
 
 import re
+import shlex
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from paycore.cli import endings
 from paycore.cli.endings import Exit
 from paycore.cli.render.blocks import payment_block
 from paycore.cli.render.documents import payment_document
-from paycore.cli.render.standing import advice
+from paycore.cli.render.standing import advice, next_steps
 from paycore.cli.render.tables import payment_table
 from paycore.cli.render.text import STATUS_COLOURS, Style, width
 from paycore.domain.decisions import end_unsent
@@ -20,6 +21,7 @@ from paycore.domain.observation import PaymentObservation
 from paycore.domain.payment import Failure, RefundStatus, ReviewReason, Status
 from paycore.domain.provider import Created, Done, NotNow, Rejected, Unknown
 from paycore.plugin import Action, ClientCall, Instructions, QRCode, Redirect
+from tests.cli.conftest import Cli
 from tests.cli.payments import START, History, authorized
 from tests.ledger.workload import refund_seen, seen
 
@@ -339,7 +341,7 @@ def test_next_says_how_long_the_payer_has() -> None:
 
 @pytest.mark.parametrize("reason", ReviewReason)
 def test_every_reason_for_review_says_what_to_do(reason: ReviewReason) -> None:
-    """Each with the command that says it is done, which typer takes."""
+    """Each with the command that says it is done."""
     payment = observed(Status.PAID).payment
     told = advice(payment, reason)
     assert "{" not in told
@@ -349,6 +351,19 @@ def test_every_reason_for_review_says_what_to_do(reason: ReviewReason) -> None:
     assert rows(replace(payment, review_reasons=(reason,)))["review"] == [
         f"{reason.replace('_', ' ')}: {told}"
     ]
+
+
+def test_commands_that_are_suggested_can_be_run(cli: Cli) -> None:
+    """Every command that a payment suggests has options that exist: it gets as far as the configuration."""
+    payment = replace(observed(Status.PAID).payment, review_reasons=tuple(ReviewReason))
+    told = [advice(payment, reason) for reason in ReviewReason]
+    told += [step for history, _ in STATES.values() for step in next_steps(history.payment)]
+    told += next_steps(authorized(capture="manual").payment)
+    commands = set(re.findall(r"`paycore ([^`]+)`", " ".join(told)))
+    assert len(commands) > 15
+    for command in commands:
+        ran = cli(*shlex.split(command))
+        assert (ran.code, "configuration" in ran.err) == (6, True), (command, ran)
 
 
 @pytest.mark.parametrize("columns", [80, 120])

@@ -1,7 +1,7 @@
 """Totals are the sums of the payments they name, on both databases, whatever they are grouped by."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import groupby
 from random import Random
 from typing import Any
@@ -26,7 +26,11 @@ BEGIN = datetime(2026, 3, 28, 20, tzinfo=UTC)
 
 SEEN = (Status.PENDING, Status.AUTHORIZED, Status.PAID, Status.PAID, Status.FAILED, Status.CLOSED)
 RETURNED = (RefundStatus.PENDING, RefundStatus.SUCCEEDED, RefundStatus.SUCCEEDED, RefundStatus.REVERSED)
-ZONES = (UTC, ZoneInfo("Asia/Hong_Kong"), ZoneInfo("Asia/Kathmandu"), ZoneInfo("Europe/Berlin"))
+ZONES = (
+    UTC,
+    *map(ZoneInfo, ("Asia/Hong_Kong", "Asia/Kathmandu", "Europe/Berlin", "Australia/Lord_Howe")),
+    timezone(timedelta(minutes=-7)),
+)
 AMOUNTS = (
     Money("88.00", "HKD"),
     Money("5", "JPY"),

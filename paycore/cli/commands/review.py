@@ -37,7 +37,7 @@ def list_reviews(
     context: typer.Context,
     *,
     reason: Annotated[
-        str | None, typer.Option(metavar="REASON", help=f"Only for this reason: {', '.join(ReviewReason)}.")
+        str | None, typer.Option(metavar="REASON", help=f"Only for one of {', '.join(ReviewReason)}.")
     ] = None,
     sort: Sorted = None,
     after: Annotated[

@@ -10,13 +10,13 @@ from paycore.cli import quick
 from paycore.cli.app import PaymentId, Reference, options_of
 from paycore.cli.moments import METAVAR
 from paycore.cli.words import LIMIT_MAX
-from paycore.domain.payment import Status
+from paycore.domain.payment import ReviewReason, Status
 from paycore.ledger.api import ListedBy, Sort
 
 Sorted = Annotated[
     str | None,
     typer.Option(
-        metavar="ORDER", help=f"Which come first: {' or '.join(get_args(Sort))}; newest unless given."
+        metavar="ORDER", help=f"One of {', '.join(get_args(Sort))}: which come first; newest unless given."
     ),
 ]
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, for spreadsheets.")]
@@ -33,7 +33,10 @@ def list_payments(
     status: Annotated[str | None, typer.Option(metavar="STATUS", help=f"One of {', '.join(Status)}.")] = None,
     review: Annotated[bool, typer.Option("--review", help="Only payments that need review.")] = False,
     reason: Annotated[
-        str | None, typer.Option(metavar="REASON", help="Only payments that need review for this reason.")
+        str | None,
+        typer.Option(
+            metavar="REASON", help=f"Only payments that need review for one of {', '.join(ReviewReason)}."
+        ),
     ] = None,
     uncertain: Annotated[
         bool, typer.Option("--uncertain", help="Only payments with an unknown outcome.")

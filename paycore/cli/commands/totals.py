@@ -30,13 +30,15 @@ def totals(
     by: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="KEYS", help=f"Group by these: {', '.join(get_args(TotalsBy))}; with commas, or repeated."
+            metavar="KEYS",
+            help=f"Group by one of {', '.join(get_args(TotalsBy))}; several with commas, or repeated.",
         ),
     ] = None,
     time: Annotated[
         str,
         typer.Option(
-            metavar="TIME", help=f"The time of --since, --until and day: {', '.join(get_args(ListedBy))}."
+            metavar="TIME",
+            help=f"One of {', '.join(get_args(ListedBy))}: which time --since, --until and day are of.",
         ),
     ] = "created",
     since: Annotated[
