@@ -6,18 +6,17 @@ With `--json` stdout holds only JSON and stderr at most one object, an error. `-
 
 from __future__ import annotations
 
-import io
 import logging
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
-from paycore.cli.endings import Unwritable, UsageProblem
+from paycore.cli.endings import UsageProblem
 from paycore.cli.options import GlobalOptions, to_type
 from paycore.cli.render.text import Style, clean, rows_of, shorten
+from paycore.cli.streams import has_characters, has_colours, is_terminal, prepare, print_text, tell, window_of
 
 if TYPE_CHECKING:
     from paycore.cli.render.csv_lines import Cell
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 LINES_AT_ONCE = 256
 LINES_BELOW = 2
 """Lines of the window left below a QR code, for the prompt of the shell or a progress line."""
-LINES_UNKNOWN = 1000
-"""Height assumed for a terminal of unknown size."""
 
 
 class Output:
@@ -39,11 +36,11 @@ class Output:
 
     def __init__(self, options: GlobalOptions) -> None:
         self.options = options
-        _prepare(sys.stdout, is_json=options.json)
-        self.style = Style(enabled=_has_colours(options, sys.stdout))
-        self.words_style = Style(enabled=_has_colours(options, sys.stderr))
+        prepare(sys.stdout, is_json=options.json)
+        self.style = Style(enabled=has_colours(options, sys.stdout))
+        self.words_style = Style(enabled=has_colours(options, sys.stderr))
         self.has_words = not (options.quiet or options.json)
-        self.has_live_line = self.has_words and _is_terminal(sys.stderr)
+        self.has_live_line = self.has_words and is_terminal(sys.stderr)
         self._live = ""
 
     # --- data ----------------------------------------------------------------------------------------
@@ -171,13 +168,13 @@ class Output:
     def data(self, *lines: str) -> bool:
         """Print lines on stdout in one write; return False once the reader has closed the pipe."""
         self._erase()
-        return not lines or _print("\n".join(lines) + "\n")
+        return not lines or print_text("\n".join(lines) + "\n")
 
     def stream(self, lines: Iterable[str]) -> None:
         """Print any number of lines on stdout as UTF-8, in batches, until they end or the reader closes the pipe."""
-        _prepare(sys.stdout, is_json=True)
+        prepare(sys.stdout, is_json=True)
         rest = iter(lines)
-        while (some := list(islice(rest, LINES_AT_ONCE))) and _print("\n".join(some) + "\n"):
+        while (some := list(islice(rest, LINES_AT_ONCE))) and print_text("\n".join(some) + "\n"):
             pass
 
     def _qr(self, payment: Payment, above: Sequence[str]) -> None:
@@ -185,15 +182,15 @@ class Output:
         from paycore.domain.action import QRCode, Redirect
 
         action = payment.action
-        if self.options.quiet or not _is_terminal(sys.stdout) or not isinstance(action, QRCode | Redirect):
+        if self.options.quiet or not is_terminal(sys.stdout) or not isinstance(action, QRCode | Redirect):
             return
         from paycore.cli.render.qr import BLOCKS, draw, least_room
 
-        if not _has(sys.stdout, BLOCKS):
+        if not has_characters(sys.stdout, BLOCKS):
             self.say("this terminal lacks the characters to draw the QR code with")
             return
         content = action.content if isinstance(action, QRCode) else action.url
-        window = _window(sys.stdout)
+        window = window_of(sys.stdout)
         lines = draw(
             content,
             colours=self.style.enabled,
@@ -213,7 +210,7 @@ class Output:
     @property
     def columns(self) -> int | None:
         """Return the width of the terminal in columns; None where stdout is no terminal."""
-        return _window(sys.stdout).columns if _is_terminal(sys.stdout) else None
+        return window_of(sys.stdout).columns if is_terminal(sys.stdout) else None
 
     def show_log(self) -> None:
         """Print what paycore logs as messages, in place of an earlier `Output`."""
@@ -230,7 +227,7 @@ class Output:
         """Print a line on stderr for a person; nothing where it is empty."""
         if words and self.has_words:
             self._erase()
-            _tell(words + "\n")
+            tell(words + "\n")
 
     def warn(self, words: str) -> None:
         """Print a warning."""
@@ -242,29 +239,29 @@ class Output:
         if self.options.json:
             from paycore.cli.render.documents import encode
 
-            _tell(encode({"error": document}).decode() + "\n")
+            tell(encode({"error": document}).decode() + "\n")
         else:
-            _tell(f"{self.words_style('error:', 'red', 'bold')} {clean(words)}\n")
+            tell(f"{self.words_style('error:', 'red', 'bold')} {clean(words)}\n")
 
     def live(self, line: str) -> None:
         """Replace the progress line, empty to remove it; does nothing where stderr is no terminal."""
         if not self.has_live_line:
             return
         # Some terminals wrap after writing to the last column.
-        line = shorten(line, _window(sys.stderr).columns - 1)
+        line = shorten(line, window_of(sys.stderr).columns - 1)
         if line != self._live:
             self._erase()
             self._live = line  # set first: Ctrl-C may come before the line is written
-            _tell(line)
+            tell(line)
 
     def clear_line(self) -> None:
         """Remove a progress line that a subprocess left."""
         if self.has_live_line:
-            _tell("\r\x1b[K")
+            tell("\r\x1b[K")
 
     def _erase(self) -> None:
         if self._live:
-            _tell("\r\x1b[K")
+            tell("\r\x1b[K")
             self._live = ""
 
 
@@ -292,73 +289,3 @@ class _LogLines(logging.Handler):
                 self._output.say(clean(words))
             else:
                 self._output.warn(words)
-
-
-def _has_colours(options: GlobalOptions, stream: TextIO | None) -> bool:
-    """Return whether to print colours; FORCE_COLOR asks for them also where the stream is no terminal."""
-    if options.no_color or os.environ.get("NO_COLOR"):
-        return False
-    return bool(os.environ.get("FORCE_COLOR")) or _is_terminal(stream)
-
-
-def _is_terminal(stream: TextIO | None) -> bool:
-    """Return whether it is a terminal with cursor control; None is a stream closed at the start."""
-    return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
-
-
-def _window(stream: TextIO) -> os.terminal_size:
-    """Return the size of its terminal, of which COLUMNS and LINES take precedence."""
-    try:
-        columns, lines = os.get_terminal_size(stream.fileno())
-    except OSError:
-        columns, lines = 0, 0
-    given = (os.environ.get(name, "") for name in ("COLUMNS", "LINES"))
-    wide, high = (int(size) if size.isascii() and size.isdigit() else 0 for size in given)
-    return os.terminal_size((wide or columns or 80, high or lines or LINES_UNKNOWN))
-
-
-def _has(stream: TextIO, characters: str) -> bool:
-    """Return whether its encoding has these characters."""
-    try:
-        characters.encode(stream.encoding)
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _prepare(stream: TextIO, *, is_json: bool) -> None:
-    """Encode JSON as UTF-8 whatever the locale, and replace characters that the encoding lacks."""
-    if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(encoding="utf-8" if is_json else None, errors="replace")
-
-
-def _print(text: str) -> bool:
-    """
-    Write to stdout; return False once the reader has closed the pipe, which does not change the exit code.
-
-    Raises `Unwritable` on any other error.
-    """
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _let_go(sys.stdout)
-        return False
-    except OSError as error:
-        _let_go(sys.stdout)
-        raise Unwritable(f"stdout can't be written: {error.strerror}") from error
-    return True
-
-
-def _tell(text: str) -> None:
-    """Write to stderr, ignoring errors."""
-    try:
-        sys.stderr.write(text)
-        sys.stderr.flush()
-    except OSError:
-        _let_go(sys.stderr)
-
-
-def _let_go(stream: TextIO) -> None:
-    """Redirect the stream to /dev/null, with what it still buffers."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

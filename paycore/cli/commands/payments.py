@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from paycore.cli import auth_code, durations, endings
+from paycore.cli.advice import (
+    create_again,
+    nothing_to_ask,
+    nothing_to_wait_for,
+    paid_before_closing,
+    perhaps_gone_on,
+    why_not_captured,
+)
 from paycore.cli.app import PaymentId, Reference, options_of, pairs
 from paycore.cli.endings import UsageProblem, on_ctrl_c_name
 from paycore.cli.lookup import Named, find_created, open_client
-from paycore.cli.options import GlobalOptions, to_type
+from paycore.cli.options import to_type
 from paycore.cli.output import Output
 from paycore.cli.performing import perform, print_payment
 from paycore.domain.money import Money
-from paycore.domain.payment import OperationState, Status
 from paycore.domain.provider import Secret
-from paycore.domain.schedule import is_left_to_caller
 from paycore.errors import WrongState
 
 if TYPE_CHECKING:
@@ -139,7 +145,7 @@ def create(
         ),
         endings.after_asking,
         find_id=lambda: find_created(options, reference).id,
-        interrupted=lambda payment_id: _create_again(payment_id, options),
+        interrupted=lambda payment_id: create_again(payment_id, options),
         with_qr=True,
     )
 
@@ -174,7 +180,7 @@ def await_payment(
     ):
         payment = wait(pay, named.find(pay), timeout_s, output)
         print_payment(payment, output)
-        output.say(_nothing_to_wait_for(payment, options))
+        output.say(nothing_to_wait_for(payment, options))
     return endings.after_waiting(payment)
 
 
@@ -190,7 +196,7 @@ def query(context: typer.Context, payment_id: PaymentId = None, *, reference: Re
         interrupted=lambda found: (
             f"what was not answered stays open, ask again with: {to_type(options, 'query', found)}"
         ),
-        explain=_nothing_to_ask,
+        explain=nothing_to_ask,
     )
 
 
@@ -215,7 +221,7 @@ def capture(
         try:
             return pay.capture(payment.id, amount=money)
         except WrongState as error:
-            raise _perhaps_gone_on(error, payment, options, "the payer has agreed") from None
+            raise perhaps_gone_on(error, payment, options, "the payer has agreed") from None
 
     return perform(
         options,
@@ -226,7 +232,7 @@ def capture(
             f"the capture of payment {found} may be under way:"
             " run the same command again, a payment is captured once"
         ),
-        explain=_why_not_captured,
+        explain=why_not_captured,
     )
 
 
@@ -280,7 +286,7 @@ def refund(
         try:
             return pay.refund(payment.id, reference=reference, amount=money, reason=reason)
         except WrongState as error:
-            raise _perhaps_gone_on(error, payment, options, "it has been paid") from None
+            raise perhaps_gone_on(error, payment, options, "it has been paid") from None
 
     return perform(
         options,
@@ -310,59 +316,5 @@ def close(context: typer.Context, payment_id: PaymentId = None, *, reference: Re
         interrupted=lambda found: (
             f"the closing of payment {found} may be under way, go on with: {to_type(options, 'close', found)}"
         ),
-        explain=_paid_before_closing,
+        explain=paid_before_closing,
     )
-
-
-_SEND_IT = "`paycore create` with the same reference sends it"
-
-
-def _create_again(payment_id: str, options: GlobalOptions) -> str:
-    return (
-        f"payment {payment_id} may be under way: run the same command again, or"
-        f" `{to_type(options, 'query', payment_id)}` resolves it"
-    )
-
-
-def _nothing_to_ask(payment: Payment, _options: GlobalOptions) -> str:
-    if payment.creation.state is not OperationState.INTENT:
-        return ""
-    return (
-        f"nothing was asked: this payment has not been sent, so its provider knows nothing of it; {_SEND_IT}"
-    )
-
-
-def _nothing_to_wait_for(payment: Payment, options: GlobalOptions) -> str:
-    if not is_left_to_caller(payment):
-        return ""
-    if payment.status is Status.AUTHORIZED:
-        take, leave = (to_type(options, word, payment.id) for word in ("capture", "close"))
-        return f"the payer agreed: `{take}` takes the money, `{leave}` lets it go"
-    if payment.creation.state is OperationState.INTENT:
-        return f"nothing to wait for: this payment has not been sent; {_SEND_IT}"
-    return f"nothing to wait for: the provider refused the account; once that is mended, {_SEND_IT}"
-
-
-def _paid_before_closing(payment: Payment, options: GlobalOptions) -> str:
-    if payment.status is not Status.PAID:
-        return ""
-    refund = to_type(options, "refund", payment.id)
-    return f"not closed: it was paid before; `{refund}` with a --reference of its own gives the money back"
-
-
-def _perhaps_gone_on(error: WrongState, payment: Payment, options: GlobalOptions, what: str) -> WrongState:
-    """Add to the error that a query may show what the ledger may not know yet."""
-    if payment.status not in (Status.PENDING, Status.UNKNOWN):
-        return error
-    ask = to_type(options, "query", payment.id)
-    return WrongState(f"{error.message}; `{ask}` asks whether {what} by now", payment_id=payment.id)
-
-
-def _why_not_captured(payment: Payment, options: GlobalOptions) -> str:
-    failure = payment.capture_failure
-    if payment.status not in (Status.AUTHORIZED, Status.PENDING) or failure is None:
-        return ""
-    again = to_type(options, "capture", payment.id)
-    if payment.status is Status.PENDING:
-        return f"not captured: {failure.message}; once the payer has agreed again, `{again}` takes the money"
-    return f"not captured: {failure.message}; {failure.advice or f'once that is mended, `{again}` takes the money'}"
