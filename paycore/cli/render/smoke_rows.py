@@ -20,7 +20,8 @@ _SECONDS_COLUMNS = len("SECONDS")
 def smoke_rows(results: Sequence[StepResult], style: Style, columns: int | None) -> list[str]:
     """The steps of one account under its name; under a failed one what to do."""
     account = style(clean(results[0].account), "bold")
-    header = style(_head("STEP", "VERDICT", "SECONDS") + "  WHAT", "dim")
+    # In a narrow window what happened is under its step.
+    header = style(beside(_head("STEP", "VERDICT", "SECONDS"), "WHAT", columns)[0], "dim")
     return [account, header, *(line for result in results for line in _rows(result, style, columns))]
 
 
