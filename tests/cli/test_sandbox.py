@@ -223,7 +223,7 @@ def test_pay_unknown_number_2(cli: Cli, shop: SandboxServer) -> None:
 def test_pay_by_an_unknown_reference_2(cli: Cli, shop: SandboxServer) -> None:
     """A reference given as NUMBER is refused with a hint; an unknown reference is not found."""
     ran = cli("sandbox", "pay", "order-2", "--url", shop.url)
-    assert (ran.code, "named by its id, or by --reference" in ran.err) == (2, True), ran
+    assert (ran.code, "named by its id or your reference" in ran.err) == (2, True), ran
     assert cli("sandbox", "pay", "--reference", "order-2").code == 2
     cli.create()
     ran = cli("sandbox", "decline", "--reference", "order-2")

@@ -25,7 +25,7 @@ Number = Annotated[
     str | None,
     typer.Argument(
         metavar="NUMBER",
-        help="A number the provider knows the order by, or a payment's id.",
+        help="A number the provider knows the order by, or a payment's id or reference.",
         show_default=False,
     ),
 ]
@@ -59,7 +59,7 @@ def _order(
 ) -> tuple[str, str]:
     """Return the order's number and its gateway's URL; `url` takes precedence."""
     if (number is None) == (reference is None):
-        raise UsageProblem("name the order by its NUMBER or by --reference, not by both or neither")
+        raise UsageProblem("name the order by its NUMBER or by --reference: one of the two")
     payment = find_recorded(options, None, reference) if number is None else _payment(options, number)
     if payment is not None:
         return payment.order_number, url or _gateway_of(options, payment)

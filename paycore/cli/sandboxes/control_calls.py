@@ -48,7 +48,7 @@ def _refusal(status: int, answer: Any, url: str) -> str:
         return f"the sandbox at {url} refused"
     words = ": ".join(str(answer[key]) for key in ("error", "hint") if answer.get(key))
     if status == UNKNOWN_ORDER:
-        words += "; a payment of the ledger is named by its id, or by --reference"
+        words += "; a payment of the ledger is named by its id or your reference"
     return words
 
 
