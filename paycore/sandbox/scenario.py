@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
 from typing import Literal, TypeVar
 
 import msgspec
 
 from paycore.domain.currencies import EXPONENTS
 from paycore.domain.duration_text import seconds_typed
+from paycore.domain.money import EXPONENT_MAX, parse_minor
+from paycore.errors import InvalidMoney
 from paycore.sandbox.faults import unknown_name
 
 T = TypeVar("T")
@@ -38,11 +39,13 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     channel: str = ""
     is_decided: bool = False
 
-    @property
-    def amount(self) -> Decimal | None:
-        """In major units; None in a currency that ISO 4217 does not have."""
+    def is_of(self, amount: str) -> bool:
+        """Whether this is its amount, in major units and no more decimals than its currency has."""
         exponent = EXPONENTS.get(self.currency)
-        return None if exponent is None else Decimal(self.minor).scaleb(-exponent)
+        try:
+            return exponent is not None and parse_minor(amount, self.currency, exponent) == self.minor
+        except InvalidMoney:
+            return False
 
 
 class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -54,7 +57,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     reference: str | None = None
-    amount: Decimal | None = None
+    amount: str | None = None
     currency: str | None = None
     method: str | None = None
     channel: str | None = None
@@ -66,8 +69,9 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             text.startswith(self.reference) for text in (*order.texts, order.number)
         ):
             return False
+        if self.amount is not None and not order.is_of(self.amount):
+            return False
         pairs = (
-            (self.amount, order.amount),
             (self.currency, order.currency),
             (self.method, order.method),
             (self.channel, order.channel),
@@ -209,9 +213,14 @@ def _read_match(condition: str) -> Match:
         if key in given:
             raise ValueError(f"{key} is given twice in {condition!r}")
         given[key] = value
+    if "amount" in given:
+        check_amount(given["amount"])
+    return Match(**given)
+
+
+def check_amount(text: str) -> None:
+    """`ValueError` for a text that is no amount of any currency."""
     try:
-        return msgspec.convert(given, Match, strict=False)
-    except msgspec.ValidationError:
-        raise ValueError(
-            f"amount is decimal text in major units, such as 8.00, not {given['amount']!r}"
-        ) from None
+        parse_minor(text, "", EXPONENT_MAX)
+    except InvalidMoney:
+        raise ValueError(f"amount is decimal text in major units, such as 8.00, not {text!r}") from None

@@ -23,14 +23,22 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, get_args
 
 from paycore.domain.duration_text import seconds_typed
 from paycore.sandbox.faults import unknown_name
 from paycore.sandbox.gateway_kinds import FAILING_REFUND, REFUSE_REFUND
-from paycore.sandbox.scenario import Match, OpenFault, PayerMove, RequestWord, Rule, RuleFault, Scenario
+from paycore.sandbox.scenario import (
+    Match,
+    OpenFault,
+    PayerMove,
+    RequestWord,
+    Rule,
+    RuleFault,
+    Scenario,
+    check_amount,
+)
 
 PAYER_KEYS = ("pay", "decline", "expire", "decline_capture")
 RULE_KEYS = ("match", *PAYER_KEYS, "charge_back", "refund", "notification", "fault")
@@ -90,15 +98,13 @@ def _match(given: Any, place: str) -> Match:
     return Match(**wanted)
 
 
-def _amount(given: Any, place: str) -> Decimal:
+def _amount(given: Any, place: str) -> str:
     """Decimal text, as amounts are written everywhere: a number of TOML may not be exact."""
     try:
-        amount = Decimal(given) if isinstance(given, str) else None
-    except InvalidOperation:
-        amount = None
-    if amount is None or not amount.is_finite():
-        raise _wrong(place, given, 'decimal text in major units, such as "8.00"')
-    return amount
+        check_amount(_text(given, place))
+    except ValueError:
+        raise _wrong(place, given, 'decimal text in major units, such as "8.00"') from None
+    return str(given)
 
 
 def _payer(table: Mapping[str, Any], place: str) -> PayerMove | None:

@@ -1,7 +1,6 @@
 """Scenario files: what they say, and what is said of mistakes in them."""
 
 import re
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -68,7 +67,7 @@ def test_all_else_of_a_file(tmp_path: Path) -> None:
             place=f"{place}rule[1]",
         ),
         Rule(
-            match=Match(amount=Decimal("9.99")),
+            match=Match(amount="9.99"),
             payer=PayerMove(does="pay", after_s=2),
             charge_back_s=3600,
             refund=RuleFault(kind="refuse_refund", times=None),
