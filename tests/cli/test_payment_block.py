@@ -10,11 +10,12 @@ from msgspec.structs import replace
 from paycore import Money, Payment
 from paycore.cli import endings
 from paycore.cli.endings import Exit
-from paycore.cli.render.blocks import payment_block
+from paycore.cli.render.blocks import payment_block, timeline_block
 from paycore.cli.render.documents import payment_document
 from paycore.cli.render.standing import advice, next_steps
 from paycore.cli.render.tables import payment_table
 from paycore.cli.render.text import STATUS_COLOURS, Style, width
+from paycore.cli.render.timeline import tell
 from paycore.domain.decisions import end_unsent
 from paycore.domain.events import FoundUnresolvable, Observed, Returned, Source
 from paycore.domain.observation import PaymentObservation
@@ -381,3 +382,17 @@ def test_words_are_wrapped_and_commands_are_not(columns: int) -> None:
     coloured = payment_block(history.payment, Style(enabled=True), columns)
     assert "\u00a0" not in "".join(coloured)
     assert "\x1b[31;1mpaid twice\x1b[0m" in "".join(coloured)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_a_timeline_uses_the_window(columns: int) -> None:
+    """Words go up to its edge, and the arrow stays with the status; into a pipe each event is one line."""
+    entries = tell(observed(Status.PAID).events)
+    lines = timeline_block(entries, PLAIN, columns)
+    assert max(map(width, lines)) <= columns
+    (arrow,) = [line for line in lines if line.endswith("-> paid")]
+    assert "\u00a0" not in "".join(lines)
+    assert len(timeline_block(entries, PLAIN, None)) == len(entries) + 1
+    if columns == 120:
+        assert arrow.count("  ->") == 1
+        assert len(lines) == len(entries) + 1

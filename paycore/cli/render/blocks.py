@@ -234,15 +234,15 @@ def timeline_block(entries: Sequence[Entry], style: Style, columns: int | None) 
             day = f"{at:%Y-%m-%d}"
             lines.append(style(f"{day} UTC", "dim"))
         head = f"  {at:%H:%M:%S}.{at.microsecond // 1000:03d}  {entry.source.ljust(source_width)}  "
-        lines += _wrapped(head, clean(entry.what), columns)
+        led_to = ""
         if entry.status_from != entry.status_to:
-            lines[-1] += f"  {style('->', 'dim')} {style.status(entry.status_to)}"
+            led_to = f" {_STICKY}{style('->', 'dim')}{_STICKY}{style.status(entry.status_to)}"
+        lines += _wrapped(head, clean(entry.what) + led_to, columns)
     return lines
 
 
 def _wrapped(head: str, words: str, columns: int | None) -> list[str]:
     """Wrap `words` after `head` with a hanging indent; a word without spaces is not broken."""
-    if columns is None:
-        return [head + words]
-    first, *more = fold(words, max(24, columns - width(head) - 14))
-    return [head + first, *(" " * width(head) + line for line in more)]
+    indent = " " * width(head)
+    first, *more = [words] if columns is None else fold(words, max(24, columns - width(head)))
+    return [line.replace(_STICKY, " ") for line in (head + first, *(indent + line for line in more))]
