@@ -40,9 +40,9 @@ class Shops:
             server.start()
         return self._servers[account]
 
-    def configure(self, *accounts: str, **changes: Any) -> None:
+    def configure(self, *accounts: str, ledger: str = "sqlite:///paycore.db", **changes: Any) -> None:
         """Write a paycore.toml with these accounts; `changes` are other settings of all of them."""
-        lines = ['ledger = "sqlite:///paycore.db"']
+        lines = [f'ledger = "{ledger}"']
         for account in accounts:
             server = self[account]
             settings = {"provider": PROVIDERS[account], "mode": "sandbox", "base_url": server.url}

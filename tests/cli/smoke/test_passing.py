@@ -118,3 +118,13 @@ def test_twenty_in_a_row_and_four_at_once_pass(cli: Cli, shops: Shops, account: 
     assert [(one.code, verdicts(one, account)) for one in at_once] == [(0, expected(account))] * 4
     if account in CREATING and account != "paypal":  # where a payer may still agree to what nobody captures
         assert shops.payable(account) == []
+
+
+@pytest.mark.proof
+def test_four_at_once_pass_on_postgresql(cli: Cli, shops: Shops, postgres_dsn: str) -> None:
+    """One ledger in PostgreSQL, four providers at once."""
+    shops.configure(*LEFT_OUT, ledger=postgres_dsn)
+    with ThreadPoolExecutor() as pool:
+        ran = list(pool.map(lambda one: cli.installed("smoke", "--account", one, "--json"), LEFT_OUT))
+    for account, one in zip(LEFT_OUT, ran, strict=True):
+        assert (one.code, verdicts(one, account)) == (0, expected(account)), one
