@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
@@ -70,3 +71,22 @@ def decode(data: bytes | str, kind: type[T]) -> T:
         decoder = _decoders[kind] = msgspec.json.Decoder(kind, dec_hook=_read)
     value: T = decoder.decode(data)
     return value
+
+
+def read_ahead(package: str) -> None:
+    """
+    Have msgspec know the structs of a package, before several threads decode their first ones at once.
+
+    msgspec 0.22 shares what it knows of a struct before that is complete: a thread that decodes meanwhile ends the
+    process by a segmentation fault.
+    """
+    for kind in _structs(msgspec.Struct):
+        if f"{kind.__module__}.".startswith(f"{package}."):
+            with suppress(Exception):  # one that can't be decoded is none that is
+                msgspec.json.Decoder(kind)
+
+
+def _structs(kind: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
+    for own in kind.__subclasses__():
+        yield own
+        yield from _structs(own)

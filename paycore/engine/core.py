@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from paycore.domain import codec
 from paycore.domain.payment import Payment
 from paycore.engine.accounts import Accounts
 from paycore.engine.arguments import checked_account
@@ -45,6 +46,7 @@ class ClientCore:
         self.config = config if isinstance(config, Config) else load_config(config)
         self.plugins = plugins or Plugins(blocked=self.config.blocked_plugins)
         self.accounts = Accounts(self.config, self.plugins)
+        _read_ahead(self.config, self.plugins)
         self.ledger = ledger or _open(self.config)
         attempts = Attempts(
             self.plugins.observers,
@@ -92,6 +94,15 @@ class ClientCore:
                 yield Pass(self.worker, account)
         if problem is not None:
             raise problem
+
+
+def _read_ahead(config: Config, plugins: Plugins) -> None:
+    """Before several threads decode their first messages at once: those of the core and of the providers in use."""
+    codec.read_ahead("paycore.domain")
+    used = {account.provider for account in config.accounts.values()}
+    for name, kind in plugins.providers().items():
+        if name in used:
+            codec.read_ahead(kind.__module__.partition(".")[0])
 
 
 def _open(config: Config) -> SqlLedger:

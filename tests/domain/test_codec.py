@@ -1,5 +1,7 @@
 """Domain values as JSON: exact, and without the additions of subclasses."""
 
+import sys
+import types
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -8,6 +10,7 @@ import msgspec
 import pytest
 
 from paycore import Money
+from paycore.domain import codec
 from paycore.domain.codec import decode, encode
 from paycore.domain.observation import PaymentObservation
 from paycore.domain.payment import Status
@@ -104,3 +107,26 @@ def test_what_can_not_be_read_says_why() -> None:
 def test_money_is_written_exactly() -> None:
     """Minor units, currency and exponent."""
     assert encode(Money("88.00", "HKD")) == b'[8800,"HKD",2]'
+
+
+def test_structs_of_a_package_are_read_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is looked up any more when the first one is decoded; a package with a longer name is another one."""
+    source = """
+import msgspec
+class Inner(msgspec.Struct):
+    x: int
+class Outer(msgspec.Struct):
+    inner: "Inner"
+"""
+    outers = []
+    for name in ("ahead_probe.messages", "ahead_probes"):
+        module = types.ModuleType(name)
+        monkeypatch.setitem(sys.modules, name, module)
+        exec(source, module.__dict__)
+        outers.append(module.__dict__["Outer"])
+    codec.read_ahead("ahead_probe")
+    for outer in outers:
+        del sys.modules[outer.__module__].__dict__["Inner"]
+    assert msgspec.json.decode(b'{"inner": {"x": 1}}', type=outers[0]).inner.x == 1
+    with pytest.raises(NameError):
+        msgspec.json.decode(b'{"inner": {"x": 1}}', type=outers[1])
