@@ -81,9 +81,13 @@ def read_ahead(package: str) -> None:
     process by a segmentation fault.
     """
     for kind in _structs(msgspec.Struct):
-        if f"{kind.__module__}.".startswith(f"{package}."):
+        if kind not in _read_ahead and f"{kind.__module__}.".startswith(f"{package}."):
             with suppress(Exception):  # one that can't be decoded is none that is
                 msgspec.json.Decoder(kind)
+            _read_ahead.add(kind)
+
+
+_read_ahead: set[type] = set()
 
 
 def _structs(kind: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
