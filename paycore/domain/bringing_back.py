@@ -28,6 +28,7 @@ from paycore.domain.payment import (
     RefundStatus,
     Status,
     numbered,
+    refund_operation,
 )
 
 
@@ -140,12 +141,13 @@ def bring_back_refund(payment: Payment, now: datetime, *, found: FoundRefund) ->
     """
     The refund as one of this payment's; nothing where it can't be recorded as that.
 
-    That is: the payment has its reference or number already, or was not paid by exactly one charge, or has too many.
+    That is: the payment has its number already or, where the provider may still carry it out, its reference; or was
+    not paid by exactly one charge, or has too many. One that was refused or not sent, as far as this ledger knows, was
+    made under another number since: by that it is known from now on.
     """
     number = found.observation.number
-    is_known = payment.refund(found.reference) is not None or numbered(payment, number) is not None
     refunds = sum(op.kind is OperationKind.REFUND for op in payment.operations)
-    if is_known or len(payment.charges) != 1 or refunds >= OPERATIONS_MAX:
+    if numbered(payment, number) is not None or len(payment.charges) != 1 or refunds >= OPERATIONS_MAX:
         return []
     if found.amount.currency != payment.amount.currency or found.amount.minor <= 0:
         return []
@@ -153,6 +155,12 @@ def bring_back_refund(payment: Payment, now: datetime, *, found: FoundRefund) ->
     operation = msgspec.structs.replace(
         _done(OperationKind.REFUND, found.operation_id, number, made_at), refund_reference=found.reference
     )
+    known = payment.refund(found.reference)
+    if known is not None:
+        given_up = _given_up(payment, known, now)
+        if given_up is None or known.amount != found.amount:
+            return []
+        return [*given_up, OperationBegun(operation=operation), Observed(observation=found.observation)]
     refund = Refund(
         reference=found.reference,
         amount=found.amount,
@@ -163,6 +171,18 @@ def bring_back_refund(payment: Payment, now: datetime, *, found: FoundRefund) ->
         is_brought_back=True,
     )
     return [OperationBegun(operation=operation, refund=refund), Observed(observation=found.observation)]
+
+
+def _given_up(payment: Payment, known: Refund, now: datetime) -> list[Change] | None:
+    """What ends the number that this ledger has for a refund; None where the provider may have carried that one out."""
+    operation = refund_operation(payment, known.reference)
+    if known.status is not RefundStatus.CREATED:
+        return None
+    if operation.state is OperationState.REJECTED:
+        return []
+    if operation.state is OperationState.INTENT:
+        return [OperationEnded(operation_id=operation.id, state=OperationState.REJECTED, in_flight_until=now)]
+    return None
 
 
 # --- an operation that is known, and was not sent as far as this ledger knows ------------------------------

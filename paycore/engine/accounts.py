@@ -119,6 +119,16 @@ class Accounts:
     def __contains__(self, name: str) -> bool:
         return name in self.config.accounts
 
+    def with_other_references(self, account: Account) -> tuple[str, ...]:
+        """The accounts that may be at the same merchant's as this one, and whose references are others: by name."""
+        own = self.config.accounts[account.name]
+        place = (own.provider, own.mode, own.base_url)
+        return tuple(
+            name
+            for name, other in self.config.accounts.items()
+            if other.namespace != own.namespace and (other.provider, other.mode, other.base_url) == place
+        )
+
     def _make(self, name: str) -> Account:
         account = self.config.accounts[name]
         kind = self._provider(account)

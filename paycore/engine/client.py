@@ -316,7 +316,9 @@ class Client:
 
         Where another ledger takes payments by the same merchant account, its payments look like lost ones of this. So
         `bring_back` None brings back only where this ledger made no payment between the first and the last of the lost
-        ones, as none is after a backup was restored. True brings back in any case, False never: it is only told then.
+        ones, as none is after a backup was restored; where the list has payments of before them, if this account was
+        paid any; and where no account of another `namespace` may be at the same merchant's. True brings back in any
+        case, False never: it is only told then.
 
         Raises `NotSupported` when the provider has no list; `NotSent` or `MaybeSent` when no answer came,
         `AccountRefused`, `LedgerError`s: run it again, what was found until then is recorded. No money moves.

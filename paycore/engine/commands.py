@@ -308,7 +308,9 @@ class Commands:
         self, account_name: str | None, since: datetime, until: datetime, *, bring_back: bool | None
     ) -> Program[Reconciliation]:
         """The ledger against the provider's own list of what was made in [since, until)."""
-        books = Books(self._accounts.get(account_name), since, until, brings_back=bring_back)
+        account = self._accounts.get(account_name)
+        others = self._accounts.with_other_references(account)
+        books = Books(account, since, until, brings_back=bring_back, others=others)
         return (yield from Reconciling(self._attempts, self._recovery, books).run())
 
     @_told("wait", lambda payment_id, _: Given(payment_id=payment_id))

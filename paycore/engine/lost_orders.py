@@ -15,7 +15,7 @@ from paycore.domain import bringing_back
 from paycore.domain.bringing_back import FoundOrder
 from paycore.domain.decisions import named
 from paycore.domain.observation import PaymentObservation
-from paycore.domain.payment import Operation, Payment, Status
+from paycore.domain.payment import Operation, OperationKind, Payment, Status
 from paycore.domain.provider import Found, Listed, OrderRef, Product
 from paycore.domain.reconciliation import UNMOVED, DiscrepancyKind, is_promise
 from paycore.engine.attempts import Attempts
@@ -25,11 +25,14 @@ from paycore.engine.orders import is_number, made_at
 from paycore.engine.patience import patiently
 from paycore.engine.reconciled import Books, discrepancy, is_of_another_account, matched, names_of
 from paycore.engine.recovery import Recovery
+from paycore.engine.unlisted import MARGIN
 from paycore.ledger.api import Filter, Sought
 from paycore.ledger.lists import next_page
 
 CLOCKS_APART = timedelta(minutes=2)
 """How far the clocks of hosts that share a ledger may be apart."""
+
+ANOTHER_LEDGER = "another ledger that uses this merchant account may have made it"
 
 AT_ONCE = 200
 _FIRST = (Status.PAID, Status.AUTHORIZED, Status.PENDING, Status.FAILED, Status.CLOSED)
@@ -43,11 +46,13 @@ class LostOrders:
         self._attempts = attempts
         self._recovery = recovery
         self._books = books
+        self._doubt = ANOTHER_LEDGER
 
     def run(self) -> Program[None]:
         """Bring back what can be."""
         if self._books.brings_back is None:
-            self._books.brings_back = yield from self._may_be_lost()
+            self._doubt = yield from self._why_not()
+            self._books.brings_back = not self._doubt
         for item in sorted(self._books.lost, key=lambda item: _FIRST.index(Status(item.observation.status))):
             names = names_of(self._account.name, [item])
             # As it is by now: of two orders with one reference, the second finds what the first brought back.
@@ -56,28 +61,52 @@ class LostOrders:
             if not is_here and not is_of_another_account(known, item, self._account.name):
                 yield from self._missing(item, named(known, self._account.name, self._account.namespace))
 
-    def _may_be_lost(self) -> Program[bool]:
+    def _why_not(self) -> Program[str]:
         """
-        Whether they can all have been lost with the end of this ledger, as after a backup was restored.
+        Why they can't all have been lost with the end of this ledger, as after a restored backup; empty if they can.
 
-        They can't where the ledger has a payment of its own from between them: then another ledger has made some.
+        They can't where the ledger has a payment of its own from between them, nor where the list has none of what was
+        paid before them. Nobody tells of which account they are where another one has references of its own.
         """
+        if self._books.others:
+            names = " or ".join(f"account {name}" for name in self._books.others)
+            return f"{names}, which has references of its own, may have made it by the same merchant account"
         times = [
             made_at(item.observation.number)
             for item in self._books.lost
             if is_number(item.observation.number)
         ]
-        if not times or max(times) - min(times) <= 2 * CLOCKS_APART:
-            return True
-        more: Filter | None = Filter(
-            since=min(times) + CLOCKS_APART, until=max(times) - CLOCKS_APART, limit=AT_ONCE
-        )
+        if not times:
+            return ""
+        between = (min(times) + CLOCKS_APART, max(times) - CLOCKS_APART)
+        if between[0] < between[1]:
+            own = yield from self._own(Filter(since=between[0], until=between[1], limit=AT_ONCE))
+            if own:
+                return ANOTHER_LEDGER
+        before = (self._books.since + MARGIN, min(times) - MARGIN)
+        if before[0] < before[1]:
+            paid = Filter(
+                account=self._account.name, by="paid", since=before[0], until=before[1], limit=AT_ONCE
+            )
+            own = yield from self._own(paid)
+            made = [payment for payment in own if payment.created_at >= before[0]]
+            orders = [op for one in made for op in one.operations if op.kind is OperationKind.CREATE]
+            if orders and not any(map(self._books.is_listed, orders)):
+                return (
+                    "the list has nothing that this account was paid before it: it may be another merchant's"
+                )
+        return ""
+
+    def _own(self, which: Filter) -> Program[list[Payment]]:
+        """The first of these payments that were made here, not brought back: a page of them."""
+        more: Filter | None = which
         while more is not None:
             page = yield from in_ledger(lambda ledger, which=more: ledger.list(which))  # type: ignore[misc]
-            if not all(payment.is_brought_back for payment in page):
-                return False
+            own = [payment for payment in page if not payment.is_brought_back]
+            if own:
+                return own
             more = next_page(more, page)
-        return True
+        return []
 
     def _missing(self, item: Listed, other: Payment | None) -> Program[None]:
         if other is not None:
@@ -209,10 +238,7 @@ class LostOrders:
         if is_settled:
             advice = "nothing to do: it took no money, and will take none"
         elif item.reference is not None and not self._books.brings_back:
-            advice = (
-                "another ledger that uses this merchant account may have made it; if this one has lost it, run"
-                " `paycore reconcile` with --bring-back"
-            )
+            advice = f"{self._doubt}; if this account has lost it, run `paycore reconcile` with --bring-back"
         else:
             advice = (
                 f"the list does not tell {lacks}: find out by number, amount and time what it was for, before you make"

@@ -21,14 +21,22 @@ class Books:
     `listed` has every number and id of the provider's in it. Its orders that the ledger does not have are in `lost`,
     and its refunds in `refunds`: they come after the orders. `brings_back`: whether lost orders may be
     recorded anew, None until that was found out; `brings_back_refunds`: whether those of payments that are here may.
+    `others`: the accounts of another namespace that may be at the same merchant's, by name.
     """
 
     def __init__(
-        self, account: Account, since: datetime, until: datetime, *, brings_back: bool | None
+        self,
+        account: Account,
+        since: datetime,
+        until: datetime,
+        *,
+        brings_back: bool | None,
+        others: Sequence[str] = (),
     ) -> None:
         self.account = account
         self.since, self.until = since, until
         self.brings_back = brings_back
+        self.others = others
         self.brings_back_refunds = brings_back is not False
         self.listed: set[str] = set()
         self.lost: list[Listed] = []
@@ -47,6 +55,11 @@ class Books:
                 self.refunds.append(item)
             else:
                 self._orders += 1
+
+    def is_listed(self, operation: Operation) -> bool:
+        """Whether the list names this order or refund, by its number or an id."""
+        names = {operation.number, operation.provider_id, *(value for _, value in operation.ids)}
+        return not names.isdisjoint(self.listed)
 
     def note(self, found: Discrepancy) -> None:
         """Keep what was found; what is listed twice, since orders are made while the list is read, counts once."""

@@ -21,6 +21,7 @@ from paycore.domain.payment import (
     RefundStatus,
     ReviewReason,
     Status,
+    numbered,
 )
 from paycore.domain.provider import Listed
 from paycore.domain.reconciliation import (
@@ -144,12 +145,17 @@ class Refunds:
             yield from self._refunded_elsewhere(payment, item)
             return
         payment = committed.payment
+        seen = item.observation
+        if is_promise(seen):
+            asking = partial(self._recovery.ask, self._account, [payment], Source.QUERY)
+            (payment,) = yield from patiently(asking)
         refund = _of(payment, found.reference)
+        is_confirmed = refund.status is seen.status or refund.status is RefundStatus.SUCCEEDED
         self._note(
             DiscrepancyKind.MISSING_HERE,
             item,
             payment,
-            is_settled=not payment.review,
+            is_settled=(is_confirmed or not is_promise(seen)) and not payment.review,
             advice=f"brought back: the refund is {refund.status}",
             refund=refund,
         )
@@ -166,7 +172,10 @@ class Refunds:
             operation_id=self._attempts.new_id(),
             reference=reference,
             amount=seen.amount,
-            observation=seen,
+            # That no money went back is not believed of a list alone.
+            observation=replace(seen, status=RefundStatus.PENDING, failure=None)
+            if is_promise(seen)
+            else seen,
             made_at=item.made_at or made_at(seen.number),
         )
 
@@ -181,8 +190,9 @@ class Refunds:
         amount = seen.amount if seen.status is RefundStatus.SUCCEEDED else None
         if amount is not None and amount.currency == payment.amount.currency:
             counted = self._unnamed.setdefault(payment.id, {})
-            counted[seen.number or seen.provider_id or ""] = amount.minor
-        is_ours = is_number(seen.number)
+            # A list may give it the number of its order, as it does others of that order.
+            counted[seen.provider_id or seen.number] = amount.minor
+        is_ours = is_number(seen.number) and numbered(payment, seen.number) is None
         advice = (
             "it was made here and its reference is lost: do not make it again before you know which one it was"
             if is_ours
@@ -198,6 +208,8 @@ class Refunds:
             total = min(ours + sum(amounts.values()), payment.paid_minor)
             if len(payment.charges) != 1 or total <= payment.refunded_minor:
                 continue
+            # What providers report as returned has what came back later in it.
+            total += sum(one.amount.minor for one in payment.refunds if one.status is RefundStatus.REVERSED)
             charge = payment.charges[0]
             counted = PaymentObservation(
                 number=charge.number,

@@ -53,19 +53,14 @@ def _unlisted(payment: Payment, books: Books, since: datetime, until: datetime) 
             if (
                 is_order
                 and not (operation.is_settled and not payment.charges)
-                and not _is_listed(operation, books)
+                and not books.is_listed(operation)
             ):
                 yield operation
     for refund in payment.refunds:
         operation = refund_operation(payment, refund.reference)
         is_returned = refund.status in (RefundStatus.SUCCEEDED, RefundStatus.PENDING)
-        if is_returned and since <= refund.created_at < until and not _is_listed(operation, books):
+        if is_returned and since <= refund.created_at < until and not books.is_listed(operation):
             yield operation
-
-
-def _is_listed(operation: Operation, books: Books) -> bool:
-    names = {operation.number, operation.provider_id, *(value for _, value in operation.ids)}
-    return not names.isdisjoint(books.listed)
 
 
 def _ask(recovery: Recovery, books: Books, payments: Sequence[Payment]) -> Program[None]:
