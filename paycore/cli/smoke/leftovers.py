@@ -6,16 +6,17 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from paycore.cli.endings import Exit, after_closing, after_refund
+from paycore.cli.endings import Exit, after_closing, after_refund, of_error
 from paycore.cli.render.text import major, moment
 from paycore.cli.smoke.problems import Advisor, StepFailed, StepNotApplicable
 from paycore.cli.smoke.settling import Asker, is_accepted
 from paycore.cli.smoke.step_results import worst_of
-from paycore.domain.payment import OperationState, Status
+from paycore.domain.payment import OperationState, RefundStatus, Status
 from paycore.errors import NotFound, PaycoreError
 
 if TYPE_CHECKING:
     from paycore.cli.smoke.selection import SmokePlan
+    from paycore.domain.money import Money
     from paycore.domain.payment import Payment
     from paycore.engine.client import Client
 
@@ -62,7 +63,7 @@ class Leftovers:
             except StepNotApplicable as reason:
                 stays.append(str(reason))
             except PaycoreError as error:
-                problems.append(self._advisor.of_unclosable(payment, error, _lapses(payment)))
+                problems.append(self._of_error(payment.id, error))
             except StepFailed as problem:
                 problems.append(problem)
         if problems:
@@ -70,6 +71,12 @@ class Leftovers:
         if stays:
             raise StepNotApplicable("; ".join([*done, *stays]))
         return "; ".join(done) or "nothing was left to close"
+
+    def _of_error(self, payment_id: str, error: PaycoreError) -> StepFailed:
+        payment = self._pay.get(payment_id)
+        if payment.status is Status.PAID:
+            return self._advisor.of_kept(payment, of_error(error), error.message)
+        return self._advisor.of_unclosable(payment, error, _lapses(payment))
 
     def _clear_one(self, payment: Payment) -> str:
         if payment.creation.state is OperationState.INTENT:
@@ -81,6 +88,8 @@ class Leftovers:
             payment = self._close(payment, asker)
             if payment.status is not Status.PAID:
                 return f"closed payment {payment.id}"
+        if payment.uncertain and payment.status is Status.PAID:
+            raise self._advisor.of_payment(payment, Exit.UNKNOWN, "refunded")
         if payment.uncertain:
             raise self._advisor.of_unknown(payment, _lapses(payment))
         return self._give_back(payment, asker) if payment.status is Status.PAID else ""
@@ -101,24 +110,34 @@ class Leftovers:
         raise self._advisor.of_unclosed(closed, after_closing(closed), _lapses(closed))
 
     def _give_back(self, payment: Payment, asker: Asker) -> str:
+        done = [self._give_back_rest(payment, asker)]
+        # What no step could send, or was refused because of the account, is not in the rest.
+        unsent = [refund for refund in payment.refunds if refund.status is RefundStatus.CREATED]
+        done += [self._refund(payment, one.reference, one.amount, asker) for one in unsent]
+        return "; ".join(filter(None, done))
+
+    def _give_back_rest(self, payment: Payment, asker: Asker) -> str:
         left_minor = payment.refundable_minor
         if not left_minor:
             return ""
-        amount = major(payment, left_minor)
         product = self._plan.product
         if product.refund == "none" or (product.refund == "full" and left_minor != payment.amount.minor):
             raise StepNotApplicable(
-                f"{amount} of payment {payment.id} stays paid: the product can't refund it"
+                f"{major(payment, left_minor)} of payment {payment.id} stays paid: the product can't refund it"
             )
         if payment.review:
             raise self._advisor.of_payment(payment, Exit.REVIEW, "refunded")
-        reference = f"{payment.reference}-rest"
-        refunded = asker.refund(payment.id, reference, None)
+        return self._refund(payment, f"{payment.reference}-rest", None, asker)
+
+    def _refund(self, payment: Payment, reference: str, part: Money | None, asker: Asker) -> str:
+        amount = major(payment, payment.refundable_minor) if part is None else str(part)
+        refunded = asker.refund(payment.id, reference, part)
         code, refund = after_refund(refunded, reference), refunded.refund(reference)
         if refund is not None and is_accepted(refunded, refund):
             return f"{amount} of payment {payment.id} is to go back, and is pending at the provider"
         if code is not Exit.DONE:
-            raise self._advisor.of_refund(refunded, refund, code)
+            problem = self._advisor.of_refund(refunded, refund, code)
+            raise problem if refunded.uncertain else self._advisor.of_kept(refunded, code, problem.what)
         return f"gave back {amount} of payment {payment.id}"
 
 

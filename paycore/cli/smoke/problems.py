@@ -8,7 +8,8 @@ from paycore import errors
 from paycore.cli import endings
 from paycore.cli.endings import CommandEnded, Exit
 from paycore.cli.options import GlobalOptions, to_type
-from paycore.domain.payment import Failure, OperationKind, Status
+from paycore.cli.render.text import major
+from paycore.domain.payment import Failure, OperationKind, RefundStatus, Status
 
 if TYPE_CHECKING:
     from paycore.domain.payment import Payment, Refund
@@ -128,6 +129,19 @@ class Advisor:
             Exit.UNKNOWN,
             f"it is not known whether payment {payment.id} can be paid; {lapses}",
             f"find out, and close it: {self._query_then_close(payment.id)}",
+        )
+
+    def of_kept(self, payment: Payment, code: Exit, why: str) -> StepFailed:
+        """A payment whose money did not go back, or not all of it."""
+        unsent = [one.reference for one in payment.refunds if one.status is RefundStatus.CREATED]
+        reference = unsent[0] if unsent else f"{payment.reference}-again"
+        kept = major(payment, payment.paid_minor - payment.refunded_minor)
+        again = self._type("refund", payment.id, "--reference", reference)
+        return self._failed(
+            payment,
+            code,
+            f"payment {payment.id} is paid, and {kept} of it did not go back: {why}",
+            f"see `{self._type('show', payment.id)}`, then give it back: `{again}`",
         )
 
     def _of_wrong_state(self, payment: Payment) -> str:

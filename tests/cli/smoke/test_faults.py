@@ -84,15 +84,35 @@ def test_refused_refund_fails_the_run_and_the_money_goes_back(cli: Cli, shops: S
     assert paid["paid_minor"] == paid["refunded_minor"] == 400
 
 
+@pytest.mark.parametrize(
+    ("fault", "code"), [pytest.param("lose_reply", 5, marks=pytest.mark.proof), ("refuse", 3)]
+)
+def test_what_stays_paid_is_said_to(
+    cli: Cli, shops: Shops, monkeypatch: pytest.MonkeyPatch, fault: str, code: int
+) -> None:
+    """The money does not go back, or nobody knows: the last line says that it is paid, not that it may be paid."""
+    monkeypatch.setattr("paycore.cli.smoke.leftovers.MARGIN_S", 0.1)
+    shops.configure("stripe", timeout_s=0.4)
+    shops["stripe"].gateway.faults.add(fault, path="/v1/refunds", times=100)
+    ran = cli("smoke", "--step-timeout", "3s", "--json")
+    assert (ran.code, failed(ran)) == (code, ["refund", "clean up"]), ran
+    clean_up, payment_id = steps(ran)["clean up"], steps(ran)["create"]["payment_id"]
+    assert f"payment {payment_id} is paid, and " in clean_up["what"]
+    assert "be paid" not in clean_up["what"]
+    assert "paycore close" not in clean_up["advice"]
+
+
 @pytest.mark.proof
 def test_refund_that_is_put_off_for_long_is_7(cli: Cli, shops: Shops) -> None:
     """QFPay pays refunds out of the day's takings: nothing moved, and who goes on with it is said."""
     shops.configure("qfpay")
     shops["qfpay"].gateway.faults.add("balance_empty")
     ran = cli("smoke", "--json")
-    assert (ran.code, failed(ran)) == (7, ["refund"]), ran
+    assert (ran.code, failed(ran)) == (7, ["refund", "clean up"]), ran
     assert "`paycore worker` goes on with a refund" in steps(ran)["refund"]["advice"]
-    assert steps(ran)["clean up"]["what"].startswith("gave back 1.00 HKD of payment ")
+    clean_up, payment_id = steps(ran)["clean up"], steps(ran)["create"]["payment_id"]
+    assert clean_up["what"].startswith(f"payment {payment_id} is paid, and 1.00 HKD of it did not go back: ")
+    assert clean_up["advice"].endswith("-refund-1`")
 
 
 def test_both_payments_that_are_left_are_named(
