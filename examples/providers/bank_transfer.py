@@ -414,7 +414,7 @@ class BankGateway(ScriptedGateway):
     def transfer(self, text: str, amount: str, currency: str, *, direction: str = "credit") -> str:
         """Book a line; returns its id."""
         line = {
-            "id": f"L{len(self.lines) + 1:06d}",
+            "id": f"L{self.serial()}",
             "amount": amount,
             "currency": currency,
             "direction": direction,

@@ -30,6 +30,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -106,6 +107,7 @@ class ScriptedGateway:
         self.refunds: list[ScriptedRefund] = []
         self.requests: Counter[str] = Counter()
         """How often an order with each number was requested."""
+        self._serials = count(self.clock.now_ms())
         self._paths: Counter[str] = Counter()
         self._posts = PostQueue()
         self._lock = threading.RLock()
@@ -132,13 +134,22 @@ class ScriptedGateway:
 
     # --- what a script uses ----------------------------------------------------------------------------
 
+    def serial(self) -> int:
+        """
+        A number for an id, each later than the last.
+
+        They go on from the time, so that a sandbox that is started anew gives none a second time: a ledger that knows
+        it would take the new order for the old one.
+        """
+        return next(self._serials)
+
     def place(self, number: str, minor: int, currency: str, **options: Any) -> ScriptedOrder:
         """
         A new order; `options` are further fields of `ScriptedOrder`, such as an `id` in the company's own form.
 
         Count repeats by `requests`.
         """
-        made = {"id": f"{self._next_serial():08d}", "made_ms": self.clock.now_ms()}
+        made = {"id": str(self.serial()), "made_ms": self.clock.now_ms()}
         order = ScriptedOrder(number=number, minor=minor, currency=currency, **{**made, **options})
         self.orders.append(order)
         self._scenario.opened(
@@ -187,7 +198,7 @@ class ScriptedGateway:
         now_ms = self.clock.now_ms()
         refund = ScriptedRefund(
             number=number,
-            id=id or f"R{self._next_serial():07d}",
+            id=id or f"R{self.serial()}",
             order=order,
             minor=minor,
             state="pending",
@@ -322,10 +333,6 @@ class ScriptedGateway:
             raise TypeError(f"answer() returned {type(answer).__name__}; return GatewayAnswer(...)")
         headers = {"content-type": "application/json", **answer.headers}
         return Response(answer.body, status_code=answer.status, headers=headers)
-
-    def _next_serial(self) -> int:
-        """A number that no order and no refund has."""
-        return len(self.orders) + len(self.refunds) + 1
 
     def _end_pending_refund(self, refund: ScriptedRefund) -> None:
         with self._lock:

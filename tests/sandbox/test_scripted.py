@@ -1,5 +1,6 @@
 """A sandbox in one class: ids of one's own, and refunds that take time."""
 
+import time
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -37,9 +38,20 @@ def gateway() -> Iterator[Gateway]:
 
 
 def test_order_may_have_an_id_of_its_own(gateway: Gateway) -> None:
-    """It is found by that too; without one it gets the next."""
+    """It is found by that too; without one it gets one that no order has."""
     assert gateway.find("tr_7UhSN1zuXS") is gateway.orders[0]
-    assert gateway.place("2", 1000, "EUR").id == "00000002"
+    assert gateway.place("2", 1000, "EUR").id != gateway.place("3", 1000, "EUR").id
+
+
+def test_sandbox_started_anew_gives_no_id_again() -> None:
+    """A ledger that was kept would take the new order for the old one: `charge_of_another`."""
+    ids = []
+    for _ in range(2):
+        opened = Gateway(SandboxOptions(public_url="http://127.0.0.1:1"))
+        time.sleep(0.01)  # nobody stops and starts one faster
+        ids.append(opened.place("1", 1000, "EUR").id)
+        opened.clock.close()
+    assert len(set(ids)) == 2
 
 
 def test_refund_that_takes_time_is_counted_once_it_is_done(gateway: Gateway) -> None:

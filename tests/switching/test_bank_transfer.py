@@ -89,7 +89,7 @@ def test_payer_is_shown_where_to_transfer_to_and_the_money_is_found(shop: Any, b
     bank.pay(payment.order_number)
     paid = shop.query(payment.id)
     assert (paid.status, paid.paid_minor, paid.review_reasons) == (Status.PAID, 8800, ())
-    assert [charge.provider_id for charge in paid.charges] == ["L000001"]
+    assert [charge.provider_id for charge in paid.charges] == [bank.lines[0][1]["id"]]
 
 
 def test_what_a_transfer_has_not_is_ignored_or_refused(shop: Any, bank: BankGateway) -> None:
@@ -253,7 +253,7 @@ def test_lost_creation_is_found_and_shown(shop: Any, bank: BankGateway, fault: s
             break
         payment = order(shop)
     assert isinstance(payment.action, Instructions)
-    assert bank.show_order(payment.order_number)["orders"] == ["00000001"]
+    assert len(bank.show_order(payment.order_number)["orders"]) == 1
 
 
 def test_query_shows_where_to_pay_after_a_lost_reply(shop: Any, bank: BankGateway) -> None:

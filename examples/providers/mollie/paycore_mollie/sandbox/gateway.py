@@ -135,7 +135,7 @@ class MollieGateway(ScriptedGateway):
             _number(wanted),
             minor,
             currency,
-            id=f"tr_{len(self.orders) + 1:08d}",
+            id=f"tr_{self.serial()}",
             notify_url=wanted.get("webhookUrl"),
             facts={"wanted": wanted},
         )
@@ -152,7 +152,7 @@ class MollieGateway(ScriptedGateway):
             return _unprocessable("description", "The description is missing")
         waits = sum(one.minor for one in self.refunds if one.order is order and one.state == "pending")
         left = order.paid_minor - order.refunded_minor - waits - order.facts.get("charged_back", 0)
-        refund, id_ = None, f"re_{len(self.refunds) + 1:08d}"
+        refund, id_ = None, f"re_{self.serial()}"
         if minor is not None and currency == order.currency and 0 < minor <= left:
             refund = self.refund(order, _number(wanted), minor, takes_s=REFUND_S, id=id_)
         if refund is None:
