@@ -110,7 +110,7 @@ class LostOrders:
 
     def _missing(self, item: Listed, other: Payment | None) -> Program[None]:
         if other is not None:
-            self._note_second(item, other)
+            yield from self._note_second(item, other)
             return
         found = None
         if self._books.brings_back:
@@ -127,7 +127,7 @@ class LostOrders:
         if not committed.events:
             # Somebody else was faster: with this order, or with another of this reference.
             if matched([payment], item, self._account.name) is None:
-                self._note_second(item, payment)
+                yield from self._note_second(item, payment)
             return
         is_as_listed = item.observation.status is not Status.PAID or payment.status is Status.PAID
         advice = f"brought back: payment {payment.id} is {payment.status}"
@@ -248,12 +248,20 @@ class LostOrders:
             discrepancy(DiscrepancyKind.MISSING_HERE, item, None, is_settled=is_settled, advice=advice)
         )
 
-    def _note_second(self, item: Listed, other: Payment) -> None:
+    def _note_second(self, item: Listed, other: Payment) -> Program[None]:
         """An order with the reference of another payment; it is not taken for that one's."""
-        status = Status(item.observation.status)
+        status, is_confirmed = Status(item.observation.status), True
+        if is_promise(item.observation):
+            looked = yield from self.look(item)
+            status, is_confirmed = (status, False) if looked is None else (looked.status, True)
         both_took = status is Status.PAID and bool(other.charges)
         if both_took:
             advice = f"payment {other.id} has taken the money too: give one of the two back"
+        elif not is_confirmed:
+            advice = (
+                f"look it up in the provider's portal: that it took no money is not confirmed, and payment {other.id}"
+                " has its reference"
+            )
         elif status in UNMOVED:
             advice = f"nothing to do: it took no money, and payment {other.id} has its reference"
         elif status is Status.PAID:
@@ -264,7 +272,8 @@ class LostOrders:
         else:
             advice = f"close it in the provider's portal: payment {other.id} has its reference"
         kind = DiscrepancyKind.PAID_TWICE if both_took else DiscrepancyKind.MISSING_HERE
-        self._books.note(discrepancy(kind, item, other, is_settled=status in UNMOVED, advice=advice))
+        noted = discrepancy(kind, item, other, is_settled=status in UNMOVED and is_confirmed, advice=advice)
+        self._books.note(replace(noted, status_there=str(status)))
 
 
 def _told(word: str | None) -> str | None:

@@ -109,7 +109,7 @@ def smoke(
     names = (
         list(config.accounts) if all_accounts and config.accounts else [config.account(options.account).name]
     )
-    with _sigterm_is_ctrl_c(), open_client(options, output, config) as pay:
+    with _ends_are_ctrl_c(), open_client(options, output, config) as pay:
         infos = [info for info in pay.accounts() if info.name in names]
         if not all_accounts:
             _refuse_what_does_not_fit(infos[0], wanted)
@@ -211,14 +211,25 @@ def _case(result: StepResult) -> JunitCase:
 
 
 @contextmanager
-def _sigterm_is_ctrl_c() -> Iterator[None]:
-    """Clean up on SIGTERM too, as a CI server sends it to a job that takes too long."""
+def _ends_are_ctrl_c() -> Iterator[None]:
+    """
+    Clean up on SIGTERM too, as a CI server sends it to a job that takes too long, and when the terminal is closed.
 
-    def interrupt(_number: int, _frame: object) -> Never:
+    What ignores that, as under nohup, goes on ignoring it. The kernel and the shell both tell of a closed terminal: the
+    second word of it does not end the cleaning up.
+    """
+
+    def interrupt(number: int, _frame: object) -> Never:
+        if number == signal.SIGHUP:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    ends = [
+        number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN
+    ]
+    before = [(number, signal.signal(number, interrupt)) for number in ends]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before:
+            signal.signal(number, handler)

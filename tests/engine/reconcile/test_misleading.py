@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from paycore import Client, Money
+from paycore import Client, Money, Status
 from paycore.errors import AccountRefused, NotSent
 from paycore.plugin import Done, Found, RefundObservation, RefundStatus
 from paycore.sandbox.server import SandboxServer
@@ -178,3 +178,29 @@ def test_all_that_went_back_elsewhere_counts(stripe_shop: Shop, monkeypatch: pyt
             Money("3.00", "EUR"),
             Money("5.00", "EUR"),
         }
+
+
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_a_second_order_closed_by_the_list_alone_may_have_been_paid(
+    stripe_shop: Shop, monkeypatch: pytest.MonkeyPatch, *, is_asked: bool
+) -> None:
+    """Two orders of one reference were paid, and the list has one as closed: the query counts, or a person looks."""
+    shop = stripe_shop
+    numbers = []
+    for _ in range(2):
+        lose_all(shop)
+        with shop.open() as pay:
+            numbers.append(shop.paid(pay, "order-1").order_number)
+    listed_as(
+        monkeypatch,
+        lambda item: (
+            replace(item, observation=replace(item.observation, status=Status.CLOSED, paid_minor=None))
+            if item.observation.number == numbers[0]
+            else item
+        ),
+    )
+    if not is_asked:
+        _tell_nothing(monkeypatch)
+    with shop.open() as pay:
+        second = ("paid_twice", False) if is_asked else ("missing_here", False)
+        assert kinds(reconcile(pay)) == [second]
