@@ -71,7 +71,7 @@ def test_nobody_pays_in_time(cli: Cli, shops: Shops) -> None:
     ],
 )
 def test_interrupted_run_closes_what_it_made(shops: Shops, number: signal.Signals) -> None:
-    """Ctrl-C, SIGTERM or the terminal's end while an order is on its way: 130, the rest is not run, and the order can't be paid."""
+    """Ctrl-C, SIGTERM or a closed terminal while an order is on its way: 130, and the order can't be paid."""
     shops.configure("qfpay", timeout_s=1)
     shops["qfpay"].gateway.faults.add("delay", path="/trade/v1/payment", seconds=0.8)
     known = len(shops.orders("qfpay"))
