@@ -242,8 +242,9 @@ def _release() -> None:
 def _after_fork_in_parent() -> None:
     _release()
     error, _fork.interruption = _fork.interruption, None
-    if isinstance(error, KeyboardInterrupt):  # again, once this hook is over
-        threading.Timer(0.01, signal.pthread_kill, [threading.get_ident(), signal.SIGINT]).start()
+    # Again, once this hook and those after it are over, also on a busy machine: what one of them raises is lost.
+    if isinstance(error, KeyboardInterrupt):
+        threading.Timer(0.1, signal.pthread_kill, [threading.get_ident(), signal.SIGINT]).start()
     elif error is not None:
         raise error
 

@@ -18,14 +18,17 @@ from tests.cli.conftest import Cli, ToyShop
 from tests.cli.doctor.conftest import HostAt, line
 from tests.ledger.workload import begun
 
-NOW = format_datetime(datetime.now(UTC), usegmt=True)
-
 
 def examined(cli: Cli, code: int) -> Any:
     """What `doctor` found; it exits with this code."""
     ran = cli("doctor", "--json")
     assert ran.code == ran.json["exit_code"] == code, ran
     return ran.json
+
+
+def _now() -> str:
+    """The time as a server's Date header has it."""
+    return format_datetime(datetime.now(UTC), usegmt=True)
 
 
 def test_dead_host(cli: Cli, toy_shop: ToyShop) -> None:
@@ -98,7 +101,7 @@ def test_good_certificate(
 ) -> None:
     """The version of TLS and how long the certificate is valid are said; an answer comes, with its date."""
     trusted("authority.pem")
-    toy_shop.configure(host_at(certificate="server.pem", date=NOW))
+    toy_shop.configure(host_at(certificate="server.pem", date=_now()))
     found = examined(cli, 7)  # it answers, and is no gateway
     assert line(found, "tls")["verdict"] == "ok"
     assert "TLSv1.3, certificate until 2" in line(found, "tls")["found"]
@@ -107,7 +110,7 @@ def test_good_certificate(
 
 def test_wrong_host(cli: Cli, toy_shop: ToyShop, host_at: HostAt) -> None:
     """Something answers, and is not the provider: every step is fine, but for what it says."""
-    toy_shop.configure(host_at(body=b"<html>it works</html>", date=NOW))
+    toy_shop.configure(host_at(body=b"<html>it works</html>", date=_now()))
     found = examined(cli, 7)
     for check in ("tcp", "answer", "clock"):
         assert line(found, check)["verdict"] == "ok"
@@ -147,7 +150,7 @@ def test_ledger_whose_time_is_ahead(cli: Cli, toy_shop: ToyShop, host_at: HostAt
     """A clock was an hour ahead, and was set right: the ledger's time, which signs requests, is ahead still."""
     with closing(SqliteLedger("paycore.db", clock=lambda: utc_now() + timedelta(hours=1))) as ledger:
         ledger.begin(*begun("from-the-future", account="toy")).result()
-    toy_shop.configure(host_at(date=format_datetime(datetime.now(UTC), usegmt=True)))
+    toy_shop.configure(host_at(date=_now()))
     found = examined(cli, 6)
     told = line(found, "clock", "ledger")
     assert told["verdict"] == "warning"
