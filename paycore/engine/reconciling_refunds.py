@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 
 from msgspec.structs import replace
 
 from paycore.domain import bringing_back
 from paycore.domain.bringing_back import FoundRefund
-from paycore.domain.events import Source
+from paycore.domain.events import Change, Observed, Source
 from paycore.domain.observation import PaymentObservation, RefundObservation
 from paycore.domain.payment import (
     Operation,
@@ -141,7 +142,10 @@ class Refunds:
             # Another payment may have a refund with this reference.
             with suppress(ReferenceConflict):
                 committed = yield from self._attempts.change(payment.id, decide, Source.LIST)
+        now = payment if committed is None else committed.payment
         if found is None or committed is None or not committed.events:
+            if matched([now], item, self._account.name) is not None:
+                return  # another run was faster
             yield from self._refunded_elsewhere(payment, item)
             return
         payment = committed.payment
@@ -203,23 +207,7 @@ class Refunds:
     def _count_unnamed(self) -> Program[None]:
         """Have the ledger count what went back by refunds it can't name: so much less can be refunded."""
         for payment_id, amounts in self._unnamed.items():
-            payment = yield from in_ledger(lambda ledger, which=payment_id: ledger.get(which))  # type: ignore[misc]
-            ours = sum(one.amount.minor for one in payment.refunds if one.status is RefundStatus.SUCCEEDED)
-            total = min(ours + sum(amounts.values()), payment.paid_minor)
-            if len(payment.charges) != 1 or total <= payment.refunded_minor:
-                continue
-            # What providers report as returned has what came back later in it.
-            total += sum(one.amount.minor for one in payment.refunds if one.status is RefundStatus.REVERSED)
-            charge = payment.charges[0]
-            counted = PaymentObservation(
-                number=charge.number,
-                status=Status.PAID,
-                provider_id=charge.provider_id,
-                refunded_minor=total,
-            )
-            yield from self._attempts.commit(
-                lambda ledger, seen=counted: ledger.observe(self._account.name, [seen], Source.LIST)  # type: ignore[misc]
-            )
+            yield from self._attempts.change(payment_id, partial(_counted, amounts), Source.LIST)
 
     def _note(
         self,
@@ -268,6 +256,24 @@ def _owner(known: Sequence[Payment], item: Listed) -> Payment | None:
         or (item.payment_id is not None and has_id(payment, item.payment_id))
     ]
     return orders[0] if len(orders) == 1 else None
+
+
+def _counted(amounts: Mapping[str, int], payment: Payment, _: datetime) -> list[Change]:
+    """What is to be observed of a payment from which so much went back, by the id or number of each refund."""
+    own = [op for op in payment.operations if op.kind is OperationKind.REFUND]
+    named = {name for op in own for name in (op.number, op.provider_id)}
+    ours = sum(one.amount.minor for one in payment.refunds if one.status is RefundStatus.SUCCEEDED)
+    elsewhere = sum(minor for name, minor in amounts.items() if name not in named)
+    total = min(ours + elsewhere, payment.paid_minor)
+    if len(payment.charges) != 1 or total <= payment.refunded_minor:
+        return []
+    # What providers report as returned has what came back later in it.
+    total += sum(one.amount.minor for one in payment.refunds if one.status is RefundStatus.REVERSED)
+    charge = payment.charges[0]
+    counted = PaymentObservation(
+        number=charge.number, status=Status.PAID, provider_id=charge.provider_id, refunded_minor=total
+    )
+    return [Observed(observation=counted)]
 
 
 def _of(payment: Payment, reference: str) -> Refund:

@@ -1,6 +1,7 @@
 """Where the list, or the ledger, is another one than it seems: nothing is paid or given back twice because of it."""
 
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,11 @@ import pytest
 from msgspec.structs import replace
 
 from paycore import Client, Money, Status
+from paycore.engine.reconciling_refunds import Refunds
 from paycore.errors import AccountRefused, NotSent
-from paycore.plugin import Done, Found, RefundObservation, RefundStatus
+from paycore.ledger.audit import verify
+from paycore.ledger.sqlite.ledger import SqliteLedger
+from paycore.plugin import Done, Found, Listed, RefundObservation, RefundStatus
 from paycore.sandbox.server import SandboxServer
 from stripe_checkout.provider import StripeCheckout
 from stripe_checkout.sandbox import StripeSandbox
@@ -145,6 +149,8 @@ def test_a_refund_that_got_another_number_since_is_not_made_again(
         assert reconcile(pay).discrepancies == ()
         pay.resolve()
         assert pay.query(paid.id).refunded_minor == 500
+    with closing(SqliteLedger(shop.file)) as ledger:
+        assert [verdict for verdict in verify(ledger) if verdict.difference] == []
 
 
 def test_all_that_went_back_elsewhere_counts(stripe_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,3 +210,30 @@ def test_a_second_order_closed_by_the_list_alone_may_have_been_paid(
     with shop.open() as pay:
         second = ("paid_twice", False) if is_asked else ("missing_here", False)
         assert kinds(reconcile(pay)) == [second]
+
+
+def test_two_runs_at_once_count_a_refund_once(stripe_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other run brings the refund back between this one's look and its own: it is no second one."""
+    shop = stripe_shop
+    with shop.open() as pay:
+        paid = shop.paid(pay, "order-1")
+    backup = shop.backup()
+    with shop.open() as pay:
+        pay.refund(paid.id, reference="back-1", amount=shop.price("5.00"))
+    shop.restore(backup)
+    find = Refunds._found
+    runs: list[Any] = []
+
+    def while_another_runs(self: Refunds, item: Listed) -> Any:
+        if not runs:
+            runs.append(None)
+            with shop.open() as other:
+                runs.append(kinds(reconcile(other)))
+        return find(self, item)
+
+    monkeypatch.setattr(Refunds, "_found", while_another_runs)
+    with shop.open() as pay:
+        assert kinds(reconcile(pay)) == []
+        assert runs == [None, [("missing_here", True)]]
+        after = pay.get(paid.id)
+        assert (after.refunded_minor, len(after.refunds)) == (500, 1)
