@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -26,8 +26,7 @@ from paycore.ledger.opening import open_read_only
 from paycore.ledger.sqlite import mounts
 from paycore.ledger.sqlite.ledger import SqliteLedger
 from tests.ledger.workload import begun, paid_payment, pending_payment
-
-NOBODY = 65534
+from tests.support.unprivileged import unprivileged
 
 HOLD_THE_LOCK = """
 import fcntl, sys, time
@@ -69,26 +68,6 @@ def test_disk_full_says_so_and_goes_on_once_there_is_room(path: Path) -> None:
 def _begin_many(ledger: SqliteLedger, count: int) -> None:
     for n in range(count):
         ledger.begin(*begun(f"more-{n}")).result()
-
-
-@contextmanager
-def unprivileged(folder: Path) -> Iterator[None]:
-    """Remove write access to `folder`: as root, run as another user."""
-    if os.geteuid() == 0:
-        os.seteuid(NOBODY)
-        try:
-            yield
-        finally:
-            os.seteuid(0)
-        return
-    modes = {entry: entry.stat().st_mode for entry in (*folder.iterdir(), folder)}
-    for entry, mode in modes.items():
-        entry.chmod(mode & ~0o222)
-    try:
-        yield
-    finally:
-        for entry, mode in modes.items():
-            entry.chmod(mode)
 
 
 @pytest.fixture

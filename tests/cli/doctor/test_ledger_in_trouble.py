@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,8 +22,8 @@ from paycore.ledger.sqlite import mounts
 from tests.cli.conftest import Cli, ToyShop
 from tests.cli.doctor.conftest import line
 from tests.support.pooler import pooler
+from tests.support.unprivileged import unprivileged
 
-NOBODY = 65534
 MIB = 1024 * 1024
 
 
@@ -132,26 +132,6 @@ def test_folder_that_is_not_there(cli: Cli, toy_shop: ToyShop) -> None:
 
 
 # --- not writable -------------------------------------------------------------------------------------
-
-
-@contextmanager
-def unprivileged(folder: Path) -> Iterator[None]:
-    """Without the right to write in `folder`: as root, as another user."""
-    if os.geteuid() == 0:
-        os.seteuid(NOBODY)
-        try:
-            yield
-        finally:
-            os.seteuid(0)
-        return
-    modes = {entry: entry.stat().st_mode for entry in (*folder.iterdir(), folder)}
-    for entry, mode in modes.items():
-        entry.chmod(mode & ~0o222)
-    try:
-        yield
-    finally:
-        for entry, mode in modes.items():
-            entry.chmod(mode)
 
 
 @pytest.fixture
