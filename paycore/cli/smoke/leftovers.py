@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from paycore.cli.endings import Exit, after_closing, after_refund, of_error
@@ -63,7 +64,7 @@ class Leftovers:
             except StepNotApplicable as reason:
                 stays.append(str(reason))
             except PaycoreError as error:
-                problems.append(self._of_error(payment.id, error))
+                problems.append(self._of_error(payment, error))
             except StepFailed as problem:
                 problems.append(problem)
         if problems:
@@ -72,8 +73,9 @@ class Leftovers:
             raise StepNotApplicable("; ".join([*done, *stays]))
         return "; ".join(done) or "nothing was left to close"
 
-    def _of_error(self, payment_id: str, error: PaycoreError) -> StepFailed:
-        payment = self._pay.get(payment_id)
+    def _of_error(self, payment: Payment, error: PaycoreError) -> StepFailed:
+        with suppress(PaycoreError):  # the error may be the ledger's
+            payment = self._pay.get(payment.id)
         if payment.status is Status.PAID:
             return self._advisor.of_kept(payment, of_error(error), error.message)
         return self._advisor.of_unclosable(payment, error, _lapses(payment))
