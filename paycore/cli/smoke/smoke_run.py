@@ -86,7 +86,18 @@ class SmokeRun:
             for step in steps.all():
                 self._run_step(step.name, step.work, step.needs, steps)
         finally:
-            self._do(CLEAN_UP, leftovers.clear)
+            self._do(CLEAN_UP, lambda: self._clear(leftovers))
+
+    def _clear(self, leftovers: Leftovers) -> str:
+        """Clean up; a first Ctrl-C does not end that."""
+        try:
+            return leftovers.clear()
+        except KeyboardInterrupt:
+            if self.is_interrupted:
+                raise
+            self.is_interrupted = True
+        done = leftovers.clear()
+        raise StepFailed(f"interrupted; {done}", advice="run it again", code=Exit.INTERRUPTED)
 
     def _choose(self, wanted: SmokeOptions) -> SmokePlan | None:
         plans: list[SmokePlan] = []

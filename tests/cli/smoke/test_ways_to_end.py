@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from paycore import Payment
+from paycore.cli.smoke.leftovers import Leftovers
 from tests.cli.conftest import PAYCORE, Cli
 from tests.cli.smoke.shops import Shops, name_of
 
@@ -180,3 +182,23 @@ def test_live_mode_is_refused_without_live(cli: Cli, shops: Shops, monkeypatch: 
     real = [one for one in documents if one.get("account") == "real"]
     assert [(one["step"], one["verdict"]) for one in real] == [("choose", "failed")]
     assert [one["verdict"] for one in documents if one.get("step") == "close"] == ["passed"]
+
+
+def test_first_ctrl_c_does_not_end_the_cleaning_up(
+    cli: Cli, shops: Shops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes when the steps are over: 130, and what was made is closed all the same."""
+    shops.configure("qfpay", mode="test")
+    clear, pressed = Leftovers._clear_one, list[bool]()
+
+    def interrupted(self: Leftovers, payment: Payment) -> str:
+        if not pressed:
+            pressed.append(True)
+            raise KeyboardInterrupt
+        return clear(self, payment)
+
+    monkeypatch.setattr(Leftovers, "_clear_one", interrupted)
+    ran = cli("smoke", "--pay-timeout", "1s")
+    assert ran.code == 130, ran
+    assert "interrupted; closed payment " in ran.out
+    assert shops.payable("qfpay") == []
