@@ -11,6 +11,11 @@ target=$2
 since=$3
 shift 3
 
+# Nothing is moved for a backup that is not there.
+for part in "$backup" "${backup%.*}.json"; do
+    [ -f "$part" ] || { echo "restore.sh: there is no $part" >&2; exit 2; }
+done
+
 # What is left of a SQLite ledger is kept under another name.
 case $target in
     sqlite:///*)

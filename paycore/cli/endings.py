@@ -224,11 +224,12 @@ def of_error(error: errors.PaycoreError) -> Exit:
     """
     Exit code of an error of `paycore.errors`.
 
-    A plugin or ledger that fails once a payment is under way leaves its outcome unknown: 5, not 6.
+    A plugin or ledger that fails once a payment is under way leaves its outcome unknown: 5, not 6. So does a provider
+    that is not reached about a payment whose outcome is unknown already: 5, not 7.
     """
     code = next((code for kind, code in _ERRORS if isinstance(error, kind)), Exit.BUG)
     is_under_way = error.payment_id is not None and error.money_moved == "maybe"
-    return Exit.UNKNOWN if code is Exit.CONFIG and is_under_way else code
+    return Exit.UNKNOWN if code in (Exit.CONFIG, Exit.NOT_SENT) and is_under_way else code
 
 
 def report(
@@ -258,15 +259,24 @@ def _advice(error: errors.PaycoreError, options: GlobalOptions) -> str:
     if error.payment_id is None:
         return " with --account" if isinstance(error, errors.ReferenceAmbiguous) else ""
     is_broken_plugin = isinstance(error, errors.PluginError)
-    if isinstance(error, errors.NotSent) and error.retry_after_s is not None:
-        return f"; nothing moved for payment {error.payment_id}: run the same command again then"
-    if isinstance(error, errors.NotSent) or (is_broken_plugin and error.money_moved == "no"):
+    if isinstance(error, errors.NotSent):
+        return _advice_unsent(error, options)
+    if is_broken_plugin and error.money_moved == "no":
         return f"; nothing was sent for payment {error.payment_id}: run the same command again"
     if isinstance(error, errors.IncompleteReply):
         return f"; payment {error.payment_id} is known: run the same command again to recover it"
     if is_broken_plugin or isinstance(error, errors.ProviderError):
         return f"; `{to_type(options, 'query', error.payment_id)}` resolves it"
     return ""
+
+
+def _advice_unsent(error: errors.NotSent, options: GlobalOptions) -> str:
+    if error.money_moved == "maybe":
+        query = to_type(options, "query", str(error.payment_id))
+        return f"; what became of payment {error.payment_id} is still unknown: `{query}` asks again"
+    if error.retry_after_s is not None:
+        return f"; nothing moved for payment {error.payment_id}: run the same command again then"
+    return f"; payment {error.payment_id} is unchanged: run the same command again"
 
 
 # --- Ctrl-C ------------------------------------------------------------------------------------------

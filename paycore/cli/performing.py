@@ -9,7 +9,7 @@ from paycore.cli.endings import Exit, Unwritable, on_ctrl_c_name
 from paycore.cli.lookup import open_client
 from paycore.cli.options import GlobalOptions, to_type
 from paycore.cli.output import Output
-from paycore.errors import AccountRefused, PaycoreError, PluginError, ProviderError
+from paycore.errors import AccountRefused, NotSent, PaycoreError, PluginError, ProviderError
 
 if TYPE_CHECKING:
     from paycore.domain.payment import Payment
@@ -36,21 +36,26 @@ def perform(
         try:
             payment = work(pay)
         except (ProviderError, AccountRefused, PluginError) as error:
-            _print_recorded(pay, error, output)
+            recorded = _print_recorded(pay, error, output)
+            if isinstance(error, NotSent) and recorded is not None and recorded.uncertain:
+                # Nothing moved by this command, but money may have moved by an earlier one.
+                error.money_moved = "maybe" if code_of(recorded) is Exit.UNKNOWN else "no"
             raise
         print_payment(payment, output, with_qr=with_qr)
         output.say(explain(payment, options))
         return code_of(payment)
 
 
-def _print_recorded(pay: Client, error: PaycoreError, output: Output) -> None:
-    """Print the payment of a failed command, as it is now recorded."""
+def _print_recorded(pay: Client, error: PaycoreError, output: Output) -> Payment | None:
+    """Print the payment of a failed command, as it is now recorded, and return it."""
     if error.payment_id is None:
-        return
+        return None
+    payment = pay.get(error.payment_id)
     try:
-        print_payment(pay.get(error.payment_id), output)
+        print_payment(payment, output)
     except Unwritable as unwritable:
         output.warn(str(unwritable))
+    return payment
 
 
 def print_payment(payment: Payment, output: Output, *, with_qr: bool = False) -> None:

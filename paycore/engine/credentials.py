@@ -81,7 +81,7 @@ def _try(account: Account, attempts: Attempts) -> Program[Accepted]:
         except AccountRefused as error:
             list_problem = error
         else:
-            return Accepted("its list of a minute")
+            return Accepted("for its list of a past minute")
     asked = yield from _otherwise(account, attempts)
     if asked is not None:
         return Accepted(asked, None if list_problem is None else list_problem.message)
@@ -98,10 +98,10 @@ def _otherwise(account: Account, attempts: Attempts) -> Program[str | None]:
         except NotSupported:
             pass  # it does not say that its query is safe
         else:
-            return "a number that no order has"
+            return "about a number that no order has"
     if hasattr(account.provider, "open_session"):
         yield from attempts.sessions.entered(account, account.call_deadline())
-        return "a session"
+        return "for a session"
     return None
 
 

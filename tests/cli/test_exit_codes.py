@@ -40,6 +40,26 @@ def test_exit_codes_ledger_breaks_under_way_unknown() -> None:
     assert endings.of_error(errors.LedgerReadOnly("read-only", payment_id="P")) is Exit.CONFIG
 
 
+def test_unreachable_about_an_unknown_payment_5(cli: Cli, shop: SandboxServer) -> None:
+    """Nothing moved by a command that does not reach the provider, but money may have moved before: 5, and never 7."""
+    shop.gateway.faults.add("lose_reply")
+    payment_id = cli(*order(), "--json").json["id"]
+    write_config("http://127.0.0.1:1")
+    for words in (order(), ("query", payment_id), ("close", payment_id)):
+        ran = cli(*words, "--json")
+        assert (ran.code, ran.json["status"], ran.error["money_moved"]) == (5, "unknown", "maybe"), ran
+        assert f"`paycore query {payment_id}` asks again" in ran.error["message"]
+
+
+def test_query_of_a_pending_payment_unreachable_7(cli: Cli, shop: SandboxServer) -> None:
+    """A payment whose order is known and unpaid is unchanged where the provider can't be asked."""
+    payment_id = cli.create()["id"]
+    write_config("http://127.0.0.1:1")
+    ran = cli("query", payment_id, "--json")
+    assert (ran.code, ran.error["money_moved"]) == (7, "no"), ran
+    assert f"payment {payment_id} is unchanged: run the same command again" in ran.error["message"]
+
+
 def test_create_pending_0(cli: Cli, shop: SandboxServer) -> None:
     """A pending payment is a success of `create`."""
     ran = cli(*order())

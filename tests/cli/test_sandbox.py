@@ -98,7 +98,7 @@ def test_serve_wrong_setting_2(cli: Cli, words: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "expected"),
     [
-        ("", 2, "name the PROVIDER whose gateway to serve, or give --all"),
+        ("", 2, "name the PROVIDER whose gateway to serve, one of paypal-orders, qfpay-alipay, "),
         ("qfpay-alipay --all", 2, "and not both"),
         ("--all --set app_code=X", 2, "--set: 'app_code' is not PROVIDER.KEY"),
         ("--all --set acme.app_code=X", 2, "'acme.app_code' is not PROVIDER.KEY, with a provider of paypal-"),
@@ -204,6 +204,16 @@ def test_fault_for_one_order_or_kind_of_request(cli: Cli, shop: SandboxServer) -
     assert (unknown.code, "did you mean refund?" in unknown.err) == (2, True), unknown
     unknown = cli("sandbox", "fault", "http_500", "--order", "nobody", "--url", shop.url)
     assert (unknown.code, "unknown order" in unknown.err) == (2, True), unknown
+
+
+def test_account_names_the_gateway(cli: Cli, shop: SandboxServer) -> None:
+    """`--account` names the gateway of a fault, and of an order that is in no ledger; a wrong name is refused."""
+    added = cli("sandbox", "fault", "html", "--account", "shop", "--json")
+    assert (added.code, added.json["kind"]) == (0, "html"), added
+    unknown = cli("sandbox", "pay", "nobody", "--account", "shop")
+    assert (unknown.code, "no order 'nobody'" in unknown.err) == (2, True), unknown
+    wrong = cli("sandbox", "fault", "html", "--account", "shp")
+    assert (wrong.code, "no account is called 'shp'" in wrong.err) == (6, True), wrong
 
 
 def test_decline(cli: Cli, shop: SandboxServer) -> None:

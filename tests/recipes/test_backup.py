@@ -45,6 +45,8 @@ def test_what_was_made_after_a_backup_is_found_again(shop: Shop, cron: Cron) -> 
         known = keys(pay)
     deliver()
 
+    ran = shop.run("restore.sh", f"{backup}x", "sqlite:///paycore.db", "1d", "hk")
+    assert (ran.returncode, (shop.folder / "paycore.db").is_file()) == (2, True), ran
     ran = shop.run("restore.sh", backup, "sqlite:///paycore.db", "1d", "cards", "hk")
     assert ran.returncode == 9, ran
     copied, _, hk = ran.stdout.partition("account hk")

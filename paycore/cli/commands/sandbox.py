@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 Url = Annotated[
     str | None,
-    typer.Option(metavar="URL", help=f"The running gateway; else the payment's account, or {URL}."),
+    typer.Option(
+        metavar="URL", help=f"The running gateway; else that of the payment's account or --account, or {URL}."
+    ),
 ]
 Number = Annotated[
     str | None,
@@ -63,7 +65,7 @@ def _order(
     payment = find_recorded(options, None, reference) if number is None else _payment(options, number)
     if payment is not None:
         return payment.order_number, url or _gateway_of(options, payment)
-    return str(number), url or URL
+    return str(number), url or _named_gateway(options)
 
 
 def _payment(options: GlobalOptions, payment_id: str) -> Payment | None:
@@ -80,10 +82,24 @@ def _payment(options: GlobalOptions, payment_id: str) -> Payment | None:
 
 def _gateway_of(options: GlobalOptions, payment: Payment) -> str:
     """Return the base URL of the payment's account if it is a sandbox, else the default."""
+    return _base_url(options, payment.account) or URL
+
+
+def _named_gateway(options: GlobalOptions) -> str:
+    """Return the base URL of the sandbox that --account names, else the default."""
+    if options.account is None:
+        return URL
+    url = _base_url(options, options.account)
+    if url is None:
+        raise UsageProblem(f"--account: {options.account!r} is no account of a sandbox; give its --url")
+    return url
+
+
+def _base_url(options: GlobalOptions, account_name: str) -> str | None:
     from paycore.engine.config import load_config
 
-    account = load_config(options.config).account(payment.account)
-    return (account.base_url if account.mode == "sandbox" else None) or URL
+    account = load_config(options.config).account(account_name)
+    return account.base_url if account.mode == "sandbox" else None
 
 
 def fault(
@@ -115,14 +131,15 @@ def fault(
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="An option of this kind of fault; may be repeated."),
     ] = None,
-    url: Annotated[str | None, typer.Option(metavar="URL", help=f"The running gateway; else {URL}.")] = None,
+    url: Url = None,
 ) -> int:
     """Inject a fault into the next requests."""
     extras = {key: _value(text) for key, text in pairs("--option", option or ()).items()}
     document: dict[str, object] = {**extras, "kind": kind, "times": times}
     options = options_of(context)
-    gateway = url or URL
-    if order is not None:
+    if order is None:
+        gateway = url or _named_gateway(options)
+    else:
         order, gateway = _order(options, order, None, url)
     limits = {"on": on, "order": order, "path": path}
     document |= {name: value for name, value in limits.items() if value is not None}

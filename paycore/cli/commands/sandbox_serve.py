@@ -99,8 +99,11 @@ def serve(
     """
     options = options_of(context)
     output = Output(options)
-    if (provider is None) != every:
+    if every and provider is not None:
         raise UsageProblem("name the PROVIDER whose gateway to serve, or give --all, and not both")
+    if not every and provider is None:
+        names = ", ".join(sorted(KnownSandboxes(options, output).names))
+        raise UsageProblem(f"name the PROVIDER whose gateway to serve, one of {names}; or give --all")
     if not 0 < speed < float("inf"):
         raise UsageProblem(f"--speed: must be above 0, not {speed}")
     if notify_url is not None and not notify_url.startswith(("http://", "https://")):

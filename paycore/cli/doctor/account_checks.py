@@ -12,6 +12,7 @@ from paycore.cli.doctor.ledger_checks import OpenedLedger
 from paycore.cli.doctor.notification_checks import check_notifications
 from paycore.cli.doctor.reach_checks import Reaches
 from paycore.cli.endings import Exit
+from paycore.cli.render.text import count as count_of
 from paycore.cli.render.text import duration
 from paycore.domain.budget import Spent, share, used
 from paycore.engine.accounts import Account, Accounts
@@ -69,10 +70,10 @@ def _credentials(area: Area, account: Account, ledger: SqlLedger | None) -> Diag
     if accepted.list_problem is not None:
         return area.warning(
             "credentials",
-            f"the provider answered about {accepted.asked}, and refuses its list: {accepted.list_problem}",
+            f"the provider answered when asked {accepted.asked}, and refuses its list: {accepted.list_problem}",
             "allow this account to read it, for `reconcile` needs it",
         )
-    return area.ok("credentials", f"accepted: the provider answered about {accepted.asked}")
+    return area.ok("credentials", f"accepted: the provider answered when asked {accepted.asked}")
 
 
 def _not_accepted(area: Area, account: Account, error: PaycoreError) -> Diagnosis:
@@ -128,7 +129,7 @@ def _budget(area: Area, account: Account, opened: OpenedLedger) -> Diagnosis:
         advice = "find who else uses these credentials: paycore stays within the budget"
         return area.warning("budget", found, advice)
     if spent.unanswered:
-        found += f"; the last {spent.unanswered} questions had no answer"
+        found += f"; no answer to the last {count_of(spent.unanswered, 'question')}"
         return area.warning("budget", found, "see the lines above on its hosts and credentials")
     if count > BUDGET_WARNING * budget.per_minute:
         return area.warning(

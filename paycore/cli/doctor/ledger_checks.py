@@ -84,7 +84,7 @@ def check_ledger(dsn: str, options: GlobalOptions, opened: OpenedLedger) -> Chec
         yield from _room(dsn)
         yield from _unchecked("the ledger can't be read", "schema", "writable")
         return
-    yield AREA.ok("reachable", found.name)
+    yield AREA.ok("reachable", found.name if found.schema else f"{found.name}, where no ledger is yet")
     if is_file:
         yield from _room(dsn)
     else:

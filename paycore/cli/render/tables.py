@@ -148,12 +148,17 @@ def _laid_out(
 def table(
     header: Sequence[str], rows: Sequence[Sequence[str]], style: Style, columns: int | None
 ) -> list[str]:
-    """Render rows; the last column is wrapped to fit in `columns`, None means no limit."""
+    """
+    Render rows; the last column is wrapped to fit in `columns`, None means no limit.
+
+    A column AMOUNT is aligned to the right.
+    """
     cleaned = [header, *([clean(cell) for cell in row] for row in rows)]
-    lines = align(cleaned)
+    right = frozenset(index for index, head in enumerate(header) if head == _AMOUNT.head)
+    lines = align(cleaned, right=right)
     indent = _width(lines) - max(width(row[-1]) for row in cleaned)
     if columns is not None and _width(lines) > columns and columns - indent >= LAST_MIN:
-        lines = align([part for row in cleaned for part in _parts(row, columns - indent)])
+        lines = align([part for row in cleaned for part in _parts(row, columns - indent)], right=right)
     return headed(lines, style)
 
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from paycore.domain.payment import Payment, Refund
 
 
+_BECAME = {RefundStatus.FAILED: "failed", RefundStatus.REVERSED: "was reversed"}
+
+
 class StepFailed(Exception):
     """A step ended otherwise than it should: why, what to do, and the exit code that stands for it."""
 
@@ -81,7 +84,8 @@ class Advisor:
         """A refund that did not succeed; None where another process is recording it."""
         if payment.review or refund is None or code is Exit.UNKNOWN:
             return self.of_payment(payment, code, "refunded")
-        words = f"the refund {refund.reference} is {refund.status}{_because(refund.failure)}"
+        became = _BECAME.get(refund.status, f"is {refund.status}")
+        words = f"the refund {refund.reference} {became}{_because(refund.failure)}"
         if code is Exit.PENDING:
             return self._failed(
                 payment, code, words, f"`{self._type('await', payment.id)}` goes on waiting for it"

@@ -68,7 +68,8 @@ def test_credentials_of_every_provider(cli: Cli, provider: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("provider", "asked"), [("qfpay-alipay", "a number that no order has"), ("paypal-orders", "a session")]
+    ("provider", "asked"),
+    [("qfpay-alipay", "about a number that no order has"), ("paypal-orders", "for a session")],
 )
 def test_list_that_an_account_may_not_read(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, provider: str, asked: str
@@ -86,7 +87,7 @@ def test_list_that_an_account_may_not_read(
         configure(gateway.url, provider, **{**gateway.settings, **dict([WRONG[provider]])})
         assert line(examined(cli, 6), "credentials")["verdict"] == "problem"
     assert told["verdict"] == "warning"
-    assert f"answered about {asked}, and refuses its list" in told["found"]
+    assert f"answered when asked {asked}, and refuses its list" in told["found"]
     assert "no_scope" in told["found"]
     assert "reconcile" in told["advice"]
 

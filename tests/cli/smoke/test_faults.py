@@ -78,6 +78,7 @@ def test_refused_refund_fails_the_run_and_the_money_goes_back(cli: Cli, shops: S
     assert (ran.code, failed(ran)) == (3, ["refund"]), ran
     found = steps(ran)
     assert "something_new" in found["refund"]["what"]
+    assert "-refund-1 failed: " in found["refund"]["what"]
     assert (found["refund rest"]["verdict"], found["close"]["verdict"]) == ("not run", "passed")
     assert found["clean up"]["what"] == f"gave back 4.00 HKD of payment {found['create']['payment_id']}"
     paid = next(order for order in reversed(shops.orders("stripe")) if order["charges"])
