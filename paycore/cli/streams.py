@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 from paycore.cli.endings import Unwritable
@@ -48,7 +50,9 @@ def has_characters(stream: TextIO, characters: str) -> bool:
 
 def prepare(stream: TextIO, *, is_json: bool) -> None:
     """Encode JSON as UTF-8 whatever the locale, and replace characters that the encoding lacks."""
-    if isinstance(stream, io.TextIOWrapper):
+    if not isinstance(stream, io.TextIOWrapper):
+        return
+    with _writing(stream):  # what it still buffers
         stream.reconfigure(encoding="utf-8" if is_json else None, errors="replace")
 
 
@@ -58,16 +62,24 @@ def print_text(text: str) -> bool:
 
     Raises `Unwritable` on any other error.
     """
-    try:
+    is_written = False
+    with _writing(sys.stdout):
         sys.stdout.write(text)
         sys.stdout.flush()
+        is_written = True
+    return is_written
+
+
+@contextmanager
+def _writing(stream: TextIO) -> Iterator[None]:
+    """Let go of a stream that can't be written; raise `Unwritable` unless its reader has closed the pipe."""
+    try:
+        yield
     except BrokenPipeError:
-        _let_go(sys.stdout)
-        return False
+        _let_go(stream)
     except OSError as error:
-        _let_go(sys.stdout)
+        _let_go(stream)
         raise Unwritable(f"stdout can't be written: {error.strerror}") from error
-    return True
 
 
 def tell(text: str) -> None:

@@ -109,7 +109,7 @@ class _Answer(NamedTuple):
     ends: bool = False
 
 
-_UNKNOWN = _Answer(HTTPStatus.NOT_FOUND, b"unknown account", ends=True)
+_UNKNOWN = _Answer(HTTPStatus.NOT_FOUND, b"unknown account")
 _REFUSED = _Answer(HTTPStatus.BAD_REQUEST, b"refused")
 _TOO_SLOW = _Answer(HTTPStatus.REQUEST_TIMEOUT, b"too slow", ends=True)
 _TOO_LARGE = _Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, b"too large", ends=True)
@@ -135,10 +135,6 @@ class _Receiver:
         self._problems = Outages()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        account: str = scope["path_params"]["account"]
-        if account not in self._accounts:
-            await _send(send, _UNKNOWN)
-            return
         try:
             body = await self._bodies.read(scope["headers"], receive)
         except SenderGone:
@@ -148,10 +144,12 @@ class _Receiver:
         except BodyTooSlow:
             answer = _TOO_SLOW
         else:
-            answer = await self._answer(account, body, scope)
+            answer = await self._answer(scope["path_params"]["account"], body, scope)
         await _send(send, answer)
 
     async def _answer(self, account: str, body: bytes, scope: Scope) -> _Answer:
+        if account not in self._accounts:
+            return _UNKNOWN
         try:
             async with asyncio.timeout(self._answer_s), self._places:
                 reply = await self._take(

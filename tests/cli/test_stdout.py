@@ -1,6 +1,7 @@
 """An stdout that can't be written: one line that says so, and no payment is lost."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -13,9 +14,11 @@ FULL = "stdout can't be written: No space left on device"
 
 
 def redirected(where: str, *words: str) -> Ran:
-    """The command with a shell redirection."""
+    """The command with a shell redirection, its output buffered as a user's is."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     done = subprocess.run(
         ["bash", "-c", f'"$@" {where}', "bash", PAYCORE, *words],
+        env=environment,
         capture_output=True,
         text=True,
         timeout=60,
@@ -49,6 +52,12 @@ def test_stdout_full_2(cli: Cli, shop: SandboxServer, words: str) -> None:
     cli.create()
     ran = redirected("> /dev/full", *words.split())
     assert (ran.code, ran.err.count("\n"), FULL in ran.err) == (2, 1, True), ran
+
+
+def test_version_into_a_closed_pipe_0(cli: Cli) -> None:
+    """A reader that has gone is no error, also where what was not read is still buffered."""
+    ran = redirected("| (exec <&-; sleep 0.5); exit ${PIPESTATUS[0]}", "--version")
+    assert (ran.code, ran.err) == (0, ""), ran
 
 
 def test_stdout_full_as_json(cli: Cli, shop: SandboxServer) -> None:

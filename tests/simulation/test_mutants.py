@@ -40,9 +40,28 @@ NAMED = {
 }
 """Those that the simulation must at least catch."""
 
+LONG = {
+    "new_refund_number_on_retry",
+    "late_failure_undoes_paid",
+    "captured_twice",
+    "captured_after_closing",
+    "captured_without_intent",
+    "sent_again_outside_the_window",
+    "reversed_refund_is_not_given_back",
+    "budget_is_not_shared",
+    "lost_consumer_acknowledges",
+    "lease_is_for_ever",
+    "failed_is_taken_from_the_list",
+    "refusal_is_ignored",
+}
+"""Those of them that take many seeds to catch."""
+
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(NAMED))
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.proof) if name in LONG else name for name in sorted(NAMED)],
+)
 def test_planted_bug_is_caught(name: str) -> None:
     """Within 20 seeds, by a violation; the mutant's docstring describes the bug."""
     assert catch(name) is not None, f"{name}: no violation in {SEEDS_MAX} seeds"
@@ -57,4 +76,4 @@ def test_bug_can_be_planted(name: str) -> None:
 
 def test_named_bugs_are_planted() -> None:
     """None of the required bugs is missing."""
-    assert set(MUTANTS) >= NAMED
+    assert set(MUTANTS) >= NAMED >= LONG

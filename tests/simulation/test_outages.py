@@ -9,7 +9,7 @@ from tests.simulation.outages import run_outage
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.proof) for seed in (2, 3))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.proof) for seed in (1, 2, 3))])
 def test_all_is_known_soon_after_an_outage(seed: int) -> None:
     """Within seconds, in the state the gateway says, with two workers and two readers killed at random meanwhile."""
     assert run_outage(seed).violations == ()

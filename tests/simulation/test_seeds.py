@@ -17,7 +17,7 @@ from tests.simulation.__main__ import main
 from tests.simulation.world import World, inside, run_seed
 
 REPOSITORY = Path(__file__).parents[2]
-SEEDS, CHUNK = 20, 5
+SEEDS, CHUNK = 10, 5
 """`make proof` runs 300."""
 
 

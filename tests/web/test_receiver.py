@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from contextlib import closing
 from typing import Any
 
@@ -53,6 +54,24 @@ def test_unknown_account_404(shop: Shop) -> None:
     _, body, headers = shop.paid()
     for path in ("/nobody", "/toy/", "/toy/more", "/", "/to%79%00"):
         assert shop.post(body, headers, path).status_code == 404, path
+
+
+def test_unknown_account_is_told_so_once_its_body_is_there(shop: Shop) -> None:
+    """A connection that is closed before that is reset, and its sender may never see the answer."""
+    shop.serve()
+    port = int(shop.url.rpartition(":")[2])
+    head = b"POST /nobody HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n"
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=20)) as connection:
+        for _ in range(2):
+            connection.sendall(head)
+            time.sleep(0.1)
+            connection.sendall(b"{}")
+            answer = b""
+            while not answer.endswith(b"unknown account"):
+                some = connection.recv(4096)
+                assert some, answer
+                answer += some
+            assert answer.startswith(b"HTTP/1.1 404")
 
 
 def test_account_left_out_404(shop: Shop) -> None:
