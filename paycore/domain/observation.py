@@ -180,6 +180,11 @@ class RefundObservation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
 Observation = PaymentObservation | RefundObservation
 
 
+def told_ids(observation: Observation) -> set[str]:
+    """All that the provider calls the order or refund, as far as this observation tells."""
+    return {observation.provider_id or "", *observation.ids.values()} - {""}
+
+
 def digest(observation: Observation) -> str:
     """
     Identifies an observation by its content: number, status, amounts; not by its time or the provider's wording.

@@ -179,6 +179,12 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.provider_id is not None or bool(self.ids)
 
     @property
+    def provider_ids(self) -> set[str]:
+        """All that the provider calls it."""
+        ids = {value for _, value in self.ids}
+        return ids if self.provider_id is None else ids | {self.provider_id}
+
+    @property
     def is_observed(self) -> bool:
         """Whether the provider has reported any status for this number."""
         return bool(self.observed or self.refund_observed)

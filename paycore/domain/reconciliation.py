@@ -13,7 +13,7 @@ from enum import StrEnum
 import msgspec
 
 from paycore.domain.money import Money
-from paycore.domain.observation import PaymentObservation, RefundObservation
+from paycore.domain.observation import PaymentObservation, RefundObservation, told_ids
 from paycore.domain.payment import Operation, OperationKind, Payment, RefundStatus, Status
 
 
@@ -131,12 +131,9 @@ def operation_with_id(
     payment: Payment, kind: OperationKind, seen: PaymentObservation | RefundObservation
 ) -> Operation | None:
     """The order or refund of this payment that has an id of the provider's in `seen`, None where none has."""
-    ids = {seen.provider_id, *seen.ids.values()} - {None, ""}
-    for operation in payment.operations:
-        own = {operation.provider_id, *(value for _, value in operation.ids)}
-        if operation.kind is kind and ids & own:
-            return operation
-    return None
+    ids = told_ids(seen)
+    operations = (op for op in payment.operations if op.kind is kind)
+    return next((op for op in operations if ids & op.provider_ids), None)
 
 
 def has_id(payment: Payment, provider_id: str) -> bool:
@@ -144,7 +141,7 @@ def has_id(payment: Payment, provider_id: str) -> bool:
     if any(charge.provider_id == provider_id for charge in payment.charges):
         return True
     orders = (op for op in payment.operations if op.kind is OperationKind.CREATE)
-    return any(provider_id in (op.provider_id, *(value for _, value in op.ids)) for op in orders)
+    return any(provider_id in op.provider_ids for op in orders)
 
 
 def is_promise(seen: PaymentObservation | RefundObservation) -> bool:

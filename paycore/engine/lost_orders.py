@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from paycore.domain import bringing_back
 from paycore.domain.bringing_back import FoundOrder
 from paycore.domain.decisions import named
-from paycore.domain.observation import PaymentObservation
+from paycore.domain.observation import PaymentObservation, told_ids
 from paycore.domain.payment import Operation, OperationKind, Payment, Status
 from paycore.domain.provider import Found, Listed, OrderRef, Product
 from paycore.domain.reconciliation import UNMOVED, DiscrepancyKind, is_promise
@@ -119,8 +119,7 @@ class LostOrders:
             yield from self._note_lost(item)
             return
         seen = found.observation
-        ids = {seen.provider_id or "", *seen.ids.values()} - {""}
-        names = Sought(self._account.name, (seen.number,), tuple(ids), (found.reference,))
+        names = Sought(self._account.name, {seen.number}, told_ids(seen), {found.reference})
         bring = partial(bringing_back.bring_back, found=found)
         committed = yield from self._attempts.commit(lambda ledger: ledger.bring_back(names, bring))
         payment = committed.payment

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from paycore.domain.observation import PaymentObservation, RefundObservation
+from paycore.domain.observation import PaymentObservation, RefundObservation, told_ids
 from paycore.domain.payment import Operation, OperationKind, Payment
 from paycore.domain.provider import Listed
 from paycore.domain.reconciliation import Discrepancy, DiscrepancyKind, Reconciliation, operation_with_id
@@ -50,7 +50,7 @@ class Books:
         """Read on: the entries of a page."""
         for item in items:
             seen = item.observation
-            self.listed |= {seen.number, seen.provider_id or "", *seen.ids.values()} - {""}
+            self.listed |= ({seen.number} - {""}) | told_ids(seen)
             if isinstance(seen, RefundObservation):
                 self.refunds.append(item)
             else:
@@ -58,8 +58,7 @@ class Books:
 
     def is_listed(self, operation: Operation) -> bool:
         """Whether the list names this order or refund, by its number or an id."""
-        names = {operation.number, operation.provider_id, *(value for _, value in operation.ids)}
-        return not names.isdisjoint(self.listed)
+        return not self.listed.isdisjoint({operation.number} | operation.provider_ids)
 
     def note(self, found: Discrepancy) -> None:
         """Keep what was found; what is listed twice, since orders are made while the list is read, counts once."""
@@ -94,7 +93,7 @@ def names_of(account: str, items: Iterable[Listed]) -> Sought:
     for item in items:
         seen = item.observation
         numbers |= {seen.number, item.payment_number or ""}
-        ids |= {seen.provider_id or "", item.payment_id or "", *seen.ids.values()}
+        ids |= told_ids(seen) | {item.payment_id or ""}
         if isinstance(seen, PaymentObservation):
             references.add(item.reference or "")
     return Sought(account, numbers - {""}, ids - {""}, references - {""})
@@ -125,6 +124,11 @@ def is_of_another_account(known: Sequence[Payment], item: Listed, account: str) 
     number = item.observation.number
     others = (payment for payment in known if payment.account != account)
     return bool(number) and any(op.number == number for payment in others for op in payment.operations)
+
+
+IN_THE_PORTAL = "look it up in the provider's portal by its number or id"
+NOT_TOLD = f"{IN_THE_PORTAL}: the list does not tell what it is"
+DIFFER = "its list, its answer to a query and the ledger differ"
 
 
 def discrepancy(

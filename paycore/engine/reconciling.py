@@ -34,12 +34,19 @@ from paycore.engine.lost_orders import LostOrders
 from paycore.engine.orders import is_number
 from paycore.engine.patience import patiently
 from paycore.engine.provider_list import Listing
-from paycore.engine.reconciled import Books, discrepancy, is_of_another_account, matched, names_of
+from paycore.engine.reconciled import (
+    DIFFER,
+    IN_THE_PORTAL,
+    NOT_TOLD,
+    Books,
+    discrepancy,
+    is_of_another_account,
+    matched,
+    names_of,
+)
 from paycore.engine.reconciling_refunds import Refunds
 from paycore.engine.recovery import Recovery
 from paycore.engine.unlisted import find_unlisted
-
-IN_THE_PORTAL = "look it up in the provider's portal by its number or id"
 
 
 class Reconciling:
@@ -80,10 +87,9 @@ class Reconciling:
         """One order of the list."""
         own = matched(known, item, self._account.name)
         if is_unreadable(item.observation):
-            advice = f"{IN_THE_PORTAL}: the list does not tell what it is"
             payment = None if own is None else own[0]
             self._books.note(
-                discrepancy(DiscrepancyKind.UNREADABLE, item, payment, is_settled=False, advice=advice)
+                discrepancy(DiscrepancyKind.UNREADABLE, item, payment, is_settled=False, advice=NOT_TOLD)
             )
         elif own is not None:
             yield from self._compare(*own, item)
@@ -156,7 +162,7 @@ class Reconciling:
         elif is_learned:
             advice = f"done: the ledger has learned it, the payment is {payment.status}"
         else:
-            advice = f"{IN_THE_PORTAL}: its list, its answer to a query and the ledger differ"
+            advice = f"{IN_THE_PORTAL}: {DIFFER}"
         noted = discrepancy(
             DiscrepancyKind.STATE_DIFFERS,
             item,

@@ -26,7 +26,6 @@ from paycore.domain.payment import (
 )
 from paycore.domain.provider import Listed
 from paycore.domain.reconciliation import (
-    Discrepancy,
     DiscrepancyKind,
     has_id,
     is_promise,
@@ -37,7 +36,15 @@ from paycore.engine.checks import is_reference
 from paycore.engine.effects import Program, in_ledger
 from paycore.engine.orders import is_number, made_at
 from paycore.engine.patience import patiently
-from paycore.engine.reconciled import Books, is_of_another_account, matched, names_of, time_of
+from paycore.engine.reconciled import (
+    DIFFER,
+    NOT_TOLD,
+    Books,
+    discrepancy,
+    is_of_another_account,
+    matched,
+    names_of,
+)
 from paycore.engine.recovery import Recovery
 from paycore.errors import ReferenceConflict
 
@@ -67,10 +74,7 @@ class Refunds:
         own = [payment for payment in known if payment.account == self._account.name]
         mine, owner = matched(own, item, self._account.name), _owner(own, item)
         if is_unreadable(seen):
-            advice = (
-                "look it up in the provider's portal by its number or id: the list does not tell what it is"
-            )
-            self._note(DiscrepancyKind.UNREADABLE, item, owner, is_settled=False, advice=advice)
+            self._note(DiscrepancyKind.UNREADABLE, item, owner, is_settled=False, advice=NOT_TOLD)
         elif mine is not None:
             yield from self._compare(*mine, item)
         elif is_of_another_account(known, item, self._account.name):
@@ -113,9 +117,7 @@ class Refunds:
                 refund=before,
             )
         elif now.status is not there:
-            advice = (
-                "look it up in the provider's portal: its list, its answer to a query and the ledger differ"
-            )
+            advice = f"look it up in the provider's portal: {DIFFER}"
             self._note(
                 DiscrepancyKind.STATE_DIFFERS, item, payment, is_settled=False, advice=advice, refund=before
             )
@@ -219,25 +221,15 @@ class Refunds:
         advice: str,
         refund: Refund | None = None,
     ) -> None:
-        seen = item.observation
-        is_lost = kind is DiscrepancyKind.MISSING_HERE
+        here = None if kind is DiscrepancyKind.MISSING_HERE else refund
         self._books.note(
-            Discrepancy(
-                kind=kind,
-                is_settled=is_settled,
-                advice=advice,
+            replace(
+                discrepancy(kind, item, payment, is_settled=is_settled, advice=advice),
                 is_refund=True,
-                payment_id=None if payment is None else payment.id,
-                number=seen.number or None,
-                provider_id=seen.provider_id,
-                ids=seen.ids,
                 reference=None if payment is None else payment.reference,
                 refund=item.reference if refund is None else refund.reference,
-                amount_here=None if refund is None or is_lost else refund.amount,
-                amount_there=seen.amount,
-                status_here=None if refund is None or is_lost else str(refund.status),
-                status_there=str(seen.status),
-                at=time_of(item),
+                amount_here=None if here is None else here.amount,
+                status_here=None if here is None else str(here.status),
             )
         )
 

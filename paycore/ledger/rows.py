@@ -95,9 +95,7 @@ def new_provider_ids(before: Payment | None, payment: Payment) -> set[str]:
 def _told_ids(payment: Payment) -> set[str]:
     told = {charge.provider_id for charge in payment.charges}
     for operation in payment.operations:
-        if operation.provider_id is not None:
-            told.add(operation.provider_id)
-        told.update(provider_id for _, provider_id in operation.ids)
+        told |= operation.provider_ids
     return told
 
 
