@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 
 from paycore.cli.doctor.diagnosis import Area, Checks, Diagnosis
 from paycore.cli.endings import Exit
@@ -33,11 +34,12 @@ CHECKS = ("workers", "accounts", "feed", "review", "uncertain")
 
 def check_work(records: LedgerReads, names: Collection[str], now: datetime, options: GlobalOptions) -> Checks:
     """Workers, consumers of the change feed, reviews and unknown outcomes, of these accounts; `now`: the ledger's."""
+    census = cache(lambda: records.census().result())  # it looks through an index of all payments
     checks: Mapping[str, Callable[[], Checks]] = {
-        "workers": lambda: _workers(records, names, now, options),
-        "accounts": lambda: _left_accounts(records.census().result(), names, options),
+        "workers": lambda: _workers(records, census, names, now, options),
+        "accounts": lambda: _left_accounts(census(), names, options),
         "feed": lambda: _feed(records.consumers().result(), now, options),
-        "review": lambda: _review(records.census().result(), names, options),
+        "review": lambda: _review(census(), names, options),
         "uncertain": lambda: _uncertain(records, names, now, options),
     }
     for name, check in checks.items():
@@ -50,7 +52,13 @@ def check_work(records: LedgerReads, names: Collection[str], now: datetime, opti
 # --- workers -----------------------------------------------------------------------------------------
 
 
-def _workers(records: LedgerReads, names: Collection[str], now: datetime, options: GlobalOptions) -> Checks:
+def _workers(
+    records: LedgerReads,
+    census: Callable[[], Census],
+    names: Collection[str],
+    now: datetime,
+    options: GlobalOptions,
+) -> Checks:
     known = [one for one in records.workers().result() if set(one.accounts) & set(names)]
     alive = [one for one in known if now - one.seen_at <= timedelta(seconds=STALE_S)]
     for one in alive:
@@ -59,13 +67,12 @@ def _workers(records: LedgerReads, names: Collection[str], now: datetime, option
     looked_after = {name for one in alive for name in one.accounts}
     yield from (_gone(one, looked_after, options) for one in known if one not in alive)
     late = records.read(lambda tx: overdue(tx, now - timedelta(seconds=OVERDUE_S))).result()
-    census = records.census().result()
     said = {name for one in known if one not in alive for name in one.accounts} | looked_after
     for name in names:
         if name in late:
             yield _late(name, late[name], options, is_looked_after=name in looked_after)
         elif name not in said:
-            yield _nobody(name, census, options)
+            yield _nobody(name, census(), options)
 
 
 def _who(one: RunningWorker) -> str:
